@@ -1,0 +1,18 @@
+/** Answers may be f32 as models give them, or f64. */
+export type Answers = readonly (Float32Array | Float64Array)[]
+
+/** As many rows as the weights ask for, as long as the rows they combine. */
+export function freshRows(weights: Float32Array, rows: readonly Float32Array[]): Float32Array[] {
+  return Array.from({ length: weights.length / rows.length }, () => new Float32Array(rows[0].length))
+}
+
+export interface Residuals {
+  /** The rows dropped, in order. */
+  order: Int32Array
+  /** Each row's score when it was dropped; of the last round if it stayed. */
+  scores: Float64Array
+}
+
+export function notDefinite(): RangeError {
+  return new RangeError('kernel: expected a positive definite matrix')
+}

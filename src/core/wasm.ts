@@ -1,0 +1,169 @@
+/** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
+
+import type { Core } from './core'
+import { type Answers, freshRows, notDefinite, type Residuals } from './rows'
+
+const ABI = 1
+
+interface Exports {
+  memory: WebAssembly.Memory
+  heapBase: WebAssembly.Global<'i32'>
+  abiVersion(): number
+  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
+  gram(out: number, rows: number, n: number, stride: number): void
+  vote(
+    votes: number,
+    answers: number,
+    basis: number,
+    scratch: number,
+    rows: number,
+    outputs: number,
+    stride: number,
+    degree: number,
+    errors: number,
+    unit: number,
+  ): void
+  residual(
+    order: number,
+    scores: number,
+    answers: number,
+    kernel: number,
+    scratch: number,
+    rows: number,
+    stride: number,
+    noise: number,
+    rounds: number,
+  ): number
+}
+
+/**
+ * Bytes of rows and outputs that pass through WASM memory at a time. Long rows go in column pieces of this
+ * size: they stay in the second-level cache between copy and kernel, and memory stays small.
+ */
+const PIECE = 1 << 19
+
+export class WasmCore implements Core {
+  readonly kind = 'wasm'
+  readonly #exports: Exports
+  /** First free byte of the call under way; every call starts again at heapBase. */
+  #top = 0
+
+  constructor(instance: WebAssembly.Instance) {
+    this.#exports = instance.exports as unknown as Exports
+    const version = this.#exports.abiVersion?.()
+    if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
+  }
+
+  combine(weights: Float32Array, rows: readonly Float32Array[], out = freshRows(weights, rows)): Float32Array[] {
+    const k = rows.length
+    const n = out.length
+    const d = rows[0].length
+    const piece = Math.max(12, Math.floor(PIECE / 4 / (n + k) / 12) * 12)
+    for (let from = 0; from < d; from += piece) {
+      const width = Math.min(piece, d - from)
+      const stride = rowStride(width)
+      this.#reset()
+      const w = this.#put(weights)
+      const x = this.#putRows(rows, from, width, stride)
+      const y = this.#take(n * stride * 4)
+      this.#exports.combine(y, w, x, n, k, stride)
+      const floats = new Float32Array(this.#exports.memory.buffer)
+      for (let i = 0; i < n; i++) {
+        const at = y / 4 + i * stride
+        out[i].set(floats.subarray(at, at + width), from)
+      }
+    }
+    return out
+  }
+
+  gram(rows: readonly Float32Array[]): Float64Array {
+    const n = rows.length
+    const d = rows[0].length
+    const stride = rowStride(d)
+    this.#reset()
+    const x = this.#putRows(rows, 0, d, stride)
+    const g = this.#take(n * n * 8)
+    this.#exports.gram(g, x, n, stride)
+    return new Float64Array(this.#exports.memory.buffer, g, n * n).slice()
+  }
+
+  vote(answers: Answers, basis: Float64Array, errors: number, unit: boolean): Int32Array {
+    const f = answers.length
+    const degree = basis.length / f
+    this.#reset()
+    const [y, stride] = this.#putAnswers(answers)
+    const t = this.#put(basis)
+    const votes = this.#take(f * 4)
+    const scratch = this.#take((Math.max(f, 2 * degree) * (2 * degree + 1) + 4 * degree + f) * 8)
+    this.#exports.vote(votes, y, t, scratch, f, answers[0].length, stride, degree, errors, unit ? 1 : 0)
+    return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
+  }
+
+  residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals {
+    const f = answers.length
+    this.#reset()
+    const [y, stride] = this.#putAnswers(answers)
+    const k = this.#put(kernel)
+    const order = this.#take(rounds * 4)
+    const scores = this.#take(f * 8)
+    const scratch = this.#take((2 * f * (f + 1) + 2 * f * stride + 2 * stride + 16 * f) * 8)
+    if (!this.#exports.residual(order, scores, y, k, scratch, f, stride, noise, rounds)) throw notDefinite()
+    const { buffer } = this.#exports.memory
+    return {
+      order: new Int32Array(buffer, order, rounds).slice(),
+      scores: new Float64Array(buffer, scores, f).slice(),
+    }
+  }
+
+  #reset(): void {
+    this.#top = this.#exports.heapBase.value
+  }
+
+  /** A 16-byte aligned region; memory grows as needed and is never given back. */
+  #take(bytes: number): number {
+    const at = Math.ceil(this.#top / 16) * 16
+    this.#top = at + bytes
+    const missing = this.#top - this.#exports.memory.buffer.byteLength
+    if (missing > 0) this.#exports.memory.grow(Math.ceil(missing / 65536))
+    return at
+  }
+
+  #put(values: Float32Array | Float64Array): number {
+    const at = this.#take(values.byteLength)
+    const { buffer } = this.#exports.memory
+    if (values instanceof Float32Array) new Float32Array(buffer, at, values.length).set(values)
+    else new Float64Array(buffer, at, values.length).set(values)
+    return at
+  }
+
+  #putRows(rows: readonly Float32Array[], from: number, width: number, stride: number): number {
+    const at = this.#take(rows.length * stride * 4)
+    const floats = new Float32Array(this.#exports.memory.buffer)
+    let row = at / 4
+    for (const x of rows) {
+      floats.set(width === x.length ? x : x.subarray(from, from + width), row)
+      floats.fill(0, row + width, row + stride)
+      row += stride
+    }
+    return at
+  }
+
+  #putAnswers(answers: Answers): [at: number, stride: number] {
+    const width = answers[0].length
+    const stride = Math.ceil(width / 16) * 16 + 16 // a spare block, for the same reason as in rowStride
+    const at = this.#take(answers.length * stride * 8)
+    const doubles = new Float64Array(this.#exports.memory.buffer)
+    let row = at / 8
+    for (const y of answers) {
+      doubles.set(y, row)
+      doubles.fill(0, row + width, row + stride)
+      row += stride
+    }
+    return [at, stride]
+  }
+}
+
+/** A multiple of 12 floats, with a spare block so that rows of 4 KiB multiples do not share cache sets. */
+function rowStride(d: number): number {
+  return Math.ceil(d / 12) * 12 + 12
+}

@@ -1,0 +1,78 @@
+/** Node, and runtimes that offer its worker_threads. */
+
+import { readFile } from 'node:fs/promises'
+import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
+import type { Endpoint } from 'comlink'
+import core from '../../build/core-bytes.js'
+import type { Platform, Thread } from './platform'
+
+export const platform: Platform = {
+  coreModule: () => WebAssembly.compile(Buffer.from(core, 'base64')),
+
+  spawn(create, onDeath): Thread {
+    // The process's own flags are not for a plain script: with --input-type a worker does not even start.
+    const worker = (create?.() ?? new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })) as Worker
+    let dead = false
+    const die = (why: string) => {
+      if (!dead) onDeath(why)
+      dead = true
+    }
+    worker.on('error', (error) => die(`threw: ${error?.message ?? error}`))
+    worker.on('exit', (code) => die(`exited with code ${code}`))
+    worker.on('messageerror', (error) => die(`sent an unreadable message: ${error.message}`))
+    return {
+      endpoint: endpoint(worker),
+      hold: (on) => (on ? worker.ref() : worker.unref()),
+      terminate: () => {
+        dead = true
+        void worker.terminate()
+      },
+    }
+  },
+
+  parent() {
+    if (!parentPort) throw new Error('worker.js runs inside a worker only')
+    return endpoint(parentPort)
+  },
+
+  async read(source) {
+    const url = source instanceof URL ? source : /^(https?|file|data):/.test(source) ? new URL(source) : undefined
+    if (!url || url.protocol === 'file:') return readFile(url ?? source)
+    const response = await fetch(url)
+    if (!response.ok) throw new Error(`${url} answered ${response.status}`)
+    return new Uint8Array(await response.arrayBuffer())
+  },
+
+  share(bytes) {
+    if (bytes.buffer instanceof SharedArrayBuffer) return bytes
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+    shared.set(bytes)
+    return shared
+  },
+
+  importOrt: () => import('onnxruntime-web'),
+}
+
+interface Port {
+  postMessage(message: unknown, transfer?: Transfer[]): void
+  on(event: 'message', listener: (data: unknown) => void): unknown
+  off(event: 'message', listener: (data: unknown) => void): unknown
+}
+
+/** comlink speaks the browser's event interface; Node's workers speak EventEmitter. */
+function endpoint(port: Port): Endpoint {
+  const wrapped = new Map<unknown, (data: unknown) => void>()
+  return {
+    postMessage: (message, transfer) => port.postMessage(message, transfer as unknown as Transfer[]),
+    addEventListener(_type, listener) {
+      const forward = (data: unknown) => (listener as (event: unknown) => void)({ data })
+      wrapped.set(listener, forward)
+      port.on('message', forward)
+    },
+    removeEventListener(_type, listener) {
+      const forward = wrapped.get(listener)
+      if (forward) port.off('message', forward)
+      wrapped.delete(listener)
+    },
+  }
+}

@@ -1,0 +1,17 @@
+/** Edge runtimes: no threads, no compiling from bytes; the core comes as a module. */
+
+import core from '../../build/core.wasm'
+import type { Platform } from './platform'
+
+function none(what: string): never {
+  throw new Error(`${what}: not on this runtime; use the codec alone`)
+}
+
+export const platform: Platform = {
+  coreModule: async () => core,
+  spawn: () => none('threads'),
+  parent: () => none('threads'),
+  read: async () => none('models'),
+  share: (bytes) => bytes,
+  importOrt: async () => none('onnxruntime-web'),
+}
