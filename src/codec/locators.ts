@@ -1,0 +1,93 @@
+/** Locators: which of the returned answers are lies. */
+
+import type { Core } from '../core/core'
+import type { Scheme } from '../scheme'
+
+/** What a locator may look at. Positions count through `have`. */
+export interface Evidence {
+  core: Core
+  scheme: Scheme
+  /** Returned coded queries, ascending. */
+  have: readonly number[]
+  /** Their answers, in the same order. */
+  answers: readonly (Float32Array | Float64Array)[]
+  /** Gram matrix of the returned coded queries (|have|², row-major); computed when first asked for. */
+  gram(): Float64Array
+}
+
+/** A position in `have` and why it is suspected; scores compare within one locator and group only. */
+export interface Accusation {
+  position: number
+  score: number
+}
+
+/** At most `limit` accusations, the strongest first. */
+export type Locator = (evidence: Evidence, limit: number) => Accusation[]
+
+/**
+ * The residual locator's covariance: RBF of this scale on inputs scaled to mean square length 1, not
+ * centred, with noise on the diagonal. Found by measurement on MNIST, Fashion-MNIST and CIFAR models.
+ */
+export const LocatorKernel = { scale: 1, noise: 0.01 } as const
+
+export const locators = {
+  /** Leave-one-out residuals: the answer that the others explain worst goes, then again on the rest. */
+  residual({ core, have, answers, gram }, limit) {
+    const rounds = Math.min(limit, have.length - 1)
+    const { order, scores } = core.residual(answers, rbf(gram(), have.length), LocatorKernel.noise, rounds)
+    return Array.from(order, (position) => ({ position, score: scores[position] }))
+  },
+
+  /** The paper's vote, Q(0) = 1. Blind at a node β = 0. */
+  vote: (evidence, limit) => mostVoted(evidence, limit, false),
+
+  /** The same vote from the unit-norm solution: no blind spot. */
+  'vote-unit': (evidence, limit) => mostVoted(evidence, limit, true),
+
+  /** Nobody. */
+  none: () => [],
+} satisfies Record<string, Locator>
+
+export type LocatorName = keyof typeof locators
+
+export const locatorNames = Object.keys(locators) as LocatorName[]
+
+/** Results that a locator needs at least; fewer leave more unknowns than equations. */
+export function resultsNeeded(name: LocatorName, scheme: Scheme): number {
+  return name.startsWith('vote') && scheme.byzantine > 0 ? 2 * (scheme.queries + scheme.byzantine) - 1 : 1
+}
+
+function mostVoted({ core, scheme, have, answers }: Evidence, limit: number, unit: boolean): Accusation[] {
+  const nodes = have.map((i) => scheme.beta[i])
+  const votes = core.vote(answers, chebyshev(nodes, scheme.queries + scheme.byzantine), scheme.byzantine, unit)
+  return Array.from(votes, (score, position) => ({ position, score }))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, limit)
+}
+
+/** T_0 .. T_(degree-1) at each node: [j * nodes + i]. */
+export function chebyshev(nodes: readonly number[], degree: number): Float64Array {
+  const f = nodes.length
+  const basis = new Float64Array(degree * f)
+  for (let i = 0; i < f; i++) {
+    for (let j = 0; j < degree; j++) {
+      basis[j * f + i] =
+        j === 0 ? 1 : j === 1 ? nodes[i] : 2 * nodes[i] * basis[(j - 1) * f + i] - basis[(j - 2) * f + i]
+    }
+  }
+  return basis
+}
+
+function rbf(gram: Float64Array, n: number): Float64Array {
+  let unit = 0
+  for (let i = 0; i < n; i++) unit += gram[i * n + i] / n
+  const rate = -1 / (2 * LocatorKernel.scale ** 2 * (unit || 1)) // all queries zero: so are the distances
+  const kernel = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j <= i; j++) {
+      const distance = Math.max(gram[i * n + i] + gram[j * n + j] - 2 * gram[i * n + j], 0)
+      kernel[i * n + j] = kernel[j * n + i] = Math.exp(rate * distance)
+    }
+  }
+  return kernel
+}

@@ -1,0 +1,55 @@
+/**
+ * What can go wrong at run time. Misuse (a wrong option, a malformed query) is a `TypeError` or a
+ * `RangeError` instead.
+ *
+ * - `QUORUM`      too few results came to decode, or too few can still come
+ * - `DEADLINE`    the deadline passed before the query reached a worker
+ * - `OVERLOADED`  `maxQueries` queries are in the house already, or a worker's queue is full
+ * - `ABORTED`     the caller's signal fired
+ * - `CLOSED`      the predictor or the worker was closed
+ * - `WORKER`      a worker crashed, hung or could not start
+ * - `MODEL`       the model cannot be loaded, or not be coded
+ * - `PROTOCOL`    a worker answered something that is no answer: wrong type, wrong length, NaN, Inf
+ */
+export const codes = ['QUORUM', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'CLOSED', 'WORKER', 'MODEL', 'PROTOCOL'] as const
+
+export type Code = (typeof codes)[number]
+
+export class ApproxiferError extends Error {
+  override readonly name = 'ApproxiferError'
+
+  constructor(
+    readonly code: Code,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
+/** Any thrown value as one of ours; what already is one stays as it is. */
+export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
+  if (error instanceof ApproxiferError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  return new ApproxiferError(code, prefix + message, { cause: error })
+}
+
+/** "field: expected E, got G" */
+export function expected(field: string, what: string, got: unknown): string {
+  const shown =
+    typeof got === 'string' ? JSON.stringify(got) : got instanceof Object ? got.constructor.name : String(got)
+  return `${field}: expected ${what}, got ${shown}`
+}
+
+/** A whole number within bounds, or a RangeError that says what was expected. */
+export function checkInteger(field: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
+  const bound = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`
+  throw new RangeError(expected(field, `an integer ${bound}`, value))
+}
+
+/** One of a few words, or a RangeError that lists them. */
+export function checkWord<T extends string>(field: string, value: unknown, words: readonly T[]): T {
+  if (words.includes(value as T)) return value as T
+  throw new RangeError(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
+}

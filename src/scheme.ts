@@ -1,0 +1,109 @@
+/**
+ * The paper's arithmetic: (K, S, E, points) -> N, quorum, nodes, weights.
+ *
+ * Soleymani, Ali, Mahdavifar, Avestimehr, "ApproxIFER: A Model-Agnostic Approach to Resilient and Robust
+ * Prediction Serving Systems", AAAI 2022. Letters as there: K queries, S stragglers, E Byzantine workers,
+ * N workers, α query nodes, β worker nodes. All cosines of the package live in this file.
+ */
+
+import { checkInteger, checkWord } from './errors'
+
+/** `lobatto`: β_i = cos(iπ/(N-1)), the paper's text. `lobatto-open`: cos(iπ/N), the paper's experiments. */
+export type Points = 'lobatto' | 'lobatto-open'
+
+export const pointSets: readonly Points[] = ['lobatto-open', 'lobatto']
+
+export interface SchemeOptions {
+  /** K: queries coded together, 1 to 1000. */
+  queries: number
+  /** S: results that may be missing. Default 0. */
+  stragglers?: number
+  /** E: results that may be wrong. Default 0. */
+  byzantine?: number
+  /** N: coded queries. Default K + S, or 2(K + E) + S where E > 0; at least K + 2E + S. */
+  workers?: number
+  /** Default 'lobatto-open'. */
+  points?: Points
+}
+
+/** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
+const HIT = 1e-12
+
+export class Scheme {
+  readonly queries: number
+  readonly stragglers: number
+  readonly byzantine: number
+  readonly workers: number
+  readonly points: Points
+  /** Results to wait for: N - S, which is K for E = 0 and 2(K + E) for E > 0 unless N was set. */
+  readonly quorum: number
+  /** K query nodes: Chebyshev points of the first kind. */
+  readonly alpha: readonly number[]
+  /** N worker nodes, descending. */
+  readonly beta: readonly number[]
+  /** U, N rows of K weights: coded query i = Σ_j encode[i][j] · query j. Rows sum to 1. */
+  readonly encode: readonly Float64Array[]
+
+  /** @throws RangeError naming the option, what was expected and what came */
+  constructor(options: SchemeOptions) {
+    const { queries, stragglers = 0, byzantine = 0, workers, points = 'lobatto-open' } = options
+    const K = (this.queries = checkInteger('queries', queries, 1, 1000))
+    const S = (this.stragglers = checkInteger('stragglers', stragglers, 0, 1000))
+    const E = (this.byzantine = checkInteger('byzantine', byzantine, 0, 1000))
+    const N = (this.workers = checkInteger('workers', workers ?? defaultWorkers(K, S, E), K + 2 * E + S, 10_000))
+    this.points = checkWord('points', points, pointSets)
+    this.quorum = N - S
+    this.alpha = Array.from({ length: K }, (_, j) => Math.cos(((2 * j + 1) * Math.PI) / (2 * K)))
+    this.beta = workerNodes(N, points)
+    this.encode = this.beta.map((z) => berrutWeights(this.alpha, z))
+  }
+
+  /**
+   * V, K rows of |have| weights: query j = Σ_i decode[j][i] · answer of coded query have[i].
+   *
+   * @param have  returned coded queries, ascending, at least one
+   */
+  decode(have: readonly number[]): Float64Array[] {
+    const nodes = have.map((i) => this.beta[i])
+    return this.alpha.map((z) => berrutWeights(nodes, z))
+  }
+
+  /** The scheme of a group with fewer queries: same S, E, points, and as many workers more than needed. */
+  shorter(queries: number): Scheme {
+    const { stragglers, byzantine, points } = this
+    const spare = this.workers - defaultWorkers(this.queries, stragglers, byzantine)
+    const workers = Math.max(
+      queries + 2 * byzantine + stragglers,
+      defaultWorkers(queries, stragglers, byzantine) + spare,
+    )
+    return new Scheme({ queries, stragglers, byzantine, points, workers })
+  }
+}
+
+/** The paper's N. */
+export function defaultWorkers(K: number, S: number, E: number): number {
+  return E === 0 ? K + S : 2 * (K + E) + S
+}
+
+function workerNodes(N: number, points: Points): number[] {
+  const last = points === 'lobatto' ? N - 1 : N
+  return Array.from({ length: N }, (_, i) => (i === 0 ? 1 : Math.cos((i * Math.PI) / last)))
+}
+
+/**
+ * Berrut's rational interpolant at z: the weight of each node, signs alternating by position (by worker
+ * index they would leave two equal signs beside a straggler, and weights five times as large).
+ * Berrut, "Rational functions for guaranteed and experimentally well-conditioned global interpolation", 1988.
+ */
+function berrutWeights(nodes: readonly number[], z: number): Float64Array {
+  const weights = new Float64Array(nodes.length)
+  const hit = nodes.findIndex((node) => Math.abs(z - node) < HIT)
+  if (hit >= 0) {
+    weights[hit] = 1
+    return weights
+  }
+  let sum = 0
+  for (let i = 0; i < nodes.length; i++) sum += weights[i] = (i % 2 ? -1 : 1) / (z - nodes[i])
+  for (let i = 0; i < nodes.length; i++) weights[i] /= sum
+  return weights
+}

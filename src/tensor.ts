@@ -1,0 +1,114 @@
+/** Tensors, and the way from named tensors to one flat row and back. */
+
+import { ApproxiferError, expected } from './errors'
+
+/** Row-major f32 values. A query's tensor has no batch dimension. */
+export interface Tensor {
+  data: Float32Array
+  shape: readonly number[]
+}
+
+export type Tensors = Record<string, Tensor>
+
+/** Name and shape, without the batch dimension, of one input or output of a model. */
+export interface TensorSpec {
+  name: string
+  shape: readonly number[]
+}
+
+/** What a model takes and gives for one query. A row is its tensors' data, one after the other, in this order. */
+export interface Signature {
+  inputs: readonly TensorSpec[]
+  outputs: readonly TensorSpec[]
+}
+
+/** A query: its tensors by name; or, for a model with one input, just the tensor or its data. */
+export type Query = Tensor | Float32Array | Record<string, Tensor | Float32Array>
+
+export function size(spec: TensorSpec): number {
+  return spec.shape.reduce((product, n) => product * n, 1)
+}
+
+export function rowLength(specs: readonly TensorSpec[]): number {
+  return specs.reduce((sum, spec) => sum + size(spec), 0)
+}
+
+/**
+ * A query's values as one fresh row, which the caller of this function owns; the query is only read.
+ *
+ * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong
+ *   type, a wrong shape, a NaN or an Inf
+ */
+export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array {
+  const row = new Float32Array(rowLength(specs))
+  const named = byName(query, specs)
+  let at = 0
+  for (const spec of specs) {
+    const field = `query.${spec.name}`
+    row.set(checkTensor(named[spec.name], spec, field), at)
+    at += size(spec)
+  }
+  return row
+}
+
+/** The named tensors of a row; each has a buffer of its own, owned by the caller. */
+export function fromRow(row: Float32Array, specs: readonly TensorSpec[]): Tensors {
+  const tensors: Tensors = {}
+  let at = 0
+  for (const spec of specs) {
+    tensors[spec.name] = { data: row.slice(at, at + size(spec)), shape: spec.shape }
+    at += size(spec)
+  }
+  return tensors
+}
+
+/**
+ * A worker's answer, if it is one: a Float32Array of the right length, all finite.
+ *
+ * @throws ApproxiferError PROTOCOL
+ */
+export function checkAnswer(answer: unknown, length: number): Float32Array {
+  const wrong = !(answer instanceof Float32Array)
+    ? expected('answer', 'Float32Array', answer)
+    : answer.length !== length
+      ? `answer: expected ${length} values, got ${answer.length}`
+      : notFinite(answer, 'answer')
+  if (wrong) throw new ApproxiferError('PROTOCOL', wrong)
+  return answer as Float32Array
+}
+
+function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unknown> {
+  if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
+  if (ArrayBuffer.isView(query) || ArrayBuffer.isView(query.data)) {
+    if (specs.length === 1) return { [specs[0].name]: query }
+    throw new TypeError(`query: expected one tensor for each of ${names(specs)}, got a single one`)
+  }
+  const unknown = Object.keys(query).find((name) => !specs.some((spec) => spec.name === name))
+  if (unknown !== undefined) throw new TypeError(`query: expected inputs ${names(specs)}, got '${unknown}'`)
+  return query as Record<string, unknown>
+}
+
+function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Array {
+  const data: unknown = ArrayBuffer.isView(value) ? value : (value as Tensor | undefined)?.data
+  if (!(data instanceof Float32Array)) throw new TypeError(expected(field, 'a Float32Array', data))
+  const shape = data === value ? undefined : (value as Tensor).shape
+  if (shape && String(shape) !== String(spec.shape)) {
+    throw new RangeError(`${field}: expected shape [${spec.shape}], got [${shape}]`)
+  }
+  if (data.length !== size(spec)) {
+    throw new RangeError(`${field}: expected ${size(spec)} values (shape [${spec.shape}]), got ${data.length}`)
+  }
+  const wrong = notFinite(data, field)
+  if (wrong) throw new RangeError(wrong)
+  return data
+}
+
+function notFinite(data: Float32Array, field: string): string | undefined {
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) return `${field}: expected finite values, got ${data[i]} at ${i}`
+  }
+}
+
+function names(specs: readonly TensorSpec[]): string {
+  return specs.map((spec) => `'${spec.name}'`).join(', ')
+}

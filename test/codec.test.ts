@@ -1,0 +1,151 @@
+import { Codec, type Core, loadCore } from 'approxifer'
+import { describe, expect, it, vi } from 'vitest'
+
+const core = await loadCore()
+const row = (...values: number[]) => Float32Array.from(values)
+
+/** A group of 1-dimensional queries, answered by f. */
+function answered(codec: Codec, queries: number[], f: (x: number) => number, lost: number[] = []) {
+  const group = codec.open()
+  for (const query of queries) group.join(row(query))
+  const rows = group.close()
+  for (const coded of rows) if (!lost.includes(coded.index)) group.add(coded, row(f(coded.data[0])))
+  return { group, rows }
+}
+
+describe('Group', () => {
+  it('recovers constants exactly whatever is lost: weights sum to 1', () => {
+    const codec = new Codec(core, { queries: 4, stragglers: 2 })
+    for (let a = 0; a < 6; a++) {
+      for (let b = 0; b < a; b++) {
+        const { group } = answered(codec, [1, 2, 3, 4], () => 7, [a, b])
+        expect(group.survivors.length).toBe(4)
+        for (const { answer } of group.recover()) expect(answer[0]).toBeCloseTo(7, 5)
+      }
+    }
+  })
+
+  it('one loss too many is a QUORUM error', () => {
+    const { group } = answered(new Codec(core, { queries: 4, stragglers: 1 }), [1, 2, 3, 4], (x) => x, [0, 1])
+    expect(() => group.recover()).toThrow(
+      expect.objectContaining({ code: 'QUORUM', message: 'results: expected >= 4, got 3' }),
+    )
+  })
+
+  it('an exact hit is the answer itself, bit for bit, and not missing', () => {
+    const codec = new Codec(core, { queries: 3, stragglers: 1 })
+    const { group, rows } = answered(codec, [0.1, 0.2, 0.3], Math.fround)
+    const exact = rows.filter((coded) => coded.query !== undefined)
+    expect(exact.length).toBeGreaterThan(0)
+    for (const { query, data } of exact) {
+      expect(group.exact(query as number)).toEqual(row(data[0]))
+      expect(group.missing()).not.toContain(query)
+    }
+    expect(group.recover().map(({ query }) => query)).toEqual(group.missing())
+  })
+
+  it('a short group is coded with its own smaller K', () => {
+    const { group, rows } = answered(new Codec(core, { queries: 8, stragglers: 1 }), [5, 6], (x) => x, [2])
+    expect(rows.length).toBe(3)
+    expect(group.scheme.queries).toBe(2)
+    const [a, b] = group.recover()
+    expect([a.answer[0], b.answer[0]].map(Math.round)).toEqual([5, 6])
+  })
+
+  it('a single query is repeated: any answer is exact', () => {
+    const { group } = answered(new Codec(core, { queries: 8, stragglers: 1 }), [5], (x) => x * 2, [0])
+    expect(group.missing()).toEqual([])
+    expect(group.exact(0)).toEqual(row(10))
+  })
+
+  it('a repeat is one more row; its answer is exact', () => {
+    const { group } = answered(new Codec(core, { queries: 8, stragglers: 1 }), [1, 2, 3, 4, 5, 6, 7, 8], (x) => x, [4])
+    const repeat = group.repeat(6)
+    expect([repeat.index, repeat.data[0], [...repeat.weights]]).toEqual([9, 7, [0, 0, 0, 0, 0, 0, 1, 0]])
+    group.add(repeat, row(70))
+    expect(group.exact(6)).toEqual(row(70))
+    expect(group.recover().length).toBe(7)
+  })
+
+  it('guards its states', () => {
+    const codec = new Codec(core, { queries: 2 })
+    const group = codec.open()
+    expect(() => group.close()).toThrow('expected an open group with queries')
+    expect(() => group.recover()).toThrow('expected a closed group')
+    group.join(row(1))
+    expect(() => group.join(row(1, 2))).toThrow('query: expected 1 values, got 2')
+    group.join(row(2))
+    expect(() => group.join(row(3))).toThrow('expected at most 2 queries')
+    const [first] = group.close()
+    expect(() => group.join(row(3))).toThrow('expected an open group, got a closed one')
+    group.add(first, row(0))
+    expect(() => group.add(first, row(0))).toThrow('row 0: expected one answer, got a second')
+    const [stranger] = answered(codec, [1, 2], (x) => x).rows
+    expect(() => group.add(stranger, row(0))).toThrow('row: expected one of this group, got 0')
+  })
+
+  it('forget makes room for another survivor set', () => {
+    const { group, rows } = answered(new Codec(core, { queries: 2, stragglers: 1 }), [1, 2], (x) => x)
+    group.forget()
+    expect(group.survivors).toEqual([])
+    group.add(rows[2], row(1))
+    expect(group.survivors).toEqual([2])
+  })
+})
+
+describe('Codec', () => {
+  it('computes decode weights once per survivor set, and the Gram matrix only when a locator asks', () => {
+    const spy = {
+      ...core,
+      kind: core.kind,
+      gram: vi.fn(core.gram.bind(core)),
+      combine: core.combine.bind(core),
+    } as Core
+    const plain = new Codec(spy, { queries: 4, stragglers: 1 })
+    const decode = vi.spyOn(plain.scheme, 'decode')
+    for (const lost of [0, 1, 0, 1]) answered(plain, [1, 2, 3, 4], (x) => x, [lost]).group.recover()
+    expect(decode).toHaveBeenCalledTimes(2)
+    expect(spy.gram).not.toHaveBeenCalled()
+    const residual = vi.fn(core.residual.bind(core))
+    const { group } = answered(new Codec({ ...spy, residual }, { queries: 4, byzantine: 1 }), [1, 2, 3, 4], (x) => x)
+    group.locate()
+    expect(spy.gram).toHaveBeenCalledTimes(1)
+  })
+
+  it('keeps a bounded number of survivor sets', () => {
+    const codec = new Codec(core, { queries: 8, stragglers: 5 })
+    const decode = vi.spyOn(codec.scheme, 'decode')
+    const sets = Array.from({ length: 2 ** 13 }, (_, mask) => [...Array(13).keys()].filter((i) => mask & (1 << i)))
+    const eights = sets.filter((set) => set.length === 8)
+    for (const have of eights) codec.decodeWeights(codec.scheme, have)
+    codec.decodeWeights(codec.scheme, eights.at(-1) as number[])
+    expect(decode).toHaveBeenCalledTimes(eights.length)
+    codec.decodeWeights(codec.scheme, eights[0])
+    expect(decode).toHaveBeenCalledTimes(eights.length + 1)
+  })
+
+  it.each([
+    [{ queries: 8, locator: 'nobody' }, "locator: expected 'residual' | 'vote' | 'vote-unit' | 'none', got \"nobody\""],
+    [{ queries: 8, code: 'raid' }, 'code: expected \'berrut\', got "raid"'],
+    [{ queries: 8, decoder: 'oracle' }, 'decoder: expected \'berrut\', got "oracle"'],
+    [
+      { queries: 8, byzantine: 1, workers: 10, locator: 'vote' },
+      "locator: 'vote' needs 17 results, got a quorum of 10; set workers",
+    ],
+  ])('refuses %o', (options, message) => {
+    expect(() => new Codec(core, options as never)).toThrow(new RangeError(message))
+  })
+
+  it('create loads a core', async () => {
+    expect((await Codec.create({ queries: 2, core: { prefer: 'js' } })).core.kind).toBe('js')
+  })
+
+  it('liars beyond E get through: what comes out is recorded, not promised', () => {
+    const codec = new Codec(core, { queries: 4, byzantine: 1 })
+    const group = codec.open()
+    for (let j = 0; j < 4; j++) group.join(row(j, 1 - j))
+    for (const coded of group.close()) group.add(coded, coded.index < 2 ? row(50) : row(coded.data[0]))
+    expect(group.locate().length).toBe(1)
+    expect(group.survivors.some((i) => i < 2)).toBe(true)
+  })
+})

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest'
+import { checkAnswer, fromRow, type Query, toRow } from '../src/tensor'
+
+const image = [{ name: 'image', shape: [2, 2] }]
+const pair = [
+  { name: 'a', shape: [2] },
+  { name: 'b', shape: [1, 3] },
+]
+const four = Float32Array.of(1, 2, 3, 4)
+
+describe('a query becomes a row', () => {
+  it.each([
+    ['data alone', four],
+    ['a tensor', { data: four, shape: [2, 2] }],
+    ['by name', { image: { data: four, shape: [2, 2] } }],
+    ['data by name', { image: four }],
+  ] as [string, Query][])('%s', (_, query) => {
+    const row = toRow(query, image)
+    expect(row).toEqual(four)
+    expect(row.buffer).not.toBe(four.buffer)
+  })
+
+  it('several inputs, in the order of the signature, and back', () => {
+    const query = { b: { data: Float32Array.of(3, 4, 5), shape: [1, 3] }, a: Float32Array.of(1, 2) }
+    const row = toRow(query, pair)
+    expect([...row]).toEqual([1, 2, 3, 4, 5])
+    const back = fromRow(row, pair)
+    expect(back).toEqual({ a: { data: query.a, shape: [2] }, b: query.b })
+    expect(back.a.data.buffer).not.toBe(row.buffer)
+  })
+
+  it.each([
+    [undefined, 'query: expected tensors, got undefined'],
+    ['cat.png', 'query: expected tensors, got "cat.png"'],
+    [new Uint8Array(4), 'query.image: expected a Float32Array, got Uint8Array'],
+    [{ data: new Float64Array(4), shape: [2, 2] }, 'query.image: expected a Float32Array, got Float64Array'],
+    [{ image: [1, 2, 3, 4] }, 'query.image: expected a Float32Array, got undefined'],
+    [{}, 'query.image: expected a Float32Array, got undefined'],
+    [{ picture: four }, "query: expected inputs 'image', got 'picture'"],
+    [{ data: four, shape: [4] }, 'query.image: expected shape [2,2], got [4]'],
+    [new Float32Array(5), 'query.image: expected 4 values (shape [2,2]), got 5'],
+    [Float32Array.of(1, Number.NaN, 3, 4), 'query.image: expected finite values, got NaN at 1'],
+    [Float32Array.of(1, 2, 3, Number.NEGATIVE_INFINITY), 'query.image: expected finite values, got -Infinity at 3'],
+  ])('refuses %s', (query, message) => {
+    expect(() => toRow(query as Query, image)).toThrow(message)
+  })
+
+  it('a single tensor is no query for two inputs', () => {
+    expect(() => toRow(four, pair)).toThrow("query: expected one tensor for each of 'a', 'b', got a single one")
+  })
+})
+
+describe('checkAnswer', () => {
+  it.each([
+    [[1, 2], 'answer: expected Float32Array, got Array'],
+    [undefined, 'answer: expected Float32Array, got undefined'],
+    [new Float32Array(3), 'answer: expected 2 values, got 3'],
+    [Float32Array.of(0, Number.POSITIVE_INFINITY), 'answer: expected finite values, got Infinity at 1'],
+  ])('refuses %s', (answer, message) => {
+    expect(() => checkAnswer(answer, 2)).toThrow(expect.objectContaining({ code: 'PROTOCOL', message }))
+  })
+})
