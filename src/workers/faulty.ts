@@ -1,0 +1,121 @@
+/** A worker that is slow, hangs, dies, lies or talks rubbish on purpose. Never on the production path. */
+
+import { aborted, onAbort } from '../abort'
+import { ApproxiferError } from '../errors'
+import { type Random, seeded } from '../random'
+import { type Attack, parseAttack } from './attacks'
+import type { ModelWorker } from './worker'
+
+/** What goes wrong. Shares are probabilities per call, 0 by default. */
+export interface Faults {
+  /** Added to every answer; a pair is a range to draw from. */
+  delayMs?: number | readonly [number, number]
+  /** Share of calls that never settle (until aborted, or the worker is restarted). */
+  hang?: number
+  /** Share of calls in which the worker is killed: it dies and starts again as after a real crash. */
+  crash?: number
+  /** Share of answers that are NaN throughout. */
+  garbage?: number
+  /** Share of answers that are lies, told by `attack`. */
+  lie?: number
+  /** See `attackForms`. Default 'gauss:10'. */
+  attack?: string
+}
+
+export class FaultyWorker implements ModelWorker {
+  /** Change it at any time; it holds for the calls that follow. */
+  faults: Faults
+  readonly #inner: ModelWorker
+  readonly #random: Random
+  readonly #open = new Set<(error: ApproxiferError) => void>()
+  #hung = 0
+
+  constructor(inner: ModelWorker, faults: Faults, seed: number) {
+    this.faults = faults
+    this.#inner = inner
+    this.#random = seeded(seed)
+  }
+
+  get name() {
+    return this.#inner.name
+  }
+
+  get signature() {
+    return this.#inner.signature
+  }
+
+  get free() {
+    return !this.#hung && this.#inner.free
+  }
+
+  get onFree() {
+    return this.#inner.onFree
+  }
+
+  set onFree(listener: (() => void) | undefined) {
+    this.#inner.onFree = listener
+  }
+
+  async infer(row: Float32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    const { delayMs = 0, hang = 0, crash = 0, garbage = 0, lie = 0, attack = 'gauss:10' } = this.faults
+    const random = this.#random
+    // Drawn before anything is awaited, so that a seed means the same whatever the timing.
+    const draw = [random.next(), random.next(), random.next(), random.next(), random.next()]
+    const told: Attack = parseAttack(attack)
+    if (draw[0] < hang) await this.#hang(options.signal)
+    const answering = this.#inner.infer(row, options)
+    if (draw[1] < crash) this.#inner.restart('was killed by a fault')
+    const answer = await answering
+    const wait = typeof delayMs === 'number' ? delayMs : delayMs[0] + draw[2] * (delayMs[1] - delayMs[0])
+    if (wait > 0) await this.#pause(wait, options.signal)
+    if (draw[3] < garbage) return answer.fill(Number.NaN)
+    return draw[4] < lie ? told([answer], random)[0] : answer
+  }
+
+  restart(why: string): void {
+    this.#inner.restart(why)
+    this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+  }
+
+  async close(): Promise<void> {
+    this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
+    await this.#inner.close()
+  }
+
+  #fail(error: ApproxiferError): void {
+    for (const reject of this.#open) reject(error)
+  }
+
+  async #hang(signal?: AbortSignal): Promise<void> {
+    this.#hung++
+    try {
+      await this.#pause(undefined, signal)
+    } finally {
+      this.#hung--
+    }
+  }
+
+  /** Resolves after `ms`, or never; rejects on abort, restart and close. */
+  #pause(ms: number | undefined, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        clearTimeout(timer)
+        this.#open.delete(fail)
+        forget()
+      }
+      const fail = (error: ApproxiferError) => {
+        settle()
+        reject(error)
+      }
+      const abort = () => fail(aborted(signal as AbortSignal))
+      const done = () => {
+        settle()
+        resolve()
+      }
+      const timer = ms === undefined ? undefined : setTimeout(done, ms)
+      this.#open.add(fail)
+      const forget = onAbort(signal, abort)
+      if (signal?.aborted) abort()
+    })
+  }
+}

@@ -1,0 +1,216 @@
+/** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
+
+import { transfer, wrap } from 'comlink'
+import { platform } from '#platform'
+import { ApproxiferError, asError, checkInteger, expected } from '../errors'
+import type { Thread } from '../platform/platform'
+import { rowLength } from '../tensor'
+import type { Entry, Loaded, Reply } from './entry'
+import type { OnnxOptions } from './onnx'
+import { CallQueue } from './queue'
+import type { ModelWorker } from './worker'
+
+export interface LocalOptions extends OnnxOptions {
+  /** The .onnx model: a path (Node), a URL, or its bytes. */
+  model: string | URL | Uint8Array
+  /** How many workers. */
+  count: number
+  /** Calls that may wait in a worker behind the one that runs. Default 2. */
+  maxPending?: number
+  /** How long a worker may take to load and warm up. Default 60,000 ms. */
+  startMs?: number
+  /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
+  createWorker?: () => unknown
+  /** Told once per kind of thing worth knowing about the model. Default: console.warn. */
+  onWarning?: (text: string) => void
+}
+
+/** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
+const MOST_BACKOFF_MS = 10_000
+/** Restarts in a row without a single answer, after which a worker is given up. */
+const MOST_RESTARTS = 8
+
+/**
+ * Starts workers, all with the same model bytes, shared where the runtime can. The first one starts alone:
+ * a model that does not load is reported once and costs one thread.
+ *
+ * @throws ApproxiferError MODEL or WORKER, after closing what had started
+ */
+export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
+  const count = checkInteger('count', options.count, 1, 1000)
+  checkInteger('maxPending', options.maxPending ?? 2, 0)
+  const model = platform.share(await readModel(options.model))
+  const first = await LocalWorker.start('worker 0', model, options)
+  for (const warning of first.warnings) (options.onWarning ?? console.warn)(warning)
+  const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, options))
+  const started = await Promise.allSettled(rest)
+  const workers = [first, ...started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))]
+  const failed = started.find((result) => result.status === 'rejected')
+  if (!failed) return workers
+  await Promise.all(workers.map((worker) => worker.close()))
+  throw failed.reason
+}
+
+/** A model's bytes from a path, a URL or bytes. @throws ApproxiferError MODEL, or TypeError for anything else */
+export async function readModel(model: unknown): Promise<Uint8Array> {
+  if (model instanceof Uint8Array) return model
+  if (model instanceof ArrayBuffer) return new Uint8Array(model)
+  if (typeof model !== 'string' && !(model instanceof URL)) {
+    throw new TypeError(expected('model', 'a path, a URL or bytes', model))
+  }
+  try {
+    return await platform.read(model)
+  } catch (error) {
+    throw asError(error, 'MODEL', `the model '${model}' cannot be read: `)
+  }
+}
+
+class LocalWorker implements ModelWorker {
+  readonly name: string
+  readonly #model: Uint8Array
+  readonly #options: LocalOptions
+  #loaded: Loaded | undefined
+  #queue: CallQueue | undefined
+  #thread: Thread | undefined
+  /** Ends a start under way. */
+  #fail: (error: ApproxiferError) => void = () => {}
+  #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
+  #failures = 0
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #onFree: (() => void) | undefined
+
+  private constructor(name: string, model: Uint8Array, options: LocalOptions) {
+    this.name = name
+    this.#model = model
+    this.#options = options
+  }
+
+  static async start(name: string, model: Uint8Array, options: LocalOptions): Promise<LocalWorker> {
+    const worker = new LocalWorker(name, model, options)
+    try {
+      await worker.#start()
+    } catch (error) {
+      await worker.close()
+      throw error
+    }
+    return worker
+  }
+
+  get signature() {
+    return (this.#loaded as Loaded).signature
+  }
+
+  get warnings() {
+    return (this.#loaded as Loaded).warnings
+  }
+
+  get free(): boolean {
+    return this.#state === 'ready' && !this.#queue?.full
+  }
+
+  set onFree(listener: (() => void) | undefined) {
+    this.#onFree = listener
+  }
+
+  async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    const queue = this.#queue
+    if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} is closed`)
+    if (this.#state !== 'ready' || !queue) throw new ApproxiferError('WORKER', `${this.name} is not running`)
+    this.#thread?.hold(true)
+    try {
+      return await queue.push(row, signal)
+    } finally {
+      if (queue.idle) this.#thread?.hold(false)
+    }
+  }
+
+  restart(why: string): void {
+    if (this.#state === 'ready') this.#died(why)
+  }
+
+  async close(): Promise<void> {
+    this.#state = 'closed'
+    clearTimeout(this.#timer)
+    this.#onFree = undefined
+    this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
+    this.#queue?.fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
+    this.#stop()
+  }
+
+  /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
+  async #start(): Promise<void> {
+    const { model: _, count: __, createWorker, onWarning: ___, startMs = 60_000, ...options } = this.#options
+    const failed = new Promise<never>((_, reject) => {
+      this.#fail = reject
+    })
+    const fail = this.#fail
+    const thread = platform.spawn(createWorker, (why) => {
+      fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+      if (this.#thread === thread && this.#state === 'ready') this.#died(why)
+    })
+    this.#thread = thread
+    const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
+    const late = setTimeout(
+      () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms`)),
+      startMs,
+    )
+    try {
+      const loading = remote.load(this.#model, options) as Promise<Reply<Loaded>>
+      this.#loaded = unwrap(await Promise.race([loading, failed]))
+    } catch (error) {
+      if (this.#thread === thread) this.#stop()
+      throw asError(error, 'WORKER', `${this.name} could not start: `)
+    } finally {
+      clearTimeout(late)
+    }
+    this.#queue = new CallQueue(
+      async (row) => {
+        const copy = row.slice() // transferred, so that the caller keeps its own
+        const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
+        this.#failures = 0
+        return answer
+      },
+      rowLength(this.#loaded.signature.outputs),
+      this.#options.maxPending ?? 2,
+    )
+    this.#queue.onFree = () => this.#onFree?.()
+    this.#state = 'ready'
+    thread.hold(false)
+  }
+
+  #died(why: string): void {
+    this.#state = 'down'
+    this.#stop()
+    this.#queue?.fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+    this.#startLater()
+  }
+
+  /** A failed restart counts like a death; a model that no longer loads, or too many in a row, ends it. */
+  #startLater(): void {
+    if (++this.#failures > MOST_RESTARTS) return
+    const wait = Math.min(100 * 2 ** (this.#failures - 1), MOST_BACKOFF_MS)
+    this.#timer = setTimeout(async () => {
+      try {
+        this.#state = 'starting'
+        await this.#start()
+        this.#onFree?.()
+      } catch (error) {
+        if ((this.#state as string) === 'closed') return
+        this.#state = 'down'
+        if ((error as ApproxiferError).code !== 'MODEL') this.#startLater()
+      }
+    }, wait)
+    if (typeof this.#timer === 'object') this.#timer.unref() // a worker to be restarted keeps no process alive
+  }
+
+  #stop(): void {
+    this.#thread?.terminate()
+    this.#thread = undefined
+  }
+}
+
+function unwrap<T>(reply: Reply<T>): T {
+  if (reply && typeof reply === 'object' && 'value' in reply) return reply.value
+  const { code = 'PROTOCOL', message = 'the worker sent no reply' } = reply ?? {}
+  throw new ApproxiferError(code, message)
+}

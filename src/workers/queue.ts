@@ -1,0 +1,106 @@
+/** The calls of one worker: one runs, a few wait, none is forgotten. Points 1 to 4 of the contract live here. */
+
+import { aborted, onAbort } from '../abort'
+import { ApproxiferError, asError } from '../errors'
+import { checkAnswer } from '../tensor'
+
+interface Call {
+  row: Float32Array
+  resolve(answer: Float32Array): void
+  reject(error: ApproxiferError): void
+  settled: boolean
+}
+
+export class CallQueue {
+  onFree: (() => void) | undefined
+  readonly #run: (row: Float32Array) => Promise<unknown>
+  readonly #answerLength: number
+  readonly #maxPending: number
+  readonly #waiting: Call[] = []
+  #running: Call | undefined
+
+  /**
+   * @param run           asks the worker; may reject, may never settle
+   * @param answerLength  values in an answer
+   * @param maxPending    calls that may wait behind the one that runs
+   */
+  constructor(run: (row: Float32Array) => Promise<unknown>, answerLength: number, maxPending: number) {
+    this.#run = run
+    this.#answerLength = answerLength
+    this.#maxPending = maxPending
+  }
+
+  get full(): boolean {
+    return this.#running !== undefined && this.#waiting.length >= this.#maxPending
+  }
+
+  get idle(): boolean {
+    return this.#running === undefined
+  }
+
+  push(row: Float32Array, signal?: AbortSignal): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(aborted(signal))
+      if (this.full) return reject(new ApproxiferError('OVERLOADED', `${this.#maxPending + 1} calls are open already`))
+      const settle = () => {
+        call.settled = true
+        forget()
+      }
+      const call: Call = {
+        row,
+        settled: false,
+        resolve: (answer) => {
+          settle()
+          resolve(answer)
+        },
+        reject: (error) => {
+          settle()
+          reject(error)
+        },
+      }
+      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal))
+      this.#waiting.push(call)
+      this.#next()
+    })
+  }
+
+  /** Rejects every open call; an answer that still comes to one of them is dropped. */
+  fail(error: ApproxiferError): void {
+    const open = this.#waiting.splice(0)
+    if (this.#running) open.unshift(this.#running)
+    this.#running = undefined
+    for (const call of open) if (!call.settled) call.reject(error)
+  }
+
+  #next(): void {
+    const call = this.#running ? undefined : this.#waiting.shift()
+    if (!call) return
+    this.#running = call
+    this.#run(call.row).then(
+      (answer) => this.#done(call, () => call.resolve(checkAnswer(answer, this.#answerLength))),
+      (error) => this.#done(call, () => call.reject(asError(error, 'WORKER'))),
+    )
+  }
+
+  #done(call: Call, settle: () => void): void {
+    if (this.#running !== call) return // the queue failed meanwhile
+    this.#running = undefined
+    if (!call.settled) {
+      try {
+        settle()
+      } catch (error) {
+        call.reject(asError(error, 'PROTOCOL'))
+      }
+    }
+    this.#next()
+    this.onFree?.()
+  }
+
+  /** A call that waits leaves the queue; one that runs keeps the worker busy until its answer comes. */
+  #abort(call: Call, signal: AbortSignal): void {
+    const at = this.#waiting.indexOf(call)
+    if (at >= 0) this.#waiting.splice(at, 1)
+    call.reject(aborted(signal))
+    if (at >= 0) this.onFree?.()
+  }
+}

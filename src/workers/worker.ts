@@ -1,0 +1,43 @@
+/** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
+
+import type { Signature } from '../tensor'
+
+/**
+ * The contract, held by one test suite for every kind of worker:
+ *
+ * 1. `infer` always settles: if the worker exits, throws or answers garbage, its open calls reject.
+ * 2. An abort rejects at once; the answer that still comes is dropped and harms nothing.
+ * 3. A failed call does not affect the next one.
+ * 4. One call runs at a time, `maxPending` wait; a call beyond them rejects at once.
+ * 5. The caller's buffers are never detached nor written to.
+ * 6. `close` may be called twice; afterwards `infer` rejects, and nothing keeps the process alive.
+ * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.
+ *
+ * Point 1 has one exception: a call that hangs settles only when it is aborted or the worker restarted.
+ */
+export interface ModelWorker {
+  /** Unique among the workers of a predictor; stands in reports. */
+  readonly name: string
+  /** What the model takes and gives. */
+  readonly signature: Signature
+  /** Whether `infer` would take a call now. */
+  readonly free: boolean
+  /** Called when `free` may have turned true. One listener; undefined removes it. */
+  onFree: (() => void) | undefined
+
+  /**
+   * Runs the model on one query.
+   *
+   * @param row  the inputs' values in the signature's order; the caller keeps it and may reuse it
+   *   once the promise has settled
+   * @returns the outputs' values in the signature's order, all finite; the caller owns them
+   * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
+   */
+  infer(row: Float32Array, options?: { signal?: AbortSignal }): Promise<Float32Array>
+
+  /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
+  restart(why: string): void
+
+  /** Rejects open calls with CLOSED and frees everything. */
+  close(): Promise<void>
+}

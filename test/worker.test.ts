@@ -1,0 +1,147 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { FaultyWorker, type LocalOptions, localWorkers } from 'approxifer'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { ask, contract, free as freed } from './shared/contract'
+
+const fixture = new URL('./fixtures/thread.js', import.meta.url)
+const small = { resourceLimits: { maxOldGenerationSizeMb: 24 } } // so that running out of memory takes no minute
+const lenet = fileURLToPath(new URL('../models/mnist-lenet.onnx', import.meta.url))
+
+const fake = (options: Partial<LocalOptions> = {}) =>
+  localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: () => new Worker(fixture, small), ...options })
+
+contract('threads', {
+  start: async () => (await fake())[0],
+  deaths: ['dies', 'exits', 'outOfMemory'],
+})
+
+contract('threads behind FaultyWorker', {
+  start: async () => new FaultyWorker((await fake())[0], {}, 1),
+  deaths: ['dies', 'exits'],
+})
+
+describe('7. restarts', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('a worker that fails while starting is not restarted', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const createWorker = vi.fn(() => new Worker(fixture))
+    await expect(fake({ model: Uint8Array.of(0), createWorker })).rejects.toMatchObject({
+      code: 'MODEL',
+      message: 'a bad model',
+    })
+    await vi.advanceTimersByTimeAsync(1e6)
+    expect(createWorker).toHaveBeenCalledTimes(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('one that cannot even run its script is reported once', async () => {
+    const createWorker = vi.fn(() => new Worker('process.exit(7)', { eval: true }))
+    await expect(fake({ count: 3, createWorker })).rejects.toMatchObject({
+      code: 'WORKER',
+      message: expect.stringContaining('exited with code 7'),
+    })
+    expect(createWorker).toHaveBeenCalledTimes(1)
+  })
+
+  it('one that never gets ready is given up after startMs', async () => {
+    const createWorker = () => new Worker('setInterval(() => {}, 1000)', { eval: true })
+    await expect(fake({ createWorker, startMs: 50 })).rejects.toMatchObject({
+      code: 'WORKER',
+      message: expect.stringContaining('did not start within 50 ms'),
+    })
+  })
+
+  it('one that dies later is restarted with growing waits, eight times in a row at most', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const exited: Promise<unknown>[] = []
+    const createWorker = () => {
+      const worker = exited.length ? new Worker('process.exit(1)', { eval: true }) : new Worker(fixture)
+      exited.push(new Promise((resolve) => worker.once('exit', resolve)))
+      return worker
+    }
+    const [worker] = await fake({ createWorker })
+    const delays = vi.spyOn(globalThis, 'setTimeout')
+    await expect(worker.infer(ask('exits'))).rejects.toMatchObject({ code: 'WORKER' })
+    for (let starts = 2; starts <= 9; starts++) {
+      await vi.advanceTimersToNextTimerAsync()
+      expect(exited.length).toBe(starts)
+      await exited[starts - 1]
+      await new Promise((resolve) => setImmediate(resolve)) // let the death be heard
+    }
+    await vi.advanceTimersByTimeAsync(1e6)
+    expect(exited.length).toBe(9)
+    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 60_000)
+    expect(waits).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000])
+    await worker.close()
+  })
+})
+
+describe('real model in real threads', () => {
+  it('answers like the model itself, shares its bytes, keeps the warnings', async () => {
+    const bytes = readFileSync(lenet)
+    const workers = await localWorkers({ model: bytes, count: 3 })
+    expect(workers.map((worker) => worker.name)).toEqual(['worker 0', 'worker 1', 'worker 2'])
+    expect(workers[0].signature).toEqual({
+      inputs: [{ name: 'input', shape: [1, 28, 28] }],
+      outputs: [{ name: 'logits', shape: [10] }],
+    })
+    const row = Float32Array.from({ length: 784 }, (_, i) => (i % 7) / 7)
+    const answers = await Promise.all(workers.map((worker) => worker.infer(row)))
+    expect(answers[1]).toEqual(answers[0])
+    expect(answers[2]).toEqual(answers[0])
+    await Promise.all(workers.map((worker) => worker.close()))
+  })
+
+  it('a killed thread comes back with the model', async () => {
+    const [worker] = await localWorkers({ model: lenet, count: 1 })
+    const row = new Float32Array(784)
+    const before = await worker.infer(row)
+    worker.restart('was killed')
+    await freed(worker)
+    expect(await worker.infer(row)).toEqual(before)
+    await worker.close()
+  }, 20_000)
+
+  it('a missing file, a wrong kind of model, no model at all', async () => {
+    await expect(localWorkers({ model: 'no/such.onnx', count: 1 })).rejects.toMatchObject({
+      code: 'MODEL',
+      message: expect.stringContaining("'no/such.onnx' cannot be read"),
+    })
+    await expect(localWorkers({ model: Uint8Array.of(1, 2, 3), count: 1 })).rejects.toMatchObject({ code: 'MODEL' })
+    await expect(localWorkers({ model: 5 as unknown as string, count: 1 })).rejects.toThrow(
+      'model: expected a path, a URL or bytes, got 5',
+    )
+  })
+})
+
+describe('6. nothing keeps the process alive', () => {
+  const script = (after: string) => `
+    import { localWorkers } from 'approxifer'
+    const [worker] = await localWorkers({ model: ${JSON.stringify(lenet)}, count: 1 })
+    await worker.infer(new Float32Array(784))
+    ${after}
+    console.log('end of script')`
+
+  it.each([
+    ['after close', 'await worker.close()'],
+    ['without close', ''],
+    ['while a dead worker waits for its restart', "worker.restart('was killed')"],
+  ])(
+    '%s',
+    (_, after) => {
+      const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script(after)], {
+        cwd: fileURLToPath(new URL('..', import.meta.url)),
+        timeout: 30_000,
+        encoding: 'utf8',
+      })
+      expect([status, stdout.trim(), stderr]).toEqual([0, 'end of script', ''])
+    },
+    40_000,
+  )
+})
