@@ -1,0 +1,25 @@
+/**
+ * Coded inference for ONNX models: K queries are mixed into N coded queries, the same unmodified model
+ * answers them on N workers, and the K answers are recovered from whichever come first.
+ *
+ * @module
+ */
+
+export { Codec, type CodecOptions, type CodedRow, type Group, type Recovery, type Suspect } from './codec/codec'
+export { type Core, type CoreOptions, loadCore } from './core/core'
+export { ApproxiferError, type Code } from './errors'
+export { type Points, Scheme, type SchemeOptions } from './scheme'
+export {
+  createPredictor,
+  type Prediction,
+  type PredictOptions,
+  type Predictor,
+  type PredictorOptions,
+  type PredictorStats,
+} from './serving/predictor'
+export type { WorkerStats } from './serving/roster'
+export type { GroupReport, RowReport, Rule } from './serving/run'
+export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
+export { type Faults, FaultyWorker } from './workers/faulty'
+export { type LocalOptions, localWorkers } from './workers/local'
+export type { ModelWorker } from './workers/worker'

@@ -1,0 +1,273 @@
+/** predict(query) -> answer: where codec and workers meet. */
+
+import { aborted, onAbort } from '../abort'
+import { Codec, type CodecOptions } from '../codec/codec'
+import { type CoreOptions, loadCore } from '../core/core'
+import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
+import { seeded } from '../random'
+import { fromRow, type Query, type Signature, type Tensors, toRow } from '../tensor'
+import { type LocalOptions, localWorkers } from '../workers/local'
+import type { ModelWorker } from '../workers/worker'
+import { Grouping } from './grouping'
+import { Roster, type WorkerStats } from './roster'
+import { type GroupReport, GroupRun, type Rule, type Status, type Ticket } from './run'
+
+export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>> {
+  /** How many queries are coded together, and how many results may be late or wrong. */
+  scheme: CodecOptions
+  /** Workers: how many local ones to start (default N; more are spares), or ready ones, which `close` closes. */
+  workers?: number | readonly ModelWorker[]
+  /** When to decode. Default 'fastest'. */
+  rule?: Rule
+  /** How long a query may wait for others to fill its group. Default 5 ms. */
+  maxWaitMs?: number
+  /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
+  deadlineMs?: number
+  /** After this long without an answer a worker is restarted. Default 30,000 ms. */
+  hangMs?: number
+  /** Queries in the house, beyond which `predict` rejects with OVERLOADED. Default 1,000. */
+  maxQueries?: number
+  /** Which numerical core. Default: WASM, else JS. */
+  core?: CoreOptions
+  /** For dealing rows to workers. Default 1. */
+  seed?: number
+}
+
+export interface PredictOptions {
+  deadlineMs?: number
+  signal?: AbortSignal
+}
+
+export interface Prediction {
+  /** The model's outputs by name; the caller owns them. */
+  output: Tensors
+  /** `exact`: the model's own answer. `recovered`: decoded from other answers. */
+  status: Status
+  /** What happened to the group; resolves when its last row has an outcome, never rejects. */
+  group: Promise<GroupReport>
+}
+
+export interface PredictorStats {
+  core: 'wasm' | 'js'
+  /** Queries waiting or under way. */
+  open: number
+  exact: number
+  recovered: number
+  /** Queries that ended in an error, by its code. */
+  failed: Record<string, number>
+  groups: number
+  workers: WorkerStats[]
+}
+
+/**
+ * Starts workers and returns when all have loaded the model and run it once.
+ *
+ * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER where the start fails
+ */
+export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
+  if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
+  const codec = new Codec(await loadCore(options.core), options.scheme)
+  const settings = checkSettings(options)
+  const needed = codec.scheme.workers
+  const { workers = needed, model } = options
+  if (typeof workers !== 'number') {
+    if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
+    return new Predictor(codec, checkAlike(workers), settings)
+  }
+  checkInteger('workers', workers, needed)
+  if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
+  return new Predictor(codec, await localWorkers({ ...options, model, count: workers }), settings)
+}
+
+export type { Predictor }
+
+type Settings = ReturnType<typeof checkSettings>
+
+class Predictor {
+  /** What a query must look like, and what `output` will. */
+  readonly signature: Signature
+  readonly #codec: Codec
+  readonly #roster: Roster
+  readonly #settings: Settings
+  readonly #grouping: Grouping<PendingQuery>
+  readonly #runs = new Set<GroupRun>()
+  readonly #open = new Set<PendingQuery>()
+  readonly #counts: { exact: number; recovered: number; failed: Record<string, number>; groups: number }
+  /** Calls of predictAll that wait for room in the house. */
+  readonly #forRoom: (() => void)[] = []
+  #closing: Promise<void> | undefined
+
+  constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings) {
+    this.signature = workers[0].signature
+    this.#codec = codec
+    this.#settings = settings
+    this.#roster = new Roster(workers, seeded(settings.seed))
+    this.#counts = { exact: 0, recovered: 0, failed: {}, groups: 0 }
+    this.#grouping = new Grouping({
+      size: codec.scheme.queries,
+      maxWaitMs: settings.maxWaitMs,
+      ready: () => this.#roster.ready(codec.scheme),
+      send: (queries) => this.#send(queries),
+    })
+    for (const worker of workers) worker.onFree = () => this.#grouping.pump()
+  }
+
+  /**
+   * One query's answer.
+   *
+   * @param query  read before this returns, never kept
+   * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
+   *   ApproxiferError QUORUM, DEADLINE, OVERLOADED, ABORTED, CLOSED
+   */
+  async predict(query: Query, { deadlineMs, signal }: PredictOptions = {}): Promise<Prediction> {
+    if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
+    const row = toRow(query, this.signature.inputs)
+    const ms = checkMs('deadlineMs', deadlineMs ?? this.#settings.deadlineMs)
+    if (signal?.aborted) throw aborted(signal)
+    if (this.#open.size >= this.#settings.maxQueries) {
+      throw new ApproxiferError('OVERLOADED', `${this.#open.size} queries are in the house already`)
+    }
+    return new Promise((resolve, reject) => {
+      const pending = new PendingQuery(row, this.signature, {
+        resolve: (prediction) => {
+          this.#counts[prediction.status]++
+          settle()
+          resolve(prediction)
+        },
+        reject: (error) => {
+          this.#counts.failed[error.code] = (this.#counts.failed[error.code] ?? 0) + 1
+          settle()
+          reject(error)
+        },
+      })
+      const abort = () => {
+        this.#grouping.remove(pending)
+        pending.fail(aborted(signal as AbortSignal))
+        pending.run?.abandoned()
+      }
+      const timer = setTimeout(() => this.#due(pending, ms), ms)
+      const settle = () => {
+        clearTimeout(timer)
+        forget()
+        this.#open.delete(pending)
+        this.#forRoom.shift()?.()
+      }
+      const forget = onAbort(signal, abort)
+      this.#open.add(pending)
+      this.#grouping.add(pending)
+    })
+  }
+
+  /**
+   * The answers to all queries, in their order; rejects with the first error, if there is one. Queries beyond
+   * `maxQueries` wait here instead of being refused.
+   */
+  async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
+    const predictions: Promise<Prediction>[] = []
+    for (const query of queries) {
+      while (this.#open.size >= this.#settings.maxQueries) {
+        await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+      }
+      const prediction = this.predict(query, options)
+      prediction.catch(() => {}) // reported below
+      predictions.push(prediction)
+    }
+    return Promise.all(predictions)
+  }
+
+  stats(): PredictorStats {
+    return {
+      core: this.#codec.core.kind,
+      open: this.#open.size,
+      ...structuredClone(this.#counts),
+      workers: this.#roster.workers.map((worker) => ({ ...this.#roster.stats(worker) })),
+    }
+  }
+
+  /** Settles every open query with CLOSED and closes the workers. May be called twice. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const error = new ApproxiferError('CLOSED', 'the predictor was closed')
+    for (const pending of this.#grouping.clear()) pending.fail(error)
+    for (const run of this.#runs) run.close(error)
+    await Promise.all(this.#roster.workers.map((worker) => worker.close()))
+  }
+
+  #send(queries: PendingQuery[]): void {
+    const run = new GroupRun(this.#codec, this.#roster, queries, this.#settings.rule, this.#settings.hangMs)
+    for (const pending of queries) pending.run = run
+    this.#counts.groups++
+    this.#runs.add(run)
+    void run.report.then(() => this.#runs.delete(run))
+  }
+
+  #due(pending: PendingQuery, ms: number): void {
+    if (pending.run) pending.run.due(pending)
+    else {
+      this.#grouping.remove(pending)
+      const { free } = this.#roster
+      const text = `waited ${ms} ms for workers: expected >= ${this.#codec.scheme.quorum} free, got ${free}`
+      pending.fail(new ApproxiferError('DEADLINE', text))
+    }
+  }
+}
+
+/** A query from `predict` to its answer. */
+class PendingQuery implements Ticket {
+  readonly row: Float32Array
+  run: GroupRun | undefined
+  open = true
+  readonly #signature: Signature
+  readonly #caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void }
+
+  constructor(
+    row: Float32Array,
+    signature: Signature,
+    caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void },
+  ) {
+    this.row = row
+    this.#signature = signature
+    this.#caller = caller
+  }
+
+  answer(answer: Float32Array, status: Status, group: Promise<GroupReport>): void {
+    if (!this.open) return
+    this.open = false
+    this.#caller.resolve({ output: fromRow(answer, this.#signature.outputs), status, group })
+  }
+
+  fail(error: ApproxiferError): void {
+    if (!this.open) return
+    this.open = false
+    this.#caller.reject(error)
+  }
+}
+
+function checkSettings(options: PredictorOptions) {
+  const { rule = 'fastest', maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000 } = options
+  return {
+    rule: checkWord('rule', rule, ['fastest', 'deadline'] as const),
+    maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
+    deadlineMs: checkMs('deadlineMs', deadlineMs),
+    hangMs: checkMs('hangMs', hangMs),
+    maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
+    seed: checkInteger('seed', options.seed ?? 1, 0),
+  }
+}
+
+/** setTimeout takes up to 2^31 - 1 ms. */
+function checkMs(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value < 2 ** 31) return value
+  throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
+}
+
+function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
+  const [first, ...rest] = workers.map((worker) => JSON.stringify(worker.signature))
+  const odd = rest.findIndex((signature) => signature !== first)
+  if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
+  return workers
+}

@@ -1,0 +1,122 @@
+/** The workers of a predictor: who is free, who is fast, who did what; and which worker gets which row. */
+
+import type { CodedRow } from '../codec/codec'
+import type { Random } from '../random'
+import type { Scheme } from '../scheme'
+import type { ModelWorker } from '../workers/worker'
+
+/** What became of a worker's calls, and how fast it is. */
+export interface WorkerStats {
+  worker: string
+  /** Answers that came before their group was decoded. */
+  onTime: number
+  /** Answers that came after. */
+  late: number
+  /** Calls that ended in a crash, a hang or an error. */
+  failed: number
+  /** Answers that were none: wrong length, NaN, Inf. */
+  rejected: number
+  /** Answers dropped as lies. */
+  suspected: number
+  /** Moving average of its answers' milliseconds; undefined before the first. */
+  expectedMs: number | undefined
+}
+
+/** Weight of the newest answer in the moving average. */
+const NEW = 0.3
+/** What is left of a worker's average when a group passes it over: in the end even the slowest gets another try. */
+const FORGET = 0.99
+/** A call open this many times longer than the median worker takes is late. */
+const PATIENCE = 4
+
+export class Roster {
+  readonly workers: readonly ModelWorker[]
+  readonly #stats: Map<ModelWorker, WorkerStats>
+  /** When each worker's open calls were sent, oldest first. */
+  readonly #open: Map<ModelWorker, number[]>
+  readonly #random: Random
+
+  constructor(workers: readonly ModelWorker[], random: Random) {
+    this.workers = workers
+    this.#random = random
+    this.#open = new Map(workers.map((worker) => [worker, []]))
+    this.#stats = new Map(
+      workers.map((worker) => [
+        worker,
+        { worker: worker.name, onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0, expectedMs: undefined },
+      ]),
+    )
+  }
+
+  get free(): number {
+    return this.workers.reduce((count, worker) => count + (worker.free ? 1 : 0), 0)
+  }
+
+  /**
+   * Whether to send a group of this scheme now. A row whose worker is full would be missing
+   * from the start, so workers that are merely busy are waited for; those that are down, or late already, are
+   * not.
+   */
+  ready({ workers: rows, quorum }: Scheme): boolean {
+    const { free } = this
+    if (free >= rows || free < quorum) return free >= rows
+    const patience = PATIENCE * this.#medianMs()
+    const now = performance.now()
+    return !this.workers.some((worker) => !worker.free && now - this.#calls(worker)[0] < patience)
+  }
+
+  /**
+   * Each row gets a worker of its own, the free and fast ones first. Where nobody lies, queries themselves
+   * go to the fastest. Where somebody may, rows are dealt at random: a row's place biases its locator
+   * score, so evidence against a worker must come from many places.
+   */
+  assign(rows: readonly CodedRow[], byzantine: number): { row: CodedRow; worker: ModelWorker }[] {
+    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + this.#calls(worker).length)
+    const ranked = [...this.workers].sort((a, b) => Number(b.free) - Number(a.free) || cost(a) - cost(b))
+    for (const passed of ranked.slice(rows.length)) {
+      const stats = this.stats(passed)
+      if (stats.expectedMs !== undefined) stats.expectedMs *= FORGET
+    }
+    const chosen = ranked.slice(0, rows.length)
+    if (byzantine) {
+      // Dealt to a fixed order of workers, so that a seed means the same whatever their speed.
+      const order = this.#random.choose(rows.length, rows.length)
+      return this.workers
+        .filter((worker) => chosen.includes(worker))
+        .map((worker, i) => ({ row: rows[order[i]], worker }))
+    }
+    const order = [...rows].sort((a, b) => Number(b.query !== undefined) - Number(a.query !== undefined))
+    return order.map((row, i) => ({ row, worker: chosen[i] }))
+  }
+
+  sent(worker: ModelWorker): void {
+    this.#calls(worker).push(performance.now())
+  }
+
+  /** A call has ended; without an outcome where the worker had no part in it. */
+  settled(worker: ModelWorker, outcome: 'onTime' | 'late' | 'failed' | 'rejected' | undefined, ms: number): void {
+    this.#calls(worker).shift()
+    if (!outcome) return
+    const stats = this.stats(worker)
+    stats[outcome]++
+    if (outcome !== 'failed') stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? ms) + NEW * ms
+  }
+
+  suspected(worker: ModelWorker): void {
+    this.stats(worker).suspected++
+  }
+
+  stats(worker: ModelWorker): WorkerStats {
+    return this.#stats.get(worker) as WorkerStats
+  }
+
+  #calls(worker: ModelWorker): number[] {
+    return this.#open.get(worker) as number[]
+  }
+
+  /** Infinity before the first answer. */
+  #medianMs(): number {
+    const known = this.workers.flatMap((worker) => this.stats(worker).expectedMs ?? []).sort((a, b) => a - b)
+    return known[known.length >> 1] ?? Number.POSITIVE_INFINITY
+  }
+}

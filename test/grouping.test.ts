@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { Grouping } from '../src/serving/grouping'
+
+let sent: number[][]
+let ready: boolean
+let grouping: Grouping<number>
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  sent = []
+  ready = true
+  grouping = new Grouping({ size: 3, maxWaitMs: 10, ready: () => ready, send: (items) => sent.push(items) })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+it('sends a full group at once', () => {
+  for (const item of [1, 2, 3, 4]) grouping.add(item)
+  expect(sent).toEqual([[1, 2, 3]])
+})
+
+it('sends a short group when its oldest query has waited maxWaitMs, not before', () => {
+  grouping.add(1)
+  vi.advanceTimersByTime(6)
+  grouping.add(2)
+  vi.advanceTimersByTime(3)
+  expect(sent).toEqual([])
+  vi.advanceTimersByTime(1)
+  expect(sent).toEqual([[1, 2]])
+  grouping.add(3)
+  vi.advanceTimersByTime(10)
+  expect(sent).toEqual([[1, 2], [3]])
+})
+
+it('holds everything back while workers are not ready, in order, and looks again by itself', () => {
+  ready = false
+  for (const item of [1, 2, 3, 4]) grouping.add(item)
+  vi.advanceTimersByTime(100)
+  expect(sent).toEqual([])
+  ready = true
+  grouping.pump()
+  expect(sent).toEqual([[1, 2, 3], [4]])
+  ready = false
+  grouping.add(5)
+  vi.advanceTimersByTime(50)
+  ready = true
+  vi.advanceTimersByTime(10)
+  expect(sent.at(-1)).toEqual([5])
+})
+
+it('forgets what is removed, and leaves no timer behind', () => {
+  grouping.add(1)
+  grouping.add(2)
+  expect([grouping.remove(1), grouping.remove(1)]).toEqual([true, false])
+  expect(grouping.clear()).toEqual([2])
+  expect(vi.getTimerCount()).toBe(0)
+  vi.advanceTimersByTime(100)
+  expect(sent).toEqual([])
+})

@@ -1,0 +1,411 @@
+import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+
+/** A worker whose calls the test settles by hand: only so can the order of events be forced. */
+class HandWorker implements ModelWorker {
+  readonly signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+  onFree: (() => void) | undefined
+  capacity = 3
+  restarts: string[] = []
+  closed = 0
+  readonly calls: {
+    row: Float32Array
+    signal?: AbortSignal
+    answer(y?: Float32Array): void
+    fail(error: ApproxiferError): void
+  }[] = []
+
+  constructor(readonly name: string) {}
+
+  get free() {
+    return this.calls.length < this.capacity
+  }
+
+  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        this.calls.splice(this.calls.indexOf(call), 1)
+        this.onFree?.()
+      }
+      const call = {
+        row,
+        signal,
+        answer: (y = row.map((v) => 2 * v)) => (resolve(y), end()),
+        fail: (error: ApproxiferError) => (reject(error), end()),
+      }
+      this.calls.push(call)
+      signal?.addEventListener('abort', () => reject(new ApproxiferError('ABORTED', 'aborted')))
+    })
+  }
+
+  restart(why: string) {
+    this.restarts.push(why)
+  }
+
+  async close() {
+    this.closed++
+    for (const call of [...this.calls]) call.fail(new ApproxiferError('CLOSED', 'closed'))
+  }
+}
+
+async function house(count: number, options: Partial<PredictorOptions> & Pick<PredictorOptions, 'scheme'>) {
+  const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
+  const predictor = await createPredictor({ workers, ...options })
+  return { predictor, workers }
+}
+
+const query = (x: number) => Float32Array.of(x, 1)
+const settled = async (promise: Promise<unknown>) => {
+  let state = 'open'
+  promise.then(
+    () => (state = 'answered'),
+    () => (state = 'failed'),
+  )
+  for (let i = 0; i < 20; i++) await Promise.resolve()
+  return state
+}
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('rule fastest', () => {
+  it('answers at the quorum, and goes on listening', async () => {
+    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1 } })
+    const predictions = predictor.predictAll([1, 2, 3, 4].map(query))
+    for (const i of [0, 1, 3]) workers[i].calls[0].answer()
+    expect(await settled(predictions)).toBe('open')
+    workers[4].calls[0].answer()
+    const [first] = await predictions
+    expect(first.status).toBe('recovered')
+    expect(first.output.y.shape).toEqual([2])
+    expect(await settled(first.group)).toBe('open')
+    workers[2].calls[0].answer()
+    const report = await first.group
+    expect(report).toMatchObject({ queries: 4, workers: 5, quorum: 4, outcome: 'decoded', rule: 'fastest' })
+    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['late', 'onTime', 'onTime', 'onTime', 'onTime'])
+    expect(report.rows.find((row) => row.outcome === 'late')?.worker).toBe('w2')
+    expect(report.survivors.length).toBe(4)
+    expect(predictor.stats().workers[2]).toMatchObject({ worker: 'w2', onTime: 0, late: 1 })
+    await predictor.close()
+  })
+
+  it('a quorum out of reach fails at once and says why', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const predictions = [1, 2].map((x) => predictor.predict(query(x)))
+    for (const prediction of predictions) prediction.catch(() => {})
+    workers[0].calls[0].fail(new ApproxiferError('WORKER', 'w0 exited with code 1'))
+    expect(await settled(predictions[0])).toBe('open')
+    workers[2].calls[0].answer(Float32Array.of(Number.NaN, 0))
+    for (const prediction of predictions) {
+      await expect(prediction).rejects.toMatchObject({
+        code: 'QUORUM',
+        message:
+          'results: expected >= 2 of 3, got 0, 1 outstanding; w0 exited with code 1; answer: expected finite values, got NaN at 0',
+      })
+    }
+    workers[1].calls[0].answer()
+    expect(predictor.stats()).toMatchObject({ failed: { QUORUM: 2 }, open: 0 })
+    await predictor.close()
+  })
+
+  it('an answer that is garbage counts for neither quorum nor liars', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const predictions = predictor.predictAll([1, 2].map(query))
+    workers[0].calls[0].answer(new Float32Array(7))
+    workers[1].calls[0].answer()
+    expect(await settled(predictions)).toBe('open')
+    workers[2].calls[0].answer()
+    const report = await (await predictions)[0].group
+    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['onTime', 'onTime', 'rejected'])
+    expect(predictor.stats().workers[0].rejected).toBe(1)
+    await predictor.close()
+  })
+})
+
+describe('rule deadline', () => {
+  it('waits for all', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, rule: 'deadline' })
+    const predictions = predictor.predictAll([1, 2].map(query))
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    expect(await settled(predictions)).toBe('open')
+    workers[2].calls[0].answer()
+    expect((await (await predictions)[0].group).survivors).toEqual([0, 1, 2])
+    await predictor.close()
+  })
+
+  it('decodes with what is there at the deadline', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, rule: 'deadline' })
+    const predictions = predictor.predictAll([1, 2].map(query), { deadlineMs: 50 })
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    await vi.advanceTimersByTimeAsync(49)
+    expect(await settled(predictions)).toBe('open')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await settled(predictions)).toBe('answered')
+    workers[2].calls[0].answer()
+    await predictor.close()
+  })
+})
+
+describe('deadlines', () => {
+  it('below the quorum: QUORUM, for the query whose deadline it is; the other still gets its answer', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const hurried = predictor.predict(query(1), { deadlineMs: 20 })
+    const patient = predictor.predict(query(2), { deadlineMs: 200 })
+    hurried.catch(() => {})
+    workers[0].calls[0].answer()
+    await vi.advanceTimersByTimeAsync(20)
+    await expect(hurried).rejects.toMatchObject({ code: 'QUORUM' })
+    workers[1].calls[0].answer()
+    expect((await patient).status).toBe('recovered')
+    await predictor.close()
+  })
+
+  it('no worker ever free: DEADLINE', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    for (const worker of workers) worker.capacity = 0
+    const prediction = predictor.predict(query(1), { deadlineMs: 20 })
+    prediction.catch(() => {})
+    await vi.advanceTimersByTimeAsync(20)
+    await expect(prediction).rejects.toMatchObject({ code: 'DEADLINE', message: expect.stringContaining('20 ms') })
+    await predictor.close()
+  })
+
+  it('a call longer than hangMs fails and its worker is restarted', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, hangMs: 100 })
+    const predictions = predictor.predictAll([1, 2].map(query))
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    const { group } = (await predictions)[0]
+    await vi.advanceTimersByTimeAsync(100)
+    expect((await group).rows.find((row) => row.worker === 'w2')).toMatchObject({ outcome: 'failed' })
+    expect(workers.map((worker) => worker.restarts)).toEqual([[], [], ['hung for 100 ms']])
+    workers[2].calls[0].answer() // far too late: nobody is there to hear it
+    await predictor.close()
+  })
+})
+
+describe('groups', () => {
+  it('a short group goes after maxWaitMs with its own K', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 }, maxWaitMs: 10 })
+    const prediction = predictor.predict(query(3))
+    expect(workers.every((worker) => !worker.calls.length)).toBe(true)
+    await vi.advanceTimersByTimeAsync(10)
+    const busy = workers.filter((worker) => worker.calls.length)
+    expect(busy.length).toBe(2)
+    busy[1].calls[0].answer()
+    const { status, output } = await prediction
+    expect([status, ...output.y.data]).toEqual(['exact', 6, 2])
+    await predictor.close()
+  })
+
+  it('a query that is refused does not disturb the others of its group', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const bad = predictor.predict(Float32Array.of(Number.NaN, 1))
+    const good = predictor.predictAll([1, 2].map(query))
+    await expect(bad).rejects.toThrow(new RangeError('query.x: expected finite values, got NaN at 0'))
+    for (const worker of workers) worker.calls[0].answer()
+    expect((await good).length).toBe(2)
+    await predictor.close()
+  })
+
+  it('the caller may change its buffer right after predict', async () => {
+    const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 1 } })
+    const buffer = query(5)
+    const prediction = predictor.predict(buffer)
+    buffer.fill(0)
+    for (const worker of workers) worker.calls[0].answer()
+    expect([...(await prediction).output.y.data]).toEqual([10, 2])
+    await predictor.close()
+  })
+
+  it('waits for workers that are merely busy, not for one that is late', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, maxWaitMs: 1 })
+    for (const worker of workers) worker.capacity = 1
+    const first = predictor.predictAll([1, 2].map(query))
+    await vi.advanceTimersByTimeAsync(10)
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    await first
+    const second = predictor.predictAll([3, 4].map(query))
+    expect(workers[0].calls.length).toBe(0) // w2 is busy, and not yet late
+    await vi.advanceTimersByTimeAsync(100)
+    expect(workers[0].calls.length).toBe(1) // now it is
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    await second
+    await predictor.close()
+  })
+})
+
+describe('which worker gets which row', () => {
+  it('spares: the slowest worker is left out, and tried again one day', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(4, { scheme: { queries: 2, stragglers: 1 } })
+    const ask = async () => {
+      const predictions = predictor.predictAll([1, 2].map(query))
+      const busy = workers.filter((worker) => worker.calls.length)
+      await vi.advanceTimersByTimeAsync(1)
+      for (const worker of busy) {
+        if (worker !== workers[1]) worker.calls[0].answer()
+      }
+      await vi.advanceTimersByTimeAsync(50)
+      for (const call of [...workers[1].calls]) call.answer()
+      await predictions
+      return busy.includes(workers[1])
+    }
+    expect(await ask()).toBe(true)
+    expect(await ask()).toBe(false)
+    const later = []
+    for (let i = 0; i < 2000; i++) later.push(await ask())
+    expect(later).toContain(true)
+    expect(later.filter(Boolean).length).toBeLessThan(1000)
+    await predictor.close()
+  })
+
+  it('where somebody may lie, rows are permuted among workers, the same way for the same seed', async () => {
+    const deal = async (seed: number) => {
+      const { predictor, workers } = await house(8, { scheme: { queries: 2, stragglers: 2, byzantine: 1 }, seed })
+      const rows: number[][] = []
+      for (let i = 0; i < 3; i++) {
+        const predictions = predictor.predictAll([1, 2].map(query))
+        rows.push(workers.map((worker) => worker.calls[0].row[0]))
+        for (const worker of workers) worker.calls[0].answer()
+        await predictions
+      }
+      await predictor.close()
+      return rows
+    }
+    const [first, again, other] = [await deal(1), await deal(1), await deal(2)]
+    expect(again).toEqual(first)
+    expect(other).not.toEqual(first)
+    expect(first[1]).not.toEqual(first[0])
+  })
+})
+
+describe('liars', () => {
+  it('are dropped, reported and counted', async () => {
+    const { predictor, workers } = await house(7, { scheme: { queries: 2, stragglers: 1, byzantine: 1 } })
+    const predictions = predictor.predictAll([1, 2].map(query))
+    for (const worker of workers) worker.calls[0].answer(worker.name === 'w4' ? Float32Array.of(90, -90) : undefined)
+    const [{ output, group }] = await predictions
+    expect(Math.abs(output.y.data[0] - 2)).toBeLessThan(0.6) // Berrut's error; with the lie it were tens
+    const report = await group
+    expect(report.rows.filter((row) => row.suspected).map((row) => row.worker)).toEqual(['w4'])
+    expect(report.survivors.length).toBe(5)
+    expect(predictor.stats().workers.map((worker) => worker.suspected)).toEqual([0, 0, 0, 0, 1, 0, 0])
+    await predictor.close()
+  })
+})
+
+describe('aborts', () => {
+  it('a waiting query leaves; the others do not notice', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const controller = new AbortController()
+    const gone = predictor.predict(query(1), { signal: controller.signal })
+    controller.abort()
+    await expect(gone).rejects.toMatchObject({ code: 'ABORTED' })
+    const rest = predictor.predictAll([2, 3].map(query))
+    expect(workers[0].calls.length).toBe(1)
+    for (const worker of workers) worker.calls[0].answer()
+    expect((await rest).length).toBe(2)
+    await expect(predictor.predict(query(1), { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+    await predictor.close()
+  })
+
+  it('a query under way rejects at once; its group goes on, until no caller is left', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const [one, two] = [new AbortController(), new AbortController()]
+    const first = predictor.predict(query(1), { signal: one.signal })
+    const second = predictor.predict(query(2), { signal: two.signal })
+    one.abort()
+    await expect(first).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(workers[0].calls[0].signal?.aborted).toBe(false)
+    two.abort()
+    await expect(second).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(workers[0].calls[0].signal?.aborted).toBe(true)
+    await Promise.resolve()
+    expect(predictor.stats().workers[0].failed).toBe(0) // not the worker's fault
+    await predictor.close()
+  })
+
+  it('many queries on one signal draw no warning', async () => {
+    const { predictor } = await house(2, { scheme: { queries: 1, stragglers: 1 } })
+    const warned = vi.fn()
+    process.on('warning', warned)
+    const controller = new AbortController()
+    const all = predictor.predictAll(
+      Array.from({ length: 30 }, (_, i) => query(i)),
+      { signal: controller.signal },
+    )
+    controller.abort()
+    await expect(all).rejects.toMatchObject({ code: 'ABORTED' })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', warned)
+    expect(warned).not.toHaveBeenCalled()
+    await predictor.close()
+  })
+})
+
+describe('back-pressure', () => {
+  it('beyond maxQueries predict rejects at once; predictAll waits for room', async () => {
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, maxQueries: 2 })
+    const all = predictor.predictAll([1, 2, 3, 4].map(query))
+    await expect(predictor.predict(query(9))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    for (const worker of workers) worker.calls[0].answer()
+    await settled(all)
+    for (const worker of workers) worker.calls[0].answer()
+    expect((await all).map(({ output }) => Math.round(output.y.data[0]))).toEqual([2, 4, 6, 8])
+    await predictor.close()
+  })
+})
+
+describe('close', () => {
+  it('settles what waits and what is under way, twice if asked, and leaves no timer', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    const open = [1, 2, 3].map((x) => predictor.predict(query(x)))
+    for (const prediction of open) prediction.catch(() => {})
+    await Promise.all([predictor.close(), predictor.close()])
+    for (const prediction of open) await expect(prediction).rejects.toMatchObject({ code: 'CLOSED' })
+    await expect(predictor.predict(query(1))).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(workers.map((worker) => worker.closed)).toEqual([1, 1, 1])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('bad options are refused with field, expected, got', () => {
+  const scheme = { queries: 2, stragglers: 1 }
+  it.each([
+    [{}, 'scheme: expected an object, got undefined'],
+    [{ scheme }, 'model: expected a path, a URL or bytes, got undefined'],
+    [{ scheme, workers: 2 }, 'workers: expected an integer >= 3, got 2'],
+    [{ scheme, workers: [new HandWorker('w0')] }, 'workers: expected >= 3, got 1'],
+    [{ scheme, model: 'm.onnx', rule: 'slowest' }, "rule: expected 'fastest' | 'deadline', got \"slowest\""],
+    [{ scheme, model: 'm.onnx', deadlineMs: -1 }, 'deadlineMs: expected milliseconds from 0 to 2,147,483,647, got -1'],
+    [{ scheme, model: 'm.onnx', hangMs: Number.POSITIVE_INFINITY }, 'hangMs: expected milliseconds'],
+    [{ scheme, model: 'm.onnx', maxQueries: 0 }, 'maxQueries: expected an integer >= 1, got 0'],
+  ])('%o', async (options, message) => {
+    await expect(createPredictor(options as PredictorOptions)).rejects.toThrow(message)
+  })
+
+  it('workers with different models', async () => {
+    const workers = [0, 1, 2].map((i) => new HandWorker(`w${i}`))
+    Object.assign(workers[1], { signature: { inputs: [{ name: 'z', shape: [2] }], outputs: [] } })
+    await expect(createPredictor({ scheme, workers })).rejects.toThrow(/workers\[1\]: expected signature .* got/)
+  })
+
+  it('a bad deadline of one query', async () => {
+    const { predictor } = await house(3, { scheme })
+    await expect(predictor.predict(query(1), { deadlineMs: Number.NaN })).rejects.toThrow('deadlineMs: expected')
+    await predictor.close()
+  })
+})
