@@ -1,0 +1,98 @@
+/** approxifer evaluate: accuracy of coded inference on a model and data of the user's. */
+
+import { basename } from 'node:path'
+import { SingleBar } from 'cli-progress'
+import { Codec, type CodecOptions } from '../codec/codec'
+import { loadCore } from '../core/core'
+import { type Evaluation, evaluate } from '../evaluate/evaluate'
+import { parseAttack } from '../workers/attacks'
+import { readModel } from '../workers/local'
+import { OnnxModel } from '../workers/onnx'
+import { loadInputs, loadLabels } from './npy'
+import { table } from './table'
+
+interface Options extends Omit<CodecOptions, 'core'> {
+  inputs: string
+  labels: string
+  attack: string
+  groups: number
+  seed: number
+  core?: 'wasm' | 'js'
+  json?: boolean
+}
+
+export async function evaluateCommand(path: string, options: Options): Promise<void> {
+  const start = performance.now()
+  const codec = new Codec(await loadCore({ prefer: options.core }), options)
+  parseAttack(options.attack)
+  const [inputs, labels] = await Promise.all([loadInputs(options.inputs), loadLabels(options.labels)])
+  const model = await OnnxModel.load(await readModel(path))
+  for (const warning of model.warnings) console.error(`approxifer: warning: ${warning}`)
+  const { groups, seed, attack } = options
+  const bar = new SingleBar({ format: 'groups {bar} {value}/{total}, {eta} s left', clearOnComplete: true })
+  if (process.stderr.isTTY && !options.json) bar.start(groups, 0)
+  const measured = await evaluate({
+    model,
+    codec,
+    inputs,
+    labels,
+    groups,
+    seed,
+    attack,
+    onProgress: (n) => bar.update(n),
+  })
+  bar.stop()
+  await model.close()
+  const { queries, stragglers, byzantine, workers, points } = codec.scheme
+  const { accuracy, locator, rivals } = measured
+  const result = {
+    model: basename(path),
+    scheme: { queries, stragglers, byzantine, workers, points },
+    code: codec.code,
+    decoder: codec.decoder,
+    locator: locator ? { name: codec.locator, ...locator } : codec.locator,
+    groups,
+    seed,
+    accuracy,
+    rivals,
+    seconds: (performance.now() - start) / 1000,
+  }
+  console.log(options.json ? JSON.stringify(result, null, 2) : tables(result, measured, attack))
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+const interval = ([low, high]: [number, number]) => `${percent(low)} to ${percent(high)}`
+
+interface Run {
+  model: string
+  scheme: Pick<Codec['scheme'], 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'points'>
+  groups: number
+  seed: number
+  seconds: number
+}
+
+function tables(run: Run, { accuracy, locator, rivals }: Evaluation, attack: string): string {
+  const { queries, stragglers, byzantine, workers, points } = run.scheme
+  const overhead = `${(workers / queries).toFixed(2)}x; replication ${rivals.replicationWorkers}`
+  const rows = table(['accuracy', '', '95 % interval'])
+  rows.push(
+    ['the model alone', percent(accuracy.base), ''],
+    [`all queries, ${stragglers} missing, ${byzantine} lying`, percent(accuracy.all), interval(accuracy.allCi95)],
+    ['lost queries only', percent(accuracy.recovered), interval(accuracy.recoveredCi95)],
+    ['nothing missing', percent(accuracy.nothingMissing), ''],
+    ['worst survivor set', percent(accuracy.worstSet), ''],
+    ['no code, lost answers guessed', percent(rivals.guessLost), ''],
+  )
+  if (locator) {
+    rows.push(
+      [`liars found (${attack})`, percent(locator.found), ''],
+      ['groups with exactly the liars found', percent(locator.exactSet), ''],
+      ['honest groups with somebody accused', percent(locator.falseAlarm), ''],
+    )
+  }
+  return [
+    `${run.model}: ${queries} queries on ${workers} workers (${overhead}), ${points} nodes`,
+    rows.toString(),
+    `${run.groups} groups, seed ${run.seed}, ${run.seconds.toFixed(1)} s`,
+  ].join('\n')
+}

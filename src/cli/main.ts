@@ -1,0 +1,80 @@
+#!/usr/bin/env node
+/** approxifer demo | plan | evaluate */
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { codeNames } from '../codec/codec'
+import { decoderNames } from '../codec/decoders'
+import { locatorNames } from '../codec/locators'
+import { ApproxiferError } from '../errors'
+import { pointSets } from '../scheme'
+import { attackForms } from '../workers/attacks'
+import { demo } from './demo'
+import { evaluateCommand } from './evaluate'
+import { plan } from './plan'
+
+/** A parser for whole numbers >= least. */
+function integer(least: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (text.trim() === '' || !Number.isInteger(value) || value < least) {
+      throw new InvalidArgumentError(`expected an integer >= ${least}, got ${JSON.stringify(text)}`)
+    }
+    return value
+  }
+}
+
+/** The options that make a scheme. */
+function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
+  return command
+    .option('--queries <K>', 'queries coded together', integer(1), queries)
+    .option('--stragglers <S>', 'results that may be missing', integer(0), stragglers)
+    .option('--byzantine <E>', 'results that may be wrong', integer(0), byzantine)
+    .option('--workers <N>', 'coded queries (default: K + S, or 2(K + E) + S where E > 0)', integer(1))
+    .addOption(new Option('--points <set>', 'worker nodes').choices(pointSets).default(pointSets[0]))
+}
+
+const program = new Command('approxifer')
+  .description('Prediction serving that stays fast and right when workers are slow, dead or lying.')
+  .showHelpAfterError('(approxifer --help says more)')
+
+withScheme(program.command('demo'), 8, 1, 1)
+  .description('real digits through real workers: one straggles, one dies, one lies')
+  .option('--digits <n>', 'digits per scene', integer(1), 160)
+  .option('--seed <n>', 'seed of faults and lies', integer(0), 1)
+  .option('--json', 'print JSON instead of tables')
+  .action(demo)
+
+withScheme(program.command('plan'), 8, 1, 0)
+  .description('workers, overhead and memory of a scheme beside replication and ParM')
+  .option('--model <file>', 'an .onnx file, for the memory estimate')
+  .option('--json', 'print JSON instead of a table')
+  .action(plan)
+
+withScheme(program.command('evaluate'), 8, 1, 0)
+  .description('how much accuracy coding costs on your model and data')
+  .argument('<model>', 'an .onnx file; the class is the largest value of its first output')
+  .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or float32, one query per row')
+  .requiredOption('--labels <file>', '.npy of class labels')
+  .option('--attack <attack>', `how liars lie: ${attackForms}`, 'gauss:10')
+  .addOption(new Option('--code <code>', 'which rows').choices(codeNames).default('berrut'))
+  .addOption(new Option('--decoder <decoder>', 'how answers are recovered').choices(decoderNames).default('berrut'))
+  .addOption(new Option('--locator <locator>', 'who lies (default: residual)').choices(locatorNames))
+  .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
+  .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
+  .addOption(new Option('--core <core>', 'numerical core (default: wasm, else js)').choices(['wasm', 'js']))
+  .option('--json', 'print JSON instead of a table')
+  .action(evaluateCommand)
+
+// Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
+program.exitOverride()
+try {
+  await program.parseAsync()
+} catch (error) {
+  const { code, exitCode, message } = error as { code?: string; exitCode?: number; message: string }
+  if (code?.startsWith('commander.')) process.exitCode = exitCode ? 2 : 0
+  else {
+    const asked = error instanceof RangeError || error instanceof TypeError
+    console.error(`approxifer: ${error instanceof ApproxiferError ? `${error.code}: ` : ''}${message}`)
+    process.exitCode = asked ? 2 : 1
+  }
+}

@@ -1,0 +1,36 @@
+/** Inputs and labels from .npy files. */
+
+import { readFile } from 'node:fs/promises'
+import { parse } from 'npyjs'
+
+async function load(path: string) {
+  const bytes = await readFile(path)
+  try {
+    const array = parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)
+    if (array.fortranOrder) throw new Error('expected C order, got Fortran order')
+    return array
+  } catch (error) {
+    throw new RangeError(`${path}: ${(error as Error).message}`)
+  }
+}
+
+/** One query per row: uint8 divided by 255, or float32 as it is. */
+export async function loadInputs(path: string): Promise<Float32Array[]> {
+  const { data, shape, dtype } = await load(path)
+  if (dtype !== 'u1' && dtype !== 'f4') throw new RangeError(`${path}: expected uint8 or float32, got ${dtype}`)
+  const [count = 0, ...rest] = shape
+  const length = rest.reduce((product, n) => product * n, 1)
+  const values = data as unknown as Uint8Array | Float32Array
+  const scale = dtype === 'u1' ? 255 : 1
+  return Array.from({ length: count }, (_, i) =>
+    Float32Array.from(values.subarray(i * length, (i + 1) * length), (value) => value / scale),
+  )
+}
+
+/** Class labels: any integers, one per query. */
+export async function loadLabels(path: string): Promise<number[]> {
+  const { data, shape, dtype } = await load(path)
+  if (!/^[iu]/.test(dtype)) throw new RangeError(`${path}: expected integers, got ${dtype}`)
+  if (shape.filter((n) => n !== 1).length > 1) throw new RangeError(`${path}: expected shape [n], got [${shape}]`)
+  return Array.from(data as unknown as ArrayLike<number>, Number)
+}

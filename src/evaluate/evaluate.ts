@@ -1,0 +1,244 @@
+/** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
+
+import type { Codec, CodedRow, Group } from '../codec/codec'
+import { checkInteger, expected } from '../errors'
+import { type Random, seeded } from '../random'
+import { rowLength, type Signature, size } from '../tensor'
+import { type Attack, parseAttack } from '../workers/attacks'
+import { guessLost, replicationWorkers } from './rivals'
+
+/** Anything that runs rows of a model in batches; `OnnxModel` does. */
+export interface BatchModel {
+  readonly signature: Signature
+  /** `count` rows one after the other -> their output rows one after the other. */
+  infer(rows: Float32Array, count: number): Promise<Float32Array>
+}
+
+export interface EvaluateOptions {
+  model: BatchModel
+  codec: Codec
+  /** One row per query, as long as the model's inputs together. */
+  inputs: readonly Float32Array[]
+  /** The right class of each query: the index of the largest value in the first output. */
+  labels: ArrayLike<number>
+  /** Default 500. */
+  groups?: number
+  /** Default 1. */
+  seed?: number
+  /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
+  attack?: string
+  /** Told after each group. */
+  onProgress?: (done: number, total: number) => void
+}
+
+/** Accuracies in 0..1. */
+export interface Evaluation {
+  accuracy: {
+    /** The model alone, on all inputs. */
+    base: number
+    /** All K queries, with S random results missing and E wrong. */
+    all: number
+    /** 95 % confidence interval over groups. */
+    allCi95: [low: number, high: number]
+    /** Only queries whose own answer was lost; with a code that recovers every answer, equal to `all`. */
+    recovered: number
+    recoveredCi95: [low: number, high: number]
+    /** Decoded from all N results. */
+    nothingMissing: number
+    /** The survivor set with the lowest accuracy, of all or of 200 at random. */
+    worstSet: number
+  }
+  /** Only with byzantine > 0. */
+  locator?: {
+    /** Share of groups in which exactly the liars were found. */
+    exactSet: number
+    /** Share of liars found. */
+    found: number
+    /** Share of groups without a liar in which somebody was accused. */
+    falseAlarm: number
+  }
+  rivals: {
+    replicationWorkers: number
+    /** Accuracy of not coding at all and guessing what is lost. */
+    guessLost: number
+  }
+}
+
+/** Rows sent through the model at a time. */
+const BATCH = 64
+const MOST_SETS = 200
+
+/**
+ * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded.
+ *
+ * @throws RangeError for inputs or labels that do not fit, and for options out of range
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const { model, codec, inputs, labels, onProgress } = options
+  const groups = checkInteger('groups', options.groups ?? 500, 1)
+  const random = seeded(checkInteger('seed', options.seed ?? 1, 0))
+  const attack = parseAttack(options.attack ?? 'gauss:10')
+  checkInputs(options)
+  const classes = size(model.signature.outputs[0])
+  const right = (answer: Float32Array, label: number) => Number(argmax(answer.subarray(0, classes)) === label)
+  const base = mean((await answersOf(model, inputs)).map((answer, i) => right(answer, labels[i])))
+  const { workers: N, stragglers: S, byzantine: E } = codec.scheme
+  const sets = survivorSets(N, S, random)
+  const score: Scores = { all: [], whole: [], sets: sets.map(() => 0), exact: [], found: [], alarm: [] }
+
+  for (let done = 0; done < groups; done++) {
+    const chosen = random.choose(inputs.length, codec.scheme.queries)
+    const group = codec.open()
+    for (const i of chosen) group.join(inputs[i])
+    const rows = group.close()
+    const honest = await answersOf(
+      model,
+      rows.map((row) => row.data),
+    )
+    const accuracy = (have: readonly number[], answers: readonly Float32Array[]) => {
+      const suspects = decode(group, rows, have, answers)
+      const decoded = new Map(group.recover().map(({ query, answer }) => [query, answer]))
+      const hits = chosen.map((i, query) =>
+        right(group.exact(query) ?? (decoded.get(query) as Float32Array), labels[i]),
+      )
+      return { hits: mean(hits), suspects }
+    }
+    const have = random.choose(N, N - S).sort((a, b) => a - b)
+    const liars = random.choose(have.length, E).map((at) => have[at])
+    const answers = withLies(honest, liars, attack, random)
+    const { hits, suspects } = accuracy(have, answers)
+    score.all.push(hits)
+    score.whole.push(accuracy([...rows.keys()], answers).hits)
+    sets.forEach((set, i) => {
+      score.sets[i] += accuracy(set, answers).hits
+    })
+    if (E) {
+      const caught = suspects.filter((row) => liars.includes(row)).length
+      score.found.push(caught / E)
+      score.exact.push(Number(caught === E && suspects.length === E))
+      score.alarm.push(Number(decode(group, rows, have, honest).length > 0))
+    }
+    onProgress?.(done + 1, groups)
+  }
+  return summary(score, base, codec, classes)
+}
+
+interface Scores {
+  all: number[]
+  whole: number[]
+  sets: number[]
+  exact: number[]
+  found: number[]
+  alarm: number[]
+}
+
+function summary(score: Scores, base: number, codec: Codec, classes: number): Evaluation {
+  const all = mean(score.all)
+  const allCi95 = ci95(score.all)
+  return {
+    accuracy: {
+      base,
+      all,
+      allCi95,
+      recovered: all, // Berrut's code recovers every answer
+      recoveredCi95: allCi95,
+      nothingMissing: mean(score.whole),
+      worstSet: Math.min(...score.sets) / score.all.length,
+    },
+    ...(codec.scheme.byzantine && {
+      locator: { exactSet: mean(score.exact), found: mean(score.found), falseAlarm: mean(score.alarm) },
+    }),
+    rivals: { replicationWorkers: replicationWorkers(codec.scheme), guessLost: guessLost(base, codec.scheme, classes) },
+  }
+}
+
+/** Feeds the group with the answers of `have` and drops whom it suspects: their rows. */
+function decode(
+  group: Group,
+  rows: readonly CodedRow[],
+  have: readonly number[],
+  answers: readonly Float32Array[],
+): number[] {
+  group.forget()
+  for (const i of have) group.add(rows[i], answers[i])
+  return group.locate().map(({ row }) => row.index)
+}
+
+function withLies(
+  honest: readonly Float32Array[],
+  liars: readonly number[],
+  attack: Attack,
+  random: Random,
+): readonly Float32Array[] {
+  if (!liars.length) return honest
+  const answers = honest.slice()
+  attack(
+    liars.map((i) => honest[i]),
+    random,
+  ).forEach((lie, at) => {
+    answers[liars[at]] = lie
+  })
+  return answers
+}
+
+async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
+  const answers: Float32Array[] = []
+  const width = rowLength(model.signature.outputs)
+  for (let from = 0; from < rows.length; from += BATCH) {
+    const part = rows.slice(from, from + BATCH)
+    const flat = new Float32Array(part.length * part[0].length)
+    part.forEach((row, i) => {
+      flat.set(row, i * row.length)
+    })
+    const out = await model.infer(flat, part.length)
+    for (let i = 0; i < part.length; i++) answers.push(out.slice(i * width, (i + 1) * width))
+  }
+  return answers
+}
+
+/** All sets of N - S survivors if there are at most 200, else 200 at random. */
+function survivorSets(N: number, S: number, random: Random): number[][] {
+  const missing = combinations(N, S, MOST_SETS + 1)
+  const sets = missing.length > MOST_SETS ? Array.from({ length: MOST_SETS }, () => random.choose(N, S)) : missing
+  return sets.map((gone) => Array.from({ length: N }, (_, i) => i).filter((i) => !gone.includes(i)))
+}
+
+/** Subsets of `size` out of 0 .. n-1, at most `most` of them. */
+function combinations(n: number, size: number, most: number): number[][] {
+  if (size === 0) return [[]]
+  const found: number[][] = []
+  for (let last = size - 1; last < n && found.length < most; last++) {
+    for (const rest of combinations(last, size - 1, most)) found.push([...rest, last])
+  }
+  return found.slice(0, most)
+}
+
+function checkInputs({ model, codec, inputs, labels }: EvaluateOptions): void {
+  const { queries } = codec.scheme
+  const length = rowLength(model.signature.inputs)
+  if (inputs.length < queries) throw new RangeError(`inputs: expected >= ${queries} (queries), got ${inputs.length}`)
+  if (labels.length !== inputs.length) {
+    throw new RangeError(`labels: expected ${inputs.length}, one per input, got ${labels.length}`)
+  }
+  const odd = inputs.findIndex((row) => row.length !== length)
+  if (odd >= 0) throw new RangeError(`inputs[${odd}]: expected ${length} values, got ${inputs[odd].length}`)
+  const bad = inputs.findIndex((row) => !row.every(Number.isFinite))
+  if (bad >= 0) throw new RangeError(expected(`inputs[${bad}]`, 'finite values', 'NaN or Inf'))
+}
+
+export function argmax(values: ArrayLike<number>): number {
+  let best = 0
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
+  return best
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function ci95(values: readonly number[]): [number, number] {
+  const centre = mean(values)
+  const variance = mean(values.map((value) => (value - centre) ** 2)) * (values.length / Math.max(1, values.length - 1))
+  const half = 1.96 * Math.sqrt(variance / values.length)
+  return [Math.max(0, centre - half), Math.min(1, centre + half)]
+}
