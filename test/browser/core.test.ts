@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest'
+import { loadCore } from '../../src/core/core'
+import { codecWorks, goldenLocators, goldenScheme } from '../shared/cores'
+
+const wasm = await loadCore()
+const js = await loadCore({ prefer: 'js' })
+
+it('runs on WASM', () => {
+  expect([wasm.kind, js.kind]).toEqual(['wasm', 'js'])
+})
+
+goldenScheme()
+goldenLocators(wasm)
+goldenLocators(js)
+codecWorks(wasm)
+codecWorks(js)

@@ -1,0 +1,43 @@
+import { createPredictor, FaultyWorker, localWorkers } from 'approxifer'
+import { expect, it } from 'vitest'
+import { accuracy, digits } from '../shared/digits'
+
+const model = new URL('../../models/mnist-lenet.onnx', import.meta.url)
+const file = (name: string) => fetch(`/models/${name}`).then((response) => response.arrayBuffer())
+const { images, labels } = digits(await file('mnist-digits.npy'), await file('mnist-labels.npy'))
+
+it('the bundled model reads real digits, with a worker terminated on the way', async () => {
+  const workers: Worker[] = []
+  const createWorker = () => {
+    const worker = new Worker(new URL('../../dist/worker.web.js', import.meta.url), { type: 'module' })
+    workers.push(worker)
+    return worker
+  }
+  const predictor = await createPredictor({
+    model,
+    scheme: { queries: 4, stragglers: 1 },
+    createWorker,
+    hangMs: 3000,
+  })
+  const before = await predictor.predictAll(images.slice(0, 80))
+  const calls = predictor.predictAll(images.slice(80, 160))
+  workers[2].terminate() // it just falls silent: no event tells
+  const after = await calls
+  expect(accuracy([...before, ...after], labels.slice(0, 160))).toBeGreaterThan(0.75) // about .86
+  await Promise.all(after.map(({ group }) => group)) // the silent one hung and was replaced
+  expect(predictor.stats().workers[2].failed).toBeGreaterThan(0)
+  await expect.poll(() => workers.length).toBe(6)
+  expect((await predictor.predictAll(images.slice(0, 4))).length).toBe(4)
+  await predictor.close()
+})
+
+it('with the default worker script: a liar is found', async () => {
+  const local = await localWorkers({ model, count: 10 })
+  const workers = local.map((worker, i) => new FaultyWorker(worker, i === 6 ? { lie: 1, attack: 'gauss:30' } : {}, i))
+  const predictor = await createPredictor({ scheme: { queries: 4, byzantine: 1 }, workers })
+  const predictions = await predictor.predictAll(images.slice(0, 80))
+  expect(accuracy(predictions, labels)).toBeGreaterThan(0.85)
+  const suspected = predictor.stats().workers.map((worker) => worker.suspected)
+  expect(suspected[6]).toBeGreaterThanOrEqual(18)
+  await predictor.close()
+})

@@ -1,0 +1,33 @@
+import { FaultyWorker, localWorkers } from 'approxifer'
+import { describe, expect, it, vi } from 'vitest'
+import { contract } from '../shared/contract'
+
+const createWorker = () => new Worker(new URL('../fixtures/web-worker.js', import.meta.url), { type: 'module' })
+const start = async () => (await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker }))[0]
+
+// A worker that closes itself or runs out of memory tells nobody in a browser: there a hang is what is seen.
+contract('Web Workers', { start, deaths: ['dies'] })
+contract('Web Workers behind FaultyWorker', {
+  start: async () => new FaultyWorker(await start(), {}, 1),
+  deaths: ['dies'],
+})
+
+describe('starting', () => {
+  it('a worker whose model is bad is not restarted', async () => {
+    const create = vi.fn(createWorker)
+    const bad = localWorkers({ model: Uint8Array.of(0), count: 2, createWorker: create })
+    await expect(bad).rejects.toMatchObject({ code: 'MODEL', message: 'a bad model' })
+    expect(create).toHaveBeenCalledTimes(1)
+  })
+
+  it('a script that does not load is an error, not a hang', async () => {
+    const missing = () => new Worker(URL.createObjectURL(new Blob(['syntax error here'])))
+    const none = localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: missing })
+    await expect(none).rejects.toMatchObject({ code: 'WORKER' })
+  })
+
+  it('a model that is not there', async () => {
+    const none = localWorkers({ model: '/no/such/model.onnx', count: 1 })
+    await expect(none).rejects.toMatchObject({ code: 'MODEL' })
+  })
+})

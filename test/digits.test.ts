@@ -1,0 +1,47 @@
+import { readFileSync } from 'node:fs'
+import { createPredictor, FaultyWorker, localWorkers } from 'approxifer'
+import { expect, it } from 'vitest'
+import { accuracy, digits } from './shared/digits'
+
+const file = (name: string) => new Uint8Array(readFileSync(`models/${name}`)).buffer
+const { images, labels } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))
+const model = 'models/mnist-lenet.onnx'
+
+it('real digits, real threads: a straggler, a crash and a liar at once', async () => {
+  const local = await localWorkers({ model, count: 12 })
+  const workers = local.map((worker, i) => new FaultyWorker(worker, {}, i))
+  workers[1].faults = { delayMs: 400 }
+  workers[5].faults = { crash: 1 }
+  workers[9].faults = { lie: 1, attack: 'gauss:30' }
+  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 2, byzantine: 1 }, workers })
+  const predictions = await predictor.predictAll(images.slice(0, 80))
+  expect(accuracy(predictions, labels)).toBeGreaterThan(0.85)
+  const { workers: stats, exact, recovered, failed } = predictor.stats()
+  expect([exact + recovered, failed]).toEqual([80, {}])
+  expect(stats[5].failed).toBeGreaterThan(0)
+  expect(stats[5].onTime).toBe(0)
+  expect(stats[9].suspected).toBeGreaterThanOrEqual(18)
+  await predictor.close()
+})
+
+it('all cores give the same answers', async () => {
+  const ask = async (prefer: 'wasm' | 'js') => {
+    const options = { model, core: { prefer }, rule: 'deadline' as const }
+    const predictor = await createPredictor({ ...options, scheme: { queries: 8, stragglers: 1 } })
+    const predictions = await predictor.predictAll(images.slice(0, 16))
+    expect((await predictions[0].group).core).toBe(prefer)
+    await predictor.close()
+    return predictions.map(({ output }) => output)
+  }
+  expect(await ask('js')).toEqual(await ask('wasm'))
+})
+
+it('close in the middle of a stream settles every promise', async () => {
+  const predictor = await createPredictor({ model, scheme: { queries: 4, stragglers: 1 } })
+  const open = images.slice(0, 60).map((image) => predictor.predict(image))
+  const settled = Promise.allSettled(open)
+  await Promise.race(open)
+  await predictor.close()
+  const outcomes = (await settled).map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'answered'))
+  expect(new Set(outcomes)).toEqual(new Set(['answered', 'CLOSED']))
+})

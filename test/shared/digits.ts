@@ -1,0 +1,25 @@
+/** Real digits in the predictor, on every runtime that has threads. */
+
+import type { Prediction } from 'approxifer'
+import { parse } from 'npyjs'
+
+export interface Digits {
+  images: Float32Array[]
+  labels: number[]
+}
+
+export function digits(images: ArrayBuffer, labels: ArrayBuffer): Digits {
+  const pixels = parse(images).data as unknown as Uint8Array
+  const classes = parse(labels).data as unknown as Uint8Array
+  const image = (i: number) => Float32Array.from(pixels.subarray(i * 784, (i + 1) * 784), (v) => v / 255)
+  return { images: Array.from(classes, (_, i) => image(i)), labels: [...classes] }
+}
+
+/** Share of predictions whose largest logit is the label. */
+export function accuracy(predictions: Prediction[], labels: number[]): number {
+  const right = predictions.filter(({ output }, i) => {
+    const { data } = output.logits
+    return data.indexOf(Math.max(...data)) === labels[i]
+  })
+  return right.length / predictions.length
+}
