@@ -1,4 +1,3 @@
-import { copyFileSync, mkdirSync } from 'node:fs'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
@@ -24,20 +23,10 @@ function build(input, conditions, options = {}) {
   }
 }
 
-const copyCore = {
-  name: 'copy-core',
-  buildStart() {
-    mkdirSync('dist', { recursive: true })
-    copyFileSync('build/core.wasm', 'dist/core.wasm')
-  },
-}
-
 const edge = build({ 'index.edge': 'src/index.ts' }, ['workerd'], {
   external: [/core\.wasm$/],
   output: { paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id) },
 })
-edge.plugins.push(copyCore)
-
 export default [
   build({ index: 'src/index.ts', worker: 'src/workers/entry.ts', cli: 'src/cli/main.ts' }, ['node']),
   build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/entry.ts' }, ['browser']),

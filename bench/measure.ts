@@ -1,5 +1,11 @@
 /** Paired timing: variants take turns in one run, so that a noisy machine hits all of them alike. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
+
 export interface Timing {
   /** Milliseconds per call. */
   min: number
@@ -31,6 +37,8 @@ export function measure(
   for (let round = 0; round < rounds; round++) {
     for (const [name, run] of Object.entries(variants)) {
       const calls = repeats.get(name) as number
+      collectGarbage() // or one variant pays for what the one before left behind
+      run()
       const start = performance.now()
       for (let i = 0; i < calls; i++) run()
       samples.get(name)?.push((performance.now() - start) / calls)

@@ -7,15 +7,19 @@ const listeners = new WeakMap<AbortSignal, Set<() => void>>()
 /** Calls `listener` once if the signal fires; returns a function that takes it back. */
 export function onAbort(signal: AbortSignal | undefined, listener: () => void): () => void {
   if (!signal) return () => {}
-  let all = listeners.get(signal)
-  if (!all) {
-    const set = (all = new Set())
-    listeners.set(signal, set)
-    signal.addEventListener('abort', () => [...set].forEach((each) => each()), { once: true })
-  }
+  const all = listeners.get(signal) ?? listenTo(signal)
   all.add(listener)
-  const set = all
-  return () => set.delete(listener)
+  return () => all.delete(listener)
+}
+
+function listenTo(signal: AbortSignal): Set<() => void> {
+  const all = new Set<() => void>()
+  const fire = () => {
+    for (const listener of [...all]) listener()
+  }
+  listeners.set(signal, all)
+  signal.addEventListener('abort', fire, { once: true })
+  return all
 }
 
 export function aborted(signal: AbortSignal): ApproxiferError {

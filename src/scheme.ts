@@ -47,10 +47,14 @@ export class Scheme {
   /** @throws RangeError naming the option, what was expected and what came */
   constructor(options: SchemeOptions) {
     const { queries, stragglers = 0, byzantine = 0, workers, points = 'lobatto-open' } = options
-    const K = (this.queries = checkInteger('queries', queries, 1, 1000))
-    const S = (this.stragglers = checkInteger('stragglers', stragglers, 0, 1000))
-    const E = (this.byzantine = checkInteger('byzantine', byzantine, 0, 1000))
-    const N = (this.workers = checkInteger('workers', workers ?? defaultWorkers(K, S, E), K + 2 * E + S, 10_000))
+    const K = checkInteger('queries', queries, 1, 1000)
+    const S = checkInteger('stragglers', stragglers, 0, 1000)
+    const E = checkInteger('byzantine', byzantine, 0, 1000)
+    const N = checkInteger('workers', workers ?? defaultWorkers(K, S, E), K + 2 * E + S, 10_000)
+    this.queries = K
+    this.stragglers = S
+    this.byzantine = E
+    this.workers = N
     this.points = checkWord('points', points, pointSets)
     this.quorum = N - S
     this.alpha = Array.from({ length: K }, (_, j) => Math.cos(((2 * j + 1) * Math.PI) / (2 * K)))

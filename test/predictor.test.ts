@@ -30,8 +30,14 @@ class HandWorker implements ModelWorker {
       const call = {
         row,
         signal,
-        answer: (y = row.map((v) => 2 * v)) => (resolve(y), end()),
-        fail: (error: ApproxiferError) => (reject(error), end()),
+        answer: (y = row.map((v) => 2 * v)) => {
+          resolve(y)
+          end()
+        },
+        fail: (error: ApproxiferError) => {
+          reject(error)
+          end()
+        },
       }
       this.calls.push(call)
       signal?.addEventListener('abort', () => reject(new ApproxiferError('ABORTED', 'aborted')))

@@ -35,7 +35,8 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
 
 const program = new Command('approxifer')
   .description('Prediction serving that stays fast and right when workers are slow, dead or lying.')
-  .showHelpAfterError('(approxifer --help says more)')
+  .showHelpAfterError('(--help says more)')
+  .exitOverride() // before the commands, which inherit it
 
 withScheme(program.command('demo'), 8, 1, 1)
   .description('real digits through real workers: one straggles, one dies, one lies')
@@ -66,7 +67,6 @@ withScheme(program.command('evaluate'), 8, 1, 0)
   .action(evaluateCommand)
 
 // Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
-program.exitOverride()
 try {
   await program.parseAsync()
 } catch (error) {

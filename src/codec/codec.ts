@@ -83,8 +83,8 @@ export class Codec {
   /** The scheme of a group that closed with this many queries. */
   schemeFor(queries: number): Scheme {
     if (queries === this.scheme.queries) return this.scheme
-    let scheme = this.#schemes.get(queries)
-    if (!scheme) this.#schemes.set(queries, (scheme = this.scheme.shorter(queries)))
+    const scheme = this.#schemes.get(queries) ?? this.scheme.shorter(queries)
+    this.#schemes.set(queries, scheme)
     return scheme
   }
 
@@ -152,7 +152,8 @@ export class Group {
   /** Encodes. The rows are for N different workers, in any order. */
   close(): readonly CodedRow[] {
     if (this.#scheme || !this.size) throw new TypeError(`group: expected an open group with queries, got ${this.size}`)
-    const { encode } = (this.#scheme = this.#codec.schemeFor(this.size))
+    this.#scheme = this.#codec.schemeFor(this.size)
+    const { encode } = this.#scheme
     const data = this.#codec.core.combine(flat(encode), this.#queries)
     this.#rows = encode.map((weights, index) => ({ index, weights, query: unit(weights), data: data[index] }))
     return this.#rows.slice()

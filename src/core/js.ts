@@ -197,7 +197,7 @@ function castVotes(votes: Int32Array, q: Float64Array, errors: number): void {
 // Small dense linear algebra: the twin of assembly/linalg.ts.
 
 const TINY = 1e-15
-const STEPS = 100
+const STEPS = 200
 const MIN_NORMAL = 2.2250738585072014e-308
 
 /** Householder QR in place on the first n columns; reflectors are applied to the columns that follow. */
