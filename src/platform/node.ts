@@ -23,9 +23,9 @@ export const platform: Platform = {
     return {
       endpoint: endpoint(worker),
       hold: (on) => (on ? worker.ref() : worker.unref()),
-      terminate: () => {
+      terminate: async () => {
         dead = true
-        void worker.terminate()
+        await worker.terminate()
       },
     }
   },

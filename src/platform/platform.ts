@@ -8,8 +8,8 @@ export type Ort = typeof import('onnxruntime-web')
 /** A thread or Web Worker. */
 export interface Thread {
   readonly endpoint: Endpoint
-  /** Stops it, whatever it is doing. */
-  terminate(): void
+  /** Stops it, whatever it is doing; resolves when it is gone. */
+  terminate(): Promise<void>
   /** Whether it keeps the process alive (where that means anything). Threads start with true. */
   hold(on: boolean): void
 }

@@ -20,7 +20,7 @@ export const platform: Platform = {
     return {
       endpoint: worker,
       hold: () => {},
-      terminate: () => {
+      terminate: async () => {
         dead = true
         worker.terminate()
       },

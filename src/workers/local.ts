@@ -134,12 +134,12 @@ class LocalWorker implements ModelWorker {
     this.#onFree = undefined
     this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
     this.#queue?.fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
-    this.#stop()
+    await this.#stop()
   }
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
   async #start(): Promise<void> {
-    const { model: _, count: __, createWorker, onWarning: ___, startMs = 60_000, ...options } = this.#options
+    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths } = this.#options
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
@@ -155,14 +155,15 @@ class LocalWorker implements ModelWorker {
       startMs,
     )
     try {
-      const loading = remote.load(this.#model, options) as Promise<Reply<Loaded>>
+      const loading = remote.load(this.#model, { outputs, inputShapes, wasmPaths }) as Promise<Reply<Loaded>>
       this.#loaded = unwrap(await Promise.race([loading, failed]))
     } catch (error) {
-      if (this.#thread === thread) this.#stop()
+      if (this.#thread === thread) void this.#stop()
       throw asError(error, 'WORKER', `${this.name} could not start: `)
     } finally {
       clearTimeout(late)
     }
+    if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
     this.#queue = new CallQueue(
       async (row) => {
         const copy = row.slice() // transferred, so that the caller keeps its own
@@ -180,7 +181,7 @@ class LocalWorker implements ModelWorker {
 
   #died(why: string): void {
     this.#state = 'down'
-    this.#stop()
+    void this.#stop()
     this.#queue?.fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
     this.#startLater()
   }
@@ -203,9 +204,10 @@ class LocalWorker implements ModelWorker {
     if (typeof this.#timer === 'object') this.#timer.unref() // a worker to be restarted keeps no process alive
   }
 
-  #stop(): void {
-    this.#thread?.terminate()
+  async #stop(): Promise<void> {
+    const thread = this.#thread
     this.#thread = undefined
+    await thread?.terminate()
   }
 }
 
