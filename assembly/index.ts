@@ -19,6 +19,7 @@
 
 export { combine } from './combine'
 export { gram } from './gram'
+export { inverse } from './linalg'
 export { residual, vote } from './locate'
 
 /** First free byte. Everything from here up belongs to the caller. */

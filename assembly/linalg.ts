@@ -131,6 +131,22 @@ export function cholesky(a: usize, n: i32, pitch: usize): bool {
 }
 
 /**
+ * The inverse of a symmetric positive definite matrix.
+ *
+ * @param out     n rows of doubles, rows (n + 1) & ~1 apart; both triangles
+ * @param matrix  n * n doubles, dense
+ * @param factor  scratch, n rows as `out`
+ * @returns false where it is not positive definite; `out` is then undefined
+ */
+export function inverse(out: usize, matrix: usize, factor: usize, n: i32): bool {
+  const pitch = <usize>((n + 1) & ~1) << 3
+  for (let i = 0; i < n; i++) memory.copy(factor + <usize>i * pitch, matrix + ((<usize>i * n) << 3), <usize>n << 3)
+  if (!cholesky(factor, n, pitch)) return false
+  invert(out, factor, n, pitch)
+  return true
+}
+
+/**
  * inverse (n x n, both triangles) of the matrix whose Cholesky factor is `l`; rows of both lie `pitch`
  * bytes apart, a multiple of 16. Both substitutions run on whole rows, which lets the vectors run along
  * the columns.

@@ -2,7 +2,7 @@
 /** approxifer demo | plan | evaluate */
 
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { codeNames } from '../codec/codec'
+import { codeNames } from '../codec/codes'
 import { decoderNames } from '../codec/decoders'
 import { locatorNames } from '../codec/locators'
 import { ApproxiferError } from '../errors'
@@ -58,7 +58,9 @@ withScheme(program.command('evaluate'), 8, 1, 0)
   .requiredOption('--labels <file>', '.npy of class labels')
   .option('--attack <attack>', `how liars lie: ${attackForms}`, 'gauss:10')
   .addOption(new Option('--code <code>', 'which rows').choices(codeNames).default('berrut'))
-  .addOption(new Option('--decoder <decoder>', 'how answers are recovered').choices(decoderNames).default('berrut'))
+  .addOption(
+    new Option('--decoder <decoder>', 'how answers are recovered (default: berrut, or kriging)').choices(decoderNames),
+  )
   .addOption(new Option('--locator <locator>', 'who lies (default: residual)').choices(locatorNames))
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)

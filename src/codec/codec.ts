@@ -3,17 +3,15 @@
 import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions } from '../scheme'
-import { type DecoderName, decoderNames, decoders } from './decoders'
+import { type CodeName, codeNames, codes } from './codes'
+import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
+import { gramOf } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
-
-export type CodeName = 'berrut'
-
-export const codeNames: readonly CodeName[] = ['berrut']
 
 export interface CodecOptions extends SchemeOptions {
   /** Which rows. Default 'berrut', the paper's. */
   code?: CodeName
-  /** How missing answers are recovered. Default 'berrut'. */
+  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'kriging'. */
   decoder?: DecoderName
   /** Who lies. Default 'residual' where byzantine > 0, else 'none'. */
   locator?: LocatorName
@@ -41,6 +39,8 @@ export interface Suspect {
 export interface Recovery {
   query: number
   answer: Float32Array
+  /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
+  variance?: number
 }
 
 /** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
@@ -54,16 +54,27 @@ export class Codec {
   readonly decoder: DecoderName
   readonly locator: LocatorName
   readonly #schemes = new Map<number, Scheme>()
-  readonly #weights = new Map<string, Float32Array>()
+  readonly #decoded = new Map<string, Decoded>()
 
   /** @throws RangeError for an option out of range, or a locator that the scheme gives too few results */
   constructor(core: Core, options: CodecOptions) {
     this.core = core
     this.scheme = new Scheme(options)
     this.code = checkWord('code', options.code ?? 'berrut', codeNames)
-    this.decoder = checkWord('decoder', options.decoder ?? 'berrut', decoderNames)
+    const matching = this.code === 'berrut' ? 'berrut' : 'kriging'
+    this.decoder = checkWord('decoder', options.decoder ?? matching, decoderNames)
+    const decoder: Decoder = decoders[this.decoder]
+    if (!decoder.codes.includes(this.code)) {
+      const others = decoderNames.filter((name) => (decoders[name] as Decoder).codes.includes(this.code))
+      throw new RangeError(
+        `decoder: expected one for code '${this.code}', ${others.join(' | ')}, got '${this.decoder}'`,
+      )
+    }
     const fallback = this.scheme.byzantine ? 'residual' : 'none'
     this.locator = checkWord('locator', options.locator ?? fallback, locatorNames)
+    if (this.code === 'systematic' && this.locator.startsWith('vote')) {
+      throw new RangeError(`locator: expected residual | none for code 'systematic', got '${this.locator}'`)
+    }
     const needed = resultsNeeded(this.locator, this.scheme)
     if (this.scheme.quorum < needed) {
       const { quorum } = this.scheme
@@ -88,19 +99,25 @@ export class Codec {
     return scheme
   }
 
-  /** Decode weights of a survivor set (K x |have|, row-major), rounded once to f32. Shared: read-only. */
-  decodeWeights(scheme: Scheme, have: readonly number[]): Float32Array {
-    const key = `${scheme.queries}:${have}`
-    let weights = this.#weights.get(key)
-    if (!weights) {
-      weights = flat(decoders[this.decoder](scheme, have))
-      const oldest = this.#weights.keys().next().value
-      if (this.#weights.size >= CACHE && oldest !== undefined) this.#weights.delete(oldest)
-    } else this.#weights.delete(key) // and in again, as the youngest
-    this.#weights.set(key, weights)
-    return weights
+  /**
+   * Decode weights of a survivor set. Cached where they do not depend on the queries; shared: read-only.
+   *
+   * @param key  says which rows were coded and which of them survived
+   */
+  decode(survivors: Survivors, key: string): Decoded {
+    const decoder: Decoder = decoders[this.decoder]
+    if (decoder.data) return decoder.decode(survivors)
+    const decoded = this.#decoded.get(key) ?? decoder.decode(survivors)
+    this.#decoded.delete(key) // and in again, as the youngest
+    const oldest = this.#decoded.keys().next().value
+    if (this.#decoded.size >= CACHE && oldest !== undefined) this.#decoded.delete(oldest)
+    this.#decoded.set(key, decoded)
+    return decoded
   }
 }
+
+/** A row while its group is open: its weights are known when the number of queries is. */
+type OpenRow = { -readonly [Key in keyof CodedRow]: CodedRow[Key] }
 
 /**
  * One coded group: open while queries join, then closed, then fed with answers. A small state machine
@@ -111,7 +128,9 @@ export class Group {
   readonly #queries: Float32Array[] = []
   readonly #answers = new Map<number, Float32Array>()
   readonly #dropped = new Set<number>()
-  #rows: CodedRow[] = []
+  readonly #rows: OpenRow[] = []
+  /** Queries that the parities are made of: those unanswered when the group closed. */
+  #mixed: number[] = []
   #scheme: Scheme | undefined
   #gram: Float64Array | undefined
 
@@ -132,7 +151,7 @@ export class Group {
 
   /** Answers that came and were not dropped. */
   get survivors(): number[] {
-    return this.#rows.map((row) => row.index).filter((i) => this.#answers.has(i) && !this.#dropped.has(i))
+    return [...this.#answers.keys()].filter((i) => !this.#dropped.has(i)).sort((a, b) => a - b)
   }
 
   /**
@@ -146,24 +165,65 @@ export class Group {
     if (this.size === most) throw new RangeError(`group: expected at most ${most} queries, got one more`)
     const length = this.#queries[0]?.length ?? query.length
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
-    return this.#queries.push(query) - 1
+    const number = this.#queries.push(query) - 1
+    if (this.#codec.code === 'systematic') {
+      this.#rows.push({ index: number, weights: new Float64Array(), query: number, data: query })
+    }
+    return number
   }
 
-  /** Encodes. The rows are for N different workers, in any order. */
+  /** Rows that can be sent already: with the systematic code the queries that have joined. */
+  get ready(): readonly CodedRow[] {
+    return this.#scheme ? [] : this.#rows.slice()
+  }
+
+  /**
+   * Encodes.
+   *
+   * @returns the rows that were not `ready` before, for as many different workers; with the systematic code the
+   *   parities. Queries that were answered by now stay out of them, so that they say more about the others.
+   */
   close(): readonly CodedRow[] {
     if (this.#scheme || !this.size) throw new TypeError(`group: expected an open group with queries, got ${this.size}`)
-    this.#scheme = this.#codec.schemeFor(this.size)
-    const { encode } = this.#scheme
-    const data = this.#codec.core.combine(flat(encode), this.#queries)
-    this.#rows = encode.map((weights, index) => ({ index, weights, query: unit(weights), data: data[index] }))
-    return this.#rows.slice()
+    const K = this.size
+    this.#scheme = this.#codec.schemeFor(K)
+    const before = this.#rows.length
+    this.#mixed = this.#scheme.byzantine ? [...this.#queries.keys()] : this.missing()
+    for (const row of this.#rows) row.weights = unitRow(K, row.index)
+    if (before && !this.#mixed.length) return []
+    const parities = this.#encodeRows().slice(before)
+    const mixed = parities.filter((weights) => unit(weights) === undefined)
+    const data = mixed.length ? this.#codec.core.combine(flat(mixed), this.#queries) : []
+    for (const weights of parities) {
+      const query = unit(weights)
+      const sent = query === undefined ? data[mixed.indexOf(weights)] : this.#queries[query]
+      this.#rows.push({ index: this.#rows.length, weights, query, data: sent })
+    }
+    return this.#rows.slice(before)
+  }
+
+  /** All N rows of weights; the systematic code's parities only mix the queries that need it. */
+  #encodeRows(): readonly Float64Array[] {
+    const { queries: K, workers: N } = this.scheme
+    const code = codes[this.#codec.code]
+    if (this.#mixed.length === K) return code(this.scheme)
+    const k = this.#mixed.length
+    const parities = code(new Scheme({ queries: k, workers: k + N - K })).slice(k)
+    const spread = (weights: Float64Array) => {
+      const row = new Float64Array(K)
+      this.#mixed.forEach((query, i) => {
+        row[query] = weights[i]
+      })
+      return row
+    }
+    return [...Array.from({ length: K }, (_, i) => unitRow(K, i)), ...parities.map(spread)]
   }
 
   /** One more row that asks for a query itself. */
   repeat(query: number): CodedRow {
-    const weights = Float64Array.from(this.#queries, (_, j) => (j === query ? 1 : 0))
-    const row = { index: Math.max(this.#rows.length, this.scheme.workers), weights, query, data: this.#queries[query] }
-    this.#rows.push(row)
+    const index = Math.max(this.#rows.length, this.scheme.workers)
+    const row = { index, weights: unitRow(this.size, query), query, data: this.#queries[query] }
+    this.#rows[index] = row
     return row
   }
 
@@ -218,16 +278,21 @@ export class Group {
     const have = this.#coded()
     const came = have.length + this.#dropped.size
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
-    const all = this.#codec.decodeWeights(this.scheme, have)
-    const weights = new Float32Array(missing.length * have.length)
-    missing.forEach((j, i) => {
-      weights.set(all.subarray(j * have.length, (j + 1) * have.length), i * have.length)
-    })
+    const rows = have.map((i) => this.#rows[i].weights)
+    const survivors = {
+      core,
+      code: this.#codec.code,
+      scheme: this.scheme,
+      have,
+      rows,
+      gram: () => this.#gramOfQueries(),
+    }
+    const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
     const answers = core.combine(
-      weights,
+      flat(missing.map((query) => weights[query])),
       have.map((i) => this.#answers.get(i) as Float32Array),
     )
-    return missing.map((query, i) => ({ query, answer: answers[i] }))
+    return missing.map((query, i) => ({ query, answer: answers[i], ...(variance && { variance: variance[query] }) }))
   }
 
   /** Survivors among the coded rows, without repeats: those that have a node. */
@@ -235,21 +300,22 @@ export class Group {
     return this.survivors.filter((i) => i < this.scheme.workers)
   }
 
+  #gramOfQueries(): Float64Array {
+    this.#gram ??= this.#codec.core.gram(this.#queries)
+    return this.#gram
+  }
+
   /** U G Uᵀ for the rows `have`: the coded queries' Gram matrix from that of the queries. */
   #gramOf(have: readonly number[]): Float64Array {
-    this.#gram ??= this.#codec.core.gram(this.#queries)
-    const gram = this.#gram
-    const k = this.size
-    const rows = have.map((i) => this.#rows[i].weights)
-    const half = rows.map((u) => Float64Array.from({ length: k }, (_, j) => dot(u, gram.subarray(j * k, (j + 1) * k))))
-    return Float64Array.from(rows.flatMap((u) => half.map((v) => dot(u, v))))
+    return gramOf(
+      have.map((i) => this.#rows[i].weights),
+      this.#gramOfQueries(),
+    )
   }
 }
 
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
+function unitRow(K: number, query: number): Float64Array {
+  return new Float64Array(K).fill(1, query, query + 1)
 }
 
 function flat(rows: readonly Float64Array[]): Float32Array {

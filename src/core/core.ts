@@ -42,6 +42,13 @@ export interface Core {
    * @throws RangeError where kernel and noise are not positive definite
    */
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
+
+  /**
+   * Inverse (n x n, row-major) of a symmetric positive definite matrix, by Cholesky.
+   *
+   * @throws RangeError where it is not positive definite
+   */
+  inverse(matrix: Float64Array): Float64Array
 }
 
 export interface CoreOptions {

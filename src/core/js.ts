@@ -40,6 +40,12 @@ export class JsCore implements Core {
     return votes
   }
 
+  inverse(matrix: Float64Array): Float64Array {
+    const n = Math.round(sqrt(matrix.length))
+    const inverse = invert(covariance(matrix, n, 0))
+    return Float64Array.from({ length: n * n }, (_, at) => inverse[Math.floor(at / n)][at % n])
+  }
+
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals {
     const f = answers.length
     const width = answers[0].length

@@ -34,6 +34,7 @@ interface Exports {
     noise: number,
     rounds: number,
   ): number
+  inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
 /**
@@ -97,6 +98,20 @@ export class WasmCore implements Core {
     const scratch = this.#take((Math.max(f, 2 * degree) * (2 * degree + 1) + 4 * degree + f) * 8)
     this.#exports.vote(votes, y, t, scratch, f, answers[0].length, stride, degree, errors, unit ? 1 : 0)
     return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
+  }
+
+  inverse(matrix: Float64Array): Float64Array {
+    const n = Math.round(Math.sqrt(matrix.length))
+    const pitch = n + (n % 2)
+    this.#reset()
+    const a = this.#put(matrix)
+    const factor = this.#take(n * pitch * 8)
+    const inverse = this.#take(n * pitch * 8)
+    if (!this.#exports.inverse(inverse, a, factor, n)) throw notDefinite()
+    const doubles = new Float64Array(this.#exports.memory.buffer, inverse, n * pitch)
+    const out = new Float64Array(n * n)
+    for (let i = 0; i < n; i++) out.set(doubles.subarray(i * pitch, i * pitch + n), i * n)
+    return out
   }
 
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals {

@@ -84,13 +84,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const base = mean((await answersOf(model, inputs)).map((answer, i) => right(answer, labels[i])))
   const { workers: N, stragglers: S, byzantine: E } = codec.scheme
   const sets = survivorSets(N, S, random)
-  const score: Scores = { all: [], whole: [], sets: sets.map(() => 0), exact: [], found: [], alarm: [] }
+  const systematic = codec.code === 'systematic'
+  const score: Scores = { all: [], lost: [], whole: [], sets: sets.map(() => 0), exact: [], found: [], alarm: [] }
 
   for (let done = 0; done < groups; done++) {
     const chosen = random.choose(inputs.length, codec.scheme.queries)
     const group = codec.open()
     for (const i of chosen) group.join(inputs[i])
-    const rows = group.close()
+    const rows = [...group.ready, ...group.close()]
     const honest = await answersOf(
       model,
       rows.map((row) => row.data),
@@ -101,13 +102,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       const hits = chosen.map((i, query) =>
         right(group.exact(query) ?? (decoded.get(query) as Float32Array), labels[i]),
       )
-      return { hits: mean(hits), suspects }
+      return { hits: mean(hits), lost: hits.filter((_, query) => decoded.has(query)), suspects }
     }
     const have = random.choose(N, N - S).sort((a, b) => a - b)
     const liars = random.choose(have.length, E).map((at) => have[at])
     const answers = withLies(honest, liars, attack, random)
-    const { hits, suspects } = accuracy(have, answers)
+    const { hits, lost, suspects } = accuracy(have, answers)
     score.all.push(hits)
+    score.lost.push(...(systematic ? lost : [hits]))
     score.whole.push(accuracy([...rows.keys()], answers).hits)
     sets.forEach((set, i) => {
       score.sets[i] += accuracy(set, answers).hits
@@ -124,7 +126,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 }
 
 interface Scores {
+  /** One per group. */
   all: number[]
+  /** One per lost query; one per group where the code recovers every answer. */
+  lost: number[]
   whole: number[]
   sets: number[]
   exact: number[]
@@ -133,15 +138,13 @@ interface Scores {
 }
 
 function summary(score: Scores, base: number, codec: Codec, classes: number): Evaluation {
-  const all = mean(score.all)
-  const allCi95 = ci95(score.all)
   return {
     accuracy: {
       base,
-      all,
-      allCi95,
-      recovered: all, // Berrut's code recovers every answer
-      recoveredCi95: allCi95,
+      all: mean(score.all),
+      allCi95: ci95(score.all),
+      recovered: mean(score.lost),
+      recoveredCi95: ci95(score.lost),
       nothingMissing: mean(score.whole),
       worstSet: Math.min(...score.sets) / score.all.length,
     },

@@ -83,7 +83,7 @@ export class GroupRun {
     const start = performance.now()
     this.#group = codec.open()
     for (const ticket of tickets) this.#group.join(ticket.row)
-    const rows = this.#group.close()
+    const rows = [...this.#group.ready, ...this.#group.close()]
     this.#sentAt = performance.now()
     this.#times.encodeMs = this.#sentAt - start
     const assigned = roster.assign(rows, codec.scheme.byzantine)
