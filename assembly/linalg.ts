@@ -139,8 +139,8 @@ export function cholesky(a: usize, n: i32, pitch: usize): bool {
  * @returns false where it is not positive definite; `out` is then undefined
  */
 export function inverse(out: usize, matrix: usize, factor: usize, n: i32): bool {
-  const pitch = <usize>((n + 1) & ~1) << 3
-  for (let i = 0; i < n; i++) memory.copy(factor + <usize>i * pitch, matrix + ((<usize>i * n) << 3), <usize>n << 3)
+  const pitch = (<usize>((n + 1) & ~1)) << 3
+  for (let i = 0; i < n; i++) memory.copy(factor + <usize>i * pitch, matrix + ((<usize>i * n) << 3), (<usize>n) << 3)
   if (!cholesky(factor, n, pitch)) return false
   invert(out, factor, n, pitch)
   return true
