@@ -24,6 +24,18 @@ it('real digits, real threads: a straggler, a crash and a liar at once', async (
   await predictor.close()
 })
 
+it('systematic: nothing missing, and every answer is the model’s own, bit for bit', async () => {
+  const [alone, ...workers] = await localWorkers({ model, count: 6 })
+  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1, code: 'systematic' }, workers })
+  const predictions = await predictor.predictAll(images.slice(0, 40))
+  for (const [i, { status, output }] of predictions.entries()) {
+    if (status === 'exact') expect(output.logits.data).toEqual(await alone.infer(images[i]))
+  }
+  expect(predictions.filter(({ status }) => status === 'exact').length).toBeGreaterThan(30)
+  expect(accuracy(predictions, labels)).toBeGreaterThan(0.9)
+  await Promise.all([predictor.close(), alone.close()])
+})
+
 it('all cores give the same answers', async () => {
   const ask = async (prefer: 'wasm' | 'js') => {
     const options = { model, core: { prefer }, rule: 'deadline' as const }

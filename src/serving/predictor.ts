@@ -8,6 +8,7 @@ import { seeded } from '../random'
 import { fromRow, type Query, type Signature, type Tensors, toRow } from '../tensor'
 import { type LocalOptions, localWorkers } from '../workers/local'
 import type { ModelWorker } from '../workers/worker'
+import { Call } from './gather'
 import { Grouping } from './grouping'
 import { Roster, type WorkerStats } from './roster'
 import { type GroupReport, GroupRun, type Rule, type Status, type Ticket } from './run'
@@ -91,6 +92,12 @@ class Predictor {
   readonly #settings: Settings
   readonly #grouping: Grouping<PendingQuery>
   readonly #runs = new Set<GroupRun>()
+  /** Whether queries leave for workers before their group is closed. */
+  readonly #early: boolean
+  /** Early queries that no worker had room for yet. */
+  readonly #unsent: PendingQuery[] = []
+  /** Workers that have a query of the group that is filling. */
+  readonly #taken = new Set<ModelWorker>()
   readonly #open = new Set<PendingQuery>()
   readonly #counts: { exact: number; recovered: number; failed: Record<string, number>; groups: number }
   /** Calls of predictAll that wait for room in the house. */
@@ -103,13 +110,14 @@ class Predictor {
     this.#settings = settings
     this.#roster = new Roster(workers, seeded(settings.seed))
     this.#counts = { exact: 0, recovered: 0, failed: {}, groups: 0 }
+    this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
       maxWaitMs: settings.maxWaitMs,
-      ready: () => this.#roster.ready(codec.scheme),
+      ready: () => this.#early || this.#roster.ready(codec.scheme),
       send: (queries) => this.#send(queries),
     })
-    for (const worker of workers) worker.onFree = () => this.#grouping.pump()
+    for (const worker of workers) worker.onFree = () => this.#pump()
   }
 
   /**
@@ -141,9 +149,10 @@ class Predictor {
         },
       })
       const abort = () => {
-        this.#grouping.remove(pending)
+        this.#withdraw(pending)
         pending.fail(aborted(signal as AbortSignal))
-        pending.run?.abandoned()
+        if (pending.run) pending.run.abandoned()
+        else pending.call?.abort()
       }
       const timer = setTimeout(() => this.#due(pending, ms), ms)
       const settle = () => {
@@ -154,7 +163,9 @@ class Predictor {
       }
       const forget = onAbort(signal, abort)
       this.#open.add(pending)
-      this.#grouping.add(pending)
+      if (this.#early) this.#unsent.push(pending)
+      else this.#grouping.add(pending)
+      this.#pump()
     })
   }
 
@@ -192,14 +203,15 @@ class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    for (const pending of this.#grouping.clear()) pending.fail(error)
+    for (const pending of [...this.#grouping.clear(), ...this.#unsent.splice(0)]) pending.fail(error)
     for (const run of this.#runs) run.close(error)
     await Promise.all(this.#roster.workers.map((worker) => worker.close()))
   }
 
   #send(queries: PendingQuery[]): void {
     const run = new GroupRun(this.#codec, this.#roster, queries, this.#settings.rule, this.#settings.hangMs)
-    for (const pending of queries) pending.run = run
+    for (const pending of queries) pending.join(run)
+    this.#taken.clear()
     this.#counts.groups++
     this.#runs.add(run)
     void run.report.then(() => this.#runs.delete(run))
@@ -208,11 +220,31 @@ class Predictor {
   #due(pending: PendingQuery, ms: number): void {
     if (pending.run) pending.run.due(pending)
     else {
-      this.#grouping.remove(pending)
+      this.#withdraw(pending)
       const { free } = this.#roster
-      const text = `waited ${ms} ms for workers: expected >= ${this.#codec.scheme.quorum} free, got ${free}`
-      pending.fail(new ApproxiferError('DEADLINE', text))
+      const needed = this.#early ? 1 : this.#codec.scheme.quorum
+      const waiting = `waited ${ms} ms for workers: expected >= ${needed} free, got ${free}`
+      pending.fail(new ApproxiferError('DEADLINE', pending.call ? `no answer within ${ms} ms` : waiting))
     }
+  }
+
+  #pump(): void {
+    while (this.#unsent.length) {
+      const worker = this.#roster.fastest(this.#taken)
+      if (!worker) break
+      this.#taken.add(worker)
+      const pending = this.#unsent.shift() as PendingQuery
+      pending.send(new Call(worker, pending.row, this.#settings.hangMs, this.#roster))
+      this.#grouping.add(pending)
+    }
+    this.#grouping.pump()
+  }
+
+  /** Takes a query out of whatever it waits in. */
+  #withdraw(pending: PendingQuery): void {
+    this.#grouping.remove(pending)
+    const at = this.#unsent.indexOf(pending)
+    if (at >= 0) this.#unsent.splice(at, 1)
   }
 }
 
@@ -220,9 +252,12 @@ class Predictor {
 class PendingQuery implements Ticket {
   readonly row: Float32Array
   run: GroupRun | undefined
+  call: Call | undefined
   open = true
   readonly #signature: Signature
   readonly #caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void }
+  readonly #group: Promise<GroupReport>
+  #join: (report: Promise<GroupReport>) => void = () => {}
 
   constructor(
     row: Float32Array,
@@ -232,12 +267,28 @@ class PendingQuery implements Ticket {
     this.row = row
     this.#signature = signature
     this.#caller = caller
+    this.#group = new Promise((resolve) => {
+      this.#join = resolve
+    })
   }
 
-  answer(answer: Float32Array, status: Status, group: Promise<GroupReport>): void {
+  /** On its way alone: its own answer is the caller's, group or not. */
+  send(call: Call): void {
+    this.call = call
+    void call.done.then(({ answer }) => {
+      if (answer && !this.run) this.answer(answer, 'exact')
+    })
+  }
+
+  join(run: GroupRun): void {
+    this.run = run
+    this.#join(run.report)
+  }
+
+  answer(answer: Float32Array, status: Status): void {
     if (!this.open) return
     this.open = false
-    this.#caller.resolve({ output: fromRow(answer, this.#signature.outputs), status, group })
+    this.#caller.resolve({ output: fromRow(answer, this.#signature.outputs), status, group: this.#group })
   }
 
   fail(error: ApproxiferError): void {

@@ -33,13 +33,13 @@ export class Roster {
   readonly workers: readonly ModelWorker[]
   readonly #stats: Map<ModelWorker, WorkerStats>
   /** When each worker's open calls were sent, oldest first. */
-  readonly #open: Map<ModelWorker, number[]>
+  readonly #open: Map<ModelWorker, Map<object, number>>
   readonly #random: Random
 
   constructor(workers: readonly ModelWorker[], random: Random) {
     this.workers = workers
     this.#random = random
-    this.#open = new Map(workers.map((worker) => [worker, []]))
+    this.#open = new Map(workers.map((worker) => [worker, new Map()]))
     this.#stats = new Map(
       workers.map((worker) => [
         worker,
@@ -62,17 +62,22 @@ export class Roster {
     if (free >= rows || free < quorum) return free >= rows
     const patience = PATIENCE * this.#medianMs()
     const now = performance.now()
-    return !this.workers.some((worker) => !worker.free && now - this.#calls(worker)[0] < patience)
+    return !this.workers.some((worker) => !worker.free && now - this.#oldest(worker) < patience)
   }
 
   /**
    * Each row gets a worker of its own, the free and fast ones first. Where nobody lies, queries themselves
    * go to the fastest. Where somebody may, rows are dealt at random: a row's place biases its locator
    * score, so evidence against a worker must come from many places.
+   *
+   * @param taken  workers that have a row of the group already: others come first
    */
-  assign(rows: readonly CodedRow[], byzantine: number): { row: CodedRow; worker: ModelWorker }[] {
-    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + this.#calls(worker).length)
-    const ranked = [...this.workers].sort((a, b) => Number(b.free) - Number(a.free) || cost(a) - cost(b))
+  assign(
+    rows: readonly CodedRow[],
+    byzantine: number,
+    taken: ReadonlySet<ModelWorker> = new Set(),
+  ): { row: CodedRow; worker: ModelWorker }[] {
+    const ranked = this.#ranked((worker) => Number(!taken.has(worker)))
     for (const passed of ranked.slice(rows.length)) {
       const stats = this.stats(passed)
       if (stats.expectedMs !== undefined) stats.expectedMs *= FORGET
@@ -89,14 +94,22 @@ export class Roster {
     return order.map((row, i) => ({ row, worker: chosen[i] }))
   }
 
-  sent(worker: ModelWorker): void {
-    this.#calls(worker).push(performance.now())
+  /** The free worker that is likely to answer first, none of `taken` if that can be helped; undefined if none is free. */
+  fastest(taken: ReadonlySet<ModelWorker>): ModelWorker | undefined {
+    const ranked = this.#ranked((worker) => Number(!taken.has(worker)))
+    return ranked[0].free ? ranked[0] : undefined
   }
 
-  /** A call has ended; without an outcome where the worker had no part in it. */
-  settled(worker: ModelWorker, outcome: 'onTime' | 'late' | 'failed' | 'rejected' | undefined, ms: number): void {
-    this.#calls(worker).shift()
-    if (!outcome) return
+  sent(worker: ModelWorker, call: object): void {
+    this.#calls(worker).set(call, performance.now())
+  }
+
+  finished(worker: ModelWorker, call: object): void {
+    this.#calls(worker).delete(call)
+  }
+
+  /** Counts what became of a call. */
+  count(worker: ModelWorker, outcome: 'onTime' | 'late' | 'failed' | 'rejected', ms: number): void {
     const stats = this.stats(worker)
     stats[outcome]++
     if (outcome !== 'failed') stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? ms) + NEW * ms
@@ -110,8 +123,21 @@ export class Roster {
     return this.#stats.get(worker) as WorkerStats
   }
 
-  #calls(worker: ModelWorker): number[] {
-    return this.#open.get(worker) as number[]
+  /** Free workers first, then the preferred ones, then the fast ones. */
+  #ranked(preference: (worker: ModelWorker) => number = () => 0): ModelWorker[] {
+    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + this.#calls(worker).size)
+    return [...this.workers].sort(
+      (a, b) => Number(b.free) - Number(a.free) || preference(b) - preference(a) || cost(a) - cost(b),
+    )
+  }
+
+  #calls(worker: ModelWorker): Map<object, number> {
+    return this.#open.get(worker) as Map<object, number>
+  }
+
+  /** When the oldest open call was sent; NaN where none is open. */
+  #oldest(worker: ModelWorker): number {
+    return this.#calls(worker).values().next().value ?? Number.NaN
   }
 
   /** Infinity before the first answer. */

@@ -3,7 +3,7 @@
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { ModelWorker } from '../workers/worker'
-import { gather, type RowEvent } from './gather'
+import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
 
 /** `fastest`: decode at the quorum. `deadline`: wait for all, at most until the deadline. */
@@ -16,7 +16,9 @@ export interface Ticket {
   readonly row: Float32Array
   /** Still unanswered. */
   readonly open: boolean
-  answer(answer: Float32Array, status: Status, report: Promise<GroupReport>): void
+  /** The query itself on its way to a worker, where the code allows that before the group is closed. */
+  readonly call?: Call
+  answer(answer: Float32Array, status: Status): void
   fail(error: ApproxiferError): void
 }
 
@@ -59,19 +61,18 @@ export class GroupRun {
   readonly #rule: Rule
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
-  readonly #abort = new AbortController()
+  readonly #calls = new Map<CodedRow, Call>()
   readonly #outcomes: RowReport[] = []
-  readonly #workers = new Map<CodedRow, ModelWorker>()
+  readonly #suspects = new Set<number>()
+  readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
+  readonly #sentAt: number
   #pending = 0
   #answers = 0
-  #sentAt = 0
   #outcome = ''
   #survivors: number[] = []
-  #suspects = new Set<number>()
-  #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   #complete: (report: GroupReport) => void = () => {}
 
-  /** Encodes and sends at once. */
+  /** Encodes and sends what is not on its way yet. */
   constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], rule: Rule, hangMs: number) {
     this.#codec = codec
     this.#roster = roster
@@ -83,16 +84,25 @@ export class GroupRun {
     const start = performance.now()
     this.#group = codec.open()
     for (const ticket of tickets) this.#group.join(ticket.row)
-    const rows = [...this.#group.ready, ...this.#group.close()]
+    const early = this.#group.ready
+    early.forEach((row, i) => {
+      const call = tickets[i].call
+      if (call?.outcome) this.#record(row, call)
+    })
+    const rows = this.#group.close()
     this.#sentAt = performance.now()
     this.#times.encodeMs = this.#sentAt - start
-    const assigned = roster.assign(rows, codec.scheme.byzantine)
-    for (const { row, worker } of assigned) {
-      this.#workers.set(row, worker)
-      roster.sent(worker)
+    const taken = new Set<ModelWorker>()
+    early.forEach((row, i) => {
+      const call = tickets[i].call
+      if (call) taken.add(call.worker)
+      if (call && !call.outcome) this.#watch(row, call)
+    })
+    const unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
+    for (const { row, worker } of roster.assign(unsent, codec.scheme.byzantine, taken)) {
+      this.#watch(row, new Call(worker, row.data, hangMs, roster))
     }
-    this.#pending = assigned.length
-    gather(assigned, { hangMs, signal: this.#abort.signal }, (event) => this.#on(event))
+    if (!this.#pending) queueMicrotask(() => this.#after())
   }
 
   /** A ticket's deadline has come: decode with what is here, or fail that ticket alone. */
@@ -104,34 +114,62 @@ export class GroupRun {
 
   /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
   abandoned(): void {
-    if (!this.#tickets.some((ticket) => ticket.open)) this.#abort.abort()
+    if (!this.#tickets.some((ticket) => ticket.open)) this.#abort()
   }
 
   /** Fails what is open and forgets the rest. */
   close(error: ApproxiferError): void {
     this.#fail(error)
-    this.#abort.abort()
+    this.#abort()
   }
 
-  #on(event: RowEvent): void {
-    this.#pending--
-    const { row, worker, ms, error } = event
-    const outcome = !error ? (this.#outcome ? 'late' : 'onTime') : error.code === 'PROTOCOL' ? 'rejected' : 'failed'
+  #abort(): void {
+    for (const call of this.#calls.values()) call.abort()
+  }
+
+  #watch(row: CodedRow, call: Call): void {
+    this.#pending++
+    this.#calls.set(row, call)
+    void call.done.then(() => {
+      this.#pending--
+      this.#record(row, call)
+      this.#after()
+    })
+  }
+
+  /** Counts an outcome, and feeds the group while it is undecided. */
+  #record(row: CodedRow, call: Call): void {
+    this.#calls.set(row, call)
+    const { answer, error, ms } = call.outcome as Outcome
+    const { worker } = call
+    const outcome = answer ? (this.#outcome ? 'late' : 'onTime') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
     this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     const ours = error?.code === 'ABORTED' || error?.code === 'CLOSED'
-    this.#roster.settled(worker, ours ? undefined : outcome, ms)
-    if (outcome === 'onTime') {
-      this.#group.add(row, event.answer as Float32Array)
-      this.#answers++
-    }
+    if (!ours) this.#roster.count(worker, outcome, ms)
+    if (!answer || this.#outcome) return
+    this.#group.add(row, answer)
+    this.#answers++
+    if (this.#early && row.query !== undefined) this.#tickets[row.query].answer(answer, 'exact')
+  }
+
+  /** Whether an answer to a query itself goes to its caller at once: nobody is expected to lie. */
+  get #early(): boolean {
+    return this.#codec.scheme.byzantine === 0
+  }
+
+  #after(): void {
     if (!this.#outcome) this.#decide()
     if (!this.#pending) this.#finish()
   }
 
   #decide(): void {
-    const { quorum } = this.#group.scheme
-    if (this.#answers + this.#pending < quorum) this.#fail(this.#lacking())
-    else if (this.#answers >= quorum && (this.#rule === 'fastest' || !this.#pending)) this.#decode()
+    const { quorum, workers } = this.#group.scheme
+    const sent = this.#calls.size
+    const needed = Math.max(0, quorum - (workers - sent)) // parities that nobody needed were not sent
+    const enough = this.#answers >= needed && (this.#rule === 'fastest' || !this.#pending)
+    const complete = this.#early && !this.#group.missing().length
+    if (enough || complete) this.#decode()
+    else if (this.#answers + this.#pending < needed) this.#fail(this.#lacking())
   }
 
   #decode(): void {
@@ -141,14 +179,14 @@ export class GroupRun {
     try {
       for (const { row } of this.#group.locate()) {
         this.#suspects.add(row.index)
-        this.#roster.suspected(this.#workers.get(row) as ModelWorker)
+        this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
       const recovered = new Map(this.#group.recover().map(({ query, answer }) => [query, answer]))
       this.#times.decodeMs = performance.now() - start
       this.#tickets.forEach((ticket, query) => {
         const exact = this.#group.exact(query)
-        ticket.answer((exact ?? recovered.get(query)) as Float32Array, exact ? 'exact' : 'recovered', this.report)
+        ticket.answer((exact ?? recovered.get(query)) as Float32Array, exact ? 'exact' : 'recovered')
       })
     } catch (error) {
       const failure = asError(error, 'QUORUM')
