@@ -7,7 +7,7 @@ import Totals from './scripts/totals.js'
 const executablePath = findChromium()
 
 const node: TestProjectConfiguration = {
-  test: { name: 'node', include: ['test/*.test.ts'], testTimeout: 20_000 },
+  test: { name: 'node', include: ['test/*.test.ts'], testTimeout: 60_000 },
 }
 
 const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']

@@ -16,6 +16,7 @@ interface Options extends Omit<CodecOptions, 'core'> {
   labels: string
   attack: string
   groups: number
+  memory: number
   seed: number
   core?: 'wasm' | 'js'
   json?: boolean
@@ -28,7 +29,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const [inputs, labels] = await Promise.all([loadInputs(options.inputs), loadLabels(options.labels)])
   const model = await OnnxModel.load(await readModel(path))
   for (const warning of model.warnings) console.error(`approxifer: warning: ${warning}`)
-  const { groups, seed, attack } = options
+  const { groups, seed, attack, memory } = options
   const bar = new SingleBar({ format: 'groups {bar} {value}/{total}, {eta} s left', clearOnComplete: true })
   if (process.stderr.isTTY && !options.json) bar.start(groups, 0)
   const measured = await evaluate({
@@ -39,6 +40,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     groups,
     seed,
     attack,
+    memory,
     onProgress: (n) => bar.update(n),
   })
   bar.stop()
@@ -52,6 +54,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     decoder: codec.decoder,
     locator: locator ? { name: codec.locator, ...locator } : codec.locator,
     groups,
+    memory,
     seed,
     accuracy,
     rivals,
@@ -83,6 +86,7 @@ function tables(run: Run, { accuracy, locator, rivals }: Evaluation, attack: str
     ['worst survivor set', percent(accuracy.worstSet), ''],
     ['no code, lost answers guessed', percent(rivals.guessLost), ''],
   )
+  if (rivals.memoryAlone !== undefined) rows.push(['lost queries, memory alone', percent(rivals.memoryAlone), ''])
   if (locator) {
     rows.push(
       [`liars found (${attack})`, percent(locator.found), ''],

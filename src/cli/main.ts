@@ -62,6 +62,7 @@ withScheme(program.command('evaluate'), 8, 1, 0)
     new Option('--decoder <decoder>', 'how answers are recovered (default: berrut, or kriging)').choices(decoderNames),
   )
   .addOption(new Option('--locator <locator>', 'who lies (default: residual)').choices(locatorNames))
+  .option('--memory <n>', 'inputs remembered with their answers; groups come from the rest', integer(0), 0)
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .addOption(new Option('--core <core>', 'numerical core (default: wasm, else js)').choices(['wasm', 'js']))

@@ -5,7 +5,7 @@ import { ApproxiferError, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions } from '../scheme'
 import { type CodeName, codeNames, codes } from './codes'
 import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
-import { gramOf } from './kriging'
+import { gramOf, type KrigingKernel, kriging } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
 
 export interface CodecOptions extends SchemeOptions {
@@ -45,6 +45,24 @@ export interface Recovery {
 
 /** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
 const CACHE = 512
+
+/** An earlier query and the model's own answer to it. */
+export interface Remembered {
+  /** The query as `features` shows it. */
+  features: Float32Array
+  answer: Float32Array
+}
+
+/** What is remembered of earlier queries. */
+export interface Recall {
+  /** A query as it is compared with others; may be the query itself. */
+  features(query: Float32Array): Float32Array
+  /** The remembered queries nearest to this one; may be none. */
+  near(features: Float32Array): readonly Remembered[]
+}
+
+/** Kriging among neighbours: they are many and near, so that no linear part is needed. */
+const NEIGHBOURS: KrigingKernel = { mix: 0, scale: 1, noise: 0.01 }
 
 /** A code with its decoder and locator; makes groups. Holds no queries and no time. */
 export class Codec {
@@ -266,14 +284,38 @@ export class Group {
   }
 
   /**
-   * Answers for all that is missing, from the answers that came.
+   * Answers for all that is missing, from the answers that came; with `recall` also from what is remembered, which
+   * takes no quorum.
    *
    * @throws ApproxiferError QUORUM where fewer came than the code can decode from
    */
-  recover(): Recovery[] {
+  recover(recall?: Recall): Recovery[] {
+    if (!recall) return this.#decode(this.missing())
+    const remembered = this.missing().map((query) => this.#recall(query, recall) ?? query)
+    const rest = remembered.filter((each) => typeof each === 'number')
+    return [...remembered.filter((each) => typeof each !== 'number'), ...this.#decode(rest)]
+  }
+
+  /** One query from its nearest remembered ones and the answers that came, all rows of one kriging system. */
+  #recall(query: number, recall: Recall): Recovery | undefined {
+    const { core } = this.#codec
+    const target = recall.features(this.#queries[query])
+    const near = recall.near(target)
+    if (!near.length) return undefined
+    const have = this.survivors
+    const points = [
+      ...have.map((i) => recall.features(this.#rows[i].data)),
+      ...near.map((each) => each.features),
+      target,
+    ]
+    const { weights, variance } = kriging(core, core.gram(points), points.length - 1, NEIGHBOURS)
+    const answers = [...have.map((i) => this.#answers.get(i) as Float32Array), ...near.map((each) => each.answer)]
+    return { query, answer: core.combine(flat(weights), answers)[0], variance: variance[0] }
+  }
+
+  #decode(missing: readonly number[]): Recovery[] {
     const { core } = this.#codec
     const { quorum } = this.scheme
-    const missing = this.missing()
     if (!missing.length) return []
     const have = this.#coded()
     const came = have.length + this.#dropped.size

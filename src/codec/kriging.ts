@@ -19,12 +19,12 @@ export interface Kriged {
 /**
  * Ordinary kriging (Rasmussen, Williams, 2006, 2.7, with a constant mean).
  *
- * @param gram  of the points seen and then the targets, centred (n², row-major)
+ * @param gram  of the points seen and then the targets (n², row-major); where its origin lies does not matter
  * @param seen  how many of the n points were seen, >= 1; the others are targets
  */
 export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel): Kriged {
   const n = Math.round(Math.sqrt(gram.length))
-  const k = covariance(gram, n, seen, kernel)
+  const k = covariance(centred(gram, n, seen), n, seen, kernel)
   const a = new Float64Array(seen * seen)
   for (let i = 0; i < seen; i++) {
     for (let j = 0; j < seen; j++) a[i * seen + j] = k[i * n + j] + (i === j ? kernel.noise : 0)
@@ -43,6 +43,18 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
     variance[t - seen] = Math.max(0, k[t * n + t] - dot(simple, to) + (rest * rest) / total)
   }
   return { weights, variance }
+}
+
+/** The Gram matrix with the mean of the points seen as origin. */
+function centred(gram: Float64Array, n: number, seen: number): Float64Array {
+  const means = Float64Array.from({ length: n }, (_, i) => {
+    let sum = 0
+    for (let j = 0; j < seen; j++) sum += gram[i * n + j]
+    return sum / seen
+  })
+  let mean = 0
+  for (let i = 0; i < seen; i++) mean += means[i] / seen
+  return gram.map((g, at) => g - means[Math.floor(at / n)] - means[at % n] + mean)
 }
 
 function covariance(gram: Float64Array, n: number, seen: number, { mix, scale }: KrigingKernel): Float64Array {

@@ -2,7 +2,7 @@
 
 import { platform } from '#platform'
 import { JsCore } from './js'
-import type { Answers, Residuals } from './rows'
+import type { Answers, Residuals, Table } from './rows'
 import { WasmCore } from './wasm'
 
 /**
@@ -43,6 +43,9 @@ export interface Core {
    */
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
 
+  /** Room for `capacity` rows of `width` floats that stay with the core, to be searched in place. */
+  table(width: number, capacity: number): Table
+
   /**
    * Inverse (n x n, row-major) of a symmetric positive definite matrix, by Cholesky.
    *
@@ -65,7 +68,7 @@ export async function loadCore({ module, prefer }: CoreOptions = {}): Promise<Co
   }
   if (prefer === 'js') return new JsCore()
   try {
-    return new WasmCore(await WebAssembly.instantiate(module ?? (await platform.coreModule())))
+    return new WasmCore(module ?? (await platform.coreModule()))
   } catch (error) {
     if (prefer === 'wasm' || module) throw error
     return new JsCore(String(error))

@@ -4,7 +4,7 @@
  */
 
 import type { Core } from './core'
-import { type Answers, freshRows, notDefinite, type Residuals } from './rows'
+import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
 
 const { abs, fround, max, sqrt } = Math
 
@@ -38,6 +38,16 @@ export class JsCore implements Core {
       castVotes(votes, unit ? unitDenominator(y, basis) : denominator(y, basis), errors)
     }
     return votes
+  }
+
+  table(width: number, capacity: number): Table {
+    const values = new Float32Array(width * capacity)
+    const at = (index: number) => values.subarray(index * width, (index + 1) * width)
+    return {
+      set: (index, row) => at(index).set(row),
+      get: (index) => at(index).slice(),
+      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(at(i), row)),
+    }
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -103,6 +113,18 @@ function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Fl
     const w = weights[j]
     for (let i = 0; i < d; i++) out[i] = fround(out[i] + fround(w * row[i]))
   }
+}
+
+/** |a - b|² in f32; element i goes to lane i mod 12, lanes are added up as in assembly/distances.ts. */
+function distance(a: Float32Array, b: Float32Array): number {
+  const lanes = new Float32Array(12)
+  for (let i = 0, lane = 0; i < a.length; i++) {
+    const d = fround(a[i] - b[i])
+    lanes[lane] += fround(d * d)
+    lane = lane === 11 ? 0 : lane + 1
+  }
+  const [s0, s1, s2, s3] = [0, 1, 2, 3].map((l) => fround(fround(lanes[l] + lanes[l + 4]) + lanes[l + 8]))
+  return fround(fround(fround(s0 + s1) + s2) + s3)
 }
 
 /** Element i goes to lane i mod 4; lanes are added up at the end. */

@@ -16,3 +16,13 @@ export interface Residuals {
 export function notDefinite(): RangeError {
   return new RangeError('kernel: expected a positive definite matrix')
 }
+
+/** Rows kept by a core. */
+export interface Table {
+  /** Copies a row in. */
+  set(index: number, row: Float32Array): void
+  /** A copy of a row. */
+  get(index: number): Float32Array
+  /** |row i - row|² of the first `count` rows, in f32; fresh. */
+  distances(row: Float32Array, count: number): Float32Array
+}

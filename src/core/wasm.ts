@@ -1,7 +1,7 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
 import type { Core } from './core'
-import { type Answers, freshRows, notDefinite, type Residuals } from './rows'
+import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
 
 const ABI = 1
 
@@ -34,6 +34,7 @@ interface Exports {
     noise: number,
     rounds: number,
   ): number
+  distances(out: number, rows: number, row: number, n: number, stride: number): void
   inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
@@ -49,8 +50,11 @@ export class WasmCore implements Core {
   /** First free byte of the call under way; every call starts again at heapBase. */
   #top = 0
 
-  constructor(instance: WebAssembly.Instance) {
-    this.#exports = instance.exports as unknown as Exports
+  readonly #module: WebAssembly.Module
+
+  constructor(module: WebAssembly.Module) {
+    this.#module = module
+    this.#exports = new WebAssembly.Instance(module).exports as unknown as Exports
     const version = this.#exports.abiVersion?.()
     if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
   }
@@ -98,6 +102,10 @@ export class WasmCore implements Core {
     const scratch = this.#take((Math.max(f, 2 * degree) * (2 * degree + 1) + 4 * degree + f) * 8)
     this.#exports.vote(votes, y, t, scratch, f, answers[0].length, stride, degree, errors, unit ? 1 : 0)
     return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
+  }
+
+  table(width: number, capacity: number): Table {
+    return new WasmTable(new WebAssembly.Instance(this.#module).exports as unknown as Exports, width, capacity)
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -175,6 +183,45 @@ export class WasmCore implements Core {
       row += stride
     }
     return [at, stride]
+  }
+}
+
+/** An instance of its own, whose memory holds the rows and nothing else but a query and its distances. */
+class WasmTable implements Table {
+  readonly #exports: Exports
+  readonly #width: number
+  readonly #stride: number
+  readonly #rows: number
+  readonly #row: number
+  readonly #out: number
+
+  constructor(exports: Exports, width: number, capacity: number) {
+    this.#exports = exports
+    this.#width = width
+    this.#stride = strideOf(width, 12, 4)
+    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
+    this.#out = this.#row + this.#stride * 4
+    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
+    const missing = this.#rows + capacity * this.#stride * 4 - exports.memory.buffer.byteLength
+    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536)) // fresh memory is zero, so is all padding
+  }
+
+  set(index: number, row: Float32Array): void {
+    this.#at(this.#rows + index * this.#stride * 4, this.#width).set(row)
+  }
+
+  get(index: number): Float32Array {
+    return this.#at(this.#rows + index * this.#stride * 4, this.#width).slice()
+  }
+
+  distances(row: Float32Array, count: number): Float32Array {
+    this.#at(this.#row, this.#width).set(row)
+    this.#exports.distances(this.#out, this.#rows, this.#row, count, this.#stride)
+    return this.#at(this.#out, count).slice()
+  }
+
+  #at(pointer: number, length: number): Float32Array {
+    return new Float32Array(this.#exports.memory.buffer, pointer, length)
   }
 }
 

@@ -1,7 +1,9 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
-import type { Codec, CodedRow, Group } from '../codec/codec'
+import { Codec, type CodedRow, type Group } from '../codec/codec'
+import type { Core } from '../core/core'
 import { checkInteger, expected } from '../errors'
+import { Memory } from '../history/memory'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
@@ -27,6 +29,8 @@ export interface EvaluateOptions {
   seed?: number
   /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
   attack?: string
+  /** How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default 0. */
+  memory?: number
   /** Told after each group. */
   onProgress?: (done: number, total: number) => void
 }
@@ -61,6 +65,8 @@ export interface Evaluation {
     replicationWorkers: number
     /** Accuracy of not coding at all and guessing what is lost. */
     guessLost: number
+    /** Accuracy on lost queries of memory alone, without any redundancy; only with a memory. */
+    memoryAlone?: number
   }
 }
 
@@ -81,14 +87,30 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   checkInputs(options)
   const classes = size(model.signature.outputs[0])
   const right = (answer: Float32Array, label: number) => Number(argmax(answer.subarray(0, classes)) === label)
-  const base = mean((await answersOf(model, inputs)).map((answer, i) => right(answer, labels[i])))
+  const own = await answersOf(model, inputs)
+  const base = mean(own.map((answer, i) => right(answer, labels[i])))
   const { workers: N, stragglers: S, byzantine: E } = codec.scheme
   const sets = survivorSets(N, S, random)
   const systematic = codec.code === 'systematic'
-  const score: Scores = { all: [], lost: [], whole: [], sets: sets.map(() => 0), exact: [], found: [], alarm: [] }
+  const score: Scores = {
+    all: [],
+    lost: [],
+    whole: [],
+    sets: sets.map(() => 0),
+    exact: [],
+    found: [],
+    alarm: [],
+    alone: [],
+  }
+
+  const shuffled = random.choose(inputs.length, inputs.length)
+  const warm = shuffled.slice(0, options.memory ?? 0)
+  const rest = shuffled.slice(warm.length)
+  const memory = remember(codec.core, inputs, own, warm)
+  const alone = memory && new Codec(codec.core, { queries: 1, code: 'systematic' })
 
   for (let done = 0; done < groups; done++) {
-    const chosen = random.choose(inputs.length, codec.scheme.queries)
+    const chosen = random.choose(rest.length, codec.scheme.queries).map((i) => rest[i])
     const group = codec.open()
     for (const i of chosen) group.join(inputs[i])
     const rows = [...group.ready, ...group.close()]
@@ -98,7 +120,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     )
     const accuracy = (have: readonly number[], answers: readonly Float32Array[]) => {
       const suspects = decode(group, rows, have, answers)
-      const decoded = new Map(group.recover().map(({ query, answer }) => [query, answer]))
+      const decoded = new Map(group.recover(memory).map(({ query, answer }) => [query, answer]))
       const hits = chosen.map((i, query) =>
         right(group.exact(query) ?? (decoded.get(query) as Float32Array), labels[i]),
       )
@@ -111,6 +133,12 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     score.all.push(hits)
     score.lost.push(...(systematic ? lost : [hits]))
     score.whole.push(accuracy([...rows.keys()], answers).hits)
+    if (alone) {
+      const lone = alone.open()
+      lone.join(inputs[chosen[0]])
+      lone.close()
+      score.alone.push(right(lone.recover(memory)[0].answer, labels[chosen[0]]))
+    }
     sets.forEach((set, i) => {
       score.sets[i] += accuracy(set, answers).hits
     })
@@ -135,6 +163,7 @@ interface Scores {
   exact: number[]
   found: number[]
   alarm: number[]
+  alone: number[]
 }
 
 function summary(score: Scores, base: number, codec: Codec, classes: number): Evaluation {
@@ -151,8 +180,26 @@ function summary(score: Scores, base: number, codec: Codec, classes: number): Ev
     ...(codec.scheme.byzantine && {
       locator: { exactSet: mean(score.exact), found: mean(score.found), falseAlarm: mean(score.alarm) },
     }),
-    rivals: { replicationWorkers: replicationWorkers(codec.scheme), guessLost: guessLost(base, codec.scheme, classes) },
+    rivals: {
+      replicationWorkers: replicationWorkers(codec.scheme),
+      guessLost: guessLost(base, codec.scheme, classes),
+      ...(score.alone.length && { memoryAlone: mean(score.alone) }),
+    },
   }
+}
+
+/** A memory of some of the inputs; none where there are none. */
+function remember(
+  core: Core,
+  inputs: readonly Float32Array[],
+  answers: readonly Float32Array[],
+  which: readonly number[],
+): Memory | undefined {
+  if (!which.length) return undefined
+  const [length, outputs] = [inputs[0].length, answers[0].length]
+  const memory = new Memory(core, { inputs: length, outputs, bytes: 4 * which.length * (length + outputs) })
+  for (const i of which) memory.remember(inputs[i], answers[i])
+  return memory
 }
 
 /** Feeds the group with the answers of `have` and drops whom it suspects: their rows. */
@@ -216,10 +263,12 @@ function combinations(n: number, size: number, most: number): number[][] {
   return found.slice(0, most)
 }
 
-function checkInputs({ model, codec, inputs, labels }: EvaluateOptions): void {
+function checkInputs({ model, codec, inputs, labels, memory = 0 }: EvaluateOptions): void {
   const { queries } = codec.scheme
   const length = rowLength(model.signature.inputs)
-  if (inputs.length < queries) throw new RangeError(`inputs: expected >= ${queries} (queries), got ${inputs.length}`)
+  const needed = queries + checkInteger('memory', memory, 0)
+  if (inputs.length < needed)
+    throw new RangeError(`inputs: expected >= ${needed} (queries, memory), got ${inputs.length}`)
   if (labels.length !== inputs.length) {
     throw new RangeError(`labels: expected ${inputs.length}, one per input, got ${labels.length}`)
   }
