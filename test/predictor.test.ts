@@ -430,6 +430,50 @@ describe('the systematic code', () => {
   })
 })
 
+describe('memory', () => {
+  const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
+  const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
+
+  it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(2, { scheme, memory: { bytes: 1e5 } })
+    for (let i = 0; i < 60; i += 2) {
+      const both = predictor.predictAll([x(i), x(i + 1)])
+      for (const worker of workers) worker.calls[0].answer()
+      await both
+    }
+    expect(predictor.stats()).toMatchObject({ exact: 60, remembered: 60 })
+    const late = predictor.predict(x(100), { deadlineMs: 20 })
+    const lost = predictor.predict(x(101))
+    const [first, second] = workers
+    second.calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    const { status, output } = await lost
+    expect(status).toBe('recovered')
+    expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(101), 0)
+    expect((await late).status).toBe('recovered')
+    first.calls[0].answer() // late, and the model's own: remembered
+    await vi.advanceTimersByTimeAsync(0)
+    expect(predictor.stats().remembered).toBe(61)
+    await predictor.close()
+  })
+
+  it('while it is empty a loss is a loss', async () => {
+    const { predictor, workers } = await house(2, { scheme, memory: {} })
+    const both = [1, 2].map((i) => predictor.predict(x(i)))
+    for (const each of both) each.catch(() => {})
+    workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    workers[0].calls[0].answer()
+    expect((await both[0]).status).toBe('exact')
+    await expect(both[1]).rejects.toMatchObject({ code: 'QUORUM' })
+    await predictor.close()
+  })
+
+  it('is refused where answers may be lies', async () => {
+    const options = { scheme: { queries: 2, byzantine: 1 }, memory: {} }
+    await expect(house(6, options)).rejects.toThrow('memory: expected byzantine 0')
+  })
+})
+
 describe('aborts', () => {
   it('a waiting query leaves; the others do not notice', async () => {
     const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })

@@ -20,6 +20,9 @@ export interface MemoryOptions {
   features?: (query: Float32Array) => Float32Array
 }
 
+/** Pairs below which neighbours are strangers. */
+const ENOUGH = 16
+
 /** A query nearer to a remembered one than this share of the mean squared distance is a duplicate. */
 const DUPLICATE = 1e-4
 
@@ -47,6 +50,11 @@ export class Memory {
     this.capacity = checkInteger('bytes', Math.floor(bytes / (4 * (width + outputs))), 1)
     this.#options = { ...options, inputs, outputs }
     this.#table = core.table(width, this.capacity)
+  }
+
+  /** Whether it holds enough for the nearest to be near. */
+  get ready(): boolean {
+    return this.size >= Math.min(ENOUGH, this.capacity)
   }
 
   /** Pairs it holds. */

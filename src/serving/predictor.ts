@@ -4,8 +4,9 @@ import { aborted, onAbort } from '../abort'
 import { Codec, type CodecOptions } from '../codec/codec'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
+import { Memory, type MemoryOptions } from '../history/memory'
 import { seeded } from '../random'
-import { fromRow, type Query, type Signature, type Tensors, toRow } from '../tensor'
+import { fromRow, type Query, rowLength, type Signature, type Tensors, toRow } from '../tensor'
 import { type LocalOptions, localWorkers } from '../workers/local'
 import type { ModelWorker } from '../workers/worker'
 import { Call } from './gather'
@@ -30,6 +31,12 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>> {
   maxQueries?: number
   /** Which numerical core. Default: WASM, else JS. */
   core?: CoreOptions
+  /**
+   * Remembers queries with the model's own answers, in at most `bytes`, and recovers lost answers from the nearest of
+   * them, with any code and even below the quorum. It keeps inputs in memory. Not with byzantine > 0, where no
+   * single answer is proven. Default: off.
+   */
+  memory?: Pick<MemoryOptions, 'bytes' | 'neighbours' | 'features'>
   /** For dealing rows to workers. Default 1. */
   seed?: number
 }
@@ -57,6 +64,8 @@ export interface PredictorStats {
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
   groups: number
+  /** Queries remembered. */
+  remembered: number
   workers: WorkerStats[]
 }
 
@@ -69,6 +78,8 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
   const codec = new Codec(await loadCore(options.core), options.scheme)
   const settings = checkSettings(options)
+  if (settings.memory && codec.scheme.byzantine)
+    throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
   const needed = codec.scheme.workers
   const { workers = needed, model } = options
   if (typeof workers !== 'number') {
@@ -94,6 +105,7 @@ class Predictor {
   readonly #runs = new Set<GroupRun>()
   /** Whether queries leave for workers before their group is closed. */
   readonly #early: boolean
+  readonly #memory: Memory | undefined
   /** Early queries that no worker had room for yet. */
   readonly #unsent: PendingQuery[] = []
   /** Workers that have a query of the group that is filling. */
@@ -110,6 +122,11 @@ class Predictor {
     this.#settings = settings
     this.#roster = new Roster(workers, seeded(settings.seed))
     this.#counts = { exact: 0, recovered: 0, failed: {}, groups: 0 }
+    const { memory } = settings
+    if (memory) {
+      const { inputs, outputs } = this.signature
+      this.#memory = new Memory(codec.core, { ...memory, inputs: rowLength(inputs), outputs: rowLength(outputs) })
+    }
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
@@ -191,6 +208,7 @@ class Predictor {
       core: this.#codec.core.kind,
       open: this.#open.size,
       ...structuredClone(this.#counts),
+      remembered: this.#memory?.size ?? 0,
       workers: this.#roster.workers.map((worker) => ({ ...this.#roster.stats(worker) })),
     }
   }
@@ -209,7 +227,8 @@ class Predictor {
   }
 
   #send(queries: PendingQuery[]): void {
-    const run = new GroupRun(this.#codec, this.#roster, queries, this.#settings.rule, this.#settings.hangMs)
+    const { rule, hangMs } = this.#settings
+    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, memory: this.#memory })
     for (const pending of queries) pending.join(run)
     this.#taken.clear()
     this.#counts.groups++
@@ -307,6 +326,7 @@ function checkSettings(options: PredictorOptions) {
     hangMs: checkMs('hangMs', hangMs),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
+    memory: options.memory,
   }
 }
 

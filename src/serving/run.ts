@@ -2,6 +2,7 @@
 
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
+import type { Memory } from '../history/memory'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
@@ -10,6 +11,13 @@ import type { Roster } from './roster'
 export type Rule = 'fastest' | 'deadline'
 
 export type Status = 'exact' | 'recovered'
+
+export interface RunOptions {
+  rule: Rule
+  hangMs: number
+  /** What lost answers may be recovered from besides the group's. */
+  memory?: Memory
+}
 
 /** A query that waits for its answer. */
 export interface Ticket {
@@ -59,6 +67,7 @@ export class GroupRun {
   readonly #codec: Codec
   readonly #roster: Roster
   readonly #rule: Rule
+  readonly #memory: Memory | undefined
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
   readonly #calls = new Map<CodedRow, Call>()
@@ -73,8 +82,10 @@ export class GroupRun {
   #complete: (report: GroupReport) => void = () => {}
 
   /** Encodes and sends what is not on its way yet. */
-  constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], rule: Rule, hangMs: number) {
+  constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], options: RunOptions) {
+    const { rule, hangMs, memory } = options
     this.#codec = codec
+    this.#memory = memory
     this.#roster = roster
     this.#tickets = tickets
     this.#rule = rule
@@ -109,7 +120,18 @@ export class GroupRun {
   due(ticket: Ticket): void {
     if (this.#outcome) return
     if (this.#answers >= this.#group.scheme.quorum) this.#decode()
-    else ticket.fail(this.#lacking())
+    else {
+      const own = this.#tickets.indexOf(ticket)
+      const recall = this.#recall
+      const recovered = recall && this.#group.recover(recall).find(({ query }) => query === own)
+      if (recovered) ticket.answer(recovered.answer, 'recovered')
+      else ticket.fail(this.#lacking())
+    }
+  }
+
+  /** The memory, if answers can be recovered from it alone. */
+  get #recall(): Memory | undefined {
+    return this.#memory?.ready ? this.#memory : undefined
   }
 
   /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
@@ -146,6 +168,7 @@ export class GroupRun {
     this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     const ours = error?.code === 'ABORTED' || error?.code === 'CLOSED'
     if (!ours) this.#roster.count(worker, outcome, ms)
+    if (answer && this.#early && row.query !== undefined) this.#memory?.remember(row.data, answer)
     if (!answer || this.#outcome) return
     this.#group.add(row, answer)
     this.#answers++
@@ -168,8 +191,9 @@ export class GroupRun {
     const needed = Math.max(0, quorum - (workers - sent)) // parities that nobody needed were not sent
     const enough = this.#answers >= needed && (this.#rule === 'fastest' || !this.#pending)
     const complete = this.#early && !this.#group.missing().length
-    if (enough || complete) this.#decode()
-    else if (this.#answers + this.#pending < needed) this.#fail(this.#lacking())
+    const hopeless = this.#answers + this.#pending < needed
+    if (enough || complete || (hopeless && this.#recall)) this.#decode()
+    else if (hopeless) this.#fail(this.#lacking())
   }
 
   #decode(): void {
@@ -182,7 +206,7 @@ export class GroupRun {
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      const recovered = new Map(this.#group.recover().map(({ query, answer }) => [query, answer]))
+      const recovered = new Map(this.#group.recover(this.#recall).map(({ query, answer }) => [query, answer]))
       this.#times.decodeMs = performance.now() - start
       this.#tickets.forEach((ticket, query) => {
         const exact = this.#group.exact(query)
