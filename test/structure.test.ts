@@ -13,7 +13,7 @@ const LAYERS: Record<string, string[]> = {
   platform: [],
   core: ['platform'],
   codec: ['core', 'scheme', 'errors'],
-  history: ['core', 'scheme', 'errors', 'tensor'],
+  history: ['core', 'scheme', 'errors', 'tensor', 'random'],
   workers: ['platform', 'tensor', 'errors', 'abort', 'random'],
   serving: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
   evaluate: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],

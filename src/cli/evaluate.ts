@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { SingleBar } from 'cli-progress'
 import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/core'
-import { type Evaluation, evaluate } from '../evaluate/evaluate'
+import { type Evaluation, evaluate, type Features } from '../evaluate/evaluate'
 import { parseAttack } from '../workers/attacks'
 import { readModel } from '../workers/local'
 import { OnnxModel } from '../workers/onnx'
@@ -17,6 +17,7 @@ interface Options extends Omit<CodecOptions, 'core'> {
   attack: string
   groups: number
   memory: number
+  features?: Features
   seed: number
   core?: 'wasm' | 'js'
   json?: boolean
@@ -29,7 +30,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const [inputs, labels] = await Promise.all([loadInputs(options.inputs), loadLabels(options.labels)])
   const model = await OnnxModel.load(await readModel(path))
   for (const warning of model.warnings) console.error(`approxifer: warning: ${warning}`)
-  const { groups, seed, attack, memory } = options
+  const { groups, seed, attack, memory, features } = options
   const bar = new SingleBar({ format: 'groups {bar} {value}/{total}, {eta} s left', clearOnComplete: true })
   if (process.stderr.isTTY && !options.json) bar.start(groups, 0)
   const measured = await evaluate({
@@ -41,6 +42,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     seed,
     attack,
     memory,
+    features,
     onProgress: (n) => bar.update(n),
   })
   bar.stop()

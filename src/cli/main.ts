@@ -6,6 +6,7 @@ import { codeNames } from '../codec/codes'
 import { decoderNames } from '../codec/decoders'
 import { locatorNames } from '../codec/locators'
 import { ApproxiferError } from '../errors'
+import { featureNames } from '../evaluate/evaluate'
 import { pointSets } from '../scheme'
 import { attackForms } from '../workers/attacks'
 import { demo } from './demo'
@@ -63,6 +64,12 @@ withScheme(program.command('evaluate'), 8, 1, 0)
   )
   .addOption(new Option('--locator <locator>', 'who lies (default: residual)').choices(locatorNames))
   .option('--memory <n>', 'inputs remembered with their answers; groups come from the rest', integer(0), 0)
+  .addOption(
+    new Option(
+      '--features <how>',
+      'how the memory compares inputs (default: patches for RGB images, else raw)',
+    ).choices(featureNames),
+  )
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .addOption(new Option('--core <core>', 'numerical core (default: wasm, else js)').choices(['wasm', 'js']))

@@ -1,9 +1,9 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
 import { Codec, type CodedRow, type Group } from '../codec/codec'
-import type { Core } from '../core/core'
 import { checkInteger, expected } from '../errors'
 import { Memory } from '../history/memory'
+import { patchFeatures } from '../history/patches'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
@@ -31,9 +31,16 @@ export interface EvaluateOptions {
   attack?: string
   /** How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default 0. */
   memory?: number
+  /** How the memory compares queries. Default: patches for images with 3 channels, else raw. */
+  features?: Features
   /** Told after each group. */
   onProgress?: (done: number, total: number) => void
 }
+
+/** `raw`: as they are. `patches`: see `patchFeatures`; one input of shape [channels, height, width]. */
+export type Features = 'raw' | 'patches'
+
+export const featureNames: readonly Features[] = ['raw', 'patches']
 
 /** Accuracies in 0..1. */
 export interface Evaluation {
@@ -106,7 +113,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const shuffled = random.choose(inputs.length, inputs.length)
   const warm = shuffled.slice(0, options.memory ?? 0)
   const rest = shuffled.slice(warm.length)
-  const memory = remember(codec.core, inputs, own, warm)
+  const memory = remember(options, own, warm)
   const alone = memory && new Codec(codec.core, { queries: 1, code: 'systematic' })
 
   for (let done = 0; done < groups; done++) {
@@ -190,14 +197,19 @@ function summary(score: Scores, base: number, codec: Codec, classes: number): Ev
 
 /** A memory of some of the inputs; none where there are none. */
 function remember(
-  core: Core,
-  inputs: readonly Float32Array[],
+  { codec, model, inputs, features }: EvaluateOptions,
   answers: readonly Float32Array[],
   which: readonly number[],
 ): Memory | undefined {
   if (!which.length) return undefined
+  const { shape } = model.signature.inputs[0]
+  const images = features ?? (shape.length === 3 && shape[0] === 3 ? 'patches' : 'raw')
+  const samples = which.slice(0, 1000).map((i) => inputs[i])
   const [length, outputs] = [inputs[0].length, answers[0].length]
-  const memory = new Memory(core, { inputs: length, outputs, bytes: 4 * which.length * (length + outputs) })
+  const compare = images === 'patches' ? patchFeatures(codec.core, { shape, samples }) : undefined
+  const width = compare ? compare(inputs[0]).length : length
+  const bytes = 4 * which.length * (width + outputs)
+  const memory = new Memory(codec.core, { inputs: length, outputs, bytes, features: compare })
   for (const i of which) memory.remember(inputs[i], answers[i])
   return memory
 }
