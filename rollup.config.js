@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
@@ -19,16 +20,21 @@ function build(input, conditions, options = {}) {
     plugins: [
       nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js'], preferBuiltins: true }),
       esbuild({ target: 'es2022' }),
+      ...(options.plugins ?? []),
     ],
   }
 }
+
+const executable = { name: 'executable', writeBundle: () => chmodSync('dist/cli.js', 0o755) }
 
 const edge = build({ 'index.edge': 'src/index.ts' }, ['workerd'], {
   external: [/core\.wasm$/],
   output: { paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id) },
 })
 export default [
-  build({ index: 'src/index.ts', worker: 'src/workers/entry.ts', cli: 'src/cli/main.ts' }, ['node']),
+  build({ index: 'src/index.ts', worker: 'src/workers/entry.ts', cli: 'src/cli/main.ts' }, ['node'], {
+    plugins: [executable],
+  }),
   build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/entry.ts' }, ['browser']),
   edge,
   {

@@ -5,9 +5,23 @@
  * @module
  */
 
-export { Codec, type CodecOptions, type CodedRow, type Group, type Recovery, type Suspect } from './codec/codec'
+export {
+  Codec,
+  type CodecOptions,
+  type CodedRow,
+  type Group,
+  type Recall,
+  type Recovery,
+  type Remembered,
+  type Suspect,
+} from './codec/codec'
+export type { CodeName } from './codec/codes'
+export type { DecoderName } from './codec/decoders'
+export type { LocatorName } from './codec/locators'
 export { type Core, type CoreOptions, loadCore } from './core/core'
 export { ApproxiferError, type Code } from './errors'
+export { Memory, type MemoryOptions } from './history/memory'
+export { type PatchOptions, patchFeatures } from './history/patches'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
 export {
   createPredictor,
@@ -18,8 +32,9 @@ export {
   type PredictorStats,
 } from './serving/predictor'
 export type { WorkerStats } from './serving/roster'
-export type { GroupReport, RowReport, Rule } from './serving/run'
+export type { GroupReport, RowReport, Rule, Status } from './serving/run'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './workers/faulty'
 export { type LocalOptions, localWorkers } from './workers/local'
+export type { OnnxOptions } from './workers/onnx'
 export type { ModelWorker } from './workers/worker'

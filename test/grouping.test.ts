@@ -9,7 +9,7 @@ beforeEach(() => {
   vi.useFakeTimers()
   sent = []
   ready = true
-  grouping = new Grouping({ size: 3, maxWaitMs: 10, ready: () => ready, send: (items) => sent.push(items) })
+  grouping = new Grouping({ size: 3, ready: () => ready, send: (items) => sent.push(items) })
 })
 
 afterEach(() => {
@@ -17,33 +17,40 @@ afterEach(() => {
 })
 
 it('sends a full group at once', () => {
-  for (const item of [1, 2, 3, 4]) grouping.add(item)
+  for (const item of [1, 2, 3, 4]) grouping.add(item, 10)
   expect(sent).toEqual([[1, 2, 3]])
 })
 
 it('sends a short group when its oldest query has waited maxWaitMs, not before', () => {
-  grouping.add(1)
+  grouping.add(1, 10)
   vi.advanceTimersByTime(6)
-  grouping.add(2)
+  grouping.add(2, 10)
   vi.advanceTimersByTime(3)
   expect(sent).toEqual([])
   vi.advanceTimersByTime(1)
   expect(sent).toEqual([[1, 2]])
-  grouping.add(3)
+  grouping.add(3, 10)
   vi.advanceTimersByTime(10)
   expect(sent).toEqual([[1, 2], [3]])
 })
 
+it('a hurried query takes the others along', () => {
+  grouping.add(1, 10)
+  grouping.add(2, 2)
+  vi.advanceTimersByTime(2)
+  expect(sent).toEqual([[1, 2]])
+})
+
 it('holds everything back while workers are not ready, in order, and looks again by itself', () => {
   ready = false
-  for (const item of [1, 2, 3, 4]) grouping.add(item)
+  for (const item of [1, 2, 3, 4]) grouping.add(item, 10)
   vi.advanceTimersByTime(100)
   expect(sent).toEqual([])
   ready = true
   grouping.pump()
   expect(sent).toEqual([[1, 2, 3], [4]])
   ready = false
-  grouping.add(5)
+  grouping.add(5, 10)
   vi.advanceTimersByTime(50)
   ready = true
   vi.advanceTimersByTime(10)
@@ -51,8 +58,8 @@ it('holds everything back while workers are not ready, in order, and looks again
 })
 
 it('forgets what is removed, and leaves no timer behind', () => {
-  grouping.add(1)
-  grouping.add(2)
+  grouping.add(1, 10)
+  grouping.add(2, 10)
   expect([grouping.remove(1), grouping.remove(1)]).toEqual([true, false])
   expect(grouping.clear()).toEqual([2])
   expect(vi.getTimerCount()).toBe(0)

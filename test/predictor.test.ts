@@ -171,6 +171,27 @@ describe('deadlines', () => {
     await predictor.close()
   })
 
+  it('shorter than maxWaitMs: the query does not wait for others that long', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 }, maxWaitMs: 50 })
+    const prediction = predictor.predict(query(3), { deadlineMs: 20 })
+    await vi.advanceTimersByTimeAsync(10)
+    workers.find((worker) => worker.calls.length)?.calls[0].answer()
+    expect((await prediction).status).toBe('exact')
+    await predictor.close()
+  })
+
+  it('a short group needs no more free workers than it has rows', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 } })
+    for (const worker of workers.slice(0, 5)) worker.capacity = 0
+    const prediction = predictor.predict(query(3))
+    await vi.advanceTimersByTimeAsync(5)
+    workers.find((worker) => worker.calls.length)?.calls[0].answer()
+    expect((await prediction).status).toBe('exact')
+    await predictor.close()
+  })
+
   it('no worker ever free: DEADLINE', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
@@ -178,7 +199,10 @@ describe('deadlines', () => {
     const prediction = predictor.predict(query(1), { deadlineMs: 20 })
     prediction.catch(() => {})
     await vi.advanceTimersByTimeAsync(20)
-    await expect(prediction).rejects.toMatchObject({ code: 'DEADLINE', message: expect.stringContaining('20 ms') })
+    await expect(prediction).rejects.toMatchObject({
+      code: 'DEADLINE',
+      message: 'waited 20 ms for workers, 0 of 3 free',
+    })
     await predictor.close()
   })
 
@@ -248,6 +272,51 @@ describe('groups', () => {
     workers[0].calls[0].answer()
     workers[1].calls[0].answer()
     await second
+    await predictor.close()
+  })
+})
+
+describe('a row whose worker is full', () => {
+  it('waits for it: a dead worker and a full one do not fail the group', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    for (const worker of workers) worker.capacity = 1
+    const first = predictor.predictAll([1, 2].map(query))
+    await vi.advanceTimersByTimeAsync(10)
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    await first // w2 is late now
+    await vi.advanceTimersByTimeAsync(1000)
+    const second = predictor.predictAll([3, 4].map(query))
+    expect(workers.map((worker) => worker.calls.length)).toEqual([1, 1, 1])
+    workers[0].calls[0].fail(new ApproxiferError('WORKER', 'w0 died'))
+    expect(await settled(second)).toBe('open')
+    workers[1].calls[0].answer()
+    workers[2].calls[0].answer() // free at last: it gets the row that waited
+    workers[2].calls[0].answer()
+    const report = await (await second)[0].group
+    expect(report.rows.map((row) => row.outcome).sort()).toEqual(['failed', 'onTime', 'onTime'])
+    await predictor.close()
+  })
+
+  it('is dropped once the group is decided', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
+    for (const worker of workers) worker.capacity = 1
+    const first = predictor.predictAll([1, 2].map(query))
+    await vi.advanceTimersByTimeAsync(10)
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    await first
+    await vi.advanceTimersByTimeAsync(1000)
+    const second = predictor.predictAll([3, 4].map(query))
+    workers[0].calls[0].answer()
+    workers[1].calls[0].answer()
+    const report = await (await second)[0].group
+    const [unsent] = report.rows.filter((row) => row.outcome === 'failed')
+    expect(unsent).toMatchObject({ worker: '', error: { code: 'OVERLOADED' } })
+    workers[2].calls[0].answer()
+    expect(workers[2].calls.length).toBe(0)
     await predictor.close()
   })
 })
@@ -392,7 +461,7 @@ describe('the systematic code', () => {
     const patient = predictor.predict(query(2))
     late.catch(() => {})
     await vi.advanceTimersByTimeAsync(20)
-    await expect(late).rejects.toMatchObject({ code: 'DEADLINE', message: expect.stringContaining('>= 1 free, got 0') })
+    await expect(late).rejects.toMatchObject({ code: 'DEADLINE', message: expect.stringContaining('0 of 5 free') })
     workers[3].capacity = 1
     workers[3].onFree?.()
     workers[3].calls[0].answer()

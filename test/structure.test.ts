@@ -18,7 +18,7 @@ const LAYERS: Record<string, string[]> = {
   serving: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
   evaluate: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
   cli: ['evaluate', 'serving', 'codec', 'workers', 'core', 'scheme', 'tensor', 'errors'],
-  index: ['serving', 'codec', 'workers', 'core', 'scheme', 'tensor', 'errors'],
+  index: ['serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
 }
 
 type Files = Record<string, string>

@@ -173,7 +173,7 @@ export class Group {
   }
 
   /**
-   * Adds a query. The group keeps the row and does not write to it.
+   * Adds a query. The group keeps the row and does not write to it. Values must be finite; that is not checked here.
    *
    * @returns the query's number in the group
    */
@@ -183,6 +183,7 @@ export class Group {
     if (this.size === most) throw new RangeError(`group: expected at most ${most} queries, got one more`)
     const length = this.#queries[0]?.length ?? query.length
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
+    if (!(query instanceof Float32Array)) throw new TypeError(expected('query', 'Float32Array', query))
     const number = this.#queries.push(query) - 1
     if (this.#codec.code === 'systematic') {
       this.#rows.push({ index: number, weights: new Float64Array(), query: number, data: query })
@@ -245,9 +246,13 @@ export class Group {
     return row
   }
 
-  /** Takes the answer to a row, once. Malformed answers must not get here. The group keeps it. */
+  /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
   add(row: CodedRow, answer: Float32Array): void {
     if (this.#rows[row.index] !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
+    const length = this.#answers.values().next().value?.length ?? answer.length
+    if (!(answer instanceof Float32Array) || answer.length !== length) {
+      throw new TypeError(expected('answer', `a Float32Array of ${length}`, answer))
+    }
     if (this.#answers.has(row.index)) throw new RangeError(`row ${row.index}: expected one answer, got a second`)
     this.#answers.set(row.index, answer)
   }
@@ -294,6 +299,15 @@ export class Group {
     const remembered = this.missing().map((query) => this.#recall(query, recall) ?? query)
     const rest = remembered.filter((each) => typeof each === 'number')
     return [...remembered.filter((each) => typeof each !== 'number'), ...this.#decode(rest)]
+  }
+
+  /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
+  answers(recall?: Recall): (Recovery & { exact: boolean })[] {
+    const recovered = new Map(this.recover(recall).map((each) => [each.query, each]))
+    return this.#queries.map((_, query) => {
+      const answer = this.exact(query)
+      return answer ? { query, answer, exact: true } : { ...(recovered.get(query) as Recovery), exact: false }
+    })
   }
 
   /** One query from its nearest remembered ones and the answers that came, all rows of one kriging system. */

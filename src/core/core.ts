@@ -55,8 +55,11 @@ export interface Core {
 }
 
 export interface CoreOptions {
-  /** A ready module of `approxifer/core.wasm`, where compiling from bytes is forbidden. */
-  module?: WebAssembly.Module
+  /**
+   * A ready `WebAssembly.Module` of `approxifer/core.wasm`, where compiling from bytes is forbidden. (Typed as an
+   * object: the type itself comes with the DOM's, which not every project has.)
+   */
+  module?: object
   /** 'wasm': fail rather than fall back. 'js': do not try WASM. Default: WASM if it runs, else JS. */
   prefer?: 'wasm' | 'js'
 }
@@ -68,7 +71,7 @@ export async function loadCore({ module, prefer }: CoreOptions = {}): Promise<Co
   }
   if (prefer === 'js') return new JsCore()
   try {
-    return new WasmCore(module ?? (await platform.coreModule()))
+    return new WasmCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
   } catch (error) {
     if (prefer === 'wasm' || module) throw error
     return new JsCore(String(error))

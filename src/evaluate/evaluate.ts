@@ -127,11 +127,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     )
     const accuracy = (have: readonly number[], answers: readonly Float32Array[]) => {
       const suspects = decode(group, rows, have, answers)
-      const decoded = new Map(group.recover(memory).map(({ query, answer }) => [query, answer]))
-      const hits = chosen.map((i, query) =>
-        right(group.exact(query) ?? (decoded.get(query) as Float32Array), labels[i]),
-      )
-      return { hits: mean(hits), lost: hits.filter((_, query) => decoded.has(query)), suspects }
+      const decoded = group.answers(memory)
+      const hits = decoded.map(({ query, answer }) => right(answer, labels[chosen[query]]))
+      return { hits: mean(hits), lost: hits.filter((_, query) => !decoded[query].exact), suspects }
     }
     const have = random.choose(N, N - S).sort((a, b) => a - b)
     const liars = random.choose(have.length, E).map((at) => have[at])
@@ -284,6 +282,9 @@ function checkInputs({ model, codec, inputs, labels, memory = 0 }: EvaluateOptio
   if (labels.length !== inputs.length) {
     throw new RangeError(`labels: expected ${inputs.length}, one per input, got ${labels.length}`)
   }
+  const classes = size(model.signature.outputs[0])
+  const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
+  if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
   const odd = inputs.findIndex((row) => row.length !== length)
   if (odd >= 0) throw new RangeError(`inputs[${odd}]: expected ${length} values, got ${inputs[odd].length}`)
   const bad = inputs.findIndex((row) => !row.every(Number.isFinite))

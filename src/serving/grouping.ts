@@ -3,24 +3,25 @@
 export interface GroupingOptions<T> {
   /** Queries in a full group. */
   size: number
-  /** How long a query may wait for others. */
-  maxWaitMs: number
-  /** Whether a group could be sent now. */
-  ready(): boolean
+  /** Whether a group of so many queries could be sent now. */
+  ready(queries: number): boolean
   send(items: T[]): void
 }
 
+const LOOK_AGAIN_MS = 5
+
 export class Grouping<T> {
   readonly #options: GroupingOptions<T>
-  readonly #waiting: { item: T; since: number }[] = []
+  readonly #waiting: { item: T; due: number }[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: GroupingOptions<T>) {
     this.#options = options
   }
 
-  add(item: T): void {
-    this.#waiting.push({ item, since: performance.now() })
+  /** @param maxWaitMs  how long it may wait for others */
+  add(item: T, maxWaitMs: number): void {
+    this.#waiting.push({ item, due: performance.now() + maxWaitMs })
     this.pump()
   }
 
@@ -42,16 +43,16 @@ export class Grouping<T> {
     const { size, ready, send } = this.#options
     clearTimeout(this.#timer)
     while (this.#waiting.length) {
-      if ((this.#waiting.length < size && this.#leftMs() > 0) || !ready()) break
+      if ((this.#waiting.length < size && this.#leftMs() > 0) || !ready(Math.min(size, this.#waiting.length))) break
       send(this.#waiting.splice(0, size).map((entry) => entry.item))
     }
     if (!this.#waiting.length) return
-    // Due already: `ready` is what lacks, and time alone may bring it.
-    const left = this.#leftMs() > 0 ? this.#leftMs() : this.#options.maxWaitMs
-    this.#timer = setTimeout(() => this.pump(), Math.max(1, Math.ceil(left)))
+    // Where a group is due already `ready` is what lacks, and time alone may bring it.
+    const left = this.#leftMs()
+    this.#timer = setTimeout(() => this.pump(), left > 0 ? Math.ceil(left) : LOOK_AGAIN_MS)
   }
 
   #leftMs(): number {
-    return this.#waiting[0].since + this.#options.maxWaitMs - performance.now()
+    return Math.min(...this.#waiting.slice(0, this.#options.size).map(({ due }) => due)) - performance.now()
   }
 }

@@ -130,8 +130,7 @@ class Predictor {
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
-      maxWaitMs: settings.maxWaitMs,
-      ready: () => this.#early || this.#roster.ready(codec.scheme),
+      ready: (queries) => this.#early || this.#roster.ready(codec.schemeFor(queries)),
       send: (queries) => this.#send(queries),
     })
     for (const worker of workers) worker.onFree = () => this.#pump()
@@ -153,7 +152,8 @@ class Predictor {
       throw new ApproxiferError('OVERLOADED', `${this.#open.size} queries are in the house already`)
     }
     return new Promise((resolve, reject) => {
-      const pending = new PendingQuery(row, this.signature, {
+      // Half of a short deadline for the group to fill, half for the answers.
+      const pending = new PendingQuery(row, Math.min(this.#settings.maxWaitMs, ms / 2), this.signature, {
         resolve: (prediction) => {
           this.#counts[prediction.status]++
           settle()
@@ -181,7 +181,7 @@ class Predictor {
       const forget = onAbort(signal, abort)
       this.#open.add(pending)
       if (this.#early) this.#unsent.push(pending)
-      else this.#grouping.add(pending)
+      else this.#grouping.add(pending, pending.maxWaitMs)
       this.#pump()
     })
   }
@@ -240,9 +240,8 @@ class Predictor {
     if (pending.run) pending.run.due(pending)
     else {
       this.#withdraw(pending)
-      const { free } = this.#roster
-      const needed = this.#early ? 1 : this.#codec.scheme.quorum
-      const waiting = `waited ${ms} ms for workers: expected >= ${needed} free, got ${free}`
+      const { free, workers } = this.#roster
+      const waiting = `waited ${ms} ms for workers, ${free} of ${workers.length} free`
       pending.fail(new ApproxiferError('DEADLINE', pending.call ? `no answer within ${ms} ms` : waiting))
     }
   }
@@ -254,8 +253,9 @@ class Predictor {
       this.#taken.add(worker)
       const pending = this.#unsent.shift() as PendingQuery
       pending.send(new Call(worker, pending.row, this.#settings.hangMs, this.#roster))
-      this.#grouping.add(pending)
+      this.#grouping.add(pending, pending.maxWaitMs)
     }
+    for (const run of this.#runs) run.fill()
     this.#grouping.pump()
   }
 
@@ -280,6 +280,7 @@ class PendingQuery implements Ticket {
 
   constructor(
     row: Float32Array,
+    readonly maxWaitMs: number,
     signature: Signature,
     caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void },
   ) {

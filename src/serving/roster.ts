@@ -53,9 +53,8 @@ export class Roster {
   }
 
   /**
-   * Whether to send a group of this scheme now. A row whose worker is full would be missing
-   * from the start, so workers that are merely busy are waited for; those that are down, or late already, are
-   * not.
+   * Whether to send a group of this scheme now. A row whose worker is full has to wait, so workers that are merely
+   * busy are waited for; those that are down, or late already, are not.
    */
   ready({ workers: rows, quorum }: Scheme): boolean {
     const { free } = this
@@ -66,7 +65,7 @@ export class Roster {
   }
 
   /**
-   * Each row gets a worker of its own, the free and fast ones first. Where nobody lies, queries themselves
+   * Each row gets a free worker of its own, the fast ones first; rows beyond the free workers get none. Where nobody lies, queries themselves
    * go to the fastest. Where somebody may, rows are dealt at random: a row's place biases its locator
    * score, so evidence against a worker must come from many places.
    *
@@ -77,7 +76,7 @@ export class Roster {
     byzantine: number,
     taken: ReadonlySet<ModelWorker> = new Set(),
   ): { row: CodedRow; worker: ModelWorker }[] {
-    const ranked = this.#ranked((worker) => Number(!taken.has(worker)))
+    const ranked = this.#ranked((worker) => Number(!taken.has(worker))).filter((worker) => worker.free)
     for (const passed of ranked.slice(rows.length)) {
       const stats = this.stats(passed)
       if (stats.expectedMs !== undefined) stats.expectedMs *= FORGET
@@ -91,7 +90,7 @@ export class Roster {
         .map((worker, i) => ({ row: rows[order[i]], worker }))
     }
     const order = [...rows].sort((a, b) => Number(b.query !== undefined) - Number(a.query !== undefined))
-    return order.map((row, i) => ({ row, worker: chosen[i] }))
+    return chosen.map((worker, i) => ({ row: order[i], worker }))
   }
 
   /** The free worker that is likely to answer first, none of `taken` if that can be helped; undefined if none is free. */

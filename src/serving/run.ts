@@ -33,6 +33,7 @@ export interface Ticket {
 /** What happened to one row of a group. */
 export interface RowReport {
   row: number
+  /** Empty where no worker had room for the row before the group was decided. */
   worker: string
   outcome: 'onTime' | 'late' | 'failed' | 'rejected'
   /** Dropped by the locator. */
@@ -71,6 +72,10 @@ export class GroupRun {
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
   readonly #calls = new Map<CodedRow, Call>()
+  /** Rows that no worker had room for yet. They are sent as workers get free, while the group is undecided. */
+  #unsent: CodedRow[]
+  readonly #taken = new Set<ModelWorker>()
+  readonly #hangMs: number
   readonly #outcomes: RowReport[] = []
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
@@ -78,6 +83,7 @@ export class GroupRun {
   #pending = 0
   #answers = 0
   #outcome = ''
+  #finished = false
   #survivors: number[] = []
   #complete: (report: GroupReport) => void = () => {}
 
@@ -86,6 +92,7 @@ export class GroupRun {
     const { rule, hangMs, memory } = options
     this.#codec = codec
     this.#memory = memory
+    this.#hangMs = hangMs
     this.#roster = roster
     this.#tickets = tickets
     this.#rule = rule
@@ -103,17 +110,23 @@ export class GroupRun {
     const rows = this.#group.close()
     this.#sentAt = performance.now()
     this.#times.encodeMs = this.#sentAt - start
-    const taken = new Set<ModelWorker>()
     early.forEach((row, i) => {
       const call = tickets[i].call
-      if (call) taken.add(call.worker)
+      if (call) this.#taken.add(call.worker)
       if (call && !call.outcome) this.#watch(row, call)
     })
-    const unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
-    for (const { row, worker } of roster.assign(unsent, codec.scheme.byzantine, taken)) {
-      this.#watch(row, new Call(worker, row.data, hangMs, roster))
-    }
+    this.#unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
+    this.#send(roster.assign(this.#unsent, codec.scheme.byzantine, this.#taken))
     if (!this.#pending) queueMicrotask(() => this.#after())
+  }
+
+  /** Sends rows that wait for a worker; to be called when one may have got free. */
+  fill(): void {
+    while (!this.#outcome && this.#unsent.length) {
+      const worker = this.#roster.fastest(this.#taken)
+      if (!worker || this.#taken.has(worker)) return
+      this.#send([{ row: this.#unsent[0], worker }])
+    }
   }
 
   /** A ticket's deadline has come: decode with what is here, or fail that ticket alone. */
@@ -126,6 +139,7 @@ export class GroupRun {
       const recovered = recall && this.#group.recover(recall).find(({ query }) => query === own)
       if (recovered) ticket.answer(recovered.answer, 'recovered')
       else ticket.fail(this.#lacking())
+      this.#giveUp('QUORUM')
     }
   }
 
@@ -136,17 +150,35 @@ export class GroupRun {
 
   /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
   abandoned(): void {
-    if (!this.#tickets.some((ticket) => ticket.open)) this.#abort()
+    if (this.#giveUp('ABORTED')) this.#abort()
   }
 
   /** Fails what is open and forgets the rest. */
   close(error: ApproxiferError): void {
     this.#fail(error)
     this.#abort()
+    this.#after()
+  }
+
+  /** When no caller is left there is nothing to decide any more. */
+  #giveUp(outcome: string): boolean {
+    if (this.#tickets.some((ticket) => ticket.open)) return false
+    this.#outcome ||= outcome
+    this.#after()
+    return true
   }
 
   #abort(): void {
     for (const call of this.#calls.values()) call.abort()
+  }
+
+  #send(assigned: readonly { row: CodedRow; worker: ModelWorker }[]): void {
+    const sent = new Set(assigned.map(({ row }) => row))
+    this.#unsent = this.#unsent.filter((row) => !sent.has(row))
+    for (const { row, worker } of assigned) {
+      this.#taken.add(worker)
+      this.#watch(row, new Call(worker, row.data, this.#hangMs, this.#roster))
+    }
   }
 
   #watch(row: CodedRow, call: Call): void {
@@ -182,16 +214,16 @@ export class GroupRun {
 
   #after(): void {
     if (!this.#outcome) this.#decide()
-    if (!this.#pending) this.#finish()
+    if (this.#outcome && !this.#pending) this.#finish()
   }
 
   #decide(): void {
     const { quorum, workers } = this.#group.scheme
-    const sent = this.#calls.size
-    const needed = Math.max(0, quorum - (workers - sent)) // parities that nobody needed were not sent
-    const enough = this.#answers >= needed && (this.#rule === 'fastest' || !this.#pending)
+    const outstanding = this.#pending + this.#unsent.length
+    const needed = Math.max(0, quorum - (workers - this.#calls.size - this.#unsent.length)) // parities nobody needs
+    const enough = this.#answers >= needed && (this.#rule === 'fastest' || !outstanding)
     const complete = this.#early && !this.#group.missing().length
-    const hopeless = this.#answers + this.#pending < needed
+    const hopeless = this.#answers + outstanding < needed
     if (enough || complete || (hopeless && this.#recall)) this.#decode()
     else if (hopeless) this.#fail(this.#lacking())
   }
@@ -206,12 +238,9 @@ export class GroupRun {
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      const recovered = new Map(this.#group.recover(this.#recall).map(({ query, answer }) => [query, answer]))
+      const answers = this.#group.answers(this.#recall)
       this.#times.decodeMs = performance.now() - start
-      this.#tickets.forEach((ticket, query) => {
-        const exact = this.#group.exact(query)
-        ticket.answer((exact ?? recovered.get(query)) as Float32Array, exact ? 'exact' : 'recovered')
-      })
+      for (const { query, answer, exact } of answers) this.#tickets[query].answer(answer, exact ? 'exact' : 'recovered')
     } catch (error) {
       const failure = asError(error, 'QUORUM')
       this.#outcome = failure.code
@@ -228,12 +257,18 @@ export class GroupRun {
     const { quorum, workers } = this.#group.scheme
     const lost = this.#outcomes.flatMap(({ error }) => (error ? [error.message] : []))
     const why = lost.length ? `; ${lost.join('; ')}` : ''
-    const text = `results: expected >= ${quorum} of ${workers}, got ${this.#answers}, ${this.#pending} outstanding${why}`
+    const text = `results: expected >= ${quorum} of ${workers}, got ${this.#answers}, ${this.#pending + this.#unsent.length} outstanding${why}`
     return new ApproxiferError('QUORUM', text)
   }
 
   #finish(): void {
     const { workers, quorum } = this.#group.scheme
+    if (this.#finished) return
+    this.#finished = true
+    for (const { index: row } of this.#unsent.splice(0)) {
+      const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row')
+      this.#outcomes.push({ row, worker: '', outcome: 'failed', suspected: false, ms: 0, error })
+    }
     for (const row of this.#outcomes) row.suspected = this.#suspects.has(row.row)
     this.#complete({
       queries: this.#tickets.length,
