@@ -79,6 +79,8 @@ export function checkAnswer(answer: unknown, length: number): Float32Array {
 
 function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unknown> {
   if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
+  if (Array.isArray(query))
+    throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
   if (ArrayBuffer.isView(query) || ArrayBuffer.isView(query.data)) {
     if (specs.length === 1) return { [specs[0].name]: query }
     throw new TypeError(`query: expected one tensor for each of ${names(specs)}, got a single one`)

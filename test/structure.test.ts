@@ -53,7 +53,7 @@ function misplaced(files: Files): string[] {
     [/'node:|\bprocess\./, /^(platform\/node|cli\/.*)\.ts$/],
     [/\b(navigator|window|Deno|Bun)\./, /^$/],
     [/FaultyWorker/, /^(workers\/faulty|cli\/demo|index)\.ts$/],
-    [/import\.meta/, /^(platform\/.*|cli\/demo)\.ts$/],
+    [/import\.meta/, /^(platform\/.*|cli\/(demo|main))\.ts$/],
   ]
   return Object.entries(files).flatMap(([file, text]) =>
     only.flatMap(([what, where]) => (what.test(text) && !where.test(file) ? [`${file}: ${what.source}`] : [])),

@@ -18,12 +18,12 @@ export interface DemoOptions extends SchemeOptions {
   json?: boolean
 }
 
-/** What goes wrong in each scene, and with which worker. */
-const SCENES: { name: string; culprit?: number; faults: Faults }[] = [
-  { name: 'all is well', faults: {} },
-  { name: 'a straggler (+200 ms)', culprit: 1, faults: { delayMs: 200 } },
-  { name: 'a worker that dies', culprit: 2, faults: { crash: 1 } },
-  { name: 'a liar', culprit: 3, faults: { lie: 1, attack: 'gauss:10' } },
+/** What goes wrong in each scene, with which worker, and what the scheme must tolerate for it to be shown. */
+const SCENES: { name: string; culprit?: number; faults: Faults; needs: 'queries' | 'stragglers' | 'byzantine' }[] = [
+  { name: 'all is well', faults: {}, needs: 'queries' },
+  { name: 'a straggler (+200 ms)', culprit: 1, faults: { delayMs: 200 }, needs: 'stragglers' },
+  { name: 'a worker that dies', culprit: 2, faults: { crash: 1 }, needs: 'stragglers' },
+  { name: 'a liar', culprit: 3, faults: { lie: 1, attack: 'gauss:10' }, needs: 'byzantine' },
 ]
 
 /** The class a query got and how long that took; undefined where the answer was lost. */
@@ -58,7 +58,9 @@ export async function demo(options: DemoOptions): Promise<void> {
     replicated: replicated(workers, scheme),
   }
   const bar = new SingleBar({ format: '{bar} {value}/{total} {scene}', clearOnComplete: true })
-  if (process.stderr.isTTY && !options.json) bar.start(SCENES.length * 3 * digits.length, 0)
+  const acts = SCENES.filter(({ needs }) => scheme[needs] > 0)
+  const total = (1 + 3 * acts.length) * digits.length
+  if (process.stderr.isTTY && !options.json) bar.start(total, 0, { scene: 'warming up' })
   const run = (way: Way) =>
     stream(
       way,
@@ -69,8 +71,8 @@ export async function demo(options: DemoOptions): Promise<void> {
   const scenes: Scene[] = []
   try {
     await run(ways.coded) // the first inferences of a worker are several times slower
-    for (const { name, culprit, faults } of SCENES) {
-      bar.update(scenes.length * 3 * digits.length, { scene: name })
+    for (const { name, culprit, faults } of acts) {
+      bar.update({ scene: name })
       const before = predictor.stats().workers
       const got: Record<string, Got[]> = {}
       for (const [way, ask] of Object.entries(ways)) {
@@ -180,7 +182,7 @@ function print(scenes: Scene[], truth: number[], scheme: Scheme): void {
   const all = scenes.map((scene) => summary(scene, truth))
   const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 
-  console.log('\nWhat happened to which worker (the others answered; "late" is after the quorum)')
+  console.log('\nWhat happened to which worker ("late" is after the quorum; locators accuse E workers in every group)')
   const fates = table(['scene', 'culprit', 'on time', 'late', 'failed', 'accused', 'others accused'])
   for (const { scene, culprit, workers: stats } of all.slice(1)) {
     const own = stats.find((worker) => worker.worker === culprit) as (typeof stats)[number]

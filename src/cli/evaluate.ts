@@ -27,8 +27,10 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const start = performance.now()
   const codec = new Codec(await loadCore({ prefer: options.core }), options)
   parseAttack(options.attack)
-  const [inputs, labels] = await Promise.all([loadInputs(options.inputs), loadLabels(options.labels)])
   const model = await OnnxModel.load(await readModel(path))
+  const [first, ...others] = model.signature.inputs
+  const shape = others.length ? undefined : first.shape
+  const [inputs, labels] = await Promise.all([loadInputs(options.inputs, shape), loadLabels(options.labels)])
   for (const warning of model.warnings) console.error(`approxifer: warning: ${warning}`)
   const { groups, seed, attack, memory, features } = options
   const bar = new SingleBar({ format: 'groups {bar} {value}/{total}, {eta} s left', clearOnComplete: true })

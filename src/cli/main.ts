@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** approxifer demo | plan | evaluate */
 
+import { readFileSync } from 'node:fs'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { codeNames } from '../codec/codes'
 import { decoderNames } from '../codec/decoders'
@@ -36,6 +37,7 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
 
 const program = new Command('approxifer')
   .description('Prediction serving that stays fast and right when workers are slow, dead or lying.')
+  .version(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
   .showHelpAfterError('(--help says more)')
   .exitOverride() // before the commands, which inherit it
 

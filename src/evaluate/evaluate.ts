@@ -1,7 +1,7 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
 import { Codec, type CodedRow, type Group } from '../codec/codec'
-import { checkInteger, expected } from '../errors'
+import { checkInteger } from '../errors'
 import { Memory } from '../history/memory'
 import { patchFeatures } from '../history/patches'
 import { type Random, seeded } from '../random'
@@ -288,7 +288,10 @@ function checkInputs({ model, codec, inputs, labels, memory = 0 }: EvaluateOptio
   const odd = inputs.findIndex((row) => row.length !== length)
   if (odd >= 0) throw new RangeError(`inputs[${odd}]: expected ${length} values, got ${inputs[odd].length}`)
   const bad = inputs.findIndex((row) => !row.every(Number.isFinite))
-  if (bad >= 0) throw new RangeError(expected(`inputs[${bad}]`, 'finite values', 'NaN or Inf'))
+  if (bad >= 0) {
+    const at = inputs[bad].findIndex((value) => !Number.isFinite(value))
+    throw new RangeError(`inputs[${bad}]: expected finite values, got ${inputs[bad][at]} at ${at}`)
+  }
 }
 
 export function argmax(values: ArrayLike<number>): number {

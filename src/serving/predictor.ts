@@ -84,6 +84,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const { workers = needed, model } = options
   if (typeof workers !== 'number') {
     if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
+    if (model !== undefined) throw new TypeError('model: expected none beside ready workers, which have theirs')
     return new Predictor(codec, checkAlike(workers), settings)
   }
   checkInteger('workers', workers, needed)
