@@ -39,7 +39,7 @@ it('systematic: nothing missing, and every answer is the model’s own, bit for 
 it('all cores give the same answers', async () => {
   const ask = async (prefer: 'wasm' | 'js') => {
     const options = { model, core: { prefer }, rule: 'deadline' as const }
-    const predictor = await createPredictor({ ...options, scheme: { queries: 8, stragglers: 1 } })
+    const predictor = await createPredictor({ ...options, scheme: { queries: 8, stragglers: 1, code: 'berrut' } })
     const predictions = await predictor.predictAll(images.slice(0, 16))
     expect((await predictions[0].group).core).toBe(prefer)
     await predictor.close()

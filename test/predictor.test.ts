@@ -56,7 +56,8 @@ class HandWorker implements ModelWorker {
 
 async function house(count: number, options: Partial<PredictorOptions> & Pick<PredictorOptions, 'scheme'>) {
   const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
-  const predictor = await createPredictor({ workers, ...options })
+  const scheme = { code: 'berrut', ...options.scheme } as const
+  const predictor = await createPredictor({ workers, ...options, scheme })
   return { predictor, workers }
 }
 
@@ -616,6 +617,24 @@ describe('close', () => {
     await expect(predictor.predict(query(1))).rejects.toMatchObject({ code: 'CLOSED' })
     expect(workers.map((worker) => worker.closed)).toEqual([1, 1, 1])
     expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('defaults', () => {
+  const ask = async (options: Partial<PredictorOptions>, byzantine = 0) => {
+    const workers = Array.from({ length: 6 }, (_, i) => new HandWorker(`w${i}`))
+    const predictor = await createPredictor({ workers, scheme: { queries: 2, byzantine }, maxWaitMs: 1e6, ...options })
+    void predictor.predict(query(1)).catch(() => {})
+    const sent = workers.some((worker) => worker.calls.length)
+    await predictor.close()
+    return sent
+  }
+
+  it('systematic where nobody lies: a query leaves at once; the paper’s scheme is one preset away', async () => {
+    expect(await ask({})).toBe(true)
+    expect(await ask({ preset: 'aaai22' })).toBe(false)
+    expect(await ask({}, 1)).toBe(false)
+    await expect(ask({ preset: 'nips30' as 'aaai22' })).rejects.toThrow('preset: expected \'aaai22\', got "nips30"')
   })
 })
 

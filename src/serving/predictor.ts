@@ -15,8 +15,13 @@ import { Roster, type WorkerStats } from './roster'
 import { type GroupReport, GroupRun, type Rule, type Status, type Ticket } from './run'
 
 export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>> {
-  /** How many queries are coded together, and how many results may be late or wrong. */
+  /**
+   * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
+   * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late.
+   */
   scheme: CodecOptions
+  /** 'aaai22': the paper's code, decoder and locator, unless the scheme names others. */
+  preset?: 'aaai22'
   /** Workers: how many local ones to start (default N; more are spares), or ready ones, which `close` closes. */
   workers?: number | readonly ModelWorker[]
   /** When to decode. Default 'fastest'. */
@@ -76,7 +81,7 @@ export interface PredictorStats {
  */
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
-  const codec = new Codec(await loadCore(options.core), options.scheme)
+  const codec = new Codec(await loadCore(options.core), withDefaults(options))
   const settings = checkSettings(options)
   if (settings.memory && codec.scheme.byzantine)
     throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
@@ -90,6 +95,16 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkInteger('workers', workers, needed)
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   return new Predictor(codec, await localWorkers({ ...options, model, count: workers }), settings)
+}
+
+/** What measured best, or what the paper did. */
+function withDefaults({ scheme, preset }: PredictorOptions): CodecOptions {
+  const liars = (scheme.byzantine ?? 0) > 0
+  if (preset !== undefined) {
+    checkWord('preset', preset, ['aaai22'])
+    return { code: 'berrut', decoder: 'berrut', locator: liars ? 'vote' : 'none', ...scheme }
+  }
+  return { code: liars ? 'berrut' : 'systematic', ...scheme }
 }
 
 export type { Predictor }
