@@ -25,6 +25,9 @@ export interface Signature {
 /** A query: its tensors by name; or, for a model with one input, just the tensor or its data. */
 export type Query = Tensor | Float32Array | Record<string, Tensor | Float32Array>
 
+/** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
+const MOST = 1e36
+
 export function size(spec: TensorSpec): number {
   return spec.shape.reduce((product, n) => product * n, 1)
 }
@@ -81,7 +84,8 @@ function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unkn
   if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
   if (Array.isArray(query))
     throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
-  if (ArrayBuffer.isView(query) || ArrayBuffer.isView(query.data)) {
+  const single = ArrayBuffer.isView(query) || !specs.some(({ name }) => name === 'data')
+  if (ArrayBuffer.isView(query) || (single && ArrayBuffer.isView(query.data))) {
     if (specs.length === 1) return { [specs[0].name]: query }
     throw new TypeError(`query: expected one tensor for each of ${names(specs)}, got a single one`)
   }
@@ -100,14 +104,14 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Ar
   if (data.length !== size(spec)) {
     throw new RangeError(`${field}: expected ${size(spec)} values (shape [${spec.shape}]), got ${data.length}`)
   }
-  const wrong = notFinite(data, field)
+  const wrong = notFinite(data, field, MOST)
   if (wrong) throw new RangeError(wrong)
   return data
 }
 
-function notFinite(data: Float32Array, field: string): string | undefined {
+function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
   for (let i = 0; i < data.length; i++) {
-    if (!Number.isFinite(data[i])) return `${field}: expected finite values, got ${data[i]} at ${i}`
+    if (!(Math.abs(data[i]) <= most)) return `${field}: expected finite values, got ${data[i]} at ${i}`
   }
 }
 

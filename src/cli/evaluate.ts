@@ -46,9 +46,10 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     memory,
     features,
     onProgress: (n) => bar.update(n),
+  }).finally(() => {
+    bar.stop()
+    return model.close()
   })
-  bar.stop()
-  await model.close()
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
   const { accuracy, locator, rivals } = measured
   const result = {

@@ -8,6 +8,9 @@ async function load(path: string) {
   try {
     const array = parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)
     if (array.fortranOrder) throw new Error('expected C order, got Fortran order')
+    const count = array.shape.reduce((product, n) => product * n, 1)
+    const { length } = array.data as unknown as ArrayLike<unknown>
+    if (length !== count) throw new Error(`expected ${count} values (shape [${array.shape}]), got ${length}`)
     return array
   } catch (error) {
     throw new RangeError(`${path}: ${(error as Error).message}`)

@@ -1,7 +1,7 @@
 /** Codes: which rows a group of queries becomes, and how answers to the rows become answers to the queries. */
 
 import { type Core, type CoreOptions, loadCore } from '../core/core'
-import { ApproxiferError, checkWord, expected } from '../errors'
+import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions } from '../scheme'
 import { type CodeName, codeNames, codes } from './codes'
 import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
@@ -240,6 +240,7 @@ export class Group {
 
   /** One more row that asks for a query itself. */
   repeat(query: number): CodedRow {
+    checkInteger('query', query, 0, this.size - 1)
     const index = Math.max(this.#rows.length, this.scheme.workers)
     const row = { index, weights: unitRow(this.size, query), query, data: this.#queries[query] }
     this.#rows[index] = row
@@ -278,10 +279,11 @@ export class Group {
   locate(limit: number = this.scheme.byzantine): Suspect[] {
     const { core, locator } = this.#codec
     const have = this.#coded()
-    if (limit < 1 || have.length < 2) return []
+    const most = Math.min(limit, have.length - 1)
+    if (!(most >= 1)) return []
     const answers = have.map((i) => this.#answers.get(i) as Float32Array)
     const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
-    return locators[locator](evidence, limit).map(({ position, score }) => {
+    return locators[locator](evidence, most).map(({ position, score }) => {
       const row = this.#rows[have[position]]
       this.#dropped.add(row.index)
       return { row, score }

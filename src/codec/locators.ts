@@ -54,7 +54,8 @@ export const locatorNames = Object.keys(locators) as LocatorName[]
 
 /** Results that a locator needs at least; fewer leave more unknowns than equations. */
 export function resultsNeeded(name: LocatorName, scheme: Scheme): number {
-  return name.startsWith('vote') && scheme.byzantine > 0 ? 2 * (scheme.queries + scheme.byzantine) - 1 : 1
+  if (!name.startsWith('vote') || !scheme.byzantine) return 1
+  return 2 * (scheme.queries + scheme.byzantine) - Number(name === 'vote')
 }
 
 function mostVoted({ core, scheme, have, answers }: Evidence, limit: number, unit: boolean): Accusation[] {

@@ -1,5 +1,6 @@
 /** A row on its way: sent to a worker, watched until it is answered, fails, or hangs. Goes on after the quorum. */
 
+import { aborted } from '../abort'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
@@ -18,40 +19,59 @@ export class Call {
   /** The outcome, once it is there. */
   outcome: Outcome | undefined
   readonly #abort = new AbortController()
+  #settle: (outcome: { answer: Float32Array } | { error: ApproxiferError }) => void = () => {}
 
   /**
    * Sends at once.
    *
    * @param data    the row; must not change until the call is done
-   * @param hangMs  a call that takes so long fails, and its worker is restarted
+   * @param hangMs  a worker that has a call and gives no answer to any for so long is restarted, and the call fails
    */
   constructor(worker: ModelWorker, data: Float32Array, hangMs: number, roster: Roster) {
     this.worker = worker
     const start = performance.now()
     const length = rowLength(worker.signature.outputs)
     roster.sent(worker, this)
+    let timer: ReturnType<typeof setTimeout>
+    // A call behind others waits for them; only silence is a hang.
+    const watch = () => {
+      if (this.outcome && !worker.busy) return
+      const left = Math.max(start, worker.answeredAt ?? roster.answeredAt(worker)) + hangMs - performance.now()
+      if (left > 0) {
+        timer = setTimeout(watch, Math.ceil(left))
+        return
+      }
+      this.#settle({ error: new ApproxiferError('WORKER', `${worker.name} hung for ${hangMs} ms`) })
+      restart(worker, `hung for ${hangMs} ms`)
+    }
     this.done = new Promise((resolve) => {
-      const settle = (outcome: { answer: Float32Array } | { error: ApproxiferError }) => {
+      this.#settle = (outcome) => {
         if (this.outcome) return
-        clearTimeout(timer)
+        // An aborted call may leave a worker that hangs: it is still watched.
+        if (!('error' in outcome && outcome.error.code === 'ABORTED' && worker.busy)) clearTimeout(timer)
         this.outcome = { ms: performance.now() - start, ...outcome } as Outcome
         roster.finished(worker, this)
         resolve(this.outcome)
       }
-      const timer = setTimeout(() => {
-        settle({ error: new ApproxiferError('WORKER', `${worker.name} hung for ${hangMs} ms`) })
-        worker.restart(`hung for ${hangMs} ms`)
-      }, hangMs)
-      infer(worker, data, this.#abort.signal)
-        .then((answer) => settle({ answer: checkAnswer(answer, length) }))
-        .catch((error) => settle({ error: asError(error, 'WORKER') }))
     })
+    timer = setTimeout(watch, hangMs)
+    infer(worker, data, this.#abort.signal)
+      .then((answer) => this.#settle({ answer: checkAnswer(answer, length) }))
+      .catch((error) => this.#settle({ error: asError(error, 'WORKER') }))
   }
 
   /** Takes it back: it fails with ABORTED unless it is done. */
   abort(): void {
     this.#abort.abort()
+    this.#settle({ error: aborted(this.#abort.signal) })
   }
+}
+
+/** A restart that fails is the worker's affair: it stays as it is. */
+function restart(worker: ModelWorker, why: string): void {
+  try {
+    worker.restart(why)
+  } catch {}
 }
 
 /** A worker that throws instead of rejecting rejects all the same. */

@@ -47,8 +47,8 @@ export class Grouping<T> {
       send(this.#waiting.splice(0, size).map((entry) => entry.item))
     }
     if (!this.#waiting.length) return
-    // Where a group is due already `ready` is what lacks, and time alone may bring it.
-    const left = this.#leftMs()
+    // Where a group is full or due `ready` is what lacks, and time alone may bring it.
+    const left = this.#waiting.length < size ? this.#leftMs() : 0
     this.#timer = setTimeout(() => this.pump(), left > 0 ? Math.ceil(left) : LOOK_AGAIN_MS)
   }
 

@@ -163,6 +163,9 @@ class Predictor {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     const row = toRow(query, this.signature.inputs)
     const ms = checkMs('deadlineMs', deadlineMs ?? this.#settings.deadlineMs)
+    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
+      throw new TypeError(expected('signal', 'an AbortSignal', signal))
+    }
     if (signal?.aborted) throw aborted(signal)
     if (this.#open.size >= this.#settings.maxQueries) {
       throw new ApproxiferError('OVERLOADED', `${this.#open.size} queries are in the house already`)
@@ -192,7 +195,7 @@ class Predictor {
         clearTimeout(timer)
         forget()
         this.#open.delete(pending)
-        this.#forRoom.shift()?.()
+        this.#wake()
       }
       const forget = onAbort(signal, abort)
       this.#open.add(pending)
@@ -208,15 +211,33 @@ class Predictor {
    */
   async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
     const predictions: Promise<Prediction>[] = []
-    for (const query of queries) {
-      while (this.#open.size >= this.#settings.maxQueries) {
-        await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+    let failure: { error: unknown } | undefined
+    const forget = onAbort(options.signal, () => this.#wake())
+    try {
+      for (const query of queries) {
+        const stop = () => failure || this.#closing || options.signal?.aborted
+        while (this.#open.size >= this.#settings.maxQueries && !stop()) {
+          await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+        }
+        if (failure) break
+        const prediction = this.predict(query, options)
+        prediction.catch((error) => {
+          failure ??= { error }
+          this.#wake()
+        })
+        predictions.push(prediction)
+        if (stop()) break
       }
-      const prediction = this.predict(query, options)
-      prediction.catch(() => {}) // reported below
-      predictions.push(prediction)
+    } finally {
+      forget()
     }
+    if (failure) throw failure.error
     return Promise.all(predictions)
+  }
+
+  /** Lets every waiting predictAll look again. */
+  #wake(): void {
+    for (const wake of this.#forRoom.splice(0)) wake()
   }
 
   stats(): PredictorStats {
@@ -239,7 +260,8 @@ class Predictor {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     for (const pending of [...this.#grouping.clear(), ...this.#unsent.splice(0)]) pending.fail(error)
     for (const run of this.#runs) run.close(error)
-    await Promise.all(this.#roster.workers.map((worker) => worker.close()))
+    this.#wake()
+    await Promise.allSettled(this.#roster.workers.map(async (worker) => worker.close()))
   }
 
   #send(queries: PendingQuery[]): void {
@@ -349,11 +371,17 @@ function checkSettings(options: PredictorOptions) {
 
 /** setTimeout takes up to 2^31 - 1 ms. */
 function checkMs(field: string, value: unknown): number {
-  if (typeof value === 'number' && value >= 0 && value < 2 ** 31) return value
+  if (typeof value === 'number' && value >= 0 && value <= 2 ** 31 - 1) return value
   throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
 }
 
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
+  workers.forEach((worker, i) => {
+    if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
+  })
+  const names = workers.map((worker) => worker.name)
+  const twice = names.findIndex((name, i) => names.indexOf(name) !== i)
+  if (twice >= 0) throw new RangeError(`workers[${twice}]: expected a name of its own, got ${names[twice]} again`)
   const [first, ...rest] = workers.map((worker) => JSON.stringify(worker.signature))
   const odd = rest.findIndex((signature) => signature !== first)
   if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)

@@ -18,7 +18,7 @@ export interface WorkerStats {
   rejected: number
   /** Answers dropped as lies. */
   suspected: number
-  /** Moving average of its answers' milliseconds; undefined before the first. */
+  /** Moving average of its answers' milliseconds, failures counted as slow ones; undefined before the first. */
   expectedMs: number | undefined
 }
 
@@ -28,12 +28,15 @@ const NEW = 0.3
 const FORGET = 0.99
 /** A call open this many times longer than the median worker takes is late. */
 const PATIENCE = 4
+/** A failure counts as an answer that took this many times the median. */
+const FAILURE = 20
 
 export class Roster {
   readonly workers: readonly ModelWorker[]
   readonly #stats: Map<ModelWorker, WorkerStats>
   /** When each worker's open calls were sent, oldest first. */
   readonly #open: Map<ModelWorker, Map<object, number>>
+  readonly #answeredAt = new Map<ModelWorker, number>()
   readonly #random: Random
 
   constructor(workers: readonly ModelWorker[], random: Random) {
@@ -107,11 +110,20 @@ export class Roster {
     this.#calls(worker).delete(call)
   }
 
+  /** When a worker last answered, rightly or wrongly. */
+  answeredAt(worker: ModelWorker): number {
+    return this.#answeredAt.get(worker) ?? 0
+  }
+
   /** Counts what became of a call. */
   count(worker: ModelWorker, outcome: 'onTime' | 'late' | 'failed' | 'rejected', ms: number): void {
     const stats = this.stats(worker)
     stats[outcome]++
-    if (outcome !== 'failed') stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? ms) + NEW * ms
+    if (outcome !== 'failed') this.#answeredAt.set(worker, performance.now())
+    // Failing fast is not being fast: it would draw every row.
+    const median = this.#medianMs()
+    const cost = outcome === 'failed' ? Math.max(ms, FAILURE * (Number.isFinite(median) ? median : 1)) : ms
+    stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? cost) + NEW * cost
   }
 
   suspected(worker: ModelWorker): void {

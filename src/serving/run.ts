@@ -240,7 +240,10 @@ export class GroupRun {
       this.#survivors = this.#group.survivors
       const answers = this.#group.answers(this.#recall)
       this.#times.decodeMs = performance.now() - start
-      for (const { query, answer, exact } of answers) this.#tickets[query].answer(answer, exact ? 'exact' : 'recovered')
+      for (const { query, answer, exact } of answers) {
+        if (answer.every(Number.isFinite)) this.#tickets[query].answer(answer, exact ? 'exact' : 'recovered')
+        else this.#tickets[query].fail(new ApproxiferError('PROTOCOL', 'the recovered answer is not finite'))
+      }
     } catch (error) {
       const failure = asError(error, 'QUORUM')
       this.#outcome = failure.code

@@ -29,6 +29,7 @@ export class FaultyWorker implements ModelWorker {
   readonly #random: Random
   readonly #open = new Set<(error: ApproxiferError) => void>()
   #hung = 0
+  #closed = false
 
   constructor(inner: ModelWorker, faults: Faults, seed: number) {
     this.faults = faults
@@ -48,6 +49,14 @@ export class FaultyWorker implements ModelWorker {
     return !this.#hung && this.#inner.free
   }
 
+  get busy() {
+    return this.#hung > 0 || this.#inner.busy
+  }
+
+  get answeredAt() {
+    return this.#inner.answeredAt
+  }
+
   get onFree() {
     return this.#inner.onFree
   }
@@ -62,7 +71,7 @@ export class FaultyWorker implements ModelWorker {
     // Drawn before anything is awaited, so that a seed means the same whatever the timing.
     const draw = [random.next(), random.next(), random.next(), random.next(), random.next()]
     const told: Attack = parseAttack(attack)
-    if (draw[0] < hang) await this.#hang(options.signal)
+    if (draw[0] < hang && !this.#closed) await this.#hang(options.signal)
     const answering = this.#inner.infer(row, options)
     if (draw[1] < crash) this.#inner.restart('was killed by a fault')
     const answer = await answering
@@ -78,6 +87,7 @@ export class FaultyWorker implements ModelWorker {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
     await this.#inner.close()
   }
@@ -92,6 +102,7 @@ export class FaultyWorker implements ModelWorker {
       await this.#pause(undefined, signal)
     } finally {
       this.#hung--
+      this.onFree?.()
     }
   }
 

@@ -39,9 +39,15 @@ const MOST_RESTARTS = 8
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
   const count = checkInteger('count', options.count, 1, 1000)
   checkInteger('maxPending', options.maxPending ?? 2, 0)
+  checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
   const model = platform.share(await readModel(options.model))
   const first = await LocalWorker.start('worker 0', model, options)
-  for (const warning of first.warnings) (options.onWarning ?? console.warn)(warning)
+  try {
+    for (const warning of first.warnings) (options.onWarning ?? console.warn)(warning)
+  } catch (error) {
+    await first.close()
+    throw error
+  }
   const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, options))
   const started = await Promise.allSettled(rest)
   const workers = [first, ...started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))]
@@ -75,6 +81,7 @@ class LocalWorker implements ModelWorker {
   /** Ends a start under way. */
   #fail: (error: ApproxiferError) => void = () => {}
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
+  #gone = Promise.resolve()
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
   #onFree: (() => void) | undefined
@@ -108,6 +115,18 @@ class LocalWorker implements ModelWorker {
     return this.#state === 'ready' && !this.#queue?.full
   }
 
+  get busy(): boolean {
+    return this.#queue?.idle === false
+  }
+
+  get answeredAt(): number | undefined {
+    return this.#queue?.answeredAt
+  }
+
+  get onFree() {
+    return this.#onFree
+  }
+
   set onFree(listener: (() => void) | undefined) {
     this.#onFree = listener
   }
@@ -116,12 +135,10 @@ class LocalWorker implements ModelWorker {
     const queue = this.#queue
     if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (this.#state !== 'ready' || !queue) throw new ApproxiferError('WORKER', `${this.name} is not running`)
+    const length = rowLength(this.signature.inputs)
+    if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
     this.#thread?.hold(true)
-    try {
-      return await queue.push(row, signal)
-    } finally {
-      if (queue.idle) this.#thread?.hold(false)
-    }
+    return queue.push(row, signal)
   }
 
   restart(why: string): void {
@@ -143,8 +160,9 @@ class LocalWorker implements ModelWorker {
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
+    failed.catch(() => {}) // nobody may be waiting any more
     const fail = this.#fail
-    const thread = platform.spawn(createWorker, (why) => {
+    const thread = spawn(this.name, createWorker, (why) => {
       fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
     })
@@ -174,7 +192,11 @@ class LocalWorker implements ModelWorker {
       rowLength(this.#loaded.signature.outputs),
       this.#options.maxPending ?? 2,
     )
-    this.#queue.onFree = () => this.#onFree?.()
+    const queue = this.#queue
+    queue.onFree = () => {
+      if (queue.idle) thread.hold(false)
+      this.#onFree?.()
+    }
     this.#state = 'ready'
     thread.hold(false)
   }
@@ -204,10 +226,19 @@ class LocalWorker implements ModelWorker {
     if (typeof this.#timer === 'object') this.#timer.unref() // a worker to be restarted keeps no process alive
   }
 
-  async #stop(): Promise<void> {
-    const thread = this.#thread
+  /** Resolves when the thread is gone, whoever stopped it. */
+  #stop(): Promise<void> {
+    if (this.#thread) this.#gone = this.#thread.terminate()
     this.#thread = undefined
-    await thread?.terminate()
+    return this.#gone
+  }
+}
+
+function spawn(name: string, create: (() => unknown) | undefined, onDeath: (why: string) => void): Thread {
+  try {
+    return platform.spawn(create, onDeath)
+  } catch (error) {
+    throw asError(error, 'WORKER', `${name} could not start: `)
   }
 }
 

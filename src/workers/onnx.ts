@@ -56,6 +56,8 @@ export class OnnxModel {
   }
 
   static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
+    const strange = Object.keys(options.inputShapes ?? {}).find((name) => !session.inputNames.includes(name))
+    if (strange) throw refused('inputShapes', `names among ${session.inputNames}`, strange, 'correct the option')
     const inputs = session.inputMetadata.map((meta) => inputSpec(meta, options.inputShapes ?? {}))
     const chosen = options.outputs ?? session.outputNames
     for (const name of chosen) checkOutput(name, session)

@@ -13,6 +13,8 @@ interface Call {
 
 export class CallQueue {
   onFree: (() => void) | undefined
+  /** `performance.now()` of the last reply. */
+  answeredAt = 0
   readonly #run: (row: Float32Array) => Promise<unknown>
   readonly #answerLength: number
   readonly #maxPending: number
@@ -84,6 +86,7 @@ export class CallQueue {
 
   #done(call: Call, settle: () => void): void {
     if (this.#running !== call) return // the queue failed meanwhile
+    this.answeredAt = performance.now()
     this.#running = undefined
     if (!call.settled) {
       try {

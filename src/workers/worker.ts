@@ -22,6 +22,10 @@ export interface ModelWorker {
   readonly signature: Signature
   /** Whether `infer` would take a call now. */
   readonly free: boolean
+  /** Whether a call runs now, an aborted one included; undefined where the worker cannot tell. */
+  readonly busy?: boolean
+  /** `performance.now()` of its last reply, dropped ones included; undefined where it cannot tell. */
+  readonly answeredAt?: number
   /** Called when `free` may have turned true. One listener; undefined removes it. */
   onFree: (() => void) | undefined
 
