@@ -7,6 +7,9 @@ import { afterAll, describe, expect, it } from 'vitest'
 
 const folder = mkdtempSync(join(tmpdir(), 'approxifer-cli-'))
 afterAll(() => rmSync(folder, { recursive: true }))
+const claim = Buffer.from(dump(new Uint8Array(7840000), [10000, 784]))
+writeFileSync(join(folder, 'long.npy'), claim.subarray(0, claim.length - 7840000 + 16)) // less than its header claims
+writeFileSync(join(folder, 'far.npy'), Buffer.from(dump(new Uint8Array(400).fill(12), [400])))
 
 function run(...args: string[]) {
   return spawnSync(process.execPath, ['dist/cli.js', ...args], { encoding: 'utf8', timeout: 90_000 })
@@ -37,6 +40,11 @@ describe('approxifer', () => {
     [['evaluate', ...lenet.with(2, 'models/mnist-labels.npy')], /inputs\[0\]: expected 784 values, got 1/],
     [['evaluate', ...lenet.with(4, 'models/mnist-digits.npy')], /expected shape \[n\], got \[400,1,28,28\]/],
     [['evaluate', ...lenet.with(2, 'package.json')], /package\.json: /],
+    [
+      ['evaluate', ...lenet.with(2, join(folder, 'long.npy'))],
+      /expected 7840000 values \(shape \[10000,784\]\), got 16/,
+    ],
+    [['evaluate', ...lenet.with(4, join(folder, 'far.npy'))], /labels: expected classes 0 to 9, got 12/],
   ])('%s: exit code 2 and a reason', (args, text) => {
     const { status, stderr } = run(...args)
     expect(stderr).toMatch(text)

@@ -638,6 +638,141 @@ describe('defaults', () => {
   })
 })
 
+describe('workers that misbehave', () => {
+  const scheme = { queries: 2, stragglers: 1 }
+
+  it('one that throws instead of rejecting is a failed row, not a crash', async () => {
+    const { predictor, workers } = await house(3, { scheme })
+    workers[1].infer = () => {
+      throw new Error('boom')
+    }
+    const predictions = predictor.predictAll([1, 2].map(query))
+    workers[0].calls[0].answer()
+    workers[2].calls[0].answer()
+    const report = await (await predictions)[0].group
+    expect(report.rows.find((row) => row.worker === 'w1')).toMatchObject({
+      outcome: 'failed',
+      error: { message: 'boom' },
+    })
+    await predictor.close()
+  })
+
+  it('ones that fail fast do not starve the healthy ones', async () => {
+    const { predictor, workers } = await house(5, { scheme })
+    for (const worker of workers.slice(3)) worker.infer = async () => Promise.reject(new Error('out of memory'))
+    const outcomes = []
+    for (let i = 0; i < 10; i++) {
+      const both = predictor.predictAll([1, 2].map(query))
+      for (const worker of workers) for (const call of [...worker.calls]) call.answer()
+      outcomes.push(await both.then(() => 'answered').catch((error) => error.code))
+    }
+    expect(outcomes.slice(2)).toEqual(new Array(8).fill('answered'))
+    await predictor.close()
+  })
+
+  it('one that answers a call behind others late is no hang: only silence is', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, { scheme, hangMs: 500, maxWaitMs: 0 })
+    const all = [1, 2, 3].map((i) => predictor.predictAll([query(i), query(i)]))
+    for (let i = 0; i < 3; i++) {
+      await vi.advanceTimersByTimeAsync(200)
+      for (const worker of workers) worker.calls[0]?.answer()
+    }
+    await Promise.all(all)
+    expect(workers.map((worker) => worker.restarts)).toEqual([[], [], []])
+    await predictor.close()
+  })
+
+  it('one that hangs is restarted although its callers gave up before hangMs', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(1, { scheme: { queries: 1 }, hangMs: 500 })
+    Object.assign(workers[0], { busy: true, answeredAt: 0 })
+    const controller = new AbortController()
+    const gone = predictor.predict(query(1), { signal: controller.signal })
+    gone.catch(() => {})
+    await vi.advanceTimersByTimeAsync(1)
+    controller.abort()
+    await vi.advanceTimersByTimeAsync(499)
+    expect(workers[0].restarts).toEqual(['hung for 500 ms'])
+    await predictor.close()
+  })
+
+  it('finite answers whose combination overflows are an error, not Infinity', async () => {
+    const { predictor, workers } = await house(9, { scheme: { queries: 8, stragglers: 1 } })
+    const predictions = [1, 2, 3, 4, 5, 6, 7, 8].map((i) => predictor.predict(query(i)))
+    workers.slice(1).forEach((worker, i) => worker.calls[0].answer(Float32Array.of(i % 2 ? 3.3e38 : -3.3e38, 0)))
+    for (const outcome of await Promise.allSettled(predictions)) {
+      if (outcome.status === 'rejected') expect(outcome.reason.code).toBe('PROTOCOL')
+      else expect(outcome.value.output.y.data.every(Number.isFinite)).toBe(true)
+    }
+    await predictor.close()
+  })
+
+  it('a query so large that mixing it would overflow is refused; its neighbours are answered', async () => {
+    const { predictor, workers } = await house(3, { scheme })
+    await expect(predictor.predict(Float32Array.of(3e38, 0))).rejects.toThrow('expected finite values')
+    const others = predictor.predictAll([1, 2].map(query))
+    for (const worker of workers) worker.calls[0].answer()
+    expect((await others).length).toBe(2)
+    await predictor.close()
+  })
+})
+
+describe('callers that misbehave', () => {
+  const scheme = { queries: 1, stragglers: 1 }
+
+  it('a signal that is none is a TypeError, and no timer is left', async () => {
+    vi.useFakeTimers()
+    const { predictor } = await house(2, { scheme })
+    const wrong = { signal: new AbortController() as unknown as AbortSignal }
+    await expect(predictor.predict(query(1), wrong)).rejects.toThrow(
+      'signal: expected an AbortSignal, got AbortController',
+    )
+    expect(vi.getTimerCount()).toBe(0)
+    await predictor.close()
+  })
+
+  it('several predictAll wait for room, one gives up: the others still get it', async () => {
+    const { predictor, workers } = await house(2, { scheme, maxQueries: 1 })
+    const first = predictor.predict(query(1))
+    const bad = predictor.predictAll([Float32Array.of(Number.NaN, 1)])
+    const good = predictor.predictAll([query(2)])
+    bad.catch(() => {})
+    for (const worker of workers) worker.calls[0].answer()
+    await first
+    await expect(bad).rejects.toThrow('NaN')
+    await settled(good)
+    for (const worker of workers) worker.calls[0].answer()
+    expect((await good).length).toBe(1)
+    await predictor.close()
+  })
+
+  it('predictAll ends on close, on abort and on the first error, whatever is left to ask', async () => {
+    const endless = function* () {
+      while (true) yield query(1)
+    }
+    const { predictor } = await house(2, { scheme, maxQueries: 1 })
+    const open = predictor.predict(query(1))
+    open.catch(() => {})
+    const controller = new AbortController()
+    const abortable = predictor.predictAll(endless(), { signal: controller.signal })
+    const closable = predictor.predictAll(endless())
+    for (const each of [abortable, closable]) each.catch(() => {})
+    controller.abort()
+    await expect(abortable).rejects.toMatchObject({ code: 'ABORTED' })
+    await predictor.close()
+    await expect(closable).rejects.toMatchObject({ code: 'CLOSED' })
+    await expect(predictor.predictAll(endless())).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  it('a worker twice, or none, is refused', async () => {
+    const [w] = [new HandWorker('w0')]
+    await expect(createPredictor({ scheme, workers: [w, w] })).rejects.toThrow('workers[1]: expected a name of its own')
+    const none = [w, {}] as unknown as ModelWorker[]
+    await expect(createPredictor({ scheme, workers: none })).rejects.toThrow('workers[1]: expected a ModelWorker')
+  })
+})
+
 describe('bad options are refused with field, expected, got', () => {
   const scheme = { queries: 2, stragglers: 1 }
   it.each([

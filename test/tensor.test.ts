@@ -45,6 +45,14 @@ describe('a query becomes a row', () => {
     expect(() => toRow(query as Query, image)).toThrow(message)
   })
 
+  it('an input may be named data', () => {
+    const specs = [
+      { name: 'data', shape: [2] },
+      { name: 'info', shape: [1] },
+    ]
+    expect([...toRow({ data: Float32Array.of(1, 2), info: Float32Array.of(3) }, specs)]).toEqual([1, 2, 3])
+  })
+
   it('a single tensor is no query for two inputs', () => {
     expect(() => toRow(four, pair)).toThrow("query: expected one tensor for each of 'a', 'b', got a single one")
   })

@@ -49,6 +49,35 @@ describe('7. restarts', () => {
     expect(createWorker).toHaveBeenCalledTimes(1)
   })
 
+  it('one that cannot be spawned rejects with WORKER, and nothing goes unhandled', async () => {
+    const unhandled = vi.fn()
+    process.on('unhandledRejection', unhandled)
+    const createWorker = () => {
+      throw new Error('no threads')
+    }
+    await expect(fake({ createWorker })).rejects.toMatchObject({
+      code: 'WORKER',
+      message: 'worker 0 could not start: no threads',
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', unhandled)
+    expect(unhandled).not.toHaveBeenCalled()
+  })
+
+  it('a warning handler that throws leaves no thread behind', async () => {
+    const exited: Promise<unknown>[] = []
+    const createWorker = () => {
+      const worker = new Worker(new URL('./fixtures/thread.js', import.meta.url), { env: { WARN: '1' } })
+      exited.push(new Promise((resolve) => worker.once('exit', resolve)))
+      return worker
+    }
+    const onWarning = () => {
+      throw new Error('thrown in onWarning')
+    }
+    await expect(fake({ createWorker, onWarning })).rejects.toThrow('thrown in onWarning')
+    await Promise.all(exited)
+  })
+
   it('one that never gets ready is given up after startMs', async () => {
     const createWorker = () => new Worker('setInterval(() => {}, 1000)', { eval: true })
     await expect(fake({ createWorker, startMs: 50 })).rejects.toMatchObject({
@@ -131,6 +160,10 @@ describe('6. nothing keeps the process alive', () => {
   it.each([
     ['after close', 'await worker.close()'],
     ['without close', ''],
+    [
+      'after an aborted call',
+      'const c = new AbortController(); const p = worker.infer(new Float32Array(784), { signal: c.signal }); c.abort(); await p.catch(() => {})',
+    ],
     ['while a dead worker waits for its restart', "worker.restart('was killed')"],
   ])(
     '%s',
