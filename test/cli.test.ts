@@ -36,6 +36,10 @@ describe('approxifer', () => {
     [['plan', '--workers', '3'], /workers: expected an integer from 9 to 10000, got 3/],
     [['evaluate', 'm.onnx', '--inputs', 'x.npy'], /required option '--labels <file>'/],
     [['evaluate', ...lenet, '--attack', 'smile'], /attack: expected gauss:SIGMA .*got "smile"/],
+    [
+      ['evaluate', ...lenet, '--grouping', 'likeness:0'],
+      /grouping: expected random or likeness:P with P up to 50, got likeness:0/,
+    ],
     [['evaluate', ...lenet, '--locator', 'oracle'], /Allowed choices are residual, vote, vote-unit, none/],
     [['evaluate', ...lenet.with(2, 'models/mnist-labels.npy')], /inputs\[0\]: expected 784 values, got 1/],
     [['evaluate', ...lenet.with(4, 'models/mnist-digits.npy')], /expected shape \[n\], got \[400,1,28,28\]/],
@@ -115,6 +119,19 @@ describe('evaluate', () => {
     expect(found('none', 'flip')).toBe(0)
     for (const attack of ['flip', 'swap', 'constant', 'collude']) expect(found('residual', attack)).toBeGreaterThan(0.1)
     expect(run(...args).stdout).toMatch(/liars found \(gauss:10\)/)
+  })
+
+  it('systematic: own answers, and lost ones from parity, likeness and memory', () => {
+    const args = ['evaluate', ...lenet, '--code', 'systematic', '--groups', '60', '--json']
+    const plain = JSON.parse(run(...args).stdout)
+    expect(plain).toMatchObject({ code: 'systematic', decoder: 'kriging' })
+    expect(plain.accuracy.nothingMissing).toBeGreaterThan(0.98)
+    expect(plain.accuracy.recovered).toBeLessThan(plain.accuracy.all)
+    const alike = JSON.parse(run(...args, '--grouping', 'likeness:10').stdout)
+    expect(alike.accuracy.recovered).toBeGreaterThan(plain.accuracy.recovered)
+    const remembered = JSON.parse(run(...args, '--memory', '200').stdout)
+    expect(remembered.accuracy.recovered).toBeGreaterThan(0.7)
+    expect(remembered.rivals.memoryAlone).toBeGreaterThan(0.6)
   })
 
   it('takes float32 inputs and other integer labels', () => {

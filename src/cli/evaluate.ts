@@ -17,6 +17,7 @@ interface Options extends Omit<CodecOptions, 'core'> {
   attack: string
   groups: number
   memory: number
+  grouping: string
   features?: Features
   seed: number
   core?: 'wasm' | 'js'
@@ -32,7 +33,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const shape = others.length ? undefined : first.shape
   const [inputs, labels] = await Promise.all([loadInputs(options.inputs, shape), loadLabels(options.labels)])
   for (const warning of model.warnings) console.error(`approxifer: warning: ${warning}`)
-  const { groups, seed, attack, memory, features } = options
+  const { groups, seed, attack, memory, features, grouping } = options
   const bar = new SingleBar({ format: 'groups {bar} {value}/{total}, {eta} s left', clearOnComplete: true })
   if (process.stderr.isTTY && !options.json) bar.start(groups, 0)
   const measured = await evaluate({
@@ -45,6 +46,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     attack,
     memory,
     features,
+    grouping,
     onProgress: (n) => bar.update(n),
   }).finally(() => {
     bar.stop()
@@ -59,6 +61,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     decoder: codec.decoder,
     locator: locator ? { name: codec.locator, ...locator } : codec.locator,
     groups,
+    grouping,
     memory,
     seed,
     accuracy,

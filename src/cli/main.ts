@@ -65,6 +65,7 @@ withScheme(program.command('evaluate'), 8, 1, 0)
     new Option('--decoder <decoder>', 'how answers are recovered (default: berrut, or kriging)').choices(decoderNames),
   )
   .addOption(new Option('--locator <locator>', 'who lies (default: residual)').choices(locatorNames))
+  .option('--grouping <how>', 'random, or likeness:P: pools of P groups, ordered by likeness and cut', 'random')
   .option('--memory <n>', 'inputs remembered with their answers; groups come from the rest', integer(0), 0)
   .addOption(
     new Option(

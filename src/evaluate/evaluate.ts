@@ -1,6 +1,7 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
 import { Codec, type CodedRow, type Group } from '../codec/codec'
+import { Likeness } from '../codec/likeness'
 import { checkInteger } from '../errors'
 import { Memory } from '../history/memory'
 import { patchFeatures } from '../history/patches'
@@ -31,6 +32,8 @@ export interface EvaluateOptions {
   attack?: string
   /** How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default 0. */
   memory?: number
+  /** 'random', or 'likeness:P': pools of P groups, ordered by likeness and cut. Default 'random'. */
+  grouping?: string
   /** How the memory compares queries. Default: patches for images with 3 channels, else raw. */
   features?: Features
   /** Told after each group. */
@@ -114,10 +117,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const warm = shuffled.slice(0, options.memory ?? 0)
   const rest = shuffled.slice(warm.length)
   const memory = remember(options, own, warm)
+  const nextGroup = grouper(options, rest, random)
   const alone = memory && new Codec(codec.core, { queries: 1, code: 'systematic' })
 
   for (let done = 0; done < groups; done++) {
-    const chosen = random.choose(rest.length, codec.scheme.queries).map((i) => rest[i])
+    const chosen = nextGroup()
     const group = codec.open()
     for (const i of chosen) group.join(inputs[i])
     const rows = [...group.ready, ...group.close()]
@@ -190,6 +194,30 @@ function summary(score: Scores, base: number, codec: Codec, classes: number): Ev
       guessLost: guessLost(base, codec.scheme, classes),
       ...(score.alone.length && { memoryAlone: mean(score.alone) }),
     },
+  }
+}
+
+/** Draws groups of K inputs. */
+function grouper(
+  { codec, inputs, grouping = 'random' }: EvaluateOptions,
+  from: readonly number[],
+  random: Random,
+): () => number[] {
+  const K = codec.scheme.queries
+  const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
+  if (!pool || pool * K > from.length) {
+    const most = Math.floor(from.length / K)
+    throw new RangeError(`grouping: expected random or likeness:P with P up to ${most}, got ${grouping}`)
+  }
+  const likeness = new Likeness(codec.core, inputs[0].length, pool * K)
+  const drawn: number[][] = []
+  return () => {
+    if (!drawn.length) {
+      const chosen = random.choose(from.length, pool * K).map((i) => from[i])
+      const path = pool === 1 ? chosen : likeness.order(chosen.map((i) => inputs[i])).map((i) => chosen[i])
+      for (let at = 0; at < path.length; at += K) drawn.push(path.slice(at, at + K))
+    }
+    return drawn.shift() as number[]
   }
 }
 
