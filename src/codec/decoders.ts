@@ -3,7 +3,7 @@
 import type { Core } from '../core/core'
 import type { Scheme } from '../scheme'
 import type { CodeName } from './codes'
-import { gramOf, type KrigingKernel, kriging } from './kriging'
+import { dot, gramOf, type KrigingKernel, kriging } from './kriging'
 
 /** What a decoder may look at. */
 export interface Survivors {
@@ -222,10 +222,4 @@ function scatter(order: readonly number[], weights: Float64Array): Float64Array 
     out[to] = weights[i]
   })
   return out
-}
-
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
 }

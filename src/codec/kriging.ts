@@ -57,7 +57,8 @@ function centred(gram: Float64Array, n: number, seen: number): Float64Array {
   return gram.map((g, at) => g - means[Math.floor(at / n)] - means[at % n] + mean)
 }
 
-function covariance(gram: Float64Array, n: number, seen: number, { mix, scale }: KrigingKernel): Float64Array {
+/** Kernel matrix of n points, of which the first `seen` set the scale: their mean diagonal becomes 1. */
+export function covariance(gram: Float64Array, n: number, seen: number, { mix, scale }: KrigingKernel): Float64Array {
   let unit = 0
   for (let i = 0; i < seen; i++) unit += gram[i * n + i] / seen
   unit ||= 1 // all points alike: so are the distances
@@ -79,7 +80,7 @@ export function gramOf(rows: readonly Float64Array[], gram: Float64Array): Float
   return Float64Array.from(rows.flatMap((u) => half.map((v) => dot(u, v))))
 }
 
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0
   for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
   return sum

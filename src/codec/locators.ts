@@ -2,6 +2,7 @@
 
 import type { Core } from '../core/core'
 import type { Scheme } from '../scheme'
+import { covariance, type KrigingKernel } from './kriging'
 
 /** What a locator may look at. Positions count through `have`. */
 export interface Evidence {
@@ -28,13 +29,18 @@ export type Locator = (evidence: Evidence, limit: number) => Accusation[]
  * The residual locator's covariance: RBF of this scale on inputs scaled to mean square length 1, not
  * centred, with noise on the diagonal. Found by measurement on MNIST, Fashion-MNIST and CIFAR models.
  */
-export const LocatorKernel = { scale: 1, noise: 0.01 } as const
+export const LocatorKernel: KrigingKernel = { mix: 0, scale: 1, noise: 0.01 }
 
 export const locators = {
   /** Leave-one-out residuals: the answer that the others explain worst goes, then again on the rest. */
   residual({ core, have, answers, gram }, limit) {
     const rounds = Math.min(limit, have.length - 1)
-    const { order, scores } = core.residual(answers, rbf(gram(), have.length), LocatorKernel.noise, rounds)
+    const { order, scores } = core.residual(
+      answers,
+      covariance(gram(), have.length, have.length, LocatorKernel),
+      LocatorKernel.noise,
+      rounds,
+    )
     return Array.from(order, (position) => ({ position, score: scores[position] }))
   },
 
@@ -77,18 +83,4 @@ export function chebyshev(nodes: readonly number[], degree: number): Float64Arra
     }
   }
   return basis
-}
-
-function rbf(gram: Float64Array, n: number): Float64Array {
-  let unit = 0
-  for (let i = 0; i < n; i++) unit += gram[i * n + i] / n
-  const rate = -1 / (2 * LocatorKernel.scale ** 2 * (unit || 1)) // all queries zero: so are the distances
-  const kernel = new Float64Array(n * n)
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      const distance = Math.max(gram[i * n + i] + gram[j * n + j] - 2 * gram[i * n + j], 0)
-      kernel[i * n + j] = kernel[j * n + i] = Math.exp(rate * distance)
-    }
-  }
-  return kernel
 }
