@@ -27,7 +27,7 @@ export interface SchemeOptions {
 }
 
 /** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
-const HIT = 1e-12
+export const HIT = 1e-12
 
 export class Scheme {
   readonly queries: number

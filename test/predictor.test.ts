@@ -278,7 +278,8 @@ describe('groups', () => {
 })
 
 describe('a row whose worker is full', () => {
-  it('waits for it: a dead worker and a full one do not fail the group', async () => {
+  /** Three workers of one call each; w0 and w1 have answered in 10 ms, w2 has been silent for a second. */
+  const oneLate = async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
     for (const worker of workers) worker.capacity = 1
@@ -286,8 +287,13 @@ describe('a row whose worker is full', () => {
     await vi.advanceTimersByTimeAsync(10)
     workers[0].calls[0].answer()
     workers[1].calls[0].answer()
-    await first // w2 is late now
+    await first
     await vi.advanceTimersByTimeAsync(1000)
+    return { predictor, workers }
+  }
+
+  it('waits for it: a dead worker and a full one do not fail the group', async () => {
+    const { predictor, workers } = await oneLate()
     const second = predictor.predictAll([3, 4].map(query))
     expect(workers.map((worker) => worker.calls.length)).toEqual([1, 1, 1])
     workers[0].calls[0].fail(new ApproxiferError('WORKER', 'w0 died'))
@@ -301,15 +307,7 @@ describe('a row whose worker is full', () => {
   })
 
   it('is dropped once the group is decided', async () => {
-    vi.useFakeTimers()
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 } })
-    for (const worker of workers) worker.capacity = 1
-    const first = predictor.predictAll([1, 2].map(query))
-    await vi.advanceTimersByTimeAsync(10)
-    workers[0].calls[0].answer()
-    workers[1].calls[0].answer()
-    await first
-    await vi.advanceTimersByTimeAsync(1000)
+    const { predictor, workers } = await oneLate()
     const second = predictor.predictAll([3, 4].map(query))
     workers[0].calls[0].answer()
     workers[1].calls[0].answer()

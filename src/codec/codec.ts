@@ -3,7 +3,7 @@
 import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions } from '../scheme'
-import { type CodeName, codeNames, codes } from './codes'
+import { type CodeName, codeNames, codes, unitRow } from './codes'
 import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
 import { gramOf, type KrigingKernel, kriging } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
@@ -179,11 +179,11 @@ export class Group {
    */
   join(query: Float32Array): number {
     if (this.#scheme) throw new TypeError('group: expected an open group, got a closed one')
+    if (!(query instanceof Float32Array)) throw new TypeError(expected('query', 'Float32Array', query))
     const most = this.#codec.scheme.queries
     if (this.size === most) throw new RangeError(`group: expected at most ${most} queries, got one more`)
     const length = this.#queries[0]?.length ?? query.length
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
-    if (!(query instanceof Float32Array)) throw new TypeError(expected('query', 'Float32Array', query))
     const number = this.#queries.push(query) - 1
     if (this.#codec.code === 'systematic') {
       this.#rows.push({ index: number, weights: new Float64Array(), query: number, data: query })
@@ -272,7 +272,8 @@ export class Group {
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    return [...this.#queries.keys()].filter((query) => !this.exact(query))
+    const exact = new Set(this.survivors.map((i) => this.#rows[i].query))
+    return [...this.#queries.keys()].filter((query) => !exact.has(query))
   }
 
   /** Finds up to `limit` liars among the answers that came, and drops their answers. */
@@ -370,10 +371,6 @@ export class Group {
       this.#gramOfQueries(),
     )
   }
-}
-
-function unitRow(K: number, query: number): Float64Array {
-  return new Float64Array(K).fill(1, query, query + 1)
 }
 
 function flat(rows: readonly Float64Array[]): Float32Array {

@@ -18,19 +18,24 @@ export const codes = {
    */
   systematic({ queries: K, workers: N }) {
     const M = N - K
-    const unit = Array.from({ length: K }, (_, i) => mean(K, [i]))
+    const units = Array.from({ length: K }, (_, i) => unitRow(K, i))
     const parity = (m: number) => {
       if (K === 1) return [0]
       if (M <= K / 2) return Array.from({ length: Math.ceil((K - m) / M) }, (_, j) => m + j * M)
       return [m % K, (m + 1 + (Math.floor(m / K) % (K - 1))) % K]
     }
-    return [...unit, ...Array.from({ length: M }, (_, m) => mean(K, parity(m)))]
+    return [...units, ...Array.from({ length: M }, (_, m) => mean(K, parity(m)))]
   },
 } satisfies Record<string, Code>
 
 export type CodeName = keyof typeof codes
 
 export const codeNames = Object.keys(codes) as CodeName[]
+
+/** The weights of a query itself. */
+export function unitRow(K: number, query: number): Float64Array {
+  return mean(K, [query])
+}
 
 function mean(K: number, queries: readonly number[]): Float64Array {
   const row = new Float64Array(K)

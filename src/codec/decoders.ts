@@ -1,8 +1,8 @@
 /** Decoders: from a survivor set to the weights that recover what is missing. */
 
 import type { Core } from '../core/core'
-import type { Scheme } from '../scheme'
-import type { CodeName } from './codes'
+import { HIT, type Scheme } from '../scheme'
+import { type CodeName, unitRow } from './codes'
 import { dot, gramOf, type KrigingKernel, kriging } from './kriging'
 
 /** What a decoder may look at. */
@@ -103,7 +103,7 @@ const nodesOf = (scheme: Scheme, have: readonly number[]) => have.map((i) => sch
 /** Gram matrix of the returned coded queries and then the queries. */
 function gramOfPoints(rows: readonly Float64Array[], gram: Float64Array): Float64Array {
   const K = rows[0].length
-  const units = Array.from({ length: K }, (_, i) => new Float64Array(K).fill(1, i, i + 1))
+  const units = Array.from({ length: K }, (_, i) => unitRow(K, i))
   return gramOf([...rows, ...units], gram)
 }
 
@@ -136,7 +136,7 @@ function floaterHormann(nodes: readonly number[], at: readonly number[], degree:
     return k % 2 ? -sum : sum
   })
   return at.map((z) => {
-    const hit = nodes.findIndex((node) => Math.abs(z - node) < 1e-12)
+    const hit = nodes.findIndex((node) => Math.abs(z - node) < HIT)
     const terms = nodes.map((node, k) => (hit < 0 ? w[k] / (z - node) : Number(k === hit)))
     const total = terms.reduce((sum, term) => sum + term)
     return Float64Array.from(terms, (term) => term / total)

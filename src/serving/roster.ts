@@ -68,9 +68,9 @@ export class Roster {
   }
 
   /**
-   * Each row gets a free worker of its own, the fast ones first; rows beyond the free workers get none. Where nobody lies, queries themselves
-   * go to the fastest. Where somebody may, rows are dealt at random: a row's place biases its locator
-   * score, so evidence against a worker must come from many places.
+   * Each row gets a free worker of its own, the fast ones first; rows beyond the free workers get none. Where nobody
+   * lies, queries themselves go to the fastest. Where somebody may, rows are dealt at random: a row's place biases
+   * its locator score, so evidence against a worker must come from many places.
    *
    * @param taken  workers that have a row of the group already: others come first
    */

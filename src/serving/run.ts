@@ -200,15 +200,18 @@ export class GroupRun {
     this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     const ours = error?.code === 'ABORTED' || error?.code === 'CLOSED'
     if (!ours) this.#roster.count(worker, outcome, ms)
-    if (answer && this.#early && row.query !== undefined) this.#memory?.remember(row.data, answer)
-    if (!answer || this.#outcome) return
-    this.#group.add(row, answer)
-    this.#answers++
-    if (this.#early && row.query !== undefined) this.#tickets[row.query].answer(answer, 'exact')
+    if (!answer) return
+    if (!this.#outcome) {
+      this.#group.add(row, answer)
+      this.#answers++
+    }
+    if (!this.#honest || row.query === undefined) return
+    if (!this.#outcome) this.#tickets[row.query].answer(answer, 'exact')
+    this.#memory?.remember(row.data, answer) // a pass over the memory, after the caller has its answer
   }
 
-  /** Whether an answer to a query itself goes to its caller at once: nobody is expected to lie. */
-  get #early(): boolean {
+  /** Whether nobody is expected to lie: an answer to a query itself then goes to its caller at once. */
+  get #honest(): boolean {
     return this.#codec.scheme.byzantine === 0
   }
 
@@ -222,7 +225,7 @@ export class GroupRun {
     const outstanding = this.#pending + this.#unsent.length
     const needed = Math.max(0, quorum - (workers - this.#calls.size - this.#unsent.length)) // parities nobody needs
     const enough = this.#answers >= needed && (this.#rule === 'fastest' || !outstanding)
-    const complete = this.#early && !this.#group.missing().length
+    const complete = this.#honest && !this.#group.missing().length
     const hopeless = this.#answers + outstanding < needed
     if (enough || complete || (hopeless && this.#recall)) this.#decode()
     else if (hopeless) this.#fail(this.#lacking())
