@@ -452,6 +452,23 @@ describe('the systematic code', () => {
     await predictor.close()
   })
 
+  it('one silent worker costs a group one row, never two: no worker gets a second', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme })
+    for (const worker of workers.slice(3)) worker.capacity = 0
+    const predictions = [1, 2, 3, 4].map((x) => predictor.predict(query(x)))
+    expect(workers.map((worker) => worker.calls.length)).toEqual([1, 1, 1, 0, 0])
+    await vi.advanceTimersByTimeAsync(5) // the group of three closes; the fourth query starts another
+    expect(workers.reduce((sum, worker) => sum + worker.calls.length, 0)).toBe(4)
+    for (const worker of workers.slice(3)) worker.capacity = 3
+    for (let i = 0; i < 10; i++) {
+      for (const worker of workers) if (worker !== workers[2]) worker.calls[0]?.answer()
+      await vi.advanceTimersByTimeAsync(1)
+    }
+    for (const prediction of predictions) expect(['exact', 'recovered']).toContain((await prediction).status)
+    await predictor.close()
+  })
+
   it('queries wait for a worker, not for a group; DEADLINE when none gets free', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(5, { scheme })

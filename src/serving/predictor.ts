@@ -269,6 +269,7 @@ class Predictor {
     const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, memory: this.#memory })
     for (const pending of queries) pending.join(run)
     this.#taken.clear()
+    if (this.#unsent.length) queueMicrotask(() => this.#pump()) // their workers were taken until now
     this.#counts.groups++
     this.#runs.add(run)
     void run.report.then(() => this.#runs.delete(run))

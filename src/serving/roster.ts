@@ -72,14 +72,14 @@ export class Roster {
    * lies, queries themselves go to the fastest. Where somebody may, rows are dealt at random: a row's place biases
    * its locator score, so evidence against a worker must come from many places.
    *
-   * @param taken  workers that have a row of the group already: others come first
+   * @param taken  workers that have a row of the group already: a second one would make one failure two
    */
   assign(
     rows: readonly CodedRow[],
     byzantine: number,
     taken: ReadonlySet<ModelWorker> = new Set(),
   ): { row: CodedRow; worker: ModelWorker }[] {
-    const ranked = this.#ranked((worker) => Number(!taken.has(worker))).filter((worker) => worker.free)
+    const ranked = this.#ranked(taken)
     for (const passed of ranked.slice(rows.length)) {
       const stats = this.stats(passed)
       if (stats.expectedMs !== undefined) stats.expectedMs *= FORGET
@@ -96,10 +96,9 @@ export class Roster {
     return chosen.map((worker, i) => ({ row: order[i], worker }))
   }
 
-  /** The free worker that is likely to answer first, none of `taken` if that can be helped; undefined if none is free. */
+  /** The free worker that is likely to answer first, none of `taken`; undefined if there is none. */
   fastest(taken: ReadonlySet<ModelWorker>): ModelWorker | undefined {
-    const ranked = this.#ranked((worker) => Number(!taken.has(worker)))
-    return ranked[0].free ? ranked[0] : undefined
+    return this.#ranked(taken)[0]
   }
 
   sent(worker: ModelWorker, call: object): void {
@@ -134,12 +133,10 @@ export class Roster {
     return this.#stats.get(worker) as WorkerStats
   }
 
-  /** Free workers first, then the preferred ones, then the fast ones. */
-  #ranked(preference: (worker: ModelWorker) => number = () => 0): ModelWorker[] {
+  /** Free workers that are not taken, the fast ones first. */
+  #ranked(taken: ReadonlySet<ModelWorker>): ModelWorker[] {
     const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + this.#calls(worker).size)
-    return [...this.workers].sort(
-      (a, b) => Number(b.free) - Number(a.free) || preference(b) - preference(a) || cost(a) - cost(b),
-    )
+    return this.workers.filter((worker) => worker.free && !taken.has(worker)).sort((a, b) => cost(a) - cost(b))
   }
 
   #calls(worker: ModelWorker): Map<object, number> {

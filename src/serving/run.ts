@@ -124,7 +124,7 @@ export class GroupRun {
   fill(): void {
     while (!this.#outcome && this.#unsent.length) {
       const worker = this.#roster.fastest(this.#taken)
-      if (!worker || this.#taken.has(worker)) return
+      if (!worker) return
       this.#send([{ row: this.#unsent[0], worker }])
     }
   }
