@@ -39,12 +39,19 @@ export interface Suspect {
 export interface Recovery {
   query: number
   answer: Float32Array
+  /** What it was recovered from: the answers to the group's other rows, or remembered ones besides. */
+  source: 'code' | 'memory'
+  /** How many queries had no exact answer, this one included. */
+  missing: number
   /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
   variance?: number
 }
 
 /** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
 const CACHE = 512
+
+/** Sets of queries whose loss is rehearsed in a group. */
+const REHEARSALS = 8
 
 /** An earlier query and the model's own answer to it. */
 export interface Remembered {
@@ -298,14 +305,35 @@ export class Group {
    * @throws ApproxiferError QUORUM where fewer came than the code can decode from
    */
   recover(recall?: Recall): Recovery[] {
-    if (!recall) return this.#decode(this.missing())
-    const remembered = this.missing().map((query) => this.#recall(query, recall) ?? query)
-    const rest = remembered.filter((each) => typeof each === 'number')
-    return [...remembered.filter((each) => typeof each !== 'number'), ...this.#decode(rest)]
+    const missing = this.missing()
+    const remembered = recall ? missing.map((query) => this.#recall(query, missing.length, recall)) : []
+    const rest = missing.filter((_, i) => !remembered[i])
+    return [...remembered.filter((each) => each !== undefined), ...this.#decode(rest, missing.length)]
+  }
+
+  /**
+   * What other queries' recoveries would have been, had they been lost in the place of `lost`. For a group whose
+   * answers have all come in the end: it shows what recovered answers are worth several times over.
+   *
+   * @param lost       queries that were missing when the group was decoded
+   * @param survivors  rows that it was decoded from
+   */
+  rehearse(lost: readonly number[], survivors: readonly number[]): Recovery[] {
+    const mixed = this.#mixed.length
+    const parities = survivors.filter((i) => this.#rows[i].query === undefined)
+    const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
+    if (open || this.#codec.code !== 'systematic') return []
+    if (this.size - lost.length + parities.length < this.scheme.quorum) return []
+    return Array.from({ length: Math.min(REHEARSALS, mixed) - 1 }, (_, shift) => {
+      const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift + 1) % mixed])
+      const rest = [...this.#queries.keys()].filter((query) => !others.includes(query))
+      const exact = rest.map((query) => this.survivors.find((i) => this.#rows[i].query === query) as number)
+      return this.#decode(others, lost.length, [...exact, ...parities])
+    }).flat()
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
-  answers(recall?: Recall): (Recovery & { exact: boolean })[] {
+  answers(recall?: Recall): { query: number; answer: Float32Array; exact: boolean }[] {
     const recovered = new Map(this.recover(recall).map((each) => [each.query, each]))
     return this.#queries.map((_, query) => {
       const answer = this.exact(query)
@@ -314,7 +342,7 @@ export class Group {
   }
 
   /** One query from its nearest remembered ones and the answers that came, all rows of one kriging system. */
-  #recall(query: number, recall: Recall): Recovery | undefined {
+  #recall(query: number, missing: number, recall: Recall): Recovery | undefined {
     const { core } = this.#codec
     const target = recall.features(this.#queries[query])
     const near = recall.near(target)
@@ -327,14 +355,15 @@ export class Group {
     ]
     const { weights, variance } = kriging(core, core.gram(points), points.length - 1, NEIGHBOURS)
     const answers = [...have.map((i) => this.#answers.get(i) as Float32Array), ...near.map((each) => each.answer)]
-    return { query, answer: core.combine(flat(weights), answers)[0], variance: variance[0] }
+    const [answer] = core.combine(flat(weights), answers)
+    return { query, answer, source: 'memory', missing, variance: variance[0] }
   }
 
-  #decode(missing: readonly number[]): Recovery[] {
+  /** Queries recovered from the rows `have`, where `missing` have no exact answer. */
+  #decode(queries: readonly number[], missing: number, have = this.#coded()): Recovery[] {
     const { core } = this.#codec
     const { quorum } = this.scheme
-    if (!missing.length) return []
-    const have = this.#coded()
+    if (!queries.length) return []
     const came = have.length + this.#dropped.size
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
     const rows = have.map((i) => this.#rows[i].weights)
@@ -348,10 +377,16 @@ export class Group {
     }
     const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
     const answers = core.combine(
-      flat(missing.map((query) => weights[query])),
+      flat(queries.map((query) => weights[query])),
       have.map((i) => this.#answers.get(i) as Float32Array),
     )
-    return missing.map((query, i) => ({ query, answer: answers[i], ...(variance && { variance: variance[query] }) }))
+    return queries.map((query, i) => ({
+      query,
+      answer: answers[i],
+      source: 'code',
+      missing,
+      ...(variance && { variance: variance[query] }),
+    }))
   }
 
   /** Survivors among the coded rows, without repeats: those that have a node. */

@@ -5,16 +5,27 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Memory, type MemoryOptions } from '../history/memory'
+import { type Agreement, Worth } from '../history/worth'
 import { seeded } from '../random'
-import { fromRow, type Query, rowLength, type Signature, type Tensors, toRow } from '../tensor'
+import type { Scheme } from '../scheme'
+import { fromRow, type Query, rowLength, type Signature, size, type Tensors, toRow } from '../tensor'
 import { type LocalOptions, localWorkers } from '../workers/local'
 import type { ModelWorker } from '../workers/worker'
 import { Call } from './gather'
 import { Grouping } from './grouping'
 import { Roster, type WorkerStats } from './roster'
-import { type GroupReport, GroupRun, type Rule, type Status, type Ticket } from './run'
+import {
+  type Deliver,
+  type GroupReport,
+  GroupRun,
+  type Past,
+  type Policy,
+  type Rule,
+  type Status,
+  type Ticket,
+} from './run'
 
-export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>> {
+export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, Choices {
   /**
    * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
    * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late.
@@ -46,7 +57,17 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>> {
   seed?: number
 }
 
-export interface PredictOptions {
+/** What a caller chooses for a query, or for all that do not say otherwise. */
+export interface Choices {
+  /** What to do for a query whose answer is missing when its group is decoded. Default 'recover'. */
+  policy?: Policy
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
+  minConfidence?: number
+  /** With byzantine > 0, when an answer to a query itself is given. Default 'located'. */
+  deliver?: Deliver
+}
+
+export interface PredictOptions extends Choices {
   deadlineMs?: number
   signal?: AbortSignal
 }
@@ -54,8 +75,13 @@ export interface PredictOptions {
 export interface Prediction {
   /** The model's outputs by name; the caller owns them. */
   output: Tensors
-  /** `exact`: the model's own answer. `recovered`: decoded from other answers. */
+  /** `exact`: the model's own answer. `recovered`: from other answers. `unverified`: one worker's, see `deliver`. */
   status: Status
+  /**
+   * The probability that the model's own answer has the same label (the index of the largest value of the first
+   * output): 1 for exact answers; undefined until enough late answers have shown what recovered ones are worth.
+   */
+  confidence?: number
   /** What happened to the group; resolves when its last row has an outcome, never rejects. */
   group: Promise<GroupReport>
 }
@@ -66,11 +92,14 @@ export interface PredictorStats {
   open: number
   exact: number
   recovered: number
+  unverified: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
   groups: number
   /** Queries remembered. */
   remembered: number
+  /** How often recovered answers agreed with the model's own, which came late. */
+  agreements: Agreement[]
   workers: WorkerStats[]
 }
 
@@ -82,7 +111,7 @@ export interface PredictorStats {
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
   const codec = new Codec(await loadCore(options.core), withDefaults(options))
-  const settings = checkSettings(options)
+  const settings = checkSettings(options, codec.scheme)
   if (settings.memory && codec.scheme.byzantine)
     throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
   const needed = codec.scheme.workers
@@ -121,13 +150,13 @@ class Predictor {
   readonly #runs = new Set<GroupRun>()
   /** Whether queries leave for workers before their group is closed. */
   readonly #early: boolean
-  readonly #memory: Memory | undefined
+  readonly #past: Past
   /** Early queries that no worker had room for yet. */
   readonly #unsent: PendingQuery[] = []
   /** Workers that have a query of the group that is filling. */
   readonly #taken = new Set<ModelWorker>()
   readonly #open = new Set<PendingQuery>()
-  readonly #counts: { exact: number; recovered: number; failed: Record<string, number>; groups: number }
+  readonly #counts = { exact: 0, recovered: 0, unverified: 0, failed: {} as Record<string, number>, groups: 0 }
   /** Calls of predictAll that wait for room in the house. */
   readonly #forRoom: (() => void)[] = []
   #closing: Promise<void> | undefined
@@ -137,12 +166,7 @@ class Predictor {
     this.#codec = codec
     this.#settings = settings
     this.#roster = new Roster(workers, seeded(settings.seed))
-    this.#counts = { exact: 0, recovered: 0, failed: {}, groups: 0 }
-    const { memory } = settings
-    if (memory) {
-      const { inputs, outputs } = this.signature
-      this.#memory = new Memory(codec.core, { ...memory, inputs: rowLength(inputs), outputs: rowLength(outputs) })
-    }
+    this.#past = past(codec, this.signature, settings)
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
@@ -159,9 +183,11 @@ class Predictor {
    * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
    *   ApproxiferError QUORUM, DEADLINE, OVERLOADED, ABORTED, CLOSED
    */
-  async predict(query: Query, { deadlineMs, signal }: PredictOptions = {}): Promise<Prediction> {
+  async predict(query: Query, options: PredictOptions = {}): Promise<Prediction> {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
+    const { deadlineMs, signal } = options
     const row = toRow(query, this.signature.inputs)
+    const choices = checkChoices(options, this.#codec.scheme, this.#settings.rule, this.#settings)
     const ms = checkMs('deadlineMs', deadlineMs ?? this.#settings.deadlineMs)
     if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
       throw new TypeError(expected('signal', 'an AbortSignal', signal))
@@ -172,7 +198,8 @@ class Predictor {
     }
     return new Promise((resolve, reject) => {
       // Half of a short deadline for the group to fill, half for the answers.
-      const pending = new PendingQuery(row, Math.min(this.#settings.maxWaitMs, ms / 2), this.signature, {
+      const maxWaitMs = Math.min(this.#settings.maxWaitMs, ms / 2)
+      const pending = new PendingQuery(row, maxWaitMs, choices, this.signature, {
         resolve: (prediction) => {
           this.#counts[prediction.status]++
           settle()
@@ -245,7 +272,8 @@ class Predictor {
       core: this.#codec.core.kind,
       open: this.#open.size,
       ...structuredClone(this.#counts),
-      remembered: this.#memory?.size ?? 0,
+      remembered: this.#past.memory?.size ?? 0,
+      agreements: this.#past.worth?.agreements ?? [],
       workers: this.#roster.workers.map((worker) => ({ ...this.#roster.stats(worker) })),
     }
   }
@@ -266,7 +294,7 @@ class Predictor {
 
   #send(queries: PendingQuery[]): void {
     const { rule, hangMs } = this.#settings
-    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, memory: this.#memory })
+    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past })
     for (const pending of queries) pending.join(run)
     this.#taken.clear()
     if (this.#unsent.length) queueMicrotask(() => this.#pump()) // their workers were taken until now
@@ -306,9 +334,21 @@ class Predictor {
   }
 }
 
+/** What earlier groups teach later ones. Only where answers can be believed. */
+function past(codec: Codec, { inputs, outputs }: Signature, { memory }: Settings): Past {
+  if (codec.scheme.byzantine) return {}
+  const worth = new Worth(codec.core, size(outputs[0]))
+  if (!memory) return { worth }
+  const kept = new Memory(codec.core, { ...memory, inputs: rowLength(inputs), outputs: rowLength(outputs) })
+  return { worth, memory: kept, remember: (query, answer) => kept.remember(query, answer) }
+}
+
 /** A query from `predict` to its answer. */
 class PendingQuery implements Ticket {
   readonly row: Float32Array
+  readonly policy: Policy
+  readonly minConfidence: number
+  readonly deliver: Deliver
   run: GroupRun | undefined
   call: Call | undefined
   open = true
@@ -320,10 +360,14 @@ class PendingQuery implements Ticket {
   constructor(
     row: Float32Array,
     readonly maxWaitMs: number,
+    choices: Required<Choices>,
     signature: Signature,
     caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void },
   ) {
     this.row = row
+    this.policy = choices.policy
+    this.minConfidence = choices.minConfidence
+    this.deliver = choices.deliver
     this.#signature = signature
     this.#caller = caller
     this.#group = new Promise((resolve) => {
@@ -344,10 +388,11 @@ class PendingQuery implements Ticket {
     this.#join(run.report)
   }
 
-  answer(answer: Float32Array, status: Status): void {
+  answer(answer: Float32Array, status: Status, confidence = status === 'exact' ? 1 : undefined): void {
     if (!this.open) return
     this.open = false
-    this.#caller.resolve({ output: fromRow(answer, this.#signature.outputs), status, group: this.#group })
+    const output = fromRow(answer, this.#signature.outputs)
+    this.#caller.resolve({ output, status, confidence, group: this.#group })
   }
 
   fail(error: ApproxiferError): void {
@@ -357,10 +402,12 @@ class PendingQuery implements Ticket {
   }
 }
 
-function checkSettings(options: PredictorOptions) {
-  const { rule = 'fastest', maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000 } = options
+function checkSettings(options: PredictorOptions, scheme: Scheme) {
+  const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000 } = options
+  const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
   return {
-    rule: checkWord('rule', rule, ['fastest', 'deadline'] as const),
+    rule,
+    ...checkChoices(options, scheme, rule),
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),
@@ -368,6 +415,22 @@ function checkSettings(options: PredictorOptions) {
     seed: checkInteger('seed', options.seed ?? 1, 0),
     memory: options.memory,
   }
+}
+
+const CHOICES: Required<Choices> = { policy: 'recover', minConfidence: 0.9, deliver: 'located' }
+
+function checkChoices(choices: Choices, { byzantine }: Scheme, rule: Rule, others = CHOICES): Required<Choices> {
+  const policy = checkWord('policy', choices.policy ?? others.policy, ['recover', 'retry', 'auto'])
+  const minConfidence = choices.minConfidence ?? others.minConfidence
+  if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
+    throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))
+  }
+  if (policy !== 'recover' && (byzantine || rule === 'deadline')) {
+    const where = byzantine ? 'byzantine > 0, where one answer proves nothing' : `rule 'deadline', which leaves no time`
+    throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+  }
+  const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early'])
+  return { policy, minConfidence, deliver }
 }
 
 /** setTimeout takes up to 2^31 - 1 ms. */

@@ -1,8 +1,9 @@
 /** One group on its way: encoded, sent, gathered, decoded, and still watched until the last answer or `hangMs`. */
 
-import type { Codec, CodedRow, Group } from '../codec/codec'
+import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Memory } from '../history/memory'
+import type { Worth } from '../history/worth'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
@@ -10,28 +11,53 @@ import type { Roster } from './roster'
 /** `fastest`: decode at the quorum. `deadline`: wait for all, at most until the deadline. */
 export type Rule = 'fastest' | 'deadline'
 
-export type Status = 'exact' | 'recovered'
+/** `unverified`: the answer of one worker, handed out before anybody looked whether it lies. */
+export type Status = 'exact' | 'recovered' | 'unverified'
+
+/**
+ * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
+ * `retry`: ask a free worker for the query itself; exact, or an error. `auto`: recover where the confidence is
+ * enough, else retry, and give the recovery after all if the deadline comes first.
+ */
+export type Policy = 'recover' | 'retry' | 'auto'
+
+/** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
+export type Deliver = 'located' | 'early'
+
+/** What was learned from earlier groups. */
+export interface Past {
+  /** What lost answers may be recovered from besides the group's. */
+  memory?: Memory
+  /** Grades recoveries; only where answers can be believed. */
+  worth?: Worth
+  /** Takes a query and the model's own answer to it. */
+  remember?(query: Float32Array, answer: Float32Array): void
+}
 
 export interface RunOptions {
   rule: Rule
   hangMs: number
-  /** What lost answers may be recovered from besides the group's. */
-  memory?: Memory
+  past: Past
 }
 
 /** A query that waits for its answer. */
 export interface Ticket {
   readonly row: Float32Array
+  readonly policy: Policy
+  /** Of `auto`. */
+  readonly minConfidence: number
+  readonly deliver: Deliver
   /** Still unanswered. */
   readonly open: boolean
   /** The query itself on its way to a worker, where the code allows that before the group is closed. */
   readonly call?: Call
-  answer(answer: Float32Array, status: Status): void
+  answer(answer: Float32Array, status: Status, confidence?: number): void
   fail(error: ApproxiferError): void
 }
 
 /** What happened to one row of a group. */
 export interface RowReport {
+  /** 0 .. N-1 as encoded; retries count on from N. */
   row: number
   /** Empty where no worker had room for the row before the group was decided. */
   worker: string
@@ -44,6 +70,16 @@ export interface RowReport {
   error?: ApproxiferError
 }
 
+/** An answer that was recovered, and what became known of it. */
+export interface RecoveryReport extends Omit<Recovery, 'answer'> {
+  /** The probability that the model's own label is the same; undefined until enough late answers taught it. */
+  confidence?: number
+  /** Whether the caller got it, rather than the model's own answer from a retry. */
+  given: boolean
+  /** Whether the model's own answer, which came later, has the same label. */
+  agreed?: boolean
+}
+
 /** What happened to a group. Complete when its last row has an outcome. */
 export interface GroupReport {
   queries: number
@@ -54,6 +90,7 @@ export interface GroupReport {
   /** `decoded`, or the code of the error its callers got. */
   outcome: string
   rows: RowReport[]
+  recoveries: RecoveryReport[]
   /** Rows that the answers were decoded from. */
   survivors: number[]
   encodeMs: number
@@ -68,15 +105,21 @@ export class GroupRun {
   readonly #codec: Codec
   readonly #roster: Roster
   readonly #rule: Rule
-  readonly #memory: Memory | undefined
+  readonly #past: Past
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
   readonly #calls = new Map<CodedRow, Call>()
   /** Rows that no worker had room for yet. They are sent as workers get free, while the group is undecided. */
   #unsent: CodedRow[]
+  /** Rows that ask for a query again. */
+  readonly #repeats = new Set<CodedRow>()
+  /** Those of them that wait for a worker. */
+  #retries: CodedRow[] = []
   readonly #taken = new Set<ModelWorker>()
   readonly #hangMs: number
   readonly #outcomes: RowReport[] = []
+  /** By query. */
+  readonly #recoveries = new Map<number, RecoveryReport & Recovery>()
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
@@ -85,13 +128,14 @@ export class GroupRun {
   #outcome = ''
   #finished = false
   #survivors: number[] = []
+  /** Why there is no recovery for who needs one. */
+  #failure: ApproxiferError | undefined
   #complete: (report: GroupReport) => void = () => {}
 
   /** Encodes and sends what is not on its way yet. */
-  constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], options: RunOptions) {
-    const { rule, hangMs, memory } = options
+  constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], { rule, hangMs, past }: RunOptions) {
     this.#codec = codec
-    this.#memory = memory
+    this.#past = past
     this.#hangMs = hangMs
     this.#roster = roster
     this.#tickets = tickets
@@ -122,6 +166,7 @@ export class GroupRun {
 
   /** Sends rows that wait for a worker; to be called when one may have got free. */
   fill(): void {
+    for (const row of this.#retries.splice(0)) this.#retry(row)
     while (!this.#outcome && this.#unsent.length) {
       const worker = this.#roster.fastest(this.#taken)
       if (!worker) return
@@ -129,23 +174,24 @@ export class GroupRun {
     }
   }
 
-  /** A ticket's deadline has come: decode with what is here, or fail that ticket alone. */
+  /** A ticket's deadline has come: it gets what can be had now, or an error. */
   due(ticket: Ticket): void {
-    if (this.#outcome) return
-    if (this.#answers >= this.#group.scheme.quorum) this.#decode()
+    const query = this.#tickets.indexOf(ticket)
+    if (this.#outcome) this.#settle(query, true)
+    else if (this.#answers >= this.#group.scheme.quorum) this.#decode({ due: query })
     else {
-      const own = this.#tickets.indexOf(ticket)
       const recall = this.#recall
-      const recovered = recall && this.#group.recover(recall).find(({ query }) => query === own)
-      if (recovered) ticket.answer(recovered.answer, 'recovered')
-      else ticket.fail(this.#lacking())
+      const recovery = recall && this.#group.recover(recall).find((each) => each.query === query)
+      if (recovery) this.#keep(recovery)
+      this.#settle(query, true)
       this.#giveUp('QUORUM')
     }
+    this.#after()
   }
 
   /** The memory, if answers can be recovered from it alone. */
   get #recall(): Memory | undefined {
-    return this.#memory?.ready ? this.#memory : undefined
+    return this.#past.memory?.ready ? this.#past.memory : undefined
   }
 
   /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
@@ -191,23 +237,46 @@ export class GroupRun {
     })
   }
 
-  /** Counts an outcome, and feeds the group while it is undecided. */
+  /** Counts an outcome, feeds the group, and gives the model's own answers to who waits for them. */
   #record(row: CodedRow, call: Call): void {
     this.#calls.set(row, call)
     const { answer, error, ms } = call.outcome as Outcome
     const { worker } = call
-    const outcome = answer ? (this.#outcome ? 'late' : 'onTime') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+    const late = this.#outcome && !this.#repeats.has(row)
+    const outcome = answer ? (late ? 'late' : 'onTime') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
     this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     const ours = error?.code === 'ABORTED' || error?.code === 'CLOSED'
     if (!ours) this.#roster.count(worker, outcome, ms)
-    if (!answer) return
-    if (!this.#outcome) {
+    if (answer) {
       this.#group.add(row, answer)
-      this.#answers++
+      if (!this.#outcome) this.#answers++
+      if (row.query !== undefined) this.#own(row.query, row.data, answer)
+    } else if (row.query !== undefined && this.#outcome) this.#settle(row.query)
+  }
+
+  /** The model's own answer to a query has come, in time or late. */
+  #own(query: number, row: Float32Array, answer: Float32Array): void {
+    const ticket = this.#tickets[query]
+    if (!this.#honest) {
+      if (ticket.deliver === 'early' && !this.#outcome) ticket.answer(answer, 'unverified')
+      return
     }
-    if (!this.#honest || row.query === undefined) return
-    if (!this.#outcome) this.#tickets[row.query].answer(answer, 'exact')
-    this.#memory?.remember(row.data, answer) // a pass over the memory, after the caller has its answer
+    ticket.answer(answer, 'exact')
+    this.#grade(query, answer)
+    this.#past.remember?.(row, answer) // a pass over the memory, after the caller has its answer
+  }
+
+  /** Tells what recovered answers are worth, by the model's own that came late. */
+  #grade(query: number, answer: Float32Array): void {
+    const { worth } = this.#past
+    const recovery = this.#recoveries.get(query)
+    if (!worth || !recovery || recovery.agreed !== undefined) return
+    recovery.agreed = worth.grade(recovery, answer)
+    const recoveries = [...this.#recoveries.values()]
+    if (!recoveries.every(({ source, agreed }) => source === 'code' && agreed !== undefined)) return
+    for (const other of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
+      worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
+    }
   }
 
   /** Whether nobody is expected to lie: an answer to a query itself then goes to its caller at once. */
@@ -217,7 +286,8 @@ export class GroupRun {
 
   #after(): void {
     if (!this.#outcome) this.#decide()
-    if (this.#outcome && !this.#pending) this.#finish()
+    this.#retries = this.#retries.filter((row) => this.#tickets[row.query as number].open)
+    if (this.#outcome && !this.#pending && !this.#retries.length) this.#finish()
   }
 
   #decide(): void {
@@ -227,35 +297,98 @@ export class GroupRun {
     const enough = this.#answers >= needed && (this.#rule === 'fastest' || !outstanding)
     const complete = this.#honest && !this.#group.missing().length
     const hopeless = this.#answers + outstanding < needed
-    if (enough || complete || (hopeless && this.#recall)) this.#decode()
-    else if (hopeless) this.#fail(this.#lacking())
+    if (enough || complete || hopeless) this.#decode({ hopeless: hopeless && !complete })
   }
 
-  #decode(): void {
+  /**
+   * Gives every query its answer, or what its policy says.
+   *
+   * @param due       a query whose deadline has come
+   * @param hopeless  the quorum was missed: what is remembered may help, the code cannot
+   */
+  #decode({ due, hopeless = false }: { due?: number; hopeless?: boolean }): void {
     this.#outcome = 'decoded'
     const start = performance.now()
     this.#times.waitMs = start - this.#sentAt
     try {
+      if (hopeless && !this.#recall) throw this.#lacking()
       for (const { row } of this.#group.locate()) {
         this.#suspects.add(row.index)
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      const answers = this.#group.answers(this.#recall)
+      for (const recovery of this.#group.recover(this.#recall)) this.#keep(recovery)
       this.#times.decodeMs = performance.now() - start
-      for (const { query, answer, exact } of answers) {
-        if (answer.every(Number.isFinite)) this.#tickets[query].answer(answer, exact ? 'exact' : 'recovered')
-        else this.#tickets[query].fail(new ApproxiferError('PROTOCOL', 'the recovered answer is not finite'))
-      }
     } catch (error) {
-      const failure = asError(error, 'QUORUM')
-      this.#outcome = failure.code
-      this.#fail(failure)
+      this.#failure = asError(error, 'QUORUM')
+      this.#outcome = this.#failure.code
+    }
+    this.#tickets.forEach((ticket, query) => {
+      const own = this.#outcome === 'decoded' ? this.#group.exact(query) : undefined
+      if (own) ticket.answer(own, 'exact')
+      else this.#settle(query, query === due)
+    })
+  }
+
+  #keep(recovery: Recovery): void {
+    const finite = recovery.answer.every(Number.isFinite)
+    if (!finite) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+    else if (!this.#recoveries.get(recovery.query)?.given) {
+      const confidence = this.#past.worth?.confidence(recovery)
+      this.#recoveries.set(recovery.query, { ...recovery, confidence, given: false })
+    }
+  }
+
+  /** Gives a query without an answer of its own what its policy says: its recovery, a retry, or an error. */
+  #settle(query: number, due = false): void {
+    const ticket = this.#tickets[query]
+    if (!ticket.open) return
+    const { policy, minConfidence } = ticket
+    const recovery = this.#recoveries.get(query)
+    const enough = policy === 'recover' || (policy === 'auto' && (due || (recovery?.confidence ?? 0) >= minConfidence))
+    if (recovery && enough) this.#give(recovery)
+    else if (policy === 'recover') ticket.fail(this.#failure ?? this.#lacking())
+    else if (due) ticket.fail(this.#failure ?? new ApproxiferError('DEADLINE', 'the retry has no answer yet'))
+    else if (!this.#asking(query)) {
+      const row = this.#group.repeat(query)
+      this.#repeats.add(row)
+      this.#retry(row)
+    }
+  }
+
+  #give(recovery: RecoveryReport & Recovery): void {
+    recovery.given = true
+    this.#tickets[recovery.query].answer(recovery.answer, 'recovered', recovery.confidence)
+  }
+
+  /** Whether a retry of the query is under way. */
+  #asking(query: number): boolean {
+    const open = (row: CodedRow) => row.query === query && !this.#calls.get(row)?.outcome
+    return [...this.#repeats].some(open)
+  }
+
+  /** Asks for a query again: another worker, as soon as one is free; when all were asked, what there is must do. */
+  #retry(row: CodedRow): void {
+    const query = row.query as number
+    const ticket = this.#tickets[query]
+    if (!ticket.open) return
+    const asked = [...this.#calls].filter(([each]) => each.query === query).map(([, call]) => call)
+    const workers = new Set(asked.map((call) => call.worker))
+    const worker = this.#roster.fastest(workers)
+    if (worker) this.#watch(row, new Call(worker, row.data, this.#hangMs, this.#roster))
+    else if (workers.size < this.#roster.workers.length) this.#retries.push(row)
+    else {
+      const recovery = ticket.policy === 'auto' ? this.#recoveries.get(query) : undefined
+      if (recovery) this.#give(recovery)
+      else if (asked.every((call) => call.outcome)) {
+        ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
+      }
     }
   }
 
   #fail(error: ApproxiferError): void {
     this.#outcome ||= error.code
+    this.#retries = []
     for (const ticket of this.#tickets) if (ticket.open) ticket.fail(error)
   }
 
@@ -284,6 +417,7 @@ export class GroupRun {
       rule: this.#rule,
       outcome: this.#outcome,
       rows: this.#outcomes.sort((a, b) => a.row - b.row),
+      recoveries: [...this.#recoveries.values()].map(({ answer, ...report }) => report),
       survivors: this.#survivors,
       ...this.#times,
     })

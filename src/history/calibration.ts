@@ -1,0 +1,100 @@
+/** From what is seen of a recovered answer to the probability that it is right: logistic regression, learned on line. */
+
+import type { Core } from '../core/core'
+
+/** Outcomes that are kept; older ones are forgotten, so that a stream that changes is followed. */
+const WINDOW = 2000
+/** Outcomes below which there is no probability. */
+const ENOUGH = 30
+/** Fitted anew when this share of the outcomes is new. */
+const RENEW = 1 / 16
+/** Precision of the weights' normal prior, the intercept's first: slopes are small until shown. */
+const PRIOR = [0.01, 1]
+const NEWTON_STEPS = 8
+
+export interface Outcome {
+  /** What was seen, always as many values. */
+  signals: readonly number[]
+  right: boolean
+}
+
+interface Fit {
+  /** Of the signals, to bring them to mean 0 and variance 1. */
+  means: number[]
+  scales: number[]
+  /** Intercept and slopes, and their covariance (row-major). */
+  weights: number[]
+  covariance: Float64Array
+}
+
+export class Calibration {
+  /** Oldest first. */
+  readonly outcomes: Outcome[]
+  readonly #core: Core
+  #fit: Fit | undefined
+  #since = 0
+
+  constructor(core: Core, outcomes: readonly Outcome[] = []) {
+    this.#core = core
+    this.outcomes = outcomes.slice(-WINDOW)
+  }
+
+  learn(outcome: Outcome): void {
+    this.outcomes.push(outcome)
+    if (this.outcomes.length > WINDOW) this.outcomes.shift()
+    this.#since++
+  }
+
+  /**
+   * The probability, averaged over what the weights may be (MacKay, "The evidence framework applied to
+   * classification networks", 1992, eq. 20): the less was seen, the nearer to one half. Undefined before 30 outcomes.
+   */
+  probability(signals: readonly number[]): number | undefined {
+    if (this.outcomes.length < ENOUGH) return undefined
+    if (!this.#fit || this.#since > RENEW * this.outcomes.length) this.#renew()
+    const { means, scales, weights, covariance } = this.#fit as Fit
+    const x = [1, ...signals.map((value, i) => (value - means[i]) * scales[i])]
+    const n = x.length
+    let [mean, variance] = [0, 0]
+    for (let i = 0; i < n; i++) {
+      mean += weights[i] * x[i]
+      for (let j = 0; j < n; j++) variance += x[i] * x[j] * covariance[i * n + j]
+    }
+    return sigmoid(mean / Math.sqrt(1 + (Math.PI / 8) * variance))
+  }
+
+  /** The most probable weights, by Newton's method (iteratively reweighted least squares). */
+  #renew(): void {
+    this.#since = 0
+    const rows = this.outcomes.map(({ signals }) => signals)
+    const means = rows[0].map((_, i) => mean(rows.map((row) => row[i])))
+    const scales = means.map((centre, i) => {
+      const variance = mean(rows.map((row) => (row[i] - centre) ** 2))
+      return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0 // a signal that never varies says nothing
+    })
+    const xs = rows.map((row) => [1, ...row.map((value, i) => (value - means[i]) * scales[i])])
+    const n = means.length + 1
+    let weights = new Array<number>(n).fill(0)
+    let covariance = new Float64Array(n * n)
+    for (let step = 0; step < NEWTON_STEPS; step++) {
+      const precision = new Float64Array(n * n)
+      const gradient = weights.map((w, i) => -prior(i) * w)
+      for (let i = 0; i < n; i++) precision[i * n + i] = prior(i)
+      xs.forEach((x, at) => {
+        const p = sigmoid(x.reduce((sum, value, i) => sum + value * weights[i], 0))
+        const error = Number(this.outcomes[at].right) - p
+        for (let i = 0; i < n; i++) {
+          gradient[i] += error * x[i]
+          for (let j = 0; j < n; j++) precision[i * n + j] += p * (1 - p) * x[i] * x[j]
+        }
+      })
+      covariance = Float64Array.from(this.#core.inverse(precision))
+      weights = weights.map((w, i) => w + gradient.reduce((sum, g, j) => sum + covariance[i * n + j] * g, 0))
+    }
+    this.#fit = { means, scales, weights, covariance }
+  }
+}
+
+const prior = (i: number) => PRIOR[Math.min(i, 1)]
+const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length

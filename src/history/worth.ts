@@ -1,0 +1,112 @@
+/** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
+
+import type { Core } from '../core/core'
+import { Calibration, type Outcome } from './calibration'
+
+/** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
+export type Source = 'code' | 'memory'
+
+export interface Recovered {
+  answer: Float32Array
+  source: Source
+  /** How many queries of the group had no answer of their own. */
+  missing: number
+  variance?: number
+}
+
+/** How often recovered answers had the label that the model itself would have given. */
+export interface Agreement {
+  source: Source
+  missing: number
+  /** Recoveries whose own answer came later. */
+  graded: number
+  /** Those of them with the same label. */
+  agreed: number
+  /** Wilson's 95 % interval of agreed / graded. */
+  ci95: [low: number, high: number]
+}
+
+/** Plain data, for `JSON.stringify`. */
+export interface WorthState {
+  agreements: Pick<Agreement, 'source' | 'missing' | 'graded' | 'agreed'>[]
+  outcomes: Record<Source, Outcome[]>
+}
+
+export class Worth {
+  readonly #classes: number
+  readonly #agreements: WorthState['agreements']
+  readonly #calibrations: Record<Source, Calibration>
+
+  /**
+   * @param classes  values at the start of an answer among which the largest is the label
+   * @param state    of `save`
+   */
+  constructor(core: Core, classes: number, state?: WorthState) {
+    this.#classes = classes
+    this.#agreements = structuredClone(state?.agreements ?? [])
+    this.#calibrations = {
+      code: new Calibration(core, state?.outcomes.code),
+      memory: new Calibration(core, state?.outcomes.memory),
+    }
+  }
+
+  /** The probability that the model's own answer has the same label; undefined until enough late answers came. */
+  confidence(recovered: Recovered): number | undefined {
+    return this.#calibrations[recovered.source].probability(this.#signals(recovered))
+  }
+
+  /** The model's own answer came: does the recovery that was given in its place agree? */
+  grade(recovered: Recovered, own: Float32Array): boolean {
+    const { source, missing } = recovered
+    const agreed = this.rehearse(recovered, own)
+    let agreement = this.#agreements.find((each) => each.source === source && each.missing === missing)
+    if (!agreement) {
+      agreement = { source, missing, graded: 0, agreed: 0 }
+      this.#agreements.push(agreement)
+    }
+    agreement.graded++
+    if (agreed) agreement.agreed++
+    return agreed
+  }
+
+  /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
+  rehearse(recovered: Recovered, own: Float32Array): boolean {
+    const right = this.label(recovered.answer) === this.label(own)
+    this.#calibrations[recovered.source].learn({ signals: this.#signals(recovered), right })
+    return right
+  }
+
+  get agreements(): Agreement[] {
+    return this.#agreements.map((each) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
+  }
+
+  save(): WorthState {
+    const { code, memory } = this.#calibrations
+    return structuredClone({
+      agreements: this.#agreements,
+      outcomes: { code: code.outcomes, memory: memory.outcomes },
+    })
+  }
+
+  /** The class with the largest value. */
+  label(answer: Float32Array): number {
+    let best = 0
+    for (let i = 1; i < this.#classes; i++) if (answer[i] > answer[best]) best = i
+    return best
+  }
+
+  /** Variance, the label's lead over the runner-up and over the mean, and how much was missing. */
+  #signals({ answer, variance = 0, missing }: Recovered): number[] {
+    const values = Array.from(answer.subarray(0, this.#classes)).sort((a, b) => b - a)
+    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+    return [variance, values[0] - (values[1] ?? values[0]), values[0] - mean, missing]
+  }
+}
+
+function wilson(successes: number, count: number): [number, number] {
+  if (!count) return [0, 1]
+  const z2 = 1.96 ** 2
+  const centre = (successes + z2 / 2) / (count + z2)
+  const half = (1.96 / (count + z2)) * Math.sqrt((successes * (count - successes)) / count + z2 / 4)
+  return [Math.max(0, centre - half), Math.min(1, centre + half)]
+}
