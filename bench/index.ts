@@ -2,8 +2,9 @@
 
 import { cpus } from 'node:os'
 import { kernels } from './kernels'
+import { stream } from './stream'
 
-const benches: Record<string, (json: boolean) => Promise<void>> = { kernels }
+const benches: Record<string, (json: boolean) => Promise<void>> = { kernels, stream }
 const [name, ...flags] = process.argv.slice(2)
 const bench = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined
 

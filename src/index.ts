@@ -24,6 +24,7 @@ export { Memory, type MemoryOptions } from './history/memory'
 export { type PatchOptions, patchFeatures } from './history/patches'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
 export {
+  type Choices,
   createPredictor,
   type Prediction,
   type PredictOptions,
@@ -32,7 +33,7 @@ export {
   type PredictorStats,
 } from './serving/predictor'
 export type { WorkerStats } from './serving/roster'
-export type { GroupReport, RowReport, Rule, Status } from './serving/run'
+export type { Deliver, GroupReport, Policy, RecoveryReport, RowReport, Rule, Status } from './serving/run'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './workers/faulty'
 export { type LocalOptions, localWorkers } from './workers/local'

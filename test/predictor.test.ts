@@ -403,7 +403,7 @@ describe('the systematic code', () => {
 
   it('a parity goes out when the group closes, of what is unanswered then; it recovers the one that is lost', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme })
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
     const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))
     const asked = workers.filter((worker) => worker.calls.length)
     expect(asked.length).toBe(3)
@@ -439,7 +439,7 @@ describe('the systematic code', () => {
   })
 
   it('too many lost: what came is delivered, the others get QUORUM', async () => {
-    const { predictor, workers } = await house(5, { scheme })
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
     const predictions = [1, 2, 3, 4].map((x) => predictor.predict(query(x)))
     for (const prediction of predictions) prediction.catch(() => {})
     const dead = new ApproxiferError('WORKER', 'dead')
@@ -517,13 +517,177 @@ describe('the systematic code', () => {
   })
 })
 
+describe('policies: what becomes of a query whose answer is missing', () => {
+  const scheme = { queries: 3, stragglers: 1, code: 'systematic' } as const
+  const dead = new ApproxiferError('WORKER', 'dead')
+  /** A group of which all rows but the third query are answered. */
+  const group = async (options: Partial<PredictorOptions>, predict = {}) => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme, ...options })
+    const predictions = [1, 2, 3].map((x) => predictor.predict(query(x), predict))
+    for (const prediction of predictions) prediction.catch(() => {})
+    const late = workers[2].calls[0]
+    for (const i of [0, 1, 3]) workers[i].calls[0].answer()
+    await vi.advanceTimersByTimeAsync(0)
+    /** Calls that ask for the third query again. */
+    const again = () => workers.flatMap((worker) => worker.calls.filter((call) => call !== late && call.row[0] === 3))
+    return { predictor, workers, late, again, lost: predictions[2] }
+  }
+
+  it('retry: a worker that was not asked yet answers exactly; the late answer grades the recovery', async () => {
+    const { predictor, workers, late, again, lost } = await group({ policy: 'retry' })
+    expect(again().length).toBe(1)
+    expect(workers[2].calls).toEqual([late])
+    again()[0].answer()
+    const { status, confidence, output, group: report } = await lost
+    expect([status, confidence, ...output.y.data]).toEqual(['exact', 1, 6, 2])
+    late.answer()
+    const { rows, recoveries } = await report
+    expect(rows.map(({ row, outcome }) => [row, outcome])).toEqual([
+      [0, 'onTime'],
+      [1, 'onTime'],
+      [2, 'late'],
+      [3, 'onTime'],
+      [4, 'onTime'],
+    ])
+    expect(recoveries).toMatchObject([{ query: 2, source: 'code', missing: 1, given: false, agreed: true }])
+    expect(predictor.stats().agreements).toMatchObject([{ source: 'code', missing: 1, graded: 1, agreed: 1 }])
+    await predictor.close()
+  })
+
+  it('retry: the late answer may come first; the retry’s is not needed then', async () => {
+    const { predictor, late, again, lost } = await group({}, { policy: 'retry' })
+    late.answer()
+    expect((await lost).status).toBe('exact')
+    again()[0].answer()
+    await (await lost).group
+    expect(predictor.stats()).toMatchObject({ exact: 3, recovered: 0, agreements: [{ graded: 1 }] })
+    await predictor.close()
+  })
+
+  it('retry: one that fails is tried elsewhere, until every worker was asked', async () => {
+    const { predictor, late, again, lost } = await group({ policy: 'retry' })
+    for (let asked = 1; asked < 5; asked++) {
+      expect(await settled(lost)).toBe('open')
+      again()[0].fail(dead)
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    expect(again()).toEqual([])
+    expect(await settled(lost)).toBe('open') // the first one may still answer
+    late.fail(dead)
+    await expect(lost).rejects.toMatchObject({ code: 'WORKER', message: 'all 5 workers failed on the query' })
+    await predictor.close()
+  })
+
+  it('retry: exact or an error; auto: at the deadline the recovery after all', async () => {
+    for (const [policy, code] of [['retry', 'DEADLINE'] as const, ['auto', undefined] as const]) {
+      const { predictor, lost } = await group({ policy }, { deadlineMs: 50 })
+      expect(await settled(lost)).toBe('open')
+      await vi.advanceTimersByTimeAsync(50)
+      if (code) await expect(lost).rejects.toMatchObject({ code })
+      else expect(await lost).toMatchObject({ status: 'recovered', confidence: undefined })
+      await predictor.close()
+      expect(vi.getTimerCount()).toBe(0)
+    }
+  })
+
+  it('retry: waits for a worker to be free, and is dropped when its caller goes', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(4, { scheme, policy: 'retry' })
+    const controller = new AbortController()
+    const { signal } = controller
+    const predictions = [1, 2, 3].map((x) => predictor.predict(query(x), x === 3 ? { signal } : {}))
+    for (const prediction of predictions) prediction.catch(() => {})
+    const late = workers[2].calls[0]
+    for (const worker of workers) worker.capacity = 0
+    for (const i of [0, 1, 3]) workers[i].calls[0].answer()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(workers.reduce((sum, worker) => sum + worker.calls.length, 0)).toBe(1)
+    controller.abort()
+    await expect(predictions[2]).rejects.toMatchObject({ code: 'ABORTED' })
+    late.answer()
+    const report = (await predictions[0]).group
+    await vi.advanceTimersByTimeAsync(0)
+    expect(await settled(report)).toBe('answered') // the group does not wait for a retry that nobody wants
+    await predictor.close()
+  })
+
+  it('too many lost: auto and retry ask again, where recover gives up', async () => {
+    const { predictor, workers } = await house(5, { scheme })
+    const predictions = predictor.predictAll([1, 2, 3].map(query))
+    workers[0].calls[0].fail(dead)
+    workers[1].calls[0].fail(dead)
+    for (let i = 0; i < 20; i++) {
+      await Promise.resolve()
+      for (const worker of workers) worker.calls[0]?.answer()
+    }
+    expect((await predictions).map(({ status }) => status)).toEqual(['exact', 'exact', 'exact'])
+    await predictor.close()
+  })
+
+  it('auto: recovers once late answers have shown that recovered ones can be believed', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme })
+    const statuses: string[] = []
+    for (let round = 0; round < 60; round++) {
+      const spot = (i: number) => Float32Array.of(3 + Math.sin(round + i), 1) // the label is always the first
+      const predictions = [0, 1, 2].map((i) => predictor.predict(spot(i)))
+      const silent = workers.find((worker) => worker.calls[0]?.row[0] === spot(0)[0]) as HandWorker
+      const late = silent.calls[0]
+      for (let i = 0; i < 3; i++) {
+        for (const worker of workers) if (worker !== silent) worker.calls[0]?.answer()
+        await vi.advanceTimersByTimeAsync(1)
+      }
+      statuses.push((await Promise.all(predictions)).map(({ status }) => status).join())
+      late.answer()
+      await vi.advanceTimersByTimeAsync(0)
+    }
+    expect(statuses[0]).toBe('exact,exact,exact')
+    expect(statuses.at(-1)).toMatch(/recovered/)
+    expect(predictor.stats().agreements[0]).toMatchObject({ source: 'code', missing: 1, graded: 60, agreed: 60 })
+    await predictor.close()
+  })
+
+  it('only where one answer proves something, and where there is time', async () => {
+    const liars = { queries: 3, byzantine: 1 }
+    await expect(house(8, { scheme: liars, policy: 'auto' })).rejects.toThrow(
+      "policy: expected 'recover' with byzantine",
+    )
+    await expect(house(5, { scheme, policy: 'retry', rule: 'deadline' })).rejects.toThrow(
+      "policy: expected 'recover' with rule 'deadline'",
+    )
+    const { predictor } = await house(5, { scheme })
+    const bad = predictor.predict(query(1), { minConfidence: 90 })
+    await expect(bad).rejects.toThrow('minConfidence: expected a probability from 0 to 1, got 90')
+    await predictor.close()
+  })
+})
+
+describe('liars expected, exact answers at hand', () => {
+  const scheme = { queries: 2, byzantine: 1, code: 'systematic' } as const
+
+  it('deliver early: they are handed out at once, unverified; the report says later who lied', async () => {
+    const { predictor, workers } = await house(6, { scheme, deliver: 'early' })
+    const predictions = [1, 2].map((x) => predictor.predict(query(x)))
+    const own = workers.filter((worker) => [1, 2].includes(worker.calls[0].row[0]))
+    own[0].calls[0].answer()
+    const first = await Promise.race(predictions)
+    expect(first).toMatchObject({ status: 'unverified', confidence: undefined })
+    for (const worker of workers) worker.calls[0]?.answer(worker === own[1] ? Float32Array.of(90, -90) : undefined)
+    expect((await Promise.all(predictions)).map(({ status }) => status)).toEqual(['unverified', 'unverified'])
+    const liar = (await first.group).rows.filter(({ suspected }) => suspected)
+    expect(liar.map(({ worker }) => worker)).toEqual([own[1].name])
+    await predictor.close()
+  })
+})
+
 describe('memory', () => {
   const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
   const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
 
   it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(2, { scheme, memory: { bytes: 1e5 } })
+    const { predictor, workers } = await house(2, { scheme, policy: 'recover', memory: { bytes: 1e5 } })
     for (let i = 0; i < 60; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])
       for (const worker of workers) worker.calls[0].answer()
@@ -545,7 +709,7 @@ describe('memory', () => {
   })
 
   it('while it is empty a loss is a loss', async () => {
-    const { predictor, workers } = await house(2, { scheme, memory: {} })
+    const { predictor, workers } = await house(2, { scheme, policy: 'recover', memory: {} })
     const both = [1, 2].map((i) => predictor.predict(x(i)))
     for (const each of both) each.catch(() => {})
     workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))

@@ -59,7 +59,10 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, 
 
 /** What a caller chooses for a query, or for all that do not say otherwise. */
 export interface Choices {
-  /** What to do for a query whose answer is missing when its group is decoded. Default 'recover'. */
+  /**
+   * What to do for a query whose answer is missing when its group is decoded. Default 'auto' with the systematic code
+   * where nobody lies, else 'recover'.
+   */
   policy?: Policy
   /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
   minConfidence?: number
@@ -111,7 +114,7 @@ export interface PredictorStats {
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
   const codec = new Codec(await loadCore(options.core), withDefaults(options))
-  const settings = checkSettings(options, codec.scheme)
+  const settings = checkSettings(options, codec)
   if (settings.memory && codec.scheme.byzantine)
     throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
   const needed = codec.scheme.workers
@@ -402,12 +405,17 @@ class PendingQuery implements Ticket {
   }
 }
 
-function checkSettings(options: PredictorOptions, scheme: Scheme) {
+function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
   const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000 } = options
   const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
   return {
     rule,
-    ...checkChoices(options, scheme, rule),
+    ...checkChoices(options, scheme, rule, {
+      // A retry costs one inference and gives the exact answer; without exact answers it would repeat the whole group.
+      policy: code === 'systematic' && !scheme.byzantine && rule === 'fastest' ? 'auto' : 'recover',
+      minConfidence: 0.9,
+      deliver: 'located',
+    }),
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),
@@ -417,9 +425,12 @@ function checkSettings(options: PredictorOptions, scheme: Scheme) {
   }
 }
 
-const CHOICES: Required<Choices> = { policy: 'recover', minConfidence: 0.9, deliver: 'located' }
-
-function checkChoices(choices: Choices, { byzantine }: Scheme, rule: Rule, others = CHOICES): Required<Choices> {
+function checkChoices(
+  choices: Choices,
+  { byzantine }: Scheme,
+  rule: Rule,
+  others: Required<Choices>,
+): Required<Choices> {
   const policy = checkWord('policy', choices.policy ?? others.policy, ['recover', 'retry', 'auto'])
   const minConfidence = choices.minConfidence ?? others.minConfidence
   if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {

@@ -166,7 +166,7 @@ export class GroupRun {
 
   /** Sends rows that wait for a worker; to be called when one may have got free. */
   fill(): void {
-    for (const row of this.#retries.splice(0)) this.#retry(row)
+    for (const row of this.#retries.splice(0)) this.#retry(row.query as number, row)
     while (!this.#outcome && this.#unsent.length) {
       const worker = this.#roster.fastest(this.#taken)
       if (!worker) return
@@ -349,11 +349,7 @@ export class GroupRun {
     if (recovery && enough) this.#give(recovery)
     else if (policy === 'recover') ticket.fail(this.#failure ?? this.#lacking())
     else if (due) ticket.fail(this.#failure ?? new ApproxiferError('DEADLINE', 'the retry has no answer yet'))
-    else if (!this.#asking(query)) {
-      const row = this.#group.repeat(query)
-      this.#repeats.add(row)
-      this.#retry(row)
-    }
+    else if (!this.#asking(query)) this.#retry(query)
   }
 
   #give(recovery: RecoveryReport & Recovery): void {
@@ -368,21 +364,23 @@ export class GroupRun {
   }
 
   /** Asks for a query again: another worker, as soon as one is free; when all were asked, what there is must do. */
-  #retry(row: CodedRow): void {
-    const query = row.query as number
+  #retry(query: number, row?: CodedRow): void {
     const ticket = this.#tickets[query]
     if (!ticket.open) return
     const asked = [...this.#calls].filter(([each]) => each.query === query).map(([, call]) => call)
     const workers = new Set(asked.map((call) => call.worker))
     const worker = this.#roster.fastest(workers)
-    if (worker) this.#watch(row, new Call(worker, row.data, this.#hangMs, this.#roster))
-    else if (workers.size < this.#roster.workers.length) this.#retries.push(row)
-    else {
-      const recovery = ticket.policy === 'auto' ? this.#recoveries.get(query) : undefined
-      if (recovery) this.#give(recovery)
-      else if (asked.every((call) => call.outcome)) {
-        ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
-      }
+    if (worker || workers.size < this.#roster.workers.length) {
+      const again = row ?? this.#group.repeat(query)
+      this.#repeats.add(again)
+      if (worker) this.#watch(again, new Call(worker, again.data, this.#hangMs, this.#roster))
+      else this.#retries.push(again)
+      return
+    }
+    const recovery = ticket.policy === 'auto' ? this.#recoveries.get(query) : undefined
+    if (recovery) this.#give(recovery)
+    else if (asked.every((call) => call.outcome)) {
+      ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
     }
   }
 
