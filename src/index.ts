@@ -22,6 +22,7 @@ export { type Core, type CoreOptions, loadCore } from './core/core'
 export { ApproxiferError, type Code } from './errors'
 export { Memory, type MemoryOptions } from './history/memory'
 export { type PatchOptions, patchFeatures } from './history/patches'
+export { type Agreement, type Policy, Worth, type WorthState } from './history/worth'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
 export {
   type Choices,
@@ -33,7 +34,7 @@ export {
   type PredictorStats,
 } from './serving/predictor'
 export type { WorkerStats } from './serving/roster'
-export type { Deliver, GroupReport, Policy, RecoveryReport, RowReport, Rule, Status } from './serving/run'
+export type { Deliver, GroupReport, RecoveryReport, RowReport, Rule, Status } from './serving/run'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './workers/faulty'
 export { type LocalOptions, localWorkers } from './workers/local'

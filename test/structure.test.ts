@@ -17,7 +17,7 @@ const LAYERS: Record<string, string[]> = {
   workers: ['platform', 'tensor', 'errors', 'abort', 'random'],
   serving: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
   evaluate: ['codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
-  cli: ['evaluate', 'serving', 'codec', 'workers', 'core', 'scheme', 'tensor', 'errors'],
+  cli: ['evaluate', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
   index: ['serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
 }
 

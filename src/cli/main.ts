@@ -8,6 +8,7 @@ import { decoderNames } from '../codec/decoders'
 import { locatorNames } from '../codec/locators'
 import { ApproxiferError } from '../errors'
 import { featureNames } from '../evaluate/evaluate'
+import { policies } from '../history/worth'
 import { pointSets } from '../scheme'
 import { attackForms } from '../workers/attacks'
 import { demo } from './demo'
@@ -23,6 +24,13 @@ function integer(least: number) {
     }
     return value
   }
+}
+
+/** A parser for probabilities. */
+function probability(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value
+  throw new InvalidArgumentError(`expected a probability from 0 to 1, got ${JSON.stringify(text)}`)
 }
 
 /** The options that make a scheme. */
@@ -73,6 +81,9 @@ withScheme(program.command('evaluate'), 8, 1, 0)
       'how the memory compares inputs (default: patches for RGB images, else raw)',
     ).choices(featureNames),
   )
+  .addOption(new Option('--policy <policy>', 'what becomes of lost queries').choices(policies).default('recover'))
+  .option('--min-confidence <p>', 'from which the policy auto gives a recovered answer', probability, 0.9)
+  .option('--learn <n>', 'groups whose late answers teach the confidence (default: 300, at most half)', integer(0))
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .addOption(new Option('--core <core>', 'numerical core (default: wasm, else js)').choices(['wasm', 'js']))

@@ -1,14 +1,16 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
-import { Codec, type CodedRow, type Group } from '../codec/codec'
-import { Likeness } from '../codec/likeness'
+import { Codec, type CodedRow, type Group, type Recovery } from '../codec/codec'
 import { checkInteger } from '../errors'
 import { Memory } from '../history/memory'
 import { patchFeatures } from '../history/patches'
+import { type Policy, Worth } from '../history/worth'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
+import { groupsOf, survivorSets } from './draws'
 import { guessLost, replicationWorkers } from './rivals'
+import { brierSkill, calibrationError, type Interval, mean, type Stated, shareCi95 } from './statistics'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {
@@ -36,6 +38,12 @@ export interface EvaluateOptions {
   grouping?: string
   /** How the memory compares queries. Default: patches for images with 3 channels, else raw. */
   features?: Features
+  /** What becomes of lost queries. Default 'recover'. */
+  policy?: Policy
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
+  minConfidence?: number
+  /** Groups whose lost answers come late and teach the confidence. Default 300, at most half. */
+  learn?: number
   /** Told after each group. */
   onProgress?: (done: number, total: number) => void
 }
@@ -50,17 +58,29 @@ export interface Evaluation {
   accuracy: {
     /** The model alone, on all inputs. */
     base: number
-    /** All K queries, with S random results missing and E wrong. */
+    /** All K queries, with S random results missing and E wrong, under the policy. */
     all: number
     /** 95 % confidence interval over groups. */
-    allCi95: [low: number, high: number]
-    /** Only queries whose own answer was lost; with a code that recovers every answer, equal to `all`. */
-    recovered: number
-    recoveredCi95: [low: number, high: number]
+    allCi95: Interval
+    /** Only recovered answers, as if all were given; undefined where nothing was lost. */
+    recovered?: number
+    recoveredCi95?: Interval
     /** Decoded from all N results. */
     nothingMissing: number
     /** The survivor set with the lowest accuracy, of all or of 200 at random. */
     worstSet: number
+  }
+  /** Inferences on top of N / K, by the policy. */
+  retriesPerQuery: number
+  /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
+  confidence?: {
+    /** Recovered answers after the first `learn` groups. */
+    tested: number
+    agreement: number
+    brierSkill: number
+    calibrationError: number
+    /** Those with at least `minConfidence`. */
+    sure: { share: number; agreement?: number }
   }
   /** Only with byzantine > 0. */
   locator?: {
@@ -75,9 +95,13 @@ export interface Evaluation {
     replicationWorkers: number
     /** Accuracy of not coding at all and guessing what is lost. */
     guessLost: number
-    /** Accuracy on lost queries of memory alone, without any redundancy; only with a memory. */
-    memoryAlone?: number
+    /** Lost queries from memory alone, without any redundancy; only with a memory. */
+    memoryAlone?: { accuracy: number; ci95: Interval }
+    /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
+    sumParity?: { accuracy: number; ci95: Interval }
   }
+  /** One figure per group, to compare runs in pairs: all queries; and with what is lost guessed instead. */
+  groups: { all: number[]; guess: number[] }
 }
 
 /** Rows sent through the model at a time. */
@@ -85,71 +109,80 @@ const BATCH = 64
 const MOST_SETS = 200
 
 /**
- * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded.
+ * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
+ * same groups and losses for every codec with the same K and N, so that their figures can be compared in pairs.
  *
  * @throws RangeError for inputs or labels that do not fit, and for options out of range
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { model, codec, inputs, labels, onProgress } = options
-  const groups = checkInteger('groups', options.groups ?? 500, 1)
-  const random = seeded(checkInteger('seed', options.seed ?? 1, 0))
-  const attack = parseAttack(options.attack ?? 'gauss:10')
+  const { model, codec, inputs, labels, onProgress, policy = 'recover', minConfidence = 0.9 } = options
   checkInputs(options)
+  const groups = checkInteger('groups', options.groups ?? 500, 1)
+  const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
+  const seed = checkInteger('seed', options.seed ?? 1, 0)
+  const [drawing, losing, lying] = [seeded(seed), seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
+  const attack = parseAttack(options.attack ?? 'gauss:10')
   const classes = size(model.signature.outputs[0])
-  const right = (answer: Float32Array, label: number) => Number(argmax(answer.subarray(0, classes)) === label)
+  const worth = new Worth(codec.core, classes)
+  const right = (answer: Float32Array, i: number) => Number(worth.label(answer) === labels[i])
   const own = await answersOf(model, inputs)
-  const base = mean(own.map((answer, i) => right(answer, labels[i])))
-  const { workers: N, stragglers: S, byzantine: E } = codec.scheme
-  const sets = survivorSets(N, S, random)
+  const base = mean(own.map((answer, i) => right(answer, i)))
+  const { queries: K, workers: N, stragglers: S, byzantine: E } = codec.scheme
   const systematic = codec.code === 'systematic'
-  const score: Scores = {
-    all: [],
-    lost: [],
-    whole: [],
-    sets: sets.map(() => 0),
-    exact: [],
-    found: [],
-    alarm: [],
-    alone: [],
-  }
-
-  const shuffled = random.choose(inputs.length, inputs.length)
+  const shuffled = drawing.choose(inputs.length, inputs.length)
   const warm = shuffled.slice(0, options.memory ?? 0)
-  const rest = shuffled.slice(warm.length)
   const memory = remember(options, own, warm)
-  const nextGroup = grouper(options, rest, random)
-  const alone = memory && new Codec(codec.core, { queries: 1, code: 'systematic' })
+  const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(warm.length), drawing)
+  const sets = survivorSets(N, S, MOST_SETS, losing)
+  const rivals = await rivalsFor(options, memory, own)
+  const score = emptyScores(sets.length)
 
   for (let done = 0; done < groups; done++) {
     const chosen = nextGroup()
     const group = codec.open()
     for (const i of chosen) group.join(inputs[i])
     const rows = [...group.ready, ...group.close()]
-    const honest = await answersOf(
-      model,
-      rows.map((row) => row.data),
-    )
-    const accuracy = (have: readonly number[], answers: readonly Float32Array[]) => {
-      const suspects = decode(group, rows, have, answers)
-      const decoded = group.answers(memory)
-      const hits = decoded.map(({ query, answer }) => right(answer, labels[chosen[query]]))
-      return { hits: mean(hits), lost: hits.filter((_, query) => !decoded[query].exact), suspects }
+    const parities = rows.filter(({ query }) => query === undefined).map(({ data }) => data)
+    const coded = await answersOf(model, parities)
+    const honest = rows.map(({ query }) => (query === undefined ? (coded.shift() as Float32Array) : own[chosen[query]]))
+    const gone = losing.choose(N, S)
+    const have = [...rows.keys()].filter((i) => !gone.includes(i))
+    const liars = losing.choose(have.length, E).map((at) => have[at])
+    const answers = withLies(honest, liars, attack, lying)
+    const accuracy = (set: readonly number[]) => {
+      decode(group, rows, set, answers)
+      return mean(group.answers(memory).map(({ query, answer }) => right(answer, chosen[query])))
     }
-    const have = random.choose(N, N - S).sort((a, b) => a - b)
-    const liars = random.choose(have.length, E).map((at) => have[at])
-    const answers = withLies(honest, liars, attack, random)
-    const { hits, lost, suspects } = accuracy(have, answers)
-    score.all.push(hits)
-    score.lost.push(...(systematic ? lost : [hits]))
-    score.whole.push(accuracy([...rows.keys()], answers).hits)
-    if (alone) {
-      const lone = alone.open()
-      lone.join(inputs[chosen[0]])
-      lone.close()
-      score.alone.push(right(lone.recover(memory)[0].answer, labels[chosen[0]]))
+
+    const suspects = decode(group, rows, have, answers)
+    const survivors = group.survivors
+    const recovered = group.recover(memory)
+    const lost: number[] = []
+    const hits = chosen.map((i, query) => right(group.exact(query) ?? own[i], i)) // the recovered ones follow
+    for (const recovery of recovered) {
+      const i = chosen[recovery.query]
+      const hit = right(recovery.answer, i)
+      const confidence = systematic && !E ? worth.confidence(recovery) : undefined
+      const given = policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
+      hits[recovery.query] = given ? hit : right(own[i], i)
+      score.given.push(Number(given))
+      lost.push(hit)
+      if (done < learn || confidence === undefined) continue
+      score.stated.push({ confidence, right: worth.label(recovery.answer) === worth.label(own[i]) })
     }
+    // Where the code recovers every answer, those of a group are one draw and not K.
+    if (lost.length) score.lost.push(...(systematic ? lost : [mean(lost)]))
+    score.all.push(mean(hits))
+    score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? 1 / classes : right(own[i], i)))))
+    if (done < learn && systematic && !E) grade(worth, group, recovered, rows, survivors, honest)
+    for (const [name, rival] of Object.entries(rivals)) {
+      const query = losing.below(K)
+      score.rivals[name] ??= []
+      score.rivals[name].push(right(await rival(chosen, query), chosen[query]))
+    }
+    score.whole.push(accuracy([...rows.keys()]))
     sets.forEach((set, i) => {
-      score.sets[i] += accuracy(set, answers).hits
+      score.sets[i] += accuracy(set)
     })
     if (E) {
       const caught = suspects.filter((row) => liars.includes(row)).length
@@ -159,65 +192,98 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     onProgress?.(done + 1, groups)
   }
-  return summary(score, base, codec, classes)
+  return summary(score, base, options, classes)
 }
 
 interface Scores {
   /** One per group. */
   all: number[]
-  /** One per lost query; one per group where the code recovers every answer. */
-  lost: number[]
+  guess: number[]
   whole: number[]
+  /** One per recovered answer, or per group. */
+  lost: number[]
+  given: number[]
+  stated: Stated[]
+  /** Summed over groups. */
   sets: number[]
   exact: number[]
   found: number[]
   alarm: number[]
-  alone: number[]
+  rivals: Record<string, number[]>
 }
 
-function summary(score: Scores, base: number, codec: Codec, classes: number): Evaluation {
+function emptyScores(sets: number): Scores {
+  return {
+    all: [],
+    guess: [],
+    whole: [],
+    lost: [],
+    given: [],
+    stated: [],
+    sets: new Array(sets).fill(0),
+    exact: [],
+    found: [],
+    alarm: [],
+    rivals: {},
+  }
+}
+
+/** The lost answers come late and tell what recovered ones are worth. */
+function grade(
+  worth: Worth,
+  group: Group,
+  recovered: readonly Recovery[],
+  rows: readonly CodedRow[],
+  survivors: readonly number[],
+  honest: readonly Float32Array[],
+): void {
+  for (const recovery of recovered) {
+    group.add(rows[recovery.query], honest[recovery.query])
+    worth.grade(recovery, honest[recovery.query])
+  }
+  if (!recovered.length || recovered.some(({ source }) => source === 'memory')) return
+  const lost = recovered.map(({ query }) => query)
+  for (const other of group.rehearse(lost, survivors)) worth.rehearse(other, honest[other.query])
+}
+
+function summary(score: Scores, base: number, options: EvaluateOptions, classes: number): Evaluation {
+  const { scheme } = options.codec
+  const { minConfidence = 0.9 } = options
+  const sure = score.stated.filter(({ confidence }) => confidence >= minConfidence)
+  const share = (hits: number[]) => ({ accuracy: mean(hits), ci95: shareCi95(hits) })
+  const rivals = Object.entries(score.rivals).map(([name, hits]) => [name, share(hits)])
   return {
     accuracy: {
       base,
       all: mean(score.all),
-      allCi95: ci95(score.all),
-      recovered: mean(score.lost),
-      recoveredCi95: ci95(score.lost),
+      allCi95: shareCi95(score.all),
+      recovered: score.lost.length ? mean(score.lost) : undefined,
+      recoveredCi95: score.lost.length ? shareCi95(score.lost) : undefined,
       nothingMissing: mean(score.whole),
       worstSet: Math.min(...score.sets) / score.all.length,
     },
-    ...(codec.scheme.byzantine && {
+    retriesPerQuery: score.given.filter((given) => !given).length / (score.all.length * scheme.queries),
+    ...(score.stated.length && {
+      confidence: {
+        tested: score.stated.length,
+        agreement: mean(score.stated.map((each) => Number(each.right))),
+        brierSkill: brierSkill(score.stated),
+        calibrationError: calibrationError(score.stated),
+        sure: {
+          share: sure.length / score.stated.length,
+          agreement: sure.length ? mean(sure.map((each) => Number(each.right))) : undefined,
+        },
+      },
+    }),
+    ...(scheme.byzantine && {
       locator: { exactSet: mean(score.exact), found: mean(score.found), falseAlarm: mean(score.alarm) },
     }),
     rivals: {
-      replicationWorkers: replicationWorkers(codec.scheme),
-      guessLost: guessLost(base, codec.scheme, classes),
-      ...(score.alone.length && { memoryAlone: mean(score.alone) }),
+      replicationWorkers: replicationWorkers(scheme),
+      guessLost: guessLost(base, scheme, classes),
+      ...Object.fromEntries(rivals),
     },
-  }
-}
-
-/** Draws groups of K inputs. */
-function grouper(
-  { codec, inputs, grouping = 'random' }: EvaluateOptions,
-  from: readonly number[],
-  random: Random,
-): () => number[] {
-  const K = codec.scheme.queries
-  const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
-  if (!pool || pool * K > from.length) {
-    const most = Math.floor(from.length / K)
-    throw new RangeError(`grouping: expected random or likeness:P with P up to ${most}, got ${grouping}`)
-  }
-  const likeness = new Likeness(codec.core, inputs[0].length, pool * K)
-  const drawn: number[][] = []
-  return () => {
-    if (!drawn.length) {
-      const chosen = random.choose(from.length, pool * K).map((i) => from[i])
-      const path = pool === 1 ? chosen : likeness.order(chosen.map((i) => inputs[i])).map((i) => chosen[i])
-      for (let at = 0; at < path.length; at += K) drawn.push(path.slice(at, at + K))
-    }
-    return drawn.shift() as number[]
+    groups: { all: score.all, guess: score.guess },
   }
 }
 
@@ -284,21 +350,29 @@ async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Prom
   return answers
 }
 
-/** All sets of N - S survivors if there are at most 200, else 200 at random. */
-function survivorSets(N: number, S: number, random: Random): number[][] {
-  const missing = combinations(N, S, MOST_SETS + 1)
-  const sets = missing.length > MOST_SETS ? Array.from({ length: MOST_SETS }, () => random.choose(N, S)) : missing
-  return sets.map((gone) => Array.from({ length: N }, (_, i) => i).filter((i) => !gone.includes(i)))
-}
-
-/** Subsets of `size` out of 0 .. n-1, at most `most` of them. */
-function combinations(n: number, size: number, most: number): number[][] {
-  if (size === 0) return [[]]
-  const found: number[][] = []
-  for (let last = size - 1; last < n && found.length < most; last++) {
-    for (const rest of combinations(last, size - 1, most)) found.push([...rest, last])
+/** Rivals to measure: each answers query `lost` of a group, none of whose workers is late but that one's. */
+async function rivalsFor(
+  { codec, model, inputs }: EvaluateOptions,
+  memory: Memory | undefined,
+  own: readonly Float32Array[],
+): Promise<Record<string, (chosen: readonly number[], lost: number) => Promise<Float32Array> | Float32Array>> {
+  const { stragglers, byzantine } = codec.scheme
+  const alone = new Codec(codec.core, { queries: 1, code: 'systematic' })
+  const memoryAlone = (chosen: readonly number[], lost: number) => {
+    const group = alone.open()
+    group.join(inputs[chosen[lost]])
+    group.close()
+    return group.recover(memory)[0].answer
   }
-  return found.slice(0, most)
+  const sumParity = async (chosen: readonly number[], lost: number) => {
+    const queries = chosen.map((i) => inputs[i])
+    const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
+    return sum.map((value, c) => chosen.reduce((rest, i, query) => (query === lost ? rest : rest - own[i][c]), value))
+  }
+  return {
+    ...(memory && { memoryAlone }),
+    ...(codec.code === 'systematic' && stragglers === 1 && !byzantine && { sumParity }),
+  }
 }
 
 function checkInputs({ model, codec, inputs, labels, memory = 0 }: EvaluateOptions): void {
@@ -326,15 +400,4 @@ export function argmax(values: ArrayLike<number>): number {
   let best = 0
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
   return best
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-function ci95(values: readonly number[]): [number, number] {
-  const centre = mean(values)
-  const variance = mean(values.map((value) => (value - centre) ** 2)) * (values.length / Math.max(1, values.length - 1))
-  const half = 1.96 * Math.sqrt(variance / values.length)
-  return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }

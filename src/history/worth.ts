@@ -3,6 +3,15 @@
 import type { Core } from '../core/core'
 import { Calibration, type Outcome } from './calibration'
 
+/**
+ * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
+ * `retry`: ask a free worker for the query itself; exact, or an error. `auto`: recover where the confidence is
+ * enough, else retry, and give the recovery after all if the deadline comes first.
+ */
+export type Policy = 'recover' | 'retry' | 'auto'
+
+export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
+
 /** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
 export type Source = 'code' | 'memory'
 

@@ -5,7 +5,7 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Memory, type MemoryOptions } from '../history/memory'
-import { type Agreement, Worth } from '../history/worth'
+import { type Agreement, type Policy, policies, Worth } from '../history/worth'
 import { seeded } from '../random'
 import type { Scheme } from '../scheme'
 import { fromRow, type Query, rowLength, type Signature, size, type Tensors, toRow } from '../tensor'
@@ -14,16 +14,7 @@ import type { ModelWorker } from '../workers/worker'
 import { Call } from './gather'
 import { Grouping } from './grouping'
 import { Roster, type WorkerStats } from './roster'
-import {
-  type Deliver,
-  type GroupReport,
-  GroupRun,
-  type Past,
-  type Policy,
-  type Rule,
-  type Status,
-  type Ticket,
-} from './run'
+import { type Deliver, type GroupReport, GroupRun, type Past, type Rule, type Status, type Ticket } from './run'
 
 export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, Choices {
   /**
@@ -431,7 +422,7 @@ function checkChoices(
   rule: Rule,
   others: Required<Choices>,
 ): Required<Choices> {
-  const policy = checkWord('policy', choices.policy ?? others.policy, ['recover', 'retry', 'auto'])
+  const policy = checkWord('policy', choices.policy ?? others.policy, policies)
   const minConfidence = choices.minConfidence ?? others.minConfidence
   if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
     throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))

@@ -3,7 +3,7 @@
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Memory } from '../history/memory'
-import type { Worth } from '../history/worth'
+import type { Policy, Worth } from '../history/worth'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
@@ -13,13 +13,6 @@ export type Rule = 'fastest' | 'deadline'
 
 /** `unverified`: the answer of one worker, handed out before anybody looked whether it lies. */
 export type Status = 'exact' | 'recovered' | 'unverified'
-
-/**
- * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
- * `retry`: ask a free worker for the query itself; exact, or an error. `auto`: recover where the confidence is
- * enough, else retry, and give the recovery after all if the deadline comes first.
- */
-export type Policy = 'recover' | 'retry' | 'auto'
 
 /** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
 export type Deliver = 'located' | 'early'

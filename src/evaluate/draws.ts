@@ -1,0 +1,54 @@
+/** What is drawn at random: which inputs form a group, and who survives. */
+
+import { Likeness } from '../codec/likeness'
+import type { Core } from '../core/core'
+import type { Random } from '../random'
+
+/**
+ * Draws groups of K.
+ *
+ * @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut
+ * @param from      indices of the inputs to draw from
+ * @returns each call gives the indices of another group
+ */
+export function groupsOf(
+  K: number,
+  grouping: string,
+  core: Core,
+  inputs: readonly Float32Array[],
+  from: readonly number[],
+  random: Random,
+): () => number[] {
+  const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
+  if (!pool || pool * K > from.length) {
+    const most = Math.floor(from.length / K)
+    throw new RangeError(`grouping: expected random or likeness:P with P up to ${most}, got ${grouping}`)
+  }
+  const likeness = new Likeness(core, inputs[0].length, pool * K)
+  const drawn: number[][] = []
+  return () => {
+    if (!drawn.length) {
+      const chosen = random.choose(from.length, pool * K).map((i) => from[i])
+      const path = pool === 1 ? chosen : likeness.order(chosen.map((i) => inputs[i])).map((i) => chosen[i])
+      for (let at = 0; at < path.length; at += K) drawn.push(path.slice(at, at + K))
+    }
+    return drawn.shift() as number[]
+  }
+}
+
+/** All sets of N - S survivors if there are at most `most`, else `most` at random. */
+export function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
+  const all = combinations(N, S, most + 1)
+  const missing = all.length > most ? Array.from({ length: most }, () => random.choose(N, S)) : all
+  return missing.map((gone) => Array.from({ length: N }, (_, i) => i).filter((i) => !gone.includes(i)))
+}
+
+/** Subsets of `size` out of 0 .. n-1, at most `most` of them. */
+function combinations(n: number, size: number, most: number): number[][] {
+  if (size === 0) return [[]]
+  const found: number[][] = []
+  for (let last = size - 1; last < n && found.length < most; last++) {
+    for (const rest of combinations(last, size - 1, most)) found.push([...rest, last])
+  }
+  return found.slice(0, most)
+}
