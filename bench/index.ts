@@ -1,18 +1,20 @@
-/** npm run bench -- kernels [--json] */
+/** npm run bench -- kernels | stream | accuracy [--json] */
 
 import { cpus } from 'node:os'
+import { accuracy } from './accuracy'
 import { kernels } from './kernels'
 import { stream } from './stream'
 
-const benches: Record<string, (json: boolean) => Promise<void>> = { kernels, stream }
-const [name, ...flags] = process.argv.slice(2)
+const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = { kernels, stream, accuracy }
+const [name, ...rest] = process.argv.slice(2)
 const bench = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined
+const names = rest.filter((word) => word !== '--json')
 
-if (!bench || flags.some((flag) => flag !== '--json')) {
+if (!bench || names.some((word) => word.startsWith('-'))) {
   console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')} [--json]`)
   process.exitCode = 2
 } else {
-  const json = flags.includes('--json')
+  const json = rest.includes('--json')
   if (!json) console.log(`${cpus()[0].model}, ${cpus().length} cores, Node ${process.version}`)
-  await bench(json)
+  await bench(json, names)
 }

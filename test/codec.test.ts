@@ -119,7 +119,10 @@ describe('Codec', () => {
     const eights = sets.filter((set) => set.length === 8)
     const { scheme } = codec
     const weights = (have: number[]) =>
-      codec.decode({ core, code: 'berrut', scheme, have, rows: [], gram: () => new Float64Array() }, String(have))
+      codec.decode(
+        { core, code: 'berrut', scheme, have, rows: [], gram: () => new Float64Array(), kernels: codec.kernels },
+        String(have),
+      )
     for (const have of eights) weights(have)
     weights(eights.at(-1) as number[])
     expect(decode).toHaveBeenCalledTimes(eights.length)

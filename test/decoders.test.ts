@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Codec, type CodecOptions } from '../src/codec/codec'
 import { codes } from '../src/codec/codes'
 import { type Decoder, decoderNames, decoders } from '../src/codec/decoders'
+import { Kernels } from '../src/codec/kernels'
 import { gramOf, kriging } from '../src/codec/kriging'
 import { loadCore } from '../src/core/core'
 import { seeded } from '../src/random'
@@ -49,7 +50,7 @@ function weightsOf(name: keyof typeof decoders, options: CodecOptions, lost: num
   const gram = core.gram(Array.from({ length: scheme.queries }, (_, j) => row(Math.sin(j), Math.cos(2 * j), j)))
   const rows = have.map((i) => all[i])
   const decoder: Decoder = decoders[name]
-  return [...decoder.decode({ core, code, scheme, have, rows, gram: () => gram }).weights]
+  return [...decoder.decode({ core, code, scheme, have, rows, gram: () => gram, kernels: new Kernels() }).weights]
 }
 
 describe('decoders', () => {
@@ -110,7 +111,7 @@ describe('decoders', () => {
   it.each([
     [
       { queries: 4, code: 'systematic', decoder: 'berrut' },
-      /decoder: expected one for code 'systematic', least-squares \| kriging, got 'berrut'/,
+      /decoder: expected one for code 'systematic', least-squares \| kriging \| learned-kriging, got 'berrut'/,
     ],
     [
       { queries: 4, code: 'systematic', byzantine: 1, locator: 'vote' },

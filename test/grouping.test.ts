@@ -66,3 +66,25 @@ it('forgets what is removed, and leaves no timer behind', () => {
   vi.advanceTimersByTime(100)
   expect(sent).toEqual([])
 })
+
+it('in a pool: the most urgent query and whom it chooses, when the pool is full or it is due', () => {
+  const even = (items: readonly number[]) =>
+    [...items.keys()].filter((at) => items[at] % 2 === items[0] % 2).slice(0, 3)
+  grouping = new Grouping({
+    size: 3,
+    ready: () => ready,
+    send: (items) => sent.push(items),
+    pool: { size: 6, choose: even },
+  })
+  for (const item of [1, 2, 4, 6, 3]) grouping.add(item, 10)
+  expect(sent).toEqual([])
+  vi.advanceTimersByTime(5)
+  grouping.add(5, 10)
+  expect(sent).toEqual([[1, 3, 5]])
+  grouping.add(7, 1) // the most urgent one
+  vi.advanceTimersByTime(1)
+  expect(sent.at(-1)).toEqual([7])
+  vi.advanceTimersByTime(4)
+  expect(sent.at(-1)).toEqual([2, 4, 6])
+  expect(vi.getTimerCount()).toBe(0)
+})

@@ -26,3 +26,11 @@ it('puts alike ones into one group, and takes pools of any size up to its own', 
   expect(likeness.order(clusters.slice(0, 1))).toEqual([0])
   expect(likeness.order([])).toEqual([])
 })
+
+it('stops after as many as are asked for, and takes only one of a pair that must stay apart', () => {
+  const likeness = new Likeness(core, 1, 6)
+  const queries = [0, 1, 2, 3, 10, 11].map((x) => Float32Array.of(x))
+  expect(likeness.order(queries, 3)).toEqual([0, 1, 2])
+  const parity = (a: number, b: number) => a % 2 === b % 2
+  expect(likeness.order(queries, 3, parity)).toEqual([0, 1])
+})

@@ -517,6 +517,38 @@ describe('the systematic code', () => {
   })
 })
 
+describe('grouping by likeness', () => {
+  it('like queries share a parity, no two of a group a worker, and answers find their callers', async () => {
+    vi.useFakeTimers()
+    const scheme = { queries: 2, stragglers: 1, code: 'systematic' } as const
+    const { predictor, workers } = await house(3, { scheme, grouping: 'likeness:2', policy: 'recover' })
+    const predictions = [1, 100, 2, 101].map((x) => predictor.predict(query(x)))
+    await vi.advanceTimersByTimeAsync(5) // the second pair waits for a pool of four, or for maxWaitMs
+    const rows = workers.flatMap((worker) => worker.calls.map((call) => call.row[0]))
+    expect(rows.filter((x) => ![1, 2, 100, 101].includes(x)).sort((a, b) => a - b)).toEqual([1.5, 100.5])
+    for (const x of [1, 100]) {
+      const holders = workers.filter((worker) => worker.calls.some((call) => [x, x + 1].includes(call.row[0])))
+      expect(holders.length).toBe(2)
+    }
+    for (const worker of workers) for (const call of [...worker.calls]) call.answer()
+    const answers = await Promise.all(predictions)
+    answers.forEach(({ output }, i) => expect(Math.abs(output.y.data[0] - [2, 200, 4, 202][i])).toBeLessThan(0.5))
+    await predictor.close()
+  })
+
+  it('nobody waits longer than maxWaitMs', async () => {
+    vi.useFakeTimers()
+    const scheme = { queries: 2, stragglers: 1, code: 'systematic' } as const
+    const { predictor, workers } = await house(3, { scheme, grouping: 'likeness:4' })
+    const prediction = predictor.predict(query(1))
+    await vi.advanceTimersByTimeAsync(5)
+    expect(workers.filter((worker) => worker.calls.length).length).toBe(2)
+    for (const worker of workers) worker.calls[0]?.answer()
+    expect((await prediction).status).toBe('exact')
+    await predictor.close()
+  })
+})
+
 describe('policies: what becomes of a query whose answer is missing', () => {
   const scheme = { queries: 3, stragglers: 1, code: 'systematic' } as const
   const dead = new ApproxiferError('WORKER', 'dead')

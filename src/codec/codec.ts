@@ -4,14 +4,23 @@ import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions } from '../scheme'
 import { type CodeName, codeNames, codes, unitRow } from './codes'
-import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
+import {
+  type Decoded,
+  type Decoder,
+  type DecoderName,
+  decoderNames,
+  decoders,
+  largestParity,
+  type Survivors,
+} from './decoders'
+import { Kernels } from './kernels'
 import { gramOf, type KrigingKernel, kriging } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
 
 export interface CodecOptions extends SchemeOptions {
   /** Which rows. Default 'berrut', the paper's. */
   code?: CodeName
-  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'kriging'. */
+  /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'learned-kriging'. */
   decoder?: DecoderName
   /** Who lies. Default 'residual' where byzantine > 0, else 'none'. */
   locator?: LocatorName
@@ -78,6 +87,8 @@ export class Codec {
   readonly code: CodeName
   readonly decoder: DecoderName
   readonly locator: LocatorName
+  /** What 'learned-kriging' has learned. */
+  readonly kernels = new Kernels()
   readonly #schemes = new Map<number, Scheme>()
   readonly #decoded = new Map<string, Decoded>()
 
@@ -86,7 +97,7 @@ export class Codec {
     this.core = core
     this.scheme = new Scheme(options)
     this.code = checkWord('code', options.code ?? 'berrut', codeNames)
-    const matching = this.code === 'berrut' ? 'berrut' : 'kriging'
+    const matching = this.code === 'berrut' ? 'berrut' : 'learned-kriging'
     this.decoder = checkWord('decoder', options.decoder ?? matching, decoderNames)
     const decoder: Decoder = decoders[this.decoder]
     if (!decoder.codes.includes(this.code)) {
@@ -332,6 +343,18 @@ export class Group {
     }).flat()
   }
 
+  /** Teaches 'learned-kriging' which kernel would have done best on the answers that came; bounded work. */
+  learn(): void {
+    const { core, code, decoder, kernels } = this.#codec
+    if (decoder !== 'learned-kriging' || code !== 'systematic') return
+    const have = this.#coded()
+    const own = [...have.keys()].filter((at) => this.#rows[have[at]].query !== undefined)
+    if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
+    const most = largestParity(have.map((i) => this.#rows[i].weights))
+    const answers = have.map((i) => this.#answers.get(i) as Float32Array)
+    kernels.learn(core, most, this.#gramOf(have), answers, own)
+  }
+
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
   answers(recall?: Recall): { query: number; answer: Float32Array; exact: boolean }[] {
     const recovered = new Map(this.recover(recall).map((each) => [each.query, each]))
@@ -374,6 +397,7 @@ export class Group {
       have,
       rows,
       gram: () => this.#gramOfQueries(),
+      kernels: this.#codec.kernels,
     }
     const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
     const answers = core.combine(

@@ -3,7 +3,8 @@
 import type { Core } from '../core/core'
 import { HIT, type Scheme } from '../scheme'
 import { type CodeName, unitRow } from './codes'
-import { dot, gramOf, type KrigingKernel, kriging } from './kriging'
+import { fixedKernel, type Kernels } from './kernels'
+import { dot, gramOf, kriging } from './kriging'
 
 /** What a decoder may look at. */
 export interface Survivors {
@@ -16,6 +17,8 @@ export interface Survivors {
   rows: readonly Float64Array[]
   /** Gram matrix of the group's queries (K², row-major); computed when first asked for. */
   gram(): Float64Array
+  /** What was learned of kernels. */
+  kernels: Kernels
 }
 
 export interface Decoded {
@@ -31,16 +34,6 @@ export interface Decoder {
   /** Looks at the queries, so that its weights cannot be cached per survivor set. */
   data: boolean
   decode(survivors: Survivors): Decoded
-}
-
-/**
- * Kriging's fixed parameters, by measurement on MNIST, Fashion-MNIST and CIFAR models. A parity of two queries is
- * near enough to both for a nearly linear model; of more, it is not.
- */
-function kernelFor(code: CodeName, rows: readonly Float64Array[]): KrigingKernel {
-  if (code === 'berrut') return { mix: 0.3, scale: 1, noise: 0.003 }
-  const most = Math.max(...rows.map((row) => row.reduce((count, w) => count + Number(w !== 0), 0)))
-  return most <= 2 ? { mix: 0.6, scale: 3, noise: 0.01 } : { mix: 0.6, scale: 1.5, noise: 0.02 }
 }
 
 /** The smoothing spline's λ; with less it interpolates noise, with more it forgets the answers. */
@@ -85,12 +78,20 @@ export const decoders = {
     decode: ({ core, scheme, rows }) => ({ weights: leastSquares(core, rows, scheme.queries) }),
   },
 
-  /** Ordinary kriging: the model as a Gaussian process over its inputs. */
+  /** Ordinary kriging: the model as a Gaussian process over its inputs; its kernel is fixed. */
   kriging: {
     codes: ['berrut', 'systematic'],
     data: true,
     decode: ({ core, code, rows, gram }) =>
-      kriging(core, gramOfPoints(rows, gram()), rows.length, kernelFor(code, rows)),
+      kriging(core, gramOfPoints(rows, gram()), rows.length, fixedKernel(code, largestParity(rows))),
+  },
+
+  /** The same with the kernel that did best on the groups that passed. */
+  'learned-kriging': {
+    codes: ['systematic'],
+    data: true,
+    decode: ({ core, rows, gram, kernels }) =>
+      kriging(core, gramOfPoints(rows, gram()), rows.length, kernels.kernel(largestParity(rows))),
   },
 } satisfies Record<string, Decoder>
 
@@ -99,6 +100,11 @@ export type DecoderName = keyof typeof decoders
 export const decoderNames = Object.keys(decoders) as DecoderName[]
 
 const nodesOf = (scheme: Scheme, have: readonly number[]) => have.map((i) => scheme.beta[i])
+
+/** Queries in the row that mixes most of them. */
+export function largestParity(rows: readonly Float64Array[]): number {
+  return Math.max(...rows.map((row) => row.reduce((count, w) => count + Number(w !== 0), 0)))
+}
 
 /** Gram matrix of the returned coded queries and then the queries. */
 function gramOfPoints(rows: readonly Float64Array[], gram: Float64Array): Float64Array {

@@ -46,7 +46,7 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
 }
 
 /** The Gram matrix with the mean of the points seen as origin. */
-function centred(gram: Float64Array, n: number, seen: number): Float64Array {
+export function centred(gram: Float64Array, n: number, seen: number): Float64Array {
   const means = Float64Array.from({ length: n }, (_, i) => {
     let sum = 0
     for (let j = 0; j < seen; j++) sum += gram[i * n + j]

@@ -17,28 +17,38 @@ export class Likeness {
 
   /**
    * A nearest-neighbour path: from the first query always to the nearest that is left, over the raw values.
-   * n (n - 1) / 2 distances; cut into groups of K it keeps like queries together.
+   * At most n steps with a pass over what is left each; cut into groups of K it keeps like queries together.
    *
+   * @param count  length of the path. Default: as many as there are queries
+   * @param apart  pairs of which only one may be on the path. Default: none
    * @returns the queries' indices in the order of the path
    */
-  order(queries: readonly Float32Array[]): number[] {
+  order(
+    queries: readonly Float32Array[],
+    count = queries.length,
+    apart: (a: number, b: number) => boolean = () => false,
+  ): number[] {
     const left = [...queries.keys()]
     queries.forEach((query, i) => {
       this.#table.set(i, query)
     })
     const path: number[] = []
     let at = 0
-    while (left.length) {
+    while (left.length && at >= 0) {
       const current = left[at]
       path.push(current)
       const last = left.pop() as number
-      if (!left.length) break
+      if (!left.length || path.length === count) break
       if (at < left.length) {
         left[at] = last // the last one moves into the gap, so that one pass sees all that are left
         this.#table.set(at, queries[last])
       }
       const distances = this.#table.distances(queries[current], left.length)
-      at = distances.indexOf(distances.reduce((least, d) => Math.min(least, d)))
+      at = -1
+      for (let i = 0; i < left.length; i++) {
+        if (at >= 0 && distances[i] >= distances[at]) continue
+        if (!path.some((other) => apart(other, left[i]))) at = i
+      }
     }
     return path
   }

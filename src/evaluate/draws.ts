@@ -38,6 +38,7 @@ export function groupsOf(
 
 /** All sets of N - S survivors if there are at most `most`, else `most` at random. */
 export function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
+  if (!most) return []
   const all = combinations(N, S, most + 1)
   const missing = all.length > most ? Array.from({ length: most }, () => random.choose(N, S)) : all
   return missing.map((gone) => Array.from({ length: N }, (_, i) => i).filter((i) => !gone.includes(i)))

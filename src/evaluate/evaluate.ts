@@ -44,6 +44,8 @@ export interface EvaluateOptions {
   minConfidence?: number
   /** Groups whose lost answers come late and teach the confidence. Default 300, at most half. */
   learn?: number
+  /** Survivor sets to try in every group: all if there are so few, else so many at random. Default 200. */
+  sets?: number
   /** Told after each group. */
   onProgress?: (done: number, total: number) => void
 }
@@ -67,8 +69,8 @@ export interface Evaluation {
     recoveredCi95?: Interval
     /** Decoded from all N results. */
     nothingMissing: number
-    /** The survivor set with the lowest accuracy, of all or of 200 at random. */
-    worstSet: number
+    /** The survivor set with the lowest accuracy; undefined where none was tried. */
+    worstSet?: number
   }
   /** Inferences on top of N / K, by the policy. */
   retriesPerQuery: number
@@ -106,7 +108,6 @@ export interface Evaluation {
 
 /** Rows sent through the model at a time. */
 const BATCH = 64
-const MOST_SETS = 200
 
 /**
  * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
@@ -133,7 +134,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const warm = shuffled.slice(0, options.memory ?? 0)
   const memory = remember(options, own, warm)
   const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(warm.length), drawing)
-  const sets = survivorSets(N, S, MOST_SETS, losing)
+  const sets = survivorSets(N, S, checkInteger('sets', options.sets ?? 200, 0), losing)
   const rivals = await rivalsFor(options, memory, own)
   const score = emptyScores(sets.length)
 
@@ -174,6 +175,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     if (lost.length) score.lost.push(...(systematic ? lost : [mean(lost)]))
     score.all.push(mean(hits))
     score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? 1 / classes : right(own[i], i)))))
+    group.learn()
     if (done < learn && systematic && !E) grade(worth, group, recovered, rows, survivors, honest)
     for (const [name, rival] of Object.entries(rivals)) {
       const query = losing.below(K)
@@ -260,7 +262,7 @@ function summary(score: Scores, base: number, options: EvaluateOptions, classes:
       recovered: score.lost.length ? mean(score.lost) : undefined,
       recoveredCi95: score.lost.length ? shareCi95(score.lost) : undefined,
       nothingMissing: mean(score.whole),
-      worstSet: Math.min(...score.sets) / score.all.length,
+      worstSet: score.sets.length ? Math.min(...score.sets) / score.all.length : undefined,
     },
     retriesPerQuery: score.given.filter((given) => !given).length / (score.all.length * scheme.queries),
     ...(score.stated.length && {

@@ -1,4 +1,4 @@
-/** Waiting queries -> groups: full ones at once, short ones when the oldest query has waited long enough. */
+/** Waiting queries -> groups: full ones at once, short ones when a query has waited long enough. */
 
 export interface GroupingOptions<T> {
   /** Queries in a full group. */
@@ -6,17 +6,30 @@ export interface GroupingOptions<T> {
   /** Whether a group of so many queries could be sent now. */
   ready(queries: number): boolean
   send(items: T[]): void
+  /** Where queries are not grouped as they come: wait for so many, and then choose which go together. */
+  pool?: {
+    size: number
+    /** Of the waiting, the most urgent first: the positions of a group, which has the first in it. */
+    choose(items: readonly T[]): readonly number[]
+  }
+}
+
+interface Entry<T> {
+  item: T
+  due: number
 }
 
 const LOOK_AGAIN_MS = 5
 
 export class Grouping<T> {
   readonly #options: GroupingOptions<T>
-  readonly #waiting: { item: T; due: number }[] = []
+  readonly #enough: number
+  #waiting: Entry<T>[] = []
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(options: GroupingOptions<T>) {
     this.#options = options
+    this.#enough = options.pool?.size ?? options.size
   }
 
   /** @param maxWaitMs  how long it may wait for others */
@@ -43,16 +56,29 @@ export class Grouping<T> {
     const { size, ready, send } = this.#options
     clearTimeout(this.#timer)
     while (this.#waiting.length) {
-      if ((this.#waiting.length < size && this.#leftMs() > 0) || !ready(Math.min(size, this.#waiting.length))) break
-      send(this.#waiting.splice(0, size).map((entry) => entry.item))
+      const wait = this.#waiting.length < this.#enough && this.#leftMs() > 0
+      if (wait || !ready(Math.min(size, this.#waiting.length))) break
+      send(this.#next())
     }
     if (!this.#waiting.length) return
     // Where a group is full or due `ready` is what lacks, and time alone may bring it.
-    const left = this.#waiting.length < size ? this.#leftMs() : 0
+    const left = this.#waiting.length < this.#enough ? this.#leftMs() : 0
     this.#timer = setTimeout(() => this.pump(), left > 0 ? Math.ceil(left) : LOOK_AGAIN_MS)
   }
 
+  /** Takes the next group out. */
+  #next(): T[] {
+    const { size, pool } = this.#options
+    if (!pool) return this.#waiting.splice(0, size).map((entry) => entry.item)
+    const urgent = [...this.#waiting].sort((a, b) => a.due - b.due)
+    const group = pool.choose(urgent.map((entry) => entry.item)).map((at) => urgent[at])
+    this.#waiting = this.#waiting.filter((entry) => !group.includes(entry))
+    return group.map((entry) => entry.item)
+  }
+
+  /** Until the first of those that could go next is due. */
   #leftMs(): number {
-    return Math.min(...this.#waiting.slice(0, this.#options.size).map(({ due }) => due)) - performance.now()
+    const next = this.#options.pool ? this.#waiting : this.#waiting.slice(0, this.#options.size)
+    return Math.min(...next.map(({ due }) => due)) - performance.now()
   }
 }

@@ -2,6 +2,7 @@
 
 import { aborted, onAbort } from '../abort'
 import { Codec, type CodecOptions } from '../codec/codec'
+import { Likeness } from '../codec/likeness'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { Memory, type MemoryOptions } from '../history/memory'
@@ -28,6 +29,12 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, 
   workers?: number | readonly ModelWorker[]
   /** When to decode. Default 'fastest'. */
   rule?: Rule
+  /**
+   * Which queries form a group. 'arrival': as they come. 'likeness:P': the most urgent and those like it, as soon as P
+   * groups' worth of queries wait or one has waited `maxWaitMs`; groups of similar queries decode better.
+   * Default 'arrival'.
+   */
+  grouping?: string
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
@@ -147,7 +154,7 @@ class Predictor {
   readonly #past: Past
   /** Early queries that no worker had room for yet. */
   readonly #unsent: PendingQuery[] = []
-  /** Workers that have a query of the group that is filling. */
+  /** Workers that have a query of the group that is filling; in a pool, of the last round. */
   readonly #taken = new Set<ModelWorker>()
   readonly #open = new Set<PendingQuery>()
   readonly #counts = { exact: 0, recovered: 0, unverified: 0, failed: {} as Record<string, number>, groups: 0 }
@@ -166,6 +173,7 @@ class Predictor {
       size: codec.scheme.queries,
       ready: (queries) => this.#early || this.#roster.ready(codec.schemeFor(queries)),
       send: (queries) => this.#send(queries),
+      pool: this.#pool(),
     })
     for (const worker of workers) worker.onFree = () => this.#pump()
   }
@@ -286,11 +294,26 @@ class Predictor {
     await Promise.allSettled(this.#roster.workers.map(async (worker) => worker.close()))
   }
 
+  /** How groups are chosen by likeness; none where they are taken as they come. */
+  #pool() {
+    const { queries: K } = this.#codec.scheme
+    const groups = this.#settings.pool
+    if (!groups) return undefined
+    const most = Math.max(groups * K, this.#settings.maxQueries)
+    const likeness = new Likeness(this.#codec.core, rowLength(this.signature.inputs), most)
+    const choose = (waiting: readonly PendingQuery[]) => {
+      const worker = (i: number) => waiting[i].call?.worker
+      const rows = waiting.map(({ row }) => row)
+      return likeness.order(rows, K, (a, b) => worker(a) !== undefined && worker(a) === worker(b))
+    }
+    return { size: groups * K, choose }
+  }
+
   #send(queries: PendingQuery[]): void {
     const { rule, hangMs } = this.#settings
     const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past })
     for (const pending of queries) pending.join(run)
-    this.#taken.clear()
+    if (!this.#settings.pool) this.#taken.clear()
     if (this.#unsent.length) queueMicrotask(() => this.#pump()) // their workers were taken until now
     this.#counts.groups++
     this.#runs.add(run)
@@ -309,6 +332,8 @@ class Predictor {
 
   #pump(): void {
     while (this.#unsent.length) {
+      // In a pool queries go out in rounds of K workers, so that a group of K that share none can be found in it.
+      if (this.#settings.pool && this.#taken.size >= this.#codec.scheme.queries) this.#taken.clear()
       const worker = this.#roster.fastest(this.#taken)
       if (!worker) break
       this.#taken.add(worker)
@@ -407,6 +432,7 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
       minConfidence: 0.9,
       deliver: 'located',
     }),
+    pool: checkGrouping(options.grouping ?? 'arrival'),
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),
@@ -439,6 +465,13 @@ function checkChoices(
 function checkMs(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 2 ** 31 - 1) return value
   throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
+}
+
+/** Groups in a pool; 0 where queries are grouped as they come. */
+function checkGrouping(grouping: string): number {
+  const pool = grouping === 'arrival' ? 0 : Number(/^likeness:([1-9]\d{0,3})$/.exec(grouping)?.[1])
+  if (!Number.isNaN(pool)) return pool
+  throw new RangeError(expected('grouping', "'arrival' or 'likeness:P' with P from 1 to 9999", grouping))
 }
 
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {

@@ -135,8 +135,11 @@ export class Roster {
 
   /** Free workers that are not taken, the fast ones first. */
   #ranked(taken: ReadonlySet<ModelWorker>): ModelWorker[] {
-    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + this.#calls(worker).size)
-    return this.workers.filter((worker) => worker.free && !taken.has(worker)).sort((a, b) => cost(a) - cost(b))
+    const open = (worker: ModelWorker) => this.#calls(worker).size
+    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + open(worker))
+    return this.workers
+      .filter((worker) => worker.free && !taken.has(worker))
+      .sort((a, b) => cost(a) - cost(b) || open(a) - open(b))
   }
 
   #calls(worker: ModelWorker): Map<object, number> {

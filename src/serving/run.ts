@@ -321,6 +321,7 @@ export class GroupRun {
       if (own) ticket.answer(own, 'exact')
       else this.#settle(query, query === due)
     })
+    if (this.#recoveries.size) this.#group.learn() // when the callers have their answers
   }
 
   #keep(recovery: Recovery): void {

@@ -1,0 +1,127 @@
+/**
+ * npm run bench -- accuracy [MODEL ...]: the accuracy of every scheme on three real models, 5,000 groups a cell, seed 1, and
+ * writes docs/accuracy.md with its plots. Cells that were measured are kept in build/accuracy.json and not measured
+ * again; with model names only their cells are measured, so that two processes can share the work. An hour in all.
+ * Needs `npm run data`.
+ */
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { loadInputs, loadLabels } from '../src/cli/npy'
+import { Codec, type CodecOptions } from '../src/codec/codec'
+import { loadCore } from '../src/core/core'
+import { type EvaluateOptions, type Evaluation, evaluate } from '../src/evaluate/evaluate'
+import { ci95, type Interval, mean } from '../src/evaluate/statistics'
+import { readModel } from '../src/workers/local'
+import { OnnxModel } from '../src/workers/onnx'
+import { report } from './accuracy-report'
+
+export const GROUPS = 5000
+export const SEED = 1
+
+export const models = {
+  'mnist-lenet': 'mnist',
+  'fashion-lenet': 'fashion',
+  'cifar-resnet8': 'cifar',
+} as const
+
+export type ModelName = keyof typeof models
+
+type Cell = CodecOptions & Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups'>
+
+/** What is kept of an evaluation: everything but the single groups. */
+export type Measured = Omit<Evaluation, 'groups'> & {
+  /** Paired differences per group. */
+  overGuess: { mean: number; ci95: Interval }
+  overPaper?: { mean: number; ci95: Interval }
+  guess: number
+}
+
+export const parityCells = [
+  [2, 1],
+  [4, 1],
+  [8, 1],
+  [10, 1],
+  [12, 1],
+  [8, 2],
+  [8, 3],
+] as const
+
+export const byzantineCells = [1, 2, 3] as const
+export const memories = [1000, 4000] as const
+
+export const key = (model: string, scheme: string, detail: string) => `${model} ${scheme} ${detail}`
+
+type Results = Record<string, Measured>
+
+const FILE = 'build/accuracy.json'
+
+function kept(): Results {
+  try {
+    return JSON.parse(readFileSync(FILE, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+/** Reads before it writes: another process may have added cells. */
+function keep(name: string, measured: Measured): void {
+  mkdirSync('build', { recursive: true })
+  writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
+}
+
+export async function accuracy(_json: boolean, only: string[] = []): Promise<void> {
+  const core = await loadCore()
+  for (const [name, data] of Object.entries(models)) {
+    if (only.length && !only.includes(name)) continue
+    const model = await OnnxModel.load(await readModel(`models/${name}.onnx`))
+    const { shape } = model.signature.inputs[0]
+    const load = async (set: string) => ({
+      inputs: await loadInputs(`data/${set}-images.npy`, shape),
+      labels: await loadLabels(`data/${set}-labels.npy`),
+    })
+    const [few, all] = [await load(`${data}-1000`), await load(data)]
+    const run = async (cell: Cell) => {
+      const set = cell.memory ? all : few
+      const sets = cell.memory || cell.byzantine ? 0 : 200
+      return evaluate({ model, codec: new Codec(core, cell), ...set, groups: GROUPS, seed: SEED, sets, ...cell })
+    }
+    const measure = async (detail: string, ours: Cell, paper?: Cell) => {
+      const [a, b] = [key(name, 'ours', detail), key(name, 'paper', detail)]
+      if (kept()[a]) return
+      const start = performance.now()
+      const mine = await run(ours)
+      const theirs = paper && (await run(paper))
+      keep(a, shortened(mine, theirs))
+      if (theirs) keep(b, shortened(theirs))
+      console.error(`${a}: ${((performance.now() - start) / 1000).toFixed(0)} s`)
+    }
+    for (const [queries, stragglers] of parityCells) {
+      const scheme = { queries, stragglers }
+      await measure(`${queries},${stragglers}`, { ...scheme, code: 'systematic' }, scheme)
+    }
+    const scheme = { queries: 8, stragglers: 1, code: 'systematic' } as const
+    await measure('likeness:16', { ...scheme, grouping: 'likeness:16' })
+    for (const memory of memories) await measure(`memory ${memory}`, { ...scheme, memory })
+    for (const byzantine of byzantineCells) {
+      // The authors' scripts use one worker fewer than the paper; enough results for the vote all the same.
+      const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 } as const
+      const groups = 1000
+      await measure(`byzantine ${byzantine}`, { ...scheme, groups }, { ...scheme, groups, locator: 'vote' })
+    }
+    await model.close()
+  }
+  if (!only.length) await report(kept())
+}
+
+function shortened({ groups, ...rest }: Evaluation, paper?: Evaluation): Measured {
+  const paired = (other: number[]) => {
+    const differences = groups.all.map((value, i) => value - other[i])
+    return { mean: mean(differences), ci95: ci95(differences) }
+  }
+  return {
+    ...rest,
+    guess: mean(groups.guess),
+    overGuess: paired(groups.guess),
+    ...(paper && { overPaper: paired(paper.groups.all) }),
+  }
+}
