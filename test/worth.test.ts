@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest'
+import { Kernels } from '../src/codec/kernels'
+import { loadCore } from '../src/core/core'
+import { brierSkill, calibrationError, ci95 } from '../src/evaluate/statistics'
+import { Calibration } from '../src/history/calibration'
+import { type Recovered, Worth } from '../src/history/worth'
+import { seeded } from '../src/random'
+
+const core = await loadCore()
+const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
+
+describe('Calibration', () => {
+  it('learns probabilities that are true, from 300 outcomes', () => {
+    const random = seeded(1)
+    const draw = () => {
+      const signals = [random.gauss(), 5 + 3 * random.gauss(), 1] // the last one says nothing
+      return { signals, right: random.next() < sigmoid(1.5 * signals[0] - 0.3 * (signals[1] - 5) - 0.5) }
+    }
+    const calibration = new Calibration(core)
+    for (let i = 0; i < 300; i++) calibration.learn(draw())
+    const stated = Array.from({ length: 5000 }, draw).map(({ signals, right }) => ({
+      confidence: calibration.probability(signals) as number,
+      right,
+    }))
+    expect(calibrationError(stated)).toBeLessThan(0.05)
+    expect(brierSkill(stated)).toBeGreaterThan(0.15)
+  })
+
+  it('says nothing before 30 outcomes, and is bounded in what it keeps', () => {
+    const calibration = new Calibration(core)
+    for (let i = 0; i < 29; i++) calibration.learn({ signals: [i], right: true })
+    expect(calibration.probability([0])).toBeUndefined()
+    for (let i = 0; i < 5000; i++) calibration.learn({ signals: [i], right: true })
+    expect(calibration.outcomes.length).toBe(2000)
+    expect(calibration.probability([5000])).toBeGreaterThan(0.98)
+  })
+
+  it('stays finite where the signals tell right from wrong without fail, and follows a stream that turns', () => {
+    const calibration = new Calibration(core)
+    for (let i = -500; i < 500; i++) calibration.learn({ signals: [i], right: i > 0 })
+    const far = [-1e6, -400, 400, 1e6].map((x) => calibration.probability([x]) as number)
+    expect(far.every((p) => p >= 0 && p <= 1)).toBe(true)
+    expect(far[1]).toBeLessThan(0.1)
+    expect(far[2]).toBeGreaterThan(0.9)
+    for (let i = 0; i < 2000; i++) calibration.learn({ signals: [i % 500], right: false })
+    expect(calibration.probability([400])).toBeLessThan(0.05)
+  })
+})
+
+describe('Worth', () => {
+  const recovered = (answer: number[], missing = 1): Recovered => ({
+    answer: Float32Array.from(answer),
+    source: 'code',
+    missing,
+    variance: 0.5,
+  })
+
+  it('counts by source and number missing, with an interval; rehearsals teach and are not counted', () => {
+    const worth = new Worth(core, 3)
+    const own = Float32Array.of(0, 5, 0, 99) // the fourth value belongs to another output
+    expect(worth.grade(recovered([1, 2, 0, 0]), own)).toBe(true)
+    expect(worth.grade(recovered([3, 2, 0, 0]), own)).toBe(false)
+    expect(worth.grade(recovered([1, 2, 0, 0], 2), own)).toBe(true)
+    for (let i = 0; i < 40; i++) worth.rehearse(recovered([1, 2, 0, 0]), own)
+    expect(worth.agreements).toMatchObject([
+      { source: 'code', missing: 1, graded: 2, agreed: 1 },
+      { source: 'code', missing: 2, graded: 1, agreed: 1 },
+    ])
+    const [low, high] = worth.agreements[0].ci95
+    expect([low, high].map((value) => value.toFixed(3))).toEqual(['0.095', '0.905'])
+    expect(worth.confidence(recovered([1, 2, 0, 0]))).toBeGreaterThan(0.9)
+    expect(worth.confidence({ ...recovered([1, 2, 0, 0]), source: 'memory' })).toBeUndefined()
+  })
+
+  it('comes back from JSON as it was', () => {
+    const worth = new Worth(core, 2)
+    const random = seeded(2)
+    for (let i = 0; i < 100; i++) worth.grade(recovered([random.gauss(), random.gauss()]), Float32Array.of(1, 0))
+    const again = new Worth(core, 2, JSON.parse(JSON.stringify(worth.save())))
+    expect(again.agreements).toEqual(worth.agreements)
+    expect(again.confidence(recovered([2, 1]))).toBe(worth.confidence(recovered([2, 1])))
+  })
+})
+
+describe('Kernels', () => {
+  /** Groups of 4 queries and their mean, answered by a function that only a short scale can follow. */
+  function teach(kernels: Kernels, groups: number): void {
+    const random = seeded(3)
+    for (let g = 0; g < groups; g++) {
+      const points: Float32Array[] = Array.from({ length: 4 }, () => Float32Array.of(random.gauss(), random.gauss()))
+      points.push(core.combine(new Float32Array(4).fill(0.25), points)[0])
+      const answers = points.map(([x, y]) => Float32Array.of(Math.exp(-x * x - y * y), 0.4))
+      kernels.learn(core, 4, core.gram(points), answers, [0, 1, 2, 3])
+    }
+  }
+
+  it('starts from the fixed kernel, and leaves it only for one that clearly did better', () => {
+    const kernels = new Kernels()
+    const fixed = kernels.kernel(4)
+    expect(fixed).toEqual({ mix: 0.6, scale: 1.5, noise: 0.02 })
+    teach(kernels, 2)
+    expect(kernels.kernel(4)).toEqual(fixed)
+    teach(kernels, 400)
+    expect(kernels.kernel(4)).not.toEqual(fixed)
+    expect(kernels.kernel(8)).toEqual(fixed) // of parities of eight nothing was learned
+  })
+
+  it('comes back from JSON as it was', () => {
+    const [kernels, again] = [new Kernels(), new Kernels()]
+    teach(kernels, 100)
+    again.load(JSON.parse(JSON.stringify(kernels.save())))
+    expect(again.kernel(4)).toEqual(kernels.kernel(4))
+  })
+})
+
+it('an interval of paired differences', () => {
+  const [low, high] = ci95([1, 2, 3, 4])
+  expect([low, high].map((value) => value.toFixed(3))).toEqual(['1.235', '3.765'])
+})
