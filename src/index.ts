@@ -10,9 +10,7 @@ export {
   type CodecOptions,
   type CodedRow,
   type Group,
-  type Recall,
   type Recovery,
-  type Remembered,
   type Suspect,
 } from './codec/codec'
 export type { CodeName } from './codec/codes'
@@ -20,7 +18,7 @@ export type { DecoderName } from './codec/decoders'
 export type { LocatorName } from './codec/locators'
 export { type Core, type CoreOptions, loadCore } from './core/core'
 export { ApproxiferError, type Code } from './errors'
-export { Memory, type MemoryOptions } from './history/memory'
+export { type Features, Memory, type MemoryOptions, type Recollection } from './history/memory'
 export { type PatchOptions, patchFeatures } from './history/patches'
 export { type Agreement, type Policy, Worth, type WorthState } from './history/worth'
 export { type Points, Scheme, type SchemeOptions } from './scheme'

@@ -1,8 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
-import { Memory } from '../src/history/memory'
+import { Memory, type MemoryOptions, type Recollection } from '../src/history/memory'
 import { seeded } from '../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -31,98 +30,168 @@ describe('table', () => {
   })
 })
 
+const point = (i: number) => row(Math.sin(i * 1.7), Math.cos(i * 2.3))
+const model = (x: Float32Array) => row(Math.sin(3 * x[0]), x[0] * x[1])
+const shape = [2]
+
+/** A memory that was told what the model says to `count` points. */
+function taught(count: number, options: Partial<MemoryOptions> = {}, core = wasm): Memory {
+  const memory = new Memory(core, { shape, outputs: 2, ...options })
+  for (let i = 0; i < count; i++) memory.remember(point(i), model(point(i)))
+  return memory
+}
+
+const error = (memory: Memory, query: Float32Array) => {
+  const { answer } = memory.recover(query) as Recollection
+  return Math.hypot(...model(query).map((value, c) => value - answer[c]))
+}
+
 describe('Memory', () => {
-  it('gives the nearest, nearest first, as a search over all would', () => {
-    const memory = new Memory(wasm, { inputs: 5, outputs: 1, neighbours: 7 })
-    const rows = Array.from({ length: 100 }, (_, i) => noise(5, i))
-    rows.forEach((query, i) => expect(memory.remember(query, row(i))).toBe(true))
-    const target = noise(5, 1000)
-    const distance = (a: Float32Array) => a.reduce((sum, v, i) => sum + (v - target[i]) ** 2, 0)
-    const expected = rows.map((query, i) => ({ i, d: distance(query) })).sort((a, b) => a.d - b.d)
-    expect(memory.near(target).map(({ answer }) => answer[0])).toEqual(expected.slice(0, 7).map(({ i }) => i))
+  it('recovers what it was not told, the better the more it was told', () => {
+    const mean = (memory: Memory) =>
+      [...Array(50).keys()].reduce((sum, i) => sum + error(memory, point(1e4 + i)), 0) / 50
+    const [little, more] = [mean(taught(128)), mean(taught(1500))]
+    expect(little).toBeLessThan(0.2)
+    expect(more).toBeLessThan(little / 2)
+  })
+
+  it('agrees with kernel ridge regression solved at once', () => {
+    const memory = taught(300)
+    memory.settle()
+    for (let i = 0; i < 4; i++) memory.settle()
+    const queries = Array.from({ length: 300 }, (_, i) => point(i))
+    const square = (a: Float32Array, b: Float32Array) => a.reduce((sum, v, i) => sum + (v - b[i]) ** 2, 0)
+    const first = queries.slice(0, 128)
+    const unit = first.flatMap((a) => first.map((b) => square(a, b))).reduce((sum, d) => sum + d, 0) / 128 ** 2
+    const k = (a: Float32Array, b: Float32Array) => Math.exp(-square(a, b) / unit)
+    const matrix = Float64Array.from(queries.flatMap((a, i) => queries.map((b, j) => k(a, b) + (i === j ? 0.01 : 0))))
+    const inverse = wasm.inverse(matrix)
+    const mean = first.reduce((sum, x) => sum + model(x)[0], 0) / 128
+    const target = point(5000)
+    const weights = queries.map((_, i) => queries.reduce((sum, b, j) => sum + inverse[i * 300 + j] * k(b, target), 0))
+    const exact = queries.reduce((sum, x, i) => sum + weights[i] * (model(x)[0] - mean), mean)
+    expect(memory.recover(target)?.answer[0]).toBeCloseTo(exact, 2)
+  })
+
+  it('recovers nothing until it knows what queries look like', () => {
+    const memory = taught(127)
+    expect([memory.ready, memory.size, memory.recover(point(0))]).toEqual([false, 127, undefined])
+    memory.remember(point(127), model(point(127)))
+    expect([memory.ready, memory.size]).toEqual([true, 128])
   })
 
   it('keeps no near duplicates', () => {
-    const memory = new Memory(wasm, { inputs: 3, outputs: 1 })
-    for (let i = 0; i < 10; i++) memory.remember(noise(3, i), row(i))
-    expect(memory.remember(noise(3, 4), row(4))).toBe(false)
-    expect(
-      memory.remember(
-        noise(3, 4).map((v) => v + 1e-4),
-        row(4),
-      ),
-    ).toBe(false)
-    expect(memory.size).toBe(10)
+    const memory = taught(100)
+    expect(memory.remember(point(4), row(0, 0))).toEqual({ kept: false })
+    for (let i = 100; i < 140; i++) memory.remember(point(i), model(point(i)))
+    const again = point(4).map((v) => v + 1e-4)
+    expect(memory.remember(again, row(0, 0)).kept).toBe(false)
+    expect(memory.size).toBe(140)
   })
 
-  it('is bounded: the oldest goes', () => {
-    const memory = new Memory(wasm, { inputs: 3, outputs: 1, bytes: 5 * 16, neighbours: 10 })
-    expect(memory.capacity).toBe(5)
-    for (let i = 0; i < 8; i++) memory.remember(noise(3, i), row(i))
-    expect(memory.size).toBe(5)
-    const kept = memory.near(noise(3, 0)).map(({ answer }) => answer[0])
-    expect(kept.sort()).toEqual([3, 4, 5, 6, 7])
+  it('is bounded: the oldest goes, and a stream that moves is followed', () => {
+    const memory = taught(0, { bytes: 300 * (8 + 16 + 300) })
+    expect(memory.capacity).toBe(300)
+    const model2 = (x: Float32Array) => row(5 - x[0], x[1])
+    for (let i = 0; i < 300; i++) memory.remember(point(i), model(point(i)))
+    for (let i = 300; i < 1000; i++) memory.remember(point(i), model2(point(i)))
+    expect(memory.size).toBe(300)
+    const { answer } = memory.recover(point(5000)) as Recollection
+    expect(Math.abs(answer[0] - model2(point(5000))[0])).toBeLessThan(0.1)
   })
 
-  it('compares queries by their features', () => {
+  it('a query unlike all that is remembered shows up as variance and as odds', () => {
+    const memory = taught(500)
+    const [near, far] = [memory.recover(point(1000)), memory.recover(row(40, -40))] as Recollection[]
+    expect(near.variance).toBeLessThan(0.1)
+    expect(far.variance).toBeGreaterThan(0.9)
+    expect(far.odds).toBeLessThan(near.odds)
+    expect(Math.abs(far.odds)).toBeLessThan(3)
+  })
+
+  it('compares queries by their features, and owns what it keeps', () => {
     const features = (query: Float32Array) => query.slice(0, 1)
-    const memory = new Memory(wasm, { inputs: 2, outputs: 1, neighbours: 1, features })
-    memory.remember(row(0, 100), row(1))
-    memory.remember(row(5, 0), row(2))
-    expect(memory.near(features(row(1, 0)))[0].answer).toEqual(row(1))
-  })
-
-  it('owns what it keeps', () => {
-    const memory = new Memory(wasm, { inputs: 1, outputs: 1 })
-    const [query, answer] = [row(1), row(2)]
-    memory.remember(query, answer)
+    const memory = new Memory(wasm, { shape: [2], outputs: 1, features })
+    const [query, answer] = [row(0, 0), row(0)]
+    for (let i = 0; i < 256; i++) {
+      query[0] = i / 256
+      query[1] = 1000 * ((i * 37) % 11)
+      answer[0] = i / 256
+      memory.remember(query, answer)
+    }
     query.fill(9)
     answer.fill(9)
-    expect(memory.near(row(1))).toEqual([{ features: row(1), answer: row(2) }])
+    expect(memory.recover(row(0.5, -5))?.answer[0]).toBeCloseTo(0.5, 1)
+    expect(() => new Memory(wasm, { shape: [2], outputs: 1, features: () => row(Number.NaN) })).toThrow('finite values')
+  })
+
+  it('comes back from what it saved as it was, and goes on', () => {
+    const memory = taught(400)
+    const again = new Memory(wasm, { shape, outputs: 2 }, memory.save())
+    expect([again.size, again.ready]).toEqual([memory.size, true])
+    expect(again.recover(point(9999))?.answer).toEqual(memory.recover(point(9999))?.answer)
+    for (let i = 400; i < 800; i++) again.remember(point(i), model(point(i)))
+    expect(error(again, point(9999))).toBeLessThan(0.1)
+    expect(new Memory(wasm, { shape, outputs: 2 }, taught(5).save()).size).toBe(0) // not ready: nothing to save
+  })
+
+  it('refuses the state of another memory, and what is none', () => {
+    const state = taught(200).save()
+    const load = (bytes: Uint8Array, options = {}) => new Memory(wasm, { shape, outputs: 2, ...options }, bytes)
+    expect(() => load(state, { outputs: 3 })).toThrow(/state: expected one of .*"outputs":3.*got .*"outputs":2/)
+    expect(() => load(state, { bytes: 5000 })).toThrow(/state: expected at most \d+ pairs, got \d+/)
+    expect(() => load(state.slice(0, -1))).toThrow(/state: expected \d+ bytes or more/)
+    expect(() => load(new Uint8Array(10))).toThrow('state: expected what save() gave')
   })
 
   it.each([
-    [{ inputs: 0, outputs: 1 }, 'inputs: expected an integer >= 1, got 0'],
-    [{ inputs: 4, outputs: 1, bytes: 3 }, 'bytes: expected an integer >= 1, got 0'],
-    [{ inputs: 4, outputs: 1, neighbours: 0 }, 'neighbours: expected an integer >= 1, got 0'],
+    [{ shape: [0], outputs: 1 }, 'shape[0]: expected an integer >= 1, got 0'],
+    [{ shape: [4], outputs: 1, bytes: 3 }, 'bytes: expected an integer >= 1, got 0'],
+    [{ shape: [4], outputs: 1, features: 'patches' as const }, "features: expected 'raw' for shape [4], got 'patches'"],
+    [{ shape: [4], outputs: 1, features: 'odd' as 'raw' }, "features: expected 'raw' | 'patches', got \"odd\""],
   ])('refuses %o', (options, message) => {
     expect(() => new Memory(wasm, options)).toThrow(message)
   })
 })
 
-describe('a group with a memory', () => {
-  const model = (x: Float32Array) => row(Math.sin(3 * x[0]), x[0] * x[1])
-  const point = (i: number) => row(Math.sin(i * 1.7), Math.cos(i * 2.3))
+describe('images', () => {
+  const side = 16
+  const random = seeded(4)
+  /** A slanted edge somewhere; its answer is the slant. */
+  const edge = (slant: number) => {
+    const at = 4 + 8 * random.next()
+    return Float32Array.from({ length: side * side }, (_, i) => {
+      const [x, y] = [i % side, Math.floor(i / side)]
+      return Number(x - side / 2 + slant * (y - side / 2) > at - side / 2) + 0.05 * random.gauss()
+    })
+  }
+  const images = Array.from({ length: 400 }, () => {
+    const slant = 2 * random.next() - 1
+    return { slant, image: edge(slant) }
+  })
+  const learned = (told: (slant: number) => number, core = wasm) => {
+    const memory = new Memory(core, { shape: [1, side, side], outputs: 1, bytes: 2e7 })
+    for (const { image, slant } of images.slice(0, 300)) memory.remember(image, row(told(slant)))
+    return memory
+  }
+  const worst = (told: (slant: number) => number) => {
+    const memory = learned(told)
+    const errors = images
+      .slice(300)
+      .map(({ image, slant }) => Math.abs((memory.recover(image)?.answer[0] ?? 9) - told(slant)))
+    return errors.sort((a, b) => a - b)[50]
+  }
 
-  it.each(['berrut', 'systematic'] as const)('%s: recovers without redundancy and below the quorum', (code) => {
-    const memory = new Memory(wasm, { inputs: 2, outputs: 2 })
-    for (let i = 0; i < 400; i++) memory.remember(point(i), model(point(i)))
-    const group = new Codec(wasm, { queries: 4, code }).open()
-    const queries = [1000, 1001, 1002, 1003].map(point)
-    for (const query of queries) group.join(query)
-    group.close()
-    const recovered = group.recover(memory)
-    expect(recovered.map(({ query }) => query)).toEqual([0, 1, 2, 3])
-    for (const { query, answer, variance } of recovered) {
-      const own = model(queries[query])
-      expect(Math.hypot(answer[0] - own[0], answer[1] - own[1])).toBeLessThan(0.1)
-      expect(variance).toBeLessThan(0.05)
-    }
+  it('are compared by patches; what mirroring changes is told from what it does not', () => {
+    expect(worst((slant) => slant)).toBeLessThan(0.15)
+    expect(worst((slant) => Math.abs(slant))).toBeLessThan(0.15)
   })
 
-  it('a query unlike all that is remembered shows up as variance', () => {
-    const memory = new Memory(wasm, { inputs: 2, outputs: 2 })
-    for (let i = 0; i < 100; i++) memory.remember(point(i), model(point(i)))
-    const group = new Codec(wasm, { queries: 1, code: 'systematic' }).open()
-    group.join(row(40, -40))
-    group.close()
-    expect(group.recover(memory)[0].variance).toBeGreaterThan(0.9)
-  })
-
-  it('an empty memory leaves it to the code', () => {
-    const group = new Codec(wasm, { queries: 2, stragglers: 1, code: 'systematic' }).open()
-    for (let i = 0; i < 2; i++) group.join(point(i))
-    for (const coded of [...group.ready, ...group.close()]) if (coded.index) group.add(coded, model(coded.data))
-    expect(group.recover(new Memory(wasm, { inputs: 2, outputs: 2 }))).toEqual(group.recover())
+  it('the same on both cores, and after saving', () => {
+    const [a, b] = [wasm, js].map((core) => learned((slant) => slant, core))
+    const { image } = images[350]
+    expect(a.recover(image)).toEqual(b.recover(image))
+    const again = new Memory(wasm, { shape: [1, side, side], outputs: 1, bytes: 2e7 }, a.save())
+    expect(again.recover(image)?.answer[0]).toBeCloseTo(a.recover(image)?.answer[0] as number, 5)
   })
 })

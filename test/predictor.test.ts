@@ -717,26 +717,56 @@ describe('memory', () => {
   const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
   const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
 
-  it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
-    vi.useFakeTimers()
-    const { predictor, workers } = await house(2, { scheme, policy: 'recover', memory: { bytes: 1e5 } })
-    for (let i = 0; i < 60; i += 2) {
+  /** Teaches a predictor on two workers. */
+  const teach = async ({ predictor, workers }: Awaited<ReturnType<typeof house>>, queries: number) => {
+    for (let i = 0; i < queries; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])
       for (const worker of workers) worker.calls[0].answer()
       await both
     }
-    expect(predictor.stats()).toMatchObject({ exact: 60, remembered: 60 })
-    const late = predictor.predict(x(100), { deadlineMs: 20 })
-    const lost = predictor.predict(x(101))
+  }
+
+  it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(2, { scheme, policy: 'recover' })
+    await teach({ predictor, workers }, 200)
+    expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 200 })
+    const late = predictor.predict(x(1000), { deadlineMs: 20 })
+    const lost = predictor.predict(x(1001))
     const [first, second] = workers
     second.calls[0].fail(new ApproxiferError('WORKER', 'dead'))
-    const { status, output } = await lost
+    const { status, output, confidence } = await lost
     expect(status).toBe('recovered')
-    expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(101), 0)
+    expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(1001), 1)
+    expect(confidence).toBeGreaterThan(0.5) // by the memory's own reckoning
     expect((await late).status).toBe('recovered')
     first.calls[0].answer() // late, and the model's own: remembered
     await vi.advanceTimersByTimeAsync(0)
-    expect(predictor.stats().remembered).toBe(61)
+    expect(predictor.stats().remembered).toBe(201)
+    expect(predictor.stats().agreements).toMatchObject([{ source: 'memory', graded: 1, agreed: 1 }])
+    await predictor.close()
+  })
+
+  it('what was learned is saved, and taken up by another predictor', async () => {
+    const first = await house(2, { scheme })
+    await teach(first, 200)
+    const state = first.predictor.save()
+    await first.predictor.close()
+    const { predictor, workers } = await house(2, { scheme, state, policy: 'recover' })
+    expect(predictor.stats().remembered).toBe(200)
+    const both = [1000, 1001].map((i) => predictor.predict(x(i)))
+    workers[0].calls[0].answer()
+    workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    expect((await both[1]).status).toBe('recovered')
+    await predictor.close()
+    const other = house(2, { scheme, state: state.slice(0, 100) })
+    await expect(other).rejects.toThrow('state: expected')
+  })
+
+  it('can be turned off', async () => {
+    const { predictor, workers } = await house(2, { scheme, memory: false })
+    await teach({ predictor, workers }, 10)
+    expect(predictor.stats().remembered).toBe(0)
     await predictor.close()
   })
 

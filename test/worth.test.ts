@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Kernels } from '../src/codec/kernels'
 import { loadCore } from '../src/core/core'
-import { brierSkill, calibrationError, ci95 } from '../src/evaluate/statistics'
+import { brierSkill, calibrationError, ci95, reliability } from '../src/evaluate/statistics'
 import { Calibration } from '../src/history/calibration'
 import { type Recovered, Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
@@ -22,7 +22,7 @@ describe('Calibration', () => {
       confidence: calibration.probability(signals) as number,
       right,
     }))
-    expect(calibrationError(stated)).toBeLessThan(0.05)
+    expect(calibrationError(reliability(stated))).toBeLessThan(0.05)
     expect(brierSkill(stated)).toBeGreaterThan(0.15)
   })
 

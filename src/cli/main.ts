@@ -7,7 +7,7 @@ import { codeNames } from '../codec/codes'
 import { decoderNames } from '../codec/decoders'
 import { locatorNames } from '../codec/locators'
 import { ApproxiferError } from '../errors'
-import { featureNames } from '../evaluate/evaluate'
+import { featureNames } from '../history/memory'
 import { policies } from '../history/worth'
 import { pointSets } from '../scheme'
 import { attackForms } from '../workers/attacks'
@@ -32,6 +32,23 @@ function probability(text: string): number {
   if (text.trim() !== '' && value >= 0 && value <= 1) return value
   throw new InvalidArgumentError(`expected a probability from 0 to 1, got ${JSON.stringify(text)}`)
 }
+
+/** A parser for numbers >= 0. */
+function amount(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && Number.isFinite(value)) return value
+  throw new InvalidArgumentError(`expected a number >= 0, got ${JSON.stringify(text)}`)
+}
+
+/** A parser for 'K,K,..:S,S,..'. */
+function grid(text: string): { queries: number[]; stragglers: number[] } {
+  const match = /^(\d+(?:,\d+)*):(\d+(?:,\d+)*)$/.exec(text)
+  const [queries, stragglers] = (match?.slice(1) ?? []).map((list) => list.split(',').map(Number))
+  if (queries && queries.every((K) => K >= 1)) return { queries, stragglers }
+  throw new InvalidArgumentError(`expected K,K,..:S,S,.. such as ${GRID}, got ${JSON.stringify(text)}`)
+}
+
+const GRID = '2,4,8,12:1,2,3'
 
 /** The options that make a scheme. */
 function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
@@ -76,19 +93,25 @@ withScheme(program.command('evaluate'), 8, 1, 0)
   .option('--grouping <how>', 'random, or likeness:P: pools of P groups, ordered by likeness and cut', 'random')
   .option('--memory <n>', 'inputs remembered with their answers; groups come from the rest', integer(0), 0)
   .addOption(
-    new Option(
-      '--features <how>',
-      'how the memory compares inputs (default: patches for RGB images, else raw)',
-    ).choices(featureNames),
+    new Option('--features <how>', 'how the memory compares inputs (default: patches for images, else raw)').choices(
+      featureNames,
+    ),
   )
   .addOption(new Option('--policy <policy>', 'what becomes of lost queries').choices(policies).default('recover'))
   .option('--min-confidence <p>', 'from which the policy auto gives a recovered answer', probability, 0.9)
   .option('--learn <n>', 'groups whose late answers teach the confidence (default: 300, at most half)', integer(0))
+  .option('--grid [K,..:S,..]', `a table over K and S instead of one scheme (default: ${GRID})`, grid)
+  .option('--tolerate <loss>', 'accuracy that the recommended scheme may lose', probability, 0.01)
+  .option('--straggler-rate <p>', 'share of answers that come too late', probability, 0.01)
+  .option('--retry-price <n>', 'what asking again costs, its latency included, in inferences', amount, 1)
+  .option('--report <folder>', 'write report.md there, with plots (needs vega and vega-lite)')
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .addOption(new Option('--core <core>', 'numerical core (default: wasm, else js)').choices(['wasm', 'js']))
   .option('--json', 'print JSON instead of a table')
-  .action(evaluateCommand)
+  .action((model, options) =>
+    evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
+  )
 
 // Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
 try {

@@ -14,7 +14,7 @@ import {
   type Survivors,
 } from './decoders'
 import { Kernels } from './kernels'
-import { gramOf, type KrigingKernel, kriging } from './kriging'
+import { gramOf } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
 
 export interface CodecOptions extends SchemeOptions {
@@ -48,8 +48,8 @@ export interface Suspect {
 export interface Recovery {
   query: number
   answer: Float32Array
-  /** What it was recovered from: the answers to the group's other rows, or remembered ones besides. */
-  source: 'code' | 'memory'
+  /** It was recovered from the answers to the group's other rows. */
+  source: 'code'
   /** How many queries had no exact answer, this one included. */
   missing: number
   /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
@@ -61,24 +61,6 @@ const CACHE = 512
 
 /** Sets of queries whose loss is rehearsed in a group. */
 const REHEARSALS = 8
-
-/** An earlier query and the model's own answer to it. */
-export interface Remembered {
-  /** The query as `features` shows it. */
-  features: Float32Array
-  answer: Float32Array
-}
-
-/** What is remembered of earlier queries. */
-export interface Recall {
-  /** A query as it is compared with others; may be the query itself. */
-  features(query: Float32Array): Float32Array
-  /** The remembered queries nearest to this one; may be none. */
-  near(features: Float32Array): readonly Remembered[]
-}
-
-/** Kriging among neighbours: they are many and near, so that no linear part is needed. */
-const NEIGHBOURS: KrigingKernel = { mix: 0, scale: 1, noise: 0.01 }
 
 /** A code with its decoder and locator; makes groups. Holds no queries and no time. */
 export class Codec {
@@ -310,16 +292,13 @@ export class Group {
   }
 
   /**
-   * Answers for all that is missing, from the answers that came; with `recall` also from what is remembered, which
-   * takes no quorum.
+   * Answers for all that is missing, from the answers that came.
    *
    * @throws ApproxiferError QUORUM where fewer came than the code can decode from
    */
-  recover(recall?: Recall): Recovery[] {
+  recover(): Recovery[] {
     const missing = this.missing()
-    const remembered = recall ? missing.map((query) => this.#recall(query, missing.length, recall)) : []
-    const rest = missing.filter((_, i) => !remembered[i])
-    return [...remembered.filter((each) => each !== undefined), ...this.#decode(rest, missing.length)]
+    return this.#decode(missing, missing.length)
   }
 
   /**
@@ -356,30 +335,12 @@ export class Group {
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
-  answers(recall?: Recall): { query: number; answer: Float32Array; exact: boolean }[] {
-    const recovered = new Map(this.recover(recall).map((each) => [each.query, each]))
+  answers(): { query: number; answer: Float32Array; exact: boolean }[] {
+    const recovered = new Map(this.recover().map((each) => [each.query, each]))
     return this.#queries.map((_, query) => {
       const answer = this.exact(query)
       return answer ? { query, answer, exact: true } : { ...(recovered.get(query) as Recovery), exact: false }
     })
-  }
-
-  /** One query from its nearest remembered ones and the answers that came, all rows of one kriging system. */
-  #recall(query: number, missing: number, recall: Recall): Recovery | undefined {
-    const { core } = this.#codec
-    const target = recall.features(this.#queries[query])
-    const near = recall.near(target)
-    if (!near.length) return undefined
-    const have = this.survivors
-    const points = [
-      ...have.map((i) => recall.features(this.#rows[i].data)),
-      ...near.map((each) => each.features),
-      target,
-    ]
-    const { weights, variance } = kriging(core, core.gram(points), points.length - 1, NEIGHBOURS)
-    const answers = [...have.map((i) => this.#answers.get(i) as Float32Array), ...near.map((each) => each.answer)]
-    const [answer] = core.combine(flat(weights), answers)
-    return { query, answer, source: 'memory', missing, variance: variance[0] }
   }
 
   /** Queries recovered from the rows `have`, where `missing` have no exact answer. */

@@ -1,16 +1,26 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
-import { Codec, type CodedRow, type Group, type Recovery } from '../codec/codec'
+import type { Codec, CodedRow, Group } from '../codec/codec'
 import { checkInteger } from '../errors'
-import { Memory } from '../history/memory'
-import { patchFeatures } from '../history/patches'
-import { type Policy, Worth } from '../history/worth'
+import { type Features, Memory, type Recollection } from '../history/memory'
+import { PATCH_FEATURES } from '../history/patches'
+import { KernelRegression } from '../history/regression'
+import { type Policy, type Recovered, Worth } from '../history/worth'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
 import { groupsOf, survivorSets } from './draws'
 import { guessLost, replicationWorkers } from './rivals'
-import { brierSkill, calibrationError, type Interval, mean, type Stated, shareCi95 } from './statistics'
+import {
+  type Bin,
+  brierSkill,
+  calibrationError,
+  type Interval,
+  mean,
+  reliability,
+  type Stated,
+  shareCi95,
+} from './statistics'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {
@@ -36,7 +46,7 @@ export interface EvaluateOptions {
   memory?: number
   /** 'random', or 'likeness:P': pools of P groups, ordered by likeness and cut. Default 'random'. */
   grouping?: string
-  /** How the memory compares queries. Default: patches for images with 3 channels, else raw. */
+  /** How the memory compares queries. Default: patches for images, else raw. */
   features?: Features
   /** What becomes of lost queries. Default 'recover'. */
   policy?: Policy
@@ -49,11 +59,6 @@ export interface EvaluateOptions {
   /** Told after each group. */
   onProgress?: (done: number, total: number) => void
 }
-
-/** `raw`: as they are. `patches`: see `patchFeatures`; one input of shape [channels, height, width]. */
-export type Features = 'raw' | 'patches'
-
-export const featureNames: readonly Features[] = ['raw', 'patches']
 
 /** Accuracies in 0..1. */
 export interface Evaluation {
@@ -81,6 +86,7 @@ export interface Evaluation {
     agreement: number
     brierSkill: number
     calibrationError: number
+    bins: Bin[]
     /** Those with at least `minConfidence`. */
     sure: { share: number; agreement?: number }
   }
@@ -132,7 +138,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const systematic = codec.code === 'systematic'
   const shuffled = drawing.choose(inputs.length, inputs.length)
   const warm = shuffled.slice(0, options.memory ?? 0)
-  const memory = remember(options, own, warm)
+  const memory = remember(options, own, warm, worth)
   const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(warm.length), drawing)
   const sets = survivorSets(N, S, checkInteger('sets', options.sets ?? 200, 0), losing)
   const rivals = await rivalsFor(options, memory, own)
@@ -150,22 +156,35 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const have = [...rows.keys()].filter((i) => !gone.includes(i))
     const liars = losing.choose(have.length, E).map((at) => have[at])
     const answers = withLies(honest, liars, attack, lying)
+    const remembered = new Map<number, Recollection>()
+    /** The surest recovery of each missing query, and all that were made. */
+    const recoveries = () => {
+      const missing = group.missing()
+      return group.recover().map((decoded) => {
+        const { query } = decoded
+        const other = remembered.get(query) ?? memory?.recover(inputs[chosen[query]])
+        if (other) remembered.set(query, other)
+        const all: Recovered[] = other ? [decoded, { ...other, missing: missing.length }] : [decoded]
+        return { query, all, ...worth.surest(all) }
+      })
+    }
     const accuracy = (set: readonly number[]) => {
       decode(group, rows, set, answers)
-      return mean(group.answers(memory).map(({ query, answer }) => right(answer, chosen[query])))
+      const hits = chosen.map((i, query) => right(group.exact(query) ?? own[i], i))
+      for (const { query, recovery } of recoveries()) hits[query] = right(recovery.answer, chosen[query])
+      return mean(hits)
     }
 
     const suspects = decode(group, rows, have, answers)
     const survivors = group.survivors
-    const recovered = group.recover(memory)
+    const recovered = recoveries()
     const lost: number[] = []
     const hits = chosen.map((i, query) => right(group.exact(query) ?? own[i], i)) // the recovered ones follow
-    for (const recovery of recovered) {
-      const i = chosen[recovery.query]
+    for (const { query, recovery, confidence } of recovered) {
+      const i = chosen[query]
       const hit = right(recovery.answer, i)
-      const confidence = systematic && !E ? worth.confidence(recovery) : undefined
       const given = policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
-      hits[recovery.query] = given ? hit : right(own[i], i)
+      hits[query] = given ? hit : right(own[i], i)
       score.given.push(Number(given))
       lost.push(hit)
       if (done < learn || confidence === undefined) continue
@@ -234,16 +253,16 @@ function emptyScores(sets: number): Scores {
 function grade(
   worth: Worth,
   group: Group,
-  recovered: readonly Recovery[],
+  recovered: readonly { query: number; all: readonly Recovered[] }[],
   rows: readonly CodedRow[],
   survivors: readonly number[],
   honest: readonly Float32Array[],
 ): void {
-  for (const recovery of recovered) {
-    group.add(rows[recovery.query], honest[recovery.query])
-    worth.grade(recovery, honest[recovery.query])
+  if (!recovered.length) return
+  for (const { query, all } of recovered) {
+    group.add(rows[query], honest[query])
+    for (const recovery of all) worth.grade(recovery, honest[query])
   }
-  if (!recovered.length || recovered.some(({ source }) => source === 'memory')) return
   const lost = recovered.map(({ query }) => query)
   for (const other of group.rehearse(lost, survivors)) worth.rehearse(other, honest[other.query])
 }
@@ -270,7 +289,8 @@ function summary(score: Scores, base: number, options: EvaluateOptions, classes:
         tested: score.stated.length,
         agreement: mean(score.stated.map((each) => Number(each.right))),
         brierSkill: brierSkill(score.stated),
-        calibrationError: calibrationError(score.stated),
+        calibrationError: calibrationError(reliability(score.stated)),
+        bins: reliability(score.stated),
         sure: {
           share: sure.length / score.stated.length,
           agreement: sure.length ? mean(sure.map((each) => Number(each.right))) : undefined,
@@ -294,17 +314,20 @@ function remember(
   { codec, model, inputs, features }: EvaluateOptions,
   answers: readonly Float32Array[],
   which: readonly number[],
+  worth: Worth,
 ): Memory | undefined {
   if (!which.length) return undefined
-  const { shape } = model.signature.inputs[0]
-  const images = features ?? (shape.length === 3 && shape[0] === 3 ? 'patches' : 'raw')
-  const samples = which.slice(0, 1000).map((i) => inputs[i])
-  const [length, outputs] = [inputs[0].length, answers[0].length]
-  const compare = images === 'patches' ? patchFeatures(codec.core, { shape, samples }) : undefined
-  const width = compare ? compare(inputs[0]).length : length
-  const bytes = 4 * which.length * (width + outputs)
-  const memory = new Memory(codec.core, { inputs: length, outputs, bytes, features: compare })
-  for (const i of which) memory.remember(inputs[i], answers[i])
+  const { inputs: specs, outputs: named } = model.signature
+  const shape = specs.length === 1 ? specs[0].shape : [inputs[0].length]
+  const outputs = answers[0].length
+  const pair = 4 * Math.max(PATCH_FEATURES, inputs[0].length) + KernelRegression.bytes(outputs, which.length)
+  const options = { shape, outputs, classes: size(named[0]), bytes: which.length * pair, features }
+  const memory = new Memory(codec.core, options)
+  for (const i of which) {
+    const { foretold } = memory.remember(inputs[i], answers[i])
+    if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answers[i])
+  }
+  memory.settle()
   return memory
 }
 
@@ -359,20 +382,15 @@ async function rivalsFor(
   own: readonly Float32Array[],
 ): Promise<Record<string, (chosen: readonly number[], lost: number) => Promise<Float32Array> | Float32Array>> {
   const { stragglers, byzantine } = codec.scheme
-  const alone = new Codec(codec.core, { queries: 1, code: 'systematic' })
-  const memoryAlone = (chosen: readonly number[], lost: number) => {
-    const group = alone.open()
-    group.join(inputs[chosen[lost]])
-    group.close()
-    return group.recover(memory)[0].answer
-  }
+  const memoryAlone = (chosen: readonly number[], lost: number) =>
+    memory?.recover(inputs[chosen[lost]])?.answer ?? own[0]
   const sumParity = async (chosen: readonly number[], lost: number) => {
     const queries = chosen.map((i) => inputs[i])
     const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
     return sum.map((value, c) => chosen.reduce((rest, i, query) => (query === lost ? rest : rest - own[i][c]), value))
   }
   return {
-    ...(memory && { memoryAlone }),
+    ...(memory?.ready && { memoryAlone }),
     ...(codec.code === 'systematic' && stragglers === 1 && !byzantine && { sumParity }),
   }
 }

@@ -33,15 +33,29 @@ export function brierSkill(stated: readonly Stated[]): number {
   return 1 - score / (rate * (1 - rate))
 }
 
-/** Expected calibration error: mean distance between stated and true shares over bins of equal mass. */
-export function calibrationError(stated: readonly Stated[], bins = 10): number {
+/** Mean stated confidence and true share. */
+export interface Bin {
+  count: number
+  confidence: number
+  right: number
+}
+
+/** Bins of equal mass, by confidence. */
+export function reliability(stated: readonly Stated[], bins = 10): Bin[] {
   const sorted = [...stated].sort((a, b) => a.confidence - b.confidence)
-  let error = 0
-  for (let bin = 0; bin < bins; bin++) {
-    const from = Math.round((bin * sorted.length) / bins)
-    const part = sorted.slice(from, Math.round(((bin + 1) * sorted.length) / bins))
-    const gap = part.reduce((sum, { confidence, right }) => sum + confidence - Number(right), 0)
-    error += Math.abs(gap) / sorted.length
-  }
-  return error
+  const edges = Array.from({ length: bins + 1 }, (_, bin) => Math.round((bin * sorted.length) / bins))
+  const parts = edges.slice(1).map((to, bin) => sorted.slice(edges[bin], to))
+  return parts
+    .filter((part) => part.length)
+    .map((part) => ({
+      count: part.length,
+      confidence: mean(part.map(({ confidence }) => confidence)),
+      right: mean(part.map(({ right }) => Number(right))),
+    }))
+}
+
+/** Expected calibration error: mean distance between stated and true shares over bins of equal mass. */
+export function calibrationError(bins: readonly Bin[]): number {
+  const total = bins.reduce((sum, { count }) => sum + count, 0)
+  return bins.reduce((sum, { count, confidence, right }) => sum + (count / total) * Math.abs(confidence - right), 0)
 }

@@ -18,6 +18,14 @@ export interface Outcome {
   right: boolean
 }
 
+/** What to believe of signals that were never seen: worth one outcome in thirty. */
+export interface Anchor {
+  signals: readonly number[]
+  probability: number
+}
+
+const ANCHOR_SHARE = 1 / 30
+
 interface Fit {
   /** Of the signals, to bring them to mean 0 and variance 1. */
   means: number[]
@@ -31,11 +39,13 @@ export class Calibration {
   /** Oldest first. */
   readonly outcomes: Outcome[]
   readonly #core: Core
+  readonly #anchor: Anchor | undefined
   #fit: Fit | undefined
   #since = 0
 
-  constructor(core: Core, outcomes: readonly Outcome[] = []) {
+  constructor(core: Core, outcomes: readonly Outcome[] = [], anchor?: Anchor) {
     this.#core = core
+    this.#anchor = anchor
     this.outcomes = outcomes.slice(-WINDOW)
   }
 
@@ -72,7 +82,16 @@ export class Calibration {
       const variance = mean(rows.map((row) => (row[i] - centre) ** 2))
       return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0 // a signal that never varies says nothing
     })
-    const xs = rows.map((row) => [1, ...row.map((value, i) => (value - means[i]) * scales[i])])
+    const standard = (row: readonly number[]) => [1, ...row.map((value, i) => (value - means[i]) * scales[i])]
+    const lessons = this.outcomes.map(({ signals, right }) => ({
+      x: standard(signals),
+      right: Number(right),
+      weight: 1,
+    }))
+    if (this.#anchor) {
+      const { signals, probability } = this.#anchor
+      lessons.push({ x: standard(signals), right: probability, weight: ANCHOR_SHARE * lessons.length })
+    }
     const n = means.length + 1
     let weights = new Array<number>(n).fill(0)
     let covariance = new Float64Array(n * n)
@@ -80,14 +99,13 @@ export class Calibration {
       const precision = new Float64Array(n * n)
       const gradient = weights.map((w, i) => -prior(i) * w)
       for (let i = 0; i < n; i++) precision[i * n + i] = prior(i)
-      xs.forEach((x, at) => {
+      for (const { x, right, weight } of lessons) {
         const p = sigmoid(x.reduce((sum, value, i) => sum + value * weights[i], 0))
-        const error = Number(this.outcomes[at].right) - p
         for (let i = 0; i < n; i++) {
-          gradient[i] += error * x[i]
-          for (let j = 0; j < n; j++) precision[i * n + j] += p * (1 - p) * x[i] * x[j]
+          gradient[i] += weight * (right - p) * x[i]
+          for (let j = 0; j < n; j++) precision[i * n + j] += weight * p * (1 - p) * x[i] * x[j]
         }
-      })
+      }
       covariance = Float64Array.from(this.#core.inverse(precision))
       weights = weights.map((w, i) => w + gradient.reduce((sum, g, j) => sum + covariance[i * n + j] * g, 0))
     }
@@ -96,5 +114,5 @@ export class Calibration {
 }
 
 const prior = (i: number) => PRIOR[Math.min(i, 1)]
-const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
+export const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length

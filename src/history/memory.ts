@@ -5,107 +5,363 @@
 
 import type { Core } from '../core/core'
 import type { Table } from '../core/rows'
-import { checkInteger, expected } from '../errors'
+import { checkInteger, checkWord, expected } from '../errors'
+import { pack, unpack } from './archive'
+import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState } from './patches'
+import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
+
+/** How queries are compared: as they are, as images by their patches, or by the user's own features. */
+export type Features = 'raw' | 'patches' | ((query: Float32Array) => Float32Array)
+
+export const featureNames = ['raw', 'patches'] as const
 
 export interface MemoryOptions {
-  /** Values in a query. */
-  inputs: number
+  /** Shape of a query; one number where it has none. */
+  shape: readonly number[]
   /** Values in an answer. */
   outputs: number
-  /** What it may hold, queries and answers together. Default 64 MiB. */
+  /** Values at the start of an answer among which the largest is the label. Default: all. */
+  classes?: number
+  /** What it may hold, all in all. Default 64 MiB. */
   bytes?: number
-  /** How many neighbours `near` gives. Default 64. */
-  neighbours?: number
-  /** How queries are compared; called with a query, which it must not change. Default: as they are. */
-  features?: (query: Float32Array) => Float32Array
+  /** Default: 'patches' for images of up to 4 channels, at least 12 x 12; else 'raw'. */
+  features?: Features
 }
 
-/** Pairs below which neighbours are strangers. */
-const ENOUGH = 16
+/** A recovered answer; see `Recovered` in worth.ts. The caller owns it. */
+export interface Recollection extends Predicted {
+  source: 'memory'
+  /** Log odds that its label is the model's own, by what the memory got wrong before. */
+  odds: number
+}
 
-/** A query nearer to a remembered one than this share of the mean squared distance is a duplicate. */
+const DEFAULT_BYTES = 64 * 2 ** 20
+/** Squared distance to a remembered query, over the mean one, below which a query is a duplicate. */
 const DUPLICATE = 1e-4
+const NOISE = 0.01
+/** Mirror images count as neighbours where that lowers the error of the first block by this share. */
+const MIRROR_GAIN = 0.01
+/** What an error leaves of the older ones. */
+const FADE = 0.999
+
+/** One query as it is compared: mirror images differ in the sign of `odd`. */
+interface Point {
+  even: Float32Array
+  odd?: Float32Array
+}
+
+interface Pair {
+  query: Float32Array
+  answer: Float32Array
+}
+
+interface Content {
+  options: { shape: readonly number[]; outputs: number; classes: number; features: string }
+  next: number
+  unit: number
+  mirror: boolean
+  error: number
+  uncertainty: number
+  contrast: number
+}
 
 export class Memory {
   /** Pairs it has room for. */
   readonly capacity: number
-  readonly features: (query: Float32Array) => Float32Array
-  readonly #options: MemoryOptions
-  readonly #table: Table
-  readonly #answers: Float32Array[] = []
-  readonly #neighbours: number
+  readonly #core: Core
+  readonly #options: Required<MemoryOptions>
+  readonly #even: Table
+  readonly #odd: Table | undefined
+  /** The first pairs, until there are enough of them to see what queries look like. */
+  #first: Pair[] = []
+  #patches: Patches | undefined
+  #regression: KernelRegression | undefined
   /** Where the next pair goes: when full, over the oldest. */
   #next = 0
-  /** Mean squared distance between what came in and what was there. */
-  #spread = 0
+  /** Mean squared distance of the first pairs. */
+  #unit = 0
+  #mirror = false
+  /** Squared lengths of the odd parts. */
+  #oddLengths: number[] = []
+  /** Sums over what it would have answered before it was told: squared errors, and variances. */
+  #error = 0
+  #uncertainty = 0
 
-  /** @throws RangeError for sizes out of range */
-  constructor(core: Core, options: MemoryOptions) {
-    const inputs = checkInteger('inputs', options.inputs, 1)
+  /**
+   * @param state  of `save`, of a memory with the same shape, outputs and features
+   * @throws RangeError for sizes out of range, or a state of another memory
+   */
+  constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
+    const { shape } = options
+    shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
+    const inputs = shape.reduce((product, n) => product * n, 1)
     const outputs = checkInteger('outputs', options.outputs, 1)
-    const bytes = checkInteger('bytes', options.bytes ?? 64 * 2 ** 20, 1)
-    this.#neighbours = checkInteger('neighbours', options.neighbours ?? 64, 1)
-    this.features = options.features ?? ((query) => query)
-    const width = this.features(new Float32Array(inputs)).length
-    this.capacity = checkInteger('bytes', Math.floor(bytes / (4 * (width + outputs))), 1)
-    this.#options = { ...options, inputs, outputs }
-    this.#table = core.table(width, this.capacity)
-  }
-
-  /** Whether it holds enough for the nearest to be near. */
-  get ready(): boolean {
-    return this.size >= Math.min(ENOUGH, this.capacity)
+    const classes = checkInteger('classes', options.classes ?? outputs, 1, outputs)
+    const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
+    const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
+    if (typeof features !== 'function') checkWord('features', features, featureNames)
+    if (features === 'patches' && !hasPatches(shape)) {
+      throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'patches'`)
+    }
+    this.#core = core
+    this.#options = { shape, outputs, classes, bytes, features }
+    const own = typeof features === 'function' ? checkFeatures(features(new Float32Array(inputs))).length : inputs
+    const width = features === 'patches' ? PATCH_FEATURES : own
+    this.capacity = room(bytes, 4 * width, outputs)
+    this.#even = core.table(features === 'patches' ? width / 2 : width, this.capacity)
+    if (features === 'patches') this.#odd = core.table(width / 2, this.capacity)
+    if (state) this.#load(state)
   }
 
   /** Pairs it holds. */
   get size(): number {
-    return this.#answers.length
+    return this.#regression?.size ?? this.#first.length
+  }
+
+  /** Whether it holds enough to recover from. */
+  get ready(): boolean {
+    return this.#regression !== undefined
   }
 
   /**
    * Keeps a query and its answer, unless one much like it is there already. Only the model's own answers may
    * come in, never recovered ones or lies.
    *
-   * @returns whether it was kept
+   * @param query, answer  copied
+   * @returns whether it was kept, and what it would have recovered for the query before it knew: how good it is can
+   *   be learned from every answer, not only from late ones
    */
-  remember(query: Float32Array, answer: Float32Array): boolean {
-    const { inputs, outputs } = this.#options
-    if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
+  remember(query: Float32Array, answer: Float32Array): { kept: boolean; foretold?: Recollection } {
+    this.#check(query)
+    const { outputs } = this.#options
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
-    const features = this.features(query)
-    if (this.size) {
-      const distances = this.#table.distances(features, this.size)
-      const mean = distances.reduce((sum, d) => sum + d, 0) / this.size
-      this.#spread = this.#spread ? 0.99 * this.#spread + 0.01 * mean : mean
-      if (distances.some((d) => d <= DUPLICATE * this.#spread)) return false
-    }
-    this.#table.set(this.#next, features)
-    this.#answers[this.#next] = answer.slice()
+    if (!this.#regression) return { kept: this.#begin({ query, answer }) }
+    const point = this.#point(query)
+    const { nearest, similarities, self } = this.#compare(point)
+    if (nearest <= DUPLICATE * this.#unit) return { kept: false }
+    const foretold = this.#recollect(this.#regression.predict(similarities, self))
+    const error = foretold.answer.reduce((sum, value, c) => sum + (value - answer[c]) ** 2, 0) / outputs
+    this.#error = FADE * this.#error + error
+    this.#uncertainty = FADE * this.#uncertainty + foretold.variance + this.#noise
+    this.#put(point)
+    this.#regression.place(this.#next, similarities, self, answer)
     this.#next = (this.#next + 1) % this.capacity
+    if (this.#next % BLOCK === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
+    this.#regression.advance()
+    return { kept: true, foretold }
+  }
+
+  /**
+   * A query's answer as all that is remembered tells it: one pass over the memory.
+   *
+   * @returns undefined while the memory is not `ready`
+   */
+  recover(query: Float32Array): Recollection | undefined {
+    this.#check(query)
+    if (!this.#regression) return undefined
+    const { similarities, self } = this.#compare(this.#point(query))
+    return this.#recollect(this.#regression.predict(similarities, self))
+  }
+
+  #recollect(predicted: Predicted): Recollection {
+    const spread = Math.sqrt((this.#error / this.#uncertainty) * (predicted.variance + this.#noise))
+    const odds = logOdds(predicted.answer.subarray(0, this.#options.classes), spread)
+    return { ...predicted, source: 'memory', odds }
+  }
+
+  /** Solves all that is left to be solved, for who has the time; `remember` goes on by itself, a bit with every pair. */
+  settle(): void {
+    this.#regression?.finish()
+  }
+
+  /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
+  save(): Uint8Array {
+    const { shape, outputs, classes, features } = this.#options
+    const kind = typeof features === 'function' ? 'own' : features
+    const content: Content = {
+      options: { shape, outputs, classes, features: kind },
+      next: this.#next,
+      unit: this.#unit,
+      mirror: this.#mirror,
+      error: this.#error,
+      uncertainty: this.#uncertainty,
+      contrast: this.#patches?.state.contrast ?? 0,
+    }
+    if (!this.#regression) return pack(content, [])
+    const { kernel, answers, shares, mean } = this.#regression.save()
+    const rows = (table: Table | undefined) =>
+      table ? concatenated(Array.from({ length: this.size }, (_, i) => table.get(i))) : new Float32Array()
+    const state = this.#patches?.state
+    const patches = state ? [state.mean, state.filters, state.centre, state.scale] : []
+    return pack(content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
+  }
+
+  #load(bytes: Uint8Array): void {
+    const { content, arrays } = unpack<Content>(bytes)
+    const { shape, outputs, classes, features } = this.#options
+    const own = { shape, outputs, classes, features: typeof features === 'function' ? 'own' : features }
+    if (JSON.stringify(content.options) !== JSON.stringify(own)) {
+      throw new RangeError(`state: expected one of ${JSON.stringify(own)}, got ${JSON.stringify(content.options)}`)
+    }
+    if (!arrays.length) return
+    const [kernel, answers, shares, mean, even, odd, ...patches] = arrays
+    const size = answers.length / outputs
+    if (size > this.capacity) throw new RangeError(`state: expected at most ${this.capacity} pairs, got ${size}`)
+    const regression = { kernel, answers, shares, mean } as RegressionState
+    this.#mirror = content.mirror
+    this.#regression = new KernelRegression(this.#core, outputs, this.#noise, regression)
+    this.#next = size < this.capacity ? size : content.next % this.capacity
+    this.#unit = content.unit
+    this.#error = content.error
+    this.#uncertainty = content.uncertainty
+    const part = (all: (typeof arrays)[number], i: number) =>
+      all.slice((i * all.length) / size, ((i + 1) * all.length) / size) as Float32Array
+    for (let i = 0; i < size; i++) {
+      this.#put(odd.length ? { even: part(even, i), odd: part(odd, i) } : { even: part(even, i) }, i)
+    }
+    if (!patches.length) return
+    const [patchMean, filters, centre, scale] = patches as Float32Array[]
+    const state: PatchState = { contrast: content.contrast, mean: patchMean, filters, centre, scale }
+    this.#patches = new Patches(this.#core, shape, state)
+  }
+
+  /** With mirror images as neighbours there is twice as much to tell a query from. */
+  get #noise(): number {
+    return this.#mirror ? NOISE / 2 : NOISE
+  }
+
+  /** Collects the first pairs; when there are enough, decides how queries are compared. */
+  #begin(pair: Pair): boolean {
+    const same = (other: Pair) => other.query.every((value, i) => value === pair.query[i])
+    if (this.#first.some(same)) return false
+    this.#first.push({ query: pair.query.slice(), answer: pair.answer.slice() })
+    if (this.#first.length < Math.min(BLOCK, this.capacity)) return true
+    const first = this.#first
+    const queries = first.map(({ query }) => query)
+    const { shape, features } = this.#options
+    if (features === 'patches') this.#patches = Patches.learn(this.#core, { shape, samples: queries })
+    const points = queries.map((query) => this.#point(query))
+    points.forEach((point, i) => this.#put(point, i))
+    const distances = points.map((point) => this.#distances(point, points.length))
+    this.#unit =
+      distances.reduce((sum, { plain }) => sum + plain.reduce((a, b) => a + b, 0), 0) / points.length ** 2 || 1
+    const regression = (mirror: boolean) => {
+      this.#mirror = mirror
+      const all = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
+      points.forEach((point, i) => {
+        all.place(i, this.#similarities(distances[i]), this.#self(point), first[i].answer)
+      })
+      return all
+    }
+    let chosen = regression(false)
+    if (this.#patches) {
+      const other = regression(true)
+      if (other.leaveOneOut() < (1 - MIRROR_GAIN) * chosen.leaveOneOut()) chosen = other
+      else this.#mirror = false
+    }
+    this.#error = chosen.leaveOneOut() / this.#options.outputs
+    this.#uncertainty = 1
+    chosen.settle()
+    this.#regression = chosen
+    this.#first = []
+    this.#next = points.length % this.capacity
     return true
   }
 
-  /** The remembered queries nearest to these features, nearest first; one pass over the memory. */
-  near(features: Float32Array): { features: Float32Array; answer: Float32Array }[] {
-    const distances = this.#table.distances(features, this.size)
-    return nearest(distances, this.#neighbours).map((i) => ({
-      features: this.#table.get(i),
-      answer: this.#answers[i],
-    }))
+  #check(query: Float32Array): void {
+    const inputs = this.#options.shape.reduce((product, n) => product * n, 1)
+    if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
+  }
+
+  #point(query: Float32Array): Point {
+    const { features } = this.#options
+    if (this.#patches) return mirrorParts(this.#patches.of(query))
+    return { even: typeof features === 'function' ? checkFeatures(features(query)) : query }
+  }
+
+  #put({ even, odd }: Point, index = this.#next): void {
+    this.#even.set(index, even)
+    if (!odd) return
+    this.#odd?.set(index, odd)
+    this.#oddLengths[index] = squaredLength(odd)
+  }
+
+  #compare(point: Point) {
+    const distances = this.#distances(point, this.size)
+    const nearest = distances.plain.reduce((least, d) => Math.min(least, d), Number.POSITIVE_INFINITY)
+    return { nearest, similarities: this.#similarities(distances), self: this.#self(point) }
+  }
+
+  /** Squared distances to the first `count` pairs, and to their mirror images. */
+  #distances({ even, odd }: Point, count: number): { plain: Float32Array; mirrored?: Float32Array } {
+    const same = this.#even.distances(even, count)
+    if (!odd || !this.#odd) return { plain: same }
+    const turned = this.#odd.distances(odd, count)
+    const length = squaredLength(odd)
+    return {
+      plain: same.map((d, i) => d + turned[i]),
+      mirrored: same.map((d, i) => d + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])),
+    }
+  }
+
+  /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
+  #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
+    const rbf = (d: number) => Math.exp(-d / this.#unit)
+    if (!this.#mirror || !mirrored) return plain.map(rbf)
+    return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
+  }
+
+  #self({ odd }: Point): number {
+    return this.#mirror && odd ? (1 + Math.exp((-4 * squaredLength(odd)) / this.#unit)) / 2 : 1
   }
 }
 
-/** Indices of the `count` smallest values, ascending. */
-function nearest(values: Float32Array, count: number): number[] {
-  const best: number[] = []
-  let worst = Number.POSITIVE_INFINITY
-  for (let i = 0; i < values.length; i++) {
-    if (best.length === count && values[i] >= worst) continue
-    let at = best.length
-    while (at > 0 && values[best[at - 1]] > values[i]) at--
-    best.splice(at, 0, i)
-    if (best.length > count) best.pop()
-    worst = values[best[best.length - 1]]
+/** Pairs that fit: each takes its features, what the regression keeps, and one similarity to each of the others. */
+function room(bytes: number, width: number, outputs: number): number {
+  const fits = (count: number) => count * (width + KernelRegression.bytes(outputs, count)) <= bytes
+  let [low, high] = [0, Math.floor(bytes / width)]
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2)
+    if (fits(middle)) low = middle
+    else high = middle - 1
   }
-  return best
+  return checkInteger('bytes', low, 1)
+}
+
+function checkFeatures(features: Float32Array): Float32Array {
+  if (features instanceof Float32Array && features.length && features.every(Number.isFinite)) return features
+  throw new TypeError(expected('features(query)', 'a Float32Array of finite values', features))
+}
+
+function squaredLength(row: Float32Array): number {
+  let sum = 0
+  for (let i = 0; i < row.length; i++) sum += row[i] * row[i]
+  return sum
+}
+
+function concatenated(rows: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0))
+  let at = 0
+  for (const row of rows) {
+    all.set(row, at)
+    at += row.length
+  }
+  return all
+}
+
+/** Log odds that the largest value is the largest in truth, were every value off by a normal error of its own. */
+function logOdds(values: Float32Array, spread: number): number {
+  const top = values.indexOf(values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY))
+  let log = 0
+  values.forEach((value, c) => {
+    if (c !== top) log += Math.log(normal((values[top] - value) / (Math.SQRT2 * Math.max(spread, 1e-9))))
+  })
+  return log - Math.log(Math.max(1e-12, -Math.expm1(Math.min(log, -1e-12))))
+}
+
+/** The normal distribution function (Abramowitz, Stegun 26.2.17; error below 1e-7), for z >= 0. */
+function normal(z: number): number {
+  const t = 1 / (1 + 0.2316419 * z)
+  const tail = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
+  return 1 - Math.exp((-z * z) / 2) * 0.3989422804014327 * tail
 }

@@ -1,7 +1,7 @@
 /** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
 
 import type { Core } from '../core/core'
-import { Calibration, type Outcome } from './calibration'
+import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
 
 /**
  * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
@@ -21,7 +21,12 @@ export interface Recovered {
   /** How many queries of the group had no answer of their own. */
   missing: number
   variance?: number
+  /** Log odds that its label is right, by its source's own reckoning. */
+  odds?: number
 }
+
+/** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */
+const STRANGER: Anchor = { signals: [Math.log(1 / 9)], probability: 0.1 }
 
 /** How often recovered answers had the label that the model itself would have given. */
 export interface Agreement {
@@ -55,13 +60,23 @@ export class Worth {
     this.#agreements = structuredClone(state?.agreements ?? [])
     this.#calibrations = {
       code: new Calibration(core, state?.outcomes.code),
-      memory: new Calibration(core, state?.outcomes.memory),
+      memory: new Calibration(core, state?.outcomes.memory, STRANGER),
     }
   }
 
-  /** The probability that the model's own answer has the same label; undefined until enough late answers came. */
+  /**
+   * The probability that the model's own answer has the same label. Until enough late answers came it is what the
+   * source itself reckons, if it does, else undefined.
+   */
   confidence(recovered: Recovered): number | undefined {
-    return this.#calibrations[recovered.source].probability(this.#signals(recovered))
+    const own = recovered.odds === undefined ? undefined : sigmoid(recovered.odds)
+    return this.#calibrations[recovered.source].probability(this.#signals(recovered)) ?? own
+  }
+
+  /** The surest of several recoveries of one query. */
+  surest<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
+    const rated = all.map((recovery) => ({ recovery, confidence: this.confidence(recovery) }))
+    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
   }
 
   /** The model's own answer came: does the recovery that was given in its place agree? */
@@ -104,8 +119,9 @@ export class Worth {
     return best
   }
 
-  /** Variance, the label's lead over the runner-up and over the mean, and how much was missing. */
-  #signals({ answer, variance = 0, missing }: Recovered): number[] {
+  /** The odds; else variance, the label's lead over the runner-up and over the mean, and how much was missing. */
+  #signals({ answer, variance = 0, missing, odds }: Recovered): number[] {
+    if (odds !== undefined) return [odds]
     const values = Array.from(answer.subarray(0, this.#classes)).sort((a, b) => b - a)
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length
     return [variance, values[0] - (values[1] ?? values[0]), values[0] - mean, missing]

@@ -2,11 +2,13 @@
 
 import { aborted, onAbort } from '../abort'
 import { Codec, type CodecOptions } from '../codec/codec'
+import type { KernelState } from '../codec/kernels'
 import { Likeness } from '../codec/likeness'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
+import { pack, unpack } from '../history/archive'
 import { Memory, type MemoryOptions } from '../history/memory'
-import { type Agreement, type Policy, policies, Worth } from '../history/worth'
+import { type Agreement, type Policy, policies, Worth, type WorthState } from '../history/worth'
 import { seeded } from '../random'
 import type { Scheme } from '../scheme'
 import { fromRow, type Query, rowLength, type Signature, size, type Tensors, toRow } from '../tensor'
@@ -46,11 +48,13 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, 
   /** Which numerical core. Default: WASM, else JS. */
   core?: CoreOptions
   /**
-   * Remembers queries with the model's own answers, in at most `bytes`, and recovers lost answers from the nearest of
-   * them, with any code and even below the quorum. It keeps inputs in memory. Not with byzantine > 0, where no
-   * single answer is proven. Default: off.
+   * Remembers queries with the model's own answers, in at most `bytes`, and recovers lost answers from them, with any
+   * code and even below the quorum. It keeps inputs (or features of them) in memory; `false` turns it off. Not with
+   * byzantine > 0, where no single answer is proven. Default: on with the systematic code.
    */
-  memory?: Pick<MemoryOptions, 'bytes' | 'neighbours' | 'features'>
+  memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
+  /** What a predictor of the same model has learned: see its `save`. */
+  state?: Uint8Array
   /** For dealing rows to workers. Default 1. */
   seed?: number
 }
@@ -113,7 +117,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
   const codec = new Codec(await loadCore(options.core), withDefaults(options))
   const settings = checkSettings(options, codec)
-  if (settings.memory && codec.scheme.byzantine)
+  if (options.memory && codec.scheme.byzantine)
     throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
   const needed = codec.scheme.workers
   const { workers = needed, model } = options
@@ -280,6 +284,16 @@ class Predictor {
     }
   }
 
+  /**
+   * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
+   * queries, what recovered answers are worth, the kernel.
+   */
+  save(): Uint8Array {
+    const { worth, memory } = this.#past
+    const content: SavedState = { worth: worth?.save(), kernels: this.#codec.kernels.save() }
+    return pack(content, memory ? [memory.save()] : [])
+  }
+
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -353,13 +367,38 @@ class Predictor {
   }
 }
 
+/** Share of the time that remembering may take, and how much of it may be saved up. */
+const REMEMBERING = 0.05
+const SAVED_UP_MS = 500
+
 /** What earlier groups teach later ones. Only where answers can be believed. */
-function past(codec: Codec, { inputs, outputs }: Signature, { memory }: Settings): Past {
+function past(codec: Codec, { inputs, outputs }: Signature, settings: Settings): Past {
   if (codec.scheme.byzantine) return {}
-  const worth = new Worth(codec.core, size(outputs[0]))
-  if (!memory) return { worth }
-  const kept = new Memory(codec.core, { ...memory, inputs: rowLength(inputs), outputs: rowLength(outputs) })
-  return { worth, memory: kept, remember: (query, answer) => kept.remember(query, answer) }
+  const classes = size(outputs[0])
+  const saved = settings.state && unpack<SavedState>(settings.state)
+  if (saved) codec.kernels.load(saved.content.kernels)
+  const worth = new Worth(codec.core, classes, saved?.content.worth)
+  if (settings.memory === false) return { worth }
+  const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
+  const options = { ...settings.memory, shape, outputs: rowLength(outputs), classes }
+  const memory = new Memory(codec.core, options, saved?.arrays[0] as Uint8Array | undefined)
+  let [left, since] = [SAVED_UP_MS, performance.now()]
+  const remember = (query: Float32Array, answer: Float32Array) => {
+    const start = performance.now()
+    left = Math.min(SAVED_UP_MS, left + REMEMBERING * (start - since))
+    since = start
+    if (left <= 0) return // there are enough others
+    const { foretold } = memory.remember(query, answer)
+    if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answer)
+    left -= performance.now() - start
+  }
+  return { worth, memory, remember }
+}
+
+/** Saved beside the memory. */
+interface SavedState {
+  worth?: WorthState
+  kernels: KernelState
 }
 
 /** A query from `predict` to its answer. */
@@ -438,7 +477,8 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
     hangMs: checkMs('hangMs', hangMs),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
-    memory: options.memory,
+    memory: options.memory ?? (code === 'systematic' ? {} : false),
+    state: options.state,
   }
 }
 

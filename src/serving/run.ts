@@ -1,9 +1,9 @@
 /** One group on its way: encoded, sent, gathered, decoded, and still watched until the last answer or `hangMs`. */
 
-import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
+import type { Codec, CodedRow, Group } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Memory } from '../history/memory'
-import type { Policy, Worth } from '../history/worth'
+import type { Policy, Recovered, Worth } from '../history/worth'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
@@ -64,7 +64,8 @@ export interface RowReport {
 }
 
 /** An answer that was recovered, and what became known of it. */
-export interface RecoveryReport extends Omit<Recovery, 'answer'> {
+export interface RecoveryReport extends Omit<Recovered, 'answer'> {
+  query: number
   /** The probability that the model's own label is the same; undefined until enough late answers taught it. */
   confidence?: number
   /** Whether the caller got it, rather than the model's own answer from a retry. */
@@ -111,8 +112,8 @@ export class GroupRun {
   readonly #taken = new Set<ModelWorker>()
   readonly #hangMs: number
   readonly #outcomes: RowReport[] = []
-  /** By query. */
-  readonly #recoveries = new Map<number, RecoveryReport & Recovery>()
+  /** By query, the surest recovery and all that were made. */
+  readonly #recoveries = new Map<number, { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[] }>()
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
@@ -173,18 +174,11 @@ export class GroupRun {
     if (this.#outcome) this.#settle(query, true)
     else if (this.#answers >= this.#group.scheme.quorum) this.#decode({ due: query })
     else {
-      const recall = this.#recall
-      const recovery = recall && this.#group.recover(recall).find((each) => each.query === query)
-      if (recovery) this.#keep(recovery)
+      this.#recover(query, [])
       this.#settle(query, true)
       this.#giveUp('QUORUM')
     }
     this.#after()
-  }
-
-  /** The memory, if answers can be recovered from it alone. */
-  get #recall(): Memory | undefined {
-    return this.#past.memory?.ready ? this.#past.memory : undefined
   }
 
   /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
@@ -263,10 +257,14 @@ export class GroupRun {
   #grade(query: number, answer: Float32Array): void {
     const { worth } = this.#past
     const recovery = this.#recoveries.get(query)
-    if (!worth || !recovery || recovery.agreed !== undefined) return
-    recovery.agreed = worth.grade(recovery, answer)
+    if (!worth || !recovery || recovery.report.agreed !== undefined) return
+    for (const each of recovery.all) {
+      const agreed = worth.grade(each, answer)
+      if (each.answer === recovery.answer) recovery.report.agreed = agreed
+    }
     const recoveries = [...this.#recoveries.values()]
-    if (!recoveries.every(({ source, agreed }) => source === 'code' && agreed !== undefined)) return
+    const decoded = ({ source }: Recovered) => source === 'code'
+    if (!recoveries.every(({ report, all }) => report.agreed !== undefined && all.some(decoded))) return
     for (const other of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
       worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
     }
@@ -297,20 +295,23 @@ export class GroupRun {
    * Gives every query its answer, or what its policy says.
    *
    * @param due       a query whose deadline has come
-   * @param hopeless  the quorum was missed: what is remembered may help, the code cannot
+   * @param hopeless  the quorum was missed: the code cannot help, the memory may
    */
   #decode({ due, hopeless = false }: { due?: number; hopeless?: boolean }): void {
     this.#outcome = 'decoded'
     const start = performance.now()
     this.#times.waitMs = start - this.#sentAt
     try {
-      if (hopeless && !this.#recall) throw this.#lacking()
+      if (hopeless && !this.#past.memory?.ready) throw this.#lacking()
       for (const { row } of this.#group.locate()) {
         this.#suspects.add(row.index)
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      for (const recovery of this.#group.recover(this.#recall)) this.#keep(recovery)
+      const decoded = hopeless ? [] : this.#group.recover()
+      for (const query of this.#group.missing()) {
+        this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
+      }
       this.#times.decodeMs = performance.now() - start
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
@@ -324,13 +325,21 @@ export class GroupRun {
     if (this.#recoveries.size) this.#group.learn() // when the callers have their answers
   }
 
-  #keep(recovery: Recovery): void {
-    const finite = recovery.answer.every(Number.isFinite)
-    if (!finite) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
-    else if (!this.#recoveries.get(recovery.query)?.given) {
-      const confidence = this.#past.worth?.confidence(recovery)
-      this.#recoveries.set(recovery.query, { ...recovery, confidence, given: false })
+  /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
+  #recover(query: number, decoded: readonly Recovered[]): void {
+    if (this.#recoveries.has(query)) return
+    const remembered = this.#past.memory?.recover(this.#tickets[query].row)
+    const missing = this.#group.missing().length
+    const all = [...decoded, ...(remembered ? [{ ...remembered, missing }] : [])].filter(({ answer }) =>
+      answer.every(Number.isFinite),
+    )
+    if (!all.length) {
+      if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+      return
     }
+    const { recovery, confidence } = this.#past.worth?.surest(all) ?? { recovery: all[0], confidence: undefined }
+    const { answer, ...rest } = recovery
+    this.#recoveries.set(query, { report: { ...rest, query, confidence, given: false }, answer, all })
   }
 
   /** Gives a query without an answer of its own what its policy says: its recovery, a retry, or an error. */
@@ -339,16 +348,19 @@ export class GroupRun {
     if (!ticket.open) return
     const { policy, minConfidence } = ticket
     const recovery = this.#recoveries.get(query)
-    const enough = policy === 'recover' || (policy === 'auto' && (due || (recovery?.confidence ?? 0) >= minConfidence))
-    if (recovery && enough) this.#give(recovery)
+    const enough =
+      policy === 'recover' || (policy === 'auto' && (due || (recovery?.report.confidence ?? 0) >= minConfidence))
+    if (recovery && enough) this.#give(query)
     else if (policy === 'recover') ticket.fail(this.#failure ?? this.#lacking())
     else if (due) ticket.fail(this.#failure ?? new ApproxiferError('DEADLINE', 'the retry has no answer yet'))
     else if (!this.#asking(query)) this.#retry(query)
   }
 
-  #give(recovery: RecoveryReport & Recovery): void {
-    recovery.given = true
-    this.#tickets[recovery.query].answer(recovery.answer, 'recovered', recovery.confidence)
+  #give(query: number): void {
+    const recovery = this.#recoveries.get(query)
+    if (!recovery) return
+    recovery.report.given = true
+    this.#tickets[query].answer(recovery.answer, 'recovered', recovery.report.confidence)
   }
 
   /** Whether a retry of the query is under way. */
@@ -371,8 +383,7 @@ export class GroupRun {
       else this.#retries.push(again)
       return
     }
-    const recovery = ticket.policy === 'auto' ? this.#recoveries.get(query) : undefined
-    if (recovery) this.#give(recovery)
+    if (ticket.policy === 'auto' && this.#recoveries.has(query)) this.#give(query)
     else if (asked.every((call) => call.outcome)) {
       ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
     }
@@ -409,7 +420,7 @@ export class GroupRun {
       rule: this.#rule,
       outcome: this.#outcome,
       rows: this.#outcomes.sort((a, b) => a.row - b.row),
-      recoveries: [...this.#recoveries.values()].map(({ answer, ...report }) => report),
+      recoveries: [...this.#recoveries.values()].map(({ report }) => report),
       survivors: this.#survivors,
       ...this.#times,
     })

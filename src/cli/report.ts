@@ -1,0 +1,135 @@
+/** What evaluate measured, as Markdown with plots. */
+
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TopLevelSpec } from 'vega-lite'
+import type { Candidate } from '../evaluate/recommend'
+import type { Bin } from '../evaluate/statistics'
+import {
+  candidateHead,
+  candidateRow,
+  type EvaluateCommandOptions,
+  gridHead,
+  gridRow,
+  percent,
+  type Result,
+  verdict,
+} from './evaluate'
+import { svg } from './plot'
+
+export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+/** Writes report.md and its plots into a folder, which is made. */
+export async function writeReport(
+  folder: string,
+  results: readonly Result[],
+  candidates: readonly Candidate[],
+  options: EvaluateCommandOptions,
+): Promise<void> {
+  const [{ model, code, decoder, groups, grouping, memory, seed, accuracy }] = results
+  const sure = results.filter(({ confidence }) => confidence)
+  const plots: Record<string, TopLevelSpec> = { 'accuracy.svg': accuracyPlot(results) }
+  if (sure.length) plots['confidence.svg'] = reliabilityPlot(sure.map(series))
+  const text = [
+    `# ${model}`,
+    `The model alone: ${percent(accuracy.base)}. Code ${code}, decoder ${decoder}, grouping ${grouping}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
+      'In every group S random results are missing; "lost only" are the queries whose own answer is, "guessing" is not to code at all.',
+    markdownTable(gridHead, results.map(gridRow)),
+    '![accuracy](accuracy.svg)',
+    ...(sure.length
+      ? [
+          '## What recovered answers say of their own worth',
+          'The confidence is learned from late answers alone; agreement is with the model’s own label.',
+          markdownTable(
+            ['K', 'S', 'recovered answers', 'agree', 'Brier skill', 'calibration error', 'sure', 'agree when sure'],
+            sure.map(confidenceRow),
+          ),
+          '![confidence](confidence.svg)',
+        ]
+      : []),
+    ...(candidates.length
+      ? [
+          '## Which scheme',
+          `${verdict(candidates, options)}.`,
+          markdownTable(candidateHead, candidates.map(candidateRow)),
+        ]
+      : []),
+  ].join('\n\n')
+  await mkdir(folder, { recursive: true })
+  for (const [name, spec] of Object.entries(plots)) await writeFile(join(folder, name), await svg(spec))
+  await writeFile(join(folder, 'report.md'), `${text}\n`)
+}
+
+function confidenceRow({ scheme, confidence }: Result): string[] {
+  if (!confidence) return []
+  const { tested, agreement, brierSkill, calibrationError, sure } = confidence
+  const size = [scheme.queries, scheme.stragglers, tested].map(String)
+  const fit = [brierSkill, calibrationError].map((value) => value.toFixed(3))
+  return [...size, percent(agreement), ...fit, percent(sure.share), percent(sure.agreement)]
+}
+
+const series = ({ scheme, confidence }: Result) => ({
+  name: `K = ${scheme.queries}, S = ${scheme.stragglers}`,
+  bins: confidence?.bins ?? [],
+})
+
+/** Accuracy of all queries against the overhead, and of guessing what is lost. */
+function accuracyPlot(results: readonly Result[]): TopLevelSpec {
+  const values = results.flatMap(({ scheme, accuracy, rivals }) => {
+    const { queries, stragglers, workers } = scheme
+    const at = { overhead: workers / queries, label: `${queries}, ${stragglers}` }
+    return [
+      { ...at, name: 'coded', accuracy: accuracy.all, low: accuracy.allCi95[0], high: accuracy.allCi95[1] },
+      { ...at, name: 'lost answers guessed', accuracy: rivals.guessLost },
+    ]
+  })
+  const x = { field: 'overhead', type: 'quantitative', title: 'workers per query', scale: { zero: false } } as const
+  const y = { field: 'accuracy', type: 'quantitative', title: 'accuracy, all queries', scale: { zero: false } } as const
+  return {
+    width: 460,
+    height: 300,
+    data: { values },
+    layer: [
+      {
+        mark: { type: 'rule', strokeDash: [4, 4], color: 'gray' },
+        encoding: { y: { datum: results[0].accuracy.base } },
+      },
+      { mark: { type: 'point', filled: true, size: 60 }, encoding: { x, y, color: { field: 'name', title: null } } },
+      { mark: 'rule', encoding: { x, y: { field: 'low', type: 'quantitative' }, y2: { field: 'high' } } },
+      {
+        transform: [{ filter: 'datum.name == "coded"' }],
+        mark: { type: 'text', dx: 6, align: 'left', baseline: 'bottom' },
+        encoding: { x, y, text: { field: 'label' } },
+      },
+    ],
+  }
+}
+
+/** Stated confidence against agreement, bins of equal mass; the diagonal is the truth. */
+export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin[] }[]): TopLevelSpec {
+  const values = all.flatMap(({ name, bins }) => bins.map((bin) => ({ name, ...bin })))
+  const share = { type: 'quantitative' as const, scale: { domain: [0, 1] } }
+  return {
+    width: 320,
+    height: 320,
+    layer: [
+      {
+        data: { values: [0, 1].map((at) => ({ confidence: at, right: at })) },
+        mark: { type: 'line', strokeDash: [4, 4], color: 'gray' },
+        encoding: { x: { field: 'confidence', ...share }, y: { field: 'right', ...share } },
+      },
+      {
+        data: { values },
+        mark: { type: 'line', point: true },
+        encoding: {
+          x: { field: 'confidence', title: 'stated confidence', ...share },
+          y: { field: 'right', title: 'agreement with the model', ...share },
+          color: { field: 'name', title: null, type: 'nominal' },
+        },
+      },
+    ],
+  }
+}

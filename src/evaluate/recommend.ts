@@ -1,0 +1,102 @@
+/** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
+
+import type { Policy } from '../history/worth'
+import type { Evaluation } from './evaluate'
+
+export interface Wishes {
+  /** Accuracy that may be lost against the model alone, in 0..1. */
+  tolerate: number
+  /** Share of answers that come too late. */
+  stragglerRate: number
+  /** What a retry costs, its latency included, in inferences. */
+  retryPrice: number
+}
+
+/** What was measured of one code. */
+export interface Measurement {
+  queries: number
+  stragglers: number
+  workers: number
+  memory: number
+  evaluation: Pick<Evaluation, 'accuracy' | 'confidence' | 'rivals'>
+}
+
+export interface Candidate {
+  name: string
+  policy: Policy
+  /** Inferences a query, retries at their price. */
+  cost: number
+  /** Accuracy lost, at the pessimistic end of the 95 % interval. */
+  loss: number
+  why: string
+}
+
+/** All candidates that were measured, the cheapest within the tolerance first, then those beyond it. */
+export function recommend(measured: readonly Measurement[], wishes: Wishes): Candidate[] {
+  const { tolerate, stragglerRate: late, retryPrice } = wishes
+  const retry: Candidate = {
+    name: 'no code',
+    policy: 'retry',
+    cost: 1 + late * retryPrice,
+    loss: 0,
+    why: `${percent(late)} of queries are asked twice`,
+  }
+  const alone = measured.filter(({ evaluation }) => evaluation.rivals.memoryAlone)
+  const candidates = [
+    retry,
+    ...measured.flatMap((each) => coded(each, late, retryPrice)),
+    ...alone.slice(0, 1).map(byMemory),
+  ]
+  const worse = ({ loss }: Candidate) => Number(loss > tolerate)
+  return candidates.sort((a, b) => worse(a) - worse(b) || a.cost - b.cost)
+
+  function byMemory({ memory, evaluation: { accuracy, rivals } }: Measurement): Candidate {
+    const right = rivals.memoryAlone?.ci95[0] ?? 0
+    return {
+      name: `no code, a memory of ${memory}`,
+      policy: 'recover',
+      cost: 1,
+      loss: late * (accuracy.base - right),
+      why: `lost answers are right in ${percent(rivals.memoryAlone?.accuracy ?? 0)}`,
+    }
+  }
+}
+
+function coded(measured: Measurement, late: number, retryPrice: number): Candidate[] {
+  const { queries: K, stragglers: S, workers: N, memory, evaluation } = measured
+  const { accuracy, confidence } = evaluation
+  if (!accuracy.recoveredCi95) return []
+  const name = `K = ${K}, S = ${S}${memory ? `, a memory of ${memory}` : ''}`
+  const decoded = atMost(S - 1, N - 1, late) // a query is late, and few enough of the others are
+  const beyond = late * (1 - decoded) // these are asked again whatever the policy
+  const recover: Candidate = {
+    name,
+    policy: 'recover',
+    cost: N / K + beyond * retryPrice,
+    loss: late * decoded * Math.max(0, accuracy.base - accuracy.recoveredCi95[0]),
+    why: `recovered answers are right in ${percent(accuracy.recovered ?? 0)}`,
+  }
+  if (!confidence) return [recover]
+  const { share, agreement = 1 } = confidence.sure
+  const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, share * confidence.tested))
+  const auto: Candidate = {
+    name,
+    policy: 'auto',
+    cost: N / K + (beyond + late * decoded * (1 - share)) * retryPrice,
+    loss: late * decoded * share * Math.min(1, 1 - agreement + error),
+    why: `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`,
+  }
+  return [recover, auto]
+}
+
+/** Probability of at most `most` of n, at probability p each. */
+function atMost(most: number, n: number, p: number): number {
+  let [term, sum] = [(1 - p) ** n, 0]
+  for (let k = 0; k <= most; k++) {
+    sum += term
+    term *= ((n - k) / (k + 1)) * (p / (1 - p))
+  }
+  return Math.min(1, sum)
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`

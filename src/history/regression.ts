@@ -1,0 +1,246 @@
+/** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
+
+import type { Core } from '../core/core'
+
+/** Pairs that are solved for together. */
+export const BLOCK = 128
+/** Similarities are kept in 16 bits each, the lower triangle only. */
+const FULL = 65535
+/** Pairs up to which new blocks get several sweeps instead of one: a small system is cheap and lags most. */
+const SEVERAL = 2000
+const LEAST_VARIANCE = 1e-4
+
+export interface Predicted {
+  /** The caller's. */
+  answer: Float32Array
+  /** In units of the answers' own: the least that one of the blocks alone would leave. 0: known; about 1: a stranger. */
+  variance: number
+}
+
+/** What is saved: see `KernelRegression.save`. */
+export interface RegressionState {
+  kernel: Uint16Array
+  answers: Float32Array
+  shares: Float32Array
+  mean: Float64Array
+}
+
+/**
+ * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the
+ * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). A step costs BLOCK * size * outputs
+ * multiplications, and there is at most one for every pair that comes: nothing is ever solved anew.
+ */
+export class KernelRegression {
+  readonly #core: Core
+  readonly #outputs: number
+  readonly #noise: number
+  /** Row i: similarities to 0 .. i. */
+  readonly #kernel: Uint16Array[] = []
+  readonly #answers: Float32Array[] = []
+  /** X: what every pair adds to a prediction, per similarity. */
+  readonly #shares: Float32Array[] = []
+  /** Of the first block. */
+  #mean: Float64Array | undefined
+  /** Inverse of a block of K + noise I, and the sum over it, until the block changes. */
+  readonly #inverses = new Map<number, { inverse: Float64Array; total: number }>()
+  /** The block that is being filled or written over; it says nothing until it is full. */
+  #open = -1
+  /** Blocks to relax, the next one first. */
+  #todo: number[] = []
+
+  /** @param noise  on the kernel's diagonal: answers differ where features do not tell queries apart */
+  constructor(core: Core, outputs: number, noise: number, state?: RegressionState) {
+    this.#core = core
+    this.#outputs = outputs
+    this.#noise = noise
+    if (!state) return
+    this.#mean = state.mean
+    for (let i = 0, at = 0; i * outputs < state.answers.length; i++) {
+      this.#kernel.push(state.kernel.slice(at, at + i + 1))
+      at += i + 1
+      this.#answers.push(state.answers.slice(i * outputs, (i + 1) * outputs))
+      this.#shares.push(state.shares.slice(i * outputs, (i + 1) * outputs))
+    }
+    if (this.size % BLOCK) this.#open = Math.floor(this.size / BLOCK)
+  }
+
+  /** Bytes that a pair takes, of `capacity`. */
+  static bytes(outputs: number, capacity: number): number {
+    return 8 * outputs + capacity
+  }
+
+  get size(): number {
+    return this.#answers.length
+  }
+
+  /** Whether there is something to predict from. */
+  get ready(): boolean {
+    return this.#mean !== undefined
+  }
+
+  /**
+   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until its block is settled, nor
+   * does what else the block holds: it will be written over next.
+   *
+   * @param similarities  to all pairs there are, 0..1; what it says of `index` is not read
+   * @param self          to itself
+   * @param answer        copied
+   */
+  place(index: number, similarities: ArrayLike<number>, self: number, answer: Float32Array): void {
+    const block = Math.floor(index / BLOCK)
+    if (block !== this.#open) this.#reopen(block)
+    this.#kernel[index] ??= new Uint16Array(index + 1)
+    for (let j = 0; j < this.size; j++) {
+      const value = Math.round(FULL * similarities[j])
+      if (j < index) this.#kernel[index][j] = value
+      else if (j > index) this.#kernel[j][index] = value
+    }
+    this.#kernel[index][index] = Math.round(FULL * self)
+    this.#answers[index] = answer.slice()
+    this.#shares[index] = new Float32Array(this.#outputs)
+    this.#inverses.delete(block)
+  }
+
+  /** The other blocks take over what this one said. */
+  #reopen(block: number): void {
+    this.#open = block
+    const old = this.#shares.slice(block * BLOCK, (block + 1) * BLOCK)
+    for (const share of old) share.fill(0)
+    if (old.length) this.#sweep(block)
+  }
+
+  /** To be called after every `place` when the first block is settled: solves a bit further. */
+  advance(): void {
+    const block = this.#todo.shift()
+    if (block !== undefined && block !== this.#open) this.#relax(block)
+  }
+
+  /** The block that was written is full: all blocks are due once more or, where there are few, several times. */
+  settle(): void {
+    const full = Math.max(0, this.#open)
+    this.#open = -1
+    this.#sweep(full)
+    if (this.#mean) return
+    this.#mean = new Float64Array(this.#outputs)
+    for (const answer of this.#answers) for (let c = 0; c < this.#outputs; c++) this.#mean[c] += answer[c] / this.size
+    for (const block of this.#todo.splice(0)) this.#relax(block)
+  }
+
+  /** All blocks, this one first and then the older ones; several times where they are few. */
+  #sweep(first: number): void {
+    const blocks = Math.ceil(this.size / BLOCK)
+    const sweep = Array.from({ length: blocks }, (_, i) => (((first - i) % blocks) + blocks) % blocks)
+    const sweeps = Math.max(1, Math.floor(SEVERAL / this.size))
+    this.#todo = Array.from({ length: Math.min(sweeps, Math.ceil(BLOCK / blocks)) }, () => sweep).flat()
+  }
+
+  /** Settles what was written last, and relaxes all that is due. */
+  finish(): void {
+    if (this.#open >= 0) this.settle()
+    for (const block of this.#todo.splice(0)) this.#relax(block)
+  }
+
+  /** Solves one block for what the others leave over. */
+  #relax(block: number): void {
+    const { size } = this
+    const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, size)]
+    const weights = new Float32Array((to - from) * size)
+    for (let i = from; i < to; i++) for (let j = 0; j < size; j++) weights[(i - from) * size + j] = this.#at(i, j)
+    const mean = this.#mean as Float64Array
+    const rest = this.#core.combine(weights, this.#shares).map((predicted, i) => {
+      const [answer, share] = [this.#answers[from + i], this.#shares[from + i]]
+      return predicted.map((value, c) => answer[c] - mean[c] - value - this.#noise * share[c])
+    })
+    const steps = this.#core.combine(Float32Array.from(this.#inverse(block).inverse), rest)
+    steps.forEach((step, i) => {
+      const share = this.#shares[from + i]
+      for (let c = 0; c < step.length; c++) share[c] += step[c]
+    })
+  }
+
+  /**
+   * @param similarities  of the query to all pairs, 0..1
+   * @param self          to itself
+   */
+  predict(similarities: Float32Array, self: number): Predicted {
+    const mean = this.#mean as Float64Array
+    const [shares] = this.#core.combine(similarities, this.#shares)
+    let variance = self
+    for (let block = 0; block * BLOCK < this.size; block++) {
+      if (block === this.#open) continue
+      const part = similarities.subarray(block * BLOCK, (block + 1) * BLOCK)
+      variance = Math.min(variance, self - explained(this.#inverse(block), part))
+    }
+    const answer = shares.map((value, c) => value + mean[c])
+    return { answer, variance: Math.max(variance, LEAST_VARIANCE) }
+  }
+
+  /** Mean squared error of the first block's pairs left out one by one, each predicted from the others. */
+  leaveOneOut(): number {
+    const { inverse, total } = this.#inverse(0)
+    const n = Math.min(BLOCK, this.size)
+    const sums = Array.from({ length: n }, (_, i) => inverse.subarray(i * n, (i + 1) * n).reduce((a, b) => a + b, 0))
+    let error = 0
+    for (let c = 0; c < this.#outputs; c++) {
+      const mean = this.#answers.slice(0, n).reduce((sum, answer, i) => sum + sums[i] * answer[c], 0) / total
+      for (let i = 0; i < n; i++) {
+        let rest = -sums[i] * mean
+        for (let j = 0; j < n; j++) rest += inverse[i * n + j] * this.#answers[j][c]
+        error += (rest / (inverse[i * n + i] - sums[i] ** 2 / total)) ** 2 / n
+      }
+    }
+    return error
+  }
+
+  save(): RegressionState {
+    return {
+      kernel: joined(this.#kernel, Uint16Array),
+      answers: joined(this.#answers, Float32Array),
+      shares: joined(this.#shares, Float32Array),
+      mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
+    }
+  }
+
+  #at(i: number, j: number): number {
+    return (j <= i ? this.#kernel[i][j] : this.#kernel[j][i]) / FULL
+  }
+
+  #inverse(block: number): { inverse: Float64Array; total: number } {
+    let kept = this.#inverses.get(block)
+    if (!kept) {
+      const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
+      const n = to - from
+      const matrix = new Float64Array(n * n)
+      for (let i = 0; i < n; i++) {
+        for (let j = 0; j < n; j++) matrix[i * n + j] = this.#at(from + i, from + j) + (i === j ? this.#noise : 0)
+      }
+      const inverse = this.#core.inverse(matrix)
+      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0) }
+      this.#inverses.set(block, kept)
+    }
+    return kept
+  }
+}
+
+/** What one block takes off a query's variance, as in ordinary kriging. */
+function explained({ inverse, total }: { inverse: Float64Array; total: number }, k: Float32Array): number {
+  const n = k.length
+  let [square, ones] = [0, 0]
+  for (let i = 0; i < n; i++) {
+    let row = 0
+    for (let j = 0; j < n; j++) row += inverse[i * n + j] * k[j]
+    square += k[i] * row
+    ones += row
+  }
+  return square - (1 - ones) ** 2 / total
+}
+
+function joined<T extends Float32Array | Uint16Array>(rows: readonly T[], Kind: new (length: number) => T): T {
+  const all = new Kind(rows.reduce((sum, row) => sum + row.length, 0))
+  let at = 0
+  for (const row of rows) {
+    all.set(row, at)
+    at += row.length
+  }
+  return all
+}
