@@ -8,15 +8,22 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { Codec, type CodecOptions } from '../src/codec/codec'
-import { loadCore } from '../src/core/core'
-import { type EvaluateOptions, type Evaluation, evaluate } from '../src/evaluate/evaluate'
+import { type Core, loadCore } from '../src/core/core'
+import { answersOf, type EvaluateOptions, type Evaluation, evaluate } from '../src/evaluate/evaluate'
 import { ci95, type Interval, mean } from '../src/evaluate/statistics'
+import { Memory, type Recollection } from '../src/history/memory'
+import { Worth } from '../src/history/worth'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
 import { report } from './accuracy-report'
 
 export const GROUPS = 5000
 export const SEED = 1
+/** After 300 to learn from, about 5,000 recoveries to be tested on. */
+export const CALIBRATION_GROUPS = 6000
+/** The model whose memory is shown another kind of images, Fashion-MNIST. */
+export const SHIFTED = 'mnist-lenet'
+export const MIN_CONFIDENCE = 0.9
 
 export const models = {
   'mnist-lenet': 'mnist',
@@ -26,7 +33,7 @@ export const models = {
 
 export type ModelName = keyof typeof models
 
-type Cell = CodecOptions & Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups'>
+type Cell = CodecOptions & Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups' | 'sets'>
 
 /** What is kept of an evaluation: everything but the single groups. */
 export type Measured = Omit<Evaluation, 'groups'> & {
@@ -51,7 +58,21 @@ export const memories = [1000, 4000] as const
 
 export const key = (model: string, scheme: string, detail: string) => `${model} ${scheme} ${detail}`
 
-type Results = Record<string, Measured>
+/** A memory of one kind of query, asked for another. */
+export interface Shifted {
+  memory: number
+  /** Does the memory go on remembering what the model says to the new kind? */
+  live: boolean
+  recoveries: number
+  /** With the model's own label. */
+  agreement: number
+  confidence: number
+  /** Share with at least MIN_CONFIDENCE, and agreement of these. */
+  sure: number
+  agreementSure: number
+}
+
+type Results = Record<string, Measured> & { shifted?: Shifted[] }
 
 const FILE = 'build/accuracy.json'
 
@@ -64,9 +85,50 @@ function kept(): Results {
 }
 
 /** Reads before it writes: another process may have added cells. */
-function keep(name: string, measured: Measured): void {
+function keep(name: string, measured: Measured | Shifted[]): void {
   mkdirSync('build', { recursive: true })
   writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
+}
+
+interface Labelled {
+  inputs: Float32Array[]
+}
+
+/** The memory is warmed on one kind of image; every recovery is of another, before and after the model answered. */
+async function shifted(core: Core, model: OnnxModel, from: Labelled, to: Labelled): Promise<void> {
+  if (kept().shifted) return
+  const [known, strange] = [from.inputs.slice(0, 4000), to.inputs.slice(0, 5000)]
+  const [told, own] = [await answersOf(model, known), await answersOf(model, strange)]
+  const results: Shifted[] = []
+  for (const live of [false, true]) {
+    for (const memory of memories) {
+      const worth = new Worth(core, 10)
+      const past = new Memory(core, { shape: model.signature.inputs[0].shape, outputs: 10 })
+      const remember = (query: Float32Array, answer: Float32Array) => {
+        const { foretold } = past.remember(query, answer)
+        if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answer)
+      }
+      for (let i = 0; i < memory; i++) remember(known[i], told[i])
+      const stated = strange.map((query, i) => {
+        const recovery = { ...(past.recover(query) as Recollection), missing: 1 }
+        const right = worth.label(recovery.answer) === worth.label(own[i])
+        const confidence = worth.confidence(recovery) ?? 0
+        if (live && i % 8) remember(query, own[i]) // one of eight is lost
+        return { right: Number(right), confidence }
+      })
+      const sure = stated.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+      results.push({
+        memory,
+        live,
+        recoveries: stated.length,
+        agreement: mean(stated.map(({ right }) => right)),
+        confidence: mean(stated.map(({ confidence }) => confidence)),
+        sure: sure.length / stated.length,
+        agreementSure: mean(sure.map(({ right }) => right)),
+      })
+    }
+  }
+  keep('shifted', results)
 }
 
 export async function accuracy(_json: boolean, only: string[] = []): Promise<void> {
@@ -102,6 +164,10 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
     const scheme = { queries: 8, stragglers: 1, code: 'systematic' } as const
     await measure('likeness:16', { ...scheme, grouping: 'likeness:16' })
     for (const memory of memories) await measure(`memory ${memory}`, { ...scheme, memory })
+    for (const memory of [0, 1000]) {
+      await measure(`calibration ${memory}`, { ...scheme, memory, groups: CALIBRATION_GROUPS, sets: 0 })
+    }
+    if (name === SHIFTED) await shifted(core, model, all, await load('fashion'))
     for (const byzantine of byzantineCells) {
       // The authors' scripts use one worker fewer than the paper; enough results for the vote all the same.
       const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 } as const

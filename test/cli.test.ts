@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dump } from 'npyjs'
@@ -40,6 +40,9 @@ describe('approxifer', () => {
       ['evaluate', ...lenet, '--grouping', 'likeness:0'],
       /grouping: expected random or likeness:P with P up to 50, got likeness:0/,
     ],
+    [['evaluate', ...lenet, '--grid', '2:x'], /expected K,K,\.\.:S,S,\.\. such as 2,4,8,12:1,2,3, got "2:x"/],
+    [['evaluate', ...lenet, '--min-confidence', '90'], /expected a probability from 0 to 1, got "90"/],
+    [['evaluate', ...lenet, '--policy', 'pray'], /Allowed choices are recover, retry, auto/],
     [['evaluate', ...lenet, '--locator', 'oracle'], /Allowed choices are residual, vote, vote-unit, none/],
     [['evaluate', ...lenet.with(2, 'models/mnist-labels.npy')], /inputs\[0\]: expected 784 values, got 1/],
     [['evaluate', ...lenet.with(4, 'models/mnist-digits.npy')], /expected shape \[n\], got \[400,1,28,28\]/],
@@ -132,6 +135,39 @@ describe('evaluate', () => {
     const remembered = JSON.parse(run(...args, '--memory', '200').stdout)
     expect(remembered.accuracy.recovered).toBeGreaterThan(0.7)
     expect(remembered.rivals.memoryAlone.accuracy).toBeGreaterThan(0.6)
+  })
+
+  it('a policy, a grid, a recommendation, and a report with plots', () => {
+    const report = join(folder, 'report')
+    const args = [
+      'evaluate',
+      ...lenet,
+      '--code',
+      'systematic',
+      '--groups',
+      '120',
+      '--grid',
+      '2,4:1',
+      '--policy',
+      'auto',
+    ]
+    const { status, stdout, stderr } = run(...args, '--retry-price', '1000', '--report', report)
+    expect([status, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(/^mnist-lenet\.onnx: 99\.\d % alone, code systematic\nK +S +workers/)
+    expect(stdout).toMatch(/recommended, tolerating 1\.0 %, 1\.0 % of answers late, a retry worth 1000 inferences: /)
+    const text = readFileSync(join(report, 'report.md'), 'utf8')
+    expect(text).toMatch(/\| 2 \| 1 \| 3 \| 1\.50x \|/)
+    for (const plot of ['accuracy.svg', 'confidence.svg']) {
+      expect(text).toContain(`(${plot})`)
+      expect(readFileSync(join(report, plot), 'utf8')).toMatch(
+        /^<svg[\s\S]*workers per query|^<svg[\s\S]*stated confidence/,
+      )
+    }
+    const { results, candidates } = JSON.parse(run(...args, '--json').stdout)
+    expect(results.map((each: { scheme: { queries: number } }) => each.scheme.queries)).toEqual([2, 4])
+    expect(results[0].retriesPerQuery).toBeGreaterThan(0)
+    expect(results[0].accuracy.all).toBeGreaterThan(0.95) // what is not sure is asked again
+    expect(candidates.length).toBe(5)
   })
 
   it('takes float32 inputs and other integer labels', () => {

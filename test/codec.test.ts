@@ -120,7 +120,16 @@ describe('Codec', () => {
     const { scheme } = codec
     const weights = (have: number[]) =>
       codec.decode(
-        { core, code: 'berrut', scheme, have, rows: [], gram: () => new Float64Array(), kernels: codec.kernels },
+        {
+          core,
+          code: 'berrut',
+          scheme,
+          have,
+          rows: [],
+          wanted: [],
+          gram: () => new Float64Array(),
+          kernels: codec.kernels,
+        },
         String(have),
       )
     for (const have of eights) weights(have)
@@ -153,5 +162,39 @@ describe('Codec', () => {
     for (const coded of group.close()) group.add(coded, coded.index < 2 ? row(50) : row(coded.data[0]))
     expect(group.locate().length).toBe(1)
     expect(group.survivors.some((i) => i < 2)).toBe(true)
+  })
+})
+
+describe('what a group teaches', () => {
+  const model = (x: Float32Array) => row(Math.tanh(x[0]), x[1], 0.3)
+  const group = (lost: number[]) => {
+    const codec = new Codec(core, { queries: 4, stragglers: 1, code: 'systematic' })
+    const open = codec.open()
+    for (let i = 0; i < 4; i++) open.join(row(Math.sin(3 * i), Math.cos(2 * i)))
+    const rows = [...open.ready, ...open.close()]
+    for (const coded of rows) if (!lost.includes(coded.index)) open.add(coded, model(coded.data))
+    return { codec, open, rows }
+  }
+
+  it('rehearses: what the others would have been, had they been lost; only when all have come', () => {
+    const { open, rows } = group([2])
+    const { survivors } = open
+    const [lost] = open.recover()
+    expect(lost).toMatchObject({ query: 2, source: 'code', missing: 1 })
+    expect(open.rehearse([2], survivors)).toEqual([])
+    open.add(rows[2], model(rows[2].data))
+    const rehearsed = open.rehearse([2], survivors)
+    expect(rehearsed.map(({ query }) => query)).toEqual([3, 0, 1])
+    const other = group([0]).open.recover()[0] // had query 0 been lost in truth
+    expect(rehearsed[1].answer).toEqual(other.answer)
+  })
+
+  it('learns nothing from a group without a parity, and does not answer differently for it', () => {
+    const { codec, open } = group([4])
+    open.learn()
+    expect(codec.kernels.save()).toEqual({})
+    const { codec: taught, open: another } = group([1])
+    another.learn()
+    expect(Object.keys(taught.kernels.save())).toEqual(['4'])
   })
 })

@@ -50,7 +50,18 @@ function weightsOf(name: keyof typeof decoders, options: CodecOptions, lost: num
   const gram = core.gram(Array.from({ length: scheme.queries }, (_, j) => row(Math.sin(j), Math.cos(2 * j), j)))
   const rows = have.map((i) => all[i])
   const decoder: Decoder = decoders[name]
-  return [...decoder.decode({ core, code, scheme, have, rows, gram: () => gram, kernels: new Kernels() }).weights]
+  return [
+    ...decoder.decode({
+      core,
+      code,
+      scheme,
+      have,
+      rows,
+      wanted: [...scheme.alpha.keys()],
+      gram: () => gram,
+      kernels: new Kernels(),
+    }).weights,
+  ]
 }
 
 describe('decoders', () => {

@@ -12,6 +12,6 @@ export async function svg(spec: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error) => {
     throw new TypeError(`plots need Vega: npm install vega vega-lite (${(error as Error).message.split('\n')[0]})`)
   })
-  const config = { font: FONT, background: 'white', axis: { labelFontSize: 11, titleFontSize: 12 }, ...spec.config }
+  const config = { font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
   return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
 }

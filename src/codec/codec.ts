@@ -351,18 +351,21 @@ export class Group {
     const came = have.length + this.#dropped.size
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
     const rows = have.map((i) => this.#rows[i].weights)
+    const all = [...this.#queries.keys()]
+    const { data }: Decoder = decoders[this.#codec.decoder]
     const survivors = {
       core,
       code: this.#codec.code,
       scheme: this.scheme,
       have,
       rows,
+      wanted: data ? queries : all,
       gram: () => this.#gramOfQueries(),
       kernels: this.#codec.kernels,
     }
     const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
     const answers = core.combine(
-      flat(queries.map((query) => weights[query])),
+      flat(data ? weights : queries.map((query) => weights[query])),
       have.map((i) => this.#answers.get(i) as Float32Array),
     )
     return queries.map((query, i) => ({
@@ -370,7 +373,7 @@ export class Group {
       answer: answers[i],
       source: 'code',
       missing,
-      ...(variance && { variance: variance[query] }),
+      ...(variance && { variance: variance[data ? i : query] }),
     }))
   }
 

@@ -15,6 +15,8 @@ export interface Survivors {
   have: readonly number[]
   /** Their weights over the queries, in the same order. */
   rows: readonly Float64Array[]
+  /** Queries to recover. */
+  wanted: readonly number[]
   /** Gram matrix of the group's queries (K², row-major); computed when first asked for. */
   gram(): Float64Array
   /** What was learned of kernels. */
@@ -22,16 +24,16 @@ export interface Survivors {
 }
 
 export interface Decoded {
-  /** For every query of the group, weights over the answers of `have`. */
+  /** For every query that is wanted, weights over the answers of `have`. */
   weights: readonly Float64Array[]
-  /** For every query, how uncertain that is, in units of the answers' own variance. */
+  /** For every one, how uncertain that is, in units of the answers' own variance. */
   variance?: Float64Array
 }
 
 export interface Decoder {
   /** Codes whose rows it understands. */
   codes: readonly CodeName[]
-  /** Looks at the queries, so that its weights cannot be cached per survivor set. */
+  /** Looks at the queries, so that its weights cannot be cached per survivor set. The others are asked for all queries. */
   data: boolean
   decode(survivors: Survivors): Decoded
 }
@@ -82,16 +84,16 @@ export const decoders = {
   kriging: {
     codes: ['berrut', 'systematic'],
     data: true,
-    decode: ({ core, code, rows, gram }) =>
-      kriging(core, gramOfPoints(rows, gram()), rows.length, fixedKernel(code, largestParity(rows))),
+    decode: ({ core, code, rows, wanted, gram }) =>
+      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, fixedKernel(code, largestParity(rows))),
   },
 
   /** The same with the kernel that did best on the groups that passed. */
   'learned-kriging': {
     codes: ['systematic'],
     data: true,
-    decode: ({ core, rows, gram, kernels }) =>
-      kriging(core, gramOfPoints(rows, gram()), rows.length, kernels.kernel(largestParity(rows))),
+    decode: ({ core, rows, wanted, gram, kernels }) =>
+      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, kernels.kernel(largestParity(rows))),
   },
 } satisfies Record<string, Decoder>
 
@@ -106,11 +108,9 @@ export function largestParity(rows: readonly Float64Array[]): number {
   return Math.max(...rows.map((row) => row.reduce((count, w) => count + Number(w !== 0), 0)))
 }
 
-/** Gram matrix of the returned coded queries and then the queries. */
-function gramOfPoints(rows: readonly Float64Array[], gram: Float64Array): Float64Array {
-  const K = rows[0].length
-  const units = Array.from({ length: K }, (_, i) => unitRow(K, i))
-  return gramOf([...rows, ...units], gram)
+/** Gram matrix of the returned coded queries and then the queries that are wanted. */
+function gramOfPoints(rows: readonly Float64Array[], wanted: readonly number[], gram: Float64Array): Float64Array {
+  return gramOf([...rows, ...wanted.map((query) => unitRow(rows[0].length, query))], gram)
 }
 
 /** Eᵀ·pinv(U): the rows' least-squares weights for every query. */

@@ -30,31 +30,42 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
     for (let j = 0; j < seen; j++) a[i * seen + j] = k[i * n + j] + (i === j ? kernel.noise : 0)
   }
   const inverse = core.inverse(a)
-  const row = (i: number) => inverse.subarray(i * seen, (i + 1) * seen)
-  const sums = Float64Array.from({ length: seen }, (_, i) => row(i).reduce((sum, v) => sum + v))
-  const total = sums.reduce((sum, v) => sum + v)
+  const sums = new Float64Array(seen)
+  let total = 0
+  for (let i = 0; i < seen; i++) {
+    for (let j = 0; j < seen; j++) sums[i] += inverse[i * seen + j]
+    total += sums[i]
+  }
   const weights: Float64Array[] = []
   const variance = new Float64Array(n - seen)
   for (let t = seen; t < n; t++) {
-    const to = k.subarray(t * n, t * n + seen)
-    const simple = Float64Array.from({ length: seen }, (_, i) => dot(row(i), to))
-    const rest = 1 - simple.reduce((sum, v) => sum + v)
-    weights.push(simple.map((v, i) => v + (rest * sums[i]) / total))
-    variance[t - seen] = Math.max(0, k[t * n + t] - dot(simple, to) + (rest * rest) / total)
+    const own = new Float64Array(seen)
+    let [explained, rest] = [0, 1]
+    for (let i = 0; i < seen; i++) {
+      for (let j = 0; j < seen; j++) own[i] += inverse[i * seen + j] * k[t * n + j]
+      explained += own[i] * k[t * n + i]
+      rest -= own[i]
+    }
+    for (let i = 0; i < seen; i++) own[i] += (rest * sums[i]) / total
+    weights.push(own)
+    variance[t - seen] = Math.max(0, k[t * n + t] - explained + (rest * rest) / total)
   }
   return { weights, variance }
 }
 
 /** The Gram matrix with the mean of the points seen as origin. */
 export function centred(gram: Float64Array, n: number, seen: number): Float64Array {
-  const means = Float64Array.from({ length: n }, (_, i) => {
-    let sum = 0
-    for (let j = 0; j < seen; j++) sum += gram[i * n + j]
-    return sum / seen
-  })
+  const means = new Float64Array(n)
   let mean = 0
-  for (let i = 0; i < seen; i++) mean += means[i] / seen
-  return gram.map((g, at) => g - means[Math.floor(at / n)] - means[at % n] + mean)
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < seen; j++) means[i] += gram[i * n + j] / seen
+    if (i < seen) mean += means[i] / seen
+  }
+  const out = new Float64Array(n * n)
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) out[i * n + j] = gram[i * n + j] - means[i] - means[j] + mean
+  }
+  return out
 }
 
 /** Kernel matrix of n points, of which the first `seen` set the scale: their mean diagonal becomes 1. */
@@ -73,11 +84,24 @@ export function covariance(gram: Float64Array, n: number, seen: number, { mix, s
   return k
 }
 
-/** Gram matrix of weighted sums: P G Pᵀ, for rows of P (n² , row-major). */
+/** Gram matrix of weighted sums: P G Pᵀ, for rows of P (n², row-major). Most weights are zero. */
 export function gramOf(rows: readonly Float64Array[], gram: Float64Array): Float64Array {
-  const K = rows[0].length
-  const half = rows.map((u) => Float64Array.from({ length: K }, (_, j) => dot(u, gram.subarray(j * K, (j + 1) * K))))
-  return Float64Array.from(rows.flatMap((u) => half.map((v) => dot(u, v))))
+  const [n, K] = [rows.length, rows[0].length]
+  const half = new Float64Array(n * K)
+  const all = new Float64Array(n * n)
+  rows.forEach((u, i) => {
+    for (let l = 0; l < K; l++) {
+      if (u[l] === 0) continue
+      for (let j = 0; j < K; j++) half[i * K + j] += u[l] * gram[l * K + j]
+    }
+  })
+  rows.forEach((u, i) => {
+    for (let l = 0; l < K; l++) {
+      if (u[l] === 0) continue
+      for (let j = 0; j < n; j++) all[i * n + j] += u[l] * half[j * K + l]
+    }
+  })
+  return all
 }
 
 export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {

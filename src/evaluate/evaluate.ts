@@ -360,7 +360,8 @@ function withLies(
   return answers
 }
 
-async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
+/** The model's answers to rows, in batches. */
+export async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
   const answers: Float32Array[] = []
   const width = rowLength(model.signature.outputs)
   for (let from = 0; from < rows.length; from += BATCH) {
