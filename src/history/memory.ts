@@ -36,6 +36,8 @@ export interface Recollection extends Predicted {
 }
 
 const DEFAULT_BYTES = 64 * 2 ** 20
+/** Queries that patches are learned from. */
+const SAMPLES = 64
 /** Squared distance to a remembered query, over the mean one, below which a query is a duplicate. */
 const DUPLICATE = 1e-4
 const NOISE = 0.01
@@ -53,6 +55,7 @@ interface Point {
 interface Pair {
   query: Float32Array
   answer: Float32Array
+  point?: Point
 }
 
 interface Content {
@@ -234,13 +237,21 @@ export class Memory {
   #begin(pair: Pair): boolean {
     const same = (other: Pair) => other.query.every((value, i) => value === pair.query[i])
     if (this.#first.some(same)) return false
-    this.#first.push({ query: pair.query.slice(), answer: pair.answer.slice() })
-    if (this.#first.length < Math.min(BLOCK, this.capacity)) return true
     const first = this.#first
-    const queries = first.map(({ query }) => query)
+    first.push({ query: pair.query.slice(), answer: pair.answer.slice() })
+    const enough = Math.min(BLOCK, this.capacity)
     const { shape, features } = this.#options
-    if (features === 'patches') this.#patches = Patches.learn(this.#core, { shape, samples: queries })
-    const points = queries.map((query) => this.#point(query))
+    if (features === 'patches' && first.length === Math.min(SAMPLES, enough)) {
+      this.#patches = Patches.learn(this.#core, { shape, samples: first.map(({ query }) => query) })
+    }
+    if (first.length < enough) {
+      // Two at a time, so that no single call takes long.
+      const known = features !== 'patches' || this.#patches
+      const next = known ? first.filter(({ point }) => !point).slice(0, 2) : []
+      for (const each of next) each.point = this.#point(each.query)
+      return true
+    }
+    const points = first.map(({ query, point }) => point ?? this.#point(query))
     points.forEach((point, i) => this.#put(point, i))
     const distances = points.map((point) => this.#distances(point, points.length))
     this.#unit =

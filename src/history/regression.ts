@@ -130,7 +130,7 @@ export class KernelRegression {
   #sweep(first: number): void {
     const blocks = Math.ceil(this.size / BLOCK)
     const sweep = Array.from({ length: blocks }, (_, i) => (((first - i) % blocks) + blocks) % blocks)
-    const sweeps = Math.max(1, Math.floor(SEVERAL / this.size))
+    const sweeps = blocks === 1 ? 1 : Math.max(1, Math.floor(SEVERAL / this.size))
     this.#todo = Array.from({ length: Math.min(sweeps, Math.ceil(BLOCK / blocks)) }, () => sweep).flat()
   }
 

@@ -369,7 +369,7 @@ class Predictor {
 
 /** Share of the time that remembering may take, and how much of it may be saved up. */
 const REMEMBERING = 0.05
-const SAVED_UP_MS = 500
+const SAVED_UP_MS = 200
 
 /** What earlier groups teach later ones. Only where answers can be believed. */
 function past(codec: Codec, { inputs, outputs }: Signature, settings: Settings): Past {
