@@ -187,6 +187,16 @@ describe('images', () => {
     expect(worst((slant) => Math.abs(slant))).toBeLessThan(0.15)
   })
 
+  it('large ones are shrunk first, so that none takes long', () => {
+    const memory = new Memory(wasm, { shape: [3, 225, 300], outputs: 1 })
+    expect(memory.capacity).toBeGreaterThan(1000)
+    for (let i = 0; i < 140; i++) memory.remember(noise(3 * 225 * 300, i), row(i % 2))
+    expect(memory.recover(noise(3 * 225 * 300, 7))?.answer[0]).toBeCloseTo(1, 1)
+    expect(() => new Memory(wasm, { shape: [1, 300, 12], outputs: 1, features: 'patches' })).toThrow("expected 'raw'")
+    expect(Memory.fits({ shape: [100], outputs: 10 })).toBe(true)
+    expect(Memory.fits({ shape: [1e6], outputs: 10 })).toBe(false)
+  })
+
   it('the same on both cores, and after saving', () => {
     const [a, b] = [wasm, js].map((core) => learned((slant) => slant, core))
     const { image } = images[350]

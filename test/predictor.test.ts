@@ -763,6 +763,20 @@ describe('memory', () => {
     await expect(other).rejects.toThrow('state: expected')
   })
 
+  it('features that throw cost the memory, not the queries; a warning says so once', async () => {
+    const onWarning = vi.fn()
+    let calls = 0
+    const features = (query: Float32Array) => {
+      if (++calls > 3) throw new Error('out of features')
+      return query
+    }
+    const { predictor, workers } = await house(2, { scheme, memory: { features }, onWarning })
+    await teach({ predictor, workers }, 200)
+    expect(onWarning.mock.calls).toEqual([['the memory is off from here on: out of features']])
+    expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 0 })
+    await predictor.close()
+  })
+
   it('can be turned off', async () => {
     const { predictor, workers } = await house(2, { scheme, memory: false })
     await teach({ predictor, workers }, 10)

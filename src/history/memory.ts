@@ -110,10 +110,16 @@ export class Memory {
     this.#options = { shape, outputs, classes, bytes, features }
     const own = typeof features === 'function' ? checkFeatures(features(new Float32Array(inputs))).length : inputs
     const width = features === 'patches' ? PATCH_FEATURES : own
-    this.capacity = room(bytes, 4 * width, outputs)
+    this.capacity = checkInteger('bytes', room(bytes, 4 * width, outputs), 1)
     this.#even = core.table(features === 'patches' ? width / 2 : width, this.capacity)
     if (features === 'patches') this.#odd = core.table(width / 2, this.capacity)
     if (state) this.#load(state)
+  }
+
+  /** Whether a memory of these options has room for a first block. */
+  static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
+    const inputs = shape.reduce((product, n) => product * n, 1)
+    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : inputs), outputs) >= BLOCK
   }
 
   /** Pairs it holds. */
@@ -336,7 +342,7 @@ function room(bytes: number, width: number, outputs: number): number {
     if (fits(middle)) low = middle
     else high = middle - 1
   }
-  return checkInteger('bytes', low, 1)
+  return low
 }
 
 function checkFeatures(features: Float32Array): Float32Array {

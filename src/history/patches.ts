@@ -13,6 +13,9 @@ import { type Random, seeded } from '../random'
 const SIDE = 5
 const FILTERS = 64
 const CELLS = 4
+/** Sides beyond this are shrunk, so that no image costs more than a few milliseconds. */
+const LARGEST = 48
+const SMALLEST = 12
 /** Responses below this are noise. */
 const THRESHOLD = 1
 /** Patches that the whitening is computed from, per value of a patch. */
@@ -27,7 +30,7 @@ const STANDARD = 64
 export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
 
 export interface PatchOptions {
-  /** Shape of an image: channels, height, width; at least 12 x 12. */
+  /** Shape of an image: channels, height, width; at least 12 x 12 when the longer side is shrunk to 48. */
   shape: readonly number[]
   /** Images of the kind to come, at least 10. Read, not kept. */
   samples: readonly Float32Array[]
@@ -47,8 +50,9 @@ export interface PatchState {
 
 /** Whether there are patch features for a shape. */
 export function hasPatches(shape: readonly number[]): boolean {
-  const [channels, height, width] = shape
-  return shape.length === 3 && channels <= 4 && height >= 12 && width >= 12
+  if (shape.length !== 3 || shape[0] > 4) return false
+  const { height, width } = gridOf(shape)
+  return height >= SMALLEST && width >= SMALLEST
 }
 
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */
@@ -73,13 +77,16 @@ export class Patches {
   /** Filters from random patches of the samples. */
   static learn(core: Core, { shape, samples, seed = 1 }: PatchOptions): Patches {
     if (!hasPatches(shape)) {
-      throw new RangeError(`shape: expected [channels <= 4, height >= 12, width >= 12], got [${shape}]`)
+      throw new RangeError(
+        `shape: expected [channels <= 4, height, width], an image of 12 x 12 or more, got [${shape}]`,
+      )
     }
     if (samples.length < 10) throw new RangeError(expected('samples', '>= 10 images', samples.length))
     const random = seeded(seed)
     const grid = gridOf(shape)
     const count = PATCHES_PER_VALUE * grid.channels * SIDE * SIDE
-    const { patches, contrast } = normalised(randomPatches(samples, grid, count, random))
+    const small = samples.map((image) => shrunk(image, grid))
+    const { patches, contrast } = normalised(randomPatches(small, grid, count, random))
     const { filters, mean } = whitenedFilters(core, patches, grid.channels, random)
     const unscaled = { contrast, mean, filters, centre: new Float32Array(PATCH_FEATURES), scale: ones(PATCH_FEATURES) }
     const raw = new Patches(core, shape, unscaled)
@@ -90,7 +97,7 @@ export class Patches {
   /** @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid */
   of(image: Float32Array): Float32Array {
     const { contrast, mean, filters, centre, scale } = this.state
-    const responses = this.#core.combine(filters, patchesOf(image, this.#grid, mean, contrast))
+    const responses = this.#core.combine(filters, patchesOf(shrunk(image, this.#grid), this.#grid, mean, contrast))
     const out = pooled(responses, this.#pool)
     for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
     return out
@@ -124,15 +131,38 @@ export function mirrorParts(features: Float32Array): { even: Float32Array; odd: 
 
 interface Grid {
   channels: number
+  /** Of the shrunk image. */
   height: number
   width: number
+  /** Pixels of the image that become one, in each direction; what is left over at the edges is cut off. */
+  factor: number
+  /** Width of the image itself, and values in one of its channels. */
+  line: number
+  plane: number
   /** Patches per column and per row of the image. */
   rows: number
   columns: number
 }
 
-function gridOf([channels, height, width]: readonly number[]): Grid {
-  return { channels, height, width, rows: height - SIDE + 1, columns: width - SIDE + 1 }
+function gridOf([channels, column, line]: readonly number[]): Grid {
+  const factor = Math.ceil(Math.max(column, line) / LARGEST)
+  const [height, width] = [Math.floor(column / factor), Math.floor(line / factor)]
+  const large = { factor, line, plane: line * column }
+  return { channels, height, width, ...large, rows: height - SIDE + 1, columns: width - SIDE + 1 }
+}
+
+/** Means over squares of pixels. */
+function shrunk(image: Float32Array, { channels, height, width, factor, line, plane }: Grid): Float32Array {
+  if (factor === 1) return image
+  const out = new Float32Array(channels * height * width)
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < height * factor; y++) {
+      const to = (c * height + Math.floor(y / factor)) * width
+      const from = c * plane + y * line
+      for (let x = 0; x < width * factor; x++) out[to + Math.floor(x / factor)] += image[from + x]
+    }
+  }
+  return out.map((sum) => sum / factor ** 2)
 }
 
 function randomPatches(images: readonly Float32Array[], grid: Grid, count: number, random: Random): Float32Array[] {

@@ -7,7 +7,7 @@ import { Likeness } from '../codec/likeness'
 import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { pack, unpack } from '../history/archive'
-import { Memory, type MemoryOptions } from '../history/memory'
+import { Memory, type MemoryOptions, type Recollection } from '../history/memory'
 import { type Agreement, type Policy, policies, Worth, type WorthState } from '../history/worth'
 import { seeded } from '../random'
 import type { Scheme } from '../scheme'
@@ -155,7 +155,7 @@ class Predictor {
   readonly #runs = new Set<GroupRun>()
   /** Whether queries leave for workers before their group is closed. */
   readonly #early: boolean
-  readonly #past: Past
+  readonly #past: Learned | undefined
   /** Early queries that no worker had room for yet. */
   readonly #unsent: PendingQuery[] = []
   /** Workers that have a query of the group that is filling; in a pool, of the last round. */
@@ -171,7 +171,7 @@ class Predictor {
     this.#codec = codec
     this.#settings = settings
     this.#roster = new Roster(workers, seeded(settings.seed))
-    this.#past = past(codec, this.signature, settings)
+    if (!codec.scheme.byzantine) this.#past = new Learned(codec, this.signature, settings)
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
@@ -278,8 +278,8 @@ class Predictor {
       core: this.#codec.core.kind,
       open: this.#open.size,
       ...structuredClone(this.#counts),
-      remembered: this.#past.memory?.size ?? 0,
-      agreements: this.#past.worth?.agreements ?? [],
+      remembered: this.#past?.memory?.size ?? 0,
+      agreements: this.#past?.worth.agreements ?? [],
       workers: this.#roster.workers.map((worker) => ({ ...this.#roster.stats(worker) })),
     }
   }
@@ -289,9 +289,8 @@ class Predictor {
    * queries, what recovered answers are worth, the kernel.
    */
   save(): Uint8Array {
-    const { worth, memory } = this.#past
-    const content: SavedState = { worth: worth?.save(), kernels: this.#codec.kernels.save() }
-    return pack(content, memory ? [memory.save()] : [])
+    const content: SavedState = { worth: this.#past?.worth.save(), kernels: this.#codec.kernels.save() }
+    return pack(content, this.#past?.memory ? [this.#past.memory.save()] : [])
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -325,7 +324,7 @@ class Predictor {
 
   #send(queries: PendingQuery[]): void {
     const { rule, hangMs } = this.#settings
-    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past })
+    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past ?? {} })
     for (const pending of queries) pending.join(run)
     if (!this.#settings.pool) this.#taken.clear()
     if (this.#unsent.length) queueMicrotask(() => this.#pump()) // their workers were taken until now
@@ -371,28 +370,51 @@ class Predictor {
 const REMEMBERING = 0.05
 const SAVED_UP_MS = 200
 
-/** What earlier groups teach later ones. Only where answers can be believed. */
-function past(codec: Codec, { inputs, outputs }: Signature, settings: Settings): Past {
-  if (codec.scheme.byzantine) return {}
-  const classes = size(outputs[0])
-  const saved = settings.state && unpack<SavedState>(settings.state)
-  if (saved) codec.kernels.load(saved.content.kernels)
-  const worth = new Worth(codec.core, classes, saved?.content.worth)
-  if (settings.memory === false) return { worth }
-  const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
-  const options = { ...settings.memory, shape, outputs: rowLength(outputs), classes }
-  const memory = new Memory(codec.core, options, saved?.arrays[0] as Uint8Array | undefined)
-  let [left, since] = [SAVED_UP_MS, performance.now()]
-  const remember = (query: Float32Array, answer: Float32Array) => {
-    const start = performance.now()
-    left = Math.min(SAVED_UP_MS, left + REMEMBERING * (start - since))
-    since = start
-    if (left <= 0) return // there are enough others
-    const { foretold } = memory.remember(query, answer)
-    if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answer)
-    left -= performance.now() - start
+/** What earlier groups teach later ones; only where answers can be believed. */
+class Learned implements Past {
+  readonly worth: Worth
+  memory: Memory | undefined
+  readonly #warn: (text: string) => void
+  /** Milliseconds that remembering may take now. */
+  #left = SAVED_UP_MS
+  #since = performance.now()
+
+  constructor(codec: Codec, { inputs, outputs }: Signature, { memory, state, warn }: Settings) {
+    this.#warn = warn
+    const saved = state && unpack<SavedState>(state)
+    const classes = size(outputs[0])
+    this.worth = new Worth(codec.core, classes, saved?.content.worth)
+    if (saved) codec.kernels.load(saved.content.kernels)
+    if (memory === false) return
+    const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
+    const options = { ...memory, shape, outputs: rowLength(outputs), classes }
+    if (memory === undefined && !Memory.fits(options)) return
+    this.memory = new Memory(codec.core, options, saved?.arrays[0] as Uint8Array | undefined)
   }
-  return { worth, memory, remember }
+
+  recall(query: Float32Array): Recollection | undefined {
+    return this.#guarded((memory) => memory.recover(query))
+  }
+
+  remember(query: Float32Array, answer: Float32Array): void {
+    const start = performance.now()
+    this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (start - this.#since))
+    this.#since = start
+    if (this.#left <= 0) return // there are enough others
+    const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
+    if (foretold) this.worth.rehearse({ ...foretold, missing: 1 }, answer)
+    this.#left -= performance.now() - start
+  }
+
+  /** The user's own `features` may throw: that costs the memory, not the queries. */
+  #guarded<T>(use: (memory: Memory) => T): T | undefined {
+    try {
+      return this.memory && use(this.memory)
+    } catch (error) {
+      this.memory = undefined
+      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+    }
+  }
 }
 
 /** Saved beside the memory. */
@@ -477,7 +499,8 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
     hangMs: checkMs('hangMs', hangMs),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
-    memory: options.memory ?? (code === 'systematic' ? {} : false),
+    memory: options.memory ?? (code === 'systematic' ? undefined : false),
+    warn: options.onWarning ?? console.warn,
     state: options.state,
   }
 }

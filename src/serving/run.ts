@@ -2,7 +2,7 @@
 
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
-import type { Memory } from '../history/memory'
+import type { Recollection } from '../history/memory'
 import type { Policy, Recovered, Worth } from '../history/worth'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
@@ -19,8 +19,8 @@ export type Deliver = 'located' | 'early'
 
 /** What was learned from earlier groups. */
 export interface Past {
-  /** What lost answers may be recovered from besides the group's. */
-  memory?: Memory
+  /** What is remembered says of a query whose answer was lost. */
+  recall?(query: Float32Array): Recollection | undefined
   /** Grades recoveries; only where answers can be believed. */
   worth?: Worth
   /** Takes a query and the model's own answer to it. */
@@ -302,7 +302,6 @@ export class GroupRun {
     const start = performance.now()
     this.#times.waitMs = start - this.#sentAt
     try {
-      if (hopeless && !this.#past.memory?.ready) throw this.#lacking()
       for (const { row } of this.#group.locate()) {
         this.#suspects.add(row.index)
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
@@ -312,6 +311,7 @@ export class GroupRun {
       for (const query of this.#group.missing()) {
         this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
       }
+      if (hopeless && !this.#recoveries.size) throw this.#lacking()
       this.#times.decodeMs = performance.now() - start
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
@@ -328,7 +328,7 @@ export class GroupRun {
   /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
   #recover(query: number, decoded: readonly Recovered[]): void {
     if (this.#recoveries.has(query)) return
-    const remembered = this.#past.memory?.recover(this.#tickets[query].row)
+    const remembered = this.#past.recall?.(this.#tickets[query].row)
     const missing = this.#group.missing().length
     const all = [...decoded, ...(remembered ? [{ ...remembered, missing }] : [])].filter(({ answer }) =>
       answer.every(Number.isFinite),
