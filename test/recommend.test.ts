@@ -3,6 +3,7 @@ import { type Measurement, recommend } from '../src/evaluate/recommend'
 
 /** K = 8, S = 1: recovered answers right in `right`; `sure` of them are sure, and always right. */
 const measured = (right: number, sure = 0, memoryAlone?: number): Measurement => ({
+  code: 'systematic',
   queries: 8,
   stragglers: 1,
   workers: 9,
@@ -55,4 +56,17 @@ it('counts what is lost beyond S: those are asked again whatever the policy', ()
   const others = 0.8 ** 8 // nobody else of eight is late
   expect(recover.cost).toBeCloseTo(9 / 8 + 0.2 * (1 - others) * 10, 6)
   expect(recover.loss).toBeCloseTo(0, 6)
+})
+
+it('the paper’s code loses accuracy on every answer, late or not', () => {
+  const all = recommend([{ ...measured(0.85), code: 'berrut' }], {
+    tolerate: 0.01,
+    stragglerRate: 0.01,
+    retryPrice: 20,
+  })
+  expect(all[0]).toMatchObject({ name: 'no code', policy: 'retry' })
+  const atQuorum = 0.99 ** 9 + 9 * 0.01 * 0.99 ** 8 // at most one of nine is late
+  const recover = all.find(({ name, policy }) => name !== 'no code' && policy === 'recover')
+  expect(recover?.loss).toBeCloseTo(0.1 * atQuorum, 6)
+  expect(recover?.cost).toBeCloseTo(9 / 8 + (1 - atQuorum) * 20, 6)
 })

@@ -41,7 +41,7 @@ interface Options extends Omit<CodecOptions, 'core'> {
 export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
   model: string
   scheme: Pick<Codec['scheme'], 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'points'>
-  code: string
+  code: Codec['code']
   decoder: string
   /** Its name, and with byzantine > 0 what it found. */
   locator: string | ({ name: string } & Evaluation['locator'])
@@ -115,7 +115,12 @@ async function measure(
   }
 }
 
-const measurement = (result: Result) => ({ ...result.scheme, memory: result.memory, evaluation: result })
+const measurement = (result: Result) => ({
+  ...result.scheme,
+  code: result.code,
+  memory: result.memory,
+  evaluation: result,
+})
 
 export const percent = (share: number | undefined) => (share === undefined ? '-' : `${(100 * share).toFixed(1)} %`)
 const interval = ([low, high]: readonly [number, number]) => `${percent(low)} to ${percent(high)}`

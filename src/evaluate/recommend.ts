@@ -1,5 +1,6 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
+import type { CodeName } from '../codec/codes'
 import type { Policy } from '../history/worth'
 import type { Evaluation } from './evaluate'
 
@@ -14,6 +15,7 @@ export interface Wishes {
 
 /** What was measured of one code. */
 export interface Measurement {
+  code: CodeName
   queries: number
   stragglers: number
   workers: number
@@ -63,18 +65,20 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 }
 
 function coded(measured: Measurement, late: number, retryPrice: number): Candidate[] {
-  const { queries: K, stragglers: S, workers: N, memory, evaluation } = measured
+  const { code, queries: K, stragglers: S, workers: N, memory, evaluation } = measured
   const { accuracy, confidence } = evaluation
   if (!accuracy.recoveredCi95) return []
   const name = `K = ${K}, S = ${S}${memory ? `, a memory of ${memory}` : ''}`
-  const decoded = atMost(S - 1, N - 1, late) // a query is late, and few enough of the others are
-  const beyond = late * (1 - decoded) // these are asked again whatever the policy
+  const systematic = code === 'systematic'
+  // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
+  const decoded = systematic ? late * atMost(S - 1, N - 1, late) : atMost(S, N, late)
+  const beyond = (systematic ? late : 1) - decoded // these are asked again whatever the policy
   const recover: Candidate = {
     name,
     policy: 'recover',
     cost: N / K + beyond * retryPrice,
-    loss: late * decoded * Math.max(0, accuracy.base - accuracy.recoveredCi95[0]),
-    why: `recovered answers are right in ${percent(accuracy.recovered ?? 0)}`,
+    loss: decoded * Math.max(0, accuracy.base - accuracy.recoveredCi95[0]),
+    why: `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`,
   }
   if (!confidence) return [recover]
   const { share, agreement = 1 } = confidence.sure
@@ -82,8 +86,8 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
   const auto: Candidate = {
     name,
     policy: 'auto',
-    cost: N / K + (beyond + late * decoded * (1 - share)) * retryPrice,
-    loss: late * decoded * share * Math.min(1, 1 - agreement + error),
+    cost: N / K + (beyond + decoded * (1 - share)) * retryPrice,
+    loss: decoded * share * Math.min(1, 1 - agreement + error),
     why: `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`,
   }
   return [recover, auto]
