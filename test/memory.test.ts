@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadCore } from '../src/core/core'
 import { Memory, type MemoryOptions, type Recollection } from '../src/history/memory'
+import { Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -53,6 +54,20 @@ describe('Memory', () => {
     const [little, more] = [mean(taught(128)), mean(taught(1500))]
     expect(little).toBeLessThan(0.2)
     expect(more).toBeLessThan(little / 2)
+  })
+
+  it('is not sure of strangers, however well it knows its own kind', () => {
+    const memory = new Memory(wasm, { shape, outputs: 2 })
+    const linear = (x: Float32Array) => row(x[0] + 2, x[1]) // the first value is the largest, always
+    const worth = new Worth(wasm, 2)
+    for (let i = 0; i < 400; i++) {
+      const { foretold } = memory.remember(point(i), linear(point(i)))
+      if (foretold) worth.rehearse({ ...foretold, missing: 1 }, linear(point(i)))
+    }
+    const confidence = (query: Float32Array) =>
+      worth.confidence({ ...(memory.recover(query) as Recollection), missing: 1 })
+    for (let i = 0; i < 50; i++) expect(confidence(point(1e4 + i))).toBeGreaterThan(0.9)
+    for (const far of [row(9, 9), row(-7, 40), row(0, 1e4)]) expect(confidence(far)).toBeLessThan(0.9)
   })
 
   it('agrees with kernel ridge regression solved at once', () => {

@@ -15,6 +15,7 @@ const measured = (right: number, sure = 0, memoryAlone?: number): Measurement =>
       allCi95: [0.9, 0.9],
       recovered: right,
       recoveredCi95: [right, right],
+      copied: 0,
       nothingMissing: 0.95,
     },
     confidence: {

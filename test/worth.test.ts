@@ -72,6 +72,18 @@ describe('Worth', () => {
     expect(worth.confidence({ ...recovered([1, 2, 0, 0]), source: 'memory' })).toBeUndefined()
   })
 
+  it('says which queries to ask for twice, unless parities of all save more', () => {
+    const worth = new Worth(core, 2)
+    const remembered = (odds: number) => ({ ...recovered([1, 0]), source: 'memory' as const, odds })
+    const [sure, doubtful, poor] = [4, 0.5, -1].map(remembered)
+    expect(worth.leastSure([sure, poor, sure, doubtful], 2)).toEqual([1, 3])
+    expect(worth.leastSure([sure, poor], 2)).toBeUndefined() // each gets a copy as it is
+    expect(worth.leastSure([sure, undefined, poor], 1)).toBeUndefined()
+    expect(worth.leastSure([poor, sure, poor, poor], 1)).toEqual([0])
+    for (let i = 0; i < 100; i++) worth.rehearse(recovered([1, 0]), Float32Array.of(1, 0)) // parities are always right
+    expect(worth.leastSure([poor, sure, poor, poor], 1)).toBeUndefined()
+  })
+
   it('comes back from JSON as it was', () => {
     const worth = new Worth(core, 2)
     const random = seeded(2)

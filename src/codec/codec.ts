@@ -199,15 +199,21 @@ export class Group {
   /**
    * Encodes.
    *
-   * @returns the rows that were not `ready` before, for as many different workers; with the systematic code the
-   *   parities. Queries that were answered by now stay out of them, so that they say more about the others.
+   * @param mix  the queries that parities are made of, where the others are known well enough without; only with the
+   *   systematic code and byzantine 0. Default: all that were not answered by now. Fewer queries in a parity mean that
+   *   it says more about each of them
+   * @returns the rows that were not `ready` before, for as many different workers; with the systematic code the parities
    */
-  close(): readonly CodedRow[] {
+  close(mix?: readonly number[]): readonly CodedRow[] {
     if (this.#scheme || !this.size) throw new TypeError(`group: expected an open group with queries, got ${this.size}`)
     const K = this.size
-    this.#scheme = this.#codec.schemeFor(K)
+    const scheme = this.#codec.schemeFor(K)
+    const systematic = this.#codec.code === 'systematic' && !scheme.byzantine
+    if (mix && !systematic) throw new RangeError("mix: expected none but with code 'systematic' and byzantine 0")
+    mix?.forEach((query, i) => checkInteger(`mix[${i}]`, query, 0, K - 1))
+    this.#scheme = scheme
     const before = this.#rows.length
-    this.#mixed = this.#scheme.byzantine ? [...this.#queries.keys()] : this.missing()
+    this.#mixed = mix ? [...new Set(mix)] : systematic ? this.missing() : [...this.#queries.keys()]
     for (const row of this.#rows) row.weights = unitRow(K, row.index)
     if (before && !this.#mixed.length) return []
     const parities = this.#encodeRows().slice(before)
@@ -219,6 +225,11 @@ export class Group {
       this.#rows.push({ index: this.#rows.length, weights, query, data: sent })
     }
     return this.#rows.slice(before)
+  }
+
+  /** Whether a parity tells of a query. */
+  mixes(query: number): boolean {
+    return this.#mixed.includes(query)
   }
 
   /** All N rows of weights; the systematic code's parities only mix the queries that need it. */

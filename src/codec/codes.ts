@@ -10,21 +10,26 @@ export const codes = {
   berrut: (scheme) => scheme.encode,
 
   /**
-   * The queries themselves, then N - K parities: answers that arrive are exact, the code only fills gaps.
+   * The queries themselves, then M = N - K parities: answers that arrive are exact, the code only fills gaps.
    *
-   * Few parities (at most K / 2): parity s is the mean of queries s, s + M, s + 2M, ... Means and not sums
-   * keep a parity in the input range; strided and not overlapping, since a mean of fewer queries says more
-   * about each of them. Many parities: means of pairs i, i + 1 + ⌊m / K⌋ (mod K). One query: repetition.
+   * Parities are first copies of all queries, as often as M allows: a copy is exact, and in all a mean of few queries says
+   * less than a copy of some. Of the R = M mod K others, few (at most K / 2): parity s is the mean of queries s, s + R,
+   * s + 2R, ...; means and not sums keep a parity in the input range, strided and not overlapping, since a mean of fewer
+   * queries says more about each of them. Many: means of pairs s, s + 1 (mod K).
    */
   systematic({ queries: K, workers: N }) {
-    const M = N - K
+    const copies = K * Math.floor((N - K) / K)
+    const rest = N - K - copies
     const units = Array.from({ length: K }, (_, i) => unitRow(K, i))
-    const parity = (m: number) => {
-      if (K === 1) return [0]
-      if (M <= K / 2) return Array.from({ length: Math.ceil((K - m) / M) }, (_, j) => m + j * M)
-      return [m % K, (m + 1 + (Math.floor(m / K) % (K - 1))) % K]
+    const parity = (s: number) => {
+      if (rest > K / 2) return [s, (s + 1) % K]
+      return Array.from({ length: Math.ceil((K - s) / rest) }, (_, j) => s + j * rest)
     }
-    return [...units, ...Array.from({ length: M }, (_, m) => mean(K, parity(m)))]
+    return [
+      ...units,
+      ...Array.from({ length: copies }, (_, m) => unitRow(K, m % K)),
+      ...Array.from({ length: rest }, (_, s) => mean(K, parity(s))),
+    ]
   },
 } satisfies Record<string, Code>
 

@@ -3,8 +3,6 @@
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { checkInteger } from '../errors'
 import { type Features, Memory, type Recollection } from '../history/memory'
-import { PATCH_FEATURES } from '../history/patches'
-import { KernelRegression } from '../history/regression'
 import { type Policy, type Recovered, Worth } from '../history/worth'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
@@ -69,9 +67,11 @@ export interface Evaluation {
     all: number
     /** 95 % confidence interval over groups. */
     allCi95: Interval
-    /** Only recovered answers, as if all were given; undefined where nothing was lost. */
+    /** Only queries whose own answer was lost, as if all recovered ones were given; undefined where nothing was lost. */
     recovered?: number
     recoveredCi95?: Interval
+    /** Share of those that were answered by a copy, exactly. */
+    copied: number
     /** Decoded from all N results. */
     nothingMissing: number
     /** The survivor set with the lowest accuracy; undefined where none was tried. */
@@ -148,7 +148,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const chosen = nextGroup()
     const group = codec.open()
     for (const i of chosen) group.join(inputs[i])
-    const rows = [...group.ready, ...group.close()]
+    const remembered = new Map<number, Recollection>()
+    const recall = (query: number) => {
+      const recollection = remembered.get(query) ?? memory?.recover(inputs[chosen[query]])
+      if (recollection) remembered.set(query, recollection)
+      return recollection
+    }
+    const copied = systematic && !E ? worth.leastSure(chosen.map((_, query) => recall(query)), N - K) : undefined // biome-ignore format: one line
+    const rows = [...group.ready, ...group.close(copied)]
     const parities = rows.filter(({ query }) => query === undefined).map(({ data }) => data)
     const coded = await answersOf(model, parities)
     const honest = rows.map(({ query }) => (query === undefined ? (coded.shift() as Float32Array) : own[chosen[query]]))
@@ -156,15 +163,14 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const have = [...rows.keys()].filter((i) => !gone.includes(i))
     const liars = losing.choose(have.length, E).map((at) => have[at])
     const answers = withLies(honest, liars, attack, lying)
-    const remembered = new Map<number, Recollection>()
     /** The surest recovery of each missing query, and all that were made. */
     const recoveries = () => {
       const missing = group.missing()
       return group.recover().map((decoded) => {
         const { query } = decoded
-        const other = remembered.get(query) ?? memory?.recover(inputs[chosen[query]])
-        if (other) remembered.set(query, other)
-        const all: Recovered[] = other ? [decoded, { ...other, missing: missing.length }] : [decoded]
+        const other = recall(query)
+        const all: Recovered[] = other ? [{ ...other, missing: missing.length }] : []
+        if (!other || group.mixes(query)) all.unshift(decoded)
         return { query, all, ...worth.surest(all) }
       })
     }
@@ -190,6 +196,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       if (done < learn || confidence === undefined) continue
       score.stated.push({ confidence, right: worth.label(recovery.answer) === worth.label(own[i]) })
     }
+    for (const query of systematic ? gone.filter((row) => row < K) : []) {
+      if (group.exact(query)) lost.push(right(own[chosen[query]], chosen[query])) // a copy of it came
+    }
+    score.copied += lost.length - recovered.length
     // Where the code recovers every answer, those of a group are one draw and not K.
     if (lost.length) score.lost.push(...(systematic ? lost : [mean(lost)]))
     score.all.push(mean(hits))
@@ -225,6 +235,7 @@ interface Scores {
   lost: number[]
   given: number[]
   stated: Stated[]
+  copied: number
   /** Summed over groups. */
   sets: number[]
   exact: number[]
@@ -241,6 +252,7 @@ function emptyScores(sets: number): Scores {
     lost: [],
     given: [],
     stated: [],
+    copied: 0,
     sets: new Array(sets).fill(0),
     exact: [],
     found: [],
@@ -280,6 +292,7 @@ function summary(score: Scores, base: number, options: EvaluateOptions, classes:
       allCi95: shareCi95(score.all),
       recovered: score.lost.length ? mean(score.lost) : undefined,
       recoveredCi95: score.lost.length ? shareCi95(score.lost) : undefined,
+      copied: score.copied / Math.max(1, score.lost.length),
       nothingMissing: mean(score.whole),
       worstSet: score.sets.length ? Math.min(...score.sets) / score.all.length : undefined,
     },
@@ -320,9 +333,8 @@ function remember(
   const { inputs: specs, outputs: named } = model.signature
   const shape = specs.length === 1 ? specs[0].shape : [inputs[0].length]
   const outputs = answers[0].length
-  const pair = 4 * Math.max(PATCH_FEATURES, inputs[0].length) + KernelRegression.bytes(outputs, which.length)
-  const options = { shape, outputs, classes: size(named[0]), bytes: which.length * pair, features }
-  const memory = new Memory(codec.core, options)
+  const options = { shape, outputs, classes: size(named[0]), features }
+  const memory = new Memory(codec.core, { ...options, bytes: Memory.bytes(options, which.length) })
   for (const i of which) {
     const { foretold } = memory.remember(inputs[i], answers[i])
     if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answers[i])

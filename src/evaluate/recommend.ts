@@ -82,12 +82,13 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
   }
   if (!confidence) return [recover]
   const { share, agreement = 1 } = confidence.sure
+  const guessed = decoded * (1 - accuracy.copied)
   const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, share * confidence.tested))
   const auto: Candidate = {
     name,
     policy: 'auto',
-    cost: N / K + (beyond + decoded * (1 - share)) * retryPrice,
-    loss: decoded * share * Math.min(1, 1 - agreement + error),
+    cost: N / K + (beyond + guessed * (1 - share)) * retryPrice,
+    loss: guessed * share * Math.min(1, 1 - agreement + error),
     why: `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`,
   }
   return [recover, auto]

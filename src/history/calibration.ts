@@ -55,6 +55,12 @@ export class Calibration {
     this.#since++
   }
 
+  /** Share of the outcomes that were right, by Laplace's rule of succession: one half before the first. */
+  get rate(): number {
+    const right = this.outcomes.reduce((sum, outcome) => sum + Number(outcome.right), 0)
+    return (right + 1) / (this.outcomes.length + 2)
+  }
+
   /**
    * The probability, averaged over what the weights may be (MacKay, "The evidence framework applied to
    * classification networks", 1992, eq. 20): the less was seen, the nearer to one half. Undefined before 30 outcomes.
@@ -77,6 +83,7 @@ export class Calibration {
   #renew(): void {
     this.#since = 0
     const rows = this.outcomes.map(({ signals }) => signals)
+    if (this.#anchor) rows.push(this.#anchor.signals) // else one that never varied could not be told from it
     const means = rows[0].map((_, i) => mean(rows.map((row) => row[i])))
     const scales = means.map((centre, i) => {
       const variance = mean(rows.map((row) => (row[i] - centre) ** 2))

@@ -6,6 +6,7 @@
 import type { Core } from '../core/core'
 import type { Table } from '../core/rows'
 import { checkInteger, checkWord, expected } from '../errors'
+import { seeded } from '../random'
 import { pack, unpack } from './archive'
 import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
@@ -38,13 +39,23 @@ export interface Recollection extends Predicted {
 const DEFAULT_BYTES = 64 * 2 ** 20
 /** Queries that patches are learned from. */
 const SAMPLES = 64
+/** Pairs below which a memory is of no use: when it is full, it can do without the block that is written over. */
+const LEAST = 2 * BLOCK
 /** Squared distance to a remembered query, over the mean one, below which a query is a duplicate. */
 const DUPLICATE = 1e-4
 const NOISE = 0.01
 /** Mirror images count as neighbours where that lowers the error of the first block by this share. */
 const MIRROR_GAIN = 0.01
+/** The power of the variance that tells strangers apart: at home (variance up to a half) it should not count. */
+const STRANGE = 4
 /** What an error leaves of the older ones. */
 const FADE = 0.999
+
+/** What it would have answered before it was told, summed up, the older the less: per output squared errors, variances. */
+interface Told {
+  error: number
+  variance: number
+}
 
 /** One query as it is compared: mirror images differ in the sign of `odd`. */
 interface Point {
@@ -63,8 +74,8 @@ interface Content {
   next: number
   unit: number
   mirror: boolean
-  error: number
-  uncertainty: number
+  spread: number
+  told: Told
   contrast: number
 }
 
@@ -73,6 +84,8 @@ export class Memory {
   readonly capacity: number
   readonly #core: Core
   readonly #options: Required<MemoryOptions>
+  /** Values in a query's features. */
+  readonly #width: number
   readonly #even: Table
   readonly #odd: Table | undefined
   /** The first pairs, until there are enough of them to see what queries look like. */
@@ -81,14 +94,14 @@ export class Memory {
   #regression: KernelRegression | undefined
   /** Where the next pair goes: when full, over the oldest. */
   #next = 0
-  /** Mean squared distance of the first pairs. */
+  /** Median squared distance of the first pairs: one odd query must not make all the others alike. */
   #unit = 0
   #mirror = false
   /** Squared lengths of the odd parts. */
   #oddLengths: number[] = []
-  /** Sums over what it would have answered before it was told: squared errors, and variances. */
-  #error = 0
-  #uncertainty = 0
+  /** Variance of the answers about their mean, per output. */
+  #spread = 0
+  #told: Told = { error: 0, variance: 0 }
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
@@ -108,18 +121,29 @@ export class Memory {
     }
     this.#core = core
     this.#options = { shape, outputs, classes, bytes, features }
-    const own = typeof features === 'function' ? checkFeatures(features(new Float32Array(inputs))).length : inputs
-    const width = features === 'patches' ? PATCH_FEATURES : own
-    this.capacity = checkInteger('bytes', room(bytes, 4 * width, outputs), 1)
-    this.#even = core.table(features === 'patches' ? width / 2 : width, this.capacity)
-    if (features === 'patches') this.#odd = core.table(width / 2, this.capacity)
+    this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
+    if (features === 'patches') this.#width = PATCH_FEATURES
+    this.capacity = room(bytes, 4 * this.#width, outputs)
+    if (this.capacity < LEAST) {
+      const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
+      throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
+    }
+    this.#even = core.table(features === 'patches' ? this.#width / 2 : this.#width, this.capacity)
+    if (features === 'patches') this.#odd = core.table(this.#width / 2, this.capacity)
     if (state) this.#load(state)
   }
 
-  /** Whether a memory of these options has room for a first block. */
+  /** Whether a memory of these options has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
     const inputs = shape.reduce((product, n) => product * n, 1)
-    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : inputs), outputs) >= BLOCK
+    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : inputs), outputs) >= LEAST
+  }
+
+  /** Bytes for so many pairs of these options. */
+  static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
+    const inputs = shape.reduce((product, n) => product * n, 1)
+    const most = Math.max(pairs, LEAST)
+    return most * (4 * Math.max(inputs, PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
   }
 
   /** Pairs it holds. */
@@ -150,8 +174,7 @@ export class Memory {
     if (nearest <= DUPLICATE * this.#unit) return { kept: false }
     const foretold = this.#recollect(this.#regression.predict(similarities, self))
     const error = foretold.answer.reduce((sum, value, c) => sum + (value - answer[c]) ** 2, 0) / outputs
-    this.#error = FADE * this.#error + error
-    this.#uncertainty = FADE * this.#uncertainty + foretold.variance + this.#noise
+    this.#tell({ error, variance: foretold.variance })
     this.#put(point)
     this.#regression.place(this.#next, similarities, self, answer)
     this.#next = (this.#next + 1) % this.capacity
@@ -173,9 +196,24 @@ export class Memory {
   }
 
   #recollect(predicted: Predicted): Recollection {
-    const spread = Math.sqrt((this.#error / this.#uncertainty) * (predicted.variance + this.#noise))
+    const spread = Math.sqrt(this.#squaredError(predicted.variance))
     const odds = logOdds(predicted.answer.subarray(0, this.#options.classes), spread)
     return { ...predicted, source: 'memory', odds }
+  }
+
+  #tell({ error, variance }: Told): void {
+    const told = this.#told
+    if (!Number.isFinite(error)) return
+    told.error = FADE * told.error + error
+    told.variance = FADE * told.variance + variance + NOISE
+  }
+
+  /**
+   * The squared error to expect: in proportion to the variance, as measured, and for strangers (variance 1) the spread of
+   * the answers as well: of a smooth model the memory errs so little at home that proportion alone would be sure of anything.
+   */
+  #squaredError(variance: number): number {
+    return (this.#told.error / this.#told.variance) * (variance + NOISE) + this.#spread * variance ** STRANGE
   }
 
   /** Solves all that is left to be solved, for who has the time; `remember` goes on by itself, a bit with every pair. */
@@ -185,15 +223,13 @@ export class Memory {
 
   /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
   save(): Uint8Array {
-    const { shape, outputs, classes, features } = this.#options
-    const kind = typeof features === 'function' ? 'own' : features
     const content: Content = {
-      options: { shape, outputs, classes, features: kind },
+      options: this.#kind,
       next: this.#next,
       unit: this.#unit,
       mirror: this.#mirror,
-      error: this.#error,
-      uncertainty: this.#uncertainty,
+      spread: this.#spread,
+      told: this.#told,
       contrast: this.#patches?.state.contrast ?? 0,
     }
     if (!this.#regression) return pack(content, [])
@@ -205,10 +241,16 @@ export class Memory {
     return pack(content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
   }
 
+  /** What a state must have in common with this memory. */
+  get #kind() {
+    const { shape, outputs, classes, features } = this.#options
+    return { shape, outputs, classes, features: typeof features === 'function' ? `${this.#width} own` : features }
+  }
+
   #load(bytes: Uint8Array): void {
     const { content, arrays } = unpack<Content>(bytes)
-    const { shape, outputs, classes, features } = this.#options
-    const own = { shape, outputs, classes, features: typeof features === 'function' ? 'own' : features }
+    const { shape, outputs } = this.#options
+    const own = this.#kind
     if (JSON.stringify(content.options) !== JSON.stringify(own)) {
       throw new RangeError(`state: expected one of ${JSON.stringify(own)}, got ${JSON.stringify(content.options)}`)
     }
@@ -221,8 +263,8 @@ export class Memory {
     this.#regression = new KernelRegression(this.#core, outputs, this.#noise, regression)
     this.#next = size < this.capacity ? size : content.next % this.capacity
     this.#unit = content.unit
-    this.#error = content.error
-    this.#uncertainty = content.uncertainty
+    this.#spread = content.spread
+    this.#told = content.told
     const part = (all: (typeof arrays)[number], i: number) =>
       all.slice((i * all.length) / size, ((i + 1) * all.length) / size) as Float32Array
     for (let i = 0; i < size; i++) {
@@ -245,12 +287,11 @@ export class Memory {
     if (this.#first.some(same)) return false
     const first = this.#first
     first.push({ query: pair.query.slice(), answer: pair.answer.slice() })
-    const enough = Math.min(BLOCK, this.capacity)
     const { shape, features } = this.#options
-    if (features === 'patches' && first.length === Math.min(SAMPLES, enough)) {
+    if (features === 'patches' && first.length === SAMPLES) {
       this.#patches = Patches.learn(this.#core, { shape, samples: first.map(({ query }) => query) })
     }
-    if (first.length < enough) {
+    if (first.length < BLOCK) {
       // Two at a time, so that no single call takes long.
       const known = features !== 'patches' || this.#patches
       const next = known ? first.filter(({ point }) => !point).slice(0, 2) : []
@@ -260,8 +301,8 @@ export class Memory {
     const points = first.map(({ query, point }) => point ?? this.#point(query))
     points.forEach((point, i) => this.#put(point, i))
     const distances = points.map((point) => this.#distances(point, points.length))
-    this.#unit =
-      distances.reduce((sum, { plain }) => sum + plain.reduce((a, b) => a + b, 0), 0) / points.length ** 2 || 1
+    const pairs = distances.flatMap(({ plain }, i) => [...plain.subarray(0, i)]).sort((a, b) => a - b)
+    this.#unit = pairs[pairs.length >> 1] || 1
     const regression = (mirror: boolean) => {
       this.#mirror = mirror
       const all = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
@@ -273,15 +314,15 @@ export class Memory {
     let chosen = regression(false)
     if (this.#patches) {
       const other = regression(true)
-      if (other.leaveOneOut() < (1 - MIRROR_GAIN) * chosen.leaveOneOut()) chosen = other
+      if (other.leaveOneOut().error < (1 - MIRROR_GAIN) * chosen.leaveOneOut().error) chosen = other
       else this.#mirror = false
     }
-    this.#error = chosen.leaveOneOut() / this.#options.outputs
-    this.#uncertainty = 1
+    this.#tell(chosen.leaveOneOut())
+    this.#spread = spreadOf(first.map(({ answer }) => answer))
     chosen.settle()
     this.#regression = chosen
     this.#first = []
-    this.#next = points.length % this.capacity
+    this.#next = BLOCK
     return true
   }
 
@@ -293,7 +334,7 @@ export class Memory {
   #point(query: Float32Array): Point {
     const { features } = this.#options
     if (this.#patches) return mirrorParts(this.#patches.of(query))
-    return { even: typeof features === 'function' ? checkFeatures(features(query)) : query }
+    return { even: typeof features === 'function' ? ownFeatures(features, query, this.#width) : query }
   }
 
   #put({ even, odd }: Point, index = this.#next): void {
@@ -345,9 +386,29 @@ function room(bytes: number, width: number, outputs: number): number {
   return low
 }
 
-function checkFeatures(features: Float32Array): Float32Array {
-  if (features instanceof Float32Array && features.length && features.every(Number.isFinite)) return features
-  throw new TypeError(expected('features(query)', 'a Float32Array of finite values', features))
+/** A copy of what the user's function gives. */
+function ownFeatures(
+  features: (query: Float32Array) => Float32Array,
+  query: Float32Array,
+  width?: number,
+): Float32Array {
+  const own = features(query)
+  const fits = own instanceof Float32Array && own.length && own.every(Number.isFinite)
+  if (fits && own.length === (width ?? own.length)) return own.slice()
+  throw new TypeError(expected('features(query)', `a Float32Array of ${width ?? ''} finite values`, own))
+}
+
+/** A query to ask for the number of features with, like no other. */
+function anything(inputs: number): Float32Array {
+  const random = seeded(1)
+  return Float32Array.from({ length: inputs }, () => random.next())
+}
+
+/** Variance of answers about their mean, per output. */
+function spreadOf(answers: readonly Float32Array[]): number {
+  const mean = answers[0].map((_, c) => answers.reduce((sum, answer) => sum + answer[c], 0) / answers.length)
+  const squares = answers.map((answer) => squaredLength(answer.map((value, c) => value - mean[c])))
+  return squares.reduce((sum, square) => sum + square, 0) / (answers.length * mean.length) || 1
 }
 
 function squaredLength(row: Float32Array): number {

@@ -66,7 +66,7 @@ export class KernelRegression {
 
   /** Bytes that a pair takes, of `capacity`. */
   static bytes(outputs: number, capacity: number): number {
-    return 8 * outputs + capacity
+    return 8 * outputs + 8 * BLOCK + capacity
   }
 
   get size(): number {
@@ -172,24 +172,29 @@ export class KernelRegression {
       variance = Math.min(variance, self - explained(this.#inverse(block), part))
     }
     const answer = shares.map((value, c) => value + mean[c])
-    return { answer, variance: Math.max(variance, LEAST_VARIANCE) }
+    return { answer, variance: Math.max(variance / self, LEAST_VARIANCE) }
   }
 
-  /** Mean squared error of the first block's pairs left out one by one, each predicted from the others. */
-  leaveOneOut(): number {
+  /**
+   * The first block's pairs left out one by one, each predicted from the others: squared error per output, and
+   * variance, means of both.
+   */
+  leaveOneOut(): { error: number; variance: number } {
     const { inverse, total } = this.#inverse(0)
     const n = Math.min(BLOCK, this.size)
     const sums = Array.from({ length: n }, (_, i) => inverse.subarray(i * n, (i + 1) * n).reduce((a, b) => a + b, 0))
+    const precisions = sums.map((sum, i) => inverse[i * (n + 1)] - sum ** 2 / total)
     let error = 0
     for (let c = 0; c < this.#outputs; c++) {
       const mean = this.#answers.slice(0, n).reduce((sum, answer, i) => sum + sums[i] * answer[c], 0) / total
       for (let i = 0; i < n; i++) {
         let rest = -sums[i] * mean
         for (let j = 0; j < n; j++) rest += inverse[i * n + j] * this.#answers[j][c]
-        error += (rest / (inverse[i * n + i] - sums[i] ** 2 / total)) ** 2 / n
+        error += (rest / precisions[i]) ** 2 / (n * this.#outputs)
       }
     }
-    return error
+    const variances = precisions.map((precision, i) => (1 / precision - this.#noise) / this.#at(i, i))
+    return { error, variance: variances.reduce((sum, variance) => sum + variance, 0) / n }
   }
 
   save(): RegressionState {

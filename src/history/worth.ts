@@ -28,6 +28,9 @@ export interface Recovered {
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */
 const STRANGER: Anchor = { signals: [Math.log(1 / 9)], probability: 0.1 }
 
+/** Log odds beyond which one recovery is as certain as another. */
+const CERTAIN = 8
+
 /** How often recovered answers had the label that the model itself would have given. */
 export interface Agreement {
   source: Source
@@ -66,11 +69,13 @@ export class Worth {
 
   /**
    * The probability that the model's own answer has the same label. Until enough late answers came it is what the
-   * source itself reckons, if it does, else undefined.
+   * source itself reckons, if it does, else undefined. Undefined, too, where there is but one class.
    */
   confidence(recovered: Recovered): number | undefined {
+    const signals = this.#signals(recovered)
+    if (this.#classes < 2 || !signals.every(Number.isFinite)) return undefined
     const own = recovered.odds === undefined ? undefined : sigmoid(recovered.odds)
-    return this.#calibrations[recovered.source].probability(this.#signals(recovered)) ?? own
+    return this.#calibrations[recovered.source].probability(signals) ?? own
   }
 
   /** The surest of several recoveries of one query. */
@@ -79,10 +84,29 @@ export class Worth {
     return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
   }
 
-  /** The model's own answer came: does the recovery that was given in its place agree? */
-  grade(recovered: Recovered, own: Float32Array): boolean {
+  /**
+   * Which queries of a group to ask for twice: the `copies` that the memory is least sure of, if that saves more lost
+   * answers than parities of all would, by how often those agreed so far.
+   *
+   * @param remembered  what the memory says of each query
+   * @returns their positions; undefined where parities of all are worth more, or the memory does not know all of them
+   */
+  leastSure(remembered: readonly (Omit<Recovered, 'missing'> | undefined)[], copies: number): number[] | undefined {
+    const sure = remembered.map((recovery) => recovery && this.confidence({ ...recovery, missing: 1 }))
+    const known = sure.filter((confidence) => confidence !== undefined)
+    if (known.length < sure.length || known.length <= copies) return undefined
+    const least = [...known.keys()].sort((a, b) => known[a] - known[b]).slice(0, copies)
+    const parity = this.#calibrations.code.rate
+    const saved = least.reduce((sum, at) => sum + 1 - known[at], 0)
+    const otherwise = known.reduce((sum, confidence) => sum + Math.max(0, parity - confidence), 0)
+    return saved > otherwise ? least : undefined
+  }
+
+  /** The model's own answer came: does the recovery that was given in its place agree? Undefined where there is but one class. */
+  grade(recovered: Recovered, own: Float32Array): boolean | undefined {
     const { source, missing } = recovered
     const agreed = this.rehearse(recovered, own)
+    if (agreed === undefined) return undefined
     let agreement = this.#agreements.find((each) => each.source === source && each.missing === missing)
     if (!agreement) {
       agreement = { source, missing, graded: 0, agreed: 0 }
@@ -94,9 +118,11 @@ export class Worth {
   }
 
   /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
-  rehearse(recovered: Recovered, own: Float32Array): boolean {
+  rehearse(recovered: Recovered, own: Float32Array): boolean | undefined {
+    if (this.#classes < 2) return undefined
     const right = this.label(recovered.answer) === this.label(own)
-    this.#calibrations[recovered.source].learn({ signals: this.#signals(recovered), right })
+    const signals = this.#signals(recovered)
+    if (signals.every(Number.isFinite)) this.#calibrations[recovered.source].learn({ signals, right })
     return right
   }
 
@@ -121,7 +147,7 @@ export class Worth {
 
   /** The odds; else variance, the label's lead over the runner-up and over the mean, and how much was missing. */
   #signals({ answer, variance = 0, missing, odds }: Recovered): number[] {
-    if (odds !== undefined) return [odds]
+    if (odds !== undefined) return [Math.min(odds, CERTAIN)]
     const values = Array.from(answer.subarray(0, this.#classes)).sort((a, b) => b - a)
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length
     return [variance, values[0] - (values[1] ?? values[0]), values[0] - mean, missing]

@@ -369,12 +369,16 @@ class Predictor {
 /** Share of the time that remembering may take, and how much of it may be saved up. */
 const REMEMBERING = 0.05
 const SAVED_UP_MS = 200
+/** Share of an answer's time that a group may spend on foreseeing what the memory would say. */
+const FORESEEING = 0.25
 
 /** What earlier groups teach later ones; only where answers can be believed. */
 class Learned implements Past {
   readonly worth: Worth
   memory: Memory | undefined
   readonly #warn: (text: string) => void
+  /** Moving average of what a pass over the memory takes. */
+  #passMs = Number.POSITIVE_INFINITY
   /** Milliseconds that remembering may take now. */
   #left = SAVED_UP_MS
   #since = performance.now()
@@ -396,14 +400,34 @@ class Learned implements Past {
     return this.#guarded((memory) => memory.recover(query))
   }
 
+  foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
+    if (queries.length * this.#passMs > FORESEEING * ms) return undefined
+    return this.#budgeted(() => {
+      const foreseen = queries.map((query) => this.recall(query))
+      return foreseen.every((each) => each !== undefined) ? foreseen : undefined
+    })
+  }
+
   remember(query: Float32Array, answer: Float32Array): void {
+    this.#budgeted(() => {
+      const start = performance.now()
+      const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
+      if (!foretold) return
+      this.worth.rehearse({ ...foretold, missing: 1 }, answer)
+      const ms = performance.now() - start
+      this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
+    })
+  }
+
+  /** Does what the memory can do without, unless it had its share of the time. */
+  #budgeted<T>(work: () => T): T | undefined {
     const start = performance.now()
     this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (start - this.#since))
     this.#since = start
-    if (this.#left <= 0) return // there are enough others
-    const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
-    if (foretold) this.worth.rehearse({ ...foretold, missing: 1 }, answer)
+    if (this.#left <= 0) return undefined // there are enough others
+    const result = work()
     this.#left -= performance.now() - start
+    return result
   }
 
   /** The user's own `features` may throw: that costs the memory, not the queries. */

@@ -62,7 +62,7 @@ export class Roster {
   ready({ workers: rows, quorum }: Scheme): boolean {
     const { free } = this
     if (free >= rows || free < quorum) return free >= rows
-    const patience = PATIENCE * this.#medianMs()
+    const patience = PATIENCE * this.medianMs()
     const now = performance.now()
     return !this.workers.some((worker) => !worker.free && now - this.#oldest(worker) < patience)
   }
@@ -120,7 +120,7 @@ export class Roster {
     stats[outcome]++
     if (outcome !== 'failed') this.#answeredAt.set(worker, performance.now())
     // Failing fast is not being fast: it would draw every row.
-    const median = this.#medianMs()
+    const median = this.medianMs()
     const cost = outcome === 'failed' ? Math.max(ms, FAILURE * (Number.isFinite(median) ? median : 1)) : ms
     stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? cost) + NEW * cost
   }
@@ -151,8 +151,8 @@ export class Roster {
     return this.#calls(worker).values().next().value ?? Number.NaN
   }
 
-  /** Infinity before the first answer. */
-  #medianMs(): number {
+  /** What an answer takes: the median of the workers' averages; Infinity before the first. */
+  medianMs(): number {
     const known = this.workers.flatMap((worker) => this.stats(worker).expectedMs ?? []).sort((a, b) => a - b)
     return known[known.length >> 1] ?? Number.POSITIVE_INFINITY
   }

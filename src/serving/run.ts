@@ -21,6 +21,8 @@ export type Deliver = 'located' | 'early'
 export interface Past {
   /** What is remembered says of a query whose answer was lost. */
   recall?(query: Float32Array): Recollection | undefined
+  /** The same of several queries that may get lost yet; only where that is quick beside the `ms` that answers take. */
+  foresee?(queries: readonly Float32Array[], ms: number): Recollection[] | undefined
   /** Grades recoveries; only where answers can be believed. */
   worth?: Worth
   /** Takes a query and the model's own answer to it. */
@@ -114,6 +116,8 @@ export class GroupRun {
   readonly #outcomes: RowReport[] = []
   /** By query, the surest recovery and all that were made. */
   readonly #recoveries = new Map<number, { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[] }>()
+  /** What the memory said of queries before any of them was lost. */
+  readonly #foreseen = new Map<number, Recollection>()
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
@@ -145,7 +149,7 @@ export class GroupRun {
       const call = tickets[i].call
       if (call?.outcome) this.#record(row, call)
     })
-    const rows = this.#group.close()
+    const rows = this.#group.close(this.#leastSure())
     this.#sentAt = performance.now()
     this.#times.encodeMs = this.#sentAt - start
     early.forEach((row, i) => {
@@ -156,6 +160,17 @@ export class GroupRun {
     this.#unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
     this.#send(roster.assign(this.#unsent, codec.scheme.byzantine, this.#taken))
     if (!this.#pending) queueMicrotask(() => this.#after())
+  }
+
+  /** The queries that the memory knows least of: copies of these are worth more than parities. */
+  #leastSure(): number[] | undefined {
+    const { queries, workers } = this.#codec.schemeFor(this.#tickets.length)
+    const missing = this.#group.missing()
+    if (!this.#honest || this.#codec.code !== 'systematic' || missing.length <= workers - queries) return undefined
+    const rows = missing.map((query) => this.#tickets[query].row)
+    const foreseen = this.#past.foresee?.(rows, this.#roster.medianMs())
+    foreseen?.forEach((recollection, i) => this.#foreseen.set(missing[i], recollection))
+    return foreseen && this.#past.worth?.leastSure(foreseen, workers - queries)?.map((at) => missing[at])
   }
 
   /** Sends rows that wait for a worker; to be called when one may have got free. */
@@ -328,9 +343,10 @@ export class GroupRun {
   /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
   #recover(query: number, decoded: readonly Recovered[]): void {
     if (this.#recoveries.has(query)) return
-    const remembered = this.#past.recall?.(this.#tickets[query].row)
+    const remembered = this.#foreseen.get(query) ?? this.#past.recall?.(this.#tickets[query].row)
     const missing = this.#group.missing().length
-    const all = [...decoded, ...(remembered ? [{ ...remembered, missing }] : [])].filter(({ answer }) =>
+    const mixed = remembered && !this.#group.mixes(query) ? [] : decoded
+    const all = [...mixed, ...(remembered ? [{ ...remembered, missing }] : [])].filter(({ answer }) =>
       answer.every(Number.isFinite),
     )
     if (!all.length) {
