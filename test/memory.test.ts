@@ -58,7 +58,7 @@ describe('Memory', () => {
 
   it('is not sure of strangers, however well it knows its own kind', () => {
     const memory = new Memory(wasm, { shape, outputs: 2 })
-    const linear = (x: Float32Array) => row(x[0] + 2, x[1]) // the first value is the largest, always
+    const linear = (x: Float32Array) => row(2 * x[0], 2 * x[1])
     const worth = new Worth(wasm, 2)
     for (let i = 0; i < 400; i++) {
       const { foretold } = memory.remember(point(i), linear(point(i)))
@@ -66,8 +66,33 @@ describe('Memory', () => {
     }
     const confidence = (query: Float32Array) =>
       worth.confidence({ ...(memory.recover(query) as Recollection), missing: 1 })
-    for (let i = 0; i < 50; i++) expect(confidence(point(1e4 + i))).toBeGreaterThan(0.9)
+    const clear = Array.from({ length: 50 }, (_, i) => point(1e4 + i)).filter(([a, b]) => Math.abs(a - b) > 0.5)
+    for (const near of clear) expect(confidence(near)).toBeGreaterThan(0.9)
     for (const far of [row(9, 9), row(-7, 40), row(0, 1e4)]) expect(confidence(far)).toBeLessThan(0.9)
+  })
+
+  it('one odd query among the first does not make all the others alike', () => {
+    const memory = taught(20)
+    memory.remember(row(1e20, 0), row(0, 0))
+    for (let i = 20; i < 400; i++) memory.remember(point(i), model(point(i)))
+    expect(memory.size).toBeGreaterThan(350)
+    expect(error(memory, point(9999))).toBeLessThan(0.2)
+  })
+
+  it('features of the user’s may share a buffer and need not like zeros, but must keep their length', () => {
+    const out = new Float32Array(3)
+    let length = 3
+    const features = (x: Float32Array) => {
+      const norm = Math.hypot(...x)
+      out.set([x[0] / norm, x[1] / norm, norm])
+      return out.subarray(0, length)
+    }
+    const memory = taught(300, { features })
+    expect(error(memory, point(9999))).toBeLessThan(0.1)
+    length = 2
+    expect(() => memory.recover(point(1))).toThrow('features(query): expected a Float32Array of 3 finite values, got')
+    const other = { shape, outputs: 2, features: (x: Float32Array) => x }
+    expect(() => new Memory(wasm, other, memory.save())).toThrow(/state: expected one of .*2 own.*got .*3 own/)
   })
 
   it('agrees with kernel ridge regression solved at once', () => {
@@ -105,7 +130,7 @@ describe('Memory', () => {
   })
 
   it('is bounded: the oldest goes, and a stream that moves is followed', () => {
-    const memory = taught(0, { bytes: 300 * (8 + 16 + 300) })
+    const memory = taught(0, { bytes: 300 * (8 + 16 + 1024 + 300) })
     expect(memory.capacity).toBe(300)
     const model2 = (x: Float32Array) => row(5 - x[0], x[1])
     for (let i = 0; i < 300; i++) memory.remember(point(i), model(point(i)))
@@ -151,17 +176,17 @@ describe('Memory', () => {
   })
 
   it('refuses the state of another memory, and what is none', () => {
-    const state = taught(200).save()
+    const state = taught(300).save()
     const load = (bytes: Uint8Array, options = {}) => new Memory(wasm, { shape, outputs: 2, ...options }, bytes)
     expect(() => load(state, { outputs: 3 })).toThrow(/state: expected one of .*"outputs":3.*got .*"outputs":2/)
-    expect(() => load(state, { bytes: 5000 })).toThrow(/state: expected at most \d+ pairs, got \d+/)
+    expect(() => load(state, { bytes: 340_000 })).toThrow(/state: expected at most \d+ pairs, got \d+/)
     expect(() => load(state.slice(0, -1))).toThrow(/state: expected \d+ bytes or more/)
     expect(() => load(new Uint8Array(10))).toThrow('state: expected what save() gave')
   })
 
   it.each([
     [{ shape: [0], outputs: 1 }, 'shape[0]: expected an integer >= 1, got 0'],
-    [{ shape: [4], outputs: 1, bytes: 3 }, 'bytes: expected an integer >= 1, got 0'],
+    [{ shape: [4], outputs: 1, bytes: 3 }, 'bytes: expected >= 333824, for 256 pairs, got 3'],
     [{ shape: [4], outputs: 1, features: 'patches' as const }, "features: expected 'raw' for shape [4], got 'patches'"],
     [{ shape: [4], outputs: 1, features: 'odd' as 'raw' }, "features: expected 'raw' | 'patches', got \"odd\""],
   ])('refuses %o', (options, message) => {
