@@ -255,6 +255,21 @@ describe('the systematic group', () => {
     expect(() => open.close([0])).toThrow('mix: expected none')
   })
 
+  it('queries that are all alike, or far from zero, are recovered; rounding is no distance', () => {
+    for (let K = 2; K <= 12; K++) {
+      const alike = new Codec(core, { queries: K, stragglers: 1, code: 'systematic' })
+      for (const make of [() => row(0.3, 0.1, 0.7), (j: number) => row(1.7e9 + 128 * j, Math.sin(j), 0.5)]) {
+        const group = alike.open()
+        for (let j = 0; j < K; j++) group.join(make(j))
+        const rows = [...group.ready, ...group.close()]
+        for (const coded of rows.slice(1)) group.add(coded, row(1, 2))
+        expect(group.recover().map(({ answer }) => [...answer].map((value) => Math.round(value)))).toEqual([[1, 2]])
+        group.add(rows[0], row(1, 2))
+        expect(() => [group.rehearse([0], group.survivors), group.learn()]).not.toThrow()
+      }
+    }
+  })
+
   it('nothing left: nothing to send', () => {
     const group = codec.open()
     group.join(row(1))

@@ -57,3 +57,11 @@ it('close in the middle of a stream settles every promise', async () => {
   const outcomes = (await settled).map((outcome) => (outcome.status === 'rejected' ? outcome.reason.code : 'answered'))
   expect(new Set(outcomes)).toEqual(new Set(['answered', 'CLOSED']))
 })
+
+it('a predictor that is refused leaves no thread behind', async () => {
+  const threads = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length
+  const before = threads()
+  const options = { model, scheme: { queries: 2, stragglers: 1 }, state: new Uint8Array(9) }
+  await expect(createPredictor(options)).rejects.toThrow('state: expected')
+  expect(threads()).toBe(before)
+})

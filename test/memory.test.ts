@@ -181,7 +181,7 @@ describe('Memory', () => {
     expect(() => load(state, { outputs: 3 })).toThrow(/state: expected one of .*"outputs":3.*got .*"outputs":2/)
     expect(() => load(state, { bytes: 340_000 })).toThrow(/state: expected at most \d+ pairs, got \d+/)
     expect(() => load(state.slice(0, -1))).toThrow(/state: expected \d+ bytes or more/)
-    expect(() => load(new Uint8Array(10))).toThrow('state: expected what save() gave')
+    expect(() => load(new Uint8Array(10))).toThrow('state: expected what save() of a memory gave, got something else')
   })
 
   it.each([

@@ -1,4 +1,5 @@
-import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
+import { spawnSync } from 'node:child_process'
+import { ApproxiferError, createPredictor, loadCore, Memory, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 
 /** A worker whose calls the test settles by hand: only so can the order of events be forced. */
@@ -454,6 +455,42 @@ describe('the systematic code', () => {
     await predictor.close()
   })
 
+  it('under load a silent worker costs nobody an answer: parities and retries go before new queries', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme, policy: 'recover' })
+    const silent = workers[0]
+    const open = new Set<Promise<unknown>>()
+    let lost = 0
+    for (let i = 0; i < 200; i++) {
+      while (open.size < 30) {
+        const prediction: Promise<unknown> = predictor.predict(query(i + open.size), { deadlineMs: 100 })
+        open.add(prediction)
+        prediction.catch(() => lost++).finally(() => open.delete(prediction))
+      }
+      for (const worker of workers) if (worker !== silent || i < 5) worker.calls[0]?.answer()
+      await vi.advanceTimersByTimeAsync(1)
+    }
+    expect(lost).toBe(0)
+    expect(predictor.stats().recovered).toBe(silent.calls.length)
+    const gone = [...open].map((prediction) => prediction.catch(() => {}))
+    await predictor.close()
+    await Promise.all(gone)
+  })
+
+  it('more lost than the code can recover: only what is lost is asked again, the others’ own answers are waited for', async () => {
+    const { predictor, workers } = await house(6, { scheme, policy: 'retry' })
+    const predictions = [1, 2, 3, 4].map((x) => predictor.predict(query(x)))
+    const [a, b, c, d, parity, spare] = workers
+    const dead = new ApproxiferError('WORKER', 'dead')
+    a.calls[0].fail(dead)
+    parity.calls[0].fail(dead)
+    await settled(predictions[0])
+    expect(workers.map(({ calls }) => calls.length)).toEqual([0, 1, 1, 1, 0, 1])
+    for (const worker of [b, c, d, spare]) worker.calls[0].answer()
+    expect((await Promise.all(predictions)).map(({ status }) => status)).toEqual(new Array(4).fill('exact'))
+    await predictor.close()
+  })
+
   it('one silent worker costs a group one row, never two: no worker gets a second', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(5, { scheme })
@@ -739,6 +776,8 @@ describe('memory', () => {
     expect(status).toBe('recovered')
     expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(1001), 1)
     expect(confidence).toBeGreaterThan(0.5) // by the memory's own reckoning
+    expect(await settled(late)).toBe('open') // its own answer may come yet
+    await vi.advanceTimersByTimeAsync(20)
     expect((await late).status).toBe('recovered')
     first.calls[0].answer() // late, and the model's own: remembered
     await vi.advanceTimersByTimeAsync(0)
@@ -796,8 +835,13 @@ describe('memory', () => {
     workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
     expect((await both[1]).status).toBe('recovered')
     await predictor.close()
-    const other = house(2, { scheme, state: state.slice(0, 100) })
-    await expect(other).rejects.toThrow('state: expected')
+    const other = (state: Uint8Array) => house(2, { scheme, state })
+    await expect(other(state.slice(0, 100))).rejects.toThrow('state: expected')
+    const short = new Memory(await loadCore(), { shape: [2], outputs: 2 }).save()
+    await expect(other(short)).rejects.toThrow('state: expected what save() of a predictor gave, got memory')
+    const read = await other(Buffer.from(state)) // as readFileSync gives it
+    expect(read.predictor.stats().remembered).toBe(200)
+    await read.predictor.close()
   })
 
   it('features that throw cost the memory, not the queries; a warning says so once', async () => {
@@ -811,6 +855,35 @@ describe('memory', () => {
     await teach({ predictor, workers }, 200)
     expect(onWarning.mock.calls).toEqual([['the memory is off from here on: out of features']])
     expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 0 })
+    await predictor.close()
+  })
+
+  it('one value has no label, so no confidence: auto asks again', async () => {
+    const workers = [0, 1].map((i) => new HandWorker(`w${i}`))
+    const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [1] }] }
+    for (const worker of workers) Object.assign(worker, { signature })
+    const predictor = await createPredictor({ workers, scheme, maxWaitMs: 60_000 })
+    const answer = () => {
+      for (const { calls } of workers) for (const call of [...calls]) call.answer(call.row.slice(0, 1))
+    }
+    for (let i = 0; i < 200; i += 2) {
+      const both = predictor.predictAll([x(i), x(i + 1)])
+      answer()
+      await both
+    }
+    const both = [1000, 1001].map((i) => predictor.predict(x(i)))
+    workers[0].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    await settled(both[0])
+    answer()
+    expect((await Promise.all(both)).map(({ status }) => status)).toEqual(['exact', 'exact'])
+    expect(predictor.stats()).toMatchObject({ remembered: 202, agreements: [] })
+    await predictor.close()
+  })
+
+  it('with a code that asks for no query itself it has nothing to learn from, and says so', async () => {
+    const onWarning = vi.fn()
+    const { predictor } = await house(3, { scheme: { queries: 2, stragglers: 1 }, memory: {}, onWarning })
+    expect(onWarning).toHaveBeenCalledWith(expect.stringContaining('nothing to learn from'))
     await predictor.close()
   })
 
@@ -912,6 +985,19 @@ describe('close', () => {
     expect(workers.map((worker) => worker.closed)).toEqual([1, 1, 1])
     expect(vi.getTimerCount()).toBe(0)
   })
+})
+
+it('after close a worker that hangs does not keep the process alive', () => {
+  const script = `
+    import { createPredictor } from 'approxifer'
+    const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+    const hanging = (name) => ({ name, signature, free: true, busy: true, infer: () => new Promise(() => {}), restart() {}, async close() {} })
+    const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: ['a', 'b', 'c'].map(hanging) })
+    predictor.predict(new Float32Array(2)).catch(({ code }) => console.log(code))
+    await predictor.close()`
+  const options = { encoding: 'utf8', timeout: 20_000 } as const // a watch of 30 s is set
+  const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options)
+  expect([status, stdout.trim()]).toEqual([0, 'CLOSED'])
 })
 
 describe('defaults', () => {
@@ -1083,6 +1169,8 @@ describe('bad options are refused with field, expected, got', () => {
     [{ scheme, model: 'm.onnx', deadlineMs: -1 }, 'deadlineMs: expected milliseconds from 0 to 2,147,483,647, got -1'],
     [{ scheme, model: 'm.onnx', hangMs: Number.POSITIVE_INFINITY }, 'hangMs: expected milliseconds'],
     [{ scheme, model: 'm.onnx', maxQueries: 0 }, 'maxQueries: expected an integer >= 1, got 0'],
+    [{ scheme, model: 'm.onnx', memory: null }, 'memory: expected an object or false, got null'],
+    [{ scheme: { queries: 2, byzantine: 1 }, state: new Uint8Array(9) }, 'state: expected byzantine 0'],
   ])('%o', async (options, message) => {
     await expect(createPredictor(options as PredictorOptions)).rejects.toThrow(message)
   })
@@ -1091,6 +1179,14 @@ describe('bad options are refused with field, expected, got', () => {
     const workers = [0, 1, 2].map((i) => new HandWorker(`w${i}`))
     Object.assign(workers[1], { signature: { inputs: [{ name: 'z', shape: [2] }], outputs: [] } })
     await expect(createPredictor({ scheme, workers })).rejects.toThrow(/workers\[1\]: expected signature .* got/)
+  })
+
+  it('workers that another predictor has: it would be told no more when they get free', async () => {
+    const { predictor, workers } = await house(3, { scheme })
+    const second = () => createPredictor({ scheme, workers })
+    await expect(second()).rejects.toThrow('workers[0]: expected one of no other predictor, got w0')
+    await predictor.close()
+    await (await second()).close()
   })
 
   it('a bad deadline of one query', async () => {

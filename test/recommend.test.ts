@@ -71,3 +71,10 @@ it('the paper’s code loses accuracy on every answer, late or not', () => {
   expect(recover?.loss).toBeCloseTo(0.1 * atQuorum, 6)
   expect(recover?.cost).toBeCloseTo(9 / 8 + (1 - atQuorum) * 20, 6)
 })
+
+it('everything late, or nothing, is a number', () => {
+  for (const stragglerRate of [0, 1]) {
+    const all = recommend([measured(0.9)], { tolerate: 0.01, stragglerRate, retryPrice: 1 })
+    expect(all.flatMap(({ cost, loss }) => [cost, loss]).every(Number.isFinite)).toBe(true)
+  }
+})

@@ -12,7 +12,7 @@ import { parseAttack } from '../workers/attacks'
 import { readModel } from '../workers/local'
 import { OnnxModel } from '../workers/onnx'
 import { loadInputs, loadLabels } from './npy'
-import { writeReport } from './report'
+import { prepareReport, writeReport } from './report'
 import { table } from './table'
 
 interface Options extends Omit<CodecOptions, 'core'> {
@@ -59,6 +59,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, { ...options, ...scheme }))
   parseAttack(options.attack)
+  if (options.report) await prepareReport(options.report)
   const model = await OnnxModel.load(await readModel(path))
   const results: Result[] = []
   try {
@@ -71,21 +72,27 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     await model.close()
   }
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
-  if (options.report) await writeReport(options.report, results, candidates, options)
   if (options.json) {
     const [only] = results
     console.log(JSON.stringify(options.grid ? { results, candidates } : { ...only, candidates }, null, 2))
   } else {
     console.log(options.grid ? gridTable(results) : resultTable(results[0]))
     if (candidates.length) console.log(`\n${recommendation(candidates, options)}`)
-    if (options.report) console.log(`\nreport: ${options.report}/report.md`)
+    if (candidates.length && results[0].code === 'berrut') console.log(`\n${HINT}`)
   }
+  if (!options.report) return
+  await writeReport(options.report, results, candidates, options)
+  if (!options.json) console.log(`\nreport: ${options.report}/report.md`)
 }
 
+const HINT = `This is the paper's code. The library's default: --code systematic --policy auto --memory 1000`
+
 /** The schemes to measure: one, or all of the grid that are schemes. */
-function schemes({ grid, queries, stragglers = 0 }: Options) {
+function schemes({ grid, queries, stragglers = 0, workers }: Options) {
+  if (grid && workers !== undefined)
+    throw new RangeError('workers: expected none with --grid, which has schemes of its own')
   if (!grid) return [{ queries, stragglers }]
-  return grid.queries.flatMap((K) => grid.stragglers.map((S) => ({ queries: K, stragglers: S, workers: undefined })))
+  return grid.queries.flatMap((K) => grid.stragglers.map((S) => ({ queries: K, stragglers: S })))
 }
 
 async function measure(

@@ -22,7 +22,13 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** Writes report.md and its plots into a folder, which is made. */
+/** Makes the folder and draws something, so that what cannot be written is known before hours of measuring. */
+export async function prepareReport(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  await svg({ data: { values: [] }, mark: 'point' })
+}
+
+/** Writes report.md and its plots into a folder. */
 export async function writeReport(
   folder: string,
   results: readonly Result[],
@@ -58,7 +64,6 @@ export async function writeReport(
         ]
       : []),
   ].join('\n\n')
-  await mkdir(folder, { recursive: true })
   for (const [name, spec] of Object.entries(plots)) await writeFile(join(folder, name), await svg(spec))
   await writeFile(join(folder, 'report.md'), `${text}\n`)
 }

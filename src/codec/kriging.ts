@@ -53,7 +53,10 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
   return { weights, variance }
 }
 
-/** The Gram matrix with the mean of the points seen as origin. */
+/** Share of the points' mean square length below which what is left after centring is rounding. */
+const ROUNDING = 1e-12
+
+/** The Gram matrix with the mean of the points seen as origin; zeros where they are all alike, but for rounding. */
 export function centred(gram: Float64Array, n: number, seen: number): Float64Array {
   const means = new Float64Array(n)
   let mean = 0
@@ -62,10 +65,13 @@ export function centred(gram: Float64Array, n: number, seen: number): Float64Arr
     if (i < seen) mean += means[i] / seen
   }
   const out = new Float64Array(n * n)
+  let [before, after] = [0, 0]
   for (let i = 0; i < n; i++) {
     for (let j = 0; j < n; j++) out[i * n + j] = gram[i * n + j] - means[i] - means[j] + mean
+    before += gram[i * (n + 1)]
+    after += out[i * (n + 1)]
   }
-  return out
+  return after > ROUNDING * before ? out : out.fill(0)
 }
 
 /** Kernel matrix of n points, of which the first `seen` set the scale: their mean diagonal becomes 1. */

@@ -408,8 +408,14 @@ async function rivalsFor(
   }
 }
 
-function checkInputs({ model, codec, inputs, labels, memory = 0 }: EvaluateOptions): void {
-  const { queries } = codec.scheme
+function checkInputs({ model, codec, inputs, labels, memory = 0, policy = 'recover' }: EvaluateOptions): void {
+  const { queries, byzantine } = codec.scheme
+  if (byzantine && policy !== 'recover') {
+    throw new RangeError(
+      `policy: expected 'recover' with byzantine > 0, where one answer proves nothing, got '${policy}'`,
+    )
+  }
+  if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
   const length = rowLength(model.signature.inputs)
   const needed = queries + checkInteger('memory', memory, 0)
   if (inputs.length < needed)

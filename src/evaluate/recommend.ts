@@ -68,8 +68,9 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
   const { code, queries: K, stragglers: S, workers: N, memory, evaluation } = measured
   const { accuracy, confidence } = evaluation
   if (!accuracy.recoveredCi95) return []
-  const name = `K = ${K}, S = ${S}${memory ? `, a memory of ${memory}` : ''}`
   const systematic = code === 'systematic'
+  const remembers = evaluation.rivals.memoryAlone ? `, a memory of ${memory}` : ''
+  const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
   // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
   const decoded = systematic ? late * atMost(S - 1, N - 1, late) : atMost(S, N, late)
   const beyond = (systematic ? late : 1) - decoded // these are asked again whatever the policy
@@ -96,6 +97,7 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
 
 /** Probability of at most `most` of n, at probability p each. */
 function atMost(most: number, n: number, p: number): number {
+  if (p === 1) return Number(most >= n)
   let [term, sum] = [(1 - p) ** n, 0]
   for (let k = 0; k <= most; k++) {
     sum += term

@@ -26,11 +26,14 @@ export interface Stated {
   right: boolean
 }
 
-/** 1 - Brier score / that of always stating the base rate: above 0 the statements say more than the base rate. */
+/**
+ * 1 - Brier score / that of always stating the base rate: above 0 the statements say more than the base rate. 0 where all
+ * came true, or nothing did: no statement can say more.
+ */
 export function brierSkill(stated: readonly Stated[]): number {
   const rate = mean(stated.map(({ right }) => Number(right)))
   const score = mean(stated.map(({ confidence, right }) => (confidence - Number(right)) ** 2))
-  return 1 - score / (rate * (1 - rate))
+  return rate === 0 || rate === 1 ? 0 : 1 - score / (rate * (1 - rate))
 }
 
 /** Mean stated confidence and true share. */

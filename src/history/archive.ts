@@ -1,23 +1,29 @@
 /** Saved state: one line of JSON, then the arrays it describes, one after the other, little endian. */
 
+import { expected } from '../errors'
+
 type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array
 
 const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array } as const
 
 type Kind = keyof typeof KINDS
 
+/** Who saved it. */
+type What = 'memory' | 'predictor'
+
 interface Header<T> {
   format: 'approxifer'
   version: 1
+  what: What
   content: T
   arrays: { kind: Kind; length: number }[]
 }
 
 /** @param content  plain data */
-export function pack(content: unknown, arrays: readonly Numbers[]): Uint8Array {
+export function pack(what: What, content: unknown, arrays: readonly Numbers[]): Uint8Array {
   const kindOf = (array: Numbers) => (Object.keys(KINDS) as Kind[]).find((kind) => array instanceof KINDS[kind]) as Kind
   const described = arrays.map((array) => ({ kind: kindOf(array), length: array.length }))
-  const header: Header<unknown> = { format: 'approxifer', version: 1, content, arrays: described }
+  const header: Header<unknown> = { format: 'approxifer', version: 1, what, content, arrays: described }
   const text = new TextEncoder().encode(`${JSON.stringify(header)}\n`)
   const bytes = new Uint8Array(text.length + arrays.reduce((sum, { byteLength }) => sum + byteLength, 0))
   bytes.set(text)
@@ -31,20 +37,22 @@ export function pack(content: unknown, arrays: readonly Numbers[]): Uint8Array {
 
 /**
  * @returns copies of what was packed
- * @throws RangeError for bytes that are no saved state, or not all of it
+ * @throws RangeError for bytes that are no saved state of this kind, or not all of it
  */
-export function unpack<T>(bytes: Uint8Array): { content: T; arrays: Numbers[] } {
-  const end = bytes instanceof Uint8Array ? bytes.indexOf(10) : -1
+export function unpack<T>(what: What, bytes: Uint8Array): { content: T; arrays: Numbers[] } {
+  if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array', bytes))
+  const end = bytes.indexOf(10)
   const header = parse<T>(end < 0 ? '' : new TextDecoder().decode(bytes.subarray(0, end)))
-  if (header?.format !== 'approxifer' || header.version !== 1) {
-    throw new RangeError('state: expected what save() gave, got something else')
+  if (header?.format !== 'approxifer' || header.version !== 1 || header.what !== what) {
+    throw new RangeError(`state: expected what save() of a ${what} gave, got ${header?.what ?? 'something else'}`)
   }
   let at = end + 1
   const arrays = header.arrays.map(({ kind, length }) => {
     const size = length * KINDS[kind].BYTES_PER_ELEMENT
     if (at + size > bytes.length)
       throw new RangeError(`state: expected ${at + size} bytes or more, got ${bytes.length}`)
-    const array = new KINDS[kind](bytes.slice(at, at + size).buffer)
+    // A Buffer's own slice would be no copy.
+    const array = new KINDS[kind](new Uint8Array(bytes.subarray(at, at + size)).buffer)
     at += size
     return array
   })

@@ -232,13 +232,13 @@ export class Memory {
       told: this.#told,
       contrast: this.#patches?.state.contrast ?? 0,
     }
-    if (!this.#regression) return pack(content, [])
+    if (!this.#regression) return pack('memory', content, [])
     const { kernel, answers, shares, mean } = this.#regression.save()
     const rows = (table: Table | undefined) =>
       table ? concatenated(Array.from({ length: this.size }, (_, i) => table.get(i))) : new Float32Array()
     const state = this.#patches?.state
     const patches = state ? [state.mean, state.filters, state.centre, state.scale] : []
-    return pack(content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
+    return pack('memory', content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
   }
 
   /** What a state must have in common with this memory. */
@@ -248,7 +248,7 @@ export class Memory {
   }
 
   #load(bytes: Uint8Array): void {
-    const { content, arrays } = unpack<Content>(bytes)
+    const { content, arrays } = unpack<Content>('memory', bytes)
     const { shape, outputs } = this.#options
     const own = this.#kind
     if (JSON.stringify(content.options) !== JSON.stringify(own)) {

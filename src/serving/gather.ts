@@ -39,6 +39,7 @@ export class Call {
       const left = Math.max(start, worker.answeredAt ?? roster.answeredAt(worker)) + hangMs - performance.now()
       if (left > 0) {
         timer = setTimeout(watch, Math.ceil(left))
+        if (this.outcome) unref(timer)
         return
       }
       this.#settle({ error: new ApproxiferError('WORKER', `${worker.name} hung for ${hangMs} ms`) })
@@ -48,7 +49,8 @@ export class Call {
       this.#settle = (outcome) => {
         if (this.outcome) return
         // An aborted call may leave a worker that hangs: it is still watched.
-        if (!('error' in outcome && outcome.error.code === 'ABORTED' && worker.busy)) clearTimeout(timer)
+        if ('error' in outcome && outcome.error.code === 'ABORTED' && worker.busy) unref(timer)
+        else clearTimeout(timer)
         this.outcome = { ms: performance.now() - start, ...outcome } as Outcome
         roster.finished(worker, this)
         resolve(this.outcome)
@@ -65,6 +67,11 @@ export class Call {
     this.#abort.abort()
     this.#settle({ error: aborted(this.#abort.signal) })
   }
+}
+
+/** Nobody waits for the call any more: the watch must not keep the process alive. (Elsewhere than in Node there is nothing to do.) */
+function unref(timer: ReturnType<typeof setTimeout>): void {
+  if (typeof timer === 'object') timer.unref?.()
 }
 
 /** A restart that fails is the worker's affair: it stays as it is. */

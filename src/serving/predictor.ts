@@ -117,8 +117,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
   const codec = new Codec(await loadCore(options.core), withDefaults(options))
   const settings = checkSettings(options, codec)
-  if (options.memory && codec.scheme.byzantine)
-    throw new RangeError('memory: expected byzantine 0, got a scheme with liars')
+  checkLearned(options, codec)
   const needed = codec.scheme.workers
   const { workers = needed, model } = options
   if (typeof workers !== 'number') {
@@ -128,7 +127,26 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   }
   checkInteger('workers', workers, needed)
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
-  return new Predictor(codec, await localWorkers({ ...options, model, count: workers }), settings)
+  const started = await localWorkers({ ...options, model, count: workers })
+  try {
+    return new Predictor(codec, started, settings)
+  } catch (error) {
+    await Promise.allSettled(started.map((worker) => worker.close()))
+    throw error
+  }
+}
+
+/** What is remembered must be proven, and asked for. */
+function checkLearned({ memory, state, onWarning = console.warn }: PredictorOptions, { scheme, code }: Codec): void {
+  if (memory !== undefined && memory !== false && (typeof memory !== 'object' || memory === null)) {
+    throw new TypeError(expected('memory', 'an object or false', memory))
+  }
+  if (scheme.byzantine && (memory || state)) {
+    throw new RangeError(`${memory ? 'memory' : 'state'}: expected byzantine 0, got a scheme with liars`)
+  }
+  if (memory && !state && code === 'berrut' && scheme.points !== 'lobatto') {
+    onWarning('the memory has nothing to learn from: the paper’s code asks for no query itself')
+  }
 }
 
 /** What measured best, or what the paper did. */
@@ -290,7 +308,7 @@ class Predictor {
    */
   save(): Uint8Array {
     const content: SavedState = { worth: this.#past?.worth.save(), kernels: this.#codec.kernels.save() }
-    return pack(content, this.#past?.memory ? [this.#past.memory.save()] : [])
+    return pack('predictor', content, this.#past?.memory ? [this.#past.memory.save()] : [])
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -301,9 +319,13 @@ class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    for (const pending of [...this.#grouping.clear(), ...this.#unsent.splice(0)]) pending.fail(error)
+    for (const pending of [...this.#grouping.clear(), ...this.#unsent.splice(0)]) {
+      pending.fail(error)
+      pending.call?.abort()
+    }
     for (const run of this.#runs) run.close(error)
     this.#wake()
+    for (const worker of this.#roster.workers) worker.onFree = undefined
     await Promise.allSettled(this.#roster.workers.map(async (worker) => worker.close()))
   }
 
@@ -312,11 +334,10 @@ class Predictor {
     const { queries: K } = this.#codec.scheme
     const groups = this.#settings.pool
     if (!groups) return undefined
-    const most = Math.max(groups * K, this.#settings.maxQueries)
-    const likeness = new Likeness(this.#codec.core, rowLength(this.signature.inputs), most)
+    const likeness = new Likeness(this.#codec.core, rowLength(this.signature.inputs), groups * K)
     const choose = (waiting: readonly PendingQuery[]) => {
       const worker = (i: number) => waiting[i].call?.worker
-      const rows = waiting.map(({ row }) => row)
+      const rows = waiting.slice(0, groups * K).map(({ row }) => row)
       return likeness.order(rows, K, (a, b) => worker(a) !== undefined && worker(a) === worker(b))
     }
     return { size: groups * K, choose }
@@ -344,6 +365,8 @@ class Predictor {
   }
 
   #pump(): void {
+    // Groups under way first: new queries would take every worker, and parities and retries none.
+    for (const run of this.#runs) run.fill()
     while (this.#unsent.length) {
       // In a pool queries go out in rounds of K workers, so that a group of K that share none can be found in it.
       if (this.#settings.pool && this.#taken.size >= this.#codec.scheme.queries) this.#taken.clear()
@@ -354,7 +377,6 @@ class Predictor {
       pending.send(new Call(worker, pending.row, this.#settings.hangMs, this.#roster))
       this.#grouping.add(pending, pending.maxWaitMs)
     }
-    for (const run of this.#runs) run.fill()
     this.#grouping.pump()
   }
 
@@ -376,7 +398,7 @@ const FORESEEING = 0.25
 class Learned implements Past {
   readonly worth: Worth
   memory: Memory | undefined
-  readonly #warn: (text: string) => void
+  readonly warn: (text: string) => void
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
   /** Milliseconds that remembering may take now. */
@@ -384,8 +406,8 @@ class Learned implements Past {
   #since = performance.now()
 
   constructor(codec: Codec, { inputs, outputs }: Signature, { memory, state, warn }: Settings) {
-    this.#warn = warn
-    const saved = state && unpack<SavedState>(state)
+    this.warn = warn
+    const saved = state && unpack<SavedState>('predictor', state)
     const classes = size(outputs[0])
     this.worth = new Worth(codec.core, classes, saved?.content.worth)
     if (saved) codec.kernels.load(saved.content.kernels)
@@ -436,7 +458,7 @@ class Learned implements Past {
       return this.memory && use(this.memory)
     } catch (error) {
       this.memory = undefined
-      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+      this.warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
     }
   }
 }
@@ -564,6 +586,7 @@ function checkGrouping(grouping: string): number {
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
     if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
+    if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
   })
   const names = workers.map((worker) => worker.name)
   const twice = names.findIndex((name, i) => names.indexOf(name) !== i)

@@ -1,6 +1,6 @@
 /** One group on its way: encoded, sent, gathered, decoded, and still watched until the last answer or `hangMs`. */
 
-import type { Codec, CodedRow, Group } from '../codec/codec'
+import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
 import type { Policy, Recovered, Worth } from '../history/worth'
@@ -27,6 +27,7 @@ export interface Past {
   worth?: Worth
   /** Takes a query and the model's own answer to it. */
   remember?(query: Float32Array, answer: Float32Array): void
+  warn?(text: string): void
 }
 
 export interface RunOptions {
@@ -105,6 +106,8 @@ export class GroupRun {
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
   readonly #calls = new Map<CodedRow, Call>()
+  /** Rows whose outcome was not recorded yet. */
+  readonly #pending = new Set<CodedRow>()
   /** Rows that no worker had room for yet. They are sent as workers get free, while the group is undecided. */
   #unsent: CodedRow[]
   /** Rows that ask for a query again. */
@@ -115,13 +118,15 @@ export class GroupRun {
   readonly #hangMs: number
   readonly #outcomes: RowReport[] = []
   /** By query, the surest recovery and all that were made. */
-  readonly #recoveries = new Map<number, { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[] }>()
+  readonly #recoveries = new Map<
+    number,
+    { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
+  >()
   /** What the memory said of queries before any of them was lost. */
   readonly #foreseen = new Map<number, Recollection>()
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
-  #pending = 0
   #answers = 0
   #outcome = ''
   #finished = false
@@ -159,7 +164,7 @@ export class GroupRun {
     })
     this.#unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
     this.#send(roster.assign(this.#unsent, codec.scheme.byzantine, this.#taken))
-    if (!this.#pending) queueMicrotask(() => this.#after())
+    if (!this.#pending.size) queueMicrotask(() => this.#after())
   }
 
   /** The queries that the memory knows least of: copies of these are worth more than parities. */
@@ -230,10 +235,10 @@ export class GroupRun {
   }
 
   #watch(row: CodedRow, call: Call): void {
-    this.#pending++
+    this.#pending.add(row)
     this.#calls.set(row, call)
     void call.done.then(() => {
-      this.#pending--
+      this.#pending.delete(row)
       this.#record(row, call)
       this.#after()
     })
@@ -251,7 +256,7 @@ export class GroupRun {
     if (!ours) this.#roster.count(worker, outcome, ms)
     if (answer) {
       this.#group.add(row, answer)
-      if (!this.#outcome) this.#answers++
+      if (!this.#outcome && !this.#repeats.has(row)) this.#answers++
       if (row.query !== undefined) this.#own(row.query, row.data, answer)
     } else if (row.query !== undefined && this.#outcome) this.#settle(row.query)
   }
@@ -264,7 +269,7 @@ export class GroupRun {
       return
     }
     ticket.answer(answer, 'exact')
-    this.#grade(query, answer)
+    this.#learn(() => this.#grade(query, answer))
     this.#past.remember?.(row, answer) // a pass over the memory, after the caller has its answer
   }
 
@@ -272,16 +277,26 @@ export class GroupRun {
   #grade(query: number, answer: Float32Array): void {
     const { worth } = this.#past
     const recovery = this.#recoveries.get(query)
-    if (!worth || !recovery || recovery.report.agreed !== undefined) return
+    if (!worth || !recovery || recovery.graded) return
+    recovery.graded = true
     for (const each of recovery.all) {
       const agreed = worth.grade(each, answer)
       if (each.answer === recovery.answer) recovery.report.agreed = agreed
     }
     const recoveries = [...this.#recoveries.values()]
     const decoded = ({ source }: Recovered) => source === 'code'
-    if (!recoveries.every(({ report, all }) => report.agreed !== undefined && all.some(decoded))) return
+    if (!recoveries.every(({ graded, all }) => graded && all.some(decoded))) return
     for (const other of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
       worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
+    }
+  }
+
+  /** What is learned for later groups must not cost this one anything. */
+  #learn(lesson: () => void): void {
+    try {
+      lesson()
+    } catch (error) {
+      this.#past.warn?.(`nothing was learned from a group: ${asError(error, 'WORKER').message}`)
     }
   }
 
@@ -293,17 +308,33 @@ export class GroupRun {
   #after(): void {
     if (!this.#outcome) this.#decide()
     this.#retries = this.#retries.filter((row) => this.#tickets[row.query as number].open)
-    if (this.#outcome && !this.#pending && !this.#retries.length) this.#finish()
+    if (this.#outcome && !this.#pending.size && !this.#retries.length) this.#finish()
   }
 
   #decide(): void {
-    const { quorum, workers } = this.#group.scheme
-    const outstanding = this.#pending + this.#unsent.length
-    const needed = Math.max(0, quorum - (workers - this.#calls.size - this.#unsent.length)) // parities nobody needs
+    const { quorum, workers, stragglers } = this.#group.scheme
+    const own = (rows: Iterable<CodedRow>) => [...rows].filter((row) => !this.#repeats.has(row)).length
+    const sent = own(this.#calls.keys())
+    const outstanding = own(this.#pending) + this.#unsent.length
+    const needed = Math.max(0, quorum - (workers - sent - this.#unsent.length)) // parities nobody needs
     const enough = this.#answers >= needed && (this.#rule === 'fastest' || !outstanding)
     const complete = this.#honest && !this.#group.missing().length
-    const hopeless = this.#answers + outstanding < needed
-    if (enough || complete || hopeless) this.#decode({ hopeless: hopeless && !complete })
+    if (enough || complete) this.#decode({})
+    else if (this.#answers + outstanding >= needed) return
+    // More are lost than the code can recover. Own answers are waited for, as long as a code would wait.
+    else if (this.#honest && this.#codec.code === 'systematic' && outstanding > stragglers) this.#rescue()
+    else this.#decode({ hopeless: true })
+  }
+
+  /** Queries that are lost for certain need not wait for the others of their group. */
+  #rescue(): void {
+    const coming = new Set(this.#unsent.map((row) => row.query))
+    for (const [row, call] of this.#calls) if (this.#pending.has(row) || call.outcome?.answer) coming.add(row.query)
+    this.#tickets.forEach((ticket, query) => {
+      if (coming.has(query) || !ticket.open) return
+      this.#recover(query, [])
+      this.#settle(query)
+    })
   }
 
   /**
@@ -322,11 +353,12 @@ export class GroupRun {
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      const decoded = hopeless ? [] : this.#group.recover()
+      const decoded = hopeless ? [] : this.#decoded()
       for (const query of this.#group.missing()) {
         this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
       }
       if (hopeless && !this.#recoveries.size) throw this.#lacking()
+      if (this.#failure && !this.#recoveries.size) throw this.#failure
       this.#times.decodeMs = performance.now() - start
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
@@ -337,7 +369,17 @@ export class GroupRun {
       if (own) ticket.answer(own, 'exact')
       else this.#settle(query, query === due)
     })
-    if (this.#recoveries.size) this.#group.learn() // when the callers have their answers
+    if (this.#recoveries.size) this.#learn(() => this.#group.learn()) // when the callers have their answers
+  }
+
+  /** What the code recovers; where it cannot, the memory may. */
+  #decoded(): Recovery[] {
+    try {
+      return this.#group.recover()
+    } catch (error) {
+      this.#failure = asError(error, 'QUORUM')
+      return []
+    }
   }
 
   /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
@@ -355,7 +397,7 @@ export class GroupRun {
     }
     const { recovery, confidence } = this.#past.worth?.surest(all) ?? { recovery: all[0], confidence: undefined }
     const { answer, ...rest } = recovery
-    this.#recoveries.set(query, { report: { ...rest, query, confidence, given: false }, answer, all })
+    this.#recoveries.set(query, { report: { ...rest, query, confidence, given: false }, answer, all, graded: false })
   }
 
   /** Gives a query without an answer of its own what its policy says: its recovery, a retry, or an error. */
@@ -368,8 +410,13 @@ export class GroupRun {
       policy === 'recover' || (policy === 'auto' && (due || (recovery?.report.confidence ?? 0) >= minConfidence))
     if (recovery && enough) this.#give(query)
     else if (policy === 'recover') ticket.fail(this.#failure ?? this.#lacking())
-    else if (due) ticket.fail(this.#failure ?? new ApproxiferError('DEADLINE', 'the retry has no answer yet'))
+    else if (due) ticket.fail(this.#failure ?? this.#late(query))
     else if (!this.#asking(query)) this.#retry(query)
+  }
+
+  #late(query: number): ApproxiferError {
+    const waits = this.#retries.some((row) => row.query === query)
+    return new ApproxiferError('DEADLINE', waits ? 'no worker was free for the retry' : 'the retry has no answer yet')
   }
 
   #give(query: number): void {
@@ -381,16 +428,16 @@ export class GroupRun {
 
   /** Whether a retry of the query is under way. */
   #asking(query: number): boolean {
-    const open = (row: CodedRow) => row.query === query && !this.#calls.get(row)?.outcome
-    return [...this.#repeats].some(open)
+    const waits = [...this.#retries, ...this.#pending]
+    return waits.some((row) => row.query === query && this.#repeats.has(row))
   }
 
   /** Asks for a query again: another worker, as soon as one is free; when all were asked, what there is must do. */
   #retry(query: number, row?: CodedRow): void {
     const ticket = this.#tickets[query]
     if (!ticket.open) return
-    const asked = [...this.#calls].filter(([each]) => each.query === query).map(([, call]) => call)
-    const workers = new Set(asked.map((call) => call.worker))
+    const asked = [...this.#calls].filter(([each]) => each.query === query)
+    const workers = new Set(asked.map(([, call]) => call.worker))
     const worker = this.#roster.fastest(workers)
     if (worker || workers.size < this.#roster.workers.length) {
       const again = row ?? this.#group.repeat(query)
@@ -400,7 +447,7 @@ export class GroupRun {
       return
     }
     if (ticket.policy === 'auto' && this.#recoveries.has(query)) this.#give(query)
-    else if (asked.every((call) => call.outcome)) {
+    else if (!asked.some(([each]) => this.#pending.has(each))) {
       ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
     }
   }
@@ -415,7 +462,7 @@ export class GroupRun {
     const { quorum, workers } = this.#group.scheme
     const lost = this.#outcomes.flatMap(({ error }) => (error ? [error.message] : []))
     const why = lost.length ? `; ${lost.join('; ')}` : ''
-    const text = `results: expected >= ${quorum} of ${workers}, got ${this.#answers}, ${this.#pending + this.#unsent.length} outstanding${why}`
+    const text = `results: expected >= ${quorum} of ${workers}, got ${this.#answers}, ${this.#pending.size + this.#unsent.length} outstanding${why}`
     return new ApproxiferError('QUORUM', text)
   }
 
