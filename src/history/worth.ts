@@ -154,7 +154,8 @@ export class Worth {
   }
 }
 
-function wilson(successes: number, count: number): [number, number] {
+/** Wilson's 95 % interval of a share. */
+export function wilson(successes: number, count: number): [low: number, high: number] {
   if (!count) return [0, 1]
   const z2 = 1.96 ** 2
   const centre = (successes + z2 / 2) / (count + z2)
