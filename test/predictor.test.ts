@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { ApproxiferError, createPredictor, loadCore, Memory, type ModelWorker, type PredictorOptions } from 'approxifer'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 /** A worker whose calls the test settles by hand: only so can the order of events be forced. */
 class HandWorker implements ModelWorker {
@@ -77,6 +77,7 @@ const settled = async (promise: Promise<unknown>) => {
 
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 describe('rule fastest', () => {
@@ -754,17 +755,28 @@ describe('memory', () => {
   const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
   const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
 
+  beforeEach(() => vi.useFakeTimers())
+
+  /** One answer after the other: each is remembered before the next comes. */
+  const answerAll = async (workers: readonly HandWorker[], model?: (row: Float32Array) => Float32Array) => {
+    for (const { calls } of workers) {
+      for (const call of [...calls]) {
+        call.answer(model?.(call.row))
+        await vi.advanceTimersByTimeAsync(1)
+      }
+    }
+  }
+
   /** Teaches a predictor on two workers. */
   const teach = async ({ predictor, workers }: Awaited<ReturnType<typeof house>>, queries: number) => {
     for (let i = 0; i < queries; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])
-      for (const worker of workers) worker.calls[0].answer()
+      await answerAll(workers)
       await both
     }
   }
 
   it('recovers an answer that misses its deadline, and one that is lost for certain', async () => {
-    vi.useFakeTimers()
     const { predictor, workers } = await house(2, { scheme, policy: 'recover' })
     await teach({ predictor, workers }, 200)
     expect(predictor.stats()).toMatchObject({ exact: 200, remembered: 200 })
@@ -779,28 +791,46 @@ describe('memory', () => {
     expect(await settled(late)).toBe('open') // its own answer may come yet
     await vi.advanceTimersByTimeAsync(20)
     expect((await late).status).toBe('recovered')
-    first.calls[0].answer() // late, and the model's own: remembered
-    await vi.advanceTimersByTimeAsync(0)
+    await answerAll([first]) // late, and the model's own: remembered
     expect(predictor.stats().remembered).toBe(201)
     expect(predictor.stats().agreements).toMatchObject([{ source: 'memory', graded: 1, agreed: 1 }])
     await predictor.close()
   })
 
+  it('remembering holds up neither the caller nor, after a pause, the queries that follow', async () => {
+    let spent = 0
+    const clock = performance.now.bind(performance)
+    vi.spyOn(performance, 'now').mockImplementation(() => clock() + spent)
+    const features = (query: Float32Array) => {
+      spent += 30 // ms
+      return query
+    }
+    const { predictor, workers } = await house(2, { scheme, memory: { features } })
+    const before = spent
+    const both = predictor.predictAll([x(0), x(1)])
+    for (const { calls } of workers) calls[0].answer()
+    await both
+    expect(spent).toBe(before)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(spent).toBe(before + 30)
+    await teach({ predictor, workers }, 50)
+    expect(predictor.stats().remembered).toBeLessThan(12) // 200 ms for the first, then 5 % of the time
+    const { remembered } = predictor.stats()
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    await teach({ predictor, workers }, 50)
+    expect(predictor.stats().remembered).toBeLessThan(remembered + 5)
+    await predictor.close()
+  })
+
   it('the query that the memory knows least is asked for twice; the others need no parity', async () => {
-    vi.useFakeTimers()
     const { predictor, workers } = await house(4, {
       scheme: { ...scheme, queries: 3, stragglers: 1 },
       policy: 'recover',
     })
-    const answer = (which: readonly HandWorker[]) => {
-      for (const worker of which) for (const call of [...worker.calls]) call.answer()
-    }
     for (let i = 0; i < 300; i += 3) {
       const group = predictor.predictAll([x(i), x(i + 1), x(i + 2)])
-      answer(workers)
+      await answerAll(workers)
       await group
-      answer(workers)
-      await vi.advanceTimersByTimeAsync(1)
     }
     const stranger = Float32Array.of(8, 8)
     const ask = () => [x(1000), stranger, x(1001)].map((each) => predictor.predict(each))
@@ -808,14 +838,14 @@ describe('memory', () => {
 
     const first = ask()
     const [own, copy] = askedFor(stranger)
-    answer(workers.filter((worker) => worker !== own))
+    await answerAll(workers.filter((worker) => worker !== own))
     expect((await first[1]).status).toBe('exact')
     expect(copy).toBeDefined()
-    answer([own])
+    await answerAll([own])
     await Promise.all(first)
 
     const second = ask()
-    answer(workers.filter((worker) => !askedFor(x(1001)).includes(worker)))
+    await answerAll(workers.filter((worker) => !askedFor(x(1001)).includes(worker)))
     const { status, output } = await second[2]
     expect(status).toBe('recovered')
     expect(output.y.data[0]).toBeCloseTo(2 * Math.sin(1001), 1)
@@ -863,18 +893,16 @@ describe('memory', () => {
     const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [1] }] }
     for (const worker of workers) Object.assign(worker, { signature })
     const predictor = await createPredictor({ workers, scheme, maxWaitMs: 60_000 })
-    const answer = () => {
-      for (const { calls } of workers) for (const call of [...calls]) call.answer(call.row.slice(0, 1))
-    }
+    const sine = (row: Float32Array) => row.slice(0, 1)
     for (let i = 0; i < 200; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])
-      answer()
+      await answerAll(workers, sine)
       await both
     }
     const both = [1000, 1001].map((i) => predictor.predict(x(i)))
     workers[0].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
     await settled(both[0])
-    answer()
+    await answerAll(workers, sine)
     expect((await Promise.all(both)).map(({ status }) => status)).toEqual(['exact', 'exact'])
     expect(predictor.stats()).toMatchObject({ remembered: 202, agreements: [] })
     await predictor.close()

@@ -56,10 +56,10 @@ export class Call {
         resolve(this.outcome)
       }
     })
-    timer = setTimeout(watch, hangMs)
     infer(worker, data, this.#abort.signal)
       .then((answer) => this.#settle({ answer: checkAnswer(answer, length) }))
       .catch((error) => this.#settle({ error: asError(error, 'WORKER') }))
+    timer = setTimeout(watch, hangMs) // the worker is at work meanwhile
   }
 
   /** Takes it back: it fails with ABORTED unless it is done. */

@@ -241,18 +241,18 @@ class Predictor {
         if (pending.run) pending.run.abandoned()
         else pending.call?.abort()
       }
-      const timer = setTimeout(() => this.#due(pending, ms), ms)
       const settle = () => {
         clearTimeout(timer)
         forget()
         this.#open.delete(pending)
         this.#wake()
       }
-      const forget = onAbort(signal, abort)
       this.#open.add(pending)
       if (this.#early) this.#unsent.push(pending)
       else this.#grouping.add(pending, pending.maxWaitMs)
-      this.#pump()
+      this.#pump() // nothing settles before it returns
+      const timer = setTimeout(() => this.#due(pending, ms), ms)
+      const forget = onAbort(signal, abort)
     })
   }
 
@@ -307,8 +307,9 @@ class Predictor {
    * queries, what recovered answers are worth, the kernel.
    */
   save(): Uint8Array {
+    const arrays = this.#past?.save() ?? [] // first: it may learn something yet
     const content: SavedState = { worth: this.#past?.worth.save(), kernels: this.#codec.kernels.save() }
-    return pack('predictor', content, this.#past?.memory ? [this.#past.memory.save()] : [])
+    return pack('predictor', content, arrays)
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -388,9 +389,11 @@ class Predictor {
   }
 }
 
-/** Share of the time that remembering may take, and how much of it may be saved up. */
+/** Share of the time that remembering may take; for the first answers of all it may take more. */
 const REMEMBERING = 0.05
-const SAVED_UP_MS = 200
+const AT_FIRST_MS = 200
+/** How much of it may be saved up: queries after a pause should not pay for it. */
+const SAVED_UP_MS = 20
 /** Share of an answer's time that a group may spend on foreseeing what the memory would say. */
 const FORESEEING = 0.25
 
@@ -401,8 +404,10 @@ class Learned implements Past {
   readonly warn: (text: string) => void
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
+  /** What is to be remembered next. */
+  #lesson: { query: Float32Array; answer: Float32Array } | undefined
   /** Milliseconds that remembering may take now. */
-  #left = SAVED_UP_MS
+  #left = AT_FIRST_MS
   #since = performance.now()
 
   constructor(codec: Codec, { inputs, outputs }: Signature, { memory, state, warn }: Settings) {
@@ -423,15 +428,31 @@ class Learned implements Past {
   }
 
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
-    if (queries.length * this.#passMs > FORESEEING * ms) return undefined
-    return this.#budgeted(() => {
+    if (queries.length * this.#passMs > FORESEEING * ms || !this.#hasTime()) return undefined
+    return this.#timed(() => {
       const foreseen = queries.map((query) => this.recall(query))
       return foreseen.every((each) => each !== undefined) ? foreseen : undefined
     })
   }
 
+  /** Remembers it a little later, if there is time: the caller and the next query go first. */
   remember(query: Float32Array, answer: Float32Array): void {
-    this.#budgeted(() => {
+    if (!this.memory || this.#lesson || !this.#hasTime()) return // there are enough others
+    this.#lesson = { query, answer }
+    setTimeout(() => this.#study())
+  }
+
+  /** What is remembered, the last answer included. */
+  save(): Uint8Array[] {
+    this.#study()
+    return this.memory ? [this.memory.save()] : []
+  }
+
+  #study(): void {
+    if (!this.#lesson) return
+    const { query, answer } = this.#lesson
+    this.#lesson = undefined
+    this.#timed(() => {
       const start = performance.now()
       const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
       if (!foretold) return
@@ -441,12 +462,16 @@ class Learned implements Past {
     })
   }
 
-  /** Does what the memory can do without, unless it had its share of the time. */
-  #budgeted<T>(work: () => T): T | undefined {
+  /** Whether what the memory can do without had less than its share of the time. */
+  #hasTime(): boolean {
+    const now = performance.now()
+    if (this.#left < SAVED_UP_MS) this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (now - this.#since))
+    this.#since = now
+    return this.#left > 0
+  }
+
+  #timed<T>(work: () => T): T {
     const start = performance.now()
-    this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (start - this.#since))
-    this.#since = start
-    if (this.#left <= 0) return undefined // there are enough others
     const result = work()
     this.#left -= performance.now() - start
     return result

@@ -60,9 +60,9 @@ export class CallQueue {
           reject(error)
         },
       }
-      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal))
       this.#waiting.push(call)
       this.#next()
+      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal)) // the worker is at work meanwhile
     })
   }
 
