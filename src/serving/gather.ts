@@ -1,6 +1,6 @@
 /** A row on its way: sent to a worker, watched until it is answered, fails, or hangs. Goes on after the quorum. */
 
-import { aborted } from '../abort'
+import { Abort, aborted } from '../abort'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
@@ -18,7 +18,7 @@ export class Call {
   readonly done: Promise<Outcome>
   /** The outcome, once it is there. */
   outcome: Outcome | undefined
-  readonly #abort = new AbortController()
+  readonly #abort = new Abort()
   #settle: (outcome: { answer: Float32Array } | { error: ApproxiferError }) => void = () => {}
 
   /**
@@ -56,7 +56,7 @@ export class Call {
         resolve(this.outcome)
       }
     })
-    infer(worker, data, this.#abort.signal)
+    infer(worker, data, this.#abort)
       .then((answer) => this.#settle({ answer: checkAnswer(answer, length) }))
       .catch((error) => this.#settle({ error: asError(error, 'WORKER') }))
     timer = setTimeout(watch, hangMs) // the worker is at work meanwhile
@@ -65,7 +65,7 @@ export class Call {
   /** Takes it back: it fails with ABORTED unless it is done. */
   abort(): void {
     this.#abort.abort()
-    this.#settle({ error: aborted(this.#abort.signal) })
+    this.#settle({ error: aborted(this.#abort) })
   }
 }
 
@@ -82,6 +82,6 @@ function restart(worker: ModelWorker, why: string): void {
 }
 
 /** A worker that throws instead of rejecting rejects all the same. */
-async function infer(worker: ModelWorker, data: Float32Array, signal: AbortSignal): Promise<Float32Array> {
-  return worker.infer(data, { signal })
+async function infer(worker: ModelWorker, data: Float32Array, abort: Abort): Promise<Float32Array> {
+  return worker.infer(data, abort)
 }

@@ -2,6 +2,7 @@
 
 import { transfer, wrap } from 'comlink'
 import { platform } from '#platform'
+import { Abort } from '../abort'
 import { ApproxiferError, asError, checkInteger, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength } from '../tensor'
@@ -131,14 +132,14 @@ class LocalWorker implements ModelWorker {
     this.#onFree = listener
   }
 
-  async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+  async infer(row: Float32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     const queue = this.#queue
     if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (this.#state !== 'ready' || !queue) throw new ApproxiferError('WORKER', `${this.name} is not running`)
     const length = rowLength(this.signature.inputs)
     if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
     this.#thread?.hold(true)
-    return queue.push(row, signal)
+    return queue.push(row, options instanceof Abort ? options : options.signal)
   }
 
   restart(why: string): void {

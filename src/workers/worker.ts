@@ -34,6 +34,7 @@ export interface ModelWorker {
    *
    * @param row  the inputs' values in the signature's order; the caller keeps it and may reuse it
    *   once the promise has settled
+   * @param options  `signal` aborts the call. It may be made when it is first looked at: read it, a spread does not copy it
    * @returns the outputs' values in the signature's order, all finite; the caller owns them
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */
