@@ -197,7 +197,9 @@ describe('demo', () => {
     }
     const [, straggler, , liar] = scenes
     expect(straggler.ways.coded.p99).toBeLessThan(straggler.ways.uncoded.p99)
-    const accused = liar.workers.find((stats: { worker: string }) => stats.worker === liar.culprit).suspected
-    expect(accused).toBeGreaterThanOrEqual(3)
+    // On a busy machine it may come too late to be heard; whenever it is heard it is accused.
+    const culprit = liar.workers.find((stats: { worker: string }) => stats.worker === liar.culprit)
+    expect(culprit.onTime).toBeGreaterThan(0)
+    expect(culprit.suspected).toBe(culprit.onTime)
   }, 60_000)
 })
