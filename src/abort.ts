@@ -10,26 +10,32 @@ const listeners = new WeakMap<AbortSignal, Set<() => void>>()
  */
 export class Abort {
   aborted = false
-  reason: unknown
   readonly listeners = new Set<() => void>()
   #controller: AbortController | undefined
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
-    if (this.aborted) this.#controller.abort(this.reason)
+    if (this.aborted) this.#controller.abort()
     return this.#controller.signal
+  }
+
+  get reason(): unknown {
+    return this.signal.reason
   }
 
   abort(): void {
     if (this.aborted) return
     this.aborted = true
-    this.#controller?.abort(this.reason)
+    this.#controller?.abort()
     for (const listener of [...this.listeners]) listener()
   }
 }
 
+/** What tells of an abort. */
+export type Abortable = AbortSignal | Abort
+
 /** Calls `listener` once if the signal fires; returns a function that takes it back. */
-export function onAbort(signal: AbortSignal | Abort | undefined, listener: () => void): () => void {
+export function onAbort(signal: Abortable | undefined, listener: () => void): () => void {
   if (!signal) return () => {}
   const all = signal instanceof Abort ? signal.listeners : (listeners.get(signal) ?? listenTo(signal))
   all.add(listener)
@@ -46,6 +52,6 @@ function listenTo(signal: AbortSignal): Set<() => void> {
   return all
 }
 
-export function aborted(signal: AbortSignal | Abort): ApproxiferError {
+export function aborted(signal: Abortable): ApproxiferError {
   return new ApproxiferError('ABORTED', 'the call was aborted', { cause: signal.reason })
 }

@@ -31,7 +31,7 @@ describe('Abort', () => {
     const waits = queue.push(Float32Array.of(2), abort)
     expect(queue.full).toBe(true)
     abort.abort()
-    await expect(waits).rejects.toMatchObject({ code: 'ABORTED' })
+    await expect(waits).rejects.toMatchObject({ code: 'ABORTED', cause: { name: 'AbortError' } })
     expect(queue.full).toBe(false)
   })
 })

@@ -1,6 +1,6 @@
 /** The calls of one worker: one runs, a few wait, none is forgotten. Points 1 to 4 of the contract live here. */
 
-import { type Abort, aborted, onAbort } from '../abort'
+import { type Abortable, aborted, onAbort } from '../abort'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer } from '../tensor'
 
@@ -40,7 +40,7 @@ export class CallQueue {
     return this.#running === undefined
   }
 
-  push(row: Float32Array, signal?: AbortSignal | Abort): Promise<Float32Array> {
+  push(row: Float32Array, signal?: Abortable): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal))
       if (this.full) return reject(new ApproxiferError('OVERLOADED', `${this.#maxPending + 1} calls are open already`))
@@ -62,7 +62,7 @@ export class CallQueue {
       }
       this.#waiting.push(call)
       this.#next()
-      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal | Abort)) // the worker is at work meanwhile
+      const forget = onAbort(signal, () => this.#abort(call, signal as Abortable)) // the worker is at work meanwhile
     })
   }
 
@@ -100,7 +100,7 @@ export class CallQueue {
   }
 
   /** A call that waits leaves the queue; one that runs keeps the worker busy until its answer comes. */
-  #abort(call: Call, signal: AbortSignal | Abort): void {
+  #abort(call: Call, signal: Abortable): void {
     const at = this.#waiting.indexOf(call)
     if (at >= 0) this.#waiting.splice(at, 1)
     call.reject(aborted(signal))
