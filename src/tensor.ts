@@ -28,7 +28,7 @@ export type Query = Tensor | Float32Array | Record<string, Tensor | Float32Array
 /** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
 const MOST = 1e36
 
-export function size(spec: TensorSpec): number {
+export function size(spec: Pick<TensorSpec, 'shape'>): number {
   return spec.shape.reduce((product, n) => product * n, 1)
 }
 

@@ -3,7 +3,7 @@
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { checkInteger } from '../errors'
 import { type Features, Memory, type Recollection } from '../history/memory'
-import { type Policy, type Recovered, Worth } from '../history/worth'
+import { checkPolicy, type Policy, type Recovered, recoveriesOf, Worth } from '../history/worth'
 import { type Random, seeded } from '../random'
 import { rowLength, type Signature, size } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
@@ -154,7 +154,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       if (recollection) remembered.set(query, recollection)
       return recollection
     }
-    const copied = systematic && !E ? worth.leastSure(chosen.map((_, query) => recall(query)), N - K) : undefined // biome-ignore format: one line
+    const copied = systematic ? worth.leastSure([...chosen.keys()].map(recall), N - K) : undefined
     const rows = [...group.ready, ...group.close(copied)]
     const parities = rows.filter(({ query }) => query === undefined).map(({ data }) => data)
     const coded = await answersOf(model, parities)
@@ -168,9 +168,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       const missing = group.missing()
       return group.recover().map((decoded) => {
         const { query } = decoded
-        const other = recall(query)
-        const all: Recovered[] = other ? [{ ...other, missing: missing.length }] : []
-        if (!other || group.mixes(query)) all.unshift(decoded)
+        const all = recoveriesOf([decoded], recall(query), { mixed: group.mixes(query), missing: missing.length })
         return { query, all, ...worth.surest(all) }
       })
     }
@@ -410,11 +408,7 @@ async function rivalsFor(
 
 function checkInputs({ model, codec, inputs, labels, memory = 0, policy = 'recover' }: EvaluateOptions): void {
   const { queries, byzantine } = codec.scheme
-  if (byzantine && policy !== 'recover') {
-    throw new RangeError(
-      `policy: expected 'recover' with byzantine > 0, where one answer proves nothing, got '${policy}'`,
-    )
-  }
+  checkPolicy(policy, byzantine)
   if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
   const length = rowLength(model.signature.inputs)
   const needed = queries + checkInteger('memory', memory, 0)

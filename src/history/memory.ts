@@ -7,6 +7,7 @@ import type { Core } from '../core/core'
 import type { Table } from '../core/rows'
 import { checkInteger, checkWord, expected } from '../errors'
 import { seeded } from '../random'
+import { size } from '../tensor'
 import { pack, unpack } from './archive'
 import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
@@ -110,7 +111,7 @@ export class Memory {
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
     const { shape } = options
     shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
-    const inputs = shape.reduce((product, n) => product * n, 1)
+    const inputs = size({ shape })
     const outputs = checkInteger('outputs', options.outputs, 1)
     const classes = checkInteger('classes', options.classes ?? outputs, 1, outputs)
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
@@ -135,15 +136,13 @@ export class Memory {
 
   /** Whether a memory of these options has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    const inputs = shape.reduce((product, n) => product * n, 1)
-    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : inputs), outputs) >= LEAST
+    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : size({ shape })), outputs) >= LEAST
   }
 
   /** Bytes for so many pairs of these options. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
-    const inputs = shape.reduce((product, n) => product * n, 1)
     const most = Math.max(pairs, LEAST)
-    return most * (4 * Math.max(inputs, PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
+    return most * (4 * Math.max(size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
   }
 
   /** Pairs it holds. */
@@ -327,7 +326,7 @@ export class Memory {
   }
 
   #check(query: Float32Array): void {
-    const inputs = this.#options.shape.reduce((product, n) => product * n, 1)
+    const inputs = size(this.#options)
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 

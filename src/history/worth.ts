@@ -1,6 +1,7 @@
 /** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
 
 import type { Core } from '../core/core'
+import { checkWord } from '../errors'
 import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
 
 /**
@@ -11,6 +12,14 @@ import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
 export type Policy = 'recover' | 'retry' | 'auto'
 
 export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
+
+/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie */
+export function checkPolicy(policy: Policy, byzantine: number): Policy {
+  checkWord('policy', policy, policies)
+  if (policy === 'recover' || !byzantine) return policy
+  const where = 'byzantine > 0, where one answer proves nothing'
+  throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+}
 
 /** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
 export type Source = 'code' | 'memory'
@@ -23,6 +32,21 @@ export interface Recovered {
   variance?: number
   /** Log odds that its label is right, by its source's own reckoning. */
   odds?: number
+}
+
+/**
+ * The recoveries of one query to choose from: what was decoded, unless no parity tells of the query and the memory
+ * does, and what the memory says.
+ *
+ * @param mixed  whether a parity tells of it
+ */
+export function recoveriesOf(
+  decoded: readonly Recovered[],
+  remembered: Omit<Recovered, 'missing'> | undefined,
+  { mixed, missing }: { mixed: boolean; missing: number },
+): Recovered[] {
+  if (!remembered) return [...decoded]
+  return [...(mixed ? decoded : []), { ...remembered, missing }]
 }
 
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */

@@ -8,7 +8,7 @@ import { type CoreOptions, loadCore } from '../core/core'
 import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
 import { pack, unpack } from '../history/archive'
 import { Memory, type MemoryOptions, type Recollection } from '../history/memory'
-import { type Agreement, type Policy, policies, Worth, type WorthState } from '../history/worth'
+import { type Agreement, checkPolicy, type Policy, Worth, type WorthState } from '../history/worth'
 import { seeded } from '../random'
 import type { Scheme } from '../scheme'
 import { fromRow, type Query, rowLength, type Signature, size, type Tensors, toRow } from '../tensor'
@@ -429,10 +429,10 @@ class Learned implements Past {
 
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
     if (queries.length * this.#passMs > FORESEEING * ms || !this.#hasTime()) return undefined
-    return this.#timed(() => {
-      const foreseen = queries.map((query) => this.recall(query))
-      return foreseen.every((each) => each !== undefined) ? foreseen : undefined
-    })
+    const start = performance.now()
+    const foreseen = queries.map((query) => this.recall(query))
+    this.#left -= performance.now() - start
+    return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 
   /** Remembers it a little later, if there is time: the caller and the next query go first. */
@@ -452,14 +452,12 @@ class Learned implements Past {
     if (!this.#lesson) return
     const { query, answer } = this.#lesson
     this.#lesson = undefined
-    this.#timed(() => {
-      const start = performance.now()
-      const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
-      if (!foretold) return
-      this.worth.rehearse({ ...foretold, missing: 1 }, answer)
-      const ms = performance.now() - start
-      this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
-    })
+    const start = performance.now()
+    const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
+    if (foretold) this.worth.rehearse({ ...foretold, missing: 1 }, answer)
+    const ms = performance.now() - start
+    this.#left -= ms
+    if (foretold) this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
   }
 
   /** Whether what the memory can do without had less than its share of the time. */
@@ -468,13 +466,6 @@ class Learned implements Past {
     if (this.#left < SAVED_UP_MS) this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (now - this.#since))
     this.#since = now
     return this.#left > 0
-  }
-
-  #timed<T>(work: () => T): T {
-    const start = performance.now()
-    const result = work()
-    this.#left -= performance.now() - start
-    return result
   }
 
   /** The user's own `features` may throw: that costs the memory, not the queries. */
@@ -582,14 +573,13 @@ function checkChoices(
   rule: Rule,
   others: Required<Choices>,
 ): Required<Choices> {
-  const policy = checkWord('policy', choices.policy ?? others.policy, policies)
+  const policy = checkPolicy(choices.policy ?? others.policy, byzantine)
   const minConfidence = choices.minConfidence ?? others.minConfidence
   if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
     throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))
   }
-  if (policy !== 'recover' && (byzantine || rule === 'deadline')) {
-    const where = byzantine ? 'byzantine > 0, where one answer proves nothing' : `rule 'deadline', which leaves no time`
-    throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+  if (policy !== 'recover' && rule === 'deadline') {
+    throw new RangeError(`policy: expected 'recover' with rule 'deadline', which leaves no time, got '${policy}'`)
   }
   const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early'])
   return { policy, minConfidence, deliver }

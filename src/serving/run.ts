@@ -3,7 +3,7 @@
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
-import type { Policy, Recovered, Worth } from '../history/worth'
+import { type Policy, type Recovered, recoveriesOf, type Worth } from '../history/worth'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
 import type { Roster } from './roster'
@@ -25,7 +25,7 @@ export interface Past {
   foresee?(queries: readonly Float32Array[], ms: number): Recollection[] | undefined
   /** Grades recoveries; only where answers can be believed. */
   worth?: Worth
-  /** Takes a query and the model's own answer to it. */
+  /** Takes a query and the model's own answer to it, and returns at once. */
   remember?(query: Float32Array, answer: Float32Array): void
   warn?(text: string): void
 }
@@ -270,7 +270,7 @@ export class GroupRun {
     }
     ticket.answer(answer, 'exact')
     this.#learn(() => this.#grade(query, answer))
-    this.#past.remember?.(row, answer) // a pass over the memory, after the caller has its answer
+    this.#past.remember?.(row, answer)
   }
 
   /** Tells what recovered answers are worth, by the model's own that came late. */
@@ -386,11 +386,8 @@ export class GroupRun {
   #recover(query: number, decoded: readonly Recovered[]): void {
     if (this.#recoveries.has(query)) return
     const remembered = this.#foreseen.get(query) ?? this.#past.recall?.(this.#tickets[query].row)
-    const missing = this.#group.missing().length
-    const mixed = remembered && !this.#group.mixes(query) ? [] : decoded
-    const all = [...mixed, ...(remembered ? [{ ...remembered, missing }] : [])].filter(({ answer }) =>
-      answer.every(Number.isFinite),
-    )
+    const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
+    const all = recoveriesOf(decoded, remembered, about).filter(({ answer }) => answer.every(Number.isFinite))
     if (!all.length) {
       if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return
