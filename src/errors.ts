@@ -1,3 +1,5 @@
+import { distance } from 'fastest-levenshtein'
+
 /**
  * What can go wrong at run time. Misuse (a wrong option, a malformed query) is a `TypeError` or a
  * `RangeError` instead.
@@ -16,7 +18,8 @@ export const codes = ['QUORUM', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'CLOSED', '
 export type Code = (typeof codes)[number]
 
 export class ApproxiferError extends Error {
-  override readonly name = 'ApproxiferError'
+  /** 'AbortError' where the caller's signal fired, since that is what people check for; else 'ApproxiferError'. */
+  override readonly name: 'ApproxiferError' | 'AbortError'
 
   constructor(
     readonly code: Code,
@@ -24,6 +27,7 @@ export class ApproxiferError extends Error {
     options?: ErrorOptions,
   ) {
     super(message, options)
+    this.name = code === 'ABORTED' ? 'AbortError' : 'ApproxiferError'
   }
 }
 
@@ -52,4 +56,30 @@ export function checkInteger(field: string, value: unknown, least: number, most 
 export function checkWord<T extends string>(field: string, value: unknown, words: readonly T[]): T {
   if (words.includes(value as T)) return value as T
   throw new RangeError(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
+}
+
+/**
+ * An object of options with no other names than these: a misspelt one would silently mean its default.
+ *
+ * @param field  what the object is called, in front of its options' names; '' where it is the only argument
+ * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
+ */
+export function checkNames(field: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(expected(field || 'options', 'an object', options))
+  }
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  const near = nearest(unknown, known)
+  const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
+  throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
+}
+
+/** The known name that was probably meant; undefined where none is near. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  const ranked = known
+    .map((other) => ({ other, edits: distance(name.toLowerCase(), other.toLowerCase()) }))
+    .sort((a, b) => a.edits - b.edits)
+  const [best] = ranked
+  return best && best.edits <= Math.max(1, 0.4 * Math.max(name.length, best.other.length)) ? best.other : undefined
 }
