@@ -33,7 +33,9 @@ export const models = {
 
 export type ModelName = keyof typeof models
 
-type Cell = CodecOptions & Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups' | 'sets'>
+interface Cell extends Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' | 'attack' | 'groups' | 'sets'> {
+  scheme: CodecOptions
+}
 
 /** What is kept of an evaluation: everything but the single groups. */
 export type Measured = Omit<Evaluation, 'groups'> & {
@@ -102,7 +104,8 @@ async function shifted(core: Core, model: OnnxModel, from: Labelled, to: Labelle
   const results: Shifted[] = []
   for (const live of [false, true]) {
     for (const memory of memories) {
-      const worth = new Worth(core, 10)
+      const labels = { kind: 'label', positions: 1, classes: 10 } as const
+      const worth = new Worth(core, labels)
       const past = new Memory(core, { shape: model.signature.inputs[0].shape, outputs: 10 })
       const remember = (query: Float32Array, answer: Float32Array) => {
         const { foretold } = past.remember(query, answer)
@@ -111,7 +114,7 @@ async function shifted(core: Core, model: OnnxModel, from: Labelled, to: Labelle
       for (let i = 0; i < memory; i++) remember(known[i], told[i])
       const stated = strange.map((query, i) => {
         const recovery = { ...(past.recover(query) as Recollection), missing: 1 }
-        const right = worth.label(recovery.answer) === worth.label(own[i])
+        const right = worth.agrees(recovery.answer, own[i])
         const confidence = worth.confidence(recovery) ?? 0
         if (live && i % 8) remember(query, own[i]) // one of eight is lost
         return { right: Number(right), confidence }
@@ -142,10 +145,11 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
       labels: await loadLabels(`data/${set}-labels.npy`),
     })
     const [few, all] = [await load(`${data}-1000`), await load(data)]
-    const run = async (cell: Cell) => {
-      const set = cell.memory ? all : few
-      const sets = cell.memory || cell.byzantine ? 0 : 200
-      return evaluate({ model, codec: new Codec(core, cell), ...set, groups: GROUPS, seed: SEED, sets, ...cell })
+    const run = async ({ scheme, memory = 0, ...cell }: Cell) => {
+      const set = memory ? all : few
+      const sets = memory || scheme.byzantine ? 0 : 200
+      const settings = { groups: GROUPS, seed: SEED, sets, memory, policy: 'recover' as const, ...cell }
+      return evaluate({ model, codec: new Codec(core, scheme), ...set, ...settings })
     }
     const measure = async (detail: string, ours: Cell, paper?: Cell) => {
       const [a, b] = [key(name, 'ours', detail), key(name, 'paper', detail)]
@@ -159,20 +163,20 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
     }
     for (const [queries, stragglers] of parityCells) {
       const scheme = { queries, stragglers }
-      await measure(`${queries},${stragglers}`, { ...scheme, code: 'systematic' }, scheme)
+      await measure(`${queries},${stragglers}`, { scheme }, { scheme: { ...scheme, preset: 'aaai22' } })
     }
-    const scheme = { queries: 8, stragglers: 1, code: 'systematic' } as const
-    await measure('likeness:16', { ...scheme, grouping: 'likeness:16' })
-    for (const memory of memories) await measure(`memory ${memory}`, { ...scheme, memory })
+    const scheme = { queries: 8, stragglers: 1 }
+    await measure('likeness:16', { scheme, grouping: 'likeness:16' })
+    for (const memory of memories) await measure(`memory ${memory}`, { scheme, memory })
     for (const memory of [0, 1000]) {
-      await measure(`calibration ${memory}`, { ...scheme, memory, groups: CALIBRATION_GROUPS, sets: 0 })
+      await measure(`calibration ${memory}`, { scheme, memory, groups: CALIBRATION_GROUPS, sets: 0 })
     }
     if (name === SHIFTED) await shifted(core, model, all, await load('fashion'))
     for (const byzantine of byzantineCells) {
       // The authors' scripts use one worker fewer than the paper; enough results for the vote all the same.
-      const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 } as const
+      const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 }
       const groups = 1000
-      await measure(`byzantine ${byzantine}`, { ...scheme, groups }, { ...scheme, groups, locator: 'vote' })
+      await measure(`byzantine ${byzantine}`, { scheme, groups }, { scheme: { ...scheme, preset: 'aaai22' }, groups })
     }
     await model.close()
   }

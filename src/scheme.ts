@@ -6,7 +6,7 @@
  * N workers, α query nodes, β worker nodes. All cosines of the package live in this file.
  */
 
-import { checkInteger, checkWord } from './errors'
+import { checkInteger, checkNames, checkWord } from './errors'
 
 /** `lobatto`: β_i = cos(iπ/(N-1)), the paper's text. `lobatto-open`: cos(iπ/N), the paper's experiments. */
 export type Points = 'lobatto' | 'lobatto-open'
@@ -17,14 +17,16 @@ export interface SchemeOptions {
   /** K: queries coded together, 1 to 1000. */
   queries: number
   /** S: results that may be missing. Default 0. */
-  stragglers?: number
+  stragglers?: number | undefined
   /** E: results that may be wrong. Default 0. */
-  byzantine?: number
+  byzantine?: number | undefined
   /** N: coded queries. Default K + S, or 2(K + E) + S where E > 0; at least K + 2E + S. */
-  workers?: number
+  workers?: number | undefined
   /** Default 'lobatto-open'. */
-  points?: Points
+  points?: Points | undefined
 }
+
+export const schemeOptions = ['queries', 'stragglers', 'byzantine', 'workers', 'points'] as const
 
 /** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
 export const HIT = 1e-12
@@ -46,6 +48,7 @@ export class Scheme {
 
   /** @throws RangeError naming the option, what was expected and what came */
   constructor(options: SchemeOptions) {
+    checkNames('', options, schemeOptions)
     const { queries, stragglers = 0, byzantine = 0, workers, points = 'lobatto-open' } = options
     const K = checkInteger('queries', queries, 1, 1000)
     const S = checkInteger('stragglers', stragglers, 0, 1000)

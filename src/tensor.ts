@@ -109,6 +109,11 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Ar
   return data
 }
 
+/** Whether no value is NaN or infinite. */
+export function allFinite(row: Float32Array): boolean {
+  return notFinite(row, '') === undefined
+}
+
 function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
   for (let i = 0; i < data.length; i++) {
     if (!(Math.abs(data[i]) <= most)) return `${field}: expected finite values, got ${data[i]} at ${i}`

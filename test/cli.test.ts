@@ -86,7 +86,7 @@ describe('plan', () => {
 
 describe('evaluate', () => {
   it('the figures of the paper’s scheme on the bundled digits, and the same ones for the same seed', () => {
-    const args = ['evaluate', ...lenet, '--queries', '8', '--stragglers', '1', '--groups', '200', '--json']
+    const args = ['evaluate', ...lenet, '--preset', 'aaai22', '--groups', '200', '--json']
     const result = JSON.parse(run(...args).stdout)
     expect(result).toMatchObject({
       model: 'mnist-lenet.onnx',

@@ -45,8 +45,8 @@ describe('codes', () => {
 
 /** Weights of every query by a decoder, from the coded queries that are not lost. */
 function weightsOf(name: keyof typeof decoders, options: CodecOptions, lost: number[]): Float64Array[] {
-  const scheme = new Scheme(options)
-  const code = options.code ?? 'berrut'
+  const { code = 'berrut', ...size } = options
+  const scheme = new Scheme(size)
   const all = codes[code](scheme)
   const have = [...all.keys()].filter((i) => !lost.includes(i))
   const gram = core.gram(Array.from({ length: scheme.queries }, (_, j) => row(Math.sin(j), Math.cos(2 * j), j)))
@@ -250,7 +250,7 @@ describe('the systematic group', () => {
     expect([0, 1, 2, 3].map((query) => group.mixes(query))).toEqual([true, true, false, true])
     expect(close([]).rows).toEqual([])
     expect(() => close([4])).toThrow('mix[0]: expected an integer from 0 to 3, got 4')
-    const open = new Codec(core, { queries: 2, stragglers: 1 }).open()
+    const open = new Codec(core, { queries: 2, stragglers: 1, code: 'berrut' }).open()
     open.join(row(1))
     expect(() => open.close([0])).toThrow('mix: expected none')
   })

@@ -59,7 +59,7 @@ describe('Memory', () => {
   it('is not sure of strangers, however well it knows its own kind', () => {
     const memory = new Memory(wasm, { shape, outputs: 2 })
     const linear = (x: Float32Array) => row(2 * x[0], 2 * x[1])
-    const worth = new Worth(wasm, 2)
+    const worth = new Worth(wasm, { kind: 'label', positions: 1, classes: 2 })
     for (let i = 0; i < 400; i++) {
       const { foretold } = memory.remember(point(i), linear(point(i)))
       if (foretold) worth.rehearse({ ...foretold, missing: 1 }, linear(point(i)))
@@ -145,8 +145,8 @@ describe('Memory', () => {
     const [near, far] = [memory.recover(point(1000)), memory.recover(row(40, -40))] as Recollection[]
     expect(near.variance).toBeLessThan(0.1)
     expect(far.variance).toBeGreaterThan(0.9)
-    expect(far.odds).toBeLessThan(near.odds)
-    expect(Math.abs(far.odds)).toBeLessThan(3)
+    expect(far.odds).toBeLessThan(near.odds as number)
+    expect(Math.abs(far.odds as number)).toBeLessThan(3)
   })
 
   it('compares queries by their features, and owns what it keeps', () => {

@@ -7,6 +7,7 @@ import { type Recovered, Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 
 const core = await loadCore()
+const labels = (classes: number) => ({ kind: 'label', positions: 1, classes }) as const
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 
 describe('Calibration', () => {
@@ -56,7 +57,7 @@ describe('Worth', () => {
   })
 
   it('counts by source and number missing, with an interval; rehearsals teach and are not counted', () => {
-    const worth = new Worth(core, 3)
+    const worth = new Worth(core, labels(3))
     const own = Float32Array.of(0, 5, 0, 99) // the fourth value belongs to another output
     expect(worth.grade(recovered([1, 2, 0, 0]), own)).toBe(true)
     expect(worth.grade(recovered([3, 2, 0, 0]), own)).toBe(false)
@@ -73,7 +74,7 @@ describe('Worth', () => {
   })
 
   it('says which queries to ask for twice, unless parities of all save more', () => {
-    const worth = new Worth(core, 2)
+    const worth = new Worth(core, labels(2))
     const remembered = (odds: number) => ({ ...recovered([1, 0]), source: 'memory' as const, odds })
     const [sure, doubtful, poor] = [4, 0.5, -1].map(remembered)
     expect(worth.leastSure([sure, poor, sure, doubtful], 2)).toEqual([1, 3])
@@ -85,10 +86,10 @@ describe('Worth', () => {
   })
 
   it('comes back from JSON as it was', () => {
-    const worth = new Worth(core, 2)
+    const worth = new Worth(core, labels(2))
     const random = seeded(2)
     for (let i = 0; i < 100; i++) worth.grade(recovered([random.gauss(), random.gauss()]), Float32Array.of(1, 0))
-    const again = new Worth(core, 2, JSON.parse(JSON.stringify(worth.save())))
+    const again = new Worth(core, labels(2), JSON.parse(JSON.stringify(worth.save())))
     expect(again.agreements).toEqual(worth.agreements)
     expect(again.confidence(recovered([2, 1]))).toBe(worth.confidence(recovered([2, 1])))
   })
@@ -102,7 +103,7 @@ describe('Kernels', () => {
       const points: Float32Array[] = Array.from({ length: 4 }, () => Float32Array.of(random.gauss(), random.gauss()))
       points.push(core.combine(new Float32Array(4).fill(0.25), points)[0])
       const answers = points.map(([x, y]) => Float32Array.of(Math.exp(-x * x - y * y), 0.4))
-      kernels.learn(core, 4, core.gram(points), answers, [0, 1, 2, 3])
+      kernels.learn(core, 4, core.gram(points), answers, [0, 1, 2, 3], labels(2))
     }
   }
 

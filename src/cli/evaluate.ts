@@ -11,6 +11,7 @@ import type { Policy } from '../history/worth'
 import { parseAttack } from '../workers/attacks'
 import { readModel } from '../workers/local'
 import { OnnxModel } from '../workers/onnx'
+import { chosenCodec } from './chosen'
 import { loadInputs, loadLabels } from './npy'
 import { prepareReport, writeReport } from './report'
 import { table } from './table'
@@ -57,7 +58,7 @@ export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
 
 export async function evaluateCommand(path: string, options: Options): Promise<void> {
   const core = await loadCore({ prefer: options.core })
-  const codecs = schemes(options).map((scheme) => new Codec(core, { ...options, ...scheme }))
+  const codecs = schemes(options).map((scheme) => new Codec(core, { ...chosenCodec(options), ...scheme }))
   parseAttack(options.attack)
   if (options.report) await prepareReport(options.report)
   const model = await OnnxModel.load(await readModel(path))

@@ -57,6 +57,7 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
     .option('--stragglers <S>', 'results that may be missing', integer(0), stragglers)
     .option('--byzantine <E>', 'results that may be wrong', integer(0), byzantine)
     .option('--workers <N>', 'coded queries (default: K + S, or 2(K + E) + S where E > 0)', integer(1))
+    .addOption(new Option('--preset <name>', 'aaai22: the paper’s code, decoder and locator').choices(['aaai22']))
     .addOption(new Option('--points <set>', 'worker nodes').choices(pointSets).default(pointSets[0]))
 }
 
@@ -85,7 +86,7 @@ withScheme(program.command('evaluate'), 8, 1, 0)
   .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or float32, one query per row')
   .requiredOption('--labels <file>', '.npy of class labels')
   .option('--attack <attack>', `how liars lie: ${attackForms}`, 'gauss:10')
-  .addOption(new Option('--code <code>', 'which rows').choices(codeNames).default('berrut'))
+  .addOption(new Option('--code <code>', 'which rows').choices(codeNames))
   .addOption(
     new Option('--decoder <decoder>', 'how answers are recovered (default: berrut, or kriging)').choices(decoderNames),
   )

@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
 import { Scheme, type SchemeOptions } from '../scheme'
+import { chosenScheme } from './chosen'
 import { table } from './table'
 
 /** Resident memory of one worker with a small model (45 to 80 MB on Node 20), and how often it holds its model. */
@@ -15,7 +16,7 @@ export interface PlanOptions extends SchemeOptions {
 }
 
 export async function plan(options: PlanOptions): Promise<void> {
-  const scheme = new Scheme(options)
+  const scheme = new Scheme(chosenScheme(options))
   const { queries, stragglers, byzantine, workers, points, quorum } = scheme
   const modelMb = options.model ? (await stat(options.model)).size / 2 ** 20 : 0
   const cost = (n: number) => ({

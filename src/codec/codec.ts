@@ -1,8 +1,9 @@
 /** Codes: which rows a group of queries becomes, and how answers to the rows become answers to the queries. */
 
 import { type Core, type CoreOptions, loadCore } from '../core/core'
-import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
-import { Scheme, type SchemeOptions } from '../scheme'
+import { type Criterion, criterionFor } from '../criterion'
+import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
+import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
 import { type CodeName, codeNames, codes, unitRow } from './codes'
 import {
   type Decoded,
@@ -18,13 +19,17 @@ import { gramOf } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
 
 export interface CodecOptions extends SchemeOptions {
-  /** Which rows. Default 'berrut', the paper's. */
-  code?: CodeName
+  /** 'aaai22': the paper's code, decoder and locator, where the options do not name others. */
+  preset?: 'aaai22' | undefined
+  /** Which rows. Default: 'systematic' where nobody lies, so that answers that come are exact; else 'berrut', the paper's. */
+  code?: CodeName | undefined
   /** How missing answers are recovered. Default: 'berrut' for the code of that name, else 'learned-kriging'. */
-  decoder?: DecoderName
-  /** Who lies. Default 'residual' where byzantine > 0, else 'none'. */
-  locator?: LocatorName
+  decoder?: DecoderName | undefined
+  /** Who lies. Default 'residual' where byzantine > 0 ('vote' with the preset), else 'none'. */
+  locator?: LocatorName | undefined
 }
+
+export const codecOptions = [...schemeOptions, 'preset', 'code', 'decoder', 'locator'] as const
 
 /** One coded query: a weighted sum of the group's queries, or one of them as it is. */
 export interface CodedRow {
@@ -53,7 +58,7 @@ export interface Recovery {
   /** How many queries had no exact answer, this one included. */
   missing: number
   /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
-  variance?: number
+  variance?: number | undefined
 }
 
 /** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
@@ -76,11 +81,15 @@ export class Codec {
 
   /** @throws RangeError for an option out of range, or a locator that the scheme gives too few results */
   constructor(core: Core, options: CodecOptions) {
+    checkNames('', options, codecOptions)
+    const { preset, code, decoder: chosen, locator: who, ...scheme } = options
     this.core = core
-    this.scheme = new Scheme(options)
-    this.code = checkWord('code', options.code ?? 'berrut', codeNames)
+    this.scheme = new Scheme(scheme)
+    if (preset !== undefined) checkWord('preset', preset, ['aaai22'])
+    const liars = this.scheme.byzantine > 0
+    this.code = checkWord('code', code ?? (preset || liars ? 'berrut' : 'systematic'), codeNames)
     const matching = this.code === 'berrut' ? 'berrut' : 'learned-kriging'
-    this.decoder = checkWord('decoder', options.decoder ?? matching, decoderNames)
+    this.decoder = checkWord('decoder', chosen ?? matching, decoderNames)
     const decoder: Decoder = decoders[this.decoder]
     if (!decoder.codes.includes(this.code)) {
       const others = decoderNames.filter((name) => (decoders[name] as Decoder).codes.includes(this.code))
@@ -88,8 +97,8 @@ export class Codec {
         `decoder: expected one for code '${this.code}', ${others.join(' | ')}, got '${this.decoder}'`,
       )
     }
-    const fallback = this.scheme.byzantine ? 'residual' : 'none'
-    this.locator = checkWord('locator', options.locator ?? fallback, locatorNames)
+    const fallback = liars ? (preset ? 'vote' : 'residual') : 'none'
+    this.locator = checkWord('locator', who ?? fallback, locatorNames)
     if (this.code === 'systematic' && this.locator.startsWith('vote')) {
       throw new RangeError(`locator: expected residual | none for code 'systematic', got '${this.locator}'`)
     }
@@ -100,8 +109,10 @@ export class Codec {
     }
   }
 
-  static async create(options: CodecOptions & { core?: CoreOptions }): Promise<Codec> {
-    return new Codec(await loadCore(options.core), options)
+  static async create(options: CodecOptions & { core?: CoreOptions | undefined }): Promise<Codec> {
+    checkNames('', options, [...codecOptions, 'core'])
+    const { core, ...rest } = options
+    return new Codec(await loadCore(core), rest)
   }
 
   /** A new, empty group. */
@@ -318,23 +329,28 @@ export class Group {
    *
    * @param lost       queries that were missing when the group was decoded
    * @param survivors  rows that it was decoded from
+   * @returns the recoveries of as many others at a time, decoded when they are asked for
    */
-  rehearse(lost: readonly number[], survivors: readonly number[]): Recovery[] {
+  *rehearse(lost: readonly number[], survivors: readonly number[]): Generator<Recovery[]> {
     const mixed = this.#mixed.length
     const parities = survivors.filter((i) => this.#rows[i].query === undefined)
     const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
-    if (open || this.#codec.code !== 'systematic') return []
-    if (this.size - lost.length + parities.length < this.scheme.quorum) return []
-    return Array.from({ length: Math.min(REHEARSALS, mixed) - 1 }, (_, shift) => {
-      const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift + 1) % mixed])
+    if (open || this.#codec.code !== 'systematic') return
+    if (this.size - lost.length + parities.length < this.scheme.quorum) return
+    for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
+      const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
       const rest = [...this.#queries.keys()].filter((query) => !others.includes(query))
       const exact = rest.map((query) => this.survivors.find((i) => this.#rows[i].query === query) as number)
-      return this.#decode(others, lost.length, [...exact, ...parities])
-    }).flat()
+      yield this.#decode(others, lost.length, [...exact, ...parities])
+    }
   }
 
-  /** Teaches 'learned-kriging' which kernel would have done best on the answers that came; bounded work. */
-  learn(): void {
+  /**
+   * Teaches 'learned-kriging' which kernel would have done best on the answers that came; bounded work.
+   *
+   * @param criterion  when an answer is right. Default: when the largest of all its values is the model's
+   */
+  learn(criterion?: Criterion): void {
     const { core, code, decoder, kernels } = this.#codec
     if (decoder !== 'learned-kriging' || code !== 'systematic') return
     const have = this.#coded()
@@ -342,7 +358,7 @@ export class Group {
     if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
     const most = largestParity(have.map((i) => this.#rows[i].weights))
     const answers = have.map((i) => this.#answers.get(i) as Float32Array)
-    kernels.learn(core, most, this.#gramOf(have), answers, own)
+    kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */

@@ -1,6 +1,7 @@
 /** Which kernel kriging takes: fixed by measurement, or learned on line from the groups that pass, without labels. */
 
 import type { Core } from '../core/core'
+import { type Criterion, labelAt } from '../criterion'
 import type { CodeName } from './codes'
 import { centred, covariance, type KrigingKernel } from './kriging'
 
@@ -27,6 +28,10 @@ const EVERY = 8
 const FADE = 0.998
 /** Standard errors by which a candidate has to lead. */
 const LEAD = 2
+/** Rows of a group beyond which nothing is learned: their inverses would take too long, and so many mixed say little. */
+const MOST_ROWS = 33
+/** Values of an answer that are looked at: of a thousand and more, as many choose the kernel that all would choose. */
+const SAMPLE = 256
 
 interface Lessons {
   groups: number
@@ -55,30 +60,39 @@ export class Kernels {
   }
 
   /**
-   * Every answered query is a lost one's understudy: it is left out, predicted from the other rows, and the kernel is
-   * the better the more labels (indices of the largest value) it finds. Leave-one-out needs one inverse per kernel.
+   * Each answered query is left out in turn and predicted from the other rows. A kernel is the better the more labels it
+   * finds or, where there is no single label, the smaller its errors. Leave-one-out needs one inverse per kernel.
    *
    * @param gram     of the answered rows
    * @param answers  to them, in the same order
    * @param own      positions of rows that are queries themselves
    */
-  learn(core: Core, most: number, gram: Float64Array, answers: readonly Float32Array[], own: readonly number[]): void {
-    if (answers.length < 3) return // one row says nothing of another
+  learn(
+    core: Core,
+    most: number,
+    gram: Float64Array,
+    answers: readonly Float32Array[],
+    own: readonly number[],
+    criterion: Criterion,
+  ): void {
+    if (answers.length < 3 || answers.length > MOST_ROWS) return // one row says nothing of another
     this.#lessons[most] ??= { groups: 0, wins: CANDIDATES.map(() => 0), losses: CANDIDATES.map(() => 0) }
     const lessons = this.#lessons[most]
     if (lessons.groups++ >= EAGER && lessons.groups % EVERY) return
-    const labels = own.map((i) => largest(answers[i]))
-    const found = (kernel: KrigingKernel) => {
-      const guesses = leaveOneOut(core, gram, answers, own, kernel)
-      return guesses.map((guess, i) => largest(guess) === labels[i])
-    }
-    const fixed = found(fixedKernel('systematic', most))
+    const { values, labels } = sampled(answers, criterion)
+    const score = (kernel: KrigingKernel) =>
+      leaveOneOut(core, gram, values, own, kernel).map((guess, i) => {
+        const truth = values[own[i]]
+        if (!labels) return -guess.reduce((sum, value, c) => sum + (value - truth[c]) ** 2, 0)
+        return Number(labelAt(guess, labels) === labelAt(truth, labels))
+      })
+    const fixed = score(fixedKernel('systematic', most))
     CANDIDATES.forEach((candidate, c) => {
       lessons.wins[c] *= FADE
       lessons.losses[c] *= FADE
-      found(candidate).forEach((hit, i) => {
-        if (hit && !fixed[i]) lessons.wins[c]++
-        if (!hit && fixed[i]) lessons.losses[c]++
+      score(candidate).forEach((value, i) => {
+        if (value > fixed[i]) lessons.wins[c]++
+        if (value < fixed[i]) lessons.losses[c]++
       })
     })
   }
@@ -120,8 +134,17 @@ function leaveOneOut(
   })
 }
 
-function largest(values: ArrayLike<number>): number {
-  let best = 0
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
-  return best
+/**
+ * At most SAMPLE values of each answer, the same of all, evenly spread. Where they have one label, the scores of all labels
+ * that occur are among them, so that no answer's label changes.
+ */
+function sampled(answers: readonly Float32Array[], criterion: Criterion) {
+  const whole = criterion.kind === 'label' && criterion.positions === 1 ? criterion : undefined
+  const count = whole?.classes ?? answers[0].length
+  const labels = whole && { ...whole }
+  if (count <= SAMPLE) return { values: answers, labels }
+  const chosen = new Set(Array.from({ length: SAMPLE }, (_, i) => Math.floor((i * count) / SAMPLE)))
+  if (whole) for (const answer of answers) chosen.add(labelAt(answer, whole))
+  if (labels) labels.classes = chosen.size
+  return { values: answers.map((answer) => Float32Array.from(chosen, (i) => answer[i])), labels }
 }

@@ -1,6 +1,7 @@
 /** The numerical core: one interface, two implementations that agree to the bit. */
 
 import { platform } from '#platform'
+import { checkNames } from '../errors'
 import { JsCore } from './js'
 import type { Answers, Residuals, Table } from './rows'
 import { WasmCore } from './wasm'
@@ -65,7 +66,9 @@ export interface CoreOptions {
 }
 
 /** The fastest core this runtime allows; `kind` says which, `fallback` why. */
-export async function loadCore({ module, prefer }: CoreOptions = {}): Promise<Core> {
+export async function loadCore(options: CoreOptions = {}): Promise<Core> {
+  checkNames('core', options, ['module', 'prefer'])
+  const { module, prefer } = options
   if (prefer !== undefined && prefer !== 'wasm' && prefer !== 'js') {
     throw new RangeError(`core.prefer: expected 'wasm' or 'js', got ${JSON.stringify(prefer)}`)
   }

@@ -1,11 +1,12 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
 import type { Codec, CodedRow, Group } from '../codec/codec'
-import { checkInteger } from '../errors'
+import { type Criterion, type CriterionOptions, criterionOf, labelAt } from '../criterion'
+import { checkInteger, checkNames } from '../errors'
 import { type Features, Memory, type Recollection } from '../history/memory'
-import { checkPolicy, type Policy, type Recovered, recoveriesOf, Worth } from '../history/worth'
+import { checkPolicy, defaultPolicy, type Policy, type Recovered, recoveriesOf, Worth } from '../history/worth'
 import { type Random, seeded } from '../random'
-import { rowLength, type Signature, size } from '../tensor'
+import { rowLength, type Signature } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
 import { groupsOf, survivorSets } from './draws'
 import { guessLost, replicationWorkers } from './rivals'
@@ -27,39 +28,55 @@ export interface BatchModel {
   infer(rows: Float32Array, count: number): Promise<Float32Array>
 }
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends CriterionOptions {
   model: BatchModel
   codec: Codec
   /** One row per query, as long as the model's inputs together. */
   inputs: readonly Float32Array[]
-  /** The right class of each query: the index of the largest value in the first output. */
-  labels: ArrayLike<number>
+  /**
+   * The right label of each query: the index of the largest value in the first output. Default: none; an answer then is
+   * right if it has the model's own label or, where there are none, is within the tolerance of the model's own.
+   */
+  labels?: ArrayLike<number> | undefined
   /** Default 500. */
-  groups?: number
+  groups?: number | undefined
   /** Default 1. */
-  seed?: number
+  seed?: number | undefined
   /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
-  attack?: string
-  /** How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default 0. */
-  memory?: number
+  attack?: string | undefined
+  /**
+   * How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default: with
+   * the systematic code and byzantine 0 half of them, at most 1,000; else 0.
+   */
+  memory?: number | undefined
   /** 'random', or 'likeness:P': pools of P groups, ordered by likeness and cut. Default 'random'. */
-  grouping?: string
+  grouping?: string | undefined
   /** How the memory compares queries. Default: patches for images, else raw. */
-  features?: Features
-  /** What becomes of lost queries. Default 'recover'. */
-  policy?: Policy
+  features?: Features | undefined
+  /** What becomes of lost queries. Default: as of `createPredictor`. */
+  policy?: Policy | undefined
   /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
-  minConfidence?: number
+  minConfidence?: number | undefined
   /** Groups whose lost answers come late and teach the confidence. Default 300, at most half. */
-  learn?: number
+  learn?: number | undefined
   /** Survivor sets to try in every group: all if there are so few, else so many at random. Default 200. */
-  sets?: number
+  sets?: number | undefined
   /** Told after each group. */
-  onProgress?: (done: number, total: number) => void
+  onProgress?: ((done: number, total: number) => void) | undefined
 }
 
-/** Accuracies in 0..1. */
+const optionNames = [
+  ...['model', 'codec', 'inputs', 'labels', 'labelAxis', 'tolerance', 'groups', 'seed', 'attack', 'memory', 'grouping'],
+  ...['features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+]
+
+/** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
 export interface Evaluation {
+  /** How far an answer may be off to agree, where there are no labels. */
+  tolerance?: number
+  /** Inputs that were remembered. */
+  memory: number
+  policy: Policy
   accuracy: {
     /** The model alone, on all inputs. */
     base: number
@@ -122,23 +139,23 @@ const BATCH = 64
  * @throws RangeError for inputs or labels that do not fit, and for options out of range
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { model, codec, inputs, labels, onProgress, policy = 'recover', minConfidence = 0.9 } = options
-  checkInputs(options)
-  const groups = checkInteger('groups', options.groups ?? 500, 1)
-  const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
-  const seed = checkInteger('seed', options.seed ?? 1, 0)
+  const { model, codec, inputs, labels, onProgress, minConfidence = 0.9 } = options
+  const { groups, learn, seed, criterion, policy, memory: warming } = settingsOf(options)
   const [drawing, losing, lying] = [seeded(seed), seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
   const attack = parseAttack(options.attack ?? 'gauss:10')
-  const classes = size(model.signature.outputs[0])
-  const worth = new Worth(codec.core, classes)
-  const right = (answer: Float32Array, i: number) => Number(worth.label(answer) === labels[i])
+  const worth = new Worth(codec.core, criterion)
   const own = await answersOf(model, inputs)
+  for (const answer of own) worth.see(answer)
+  const agrees = (answer: Float32Array, i: number) => worth.agrees(answer, own[i]) === true
+  const right = (answer: Float32Array, i: number) =>
+    Number(labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[i] : agrees(answer, i))
+  const chance = criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
   const base = mean(own.map((answer, i) => right(answer, i)))
   const { queries: K, workers: N, stragglers: S, byzantine: E } = codec.scheme
   const systematic = codec.code === 'systematic'
   const shuffled = drawing.choose(inputs.length, inputs.length)
-  const warm = shuffled.slice(0, options.memory ?? 0)
-  const memory = remember(options, own, warm, worth)
+  const warm = shuffled.slice(0, warming)
+  const memory = remember(options, own, warm, worth, criterion)
   const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(warm.length), drawing)
   const sets = survivorSets(N, S, checkInteger('sets', options.sets ?? 200, 0), losing)
   const rivals = await rivalsFor(options, memory, own)
@@ -192,7 +209,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       score.given.push(Number(given))
       lost.push(hit)
       if (done < learn || confidence === undefined) continue
-      score.stated.push({ confidence, right: worth.label(recovery.answer) === worth.label(own[i]) })
+      score.stated.push({ confidence, right: agrees(recovery.answer, i) })
     }
     for (const query of systematic ? gone.filter((row) => row < K) : []) {
       if (group.exact(query)) lost.push(right(own[chosen[query]], chosen[query])) // a copy of it came
@@ -201,8 +218,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     // Where the code recovers every answer, those of a group are one draw and not K.
     if (lost.length) score.lost.push(...(systematic ? lost : [mean(lost)]))
     score.all.push(mean(hits))
-    score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? 1 / classes : right(own[i], i)))))
-    group.learn()
+    score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? chance : right(own[i], i)))))
+    group.learn(criterion)
     if (done < learn && systematic && !E) grade(worth, group, recovered, rows, survivors, honest)
     for (const [name, rival] of Object.entries(rivals)) {
       const query = losing.below(K)
@@ -221,7 +238,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     onProgress?.(done + 1, groups)
   }
-  return summary(score, base, options, classes)
+  const measured = { tolerance: worth.tolerance, memory: warm.length, policy }
+  return { ...measured, ...summary(score, base, options, chance) }
 }
 
 interface Scores {
@@ -274,10 +292,17 @@ function grade(
     for (const recovery of all) worth.grade(recovery, honest[query])
   }
   const lost = recovered.map(({ query }) => query)
-  for (const other of group.rehearse(lost, survivors)) worth.rehearse(other, honest[other.query])
+  for (const others of group.rehearse(lost, survivors)) {
+    for (const other of others) worth.rehearse(other, honest[other.query])
+  }
 }
 
-function summary(score: Scores, base: number, options: EvaluateOptions, classes: number): Evaluation {
+function summary(
+  score: Scores,
+  base: number,
+  options: EvaluateOptions,
+  chance: number,
+): Omit<Evaluation, 'tolerance' | 'memory' | 'policy'> {
   const { scheme } = options.codec
   const { minConfidence = 0.9 } = options
   const sure = score.stated.filter(({ confidence }) => confidence >= minConfidence)
@@ -313,7 +338,7 @@ function summary(score: Scores, base: number, options: EvaluateOptions, classes:
     }),
     rivals: {
       replicationWorkers: replicationWorkers(scheme),
-      guessLost: guessLost(base, scheme, classes),
+      guessLost: guessLost(base, scheme, chance),
       ...Object.fromEntries(rivals),
     },
     groups: { all: score.all, guess: score.guess },
@@ -326,12 +351,12 @@ function remember(
   answers: readonly Float32Array[],
   which: readonly number[],
   worth: Worth,
+  criterion: Criterion,
 ): Memory | undefined {
-  if (!which.length) return undefined
-  const { inputs: specs, outputs: named } = model.signature
+  const { inputs: specs } = model.signature
   const shape = specs.length === 1 ? specs[0].shape : [inputs[0].length]
-  const outputs = answers[0].length
-  const options = { shape, outputs, classes: size(named[0]), features }
+  const options = { shape, outputs: answers[0].length, criterion, features }
+  if (!which.length || !Memory.fits({ shape, outputs: options.outputs })) return undefined
   const memory = new Memory(codec.core, { ...options, bytes: Memory.bytes(options, which.length) })
   for (const i of which) {
     const { foretold } = memory.remember(inputs[i], answers[i])
@@ -406,20 +431,28 @@ async function rivalsFor(
   }
 }
 
-function checkInputs({ model, codec, inputs, labels, memory = 0, policy = 'recover' }: EvaluateOptions): void {
+/** The options with their defaults, which are the predictor's. */
+function settingsOf(options: EvaluateOptions) {
+  checkNames('', options, optionNames)
+  const { model, codec, inputs, labels } = options
   const { queries, byzantine } = codec.scheme
-  checkPolicy(policy, byzantine)
+  const policy = checkPolicy(options.policy ?? defaultPolicy(codec.code, byzantine), byzantine)
+  const remembers = codec.code === 'systematic' && !byzantine
+  const spare = Math.min(1000, inputs.length >> 1, inputs.length - queries)
+  const memory = checkInteger('memory', options.memory ?? (remembers ? Math.max(0, spare) : 0), 0)
   if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
-  const length = rowLength(model.signature.inputs)
-  const needed = queries + checkInteger('memory', memory, 0)
+  const groups = checkInteger('groups', options.groups ?? 500, 1)
+  const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
+  const seed = checkInteger('seed', options.seed ?? 1, 0)
+  const criterion = criterionOf(model.signature.outputs, options)
+  checkInputs(inputs, rowLength(model.signature.inputs), queries + memory)
+  if (labels) checkLabels(labels, inputs.length, criterion)
+  return { groups, learn, seed, criterion, policy, memory }
+}
+
+function checkInputs(inputs: readonly Float32Array[], length: number, needed: number): void {
   if (inputs.length < needed)
     throw new RangeError(`inputs: expected >= ${needed} (queries, memory), got ${inputs.length}`)
-  if (labels.length !== inputs.length) {
-    throw new RangeError(`labels: expected ${inputs.length}, one per input, got ${labels.length}`)
-  }
-  const classes = size(model.signature.outputs[0])
-  const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
-  if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
   const odd = inputs.findIndex((row) => row.length !== length)
   if (odd >= 0) throw new RangeError(`inputs[${odd}]: expected ${length} values, got ${inputs[odd].length}`)
   const bad = inputs.findIndex((row) => !row.every(Number.isFinite))
@@ -427,6 +460,17 @@ function checkInputs({ model, codec, inputs, labels, memory = 0, policy = 'recov
     const at = inputs[bad].findIndex((value) => !Number.isFinite(value))
     throw new RangeError(`inputs[${bad}]: expected finite values, got ${inputs[bad][at]} at ${at}`)
   }
+}
+
+function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {
+  if (criterion.kind !== 'label' || criterion.positions > 1) {
+    const what = criterion.kind === 'label' ? `${criterion.positions} labels each` : 'no label'
+    throw new RangeError(`labels: expected none for a model whose outputs have ${what}, got ${labels.length}`)
+  }
+  if (labels.length !== count) throw new RangeError(`labels: expected ${count}, one per input, got ${labels.length}`)
+  const { classes } = criterion
+  const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
+  if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
 }
 
 export function argmax(values: ArrayLike<number>): number {

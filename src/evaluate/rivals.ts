@@ -17,10 +17,10 @@ export function parmWorkers({ queries, stragglers, byzantine }: Tolerance): numb
 /**
  * Accuracy of not coding: the same share S / N of answers is lost and guessed, and the share E / N is lies.
  *
- * @param base     the model's accuracy
- * @param classes  a guess is right once in so many times
+ * @param base    the model's accuracy
+ * @param chance  that a guess is right
  */
-export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, classes: number): number {
+export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, chance: number): number {
   const lost = stragglers / workers
-  return (1 - lost - byzantine / workers) * base + lost / classes
+  return (1 - lost - byzantine / workers) * base + lost * chance
 }

@@ -5,11 +5,13 @@
 
 import type { Core } from '../core/core'
 import type { Table } from '../core/rows'
-import { checkInteger, checkWord, expected } from '../errors'
+import { type Criterion, criterionFor, difference } from '../criterion'
+import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
 import { size } from '../tensor'
 import { pack, unpack } from './archive'
-import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState } from './patches'
+import { labelOdds } from './odds'
+import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
 
 /** How queries are compared: as they are, as images by their patches, or by the user's own features. */
@@ -22,20 +24,24 @@ export interface MemoryOptions {
   shape: readonly number[]
   /** Values in an answer. */
   outputs: number
-  /** Values at the start of an answer among which the largest is the label. Default: all. */
-  classes?: number
+  /** When a recovered answer is right. Default: when the largest of all its values is the model's; one value has no label. */
+  criterion?: Criterion | undefined
   /** What it may hold, all in all. Default 64 MiB. */
-  bytes?: number
+  bytes?: number | undefined
   /** Default: 'patches' for images of up to 4 channels, at least 12 x 12; else 'raw'. */
-  features?: Features
+  features?: Features | undefined
 }
 
 /** A recovered answer; see `Recovered` in worth.ts. The caller owns it. */
 export interface Recollection extends Predicted {
   source: 'memory'
-  /** Log odds that its label is the model's own, by what the memory got wrong before. */
-  odds: number
+  /** Root mean square error of its values to be expected, by what the memory got wrong before. */
+  error: number
+  /** Log odds that its label is the model's own, were the values off by that much; undefined where there is no label. */
+  odds: number | undefined
 }
+
+const optionNames = ['shape', 'outputs', 'criterion', 'bytes', 'features']
 
 const DEFAULT_BYTES = 64 * 2 ** 20
 /** Queries that patches are learned from. */
@@ -64,14 +70,14 @@ interface Point {
   odd?: Float32Array
 }
 
+/** A query, shrunk where it is a large image, and its answer. */
 interface Pair {
   query: Float32Array
   answer: Float32Array
-  point?: Point
 }
 
 interface Content {
-  options: { shape: readonly number[]; outputs: number; classes: number; features: string }
+  options: { shape: readonly number[]; outputs: number; labels: string; features: string }
   next: number
   unit: number
   mirror: boolean
@@ -84,13 +90,15 @@ export class Memory {
   /** Pairs it has room for. */
   readonly capacity: number
   readonly #core: Core
-  readonly #options: Required<MemoryOptions>
+  readonly #options: { shape: readonly number[]; outputs: number; criterion: Criterion; features: Features }
   /** Values in a query's features. */
   readonly #width: number
   readonly #even: Table
   readonly #odd: Table | undefined
   /** The first pairs, until there are enough of them to see what queries look like. */
   #first: Pair[] = []
+  /** What is under way with them. */
+  #beginning: Generator<void> | undefined
   #patches: Patches | undefined
   #regression: KernelRegression | undefined
   /** Where the next pair goes: when full, over the oldest. */
@@ -109,11 +117,12 @@ export class Memory {
    * @throws RangeError for sizes out of range, or a state of another memory
    */
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
+    checkNames('', options, optionNames)
     const { shape } = options
     shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
     const inputs = size({ shape })
     const outputs = checkInteger('outputs', options.outputs, 1)
-    const classes = checkInteger('classes', options.classes ?? outputs, 1, outputs)
+    const { criterion = criterionFor(outputs) } = options
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
     const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
     if (typeof features !== 'function') checkWord('features', features, featureNames)
@@ -121,7 +130,7 @@ export class Memory {
       throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'patches'`)
     }
     this.#core = core
-    this.#options = { shape, outputs, classes, bytes, features }
+    this.#options = { shape, outputs, criterion, features }
     this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
     if (features === 'patches') this.#width = PATCH_FEATURES
     this.capacity = room(bytes, 4 * this.#width, outputs)
@@ -164,15 +173,26 @@ export class Memory {
    *   be learned from every answer, not only from late ones
    */
   remember(query: Float32Array, answer: Float32Array): { kept: boolean; foretold?: Recollection } {
+    const remembered = this.take(query, answer)
+    while (this.work()) {}
+    return remembered
+  }
+
+  /**
+   * The same, for who must not be held up: it leaves what can wait to `work`. While that has more to do the next pair
+   * would have to wait for it.
+   */
+  take(query: Float32Array, answer: Float32Array): { kept: boolean; foretold?: Recollection } {
     this.#check(query)
     const { outputs } = this.#options
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
-    if (!this.#regression) return { kept: this.#begin({ query, answer }) }
-    const point = this.#point(query)
+    while (this.work()) {}
+    if (!this.#regression) return { kept: this.#collect(query, answer) }
+    const point = this.#point(this.#looked(query))
     const { nearest, similarities, self } = this.#compare(point)
     if (nearest <= DUPLICATE * this.#unit) return { kept: false }
     const foretold = this.#recollect(this.#regression.predict(similarities, self))
-    const error = foretold.answer.reduce((sum, value, c) => sum + (value - answer[c]) ** 2, 0) / outputs
+    const error = difference(foretold.answer, answer) ** 2
     this.#tell({ error, variance: foretold.variance })
     this.#put(point)
     this.#regression.place(this.#next, similarities, self, answer)
@@ -180,6 +200,13 @@ export class Memory {
     if (this.#next % BLOCK === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
     this.#regression.advance()
     return { kept: true, foretold }
+  }
+
+  /** Does a step of a few milliseconds of what `take` left to do. @returns whether there is more of it */
+  work(): boolean {
+    if (!this.#beginning) return this.#regression?.work() ?? false
+    if (this.#beginning.next().done) this.#beginning = undefined
+    return this.#beginning !== undefined
   }
 
   /**
@@ -190,14 +217,15 @@ export class Memory {
   recover(query: Float32Array): Recollection | undefined {
     this.#check(query)
     if (!this.#regression) return undefined
-    const { similarities, self } = this.#compare(this.#point(query))
+    const { similarities, self } = this.#compare(this.#point(this.#looked(query)))
     return this.#recollect(this.#regression.predict(similarities, self))
   }
 
   #recollect(predicted: Predicted): Recollection {
-    const spread = Math.sqrt(this.#squaredError(predicted.variance))
-    const odds = logOdds(predicted.answer.subarray(0, this.#options.classes), spread)
-    return { ...predicted, source: 'memory', odds }
+    const { criterion } = this.#options
+    const error = Math.sqrt(this.#squaredError(predicted.variance))
+    const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
+    return { ...predicted, source: 'memory', error, odds }
   }
 
   #tell({ error, variance }: Told): void {
@@ -217,6 +245,7 @@ export class Memory {
 
   /** Solves all that is left to be solved, for who has the time; `remember` goes on by itself, a bit with every pair. */
   settle(): void {
+    while (this.work()) {}
     this.#regression?.finish()
   }
 
@@ -242,8 +271,9 @@ export class Memory {
 
   /** What a state must have in common with this memory. */
   get #kind() {
-    const { shape, outputs, classes, features } = this.#options
-    return { shape, outputs, classes, features: typeof features === 'function' ? `${this.#width} own` : features }
+    const { shape, outputs, criterion, features } = this.#options
+    const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
+    return { shape, outputs, labels, features: typeof features === 'function' ? `${this.#width} own` : features }
   }
 
   #load(bytes: Uint8Array): void {
@@ -280,28 +310,38 @@ export class Memory {
     return this.#mirror ? NOISE / 2 : NOISE
   }
 
-  /** Collects the first pairs; when there are enough, decides how queries are compared. */
-  #begin(pair: Pair): boolean {
-    const same = (other: Pair) => other.query.every((value, i) => value === pair.query[i])
+  /** Collects the first pairs until there are enough of them. */
+  #collect(query: Float32Array, answer: Float32Array): boolean {
+    const looked = this.#looked(query)
+    const same = (other: Pair) => other.query.every((value, i) => value === looked[i])
     if (this.#first.some(same)) return false
+    this.#first.push({ query: looked === query ? query.slice() : looked, answer: answer.slice() })
+    if (this.#first.length === BLOCK) this.#beginning = this.#begin()
+    return true
+  }
+
+  /** Decides from the first pairs how queries are compared, in steps of a few milliseconds. */
+  *#begin(): Generator<void> {
     const first = this.#first
-    first.push({ query: pair.query.slice(), answer: pair.answer.slice() })
     const { shape, features } = this.#options
-    if (features === 'patches' && first.length === SAMPLES) {
-      this.#patches = Patches.learn(this.#core, { shape, samples: first.map(({ query }) => query) })
+    if (features === 'patches') {
+      const samples = first.slice(0, SAMPLES).map(({ query }) => query)
+      this.#patches = yield* Patches.learn(this.#core, shape, samples)
     }
-    if (first.length < BLOCK) {
-      // Two at a time, so that no single call takes long.
-      const known = features !== 'patches' || this.#patches
-      const next = known ? first.filter(({ point }) => !point).slice(0, 2) : []
-      for (const each of next) each.point = this.#point(each.query)
-      return true
+    const points: Point[] = []
+    for (const { query } of first) {
+      points.push(this.#point(query))
+      this.#put(points[points.length - 1], points.length - 1)
+      yield
     }
-    const points = first.map(({ query, point }) => point ?? this.#point(query))
-    points.forEach((point, i) => this.#put(point, i))
-    const distances = points.map((point) => this.#distances(point, points.length))
-    const pairs = distances.flatMap(({ plain }, i) => [...plain.subarray(0, i)]).sort((a, b) => a - b)
+    const distances: { plain: Float32Array; mirrored?: Float32Array }[] = []
+    for (const point of points) {
+      distances.push(this.#distances(point, points.length))
+      if (distances.length % 8 === 0) yield
+    }
+    const pairs = Float32Array.from(distances.flatMap(({ plain }, i) => [...plain.subarray(0, i)])).sort()
     this.#unit = pairs[pairs.length >> 1] || 1
+    yield
     const regression = (mirror: boolean) => {
       this.#mirror = mirror
       const all = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
@@ -311,23 +351,35 @@ export class Memory {
       return all
     }
     let chosen = regression(false)
+    yield
+    let told = chosen.leaveOneOut()
     if (this.#patches) {
+      yield
       const other = regression(true)
-      if (other.leaveOneOut().error < (1 - MIRROR_GAIN) * chosen.leaveOneOut().error) chosen = other
-      else this.#mirror = false
+      yield
+      const mirrored = other.leaveOneOut()
+      if (mirrored.error < (1 - MIRROR_GAIN) * told.error) {
+        chosen = other
+        told = mirrored
+      } else this.#mirror = false
     }
-    this.#tell(chosen.leaveOneOut())
+    yield* chosen.begin()
+    this.#tell(told)
     this.#spread = spreadOf(first.map(({ answer }) => answer))
-    chosen.settle()
     this.#regression = chosen
     this.#first = []
     this.#next = BLOCK
-    return true
   }
 
   #check(query: Float32Array): void {
     const inputs = size(this.#options)
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
+  }
+
+  /** What of a query the features look at: large images are shrunk. */
+  #looked(query: Float32Array): Float32Array {
+    const { shape, features } = this.#options
+    return features === 'patches' ? shrunk(query, shape) : query
   }
 
   #point(query: Float32Array): Point {
@@ -405,9 +457,14 @@ function anything(inputs: number): Float32Array {
 
 /** Variance of answers about their mean, per output. */
 function spreadOf(answers: readonly Float32Array[]): number {
-  const mean = answers[0].map((_, c) => answers.reduce((sum, answer) => sum + answer[c], 0) / answers.length)
-  const squares = answers.map((answer) => squaredLength(answer.map((value, c) => value - mean[c])))
-  return squares.reduce((sum, square) => sum + square, 0) / (answers.length * mean.length) || 1
+  const outputs = answers[0].length
+  let square = 0
+  for (let c = 0; c < outputs; c++) {
+    let mean = 0
+    for (const answer of answers) mean += answer[c] / answers.length
+    for (const answer of answers) square += (answer[c] - mean) ** 2
+  }
+  return square / (answers.length * outputs) || 1
 }
 
 function squaredLength(row: Float32Array): number {
@@ -424,21 +481,4 @@ function concatenated(rows: readonly Float32Array[]): Float32Array {
     at += row.length
   }
   return all
-}
-
-/** Log odds that the largest value is the largest in truth, were every value off by a normal error of its own. */
-function logOdds(values: Float32Array, spread: number): number {
-  const top = values.indexOf(values.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY))
-  let log = 0
-  values.forEach((value, c) => {
-    if (c !== top) log += Math.log(normal((values[top] - value) / (Math.SQRT2 * Math.max(spread, 1e-9))))
-  })
-  return log - Math.log(Math.max(1e-12, -Math.expm1(Math.min(log, -1e-12))))
-}
-
-/** The normal distribution function (Abramowitz, Stegun 26.2.17; error below 1e-7), for z >= 0. */
-function normal(z: number): number {
-  const t = 1 / (1 + 0.2316419 * z)
-  const tail = t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-  return 1 - Math.exp((-z * z) / 2) * 0.3989422804014327 * tail
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Core } from '../core/core'
-import { expected } from '../errors'
+import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 
 /** Side of a patch in pixels, filters (half of them mirror images of the others), cells per side of the pooling grid. */
@@ -57,8 +57,18 @@ export function hasPatches(shape: readonly number[]): boolean {
 
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */
 export function patchFeatures(core: Core, options: PatchOptions): (image: Float32Array) => Float32Array {
-  const patches = Patches.learn(core, options)
-  return (image) => patches.of(image)
+  checkNames('', options, ['shape', 'samples', 'seed'])
+  const { shape, samples, seed = 1 } = options
+  if (!hasPatches(shape)) {
+    throw new RangeError(`shape: expected [channels <= 4, height, width], an image of 12 x 12 or more, got [${shape}]`)
+  }
+  if (samples.length < 10) throw new RangeError(expected('samples', '>= 10 images', samples.length))
+  const small = samples.map((image) => shrunk(image, shape))
+  const learning = Patches.learn(core, shape, small, seed)
+  while (true) {
+    const { done, value: patches } = learning.next()
+    if (done) return (image) => patches.of(shrunk(image, shape))
+  }
 }
 
 export class Patches {
@@ -74,30 +84,48 @@ export class Patches {
     this.state = state
   }
 
-  /** Filters from random patches of the samples. */
-  static learn(core: Core, { shape, samples, seed = 1 }: PatchOptions): Patches {
-    if (!hasPatches(shape)) {
-      throw new RangeError(
-        `shape: expected [channels <= 4, height, width], an image of 12 x 12 or more, got [${shape}]`,
-      )
-    }
-    if (samples.length < 10) throw new RangeError(expected('samples', '>= 10 images', samples.length))
+  /**
+   * Filters from random patches of images, in steps of a few milliseconds.
+   *
+   * @param images  shrunk
+   * @returns when done, the features
+   */
+  static *learn(
+    core: Core,
+    shape: readonly number[],
+    images: readonly Float32Array[],
+    seed = 1,
+  ): Generator<void, Patches> {
     const random = seeded(seed)
     const grid = gridOf(shape)
     const count = PATCHES_PER_VALUE * grid.channels * SIDE * SIDE
-    const small = samples.map((image) => shrunk(image, grid))
-    const { patches, contrast } = normalised(randomPatches(small, grid, count, random))
-    const { filters, mean } = whitenedFilters(core, patches, grid.channels, random)
+    const { patches, contrast } = normalised(randomPatches(images, grid, count, random))
+    yield
+    const { filters, mean } = yield* whitenedFilters(core, patches, grid.channels, random)
     const unscaled = { contrast, mean, filters, centre: new Float32Array(PATCH_FEATURES), scale: ones(PATCH_FEATURES) }
     const raw = new Patches(core, shape, unscaled)
-    const seen = samples.slice(0, STANDARD).map((image) => raw.of(image))
-    return new Patches(core, shape, { ...unscaled, ...standardisation([...seen, ...seen.map(mirrored)]) })
+    const [sums, squares] = [new Float64Array(PATCH_FEATURES), new Float64Array(PATCH_FEATURES)]
+    const seen = images.slice(0, STANDARD)
+    for (const image of seen) {
+      yield
+      const features = raw.of(image)
+      for (const each of [features, mirrored(features)]) {
+        for (let i = 0; i < PATCH_FEATURES; i++) {
+          sums[i] += each[i]
+          squares[i] += each[i] * each[i]
+        }
+      }
+    }
+    return new Patches(core, shape, { ...unscaled, ...standardisation(sums, squares, 2 * seen.length) })
   }
 
-  /** @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid */
+  /**
+   * @param image  shrunk
+   * @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid
+   */
   of(image: Float32Array): Float32Array {
     const { contrast, mean, filters, centre, scale } = this.state
-    const responses = this.#core.combine(filters, patchesOf(shrunk(image, this.#grid), this.#grid, mean, contrast))
+    const responses = this.#core.combine(filters, patchesOf(image, this.#grid, mean, contrast))
     const out = pooled(responses, this.#pool)
     for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
     return out
@@ -151,15 +179,20 @@ function gridOf([channels, column, line]: readonly number[]): Grid {
   return { channels, height, width, ...large, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/** Means over squares of pixels. */
-function shrunk(image: Float32Array, { channels, height, width, factor, line, plane }: Grid): Float32Array {
-  if (factor === 1) return image
+/** An image as the features look at it: means over squares of pixels where it is large. Fresh. */
+export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
+  const { channels, height, width, factor, line, plane } = gridOf(shape)
+  if (factor === 1) return image.slice()
   const out = new Float32Array(channels * height * width)
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < height * factor; y++) {
       const to = (c * height + Math.floor(y / factor)) * width
       const from = c * plane + y * line
-      for (let x = 0; x < width * factor; x++) out[to + Math.floor(x / factor)] += image[from + x]
+      for (let x = 0, at = from; x < width; x++) {
+        let sum = 0
+        for (let i = 0; i < factor; i++) sum += image[at++]
+        out[to + x] += sum
+      }
     }
   }
   return out.map((sum) => sum / factor ** 2)
@@ -204,19 +237,26 @@ function moments(values: Float32Array): { mean: number; variance: number } {
  * FILTERS random patches f and their mirror images as rows Σ⁻¹f / sqrt(fᵀΣ⁻¹f). Their product with a patch is that of
  * both after ZCA whitening, the filter at unit length: whitening enters only as Σ⁻¹, so that no eigenvectors are needed.
  */
-function whitenedFilters(core: Core, patches: readonly Float32Array[], channels: number, random: Random) {
+function* whitenedFilters(
+  core: Core,
+  patches: readonly Float32Array[],
+  channels: number,
+  random: Random,
+): Generator<void, { filters: Float32Array; mean: Float32Array }> {
   const mirror = (patch: Float32Array) => patch.map((_, i) => patch[i - (i % SIDE) + SIDE - 1 - (i % SIDE)])
   const both = [...patches, ...patches.map(mirror)]
   const size = channels * SIDE * SIDE
   const mean = new Float32Array(size)
   for (const patch of both) for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
   const columns = Array.from({ length: size }, (_, i) => Float32Array.from(both, (patch) => patch[i] - mean[i]))
+  yield
   const covariance = core.gram(columns).map((value) => value / both.length)
   for (let i = 0; i < size; i++) covariance[i * (size + 1)] += RIDGE
   const inverse = core.inverse(covariance)
   const filters = new Float32Array(FILTERS * size)
   const chosen = random.choose(patches.length, FILTERS / 2).map((which) => patches[which])
-  ;[...chosen, ...chosen.map(mirror)].forEach((original, k) => {
+  for (const [k, original] of [...chosen, ...chosen.map(mirror)].entries()) {
+    if (k % 8 === 0) yield
     const patch = original.map((value, i) => value - mean[i])
     const whitened = Float64Array.from({ length: size }, (_, i) =>
       patch.reduce((sum, value, j) => sum + value * inverse[i * size + j], 0),
@@ -226,7 +266,7 @@ function whitenedFilters(core: Core, patches: readonly Float32Array[], channels:
       whitened.map((value) => value / length),
       k * size,
     )
-  })
+  }
   return { filters, mean }
 }
 
@@ -315,15 +355,13 @@ function pooled(responses: readonly Float32Array[], { cells, weights }: Pool): F
   return out
 }
 
-/** What brings every feature to mean 0 and variance 1; a feature that never varies is left out. */
-function standardisation(seen: readonly Float32Array[]) {
-  const centre = new Float32Array(seen[0].length)
-  const scale = new Float32Array(seen[0].length)
-  for (let i = 0; i < centre.length; i++) {
-    const { mean, variance } = moments(Float32Array.from(seen, (row) => row[i]))
-    centre[i] = mean
-    scale[i] = variance > 1e-12 ? 1 / Math.sqrt(variance) : 0
-  }
+/** What brings every feature to mean 0 and variance 1, from sums over `count` images; one that never varies is left out. */
+function standardisation(sums: Float64Array, squares: Float64Array, count: number) {
+  const centre = Float32Array.from(sums, (sum) => sum / count)
+  const scale = Float32Array.from(squares, (square, i) => {
+    const variance = square / count - (sums[i] / count) ** 2
+    return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0
+  })
   return { centre, scale }
 }
 

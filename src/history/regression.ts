@@ -9,6 +9,11 @@ const FULL = 65535
 /** Pairs up to which new blocks get several sweeps instead of one: a small system is cheap and lags most. */
 const SEVERAL = 2000
 const LEAST_VARIANCE = 1e-4
+/** Similarities read, and multiplications, in one step of solving: each takes one or two milliseconds. */
+const READS = 2 ** 18
+const PRODUCTS = 2 ** 22
+/** Outputs from which the error of leaving one out is told; as many tell it as well as all. */
+const SAMPLE = 128
 
 export interface Predicted {
   /** The caller's. */
@@ -27,8 +32,8 @@ export interface RegressionState {
 
 /**
  * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the
- * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). A step costs BLOCK * size * outputs
- * multiplications, and there is at most one for every pair that comes: nothing is ever solved anew.
+ * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs
+ * multiplications, in steps, and there is at most one block for every pair that comes: nothing is ever solved anew.
  */
 export class KernelRegression {
   readonly #core: Core
@@ -47,6 +52,8 @@ export class KernelRegression {
   #open = -1
   /** Blocks to relax, the next one first. */
   #todo: number[] = []
+  /** The block that is being relaxed. */
+  #relaxing: Generator<void> | undefined
 
   /** @param noise  on the kernel's diagonal: answers differ where features do not tell queries apart */
   constructor(core: Core, outputs: number, noise: number, state?: RegressionState) {
@@ -109,10 +116,16 @@ export class KernelRegression {
     if (old.length) this.#sweep(block)
   }
 
-  /** To be called after every `place` when the first block is settled: solves a bit further. */
+  /** To be called after every `place` when the first block is settled: solves a bit further, with `work`. */
   advance(): void {
     const block = this.#todo.shift()
-    if (block !== undefined && block !== this.#open) this.#relax(block)
+    if (block !== undefined && block !== this.#open) this.#relaxing = this.#relax(block)
+  }
+
+  /** Does a step of what `advance` began. @returns whether there is more of it */
+  work(): boolean {
+    if (this.#relaxing?.next().done) this.#relaxing = undefined
+    return this.#relaxing !== undefined
   }
 
   /** The block that was written is full: all blocks are due once more or, where there are few, several times. */
@@ -120,10 +133,15 @@ export class KernelRegression {
     const full = Math.max(0, this.#open)
     this.#open = -1
     this.#sweep(full)
-    if (this.#mean) return
-    this.#mean = new Float64Array(this.#outputs)
-    for (const answer of this.#answers) for (let c = 0; c < this.#outputs; c++) this.#mean[c] += answer[c] / this.size
-    for (const block of this.#todo.splice(0)) this.#relax(block)
+  }
+
+  /** Settles the first block, in steps: then there is something to predict from. */
+  *begin(): Generator<void> {
+    this.settle()
+    const mean = new Float64Array(this.#outputs)
+    for (const answer of this.#answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    this.#mean = mean
+    for (const block of this.#todo.splice(0)) yield* this.#relax(block)
   }
 
   /** All blocks, this one first and then the older ones; several times where they are few. */
@@ -136,25 +154,46 @@ export class KernelRegression {
 
   /** Settles what was written last, and relaxes all that is due. */
   finish(): void {
+    while (this.work()) {}
     if (this.#open >= 0) this.settle()
-    for (const block of this.#todo.splice(0)) this.#relax(block)
+    while (this.#todo.length) {
+      this.advance()
+      while (this.work()) {}
+    }
   }
 
-  /** Solves one block for what the others leave over. */
-  #relax(block: number): void {
+  /** Solves one block for what the others leave over, a few rows and then a few outputs at a time. */
+  *#relax(block: number): Generator<void> {
     const { size } = this
     const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, size)]
     const weights = new Float32Array((to - from) * size)
-    for (let i = from; i < to; i++) for (let j = 0; j < size; j++) weights[(i - from) * size + j] = this.#at(i, j)
+    const rows = Math.ceil(READS / size)
+    for (let i = from; i < to; i++) {
+      for (let j = 0; j < size; j++) weights[(i - from) * size + j] = this.#at(i, j)
+      if ((i - from) % rows === rows - 1) yield
+    }
+    const inverse = Float32Array.from(this.#inverse(block).inverse)
+    const width = Math.max(1, Math.floor(PRODUCTS / weights.length))
+    for (let first = 0; first < this.#outputs; first += width) {
+      yield
+      this.#relaxOutputs(from, weights, inverse, first, Math.min(first + width, this.#outputs))
+    }
+  }
+
+  /** The same for outputs first .. last - 1, which do not depend on the others. */
+  #relaxOutputs(from: number, weights: Float32Array, inverse: Float32Array, first: number, last: number): void {
     const mean = this.#mean as Float64Array
-    const rest = this.#core.combine(weights, this.#shares).map((predicted, i) => {
+    const part = (row: Float32Array) => row.subarray(first, last)
+    const rest = this.#core.combine(weights, this.#shares.map(part)).map((predicted, i) => {
       const [answer, share] = [this.#answers[from + i], this.#shares[from + i]]
-      return predicted.map((value, c) => answer[c] - mean[c] - value - this.#noise * share[c])
+      return predicted.map((value, c) => {
+        const at = first + c
+        return answer[at] - mean[at] - value - this.#noise * share[at]
+      })
     })
-    const steps = this.#core.combine(Float32Array.from(this.#inverse(block).inverse), rest)
-    steps.forEach((step, i) => {
+    this.#core.combine(inverse, rest).forEach((step, i) => {
       const share = this.#shares[from + i]
-      for (let c = 0; c < step.length; c++) share[c] += step[c]
+      for (let c = 0; c < step.length; c++) share[first + c] += step[c]
     })
   }
 
@@ -176,8 +215,8 @@ export class KernelRegression {
   }
 
   /**
-   * The first block's pairs left out one by one, each predicted from the others: squared error per output, and
-   * variance, means of both.
+   * The first block's pairs left out one by one, each predicted from the others: squared error per output, over at most
+   * 128 outputs evenly spread, and variance, means of both.
    */
   leaveOneOut(): { error: number; variance: number } {
     const { inverse, total } = this.#inverse(0)
@@ -185,12 +224,14 @@ export class KernelRegression {
     const sums = Array.from({ length: n }, (_, i) => inverse.subarray(i * n, (i + 1) * n).reduce((a, b) => a + b, 0))
     const precisions = sums.map((sum, i) => inverse[i * (n + 1)] - sum ** 2 / total)
     let error = 0
-    for (let c = 0; c < this.#outputs; c++) {
+    const outputs = Math.min(SAMPLE, this.#outputs)
+    for (let o = 0; o < outputs; o++) {
+      const c = Math.floor((o * this.#outputs) / outputs)
       const mean = this.#answers.slice(0, n).reduce((sum, answer, i) => sum + sums[i] * answer[c], 0) / total
       for (let i = 0; i < n; i++) {
         let rest = -sums[i] * mean
         for (let j = 0; j < n; j++) rest += inverse[i * n + j] * this.#answers[j][c]
-        error += (rest / precisions[i]) ** 2 / (n * this.#outputs)
+        error += (rest / precisions[i]) ** 2 / (n * outputs)
       }
     }
     const variances = precisions.map((precision, i) => (1 / precision - this.#noise) / this.#at(i, i))

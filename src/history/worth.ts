@@ -1,8 +1,11 @@
 /** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
 
 import type { Core } from '../core/core'
+import { type Criterion, difference, lead, sameLabels } from '../criterion'
 import { checkWord } from '../errors'
 import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
+import { CERTAIN, withinOdds } from './odds'
+import { Spread, type SpreadState } from './spread'
 
 /**
  * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
@@ -21,6 +24,11 @@ export function checkPolicy(policy: Policy, byzantine: number): Policy {
   throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
 }
 
+/** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */
+export function defaultPolicy(code: string, byzantine: number): Policy {
+  return code === 'systematic' && !byzantine ? 'auto' : 'recover'
+}
+
 /** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
 export type Source = 'code' | 'memory'
 
@@ -29,9 +37,12 @@ export interface Recovered {
   source: Source
   /** How many queries of the group had no answer of their own. */
   missing: number
-  variance?: number
-  /** Log odds that its label is right, by its source's own reckoning. */
-  odds?: number
+  /** In units of the answers' own, where the decoder knows. */
+  variance?: number | undefined
+  /** Root mean square error of its values to be expected, by its source's own reckoning. */
+  error?: number | undefined
+  /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
+  odds?: number | undefined
 }
 
 /**
@@ -52,16 +63,16 @@ export function recoveriesOf(
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */
 const STRANGER: Anchor = { signals: [Math.log(1 / 9)], probability: 0.1 }
 
-/** Log odds beyond which one recovery is as certain as another. */
-const CERTAIN = 8
+/** The tolerance where none is stated, over the standard deviation of the model's answers. */
+const TOLERATED = 0.1
 
-/** How often recovered answers had the label that the model itself would have given. */
+/** How often recovered answers were right: had the label that the model itself would have given, or lay within the tolerance. */
 export interface Agreement {
   source: Source
   missing: number
   /** Recoveries whose own answer came later. */
   graded: number
-  /** Those of them with the same label. */
+  /** Those of them that were right. */
   agreed: number
   /** Wilson's 95 % interval of agreed / graded. */
   ci95: [low: number, high: number]
@@ -71,35 +82,57 @@ export interface Agreement {
 export interface WorthState {
   agreements: Pick<Agreement, 'source' | 'missing' | 'graded' | 'agreed'>[]
   outcomes: Record<Source, Outcome[]>
+  spread: SpreadState
 }
 
 export class Worth {
-  readonly #classes: number
+  readonly #criterion: Criterion
   readonly #agreements: WorthState['agreements']
   readonly #calibrations: Record<Source, Calibration>
+  readonly #spread: Spread
 
   /**
-   * @param classes  values at the start of an answer among which the largest is the label
-   * @param state    of `save`
+   * @param criterion  when a recovered answer is right
+   * @param state      of `save`
    */
-  constructor(core: Core, classes: number, state?: WorthState) {
-    this.#classes = classes
+  constructor(core: Core, criterion: Criterion, state?: WorthState) {
+    this.#criterion = criterion
     this.#agreements = structuredClone(state?.agreements ?? [])
     this.#calibrations = {
       code: new Calibration(core, state?.outcomes.code),
       memory: new Calibration(core, state?.outcomes.memory, STRANGER),
     }
+    this.#spread = new Spread(state?.spread)
   }
 
   /**
-   * The probability that the model's own answer has the same label. Until enough late answers came it is what the
-   * source itself reckons, if it does, else undefined. Undefined, too, where there is but one class.
+   * The probability that a recovered answer is right. Until enough late answers came it is what the source itself reckons,
+   * if it does, else undefined.
    */
   confidence(recovered: Recovered): number | undefined {
     const signals = this.#signals(recovered)
-    if (this.#classes < 2 || !signals.every(Number.isFinite)) return undefined
-    const own = recovered.odds === undefined ? undefined : sigmoid(recovered.odds)
+    if (!signals?.every(Number.isFinite)) return undefined
+    const own = (recovered.odds ?? recovered.error) === undefined ? undefined : sigmoid(signals[0])
     return this.#calibrations[recovered.source].probability(signals) ?? own
+  }
+
+  /** How far off an answer without a label may be; undefined where there are labels, or until it was learned. */
+  get tolerance(): number | undefined {
+    if (this.#criterion.kind === 'label') return undefined
+    const { deviation } = this.#spread
+    return this.#criterion.tolerance ?? (deviation && TOLERATED * deviation)
+  }
+
+  /** Takes one of the model's own answers: how much they differ says what is a large error. */
+  see(own: Float32Array): void {
+    if (this.#criterion.kind === 'tolerance') this.#spread.see(own)
+  }
+
+  /** Whether a recovered answer is right; undefined until it is known how far off it may be. */
+  agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
+    if (this.#criterion.kind === 'label') return sameLabels(answer, own, this.#criterion)
+    const { tolerance } = this
+    return tolerance === undefined ? undefined : difference(answer, own) <= tolerance
   }
 
   /** The surest of several recoveries of one query. */
@@ -126,7 +159,7 @@ export class Worth {
     return saved > otherwise ? least : undefined
   }
 
-  /** The model's own answer came: does the recovery that was given in its place agree? Undefined where there is but one class. */
+  /** The model's own answer came: was the recovery that was given in its place right? Undefined as in `agrees`. */
   grade(recovered: Recovered, own: Float32Array): boolean | undefined {
     const { source, missing } = recovered
     const agreed = this.rehearse(recovered, own)
@@ -143,10 +176,11 @@ export class Worth {
 
   /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
   rehearse(recovered: Recovered, own: Float32Array): boolean | undefined {
-    if (this.#classes < 2) return undefined
-    const right = this.label(recovered.answer) === this.label(own)
-    const signals = this.#signals(recovered)
-    if (signals.every(Number.isFinite)) this.#calibrations[recovered.source].learn({ signals, right })
+    const right = this.agrees(recovered.answer, own)
+    const signals = right === undefined ? undefined : this.#signals(recovered)
+    if (right !== undefined && signals?.every(Number.isFinite)) {
+      this.#calibrations[recovered.source].learn({ signals, right })
+    }
     return right
   }
 
@@ -159,22 +193,25 @@ export class Worth {
     return structuredClone({
       agreements: this.#agreements,
       outcomes: { code: code.outcomes, memory: memory.outcomes },
+      spread: this.#spread.save(),
     })
   }
 
-  /** The class with the largest value. */
-  label(answer: Float32Array): number {
-    let best = 0
-    for (let i = 1; i < this.#classes; i++) if (answer[i] > answer[best]) best = i
-    return best
-  }
-
-  /** The odds; else variance, the label's lead over the runner-up and over the mean, and how much was missing. */
-  #signals({ answer, variance = 0, missing, odds }: Recovered): number[] {
-    if (odds !== undefined) return [Math.min(odds, CERTAIN)]
-    const values = Array.from(answer.subarray(0, this.#classes)).sort((a, b) => b - a)
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length
-    return [variance, values[0] - (values[1] ?? values[0]), values[0] - mean, missing]
+  /**
+   * What is seen of a recovery. Of a remembered one its odds; of a decoded one with labels variance, the label's lead over
+   * the runner-up and over the mean, and how much was missing; without labels how its error compares with the tolerance.
+   */
+  #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
+    if (this.#criterion.kind === 'label') {
+      if (odds !== undefined) return [Math.min(odds, CERTAIN)]
+      const { margin, height } = lead(answer, this.#criterion)
+      return [variance, margin, height, missing]
+    }
+    const { tolerance } = this
+    const expected = error ?? Math.sqrt(variance) * (this.#spread.deviation ?? Number.NaN)
+    if (tolerance === undefined) return undefined
+    const within = Math.min(withinOdds(expected, tolerance), CERTAIN)
+    return source === 'memory' ? [within] : [within, missing]
   }
 }
 

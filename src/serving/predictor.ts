@@ -1,31 +1,32 @@
 /** predict(query) -> answer: where codec and workers meet. */
 
 import { aborted, onAbort } from '../abort'
-import { Codec, type CodecOptions } from '../codec/codec'
-import type { KernelState } from '../codec/kernels'
+import { Codec, type CodecOptions, codecOptions } from '../codec/codec'
 import { Likeness } from '../codec/likeness'
 import { type CoreOptions, loadCore } from '../core/core'
-import { ApproxiferError, checkInteger, checkWord, expected } from '../errors'
-import { pack, unpack } from '../history/archive'
-import { Memory, type MemoryOptions, type Recollection } from '../history/memory'
-import { type Agreement, checkPolicy, type Policy, Worth, type WorthState } from '../history/worth'
+import { type CriterionOptions, criterionOf } from '../criterion'
+import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
+import { pack } from '../history/archive'
+import type { MemoryOptions } from '../history/memory'
+import { type Agreement, checkPolicy, defaultPolicy, type Policy } from '../history/worth'
 import { seeded } from '../random'
 import type { Scheme } from '../scheme'
-import { fromRow, type Query, rowLength, type Signature, size, type Tensors, toRow } from '../tensor'
-import { type LocalOptions, localWorkers } from '../workers/local'
+import { fromRow, type Query, rowLength, type Signature, type Tensors, toRow } from '../tensor'
+import { type LocalOptions, localOptions, localWorkers } from '../workers/local'
 import type { ModelWorker } from '../workers/worker'
 import { Call } from './gather'
 import { Grouping } from './grouping'
+import { Learned } from './learned'
 import { Roster, type WorkerStats } from './roster'
-import { type Deliver, type GroupReport, GroupRun, type Past, type Rule, type Status, type Ticket } from './run'
+import { type Deliver, type GroupReport, GroupRun, type Rule, type Status, type Ticket } from './run'
 
-export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, Choices {
+export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, Choices, CriterionOptions {
   /**
    * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
    * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late.
    */
   scheme: CodecOptions
-  /** 'aaai22': the paper's code, decoder and locator, unless the scheme names others. */
+  /** The same as the scheme's own option of this name. */
   preset?: 'aaai22'
   /** Workers: how many local ones to start (default N; more are spares), or ready ones, which `close` closes. */
   workers?: number | readonly ModelWorker[]
@@ -84,7 +85,8 @@ export interface Prediction {
   status: Status
   /**
    * The probability that the model's own answer has the same label (the index of the largest value of the first
-   * output): 1 for exact answers; undefined until enough late answers have shown what recovered ones are worth.
+   * output) or, where there is none, differs by at most the tolerance (see `labelAxis` and `tolerance`): 1 for exact
+   * answers; undefined until enough late answers have shown what recovered ones are worth.
    */
   confidence?: number
   /** What happened to the group; resolves when its last row has an outcome, never rejects. */
@@ -103,6 +105,8 @@ export interface PredictorStats {
   groups: number
   /** Queries remembered. */
   remembered: number
+  /** How far off an answer without a label may be to agree; undefined where there are labels, or until it was learned. */
+  tolerance: number | undefined
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
   workers: WorkerStats[]
@@ -114,8 +118,10 @@ export interface PredictorStats {
  * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER where the start fails
  */
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
-  if (typeof options?.scheme !== 'object') throw new TypeError(expected('scheme', 'an object', options?.scheme))
-  const codec = new Codec(await loadCore(options.core), withDefaults(options))
+  checkNames('', options, optionNames)
+  checkNames('scheme', options.scheme, codecOptions)
+  const { preset, scheme } = options
+  const codec = new Codec(await loadCore(options.core), { ...(preset !== undefined && { preset }), ...scheme })
   const settings = checkSettings(options, codec)
   checkLearned(options, codec)
   const needed = codec.scheme.workers
@@ -127,7 +133,8 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   }
   checkInteger('workers', workers, needed)
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
-  const started = await localWorkers({ ...options, model, count: workers })
+  const given = Object.fromEntries(localOptions.map((name) => [name, options[name as keyof PredictorOptions]]))
+  const started = await localWorkers({ ...given, model, count: workers })
   try {
     return new Predictor(codec, started, settings)
   } catch (error) {
@@ -138,8 +145,11 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
 
 /** What is remembered must be proven, and asked for. */
 function checkLearned({ memory, state, onWarning = console.warn }: PredictorOptions, { scheme, code }: Codec): void {
-  if (memory !== undefined && memory !== false && (typeof memory !== 'object' || memory === null)) {
-    throw new TypeError(expected('memory', 'an object or false', memory))
+  if (memory !== undefined && memory !== false) {
+    if (typeof memory !== 'object' || memory === null) {
+      throw new TypeError(expected('memory', 'an object or false', memory))
+    }
+    checkNames('memory', memory, ['bytes', 'features'])
   }
   if (scheme.byzantine && (memory || state)) {
     throw new RangeError(`${memory ? 'memory' : 'state'}: expected byzantine 0, got a scheme with liars`)
@@ -149,15 +159,14 @@ function checkLearned({ memory, state, onWarning = console.warn }: PredictorOpti
   }
 }
 
-/** What measured best, or what the paper did. */
-function withDefaults({ scheme, preset }: PredictorOptions): CodecOptions {
-  const liars = (scheme.byzantine ?? 0) > 0
-  if (preset !== undefined) {
-    checkWord('preset', preset, ['aaai22'])
-    return { code: 'berrut', decoder: 'berrut', locator: liars ? 'vote' : 'none', ...scheme }
-  }
-  return { code: liars ? 'berrut' : 'systematic', ...scheme }
-}
+const choiceNames = ['policy', 'minConfidence', 'deliver']
+const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
+const optionNames = [
+  ...localOptions,
+  ...choiceNames,
+  ...['scheme', 'preset', 'workers', 'labelAxis', 'tolerance', 'memory', 'state', 'rule', 'grouping', 'maxWaitMs'],
+  ...['deadlineMs', 'hangMs', 'maxQueries', 'core', 'seed'],
+]
 
 export type { Predictor }
 
@@ -189,7 +198,8 @@ class Predictor {
     this.#codec = codec
     this.#settings = settings
     this.#roster = new Roster(workers, seeded(settings.seed))
-    if (!codec.scheme.byzantine) this.#past = new Learned(codec, this.signature, settings)
+    const criterion = criterionOf(this.signature.outputs, settings)
+    if (!codec.scheme.byzantine) this.#past = new Learned(codec, this.signature, { ...settings, criterion })
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
       size: codec.scheme.queries,
@@ -209,6 +219,7 @@ class Predictor {
    */
   async predict(query: Query, options: PredictOptions = {}): Promise<Prediction> {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
+    checkNames('', options, predictOptions)
     const { deadlineMs, signal } = options
     const row = toRow(query, this.signature.inputs)
     const choices = checkChoices(options, this.#codec.scheme, this.#settings.rule, this.#settings)
@@ -223,7 +234,7 @@ class Predictor {
     return new Promise((resolve, reject) => {
       // Half of a short deadline for the group to fill, half for the answers.
       const maxWaitMs = Math.min(this.#settings.maxWaitMs, ms / 2)
-      const pending = new PendingQuery(row, maxWaitMs, choices, this.signature, {
+      const pending = new PendingQuery(row, maxWaitMs, choices, this.signature, this.#past, {
         resolve: (prediction) => {
           this.#counts[prediction.status]++
           settle()
@@ -296,7 +307,8 @@ class Predictor {
       core: this.#codec.core.kind,
       open: this.#open.size,
       ...structuredClone(this.#counts),
-      remembered: this.#past?.memory?.size ?? 0,
+      remembered: this.#past?.remembered ?? 0,
+      tolerance: this.#past?.worth.tolerance,
       agreements: this.#past?.worth.agreements ?? [],
       workers: this.#roster.workers.map((worker) => ({ ...this.#roster.stats(worker) })),
     }
@@ -307,9 +319,7 @@ class Predictor {
    * queries, what recovered answers are worth, the kernel.
    */
   save(): Uint8Array {
-    const arrays = this.#past?.save() ?? [] // first: it may learn something yet
-    const content: SavedState = { worth: this.#past?.worth.save(), kernels: this.#codec.kernels.save() }
-    return pack('predictor', content, arrays)
+    return this.#past?.save() ?? pack('predictor', { kernels: this.#codec.kernels.save() }, [])
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -325,6 +335,7 @@ class Predictor {
       pending.call?.abort()
     }
     for (const run of this.#runs) run.close(error)
+    this.#past?.close()
     this.#wake()
     for (const worker of this.#roster.workers) worker.onFree = undefined
     await Promise.allSettled(this.#roster.workers.map(async (worker) => worker.close()))
@@ -346,7 +357,7 @@ class Predictor {
 
   #send(queries: PendingQuery[]): void {
     const { rule, hangMs } = this.#settings
-    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past ?? {} })
+    const run = new GroupRun(this.#codec, this.#roster, queries, { rule, hangMs, past: this.#past })
     for (const pending of queries) pending.join(run)
     if (!this.#settings.pool) this.#taken.clear()
     if (this.#unsent.length) queueMicrotask(() => this.#pump()) // their workers were taken until now
@@ -389,102 +400,6 @@ class Predictor {
   }
 }
 
-/** Share of the time that remembering may take; for the first answers of all it may take more. */
-const REMEMBERING = 0.05
-const AT_FIRST_MS = 200
-/** How much of it may be saved up: queries after a pause should not pay for it. */
-const SAVED_UP_MS = 20
-/** Share of an answer's time that a group may spend on foreseeing what the memory would say. */
-const FORESEEING = 0.25
-
-/** What earlier groups teach later ones; only where answers can be believed. */
-class Learned implements Past {
-  readonly worth: Worth
-  memory: Memory | undefined
-  readonly warn: (text: string) => void
-  /** Moving average of what a pass over the memory takes. */
-  #passMs = Number.POSITIVE_INFINITY
-  /** What is to be remembered next. */
-  #lesson: { query: Float32Array; answer: Float32Array } | undefined
-  /** Milliseconds that remembering may take now. */
-  #left = AT_FIRST_MS
-  #since = performance.now()
-
-  constructor(codec: Codec, { inputs, outputs }: Signature, { memory, state, warn }: Settings) {
-    this.warn = warn
-    const saved = state && unpack<SavedState>('predictor', state)
-    const classes = size(outputs[0])
-    this.worth = new Worth(codec.core, classes, saved?.content.worth)
-    if (saved) codec.kernels.load(saved.content.kernels)
-    if (memory === false) return
-    const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
-    const options = { ...memory, shape, outputs: rowLength(outputs), classes }
-    if (memory === undefined && !Memory.fits(options)) return
-    this.memory = new Memory(codec.core, options, saved?.arrays[0] as Uint8Array | undefined)
-  }
-
-  recall(query: Float32Array): Recollection | undefined {
-    return this.#guarded((memory) => memory.recover(query))
-  }
-
-  foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
-    if (queries.length * this.#passMs > FORESEEING * ms || !this.#hasTime()) return undefined
-    const start = performance.now()
-    const foreseen = queries.map((query) => this.recall(query))
-    this.#left -= performance.now() - start
-    return foreseen.every((each) => each !== undefined) ? foreseen : undefined
-  }
-
-  /** Remembers it a little later, if there is time: the caller and the next query go first. */
-  remember(query: Float32Array, answer: Float32Array): void {
-    if (!this.memory || this.#lesson || !this.#hasTime()) return // there are enough others
-    this.#lesson = { query, answer }
-    setTimeout(() => this.#study())
-  }
-
-  /** What is remembered, the last answer included. */
-  save(): Uint8Array[] {
-    this.#study()
-    return this.memory ? [this.memory.save()] : []
-  }
-
-  #study(): void {
-    if (!this.#lesson) return
-    const { query, answer } = this.#lesson
-    this.#lesson = undefined
-    const start = performance.now()
-    const foretold = this.#guarded((memory) => memory.remember(query, answer).foretold)
-    if (foretold) this.worth.rehearse({ ...foretold, missing: 1 }, answer)
-    const ms = performance.now() - start
-    this.#left -= ms
-    if (foretold) this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
-  }
-
-  /** Whether what the memory can do without had less than its share of the time. */
-  #hasTime(): boolean {
-    const now = performance.now()
-    if (this.#left < SAVED_UP_MS) this.#left = Math.min(SAVED_UP_MS, this.#left + REMEMBERING * (now - this.#since))
-    this.#since = now
-    return this.#left > 0
-  }
-
-  /** The user's own `features` may throw: that costs the memory, not the queries. */
-  #guarded<T>(use: (memory: Memory) => T): T | undefined {
-    try {
-      return this.memory && use(this.memory)
-    } catch (error) {
-      this.memory = undefined
-      this.warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
-    }
-  }
-}
-
-/** Saved beside the memory. */
-interface SavedState {
-  worth?: WorthState
-  kernels: KernelState
-}
-
 /** A query from `predict` to its answer. */
 class PendingQuery implements Ticket {
   readonly row: Float32Array
@@ -495,6 +410,8 @@ class PendingQuery implements Ticket {
   call: Call | undefined
   open = true
   readonly #signature: Signature
+  readonly #past: Learned | undefined
+  readonly #since = performance.now()
   readonly #caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void }
   readonly #group: Promise<GroupReport>
   #join: (report: Promise<GroupReport>) => void = () => {}
@@ -504,6 +421,7 @@ class PendingQuery implements Ticket {
     readonly maxWaitMs: number,
     choices: Required<Choices>,
     signature: Signature,
+    past: Learned | undefined,
     caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void },
   ) {
     this.row = row
@@ -511,6 +429,7 @@ class PendingQuery implements Ticket {
     this.minConfidence = choices.minConfidence
     this.deliver = choices.deliver
     this.#signature = signature
+    this.#past = past
     this.#caller = caller
     this.#group = new Promise((resolve) => {
       this.#join = resolve
@@ -521,7 +440,9 @@ class PendingQuery implements Ticket {
   send(call: Call): void {
     this.call = call
     void call.done.then(({ answer }) => {
-      if (answer && !this.run) this.answer(answer, 'exact')
+      if (!answer) return
+      this.#past?.lateness.see(performance.now() - this.#since)
+      if (!this.run) this.answer(answer, 'exact')
     })
   }
 
@@ -551,7 +472,7 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
     rule,
     ...checkChoices(options, scheme, rule, {
       // A retry costs one inference and gives the exact answer; without exact answers it would repeat the whole group.
-      policy: code === 'systematic' && !scheme.byzantine && rule === 'fastest' ? 'auto' : 'recover',
+      policy: rule === 'fastest' ? defaultPolicy(code, scheme.byzantine) : 'recover',
       minConfidence: 0.9,
       deliver: 'located',
     }),
@@ -564,6 +485,8 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
     memory: options.memory ?? (code === 'systematic' ? undefined : false),
     warn: options.onWarning ?? console.warn,
     state: options.state,
+    labelAxis: options.labelAxis,
+    tolerance: options.tolerance,
   }
 }
 

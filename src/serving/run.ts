@@ -3,9 +3,11 @@
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
-import { type Policy, type Recovered, recoveriesOf, type Worth } from '../history/worth'
+import { type Policy, type Recovered, recoveriesOf } from '../history/worth'
+import { allFinite } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import { Call, type Outcome } from './gather'
+import type { Learned } from './learned'
 import type { Roster } from './roster'
 
 /** `fastest`: decode at the quorum. `deadline`: wait for all, at most until the deadline. */
@@ -17,23 +19,11 @@ export type Status = 'exact' | 'recovered' | 'unverified'
 /** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
 export type Deliver = 'located' | 'early'
 
-/** What was learned from earlier groups. */
-export interface Past {
-  /** What is remembered says of a query whose answer was lost. */
-  recall?(query: Float32Array): Recollection | undefined
-  /** The same of several queries that may get lost yet; only where that is quick beside the `ms` that answers take. */
-  foresee?(queries: readonly Float32Array[], ms: number): Recollection[] | undefined
-  /** Grades recoveries; only where answers can be believed. */
-  worth?: Worth
-  /** Takes a query and the model's own answer to it, and returns at once. */
-  remember?(query: Float32Array, answer: Float32Array): void
-  warn?(text: string): void
-}
-
 export interface RunOptions {
   rule: Rule
   hangMs: number
-  past: Past
+  /** What was learned from earlier groups; only where answers can be believed. */
+  past: Learned | undefined
 }
 
 /** A query that waits for its answer. */
@@ -102,7 +92,7 @@ export class GroupRun {
   readonly #codec: Codec
   readonly #roster: Roster
   readonly #rule: Rule
-  readonly #past: Past
+  readonly #past: Learned | undefined
   readonly #tickets: readonly Ticket[]
   readonly #group: Group
   readonly #calls = new Map<CodedRow, Call>()
@@ -127,6 +117,8 @@ export class GroupRun {
   readonly #suspects = new Set<number>()
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
+  /** Fires when answers that are still missing are late. */
+  #overdue: ReturnType<typeof setTimeout> | undefined
   #answers = 0
   #outcome = ''
   #finished = false
@@ -164,7 +156,25 @@ export class GroupRun {
     })
     this.#unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
     this.#send(roster.assign(this.#unsent, codec.scheme.byzantine, this.#taken))
+    this.#expect()
     if (!this.#pending.size) queueMicrotask(() => this.#after())
+  }
+
+  /** Without parities there is no quorum to miss: only the time says that an answer is late, and the memory may have it. */
+  #expect(): void {
+    const { stragglers } = this.#group.scheme
+    const lateMs = this.#past?.lateness.lateMs
+    if (stragglers || this.#codec.code !== 'systematic' || lateMs === undefined || !this.#past?.remembers) return
+    this.#overdue = setTimeout(() => {
+      for (const query of this.#group.missing()) {
+        const { open, policy, minConfidence } = this.#tickets[query]
+        if (!open || policy === 'retry') continue
+        this.#recover(query, [])
+        const confidence = this.#recoveries.get(query)?.report.confidence ?? 0
+        const sure = policy === 'recover' || confidence >= minConfidence
+        if (sure && this.#past?.lateness.allow()) this.#give(query)
+      }
+    }, Math.ceil(lateMs) + 1) // a timer may fire up to a millisecond early
   }
 
   /** The queries that the memory knows least of: copies of these are worth more than parities. */
@@ -173,9 +183,9 @@ export class GroupRun {
     const missing = this.#group.missing()
     if (!this.#honest || this.#codec.code !== 'systematic' || missing.length <= workers - queries) return undefined
     const rows = missing.map((query) => this.#tickets[query].row)
-    const foreseen = this.#past.foresee?.(rows, this.#roster.medianMs())
+    const foreseen = this.#past?.foresee(rows, this.#roster.medianMs())
     foreseen?.forEach((recollection, i) => this.#foreseen.set(missing[i], recollection))
-    return foreseen && this.#past.worth?.leastSure(foreseen, workers - queries)?.map((at) => missing[at])
+    return foreseen && this.#past?.worth.leastSure(foreseen, workers - queries)?.map((at) => missing[at])
   }
 
   /** Sends rows that wait for a worker; to be called when one may have got free. */
@@ -269,35 +279,34 @@ export class GroupRun {
       return
     }
     ticket.answer(answer, 'exact')
-    this.#learn(() => this.#grade(query, answer))
-    this.#past.remember?.(row, answer)
+    this.#grade(query, answer)
+    this.#past?.remember(row, answer)
   }
 
   /** Tells what recovered answers are worth, by the model's own that came late. */
   #grade(query: number, answer: Float32Array): void {
-    const { worth } = this.#past
     const recovery = this.#recoveries.get(query)
-    if (!worth || !recovery || recovery.graded) return
+    if (!this.#past || !recovery || recovery.graded) return
     recovery.graded = true
     for (const each of recovery.all) {
-      const agreed = worth.grade(each, answer)
+      const agreed = this.#past.worth.grade(each, answer)
       if (each.answer === recovery.answer) recovery.report.agreed = agreed
     }
     const recoveries = [...this.#recoveries.values()]
     const decoded = ({ source }: Recovered) => source === 'code'
-    if (!recoveries.every(({ graded, all }) => graded && all.some(decoded))) return
-    for (const other of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
-      worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
+    if (recoveries.every(({ graded, all }) => graded && all.some(decoded))) this.#past.later(this.#rehearse())
+  }
+
+  /** Other queries of the group, too, tell what their recoveries would have been worth. */
+  *#rehearse(): Generator<void> {
+    for (const others of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
+      for (const other of others) this.#past?.worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
+      yield
     }
   }
 
-  /** What is learned for later groups must not cost this one anything. */
-  #learn(lesson: () => void): void {
-    try {
-      lesson()
-    } catch (error) {
-      this.#past.warn?.(`nothing was learned from a group: ${asError(error, 'WORKER').message}`)
-    }
+  *#learnKernel(): Generator<void> {
+    this.#group.learn(this.#past?.criterion)
   }
 
   /** Whether nobody is expected to lie: an answer to a query itself then goes to its caller at once. */
@@ -353,8 +362,10 @@ export class GroupRun {
         this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
       }
       this.#survivors = this.#group.survivors
-      const decoded = hopeless ? [] : this.#decoded()
-      for (const query of this.#group.missing()) {
+      // Who wants nothing but an exact answer needs no recovery.
+      const wanted = this.#group.missing().filter((query) => this.#tickets[query].policy !== 'retry')
+      const decoded = hopeless || !wanted.length ? [] : this.#decoded()
+      for (const query of wanted) {
         this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
       }
       if (hopeless && !this.#recoveries.size) throw this.#lacking()
@@ -369,7 +380,8 @@ export class GroupRun {
       if (own) ticket.answer(own, 'exact')
       else this.#settle(query, query === due)
     })
-    if (this.#recoveries.size) this.#learn(() => this.#group.learn()) // when the callers have their answers
+    const fromCode = [...this.#recoveries.values()].some(({ all }) => all.some(({ source }) => source === 'code'))
+    if (fromCode) this.#past?.later(this.#learnKernel())
   }
 
   /** What the code recovers; where it cannot, the memory may. */
@@ -385,14 +397,14 @@ export class GroupRun {
   /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
   #recover(query: number, decoded: readonly Recovered[]): void {
     if (this.#recoveries.has(query)) return
-    const remembered = this.#foreseen.get(query) ?? this.#past.recall?.(this.#tickets[query].row)
+    const remembered = this.#foreseen.get(query) ?? this.#past?.recall(this.#tickets[query].row)
     const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
-    const all = recoveriesOf(decoded, remembered, about).filter(({ answer }) => answer.every(Number.isFinite))
+    const all = recoveriesOf(decoded, remembered, about).filter(({ answer }) => allFinite(answer))
     if (!all.length) {
       if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return
     }
-    const { recovery, confidence } = this.#past.worth?.surest(all) ?? { recovery: all[0], confidence: undefined }
+    const { recovery, confidence } = this.#past?.worth.surest(all) ?? { recovery: all[0], confidence: undefined }
     const { answer, ...rest } = recovery
     this.#recoveries.set(query, { report: { ...rest, query, confidence, given: false }, answer, all, graded: false })
   }
@@ -467,6 +479,7 @@ export class GroupRun {
     const { workers, quorum } = this.#group.scheme
     if (this.#finished) return
     this.#finished = true
+    clearTimeout(this.#overdue)
     for (const { index: row } of this.#unsent.splice(0)) {
       const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row')
       this.#outcomes.push({ row, worker: '', outcome: 'failed', suspected: false, ms: 0, error })

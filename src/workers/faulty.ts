@@ -1,7 +1,7 @@
 /** A worker that is slow, hangs, dies, lies or talks rubbish on purpose. Never on the production path. */
 
 import { aborted, onAbort } from '../abort'
-import { ApproxiferError } from '../errors'
+import { ApproxiferError, checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import { type Attack, parseAttack } from './attacks'
 import type { ModelWorker } from './worker'
@@ -22,9 +22,10 @@ export interface Faults {
   attack?: string
 }
 
+const shares = ['hang', 'crash', 'garbage', 'lie'] as const
+
 export class FaultyWorker implements ModelWorker {
-  /** Change it at any time; it holds for the calls that follow. */
-  faults: Faults
+  #faults: Faults = {}
   readonly #inner: ModelWorker
   readonly #random: Random
   readonly #open = new Set<(error: ApproxiferError) => void>()
@@ -35,6 +36,21 @@ export class FaultyWorker implements ModelWorker {
     this.faults = faults
     this.#inner = inner
     this.#random = seeded(seed)
+  }
+
+  get faults(): Faults {
+    return this.#faults
+  }
+
+  /** Change it at any time; it holds for the calls that follow. @throws TypeError, RangeError for a wrong one */
+  set faults(faults: Faults) {
+    checkNames('faults', faults, [...shares, 'delayMs', 'attack'])
+    for (const name of shares) {
+      const share = faults[name] ?? 0
+      if (!(share >= 0 && share <= 1)) throw new RangeError(expected(`faults.${name}`, 'a share from 0 to 1', share))
+    }
+    parseAttack(faults.attack ?? 'flip')
+    this.#faults = faults
   }
 
   get name() {

@@ -3,7 +3,7 @@
 import { transfer, wrap } from 'comlink'
 import { platform } from '#platform'
 import { Abort } from '../abort'
-import { ApproxiferError, asError, checkInteger, expected } from '../errors'
+import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
@@ -26,6 +26,11 @@ export interface LocalOptions extends OnnxOptions {
   onWarning?: (text: string) => void
 }
 
+/** Names of the options that a predictor passes on. */
+export const localOptions = [
+  ...['outputs', 'inputShapes', 'wasmPaths', 'model', 'maxPending', 'startMs', 'createWorker', 'onWarning'],
+]
+
 /** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
 const MOST_BACKOFF_MS = 10_000
 /** Restarts in a row without a single answer, after which a worker is given up. */
@@ -38,6 +43,7 @@ const MOST_RESTARTS = 8
  * @throws ApproxiferError MODEL or WORKER, after closing what had started
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
+  checkNames('', options, [...localOptions, 'count'])
   const count = checkInteger('count', options.count, 1, 1000)
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)

@@ -19,7 +19,8 @@ const close = (actual: Iterable<number>, expected: number[]) => {
 
 export function goldenScheme(): void {
   it.each(schemes)('scheme $points K=$queries S=$stragglers E=$byzantine', (vector) => {
-    const scheme = new Scheme({ ...vector, workers: undefined, points: vector.points as Points })
+    const { queries, stragglers, byzantine } = vector
+    const scheme = new Scheme({ queries, stragglers, byzantine, points: vector.points as Points })
     expect(scheme.workers).toBe(vector.workers)
     close(scheme.alpha, vector.alpha)
     close(scheme.beta, vector.beta)

@@ -1,0 +1,47 @@
+/** How much the model's answers differ from each other: the unit in which an error is large or small. */
+
+/** Values of an answer that are looked at, evenly spread: as many tell the deviation of all. */
+const SAMPLE = 256
+/** Answers over which is averaged; older ones fade, so that a stream that changes is followed. */
+const WINDOW = 1000
+/** Answers below which nothing is said. */
+const ENOUGH = 30
+
+/** Plain data. */
+export interface SpreadState {
+  count: number
+  means: number[]
+  variances: number[]
+}
+
+export class Spread {
+  #state: SpreadState
+
+  constructor(state: SpreadState = { count: 0, means: [], variances: [] }) {
+    this.#state = structuredClone(state)
+  }
+
+  /** Takes one of the model's own answers, of always as many values. */
+  see(answer: ArrayLike<number>): void {
+    const { means, variances } = this.#state
+    const n = Math.min(++this.#state.count, WINDOW)
+    const values = Math.min(SAMPLE, answer.length)
+    for (let i = 0; i < values; i++) {
+      const value = answer[Math.floor((i * answer.length) / values)]
+      const off = value - (means[i] ?? 0)
+      means[i] = (means[i] ?? 0) + off / n
+      variances[i] = (1 - 1 / n) * ((variances[i] ?? 0) + (off * off) / n)
+    }
+  }
+
+  /** Standard deviation of a value about its own mean, over all values; undefined before 30 answers, or if it is 0. */
+  get deviation(): number | undefined {
+    const { count, variances } = this.#state
+    if (count < ENOUGH) return undefined
+    return Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0) / variances.length) || undefined
+  }
+
+  save(): SpreadState {
+    return structuredClone(this.#state)
+  }
+}
