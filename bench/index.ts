@@ -1,12 +1,13 @@
-/** npm run bench -- kernels | costs | stream | accuracy [--json] */
+/** npm run bench -- kernels | costs | sections | stream | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { costs } from './costs'
 import { kernels } from './kernels'
+import { sections } from './sections'
 import { stream } from './stream'
 
-const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = { kernels, costs, stream, accuracy }
+const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = { kernels, costs, sections, stream, accuracy }
 const [name, ...rest] = process.argv.slice(2)
 const bench = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined
 const names = rest.filter((word) => word !== '--json')

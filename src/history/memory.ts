@@ -342,27 +342,19 @@ export class Memory {
     const pairs = Float32Array.from(distances.flatMap(({ plain }, i) => [...plain.subarray(0, i)])).sort()
     this.#unit = pairs[pairs.length >> 1] || 1
     yield
-    const regression = (mirror: boolean) => {
+    const tried = []
+    for (const mirror of this.#patches ? [false, true] : [false]) {
       this.#mirror = mirror
-      const all = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
-      points.forEach((point, i) => {
-        all.place(i, this.#similarities(distances[i]), this.#self(point), first[i].answer)
-      })
-      return all
+      const regression = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
+      for (const [i, point] of points.entries()) {
+        regression.place(i, this.#similarities(distances[i]), this.#self(point), first[i].answer)
+        if (i % 32 === 31) yield
+      }
+      tried.push({ mirror, regression, told: yield* regression.leaveOneOut() })
     }
-    let chosen = regression(false)
-    yield
-    let told = chosen.leaveOneOut()
-    if (this.#patches) {
-      yield
-      const other = regression(true)
-      yield
-      const mirrored = other.leaveOneOut()
-      if (mirrored.error < (1 - MIRROR_GAIN) * told.error) {
-        chosen = other
-        told = mirrored
-      } else this.#mirror = false
-    }
+    const [plain, other = plain] = tried
+    const { mirror, regression: chosen, told } = other.told.error < (1 - MIRROR_GAIN) * plain.told.error ? other : plain
+    this.#mirror = mirror
     yield* chosen.begin()
     this.#tell(told)
     this.#spread = spreadOf(first.map(({ answer }) => answer))

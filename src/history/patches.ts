@@ -23,6 +23,8 @@ const PATCHES_PER_VALUE = 30
 /** Added to a patch's variance, as a share of the mean variance, and to the whitened covariance's diagonal. */
 const CONTRAST = 0.01
 const RIDGE = 0.1
+/** Patches that are looked at in one step. */
+const PIECE = 256
 /** Samples that the features are standardised over. */
 const STANDARD = 64
 
@@ -98,9 +100,13 @@ export class Patches {
   ): Generator<void, Patches> {
     const random = seeded(seed)
     const grid = gridOf(shape)
-    const count = PATCHES_PER_VALUE * grid.channels * SIDE * SIDE
-    const { patches, contrast } = normalised(randomPatches(images, grid, count, random))
+    const patches: Float32Array[] = []
+    for (let i = 0; i < PATCHES_PER_VALUE * grid.channels * SIDE * SIDE; i++) {
+      if (i % PIECE === PIECE - 1) yield
+      patches.push(randomPatch(images[random.below(images.length)], grid, random))
+    }
     yield
+    const contrast = yield* normalise(patches)
     const { filters, mean } = yield* whitenedFilters(core, patches, grid.channels, random)
     const unscaled = { contrast, mean, filters, centre: new Float32Array(PATCH_FEATURES), scale: ones(PATCH_FEATURES) }
     const raw = new Patches(core, shape, unscaled)
@@ -198,29 +204,35 @@ export function shrunk(image: Float32Array, shape: readonly number[]): Float32Ar
   return out.map((sum) => sum / factor ** 2)
 }
 
-function randomPatches(images: readonly Float32Array[], grid: Grid, count: number, random: Random): Float32Array[] {
+function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Array {
   const { channels, height, width, rows, columns } = grid
-  return Array.from({ length: count }, () => {
-    const image = images[random.below(images.length)]
-    const [top, left] = [random.below(rows), random.below(columns)]
-    const patch = new Float32Array(channels * SIDE * SIDE)
-    for (let i = 0; i < patch.length; i++) {
-      const [c, y, x] = [Math.floor(i / SIDE / SIDE), Math.floor(i / SIDE) % SIDE, i % SIDE]
-      patch[i] = image[(c * height + top + y) * width + left + x]
+  const [top, left] = [random.below(rows), random.below(columns)]
+  const patch = new Float32Array(channels * SIDE * SIDE)
+  let at = 0
+  for (let c = 0; c < channels; c++) {
+    for (let y = 0; y < SIDE; y++) {
+      const from = (c * height + top + y) * width + left
+      for (let x = 0; x < SIDE; x++) patch[at++] = image[from + x]
     }
-    return patch
-  })
+  }
+  return patch
 }
 
-/** Patches less their mean, over their deviation; and what was added to the variances. */
-function normalised(patches: readonly Float32Array[]) {
-  const variances = patches.map((patch) => moments(patch).variance)
-  const contrast = (CONTRAST * variances.reduce((sum, v) => sum + v, 0)) / patches.length || 1
-  const scaled = patches.map((patch, i) => {
-    const { mean } = moments(patch)
-    return patch.map((value) => (value - mean) / Math.sqrt(variances[i] + contrast))
-  })
-  return { patches: scaled, contrast }
+/** Patches less their mean, over their deviation, in place. @returns what was added to the variances */
+function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
+  const seen: ReturnType<typeof moments>[] = []
+  for (const [i, patch] of patches.entries()) {
+    seen.push(moments(patch))
+    if (i % PIECE === PIECE - 1) yield
+  }
+  const contrast = (CONTRAST * seen.reduce((sum, { variance }) => sum + variance, 0)) / patches.length || 1
+  for (const [i, patch] of patches.entries()) {
+    const { mean, variance } = seen[i]
+    const scale = Math.sqrt(variance + contrast)
+    for (let at = 0; at < patch.length; at++) patch[at] = (patch[at] - mean) / scale
+    if (i % PIECE === PIECE - 1) yield
+  }
+  return contrast
 }
 
 function moments(values: Float32Array): { mean: number; variance: number } {
@@ -248,9 +260,15 @@ function* whitenedFilters(
   const size = channels * SIDE * SIDE
   const mean = new Float32Array(size)
   for (const patch of both) for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
-  const columns = Array.from({ length: size }, (_, i) => Float32Array.from(both, (patch) => patch[i] - mean[i]))
+  const covariance = new Float64Array(size * size)
+  for (let from = 0; from < both.length; from += PIECE) {
+    yield
+    const part = both.slice(from, from + PIECE)
+    const columns = Array.from({ length: size }, (_, i) => Float32Array.from(part, (patch) => patch[i] - mean[i]))
+    const products = core.gram(columns)
+    for (let i = 0; i < products.length; i++) covariance[i] += products[i] / both.length
+  }
   yield
-  const covariance = core.gram(columns).map((value) => value / both.length)
   for (let i = 0; i < size; i++) covariance[i * (size + 1)] += RIDGE
   const inverse = core.inverse(covariance)
   const filters = new Float32Array(FILTERS * size)

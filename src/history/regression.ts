@@ -11,7 +11,7 @@ const SEVERAL = 2000
 const LEAST_VARIANCE = 1e-4
 /** Similarities read, and multiplications, in one step of solving: each takes one or two milliseconds. */
 const READS = 2 ** 18
-const PRODUCTS = 2 ** 22
+const PRODUCTS = 2 ** 21
 /** Outputs from which the error of leaving one out is told; as many tell it as well as all. */
 const SAMPLE = 128
 
@@ -172,7 +172,7 @@ export class KernelRegression {
       for (let j = 0; j < size; j++) weights[(i - from) * size + j] = this.#at(i, j)
       if ((i - from) % rows === rows - 1) yield
     }
-    const inverse = Float32Array.from(this.#inverse(block).inverse)
+    const inverse = new Float32Array(this.#inverse(block).inverse)
     const width = Math.max(1, Math.floor(PRODUCTS / weights.length))
     for (let first = 0; first < this.#outputs; first += width) {
       yield
@@ -216,21 +216,28 @@ export class KernelRegression {
 
   /**
    * The first block's pairs left out one by one, each predicted from the others: squared error per output, over at most
-   * 128 outputs evenly spread, and variance, means of both.
+   * 128 outputs evenly spread, and variance, means of both. In steps.
    */
-  leaveOneOut(): { error: number; variance: number } {
+  *leaveOneOut(): Generator<void, { error: number; variance: number }> {
     const { inverse, total } = this.#inverse(0)
+    yield
     const n = Math.min(BLOCK, this.size)
     const sums = Array.from({ length: n }, (_, i) => inverse.subarray(i * n, (i + 1) * n).reduce((a, b) => a + b, 0))
     const precisions = sums.map((sum, i) => inverse[i * (n + 1)] - sum ** 2 / total)
     let error = 0
     const outputs = Math.min(SAMPLE, this.#outputs)
+    const values = new Float64Array(n)
     for (let o = 0; o < outputs; o++) {
+      if (o % 8 === 7) yield
       const c = Math.floor((o * this.#outputs) / outputs)
-      const mean = this.#answers.slice(0, n).reduce((sum, answer, i) => sum + sums[i] * answer[c], 0) / total
+      let mean = 0
+      for (let j = 0; j < n; j++) {
+        values[j] = this.#answers[j][c]
+        mean += (sums[j] * values[j]) / total
+      }
       for (let i = 0; i < n; i++) {
         let rest = -sums[i] * mean
-        for (let j = 0; j < n; j++) rest += inverse[i * n + j] * this.#answers[j][c]
+        for (let j = 0; j < n; j++) rest += inverse[i * n + j] * values[j]
         error += (rest / precisions[i]) ** 2 / (n * outputs)
       }
     }
