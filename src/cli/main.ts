@@ -105,7 +105,8 @@ withModel(
     evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
   )
 
-const args = process.argv.slice(2)
+// '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
+const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
 try {
   await program.parseAsync(args.length ? args : ['--help'], { from: 'user' })
 } catch (error) {

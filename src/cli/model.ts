@@ -21,6 +21,7 @@ function asOptions(message: string): string {
     .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')
     .replace(/^(inputShapes|outputs):/, (_, name) => (name === 'outputs' ? '--outputs:' : '--input-shapes:'))
     .replace(/option outputs/, 'option --outputs')
+    .trim()
 }
 
 /** "name AxBxC, name D" */

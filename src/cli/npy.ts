@@ -4,6 +4,16 @@ import { readFile } from 'node:fs/promises'
 import { parse } from 'npyjs'
 import { size } from '../tensor'
 
+interface Kind {
+  dtypes: RegExp
+  name: string
+  /** How to get there, in Python. */
+  remedy: string
+}
+
+const PIXELS = { dtypes: /^(u1|f[248])$/, name: 'uint8 (divided by 255) or floats', remedy: 'array.astype(np.float32)' }
+const CLASSES = { dtypes: /^[iu]\d$/, name: 'integers', remedy: 'array.astype(np.int64)' }
+
 /**
  * One query per row: uint8 divided by 255, or floats, which become float32.
  *
@@ -11,10 +21,7 @@ import { size } from '../tensor'
  * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
  */
 export async function loadInputs(path: string, wanted?: readonly number[]): Promise<Float32Array[]> {
-  const { data, shape, dtype } = await load(path)
-  if (!/^(u1|f[248])$/.test(dtype)) {
-    throw wrong(path, 'uint8 (divided by 255) or floats', nameOf(dtype), 'array.astype(np.float32)')
-  }
+  const { data, shape, dtype } = await load(path, PIXELS)
   const [count = 0, ...rest] = shape
   if (!count) throw wrong(path, 'one query per row', `shape [${shape}]`)
   if (wanted) checkShape(path, rest, wanted)
@@ -36,14 +43,13 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
  * @throws as `loadInputs`
  */
 export async function loadLabels(path: string): Promise<number[]> {
-  const { data, shape, dtype } = await load(path)
-  if (!/^[iu]/.test(dtype)) throw wrong(path, 'integers', nameOf(dtype), 'array.astype(np.int64)')
+  const { data, shape } = await load(path, CLASSES)
   if (shape.filter((n) => n !== 1).length > 1) throw wrong(path, 'shape [n]', `[${shape}]`)
   return Array.from(data as unknown as ArrayLike<number | bigint>, Number)
 }
 
-/** The array in C order, all of it there, or an error that names the file. */
-async function load(path: string) {
+/** An array of that kind in C order, all of it there, or an error that names the file. */
+async function load(path: string, kind: Kind) {
   const bytes = await read(path)
   if (!bytes.length) throw wrong(path, 'an .npy file', 'an empty one')
   if (bytes.toString('latin1', 0, 2) === 'PK') throw wrong(path, 'an .npy file', 'an archive', "np.load(path)['name']")
@@ -56,6 +62,7 @@ async function load(path: string) {
     if (descr) throw wrong(path, 'little-endian values', `big-endian ${nameOf(descr)}`, `array.astype('<${descr}')`)
     throw wrong(path, 'a whole .npy file of numbers', `${bytes.length} bytes (${message})`)
   }
+  if (!kind.dtypes.test(array.dtype)) throw wrong(path, kind.name, nameOf(array.dtype), kind.remedy)
   if (array.fortranOrder) throw wrong(path, 'C order', 'Fortran order', 'np.ascontiguousarray(array)')
   const { length } = array.data as unknown as ArrayLike<unknown>
   const count = size(array)
@@ -89,5 +96,6 @@ function wrong(path: string, expected: string, got: string, remedy?: string): Ra
 function nameOf(dtype: string): string {
   const kinds: Record<string, string> = { f: 'float', i: 'int', u: 'uint', c: 'complex' }
   if (dtype === 'b1') return 'bool'
+  if (dtype.startsWith('U')) return 'text'
   return /^[fiuc]\d+$/.test(dtype) ? `${kinds[dtype[0]]}${8 * Number(dtype.slice(1))}` : dtype
 }

@@ -8,7 +8,7 @@ import { attackForms, parseAttack } from '../workers/attacks'
 export function choice(flags: string, description: string, words: readonly string[]): Option {
   return new Option(flags, description).choices(words).argParser((text: string) => {
     if (words.includes(text)) return text
-    throw refused(`one of ${words.join(', ')}`, nearest(text, words))
+    throw refused(`one of ${words.join(', ')}`, nearestWord(text, words))
   })
 }
 
@@ -67,7 +67,7 @@ export function grouping(text: string): string {
  */
 export function inputShapes(text: string, before: Record<string, number[]> = {}): Record<string, number[]> {
   const shapes = { ...before }
-  const entry = /(.+?)=([1-9]\d*(?:x[1-9]\d*)*)(?:,|$)/y
+  const entry = /(.+?)=([1-9]\d*(?:x[1-9]\d*)*)(?:,(?=.)|$)/y
   while (entry.lastIndex < text.length) {
     const [, name, shape] = entry.exec(text) ?? []
     if (!name || Object.hasOwn(shapes, name)) throw refused('name=AxBxC,.. without the batch, each name once')
@@ -84,10 +84,16 @@ export function names(text: string, before: string[] = []): string[] {
   throw refused('name,name,.. each once')
 }
 
+/** The nearest word, or one of the same letters: swapped ones make two edits, too many for a short word. */
+function nearestWord(text: string, words: readonly string[]): string | undefined {
+  const letters = (word: string) => [...word].sort().join('')
+  return nearest(text, words) ?? words.find((word) => letters(word) === letters(text))
+}
+
 /** What stands before the colon, corrected. */
 function nearestHead(text: string, heads: readonly string[]): string | undefined {
   const [head, ...rest] = text.split(':')
-  const near = nearest(head, heads)
+  const near = nearestWord(head, heads)
   return near === undefined || near === head ? undefined : [near, ...rest].join(':')
 }
 
