@@ -7,7 +7,13 @@ import { kernels } from './kernels'
 import { sections } from './sections'
 import { stream } from './stream'
 
-const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = { kernels, costs, sections, stream, accuracy }
+const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
+  kernels,
+  costs,
+  sections,
+  stream,
+  accuracy,
+}
 const [name, ...rest] = process.argv.slice(2)
 const bench = Object.hasOwn(benches, name ?? '') ? benches[name] : undefined
 const names = rest.filter((word) => word !== '--json')

@@ -75,11 +75,12 @@ export function checkNames(field: string, options: unknown, known: readonly stri
   throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
 }
 
-/** The known name that was probably meant; undefined where none is near. */
+/** The known name that was probably meant; undefined where none is near. Swapped letters count as one edit. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
-  const ranked = known
-    .map((other) => ({ other, edits: distance(name.toLowerCase(), other.toLowerCase()) }))
-    .sort((a, b) => a.edits - b.edits)
+  const letters = (word: string) => [...word.toLowerCase()].sort().join('')
+  const edits = (other: string) =>
+    letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())
+  const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
   const [best] = ranked
   return best && best.edits <= Math.max(1, 0.4 * Math.max(name.length, best.other.length)) ? best.other : undefined
 }

@@ -1,64 +1,59 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { dump } from 'npyjs'
-import { afterAll, describe, expect, it } from 'vitest'
-
-const folder = mkdtempSync(join(tmpdir(), 'approxifer-cli-'))
-afterAll(() => rmSync(folder, { recursive: true }))
-const claim = Buffer.from(dump(new Uint8Array(7840000), [10000, 784]))
-writeFileSync(join(folder, 'long.npy'), claim.subarray(0, claim.length - 7840000 + 16)) // less than its header claims
-writeFileSync(join(folder, 'far.npy'), Buffer.from(dump(new Uint8Array(400).fill(12), [400])))
-
-function run(...args: string[]) {
-  return spawnSync(process.execPath, ['dist/cli.js', ...args], { encoding: 'utf8', timeout: 90_000 })
-}
-
-const lenet = ['models/mnist-lenet.onnx', '--inputs', 'models/mnist-digits.npy', '--labels', 'models/mnist-labels.npy']
+import { describe, expect, it } from 'vitest'
+import manifest from '../package.json'
+import { lenet, run, unlabelled } from './shared/cli'
 
 describe('approxifer', () => {
   it.each([
     [['--help'], /demo[\s\S]*plan[\s\S]*evaluate/],
+    [['-h'], /demo[\s\S]*plan[\s\S]*evaluate/],
+    [['help', 'plan'], /--queries <K>/],
     [['demo', '--help'], /--digits <n>/],
-    [['plan', '--help'], /--queries <K>/],
-    [['evaluate', '--help'], /gauss:SIGMA \| flip \| swap/],
-  ])('%s', (args, text) => {
-    const { status, stdout } = run(...args)
-    expect(status).toBe(0)
+    [['plan', '-h'], /--queries <K>/],
+    [['evaluate', '-h'], /gauss:SIGMA \| flip \| swap/],
+    [['evaluate', '--help'], /Exit codes: 0 done, 1 it failed, 2 it was asked wrongly\.\nWith --json, errors are JSON/],
+  ])('%s: help on stdout', (args, text) => {
+    const { status, stdout, stderr } = run(...args)
+    expect([status, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(text)
+  })
+
+  it('without arguments: the help, on stdout, since nothing was asked wrongly', () => {
+    const { status, stdout, stderr } = run()
+    expect([status, stderr, stdout]).toEqual([0, '', run('--help').stdout])
+  })
+
+  it.each(['--version', '-V'])('%s', (flag) => {
+    expect(run(flag)).toMatchObject({ status: 0, stdout: `${manifest.version}\n`, stderr: '' })
   })
 
   it.each([
     [['fly'], /unknown command 'fly'/],
-    [['plan', '--queries', 'eight'], /expected an integer >= 1, got "eight"/],
-    [['plan', '--points', 'random'], /Allowed choices are lobatto-open, lobatto/],
+    [['help', 'fly'], /expected a command/],
+    [['plan', 'm.onnx'], /too many arguments for 'plan'/],
+    [['plan', '--queries', 'eight'], /'eight' is invalid\. Expected an integer >= 1/],
+    [['plan', '--points', 'random'], /Expected one of lobatto-open, lobatto/],
     [['plan', '--workers', '3'], /workers: expected an integer from 9 to 10000, got 3/],
-    [['evaluate', 'm.onnx', '--inputs', 'x.npy'], /required option '--labels <file>'/],
-    [['evaluate', ...lenet, '--attack', 'smile'], /attack: expected gauss:SIGMA .*got "smile"/],
+    [['plan', '--outputs', 'y'], /--model: expected a file, with --input-shapes or --outputs; got none/],
+    [['evaluate', 'm.onnx'], /required option '--inputs <file>'/],
+    [['evaluate', ...lenet, '--attack', 'smile'], /'smile' is invalid\. Expected gauss:SIGMA /],
     [
-      ['evaluate', ...lenet, '--grouping', 'likeness:0'],
-      /grouping: expected random or likeness:P with P up to 50, got likeness:0/,
+      ['evaluate', ...lenet, '--grouping', 'likeness:51'],
+      /grouping: expected random or likeness:P with P up to 25, got likeness:51/,
     ],
-    [['evaluate', ...lenet, '--grid', '2:x'], /expected K,K,\.\.:S,S,\.\. such as 2,4,8,12:1,2,3, got "2:x"/],
-    [['evaluate', ...lenet, '--min-confidence', '90'], /expected a probability from 0 to 1, got "90"/],
-    [['evaluate', ...lenet, '--policy', 'pray'], /Allowed choices are recover, retry, auto/],
-    [['evaluate', ...lenet, '--locator', 'oracle'], /Allowed choices are residual, vote, vote-unit, none/],
-    [['evaluate', ...lenet.with(2, 'models/mnist-labels.npy')], /inputs\[0\]: expected 784 values, got 1/],
-    [['evaluate', ...lenet.with(4, 'models/mnist-digits.npy')], /expected shape \[n\], got \[400,1,28,28\]/],
-    [['evaluate', ...lenet.with(2, 'package.json')], /package\.json: /],
-    [
-      ['evaluate', ...lenet.with(2, join(folder, 'long.npy'))],
-      /expected 7840000 values \(shape \[10000,784\]\), got 16/,
-    ],
-    [['evaluate', ...lenet.with(4, join(folder, 'far.npy'))], /labels: expected classes 0 to 9, got 12/],
+    [['evaluate', ...lenet, '--grouping', 'likeness:0'], /Expected random or likeness:P with P >= 1/],
+    [['evaluate', ...lenet, '--grid', '2:x'], /'2:x' is invalid\. Expected K,K,\.\.:S,S,\.\. such as 2,4,8,12:1,2,3/],
+    [['evaluate', ...lenet, '--grid', '2:1', '--workers', '9'], /workers: expected none with --grid/],
+    [['evaluate', ...lenet, '--min-confidence', '90'], /'90' is invalid\. Expected a probability from 0 to 1/],
+    [['evaluate', ...lenet, '--retry-price', '-1'], /'-1' is invalid\. Expected a number >= 0/],
+    [['evaluate', ...lenet, '--policy', 'pray'], /Expected one of recover, retry, auto/],
+    [['evaluate', ...lenet, '--locator', 'oracle'], /Expected one of residual, vote, vote-unit, none/],
   ])('%s: exit code 2 and a reason', (args, text) => {
-    const { status, stderr } = run(...args)
+    const { status, stdout, stderr } = run(...args)
     expect(stderr).toMatch(text)
-    expect(status).toBe(2)
+    expect([status, stdout]).toEqual([2, ''])
   })
 
-  it('a file that is not there: exit code 1 and a reason', () => {
+  it('a model that is not there: exit code 1 and a reason', () => {
     const { status, stderr } = run('evaluate', ...lenet.with(0, 'no.onnx'))
     expect([status, stderr]).toEqual([
       1,
@@ -125,7 +120,7 @@ describe('evaluate', () => {
   })
 
   it('systematic: own answers, and lost ones from parity, likeness and memory', () => {
-    const args = ['evaluate', ...lenet, '--code', 'systematic', '--groups', '60', '--json']
+    const args = ['evaluate', ...lenet, '--policy', 'recover', '--memory', '0', '--groups', '60', '--json']
     const plain = JSON.parse(run(...args).stdout)
     expect(plain).toMatchObject({ code: 'systematic', decoder: 'learned-kriging' })
     expect(plain.accuracy.nothingMissing).toBeGreaterThan(0.98)
@@ -137,32 +132,13 @@ describe('evaluate', () => {
     expect(remembered.rivals.memoryAlone.accuracy).toBeGreaterThan(0.6)
   })
 
-  it('a policy, a grid, a recommendation, and a report with plots', () => {
-    const report = join(folder, 'report')
-    const args = [
-      'evaluate',
-      ...lenet,
-      '--code',
-      'systematic',
-      '--groups',
-      '120',
-      '--grid',
-      '2,4:1',
-      '--policy',
-      'auto',
-    ]
-    const { status, stdout, stderr } = run(...args, '--retry-price', '1000', '--report', report)
-    expect([status, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(/^mnist-lenet\.onnx: \d+\.\d % alone, code systematic\nK +S +workers/)
+  it('a policy, a grid and a recommendation', () => {
+    const args = ['evaluate', ...lenet, '--memory', '0', '--groups', '120', '--grid', '2,4:1']
+    const { status, stdout } = run(...args, '--retry-price', '1000')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^mnist-lenet\.onnx, code systematic\. The model alone: \d+\.\d %\nK +S +workers/)
     expect(stdout).toMatch(/recommended, tolerating 1\.0 %, 1\.0 % of answers late, a retry worth 1000 inferences: /)
-    const text = readFileSync(join(report, 'report.md'), 'utf8')
-    expect(text).toMatch(/\| 2 \| 1 \| 3 \| 1\.50x \|/)
-    for (const plot of ['accuracy.svg', 'confidence.svg']) {
-      expect(text).toContain(`(${plot})`)
-      expect(readFileSync(join(report, plot), 'utf8')).toMatch(
-        /^<svg[\s\S]*workers per query|^<svg[\s\S]*stated confidence/,
-      )
-    }
+    expect(stdout).toMatch(/createPredictor\(\{ model, scheme: \{ queries: \d/)
     const { results, candidates } = JSON.parse(run(...args, '--json').stdout)
     expect(results.map((each: { scheme: { queries: number } }) => each.scheme.queries)).toEqual([2, 4])
     expect(results[0].retriesPerQuery).toBeGreaterThan(0)
@@ -170,12 +146,27 @@ describe('evaluate', () => {
     expect(candidates.length).toBe(5)
   })
 
-  it('takes float32 inputs and other integer labels', () => {
-    const [x, y] = [join(folder, 'x.npy'), join(folder, 'y.npy')]
-    writeFileSync(x, Buffer.from(dump(new Float32Array(12 * 784).fill(0.5), [12, 784])))
-    writeFileSync(y, Buffer.from(dump(new Int32Array(12), [12])))
-    const args = ['models/mnist-lenet.onnx', '--inputs', x, '--labels', y, '--groups', '2', '--json']
-    expect(JSON.parse(run('evaluate', ...args).stdout).groups).toBe(2)
+  it('without labels: agreement with the model itself, and nothing is called accuracy', () => {
+    const args = ['evaluate', ...unlabelled, '--groups', '40']
+    const { status, stdout } = run(...args)
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^agreement with the model +95 % interval\nall queries, 1 missing, 0 lying +\d/m)
+    expect(stdout).toMatch(/agreement lost, at most/)
+    const grid = run(...args, '--grid', '2:1').stdout
+    expect(grid).toMatch(/^mnist-lenet\.onnx, code systematic\. Agreement with the model itself\n/)
+    expect(stdout + grid).not.toMatch(/accuracy|model alone/)
+    const { against, accuracy } = JSON.parse(run(...args, '--json').stdout)
+    const labelled = JSON.parse(run('evaluate', ...lenet, '--groups', '40', '--json').stdout)
+    expect([against, labelled.against]).toEqual(['model', 'labels'])
+    expect(accuracy.all).toBeGreaterThan(labelled.accuracy.all - 0.02)
+    expect(accuracy.nothingMissing).toBeGreaterThan(0.9)
+  })
+
+  it('says on stderr what it measures, so that nobody waits before a silent terminal; with --json nothing', () => {
+    const args = ['evaluate', ...lenet, '--groups', '2']
+    expect(run(...args).stderr).toBe('mnist-lenet.onnx: measuring K = 8, S = 1, 2 groups ...\n')
+    expect(run(...args, '--grid', '2,4:1').stderr).toBe('mnist-lenet.onnx: measuring 2 schemes, 2 groups each ...\n')
+    expect(run(...args, '--json').stderr).toBe('')
   })
 })
 

@@ -47,7 +47,11 @@ it('a dear retry is worth a parity whose answers are good enough, else one for t
 })
 
 it('a memory that answers well enough needs no code at all', () => {
-  expect(best(measured(0.9, 0.5, 0.9), 20)).toMatchObject({ name: 'no code, a memory of 1000', cost: 1 })
+  expect(best(measured(0.9, 0.5, 0.9), 20)).toMatchObject({
+    name: 'no code, a memory of 1000',
+    cost: 1,
+    use: "scheme: { queries: 1 }, policy: 'recover'",
+  })
 })
 
 it('counts what is lost beyond S: those are asked again whatever the policy', () => {

@@ -9,7 +9,6 @@ import { Scheme, type SchemeOptions } from '../scheme'
 import { createPredictor, type Predictor } from '../serving/predictor'
 import { type Faults, FaultyWorker } from '../workers/faulty'
 import { localWorkers } from '../workers/local'
-import { chosenScheme } from './chosen'
 import { loadInputs, loadLabels } from './npy'
 import { table } from './table'
 
@@ -38,7 +37,9 @@ type Way = (query: Float32Array, at: number) => Promise<number>
 const file = (name: string) => fileURLToPath(new URL(`../models/${name}`, import.meta.url))
 
 export async function demo(options: DemoOptions): Promise<void> {
-  const scheme = new Scheme(chosenScheme(options))
+  const { queries, stragglers, byzantine, workers: N, points } = options
+  const size = { queries, stragglers, byzantine, workers: N, points }
+  const scheme = new Scheme(size)
   const say = options.json ? () => {} : console.log
   const [inputs, labels] = await Promise.all([
     loadInputs(file('mnist-digits.npy')),
@@ -52,7 +53,7 @@ export async function demo(options: DemoOptions): Promise<void> {
     maxPending: 8,
   })
   const workers = local.map((worker, i) => new FaultyWorker(worker, {}, options.seed + i))
-  const predictor = await createPredictor({ scheme: chosenScheme(options), workers, seed: options.seed })
+  const predictor = await createPredictor({ scheme: size, workers, seed: options.seed })
   const ways: Record<string, Way> = {
     coded: coded(predictor),
     uncoded: uncoded(workers),

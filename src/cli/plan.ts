@@ -1,44 +1,88 @@
-/** approxifer plan: what a scheme costs, beside what it replaces. */
+/** approxifer plan: what a scheme costs, beside what it replaces, and whether a model can be coded. */
 
-import { stat } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
 import { Scheme, type SchemeOptions } from '../scheme'
-import { chosenScheme } from './chosen'
+import type { Signature } from '../tensor'
+import { readModel } from '../workers/local'
+import { loadModel, type ModelOptions, shapes } from './model'
 import { table } from './table'
+import { wrap } from './terminal'
 
 /** Resident memory of one worker with a small model (45 to 80 MB on Node 20), and how often it holds its model. */
 const WORKER_MB = 75
 const MODEL_COPIES = 3
 
-export interface PlanOptions extends SchemeOptions {
+export interface PlanOptions extends SchemeOptions, ModelOptions {
   model?: string
   json?: boolean
 }
 
+/** Whether a model can be coded: what it takes and gives, or the reason why not. */
+interface Verdict extends Signature {
+  ok: boolean
+  warnings: readonly string[]
+  reason: string | null
+}
+
+/** Exit code 1 for a model that cannot be coded; the plan is printed all the same. */
 export async function plan(options: PlanOptions): Promise<void> {
-  const scheme = new Scheme(chosenScheme(options))
+  const { queries, stragglers, byzantine, workers, points, model: path } = options
+  const scheme = new Scheme({ queries, stragglers, byzantine, workers, points })
+  if (path === undefined && (options.inputShapes || options.outputs)) {
+    throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
+  }
+  const bytes = path === undefined ? undefined : await readModel(path)
+  const model = bytes && (await judge(bytes, options))
+  const result = { ...costs(scheme, bytes?.length ?? 0), ...(model && { model }) }
+  if (model && !model.ok) process.exitCode = 1
+  if (options.json) {
+    const error = model?.reason ? { error: { code: 'MODEL', message: model.reason } } : {}
+    return console.log(JSON.stringify({ ...result, ...error }, null, 2))
+  }
+  console.log(costTable(result))
+  if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
+}
+
+async function judge(bytes: Uint8Array, options: ModelOptions): Promise<Verdict> {
+  try {
+    const model = await loadModel(bytes, options)
+    await model.close()
+    return { ok: true, ...model.signature, warnings: model.warnings, reason: null }
+  } catch (error) {
+    if (!(error instanceof ApproxiferError)) throw error
+    return { ok: false, inputs: [], outputs: [], warnings: [], reason: error.message }
+  }
+}
+
+function verdict(name: string, { ok, inputs, outputs, warnings, reason }: Verdict): string {
+  if (!ok) return wrap(`${name} cannot be coded: ${reason}`)
+  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
+  return wrap([`${name} can be coded`, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+}
+
+function costs(scheme: Scheme, modelBytes: number) {
   const { queries, stragglers, byzantine, workers, points, quorum } = scheme
-  const modelMb = options.model ? (await stat(options.model)).size / 2 ** 20 : 0
-  const cost = (n: number) => ({
-    workers: n,
-    overhead: n / queries,
-    memoryMb: Math.round(n * (WORKER_MB + MODEL_COPIES * modelMb)),
-  })
+  const workerMb = WORKER_MB + (MODEL_COPIES * modelBytes) / 2 ** 20
+  const cost = (n: number) => ({ workers: n, overhead: n / queries, memoryMb: Math.round(n * workerMb) })
   const parm = parmWorkers(scheme)
-  const result = {
+  return {
     scheme: { queries, stragglers, byzantine, workers, points, quorum },
     approxifer: cost(workers),
     replication: cost(replicationWorkers(scheme)),
     parm: parm === undefined ? null : cost(parm),
   }
-  if (options.json) return console.log(JSON.stringify(result, null, 2))
+}
+
+function costTable({ scheme, approxifer, replication, parm }: ReturnType<typeof costs>): string {
+  const { queries, stragglers, byzantine, points, quorum } = scheme
   const rows = table(['', 'workers', 'overhead', 'memory, about', 'note'])
-  const row = (name: string, { workers: n, overhead, memoryMb }: ReturnType<typeof cost>, note: string) =>
-    rows.push([name, n, `${overhead.toFixed(2)}x`, `${memoryMb} MB`, note])
-  row('approxifer', result.approxifer, `decodes from ${quorum} results`)
-  row('replication', result.replication, 'exact answers')
-  if (result.parm) row('ParM', result.parm, `${stragglers} model(s) to train`)
+  const row = (name: string, { workers, overhead, memoryMb }: typeof approxifer, note: string) =>
+    rows.push([name, workers, `${overhead.toFixed(2)}x`, `${memoryMb} MB`, note])
+  row('approxifer', approxifer, `decodes from ${quorum} results`)
+  row('replication', replication, 'exact answers')
+  if (parm) row('ParM', parm, `${stragglers} model(s) to train`)
   else rows.push(['ParM', '-', '-', '-', 'does not find liars'])
-  console.log(`${queries} queries, ${stragglers} straggler(s), ${byzantine} liar(s), ${points} nodes`)
-  console.log(rows.toString())
+  return `${wrap(`${queries} queries, ${stragglers} straggler(s), ${byzantine} liar(s), ${points} nodes`)}\n${rows}`
 }

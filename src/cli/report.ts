@@ -1,20 +1,21 @@
 /** What evaluate measured, as Markdown with plots. */
 
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import type { TopLevelSpec } from 'vega-lite'
-import type { Candidate } from '../evaluate/recommend'
+import type { Candidate, Wishes } from '../evaluate/recommend'
 import type { Bin } from '../evaluate/statistics'
 import {
+  baseline,
   candidateHead,
   candidateRow,
-  type EvaluateCommandOptions,
   gridHead,
   gridRow,
   percent,
+  quantity,
   type Result,
   verdict,
-} from './evaluate'
+} from './figures'
 import { svg } from './plot'
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -22,10 +23,21 @@ export function markdownTable(head: readonly string[], rows: readonly (readonly 
   return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
 }
 
-/** Makes the folder and draws something, so that what cannot be written is known before hours of measuring. */
-export async function prepareReport(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true })
+/**
+ * Draws something and looks whether the folder can be written, so that this is known before hours of measuring.
+ * Writes nothing: what fails afterwards should leave no empty folder.
+ *
+ * @throws TypeError where there is no Vega, RangeError where the folder cannot be
+ */
+export async function checkReport(folder: string): Promise<void> {
   await svg({ data: { values: [] }, mark: 'point' })
+  let nearest = resolve(folder)
+  while (!(await stat(nearest).catch(() => undefined))) nearest = dirname(nearest)
+  try {
+    await access(nearest, constants.W_OK)
+    if ((await stat(nearest)).isDirectory()) return
+  } catch {}
+  throw new RangeError(`--report ${folder}: expected a folder that can be written, got ${nearest}`)
 }
 
 /** Writes report.md and its plots into a folder. */
@@ -33,18 +45,20 @@ export async function writeReport(
   folder: string,
   results: readonly Result[],
   candidates: readonly Candidate[],
-  options: EvaluateCommandOptions,
+  wishes: Wishes,
 ): Promise<void> {
-  const [{ model, code, decoder, groups, grouping, memory, seed, accuracy }] = results
+  await mkdir(folder, { recursive: true })
+  const [first] = results
+  const { model, code, decoder, groups, grouping, memory, seed } = first
   const sure = results.filter(({ confidence }) => confidence)
   const plots: Record<string, TopLevelSpec> = { 'accuracy.svg': accuracyPlot(results) }
   if (sure.length) plots['confidence.svg'] = reliabilityPlot(sure.map(series))
   const text = [
     `# ${model}`,
-    `The model alone: ${percent(accuracy.base)}. Code ${code}, decoder ${decoder}, grouping ${grouping}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
+    `${baseline(first)}. Code ${code}, decoder ${decoder}, grouping ${grouping}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
       'In every group S random results are missing; "lost only" are the queries whose own answer is, "guessing" is not to code at all.',
     markdownTable(gridHead, results.map(gridRow)),
-    '![accuracy](accuracy.svg)',
+    `![${quantity(first)}](accuracy.svg)`,
     ...(sure.length
       ? [
           '## What recovered answers say of their own worth',
@@ -59,8 +73,8 @@ export async function writeReport(
     ...(candidates.length
       ? [
           '## Which scheme',
-          `${verdict(candidates, options)}.`,
-          markdownTable(candidateHead, candidates.map(candidateRow)),
+          `${verdict(candidates, wishes)}.`,
+          markdownTable(candidateHead(first), candidates.map(candidateRow)),
         ]
       : []),
   ].join('\n\n')
@@ -81,7 +95,7 @@ const series = ({ scheme, confidence }: Result) => ({
   bins: confidence?.bins ?? [],
 })
 
-/** Accuracy of all queries against the overhead, and of guessing what is lost. */
+/** Accuracy, or agreement, of all queries against the overhead, and of guessing what is lost. */
 function accuracyPlot(results: readonly Result[]): TopLevelSpec {
   const values = results.flatMap(({ scheme, accuracy, rivals }) => {
     const { queries, stragglers, workers } = scheme
@@ -92,7 +106,12 @@ function accuracyPlot(results: readonly Result[]): TopLevelSpec {
     ]
   })
   const x = { field: 'overhead', type: 'quantitative', title: 'workers per query', scale: { zero: false } } as const
-  const y = { field: 'accuracy', type: 'quantitative', title: 'accuracy, all queries', scale: { zero: false } } as const
+  const y = {
+    field: 'accuracy',
+    type: 'quantitative',
+    title: `${quantity(results[0])}, all queries`,
+    scale: { zero: false },
+  } as const
   return {
     width: 460,
     height: 300,
@@ -100,7 +119,7 @@ function accuracyPlot(results: readonly Result[]): TopLevelSpec {
     layer: [
       {
         mark: { type: 'rule', strokeDash: [4, 4], color: 'gray' },
-        encoding: { y: { datum: results[0].accuracy.base } },
+        encoding: { y: { datum: results[0].against === 'labels' ? results[0].accuracy.base : 1 } },
       },
       { mark: { type: 'point', filled: true, size: 60 }, encoding: { x, y, color: { field: 'name', title: null } } },
       { mark: 'rule', encoding: { x, y: { field: 'low', type: 'quantitative' }, y2: { field: 'high' } } },

@@ -31,6 +31,8 @@ export interface Candidate {
   /** Accuracy lost, at the pessimistic end of the 95 % interval. */
   loss: number
   why: string
+  /** How to get it: options of `createPredictor`, beside `model`. */
+  use: string
 }
 
 /** All candidates that were measured, the cheapest within the tolerance first, then those beyond it. */
@@ -42,6 +44,7 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
     cost: 1 + late * retryPrice,
     loss: 0,
     why: `${percent(late)} of queries are asked twice`,
+    use: options(1, 0, 'retry', false),
   }
   const alone = measured.filter(({ evaluation }) => evaluation.rivals.memoryAlone)
   const candidates = [
@@ -60,6 +63,7 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
       cost: 1,
       loss: late * (accuracy.base - right),
       why: `lost answers are right in ${percent(rivals.memoryAlone?.accuracy ?? 0)}`,
+      use: options(1, 0, 'recover', true),
     }
   }
 }
@@ -80,6 +84,7 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
     cost: N / K + beyond * retryPrice,
     loss: decoded * Math.max(0, accuracy.base - accuracy.recoveredCi95[0]),
     why: `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`,
+    use: options(K, S, 'recover', remembers !== '', code),
   }
   if (!confidence) return [recover]
   const { share, agreement = 1 } = confidence.sure
@@ -91,8 +96,17 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
     cost: N / K + (beyond + guessed * (1 - share)) * retryPrice,
     loss: guessed * share * Math.min(1, 1 - agreement + error),
     why: `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`,
+    use: options(K, S, 'auto', remembers !== '', code),
   }
   return [recover, auto]
+}
+
+/** As a user would write them; the memory and the systematic code are the default. */
+function options(queries: number, stragglers: number, policy: Policy, memory: boolean, code: CodeName = 'systematic') {
+  const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
+  if (code !== 'systematic') scheme.push(`code: '${code}'`)
+  const more = [...(policy === 'auto' ? [] : [`policy: '${policy}'`]), ...(memory ? [] : ['memory: false'])]
+  return [`scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
 }
 
 /** Probability of at most `most` of n, at probability p each. */

@@ -1,0 +1,134 @@
+/** What evaluate measured, as tables and sentences for the terminal and the report. */
+
+import type { Codec } from '../codec/codec'
+import type { Evaluation } from '../evaluate/evaluate'
+import type { Candidate, Wishes } from '../evaluate/recommend'
+import { table } from './table'
+import { wrap } from './terminal'
+
+/** One scheme, measured. */
+export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
+  model: string
+  /** What is worth knowing about the model. */
+  warnings: readonly string[]
+  /** Against labels the shares are accuracies, else agreement with what the model itself answers. */
+  against: 'labels' | 'model'
+  scheme: Pick<Codec['scheme'], 'queries' | 'stragglers' | 'byzantine' | 'workers' | 'points'>
+  code: Codec['code']
+  decoder: string
+  /** Its name, and with byzantine > 0 what it found. */
+  locator: string | ({ name: string } & Evaluation['locator'])
+  groups: number
+  grouping: string
+  minConfidence: number
+  attack: string
+  seed: number
+  seconds: number
+}
+
+export const percent = (share: number | undefined) => (share === undefined ? '-' : `${(100 * share).toFixed(1)} %`)
+const interval = ([low, high]: readonly [number, number]) => `${percent(low)} to ${percent(high)}`
+
+/** What the shares are, in a word. */
+export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
+
+export function resultTable(result: Result): string {
+  const { accuracy, confidence, locator, rivals } = result
+  const { queries, stragglers, byzantine, workers, points } = result.scheme
+  const labelled = result.against === 'labels'
+  const overhead = `${(workers / queries).toFixed(2)}x; replication ${rivals.replicationWorkers}`
+  const rows = table([labelled ? 'accuracy' : 'agreement with the model', '', '95 % interval'])
+  const share = (name: string, part?: number, ci95?: readonly [number, number]) =>
+    rows.push([name, percent(part), ci95 ? interval(ci95) : ''])
+  if (labelled) share('the model alone', accuracy.base)
+  share(`all queries, ${stragglers} missing, ${byzantine} lying`, accuracy.all, accuracy.allCi95)
+  share('lost queries only', accuracy.recovered, accuracy.recoveredCi95)
+  share('nothing missing', accuracy.nothingMissing)
+  share('worst survivor set', accuracy.worstSet)
+  share('no code, lost answers guessed', rivals.guessLost)
+  if (rivals.memoryAlone) share('lost queries, memory alone', rivals.memoryAlone.accuracy, rivals.memoryAlone.ci95)
+  if (rivals.sumParity) share('lost queries, a sum as parity', rivals.sumParity.accuracy, rivals.sumParity.ci95)
+  if (confidence) {
+    share('recovered answers that agree with the model', confidence.agreement)
+    share(`those sure of it (confidence >= ${result.minConfidence})`, confidence.sure.share)
+    share('agreement among these', confidence.sure.agreement)
+    rows.push(['Brier skill over the base rate', confidence.brierSkill.toFixed(3), ''])
+    rows.push(['calibration error', confidence.calibrationError.toFixed(3), ''])
+  }
+  if (result.policy !== 'recover') {
+    rows.push([`retries a query (${result.policy})`, result.retriesPerQuery.toFixed(3), ''])
+  }
+  if (typeof locator === 'object') {
+    share(`liars found (${result.attack})`, locator.found)
+    share('groups with exactly the liars found', locator.exactSet)
+    share('honest groups with somebody accused', locator.falseAlarm)
+  }
+  const title = `${queries} queries on ${workers} workers (${overhead}), code ${result.code}, ${points} nodes`
+  return [
+    wrap(`${result.model}: ${title}`),
+    rows.toString(),
+    wrap(`${result.groups} groups, seed ${result.seed}, ${result.seconds.toFixed(1)} s`),
+  ].join('\n')
+}
+
+/** What the shares are to be held against. */
+export function baseline({ against, accuracy }: Result): string {
+  return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
+}
+
+/** Columns of the grid, for the terminal and the report. */
+export const gridHead = [
+  'K',
+  'S',
+  'workers',
+  'overhead',
+  'all',
+  '95 %',
+  'lost only',
+  'nobody late',
+  'worst set',
+  'guessing',
+]
+
+export function gridRow({ scheme, accuracy, rivals }: Result): string[] {
+  const { queries, stragglers, workers } = scheme
+  const shares = [accuracy.recovered, accuracy.nothingMissing, accuracy.worstSet, rivals.guessLost].map(percent)
+  const size = [queries, stragglers, workers].map(String)
+  return [...size, `${(workers / queries).toFixed(2)}x`, percent(accuracy.all), interval(accuracy.allCi95), ...shares]
+}
+
+export function gridTable(results: readonly Result[]): string {
+  const rows = table(gridHead)
+  for (const result of results) rows.push(gridRow(result))
+  const [{ model, code, groups, seed }] = results
+  const seconds = results.reduce((sum, result) => sum + result.seconds, 0)
+  const last = `${groups} groups each, seed ${seed}, ${seconds.toFixed(1)} s`
+  return `${wrap(`${model}, code ${code}. ${baseline(results[0])}`)}\n${rows}\n${wrap(last)}`
+}
+
+/** Columns of the candidates, for the terminal and the report. */
+export const candidateHead = (result: Result) => [
+  'scheme',
+  'policy',
+  'inferences a query',
+  `${quantity(result)} lost, at most`,
+  'because',
+]
+
+export function candidateRow({ name, policy, cost, loss, why }: Candidate): string[] {
+  return [name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why]
+}
+
+/** In words: the first candidate, and under which wishes. */
+export function verdict([best]: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
+  const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
+  const advice =
+    best.policy === 'retry' ? 'do not code this model: ask again instead' : `${best.name}, policy ${best.policy}`
+  return `recommended, ${wishes}: ${advice}`
+}
+
+export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes): string {
+  const rows = table(candidateHead(result))
+  for (const candidate of candidates) rows.push(candidateRow(candidate))
+  return `${wrap(verdict(candidates, wishes))}\n${wrap(`  createPredictor({ model, ${candidates[0].use} })`, 2)}\n${rows}`
+}

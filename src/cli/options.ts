@@ -1,0 +1,96 @@
+/** Parsers of option values. Each refuses what it cannot take with a sentence, and the word that was probably meant. */
+
+import { InvalidArgumentError, Option } from 'commander'
+import { nearest } from '../errors'
+import { attackForms, parseAttack } from '../workers/attacks'
+
+/** An option that takes one of a few words. */
+export function choice(flags: string, description: string, words: readonly string[]): Option {
+  return new Option(flags, description).choices(words).argParser((text: string) => {
+    if (words.includes(text)) return text
+    throw refused(`one of ${words.join(', ')}`, nearest(text, words))
+  })
+}
+
+/** Whole numbers >= least. */
+export function integer(least: number) {
+  return (text: string): number => {
+    const value = Number(text)
+    if (text.trim() !== '' && Number.isInteger(value) && value >= least) return value
+    throw refused(`an integer >= ${least}`)
+  }
+}
+
+export function probability(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && value <= 1) return value
+  throw refused('a probability from 0 to 1')
+}
+
+/** Numbers >= 0. */
+export function amount(text: string): number {
+  const value = Number(text)
+  if (text.trim() !== '' && value >= 0 && Number.isFinite(value)) return value
+  throw refused('a number >= 0')
+}
+
+export const GRID = '2,4,8,12:1,2,3'
+
+/** 'K,K,..:S,S,..' */
+export function grid(text: string): { queries: number[]; stragglers: number[] } {
+  const match = /^(\d+(?:,\d+)*):(\d+(?:,\d+)*)$/.exec(text)
+  const [queries, stragglers] = (match?.slice(1) ?? []).map((list) => list.split(',').map(Number))
+  if (queries && queries.every((K) => K >= 1)) return { queries, stragglers }
+  throw refused(`K,K,..:S,S,.. such as ${GRID}`)
+}
+
+/** One of `attackForms`. */
+export function attack(text: string): string {
+  try {
+    parseAttack(text)
+    return text
+  } catch {
+    const names = attackForms.split(' | ').map((form) => form.split(/[[:]/)[0])
+    throw refused(attackForms, nearestHead(text, names))
+  }
+}
+
+/** 'random' or 'likeness:P'; how large P may be depends on the data. */
+export function grouping(text: string): string {
+  if (/^(random|likeness:[1-9]\d*)$/.test(text)) return text
+  throw refused('random or likeness:P with P >= 1', nearestHead(text, ['random', 'likeness']))
+}
+
+/**
+ * 'name=AxBxC,name=...' and what earlier uses of the option gave. A name may contain '=' and ',': it ends at the last
+ * '=' before a shape.
+ */
+export function inputShapes(text: string, before: Record<string, number[]> = {}): Record<string, number[]> {
+  const shapes = { ...before }
+  const entry = /(.+?)=([1-9]\d*(?:x[1-9]\d*)*)(?:,(?=.)|$)/y
+  while (entry.lastIndex < text.length) {
+    const [, name, shape] = entry.exec(text) ?? []
+    if (!name || Object.hasOwn(shapes, name)) throw refused('name=AxBxC,.. without the batch, each name once')
+    shapes[name] = shape.split('x').map(Number)
+  }
+  if (text) return shapes
+  throw refused('name=AxBxC,.. without the batch')
+}
+
+/** 'name,name' and what earlier uses of the option gave; '\,' is a comma within a name. */
+export function names(text: string, before: string[] = []): string[] {
+  const all = [...before, ...text.split(/(?<!\\),/).map((name) => name.replaceAll('\\,', ','))]
+  if (all.every((name) => name) && new Set(all).size === all.length) return all
+  throw refused('name,name,.. each once')
+}
+
+/** What stands before the colon, corrected. */
+function nearestHead(text: string, heads: readonly string[]): string | undefined {
+  const [head, ...rest] = text.split(':')
+  const near = nearest(head, heads)
+  return near === undefined || near === head ? undefined : [near, ...rest].join(':')
+}
+
+function refused(what: string, meant?: string): InvalidArgumentError {
+  return new InvalidArgumentError(`Expected ${what}.${meant === undefined ? '' : `\n(Did you mean ${meant}?)`}`)
+}

@@ -1,0 +1,39 @@
+/** How wide to print, and text wrapped to that. */
+
+/** Columns of the terminal; where the stream goes elsewhere, those of the variable COLUMNS, else no limit. */
+export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout): number {
+  const columns = stream.isTTY ? stream.columns : Number(process.env.COLUMNS)
+  return columns > 0 ? columns : Number.POSITIVE_INFINITY
+}
+
+/**
+ * The lines of a text, broken between words.
+ *
+ * @param hanging  spaces by which what a line is continued on is indented further
+ */
+export function wrap(text: string, hanging = 0, columns = width()): string {
+  return text
+    .split('\n')
+    .map((line) => wrapLine(line, hanging, columns))
+    .join('\n')
+}
+
+/** To stderr, where what is no result goes. */
+export function note(text: string): void {
+  console.error(wrap(text, 2, width(process.stderr)))
+}
+
+function wrapLine(line: string, hanging: number, columns: number): string {
+  const margin = /^ */.exec(line)?.[0] ?? ''
+  const words = line.slice(margin.length).split(/ (?!%)/) // a number and its % stay together
+  const lines: string[] = []
+  let current = margin + words[0]
+  for (const word of words.slice(1)) {
+    if (current.length + 1 + word.length <= columns) current += ` ${word}`
+    else {
+      lines.push(current)
+      current = margin + ' '.repeat(hanging) + word
+    }
+  }
+  return [...lines, current].join('\n')
+}

@@ -1,0 +1,35 @@
+/** The built command line, run as users run it. */
+
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { dump } from 'npyjs'
+import { afterAll } from 'vitest'
+
+type Settings = { columns?: number; cli?: string }
+
+/** @param columns  how wide its terminal claims to be; default: no limit */
+export function runWith({ columns, cli = 'dist/cli.js' }: Settings, ...args: string[]) {
+  const env = { ...process.env, COLUMNS: columns ? String(columns) : '' }
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', timeout: 90_000, env })
+}
+
+export const run = (...args: string[]) => runWith({}, ...args)
+
+const LENET = 'models/mnist-lenet.onnx'
+export const unlabelled = [LENET, '--inputs', 'models/mnist-digits.npy']
+export const lenet = [...unlabelled, '--labels', 'models/mnist-labels.npy']
+
+/** A folder that is removed after the tests of a file, and a way to write files into it. */
+export function scratch() {
+  const folder = mkdtempSync(join(tmpdir(), 'approxifer-cli-'))
+  afterAll(() => rmSync(folder, { recursive: true }))
+  const write = (name: string, bytes: Uint8Array) => {
+    writeFileSync(join(folder, name), bytes)
+    return join(folder, name)
+  }
+  return { folder, write, npy: (name: string, ...array: Parameters<typeof dump>) => write(name, npy(...array)) }
+}
+
+export const npy = (...array: Parameters<typeof dump>) => Buffer.from(dump(...array))
