@@ -50,7 +50,9 @@ export const platform: Platform = {
     return shared
   },
 
-  importOrt: () => import('onnxruntime-web'),
+  runtimes: ['onnxruntime-web', 'onnxruntime-node'],
+
+  importOrt: (runtime) => (runtime === 'onnxruntime-node' ? import('onnxruntime-node') : import('onnxruntime-web')),
 }
 
 interface Port {

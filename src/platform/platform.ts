@@ -5,6 +5,9 @@ import type { Endpoint } from 'comlink'
 /** What `onnxruntime-web` exports. */
 export type Ort = typeof import('onnxruntime-web')
 
+/** Packages that run models, all with the interface of `onnxruntime-web`. */
+export type Runtime = 'onnxruntime-web' | 'onnxruntime-node'
+
 /** A thread or Web Worker. */
 export interface Thread {
   readonly endpoint: Endpoint
@@ -29,6 +32,13 @@ export interface Platform {
   read(source: string | URL): Promise<Uint8Array>
   /** The same bytes where several workers can read them without a copy each, if this runtime can. */
   share(bytes: Uint8Array): Uint8Array
-  /** onnxruntime-web, on first use; it is an optional peer. */
-  importOrt(): Promise<Ort>
+  /** What can run models here. */
+  readonly runtimes: readonly Runtime[]
+  /**
+   * A runtime, on first use; it is an optional peer.
+   *
+   * @param runtime    one of `runtimes`
+   * @param providers  the execution providers that it must have
+   */
+  importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
 }

@@ -8,6 +8,7 @@ import type { Thread } from '../platform/platform'
 import { rowLength } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
 import type { OnnxOptions } from './onnx'
+import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
 import type { ModelWorker } from './worker'
 
@@ -41,6 +42,7 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('count', options.count, 1, 1000)
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
+  checkOnnxOptions(options)
   const model = platform.share(await readModel(options.model))
   const first = await LocalWorker.start('worker 0', model, options)
   try {
@@ -157,7 +159,8 @@ class LocalWorker implements ModelWorker {
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
   async #start(): Promise<void> {
-    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths } = this.#options
+    const { createWorker, startMs = 60_000 } = this.#options
+    const { outputs, inputShapes, wasmPaths, providers, runtime } = this.#options
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
@@ -174,7 +177,8 @@ class LocalWorker implements ModelWorker {
       startMs,
     )
     try {
-      const loading = remote.load(this.#model, { outputs, inputShapes, wasmPaths }) as Promise<Reply<Loaded>>
+      const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
+      const loading = remote.load(this.#model, onnx) as Promise<Reply<Loaded>>
       this.#loaded = unwrap(await Promise.race([loading, failed]))
     } catch (error) {
       if (this.#thread === thread) void this.#stop()
@@ -190,7 +194,7 @@ class LocalWorker implements ModelWorker {
         this.#failures = 0
         return answer
       },
-      rowLength(this.#loaded.signature.outputs),
+      this.#loaded.signature.outputs,
       this.#options.maxPending ?? 2,
     )
     const queue = this.#queue
