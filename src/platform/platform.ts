@@ -11,7 +11,7 @@ export type Runtime = 'onnxruntime-web' | 'onnxruntime-node'
 /** A thread or Web Worker. */
 export interface Thread {
   readonly endpoint: Endpoint
-  /** Stops it, whatever it is doing; resolves when it is gone. */
+  /** Stops it, whatever it is doing; resolves when it is gone (or left behind, see `spawn`). */
   terminate(): Promise<void>
   /** Whether it keeps the process alive (where that means anything). Threads start with true. */
   hold(on: boolean): void
@@ -24,8 +24,10 @@ export interface Platform {
    * Starts the bundled worker script, or whatever `create` returns.
    *
    * @param onDeath  called at most once, with a sentence: it threw, exited, or sent what cannot be read
+   * @param patient  whether terminating lets the call under way end: native code takes the process with it when it is
+   *                 cut off. What does not end in seconds is left behind.
    */
-  spawn(create: (() => unknown) | undefined, onDeath: (why: string) => void): Thread
+  spawn(create: (() => unknown) | undefined, onDeath: (why: string) => void, patient?: boolean): Thread
   /** Inside a worker: the way to the thread that started it. */
   parent(): Endpoint
   /** A model's bytes, from a path or URL. */

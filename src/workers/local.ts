@@ -7,7 +7,7 @@ import { ApproxiferError, asError, checkInteger, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
-import type { OnnxOptions } from './onnx'
+import { importOrt, type OnnxOptions } from './onnx'
 import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
 import type { ModelWorker } from './worker'
@@ -43,6 +43,8 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
   checkOnnxOptions(options)
+  // Native code that all its threads have left does not load again: this one keeps it.
+  if (options.runtime === 'onnxruntime-node') await importOrt(options)
   const model = platform.share(await readModel(options.model))
   const first = await LocalWorker.start('worker 0', model, options)
   try {
@@ -166,10 +168,11 @@ class LocalWorker implements ModelWorker {
     })
     failed.catch(() => {}) // nobody may be waiting any more
     const fail = this.#fail
-    const thread = spawn(this.name, createWorker, (why) => {
+    const onDeath = (why: string) => {
       fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
-    })
+    }
+    const thread = spawn(this.name, createWorker, onDeath, runtime === 'onnxruntime-node')
     this.#thread = thread
     const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
     const late = setTimeout(
@@ -239,9 +242,9 @@ class LocalWorker implements ModelWorker {
   }
 }
 
-function spawn(name: string, create: (() => unknown) | undefined, onDeath: (why: string) => void): Thread {
+function spawn(name: string, create: LocalOptions['createWorker'], onDeath: (why: string) => void, patient: boolean) {
   try {
-    return platform.spawn(create, onDeath)
+    return platform.spawn(create, onDeath, patient)
   } catch (error) {
     throw asError(error, 'WORKER', `${name} could not start: `)
   }

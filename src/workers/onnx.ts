@@ -64,6 +64,10 @@ export class OnnxModel {
   static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
     checkOnnxOptions(options)
     const ort = await importOrt(options)
+    ort.env.wasm.numThreads = 1
+    ort.env.wasm.proxy = false
+    ort.env.logLevel = 'error'
+    if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
     const session = await openSession(ort, bytes, options)
     try {
       return await OnnxModel.#check(ort, session, options)
@@ -127,20 +131,15 @@ function providersOf(options: OnnxOptions): string[] {
   return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
 }
 
-async function importOrt(options: OnnxOptions): Promise<Ort> {
+/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
+export async function importOrt(options: OnnxOptions): Promise<Ort> {
   const runtime = runtimeOf(options)
-  let ort: Ort
   try {
-    ort = await platform.importOrt(runtime, providersOf(options))
+    return await platform.importOrt(runtime, providersOf(options))
   } catch (error) {
     const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
     throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
   }
-  ort.env.wasm.numThreads = 1
-  ort.env.wasm.proxy = false
-  ort.env.logLevel = 'error'
-  if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
-  return ort
 }
 
 async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
