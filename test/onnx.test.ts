@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createPredictor, localWorkers } from 'approxifer'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { OnnxModel, type OnnxOptions } from '../src/workers/onnx'
 import { onnx, types } from './shared/onnx'
 
@@ -184,6 +184,19 @@ describe('warnings', () => {
     expect(await warningsOf([sum, norm], ['batch', 3])).toEqual([
       expect.stringContaining("output 'y' is NaN at 0 for a query of zeros: "),
     ])
+
+    const onWarning = vi.fn()
+    const model = onnx([x], [y], [log])
+    const [worker] = await localWorkers({ model, count: 1, onWarning })
+    expect(onWarning).toHaveBeenCalledTimes(1)
+    expect([...(await worker.infer(Float32Array.of(1, 1, 1)))]).toEqual([0, 0, 0])
+    await expect(worker.infer(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
+      code: 'PROTOCOL',
+      message: expect.stringMatching(
+        /^output 'y': expected finite values, got NaN at 1, which cannot be coded; .*Clip/,
+      ),
+    })
+    await worker.close()
   })
 })
 

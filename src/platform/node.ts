@@ -63,7 +63,7 @@ export const platform: Platform = {
 function quit(worker: Worker): Promise<unknown> {
   return new Promise((resolve) => {
     worker.once('exit', resolve)
-    setTimeout(resolve, PATIENCE_MS).unref()
+    setTimeout(() => resolve(worker.unref()), PATIENCE_MS).unref()
     worker.postMessage(QUIT)
   })
 }

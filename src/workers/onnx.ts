@@ -20,16 +20,17 @@ export interface OnnxOptions {
   /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
   wasmPaths?: string | Record<string, string>
   /**
-   * Execution providers, the first that works is used; passed on as `executionProviders`. Default `['wasm']`, for
-   * onnxruntime-node `['cpu']`. In browsers any but `wasm` and `cpu` load the larger `onnxruntime-web/webgpu`, which
-   * has `webgpu` and `webnn`. The runtime drops one that it does not have, with a line on the console; where none
-   * is left, or one fails, the model is refused with MODEL.
+   * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
+   * onnxruntime-node `['cpu']`. In browsers any but `wasm` and `cpu` take the larger `onnxruntime-web/webgpu`, which
+   * has `webgpu` and `webnn`. The runtime drops those that it does not have, with a line on the console; if none is
+   * left, or one fails, loading rejects with MODEL.
    */
   providers?: readonly string[]
   /**
-   * The package that runs the model. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node only, is native code,
-   * larger to install and faster on many models. Each is an optional peer: Node looks for it from
-   * where approxifer lies, so it belongs into the `node_modules` that holds approxifer, or one further up.
+   * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
+   * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
+   * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
+   * call first, and `process.exit()` during a call aborts the process, so `close()` before it.
    */
   runtime?: Runtime
 }
