@@ -30,7 +30,7 @@ export interface OnnxOptions {
    * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
    * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
    * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
-   * call first, and `process.exit()` during a call aborts the process, so `close()` before it.
+   * call first, and a process that exits during a call aborts: `close()` before.
    */
   runtime?: Runtime
 }
