@@ -3,7 +3,7 @@ import { nodeResolve } from '@rollup/plugin-node-resolve'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 
-const external = [/^node:/, /^onnxruntime-web/, 'commander', 'cli-progress', 'cli-table3', 'npyjs', /^vega/]
+const external = [/^node:/, /^onnxruntime-/, 'commander', 'cli-progress', 'cli-table3', 'npyjs', /^vega/]
 
 /** One build per platform: the export condition decides which src/platform file is inside. */
 function build(input, conditions, options = {}) {

@@ -2,12 +2,18 @@ import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 import { findChromium } from './scripts/chromium.js'
+import { modelsInstalled } from './scripts/models.js'
 import Totals from './scripts/totals.js'
 
 const executablePath = findChromium()
 
 const node: TestProjectConfiguration = {
   test: { name: 'node', include: ['test/*.test.ts'], testTimeout: 60_000 },
+}
+
+const models: TestProjectConfiguration = {
+  resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
+  test: { name: 'models', include: ['test/models/*.test.ts'], testTimeout: 60_000 },
 }
 
 const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
@@ -31,5 +37,8 @@ const chromium: TestProjectConfiguration = {
 }
 
 export default defineConfig({
-  test: { projects: executablePath ? [node, chromium] : [node], reporters: ['default', new Totals()] },
+  test: {
+    projects: [node, ...(executablePath ? [chromium] : []), ...(modelsInstalled() ? [models] : [])],
+    reporters: ['default', new Totals()],
+  },
 })

@@ -48,7 +48,8 @@ export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array 
   let at = 0
   for (const spec of specs) {
     const field = `query.${spec.name}`
-    row.set(checkTensor(named[spec.name], spec, field), at)
+    const value = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
+    row.set(checkTensor(value, spec, field), at)
     at += size(spec)
   }
   return row
@@ -56,28 +57,47 @@ export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array 
 
 /** The named tensors of a row; each has a buffer of its own, owned by the caller. */
 export function fromRow(row: Float32Array, specs: readonly TensorSpec[]): Tensors {
-  const tensors: Tensors = {}
   let at = 0
-  for (const spec of specs) {
-    tensors[spec.name] = { data: row.slice(at, at + size(spec)), shape: spec.shape }
+  const entries = specs.map((spec): [string, Tensor] => {
+    const from = at
     at += size(spec)
-  }
-  return tensors
+    return [spec.name, { data: row.slice(from, at), shape: spec.shape }]
+  })
+  return Object.fromEntries(entries) // by assignment, a tensor named __proto__ would become the prototype
 }
 
 /**
  * A worker's answer, if it is one: a Float32Array of the right length, all finite.
  *
+ * NaN and Inf are refused also where the model itself answers so: answers are decoded from sums, which a single one
+ * of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that
+ * means it has to say it with a number, such as -1e9 for a logit of -Inf.
+ *
+ * @param length  of the row
+ * @param specs   the outputs it is made of, so that the message can name the one at fault
  * @throws ApproxiferError PROTOCOL
  */
-export function checkAnswer(answer: unknown, length: number): Float32Array {
+export function checkAnswer(answer: unknown, length: number, specs: readonly TensorSpec[] = []): Float32Array {
   const wrong = !(answer instanceof Float32Array)
     ? expected('answer', 'Float32Array', answer)
     : answer.length !== length
       ? `answer: expected ${length} values, got ${answer.length}`
-      : notFinite(answer, 'answer')
+      : spoilt(answer, specs)
   if (wrong) throw new ApproxiferError('PROTOCOL', wrong)
   return answer as Float32Array
+}
+
+function spoilt(answer: Float32Array, specs: readonly TensorSpec[]): string | undefined {
+  const where = notFinite(answer, 'answer')
+  if (!where) return undefined
+  let at = 0
+  for (const spec of specs) {
+    const own = notFinite(answer.subarray(at, at + size(spec)), `output '${spec.name}'`)
+    const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
+    if (own) return `${own}, which cannot be coded; ${todo}`
+    at += size(spec)
+  }
+  return where
 }
 
 function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unknown> {

@@ -25,7 +25,7 @@ describe('Abort', () => {
   })
 
   it('a call that waits leaves the queue and makes room', async () => {
-    const queue = new CallQueue(() => new Promise(() => {}), 1, 1)
+    const queue = new CallQueue(() => new Promise(() => {}), [], 1)
     void queue.push(Float32Array.of(1))
     const abort = new Abort()
     const waits = queue.push(Float32Array.of(2), abort)

@@ -53,6 +53,21 @@ describe('a query becomes a row', () => {
     expect([...toRow({ data: Float32Array.of(1, 2), info: Float32Array.of(3) }, specs)]).toEqual([1, 2, 3])
   })
 
+  it('inputs may be called what every object has already', () => {
+    const specs = ['__proto__', 'toString'].map((name) => ({ name, shape: [1] }))
+    const row = toRow({ ['__proto__']: Float32Array.of(1), toString: Float32Array.of(2) } as unknown as Query, specs)
+    expect([...row]).toEqual([1, 2])
+    const back = fromRow(row, specs)
+    expect(Object.getPrototypeOf(back)).toBe(Object.prototype)
+    expect(Object.entries(back).map(([name, { data }]) => [name, ...data])).toEqual([
+      ['__proto__', 1],
+      ['toString', 2],
+    ])
+    expect([...toRow(Float32Array.of(3), specs.slice(0, 1))]).toEqual([3])
+    const missing = 'query.toString: expected a Float32Array, got undefined'
+    expect(() => toRow({ ['__proto__']: Float32Array.of(1) }, specs)).toThrow(missing)
+  })
+
   it('a single tensor is no query for two inputs', () => {
     expect(() => toRow(four, pair)).toThrow("query: expected one tensor for each of 'a', 'b', got a single one")
   })
@@ -66,5 +81,16 @@ describe('checkAnswer', () => {
     [Float32Array.of(0, Number.POSITIVE_INFINITY), 'answer: expected finite values, got Infinity at 1'],
   ])('refuses %s', (answer, message) => {
     expect(() => checkAnswer(answer, 2)).toThrow(expect.objectContaining({ code: 'PROTOCOL', message }))
+  })
+  it('names the output that is not finite, and says what to do', () => {
+    const specs = [
+      { name: 'logits', shape: [2] },
+      { name: 'mask', shape: [1, 2] },
+    ]
+    const answer = Float32Array.of(0, 1, 2, Number.NEGATIVE_INFINITY)
+    expect(() => checkAnswer(answer, 4, specs)).toThrow(
+      "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded; if it is the model that answers so, clamp it there (Clip)",
+    )
+    expect(checkAnswer(Float32Array.of(0, 1, 2, 3), 4, specs)).toHaveLength(4)
   })
 })

@@ -6,10 +6,14 @@ import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
 import type { Platform, Thread } from './platform'
 
+/** Asks a thread to end itself, between two calls. */
+const QUIT = 'approxifer: quit'
+const PATIENCE_MS = 5000
+
 export const platform: Platform = {
   coreModule: () => WebAssembly.compile(Buffer.from(core, 'base64')),
 
-  spawn(create, onDeath): Thread {
+  spawn(create, onDeath, patient = false): Thread {
     // The process's own flags are not for a plain script: with --input-type a worker does not even start.
     const worker = (create?.() ?? new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] })) as Worker
     let dead = false
@@ -25,13 +29,14 @@ export const platform: Platform = {
       hold: (on) => (on ? worker.ref() : worker.unref()),
       terminate: async () => {
         dead = true
-        await worker.terminate()
+        await (patient ? quit(worker) : worker.terminate())
       },
     }
   },
 
   parent() {
     if (!parentPort) throw new Error('worker.js runs inside a worker only')
+    parentPort.on('message', (message) => message === QUIT && process.exit())
     return endpoint(parentPort)
   },
 
@@ -50,7 +55,17 @@ export const platform: Platform = {
     return shared
   },
 
-  importOrt: () => import('onnxruntime-web'),
+  runtimes: ['onnxruntime-web', 'onnxruntime-node'],
+
+  importOrt: (runtime) => (runtime === 'onnxruntime-node' ? import('onnxruntime-node') : import('onnxruntime-web')),
+}
+
+function quit(worker: Worker): Promise<unknown> {
+  return new Promise((resolve) => {
+    worker.once('exit', resolve)
+    setTimeout(() => resolve(worker.unref()), PATIENCE_MS).unref()
+    worker.postMessage(QUIT)
+  })
 }
 
 interface Port {

@@ -43,5 +43,10 @@ export const platform: Platform = {
     return shared
   },
 
-  importOrt: () => import('onnxruntime-web/wasm'),
+  runtimes: ['onnxruntime-web'],
+
+  importOrt(_runtime, providers) {
+    const small = providers.every((provider) => provider === 'wasm' || provider === 'cpu')
+    return small ? import('onnxruntime-web/wasm') : import('onnxruntime-web/webgpu')
+  },
 }

@@ -13,5 +13,6 @@ export const platform: Platform = {
   parent: () => none('threads'),
   read: async () => none('models'),
   share: (bytes) => bytes,
+  runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
 }

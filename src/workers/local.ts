@@ -7,7 +7,8 @@ import { ApproxiferError, asError, checkInteger, checkNames, expected } from '..
 import type { Thread } from '../platform/platform'
 import { rowLength } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
-import type { OnnxOptions } from './onnx'
+import { importOrt, type OnnxOptions } from './onnx'
+import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
 import type { ModelWorker } from './worker'
 
@@ -47,6 +48,9 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('count', options.count, 1, 1000)
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
+  checkOnnxOptions(options)
+  // Native code that all its threads have left does not load again: this one keeps it.
+  if (options.runtime === 'onnxruntime-node') await importOrt(options)
   const model = platform.share(await readModel(options.model))
   const first = await LocalWorker.start('worker 0', model, options)
   try {
@@ -163,16 +167,18 @@ class LocalWorker implements ModelWorker {
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
   async #start(): Promise<void> {
-    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths } = this.#options
+    const { createWorker, startMs = 60_000 } = this.#options
+    const { outputs, inputShapes, wasmPaths, providers, runtime } = this.#options
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
     failed.catch(() => {}) // nobody may be waiting any more
     const fail = this.#fail
-    const thread = spawn(this.name, createWorker, (why) => {
+    const onDeath = (why: string) => {
       fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
-    })
+    }
+    const thread = spawn(this.name, createWorker, onDeath, runtime === 'onnxruntime-node')
     this.#thread = thread
     const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
     const late = setTimeout(
@@ -180,7 +186,8 @@ class LocalWorker implements ModelWorker {
       startMs,
     )
     try {
-      const loading = remote.load(this.#model, { outputs, inputShapes, wasmPaths }) as Promise<Reply<Loaded>>
+      const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
+      const loading = remote.load(this.#model, onnx) as Promise<Reply<Loaded>>
       this.#loaded = unwrap(await Promise.race([loading, failed]))
     } catch (error) {
       if (this.#thread === thread) void this.#stop()
@@ -196,7 +203,7 @@ class LocalWorker implements ModelWorker {
         this.#failures = 0
         return answer
       },
-      rowLength(this.#loaded.signature.outputs),
+      this.#loaded.signature.outputs,
       this.#options.maxPending ?? 2,
     )
     const queue = this.#queue
@@ -241,9 +248,9 @@ class LocalWorker implements ModelWorker {
   }
 }
 
-function spawn(name: string, create: (() => unknown) | undefined, onDeath: (why: string) => void): Thread {
+function spawn(name: string, create: LocalOptions['createWorker'], onDeath: (why: string) => void, patient: boolean) {
   try {
-    return platform.spawn(create, onDeath)
+    return platform.spawn(create, onDeath, patient)
   } catch (error) {
     throw asError(error, 'WORKER', `${name} could not start: `)
   }

@@ -3,17 +3,40 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
 import { platform } from '#platform'
 import { ApproxiferError, asError } from '../errors'
-import type { Ort } from '../platform/platform'
-import { rowLength, type Signature, size, type TensorSpec } from '../tensor'
+import type { Ort, Runtime } from '../platform/platform'
+import { rowLength, type Signature, size } from '../tensor'
+import { inputSpecs, outputNames, outputSpec, takesBatches } from './acceptance'
+import { checkOnnxOptions } from './options'
+import { warningsAbout } from './probe'
 
 export interface OnnxOptions {
   /** The outputs to use. Default: all; the others are not even computed. */
   outputs?: readonly string[]
-  /** Shapes without the batch dimension, for inputs whose other dimensions are dynamic. */
+  /**
+   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not. An input called
+   * `__proto__` is written `['__proto__']`.
+   */
   inputShapes?: Readonly<Record<string, readonly number[]>>
   /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
   wasmPaths?: string | Record<string, string>
+  /**
+   * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
+   * onnxruntime-node `['cpu']`. In browsers any but `wasm` and `cpu` take the larger `onnxruntime-web/webgpu`, which
+   * has `webgpu` and `webnn`. The runtime drops those that it does not have, with a line on the console; if none is
+   * left, or one fails, loading rejects with MODEL.
+   */
+  providers?: readonly string[]
+  /**
+   * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
+   * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
+   * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
+   * call first, and a process that exits during a call aborts: `close()` before.
+   */
+  runtime?: Runtime
 }
+
+/** The first version whose sessions tell the shapes of their inputs. */
+const OLDEST = '1.22'
 
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
@@ -37,16 +60,16 @@ export class OnnxModel {
    * Loads, checks and warms up a model.
    *
    * @param bytes  the .onnx file; may lie in shared memory; not kept
-   * @throws ApproxiferError MODEL with a sentence that says what to do
+   * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
    */
   static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
+    checkOnnxOptions(options)
     const ort = await importOrt(options)
-    let session: InferenceSession
-    try {
-      session = await ort.InferenceSession.create(bytes, { executionProviders: ['wasm'] })
-    } catch (error) {
-      throw asError(error, 'MODEL', 'the model cannot be loaded: ')
-    }
+    ort.env.wasm.numThreads = 1
+    ort.env.wasm.proxy = false
+    ort.env.logLevel = 'error'
+    if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
+    const session = await openSession(ort, bytes, options)
     try {
       return await OnnxModel.#check(ort, session, options)
     } catch (error) {
@@ -56,21 +79,17 @@ export class OnnxModel {
   }
 
   static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
-    const strange = Object.keys(options.inputShapes ?? {}).find((name) => !session.inputNames.includes(name))
-    if (strange) throw refused('inputShapes', `names among ${session.inputNames}`, strange, 'correct the option')
-    const inputs = session.inputMetadata.map((meta) => inputSpec(meta, options.inputShapes ?? {}))
-    const chosen = options.outputs ?? session.outputNames
-    for (const name of chosen) checkOutput(name, session)
-    const draft = { inputs, outputs: chosen.map((name) => ({ name, shape: [] as number[] })) }
+    const inputs = inputSpecs(session, options.inputShapes)
+    const names = outputNames(session, options.outputs)
+    const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })) }
     const length = rowLength(inputs)
     const zeros = await run(ort, session, draft, new Float32Array(length), 1)
     // Any fixed values will do, as long as they are not all alike.
     const values = Float32Array.from({ length }, (_, i) => ((i * 7919) % 97) / 97)
     const some = await run(ort, session, draft, values, 1)
-    const outputs = draft.outputs.map(({ name }, i) => outputSpec(name, zeros[i], some[i]))
-    const batches = session.inputMetadata.every((meta) => meta.isTensor && typeof meta.shape[0] !== 'number')
-    const warnings = some.flatMap((tensor, i) => (looksLikeProbabilities(tensor) ? [probabilities(outputs[i])] : []))
-    return new OnnxModel(ort, session, { inputs, outputs }, batches, warnings)
+    const outputs = names.map((name, i) => outputSpec(name, zeros[i], some[i]))
+    const warnings = names.flatMap((name, i) => warningsAbout(name, zeros[i], some[i]))
+    return new OnnxModel(ort, session, { inputs, outputs }, takesBatches(session), warnings)
   }
 
   /**
@@ -107,35 +126,65 @@ export class OnnxModel {
   }
 }
 
-async function importOrt({ wasmPaths }: OnnxOptions): Promise<Ort> {
-  let ort: Ort
-  try {
-    ort = await platform.importOrt()
-  } catch (error) {
-    const todo = 'onnxruntime-web cannot be imported; install it beside approxifer (npm install onnxruntime-web)'
-    throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
-  }
-  // One session per worker: the parallelism is ours.
-  ort.env.wasm.numThreads = 1
-  ort.env.wasm.proxy = false
-  ort.env.logLevel = 'error'
-  if (wasmPaths !== undefined) ort.env.wasm.wasmPaths = wasmPaths
-  return ort
+const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
+
+function providersOf(options: OnnxOptions): string[] {
+  return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
 }
 
-function run(ort: Ort, session: InferenceSession, signature: Signature, rows: Float32Array, count: number) {
-  const feeds: Record<string, OrtTensor> = {}
+/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
+export async function importOrt(options: OnnxOptions): Promise<Ort> {
+  const runtime = runtimeOf(options)
+  try {
+    return await platform.importOrt(runtime, providersOf(options))
+  } catch (error) {
+    const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
+    throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
+  const runtime = runtimeOf(options)
+  const executionProviders = providersOf(options)
+  // One session per worker: the parallelism is ours.
+  const settings = { executionProviders, intraOpNumThreads: 1, interOpNumThreads: 1 }
+  let session: InferenceSession
+  try {
+    // Native code takes no shared memory.
+    session = await ort.InferenceSession.create(
+      runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes,
+      settings,
+    )
+  } catch (error) {
+    const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
+    throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)
+  }
+  if (session.inputMetadata) return session
+  await session.release().catch(() => {})
+  const todo = `npm install ${runtime}@latest`
+  throw new ApproxiferError('MODEL', `${runtime}: expected >= ${OLDEST}, got ${ort.env.versions.common}; ${todo}`)
+}
+
+/** The chosen outputs of `count` rows, in the order of the signature. */
+async function run(
+  ort: Ort,
+  session: InferenceSession,
+  { inputs, outputs }: Signature,
+  rows: Float32Array,
+  count: number,
+) {
   const each = rows.length / count
   let at = 0
-  for (const spec of signature.inputs) {
+  const feeds = inputs.map((spec): [string, OrtTensor] => {
     const n = size(spec)
-    const single = signature.inputs.length === 1 || count === 1
+    const single = inputs.length === 1 || count === 1
     const data = single ? rows.subarray(at, at + n * count) : columns(rows, each, at, n, count)
-    feeds[spec.name] = new ort.Tensor('float32', data, [count, ...spec.shape])
     at += n
-  }
-  const names = signature.outputs.map((spec) => spec.name)
-  return session.run(feeds, names).then((results) => names.map((name) => results[name]))
+    return [spec.name, new ort.Tensor('float32', data, [count, ...spec.shape])]
+  })
+  const names = outputs.map((spec) => spec.name)
+  const results = await session.run(Object.fromEntries(feeds), names)
+  return names.map((name) => results[name])
 }
 
 /** Values at..at+n of each row, one after the other. */
@@ -143,70 +192,4 @@ function columns(rows: Float32Array, each: number, at: number, n: number, count:
   const data = new Float32Array(n * count)
   for (let b = 0; b < count; b++) data.set(rows.subarray(b * each + at, b * each + at + n), b * n)
   return data
-}
-
-type Metadata = InferenceSession['inputMetadata'][number]
-
-function inputSpec(meta: Metadata, given: Readonly<Record<string, readonly number[]>>): TensorSpec {
-  const { name } = meta
-  if (!meta.isTensor || meta.type !== 'float32') {
-    const type = meta.isTensor ? meta.type : 'no tensor'
-    throw refused(
-      `input '${name}'`,
-      'float32',
-      type,
-      'queries are mixed as real numbers; export the model with float32 inputs',
-    )
-  }
-  const [batch, ...rest] = meta.shape
-  if (!meta.shape.length || (typeof batch === 'number' && batch > 1)) {
-    const todo = 'export the model with a dynamic batch dimension'
-    throw refused(`input '${name}'`, 'a first dimension that is dynamic or 1', `[${meta.shape}]`, todo)
-  }
-  const shape = given[name] ?? rest
-  const fits = shape.length === rest.length && rest.every((n, i) => typeof n === 'string' || n === shape[i])
-  if (!fits || !shape.every((n) => Number.isInteger(n) && (n as number) > 0)) {
-    const todo = `pass inputShapes: { ${JSON.stringify(name)}: [...] } without the batch dimension`
-    throw refused(`input '${name}'`, `a shape that fits [${rest}]`, `[${shape}]`, todo)
-  }
-  return { name, shape: shape as readonly number[] }
-}
-
-function checkOutput(name: string, session: InferenceSession): void {
-  const meta = session.outputMetadata.find((output) => output.name === name)
-  if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
-  if (!meta.isTensor || meta.type !== 'float32') {
-    const type = meta.isTensor ? meta.type : 'no tensor'
-    throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
-  }
-}
-
-function outputSpec(name: string, zeros: OrtTensor, some: OrtTensor): TensorSpec {
-  if (String(zeros.dims) !== String(some.dims)) {
-    const todo = 'its shape depends on the data; such an output cannot be coded, exclude it with the option outputs'
-    throw refused(`output '${name}'`, `one shape, [${zeros.dims}]`, `[${some.dims}]`, todo)
-  }
-  if (zeros.dims[0] !== 1) {
-    const todo = 'export the model with the batch as the first dimension of its outputs'
-    throw refused(`output '${name}'`, 'a first dimension equal to the batch, 1', `[${zeros.dims}]`, todo)
-  }
-  return { name, shape: zeros.dims.slice(1) }
-}
-
-function refused(field: string, expected: string, got: string, todo: string): ApproxiferError {
-  return new ApproxiferError('MODEL', `${field}: expected ${expected}, got ${got}; ${todo}`)
-}
-
-function looksLikeProbabilities(tensor: OrtTensor): boolean {
-  const data = tensor.data as Float32Array
-  let sum = 0
-  for (const value of data) {
-    if (value < 0 || value > 1) return false
-    sum += value
-  }
-  return data.length > 1 && Math.abs(sum - 1) < 1e-3
-}
-
-function probabilities({ name }: TensorSpec): string {
-  return `output '${name}' looks like probabilities: interpolated answers decode worse than logits; export the model without its last softmax`
 }

@@ -2,7 +2,7 @@
 
 import { type Abortable, aborted, onAbort } from '../abort'
 import { ApproxiferError, asError } from '../errors'
-import { checkAnswer } from '../tensor'
+import { checkAnswer, rowLength, type TensorSpec } from '../tensor'
 
 interface Call {
   row: Float32Array
@@ -16,19 +16,19 @@ export class CallQueue {
   /** `performance.now()` of the last reply. */
   answeredAt = 0
   readonly #run: (row: Float32Array) => Promise<unknown>
-  readonly #answerLength: number
+  readonly #outputs: readonly TensorSpec[]
   readonly #maxPending: number
   readonly #waiting: Call[] = []
   #running: Call | undefined
 
   /**
-   * @param run           asks the worker; may reject, may never settle
-   * @param answerLength  values in an answer
-   * @param maxPending    calls that may wait behind the one that runs
+   * @param run         asks the worker; may reject, may never settle
+   * @param outputs     what an answer is made of
+   * @param maxPending  calls that may wait behind the one that runs
    */
-  constructor(run: (row: Float32Array) => Promise<unknown>, answerLength: number, maxPending: number) {
+  constructor(run: (row: Float32Array) => Promise<unknown>, outputs: readonly TensorSpec[], maxPending: number) {
     this.#run = run
-    this.#answerLength = answerLength
+    this.#outputs = outputs
     this.#maxPending = maxPending
   }
 
@@ -79,7 +79,7 @@ export class CallQueue {
     if (!call) return
     this.#running = call
     this.#run(call.row).then(
-      (answer) => this.#done(call, () => call.resolve(checkAnswer(answer, this.#answerLength))),
+      (answer) => this.#done(call, () => call.resolve(checkAnswer(answer, rowLength(this.#outputs), this.#outputs))),
       (error) => this.#done(call, () => call.reject(asError(error, 'WORKER'))),
     )
   }

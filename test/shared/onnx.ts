@@ -1,18 +1,22 @@
 /** Tiny .onnx files, written field by field (onnx.proto), for models nobody would export on purpose. */
 
-type Field = [number: number, value: number | string | Uint8Array | Field[]]
+type Field = [number: number, value: number | bigint | string | Uint8Array | Field[]]
 
 const FLOAT = 1
 export const types = { float32: FLOAT, int64: 7, float64: 11, float16: 10 }
 
-function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]
+/** Negative numbers as protobuf has them: all 64 bits of the two's complement. */
+function varint(value: number | bigint): number[] {
+  const bytes: number[] = []
+  let rest = BigInt.asUintN(64, BigInt(value))
+  for (; rest > 127n; rest >>= 7n) bytes.push(Number(rest & 127n) | 128)
+  return [...bytes, Number(rest)]
 }
 
 function encode(fields: Field[]): Uint8Array<ArrayBuffer> {
   const bytes: number[] = []
   for (const [number, value] of fields) {
-    if (typeof value === 'number') bytes.push(...varint(number << 3), ...varint(value))
+    if (typeof value === 'number' || typeof value === 'bigint') bytes.push(...varint(number << 3), ...varint(value))
     else {
       const body =
         typeof value === 'string' ? new TextEncoder().encode(value) : Array.isArray(value) ? encode(value) : value
@@ -24,7 +28,8 @@ function encode(fields: Field[]): Uint8Array<ArrayBuffer> {
 
 interface Value {
   name: string
-  shape: (number | string)[]
+  /** A number, a named dynamic dimension, or null for one without a name, as `None` in an exporter gives. */
+  shape: (number | string | null)[]
   type?: number
 }
 
@@ -32,12 +37,12 @@ interface Node {
   op: string
   inputs: string[]
   outputs: string[]
-  /** Integer attributes. */
-  ints?: Record<string, number>
+  /** Integer attributes, and lists of them. */
+  ints?: Record<string, number | number[]>
 }
 
 function valueInfo({ name, shape, type = FLOAT }: Value): Field[] {
-  const dims = shape.map((dim): Field => [1, [typeof dim === 'number' ? [1, dim] : [2, dim]]])
+  const dims = shape.map((dim): Field => [1, dim === null ? [] : [typeof dim === 'number' ? [1, dim] : [2, dim]]])
   return [
     [1, name],
     [
@@ -55,6 +60,11 @@ function valueInfo({ name, shape, type = FLOAT }: Value): Field[] {
   ]
 }
 
+function attribute(name: string, value: number | number[]): Field[] {
+  const numbers = Array.isArray(value) ? value.map((i): Field => [8, i]) : ([[3, value]] as Field[])
+  return [[1, name], ...numbers, [20, Array.isArray(value) ? 7 : 2]]
+}
+
 export function onnx(inputs: Value[], outputs: Value[], nodes: Node[]): Uint8Array<ArrayBuffer> {
   const graph: Field[] = [
     ...nodes.map(
@@ -64,16 +74,7 @@ export function onnx(inputs: Value[], outputs: Value[], nodes: Node[]): Uint8Arr
           ...inputs.map((name): Field => [1, name]),
           ...outputs.map((name): Field => [2, name]),
           [4, op],
-          ...Object.entries(ints).map(
-            ([name, i]): Field => [
-              5,
-              [
-                [1, name],
-                [3, i],
-                [20, 2],
-              ],
-            ],
-          ),
+          ...Object.entries(ints).map(([name, value]): Field => [5, attribute(name, value)]),
         ],
       ],
     ),
