@@ -1,16 +1,19 @@
-/** approxifer demo: real digits through real workers, of which one straggles, one dies and one lies. */
+/** approxifer demo: real digits through emulated machines, of which one is slow, one crashes and one lies. */
 
-import { setTimeout } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { SingleBar } from 'cli-progress'
 import { argmax } from '../evaluate/evaluate'
 import { replicationWorkers } from '../evaluate/rivals'
+import { seeded } from '../random'
 import { Scheme, type SchemeOptions } from '../scheme'
 import { createPredictor, type Predictor } from '../serving/predictor'
 import { type Faults, FaultyWorker } from '../workers/faulty'
 import { localWorkers } from '../workers/local'
 import { loadInputs, loadLabels } from './npy'
+import { replicated, uncoded, type Way } from './pools'
+import { Progress } from './progress'
 import { table } from './table'
+import { wrap } from './terminal'
 
 export interface DemoOptions extends SchemeOptions {
   digits: number
@@ -18,202 +21,258 @@ export interface DemoOptions extends SchemeOptions {
   json?: boolean
 }
 
-/** What goes wrong in each scene, with which worker, and what the scheme must tolerate for it to be shown. */
-const SCENES: { name: string; culprit?: number; faults: Faults; needs: 'queries' | 'stragglers' | 'byzantine' }[] = [
-  { name: 'all is well', faults: {}, needs: 'queries' },
-  { name: 'a straggler (+200 ms)', culprit: 1, faults: { delayMs: 200 }, needs: 'stragglers' },
-  { name: 'a worker that dies', culprit: 2, faults: { crash: 1 }, needs: 'stragglers' },
-  { name: 'a liar', culprit: 3, faults: { lie: 1, attack: 'gauss:10' }, needs: 'byzantine' },
+/** What an answer takes on a machine, besides the model itself: as on a machine of its own. */
+const SERVICE_MS = [18, 22] as const
+const SLOW_MS = 400
+/** An answer that takes longer is of no use to its caller. */
+const IN_TIME_MS = 250
+/** Share of the machines' time that queries alone take. */
+const LOAD = 0.25
+/** Digits from which the memory learns before the scenes; no scene shows one of them. */
+const WARM_UP = 160
+const MOST = 240
+
+interface Scene {
+  name: string
+  /** The machine that something is wrong with. */
+  culprit?: number
+  faults?: Faults
+}
+
+const ACT_ONE: Scene[] = [
+  { name: 'all is well' },
+  { name: `one machine takes ${SLOW_MS} ms`, culprit: 1, faults: { delayMs: SLOW_MS } },
+  { name: 'one machine crashes, again and again', culprit: 2, faults: { crash: 1 } },
 ]
+const ACT_TWO: Scene[] = [{ name: 'one machine lies', culprit: 3, faults: { lie: 1, attack: 'gauss:10' } }]
 
 /** The class a query got and how long that took; undefined where the answer was lost. */
 interface Got {
   digit: number | undefined
   ms: number
+  /** Of the coded way: the model's own answer, bit for bit. */
+  exact?: boolean
 }
 
-type Way = (query: Float32Array, at: number) => Promise<number>
+export interface Figures {
+  /** Right, and within IN_TIME_MS. */
+  accuracy: number
+  lost: number
+  late: number
+  exact?: number
+  p50: number
+  p99: number
+}
+
+interface Result {
+  scene: string
+  ways: Record<string, Figures>
+  /** Of the coded way, where somebody lies: groups in which the liar, and others, were accused. */
+  accused?: { liar: string; right: number; wrong: number }
+}
+
+interface Digits {
+  warm: Float32Array[]
+  inputs: Float32Array[]
+  labels: number[]
+}
 
 const file = (name: string) => fileURLToPath(new URL(`../models/${name}`, import.meta.url))
 
 export async function demo(options: DemoOptions): Promise<void> {
-  const { queries, stragglers, byzantine, workers: N, points } = options
-  const size = { queries, stragglers, byzantine, workers: N, points }
-  const scheme = new Scheme(size)
-  const say = options.json ? () => {} : console.log
+  const { queries, stragglers, byzantine, seed, json } = options
+  const schemes = { one: new Scheme({ queries, stragglers }), two: new Scheme({ queries, byzantine }) }
+  const digits = await load(options.digits)
+  const say = (text: string) => json || console.log(wrap(text))
+  say(
+    `Machines that take ${SERVICE_MS.join(' to ')} ms an answer, emulated: a LeNet for MNIST runs in threads here, and each waits the ` +
+      `rest. (Threads of one computer share its cores; to gain anything, workers are machines of their own.)`,
+  )
+  const progress = new Progress(!json)
+  try {
+    if (stragglers) say(`\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way`)
+    const first = stragglers ? await act(ACT_ONE, schemes.one, digits, seed, progress) : []
+    if (!json && first.length) printFigures(first)
+    if (byzantine) say(`\nAct two: ${queries} queries on ${schemes.two.workers} machines, one of which may lie`)
+    const second = byzantine ? await act(ACT_TWO, schemes.two, digits, seed, progress) : []
+    if (!json && second.length) printFigures(second)
+    if (json) console.log(JSON.stringify([...first, ...second], null, 2))
+    else for (const sentence of conclusion(first, second, schemes)) say(`\n${sentence}`)
+  } finally {
+    progress.stop()
+  }
+}
+
+async function load(count: number): Promise<Digits> {
   const [inputs, labels] = await Promise.all([
     loadInputs(file('mnist-digits.npy')),
     loadLabels(file('mnist-labels.npy')),
   ])
-  const digits = Array.from({ length: options.digits }, (_, i) => i % inputs.length)
-  say(`Starting ${scheme.workers} workers with a LeNet for MNIST ...`)
-  const local = await localWorkers({
-    model: file('mnist-lenet.onnx'),
-    count: Math.max(scheme.workers, 4),
-    maxPending: 8,
-  })
-  const workers = local.map((worker, i) => new FaultyWorker(worker, {}, options.seed + i))
-  const predictor = await createPredictor({ scheme: size, workers, seed: options.seed })
-  const ways: Record<string, Way> = {
-    coded: coded(predictor),
-    uncoded: uncoded(workers),
-    replicated: replicated(workers, scheme),
-  }
-  const bar = new SingleBar({ format: '{bar} {value}/{total} {scene}', clearOnComplete: true })
-  const acts = SCENES.filter(({ needs }) => scheme[needs] > 0)
-  const total = (1 + 3 * acts.length) * digits.length
-  if (process.stderr.isTTY && !options.json) bar.start(total, 0, { scene: 'warming up' })
-  const run = (way: Way) =>
-    stream(
-      way,
-      digits.map((i) => inputs[i]),
-      scheme.queries,
-      () => bar.increment(),
-    )
-  const scenes: Scene[] = []
-  try {
-    await run(ways.coded) // the first inferences of a worker are several times slower
-    for (const { name, culprit, faults } of acts) {
-      bar.update({ scene: name })
-      const before = predictor.stats().workers
-      const got: Record<string, Got[]> = {}
-      for (const [way, ask] of Object.entries(ways)) {
-        if (culprit !== undefined) workers[culprit].faults = faults
-        got[way] = await run(ask)
-      }
-      if (culprit !== undefined) workers[culprit].faults = {}
-      while (!workers.every((worker) => worker.free)) await setTimeout(20) // the dead one comes back
-      const after = predictor.stats().workers
-      scenes.push({ name, culprit: culprit === undefined ? undefined : workers[culprit].name, got, before, after })
+  const from = WARM_UP
+  const to = from + Math.min(count, MOST)
+  return { warm: inputs.slice(0, WARM_UP), inputs: inputs.slice(from, to), labels: labels.slice(from, to) }
+}
+
+/** Every scene in every way, with the same queries at the same times. */
+async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number, progress: Progress) {
+  const results: Result[] = []
+  const { workers: count, byzantine, queries } = scheme
+  const copies = replicationWorkers(scheme) / queries
+  for (const scene of scenes) {
+    const run = (way: string, ask: Ask) => {
+      progress.start(`${scene.name}, ${way}`, digits.inputs.length)
+      return stream(ask, digits.inputs, (LOAD * count) / SERVICE_MS[1], seed, progress)
     }
-  } finally {
-    bar.stop()
-    await predictor.close()
+    const { got: ours, accused } = await runCoded(scene, scheme, digits, seed, run)
+    let machines = await start(count, seed, scene)
+    const bare = await run('uncoded', plain(uncoded(machines)))
+    if (scene.faults?.crash) {
+      await Promise.all(machines.map((machine) => machine.close())) // the next way has a crash of its own
+      machines = await start(count, seed, scene)
+    }
+    const twice = await run('replicated', plain(replicated(machines, copies, byzantine, sameLabel)))
+    await Promise.all(machines.map((machine) => machine.close()))
+    const ways = { coded: ours, uncoded: bare, replicated: twice }
+    const each = Object.entries(ways).map(([way, got]) => [way, figures(got, digits.labels)])
+    results.push({ scene: scene.name, ways: Object.fromEntries(each), accused })
   }
-  const truth = digits.map((i) => labels[i])
-  if (options.json)
-    console.log(
-      JSON.stringify(
-        scenes.map((scene) => summary(scene, truth)),
-        null,
-        2,
-      ),
-    )
-  else print(scenes, truth, scheme)
+  return results
 }
 
-interface Scene {
-  name: string
-  culprit?: string
-  got: Record<string, Got[]>
-  before: ReturnType<Predictor['stats']>['workers']
-  after: ReturnType<Predictor['stats']>['workers']
+/** With machines and a predictor of its own: what it learned or suffered in one scene is no matter to the next. */
+async function runCoded(
+  scene: Scene,
+  { queries, stragglers, byzantine, workers: count }: Scheme,
+  digits: Digits,
+  seed: number,
+  run: (way: string, ask: Ask) => Promise<Got[]>,
+) {
+  const machines = await start(count, seed, scene)
+  const options = { scheme: { queries, stragglers, byzantine }, maxWaitMs: 2 * SERVICE_MS[1], seed }
+  const predictor = await createPredictor({ ...options, workers: machines, onWarning: () => {} })
+  await warmUp(predictor, machines, digits.warm)
+  const got = await run('coded', coded(predictor))
+  const accused = scene.faults?.lie ? accusedBy(predictor, machines[scene.culprit as number].name) : undefined
+  await predictor.close()
+  return { got, accused }
 }
 
-/** Asks for K queries at a time, the next K when all of them are settled. */
-async function stream(way: Way, queries: Float32Array[], size: number, done: () => void): Promise<Got[]> {
-  const got: Got[] = []
-  for (let from = 0; from < queries.length; from += size) {
-    const start = performance.now()
-    const part = queries.slice(from, from + size).map(async (query, i) => {
-      const digit = await way(query, from + i).catch(() => undefined)
-      done()
-      return { digit, ms: performance.now() - start }
-    })
-    got.push(...(await Promise.all(part)))
-  }
-  return got
-}
-
-function coded(predictor: Predictor): Way {
-  return async (query) => {
-    const { output } = await predictor.predict(query)
-    return argmax(Object.values(output)[0].data)
-  }
-}
-
-/** Each query to one worker, in turn. */
-function uncoded(workers: readonly FaultyWorker[]): Way {
-  return async (query, at) => argmax(await workers[at % workers.length].infer(query))
-}
-
-/** Each query to as many workers as tolerate S and E; a class that E + 1 of them agree on wins. */
-function replicated(workers: readonly FaultyWorker[], scheme: Scheme): Way {
-  const copies = Math.min(workers.length, replicationWorkers(scheme) / scheme.queries)
-  return (query, at) =>
-    new Promise((resolve, reject) => {
-      const votes = new Map<number, number>()
-      let left = copies
-      const settle = () => {
-        if (!--left) reject(new Error('no majority'))
-      }
-      for (let copy = 0; copy < copies; copy++) {
-        const worker = workers[(at * copies + copy) % workers.length]
-        const answered = worker.infer(query).then((answer) => {
-          const digit = argmax(answer)
-          votes.set(digit, (votes.get(digit) ?? 0) + 1)
-          if ((votes.get(digit) ?? 0) > scheme.byzantine) resolve(digit)
-        })
-        answered.catch(() => {}).finally(settle)
-      }
-    })
-}
-
-function summary({ name, culprit, got, before, after }: Scene, truth: number[]) {
-  const ways = Object.fromEntries(
-    Object.entries(got).map(([way, answers]) => {
-      const times = answers.map((answer) => answer.ms).sort((a, b) => a - b)
-      const at = (share: number) => times[Math.ceil(share * times.length) - 1]
-      const right = answers.filter((answer, i) => answer.digit === truth[i]).length
-      const lost = answers.filter((answer) => answer.digit === undefined).length
-      return [way, { accuracy: right / truth.length, lost, p50: at(0.5), p99: at(0.99) }]
+/** Threads with the model, each slowed down to a machine's pace. */
+async function start(count: number, seed: number, { culprit, faults }: Scene): Promise<FaultyWorker[]> {
+  const threads = await localWorkers({ model: file('mnist-lenet.onnx'), count, maxPending: 1, onWarning: () => {} })
+  const machines = threads.map((thread, i) => new FaultyWorker(thread, {}, seed + i))
+  // The first inferences of a thread are several times slower.
+  await Promise.all(
+    machines.map(async (machine) => {
+      for (let i = 0; i < 20; i++) await machine.infer(new Float32Array(784).fill(i / 20)) // biome-ignore format: two lines
     }),
   )
-  const workers = after.map((stats, i) => ({
-    worker: stats.worker,
-    onTime: stats.onTime - before[i].onTime,
-    late: stats.late - before[i].late,
-    failed: stats.failed - before[i].failed,
-    suspected: stats.suspected - before[i].suspected,
-  }))
-  return { scene: name, culprit, ways, workers }
+  machines.forEach((machine, i) => {
+    machine.faults = { delayMs: SERVICE_MS, ...(i === culprit && faults) }
+  })
+  return machines
 }
 
-function print(scenes: Scene[], truth: number[], scheme: Scheme): void {
-  const { queries, stragglers, byzantine, workers, quorum } = scheme
-  const all = scenes.map((scene) => summary(scene, truth))
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+/** With machines that take no time, so that nobody has to wait for the memory to begin. */
+async function warmUp(predictor: Predictor, machines: readonly FaultyWorker[], digits: readonly Float32Array[]) {
+  const faults = machines.map((machine) => machine.faults)
+  for (const machine of machines) machine.faults = {}
+  await predictor.predictAll(digits)
+  await sleep(700) // learning goes on for about half a second
+  machines.forEach((machine, i) => {
+    machine.faults = faults[i]
+  })
+}
 
-  console.log('\nWhat happened to which worker ("late" is after the quorum; locators accuse E workers in every group)')
-  const fates = table(['scene', 'culprit', 'on time', 'late', 'failed', 'accused', 'others accused'])
-  for (const { scene, culprit, workers: stats } of all.slice(1)) {
-    const own = stats.find((worker) => worker.worker === culprit) as (typeof stats)[number]
-    const others = stats.reduce((sum, worker) => sum + (worker === own ? 0 : worker.suspected), 0)
-    fates.push([scene, culprit, own.onTime, own.late, own.failed, own.suspected, others])
+type Ask = (query: Float32Array) => Promise<Pick<Got, 'digit' | 'exact'>>
+
+function coded(predictor: Predictor): Ask {
+  return async (query) => {
+    const { output, status } = await predictor.predict(query)
+    return { digit: argmax(Object.values(output)[0].data), exact: status === 'exact' }
   }
-  console.log(fates.toString())
+}
 
-  console.log('\nWhat the first queries of each scene got ("." is no answer)')
-  const answers = table(['scene', 'the digits', 'coded', 'uncoded', 'replicated'])
-  const show = (digits: (number | undefined)[]) => digits.map((digit) => digit ?? '.').join(' ')
-  for (const { name, got } of scenes) {
-    const first = Object.values(got).map((way) => show(way.slice(0, queries).map((answer) => answer.digit)))
-    answers.push([name, show(truth.slice(0, queries)), ...first])
+function plain(way: Way): Ask {
+  return async (query) => ({ digit: argmax(await way(query)) })
+}
+
+const sameLabel = (a: Float32Array, b: Float32Array) => argmax(a) === argmax(b)
+
+/** Queries that come at random times, so many a millisecond; the same times in every way. */
+async function stream(ask: Ask, queries: readonly Float32Array[], rate: number, seed: number, progress: Progress) {
+  const random = seeded(seed)
+  const got: Promise<Got>[] = []
+  let due = performance.now()
+  for (const query of queries) {
+    due += -Math.log(1 - random.next()) / rate
+    await sleep(Math.max(0, due - performance.now()))
+    const start = performance.now()
+    const answered = ask(query)
+      .catch(() => ({ digit: undefined }))
+      .then((answer) => ({ ...answer, ms: performance.now() - start }))
+    got.push(answered)
+    progress.update(got.length)
   }
-  console.log(answers.toString())
+  return Promise.all(got)
+}
 
-  console.log(`\nAccuracy and latency, ${truth.length} digits per scene and way, in one run`)
-  const figures = table(['scene', '', 'accuracy', 'lost', 'median', '99th percentile'])
-  for (const { scene, ways } of all) {
-    Object.entries(ways).forEach(([way, { accuracy, lost, p50, p99 }], i) => {
-      figures.push([i ? '' : scene, way, percent(accuracy), lost, `${p50.toFixed(1)} ms`, `${p99.toFixed(1)} ms`])
+function figures(got: readonly Got[], labels: readonly number[]): Figures {
+  const answered = got.filter(({ digit }) => digit !== undefined)
+  const times = answered.map(({ ms }) => ms).sort((a, b) => a - b)
+  const at = (share: number) => times[Math.ceil(share * times.length) - 1]
+  const right = got.filter(({ digit, ms }, i) => digit === labels[i] && ms <= IN_TIME_MS).length
+  return {
+    accuracy: right / got.length,
+    lost: got.length - answered.length,
+    late: answered.filter(({ ms }) => ms > IN_TIME_MS).length,
+    ...(got[0].exact !== undefined && { exact: got.filter(({ exact }) => exact).length / got.length }),
+    p50: at(0.5),
+    p99: at(0.99),
+  }
+}
+
+function accusedBy(predictor: Predictor, liar: string) {
+  const counts = { liar, right: 0, wrong: 0 }
+  for (const { worker, suspected } of predictor.stats().workers) {
+    counts[worker === liar ? 'right' : 'wrong'] += suspected
+  }
+  return counts
+}
+
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+const ms = (value: number) => `${value.toFixed(0)} ms`
+
+function printFigures(results: readonly Result[]): void {
+  const rows = table(['', 'way', 'right in time', 'exact', 'lost', 'too late', 'median', '99th percentile'])
+  for (const { scene, ways } of results) {
+    Object.entries(ways).forEach(([way, { accuracy, exact, lost, late, p50, p99 }], i) => {
+      const share = exact === undefined ? '' : percent(exact)
+      rows.push([i ? '' : scene, way, percent(accuracy), share, lost, late, ms(p50), ms(p99)])
     })
   }
-  console.log(figures.toString())
-  const copies = replicationWorkers(scheme)
-  console.log(
-    `\nCoded: ${queries} queries on ${workers} workers (${(workers / queries).toFixed(2)}x), decoded from ${quorum}; ` +
-      `tolerates ${stragglers} missing and ${byzantine} lying.\nReplication that tolerates as much: ${copies} workers ` +
-      `(${(copies / queries).toFixed(2)}x). Here both share the same ${workers} threads on this machine.`,
-  )
+  console.log(rows.toString())
+}
+
+/** What happened, in numbers of this run. */
+function conclusion(one: readonly Result[], two: readonly Result[], schemes: { one: Scheme; two: Scheme }): string[] {
+  const said: string[] = []
+  const lie = two[0]
+  if (lie?.accused) {
+    const { ways, accused } = lie
+    said.push(
+      `The liar, ${accused.liar}, was accused in ${accused.right} groups, honest machines in ${accused.wrong} (a locator accuses one machine in every ` +
+        `group). Right: ${percent(ways.coded.accuracy)} coded, ${percent(ways.uncoded.accuracy)} uncoded. Replication that outvotes a liar takes ${replicationWorkers(schemes.two)} machines instead of ${schemes.two.workers}.`,
+    )
+  }
+  const slow = one[1]?.ways
+  if (slow) {
+    const { coded: ours, uncoded: bare, replicated: twice } = slow
+    said.push(
+      `With one of ${schemes.one.workers} machines slow, 99 of 100 answers came within ${ms(ours.p99)} coded, ${ms(bare.p99)} uncoded and ${ms(twice.p99)} replicated; ` +
+        `right within ${IN_TIME_MS} ms were ${percent(ours.accuracy)}, ${percent(bare.accuracy)} and ${percent(twice.accuracy)}, ` +
+        `where replication asks every query twice and the code asks one more in ${schemes.one.queries}.`,
+    )
+  }
+  return said
 }

@@ -51,7 +51,7 @@ const program = new Command('approxifer')
   .addHelpText('afterAll', () => wrap(AFTER))
 
 withScheme(program.command('demo'), 8, 1, 1)
-  .description('real digits through real workers: one straggles, one dies, one lies')
+  .description('real digits through emulated machines: one is slow, one crashes, one lies')
   .optionsGroup('Options:')
   .option('--digits <n>', 'digits per scene', integer(1), 160)
   .option('--seed <n>', 'seed of faults and lies', integer(0), 1)

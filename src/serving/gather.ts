@@ -30,7 +30,8 @@ export class Call {
   constructor(worker: ModelWorker, data: Float32Array, hangMs: number, roster: Roster) {
     this.worker = worker
     const start = performance.now()
-    const length = rowLength(worker.signature.outputs)
+    const { outputs } = worker.signature
+    const length = rowLength(outputs)
     roster.sent(worker, this)
     let timer: ReturnType<typeof setTimeout>
     // A call behind others waits for them; only silence is a hang.
@@ -57,7 +58,7 @@ export class Call {
       }
     })
     infer(worker, data, this.#abort)
-      .then((answer) => this.#settle({ answer: checkAnswer(answer, length) }))
+      .then((answer) => this.#settle({ answer: checkAnswer(answer, length, outputs) }))
       .catch((error) => this.#settle({ error: asError(error, 'WORKER') }))
     timer = setTimeout(watch, hangMs) // the worker is at work meanwhile
   }

@@ -8,7 +8,7 @@ import type { ModelWorker } from './worker'
 
 /** What goes wrong. Shares are probabilities per call, 0 by default. */
 export interface Faults {
-  /** Added to every answer; a pair is a range to draw from. */
+  /** Added to every answer; a pair is a range to draw from. The worker is at work meanwhile, on one call at a time. */
   delayMs?: number | readonly [number, number]
   /** Share of calls that never settle (until aborted, or the worker is restarted). */
   hang?: number
@@ -30,6 +30,10 @@ export class FaultyWorker implements ModelWorker {
   readonly #random: Random
   readonly #open = new Set<(error: ApproxiferError) => void>()
   #hung = 0
+  /** Calls that are delayed, or wait behind one that is. */
+  #slow = 0
+  /** Settles when the last of them has. */
+  #line: Promise<unknown> = Promise.resolve()
   #closed = false
 
   constructor(inner: ModelWorker, faults: Faults, seed: number) {
@@ -62,11 +66,11 @@ export class FaultyWorker implements ModelWorker {
   }
 
   get free() {
-    return !this.#hung && this.#inner.free
+    return !this.#hung && !this.#slow && this.#inner.free
   }
 
   get busy() {
-    return this.#hung > 0 || this.#inner.busy
+    return this.#hung > 0 || this.#slow > 0 || this.#inner.busy
   }
 
   get answeredAt() {
@@ -88,11 +92,10 @@ export class FaultyWorker implements ModelWorker {
     const draw = [random.next(), random.next(), random.next(), random.next(), random.next()]
     const told: Attack = parseAttack(attack)
     if (draw[0] < hang && !this.#closed) await this.#hang(options.signal)
-    const answering = this.#inner.infer(row, options)
+    const wait = typeof delayMs === 'number' ? delayMs : delayMs[0] + draw[2] * (delayMs[1] - delayMs[0])
+    const answering = wait > 0 ? this.#slowly(row, wait, options.signal) : this.#inner.infer(row, options)
     if (draw[1] < crash) this.#inner.restart('was killed by a fault')
     const answer = await answering
-    const wait = typeof delayMs === 'number' ? delayMs : delayMs[0] + draw[2] * (delayMs[1] - delayMs[0])
-    if (wait > 0) await this.#pause(wait, options.signal)
     if (draw[3] < garbage) return answer.fill(Number.NaN)
     return draw[4] < lie ? told([answer], random)[0] : answer
   }
@@ -110,6 +113,28 @@ export class FaultyWorker implements ModelWorker {
 
   #fail(error: ApproxiferError): void {
     for (const reject of this.#open) reject(error)
+  }
+
+  /** An abort rejects at once, but the worker stays at work for as long as it would have taken. */
+  #slowly(row: Float32Array, ms: number, signal: AbortSignal | undefined): Promise<Float32Array> {
+    this.#slow++
+    const before = this.#line
+    const work = async () => {
+      await before
+      if (signal?.aborted) throw aborted(signal)
+      const answer = await this.#inner.infer(row)
+      await this.#pause(ms)
+      return answer
+    }
+    const working = work().finally(() => {
+      this.#slow--
+      this.onFree?.()
+    })
+    this.#line = working.catch(() => {})
+    return new Promise((resolve, reject) => {
+      const forget = onAbort(signal, () => reject(aborted(signal as AbortSignal)))
+      working.then(resolve, reject).finally(forget)
+    })
   }
 
   async #hang(signal?: AbortSignal): Promise<void> {

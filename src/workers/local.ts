@@ -29,7 +29,8 @@ export interface LocalOptions extends OnnxOptions {
 
 /** Names of the options that a predictor passes on. */
 export const localOptions = [
-  ...['outputs', 'inputShapes', 'wasmPaths', 'model', 'maxPending', 'startMs', 'createWorker', 'onWarning'],
+  ...['outputs', 'inputShapes', 'wasmPaths', 'providers', 'runtime', 'model', 'maxPending', 'startMs', 'createWorker'],
+  'onWarning',
 ]
 
 /** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
