@@ -1,9 +1,10 @@
 /**
  * npm run bench -- sections [--json]: the longest time that the predictor holds the event loop, over 1,000 queries (300 where
- * a row is large) of which one in every group of eight is late, for small and large queries and answers. Workers answer at
- * once from memory, so that what takes time is the predictor's own: the call of `predict` itself, every task it runs between
- * two turns of the loop, and the same with nothing but the workers ("bare"). Garbage collection counts, as it would in
- * production; the second longest is printed beside the longest, since the machine itself may pause.
+ * a row or an answer has a million values) of which one in every group of eight is late. Workers answer from memory, so
+ * that what takes time is the predictor's own. Timed is every way in: the call of `predict`, an answer that arrives, and
+ * every timer, each with all that follows from it before the loop goes on. Garbage collection counts, as it would in
+ * production; the second longest is printed beside the longest, since the machine itself may pause, and the same without
+ * a predictor ("bare").
  */
 
 import { createPredictor, type ModelWorker } from 'approxifer'
@@ -34,6 +35,10 @@ const K = 8
 /** Answers to draw from: every one is a worker's own copy, as a message between threads would be. */
 const POOL = 16
 
+/** What workers have to say: one of them is heard in a turn of the loop, so that no turn is more than one section. */
+const replies: (() => void)[] = []
+const late = globalThis.setTimeout
+
 class InstantWorker implements ModelWorker {
   onFree: (() => void) | undefined
   free = true
@@ -48,20 +53,17 @@ class InstantWorker implements ModelWorker {
     this.#answers = answers
   }
 
-  /** The answer is ready before it is due, so that making it costs nobody's turn. */
   infer(): Promise<Float32Array> {
     this.free = false
     const answer = this.#answers[this.#calls++ % POOL]
-    // Worker 3 is late with every answer.
     return new Promise((resolve) => {
-      setTimeout(
-        () => {
-          this.free = true
-          resolve(answer)
-          this.onFree?.()
-        },
-        this.name === 'worker 3' ? 40 : 0,
-      )
+      const reply = () => {
+        this.free = true
+        resolve(answer)
+        this.onFree?.()
+      }
+      if (this.name === 'worker 3') late(() => replies.push(reply), 40)
+      else replies.push(reply)
     })
   }
 
@@ -69,73 +71,87 @@ class InstantWorker implements ModelWorker {
   async close(): Promise<void> {}
 }
 
-interface Longest {
-  predict: number
-  turn: number
-  second: number
-  bare: number
+/** Milliseconds, the longest first. */
+interface Sections {
+  predict: number[]
+  answer: number[]
+  timer: number[]
 }
 
 export async function sections(json: boolean): Promise<void> {
-  const results: (Case & Longest & { remembered: number })[] = []
+  const results = []
   for (const each of cases) results.push({ ...each, ...(await measured(each)) })
   if (json) return console.log(JSON.stringify(results, null, 2))
-  const out = table(['inputs', 'outputs', 'memory', 'queries', 'predict()', 'longest turn', 'second', 'bare workers'])
-  const ms = (value: number) => `${value.toFixed(1)} ms`
-  for (const { D, C, memory, queries, predict, turn, second, bare, remembered } of results) {
-    out.push([D, C, memory === false ? 'off' : remembered, queries, ms(predict), ms(turn), ms(second), ms(bare)])
+  const out = table(['inputs', 'outputs', 'remembered', 'predict()', 'an answer', 'a timer', 'bare'])
+  const ms = ([first = 0, second = 0]: number[]) => `${first.toFixed(1)} / ${second.toFixed(1)} ms`
+  for (const { D, C, memory, remembered, ours, bare } of results) {
+    const [predict, answer, timer] = [ours.predict, ours.answer, ours.timer].map(ms)
+    const all = [...bare.predict, ...bare.answer, ...bare.timer].sort((a, b) => b - a)
+    out.push([D, C, memory === false ? 'off' : remembered, predict, answer, timer, ms(all)])
   }
-  console.log(out.toString())
+  console.log(`Longest and second longest sections\n${out}`)
 }
 
-async function measured(each: Case): Promise<Longest & { remembered: number }> {
+async function measured(each: Case): Promise<{ ours: Sections; bare: Sections; remembered: number }> {
   const random = seeded(1)
   const row = (length: number) => Float32Array.from({ length }, () => random.gauss())
   const answers = Array.from({ length: POOL }, () => row(each.C))
   const queries = Array.from({ length: 64 }, () => row(each.D))
   const workers = () => Array.from({ length: K + 2 }, (_, i) => new InstantWorker(`worker ${i}`, each, answers))
-  const bare = workers()
-  const alone = await longest(each.queries, async (i) => {
-    await bare[i % bare.length].infer()
-  })
+  /** None is a near duplicate of another. */
+  const fresh = (i: number) => {
+    const query = queries[i % queries.length].slice()
+    for (let at = i % 10; at < query.length; at += 10) query[at] = random.gauss()
+    return query
+  }
+  const alone = workers()
+  const bare = await sectionsOf(each.queries, fresh, (_, i) => alone[i % alone.length].infer())
   const scheme = { queries: K, stragglers: 1 }
   const predictor = await createPredictor({ scheme, workers: workers(), memory: each.memory, onWarning: () => {} })
-  const ask = async (i: number) => {
-    const query = queries[i % queries.length].slice()
-    query[0] = i // none is a duplicate of another
-    await predictor.predict(query)
-  }
-  const { predict, turn, second } = await longest(each.queries, ask)
+  const ours = await sectionsOf(each.queries, fresh, (query) => predictor.predict(query))
   const { remembered } = predictor.stats()
   await predictor.close()
-  return { predict, turn, second, bare: alone.turn, remembered }
+  return { ours, bare, remembered }
 }
 
-/** Eight at a time; the longest call, and the longest and second longest turn of the loop. */
-async function longest(queries: number, ask: (i: number) => Promise<void>) {
-  let predict = 0
-  const turns: number[] = []
-  let last = performance.now()
-  let watching = true
-  const watch = () => {
-    const now = performance.now()
-    turns.push(now - last)
-    last = performance.now()
-    if (watching) setImmediate(watch)
+/** Eight queries at a time, and half a second more for what is left to learn. */
+async function sectionsOf(
+  queries: number,
+  fresh: (i: number) => Float32Array,
+  ask: (query: Float32Array, i: number) => Promise<unknown>,
+): Promise<Sections> {
+  const sections: Sections = { predict: [], answer: [], timer: [] }
+  const [sleep, restore] = [globalThis.setTimeout, globalThis.setTimeout]
+  globalThis.setTimeout = ((f: () => void, ms: number) =>
+    sleep(() => timed(sections.timer, f), ms)) as typeof setTimeout
+  let hearing = true
+  const hear = () => {
+    const reply = replies.shift()
+    if (reply) timed(sections.answer, reply)
+    if (hearing) setImmediate(hear)
   }
-  setImmediate(watch)
+  setImmediate(hear)
   for (let from = 0; from < queries; from += K) {
-    const group = Array.from({ length: K }, (_, i) => {
+    const rows = Array.from({ length: K }, (_, i) => fresh(from + i))
+    const group = rows.map((query, i) => {
       const start = performance.now()
-      const answer = ask(from + i)
-      predict = Math.max(predict, performance.now() - start)
+      const answer = ask(query, from + i)
+      sections.predict.push(performance.now() - start)
       return answer
     })
     await Promise.all(group)
-    await new Promise((resolve) => setTimeout(resolve, 2))
+    await new Promise((resolve) => sleep(resolve, 2))
   }
-  await new Promise((resolve) => setTimeout(resolve, 500))
-  watching = false
-  turns.sort((a, b) => b - a)
-  return { predict, turn: turns[0], second: turns[1] }
+  await new Promise((resolve) => sleep(resolve, 500))
+  hearing = false
+  globalThis.setTimeout = restore
+  for (const all of Object.values(sections)) all.sort((a: number, b: number) => b - a)
+  return sections
+}
+
+/** From the call to the end of all that was queued by it: ticks run when no microtask is left. */
+function timed(sections: number[], f: () => void): void {
+  const start = performance.now()
+  queueMicrotask(() => process.nextTick(() => sections.push(performance.now() - start)))
+  f()
 }

@@ -103,7 +103,7 @@ describe('Kernels', () => {
       const points: Float32Array[] = Array.from({ length: 4 }, () => Float32Array.of(random.gauss(), random.gauss()))
       points.push(core.combine(new Float32Array(4).fill(0.25), points)[0])
       const answers = points.map(([x, y]) => Float32Array.of(Math.exp(-x * x - y * y), 0.4))
-      kernels.learn(core, 4, core.gram(points), answers, [0, 1, 2, 3], labels(2))
+      Array.from(kernels.learn(core, 4, core.gram(points), answers, [0, 1, 2, 3], labels(2)))
     }
   }
 

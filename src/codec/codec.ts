@@ -346,11 +346,12 @@ export class Group {
   }
 
   /**
-   * Teaches 'learned-kriging' which kernel would have done best on the answers that came; bounded work.
+   * What the group teaches 'learned-kriging': which kernel would have done best on the answers that came. Bounded work, in
+   * steps of less than a millisecond that are done as the iterator is asked for the next.
    *
    * @param criterion  when an answer is right. Default: when the largest of all its values is the model's
    */
-  learn(criterion?: Criterion): void {
+  *lessons(criterion?: Criterion): Generator<void> {
     const { core, code, decoder, kernels } = this.#codec
     if (decoder !== 'learned-kriging' || code !== 'systematic') return
     const have = this.#coded()
@@ -358,7 +359,7 @@ export class Group {
     if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
     const most = largestParity(have.map((i) => this.#rows[i].weights))
     const answers = have.map((i) => this.#answers.get(i) as Float32Array)
-    kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
+    yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */

@@ -61,20 +61,21 @@ export class Kernels {
 
   /**
    * Each answered query is left out in turn and predicted from the other rows. A kernel is the better the more labels it
-   * finds or, where there is no single label, the smaller its errors. Leave-one-out needs one inverse per kernel.
+   * finds or, where there is no single label, the smaller its errors. Leave-one-out needs one inverse per kernel. In steps
+   * of less than a millisecond.
    *
    * @param gram     of the answered rows
    * @param answers  to them, in the same order
    * @param own      positions of rows that are queries themselves
    */
-  learn(
+  *learn(
     core: Core,
     most: number,
     gram: Float64Array,
     answers: readonly Float32Array[],
     own: readonly number[],
     criterion: Criterion,
-  ): void {
+  ): Generator<void> {
     if (answers.length < 3 || answers.length > MOST_ROWS) return // one row says nothing of another
     this.#lessons[most] ??= { groups: 0, wins: CANDIDATES.map(() => 0), losses: CANDIDATES.map(() => 0) }
     const lessons = this.#lessons[most]
@@ -87,14 +88,15 @@ export class Kernels {
         return Number(labelAt(guess, labels) === labelAt(truth, labels))
       })
     const fixed = score(fixedKernel('systematic', most))
-    CANDIDATES.forEach((candidate, c) => {
+    for (const [c, candidate] of CANDIDATES.entries()) {
+      yield
       lessons.wins[c] *= FADE
       lessons.losses[c] *= FADE
       score(candidate).forEach((value, i) => {
         if (value > fixed[i]) lessons.wins[c]++
         if (value < fixed[i]) lessons.losses[c]++
       })
-    })
+    }
   }
 
   save(): KernelState {
@@ -125,12 +127,14 @@ function leaveOneOut(
     inverse.subarray(i * n, (i + 1) * n).reduce((sum, value) => sum + value, 0),
   )
   const total = sums.reduce((sum, value) => sum + value, 0)
+  const q = (i: number, j: number) => inverse[i * n + j] - (sums[i] * sums[j]) / total
   return out.map((i) => {
-    const q = Array.from({ length: n }, (_, j) => inverse[i * n + j] - (sums[i] * sums[j]) / total)
-    return Float64Array.from(
-      answers[i],
-      (value, c) => value - q.reduce((sum, weight, j) => sum + weight * answers[j][c], 0) / q[i],
-    )
+    const guess = Float64Array.from(answers[i])
+    for (let j = 0; j < n; j++) {
+      const weight = q(i, j) / q(i, i)
+      for (let c = 0; c < guess.length; c++) guess[c] -= weight * answers[j][c]
+    }
+    return guess
   })
 }
 

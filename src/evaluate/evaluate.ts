@@ -219,7 +219,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     if (lost.length) score.lost.push(...(systematic ? lost : [mean(lost)]))
     score.all.push(mean(hits))
     score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? chance : right(own[i], i)))))
-    group.learn(criterion)
+    Array.from(group.lessons(criterion)) // at once: nobody waits
     if (done < learn && systematic && !E) grade(worth, group, recovered, rows, survivors, honest)
     for (const [name, rival] of Object.entries(rivals)) {
       const query = losing.below(K)

@@ -114,7 +114,7 @@ export class Patches {
     const seen = images.slice(0, STANDARD)
     for (const image of seen) {
       yield
-      const features = raw.of(image)
+      const features = yield* raw.steps(image)
       for (const each of [features, mirrored(features)]) {
         for (let i = 0; i < PATCH_FEATURES; i++) {
           sums[i] += each[i]
@@ -130,8 +130,20 @@ export class Patches {
    * @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid
    */
   of(image: Float32Array): Float32Array {
+    const steps = this.steps(image)
+    while (true) {
+      const { done, value } = steps.next()
+      if (done) return value
+    }
+  }
+
+  /** The same in three steps: before the engine has compiled them, all together take several milliseconds. */
+  *steps(image: Float32Array): Generator<void, Float32Array> {
     const { contrast, mean, filters, centre, scale } = this.state
-    const responses = this.#core.combine(filters, patchesOf(image, this.#grid, mean, contrast))
+    const patches = patchesOf(image, this.#grid, mean, contrast)
+    yield
+    const responses = this.#core.combine(filters, patches)
+    yield
     const out = pooled(responses, this.#pool)
     for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
     return out

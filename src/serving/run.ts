@@ -305,10 +305,6 @@ export class GroupRun {
     }
   }
 
-  *#learnKernel(): Generator<void> {
-    this.#group.learn(this.#past?.criterion)
-  }
-
   /** Whether nobody is expected to lie: an answer to a query itself then goes to its caller at once. */
   get #honest(): boolean {
     return this.#codec.scheme.byzantine === 0
@@ -381,7 +377,7 @@ export class GroupRun {
       else this.#settle(query, query === due)
     })
     const fromCode = [...this.#recoveries.values()].some(({ all }) => all.some(({ source }) => source === 'code'))
-    if (fromCode) this.#past?.later(this.#learnKernel())
+    if (fromCode) this.#past?.later(this.#group.lessons(this.#past.criterion))
   }
 
   /** What the code recovers; where it cannot, the memory may. */
