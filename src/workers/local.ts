@@ -1,12 +1,13 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
-import { transfer, wrap } from 'comlink'
+import { type Remote, transfer, wrap } from 'comlink'
 import { platform } from '#platform'
 import { Abort } from '../abort'
 import { ApproxiferError, asError, checkInteger, expected } from '../errors'
 import type { Thread } from '../platform/platform'
-import { rowLength } from '../tensor'
+import { rowLength, type Signature } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
+import { awaitHello } from './hello'
 import type { OnnxOptions } from './onnx'
 import { CallQueue } from './queue'
 import type { ModelWorker } from './worker'
@@ -22,7 +23,7 @@ export interface LocalOptions extends OnnxOptions {
   startMs?: number
   /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
   createWorker?: () => unknown
-  /** Told once per kind of thing worth knowing about the model. Default: console.warn. */
+  /** Told once per thing worth knowing: about the model, or a worker script that keeps silent. Default: console.warn. */
   onWarning?: (text: string) => void
 }
 
@@ -42,14 +43,15 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
   const model = platform.share(await readModel(options.model))
-  const first = await LocalWorker.start('worker 0', model, options)
+  const settings = { ...options, onWarning: once(options.onWarning ?? console.warn) }
+  const first = await LocalWorker.start('worker 0', model, settings)
   try {
-    for (const warning of first.warnings) (options.onWarning ?? console.warn)(warning)
+    for (const warning of first.warnings) settings.onWarning(warning)
   } catch (error) {
     await first.close()
     throw error
   }
-  const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, options))
+  const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, settings))
   const started = await Promise.allSettled(rest)
   const workers = [first, ...started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))]
   const failed = started.find((result) => result.status === 'rejected')
@@ -72,10 +74,22 @@ export async function readModel(model: unknown): Promise<Uint8Array> {
   }
 }
 
+type Settings = LocalOptions & { onWarning: (text: string) => void }
+
+/** The same text is told once, however many workers it is true of. */
+function once(tell: (text: string) => void): (text: string) => void {
+  const told = new Set<string>()
+  return (text) => {
+    if (told.has(text)) return
+    told.add(text)
+    tell(text)
+  }
+}
+
 class LocalWorker implements ModelWorker {
   readonly name: string
   readonly #model: Uint8Array
-  readonly #options: LocalOptions
+  readonly #options: Settings
   #loaded: Loaded | undefined
   #queue: CallQueue | undefined
   #thread: Thread | undefined
@@ -87,13 +101,13 @@ class LocalWorker implements ModelWorker {
   #timer: ReturnType<typeof setTimeout> | undefined
   #onFree: (() => void) | undefined
 
-  private constructor(name: string, model: Uint8Array, options: LocalOptions) {
+  private constructor(name: string, model: Uint8Array, options: Settings) {
     this.name = name
     this.#model = model
     this.#options = options
   }
 
-  static async start(name: string, model: Uint8Array, options: LocalOptions): Promise<LocalWorker> {
+  static async start(name: string, model: Uint8Array, options: Settings): Promise<LocalWorker> {
     const worker = new LocalWorker(name, model, options)
     try {
       await worker.#start()
@@ -157,20 +171,27 @@ class LocalWorker implements ModelWorker {
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
   async #start(): Promise<void> {
-    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths } = this.#options
+    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths, onWarning } = this.#options
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
     failed.catch(() => {}) // nobody may be waiting any more
     const fail = this.#fail
     const thread = spawn(this.name, createWorker, (why) => {
-      fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+      fail(new ApproxiferError('WORKER', `${this.name} ${why}${hello.advice}`))
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
     })
     this.#thread = thread
+    const hello = awaitHello(thread.endpoint, (text) => {
+      try {
+        onWarning(text)
+      } catch (error) {
+        fail(asError(error, 'WORKER'))
+      }
+    })
     const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
     const late = setTimeout(
-      () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms`)),
+      () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms${hello.advice}`)),
       startMs,
     )
     try {
@@ -180,26 +201,28 @@ class LocalWorker implements ModelWorker {
       if (this.#thread === thread) void this.#stop()
       throw asError(error, 'WORKER', `${this.name} could not start: `)
     } finally {
+      hello.stop()
       clearTimeout(late)
     }
     if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
-    this.#queue = new CallQueue(
-      async (row) => {
-        const copy = row.slice() // transferred, so that the caller keeps its own
-        const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
-        this.#failures = 0
-        return answer
-      },
-      rowLength(this.#loaded.signature.outputs),
-      this.#options.maxPending ?? 2,
-    )
-    const queue = this.#queue
+    this.#queue = this.#makeQueue(remote, thread, this.#loaded.signature)
+    this.#state = 'ready'
+    thread.hold(false)
+  }
+
+  #makeQueue(remote: Remote<Entry>, thread: Thread, { outputs }: Signature): CallQueue {
+    const call = async (row: Float32Array) => {
+      const copy = row.slice() // transferred, so that the caller keeps its own
+      const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
+      this.#failures = 0
+      return answer
+    }
+    const queue = new CallQueue(call, rowLength(outputs), this.#options.maxPending ?? 2)
     queue.onFree = () => {
       if (queue.idle) thread.hold(false)
       this.#onFree?.()
     }
-    this.#state = 'ready'
-    thread.hold(false)
+    return queue
   }
 
   #died(why: string): void {
