@@ -30,6 +30,18 @@ const chromium: TestProjectConfiguration = {
   },
 }
 
+const consumers: TestProjectConfiguration = {
+  test: {
+    name: 'consumers',
+    include: ['test/consumers/*.test.ts'],
+    globalSetup: 'test/consumers/setup.ts',
+    testTimeout: 120_000,
+    maxWorkers: 2,
+    sequence: { groupOrder: 1 }, // after the others, some of which measure time
+  },
+}
+
+const projects = [node, ...(executablePath ? [chromium] : []), ...(process.env.CI ? [consumers] : [])]
 export default defineConfig({
-  test: { projects: executablePath ? [node, chromium] : [node], reporters: ['default', new Totals()] },
+  test: { projects, reporters: ['default', new Totals()] },
 })
