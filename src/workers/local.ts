@@ -43,15 +43,15 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   checkInteger('maxPending', options.maxPending ?? 2, 0)
   checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
   const model = platform.share(await readModel(options.model))
-  const settings = { ...options, onWarning: once(options.onWarning ?? console.warn) }
-  const first = await LocalWorker.start('worker 0', model, settings)
+  const { onWarning = console.warn } = options
+  const first = await LocalWorker.start('worker 0', model, options, onWarning)
   try {
-    for (const warning of first.warnings) settings.onWarning(warning)
+    for (const warning of first.warnings) onWarning(warning)
   } catch (error) {
     await first.close()
     throw error
   }
-  const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, settings))
+  const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, options))
   const started = await Promise.allSettled(rest)
   const workers = [first, ...started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))]
   const failed = started.find((result) => result.status === 'rejected')
@@ -74,22 +74,10 @@ export async function readModel(model: unknown): Promise<Uint8Array> {
   }
 }
 
-type Settings = LocalOptions & { onWarning: (text: string) => void }
-
-/** The same text is told once, however many workers it is true of. */
-function once(tell: (text: string) => void): (text: string) => void {
-  const told = new Set<string>()
-  return (text) => {
-    if (told.has(text)) return
-    told.add(text)
-    tell(text)
-  }
-}
-
 class LocalWorker implements ModelWorker {
   readonly name: string
   readonly #model: Uint8Array
-  readonly #options: Settings
+  readonly #options: LocalOptions
   #loaded: Loaded | undefined
   #queue: CallQueue | undefined
   #thread: Thread | undefined
@@ -101,16 +89,22 @@ class LocalWorker implements ModelWorker {
   #timer: ReturnType<typeof setTimeout> | undefined
   #onFree: (() => void) | undefined
 
-  private constructor(name: string, model: Uint8Array, options: Settings) {
+  private constructor(name: string, model: Uint8Array, options: LocalOptions) {
     this.name = name
     this.#model = model
     this.#options = options
   }
 
-  static async start(name: string, model: Uint8Array, options: Settings): Promise<LocalWorker> {
+  /** @param onSilence  told if its script says nothing for long; the script of one tells of all, the others may be slow */
+  static async start(
+    name: string,
+    model: Uint8Array,
+    options: LocalOptions,
+    onSilence?: (text: string) => void,
+  ): Promise<LocalWorker> {
     const worker = new LocalWorker(name, model, options)
     try {
-      await worker.#start()
+      await worker.#start(onSilence)
     } catch (error) {
       await worker.close()
       throw error
@@ -170,8 +164,8 @@ class LocalWorker implements ModelWorker {
   }
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
-  async #start(): Promise<void> {
-    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths, onWarning } = this.#options
+  async #start(onSilence?: (text: string) => void): Promise<void> {
+    const { createWorker, startMs = 60_000, outputs, inputShapes, wasmPaths } = this.#options
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
@@ -184,7 +178,7 @@ class LocalWorker implements ModelWorker {
     this.#thread = thread
     const hello = awaitHello(thread.endpoint, (text) => {
       try {
-        onWarning(text)
+        onSilence?.(text)
       } catch (error) {
         fail(asError(error, 'WORKER'))
       }
