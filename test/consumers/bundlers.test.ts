@@ -53,13 +53,13 @@ describe('bundlers', () => {
   })
 
   it('esbuild', async () => {
-    const folder = consumer(['page', 'esbuild'], ['esbuild'])
+    const folder = consumer(['page', 'served', 'esbuild'], ['esbuild'])
     await run(folder, process.execPath, 'build.js')
     await expectDigits(folder)
   })
 
   it('rollup', async () => {
-    const folder = consumer(['page', 'rollup'], ['rollup', '@rollup/plugin-node-resolve'])
+    const folder = consumer(['page', 'served', 'rollup'], ['rollup', '@rollup/plugin-node-resolve'])
     await run(folder, process.execPath, 'node_modules/rollup/dist/bin/rollup', '-c')
     await expectDigits(folder)
   })

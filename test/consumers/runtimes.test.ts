@@ -73,7 +73,7 @@ describe('pnpm', () => {
 
 describe('a program for Node bundled by esbuild', () => {
   it('with its worker file', async () => {
-    const folder = consumer(['node-bundle'], ['esbuild'])
+    const folder = consumer(['page', 'node-bundle'], ['esbuild'])
     addData(folder)
     await run(folder, process.execPath, 'build.js')
     expect(await run(folder, node(20), 'dist/main.js')).toBe(DIGITS)
