@@ -69,10 +69,11 @@ export async function start(cwd: string, command: string, ...args: string[]) {
     child.stderr?.on('data', listen)
     child.on('exit', (code) => reject(new Error(`${command} ${args.join(' ')}: exit ${code}\n${said}`)))
   })
-  const gone = new Promise<void>((resolve) => child.on('exit', () => resolve()))
-  const close = async () => {
+  const gone = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  /** Resolves to the exit code. */
+  const close = () => {
     child.kill()
-    await gone
+    return gone
   }
   return { url, close }
 }
