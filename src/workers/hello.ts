@@ -10,10 +10,9 @@ const PATIENCE_MS = 2000
 
 const ADVICE =
   "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or a server does not find that script, write a " +
-  "worker file that imports 'approxifer/worker' and pass createWorker: () => new Worker(new URL('./worker.js', " +
-  "import.meta.url), { type: 'module' }); Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { " +
-  "exclude: ['approxifer', 'onnxruntime-web'] }. Recipes: " +
-  'https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
+  "worker file that imports 'approxifer/worker' and pass createWorker: () => new Worker(<its URL>, { type: 'module' }); " +
+  "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
+  'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
 
 export function sayHello(parent: Endpoint): void {
   parent.postMessage(HELLO)
