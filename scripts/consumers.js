@@ -8,6 +8,6 @@ const upToDate = since('node_modules/.package-lock.json') > since('package-lock.
 
 if (process.env.CI && !upToDate) {
   console.log('Installing the tools of test/consumers ...')
-  const args = ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
+  const args = ['ci', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error']
   execFileSync('npm', args, { cwd: folder, stdio: ['ignore', 'ignore', 'inherit'] })
 }

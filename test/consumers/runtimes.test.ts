@@ -66,7 +66,7 @@ describe('pnpm', () => {
     const packed = `file:${join(inject('folder'), 'packed.tgz')}`
     const dependencies = { approxifer: packed, 'onnxruntime-web': '1.30.0' }
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', dependencies }))
-    await run(folder, process.execPath, join(TOOLS, 'pnpm/bin/pnpm.mjs'), 'install', '--prefer-offline')
+    await run(folder, node(22), join(TOOLS, 'pnpm/bin/pnpm.mjs'), 'install', '--prefer-offline')
     expect(await run(folder, node(20), 'main.js')).toBe(DIGITS)
   })
 })
