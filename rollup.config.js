@@ -1,7 +1,8 @@
-import { chmodSync } from 'node:fs'
+import { chmodSync, readFileSync } from 'node:fs'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
+import { declarations } from './scripts/declarations.js'
 
 const external = [/^node:/, /^onnxruntime-/, 'commander', 'cli-progress', 'cli-table3', 'npyjs', /^vega/]
 
@@ -9,7 +10,7 @@ const external = [/^node:/, /^onnxruntime-/, 'commander', 'cli-progress', 'cli-t
 function build(input, conditions, options = {}) {
   return {
     input,
-    external: [...external, ...(options.external ?? [])],
+    external: options.external ?? external,
     output: {
       dir: 'dist',
       format: 'es',
@@ -28,19 +29,32 @@ function build(input, conditions, options = {}) {
 const executable = { name: 'executable', writeBundle: () => chmodSync('dist/cli.js', 0o755) }
 
 const edge = build({ 'index.edge': 'src/index.ts' }, ['workerd'], {
-  external: [/core\.wasm$/],
+  external: [...external, /core\.wasm$/],
   output: { paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id) },
 })
+
+const license = readFileSync('scripts/onnxruntime-license.txt', 'utf8')
+  .trimEnd()
+  .replace(/^/gm, ' * ')
+  .replace(/ +$/gm, '')
+/** The browser's worker with onnxruntime-web's JavaScript inside, for pages without a bundler. */
+const bundle = build({ 'worker.bundle': 'src/workers/entry.ts' }, ['browser', 'onnxruntime-web-use-extern-wasm'], {
+  external: [],
+  output: { inlineDynamicImports: true, sourcemap: false, banner: `/*!\n${license}\n */` },
+})
+
 export default [
   build({ index: 'src/index.ts', worker: 'src/workers/entry.ts', cli: 'src/cli/main.ts' }, ['node'], {
     plugins: [executable],
   }),
   build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/entry.ts' }, ['browser']),
+  build({ 'worker.webgpu': 'src/workers/entry.ts' }, ['webgpu', 'browser']),
+  bundle,
   edge,
   {
     input: 'src/index.ts',
     external,
     output: { file: 'dist/index.d.ts', format: 'es' },
-    plugins: [dts()],
+    plugins: [dts(), declarations],
   },
 ]

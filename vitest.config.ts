@@ -36,9 +36,24 @@ const chromium: TestProjectConfiguration = {
   },
 }
 
-export default defineConfig({
+const consumers: TestProjectConfiguration = {
   test: {
-    projects: [node, ...(executablePath ? [chromium] : []), ...(modelsInstalled() ? [models] : [])],
-    reporters: ['default', new Totals()],
+    name: 'consumers',
+    include: ['test/consumers/*.test.ts'],
+    globalSetup: 'test/consumers/setup.ts',
+    testTimeout: 120_000,
+    maxWorkers: 2,
+    sequence: { groupOrder: 1 }, // after the others, some of which measure time
   },
+}
+
+const projects = [
+  node,
+  ...(executablePath ? [chromium] : []),
+  ...(modelsInstalled() ? [models] : []),
+  ...(process.env.CI ? [consumers] : []),
+]
+
+export default defineConfig({
+  test: { projects, reporters: ['default', new Totals()] },
 })

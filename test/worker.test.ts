@@ -86,6 +86,68 @@ describe('7. restarts', () => {
     })
   })
 
+  it('a script that was bundled to nothing: after 2 s and at the end it is said what to do', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const onWarning = vi.fn()
+    const createWorker = () => new Worker('setInterval(() => {}, 1000)', { eval: true })
+    const failed = fake({ createWorker, onWarning, count: 3 }).catch((reason) => reason)
+    await vi.advanceTimersByTimeAsync(1999)
+    expect(onWarning).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    const [[text]] = onWarning.mock.calls
+    for (const word of ['2000 ms', 'createWorker', "'approxifer/worker'", "worker: { format: 'es' }"]) {
+      expect(text).toContain(word)
+    }
+    await vi.advanceTimersByTimeAsync(58_000)
+    const { code, message } = await failed
+    expect([code, onWarning.mock.calls.length]).toEqual(['WORKER', 1])
+    expect(message).toMatch(/did not start within 60000 ms.*createWorker/)
+  })
+
+  it('once one worker has run the script, slow starts of the others are not taken for a missing script', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const onWarning = vi.fn()
+    let second = () => {}
+    const spawned = new Promise<void>((resolve) => {
+      second = resolve
+    })
+    let count = 0
+    const createWorker = () => {
+      if (count++ === 0) return new Worker(fixture)
+      second()
+      return new Worker('setInterval(() => {}, 1000)', { eval: true })
+    }
+    const failed = fake({ createWorker, onWarning, count: 2 }).catch((reason) => reason)
+    await spawned
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect((await failed).message).toContain('worker 1 did not start within 60000 ms')
+    expect(onWarning).not.toHaveBeenCalled()
+  })
+
+  it('a script that is not there: what to do, at once', async () => {
+    const createWorker = () => new Worker(new URL('./no-such-worker.js', import.meta.url))
+    await expect(fake({ createWorker })).rejects.toMatchObject({
+      code: 'WORKER',
+      message: expect.stringMatching(/Cannot find module .*no-such-worker.js.*createWorker/),
+    })
+  })
+
+  it('a worker that said hello and dies while it loads gets no advice about bundlers', async () => {
+    const script =
+      "require('node:worker_threads').parentPort.postMessage('approxifer/worker runs'); setTimeout(() => process.exit(7), 50)"
+    const createWorker = () => new Worker(script, { eval: true })
+    await expect(fake({ createWorker })).rejects.toMatchObject({ message: 'worker 0 exited with code 7' })
+  })
+
+  it("the user's own worker, which knows nothing of hello, is not warned about once it has loaded", async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const onWarning = vi.fn()
+    const [worker] = await fake({ onWarning })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(onWarning).not.toHaveBeenCalled()
+    await worker.close()
+  })
+
   it('one that dies later is restarted with growing waits, eight times in a row at most', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const exited: Promise<unknown>[] = []
@@ -105,7 +167,7 @@ describe('7. restarts', () => {
     }
     await vi.advanceTimersByTimeAsync(1e6)
     expect(exited.length).toBe(9)
-    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 60_000)
+    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 60_000 && ms !== 2000) // startMs, hello
     expect(waits).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000])
     await worker.close()
   })

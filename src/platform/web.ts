@@ -4,6 +4,9 @@ import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
 import type { Platform, Thread } from './platform'
 
+/** Browsers do not say which. */
+const UNLOADED = 'could not load its script: it, or a file that it imports, is missing, no JavaScript, or misspelt'
+
 export const platform: Platform = {
   coreModule: () => WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0))),
 
@@ -15,7 +18,7 @@ export const platform: Platform = {
       if (!dead) onDeath(why)
       dead = true
     }
-    worker.addEventListener('error', (event) => die(`threw: ${event.message || 'the script could not be loaded'}`))
+    worker.addEventListener('error', ({ message }) => die(message ? `threw: ${message}` : UNLOADED))
     worker.addEventListener('messageerror', () => die('sent an unreadable message'))
     return {
       endpoint: worker,
@@ -46,7 +49,19 @@ export const platform: Platform = {
   runtimes: ['onnxruntime-web'],
 
   importOrt(_runtime, providers) {
-    const small = providers.every((provider) => provider === 'wasm' || provider === 'cpu')
-    return small ? import('onnxruntime-web/wasm') : import('onnxruntime-web/webgpu')
+    const other = providers.find((provider) => provider !== 'wasm' && provider !== 'cpu')
+    // A bundler would copy the larger runtime, 27 MB, into every application that could ask for it.
+    if (other !== undefined) throw new RangeError(`providers: '${other}' ${LARGER}`)
+    return import('onnxruntime-web/wasm').catch(unresolved)
   },
+}
+
+const LARGER =
+  "needs the larger runtime: createWorker: () => new Worker(<URL of approxifer/worker.webgpu>, { type: 'module' })"
+
+/** What to do without a bundler, which would have resolved the name. */
+function unresolved(error: Error): never {
+  const todo =
+    "a page without a bundler takes createWorker: () => new Worker(<URL of approxifer's dist/worker.bundle.js>"
+  throw new Error(`${error.message}; ${todo}, { type: 'module' }), since import maps do not reach workers`)
 }

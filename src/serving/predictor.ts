@@ -170,6 +170,9 @@ const optionNames = [
 
 export type { Predictor }
 
+// Browsers without the symbol: what compilers of `await using` take in its place.
+const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+
 type Settings = ReturnType<typeof checkSettings>
 
 class Predictor {
@@ -326,6 +329,11 @@ class Predictor {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
+  }
+
+  /** `await using` closes it at the end of its block. */
+  [asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   async #close(): Promise<void> {

@@ -4,6 +4,7 @@ import { expose, transfer } from 'comlink'
 import { platform } from '#platform'
 import { asError, type Code } from '../errors'
 import type { Signature } from '../tensor'
+import { sayHello } from './hello'
 import { OnnxModel, type OnnxOptions } from './onnx'
 
 /** comlink drops an error's code, so errors cross as plain data. */
@@ -47,4 +48,6 @@ function plain(error: unknown, fallback: Code): { code: Code; message: string } 
   return { code, message }
 }
 
-expose(entry, platform.parent())
+const parent = platform.parent()
+sayHello(parent)
+expose(entry, parent)

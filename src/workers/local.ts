@@ -1,12 +1,13 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
-import { transfer, wrap } from 'comlink'
+import { type Remote, transfer, wrap } from 'comlink'
 import { platform } from '#platform'
 import { Abort } from '../abort'
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
-import { rowLength } from '../tensor'
+import { rowLength, type Signature } from '../tensor'
 import type { Entry, Loaded, Reply } from './entry'
+import { awaitHello } from './hello'
 import { importOrt, type OnnxOptions } from './onnx'
 import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
@@ -23,7 +24,7 @@ export interface LocalOptions extends OnnxOptions {
   startMs?: number
   /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
   createWorker?: () => unknown
-  /** Told once per kind of thing worth knowing about the model. Default: console.warn. */
+  /** Told once per thing worth knowing: about the model, or a worker script that keeps silent. Default: console.warn. */
   onWarning?: (text: string) => void
 }
 
@@ -53,9 +54,10 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   // Native code that all its threads have left does not load again: this one keeps it.
   if (options.runtime === 'onnxruntime-node') await importOrt(options)
   const model = platform.share(await readModel(options.model))
-  const first = await LocalWorker.start('worker 0', model, options)
+  const { onWarning = console.warn } = options
+  const first = await LocalWorker.start('worker 0', model, options, onWarning)
   try {
-    for (const warning of first.warnings) (options.onWarning ?? console.warn)(warning)
+    for (const warning of first.warnings) onWarning(warning)
   } catch (error) {
     await first.close()
     throw error
@@ -104,10 +106,16 @@ class LocalWorker implements ModelWorker {
     this.#options = options
   }
 
-  static async start(name: string, model: Uint8Array, options: LocalOptions): Promise<LocalWorker> {
+  /** @param onSilence  told if its script says nothing for long; the script of one tells of all, the others may be slow */
+  static async start(
+    name: string,
+    model: Uint8Array,
+    options: LocalOptions,
+    onSilence?: (text: string) => void,
+  ): Promise<LocalWorker> {
     const worker = new LocalWorker(name, model, options)
     try {
-      await worker.#start()
+      await worker.#start(onSilence)
     } catch (error) {
       await worker.close()
       throw error
@@ -167,7 +175,7 @@ class LocalWorker implements ModelWorker {
   }
 
   /** Spawns, loads and warms up; ready when it returns. Once ready, the thread alone keeps no process alive. */
-  async #start(): Promise<void> {
+  async #start(onSilence?: (text: string) => void): Promise<void> {
     const { createWorker, startMs = 60_000 } = this.#options
     const { outputs, inputShapes, wasmPaths, providers, runtime } = this.#options
     const failed = new Promise<never>((_, reject) => {
@@ -176,14 +184,21 @@ class LocalWorker implements ModelWorker {
     failed.catch(() => {}) // nobody may be waiting any more
     const fail = this.#fail
     const onDeath = (why: string) => {
-      fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+      fail(new ApproxiferError('WORKER', `${this.name} ${why}${hello.advice}`))
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
     }
     const thread = spawn(this.name, createWorker, onDeath, runtime === 'onnxruntime-node')
     this.#thread = thread
+    const hello = awaitHello(thread.endpoint, (text) => {
+      try {
+        onSilence?.(text)
+      } catch (error) {
+        fail(asError(error, 'WORKER'))
+      }
+    })
     const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
     const late = setTimeout(
-      () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms`)),
+      () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms${hello.advice}`)),
       startMs,
     )
     try {
@@ -194,26 +209,28 @@ class LocalWorker implements ModelWorker {
       if (this.#thread === thread) void this.#stop()
       throw asError(error, 'WORKER', `${this.name} could not start: `)
     } finally {
+      hello.stop()
       clearTimeout(late)
     }
     if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
-    this.#queue = new CallQueue(
-      async (row) => {
-        const copy = row.slice() // transferred, so that the caller keeps its own
-        const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
-        this.#failures = 0
-        return answer
-      },
-      this.#loaded.signature.outputs,
-      this.#options.maxPending ?? 2,
-    )
-    const queue = this.#queue
+    this.#queue = this.#makeQueue(remote, thread, this.#loaded.signature)
+    this.#state = 'ready'
+    thread.hold(false)
+  }
+
+  #makeQueue(remote: Remote<Entry>, thread: Thread, { outputs }: Signature): CallQueue {
+    const call = async (row: Float32Array) => {
+      const copy = row.slice() // transferred, so that the caller keeps its own
+      const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
+      this.#failures = 0
+      return answer
+    }
+    const queue = new CallQueue(call, outputs, this.#options.maxPending ?? 2)
     queue.onFree = () => {
       if (queue.idle) thread.hold(false)
       this.#onFree?.()
     }
-    this.#state = 'ready'
-    thread.hold(false)
+    return queue
   }
 
   #died(why: string): void {

@@ -21,9 +21,9 @@ export interface OnnxOptions {
   wasmPaths?: string | Record<string, string>
   /**
    * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
-   * onnxruntime-node `['cpu']`. In browsers any but `wasm` and `cpu` take the larger `onnxruntime-web/webgpu`, which
-   * has `webgpu` and `webnn`. The runtime drops those that it does not have, with a line on the console; if none is
-   * left, or one fails, loading rejects with MODEL.
+   * onnxruntime-node `['cpu']`. In browsers `webgpu` and `webnn` take the worker script `approxifer/worker.webgpu`,
+   * through `createWorker`: it has the larger runtime. The runtime drops those that it does not have, with a line on
+   * the console; if none is left, or one fails, loading rejects with MODEL.
    */
   providers?: readonly string[]
   /**
@@ -138,6 +138,7 @@ export async function importOrt(options: OnnxOptions): Promise<Ort> {
   try {
     return await platform.importOrt(runtime, providersOf(options))
   } catch (error) {
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without such a provider
     const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
     throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
   }

@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest'
 const model = new URL('../../models/mnist-lenet.onnx', import.meta.url)
 const row = new Float32Array(784)
 
+const createWorker = () => new Worker(new URL('../../dist/worker.webgpu.js', import.meta.url), { type: 'module' })
+
 async function answer(providers?: string[]): Promise<Float32Array> {
-  const [worker] = await localWorkers({ model, count: 1, providers })
+  const [worker] = await localWorkers({ model, count: 1, providers, ...(providers && { createWorker }) })
   const logits = await worker.infer(row)
   await worker.close()
   return logits
@@ -30,6 +32,13 @@ describe('execution providers', () => {
     await expect(answer(['warp'])).rejects.toMatchObject({
       code: 'MODEL',
       message: expect.stringContaining('with providers warp of onnxruntime-web: no available backend found'),
+    })
+  })
+
+  it('the default worker, which has no large runtime, says which one has it', async () => {
+    await expect(localWorkers({ model, count: 1, providers: ['webgpu'] })).rejects.toMatchObject({
+      code: 'MODEL',
+      message: expect.stringContaining("'webgpu' needs the larger runtime: createWorker: () => new Worker("),
     })
   })
 

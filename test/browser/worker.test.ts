@@ -23,7 +23,21 @@ describe('starting', () => {
   it('a script that does not load is an error, not a hang', async () => {
     const missing = () => new Worker(URL.createObjectURL(new Blob(['syntax error here'])))
     const none = localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: missing })
-    await expect(none).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(none).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('createWorker') })
+  })
+
+  it('one that is not there, or is a page: what to do, at once', async () => {
+    for (const url of ['/no/such/worker.js', URL.createObjectURL(new Blob(['<p>'], { type: 'text/html' }))]) {
+      const create = () => new Worker(url, { type: 'module' })
+      const none = localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: create })
+      await expect(none).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('createWorker') })
+    }
+  })
+
+  it('one that was bundled to nothing: what to do, when startMs is over', async () => {
+    const empty = () => new Worker(URL.createObjectURL(new Blob([''], { type: 'text/javascript' })), { type: 'module' })
+    const none = localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: empty, startMs: 100 })
+    await expect(none).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('createWorker') })
   })
 
   it('a model that is not there', async () => {

@@ -1,0 +1,66 @@
+/**
+ * A rollup plugin behind rollup-plugin-dts: declarations that every compiler from TypeScript 5.0 on can read, with no
+ * other types beside them than the language's own.
+ */
+import ts from 'typescript'
+
+/** Of the DOM's or Node's types, with which these merge; where a project has neither they stand for any object. */
+const GLOBALS = `
+declare global {
+  interface AbortSignal {}
+  interface ErrorOptions {}
+  interface URL {}
+  interface SymbolConstructor {
+    readonly asyncDispose: unique symbol
+  }
+}
+`
+
+const BUFFERS = /^(Float32|Float64|Int32|Uint8)Array$/
+
+/** Replacements of [start, end, text] that make the declarations of `source` portable. */
+function edits(source) {
+  const found = []
+  const visit = (node) => {
+    // Typed arrays take an argument since TypeScript 5.7; before, that is an error.
+    if (ts.isTypeReferenceNode(node) && node.typeArguments && BUFFERS.test(node.typeName.getText(source))) {
+      found.push([node.typeName.end, node.end, ''])
+      return
+    }
+    const member = ts.isPropertySignature(node) || ts.isPropertyDeclaration(node)
+    // exactOptionalPropertyTypes refuses `{ signal: maybeUndefined }` unless undefined is named.
+    if (member && node.questionToken && node.type) {
+      const bare = !ts.isFunctionTypeNode(node.type)
+      found.push([node.type.getStart(source), node.type.getStart(source), bare ? '' : '('])
+      found.push([node.type.end, node.type.end, bare ? ' | undefined' : ') | undefined'])
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+  return found
+}
+
+export function portable(code) {
+  const source = ts.createSourceFile('index.d.ts', code, ts.ScriptTarget.Latest, true)
+  const apply = (text, [start, end, put]) => text.slice(0, start) + put + text.slice(end)
+  // From the end, so that the positions before stay right; of two at one place the later one first.
+  return (
+    edits(source)
+      .reverse()
+      .sort((a, b) => b[0] - a[0])
+      .reduce(apply, code) + GLOBALS
+  )
+}
+
+/** Also writes what rollup does not: declarations for `require`, and for the entries that export nothing or a module. */
+export const declarations = {
+  name: 'declarations',
+  renderChunk: portable,
+  generateBundle(_options, bundle) {
+    const emit = (fileName, source) => this.emitFile({ type: 'asset', fileName, source })
+    emit('index.d.cts', bundle['index.d.ts'].code)
+    emit('worker.d.ts', 'export {}\n')
+    emit('worker.d.cts', 'export {}\n')
+    emit('core.wasm.d.ts', '/** A WebAssembly.Module. */\ndeclare const module: object\nexport default module\n')
+  },
+}

@@ -1,0 +1,79 @@
+/** Pages in a headless Chromium, and servers for them. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join } from 'node:path'
+import { chromium } from 'playwright-core'
+import { findChromium } from '../../scripts/chromium.js'
+
+const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
+const args = [...quiet, '--disable-component-update', '--disable-sync']
+
+export const openBrowser = () => chromium.launch({ executablePath: findChromium(), args })
+type Browser = Awaited<ReturnType<typeof openBrowser>>
+
+/** Opens a page and waits until it shows something, or throws. @returns its text, or its errors */
+export async function show(browser: Browser, url: string): Promise<string> {
+  const context = await browser.newContext()
+  try {
+    const page = await context.newPage()
+    const failed = new Promise<string>((resolve) => page.on('pageerror', ({ message }) => resolve(message)))
+    await page.goto(url)
+    const shown = page.waitForFunction(() => document.body?.textContent?.trim(), null, { timeout: 30_000 })
+    return await Promise.race([failed, shown.then((text) => text.jsonValue() as Promise<string>)])
+  } finally {
+    await context.close()
+  }
+}
+
+const TYPES: Record<string, string> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
+}
+
+/** Serves a folder as it is. */
+export async function serve(folder: string): Promise<{ url: string; close(): void }> {
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url as string, 'http://localhost')
+    const path = pathname.endsWith('/') ? `${pathname}index.html` : pathname
+    try {
+      const bytes = await readFile(join(folder, path))
+      response.setHeader('content-type', TYPES[extname(path)] ?? 'application/octet-stream').end(bytes)
+    } catch {
+      response.writeHead(404).end()
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const close = () => {
+    server.close()
+    server.closeAllConnections()
+  }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close }
+}
+
+/** Starts a server program and waits for the first URL that it prints. */
+export async function start(cwd: string, command: string, ...args: string[]) {
+  const child: ChildProcess = spawn(command, args, { cwd, env: { ...process.env, NO_COLOR: '1' } })
+  let said = ''
+  const url = await new Promise<string>((resolve, reject) => {
+    const listen = (text: Buffer) => {
+      said += text
+      const found = /http:\/\/[^\s]+/.exec(said)
+      if (found) resolve(found[0])
+    }
+    child.stdout?.on('data', listen)
+    child.stderr?.on('data', listen)
+    child.on('exit', (code) => reject(new Error(`${command} ${args.join(' ')}: exit ${code}\n${said}`)))
+  })
+  const gone = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  /** Resolves to the exit code. */
+  const close = () => {
+    child.kill()
+    return gone
+  }
+  return { url, close }
+}

@@ -1,0 +1,7 @@
+import { createPredictor } from 'approxifer'
+import { showDigits } from './digits.js'
+
+createPredictor({
+  model: '/mnist-lenet.onnx',
+  scheme: { queries: 4, stragglers: 1 },
+}).then(showDigits)

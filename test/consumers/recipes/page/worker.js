@@ -1,0 +1,1 @@
+import 'approxifer/worker'

@@ -1,0 +1,89 @@
+/** Node, Deno, Bun, workerd, pnpm: the packed package in real programs. */
+
+import { spawn } from 'node:child_process'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, inject, it } from 'vitest'
+import workerd from 'workerd'
+import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
+
+/** The binary that a launcher package brings for this machine. */
+function binary(scope: string, name: string): string {
+  const folders = readdirSync(join(TOOLS, scope)).map((folder) => join(TOOLS, scope, folder))
+  const found = folders.flatMap((folder) => [join(folder, name), join(folder, 'bin', name)]).find(existsSync)
+  if (!found) throw new Error(`${scope}: expected a binary ${name} for this machine, got ${folders}`)
+  return found
+}
+
+describe.each([20, 22, 24] as const)('Node %i', (version) => {
+  it('import', async () => {
+    expect(await run(consumer(['node']), node(version), 'main.js')).toBe(DIGITS)
+  })
+
+  it('require', async () => {
+    expect(await run(consumer(['node']), node(version), 'main.cjs')).toBe(DIGITS)
+  })
+})
+
+describe('other runtimes', () => {
+  it('Deno', async () => {
+    expect(await run(consumer(['node']), binary('@deno', 'deno'), 'run', '--allow-all', 'main.js')).toBe(DIGITS)
+  })
+
+  it('Bun', async () => {
+    expect(await run(consumer(['node']), binary('@oven', 'bun'), 'main.js')).toBe(DIGITS)
+  })
+
+  it('workerd: the codec recovers a lost row', async () => {
+    const folder = consumer(['workerd'], ['esbuild'])
+    await run(folder, process.execPath, 'build.js')
+    expect(await ask(join(folder, 'config.capnp'))).toBe('wasm, row 0 lost: 7 2 1 0')
+  })
+})
+
+/** Starts workerd and returns what it answers. */
+async function ask(config: string): Promise<string> {
+  const server = spawn(workerd, ['serve', '--control-fd=1', config])
+  try {
+    let errors = ''
+    server.stderr.on('data', (text) => {
+      errors += text
+    })
+    const port = await new Promise<number>((resolve, reject) => {
+      server.stdout.on('data', (line) => resolve(JSON.parse(String(line).split('\n')[0]).port))
+      server.on('exit', (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)))
+    })
+    return await (await fetch(`http://127.0.0.1:${port}/`)).text()
+  } finally {
+    server.kill()
+  }
+}
+
+describe('pnpm', () => {
+  it('installs the package, whose modules find each other in its strict folders', async () => {
+    const folder = consumer(['node', 'pnpm'])
+    rmSync(join(folder, 'node_modules'), { recursive: true })
+    const packed = `file:${join(inject('folder'), 'packed.tgz')}`
+    const dependencies = { approxifer: packed, 'onnxruntime-web': '1.30.0' }
+    writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', dependencies }))
+    await run(folder, node(22), join(TOOLS, 'pnpm/bin/pnpm.mjs'), 'install', '--prefer-offline')
+    expect(await run(folder, node(20), 'main.js')).toBe(DIGITS)
+  })
+})
+
+describe('a program for Node bundled by esbuild', () => {
+  it('with its worker file', async () => {
+    const folder = consumer(['page', 'node-bundle'], ['esbuild'])
+    addData(folder)
+    await run(folder, process.execPath, 'build.js')
+    expect(await run(folder, node(20), 'dist/main.js')).toBe(DIGITS)
+  })
+
+  it('without one: an error that says what to do', async () => {
+    const folder = consumer(['node'], ['esbuild'])
+    const options = ['--bundle', '--platform=node', '--format=esm', '--outfile=dist/main.js']
+    await run(folder, 'node_modules/esbuild/bin/esbuild', 'main.js', ...options, '--external:onnxruntime-web')
+    const failed = run(folder, node(20), 'dist/main.js')
+    await expect(failed).rejects.toThrow(/Cannot find module .*worker\.js'.*'approxifer\/worker'.*createWorker/)
+  })
+})

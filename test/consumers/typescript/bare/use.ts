@@ -1,0 +1,66 @@
+// A project with neither the DOM's types nor Node's.
+import 'approxifer/worker'
+import {
+  ApproxiferError,
+  Codec,
+  createPredictor,
+  FaultyWorker,
+  type LocalOptions,
+  loadCore,
+  localWorkers,
+  Memory,
+  type ModelWorker,
+  type Prediction,
+  type PredictOptions,
+  type Predictor,
+  type PredictorOptions,
+  patchFeatures,
+  Scheme,
+} from 'approxifer'
+import core from 'approxifer/core.wasm'
+
+/** exactOptionalPropertyTypes: what may be missing may be undefined. */
+export const options: PredictorOptions = {
+  model: new Uint8Array(),
+  scheme: { queries: 4, stragglers: undefined, decoder: undefined },
+  policy: undefined,
+  minConfidence: undefined,
+  createWorker: undefined,
+  onWarning: undefined,
+  memory: undefined,
+  core: { module: core, prefer: undefined },
+}
+export const choices: PredictOptions = { signal: undefined, deadlineMs: undefined }
+export const local: LocalOptions = { model: 'model.onnx', count: 2, outputs: undefined, wasmPaths: undefined }
+
+export async function ask(predictor: Predictor, row: Float32Array): Promise<number | undefined> {
+  const prediction: Prediction = await predictor.predict(row, choices)
+  const { group, confidence } = prediction
+  for (const { worker } of (await group).rows) console.log(worker)
+  await predictor[Symbol.asyncDispose]()
+  return confidence
+}
+
+export class Echo implements ModelWorker {
+  readonly name = 'echo'
+  readonly signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
+  readonly free = true
+  onFree: (() => void) | undefined
+  async infer(row: Float32Array): Promise<Float32Array> {
+    return row.slice()
+  }
+  restart(): void {}
+  async close(): Promise<void> {}
+}
+
+export async function all(): Promise<unknown> {
+  const wasm = await loadCore()
+  const codec = await Codec.create({ queries: 2, stragglers: 1 })
+  const memory = new Memory(wasm, { shape: [1, 28, 28], outputs: 10 })
+  const features = patchFeatures(wasm, { shape: [1, 28, 28], samples: [] })
+  const workers = [new FaultyWorker(new Echo(), { delayMs: undefined }, 1), ...(await localWorkers(local))]
+  const error = new ApproxiferError('MODEL', 'none', { cause: undefined })
+  return [await createPredictor({ ...options, workers }), codec, memory, features, error, new Scheme({ queries: 2 })]
+}
+
+declare const console: { log(text: unknown): void }
