@@ -18,7 +18,19 @@ const LAYERS: Record<string, string[]> = {
   workers: ['platform', 'tensor', 'errors', 'abort', 'random'],
   serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
   evaluate: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
-  cli: ['criterion', 'evaluate', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
+  cli: [
+    'criterion',
+    'random',
+    'evaluate',
+    'serving',
+    'codec',
+    'history',
+    'workers',
+    'core',
+    'scheme',
+    'tensor',
+    'errors',
+  ],
   index: ['criterion', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
 }
 

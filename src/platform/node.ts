@@ -1,6 +1,7 @@
 /** Node, and runtimes that offer its worker_threads. */
 
 import { readFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
@@ -11,6 +12,8 @@ const QUIT = 'approxifer: quit'
 const PATIENCE_MS = 5000
 
 export const platform: Platform = {
+  cores: availableParallelism(),
+
   coreModule: () => WebAssembly.compile(Buffer.from(core, 'base64')),
 
   spawn(create, onDeath, patient = false): Thread {

@@ -18,6 +18,8 @@ export interface Thread {
 }
 
 export interface Platform {
+  /** Threads that can run at the same time; undefined where nobody tells. */
+  readonly cores: number | undefined
   /** The numerical core, compiled. */
   coreModule(): Promise<WebAssembly.Module>
   /**

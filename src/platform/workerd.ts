@@ -8,6 +8,7 @@ function none(what: string): never {
 }
 
 export const platform: Platform = {
+  cores: undefined,
   coreModule: async () => core,
   spawn: () => none('threads'),
   parent: () => none('threads'),

@@ -57,7 +57,7 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const { onWarning = console.warn } = options
   const first = await LocalWorker.start('worker 0', model, options, onWarning)
   try {
-    for (const warning of first.warnings) onWarning(warning)
+    for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
   } catch (error) {
     await first.close()
     throw error
@@ -69,6 +69,14 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   if (!failed) return workers
   await Promise.all(workers.map((worker) => worker.close()))
   throw failed.reason
+}
+
+/** Threads that share cores answer later than fewer would. */
+function crowded(count: number): string[] {
+  const { cores } = platform
+  if (cores === undefined || count <= cores) return []
+  const todo = 'they take turns, and fewer would be faster; a code pays where workers are machines of their own'
+  return [`workers: ${count} on ${cores} ${cores === 1 ? 'core' : 'cores'}: ${todo}`]
 }
 
 /** A model's bytes from a path, a URL or bytes. @throws ApproxiferError MODEL, or TypeError for anything else */
