@@ -82,5 +82,5 @@ export function nearest(name: string, known: readonly string[]): string | undefi
     letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())
   const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
   const [best] = ranked
-  return best && best.edits <= Math.max(1, 0.4 * Math.max(name.length, best.other.length)) ? best.other : undefined
+  return best && best.edits <= Math.max(1, 0.45 * Math.max(name.length, best.other.length)) ? best.other : undefined
 }

@@ -798,6 +798,31 @@ describe('memory', () => {
     await predictor.close()
   })
 
+  it('without parities a late answer needs no deadline to be recovered, if it is sure and few are late', async () => {
+    const { predictor, workers } = await house(2, { scheme })
+    await teach({ predictor, workers }, 300)
+    const late = predictor.predict(x(1000))
+    const stranger = predictor.predict(Float32Array.of(5, -9))
+    await vi.advanceTimersByTimeAsync(1)
+    expect([await settled(late), await settled(stranger)]).toEqual(['open', 'open'])
+    await vi.advanceTimersByTimeAsync(20)
+    const { status, confidence, output } = await late
+    expect([status, output.y.data[0]]).toEqual(['recovered', expect.closeTo(2 * Math.sin(1000), 1)])
+    expect(confidence).toBeGreaterThan(0.9)
+    expect(await settled(stranger)).toBe('open') // like nothing that is remembered: its own answer is waited for
+    await answerAll(workers)
+    expect((await stranger).status).toBe('exact')
+    let recovered = 0
+    for (let i = 2000; i < 2200; i += 2) {
+      const both = predictor.predictAll([x(i), x(i + 1)])
+      await vi.advanceTimersByTimeAsync(50) // all are late: the pool is slow as a whole
+      await answerAll(workers)
+      recovered += (await both).filter(({ status }) => status === 'recovered').length
+    }
+    expect(recovered).toBeLessThan(0.1 * 200 + 0.1 * 500) // the share of the budget, and what was saved up
+    await predictor.close()
+  })
+
   it('remembering holds up neither the caller nor, after a pause, the queries that follow', async () => {
     let spent = 0
     const clock = performance.now.bind(performance)
