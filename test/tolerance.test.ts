@@ -1,0 +1,107 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { loadInputs } from '../src/cli/npy'
+import { Codec } from '../src/codec/codec'
+import { loadCore } from '../src/core/core'
+import { type CriterionOptions, criterionOf, labelAt, lead, sameLabels } from '../src/criterion'
+import { evaluate } from '../src/evaluate/evaluate'
+import { Spread } from '../src/history/spread'
+import { Worth } from '../src/history/worth'
+import { seeded } from '../src/random'
+import { OnnxModel } from '../src/workers/onnx'
+
+const core = await loadCore()
+const y = (...shape: number[]) => [{ name: 'y', shape }]
+
+describe('what a label is', () => {
+  it.each([
+    [[10], { kind: 'label', positions: 1, classes: 10 }],
+    [[10, 1, 1], { kind: 'label', positions: 1, classes: 10 }],
+    [[1, 10], { kind: 'label', positions: 1, classes: 10 }],
+    [[], { kind: 'tolerance' }],
+    [[1], { kind: 'tolerance' }],
+    [[1, 1], { kind: 'tolerance' }],
+    [[21, 64, 64], { kind: 'tolerance' }], // an argmax over all pixels of a segmentation would mean nothing
+    [[40, 97], { kind: 'tolerance' }],
+  ])('by itself, of an output of shape %j: %j', (shape, criterion) => {
+    expect(criterionOf(y(...shape), {})).toEqual(criterion)
+  })
+
+  it('as the user says', () => {
+    expect(criterionOf(y(40, 97), { labelAxis: 'last' })).toEqual({ kind: 'label', positions: 40, classes: 97 })
+    expect(criterionOf(y(10), { labelAxis: 'none', tolerance: 0.5 })).toEqual({ kind: 'tolerance', tolerance: 0.5 })
+  })
+
+  it.each([
+    [[1], { labelAxis: 'last' }, "labelAxis: expected 'none' for output 'y' of one value, got 'last'"],
+    [[10], { labelAxis: 'first' }, "labelAxis: expected 'last' | 'none', got \"first\""],
+    [[10], { tolerance: 1 }, "tolerance: expected none for outputs with labels (labelAxis 'last'), got 1"],
+    [[1], { tolerance: 0 }, 'tolerance: expected a number above 0, got 0'],
+    [[1], { tolerance: '1' }, 'tolerance: expected a number above 0, got "1"'],
+  ])('of shape %j, %j: refused', (shape, options, message) => {
+    expect(() => criterionOf(y(...shape), options as CriterionOptions)).toThrow(message)
+  })
+
+  it('several positions agree only all together; the lead is that of the least sure one', () => {
+    const labels = { kind: 'label', positions: 2, classes: 3 } as const
+    const [a, b] = [Float32Array.of(0, 5, 1, 9, 2, 8), Float32Array.of(0, 3, 1, 2, 1, 8)]
+    expect([labelAt(a, labels), labelAt(a, labels, 1), labelAt(b, labels, 1)]).toEqual([1, 0, 2])
+    expect([sameLabels(a, a, labels), sameLabels(a, b, labels)]).toEqual([true, false])
+    expect(lead(a, labels)).toEqual({ margin: 1, height: 9 - 19 / 3 })
+  })
+})
+
+describe('the default tolerance', () => {
+  it('is a tenth of how much answers differ, whatever their number of values, and follows a stream', () => {
+    const random = seeded(1)
+    for (const values of [1, 3, 5000]) {
+      const spread = new Spread()
+      const see = (scale: number) =>
+        spread.see(Float32Array.from({ length: values }, (_, c) => 100 * c + scale * random.gauss()))
+      for (let i = 0; i < 29; i++) see(2)
+      expect(spread.deviation).toBeUndefined()
+      for (let i = 0; i < 500; i++) see(2)
+      expect(Math.abs((spread.deviation as number) - 2)).toBeLessThan(0.25)
+      for (let i = 0; i < 5000; i++) see(6)
+      expect(Math.abs((spread.deviation as number) - 6)).toBeLessThan(0.75)
+    }
+  })
+
+  it('is saved with what was learned', () => {
+    const worth = new Worth(core, { kind: 'tolerance' })
+    for (let i = 0; i < 100; i++) worth.see(Float32Array.of(Math.sin(i)))
+    const again = new Worth(core, { kind: 'tolerance' }, JSON.parse(JSON.stringify(worth.save())))
+    expect(again.tolerance).toBeCloseTo(0.1 * Math.SQRT1_2, 2)
+    expect(again.tolerance).toBe(worth.tolerance)
+    const own = Float32Array.of(0)
+    expect([0.05, 0.09].map((off) => worth.agrees(Float32Array.of(off), own))).toEqual([true, false])
+  })
+
+  it('until it is known nothing is called right or wrong', () => {
+    const worth = new Worth(core, { kind: 'tolerance' })
+    expect([worth.tolerance, worth.agrees(Float32Array.of(1), Float32Array.of(1))]).toEqual([undefined, undefined])
+  })
+})
+
+describe('"within the tolerance" is calibrated', () => {
+  const measure = async (name: string, options: CriterionOptions) => {
+    const model = await OnnxModel.load(readFileSync(`test/data/${name}.onnx`))
+    const inputs = await loadInputs(`test/data/${name}-inputs.npy`)
+    const codec = new Codec(core, { queries: 8, stragglers: 1 })
+    const { confidence } = await evaluate({ model, codec, inputs, memory: 1000, groups: 2500, sets: 0, ...options })
+    await model.close()
+    return confidence as NonNullable<typeof confidence>
+  }
+
+  it.each([
+    ['friedman', {}, 0],
+    ['friedman', { tolerance: 2 }, 0.9], // the regression errs by less: nearly all are sure, and right
+    ['checker', { labelAxis: 'none' as const }, 0],
+  ])('%s %j: calibration error at most .05', async (name, options, sure) => {
+    const { tested, calibrationError, sure: stated } = await measure(name, options)
+    expect(tested).toBeGreaterThan(1000)
+    expect(calibrationError).toBeLessThanOrEqual(0.05)
+    expect(stated.share).toBeGreaterThanOrEqual(sure)
+    if (sure) expect(stated.agreement).toBeGreaterThan(0.95)
+  })
+})
