@@ -1,4 +1,4 @@
-/** npm run bench -- kernels | costs | sections | stream | accuracy [--json] */
+/** npm run bench -- kernels | costs | sections | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -6,12 +6,14 @@ import { costs } from './costs'
 import { kernels } from './kernels'
 import { sections } from './sections'
 import { stream } from './stream'
+import { summary } from './summary'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   kernels,
   costs,
   sections,
   stream,
+  summary,
   accuracy,
 }
 const [name, ...rest] = process.argv.slice(2)

@@ -1,11 +1,13 @@
 /**
  * npm run bench -- stream [--json]: 2,000 queries, open loop, through real threads of which one of nine is always slow by
- * 200 ms: always the same, or another one every 50 queries. The bare model (the same nine threads, taking turns) and every policy take turns within one run, 100 queries each. Needs `npm run data`.
+ * 200 ms: always the same, or another one every 50 queries. The bare model (nine threads as well, one queue, whoever is
+ * idle) and every policy take turns within one run, 100 queries each. Needs `npm run data`.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, FaultyWorker, localWorkers, type Policy, type Prediction } from 'approxifer'
 import { loadInputs, loadLabels } from '../src/cli/npy'
+import { uncoded } from '../src/cli/pools'
 import { table } from '../src/cli/table'
 import { type Random, seeded } from '../src/random'
 
@@ -50,10 +52,10 @@ async function faultyWorkers() {
 
 async function bare(): Promise<System> {
   const { workers, inferences } = await faultyWorkers()
-  let asked = 0
+  const way = uncoded(workers)
   const ask = async (query: Float32Array): Promise<Answered> => {
     const start = performance.now()
-    const answer = await workers[asked++ % workers.length].infer(query)
+    const answer = await way(query)
     return { ms: performance.now() - start, label: argmax(answer), status: 'exact' }
   }
   return { name: 'bare model', workers, ask, inferences, close: () => Promise.all(workers.map((w) => w.close())) }
