@@ -37,7 +37,7 @@ const argmax = (values: Float32Array) => values.indexOf(Math.max(...values))
 
 async function faultyWorkers() {
   let inferences = 0
-  const local = await localWorkers({ model: 'models/mnist-lenet.onnx', count: WORKERS })
+  const local = await localWorkers({ model: 'models/mnist-lenet.onnx', count: WORKERS, onWarning: () => {} })
   const workers = local.map((worker, i) => {
     const faulty = new FaultyWorker(worker, {}, i)
     const infer = faulty.infer.bind(faulty)

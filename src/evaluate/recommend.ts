@@ -31,7 +31,7 @@ export interface Candidate {
   /** Accuracy lost, at the pessimistic end of the 95 % interval. */
   loss: number
   why: string
-  /** How to get it: options of `createPredictor`, beside `model`. */
+  /** How to get it: options of `createPredictor`, beside `model`; with `workers`, as many as there are. */
   use: string
 }
 
@@ -95,7 +95,9 @@ function coded(measured: Measurement, late: number, retryPrice: number): Candida
     policy: 'auto',
     cost: N / K + (beyond + guessed * (1 - share)) * retryPrice,
     loss: guessed * share * Math.min(1, 1 - agreement + error),
-    why: `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`,
+    why: share
+      ? `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`
+      : 'none is sure',
     use: options(K, S, 'auto', remembers !== '', code),
   }
   return [recover, auto]
@@ -106,7 +108,7 @@ function options(queries: number, stragglers: number, policy: Policy, memory: bo
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
   if (code !== 'systematic') scheme.push(`code: '${code}'`)
   const more = [...(policy === 'auto' ? [] : [`policy: '${policy}'`]), ...(memory ? [] : ['memory: false'])]
-  return [`scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
+  return [...(stragglers ? [] : ['workers']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
 }
 
 /** Probability of at most `most` of n, at probability p each. */
