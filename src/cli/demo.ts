@@ -41,10 +41,10 @@ interface Scene {
 
 const ACT_ONE: Scene[] = [
   { name: 'all is well' },
-  { name: `one machine takes ${SLOW_MS} ms`, culprit: 1, faults: { delayMs: SLOW_MS } },
-  { name: 'one machine crashes, again and again', culprit: 2, faults: { crash: 1 } },
+  { name: 'one is slow', culprit: 1, faults: { delayMs: SLOW_MS } },
+  { name: 'one crashes', culprit: 2, faults: { crash: 1 } },
 ]
-const ACT_TWO: Scene[] = [{ name: 'one machine lies', culprit: 3, faults: { lie: 1, attack: 'gauss:10' } }]
+const ACT_TWO: Scene[] = [{ name: 'one lies', culprit: 3, faults: { lie: 1, attack: 'gauss:10' } }]
 
 /** The class a query got and how long that took; undefined where the answer was lost. */
 interface Got {
@@ -90,7 +90,11 @@ export async function demo(options: DemoOptions): Promise<void> {
   )
   const progress = new Progress(!json)
   try {
-    if (stragglers) say(`\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way`)
+    if (stragglers) {
+      say(
+        `\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way. "Slow" takes ${SLOW_MS} ms, "late" is after ${IN_TIME_MS} ms, "right" is not late; replicated asks every query ${stragglers + 1} times`,
+      )
+    }
     const first = stragglers ? await act(ACT_ONE, schemes.one, digits, seed, progress) : []
     if (!json && first.length) printFigures(first)
     if (byzantine) say(`\nAct two: ${queries} queries on ${schemes.two.workers} machines, one of which may lie`)
@@ -244,7 +248,7 @@ const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 const ms = (value: number) => `${value.toFixed(0)} ms`
 
 function printFigures(results: readonly Result[]): void {
-  const rows = table(['', 'way', 'right in time', 'exact', 'lost', 'too late', 'median', '99th percentile'])
+  const rows = table(['', 'way', 'right', 'exact', 'lost', 'late', 'median', '99 % within'])
   for (const { scene, ways } of results) {
     Object.entries(ways).forEach(([way, { accuracy, exact, lost, late, p50, p99 }], i) => {
       const share = exact === undefined ? '' : percent(exact)

@@ -44,10 +44,14 @@ export class Learned {
   constructor(codec: Codec, { inputs, outputs }: Signature, { criterion, memory, state, warn }: LearnedOptions) {
     this.#codec = codec
     this.criterion = criterion
-    this.#warn = warn
+    this.#warn = (text) => {
+      try {
+        warn(text)
+      } catch {} // it is the user's: thrown from a timer it would end the process
+    }
     this.#lessons = new Lessons(
       () => this.#share(),
-      (why) => warn(`nothing was learned from a group: ${why}`),
+      (why) => this.#warn(`nothing was learned from a group: ${why}`),
     )
     const saved = state && unpack<SavedState>('predictor', state)
     this.worth = new Worth(codec.core, criterion, saved?.content.worth)
