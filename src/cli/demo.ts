@@ -140,6 +140,7 @@ async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number
     const each = Object.entries(ways).map(([way, got]) => [way, figures(got, digits.labels)])
     results.push({ scene: scene.name, ways: Object.fromEntries(each), accused })
   }
+  progress.stop()
   return results
 }
 
