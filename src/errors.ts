@@ -34,15 +34,19 @@ export class ApproxiferError extends Error {
 /** Any thrown value as one of ours; what already is one stays as it is. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
   if (error instanceof ApproxiferError) return error
-  const message = error instanceof Error ? error.message : String(error)
+  const message = error instanceof Error ? error.message : shown(error)
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 
 /** "field: expected E, got G" */
 export function expected(field: string, what: string, got: unknown): string {
-  const shown =
-    typeof got === 'string' ? JSON.stringify(got) : got instanceof Object ? got.constructor.name : String(got)
-  return `${field}: expected ${what}, got ${shown}`
+  return `${field}: expected ${what}, got ${typeof got === 'string' ? JSON.stringify(got) : shown(got)}`
+}
+
+/** Any value in a word; what has no name or no text of its own must not turn an error into another. */
+function shown(value: unknown): string {
+  if (typeof value !== 'object' && typeof value !== 'function') return String(value)
+  return value === null ? 'null' : (value.constructor?.name ?? 'an object')
 }
 
 /** A whole number within bounds, or a RangeError that says what was expected. */

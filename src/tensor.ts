@@ -1,6 +1,6 @@
 /** Tensors, and the way from named tensors to one flat row and back. */
 
-import { ApproxiferError, expected } from './errors'
+import { ApproxiferError, checkNames, expected } from './errors'
 
 /** Row-major f32 values. A query's tensor has no batch dimension. */
 export interface Tensor {
@@ -117,6 +117,7 @@ function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unkn
 function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Array {
   const data: unknown = ArrayBuffer.isView(value) ? value : (value as Tensor | undefined)?.data
   if (!(data instanceof Float32Array)) throw new TypeError(expected(field, 'a Float32Array', data))
+  if (isPlain(value)) checkNames(field, value, ['data', 'shape']) // another library's tensors have more
   const shape = data === value ? undefined : (value as Tensor).shape
   if (shape && String(shape) !== String(spec.shape)) {
     throw new RangeError(`${field}: expected shape [${spec.shape}], got [${shape}]`)
@@ -129,6 +130,10 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Ar
   return data
 }
 
+function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+}
+
 /** Whether no value is NaN or infinite. */
 export function allFinite(row: Float32Array): boolean {
   return notFinite(row, '') === undefined
@@ -136,7 +141,9 @@ export function allFinite(row: Float32Array): boolean {
 
 function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
   for (let i = 0; i < data.length; i++) {
-    if (!(Math.abs(data[i]) <= most)) return `${field}: expected finite values, got ${data[i]} at ${i}`
+    if (Math.abs(data[i]) <= most) continue
+    const what = Number.isFinite(data[i]) ? `values up to ${most} in size` : 'finite values'
+    return `${field}: expected ${what}, got ${data[i]} at ${i}`
   }
 }
 

@@ -59,7 +59,7 @@ ParM
   it('a title and its unnamed value are one line', () => {
     const { stdout } = runWith({ columns: 50 }, 'evaluate', ...lenet, '--groups', '20')
     expect(stdout).toMatch(
-      /\naccuracy\nthe model alone: \d+\.\d %\nall queries, 1 missing, 0 lying: \d+\.\d %\n {2}95 % interval: /,
+      /\naccuracy\nthe model alone: \d+\.\d %\nall queries, 1 missing, 0 lying, policy auto:\s+\d+\.\d %\n {2}95 % interval: /,
     )
   })
 })

@@ -29,7 +29,7 @@ describe('approxifer', () => {
   it.each([
     [['fly'], /unknown command 'fly'/],
     [['help', 'fly'], /expected a command/],
-    [['plan', 'm.onnx'], /too many arguments for 'plan'/],
+    [['plan', 'm.onnx', 'n.onnx'], /too many arguments for 'plan'/],
     [['plan', '--queries', 'eight'], /'eight' is invalid\. Expected an integer >= 1/],
     [['plan', '--points', 'random'], /Expected one of lobatto-open, lobatto/],
     [['plan', '--workers', '3'], /workers: expected an integer from 9 to 10000, got 3/],
@@ -150,7 +150,9 @@ describe('evaluate', () => {
     const args = ['evaluate', ...unlabelled, '--groups', '40']
     const { status, stdout } = run(...args)
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^agreement with the model +95 % interval\nall queries, 1 missing, 0 lying +\d/m)
+    expect(stdout).toMatch(
+      /^agreement with the model +95 % interval\nall queries, 1 missing, 0 lying, policy auto +\d/m,
+    )
     expect(stdout).toMatch(/agreement lost, at most/)
     const grid = run(...args, '--grid', '2:1').stdout
     expect(grid).toMatch(/^mnist-lenet\.onnx, code systematic\. Agreement with the model itself\n/)

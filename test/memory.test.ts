@@ -237,6 +237,14 @@ describe('images', () => {
     expect(Memory.fits({ shape: [1e6], outputs: 10 })).toBe(false)
   })
 
+  it('one glaring image among the first does not make all later ones duplicates', () => {
+    const memory = new Memory(wasm, { shape: [1, side, side], outputs: 1, bytes: 2e7 })
+    images.forEach(({ image, slant }, i) => {
+      memory.remember(i === 10 ? image.map((pixel) => 1e4 * pixel) : image, row(slant))
+    })
+    expect(memory.size).toBeGreaterThan(350)
+  })
+
   it('the same on both cores, and after saving', () => {
     const [a, b] = [wasm, js].map((core) => learned((slant) => slant, core))
     const { image } = images[350]

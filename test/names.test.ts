@@ -109,3 +109,121 @@ describe('a misspelt option', () => {
     )
   })
 })
+
+describe('a value that is none', () => {
+  const odd = Object.create(null)
+  const two = { queries: 1, stragglers: 1 }
+  const pair = [worker('a'), worker('b')]
+
+  it.each([
+    [
+      'a value without a name',
+      { scheme: two, workers: pair, tolerance: odd },
+      'tolerance: expected a number above 0, got an object',
+    ],
+    ['workers that are no list', { scheme, workers: {}, model }, 'workers: expected an integer >= 3, got Object'],
+    [
+      'a worker without a signature',
+      { scheme: two, workers: [{ ...pair[0], signature: undefined }, pair[1]] },
+      'workers[0].signature.inputs: expected names and shapes, got undefined',
+    ],
+    [
+      'a worker without inputs',
+      { scheme: two, workers: [{ ...pair[0], signature: { inputs: [], outputs: [] } }, pair[1]] },
+      'workers[0].signature.inputs: expected names and shapes, got Array',
+    ],
+    [
+      'an empty dimension',
+      {
+        scheme: two,
+        workers: [{ ...pair[0], signature: { ...pair[0].signature, inputs: [{ name: 'x', shape: [0] }] } }, pair[1]],
+      },
+      'workers[0].signature.inputs[0].shape[0]: expected an integer >= 1, got 0',
+    ],
+    [
+      'options of local workers beside ready ones',
+      { scheme: two, workers: pair, outputs: ['y'] },
+      'outputs: expected none beside ready workers, which have theirs',
+    ],
+    ['a state that is none', { scheme: two, workers: pair, state: '' }, 'state: expected a Uint8Array, got ""'],
+    [
+      'a header without arrays',
+      {
+        scheme: two,
+        workers: pair,
+        state: new TextEncoder().encode('{"format":"approxifer","version":1,"what":"predictor"}\n'),
+      },
+      'state: expected content and arrays',
+    ],
+    [
+      'no time to start',
+      { model, scheme, startMs: null },
+      'startMs: expected an integer from 1 to 2147483647, got null',
+    ],
+    [
+      'what makes no worker',
+      { model, scheme, createWorker: () => undefined },
+      'createWorker(): expected a worker, got undefined',
+    ],
+  ] as [string, object, string][])('%s', async (_, options, message) => {
+    // biome-ignore format: one line each
+    await expect(createPredictor(options as never)).rejects.toThrow(message)
+  })
+
+  it.each([
+    [{ delayMs: Number.NaN }, 'faults.delayMs: expected milliseconds, or the least and the most of a range, got NaN'],
+    [{ delayMs: [5] }, 'faults.delayMs: expected milliseconds'],
+    [{ delayMs: 2 ** 31 }, 'faults.delayMs: expected milliseconds'],
+    [{ hang: '0.5' }, 'faults.hang: expected a share from 0 to 1, got "0.5"'],
+    [{ attack: 5 }, 'faults.attack: expected a string, got 5'],
+  ])('%j is no fault', (faults, message) => {
+    expect(() => new FaultyWorker(worker('a'), faults as never, 1)).toThrow(message)
+  })
+
+  it('a query too large to be mixed says how large it may be', async () => {
+    const predictor = await createPredictor({ scheme: { queries: 1 }, workers: [worker('a')] })
+    await expect(predictor.predict(Float32Array.of(1e37, 0))).rejects.toThrow('expected values up to 1e+36 in size')
+    await expect(predictor.predictAll([], { signal: 5 } as never)).rejects.toThrow('signal: expected an AbortSignal')
+    await predictor.close()
+  })
+})
+
+it('a preset beside a scheme that leaves it open is not lost', async () => {
+  const workers = ['a', 'b', 'c'].map(worker)
+  const options = { preset: 'aaai22', scheme: { queries: 2, stragglers: 1, preset: undefined }, workers } as const
+  const predictor = await createPredictor(options)
+  const { group } = (await predictor.predictAll([new Float32Array(2), new Float32Array(2)]))[0]
+  expect((await group).rows.length).toBe(3) // the paper's code sends all three rows at once
+  await predictor.close()
+})
+
+it('a worker that rejects with an object without a prototype costs its call, not the process', async () => {
+  const throws = { ...worker('a'), infer: async () => { throw Object.create(null) } } // biome-ignore format: one line
+  const predictor = await createPredictor({ scheme: { queries: 1 }, policy: 'recover', workers: [throws] })
+  await expect(predictor.predict(new Float32Array(2), { deadlineMs: 2000 })).rejects.toMatchObject({ code: 'QUORUM' })
+  await predictor.close()
+})
+
+it('a group that never filled is reported when the predictor closes', async () => {
+  const predictor = await createPredictor({
+    scheme: { queries: 2 },
+    workers: ['a', 'b'].map(worker),
+    maxWaitMs: 60_000,
+  })
+  const { status, group } = await predictor.predict(new Float32Array(2))
+  await predictor.close()
+  expect([status, (await group).outcome]).toEqual(['exact', 'CLOSED'])
+})
+
+it('delayed calls that wait reject at once on abort, restart and close', async () => {
+  const slow = new FaultyWorker(worker('a'), { delayMs: 60_000 }, 1)
+  const aborts = new AbortController()
+  const calls = [0, 1, 2].map((i) => slow.infer(new Float32Array(2), i === 1 ? { signal: aborts.signal } : {}))
+  const settled = Promise.allSettled(calls)
+  aborts.abort()
+  await expect(calls[1]).rejects.toMatchObject({ code: 'ABORTED' })
+  slow.restart('was restarted')
+  const [first, , last] = await settled
+  for (const each of [first, last]) expect(each).toMatchObject({ status: 'rejected', reason: { code: 'WORKER' } })
+  await slow.close()
+})

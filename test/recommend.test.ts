@@ -50,7 +50,7 @@ it('a memory that answers well enough needs no code at all', () => {
   expect(best(measured(0.9, 0.5, 0.9), 20)).toMatchObject({
     name: 'no code, a memory of 1000',
     cost: 1,
-    use: "workers, scheme: { queries: 1 }, policy: 'recover'",
+    use: "workers: 4, scheme: { queries: 1 }, policy: 'recover'",
   })
 })
 

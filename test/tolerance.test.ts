@@ -77,6 +77,30 @@ describe('the default tolerance', () => {
     expect([0.05, 0.09].map((off) => worth.agrees(Float32Array.of(off), own))).toEqual([true, false])
   })
 
+  it('is not moved by one odd answer', () => {
+    const spread = new Spread()
+    for (let i = 0; i < 200; i++) spread.see([Math.sin(i)])
+    const before = spread.deviation as number
+    spread.see([1e6])
+    expect(spread.deviation).toBeLessThan(1.1 * before)
+  })
+
+  it('of answers that are all alike is 0: only the same one is right', () => {
+    const worth = new Worth(core, { kind: 'tolerance' })
+    for (let i = 0; i < 40; i++) worth.see(Float32Array.of(3))
+    expect([3, 3.1].map((y) => worth.agrees(Float32Array.of(y), Float32Array.of(3)))).toEqual([true, false])
+    const recovered = { answer: Float32Array.of(3), source: 'memory', missing: 1, error: 0.1 } as const
+    expect(worth.confidence(recovered)).toBeLessThan(0.01)
+  })
+
+  it('what was learned with another criterion is refused: what was right then may be wrong now', () => {
+    const labels = new Worth(core, { kind: 'label', positions: 1, classes: 3 }).save()
+    const load = (tolerance?: number) => new Worth(core, { kind: 'tolerance', tolerance }, labels)
+    expect(load).toThrow('state: expected one learned with {"kind":"tolerance"}, got {"kind":"label","positions":1')
+    const loose = new Worth(core, { kind: 'tolerance', tolerance: 2 }).save()
+    expect(() => new Worth(core, { kind: 'tolerance', tolerance: 1e-3 }, loose)).toThrow('"tolerance":0.001}, got')
+  })
+
   it('until it is known nothing is called right or wrong', () => {
     const worth = new Worth(core, { kind: 'tolerance' })
     expect([worth.tolerance, worth.agrees(Float32Array.of(1), Float32Array.of(1))]).toEqual([undefined, undefined])
@@ -85,8 +109,8 @@ describe('the default tolerance', () => {
 
 describe('"within the tolerance" is calibrated', () => {
   const measure = async (name: string, options: CriterionOptions) => {
-    const model = await OnnxModel.load(readFileSync(`test/data/${name}.onnx`))
-    const inputs = await loadInputs(`test/data/${name}-inputs.npy`)
+    const model = await OnnxModel.load(readFileSync(`test/fixtures/${name}.onnx`))
+    const inputs = await loadInputs(`test/fixtures/${name}-inputs.npy`)
     const codec = new Codec(core, { queries: 8, stragglers: 1 })
     const { confidence } = await evaluate({ model, codec, inputs, memory: 1000, groups: 2500, sets: 0, ...options })
     await model.close()

@@ -81,6 +81,7 @@ const file = (name: string) => fileURLToPath(new URL(`../models/${name}`, import
 
 export async function demo(options: DemoOptions): Promise<void> {
   const { queries, stragglers, byzantine, seed, json } = options
+  if (!stragglers && !byzantine) throw new RangeError('demo: expected stragglers or liars to show, got none of either')
   const schemes = { one: new Scheme({ queries, stragglers }), two: new Scheme({ queries, byzantine }) }
   const digits = await load(options.digits)
   const say = (text: string) => json || console.log(wrap(text))
@@ -92,12 +93,15 @@ export async function demo(options: DemoOptions): Promise<void> {
   try {
     if (stragglers) {
       say(
-        `\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way. "Slow" takes ${SLOW_MS} ms, "late" is after ${IN_TIME_MS} ms, "right" is not late; replicated asks every query ${stragglers + 1} times`,
+        `\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way. "Slow" takes ${SLOW_MS} ms, "late" is after ${IN_TIME_MS} ms, "right" is not late, "exact" is the model's own answer (others are recovered); replicated asks every query ${stragglers + 1} times`,
       )
     }
     const first = stragglers ? await act(ACT_ONE, schemes.one, digits, seed, progress) : []
     if (!json && first.length) printFigures(first)
-    if (byzantine) say(`\nAct two: ${queries} queries on ${schemes.two.workers} machines, one of which may lie`)
+    if (byzantine)
+      say(
+        `\nAct two: ${queries} queries on ${schemes.two.workers} machines, one of which may lie; coded answers are then approximations`,
+      )
     const second = byzantine ? await act(ACT_TWO, schemes.two, digits, seed, progress) : []
     if (!json && second.length) printFigures(second)
     if (json) console.log(JSON.stringify([...first, ...second], null, 2))

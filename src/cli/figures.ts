@@ -1,6 +1,7 @@
 /** What evaluate measured, as tables and sentences for the terminal and the report. */
 
 import type { Codec } from '../codec/codec'
+import type { CriterionOptions } from '../criterion'
 import type { Evaluation } from '../evaluate/evaluate'
 import type { Candidate, Wishes } from '../evaluate/recommend'
 import { table } from './table'
@@ -37,11 +38,13 @@ export function resultTable(result: Result): string {
   const { queries, stragglers, byzantine, workers, points } = result.scheme
   const labelled = result.against === 'labels'
   const overhead = `${(workers / queries).toFixed(2)}x; replication ${rivals.replicationWorkers}`
-  const rows = table([labelled ? 'accuracy' : 'agreement with the model', '', '95 % interval'])
+  const within = result.tolerance === undefined ? '' : `, within ${Number(result.tolerance.toPrecision(3))}`
+  const rows = table([labelled ? 'accuracy' : `agreement with the model${within}`, '', '95 % interval'])
   const share = (name: string, part?: number, ci95?: readonly [number, number]) =>
     rows.push([name, percent(part), ci95 ? interval(ci95) : ''])
   if (labelled) share('the model alone', accuracy.base)
-  share(`all queries, ${stragglers} missing, ${byzantine} lying`, accuracy.all, accuracy.allCi95)
+  const again = result.policy === 'recover' ? '' : `, policy ${result.policy}`
+  share(`all queries, ${stragglers} missing, ${byzantine} lying${again}`, accuracy.all, accuracy.allCi95)
   share('lost queries only', accuracy.recovered, accuracy.recoveredCi95)
   share('nothing missing', accuracy.nothingMissing)
   share('worst survivor set', accuracy.worstSet)
@@ -127,8 +130,15 @@ export function verdict([best]: readonly Candidate[], { tolerate, stragglerRate,
   return `recommended, ${wishes}: ${advice}`
 }
 
-export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes): string {
+export function recommendation(
+  result: Result,
+  candidates: readonly Candidate[],
+  wishes: Wishes & CriterionOptions,
+): string {
   const rows = table(candidateHead(result))
   for (const candidate of candidates) rows.push(candidateRow(candidate))
-  return `${wrap(verdict(candidates, wishes))}\n${wrap(`  createPredictor({ model, ${candidates[0].use} })`, 2)}\n${rows}`
+  const { labelAxis, tolerance } = wishes
+  const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`].filter(Boolean)
+  const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
+  return `${wrap(verdict(candidates, wishes))}\n${wrap(call, 2)}\n${rows}`
 }

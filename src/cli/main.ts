@@ -61,12 +61,13 @@ withScheme(program.command('demo'), 8, 1, 1)
 withModel(
   withScheme(program.command('plan'), 8, 1, 0)
     .description('workers, overhead and memory of a scheme beside replication and ParM; whether a model can be coded')
+    .argument('[model]', 'the same as --model')
     .optionsGroup('Model:')
     .option('--model <file>', 'an .onnx file: can it be coded, and how much memory does it take'),
 )
   .optionsGroup('Options:')
   .option('--json', 'print JSON instead of tables')
-  .action(plan)
+  .action((model, options) => plan({ model, ...options }))
 
 withModel(
   withScheme(program.command('evaluate'), 8, 1, 0)

@@ -31,7 +31,7 @@ export interface Candidate {
   /** Accuracy lost, at the pessimistic end of the 95 % interval. */
   loss: number
   why: string
-  /** How to get it: options of `createPredictor`, beside `model`; with `workers`, as many as there are. */
+  /** How to get it: options of `createPredictor`, beside `model`. Without redundancy `workers` says how many there are. */
   use: string
 }
 
@@ -108,7 +108,7 @@ function options(queries: number, stragglers: number, policy: Policy, memory: bo
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
   if (code !== 'systematic') scheme.push(`code: '${code}'`)
   const more = [...(policy === 'auto' ? [] : [`policy: '${policy}'`]), ...(memory ? [] : ['memory: false'])]
-  return [...(stragglers ? [] : ['workers']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
+  return [...(stragglers ? [] : ['workers: 4']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
 }
 
 /** Probability of at most `most` of n, at probability p each. */

@@ -46,6 +46,9 @@ export function unpack<T>(what: What, bytes: Uint8Array): { content: T; arrays: 
   if (header?.format !== 'approxifer' || header.version !== 1 || header.what !== what) {
     throw new RangeError(`state: expected what save() of a ${what} gave, got ${header?.what ?? 'something else'}`)
   }
+  if (typeof header.content !== 'object' || !Array.isArray(header.arrays)) {
+    throw new RangeError('state: expected content and arrays, got a header without')
+  }
   let at = end + 1
   const arrays = header.arrays.map(({ kind, length }) => {
     const size = length * KINDS[kind].BYTES_PER_ELEMENT

@@ -119,10 +119,15 @@ export class Memory {
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
     checkNames('', options, optionNames)
     const { shape } = options
+    if (!Array.isArray(shape)) throw new TypeError(expected('shape', 'an array of lengths', shape))
     shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
     const inputs = size({ shape })
     const outputs = checkInteger('outputs', options.outputs, 1)
     const { criterion = criterionFor(outputs) } = options
+    if (criterion.kind === 'label')
+      checkInteger('criterion.classes', criterion.positions * criterion.classes, 2, outputs)
+    else if (criterion.kind !== 'tolerance')
+      throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
     const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
     if (typeof features !== 'function') checkWord('features', features, featureNames)

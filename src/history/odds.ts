@@ -27,6 +27,7 @@ export function labelOdds(answer: Float32Array, labels: Labels, error: number): 
 
 /** Log odds that an error of this standard deviation stays within the tolerance. */
 export function withinOdds(error: number, tolerance: number): number {
+  if (!(tolerance > 0)) return error > 0 ? -CERTAIN : CERTAIN // all answers alike so far
   return fromLog(Math.log(Math.max(1e-12, 2 * normal(tolerance / Math.max(error, 1e-12 * tolerance)) - 1)))
 }
 

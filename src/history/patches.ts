@@ -23,6 +23,8 @@ const PATCHES_PER_VALUE = 30
 /** Added to a patch's variance, as a share of the mean variance, and to the whitened covariance's diagonal. */
 const CONTRAST = 0.01
 const RIDGE = 0.1
+/** A patch of more than so many times the variance of nearly all others counts as that. */
+const FAR = 10
 /** Patches that are looked at in one step. */
 const PIECE = 256
 /** Samples that the features are standardised over. */
@@ -237,7 +239,10 @@ function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
     seen.push(moments(patch))
     if (i % PIECE === PIECE - 1) yield
   }
-  const contrast = (CONTRAST * seen.reduce((sum, { variance }) => sum + variance, 0)) / patches.length || 1
+  const variances = Float64Array.from(seen, ({ variance }) => variance)
+  const most = FAR * variances.slice().sort()[Math.floor(0.95 * variances.length)] // one glaring image must not hide the others
+  const contrast =
+    (CONTRAST * variances.reduce((sum, variance) => sum + Math.min(variance, most), 0)) / patches.length || 1
   for (const [i, patch] of patches.entries()) {
     const { mean, variance } = seen[i]
     const scale = Math.sqrt(variance + contrast)

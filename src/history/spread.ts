@@ -6,6 +6,8 @@ const SAMPLE = 256
 const WINDOW = 1000
 /** Answers below which nothing is said. */
 const ENOUGH = 30
+/** An answer further off than so many deviations counts as that far: one odd query must not make all errors small. */
+const FAR = 4
 
 /** Plain data. */
 export interface SpreadState {
@@ -28,17 +30,18 @@ export class Spread {
     const values = Math.min(SAMPLE, answer.length)
     for (let i = 0; i < values; i++) {
       const value = answer[Math.floor((i * answer.length) / values)]
-      const off = value - (means[i] ?? 0)
+      const most = n > ENOUGH ? FAR * Math.sqrt(variances[i]) : Number.POSITIVE_INFINITY
+      const off = Math.max(-most, Math.min(most, value - (means[i] ?? 0)))
       means[i] = (means[i] ?? 0) + off / n
       variances[i] = (1 - 1 / n) * ((variances[i] ?? 0) + (off * off) / n)
     }
   }
 
-  /** Standard deviation of a value about its own mean, over all values; undefined before 30 answers, or if it is 0. */
+  /** Standard deviation of a value about its own mean, over all values; undefined before 30 answers. */
   get deviation(): number | undefined {
     const { count, variances } = this.#state
     if (count < ENOUGH) return undefined
-    return Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0) / variances.length) || undefined
+    return Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0) / variances.length)
   }
 
   save(): SpreadState {

@@ -80,6 +80,7 @@ export interface Agreement {
 
 /** Plain data, for `JSON.stringify`. */
 export interface WorthState {
+  criterion: Criterion
   agreements: Pick<Agreement, 'source' | 'missing' | 'graded' | 'agreed'>[]
   outcomes: Record<Source, Outcome[]>
   spread: SpreadState
@@ -94,8 +95,13 @@ export class Worth {
   /**
    * @param criterion  when a recovered answer is right
    * @param state      of `save`
+   * @throws RangeError for a state that was learned with another criterion: what was right then may be wrong now
    */
   constructor(core: Core, criterion: Criterion, state?: WorthState) {
+    const learned = JSON.stringify(state?.criterion)
+    if (state && learned !== JSON.stringify(criterion)) {
+      throw new RangeError(`state: expected one learned with ${JSON.stringify(criterion)}, got ${learned}`)
+    }
     this.#criterion = criterion
     this.#agreements = structuredClone(state?.agreements ?? [])
     this.#calibrations = {
@@ -191,6 +197,7 @@ export class Worth {
   save(): WorthState {
     const { code, memory } = this.#calibrations
     return structuredClone({
+      criterion: this.#criterion,
       agreements: this.#agreements,
       outcomes: { code: code.outcomes, memory: memory.outcomes },
       spread: this.#spread.save(),

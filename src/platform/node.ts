@@ -11,6 +11,9 @@ import type { Platform, Thread } from './platform'
 const QUIT = 'approxifer: quit'
 const PATIENCE_MS = 5000
 
+/** In a variable, which bundlers pass over: they would fail where it is not installed, as for most users. */
+const NATIVE: string = 'onnxruntime-node'
+
 export const platform: Platform = {
   cores: availableParallelism(),
 
@@ -60,7 +63,7 @@ export const platform: Platform = {
 
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
-  importOrt: (runtime) => (runtime === 'onnxruntime-node' ? import('onnxruntime-node') : import('onnxruntime-web')),
+  importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')),
 }
 
 function quit(worker: Worker): Promise<unknown> {

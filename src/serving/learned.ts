@@ -53,7 +53,7 @@ export class Learned {
       () => this.#share(),
       (why) => this.#warn(`nothing was learned from a group: ${why}`),
     )
-    const saved = state && unpack<SavedState>('predictor', state)
+    const saved = state === undefined ? undefined : unpack<SavedState>('predictor', state)
     this.worth = new Worth(codec.core, criterion, saved?.content.worth)
     if (saved) codec.kernels.load(saved.content.kernels)
     if (memory === false) return

@@ -121,20 +121,23 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkNames('', options, optionNames)
   checkNames('scheme', options.scheme, codecOptions)
   const { preset, scheme } = options
-  const codec = new Codec(await loadCore(options.core), { ...(preset !== undefined && { preset }), ...scheme })
+  const codec = new Codec(await loadCore(options.core), { ...scheme, preset: scheme.preset ?? preset })
   const settings = checkSettings(options, codec)
   checkLearned(options, codec)
   const needed = codec.scheme.workers
   const { workers = needed, model } = options
-  if (typeof workers !== 'number') {
+  if (Array.isArray(workers)) {
     if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
-    if (model !== undefined) throw new TypeError('model: expected none beside ready workers, which have theirs')
+    const theirs = localOptions.find(
+      (name) => name !== 'onWarning' && options[name as keyof PredictorOptions] !== undefined,
+    )
+    if (theirs) throw new TypeError(`${theirs}: expected none beside ready workers, which have theirs`)
     return new Predictor(codec, checkAlike(workers), settings)
   }
-  checkInteger('workers', workers, needed)
+  const count = checkInteger('workers', workers, needed)
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   const given = Object.fromEntries(localOptions.map((name) => [name, options[name as keyof PredictorOptions]]))
-  const started = await localWorkers({ ...given, model, count: workers })
+  const started = await localWorkers({ ...given, model, count })
   try {
     return new Predictor(codec, started, settings)
   } catch (error) {
@@ -227,9 +230,7 @@ class Predictor {
     const row = toRow(query, this.signature.inputs)
     const choices = checkChoices(options, this.#codec.scheme, this.#settings.rule, this.#settings)
     const ms = checkMs('deadlineMs', deadlineMs ?? this.#settings.deadlineMs)
-    if (signal !== undefined && typeof signal?.addEventListener !== 'function') {
-      throw new TypeError(expected('signal', 'an AbortSignal', signal))
-    }
+    checkSignal(signal)
     if (signal?.aborted) throw aborted(signal)
     if (this.#open.size >= this.#settings.maxQueries) {
       throw new ApproxiferError('OVERLOADED', `${this.#open.size} queries are in the house already`)
@@ -275,6 +276,8 @@ class Predictor {
    * `maxQueries` wait here instead of being refused.
    */
   async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
+    checkNames('', options, predictOptions)
+    checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
     const forget = onAbort(options.signal, () => this.#wake())
@@ -341,12 +344,20 @@ class Predictor {
     for (const pending of [...this.#grouping.clear(), ...this.#unsent.splice(0)]) {
       pending.fail(error)
       pending.call?.abort()
+      pending.leave(this.#unfilled())
     }
     for (const run of this.#runs) run.close(error)
     this.#past?.close()
     this.#wake()
     for (const worker of this.#roster.workers) worker.onFree = undefined
     await Promise.allSettled(this.#roster.workers.map(async (worker) => worker.close()))
+  }
+
+  /** What happened to a group that never filled: nothing but its queries' own answers. */
+  #unfilled(): GroupReport {
+    const { workers, quorum } = this.#codec.scheme
+    const none = { queries: 0, rows: [], recoveries: [], survivors: [], encodeMs: 0, waitMs: 0, decodeMs: 0 }
+    return { ...none, workers, quorum, core: this.#codec.core.kind, rule: this.#settings.rule, outcome: 'CLOSED' }
   }
 
   /** How groups are chosen by likeness; none where they are taken as they come. */
@@ -459,6 +470,11 @@ class PendingQuery implements Ticket {
     this.#join(run.report)
   }
 
+  /** There will be no group. */
+  leave(report: GroupReport): void {
+    this.#join(Promise.resolve(report))
+  }
+
   answer(answer: Float32Array, status: Status, confidence = status === 'exact' ? 1 : undefined): void {
     if (!this.open) return
     this.open = false
@@ -516,6 +532,11 @@ function checkChoices(
   return { policy, minConfidence, deliver }
 }
 
+function checkSignal(signal: unknown): void {
+  if (signal === undefined || typeof (signal as AbortSignal | null)?.addEventListener === 'function') return
+  throw new TypeError(expected('signal', 'an AbortSignal', signal))
+}
+
 /** setTimeout takes up to 2^31 - 1 ms. */
 function checkMs(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 2 ** 31 - 1) return value
@@ -532,6 +553,8 @@ function checkGrouping(grouping: string): number {
 function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
     if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
+    checkSpecs(`workers[${i}].signature.inputs`, worker.signature?.inputs)
+    checkSpecs(`workers[${i}].signature.outputs`, worker.signature?.outputs)
     if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
   })
   const names = workers.map((worker) => worker.name)
@@ -541,4 +564,13 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   const odd = rest.findIndex((signature) => signature !== first)
   if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
   return workers
+}
+
+function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
+  if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
+  specs.forEach(({ name, shape }, i) => {
+    if (typeof name !== 'string') throw new TypeError(expected(`${field}[${i}].name`, 'a string', name))
+    if (!Array.isArray(shape)) throw new TypeError(expected(`${field}[${i}].shape`, 'an array of lengths', shape))
+    for (const [axis, length] of shape.entries()) checkInteger(`${field}[${i}].shape[${axis}]`, length, 1)
+  })
 }

@@ -1,7 +1,7 @@
 /** A worker that is slow, hangs, dies, lies or talks rubbish on purpose. Never on the production path. */
 
 import { aborted, onAbort } from '../abort'
-import { ApproxiferError, checkNames, expected } from '../errors'
+import { ApproxiferError, checkInteger, checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import { type Attack, parseAttack } from './attacks'
 import type { ModelWorker } from './worker'
@@ -22,6 +22,8 @@ export interface Faults {
   attack?: string
 }
 
+/** The longest that a timer can wait. */
+const MOST_DELAY_MS = 2 ** 31 - 1
 const shares = ['hang', 'crash', 'garbage', 'lie'] as const
 
 export class FaultyWorker implements ModelWorker {
@@ -37,9 +39,10 @@ export class FaultyWorker implements ModelWorker {
   #closed = false
 
   constructor(inner: ModelWorker, faults: Faults, seed: number) {
+    if (typeof inner?.infer !== 'function') throw new TypeError(expected('inner', 'a ModelWorker', inner))
     this.faults = faults
     this.#inner = inner
-    this.#random = seeded(seed)
+    this.#random = seeded(checkInteger('seed', seed, 0))
   }
 
   get faults(): Faults {
@@ -51,9 +54,17 @@ export class FaultyWorker implements ModelWorker {
     checkNames('faults', faults, [...shares, 'delayMs', 'attack'])
     for (const name of shares) {
       const share = faults[name] ?? 0
-      if (!(share >= 0 && share <= 1)) throw new RangeError(expected(`faults.${name}`, 'a share from 0 to 1', share))
+      if (typeof share !== 'number' || !(share >= 0 && share <= 1)) {
+        throw new RangeError(expected(`faults.${name}`, 'a share from 0 to 1', share))
+      }
     }
-    parseAttack(faults.attack ?? 'flip')
+    const { delayMs = 0, attack = 'flip' } = faults
+    const range = typeof delayMs === 'number' ? [delayMs, delayMs] : Array.isArray(delayMs) ? delayMs : []
+    if (range.length !== 2 || !range.every((ms) => ms >= 0 && ms <= MOST_DELAY_MS) || range[0] > range[1]) {
+      throw new RangeError(expected('faults.delayMs', 'milliseconds, or the least and the most of a range', delayMs))
+    }
+    if (typeof attack !== 'string') throw new TypeError(expected('faults.attack', 'a string', attack))
+    parseAttack(attack)
     this.#faults = faults
   }
 
@@ -115,13 +126,18 @@ export class FaultyWorker implements ModelWorker {
     for (const reject of this.#open) reject(error)
   }
 
-  /** An abort rejects at once, but the worker stays at work for as long as it would have taken. */
+  /**
+   * An abort, a restart or a close rejects at once, waiting calls too; after an abort the worker stays at work for as
+   * long as it would have taken.
+   */
   #slowly(row: Float32Array, ms: number, signal: AbortSignal | undefined): Promise<Float32Array> {
+    if (signal?.aborted) return Promise.reject(aborted(signal))
     this.#slow++
     const before = this.#line
+    let gone = false
     const work = async () => {
       await before
-      if (signal?.aborted) throw aborted(signal)
+      if (gone) throw new ApproxiferError('ABORTED', 'nobody waits for it any more')
       const answer = await this.#inner.infer(row)
       await this.#pause(ms)
       return answer
@@ -132,8 +148,17 @@ export class FaultyWorker implements ModelWorker {
     })
     this.#line = working.catch(() => {})
     return new Promise((resolve, reject) => {
-      const forget = onAbort(signal, () => reject(aborted(signal as AbortSignal)))
-      working.then(resolve, reject).finally(forget)
+      const fail = (error: ApproxiferError) => {
+        gone = true
+        reject(error)
+      }
+      this.#open.add(fail)
+      const forget = onAbort(signal, () => fail(aborted(signal as AbortSignal)))
+      const settled = () => {
+        this.#open.delete(fail)
+        forget()
+      }
+      working.then(resolve, reject).finally(settled)
     })
   }
 

@@ -48,8 +48,12 @@ const MOST_RESTARTS = 8
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
   checkNames('', options, [...localOptions, 'count'])
   const count = checkInteger('count', options.count, 1, 1000)
-  checkInteger('maxPending', options.maxPending ?? 2, 0)
-  checkInteger('startMs', options.startMs ?? 1, 1, 2 ** 31 - 1)
+  const { maxPending = 2, startMs = 1, createWorker } = options
+  checkInteger('maxPending', maxPending, 0)
+  checkInteger('startMs', startMs, 1, 2 ** 31 - 1)
+  if (createWorker !== undefined && typeof createWorker !== 'function') {
+    throw new TypeError(expected('createWorker', 'a function that makes a worker', createWorker))
+  }
   checkOnnxOptions(options)
   // Native code that all its threads have left does not load again: this one keeps it.
   if (options.runtime === 'onnxruntime-node') await importOrt(options)
@@ -275,8 +279,13 @@ class LocalWorker implements ModelWorker {
 }
 
 function spawn(name: string, create: LocalOptions['createWorker'], onDeath: (why: string) => void, patient: boolean) {
+  const checked = () => {
+    const worker = create?.()
+    if (typeof (worker as { postMessage?: unknown } | null)?.postMessage === 'function') return worker
+    throw new TypeError(expected('createWorker()', 'a worker', worker))
+  }
   try {
-    return platform.spawn(create, onDeath, patient)
+    return platform.spawn(create && checked, onDeath, patient)
   } catch (error) {
     throw asError(error, 'WORKER', `${name} could not start: `)
   }
