@@ -1,10 +1,11 @@
-/** npm run bench -- kernels | costs | sections | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { costs } from './costs'
 import { kernels } from './kernels'
 import { sections } from './sections'
+import { simulateAll } from './simulate'
 import { stream } from './stream'
 import { summary } from './summary'
 
@@ -12,6 +13,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   kernels,
   costs,
   sections,
+  simulate: simulateAll,
   stream,
   summary,
   accuracy,

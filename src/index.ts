@@ -23,6 +23,7 @@ export { type Features, Memory, type MemoryOptions, type Recollection } from './
 export { type PatchOptions, patchFeatures } from './history/patches'
 export { type Agreement, type Policy, Worth, type WorthState } from './history/worth'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
+export type { Clock } from './serving/clock'
 export {
   type Choices,
   createPredictor,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { systemClock } from '../src/serving/clock'
 import { Grouping } from '../src/serving/grouping'
 
 let sent: number[][]
@@ -9,7 +10,7 @@ beforeEach(() => {
   vi.useFakeTimers()
   sent = []
   ready = true
-  grouping = new Grouping({ size: 3, ready: () => ready, send: (items) => sent.push(items) })
+  grouping = new Grouping({ clock: systemClock, size: 3, ready: () => ready, send: (items) => sent.push(items) })
 })
 
 afterEach(() => {
@@ -71,6 +72,7 @@ it('in a pool: the most urgent query and whom it chooses, when the pool is full 
   const even = (items: readonly number[]) =>
     [...items.keys()].filter((at) => items[at] % 2 === items[0] % 2).slice(0, 3)
   grouping = new Grouping({
+    clock: systemClock,
     size: 3,
     ready: () => ready,
     send: (items) => sent.push(items),

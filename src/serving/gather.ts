@@ -29,18 +29,19 @@ export class Call {
    */
   constructor(worker: ModelWorker, data: Float32Array, hangMs: number, roster: Roster) {
     this.worker = worker
-    const start = performance.now()
+    const { clock } = roster
+    const start = clock.now()
     const { outputs } = worker.signature
     const length = rowLength(outputs)
     roster.sent(worker, this)
-    let timer: ReturnType<typeof setTimeout>
+    let unwatch = () => {}
     // A call behind others waits for them; only silence is a hang.
     const watch = () => {
       if (this.outcome && !worker.busy) return
-      const left = Math.max(start, worker.answeredAt ?? roster.answeredAt(worker)) + hangMs - performance.now()
+      const left = Math.max(start, worker.answeredAt ?? roster.answeredAt(worker)) + hangMs - clock.now()
       if (left > 0) {
-        timer = setTimeout(watch, Math.ceil(left))
-        if (this.outcome) unref(timer)
+        // Nobody waits for the call any more: the watch must not keep the process alive.
+        unwatch = clock.after(Math.ceil(left), watch, this.outcome !== undefined)
         return
       }
       this.#settle({ error: new ApproxiferError('WORKER', `${worker.name} hung for ${hangMs} ms`) })
@@ -49,10 +50,10 @@ export class Call {
     this.done = new Promise((resolve) => {
       this.#settle = (outcome) => {
         if (this.outcome) return
+        unwatch()
+        this.outcome = { ms: clock.now() - start, ...outcome } as Outcome
         // An aborted call may leave a worker that hangs: it is still watched.
-        if ('error' in outcome && outcome.error.code === 'ABORTED' && worker.busy) unref(timer)
-        else clearTimeout(timer)
-        this.outcome = { ms: performance.now() - start, ...outcome } as Outcome
+        if ('error' in outcome && outcome.error.code === 'ABORTED' && worker.busy) watch()
         roster.finished(worker, this)
         resolve(this.outcome)
       }
@@ -60,7 +61,7 @@ export class Call {
     infer(worker, data, this.#abort)
       .then((answer) => this.#settle({ answer: checkAnswer(answer, length, outputs) }))
       .catch((error) => this.#settle({ error: asError(error, 'WORKER') }))
-    timer = setTimeout(watch, hangMs) // the worker is at work meanwhile
+    if (!this.outcome) unwatch = clock.after(hangMs, watch) // the worker is at work meanwhile
   }
 
   /** Takes it back: it fails with ABORTED unless it is done. */
@@ -68,11 +69,6 @@ export class Call {
     this.#abort.abort()
     this.#settle({ error: aborted(this.#abort) })
   }
-}
-
-/** Nobody waits for the call any more: the watch must not keep the process alive. (Elsewhere than in Node there is nothing to do.) */
-function unref(timer: ReturnType<typeof setTimeout>): void {
-  if (typeof timer === 'object') timer.unref?.()
 }
 
 /** A restart that fails is the worker's affair: it stays as it is. */

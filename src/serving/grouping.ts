@@ -1,6 +1,9 @@
 /** Waiting queries -> groups: full ones at once, short ones when a query has waited long enough. */
 
+import type { Clock } from './clock'
+
 export interface GroupingOptions<T> {
+  clock: Clock
   /** Queries in a full group. */
   size: number
   /** Whether a group of so many queries could be sent now. */
@@ -25,7 +28,7 @@ export class Grouping<T> {
   readonly #options: GroupingOptions<T>
   readonly #enough: number
   #waiting: Entry<T>[] = []
-  #timer: ReturnType<typeof setTimeout> | undefined
+  #unplan = () => {}
 
   constructor(options: GroupingOptions<T>) {
     this.#options = options
@@ -34,7 +37,7 @@ export class Grouping<T> {
 
   /** @param maxWaitMs  how long it may wait for others */
   add(item: T, maxWaitMs: number): void {
-    this.#waiting.push({ item, due: performance.now() + maxWaitMs })
+    this.#waiting.push({ item, due: this.#options.clock.now() + maxWaitMs })
     this.pump()
   }
 
@@ -47,14 +50,14 @@ export class Grouping<T> {
 
   /** Takes everything out. */
   clear(): T[] {
-    clearTimeout(this.#timer)
+    this.#unplan()
     return this.#waiting.splice(0).map((entry) => entry.item)
   }
 
   /** Sends what can be sent. To be called when `ready` may have turned true. */
   pump(): void {
     const { size, ready, send } = this.#options
-    clearTimeout(this.#timer)
+    this.#unplan()
     while (this.#waiting.length) {
       const wait = this.#waiting.length < this.#enough && this.#leftMs() > 0
       if (wait || !ready(Math.min(size, this.#waiting.length))) break
@@ -63,7 +66,7 @@ export class Grouping<T> {
     if (!this.#waiting.length) return
     // Where a group is full or due `ready` is what lacks, and time alone may bring it.
     const left = this.#waiting.length < this.#enough ? this.#leftMs() : 0
-    this.#timer = setTimeout(() => this.pump(), left > 0 ? Math.ceil(left) : LOOK_AGAIN_MS)
+    this.#unplan = this.#options.clock.after(left > 0 ? Math.ceil(left) : LOOK_AGAIN_MS, () => this.pump())
   }
 
   /** Takes the next group out. */
@@ -79,6 +82,6 @@ export class Grouping<T> {
   /** Until the first of those that could go next is due. */
   #leftMs(): number {
     const next = this.#options.pool ? this.#waiting : this.#waiting.slice(0, this.#options.size)
-    return Math.min(...next.map(({ due }) => due)) - performance.now()
+    return Math.min(...next.map(({ due }) => due)) - this.#options.clock.now()
   }
 }

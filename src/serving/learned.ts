@@ -7,6 +7,7 @@ import { pack, unpack } from '../history/archive'
 import { Memory, type MemoryOptions, type Recollection } from '../history/memory'
 import { Worth, type WorthState } from '../history/worth'
 import { rowLength, type Signature } from '../tensor'
+import type { Clock } from './clock'
 import { Lateness } from './lateness'
 import { type Lesson, Lessons } from './lessons'
 
@@ -19,6 +20,7 @@ const FORESEEING = 0.25
 
 export interface LearnedOptions {
   criterion: Criterion
+  clock: Clock
   memory: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   state: Uint8Array | undefined
   warn(text: string): void
@@ -34,6 +36,7 @@ export class Learned {
   readonly worth: Worth
   readonly criterion: Criterion
   readonly lateness = new Lateness()
+  readonly #clock: Clock
   readonly #codec: Codec
   readonly #lessons: Lessons
   readonly #warn: (text: string) => void
@@ -41,7 +44,8 @@ export class Learned {
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
 
-  constructor(codec: Codec, { inputs, outputs }: Signature, { criterion, memory, state, warn }: LearnedOptions) {
+  constructor(codec: Codec, { inputs, outputs }: Signature, { criterion, clock, memory, state, warn }: LearnedOptions) {
+    this.#clock = clock
     this.#codec = codec
     this.criterion = criterion
     this.#warn = (text) => {
@@ -50,6 +54,7 @@ export class Learned {
       } catch {} // it is the user's: thrown from a timer it would end the process
     }
     this.#lessons = new Lessons(
+      clock,
       () => this.#share(),
       (why) => this.#warn(`nothing was learned from a group: ${why}`),
     )
@@ -81,9 +86,9 @@ export class Learned {
   /** The same of several queries that may get lost yet; only where that is quick beside the `ms` that answers take. */
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
     if (queries.length * this.#passMs > FORESEEING * ms || !this.#lessons.hasTime()) return undefined
-    const start = performance.now()
+    const start = this.#clock.now()
     const foreseen = queries.map((query) => this.recall(query))
-    this.#lessons.spend(performance.now() - start)
+    this.#lessons.spend(this.#clock.now() - start)
     return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 
@@ -112,11 +117,11 @@ export class Learned {
   }
 
   *#study(query: Float32Array, answer: Float32Array): Generator<void> {
-    const start = performance.now()
+    const start = this.#clock.now()
     const foretold = this.#guarded((memory) => memory.take(query, answer).foretold)
     if (foretold) {
       this.worth.rehearse({ ...foretold, missing: 1 }, answer)
-      const ms = performance.now() - start
+      const ms = this.#clock.now() - start
       this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
     }
     yield

@@ -1,6 +1,7 @@
 /** Learning takes its turn behind callers: in short steps, each in a task of its own, and within a share of the time. */
 
 import { asError } from '../errors'
+import type { Clock } from './clock'
 
 /** How long the steps of one task may take together; a single step may take longer. */
 const SLICE_MS = 2
@@ -16,16 +17,19 @@ export class Lessons {
   readonly #share: () => number
   readonly #failed: (why: string) => void
   readonly #waiting: Lesson[] = []
-  #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #clock: Clock
+  #unplan: (() => void) | undefined
   /** Milliseconds that learning may take now; below 0 it has to wait. */
   #left = SAVED_UP_MS
-  #since = performance.now()
+  #since: number
 
   /**
    * @param share   of the time that lessons may take, 0..1; asked each time
    * @param failed  told of a lesson that threw; it costs nothing else
    */
-  constructor(share: () => number, failed: (why: string) => void) {
+  constructor(clock: Clock, share: () => number, failed: (why: string) => void) {
+    this.#clock = clock
+    this.#since = clock.now()
     this.#share = share
     this.#failed = failed
   }
@@ -44,7 +48,7 @@ export class Lessons {
 
   /** Whether something else that could be done without has time now; `spend` says what it took. */
   hasTime(): boolean {
-    const now = performance.now()
+    const now = this.#clock.now()
     this.#left = Math.min(SAVED_UP_MS, this.#left + this.#share() * (now - this.#since))
     this.#since = now
     return this.#left > 0
@@ -61,21 +65,21 @@ export class Lessons {
 
   /** Forgets what waits. */
   stop(): void {
-    clearTimeout(this.#timer)
+    this.#unplan?.()
     this.#waiting.length = 0
   }
 
   #plan(): void {
-    if (this.#timer !== undefined || !this.#waiting.length) return
+    if (this.#unplan || !this.#waiting.length) return
     const wait = this.hasTime() ? 0 : Math.ceil(-this.#left / this.#share())
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      const start = performance.now()
-      while (this.#waiting.length && performance.now() - start < SLICE_MS) this.#step()
-      this.spend(performance.now() - start)
+    const learn = () => {
+      this.#unplan = undefined
+      const start = this.#clock.now()
+      while (this.#waiting.length && this.#clock.now() - start < SLICE_MS) this.#step()
+      this.spend(this.#clock.now() - start)
       this.#plan()
-    }, wait)
-    if (typeof this.#timer === 'object') this.#timer.unref() // what is not learned yet keeps no process alive
+    }
+    this.#unplan = this.#clock.after(wait, learn, true) // what is not learned yet keeps no process alive
   }
 
   #step(): void {

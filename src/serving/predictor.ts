@@ -14,6 +14,7 @@ import type { Scheme } from '../scheme'
 import { fromRow, type Query, rowLength, type Signature, type Tensors, toRow } from '../tensor'
 import { type LocalOptions, localOptions, localWorkers } from '../workers/local'
 import type { ModelWorker } from '../workers/worker'
+import { type Clock, systemClock } from './clock'
 import { Call } from './gather'
 import { Grouping } from './grouping'
 import { Learned } from './learned'
@@ -58,6 +59,8 @@ export interface PredictorOptions extends Partial<Omit<LocalOptions, 'count'>>, 
   state?: Uint8Array
   /** For dealing rows to workers. Default 1. */
   seed?: number
+  /** Time, for simulations. Default: the system's. */
+  clock?: Clock
 }
 
 /** What a caller chooses for a query, or for all that do not say otherwise. */
@@ -168,7 +171,7 @@ const optionNames = [
   ...localOptions,
   ...choiceNames,
   ...['scheme', 'preset', 'workers', 'labelAxis', 'tolerance', 'memory', 'state', 'rule', 'grouping', 'maxWaitMs'],
-  ...['deadlineMs', 'hangMs', 'maxQueries', 'core', 'seed'],
+  ...['deadlineMs', 'hangMs', 'maxQueries', 'core', 'seed', 'clock'],
 ]
 
 export type { Predictor }
@@ -203,11 +206,12 @@ class Predictor {
     this.signature = workers[0].signature
     this.#codec = codec
     this.#settings = settings
-    this.#roster = new Roster(workers, seeded(settings.seed))
+    this.#roster = new Roster(workers, seeded(settings.seed), settings.clock)
     const criterion = criterionOf(this.signature.outputs, settings)
     if (!codec.scheme.byzantine) this.#past = new Learned(codec, this.signature, { ...settings, criterion })
     this.#early = codec.code === 'systematic' && codec.scheme.byzantine === 0
     this.#grouping = new Grouping({
+      clock: settings.clock,
       size: codec.scheme.queries,
       ready: (queries) => this.#early || this.#roster.ready(codec.schemeFor(queries)),
       send: (queries) => this.#send(queries),
@@ -238,7 +242,7 @@ class Predictor {
     return new Promise((resolve, reject) => {
       // Half of a short deadline for the group to fill, half for the answers.
       const maxWaitMs = Math.min(this.#settings.maxWaitMs, ms / 2)
-      const pending = new PendingQuery(row, maxWaitMs, choices, this.signature, this.#past, {
+      const pending = new PendingQuery(row, maxWaitMs, choices, this.signature, this.#past, this.#settings.clock, {
         resolve: (prediction) => {
           this.#counts[prediction.status]++
           settle()
@@ -257,7 +261,7 @@ class Predictor {
         else pending.call?.abort()
       }
       const settle = () => {
-        clearTimeout(timer)
+        undue()
         forget()
         this.#open.delete(pending)
         this.#wake()
@@ -266,7 +270,7 @@ class Predictor {
       if (this.#early) this.#unsent.push(pending)
       else this.#grouping.add(pending, pending.maxWaitMs)
       this.#pump() // nothing settles before it returns
-      const timer = setTimeout(() => this.#due(pending, ms), ms)
+      const undue = this.#settings.clock.after(ms, () => this.#due(pending, ms))
       const forget = onAbort(signal, abort)
     })
   }
@@ -430,7 +434,7 @@ class PendingQuery implements Ticket {
   open = true
   readonly #signature: Signature
   readonly #past: Learned | undefined
-  readonly #since = performance.now()
+  readonly #since: number
   readonly #caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void }
   readonly #group: Promise<GroupReport>
   #join: (report: Promise<GroupReport>) => void = () => {}
@@ -441,6 +445,7 @@ class PendingQuery implements Ticket {
     choices: Required<Choices>,
     signature: Signature,
     past: Learned | undefined,
+    readonly clock: Clock,
     caller: { resolve(prediction: Prediction): void; reject(error: ApproxiferError): void },
   ) {
     this.row = row
@@ -449,6 +454,7 @@ class PendingQuery implements Ticket {
     this.deliver = choices.deliver
     this.#signature = signature
     this.#past = past
+    this.#since = clock.now()
     this.#caller = caller
     this.#group = new Promise((resolve) => {
       this.#join = resolve
@@ -460,7 +466,7 @@ class PendingQuery implements Ticket {
     this.call = call
     void call.done.then(({ answer }) => {
       if (!answer) return
-      this.#past?.lateness.see(performance.now() - this.#since)
+      this.#past?.lateness.see(this.clock.now() - this.#since)
       if (!this.run) this.answer(answer, 'exact')
     })
   }
@@ -508,6 +514,7 @@ function checkSettings(options: PredictorOptions, { scheme, code }: Codec) {
     seed: checkInteger('seed', options.seed ?? 1, 0),
     memory: options.memory ?? (code === 'systematic' ? undefined : false),
     warn: options.onWarning ?? console.warn,
+    clock: options.clock ?? systemClock,
     state: options.state,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,

@@ -4,6 +4,7 @@ import type { CodedRow } from '../codec/codec'
 import type { Random } from '../random'
 import type { Scheme } from '../scheme'
 import type { ModelWorker } from '../workers/worker'
+import type { Clock } from './clock'
 
 /** What became of a worker's calls, and how fast it is. */
 export interface WorkerStats {
@@ -33,14 +34,16 @@ const FAILURE = 20
 
 export class Roster {
   readonly workers: readonly ModelWorker[]
+  readonly clock: Clock
   readonly #stats: Map<ModelWorker, WorkerStats>
   /** When each worker's open calls were sent, oldest first. */
   readonly #open: Map<ModelWorker, Map<object, number>>
   readonly #answeredAt = new Map<ModelWorker, number>()
   readonly #random: Random
 
-  constructor(workers: readonly ModelWorker[], random: Random) {
+  constructor(workers: readonly ModelWorker[], random: Random, clock: Clock) {
     this.workers = workers
+    this.clock = clock
     this.#random = random
     this.#open = new Map(workers.map((worker) => [worker, new Map()]))
     this.#stats = new Map(
@@ -63,7 +66,7 @@ export class Roster {
     const { free } = this
     if (free >= rows || free < quorum) return free >= rows
     const patience = PATIENCE * this.medianMs()
-    const now = performance.now()
+    const now = this.clock.now()
     return !this.workers.some((worker) => !worker.free && now - this.#oldest(worker) < patience)
   }
 
@@ -102,7 +105,7 @@ export class Roster {
   }
 
   sent(worker: ModelWorker, call: object): void {
-    this.#calls(worker).set(call, performance.now())
+    this.#calls(worker).set(call, this.clock.now())
   }
 
   finished(worker: ModelWorker, call: object): void {
@@ -118,7 +121,7 @@ export class Roster {
   count(worker: ModelWorker, outcome: 'onTime' | 'late' | 'failed' | 'rejected', ms: number): void {
     const stats = this.stats(worker)
     stats[outcome]++
-    if (outcome !== 'failed') this.#answeredAt.set(worker, performance.now())
+    if (outcome !== 'failed') this.#answeredAt.set(worker, this.clock.now())
     // Failing fast is not being fast: it would draw every row.
     const median = this.medianMs()
     const cost = outcome === 'failed' ? Math.max(ms, FAILURE * (Number.isFinite(median) ? median : 1)) : ms

@@ -118,7 +118,7 @@ export class GroupRun {
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   readonly #sentAt: number
   /** Fires when answers that are still missing are late. */
-  #overdue: ReturnType<typeof setTimeout> | undefined
+  #unexpect = () => {}
   #answers = 0
   #outcome = ''
   #finished = false
@@ -138,7 +138,7 @@ export class GroupRun {
     this.report = new Promise((resolve) => {
       this.#complete = resolve
     })
-    const start = performance.now()
+    const start = this.#roster.clock.now()
     this.#group = codec.open()
     for (const ticket of tickets) this.#group.join(ticket.row)
     const early = this.#group.ready
@@ -147,7 +147,7 @@ export class GroupRun {
       if (call?.outcome) this.#record(row, call)
     })
     const rows = this.#group.close(this.#leastSure())
-    this.#sentAt = performance.now()
+    this.#sentAt = this.#roster.clock.now()
     this.#times.encodeMs = this.#sentAt - start
     early.forEach((row, i) => {
       const call = tickets[i].call
@@ -165,7 +165,7 @@ export class GroupRun {
     const { stragglers } = this.#group.scheme
     const lateMs = this.#past?.lateness.lateMs
     if (stragglers || this.#codec.code !== 'systematic' || lateMs === undefined || !this.#past?.remembers) return
-    this.#overdue = setTimeout(() => {
+    const overdue = () => {
       for (const query of this.#group.missing()) {
         const { open, policy, minConfidence } = this.#tickets[query]
         if (!open || policy === 'retry') continue
@@ -174,7 +174,8 @@ export class GroupRun {
         const sure = policy === 'recover' || confidence >= minConfidence
         if (sure && this.#past?.lateness.allow()) this.#give(query)
       }
-    }, Math.ceil(lateMs) + 1) // a timer may fire up to a millisecond early
+    }
+    this.#unexpect = this.#roster.clock.after(Math.ceil(lateMs) + 1, overdue) // a timer may fire up to a millisecond early
   }
 
   /** The queries that the memory knows least of: copies of these are worth more than parities. */
@@ -350,7 +351,7 @@ export class GroupRun {
    */
   #decode({ due, hopeless = false }: { due?: number; hopeless?: boolean }): void {
     this.#outcome = 'decoded'
-    const start = performance.now()
+    const start = this.#roster.clock.now()
     this.#times.waitMs = start - this.#sentAt
     try {
       for (const { row } of this.#group.locate()) {
@@ -366,7 +367,7 @@ export class GroupRun {
       }
       if (hopeless && !this.#recoveries.size) throw this.#lacking()
       if (this.#failure && !this.#recoveries.size) throw this.#failure
-      this.#times.decodeMs = performance.now() - start
+      this.#times.decodeMs = this.#roster.clock.now() - start
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
       this.#outcome = this.#failure.code
@@ -475,7 +476,7 @@ export class GroupRun {
     const { workers, quorum } = this.#group.scheme
     if (this.#finished) return
     this.#finished = true
-    clearTimeout(this.#overdue)
+    this.#unexpect()
     for (const { index: row } of this.#unsent.splice(0)) {
       const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row')
       this.#outcomes.push({ row, worker: '', outcome: 'failed', suspected: false, ms: 0, error })

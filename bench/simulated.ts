@@ -1,0 +1,83 @@
+/** Workers that take time as a law says, on a clock whose time is made: hundreds of thousands of queries in seconds. */
+
+import type { Random } from '../src/random'
+import type { Clock } from '../src/serving/clock'
+import type { ModelWorker } from '../src/workers/worker'
+
+/** Milliseconds that an answer takes on worker `index`, were it begun now. */
+export type Law = (index: number, now: number) => number
+
+export interface Shop {
+  clock: Clock
+  law: Law
+  /** The answer to a row. */
+  answer(row: Float32Array): Float32Array
+  signature: ModelWorker['signature']
+}
+
+/** One call at a time, which nothing cuts short: a call that was aborted keeps its worker busy to the end. */
+export class SimulatedWorker implements ModelWorker {
+  onFree: (() => void) | undefined
+  readonly name: string
+  readonly signature: ModelWorker['signature']
+  /** Time at work so far, and answers given. */
+  workedMs = 0
+  calls = 0
+  readonly #shop: Shop
+  readonly #index: number
+  #busy = false
+
+  constructor(index: number, shop: Shop) {
+    this.name = `worker ${index}`
+    this.signature = shop.signature
+    this.#index = index
+    this.#shop = shop
+  }
+
+  get free(): boolean {
+    return !this.#busy
+  }
+
+  get busy(): boolean {
+    return this.#busy
+  }
+
+  infer(row: Float32Array): Promise<Float32Array> {
+    const { clock, law, answer } = this.#shop
+    if (this.#busy) return Promise.reject(new Error(`${this.name} is at work`))
+    this.#busy = true
+    const ms = law(this.#index, clock.now())
+    this.workedMs += ms
+    this.calls++
+    return new Promise((resolve) => {
+      clock.after(ms, () => {
+        this.#busy = false
+        resolve(answer(row))
+        this.onFree?.()
+      })
+    })
+  }
+
+  restart(): void {}
+  async close(): Promise<void> {}
+}
+
+const MEDIAN_MS = 10
+const lognormal = (random: Random) => MEDIAN_MS * Math.exp(0.1 * random.gauss())
+
+/** 2 % of calls take ten times as long. */
+export function randomTrouble(random: Random): Law {
+  return () => lognormal(random) * (random.next() < 0.02 ? 10 : 1)
+}
+
+/** At any time two workers are five times slower; others every five seconds. */
+export function wanderingTrouble(random: Random, workers: number): Law {
+  let [since, slow] = [Number.NEGATIVE_INFINITY, [0, 0]]
+  return (index, now) => {
+    if (now - since >= 5000) {
+      since = now
+      slow = random.choose(workers, 2)
+    }
+    return lognormal(random) * (slow.includes(index) ? 5 : 1)
+  }
+}
