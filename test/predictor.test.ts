@@ -80,6 +80,21 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
+it('callers that abort before their group is sent leave no worker taken: the next query is answered', async () => {
+  const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, code: 'systematic' } })
+  for (let i = 0; i < 10; i++) {
+    const abort = new AbortController()
+    const given = predictor.predict(query(i), { signal: abort.signal })
+    abort.abort()
+    await expect(given).rejects.toMatchObject({ code: 'ABORTED' })
+    for (const worker of workers) for (const call of [...worker.calls]) call.answer()
+  }
+  const last = predictor.predict(query(99))
+  for (const worker of workers) for (const call of [...worker.calls]) call.answer()
+  expect((await last).status).toBe('exact')
+  await predictor.close()
+})
+
 describe('rule fastest', () => {
   it('answers at the quorum, and goes on listening', async () => {
     const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1 } })

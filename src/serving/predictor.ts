@@ -417,7 +417,8 @@ class Predictor {
 
   /** Takes a query out of whatever it waits in. */
   #withdraw(pending: PendingQuery): void {
-    this.#grouping.remove(pending)
+    // Its worker is free for another query of the group, else callers that give up would in the end block them all.
+    if (this.#grouping.remove(pending) && pending.call) this.#taken.delete(pending.call.worker)
     const at = this.#unsent.indexOf(pending)
     if (at >= 0) this.#unsent.splice(at, 1)
   }
