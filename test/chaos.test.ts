@@ -147,3 +147,81 @@ async function episode(seed: number, queries: number): Promise<void> {
 it('moody workers, callers that abort: every promise settles in time, exact is exact, every group is reported', async () => {
   for (let seed = 1; seed <= 300; seed++) await episode(seed, 120)
 }, 120_000)
+
+/** Queries one after the other through workers of which the first is always in this mood; how often it was asked. */
+async function asked(mood: Mood): Promise<number> {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 9 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
+  let calls = 0
+  const infer = workers[0].infer.bind(workers[0])
+  workers[0].mood = mood
+  workers[0].infer = (row) => {
+    calls++
+    return infer(row)
+  }
+  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, clock, memory: false })
+  let answered = 0
+  for (let i = 0; i < 1200; i++) {
+    clock.after(4 * i, () => void predictor.predict(Float32Array.of(i, 1)).then(() => answered++))
+  }
+  await clock.run()
+  await predictor.close()
+  expect(answered).toBe(1200)
+  return calls
+}
+
+it.each(['nan', 'short', 'rejects', 'throws'] as const)('a worker that fails fast (%s) is not taken for a fast one', async (mood) => {
+  expect(await asked(mood)).toBeLessThan(100) // of 1,500 rows, 167 each if all were alike
+}) // biome-ignore format: two lines
+
+it('predictAll of thousands keeps nobody else waiting', async () => {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 5 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
+  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, clock, memory: false })
+  const all = predictor.predictAll(Array.from({ length: 3000 }, (_, i) => Float32Array.of(i, 1)))
+  const times: number[] = []
+  for (let i = 0; i < 50; i++) {
+    clock.after(20 * i, () => {
+      const start = clock.now()
+      void predictor.predict(Float32Array.of(i, 2)).then(() => times.push(clock.now() - start))
+    })
+  }
+  await clock.run()
+  expect((await all).length).toBe(3000)
+  expect(times.length).toBe(50)
+  expect(Math.max(...times)).toBeLessThan(60) // behind some twenty others, of 5 ms each on five workers
+  await predictor.close()
+})
+
+it('a throw while a query is sent costs that query, and takes no room for ever', async () => {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 3 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
+  const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers, clock, maxQueries: 2 })
+  Object.defineProperty(workers[1], 'free', {
+    configurable: true,
+    get() {
+      throw new Error('odd getter')
+    },
+  })
+  for (let i = 0; i < 5; i++) {
+    await expect(predictor.predict(Float32Array.of(1, 2))).rejects.toMatchObject({ code: 'WORKER' })
+  }
+  Object.defineProperty(workers[1], 'free', { value: true })
+  expect(predictor.stats()).toMatchObject({ open: 0, failed: { WORKER: 5 } })
+  const given = predictor.predict(Float32Array.of(1, 2))
+  await clock.run()
+  expect((await given).status).toBe('exact')
+  await predictor.close()
+})
+
+it('OVERLOADED is counted', async () => {
+  const clock = new VirtualClock()
+  const workers = [new MoodyWorker(0, clock, seeded(1))]
+  const predictor = await createPredictor({ scheme: { queries: 1 }, workers, clock, maxQueries: 1 })
+  const first = predictor.predict(Float32Array.of(1, 2))
+  await expect(predictor.predict(Float32Array.of(1, 2))).rejects.toMatchObject({ code: 'OVERLOADED' })
+  expect(predictor.stats().failed).toEqual({ OVERLOADED: 1 })
+  await clock.run()
+  await first
+  await predictor.close()
+})

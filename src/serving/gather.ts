@@ -18,6 +18,8 @@ export class Call {
   readonly done: Promise<Outcome>
   /** The outcome, once it is there. */
   outcome: Outcome | undefined
+  /** Whether it was taken back: what it rejects with then says nothing of the worker. */
+  aborted = false
   readonly #abort = new Abort()
   #settle: (outcome: { answer: Float32Array } | { error: ApproxiferError }) => void = () => {}
 
@@ -66,6 +68,7 @@ export class Call {
 
   /** Takes it back: it fails with ABORTED unless it is done. */
   abort(): void {
+    this.aborted ||= !this.outcome
     this.#abort.abort()
     this.#settle({ error: aborted(this.#abort) })
   }

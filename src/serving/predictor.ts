@@ -5,7 +5,7 @@ import { Codec, type CodecOptions, codecOptions } from '../codec/codec'
 import { Likeness } from '../codec/likeness'
 import { type CoreOptions, loadCore } from '../core/core'
 import { type CriterionOptions, criterionOf } from '../criterion'
-import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
+import { ApproxiferError, asError, checkInteger, checkNames, checkWord, expected } from '../errors'
 import { pack } from '../history/archive'
 import type { MemoryOptions } from '../history/memory'
 import { type Agreement, checkPolicy, defaultPolicy, type Policy } from '../history/worth'
@@ -174,6 +174,9 @@ const optionNames = [
   ...['deadlineMs', 'hangMs', 'maxQueries', 'core', 'seed', 'clock'],
 ]
 
+/** Queries per worker that predictAll keeps under way. */
+const AHEAD = 4
+
 export type { Predictor }
 
 // Browsers without the symbol: what compilers of `await using` take in its place.
@@ -237,6 +240,7 @@ class Predictor {
     checkSignal(signal)
     if (signal?.aborted) throw aborted(signal)
     if (this.#open.size >= this.#settings.maxQueries) {
+      this.#counts.failed.OVERLOADED = (this.#counts.failed.OVERLOADED ?? 0) + 1
       throw new ApproxiferError('OVERLOADED', `${this.#open.size} queries are in the house already`)
     }
     return new Promise((resolve, reject) => {
@@ -267,28 +271,35 @@ class Predictor {
         this.#wake()
       }
       this.#open.add(pending)
-      if (this.#early) this.#unsent.push(pending)
-      else this.#grouping.add(pending, pending.maxWaitMs)
-      this.#pump() // nothing settles before it returns
       const undue = this.#settings.clock.after(ms, () => this.#due(pending, ms))
       const forget = onAbort(signal, abort)
+      try {
+        if (this.#early) this.#unsent.push(pending)
+        else this.#grouping.add(pending, pending.maxWaitMs)
+        this.#pump()
+      } catch (error) {
+        this.#withdraw(pending) // else it would take room in the house for ever
+        pending.fail(asError(error, 'WORKER'))
+      }
     })
   }
 
   /**
-   * The answers to all queries, in their order; rejects with the first error, if there is one. Queries beyond
-   * `maxQueries` wait here instead of being refused.
+   * The answers to all queries, in their order; rejects with the first error, if there is one. So many are under way at a
+   * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictOptions)
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
+    const { workers } = this.#roster
+    const most = Math.min(this.#settings.maxQueries, AHEAD * workers.length + this.#codec.scheme.queries)
     const forget = onAbort(options.signal, () => this.#wake())
     try {
       for (const query of queries) {
         const stop = () => failure || this.#closing || options.signal?.aborted
-        while (this.#open.size >= this.#settings.maxQueries && !stop()) {
+        while (this.#open.size >= most && !stop()) {
           await new Promise<void>((resolve) => this.#forRoom.push(resolve))
         }
         if (failure) break

@@ -124,7 +124,8 @@ export class Roster {
     if (outcome !== 'failed') this.#answeredAt.set(worker, this.clock.now())
     // Failing fast is not being fast: it would draw every row.
     const median = this.medianMs()
-    const cost = outcome === 'failed' ? Math.max(ms, FAILURE * (Number.isFinite(median) ? median : 1)) : ms
+    const failed = outcome === 'failed' || outcome === 'rejected'
+    const cost = failed ? Math.max(ms, FAILURE * (Number.isFinite(median) ? median : 1)) : ms
     stats.expectedMs = (1 - NEW) * (stats.expectedMs ?? cost) + NEW * cost
   }
 
@@ -139,7 +140,10 @@ export class Roster {
   /** Free workers that are not taken, the fast ones first. */
   #ranked(taken: ReadonlySet<ModelWorker>): ModelWorker[] {
     const open = (worker: ModelWorker) => this.#calls(worker).size
-    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? 0) * (1 + open(worker))
+    const median = this.medianMs()
+    // One that was never heard is tried first, but not again before it answers: it may be silent for ever.
+    const unknown = (worker: ModelWorker) => (open(worker) && Number.isFinite(median) ? median : 0)
+    const cost = (worker: ModelWorker) => (this.stats(worker).expectedMs ?? unknown(worker)) * (1 + open(worker))
     return this.workers
       .filter((worker) => worker.free && !taken.has(worker))
       .sort((a, b) => cost(a) - cost(b) || open(a) - open(b))

@@ -263,8 +263,7 @@ export class GroupRun {
     const late = this.#outcome && !this.#repeats.has(row)
     const outcome = answer ? (late ? 'late' : 'onTime') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
     this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
-    const ours = error?.code === 'ABORTED' || error?.code === 'CLOSED'
-    if (!ours) this.#roster.count(worker, outcome, ms)
+    if (!call.aborted) this.#roster.count(worker, outcome, ms)
     if (answer) {
       this.#group.add(row, answer)
       if (!this.#outcome && !this.#repeats.has(row)) this.#answers++
