@@ -139,10 +139,10 @@ export class Patches {
     }
   }
 
-  /** The same in three steps: before the engine has compiled them, all together take several milliseconds. */
+  /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
   *steps(image: Float32Array): Generator<void, Float32Array> {
     const { contrast, mean, filters, centre, scale } = this.state
-    const patches = patchesOf(image, this.#grid, mean, contrast)
+    const patches = yield* patchesOf(image, this.#grid, mean, contrast)
     yield
     const responses = this.#core.combine(filters, patches)
     yield
@@ -306,7 +306,12 @@ function* whitenedFilters(
 }
 
 /** All patches of an image, normalised, less the mean patch; value i of each patch in row i. */
-function patchesOf(image: Float32Array, grid: Grid, mean: Float32Array, contrast: number): Float32Array[] {
+function* patchesOf(
+  image: Float32Array,
+  grid: Grid,
+  mean: Float32Array,
+  contrast: number,
+): Generator<void, Float32Array[]> {
   const { channels, height, width, rows, columns } = grid
   const count = rows * columns
   const values: Float32Array[] = []
@@ -326,6 +331,7 @@ function patchesOf(image: Float32Array, grid: Grid, mean: Float32Array, contrast
         }
         values.push(row)
       }
+      yield
     }
   }
   const size = values.length
@@ -334,9 +340,10 @@ function patchesOf(image: Float32Array, grid: Grid, mean: Float32Array, contrast
     sums[at] = centre
     squares[at] = 1 / Math.sqrt(Math.max(0, squares[at] / size - centre * centre) + contrast)
   }
-  values.forEach((row, i) => {
+  for (const [i, row] of values.entries()) {
+    if (i % 16 === 0) yield
     for (let at = 0; at < count; at++) row[at] = (row[at] - sums[at]) * squares[at] - mean[i]
-  })
+  }
   return values
 }
 

@@ -4,7 +4,7 @@ import { asError } from '../errors'
 import type { Clock } from './clock'
 
 /** How long the steps of one task may take together; a single step may take longer. */
-const SLICE_MS = 2
+const SLICE_MS = 1
 /** What may be saved up: queries after a pause should not pay for it. */
 const SAVED_UP_MS = 20
 /** Lessons that wait; beyond these the newest go, since there will be others. */
