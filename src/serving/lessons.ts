@@ -34,14 +34,14 @@ export class Lessons {
     this.#failed = failed
   }
 
-  /** Whether another lesson would be taken. */
-  get open(): boolean {
-    return this.#waiting.length < MOST
+  /** Lessons that wait, the one that has begun included. */
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   /** Begins it some time later, if there is room. */
   add(lesson: Lesson): void {
-    if (!this.open) return
+    if (this.#waiting.length >= MOST) return
     this.#waiting.push(lesson)
     this.#plan()
   }

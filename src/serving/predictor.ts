@@ -165,6 +165,7 @@ function checkLearned({ memory, state, onWarning = console.warn }: PredictorOpti
   }
 }
 
+const NO_CHOICE: PredictOptions = Object.freeze({})
 const choiceNames = ['policy', 'minConfidence', 'deliver']
 const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
 const optionNames = [
@@ -230,9 +231,9 @@ class Predictor {
    * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
    *   ApproxiferError QUORUM, DEADLINE, OVERLOADED, ABORTED, CLOSED
    */
-  async predict(query: Query, options: PredictOptions = {}): Promise<Prediction> {
+  async predict(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
-    checkNames('', options, predictOptions)
+    if (options !== NO_CHOICE) checkNames('', options, predictOptions)
     const { deadlineMs, signal } = options
     const row = toRow(query, this.signature.inputs)
     const choices = checkChoices(options, this.#codec.scheme, this.#settings.rule, this.#settings)
@@ -271,16 +272,10 @@ class Predictor {
         this.#wake()
       }
       this.#open.add(pending)
+      const failure = this.#enter(pending) // first, so that its worker is at work meanwhile
       const undue = this.#settings.clock.after(ms, () => this.#due(pending, ms))
       const forget = onAbort(signal, abort)
-      try {
-        if (this.#early) this.#unsent.push(pending)
-        else this.#grouping.add(pending, pending.maxWaitMs)
-        this.#pump()
-      } catch (error) {
-        this.#withdraw(pending) // else it would take room in the house for ever
-        pending.fail(asError(error, 'WORKER'))
-      }
+      if (failure) pending.fail(failure)
     })
   }
 
@@ -316,6 +311,18 @@ class Predictor {
     }
     if (failure) throw failure.error
     return Promise.all(predictions)
+  }
+
+  /** Sends a query, or lets it wait; nothing settles before this returns. @returns why it could not */
+  #enter(pending: PendingQuery): ApproxiferError | undefined {
+    try {
+      if (this.#early) this.#unsent.push(pending)
+      else this.#grouping.add(pending, pending.maxWaitMs)
+      this.#pump()
+    } catch (error) {
+      this.#withdraw(pending) // else it would take room in the house for ever
+      return asError(error, 'WORKER')
+    }
   }
 
   /** Lets every waiting predictAll look again. */
