@@ -71,7 +71,7 @@ export function criterionFor(values: number): Criterion {
 }
 
 /** The label at one position: the index of the largest value, the first of equal ones. */
-export function labelAt(answer: ArrayLike<number>, { classes }: Labels, position = 0): number {
+export function labelAt(answer: ArrayLike<number>, { classes }: Pick<Labels, 'classes'>, position = 0): number {
   const from = position * classes
   let best = from
   for (let i = from + 1; i < from + classes; i++) if (answer[i] > answer[best]) best = i

@@ -170,9 +170,12 @@ async function asked(mood: Mood): Promise<number> {
   return calls
 }
 
-it.each(['nan', 'short', 'rejects', 'throws'] as const)('a worker that fails fast (%s) is not taken for a fast one', async (mood) => {
-  expect(await asked(mood)).toBeLessThan(100) // of 1,500 rows, 167 each if all were alike
-}) // biome-ignore format: two lines
+it.each(['nan', 'short', 'rejects', 'throws'] as const)(
+  'a worker that fails fast (%s) is not taken for a fast one',
+  async (mood) => {
+    expect(await asked(mood)).toBeLessThan(100) // of 1,500 rows, 167 each if all were alike
+  },
+)
 
 it('predictAll of thousands keeps nobody else waiting', async () => {
   const clock = new VirtualClock()

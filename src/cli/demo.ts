@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { argmax } from '../evaluate/evaluate'
+import { labelAt } from '../criterion'
 import { replicationWorkers } from '../evaluate/rivals'
 import { seeded } from '../random'
 import { Scheme, type SchemeOptions } from '../scheme'
@@ -138,7 +138,7 @@ async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number
       await Promise.all(machines.map((machine) => machine.close())) // the next way has a crash of its own
       machines = await start(count, seed, scene)
     }
-    const twice = await run('replicated', plain(replicated(machines, copies, byzantine, sameLabel)))
+    const twice = await run('replicated', plain(replicated(machines, copies, byzantine, sameDigit)))
     await Promise.all(machines.map((machine) => machine.close()))
     const ways = { coded: ours, uncoded: bare, replicated: twice }
     const each = Object.entries(ways).map(([way, got]) => [way, figures(got, digits.labels)])
@@ -173,7 +173,7 @@ async function start(count: number, seed: number, { culprit, faults }: Scene): P
   // The first inferences of a thread are several times slower.
   await Promise.all(
     machines.map(async (machine) => {
-      for (let i = 0; i < 20; i++) await machine.infer(new Float32Array(784).fill(i / 20)) // biome-ignore format: two lines
+      for (let i = 0; i < 20; i++) await machine.infer(new Float32Array(784).fill(i / 20))
     }),
   )
   machines.forEach((machine, i) => {
@@ -198,15 +198,16 @@ type Ask = (query: Float32Array) => Promise<Pick<Got, 'digit' | 'exact'>>
 function coded(predictor: Predictor): Ask {
   return async (query) => {
     const { output, status } = await predictor.predict(query)
-    return { digit: argmax(Object.values(output)[0].data), exact: status === 'exact' }
+    return { digit: digitOf(Object.values(output)[0].data), exact: status === 'exact' }
   }
 }
 
 function plain(way: Way): Ask {
-  return async (query) => ({ digit: argmax(await way(query)) })
+  return async (query) => ({ digit: digitOf(await way(query)) })
 }
 
-const sameLabel = (a: Float32Array, b: Float32Array) => argmax(a) === argmax(b)
+const digitOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
+const sameDigit = (a: Float32Array, b: Float32Array) => digitOf(a) === digitOf(b)
 
 /** Queries that come at random times, so many a millisecond; the same times in every way. */
 async function stream(ask: Ask, queries: readonly Float32Array[], rate: number, seed: number, progress: Progress) {

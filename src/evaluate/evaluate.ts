@@ -472,9 +472,3 @@ function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criter
   const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
   if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
 }
-
-export function argmax(values: ArrayLike<number>): number {
-  let best = 0
-  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i
-  return best
-}

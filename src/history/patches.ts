@@ -68,10 +68,15 @@ export function patchFeatures(core: Core, options: PatchOptions): (image: Float3
   }
   if (samples.length < 10) throw new RangeError(expected('samples', '>= 10 images', samples.length))
   const small = samples.map((image) => shrunk(image, shape))
-  const learning = Patches.learn(core, shape, small, seed)
+  const patches = finished(Patches.learn(core, shape, small, seed))
+  return (image) => patches.of(shrunk(image, shape))
+}
+
+/** What a computation in steps gives, for who can wait for all of them. */
+function finished<T>(steps: Generator<void, T>): T {
   while (true) {
-    const { done, value: patches } = learning.next()
-    if (done) return (image) => patches.of(shrunk(image, shape))
+    const { done, value } = steps.next()
+    if (done) return value
   }
 }
 
@@ -132,11 +137,7 @@ export class Patches {
    * @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid
    */
   of(image: Float32Array): Float32Array {
-    const steps = this.steps(image)
-    while (true) {
-      const { done, value } = steps.next()
-      if (done) return value
-    }
+    return finished(this.steps(image))
   }
 
   /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
@@ -199,10 +200,10 @@ function gridOf([channels, column, line]: readonly number[]): Grid {
   return { channels, height, width, ...large, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/** An image as the features look at it: means over squares of pixels where it is large. Fresh. */
+/** An image as the features look at it: itself where it is small, else fresh means over squares of its pixels. */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
   const { channels, height, width, factor, line, plane } = gridOf(shape)
-  if (factor === 1) return image.slice()
+  if (factor === 1) return image
   const out = new Float32Array(channels * height * width)
   for (let c = 0; c < channels; c++) {
     for (let y = 0; y < height * factor; y++) {
