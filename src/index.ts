@@ -17,6 +17,7 @@ export type { CodeName } from './codec/codes'
 export type { DecoderName } from './codec/decoders'
 export type { LocatorName } from './codec/locators'
 export { type Core, type CoreOptions, loadCore } from './core/core'
+export { createPredictor, type PredictorOptions } from './create'
 export type { Criterion, CriterionOptions, LabelAxis, Labels, Tolerance } from './criterion'
 export { ApproxiferError, type Code } from './errors'
 export { type Features, Memory, type MemoryOptions, type Recollection } from './history/memory'
@@ -24,17 +25,12 @@ export { type PatchOptions, patchFeatures } from './history/patches'
 export { type Agreement, type Policy, Worth, type WorthState } from './history/worth'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
 export type { Clock } from './serving/clock'
-export {
-  type Choices,
-  createPredictor,
-  type Prediction,
-  type PredictOptions,
-  type Predictor,
-  type PredictorOptions,
-  type PredictorStats,
-} from './serving/predictor'
-export type { WorkerStats } from './serving/roster'
-export type { Deliver, GroupReport, RecoveryReport, RowReport, Rule, Status } from './serving/run'
+export type { Rule } from './serving/decision'
+export type { PredictOptions } from './serving/options'
+export type { WorkerStats } from './serving/pool'
+export type { Predictor, PredictorStats } from './serving/predictor'
+export type { GroupReport, RecoveryReport, RowReport } from './serving/report'
+export type { Choices, Deliver, Prediction, Status } from './serving/ticket'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './workers/faulty'
 export { type LocalOptions, localWorkers } from './workers/local'

@@ -60,7 +60,7 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['createPredictor', 'hangms', 'hangMs'],
   ['createPredictor', 'maxQuerys', 'maxQueries'],
   ['createPredictor', 'memmory', 'memory'],
-  ['createPredictor', 'grouping_', 'grouping'],
+  ['createPredictor', 'hedge', 'hedges'],
   ['createPredictor', 'wasmPath', 'wasmPaths'],
   ['createPredictor', 'inputShape', 'inputShapes'],
   ['createPredictor', 'output', 'outputs'],

@@ -17,8 +17,10 @@ const LAYERS: Record<string, string[]> = {
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random'],
   workers: ['platform', 'tensor', 'errors', 'abort', 'random'],
   serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
-  evaluate: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
+  evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
+  create: ['serving', 'codec', 'workers', 'core', 'errors'],
   cli: [
+    'create',
     'criterion',
     'random',
     'evaluate',
@@ -31,7 +33,7 @@ const LAYERS: Record<string, string[]> = {
     'tensor',
     'errors',
   ],
-  index: ['criterion', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
+  index: ['create', 'criterion', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
 }
 
 type Files = Record<string, string>
@@ -105,7 +107,7 @@ describe('structure', () => {
   })
 
   it('every package imported is declared, bundled or an optional peer, and nothing declared is unused', () => {
-    const bundled = ['comlink', 'fastest-levenshtein']
+    const bundled = ['comlink', 'fastest-levenshtein', 'tinyqueue']
     const declared = [...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)]
     const bare = Object.values(files)
       .flatMap(imports)

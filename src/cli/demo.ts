@@ -2,11 +2,12 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { createPredictor } from '../create'
 import { labelAt } from '../criterion'
 import { replicationWorkers } from '../evaluate/rivals'
 import { seeded } from '../random'
 import { Scheme, type SchemeOptions } from '../scheme'
-import { createPredictor, type Predictor } from '../serving/predictor'
+import type { Predictor } from '../serving/predictor'
 import { type Faults, FaultyWorker } from '../workers/faulty'
 import { localWorkers } from '../workers/local'
 import { loadInputs, loadLabels } from './npy'
@@ -29,6 +30,8 @@ const IN_TIME_MS = 250
 /** Share of the machines' time that queries alone take. */
 const LOAD = 0.25
 /** Digits from which the memory learns before the scenes; no scene shows one of them. */
+/** Answers by whose times a predictor tells what is late: its window. */
+const PACE = 500
 const WARM_UP = 160
 const MOST = 240
 
@@ -182,12 +185,19 @@ async function start(count: number, seed: number, { culprit, faults }: Scene): P
   return machines
 }
 
-/** With machines that take no time, so that nobody has to wait for the memory to begin. */
+/**
+ * With machines that take no time, so that nobody has to wait for the memory to begin; then, where nobody lies, as many digits at
+ * the machines' pace as tell what is late.
+ */
 async function warmUp(predictor: Predictor, machines: readonly FaultyWorker[], digits: readonly Float32Array[]) {
   const faults = machines.map((machine) => machine.faults)
   for (const machine of machines) machine.faults = {}
   await predictor.predictAll(digits)
   await sleep(700) // learning goes on for about half a second
+  if (predictor.stats().remembered) {
+    for (const machine of machines) machine.faults = { delayMs: SERVICE_MS }
+    for (let from = 0; from < PACE; from += digits.length) await predictor.predictAll(digits.slice(0, PACE - from))
+  }
   machines.forEach((machine, i) => {
     machine.faults = faults[i]
   })

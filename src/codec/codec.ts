@@ -158,6 +158,7 @@ export class Group {
   readonly #answers = new Map<number, Float32Array>()
   readonly #dropped = new Set<number>()
   readonly #rows: OpenRow[] = []
+  readonly #repeats: CodedRow[] = []
   /** Queries that the parities are made of: those unanswered when the group closed. */
   #mixed: number[] = []
   #scheme: Scheme | undefined
@@ -204,7 +205,7 @@ export class Group {
 
   /** Rows that can be sent already: with the systematic code the queries that have joined. */
   get ready(): readonly CodedRow[] {
-    return this.#scheme ? [] : this.#rows.slice()
+    return this.#scheme ? [] : this.#rows
   }
 
   /**
@@ -260,18 +261,23 @@ export class Group {
     return [...Array.from({ length: K }, (_, i) => unitRow(K, i)), ...parities.map(spread)]
   }
 
-  /** One more row that asks for a query itself. */
+  /** One more row that asks for a query itself, at any time; repeats are numbered from N on, whether the group is full or not. */
   repeat(query: number): CodedRow {
     checkInteger('query', query, 0, this.size - 1)
-    const index = Math.max(this.#rows.length, this.scheme.workers)
+    const index = this.#codec.scheme.workers + this.#repeats.length
     const row = { index, weights: unitRow(this.size, query), query, data: this.#queries[query] }
-    this.#rows[index] = row
+    this.#repeats.push(row)
     return row
+  }
+
+  #row(index: number): CodedRow | undefined {
+    const { workers } = this.#codec.scheme
+    return index < workers ? this.#rows[index] : this.#repeats[index - workers]
   }
 
   /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
   add(row: CodedRow, answer: Float32Array): void {
-    if (this.#rows[row.index] !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
+    if (this.#row(row.index) !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
     const length = this.#answers.values().next().value?.length ?? answer.length
     if (!(answer instanceof Float32Array) || answer.length !== length) {
       throw new TypeError(expected('answer', `a Float32Array of ${length}`, answer))
@@ -288,13 +294,13 @@ export class Group {
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
-    const index = this.survivors.find((i) => this.#rows[i].query === query)
+    const index = this.survivors.find((i) => this.#row(i)?.query === query)
     return index === undefined ? undefined : this.#answers.get(index)
   }
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    const exact = new Set(this.survivors.map((i) => this.#rows[i].query))
+    const exact = new Set(this.survivors.map((i) => this.#row(i)?.query))
     return [...this.#queries.keys()].filter((query) => !exact.has(query))
   }
 
@@ -333,14 +339,14 @@ export class Group {
    */
   *rehearse(lost: readonly number[], survivors: readonly number[]): Generator<Recovery[]> {
     const mixed = this.#mixed.length
-    const parities = survivors.filter((i) => this.#rows[i].query === undefined)
+    const parities = survivors.filter((i) => this.#row(i)?.query === undefined)
     const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
     if (open || this.#codec.code !== 'systematic') return
     if (this.size - lost.length + parities.length < this.scheme.quorum) return
     for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
       const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
       const rest = [...this.#queries.keys()].filter((query) => !others.includes(query))
-      const exact = rest.map((query) => this.survivors.find((i) => this.#rows[i].query === query) as number)
+      const exact = rest.map((query) => this.survivors.find((i) => this.#row(i)?.query === query) as number)
       yield this.#decode(others, lost.length, [...exact, ...parities])
     }
   }
@@ -357,7 +363,7 @@ export class Group {
     const have = this.#coded()
     const own = [...have.keys()].filter((at) => this.#rows[have[at]].query !== undefined)
     if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
-    const most = largestParity(have.map((i) => this.#rows[i].weights))
+    const most = largestParity(have.map((i) => (this.#row(i) as CodedRow).weights))
     const answers = have.map((i) => this.#answers.get(i) as Float32Array)
     yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
   }
@@ -378,7 +384,7 @@ export class Group {
     if (!queries.length) return []
     const came = have.length + this.#dropped.size
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
-    const rows = have.map((i) => this.#rows[i].weights)
+    const rows = have.map((i) => (this.#row(i) as CodedRow).weights)
     const all = [...this.#queries.keys()]
     const { data }: Decoder = decoders[this.#codec.decoder]
     const survivors = {
@@ -418,7 +424,7 @@ export class Group {
   /** U G Uᵀ for the rows `have`: the coded queries' Gram matrix from that of the queries. */
   #gramOf(have: readonly number[]): Float64Array {
     return gramOf(
-      have.map((i) => this.#rows[i].weights),
+      have.map((i) => (this.#row(i) as CodedRow).weights),
       this.#gramOfQueries(),
     )
   }

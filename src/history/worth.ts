@@ -8,9 +8,9 @@ import { CERTAIN, withinOdds } from './odds'
 import { Spread, type SpreadState } from './spread'
 
 /**
- * What to do for a query without an answer of its own when its group is decoded. `recover`: give the recovered answer.
- * `retry`: ask a free worker for the query itself; exact, or an error. `auto`: recover where the confidence is
- * enough, else retry, and give the recovery after all if the deadline comes first.
+ * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
+ * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
+ * confidence is enough, else retry, and give the recovery after all if the deadline comes first.
  */
 export type Policy = 'recover' | 'retry' | 'auto'
 

@@ -1,383 +1,367 @@
-/** One group on its way: encoded, sent, gathered, decoded, and still watched until the last answer or `hangMs`. */
+/** One group, from its first query to its last answer: late ones, which nobody waits for any more, still teach. */
 
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
+import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
-import { type Policy, type Recovered, recoveriesOf } from '../history/worth'
+import { type Recovered, recoveriesOf } from '../history/worth'
+import type { Random } from '../random'
 import { allFinite } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
-import { Call, type Outcome } from './gather'
-import type { Learned } from './learned'
-import type { Roster } from './roster'
+import type { Budget } from './budget'
+import type { Clock } from './clock'
+import { type Lack, type Rule, standing, verdict } from './decision'
+import { type Lateness, ROUNDING_MS } from './lateness'
+import type { Learning } from './learning'
+import { type Asker, Call, type Pool } from './pool'
+import type { GroupReport, RecoveryReport, RowReport } from './report'
+import type { Ending, Ticket } from './ticket'
 
-/** `fastest`: decode at the quorum. `deadline`: wait for all, at most until the deadline. */
-export type Rule = 'fastest' | 'deadline'
+/** A query that took so many workers down with it is not given to another. */
+const MOST_KILLED = 2
+/** Workers beyond the scheme's stragglers that may fail on a query before it is given up: the fault is then its own. */
+const MORE_FAILURES = 3
 
-/** `unverified`: the answer of one worker, handed out before anybody looked whether it lies. */
-export type Status = 'exact' | 'recovered' | 'unverified'
+/** Medians that a query waits before it is recovered from the memory. */
+const FLOOR = 1.3
 
-/** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
-export type Deliver = 'located' | 'early'
-
-export interface RunOptions {
-  rule: Rule
-  hangMs: number
-  /** What was learned from earlier groups; only where answers can be believed. */
-  past: Learned | undefined
+/** What all runs of a predictor share. */
+export interface Service {
+  readonly codec: Codec
+  readonly pool: Pool
+  readonly clock: Clock
+  readonly random: Random
+  readonly rule: Rule
+  readonly criterion: Criterion
+  /** Only where answers can be believed. */
+  readonly learning: Learning | undefined
+  readonly lateness: Lateness
+  /** Second requests for late queries, and recoveries given to them. */
+  readonly hedges: Budget
+  readonly recoveries: Budget
+  /** Hedges that went to a worker, and those that answered first. */
+  readonly hedged: { sent: number; won: number }
 }
 
-/** A query that waits for its answer. */
-export interface Ticket {
-  readonly row: Float32Array
-  readonly policy: Policy
-  /** Of `auto`. */
-  readonly minConfidence: number
-  readonly deliver: Deliver
-  /** Still unanswered. */
-  readonly open: boolean
-  /** The query itself on its way to a worker, where the code allows that before the group is closed. */
-  readonly call?: Call
-  answer(answer: Float32Array, status: Status, confidence?: number): void
-  fail(error: ApproxiferError): void
+/** One query of the group. */
+interface Entry {
+  readonly ticket: Ticket
+  /** Rows that ask for it and for nothing else, in the order in which they were asked. */
+  readonly calls: Call[]
+  hedge?: Call
+  /** What the memory said of it while nothing was lost. */
+  foreseen?: Recollection | undefined
+  /** The surest recovery, and all that were made. */
+  recovery?: { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
 }
 
-/** What happened to one row of a group. */
-export interface RowReport {
-  /** 0 .. N-1 as encoded; retries count on from N. */
-  row: number
-  /** Empty where no worker had room for the row before the group was decided. */
-  worker: string
-  outcome: 'onTime' | 'late' | 'failed' | 'rejected'
-  /** Dropped by the locator. */
-  suspected: boolean
-  /** From sending to the outcome. */
-  ms: number
-  /** Why it failed or was rejected. */
-  error?: ApproxiferError
-}
-
-/** An answer that was recovered, and what became known of it. */
-export interface RecoveryReport extends Omit<Recovered, 'answer'> {
-  query: number
-  /** The probability that the model's own label is the same; undefined until enough late answers taught it. */
-  confidence?: number
-  /** Whether the caller got it, rather than the model's own answer from a retry. */
-  given: boolean
-  /** Whether the model's own answer, which came later, has the same label. */
-  agreed?: boolean
-}
-
-/** What happened to a group. Complete when its last row has an outcome. */
-export interface GroupReport {
-  queries: number
-  workers: number
-  quorum: number
-  core: 'wasm' | 'js'
-  rule: Rule
-  /** `decoded`, or the code of the error its callers got. */
-  outcome: string
-  rows: RowReport[]
-  recoveries: RecoveryReport[]
-  /** Rows that the answers were decoded from. */
-  survivors: number[]
-  encodeMs: number
-  /** From sending to the decision to decode. */
-  waitMs: number
-  /** Locating and decoding. */
-  decodeMs: number
-}
-
-export class GroupRun {
+export class GroupRun implements Asker {
   readonly report: Promise<GroupReport>
-  readonly #codec: Codec
-  readonly #roster: Roster
-  readonly #rule: Rule
-  readonly #past: Learned | undefined
-  readonly #tickets: readonly Ticket[]
+  readonly #service: Service
   readonly #group: Group
-  readonly #calls = new Map<CodedRow, Call>()
-  /** Rows whose outcome was not recorded yet. */
-  readonly #pending = new Set<CodedRow>()
-  /** Rows that no worker had room for yet. They are sent as workers get free, while the group is undecided. */
-  #unsent: CodedRow[]
-  /** Rows that ask for a query again. */
-  readonly #repeats = new Set<CodedRow>()
-  /** Those of them that wait for a worker. */
-  #retries: CodedRow[] = []
-  readonly #taken = new Set<ModelWorker>()
-  readonly #hangMs: number
-  readonly #outcomes: RowReport[] = []
-  /** By query, the surest recovery and all that were made. */
-  readonly #recoveries = new Map<
-    number,
-    { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
-  >()
-  /** What the memory said of queries before any of them was lost. */
-  readonly #foreseen = new Map<number, Recollection>()
+  /** `filling`: queries join. `waiting`: for answers to decode from. `decided`: for the last ones. `done`: reported. */
+  #phase: 'filling' | 'waiting' | 'decided' | 'done' = 'filling'
+  #entries: Entry[] = []
+  readonly #calls: Call[] = []
+  /** Calls without an outcome. */
+  #open = 0
+  readonly #rows: RowReport[] = []
   readonly #suspects = new Set<number>()
-  readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
-  readonly #sentAt: number
-  /** Fires when answers that are still missing are late. */
-  #unexpect = () => {}
-  #answers = 0
-  #outcome = ''
-  #finished = false
   #survivors: number[] = []
-  /** Why there is no recovery for who needs one. */
+  readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
+  #closedAt = Number.NaN
+  /** When it closes, full or not. */
+  #closesAt = Number.POSITIVE_INFINITY
+  #unplan = () => {}
+  /** Why nothing can be recovered. */
   #failure: ApproxiferError | undefined
+  /** The predictor's end. */
+  #ended: ApproxiferError | undefined
   #complete: (report: GroupReport) => void = () => {}
 
-  /** Encodes and sends what is not on its way yet. */
-  constructor(codec: Codec, roster: Roster, tickets: readonly Ticket[], { rule, hangMs, past }: RunOptions) {
-    this.#codec = codec
-    this.#past = past
-    this.#hangMs = hangMs
-    this.#roster = roster
-    this.#tickets = tickets
-    this.#rule = rule
+  constructor(service: Service) {
+    this.#service = service
+    this.#group = service.codec.open()
     this.report = new Promise((resolve) => {
       this.#complete = resolve
     })
-    const start = this.#roster.clock.now()
-    this.#group = codec.open()
-    for (const ticket of tickets) this.#group.join(ticket.row)
-    const early = this.#group.ready
-    early.forEach((row, i) => {
-      const call = tickets[i].call
-      if (call?.outcome) this.#record(row, call)
-    })
-    const rows = this.#group.close(this.#leastSure())
-    this.#sentAt = this.#roster.clock.now()
-    this.#times.encodeMs = this.#sentAt - start
-    early.forEach((row, i) => {
-      const call = tickets[i].call
-      if (call) this.#taken.add(call.worker)
-      if (call && !call.outcome) this.#watch(row, call)
-    })
-    this.#unsent = [...early.filter((_, i) => !tickets[i].call), ...rows]
-    this.#send(roster.assign(this.#unsent, codec.scheme.byzantine, this.#taken))
-    this.#expect()
-    if (!this.#pending.size) queueMicrotask(() => this.#after())
   }
 
-  /** Without parities there is no quorum to miss: only the time says that an answer is late, and the memory may have it. */
-  #expect(): void {
-    const { stragglers } = this.#group.scheme
-    const lateMs = this.#past?.lateness.lateMs
-    if (stragglers || this.#codec.code !== 'systematic' || lateMs === undefined || !this.#past?.remembers) return
-    const overdue = () => {
-      for (const query of this.#group.missing()) {
-        const { open, policy, minConfidence } = this.#tickets[query]
-        if (!open || policy === 'retry') continue
-        this.#recover(query, [])
-        const confidence = this.#recoveries.get(query)?.report.confidence ?? 0
-        const sure = policy === 'recover' || confidence >= minConfidence
-        if (sure && this.#past?.lateness.allow()) this.#give(query)
-      }
+  /** Whether queries may join. */
+  get filling(): boolean {
+    return this.#phase === 'filling'
+  }
+
+  /** Takes a query in. The systematic code sends it at once; the paper's sends nothing before the group is closed. */
+  join(ticket: Ticket): void {
+    const { codec, clock } = this.#service
+    const entry: Entry = { ticket, calls: [] }
+    const size = this.#entries.push(entry)
+    if (this.#early) this.#put(this.#group.ready[this.#group.join(ticket.row)], 'query')
+    if (size === codec.scheme.queries) return this.close()
+    const closesAt = clock.now() + ticket.maxWaitMs
+    if (closesAt >= this.#closesAt) return
+    this.#closesAt = closesAt
+    this.#unplan()
+    this.#unplan = clock.after(ticket.maxWaitMs, () => this.close())
+  }
+
+  /** No more queries join. */
+  close(): void {
+    if (this.#phase !== 'filling') return
+    const { clock } = this.#service
+    this.#unplan()
+    this.#phase = 'waiting'
+    const start = clock.now()
+    let rows: readonly CodedRow[] = []
+    try {
+      rows = this.#early ? this.#extras() : this.#encode()
+    } catch (error) {
+      this.#failure = asError(error, 'WORKER')
+      this.#phase = 'decided' // with the systematic code queries have their own rows all the same
+      if (!this.#early) for (const { ticket } of this.#entries) ticket.fail(this.#failure)
     }
-    this.#unexpect = this.#roster.clock.after(Math.ceil(lateMs) + 1, overdue) // a timer may fire up to a millisecond early
+    this.#closedAt = clock.now()
+    this.#times.encodeMs = this.#closedAt - start
+    for (const row of rows) this.#put(row, this.#early ? 'extra' : 'query')
+    if (this.#early && this.#entries.some(isLost)) this.#hurry()
+    this.#advance()
   }
 
-  /** The queries that the memory knows least of: copies of these are worth more than parities. */
-  #leastSure(): number[] | undefined {
-    const { queries, workers } = this.#codec.schemeFor(this.#tickets.length)
-    const missing = this.#group.missing()
-    if (!this.#honest || this.#codec.code !== 'systematic' || missing.length <= workers - queries) return undefined
-    const rows = missing.map((query) => this.#tickets[query].row)
-    const foreseen = this.#past?.foresee(rows, this.#roster.medianMs())
-    foreseen?.forEach((recollection, i) => this.#foreseen.set(missing[i], recollection))
-    return foreseen && this.#past?.worth.leastSure(foreseen, workers - queries)?.map((at) => missing[at])
-  }
-
-  /** Sends rows that wait for a worker; to be called when one may have got free. */
-  fill(): void {
-    for (const row of this.#retries.splice(0)) this.#retry(row.query as number, row)
-    while (!this.#outcome && this.#unsent.length) {
-      const worker = this.#roster.fastest(this.#taken)
-      if (!worker) return
-      this.#send([{ row: this.#unsent[0], worker }])
-    }
-  }
-
-  /** A ticket's deadline has come: it gets what can be had now, or an error. */
+  /** A query's deadline has come: it gets what can be had now, or an error. */
   due(ticket: Ticket): void {
-    const query = this.#tickets.indexOf(ticket)
-    if (this.#outcome) this.#settle(query, true)
-    else if (this.#answers >= this.#group.scheme.quorum) this.#decode({ due: query })
-    else {
-      this.#recover(query, [])
-      this.#settle(query, true)
-      this.#giveUp('QUORUM')
-    }
-    this.#after()
+    const entry = this.#entry(ticket)
+    if (!entry) return
+    if (this.#phase === 'waiting' && this.#standing('fastest') === 'decode') this.#decode(entry)
+    else this.#settle(entry, 'due')
+    this.#advance()
   }
 
-  /** A ticket was aborted. When no caller is left, the calls that still wait at workers are aborted too. */
-  abandoned(): void {
-    if (this.#giveUp('ABORTED')) this.#abort()
+  /** A query has waited longer than nearly all others do. While its row waits, a second one would wait as well. */
+  late(ticket: Ticket): void {
+    const entry = this.#entry(ticket)
+    const early = this.#tooEarly(ticket)
+    if (early > 0) return void this.#service.clock.after(early, () => this.late(ticket), true)
+    ticket.late = true
+    if (entry?.calls[0]?.state === 'running') this.#settle(entry, 'late')
+    this.#advance()
   }
 
-  /** Fails what is open and forgets the rest. */
-  close(error: ApproxiferError): void {
-    this.#fail(error)
-    this.#abort()
-    this.#after()
+  /** A caller has left; rows that nobody wants any more are let go. */
+  left(ticket: Ticket): void {
+    // Once the group is closed, an answer that nobody waits for still tells of the others.
+    for (const call of this.#entry(ticket)?.calls ?? [])
+      if (this.filling || call.state === 'waiting') this.#cancel(call)
+    if (this.filling && !this.#early) this.#entries = this.#entries.filter((entry) => entry.ticket.open) // room for others
+    if (!this.filling && !this.#wanted) for (const call of this.#calls) this.#cancel(call)
+    this.#advance()
   }
 
-  /** When no caller is left there is nothing to decide any more. */
-  #giveUp(outcome: string): boolean {
-    if (this.#tickets.some((ticket) => ticket.open)) return false
-    this.#outcome ||= outcome
-    this.#after()
-    return true
+  /** The predictor is closed: who waits gets this error, and the rest is forgotten. */
+  end(error: ApproxiferError): void {
+    this.#unplan()
+    if (this.#phase === 'filling' || this.#phase === 'waiting') this.#ended = error
+    for (const { ticket } of this.#entries) ticket.fail(error)
+    for (const call of this.#calls) this.#cancel(call)
+    this.#phase = 'decided'
+    this.#advance()
   }
 
-  #abort(): void {
-    for (const call of this.#calls.values()) call.abort()
+  // What the pool asks and tells.
+
+  avoids(call: Call, worker: ModelWorker): boolean {
+    const others = this.#honest ? this.#entries[call.row.query ?? -1]?.calls : this.#calls
+    return others?.some((other) => other !== call && other.worker === worker) === true
   }
 
-  #send(assigned: readonly { row: CodedRow; worker: ModelWorker }[]): void {
-    const sent = new Set(assigned.map(({ row }) => row))
-    this.#unsent = this.#unsent.filter((row) => !sent.has(row))
-    for (const { row, worker } of assigned) {
-      this.#taken.add(worker)
-      this.#watch(row, new Call(worker, row.data, this.#hangMs, this.#roster))
-    }
+  sent(call: Call): void {
+    const entry = this.#entries[call.row.query ?? -1]
+    if (entry && call === entry.hedge) this.#service.hedged.sent++
+    else if (entry?.ticket.late && call === entry.calls[0]) this.#settle(entry, 'late')
   }
 
-  #watch(row: CodedRow, call: Call): void {
-    this.#pending.add(row)
-    this.#calls.set(row, call)
-    void call.done.then(() => {
-      this.#pending.delete(row)
-      this.#record(row, call)
-      this.#after()
-    })
-  }
-
-  /** Counts an outcome, feeds the group, and gives the model's own answers to who waits for them. */
-  #record(row: CodedRow, call: Call): void {
-    this.#calls.set(row, call)
-    const { answer, error, ms } = call.outcome as Outcome
-    const { worker } = call
-    const late = this.#outcome && !this.#repeats.has(row)
-    const outcome = answer ? (late ? 'late' : 'onTime') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
-    this.#outcomes.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
-    if (!call.aborted) this.#roster.count(worker, outcome, ms)
+  heard(call: Call): void {
+    const { row, answer, error, ms } = call
+    const worker = call.worker as ModelWorker
+    const entry = row.query === undefined ? undefined : this.#entries[row.query]
+    const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
+    const outcome = answer ? (wanted ? 'onTime' : 'late') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+    if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
+    this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
+    this.#open--
     if (answer) {
-      this.#group.add(row, answer)
-      if (!this.#outcome && !this.#repeats.has(row)) this.#answers++
-      if (row.query !== undefined) this.#own(row.query, row.data, answer)
-    } else if (row.query !== undefined && this.#outcome) this.#settle(row.query)
+      const first = entry && this.#group.exact(row.query as number) === undefined
+      this.#group.add(row as CodedRow, answer)
+      if (entry) this.#own(entry, call, answer, first === true)
+    } else if (entry && this.#honest) this.#settle(entry, 'lost')
+    this.#advance()
   }
 
   /** The model's own answer to a query has come, in time or late. */
-  #own(query: number, row: Float32Array, answer: Float32Array): void {
-    const ticket = this.#tickets[query]
+  #own(entry: Entry, call: Call, answer: Float32Array, first: boolean): void {
+    const { lateness, learning, clock, hedged } = this.#service
+    const { ticket, calls } = entry
     if (!this.#honest) {
-      if (ticket.deliver === 'early' && !this.#outcome) ticket.answer(answer, 'unverified')
+      if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    ticket.answer(answer, 'exact')
-    this.#grade(query, answer)
-    this.#past?.remember(row, answer)
+    if (call === calls[0]) lateness.see(clock.now() - ticket.since)
+    if (call === entry.hedge && ticket.open) hedged.won++
+    this.#answer(entry, call, 'exact')
+    for (const other of calls) if (other.state === 'waiting') this.#cancel(other)
+    this.#grade(entry, answer)
+    if (first) learning?.remember(call.row.data, answer)
   }
 
-  /** Tells what recovered answers are worth, by the model's own that came late. */
-  #grade(query: number, answer: Float32Array): void {
-    const recovery = this.#recoveries.get(query)
-    if (!this.#past || !recovery || recovery.graded) return
-    recovery.graded = true
-    for (const each of recovery.all) {
-      const agreed = this.#past.worth.grade(each, answer)
-      if (each.answer === recovery.answer) recovery.report.agreed = agreed
-    }
-    const recoveries = [...this.#recoveries.values()]
-    const decoded = ({ source }: Recovered) => source === 'code'
-    if (recoveries.every(({ graded, all }) => graded && all.some(decoded))) this.#past.later(this.#rehearse())
-  }
-
-  /** Other queries of the group, too, tell what their recoveries would have been worth. */
-  *#rehearse(): Generator<void> {
-    for (const others of this.#group.rehearse([...this.#recoveries.keys()], this.#survivors)) {
-      for (const other of others) this.#past?.worth.rehearse(other, this.#group.exact(other.query) as Float32Array)
-      yield
-    }
+  /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */
+  get #early(): boolean {
+    return this.#honest && this.#service.codec.code === 'systematic'
   }
 
   /** Whether nobody is expected to lie: an answer to a query itself then goes to its caller at once. */
   get #honest(): boolean {
-    return this.#codec.scheme.byzantine === 0
+    return this.#service.codec.scheme.byzantine === 0
   }
 
-  #after(): void {
-    if (!this.#outcome) this.#decide()
-    this.#retries = this.#retries.filter((row) => this.#tickets[row.query as number].open)
-    if (this.#outcome && !this.#pending.size && !this.#retries.length) this.#finish()
+  /** Whether anybody waits for an answer. */
+  get #wanted(): boolean {
+    return this.#entries.some(({ ticket }) => ticket.open)
+  }
+
+  /** How long to wait before a late query may be recovered: where times differ little, answers lie there about to arrive. */
+  #tooEarly({ since, choices }: Ticket): number {
+    const { learning, lateness, clock } = this.#service
+    if (choices.policy === 'retry' || learning?.experience.memory !== 'warm') return 0
+    return since + FLOOR * (lateness.medianMs ?? 0) - clock.now() - ROUNDING_MS
+  }
+
+  #entry(ticket: Ticket): Entry | undefined {
+    return this.#entries.find((entry) => entry.ticket === ticket)
+  }
+
+  #put(row: CodedRow, kind: Call['kind'], hedge = false): void {
+    const call = new Call(this, row, kind)
+    const entry = this.#entries[row.query ?? -1]
+    if (hedge) entry.hedge = call
+    entry?.calls.push(call)
+    this.#calls.push(call)
+    this.#open++
+    this.#service.pool.put(call)
+  }
+
+  #cancel(call: Call): void {
+    if (call.state === 'waiting') this.#open--
+    this.#service.pool.cancel(call)
+  }
+
+  /** All rows. Where somebody may lie, workers get places at random: a place biases a score. */
+  #encode(): readonly CodedRow[] {
+    const { codec, random } = this.#service
+    if (!this.#entries.length) return []
+    for (const { ticket } of this.#entries) this.#group.join(ticket.row)
+    const early = this.#group.ready
+    const rows = [...early, ...this.#group.close()]
+    return codec.scheme.byzantine ? random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
+  }
+
+  /** Copies or parities of what may be recovered and is unanswered. */
+  #extras(): readonly CodedRow[] {
+    const missing = this.#group.missing().filter((query) => {
+      const { ticket } = this.#entries[query]
+      return ticket.open && ticket.choices.policy !== 'retry'
+    })
+    return this.#group.close(this.#leastSure(missing) ?? missing)
+  }
+
+  /** The queries that the memory knows least of: copies of these are worth more than parities. */
+  #leastSure(missing: readonly number[]): number[] | undefined {
+    const { codec, learning, lateness } = this.#service
+    const { queries, workers } = codec.schemeFor(this.#entries.length)
+    if (missing.length <= workers - queries || workers === queries) return undefined
+    const rows = missing.map((query) => this.#entries[query].ticket.row)
+    const foreseen = learning?.foresee(rows, lateness.medianMs ?? Number.POSITIVE_INFINITY)
+    foreseen?.forEach((recollection, i) => {
+      this.#entries[missing[i]].foreseen = recollection
+    })
+    return foreseen && learning?.experience.copies(foreseen, workers - queries)?.map((at) => missing[at])
+  }
+
+  #standing(rule = this.#service.rule) {
+    const { quorum, workers } = this.#group.scheme
+    const rows = this.#calls.filter(({ row }) => row.index < workers)
+    const answers = rows.filter(({ answer }) => answer).length
+    const outstanding = rows.filter(isLive).length
+    return standing({ rule, answers, outstanding, quorum, unmade: workers - rows.length })
+  }
+
+  #advance(): void {
+    if (this.#phase === 'waiting') this.#decide()
+    if (this.#phase === 'decided' && !this.#open) this.#finish()
   }
 
   #decide(): void {
-    const { quorum, workers, stragglers } = this.#group.scheme
-    const own = (rows: Iterable<CodedRow>) => [...rows].filter((row) => !this.#repeats.has(row)).length
-    const sent = own(this.#calls.keys())
-    const outstanding = own(this.#pending) + this.#unsent.length
-    const needed = Math.max(0, quorum - (workers - sent - this.#unsent.length)) // parities nobody needs
-    const enough = this.#answers >= needed && (this.#rule === 'fastest' || !outstanding)
-    const complete = this.#honest && !this.#group.missing().length
-    if (enough || complete) this.#decode({})
-    else if (this.#answers + outstanding >= needed) return
-    // More are lost than the code can recover. Own answers are waited for, as long as a code would wait.
-    else if (this.#honest && this.#codec.code === 'systematic' && outstanding > stragglers) this.#rescue()
-    else this.#decode({ hopeless: true })
+    const unverified = this.#entries.some(({ ticket }) => ticket.ending === 'unverified')
+    if (!this.#wanted && !unverified) {
+      this.#phase = 'decided'
+      for (const call of this.#calls) if (call.state === 'waiting') this.#cancel(call)
+      this.#times.waitMs ||= this.#service.clock.now() - this.#closedAt
+      return
+    }
+    const now = this.#standing()
+    if (now === 'decode') this.#decode()
+    if (now !== 'hopeless') return
+    this.#failure ??= this.#lacking()
+    this.#phase = 'decided'
+    for (const entry of this.#entries) this.#settle(entry, 'lost')
   }
 
-  /** Queries that are lost for certain need not wait for the others of their group. */
-  #rescue(): void {
-    const coming = new Set(this.#unsent.map((row) => row.query))
-    for (const [row, call] of this.#calls) if (this.#pending.has(row) || call.outcome?.answer) coming.add(row.query)
-    this.#tickets.forEach((ticket, query) => {
-      if (coming.has(query) || !ticket.open) return
-      this.#recover(query, [])
-      this.#settle(query)
-    })
-  }
-
-  /**
-   * Gives every query its answer, or what its policy says.
-   *
-   * @param due       a query whose deadline has come
-   * @param hopeless  the quorum was missed: the code cannot help, the memory may
-   */
-  #decode({ due, hopeless = false }: { due?: number; hopeless?: boolean }): void {
-    this.#outcome = 'decoded'
-    const start = this.#roster.clock.now()
-    this.#times.waitMs = start - this.#sentAt
+  /** Recovers what is missing. @param due  whose deadline has come */
+  #decode(due?: Entry): void {
+    const { clock } = this.#service
+    const start = clock.now()
+    this.#phase = 'decided'
+    this.#times.waitMs = start - this.#closedAt
     try {
-      for (const { row } of this.#group.locate()) {
-        this.#suspects.add(row.index)
-        this.#roster.suspected((this.#calls.get(row as CodedRow) as Call).worker)
-      }
-      this.#survivors = this.#group.survivors
-      // Who wants nothing but an exact answer needs no recovery.
-      const wanted = this.#group.missing().filter((query) => this.#tickets[query].policy !== 'retry')
-      const decoded = hopeless || !wanted.length ? [] : this.#decoded()
-      for (const query of wanted) {
-        this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
-      }
-      if (hopeless && !this.#recoveries.size) throw this.#lacking()
-      if (this.#failure && !this.#recoveries.size) throw this.#failure
-      this.#times.decodeMs = this.#roster.clock.now() - start
+      this.#locate()
+      this.#recoverAll()
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
-      this.#outcome = this.#failure.code
     }
-    this.#tickets.forEach((ticket, query) => {
-      const own = this.#outcome === 'decoded' ? this.#group.exact(query) : undefined
-      if (own) ticket.answer(own, 'exact')
-      else this.#settle(query, query === due)
+    this.#times.decodeMs = clock.now() - start
+    this.#entries.forEach((entry, query) => {
+      const own = this.#group.exact(query)
+      const call = own && entry.calls.find(({ answer }) => answer === own)
+      if (call) this.#answer(entry, call, 'exact')
+      else this.#settle(entry, entry === due ? 'due' : 'decoded')
     })
-    const fromCode = [...this.#recoveries.values()].some(({ all }) => all.some(({ source }) => source === 'code'))
-    if (fromCode) this.#past?.later(this.#group.lessons(this.#past.criterion))
+    for (const call of this.#calls) {
+      const wanted = call.row.query !== undefined && this.#entries[call.row.query].ticket.open
+      if (call.state === 'waiting' && !wanted) this.#cancel(call)
+    }
+  }
+
+  #locate(): void {
+    for (const { row } of this.#group.locate()) {
+      this.#suspects.add(row.index)
+      const { worker } = this.#calls.find((call) => call.row === row) as Call
+      this.#service.pool.count(worker as ModelWorker, 'suspected')
+    }
+    this.#survivors = this.#group.survivors
+  }
+
+  /** Who wants nothing but an exact answer needs no recovery. */
+  #recoverAll(): void {
+    const { learning, criterion } = this.#service
+    const wanted = this.#group.missing().filter((query) => {
+      const { ticket } = this.#entries[query]
+      return ticket.open && ticket.choices.policy !== 'retry'
+    })
+    const decoded = wanted.length ? this.#decoded() : []
+    for (const query of wanted) {
+      this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
+    }
+    const fromCode = this.#entries.some(({ recovery }) => recovery?.all.some(({ source }) => source === 'code'))
+    if (fromCode) learning?.later(this.#group.lessons(criterion))
   }
 
   /** What the code recovers; where it cannot, the memory may. */
@@ -392,106 +376,194 @@ export class GroupRun {
 
   /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
   #recover(query: number, decoded: readonly Recovered[]): void {
-    if (this.#recoveries.has(query)) return
-    const remembered = this.#foreseen.get(query) ?? this.#past?.recall(this.#tickets[query].row)
+    const { learning } = this.#service
+    const entry = this.#entries[query]
+    if (entry.recovery && !decoded.length) return
+    const remembered = entry.foreseen ?? learning?.experience.recall(entry.ticket.row)
     const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
     const all = recoveriesOf(decoded, remembered, about).filter(({ answer }) => allFinite(answer))
     if (!all.length) {
       if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return
     }
-    const { recovery, confidence } = this.#past?.worth.surest(all) ?? { recovery: all[0], confidence: undefined }
+    const { recovery, confidence } = learning?.experience.surest(all) ?? { recovery: all[0], confidence: undefined }
     const { answer, ...rest } = recovery
-    this.#recoveries.set(query, { report: { ...rest, query, confidence, given: false }, answer, all, graded: false })
+    entry.recovery = { report: { ...rest, query, confidence, given: false }, answer, all, graded: false }
   }
 
-  /** Gives a query without an answer of its own what its policy says: its recovery, a retry, or an error. */
-  #settle(query: number, due = false): void {
-    const ticket = this.#tickets[query]
+  /** Gives a query that waits what its policy says. */
+  #settle(entry: Entry, moment: Lack['moment']): void {
+    const { ticket, calls } = entry
     if (!ticket.open) return
-    const { policy, minConfidence } = ticket
-    const recovery = this.#recoveries.get(query)
-    const enough =
-      policy === 'recover' || (policy === 'auto' && (due || (recovery?.report.confidence ?? 0) >= minConfidence))
-    if (recovery && enough) this.#give(query)
-    else if (policy === 'recover') ticket.fail(this.#failure ?? this.#lacking())
-    else if (due) ticket.fail(this.#failure ?? this.#late(query))
-    else if (!this.#asking(query)) this.#retry(query)
+    const { policy, minConfidence } = ticket.choices
+    const late = moment === 'late'
+    const { recoveries, codec } = this.#service
+    const asked = calls.some(isLive)
+    if (moment === 'lost' && asked) return
+    if (policy !== 'retry' && moment !== 'decoded') this.#recover(this.#entries.indexOf(entry), [])
+    const may = late ? recoveries.has : true
+    const said = verdict({
+      policy,
+      minConfidence,
+      moment,
+      recovery: may && entry.recovery ? entry.recovery.report : undefined,
+      asked,
+      decodable: this.#phase !== 'decided' && codec.scheme.stragglers > 0,
+      mayAsk: this.#mayAsk(entry, late),
+    })
+    if (said === 'give') this.#give(entry, late)
+    else if (said === 'ask') this.#ask(entry, late)
+    else if (said === 'fail') ticket.fail(this.#why(entry, moment))
+    else if (moment === 'lost') this.#hurry()
+    if (!ticket.open) for (const call of calls) if (call.state === 'waiting') this.#cancel(call)
   }
 
-  #late(query: number): ApproxiferError {
-    const waits = this.#retries.some((row) => row.query === query)
-    return new ApproxiferError('DEADLINE', waits ? 'no worker was free for the retry' : 'the retry has no answer yet')
+  /** A late query once, from the budget; a lost one as long as the fault may be its workers'. */
+  #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
+    const { pool, hedges, codec } = this.#service
+    if (!this.#honest || calls.length >= pool.workers.length) return false
+    if (late) return !hedge && hedges.has
+    const killed = calls.filter((call) => call.killed).length
+    return killed < MOST_KILLED && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
-  #give(query: number): void {
-    const recovery = this.#recoveries.get(query)
+  /** Asks for a query again: another worker, before all that is new. */
+  #ask(entry: Entry, late: boolean): void {
+    if (late) this.#service.hedges.take()
+    this.#put(this.#group.repeat(this.#entries.indexOf(entry)), 'urgent', late)
+  }
+
+  /** A query is lost unless the code recovers it: parities can no longer be done without. */
+  #hurry(): void {
+    for (const call of [...this.#calls]) if (call.kind === 'extra') this.#service.pool.hurry(call)
+  }
+
+  #give(entry: Entry, late: boolean): void {
+    const { recovery, ticket, calls } = entry
     if (!recovery) return
-    recovery.report.given = true
-    this.#tickets[query].answer(recovery.answer, 'recovered', recovery.report.confidence)
-  }
-
-  /** Whether a retry of the query is under way. */
-  #asking(query: number): boolean {
-    const waits = [...this.#retries, ...this.#pending]
-    return waits.some((row) => row.query === query && this.#repeats.has(row))
-  }
-
-  /** Asks for a query again: another worker, as soon as one is free; when all were asked, what there is must do. */
-  #retry(query: number, row?: CodedRow): void {
-    const ticket = this.#tickets[query]
-    if (!ticket.open) return
-    const asked = [...this.#calls].filter(([each]) => each.query === query)
-    const workers = new Set(asked.map(([, call]) => call.worker))
-    const worker = this.#roster.fastest(workers)
-    if (worker || workers.size < this.#roster.workers.length) {
-      const again = row ?? this.#group.repeat(query)
-      this.#repeats.add(again)
-      if (worker) this.#watch(again, new Call(worker, again.data, this.#hangMs, this.#roster))
-      else this.#retries.push(again)
-      return
+    const { clock, recoveries } = this.#service
+    const { report, answer } = recovery
+    if (late) recoveries.take()
+    report.given = true
+    const sentAt = calls[0]?.sentAt || clock.now()
+    const workers = this.#calls.flatMap(({ row, worker }) => (worker && this.#survivors.includes(row.index) ? worker.name : [])) // biome-ignore format: one line
+    const given = {
+      status: 'recovered' as const,
+      confidence: report.confidence,
+      waitedMs: sentAt - ticket.since,
+      ranMs: clock.now() - sentAt,
+      hedged: hedged(entry),
+      workers: report.source === 'code' ? workers : [],
     }
-    if (ticket.policy === 'auto' && this.#recoveries.has(query)) this.#give(query)
-    else if (!asked.some(([each]) => this.#pending.has(each))) {
-      ticket.fail(this.#failure ?? new ApproxiferError('WORKER', `all ${workers.size} workers failed on the query`))
+    ticket.answer(answer, given, this.report)
+  }
+
+  /** One worker's answer to the query itself. */
+  #answer(entry: Entry, { sentAt, ms, answer, worker }: Call, status: 'exact' | 'unverified'): void {
+    const { ticket } = entry
+    const given = {
+      status,
+      confidence: status === 'exact' ? 1 : undefined,
+      waitedMs: sentAt - ticket.since,
+      ranMs: ms,
+      hedged: hedged(entry),
+      workers: [(worker as ModelWorker).name],
+    }
+    ticket.answer(answer as Float32Array, given, this.report)
+  }
+
+  /** Tells what recovered answers are worth, by the model's own that came late. */
+  #grade({ recovery }: Entry, answer: Float32Array): void {
+    const { learning } = this.#service
+    if (!learning || !recovery || recovery.graded) return
+    recovery.graded = true
+    for (const each of recovery.all) {
+      const agreed = learning.experience.grade(each, answer)
+      if (each.answer === recovery.answer) recovery.report.agreed = agreed
+    }
+    const recoveries = this.#entries.flatMap((entry) => entry.recovery ?? [])
+    const decoded = ({ source }: Recovered) => source === 'code'
+    if (recoveries.every(({ graded, all }) => graded && all.some(decoded))) learning.later(this.#rehearse(learning))
+  }
+
+  /** Other queries of the group, too, tell what their recoveries would have been worth. */
+  *#rehearse({ experience }: Learning): Generator<void> {
+    const lost = [...this.#entries.keys()].filter((query) => this.#entries[query].recovery)
+    for (const others of this.#group.rehearse(lost, this.#survivors)) {
+      for (const other of others) experience.rehearse(other, this.#group.exact(other.query) as Float32Array)
+      yield
     }
   }
 
-  #fail(error: ApproxiferError): void {
-    this.#outcome ||= error.code
-    this.#retries = []
-    for (const ticket of this.#tickets) if (ticket.open) ticket.fail(error)
+  /** Why a query gets an error. */
+  #why({ ticket, calls }: Entry, moment: Lack['moment']): ApproxiferError {
+    const { pool, clock } = this.#service
+    const asked = calls.length ? calls : this.#calls
+    if (moment === 'due') {
+      const ms = Math.round(clock.now() - ticket.since)
+      const waited = `waited ${ms} ms for workers, ${pool.free} of ${pool.workers.length} free`
+      if (!asked.some(({ worker }) => worker)) return new ApproxiferError('DEADLINE', waited)
+      if (ticket.choices.policy !== 'recover') return new ApproxiferError('DEADLINE', `no answer within ${ms} ms`)
+    }
+    if (ticket.choices.policy === 'recover' || !calls.length) return this.#failure ?? this.#lacking()
+    const killed = calls.filter((call) => call.killed).length
+    const all = calls.length === pool.workers.length ? 'all ' : ''
+    const what = killed < MOST_KILLED ? `${all}${calls.length} workers failed on the query` : `${killed} workers went down with the query, and no other is asked` // biome-ignore format: one line
+    return new ApproxiferError('WORKER', `${what}: ${calls.at(-1)?.error?.message}`)
   }
 
   #lacking(): ApproxiferError {
-    const { quorum, workers } = this.#group.scheme
-    const lost = this.#outcomes.flatMap(({ error }) => (error ? [error.message] : []))
+    const { quorum, workers } = this.#service.codec.schemeFor(this.#entries.length)
+    const lost = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
     const why = lost.length ? `; ${lost.join('; ')}` : ''
-    const text = `results: expected >= ${quorum} of ${workers}, got ${this.#answers}, ${this.#pending.size + this.#unsent.length} outstanding${why}`
+    const answers = this.#calls.filter(({ answer }) => answer).length
+    const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${this.#open} outstanding${why}`
     return new ApproxiferError('QUORUM', text)
   }
 
   #finish(): void {
-    const { workers, quorum } = this.#group.scheme
-    if (this.#finished) return
-    this.#finished = true
-    this.#unexpect()
-    for (const { index: row } of this.#unsent.splice(0)) {
-      const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row')
-      this.#outcomes.push({ row, worker: '', outcome: 'failed', suspected: false, ms: 0, error })
+    const { codec, rule } = this.#service
+    this.#phase = 'done'
+    const { workers, quorum } = codec.schemeFor(this.#entries.length || codec.scheme.queries)
+    for (const { state, kind, row } of this.#calls) {
+      if (state !== 'cancelled' || kind === 'urgent') continue
+      const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
+      this.#rows.push({ row: row.index, worker: '', outcome: 'failed', suspected: false, ms: 0, error })
     }
-    for (const row of this.#outcomes) row.suspected = this.#suspects.has(row.row)
+    for (const row of this.#rows) row.suspected = this.#suspects.has(row.row)
     this.#complete({
-      queries: this.#tickets.length,
+      queries: this.#entries.length,
       workers,
       quorum,
-      core: this.#codec.core.kind,
-      rule: this.#rule,
-      outcome: this.#outcome,
-      rows: this.#outcomes.sort((a, b) => a.row - b.row),
-      recoveries: [...this.#recoveries.values()].map(({ report }) => report),
+      core: codec.core.kind,
+      rule,
+      outcome: this.#ended?.code ?? outcomeOf(this.#entries.map(({ ticket }) => ticket.ending as Ending)),
+      rows: this.#rows.sort((a, b) => a.row - b.row),
+      recoveries: this.#entries.flatMap(({ recovery }) => recovery?.report ?? []),
       survivors: this.#survivors,
       ...this.#times,
     })
   }
+}
+
+/** Whether a row may still be answered. */
+function isLive({ state }: Call): boolean {
+  return state === 'waiting' || state === 'running'
+}
+
+/** Whether nobody is asked for a query that waits. */
+function isLost({ ticket, calls }: Entry): boolean {
+  return ticket.open && !calls.some(isLive)
+}
+
+/** Whether a second request went to a worker because the query was late. */
+function hedged({ hedge }: Entry): boolean {
+  return hedge?.worker !== undefined
+}
+
+/** Who left by himself says nothing of the group, unless all did. */
+function outcomeOf(endings: readonly Ending[]): string {
+  const answered: readonly Ending[] = ['exact', 'recovered', 'unverified']
+  const failed = endings.find((ending) => !answered.includes(ending) && ending !== 'ABORTED')
+  return failed ?? (endings.some((ending) => ending !== 'ABORTED') ? 'decoded' : 'ABORTED')
 }

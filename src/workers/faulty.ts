@@ -80,14 +80,6 @@ export class FaultyWorker implements ModelWorker {
     return !this.#hung && !this.#slow && this.#inner.free
   }
 
-  get busy() {
-    return this.#hung > 0 || this.#slow > 0 || this.#inner.busy
-  }
-
-  get answeredAt() {
-    return this.#inner.answeredAt
-  }
-
   get onFree() {
     return this.#inner.onFree
   }

@@ -2,7 +2,6 @@
 
 import { type Remote, transfer, wrap } from 'comlink'
 import { platform } from '#platform'
-import { Abort } from '../abort'
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
@@ -147,12 +146,9 @@ class LocalWorker implements ModelWorker {
     return this.#state === 'ready' && !this.#queue?.full
   }
 
-  get busy(): boolean {
-    return this.#queue?.idle === false
-  }
-
-  get answeredAt(): number | undefined {
-    return this.#queue?.answeredAt
+  /** A thread that runs a model cannot be told to stop, only be stopped. */
+  get interruptible(): boolean {
+    return false
   }
 
   get onFree() {
@@ -170,7 +166,7 @@ class LocalWorker implements ModelWorker {
     const length = rowLength(this.signature.inputs)
     if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
     this.#thread?.hold(true)
-    return queue.push(row, options instanceof Abort ? options : options.signal)
+    return queue.push(row, options.signal)
   }
 
   restart(why: string): void {

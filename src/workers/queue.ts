@@ -1,6 +1,6 @@
 /** The calls of one worker: one runs, a few wait, none is forgotten. Points 1 to 4 of the contract live here. */
 
-import { type Abortable, aborted, onAbort } from '../abort'
+import { aborted, onAbort } from '../abort'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength, type TensorSpec } from '../tensor'
 
@@ -13,8 +13,6 @@ interface Call {
 
 export class CallQueue {
   onFree: (() => void) | undefined
-  /** `performance.now()` of the last reply. */
-  answeredAt = 0
   readonly #run: (row: Float32Array) => Promise<unknown>
   readonly #outputs: readonly TensorSpec[]
   readonly #maxPending: number
@@ -40,7 +38,7 @@ export class CallQueue {
     return this.#running === undefined
   }
 
-  push(row: Float32Array, signal?: Abortable): Promise<Float32Array> {
+  push(row: Float32Array, signal?: AbortSignal): Promise<Float32Array> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal))
       if (this.full) return reject(new ApproxiferError('OVERLOADED', `${this.#maxPending + 1} calls are open already`))
@@ -62,7 +60,7 @@ export class CallQueue {
       }
       this.#waiting.push(call)
       this.#next()
-      const forget = onAbort(signal, () => this.#abort(call, signal as Abortable)) // the worker is at work meanwhile
+      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal)) // the worker is at work meanwhile
     })
   }
 
@@ -86,7 +84,6 @@ export class CallQueue {
 
   #done(call: Call, settle: () => void): void {
     if (this.#running !== call) return // the queue failed meanwhile
-    this.answeredAt = performance.now()
     this.#running = undefined
     if (!call.settled) {
       try {
@@ -100,7 +97,7 @@ export class CallQueue {
   }
 
   /** A call that waits leaves the queue; one that runs keeps the worker busy until its answer comes. */
-  #abort(call: Call, signal: Abortable): void {
+  #abort(call: Call, signal: AbortSignal): void {
     const at = this.#waiting.indexOf(call)
     if (at >= 0) this.#waiting.splice(at, 1)
     call.reject(aborted(signal))

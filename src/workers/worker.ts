@@ -8,7 +8,7 @@ import type { Signature } from '../tensor'
  * 1. `infer` always settles: if the worker exits, throws or answers garbage, its open calls reject.
  * 2. An abort rejects at once; the answer that still comes is dropped and harms nothing.
  * 3. A failed call does not affect the next one.
- * 4. One call runs at a time, `maxPending` wait; a call beyond them rejects at once.
+ * 4. Calls beyond what it takes reject at once.
  * 5. The caller's buffers are never detached nor written to.
  * 6. `close` may be called twice; afterwards `infer` rejects, and nothing keeps the process alive.
  * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.
@@ -22,11 +22,9 @@ export interface ModelWorker {
   readonly signature: Signature
   /** Whether `infer` would take a call now. */
   readonly free: boolean
-  /** Whether a call runs now, an aborted one included; undefined where the worker cannot tell. */
-  readonly busy?: boolean
-  /** `performance.now()` of its last reply, dropped ones included; undefined where it cannot tell. */
-  readonly answeredAt?: number
-  /** Called when `free` may have turned true. One listener; undefined removes it. */
+  /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */
+  readonly interruptible?: boolean
+  /** To be called when `free` may have turned true while no call was open. One listener; undefined removes it. */
   onFree: (() => void) | undefined
 
   /**
@@ -34,7 +32,7 @@ export interface ModelWorker {
    *
    * @param row  the inputs' values in the signature's order; the caller keeps it and may reuse it
    *   once the promise has settled
-   * @param options  `signal` aborts the call. It may be made when it is first looked at: read it, a spread does not copy it
+   * @param options  `signal` aborts the call: nobody wants its answer any more
    * @returns the outputs' values in the signature's order, all finite; the caller owns them
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */

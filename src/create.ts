@@ -1,0 +1,51 @@
+/** Composes local workers with a predictor, so that serving knows no threads. */
+
+import { Codec, codecOptions } from './codec/codec'
+import { loadCore } from './core/core'
+import { checkInteger, checkNames, expected } from './errors'
+import { checkAlike, checkSettings, type ServingOptions, servingOptions } from './serving/options'
+import { Predictor } from './serving/predictor'
+import { type LocalOptions, localOptions, localWorkers } from './workers/local'
+import type { ModelWorker } from './workers/worker'
+
+export interface PredictorOptions extends ServingOptions, Partial<Omit<LocalOptions, 'count' | 'onWarning'>> {
+  /**
+   * Workers: how many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which
+   * `close` closes.
+   */
+  workers?: number | readonly ModelWorker[]
+}
+
+/** Of `localWorkers`, what a predictor passes on and has no use for itself. */
+const theirs = localOptions.filter((name) => name !== 'onWarning')
+
+/**
+ * Starts workers and returns when all have loaded the model and run it once.
+ *
+ * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER where the start fails
+ */
+export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
+  checkNames('', options, [...theirs, ...servingOptions, 'workers'])
+  const { preset, scheme = { queries: 1 } } = options
+  checkNames('scheme', scheme, codecOptions)
+  const codec = new Codec(await loadCore(options.core), { ...scheme, preset: scheme.preset ?? preset })
+  const settings = checkSettings(options, codec)
+  const needed = codec.scheme.workers
+  const { workers = needed, model, onWarning } = options
+  const given = theirs.filter((name) => options[name as keyof PredictorOptions] !== undefined)
+  if (Array.isArray(workers)) {
+    if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
+    if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
+    return new Predictor(codec, checkAlike(workers), settings)
+  }
+  const count = checkInteger('workers', workers, needed)
+  if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
+  const local = Object.fromEntries(given.map((name) => [name, options[name as keyof PredictorOptions]]))
+  const started = await localWorkers({ ...local, model, count, ...(onWarning && { onWarning }) })
+  try {
+    return new Predictor(codec, started, settings)
+  } catch (error) {
+    await Promise.allSettled(started.map((worker) => worker.close()))
+    throw error
+  }
+}

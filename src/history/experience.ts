@@ -1,0 +1,133 @@
+/**
+ * What earlier groups teach later ones: the one face of what is learned. Bounded, serialisable, without a clock. Only answers
+ * that are proven teach it.
+ */
+
+import type { Core } from '../core/core'
+import type { Criterion } from '../criterion'
+import { rowLength, type Signature } from '../tensor'
+import { pack, unpack } from './archive'
+import { Memory, type MemoryOptions, type Recollection } from './memory'
+import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
+
+/** What the codec learns: kept and saved with the rest. */
+export interface Kernels<State = unknown> {
+  save(): State
+  load(state: State): void
+}
+
+export interface ExperienceOptions {
+  criterion: Criterion
+  kernels: Kernels
+  /** Default: on, unless queries or answers are too large for it. */
+  memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
+  /** Of `save`. */
+  state?: Uint8Array | undefined
+  /** Told once if the memory has to be given up, since the user's own `features` throw. */
+  warn: (text: string) => void
+}
+
+/** Saved beside the memory. */
+interface SavedState {
+  worth?: WorthState
+  kernels: unknown
+}
+
+export class Experience {
+  readonly #kernels: Kernels
+  readonly #worth: Worth
+  readonly #warn: (text: string) => void
+  #memory: Memory | undefined
+
+  /** @throws RangeError for a state of another model, code or memory */
+  constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
+    const { criterion, kernels, memory, state } = options
+    this.#kernels = kernels
+    this.#warn = options.warn
+    const saved = state === undefined ? undefined : unpack<SavedState>('predictor', state)
+    this.#worth = new Worth(core, criterion, saved?.content.worth)
+    if (saved) kernels.load(saved.content.kernels)
+    if (memory === false) return
+    const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
+    const all = { ...memory, shape, outputs: rowLength(outputs), criterion }
+    if (memory === undefined && !Memory.fits(all)) return
+    this.#memory = new Memory(core, all, saved?.arrays[0] as Uint8Array | undefined)
+  }
+
+  /** Whether there is a memory, and whether it can recover something. */
+  get memory(): 'none' | 'cold' | 'warm' {
+    return !this.#memory ? 'none' : this.#memory.ready ? 'warm' : 'cold'
+  }
+
+  /** Queries remembered. */
+  get remembered(): number {
+    return this.#memory?.size ?? 0
+  }
+
+  get tolerance(): number | undefined {
+    return this.#worth.tolerance
+  }
+
+  get agreements(): Agreement[] {
+    return this.#worth.agreements
+  }
+
+  /** What is remembered says of a query; undefined where there is no memory, or it knows too little. */
+  recall(query: Float32Array): Recollection | undefined {
+    return this.#guarded((memory) => memory.recover(query))
+  }
+
+  /** The surest of several recoveries of one query. */
+  surest<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
+    return this.#worth.surest(all)
+  }
+
+  /** Which queries to ask for twice rather than send parities of all; see `Worth.leastSure`. */
+  copies(remembered: readonly (Recollection | undefined)[], count: number): number[] | undefined {
+    return this.#worth.leastSure(remembered, count)
+  }
+
+  /** Whether an answer is right, given the model's own; undefined until it is known how far off it may be. */
+  agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
+    return this.#worth.agrees(answer, own)
+  }
+
+  /** Takes one of the model's own answers: how much they differ says what is a large error. */
+  see(own: Float32Array): void {
+    this.#worth.see(own)
+  }
+
+  /** Remembers a query with the model's own answer, in steps of a few milliseconds; the first compares it with what was foretold. */
+  *teach(query: Float32Array, own: Float32Array): Generator<void> {
+    const foretold = this.#guarded((memory) => memory.take(query, own).foretold)
+    if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own)
+    yield
+    while (this.#guarded((memory) => memory.work())) yield
+  }
+
+  /** The model's own answer came to a query that was recovered: was it right? Undefined as in `agrees`. */
+  grade(recovered: Recovered, own: Float32Array): boolean | undefined {
+    return this.#worth.grade(recovered, own)
+  }
+
+  /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
+  rehearse(recovered: Recovered, own: Float32Array): void {
+    this.#worth.rehearse(recovered, own)
+  }
+
+  /** All that was learned, for the option `state`. */
+  save(): Uint8Array {
+    const content: SavedState = { worth: this.#worth.save(), kernels: this.#kernels.save() }
+    return pack('predictor', content, this.#memory ? [this.#memory.save()] : [])
+  }
+
+  /** The user's own `features` may throw: that costs the memory, not the queries. */
+  #guarded<T>(use: (memory: Memory) => T): T | undefined {
+    try {
+      return this.#memory && use(this.#memory)
+    } catch (error) {
+      this.#memory = undefined
+      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+    }
+  }
+}

@@ -1,0 +1,75 @@
+/** Learning beside serving: what of it may be done now, and what waits for its share of the time. */
+
+import type { Experience } from '../history/experience'
+import type { Recollection } from '../history/memory'
+import type { Clock } from './clock'
+import { type Lesson, Lessons } from './lessons'
+
+/**
+ * Share of the time that learning may take: with a memory that cannot help yet, and later. A fifth later on made the median
+ * answer of a model of .1 ms a tenth slower.
+ */
+const SHARES = { cold: 0.5, warm: 0.05 }
+/** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
+const WAITING = { cold: 32, warm: 2 }
+/** Share of an answer's time that a group may spend on foreseeing what the memory would say. */
+const FORESEEING = 0.25
+
+export class Learning {
+  readonly experience: Experience
+  readonly #clock: Clock
+  readonly #lessons: Lessons
+  /** Moving average of what a pass over the memory takes. */
+  #passMs = Number.POSITIVE_INFINITY
+
+  constructor(experience: Experience, clock: Clock, warn: (text: string) => void) {
+    this.experience = experience
+    this.#clock = clock
+    const share = () => SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
+    this.#lessons = new Lessons(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
+  }
+
+  /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
+  foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
+    if (!(queries.length * this.#passMs <= FORESEEING * ms) || !this.#lessons.hasTime()) return undefined
+    const start = this.#clock.now()
+    const foreseen = queries.map((query) => this.experience.recall(query))
+    this.#lessons.spend(this.#clock.now() - start)
+    return foreseen.every((each) => each !== undefined) ? foreseen : undefined
+  }
+
+  /** Takes a query and the model's own answer to it, and returns at once: the caller and the next query go first. */
+  remember(query: Float32Array, answer: Float32Array): void {
+    const { experience } = this
+    experience.see(answer)
+    if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return
+    this.#lessons.add(this.#timed(experience.teach(query, answer)))
+  }
+
+  /** Learns something a little later, if there is time. */
+  later(lesson: Lesson): void {
+    this.#lessons.add(lesson)
+  }
+
+  /** All that was learned, the last answer included. */
+  save(): Uint8Array {
+    this.#lessons.finish()
+    return this.experience.save()
+  }
+
+  close(): void {
+    this.#lessons.stop()
+  }
+
+  /** The first step of a lesson of the memory is a pass over it. */
+  *#timed(lesson: Generator<void>): Generator<void> {
+    const start = this.#clock.now()
+    lesson.next()
+    if (this.experience.memory === 'warm') {
+      const ms = this.#clock.now() - start
+      this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
+    }
+    yield
+    yield* lesson
+  }
+}

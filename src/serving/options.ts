@@ -1,0 +1,188 @@
+/** What callers may ask of a predictor, checked once. */
+
+import type { Codec, CodecOptions } from '../codec/codec'
+import type { CoreOptions } from '../core/core'
+import type { CriterionOptions } from '../criterion'
+import { checkInteger, checkNames, checkWord, expected } from '../errors'
+import type { MemoryOptions } from '../history/memory'
+import { checkPolicy, defaultPolicy } from '../history/worth'
+import type { Scheme } from '../scheme'
+import type { Signature } from '../tensor'
+import type { ModelWorker } from '../workers/worker'
+import { type Clock, systemClock } from './clock'
+import type { Rule } from './decision'
+import type { Choices } from './ticket'
+
+export interface ServingOptions extends Choices, CriterionOptions {
+  /**
+   * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
+   * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late. Default: none; queries go out one
+   * by one, and late ones are hedged.
+   */
+  scheme?: CodecOptions
+  /** The same as the scheme's own option of this name. */
+  preset?: 'aaai22'
+  /** When to decode. Default 'fastest'. */
+  rule?: Rule
+  /**
+   * Share of the queries that may be sent a second time, to another worker, since they have waited longer than 95 % of
+   * the others; with the systematic code. 0 for workers that must not be asked twice. Default 0.1.
+   */
+  hedges?: number
+  /** How long a query may wait for others to fill its group. Default 5 ms. */
+  maxWaitMs?: number
+  /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
+  deadlineMs?: number
+  /** After this long without an answer a worker is restarted. Default 30,000 ms. */
+  hangMs?: number
+  /** Queries in the house, beyond which `predict` rejects with OVERLOADED. Default 1,000. */
+  maxQueries?: number
+  /** Which numerical core. Default: WASM, else JS. */
+  core?: CoreOptions
+  /**
+   * Remembers queries with the model's own answers, in at most `bytes`, and recovers lost answers from them, with any
+   * code and even below the quorum. It keeps inputs (or features of them) in memory; `false` turns it off. Not with
+   * byzantine > 0, where no single answer is proven. Default: on with the systematic code, unless the policy is 'retry'.
+   */
+  memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
+  /** What a predictor of the same model has learned: see its `save`. */
+  state?: Uint8Array
+  /** Told once per thing worth knowing. Default: console.warn. */
+  onWarning?: (text: string) => void
+  /** For dealing rows to workers. Default 1. */
+  seed?: number
+  /** Time, for simulations. Default: the system's. */
+  clock?: Clock
+}
+
+export interface PredictOptions extends Choices {
+  deadlineMs?: number
+  signal?: AbortSignal
+}
+
+const choiceNames = ['policy', 'minConfidence', 'deliver']
+export const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
+export const servingOptions = [
+  ...choiceNames,
+  ...['scheme', 'preset', 'labelAxis', 'tolerance', 'memory', 'state', 'rule', 'hedges', 'maxWaitMs', 'deadlineMs'],
+  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning'],
+]
+
+export type Settings = ReturnType<typeof checkSettings>
+
+/** @throws TypeError, RangeError naming the option, what was expected and what came */
+export function checkSettings(options: ServingOptions, codec: Codec) {
+  const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000, hedges = 0.1, memory, state } = options
+  const { scheme, code } = codec
+  const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
+  if (!(typeof hedges === 'number' && hedges >= 0 && hedges <= 1)) {
+    throw new RangeError(expected('hedges', 'a share of the queries from 0 to 1', hedges))
+  }
+  // Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies.
+  const fallback = options.scheme ? defaultPolicy(code, scheme.byzantine) : 'retry'
+  const choices = checkChoices(options, scheme, rule, {
+    policy: rule === 'fastest' ? fallback : 'recover',
+    minConfidence: 0.9,
+    deliver: 'located',
+  })
+  checkMemory(options, codec)
+  const learns = code === 'systematic' && choices.policy !== 'retry'
+  return {
+    rule,
+    choices,
+    hedges,
+    maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
+    deadlineMs: checkMs('deadlineMs', deadlineMs),
+    hangMs: checkMs('hangMs', hangMs),
+    maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
+    seed: checkInteger('seed', options.seed ?? 1, 0),
+    memory: memory ?? (learns || state ? undefined : (false as const)),
+    state,
+    warn: guarded(options.onWarning ?? console.warn),
+    clock: options.clock ?? systemClock,
+    labelAxis: options.labelAxis,
+    tolerance: options.tolerance,
+  }
+}
+
+/** It is the user's: what it throws from a timer would end everything. */
+function guarded(warn: (text: string) => void): (text: string) => void {
+  return (text) => {
+    try {
+      warn(text)
+    } catch {}
+  }
+}
+
+/** What is remembered must be proven, and asked for. */
+function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions, { scheme, code }: Codec): void {
+  if (memory !== undefined && memory !== false) {
+    if (typeof memory !== 'object' || memory === null) {
+      throw new TypeError(expected('memory', 'an object or false', memory))
+    }
+    checkNames('memory', memory, ['bytes', 'features'])
+  }
+  if (scheme.byzantine && (memory || state)) {
+    throw new RangeError(`${memory ? 'memory' : 'state'}: expected byzantine 0, got a scheme with liars`)
+  }
+  if (memory && !state && code === 'berrut' && scheme.points !== 'lobatto') {
+    onWarning('the memory has nothing to learn from: the paper’s code asks for no query itself')
+  }
+}
+
+export function checkChoices(
+  choices: Choices,
+  { byzantine }: Scheme,
+  rule: Rule,
+  others: Required<Choices>,
+): Required<Choices> {
+  const policy = checkPolicy(choices.policy ?? others.policy, byzantine)
+  const minConfidence = choices.minConfidence ?? others.minConfidence
+  if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
+    throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))
+  }
+  if (policy !== 'recover' && rule === 'deadline') {
+    throw new RangeError(`policy: expected 'recover' with rule 'deadline', which leaves no time, got '${policy}'`)
+  }
+  const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early'])
+  return { policy, minConfidence, deliver }
+}
+
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || typeof (signal as AbortSignal | null)?.addEventListener === 'function') return
+  throw new TypeError(expected('signal', 'an AbortSignal', signal))
+}
+
+/** setTimeout takes up to 2^31 - 1 ms. */
+export function checkMs(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value <= 2 ** 31 - 1) return value
+  throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
+}
+
+/** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
+export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
+  workers.forEach((worker, i) => {
+    if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
+    checkSpecs(`workers[${i}].signature.inputs`, worker.signature?.inputs)
+    checkSpecs(`workers[${i}].signature.outputs`, worker.signature?.outputs)
+    if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
+  })
+  const seen = new Set<string>()
+  workers.forEach(({ name }, i) => {
+    if (seen.has(name)) throw new RangeError(`workers[${i}]: expected a name of its own, got ${name} again`)
+    seen.add(name)
+  })
+  const [first, ...rest] = workers.map((worker) => JSON.stringify(worker.signature))
+  const odd = rest.findIndex((signature) => signature !== first)
+  if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
+  return workers
+}
+
+function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
+  if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
+  specs.forEach(({ name, shape }, i) => {
+    if (typeof name !== 'string') throw new TypeError(expected(`${field}[${i}].name`, 'a string', name))
+    if (!Array.isArray(shape)) throw new TypeError(expected(`${field}[${i}].shape`, 'an array of lengths', shape))
+    for (const [axis, length] of shape.entries()) checkInteger(`${field}[${i}].shape[${axis}]`, length, 1)
+  })
+}

@@ -1,0 +1,124 @@
+/** One caller's query: owns the promise, the deadline timer and the abort listener, and settles once. */
+
+import { onAbort } from '../abort'
+import type { ApproxiferError, Code } from '../errors'
+import type { Policy } from '../history/worth'
+import { fromRow, type TensorSpec, type Tensors } from '../tensor'
+import type { Clock } from './clock'
+import type { GroupReport } from './report'
+
+/** `unverified`: the answer of one worker, handed out before anybody looked whether it lies. */
+export type Status = 'exact' | 'recovered' | 'unverified'
+
+/** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
+export type Deliver = 'located' | 'early'
+
+/** What a caller chooses for a query, or for all that do not say otherwise. */
+export interface Choices {
+  /**
+   * What becomes of a query whose answer is missing. `retry`: it is asked for again, if it is late or its worker failed;
+   * exact, or an error. `recover`: what is recovered is given. `auto`: that where it is sure enough, else as `retry`; at
+   * the deadline what there is. Default 'auto' with a scheme whose code is systematic and where nobody lies, 'retry'
+   * without a scheme, else 'recover'.
+   */
+  policy?: Policy
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
+  minConfidence?: number
+  /** With byzantine > 0, when an answer to a query itself is given. Default 'located'. */
+  deliver?: Deliver
+}
+
+export interface Prediction {
+  /** The model's outputs by name; the caller owns them. */
+  output: Tensors
+  /** `exact`: the model's own answer. `recovered`: from other answers. `unverified`: one worker's, see `deliver`. */
+  status: Status
+  /**
+   * The probability that the model's own answer has the same label (the index of the largest value of the first
+   * output) or, where there is none, differs by at most the tolerance (see `labelAxis` and `tolerance`): 1 for exact
+   * answers; undefined until enough late answers have shown what recovered ones are worth.
+   */
+  confidence: number | undefined
+  /** Milliseconds until the row that was answered went to a worker, and from then on; of a recovered answer, its own row. */
+  waitedMs: number
+  ranMs: number
+  /** Whether it was asked for twice since it was late. */
+  hedged: boolean
+  /** Who answered: one worker or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
+  workers: string[]
+  /** What happened to the group; resolves when its last row has an outcome, never rejects. */
+  group: Promise<GroupReport>
+}
+
+/** What a run says of an answer. */
+export type Given = Pick<Prediction, 'status' | 'confidence' | 'waitedMs' | 'ranMs' | 'hedged' | 'workers'>
+
+/** How a query ended. */
+export type Ending = Status | Code
+
+interface Caller {
+  resolve(prediction: Prediction): void
+  reject(error: ApproxiferError): void
+  /** Told first, once. */
+  settled(ending: Ending): void
+}
+
+export class Ticket {
+  readonly since: number
+  ending: Ending | undefined
+  /** It has waited longer than nearly all others. */
+  late = false
+  readonly #outputs: readonly TensorSpec[]
+  readonly #caller: Caller
+  #forget: (() => void)[] = []
+
+  /**
+   * @param row        the query's values; a copy
+   * @param maxWaitMs  how long it may wait for others to fill its group
+   */
+  constructor(
+    readonly row: Float32Array,
+    readonly choices: Required<Choices>,
+    readonly maxWaitMs: number,
+    clock: Clock,
+    outputs: readonly TensorSpec[],
+    caller: Caller,
+  ) {
+    this.since = clock.now()
+    this.#outputs = outputs
+    this.#caller = caller
+  }
+
+  get open(): boolean {
+    return this.ending === undefined
+  }
+
+  /** From here on it has a deadline and can be aborted. To be called when it is on its way: until then, time counts. */
+  watch(clock: Clock, deadlineMs: number, due: () => void, signal: AbortSignal | undefined, abort: () => void): void {
+    if (!this.open) return
+    this.#forget.push(clock.after(deadlineMs, due))
+    if (!signal) return
+    this.#forget.push(onAbort(signal, abort))
+    if (signal.aborted) abort() // while it was being sent
+  }
+
+  /** @param answer  copied */
+  answer(answer: Float32Array, given: Given, group: Promise<GroupReport>): void {
+    if (!this.open) return
+    const output = fromRow(answer, this.#outputs)
+    this.#settle(given.status)
+    this.#caller.resolve({ output, ...given, group })
+  }
+
+  fail(error: ApproxiferError): void {
+    if (!this.open) return
+    this.#settle(error.code)
+    this.#caller.reject(error)
+  }
+
+  #settle(ending: Ending): void {
+    this.ending = ending
+    for (const forget of this.#forget) forget()
+    this.#caller.settled(ending)
+  }
+}

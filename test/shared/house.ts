@@ -1,0 +1,90 @@
+/** A predictor on workers whose calls the test settles by hand. */
+
+import {
+  ApproxiferError,
+  type CodecOptions,
+  createPredictor,
+  type ModelWorker,
+  type PredictorOptions,
+} from 'approxifer'
+import { vi } from 'vitest'
+
+/** A worker whose calls the test settles by hand: only so can the order of events be forced. */
+export class HandWorker implements ModelWorker {
+  readonly signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+  onFree: (() => void) | undefined
+  /** Calls that it takes at a time: 0 for one that is down. */
+  capacity = 1
+  restarts: string[] = []
+  closed = 0
+  readonly calls: {
+    row: Float32Array
+    signal?: AbortSignal
+    answer(y?: Float32Array): void
+    fail(error: ApproxiferError): void
+  }[] = []
+
+  constructor(readonly name: string) {}
+
+  get free() {
+    return this.calls.length < this.capacity
+  }
+
+  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return new Promise((resolve, reject) => {
+      const end = () => {
+        this.calls.splice(this.calls.indexOf(call), 1)
+        this.onFree?.()
+      }
+      const call = {
+        row,
+        signal,
+        answer: (y = row.map((v) => 2 * v)) => {
+          resolve(y)
+          end()
+        },
+        fail: (error: ApproxiferError) => {
+          reject(error)
+          end()
+        },
+      }
+      this.calls.push(call)
+      signal?.addEventListener('abort', () => reject(new ApproxiferError('ABORTED', 'aborted')))
+    })
+  }
+
+  restart(why: string) {
+    this.restarts.push(why)
+  }
+
+  async close() {
+    this.closed++
+    for (const call of [...this.calls]) call.fail(new ApproxiferError('CLOSED', 'closed'))
+  }
+}
+
+export async function house(count: number, options: PredictorOptions & { scheme: CodecOptions }) {
+  const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
+  const scheme = { code: 'berrut', ...options.scheme } as const
+  // On a real clock a slow machine may take longer over a few calls than the default of 5 ms allows a group to fill.
+  const maxWaitMs = vi.isFakeTimers() ? 5 : 60_000
+  const predictor = await createPredictor({ workers, maxWaitMs, ...options, scheme })
+  return { predictor, workers }
+}
+
+export const query = (x: number) => Float32Array.of(x, 1)
+const nextTurn = globalThis.setImmediate // the real one, also where timers are made
+
+/** Lets everything happen that needs no time. */
+export const turn = () => new Promise<void>((resolve) => nextTurn(resolve))
+
+/** What became of a promise when everything has happened that needs no time. */
+export const settled = async (promise: Promise<unknown>) => {
+  let state = 'open'
+  promise.then(
+    () => (state = 'answered'),
+    () => (state = 'failed'),
+  )
+  await turn()
+  return state
+}
