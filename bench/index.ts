@@ -1,7 +1,8 @@
-/** npm run bench -- kernels | costs | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | coordinator | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
+import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { kernels } from './kernels'
 import { sections } from './sections'
@@ -12,6 +13,7 @@ import { summary } from './summary'
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   kernels,
   costs,
+  coordinator,
   sections,
   simulate: simulateAll,
   stream,

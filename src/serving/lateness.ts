@@ -2,6 +2,7 @@
 
 import type { Clock } from './clock'
 import { Line } from './line'
+import { below } from './speed'
 
 /** Share of first answers that are not late. */
 export const PATIENCE = 0.95
@@ -10,36 +11,43 @@ const WINDOW = 500
 const ENOUGH = 50
 /** What sums of times may be off by: a timer that comes this much early would be set again, and again. */
 export const ROUNDING_MS = 1e-3
-/** Computed anew after so many times. */
-const RENEW = 16
 
 export class Lateness {
-  /** Milliseconds, in the order of a ring. */
+  /** Milliseconds, in the order in which they came, round and round; and in order of size. */
   readonly #times = new Float64Array(WINDOW)
+  readonly #sorted = new Float64Array(WINDOW)
   #count = 0
-  #lateMs: number | undefined
-  #medianMs: number | undefined
 
   /**
    * Takes the time from `predict` to the answer of a query's first row, when it comes, also long after another answer was
    * given: times at which callers were served would censor themselves, and more and more would be late.
    */
   see(ms: number): void {
-    this.#times[this.#count++ % WINDOW] = ms
-    if (this.#count < ENOUGH || (this.#count > ENOUGH && this.#count % RENEW)) return
-    const sorted = this.#times.slice(0, Math.min(this.#count, WINDOW)).sort()
-    const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
-    this.#lateMs = at(PATIENCE)
-    this.#medianMs = at(0.5)
+    const at = this.#count % WINDOW
+    let size = Math.min(this.#count, WINDOW)
+    if (size === WINDOW) {
+      const oldest = below(this.#sorted, size, this.#times[at])
+      this.#sorted.copyWithin(oldest, oldest + 1, size--)
+    }
+    const place = below(this.#sorted, size, ms)
+    this.#sorted.copyWithin(place + 1, place, size)
+    this.#sorted[place] = ms
+    this.#times[at] = ms
+    this.#count++
   }
 
   /** How long a query waits until it is late; undefined before enough were seen. */
   get lateMs(): number | undefined {
-    return this.#lateMs
+    return this.#quantile(PATIENCE)
   }
 
   get medianMs(): number | undefined {
-    return this.#medianMs
+    return this.#quantile(0.5)
+  }
+
+  #quantile(share: number): number | undefined {
+    const size = Math.min(this.#count, WINDOW)
+    return size < ENOUGH ? undefined : this.#sorted[Math.floor(share * (size - 1))]
   }
 }
 
@@ -67,9 +75,8 @@ export class LateWatch<T extends Waiter> {
   add(waiter: T): void {
     const entry = { waiter, place: 0 }
     entry.place = this.#waiting.push(entry)
-    if (this.#unplan) return
-    this.#drop(({ open }) => !open)
-    this.#plan()
+    this.#drop(({ open }) => !open) // not only when the timer fires: where answers come at once, it does not for long
+    if (!this.#unplan) this.#plan()
   }
 
   stop(): void {

@@ -60,6 +60,9 @@ export interface PredictOptions extends Choices {
   signal?: AbortSignal
 }
 
+/** Different warnings; more are told by nobody. */
+const MOST_WARNINGS = 100
+
 const choiceNames = ['policy', 'minConfidence', 'deliver']
 export const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
 export const servingOptions = [
@@ -105,9 +108,12 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
   }
 }
 
-/** It is the user's: what it throws from a timer would end everything. */
+/** Each warning once; and it is the user's function: what that throws from a timer would end everything. */
 function guarded(warn: (text: string) => void): (text: string) => void {
+  const told = new Set<string>()
   return (text) => {
+    if (told.has(text) || told.size >= MOST_WARNINGS) return
+    told.add(text)
     try {
       warn(text)
     } catch {}

@@ -17,7 +17,7 @@ import { type Asker, Call, type Pool } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
 import type { Ending, Ticket } from './ticket'
 
-/** A query that took so many workers down with it is not given to another. */
+/** A query that took so many workers down with it is not given to another, nor after more than the scheme's stragglers. */
 const MOST_KILLED = 2
 /** Workers beyond the scheme's stragglers that may fail on a query before it is given up: the fault is then its own. */
 const MORE_FAILURES = 3
@@ -423,8 +423,13 @@ export class GroupRun implements Asker {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
     if (late) return !hedge && hedges.has
+    return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
+  }
+
+  /** Whether the workers that went down with a query cannot all be bad ones. */
+  #kills(calls: readonly Call[]): boolean {
     const killed = calls.filter((call) => call.killed).length
-    return killed < MOST_KILLED && calls.length < codec.scheme.stragglers + MORE_FAILURES
+    return killed >= Math.max(MOST_KILLED, this.#service.codec.scheme.stragglers + 1)
   }
 
   /** Asks for a query again: another worker, before all that is new. */
@@ -506,9 +511,10 @@ export class GroupRun implements Asker {
       if (ticket.choices.policy !== 'recover') return new ApproxiferError('DEADLINE', `no answer within ${ms} ms`)
     }
     if (ticket.choices.policy === 'recover' || !calls.length) return this.#failure ?? this.#lacking()
-    const killed = calls.filter((call) => call.killed).length
     const all = calls.length === pool.workers.length ? 'all ' : ''
-    const what = killed < MOST_KILLED ? `${all}${calls.length} workers failed on the query` : `${killed} workers went down with the query, and no other is asked` // biome-ignore format: one line
+    const what = this.#kills(calls)
+      ? `${calls.length} workers went down with the query, and no other is asked`
+      : `${all}${calls.length} workers failed on the query`
     return new ApproxiferError('WORKER', `${what}: ${calls.at(-1)?.error?.message}`)
   }
 

@@ -49,8 +49,11 @@ export class Speeds {
 
   /** Counts a worker's answer, which took so long, or its failure: Infinity. */
   see(pace: Pace, ms: number): void {
+    const before = pace.ms ?? 0
     pace.see(ms)
-    if (this.#ms.length && ++this.#seen < this.#paces.length) return
+    const after = pace.ms as number
+    const changed = Math.max(before, LEAST_MS) * ALIKE < after || Math.max(after, LEAST_MS) * ALIKE < before
+    if (!changed && ++this.#seen < this.#paces.length) return
     this.#seen = 0
     this.#ms = this.#paces.flatMap((each) => each.ms ?? []).sort((a, b) => a - b)
     this.#rates = [0]
@@ -62,7 +65,7 @@ export class Speeds {
    * millisecond, so that a row with q others before it gets an answer from one of them in (q + 1 + F) / R.
    */
   patience({ ms = 0 }: Pace): number {
-    const faster = below(this.#ms, Math.max(ms, LEAST_MS) / ALIKE)
+    const faster = below(this.#ms, this.#ms.length, Math.max(ms, LEAST_MS) / ALIKE)
     return faster ? Math.max(0, Math.ceil(ms * this.#rates[faster] - faster - 1)) : 0
   }
 
@@ -72,9 +75,9 @@ export class Speeds {
   }
 }
 
-/** How many of ascending numbers are below one. */
-function below(sorted: readonly number[], value: number): number {
-  let [from, to] = [0, sorted.length]
+/** How many of the first `size` numbers, which ascend, are below a value. */
+export function below(sorted: ArrayLike<number>, size: number, value: number): number {
+  let [from, to] = [0, size]
   while (from < to) {
     const middle = (from + to) >> 1
     if (sorted[middle] < value) from = middle + 1
