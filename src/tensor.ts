@@ -55,13 +55,13 @@ export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array 
   return row
 }
 
-/** The named tensors of a row; each has a buffer of its own, owned by the caller. */
+/** The named tensors of a row; each has a buffer and a shape of its own, owned by the caller. */
 export function fromRow(row: Float32Array, specs: readonly TensorSpec[]): Tensors {
   let at = 0
   const entries = specs.map((spec): [string, Tensor] => {
     const from = at
     at += size(spec)
-    return [spec.name, { data: row.slice(from, at), shape: spec.shape }]
+    return [spec.name, { data: row.slice(from, at), shape: [...spec.shape] }]
   })
   return Object.fromEntries(entries) // by assignment, a tensor named __proto__ would become the prototype
 }

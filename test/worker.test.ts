@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { FaultyWorker, type LocalOptions, localWorkers } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { WHAT } from './fixtures/behaviour.js'
 import { ask, contract, free as freed } from './shared/contract'
 
 const fixture = new URL('./fixtures/thread.js', import.meta.url)
@@ -148,7 +149,7 @@ describe('7. restarts', () => {
     await worker.close()
   })
 
-  it('one that dies later is restarted with growing waits, eight times in a row at most', async () => {
+  it('one that dies later is restarted with growing waits, up to a minute, and never given up', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const exited: Promise<unknown>[] = []
     const createWorker = () => {
@@ -156,21 +157,35 @@ describe('7. restarts', () => {
       exited.push(new Promise((resolve) => worker.once('exit', resolve)))
       return worker
     }
-    const [worker] = await fake({ createWorker })
+    const [worker] = await fake({ createWorker, startMs: 50_000 })
     const delays = vi.spyOn(globalThis, 'setTimeout')
     await expect(worker.infer(ask('exits'))).rejects.toMatchObject({ code: 'WORKER' })
-    for (let starts = 2; starts <= 9; starts++) {
+    for (let starts = 2; starts <= 13; starts++) {
       await vi.advanceTimersToNextTimerAsync()
       expect(exited.length).toBe(starts)
       await exited[starts - 1]
       await new Promise((resolve) => setImmediate(resolve)) // let the death be heard
     }
-    await vi.advanceTimersByTimeAsync(1e6)
-    expect(exited.length).toBe(9)
-    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 60_000 && ms !== 2000) // startMs, hello
-    expect(waits).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000])
+    const waits = delays.mock.calls.map(([, ms]) => ms).filter((ms) => ms !== 50_000 && ms !== 2000) // startMs, hello
+    const growing = Array.from({ length: 10 }, (_, n) => 100 * 2 ** n)
+    expect(waits).toEqual([...growing, 60_000, 60_000, 60_000])
     await worker.close()
   })
+})
+
+it('a call that was aborted while it ran no longer keeps the process alive', () => {
+  const script = `
+    import { Worker } from 'node:worker_threads'
+    import { localWorkers } from 'approxifer'
+    const createWorker = () => new Worker(new URL(process.argv[1]))
+    const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
+    const abort = new AbortController()
+    worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
+    setTimeout(() => abort.abort(), 50)`
+  const options = { encoding: 'utf8', timeout: 20_000 } as const
+  const args = ['--input-type=module', '-e', script, '--', fixture.href]
+  const { status, stdout } = spawnSync(process.execPath, args, options)
+  expect([status, stdout.trim()]).toEqual([0, 'ABORTED'])
 })
 
 describe('real model in real threads', () => {

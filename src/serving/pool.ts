@@ -137,7 +137,7 @@ export class Pool {
   readonly #signature: Signature
   readonly #length: number
   readonly #members: Map<ModelWorker, Member>
-  readonly #speeds: Speeds
+  readonly #speeds = new Speeds()
   readonly #useAll: boolean
   readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
   /** The fastest first, of equal ones the one that rested longest. An entry of a member that was busy since is skipped. */
@@ -165,7 +165,6 @@ export class Pool {
     this.#probeAt = clock.now()
     this.#reserve = Math.floor(RESERVE * workers.length)
     this.#members = new Map(workers.map((worker) => [worker, newMember(worker)]))
-    this.#speeds = new Speeds([...this.#members.values()].map(({ pace }) => pace))
     for (const member of this.#members.values()) {
       this.#rest(member)
       member.worker.onFree = () => this.#freed(member)

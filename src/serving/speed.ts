@@ -34,30 +34,21 @@ export class Pace {
   }
 }
 
-/** What all workers take, put in order now and then, so that to rank one costs a search and no look at the others. */
-export class Speeds {
-  readonly #paces: readonly Pace[]
-  /** Ascending. */
-  #ms: number[] = []
-  /** Answers per millisecond of the first 0, 1, 2, ... of them together. */
-  #rates: number[] = [0]
-  #seen = 0
+/** Bins of times from LEAST_MS on, BINS_AN_OCTAVE for every factor of two: 100 hours are in the last one. */
+const BINS = 128
+const BINS_AN_OCTAVE = 4
 
-  constructor(paces: readonly Pace[]) {
-    this.#paces = paces
-  }
+/** What all workers take, counted in bins, so that to rank one costs the same whether there are ten or a thousand. */
+export class Speeds {
+  readonly #workers = new Uint32Array(BINS)
+  /** Answers per millisecond of a bin's workers together. */
+  readonly #rates = new Float64Array(BINS)
 
   /** Counts a worker's answer, which took so long, or its failure: Infinity. */
   see(pace: Pace, ms: number): void {
-    const before = pace.ms ?? 0
+    this.#count(pace, -1)
     pace.see(ms)
-    const after = pace.ms as number
-    const changed = Math.max(before, LEAST_MS) * ALIKE < after || Math.max(after, LEAST_MS) * ALIKE < before
-    if (!changed && ++this.#seen < this.#paces.length) return
-    this.#seen = 0
-    this.#ms = this.#paces.flatMap((each) => each.ms ?? []).sort((a, b) => a - b)
-    this.#rates = [0]
-    for (const each of this.#ms) this.#rates.push((this.#rates.at(-1) as number) + 1 / Math.max(each, LEAST_MS))
+    this.#count(pace, 1)
   }
 
   /**
@@ -65,14 +56,32 @@ export class Speeds {
    * millisecond, so that a row with q others before it gets an answer from one of them in (q + 1 + F) / R.
    */
   patience({ ms = 0 }: Pace): number {
-    const faster = below(this.#ms, this.#ms.length, Math.max(ms, LEAST_MS) / ALIKE)
-    return faster ? Math.max(0, Math.ceil(ms * this.#rates[faster] - faster - 1)) : 0
+    let [faster, rate] = [0, 0]
+    for (let bin = binOf(ms / ALIKE) - 1; bin >= 0; bin--) {
+      faster += this.#workers[bin]
+      rate += this.#rates[bin]
+    }
+    return faster ? Math.max(0, Math.ceil(ms * rate - faster - 1)) : 0
   }
 
   /** How long a row waits for faster workers at most, whatever was expected of them, while one of this pace is idle. */
   patienceMs({ ms = 0 }: Pace): number {
-    return Number.isFinite(ms) ? ms : FAILURE * Math.min(this.#ms[0] ?? 1, 1e3)
+    if (Number.isFinite(ms)) return ms
+    const fastest = this.#workers.findIndex((count) => count > 0)
+    return FAILURE * (fastest < 0 ? 1 : this.#workers[fastest] / this.#rates[fastest])
   }
+
+  #count({ ms }: Pace, workers: 1 | -1): void {
+    if (ms === undefined || !Number.isFinite(ms)) return
+    const bin = binOf(ms)
+    this.#workers[bin] += workers
+    this.#rates[bin] += workers / Math.max(ms, LEAST_MS)
+  }
+}
+
+function binOf(ms: number): number {
+  const bin = Math.floor(BINS_AN_OCTAVE * Math.log2(Math.max(ms, LEAST_MS) / LEAST_MS))
+  return Math.min(BINS - 1, bin)
 }
 
 /** How many of the first `size` numbers, which ascend, are below a value. */

@@ -34,9 +34,7 @@ export const localOptions = [
 ]
 
 /** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
-const MOST_BACKOFF_MS = 10_000
-/** Restarts in a row without a single answer, after which a worker is given up. */
-const MOST_RESTARTS = 8
+const MOST_BACKOFF_MS = 60_000
 
 /**
  * Starts workers, all with the same model bytes, shared where the runtime can. The first one starts alone:
@@ -235,7 +233,7 @@ class LocalWorker implements ModelWorker {
     }
     const queue = new CallQueue(call, outputs, this.#options.maxPending ?? 2)
     queue.onFree = () => {
-      if (queue.idle) thread.hold(false)
+      if (!queue.wanted) thread.hold(false)
       this.#onFree?.()
     }
     return queue
@@ -248,10 +246,9 @@ class LocalWorker implements ModelWorker {
     this.#startLater()
   }
 
-  /** A failed restart counts like a death; a model that no longer loads, or too many in a row, ends it. */
+  /** A failed restart counts like a death; only a model that no longer loads ends it. */
   #startLater(): void {
-    if (++this.#failures > MOST_RESTARTS) return
-    const wait = Math.min(100 * 2 ** (this.#failures - 1), MOST_BACKOFF_MS)
+    const wait = Math.min(100 * 2 ** this.#failures++, MOST_BACKOFF_MS)
     this.#timer = setTimeout(async () => {
       try {
         this.#state = 'starting'

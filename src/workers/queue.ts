@@ -34,8 +34,9 @@ export class CallQueue {
     return this.#running !== undefined && this.#waiting.length >= this.#maxPending
   }
 
-  get idle(): boolean {
-    return this.#running === undefined
+  /** Whether anybody waits for an answer. */
+  get wanted(): boolean {
+    return this.#running?.settled === false || this.#waiting.length > 0
   }
 
   push(row: Float32Array, signal?: AbortSignal): Promise<Float32Array> {
@@ -60,7 +61,9 @@ export class CallQueue {
       }
       this.#waiting.push(call)
       this.#next()
-      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal)) // the worker is at work meanwhile
+      const abort = () => this.#abort(call, signal as AbortSignal)
+      const forget = onAbort(signal, abort) // the worker is at work meanwhile
+      if (signal?.aborted) abort() // from inside of `run`
     })
   }
 
@@ -101,6 +104,6 @@ export class CallQueue {
     const at = this.#waiting.indexOf(call)
     if (at >= 0) this.#waiting.splice(at, 1)
     call.reject(aborted(signal))
-    if (at >= 0) this.onFree?.()
+    this.onFree?.()
   }
 }
