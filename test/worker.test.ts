@@ -177,7 +177,7 @@ it('a call that was aborted while it ran no longer keeps the process alive', () 
   const script = `
     import { Worker } from 'node:worker_threads'
     import { localWorkers } from 'approxifer'
-    const createWorker = () => new Worker(new URL(process.argv[1]))
+    const createWorker = () => new Worker(new URL(process.argv[1]), { execArgv: [] })
     const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
     const abort = new AbortController()
     worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
