@@ -30,7 +30,7 @@ const IN_TIME_MS = 250
 /** Share of the machines' time that queries alone take. */
 const LOAD = 0.25
 /** Digits from which the memory learns before the scenes; no scene shows one of them. */
-/** Answers by whose times a predictor tells what is late: its window. */
+/** Answers by whose times a predictor tells what is late, as many as it keeps. */
 const PACE = 500
 const WARM_UP = 160
 const MOST = 240

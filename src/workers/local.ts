@@ -1,15 +1,16 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
-import { type Remote, transfer, wrap } from 'comlink'
+import { wrap } from 'comlink'
 import { platform } from '#platform'
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
-import type { Entry, Loaded, Reply } from './entry'
+import type { Entry, Loaded } from './entry'
 import { awaitHello } from './hello'
 import { importOrt, type OnnxOptions } from './onnx'
 import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
+import { type Reply, RowCaller } from './rows'
 import type { ModelWorker } from './worker'
 
 export interface LocalOptions extends OnnxOptions {
@@ -219,15 +220,15 @@ class LocalWorker implements ModelWorker {
       clearTimeout(late)
     }
     if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
-    this.#queue = this.#makeQueue(remote, thread, this.#loaded.signature)
+    this.#queue = this.#makeQueue(thread, this.#loaded.signature)
     this.#state = 'ready'
     thread.hold(false)
   }
 
-  #makeQueue(remote: Remote<Entry>, thread: Thread, { outputs }: Signature): CallQueue {
+  #makeQueue(thread: Thread, { outputs }: Signature): CallQueue {
+    const rows = new RowCaller(thread.endpoint)
     const call = async (row: Float32Array) => {
-      const copy = row.slice() // transferred, so that the caller keeps its own
-      const answer = unwrap((await remote.infer(transfer(copy, [copy.buffer]))) as Reply<Float32Array>)
+      const answer = unwrap(await rows.ask(row))
       this.#failures = 0
       return answer
     }
