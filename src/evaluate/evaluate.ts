@@ -3,9 +3,11 @@
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf, labelAt } from '../criterion'
 import { checkInteger, checkNames } from '../errors'
+import { Experience } from '../history/experience'
 import { type Features, Memory, type Recollection } from '../history/memory'
-import { checkPolicy, defaultPolicy, type Policy, type Recovered, recoveriesOf, Worth } from '../history/worth'
+import { checkPolicy, defaultPolicy, type Policy, type Surest, surestOf } from '../history/worth'
 import { type Random, seeded } from '../random'
+import { isSure } from '../serving/decision'
 import { rowLength, type Signature } from '../tensor'
 import { type Attack, parseAttack } from '../workers/attacks'
 import { groupsOf, survivorSets } from './draws'
@@ -143,22 +145,20 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { groups, learn, seed, criterion, policy, memory: warming } = settingsOf(options)
   const [drawing, losing, lying] = [seeded(seed), seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
   const attack = parseAttack(options.attack ?? 'gauss:10')
-  const worth = new Worth(codec.core, criterion)
   const own = await answersOf(model, inputs)
-  for (const answer of own) worth.see(answer)
-  const agrees = (answer: Float32Array, i: number) => worth.agrees(answer, own[i]) === true
+  const shuffled = drawing.choose(inputs.length, inputs.length)
+  const warm = shuffled.slice(0, warming)
+  const experience = experienceOf(options, criterion, own, warm)
+  const agrees = (answer: Float32Array, i: number) => experience.agrees(answer, own[i]) === true
   const right = (answer: Float32Array, i: number) =>
     Number(labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[i] : agrees(answer, i))
   const chance = criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
   const base = mean(own.map((answer, i) => right(answer, i)))
   const { queries: K, workers: N, stragglers: S, byzantine: E } = codec.scheme
   const systematic = codec.code === 'systematic'
-  const shuffled = drawing.choose(inputs.length, inputs.length)
-  const warm = shuffled.slice(0, warming)
-  const memory = remember(options, own, warm, worth, criterion)
   const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(warm.length), drawing)
   const sets = survivorSets(N, S, checkInteger('sets', options.sets ?? 200, 0), losing)
-  const rivals = await rivalsFor(options, memory, own)
+  const rivals = await rivalsFor(options, experience, own)
   const score = emptyScores(sets.length)
 
   for (let done = 0; done < groups; done++) {
@@ -167,11 +167,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     for (const i of chosen) group.join(inputs[i])
     const remembered = new Map<number, Recollection>()
     const recall = (query: number) => {
-      const recollection = remembered.get(query) ?? memory?.recover(inputs[chosen[query]])
+      const recollection = remembered.get(query) ?? experience.recall(inputs[chosen[query]])
       if (recollection) remembered.set(query, recollection)
       return recollection
     }
-    const copied = systematic ? worth.leastSure([...chosen.keys()].map(recall), N - K) : undefined
+    const copied = systematic ? experience.copies([...chosen.keys()].map(recall), N - K) : undefined
     const rows = [...group.ready, ...group.close(copied)]
     const parities = rows.filter(({ query }) => query === undefined).map(({ data }) => data)
     const coded = await answersOf(model, parities)
@@ -182,17 +182,17 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const answers = withLies(honest, liars, attack, lying)
     /** The surest recovery of each missing query, and all that were made. */
     const recoveries = () => {
-      const missing = group.missing()
+      const missing = group.missing().length
       return group.recover().map((decoded) => {
         const { query } = decoded
-        const all = recoveriesOf([decoded], recall(query), { mixed: group.mixes(query), missing: missing.length })
-        return { query, all, ...worth.surest(all) }
+        const about = { mixed: group.mixes(query), missing }
+        return { query, ...surestOf([decoded], recall(query), about, experience) }
       })
     }
     const accuracy = (set: readonly number[]) => {
       decode(group, rows, set, answers)
       const hits = chosen.map((i, query) => right(group.exact(query) ?? own[i], i))
-      for (const { query, recovery } of recoveries()) hits[query] = right(recovery.answer, chosen[query])
+      for (const { query, recovery } of recoveries()) hits[query] = recovery ? right(recovery.answer, chosen[query]) : 0
       return mean(hits)
     }
 
@@ -203,12 +203,12 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     const hits = chosen.map((i, query) => right(group.exact(query) ?? own[i], i)) // the recovered ones follow
     for (const { query, recovery, confidence } of recovered) {
       const i = chosen[query]
-      const hit = right(recovery.answer, i)
-      const given = policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
+      const hit = recovery ? right(recovery.answer, i) : 0
+      const given = isSure(policy, minConfidence, confidence)
       hits[query] = given ? hit : right(own[i], i)
       score.given.push(Number(given))
       lost.push(hit)
-      if (done < learn || confidence === undefined) continue
+      if (done < learn || !recovery || confidence === undefined) continue
       score.stated.push({ confidence, right: agrees(recovery.answer, i) })
     }
     for (const query of systematic ? gone.filter((row) => row < K) : []) {
@@ -220,7 +220,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     score.all.push(mean(hits))
     score.guess.push(mean(chosen.map((i, query) => (gone.includes(query) ? chance : right(own[i], i)))))
     Array.from(group.lessons(criterion)) // at once: nobody waits
-    if (done < learn && systematic && !E) grade(worth, group, recovered, rows, survivors, honest)
+    if (done < learn && systematic && !E) grade(experience, group, recovered, rows, survivors, honest)
     for (const [name, rival] of Object.entries(rivals)) {
       const query = losing.below(K)
       score.rivals[name] ??= []
@@ -238,7 +238,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     onProgress?.(done + 1, groups)
   }
-  const measured = { tolerance: worth.tolerance, memory: warm.length, policy }
+  const measured = { tolerance: experience.tolerance, memory: warm.length, policy }
   return { ...measured, ...summary(score, base, options, chance) }
 }
 
@@ -279,21 +279,20 @@ function emptyScores(sets: number): Scores {
 
 /** The lost answers come late and tell what recovered ones are worth. */
 function grade(
-  worth: Worth,
+  experience: Experience,
   group: Group,
-  recovered: readonly { query: number; all: readonly Recovered[] }[],
+  recovered: readonly ({ query: number } & Partial<Surest>)[],
   rows: readonly CodedRow[],
   survivors: readonly number[],
   honest: readonly Float32Array[],
 ): void {
-  if (!recovered.length) return
-  for (const { query, all } of recovered) {
+  for (const { query, all = [] } of recovered) {
     group.add(rows[query], honest[query])
-    for (const recovery of all) worth.grade(recovery, honest[query])
+    for (const recovery of all) experience.grade(recovery, honest[query])
   }
   const lost = recovered.map(({ query }) => query)
   for (const others of group.rehearse(lost, survivors)) {
-    for (const other of others) worth.rehearse(other, honest[other.query])
+    for (const other of others) experience.rehearse(other, honest[other.query])
   }
 }
 
@@ -345,25 +344,29 @@ function summary(
   }
 }
 
-/** A memory of some of the inputs; none where there are none. */
-function remember(
+/** What a predictor would have learned from the model's own answers to the inputs `warm`, with room for all of them. */
+function experienceOf(
   { codec, model, inputs, features }: EvaluateOptions,
-  answers: readonly Float32Array[],
-  which: readonly number[],
-  worth: Worth,
   criterion: Criterion,
-): Memory | undefined {
-  const { inputs: specs } = model.signature
-  const shape = specs.length === 1 ? specs[0].shape : [inputs[0].length]
-  const options = { shape, outputs: answers[0].length, criterion, features }
-  if (!which.length || !Memory.fits({ shape, outputs: options.outputs })) return undefined
-  const memory = new Memory(codec.core, { ...options, bytes: Memory.bytes(options, which.length) })
-  for (const i of which) {
-    const { foretold } = memory.remember(inputs[i], answers[i])
-    if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answers[i])
-  }
-  memory.settle()
-  return memory
+  own: readonly Float32Array[],
+  warm: readonly number[],
+): Experience {
+  const { signature } = model
+  const shape = signature.inputs.length === 1 ? signature.inputs[0].shape : [rowLength(signature.inputs)]
+  const sizes = { shape, outputs: rowLength(signature.outputs) }
+  const remembers = warm.length > 0 && Memory.fits(sizes)
+  const experience = new Experience(codec.core, signature, {
+    criterion,
+    kernels: codec.kernels,
+    memory: remembers && { features, bytes: Memory.bytes(sizes, warm.length) },
+    warn(text) {
+      throw new TypeError(text)
+    },
+  })
+  for (const answer of own) experience.see(answer)
+  for (const i of warm) Array.from(experience.teach(inputs[i], own[i])) // at once: nobody waits
+  experience.settle()
+  return experience
 }
 
 /** Feeds the group with the answers of `have` and drops whom it suspects: their rows. */
@@ -414,19 +417,19 @@ export async function answersOf(model: BatchModel, rows: readonly Float32Array[]
 /** Rivals to measure: each answers query `lost` of a group, none of whose workers is late but that one's. */
 async function rivalsFor(
   { codec, model, inputs }: EvaluateOptions,
-  memory: Memory | undefined,
+  experience: Experience,
   own: readonly Float32Array[],
 ): Promise<Record<string, (chosen: readonly number[], lost: number) => Promise<Float32Array> | Float32Array>> {
   const { stragglers, byzantine } = codec.scheme
   const memoryAlone = (chosen: readonly number[], lost: number) =>
-    memory?.recover(inputs[chosen[lost]])?.answer ?? own[0]
+    experience.recall(inputs[chosen[lost]])?.answer ?? own[0]
   const sumParity = async (chosen: readonly number[], lost: number) => {
     const queries = chosen.map((i) => inputs[i])
     const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
     return sum.map((value, c) => chosen.reduce((rest, i, query) => (query === lost ? rest : rest - own[i][c]), value))
   }
   return {
-    ...(memory?.ready && { memoryAlone }),
+    ...(experience.memory === 'warm' && { memoryAlone }),
     ...(codec.code === 'systematic' && stragglers === 1 && !byzantine && { sumParity }),
   }
 }

@@ -105,6 +105,11 @@ export class Experience {
     while (this.#guarded((memory) => memory.work())) yield
   }
 
+  /** Solves all that teaching left to be solved, for who has the time. */
+  settle(): void {
+    this.#guarded((memory) => memory.settle())
+  }
+
   /** The model's own answer came to a query that was recovered: was it right? Undefined as in `agrees`. */
   grade(recovered: Recovered, own: Float32Array): boolean | undefined {
     return this.#worth.grade(recovered, own)
