@@ -36,6 +36,11 @@ export function rowLength(specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + size(spec), 0)
 }
 
+/** The shape of a row: that of its one tensor, or its length where there are several. */
+export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
+  return specs.length === 1 ? specs[0].shape : [rowLength(specs)]
+}
+
 /**
  * A query's values as one fresh row, which the caller of this function owns; the query is only read.
  *

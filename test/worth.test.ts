@@ -3,7 +3,7 @@ import { Kernels } from '../src/codec/kernels'
 import { loadCore } from '../src/core/core'
 import { brierSkill, calibrationError, ci95, reliability } from '../src/evaluate/statistics'
 import { Calibration } from '../src/history/calibration'
-import { type Recovered, Worth } from '../src/history/worth'
+import { type Recovered, surestOf, Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 
 const core = await loadCore()
@@ -83,6 +83,25 @@ describe('Worth', () => {
     expect(worth.leastSure([poor, sure, poor, poor], 1)).toEqual([0])
     for (let i = 0; i < 100; i++) worth.rehearse(recovered([1, 0]), Float32Array.of(1, 0)) // parities are always right
     expect(worth.leastSure([poor, sure, poor, poor], 1)).toBeUndefined()
+  })
+
+  it('chooses the surest of what was decoded and what is remembered', () => {
+    const decoded = recovered([1, 0])
+    const remembered = { answer: Float32Array.of(0, 1), source: 'memory' as const, odds: 2 }
+    const worth = new Worth(core, labels(2))
+    const sources = (mixed: boolean, code = decoded) => {
+      const surest = surestOf([code], remembered, { mixed, missing: 1 }, worth)
+      return [surest?.recovery.source, ...(surest?.all ?? []).map(({ source }) => source)]
+    }
+    expect(sources(true)).toEqual(['memory', 'code', 'memory']) // its confidence is known, the code's is not yet
+    expect(sources(false)).toEqual(['memory', 'memory'])
+    expect(sources(true, recovered([Number.NaN, 0]))).toEqual(['memory', 'memory'])
+    for (let i = 0; i < 100; i++) worth.rehearse(decoded, Float32Array.of(1, 0))
+    expect(sources(true)).toEqual(['code', 'code', 'memory'])
+    const nothing = surestOf([recovered([Number.NaN, 0])], undefined, { mixed: true, missing: 1 }, worth)
+    expect(nothing).toBeUndefined()
+    const untaught = surestOf([decoded], undefined, { mixed: true, missing: 1 }, undefined)
+    expect(untaught).toEqual({ recovery: decoded, confidence: undefined, all: [decoded] })
   })
 
   it('comes back from JSON as it was', () => {

@@ -4,11 +4,12 @@ import { basename } from 'node:path'
 import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/core'
 import type { LabelAxis } from '../criterion'
-import { type BatchModel, evaluate } from '../evaluate/evaluate'
+import { evaluate } from '../evaluate/evaluate'
+import type { BatchModel } from '../evaluate/model'
 import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
 import type { Features } from '../history/memory'
 import type { Policy } from '../history/worth'
-import { rowLength } from '../tensor'
+import { rowShape } from '../tensor'
 import { readModel } from '../workers/local'
 import { gridTable, type Result, recommendation, resultTable } from './figures'
 import { loadModel, type ModelOptions } from './model'
@@ -52,13 +53,11 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   if (options.report) await checkReport(options.report)
   const model = await loadModel(await readModel(path), options)
-  const [first, ...others] = model.signature.inputs
-  const shape = others.length ? [rowLength(model.signature.inputs)] : first.shape
   const results: Result[] = []
   const progress = new Progress(!options.json)
   try {
     const [inputs, labels] = await Promise.all([
-      loadInputs(options.inputs, shape),
+      loadInputs(options.inputs, rowShape(model.signature.inputs)),
       options.labels === undefined ? undefined : loadLabels(options.labels),
     ])
     if (!options.json) announce(basename(path), model.warnings, codecs, options.groups)

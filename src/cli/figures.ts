@@ -2,8 +2,8 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
-import type { Evaluation } from '../evaluate/evaluate'
 import type { Candidate, Wishes } from '../evaluate/recommend'
+import type { Evaluation } from '../evaluate/scores'
 import { table } from './table'
 import { wrap } from './terminal'
 

@@ -1,8 +1,10 @@
-/** What is drawn at random: which inputs form a group, and who survives. */
+/** What is drawn at random: which inputs form a group, who survives, and who lies. */
 
 import { Likeness } from '../codec/likeness'
 import type { Core } from '../core/core'
 import type { Random } from '../random'
+import type { Scheme } from '../scheme'
+import type { Attack } from '../workers/attacks'
 
 /**
  * Draws groups of K.
@@ -41,7 +43,40 @@ export function survivorSets(N: number, S: number, most: number, random: Random)
   if (!most) return []
   const all = combinations(N, S, most + 1)
   const missing = all.length > most ? Array.from({ length: most }, () => random.choose(N, S)) : all
-  return missing.map((gone) => Array.from({ length: N }, (_, i) => i).filter((i) => !gone.includes(i)))
+  return missing.map((gone) => without(gone, N))
+}
+
+/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
+export interface Losses {
+  gone: number[]
+  have: number[]
+  liars: number[]
+}
+
+export function lossesOf({ workers, stragglers, byzantine }: Scheme, random: Random): Losses {
+  const gone = random.choose(workers, stragglers)
+  const have = without(gone, workers)
+  return { gone, have, liars: random.choose(have.length, byzantine).map((at) => have[at]) }
+}
+
+/** The answers to all rows, those of the liars by lies. */
+export function withLies(
+  honest: readonly Float32Array[],
+  liars: readonly number[],
+  attack: Attack,
+  random: Random,
+): readonly Float32Array[] {
+  if (!liars.length) return honest
+  const lies = attack(
+    liars.map((row) => honest[row]),
+    random,
+  )
+  return honest.map((answer, row) => (liars.includes(row) ? lies[liars.indexOf(row)] : answer))
+}
+
+/** The numbers 0 .. n-1 that are not among the `gone`. */
+function without(gone: readonly number[], n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i).filter((i) => !gone.includes(i))
 }
 
 /** Subsets of `size` out of 0 .. n-1, at most `most` of them. */

@@ -2,7 +2,7 @@
 
 import type { CodeName } from '../codec/codes'
 import type { Policy } from '../history/worth'
-import type { Evaluation } from './evaluate'
+import type { Evaluation } from './scores'
 
 export interface Wishes {
   /** Accuracy that may be lost against the model alone, in 0..1. */

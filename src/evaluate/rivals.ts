@@ -1,6 +1,9 @@
 /** What the same tolerance costs without coding, or with other codes. */
 
+import type { Recollection } from '../history/memory'
 import type { Scheme } from '../scheme'
+import { answersOf } from './model'
+import type { Subject } from './trial'
 
 type Tolerance = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
 
@@ -23,4 +26,22 @@ export function parmWorkers({ queries, stragglers, byzantine }: Tolerance): numb
 export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, chance: number): number {
   const lost = stragglers / workers
   return (1 - lost - byzantine / workers) * base + lost * chance
+}
+
+/** Answers query `lost` of the group of inputs `chosen`, none of whose workers is late but that one's. */
+export type Rival = (chosen: readonly number[], lost: number) => Promise<Float32Array> | Float32Array
+
+/** The rivals that can be measured on the model and its inputs. */
+export function rivalsOf({ codec, model, inputs, own, experience }: Subject): Record<string, Rival> {
+  const { stragglers, byzantine } = codec.scheme
+  const memoryAlone: Rival = (chosen, lost) => (experience.recall(inputs[chosen[lost]]) as Recollection).answer
+  const sumParity: Rival = async (chosen, lost) => {
+    const queries = chosen.map((i) => inputs[i])
+    const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
+    return sum.map((value, c) => chosen.reduce((rest, i, query) => (query === lost ? rest : rest - own[i][c]), value))
+  }
+  return {
+    ...(experience.memory === 'warm' && { memoryAlone }),
+    ...(codec.code === 'systematic' && stragglers === 1 && !byzantine && { sumParity }),
+  }
 }

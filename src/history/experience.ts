@@ -5,7 +5,7 @@
 
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
-import { rowLength, type Signature } from '../tensor'
+import { rowLength, rowShape, type Signature } from '../tensor'
 import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
@@ -48,8 +48,7 @@ export class Experience {
     this.#worth = new Worth(core, criterion, saved?.content.worth)
     if (saved) kernels.load(saved.content.kernels)
     if (memory === false) return
-    const shape = inputs.length === 1 ? inputs[0].shape : [rowLength(inputs)]
-    const all = { ...memory, shape, outputs: rowLength(outputs), criterion }
+    const all = { ...memory, shape: rowShape(inputs), outputs: rowLength(outputs), criterion }
     if (memory === undefined && !Memory.fits(all)) return
     this.#memory = new Memory(core, all, saved?.arrays[0] as Uint8Array | undefined)
   }
@@ -103,6 +102,11 @@ export class Experience {
     if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own)
     yield
     while (this.#guarded((memory) => memory.work())) yield
+  }
+
+  /** Solves all that teaching left to be solved, for who has the time. */
+  settle(): void {
+    this.#guarded((memory) => memory.settle())
   }
 
   /** The model's own answer came to a query that was recovered: was it right? Undefined as in `agrees`. */

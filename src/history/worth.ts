@@ -3,6 +3,7 @@
 import type { Core } from '../core/core'
 import { type Criterion, difference, lead, sameLabels } from '../criterion'
 import { checkWord } from '../errors'
+import { allFinite } from '../tensor'
 import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
 import { CERTAIN, withinOdds } from './odds'
 import { Spread, type SpreadState } from './spread'
@@ -45,19 +46,31 @@ export interface Recovered {
   odds?: number | undefined
 }
 
+/** What a query can get in place of its own answer: the surest recovery, and all that there were to choose from. */
+export interface Surest {
+  recovery: Recovered
+  confidence: number | undefined
+  all: readonly Recovered[]
+}
+
 /**
- * The recoveries of one query to choose from: what was decoded, unless no parity tells of the query and the memory
- * does, and what the memory says.
+ * The surest recovery of one query: what was decoded, unless no parity tells of the query and the memory does, or what the
+ * memory says.
  *
  * @param mixed  whether a parity tells of it
+ * @param worth  what was learned of recoveries; without it the first is taken, of a confidence that is not known
+ * @returns undefined where nothing finite was recovered
  */
-export function recoveriesOf(
+export function surestOf(
   decoded: readonly Recovered[],
   remembered: Omit<Recovered, 'missing'> | undefined,
   { mixed, missing }: { mixed: boolean; missing: number },
-): Recovered[] {
-  if (!remembered) return [...decoded]
-  return [...(mixed ? decoded : []), { ...remembered, missing }]
+  worth: Pick<Worth, 'surest'> | undefined,
+): Surest | undefined {
+  const told = remembered ? [...(mixed ? decoded : []), { ...remembered, missing }] : decoded
+  const all = told.filter(({ answer }) => allFinite(answer))
+  if (!all.length) return undefined
+  return { all, ...(worth?.surest(all) ?? { recovery: all[0], confidence: undefined }) }
 }
 
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */

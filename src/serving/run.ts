@@ -4,9 +4,8 @@ import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
-import { type Recovered, recoveriesOf } from '../history/worth'
+import { type Recovered, surestOf } from '../history/worth'
 import type { Random } from '../random'
-import { allFinite } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Budget } from './budget'
 import type { Clock } from './clock'
@@ -381,12 +380,12 @@ export class GroupRun implements Asker {
     if (entry.recovery && !decoded.length) return
     const remembered = entry.foreseen ?? learning?.experience.recall(entry.ticket.row)
     const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
-    const all = recoveriesOf(decoded, remembered, about).filter(({ answer }) => allFinite(answer))
-    if (!all.length) {
+    const surest = surestOf(decoded, remembered, about, learning?.experience)
+    if (!surest) {
       if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return
     }
-    const { recovery, confidence } = learning?.experience.surest(all) ?? { recovery: all[0], confidence: undefined }
+    const { recovery, confidence, all } = surest
     const { answer, ...rest } = recovery
     entry.recovery = { report: { ...rest, query, confidence, given: false }, answer, all, graded: false }
   }

@@ -1,0 +1,243 @@
+/** What is counted group by group, and what it comes to. */
+
+import { labelAt } from '../criterion'
+import type { Policy } from '../history/worth'
+import { isSure } from '../serving/decision'
+import { guessLost, replicationWorkers } from './rivals'
+import {
+  type Bin,
+  brierSkill,
+  calibrationError,
+  type Interval,
+  mean,
+  reliability,
+  type Stated,
+  shareCi95,
+} from './statistics'
+import type { Outcome, Subject } from './trial'
+
+/** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
+export interface Evaluation {
+  /** How far an answer may be off to agree, where there are no labels. */
+  tolerance?: number
+  /** Inputs that were remembered. */
+  memory: number
+  policy: Policy
+  accuracy: {
+    /** The model alone, on all inputs. */
+    base: number
+    /** All K queries, with S random results missing and E wrong, under the policy. */
+    all: number
+    /** 95 % confidence interval over groups. */
+    allCi95: Interval
+    /** Only queries whose own answer was lost, as if all recovered ones were given; undefined where nothing was lost. */
+    recovered?: number
+    recoveredCi95?: Interval
+    /** Share of those that were answered by a copy, exactly. */
+    copied: number
+    /** Decoded from all N results. */
+    nothingMissing: number
+    /** The survivor set with the lowest accuracy; undefined where none was tried. */
+    worstSet?: number
+  }
+  /** Inferences on top of N / K, by the policy. */
+  retriesPerQuery: number
+  /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
+  confidence?: {
+    /** Recovered answers after the first `learn` groups. */
+    tested: number
+    agreement: number
+    brierSkill: number
+    calibrationError: number
+    bins: Bin[]
+    /** Those with at least `minConfidence`. */
+    sure: { share: number; agreement?: number }
+  }
+  /** Only with byzantine > 0. */
+  locator?: {
+    /** Share of groups in which exactly the liars were found. */
+    exactSet: number
+    /** Share of liars found. */
+    found: number
+    /** Share of groups without a liar in which somebody was accused. */
+    falseAlarm: number
+  }
+  rivals: {
+    replicationWorkers: number
+    /** Accuracy of not coding at all and guessing what is lost. */
+    guessLost: number
+    /** Lost queries from memory alone, without any redundancy; only with a memory. */
+    memoryAlone?: { accuracy: number; ci95: Interval }
+    /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
+    sumParity?: { accuracy: number; ci95: Interval }
+  }
+  /** One figure per group, to compare runs in pairs: all queries; and with what is lost guessed instead. */
+  groups: { all: number[]; guess: number[] }
+}
+
+export interface Rules {
+  policy: Policy
+  minConfidence: number
+  /** The right label of each input; without them, or where the model has none, the model's own answer is right. */
+  labels: ArrayLike<number> | undefined
+}
+
+export class Scores {
+  readonly #subject: Subject
+  readonly #rules: Rules
+  /** Whether the model alone is right, per input. */
+  readonly #alone: readonly number[]
+  /** That a guess is right. */
+  readonly #chance: number
+  /** One per group. */
+  readonly #all: number[] = []
+  readonly #guess: number[] = []
+  readonly #whole: number[] = []
+  readonly #located = { exact: [] as number[], found: [] as number[], alarm: [] as number[] }
+  /** One per answer that was lost. Where the code recovers every answer, those of a group are one draw and not K. */
+  readonly #lost: number[] = []
+  readonly #stated: Stated[] = []
+  readonly #rivals: Record<string, number[]> = {}
+  #copied = 0
+  #retries = 0
+  /** Accuracies summed over groups, per survivor set. */
+  readonly #sets: number[] = []
+
+  constructor(subject: Subject, rules: Rules) {
+    const { criterion, own } = subject
+    this.#subject = subject
+    this.#rules = rules
+    this.#alone = own.map((answer, input) => this.#right(answer, input))
+    this.#chance = criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
+  }
+
+  /** Of all queries, as if every recovered answer were given. */
+  accuracy(outcomes: readonly Outcome[]): number {
+    return mean(outcomes.map((each) => this.#hit(each)))
+  }
+
+  /**
+   * A group without the answers to the rows `gone`, under the policy.
+   *
+   * @param tested  whether its confidences are tested; those of groups to learn from are not
+   */
+  group(outcomes: readonly Outcome[], gone: readonly number[], tested: boolean): void {
+    const { policy, minConfidence } = this.#rules
+    const given = outcomes.map(
+      ({ exact, surest }) => exact !== undefined || isSure(policy, minConfidence, surest?.confidence),
+    )
+    this.#all.push(mean(outcomes.map((each, query) => (given[query] ? this.#hit(each) : this.#alone[each.input]))))
+    this.#retries += given.filter((each) => !each).length
+    const guess = outcomes.map(({ input }, query) => (gone.includes(query) ? this.#chance : this.#alone[input]))
+    this.#guess.push(mean(guess))
+    this.#losses(outcomes, gone)
+    if (tested) this.#confidences(outcomes)
+  }
+
+  #losses(outcomes: readonly Outcome[], gone: readonly number[]): void {
+    const systematic = this.#subject.codec.code === 'systematic'
+    const recovered = outcomes.filter(({ exact }) => !exact)
+    const copied = systematic ? gone.filter((row) => outcomes[row]?.exact) : []
+    const hits = [
+      ...recovered.map((each) => this.#hit(each)),
+      ...copied.map((query) => this.#alone[outcomes[query].input]),
+    ]
+    this.#copied += copied.length
+    if (hits.length) this.#lost.push(...(systematic ? hits : [mean(hits)]))
+  }
+
+  #confidences(outcomes: readonly Outcome[]): void {
+    for (const { input, surest } of outcomes) {
+      if (surest?.confidence === undefined) continue
+      this.#stated.push({ confidence: surest.confidence, right: this.#agrees(surest.recovery.answer, input) })
+    }
+  }
+
+  /** Whom the locator suspected, and whether it suspected anybody when nobody lied. */
+  located(suspects: readonly number[], liars: readonly number[], alarm: boolean): void {
+    const caught = suspects.filter((row) => liars.includes(row)).length
+    this.#located.found.push(caught / liars.length)
+    this.#located.exact.push(Number(caught === liars.length && suspects.length === caught))
+    this.#located.alarm.push(Number(alarm))
+  }
+
+  /** A rival's answer in the place of a lost one. */
+  rival(name: string, answer: Float32Array, input: number): void {
+    this.#rivals[name] ??= []
+    this.#rivals[name].push(this.#right(answer, input))
+  }
+
+  /** Accuracies of a group, with all results and with those of each survivor set. */
+  tried(whole: number, sets: readonly number[]): void {
+    this.#whole.push(whole)
+    sets.forEach((accuracy, i) => {
+      this.#sets[i] = (this.#sets[i] ?? 0) + accuracy
+    })
+  }
+
+  summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'policy'> {
+    const { scheme } = this.#subject.codec
+    const { exact, found, alarm } = this.#located
+    const base = mean(this.#alone)
+    const rivals = Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)])
+    return {
+      accuracy: {
+        base,
+        all: mean(this.#all),
+        allCi95: shareCi95(this.#all),
+        recovered: this.#lost.length ? mean(this.#lost) : undefined,
+        recoveredCi95: this.#lost.length ? shareCi95(this.#lost) : undefined,
+        copied: this.#copied / Math.max(1, this.#lost.length),
+        nothingMissing: mean(this.#whole),
+        worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#all.length : undefined,
+      },
+      retriesPerQuery: this.#retries / (this.#all.length * scheme.queries),
+      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, this.#rules.minConfidence) }),
+      ...(scheme.byzantine && {
+        locator: { exactSet: mean(exact), found: mean(found), falseAlarm: mean(alarm) },
+      }),
+      rivals: {
+        replicationWorkers: replicationWorkers(scheme),
+        guessLost: guessLost(base, scheme, this.#chance),
+        ...Object.fromEntries(rivals),
+      },
+      groups: { all: this.#all, guess: this.#guess },
+    }
+  }
+
+  #hit({ input, exact, surest }: Outcome): number {
+    return this.#right(exact ?? surest?.recovery.answer, input)
+  }
+
+  #right(answer: Float32Array | undefined, input: number): number {
+    const { criterion } = this.#subject
+    const { labels } = this.#rules
+    if (!answer) return 0
+    return Number(
+      labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[input] : this.#agrees(answer, input),
+    )
+  }
+
+  #agrees(answer: Float32Array, input: number): boolean {
+    const { experience, own } = this.#subject
+    return experience.agrees(answer, own[input]) === true
+  }
+}
+
+function share(hits: number[]): { accuracy: number; ci95: Interval } {
+  return { accuracy: mean(hits), ci95: shareCi95(hits) }
+}
+
+function confidenceOf(stated: readonly Stated[], minConfidence: number): Evaluation['confidence'] {
+  const agreement = (some: readonly Stated[]) => mean(some.map(({ right }) => Number(right)))
+  const bins = reliability(stated)
+  const sure = stated.filter(({ confidence }) => confidence >= minConfidence)
+  return {
+    tested: stated.length,
+    agreement: agreement(stated),
+    brierSkill: brierSkill(stated),
+    calibrationError: calibrationError(bins),
+    bins,
+    sure: { share: sure.length / stated.length, agreement: sure.length ? agreement(sure) : undefined },
+  }
+}

@@ -1,0 +1,116 @@
+/** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
+
+import type { Codec, CodedRow, Group } from '../codec/codec'
+import type { Criterion } from '../criterion'
+import type { Experience } from '../history/experience'
+import type { Recollection } from '../history/memory'
+import { type Surest, surestOf } from '../history/worth'
+import { answersOf, type BatchModel } from './model'
+
+/** What all trials of an evaluation share. */
+export interface Subject {
+  readonly model: BatchModel
+  readonly codec: Codec
+  readonly inputs: readonly Float32Array[]
+  /** The model's own answers to the inputs. */
+  readonly own: readonly Float32Array[]
+  readonly criterion: Criterion
+  readonly experience: Experience
+}
+
+/** What came of one query. */
+export interface Outcome {
+  /** Which of the inputs it is. */
+  input: number
+  /** The answer to a row that equals the query. */
+  exact?: Float32Array | undefined
+  /** What was recovered where there is none. */
+  surest?: Surest | undefined
+}
+
+export class Trial {
+  readonly #subject: Subject
+  /** Which of the inputs its queries are. */
+  readonly #chosen: readonly number[]
+  readonly #group: Group
+  readonly #remembered: readonly (Recollection | undefined)[]
+  readonly #rows: readonly CodedRow[]
+
+  /** Codes these inputs as the predictor would, were none of them answered yet. */
+  constructor(subject: Subject, chosen: readonly number[]) {
+    const { codec, inputs, experience } = subject
+    const { queries, workers } = codec.scheme
+    const group = codec.open()
+    for (const input of chosen) group.join(inputs[input])
+    this.#subject = subject
+    this.#chosen = chosen
+    this.#group = group
+    this.#remembered = chosen.map((input) => experience.recall(inputs[input]))
+    const copied = codec.code === 'systematic' ? experience.copies(this.#remembered, workers - queries) : undefined
+    this.#rows = [...group.ready, ...group.close(copied)]
+  }
+
+  /** The model's answer to every row. */
+  async answers(): Promise<Float32Array[]> {
+    const { model, own } = this.#subject
+    const mixed = this.#rows.filter(({ query }) => query === undefined)
+    const answers = await answersOf(
+      model,
+      mixed.map(({ data }) => data),
+    )
+    return this.#rows.map((row) =>
+      row.query === undefined ? answers[mixed.indexOf(row)] : own[this.#chosen[row.query]],
+    )
+  }
+
+  /**
+   * Decodes from nothing but the answers to the rows `have`.
+   *
+   * @param answers  to all rows
+   * @returns rows that were suspected, and their answers dropped
+   */
+  decode(have: readonly number[], answers: readonly Float32Array[]): number[] {
+    this.#group.forget()
+    for (const row of have) this.#group.add(this.#rows[row], answers[row])
+    return this.#group.locate().map(({ row }) => row.index)
+  }
+
+  /** What came of each query, now that the group is decoded. */
+  outcomes(): Outcome[] {
+    const group = this.#group
+    const missing = group.missing().length
+    const decoded = group.recover()
+    return this.#chosen.map((input, query) => {
+      const exact = group.exact(query)
+      if (exact) return { input, exact }
+      const about = { mixed: group.mixes(query), missing }
+      const recovered = decoded.filter((each) => each.query === query)
+      return { input, surest: surestOf(recovered, this.#remembered[query], about, this.#subject.experience) }
+    })
+  }
+
+  /** The code learns from the group that was decoded, at once: nobody waits. */
+  learn(): void {
+    Array.from(this.#group.lessons(this.#subject.criterion))
+  }
+
+  /**
+   * The answers that were lost come late and tell what was recovered in their place is worth; only with the systematic
+   * code, where queries have answers of their own, and where these can be believed.
+   *
+   * @param honest  to all rows
+   */
+  grade(outcomes: readonly Outcome[], honest: readonly Float32Array[]): void {
+    const { codec, experience } = this.#subject
+    if (codec.code !== 'systematic' || codec.scheme.byzantine) return
+    const { survivors } = this.#group
+    const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact)
+    for (const query of lost) {
+      this.#group.add(this.#rows[query], honest[query])
+      for (const each of outcomes[query].surest?.all ?? []) experience.grade(each, honest[query])
+    }
+    for (const others of this.#group.rehearse(lost, survivors)) {
+      for (const other of others) experience.rehearse(other, honest[other.query])
+    }
+  }
+}
