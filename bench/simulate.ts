@@ -67,9 +67,11 @@ class ByHand {
           const { lateMs } = this.#lateness
           if (call === first && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
         },
+        spare: () => {
+          if (second) this.#pool.cancel(second)
+        },
         heard: (call) => {
           if (call === first) this.#lateness.see(this.#clock.now() - start)
-          if (second) this.#pool.cancel(second)
           done = true
           resolve(call.answer)
         },

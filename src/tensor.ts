@@ -48,16 +48,19 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
  *   type, a wrong shape, a NaN or an Inf
  */
 export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array {
-  const row = new Float32Array(rowLength(specs))
   const named = byName(query, specs)
+  if (specs.length === 1) return checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`).slice()
+  const row = new Float32Array(rowLength(specs))
   let at = 0
   for (const spec of specs) {
-    const field = `query.${spec.name}`
-    const value = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
-    row.set(checkTensor(value, spec, field), at)
+    row.set(checkTensor(own(named, spec), spec, `query.${spec.name}`), at)
     at += size(spec)
   }
   return row
+}
+
+function own(named: Record<string, unknown>, { name }: TensorSpec): unknown {
+  return Object.hasOwn(named, name) ? named[name] : undefined
 }
 
 /** The named tensors of a row; each has a buffer and a shape of its own, owned by the caller. */

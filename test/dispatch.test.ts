@@ -9,7 +9,7 @@ import { VirtualClock } from '../src/serving/virtual-clock'
 import { house, query, turn } from './shared/house'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
-const nobody: Asker = { avoids: () => false, sent() {}, heard() {} }
+const nobody: Asker = { avoids: () => false, sent() {}, spare() {}, heard() {} }
 const row = { data: new Float32Array(2), index: 0 }
 
 function pool(count: number, law: Law) {

@@ -145,6 +145,9 @@ export class Codec {
   }
 }
 
+/** The weights of a row while its group is open. */
+const UNKNOWN = new Float64Array()
+
 /** A row while its group is open: its weights are known when the number of queries is. */
 type OpenRow = { -readonly [Key in keyof CodedRow]: CodedRow[Key] }
 
@@ -198,7 +201,7 @@ export class Group {
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
     const number = this.#queries.push(query) - 1
     if (this.#codec.code === 'systematic') {
-      this.#rows.push({ index: number, weights: new Float64Array(), query: number, data: query })
+      this.#rows.push({ index: number, weights: UNKNOWN, query: number, data: query })
     }
     return number
   }
@@ -294,14 +297,24 @@ export class Group {
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
-    const index = this.survivors.find((i) => this.#row(i)?.query === query)
-    return index === undefined ? undefined : this.#answers.get(index)
+    let first: number | undefined
+    for (const index of this.#answers.keys()) {
+      const own = this.#row(index)?.query === query && !this.#dropped.has(index)
+      if (own && (first === undefined || index < first)) first = index
+    }
+    return first === undefined ? undefined : this.#answers.get(first)
   }
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    const exact = new Set(this.survivors.map((i) => this.#row(i)?.query))
-    return [...this.#queries.keys()].filter((query) => !exact.has(query))
+    const exact = new Uint8Array(this.size)
+    for (const index of this.#answers.keys()) {
+      const query = this.#row(index)?.query
+      if (query !== undefined && !this.#dropped.has(index)) exact[query] = 1
+    }
+    const missing: number[] = []
+    for (let query = 0; query < exact.length; query++) if (!exact[query]) missing.push(query)
+    return missing
   }
 
   /** Finds up to `limit` liars among the answers that came, and drops their answers. */

@@ -63,7 +63,7 @@ export class LateWatch<T extends Waiter> {
   readonly #clock: Clock
   readonly #lateness: Lateness
   readonly #tell: (late: T) => void
-  readonly #waiting = new Line<{ waiter: T; place: number }>()
+  readonly #waiting = new Line<T>()
   #unplan: (() => void) | undefined
 
   constructor(clock: Clock, lateness: Lateness, tell: (late: T) => void) {
@@ -73,8 +73,7 @@ export class LateWatch<T extends Waiter> {
   }
 
   add(waiter: T): void {
-    const entry = { waiter, place: 0 }
-    entry.place = this.#waiting.push(entry)
+    this.#waiting.push(waiter)
     this.#drop(({ open }) => !open) // not only when the timer fires: where answers come at once, it does not for long
     if (!this.#unplan) this.#plan()
   }
@@ -86,16 +85,14 @@ export class LateWatch<T extends Waiter> {
 
   /** Takes the first ones out, as long as they are such. */
   #drop(such: (waiter: T) => boolean): void {
-    for (let entry = this.#waiting.first; entry && such(entry.waiter); entry = this.#waiting.first) {
-      this.#waiting.remove(entry.place)
-    }
+    for (let { first } = this.#waiting; first && such(first); first = this.#waiting.first) this.#waiting.shift()
   }
 
   #plan(): void {
     const { first } = this.#waiting
     const { lateMs } = this.#lateness
     if (!first || lateMs === undefined) return
-    const left = first.waiter.since + lateMs - this.#clock.now()
+    const left = first.since + lateMs - this.#clock.now()
     this.#unplan = this.#clock.after(Math.max(0, left), () => this.#look(), true)
   }
 

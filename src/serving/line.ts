@@ -21,6 +21,11 @@ export class Line<T> {
     return this.#moved + this.#places.push(item) - 1
   }
 
+  /** Takes the first one out. */
+  shift(): void {
+    this.remove(this.#moved + this.#head)
+  }
+
   remove(place: number): void {
     const at = place - this.#moved
     if (this.#places[at] === undefined) return

@@ -36,6 +36,8 @@ export interface Asker {
   avoids(call: Call, worker: ModelWorker): boolean
   /** A worker has it. */
   sent(call: Call): void
+  /** It was answered: cancels what need not be asked any more, before its worker gets another row. */
+  spare(call: Call): void
   /** It has an outcome; of every call that was put, once, unless it was cancelled while it waited. */
   heard(call: Call): void
 }
@@ -337,8 +339,9 @@ export class Pool {
     if (!ended) this.#learn(member, answer ? call.ms : Number.POSITIVE_INFINITY)
     // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
     if (!ended || isFree(member.worker)) this.#rest(member)
+    if (answer) call.asker.spare(call)
+    this.#dispatch() // first: while the answer is looked at its worker can be at work
     call.asker.heard(call)
-    this.#dispatch()
   }
 
   #patience({ pace }: Member): number {
@@ -427,7 +430,7 @@ export class Pool {
       if (error) this.count(worker as ModelWorker, error.code === 'PROTOCOL' ? 'rejected' : 'failed')
       else if (ms < expectedMs / 2) this.#sinceProbe = PROBE_EVERY // it seems to have recovered: the next will tell
     }
-    this.#start(member, new Call({ avoids: () => false, sent() {}, heard }, row, 'extra'))
+    this.#start(member, new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra'))
   }
 
   /** One of the idle that are passed over, in turn. */

@@ -60,7 +60,7 @@ export class Predictor {
   readonly signature: Signature
   readonly #settings: Settings
   readonly #service: Service
-  readonly #watch: LateWatch<Late> | undefined
+  readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs = new Set<GroupRun>()
   /** The group that queries join. */
   #filling: GroupRun | undefined
@@ -93,9 +93,10 @@ export class Predictor {
       hedges: new Budget(hedges, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.burst),
       hedged: { sent: 0, won: 0 },
+      done: (run) => this.#runs.delete(run),
     }
     if (!honest || codec.code !== 'systematic') return
-    this.#watch = new LateWatch(clock, this.#service.lateness, ({ run, ticket }) => run.late(ticket))
+    this.#watch = new LateWatch(clock, this.#service.lateness, (ticket) => ticket.run?.late(ticket))
   }
 
   /**
@@ -128,12 +129,8 @@ export class Predictor {
       const caller = { resolve, reject, settled: (ending: Ending) => this.#settled(ending) }
       const ticket = new Ticket(row, choices, maxWaitMs, this.#service.clock, this.signature.outputs, caller)
       this.#open++
-      const run = this.#enter(ticket) // first, so that a worker is at work meanwhile
-      const abort = () => {
-        ticket.fail(aborted(signal as AbortSignal))
-        run?.left(ticket)
-      }
-      ticket.watch(this.#service.clock, ms, () => run?.due(ticket), signal, abort)
+      this.#enter(ticket) // first, so that a worker is at work meanwhile
+      ticket.watch(this.#service.clock, ms, signal)
     })
   }
 
@@ -219,28 +216,26 @@ export class Predictor {
   }
 
   /** Gives a query a place in a group. A throw on its way costs this one query, and nobody else. */
-  #enter(ticket: Ticket): GroupRun | undefined {
-    let run: GroupRun | undefined
+  #enter(ticket: Ticket): void {
+    const { hedges, recoveries } = this.#service
     try {
-      run = this.#filling?.filling ? this.#filling : this.#openRun()
+      const run = this.#filling?.filling ? this.#filling : this.#openRun()
       this.#filling = run
-      const { hedges, recoveries } = this.#service
+      ticket.run = run
       hedges.earn()
       recoveries.earn()
       run.join(ticket)
-      this.#watch?.add(new Late(run, ticket))
+      this.#watch?.add(ticket)
     } catch (error) {
       ticket.fail(asError(error, 'WORKER'))
-      run?.left(ticket)
+      ticket.run?.left(ticket)
     }
-    return run
   }
 
   #openRun(): GroupRun {
     const run = new GroupRun(this.#service)
     this.#runs.add(run)
     this.#groups++
-    void run.report.then(() => this.#runs.delete(run))
     return run
   }
 
@@ -258,21 +253,5 @@ export class Predictor {
   /** Lets every waiting predictAll look again. */
   #wake(): void {
     for (const wake of this.#forRoom.splice(0)) wake()
-  }
-}
-
-/** A query that may get late. */
-class Late {
-  constructor(
-    readonly run: GroupRun,
-    readonly ticket: Ticket,
-  ) {}
-
-  get since(): number {
-    return this.ticket.since
-  }
-
-  get open(): boolean {
-    return this.ticket.open
   }
 }

@@ -14,7 +14,7 @@ import { type Lateness, ROUNDING_MS } from './lateness'
 import type { Learning } from './learning'
 import { type Asker, Call, type Pool } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
-import type { Ending, Ticket } from './ticket'
+import type { Ending, Run, Ticket } from './ticket'
 
 /** A query that took so many workers down with it is not given to another, nor after more than the scheme's stragglers. */
 const MOST_KILLED = 2
@@ -40,6 +40,8 @@ export interface Service {
   readonly recoveries: Budget
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
+  /** A run was reported. */
+  done(run: GroupRun): void
 }
 
 /** One query of the group. */
@@ -54,7 +56,7 @@ interface Entry {
   recovery?: { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
 }
 
-export class GroupRun implements Asker {
+export class GroupRun implements Asker, Run {
   readonly report: Promise<GroupReport>
   readonly #service: Service
   readonly #group: Group
@@ -65,18 +67,18 @@ export class GroupRun implements Asker {
   /** Calls without an outcome. */
   #open = 0
   readonly #rows: RowReport[] = []
-  readonly #suspects = new Set<number>()
-  #survivors: number[] = []
+  #suspects: readonly number[] = []
+  #survivors: readonly number[] = []
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   #closedAt = Number.NaN
   /** When it closes, full or not. */
   #closesAt = Number.POSITIVE_INFINITY
-  #unplan = () => {}
+  #unplan: (() => void) | undefined
   /** Why nothing can be recovered. */
   #failure: ApproxiferError | undefined
   /** The predictor's end. */
   #ended: ApproxiferError | undefined
-  #complete: (report: GroupReport) => void = () => {}
+  #complete: ((report: GroupReport) => void) | undefined
 
   constructor(service: Service) {
     this.#service = service
@@ -101,7 +103,7 @@ export class GroupRun implements Asker {
     const closesAt = clock.now() + ticket.maxWaitMs
     if (closesAt >= this.#closesAt) return
     this.#closesAt = closesAt
-    this.#unplan()
+    this.#unplan?.()
     this.#unplan = clock.after(ticket.maxWaitMs, () => this.close())
   }
 
@@ -109,7 +111,7 @@ export class GroupRun implements Asker {
   close(): void {
     if (this.#phase !== 'filling') return
     const { clock } = this.#service
-    this.#unplan()
+    this.#unplan?.()
     this.#phase = 'waiting'
     const start = clock.now()
     let rows: readonly CodedRow[] = []
@@ -158,7 +160,7 @@ export class GroupRun implements Asker {
 
   /** The predictor is closed: who waits gets this error, and the rest is forgotten. */
   end(error: ApproxiferError): void {
-    this.#unplan()
+    this.#unplan?.()
     if (this.#phase === 'filling' || this.#phase === 'waiting') this.#ended = error
     for (const { ticket } of this.#entries) ticket.fail(error)
     for (const call of this.#calls) this.#cancel(call)
@@ -177,6 +179,11 @@ export class GroupRun implements Asker {
     const entry = this.#entries[call.row.query ?? -1]
     if (entry && call === entry.hedge) this.#service.hedged.sent++
     else if (entry?.ticket.late && call === entry.calls[0]) this.#settle(entry, 'late')
+  }
+
+  spare({ row }: Call): void {
+    if (!this.#honest) return
+    for (const other of this.#entries[row.query ?? -1]?.calls ?? []) if (other.state === 'waiting') this.#cancel(other)
   }
 
   heard(call: Call): void {
@@ -207,7 +214,6 @@ export class GroupRun implements Asker {
     if (call === calls[0]) lateness.see(clock.now() - ticket.since)
     if (call === entry.hedge && ticket.open) hedged.won++
     this.#answer(entry, call, 'exact')
-    for (const other of calls) if (other.state === 'waiting') this.#cancel(other)
     this.#grade(entry, answer)
     if (first) learning?.remember(call.row.data, answer)
   }
@@ -287,10 +293,14 @@ export class GroupRun implements Asker {
 
   #standing(rule = this.#service.rule) {
     const { quorum, workers } = this.#group.scheme
-    const rows = this.#calls.filter(({ row }) => row.index < workers)
-    const answers = rows.filter(({ answer }) => answer).length
-    const outstanding = rows.filter(isLive).length
-    return standing({ rule, answers, outstanding, quorum, unmade: workers - rows.length })
+    let [rows, answers, outstanding] = [0, 0, 0]
+    for (const call of this.#calls) {
+      if (call.row.index >= workers) continue // it asks for a query again
+      rows++
+      if (call.answer) answers++
+      else if (isLive(call)) outstanding++
+    }
+    return standing({ rule, answers, outstanding, quorum, unmade: workers - rows })
   }
 
   #advance(): void {
@@ -340,8 +350,9 @@ export class GroupRun implements Asker {
   }
 
   #locate(): void {
-    for (const { row } of this.#group.locate()) {
-      this.#suspects.add(row.index)
+    const located = this.#group.locate()
+    this.#suspects = located.map(({ row }) => row.index)
+    for (const { row } of located) {
       const { worker } = this.#calls.find((call) => call.row === row) as Call
       this.#service.pool.count(worker as ModelWorker, 'suspected')
     }
@@ -535,8 +546,9 @@ export class GroupRun implements Asker {
       const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
       this.#rows.push({ row: row.index, worker: '', outcome: 'failed', suspected: false, ms: 0, error })
     }
-    for (const row of this.#rows) row.suspected = this.#suspects.has(row.row)
-    this.#complete({
+    for (const row of this.#rows) row.suspected = this.#suspects.includes(row.row)
+    this.#service.done(this)
+    this.#complete?.({
       queries: this.#entries.length,
       workers,
       quorum,
@@ -545,7 +557,7 @@ export class GroupRun implements Asker {
       outcome: this.#ended?.code ?? outcomeOf(this.#entries.map(({ ticket }) => ticket.ending as Ending)),
       rows: this.#rows.sort((a, b) => a.row - b.row),
       recoveries: this.#entries.flatMap(({ recovery }) => recovery?.report ?? []),
-      survivors: this.#survivors,
+      survivors: [...this.#survivors],
       ...this.#times,
     })
   }

@@ -1,6 +1,6 @@
 /** One caller's query: owns the promise, the deadline timer and the abort listener, and settles once. */
 
-import { onAbort } from '../abort'
+import { aborted, onAbort } from '../abort'
 import type { ApproxiferError, Code } from '../errors'
 import type { Policy } from '../history/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
@@ -56,6 +56,13 @@ export type Given = Pick<Prediction, 'status' | 'confidence' | 'waitedMs' | 'ran
 /** How a query ended. */
 export type Ending = Status | Code
 
+/** What a ticket's group does when its time comes. */
+export interface Run {
+  due(ticket: Ticket): void
+  late(ticket: Ticket): void
+  left(ticket: Ticket): void
+}
+
 interface Caller {
   resolve(prediction: Prediction): void
   reject(error: ApproxiferError): void
@@ -68,9 +75,12 @@ export class Ticket {
   ending: Ending | undefined
   /** It has waited longer than nearly all others. */
   late = false
+  /** Where it has its place. */
+  run: Run | undefined
   readonly #outputs: readonly TensorSpec[]
   readonly #caller: Caller
-  #forget: (() => void)[] = []
+  #unplan: (() => void) | undefined
+  #unlisten: (() => void) | undefined
 
   /**
    * @param row        the query's values; a copy
@@ -94,11 +104,15 @@ export class Ticket {
   }
 
   /** From here on it has a deadline and can be aborted. To be called when it is on its way: until then, time counts. */
-  watch(clock: Clock, deadlineMs: number, due: () => void, signal: AbortSignal | undefined, abort: () => void): void {
+  watch(clock: Clock, deadlineMs: number, signal: AbortSignal | undefined): void {
     if (!this.open) return
-    this.#forget.push(clock.after(deadlineMs, due))
+    this.#unplan = clock.after(deadlineMs, () => this.run?.due(this))
     if (!signal) return
-    this.#forget.push(onAbort(signal, abort))
+    const abort = () => {
+      this.fail(aborted(signal))
+      this.run?.left(this)
+    }
+    this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
   }
 
@@ -118,7 +132,8 @@ export class Ticket {
 
   #settle(ending: Ending): void {
     this.ending = ending
-    for (const forget of this.#forget) forget()
+    this.#unplan?.()
+    this.#unlisten?.()
     this.#caller.settled(ending)
   }
 }
