@@ -104,7 +104,7 @@ async function alone() {
   return results
 }
 
-export async function threaded(model: string, images: string, count: number) {
+async function threaded(model: string, images: string, count: number) {
   const queries = (await loadInputs(images)).slice(0, 500)
   const bytes = new Uint8Array(await readFile(model))
   const threads = availableParallelism()

@@ -9,14 +9,13 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { table } from '../src/cli/table'
 import { type Random, seeded } from '../src/random'
-import { Budget } from '../src/serving/budget'
-import { Lateness } from '../src/serving/lateness'
-import { type Asker, Call, Pool } from '../src/serving/pool'
 import { VirtualClock } from '../src/serving/virtual-clock'
+import { ByHand } from './by-hand'
 import { type Law, randomTrouble, type Shop, SimulatedWorker, wanderingTrouble } from './simulated'
 
 const WORKERS = 27
 
+const QUERIES = 10_000
 const SEEDS = 10
 
 interface Trouble {
@@ -27,60 +26,13 @@ interface Trouble {
   loads: number[]
 }
 
-export const troubles: Trouble[] = [
+const troubles: Trouble[] = [
   { name: 'random', law: randomTrouble, meanMs: 11.8, loads: [0.3, 0.6, 0.8] },
   { name: 'wandering', law: (random) => wanderingTrouble(random, WORKERS), meanMs: 13, loads: [0.6, 0.8] },
 ]
 
 type Ask = (query: Float32Array) => Promise<unknown>
 type System = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<{ ask: Ask; close?(): Promise<void> }>
-
-/** One queue; and, with a budget, a second request for what is late. */
-class ByHand {
-  readonly #clock: VirtualClock
-  readonly #pool: Pool
-  readonly #lateness = new Lateness()
-  readonly #budget: Budget
-
-  constructor(clock: VirtualClock, workers: readonly SimulatedWorker[], hedges: number) {
-    this.#clock = clock
-    this.#pool = new Pool(workers, { clock, hangMs: 30_000, signature: workers[0].signature })
-    this.#budget = new Budget(hedges, 10)
-  }
-
-  ask(data: Float32Array): Promise<unknown> {
-    const start = this.#clock.now()
-    const row = { data, index: 0 }
-    this.#budget.earn()
-    return new Promise((resolve) => {
-      let done = false
-      let second: Call | undefined
-      const late = () => {
-        if (done || !this.#budget.has) return
-        this.#budget.take()
-        second = new Call(asker, row, 'urgent')
-        this.#pool.put(second)
-      }
-      const asker: Asker = {
-        avoids: (call, worker) => call === second && worker === first.worker,
-        sent: (call) => {
-          const { lateMs } = this.#lateness
-          if (call === first && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
-        },
-        spare: () => {
-          if (second) this.#pool.cancel(second)
-        },
-        heard: (call) => {
-          if (call === first) this.#lateness.see(this.#clock.now() - start)
-          done = true
-          resolve(call.answer)
-        },
-      }
-      const first = new Call(asker, row, 'query')
-      this.#pool.put(first)
-    })
-  }
-}
 
 const byHand =
   (hedges: number): System =>
@@ -98,7 +50,7 @@ const ours =
 
 const scheme = { queries: 8, stragglers: 1 }
 const RIVAL = 'hedge by hand'
-export const systems: Record<string, System> = {
+const systems: Record<string, System> = {
   'no redundancy': byHand(0),
   [RIVAL]: byHand(0.1),
   'no scheme': ours({}),
@@ -114,13 +66,7 @@ interface Figures {
   machineMs: number
 }
 
-export async function simulate(
-  system: System,
-  { law, meanMs }: Trouble,
-  load: number,
-  seed: number,
-  QUERIES = 10_000,
-): Promise<Figures> {
+async function simulate(system: System, { law, meanMs }: Trouble, load: number, seed: number): Promise<Figures> {
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const shop: Shop = {

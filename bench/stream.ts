@@ -1,22 +1,38 @@
 /**
  * npm run bench -- stream [--json]: 2,000 queries, open loop, through real threads of which one of nine is always slow by
- * 200 ms: always the same, or another one every 50 queries. The bare model (nine threads as well, one queue, whoever is
- * idle) and every policy take turns within one run, 100 queries each. Needs `npm run data`.
+ * 200 ms: always the same, or another one every 50 queries; and that once more with machines emulated that take 10 ms, of
+ * which one takes 50 more. The bare model (nine threads as well, one queue, whoever is idle), hedged requests by hand, and
+ * the predictor's policies take turns within one run, 100 queries each. Needs `npm run data`.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPredictor, FaultyWorker, localWorkers, type Policy, type Prediction } from 'approxifer'
+import { createPredictor, FaultyWorker, localWorkers, type Prediction, type PredictorOptions } from 'approxifer'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { uncoded } from '../src/cli/pools'
 import { table } from '../src/cli/table'
 import { type Random, seeded } from '../src/random'
+import { systemClock } from '../src/serving/clock'
+import { ByHand } from './by-hand'
 
 const QUERIES = 2000
 const TURN = 100
-const SLOW_MS = 200
 const WANDER = 50
 const PER_SECOND = 200
 const WORKERS = 9
+
+/** What an answer takes on top of the model's own time, and what it takes more on the slow worker. */
+interface Setting {
+  name: string
+  serviceMs: number
+  slowMs: number
+  wander: boolean
+}
+
+const settings: Setting[] = [
+  { name: 'always the same worker slow', serviceMs: 0, slowMs: 200, wander: false },
+  { name: `another worker slow every ${WANDER} queries`, serviceMs: 0, slowMs: 200, wander: true },
+  { name: 'answers of 10 ms, another worker slow every 50', serviceMs: 10, slowMs: 50, wander: true },
+]
 
 interface Answered {
   ms: number
@@ -50,30 +66,55 @@ async function faultyWorkers() {
   return { workers, inferences: () => inferences }
 }
 
-async function bare(): Promise<System> {
+/** Without a predictor: whoever answers, the answer is the model's own. */
+async function plain(name: string, way: (workers: FaultyWorker[]) => (query: Float32Array) => Promise<Float32Array>) {
   const { workers, inferences } = await faultyWorkers()
-  const way = uncoded(workers)
+  const given = way(workers)
   const ask = async (query: Float32Array): Promise<Answered> => {
     const start = performance.now()
-    const answer = await way(query)
+    const answer = await given(query)
     return { ms: performance.now() - start, label: argmax(answer), status: 'exact' }
   }
-  return { name: 'bare model', workers, ask, inferences, close: () => Promise.all(workers.map((w) => w.close())) }
+  return { name, workers, ask, inferences, close: () => Promise.all(workers.map((w) => w.close())) }
 }
 
-async function coded(policy: Policy): Promise<System> {
+const hedged = (workers: FaultyWorker[]) => {
+  const pool = new ByHand(systemClock, workers, 0.1)
+  return (query: Float32Array) => pool.ask(query)
+}
+
+async function ours(name: string, options: Partial<PredictorOptions>): Promise<System> {
   const { workers, inferences } = await faultyWorkers()
-  const predictor = await createPredictor({ scheme: { queries: WORKERS - 1, stragglers: 1 }, workers, policy })
+  const predictor = await createPredictor({ workers, ...options })
   const ask = async (query: Float32Array): Promise<Answered> => {
     const start = performance.now()
     const { output, status } = await predictor.predict(query)
     return { ms: performance.now() - start, label: argmax(output.logits.data), status }
   }
-  return { name: policy, workers, ask, inferences, close: () => predictor.close() }
+  return { name, workers, ask, inferences, close: () => predictor.close() }
 }
 
+const scheme = { queries: WORKERS - 1, stragglers: 1 }
+const all = () =>
+  Promise.all([
+    plain('bare model', uncoded),
+    plain('hedge by hand', hedged),
+    ours('no scheme', {}),
+    ours('recover', { scheme, policy: 'recover' }),
+    ours('retry', { scheme, policy: 'retry' }),
+    ours('auto', { scheme, policy: 'auto' }),
+  ])
+
 /** Queries `from` to `to`, at random times, whatever becomes of them. */
-async function turn(system: System, inputs: Float32Array[], from: number, to: number, wander: boolean, random: Random) {
+async function turn(
+  system: System,
+  inputs: Float32Array[],
+  from: number,
+  to: number,
+  setting: Setting,
+  random: Random,
+) {
+  const { serviceMs, slowMs, wander } = setting
   const answers: Promise<Answered>[] = []
   let next = performance.now()
   for (let i = from; i < to; i++) {
@@ -82,7 +123,7 @@ async function turn(system: System, inputs: Float32Array[], from: number, to: nu
     if (wait > 0) await sleep(wait)
     const slow = wander ? Math.floor(i / WANDER) % WORKERS : WORKERS - 1
     system.workers.forEach((worker, w) => {
-      worker.faults = w === slow ? { delayMs: SLOW_MS } : {}
+      worker.faults = { delayMs: serviceMs + (w === slow ? slowMs : 0) }
     })
     answers.push(system.ask(inputs[i]))
   }
@@ -114,16 +155,15 @@ export async function stream(json: boolean): Promise<void> {
   const inputs = (await loadInputs('data/mnist-images.npy')).slice(0, QUERIES)
   const labels = (await loadLabels('data/mnist-labels.npy')).slice(0, QUERIES)
   const results: Record<string, ReturnType<typeof summary>[]> = {}
-  for (const wander of [false, true]) {
-    const systems = [await bare(), await coded('recover'), await coded('retry'), await coded('auto')]
+  for (const setting of settings) {
+    const systems = await all()
     const answered = systems.map(() => [] as Answered[])
     for (let from = 0; from < QUERIES; from += TURN) {
       for (const [i, system] of systems.entries()) {
-        answered[i].push(...(await turn(system, inputs, from, from + TURN, wander, seeded(from))))
+        answered[i].push(...(await turn(system, inputs, from, from + TURN, setting, seeded(from))))
       }
     }
-    const name = wander ? `another worker slow every ${WANDER} queries` : 'always the same worker slow'
-    results[name] = systems.map((system, i) => summary(system, answered[i], labels))
+    results[setting.name] = systems.map((system, i) => summary(system, answered[i], labels))
     await Promise.all(systems.map((system) => system.close()))
   }
   if (json) console.log(JSON.stringify(results, null, 2))

@@ -8,7 +8,9 @@ import { Predictor } from './serving/predictor'
 import { type LocalOptions, localOptions, localWorkers } from './workers/local'
 import type { ModelWorker } from './workers/worker'
 
-export interface PredictorOptions extends ServingOptions, Partial<Omit<LocalOptions, 'count' | 'onWarning'>> {
+export interface PredictorOptions
+  extends ServingOptions,
+    Partial<Omit<LocalOptions, 'count' | 'maxPending' | 'onWarning'>> {
   /**
    * Workers: how many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which
    * `close` closes.
@@ -16,8 +18,8 @@ export interface PredictorOptions extends ServingOptions, Partial<Omit<LocalOpti
   workers?: number | readonly ModelWorker[]
 }
 
-/** Of `localWorkers`, what a predictor passes on and has no use for itself. */
-const theirs = localOptions.filter((name) => name !== 'onWarning')
+/** Of `localWorkers`, what a predictor passes on and has no use for itself. It gives a worker one row at a time. */
+const theirs = localOptions.filter((name) => name !== 'onWarning' && name !== 'maxPending')
 
 /**
  * Starts workers and returns when all have loaded the model and run it once.

@@ -9,8 +9,6 @@ export const PATIENCE = 0.95
 /** Times that are kept, and below which nothing is late. */
 const WINDOW = 500
 const ENOUGH = 50
-/** What sums of times may be off by: a timer that comes this much early would be set again, and again. */
-export const ROUNDING_MS = 1e-3
 
 export class Lateness {
   /** Milliseconds, in the order in which they came, round and round; and in order of size. */
@@ -65,6 +63,8 @@ export class LateWatch<T extends Waiter> {
   readonly #tell: (late: T) => void
   readonly #waiting = new Line<T>()
   #unplan: (() => void) | undefined
+  /** When those came that the timer was set for. It may fire a millisecond early: to set it anew would make it one late. */
+  #planned = 0
 
   constructor(clock: Clock, lateness: Lateness, tell: (late: T) => void) {
     this.#clock = clock
@@ -92,16 +92,17 @@ export class LateWatch<T extends Waiter> {
     const { first } = this.#waiting
     const { lateMs } = this.#lateness
     if (!first || lateMs === undefined) return
+    this.#planned = first.since
     const left = first.since + lateMs - this.#clock.now()
     this.#unplan = this.#clock.after(Math.max(0, left), () => this.#look(), true)
   }
 
   #look(): void {
     this.#unplan = undefined
-    const since = this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY)
+    const since = Math.max(this.#planned, this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY))
     const late: T[] = []
     this.#drop((waiter) => {
-      if (waiter.open && waiter.since > since + ROUNDING_MS) return false
+      if (waiter.open && waiter.since > since) return false
       if (waiter.open) late.push(waiter)
       return true
     })

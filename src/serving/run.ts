@@ -10,7 +10,7 @@ import type { ModelWorker } from '../workers/worker'
 import type { Budget } from './budget'
 import type { Clock } from './clock'
 import { type Lack, type Rule, standing, verdict } from './decision'
-import { type Lateness, ROUNDING_MS } from './lateness'
+import type { Lateness } from './lateness'
 import type { Learning } from './learning'
 import { type Asker, Call, type Pool } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
@@ -142,7 +142,7 @@ export class GroupRun implements Asker, Run {
   late(ticket: Ticket): void {
     const entry = this.#entry(ticket)
     const early = this.#tooEarly(ticket)
-    if (early > 0) return void this.#service.clock.after(early, () => this.late(ticket), true)
+    if (early > 1) return void this.#service.clock.after(early, () => this.late(ticket), true)
     ticket.late = true
     if (entry?.calls[0]?.state === 'running') this.#settle(entry, 'late')
     this.#advance()
@@ -233,11 +233,11 @@ export class GroupRun implements Asker, Run {
     return this.#entries.some(({ ticket }) => ticket.open)
   }
 
-  /** How long to wait before a late query may be recovered: where times differ little, answers lie there about to arrive. */
+  /** Milliseconds before a late query may be recovered: where times differ little, answers lie there about to arrive. */
   #tooEarly({ since, choices }: Ticket): number {
     const { learning, lateness, clock } = this.#service
     if (choices.policy === 'retry' || learning?.experience.memory !== 'warm') return 0
-    return since + FLOOR * (lateness.medianMs ?? 0) - clock.now() - ROUNDING_MS
+    return since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
   }
 
   #entry(ticket: Ticket): Entry | undefined {
