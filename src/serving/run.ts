@@ -144,7 +144,7 @@ export class GroupRun implements Asker, Run {
     const early = this.#tooEarly(ticket)
     if (early > 1) return void this.#service.clock.after(early, () => this.late(ticket), true)
     ticket.late = true
-    if (entry?.calls[0]?.state === 'running') this.#settle(entry, 'late')
+    if (entry?.calls.some(({ state }) => state === 'running')) this.#settle(entry, 'late')
     this.#advance()
   }
 
@@ -178,7 +178,7 @@ export class GroupRun implements Asker, Run {
   sent(call: Call): void {
     const entry = this.#entries[call.row.query ?? -1]
     if (entry && call === entry.hedge) this.#service.hedged.sent++
-    else if (entry?.ticket.late && call === entry.calls[0]) this.#settle(entry, 'late')
+    else if (entry?.ticket.late) this.#settle(entry, 'late')
   }
 
   spare({ row }: Call): void {
