@@ -102,6 +102,8 @@ export interface WorkerStats {
   expectedMs: number | undefined
 }
 
+type Outcome = { answer?: Float32Array; error?: ApproxiferError }
+
 interface Member {
   readonly worker: ModelWorker
   readonly pace: Pace
@@ -217,7 +219,7 @@ export class Pool {
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = true
     this.#unplan?.()
-    for (const line of Object.values(this.#lines)) for (const call of line) this.cancel(call)
+    for (const line of Object.values(this.#lines)) for (const call of [...line]) this.cancel(call)
     for (const member of this.#members.values()) {
       member.worker.onFree = undefined
       const { call } = member
@@ -319,15 +321,16 @@ export class Pool {
   }
 
   #answered(member: Member, call: Call, answer: unknown): void {
+    let outcome: Outcome
     try {
-      const { outputs } = this.#signature
-      this.#settle(member, call, { answer: checkAnswer(answer, this.#length, outputs).slice() }) // it may use its buffer again
+      outcome = { answer: checkAnswer(answer, this.#length, this.#signature.outputs).slice() } // it may use its buffer again
     } catch (error) {
-      this.#settle(member, call, { error: asError(error, 'PROTOCOL') })
+      outcome = { error: asError(error, 'PROTOCOL') }
     }
+    this.#settle(member, call, outcome)
   }
 
-  #settle(member: Member, call: Call, { answer, error }: Pick<Partial<Call>, 'answer' | 'error'>): void {
+  #settle(member: Member, call: Call, { answer, error }: Outcome): void {
     if (call.state !== 'running') return // it was taken for hung, or the pool is closed
     call.state = 'done'
     call.ms = this.#clock.now() - call.sentAt
