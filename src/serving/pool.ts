@@ -480,14 +480,17 @@ function isFree(worker: ModelWorker): boolean {
 /** A worker that throws instead of rejecting rejects all the same. */
 function infer(worker: ModelWorker, call: Call): Promise<unknown> {
   const { data } = call.row
-  const options = {
+  try {
+    return Promise.resolve(worker.interruptible === false ? worker.infer(data) : worker.infer(data, abortable(call)))
+  } catch (error) {
+    return Promise.reject(error)
+  }
+}
+
+function abortable(call: Call): { readonly signal: AbortSignal } {
+  return {
     get signal() {
       return call.signal
     },
-  }
-  try {
-    return Promise.resolve(worker.interruptible === false ? worker.infer(data) : worker.infer(data, options))
-  } catch (error) {
-    return Promise.reject(error)
   }
 }
