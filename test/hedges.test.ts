@@ -13,7 +13,9 @@ const signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', 
 async function warm(count: number, options: Partial<PredictorOptions> = {}) {
   const clock = new VirtualClock()
   const takes = new Map<number, number>()
-  const law = (i: number) => takes.get(i) ?? 10
+  /** What the next calls take, whoever runs them. */
+  const next: number[] = []
+  const law = (i: number) => next.shift() ?? takes.get(i) ?? 10
   const shop = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
   const predictor = await createPredictor({ workers, clock, ...options })
@@ -24,7 +26,7 @@ async function warm(count: number, options: Partial<PredictorOptions> = {}) {
     const prediction = await predictor.predict(Float32Array.of(x))
     return { ...prediction, ms: clock.now() - start }
   }
-  return { clock, workers, predictor, ask, takes }
+  return { clock, workers, predictor, ask, takes, next }
 }
 
 it('a query that has waited longer than nearly all others goes to another worker; the first answer wins', async () => {
@@ -51,6 +53,22 @@ it('a hedge that waits for a worker is cancelled when the answer comes', async (
   const [first, second] = (await Promise.all(both)).sort((a, b) => a.ms - b.ms)
   expect([first.ms, first.hedged, second.ms, second.hedged]).toEqual([30, false, 40, true])
   expect(workers.reduce((sum, worker) => sum + worker.calls, 0)).toBe(103)
+  await predictor.close()
+})
+
+it('in a group of several, too, a hedge that waits leaves the queue before its query’s worker gets another row', async () => {
+  const { clock, workers, predictor, ask, next } = await warm(3, { scheme: { queries: 2 }, policy: 'retry' })
+  const calls = () => workers.reduce((sum, worker) => sum + worker.calls, 0)
+  const before = calls()
+  const start = clock.now()
+  next.push(31, 5, 25, 300)
+  const all = [ask(1), ask(2)]
+  await clock.run(start + 5)
+  all.push(ask(3), ask(4)) // 3 is answered after 30 ms, and 1 after 31; until then no worker is free
+  await clock.run(start + 39)
+  expect(calls() - before).toBe(6) // each once, and hedges for 1 and 4
+  await clock.run()
+  await Promise.all(all)
   await predictor.close()
 })
 
