@@ -65,7 +65,7 @@ it('in a group of several, too, a hedge that waits leaves the queue before its q
   const all = [ask(1), ask(2)]
   await clock.run(start + 5)
   all.push(ask(3), ask(4)) // 3 is answered after 30 ms, and 1 after 31; until then no worker is free
-  await clock.run(start + 39)
+  await clock.run(start + 45)
   expect(calls() - before).toBe(6) // each once, and hedges for 1 and 4
   await clock.run()
   await Promise.all(all)
