@@ -12,12 +12,12 @@ const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', 
 const nobody: Asker = { avoids: () => false, sent() {}, spare() {}, heard() {} }
 const row = { data: new Float32Array(2), index: 0 }
 
-function pool(count: number, law: Law) {
+function pool(count: number, law: Law, useAll = false) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
     return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
   })
-  return { clock, workers, pool: new Pool(workers, { clock, hangMs: 30_000, signature }) }
+  return { clock, workers, pool: new Pool(workers, { clock, hangMs: 30_000, signature, useAll }) }
 }
 
 /** Rows one after the other, one every so many milliseconds; what became of them. */
@@ -72,6 +72,18 @@ it('most workers slow: the fast ones are not held for slow, and all are used whe
   const few = stream(slow, 500, 20)
   await slow.clock.run()
   expect(few.slice(5).filter((call) => took(call) > 30)).toEqual([])
+})
+
+it('where rows need all workers, a slow one gets its row at once', async () => {
+  for (const useAll of [true, false]) {
+    const home = pool(4, (i) => (i === 0 ? 100 : 10), useAll)
+    stream(home, 40, 30)
+    await home.clock.run()
+    const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
+    for (const call of calls) home.pool.put(call)
+    expect(calls.every(({ state }) => state === 'running')).toBe(useAll)
+    await home.clock.run()
+  }
 })
 
 it('no row waits for a faster worker for longer than an idle one would take', async () => {
