@@ -1,10 +1,11 @@
 /** Second requests for late queries, in made time. */
 
-import { createPredictor, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it } from 'vitest'
 import { SimulatedWorker } from '../bench/simulated'
 import { seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
+import { house, query, turn } from './shared/house'
 import { MoodyWorker } from './shared/moody-worker'
 
 const signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
@@ -109,6 +110,40 @@ it('late ones count with their own time when they come: a slow pool does not mak
   for (let i = 0; i < 1000; i++) clock.after(10 * i, () => void ask(i))
   await clock.run()
   expect(predictor.stats().lateMs).toBeGreaterThanOrEqual(40)
+  await predictor.close()
+})
+
+it('only first rows’ own times say what is late, not those of hedges', async () => {
+  const { clock, predictor, ask, next } = await warm(3)
+  for (let i = 0; i < 6; i++) {
+    next.push(100)
+    const given = ask(i)
+    await clock.run()
+    expect((await given).ms).toBe(20)
+  }
+  expect(predictor.stats().lateMs).toBe(10) // of 100 times 10 ms and six times 100; with six times 20 it were 20
+  await predictor.close()
+})
+
+it('a query is hedged once; when both rows fail it is asked again, and no more', async () => {
+  const clock = new VirtualClock()
+  const { predictor, workers } = await house(4, { clock, scheme: { queries: 1, code: 'systematic' }, policy: 'retry' })
+  for (let i = 0; i < 60; i++) {
+    clock.after(10, () => workers.find(({ calls }) => calls.length)?.calls[0].answer())
+    const given = predictor.predict(query(i))
+    await clock.run(clock.now() + 10)
+    await given
+  }
+  const given = predictor.predict(query(5))
+  await clock.run(clock.now() + 11)
+  const both = workers.flatMap(({ calls }) => calls)
+  expect(both.length).toBe(2)
+  for (const call of both) call.fail(new ApproxiferError('WORKER', 'no'))
+  await turn()
+  const [third, ...more] = workers.flatMap(({ calls }) => calls)
+  expect(more).toEqual([])
+  third.answer()
+  expect((await given).hedged).toBe(true)
   await predictor.close()
 })
 

@@ -158,6 +158,19 @@ describe('workers that misbehave', () => {
     await predictor.close()
   })
 
+  it('one that uses its buffer again spoils no recovery that its answer is needed for', async () => {
+    const systematic = { ...scheme, code: 'systematic' } as const
+    const { predictor, workers } = await house(3, { scheme: systematic, policy: 'recover' })
+    const [, lost] = [1, 2].map((x) => predictor.predict(query(x)))
+    const buffer = Float32Array.of(2, 2)
+    workers[0].calls[0].answer(buffer)
+    await turn()
+    buffer.fill(99)
+    workers[2].calls[0].answer()
+    expect(Math.abs((await lost).output.y.data[0] - 4)).toBeLessThan(1)
+    await predictor.close()
+  })
+
   it('one that never ends its close does not keep the predictor from closing', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(1, { scheme: { queries: 1 } })
