@@ -1,6 +1,8 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
+import { createPredictor as compose } from '../src/create'
 import { seeded } from '../src/random'
+import { GroupRun } from '../src/serving/run'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { type Mood, MoodyWorker, moods } from './shared/moody-worker'
 
@@ -178,4 +180,17 @@ it('OVERLOADED is counted', async () => {
   await clock.run()
   await first
   await predictor.close()
+})
+
+it('a group that was reported is forgotten: closing the predictor ends only what is under way', async () => {
+  const clock = new VirtualClock()
+  const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
+  const predictor = await compose({ workers, clock }) // from the same sources as the spy
+  const end = vi.spyOn(GroupRun.prototype, 'end')
+  for (let i = 0; i < 10; i++) void predictor.predict(Float32Array.of(i, 1))
+  await clock.run()
+  const open = predictor.predict(Float32Array.of(1, 1))
+  await predictor.close()
+  await expect(open).rejects.toMatchObject({ code: 'CLOSED' })
+  expect(end).toHaveBeenCalledTimes(1)
 })
