@@ -1,5 +1,6 @@
 /** Made time, for tests and benches; no part of the package. */
 
+import TinyQueue from 'tinyqueue'
 import type { Clock } from './clock'
 
 interface Event {
@@ -14,8 +15,8 @@ interface Event {
  * What runs is real; only waiting takes no time. Work takes none either, unless the clock is told of it.
  */
 export class VirtualClock implements Clock {
-  /** A binary heap: the earliest event first. */
-  readonly #events: Event[] = []
+  /** The earliest first. */
+  readonly #events = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order)
   #now = 0
   #order = 0
   #held = 0
@@ -27,7 +28,7 @@ export class VirtualClock implements Clock {
 
   after(ms: number, f: () => void): () => void {
     const event: Event = { at: this.#now + Math.max(0, ms), order: this.#order++, f }
-    push(this.#events, event)
+    this.#events.push(event)
     return () => {
       event.f = undefined // it leaves the heap when its time comes
     }
@@ -49,7 +50,7 @@ export class VirtualClock implements Clock {
 
   /** Events that are still to come. */
   get pending(): number {
-    return this.#events.filter(({ f }) => f).length
+    return this.#events.data.filter(({ f }) => f).length
   }
 
   /**
@@ -58,8 +59,8 @@ export class VirtualClock implements Clock {
    */
   async run(end = Number.POSITIVE_INFINITY): Promise<void> {
     await this.#settled()
-    while (this.#events.length && this.#events[0].at <= end) {
-      const { at, f } = pop(this.#events)
+    for (let next = this.#events.peek(); next && next.at <= end; next = this.#events.peek()) {
+      const { at, f } = this.#events.pop() as Event
       if (!f) continue
       this.#now = Math.max(this.#now, at) // after `spend` it may be late
       f()
@@ -84,34 +85,4 @@ const queue: (() => void)[] = []
 
 function drain(): void {
   for (const resolve of queue.splice(0)) resolve()
-}
-
-const before = (a: Event, b: Event) => a.at < b.at || (a.at === b.at && a.order < b.order)
-
-function push(heap: Event[], event: Event): void {
-  let at = heap.push(event) - 1
-  while (at > 0) {
-    const parent = (at - 1) >> 1
-    if (before(heap[parent], event)) break
-    heap[at] = heap[parent]
-    at = parent
-  }
-  heap[at] = event
-}
-
-function pop(heap: Event[]): Event {
-  const [first] = heap
-  const last = heap.pop() as Event
-  if (!heap.length) return first
-  let at = 0
-  while (true) {
-    let child = 2 * at + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++
-    if (before(last, heap[child])) break
-    heap[at] = heap[child]
-    at = child
-  }
-  heap[at] = last
-  return first
 }
