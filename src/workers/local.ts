@@ -1,6 +1,6 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
-import { wrap } from 'comlink'
+import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
@@ -102,6 +102,7 @@ class LocalWorker implements ModelWorker {
   #loaded: Loaded | undefined
   #queue: CallQueue | undefined
   #thread: Thread | undefined
+  #remote: Remote<Entry> | undefined
   /** Ends a start under way. */
   #fail: (error: ApproxiferError) => void = () => {}
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
@@ -203,7 +204,8 @@ class LocalWorker implements ModelWorker {
         fail(asError(error, 'WORKER'))
       }
     })
-    const remote = wrap<Entry>(thread.endpoint) // the queue keeps it: a collected proxy may stop its thread
+    const remote = wrap<Entry>(thread.endpoint) // kept, since a collected proxy may stop its thread
+    this.#remote = remote
     const late = setTimeout(
       () => fail(new ApproxiferError('WORKER', `${this.name} did not start within ${startMs} ms${hello.advice}`)),
       startMs,
@@ -266,6 +268,9 @@ class LocalWorker implements ModelWorker {
 
   /** Resolves when the thread is gone, whoever stopped it. */
   #stop(): Promise<void> {
+    // Until released, comlink keeps the endpoint, and thereby this worker and all who listen to it.
+    this.#remote?.[releaseProxy]()
+    this.#remote = undefined
     if (this.#thread) this.#gone = this.#thread.terminate()
     this.#thread = undefined
     return this.#gone
