@@ -72,6 +72,18 @@ describe('aborts', () => {
   })
 })
 
+it('an abort from inside of a worker’s infer is heard', async () => {
+  const { predictor, workers } = await house(1, { scheme: { queries: 1, code: 'systematic' } })
+  const controller = new AbortController()
+  workers[0].infer = () => {
+    controller.abort()
+    return new Promise(() => {})
+  }
+  await expect(predictor.predict(query(1), { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(predictor.stats().open).toBe(0)
+  await predictor.close()
+})
+
 describe('back-pressure', () => {
   it('beyond maxQueries predict rejects at once; predictAll waits for room', async () => {
     const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, maxQueries: 2 })

@@ -25,6 +25,27 @@ describe('Group', () => {
     }
   })
 
+  it('decode weights are remembered by what was mixed, not only by who survived', () => {
+    const options = { queries: 4, stragglers: 1, code: 'systematic', decoder: 'least-squares' } as const
+    const recovered = (codec: Codec, mix: number[]) => {
+      const group = codec.open()
+      for (const query of [1, 2, 3, 9]) group.join(row(query))
+      const own = [...group.ready]
+      const [parity] = group.close(mix)
+      for (const coded of [...own.slice(0, 3), parity]) group.add(coded, row(coded.data[0]))
+      return group.recover()[0].answer[0]
+    }
+    const codec = new Codec(core, options)
+    for (const mix of [
+      [0, 1, 2, 3],
+      [2, 3],
+      [0, 3],
+    ]) {
+      expect(recovered(codec, mix)).toBe(recovered(new Codec(core, options), mix))
+      expect(recovered(codec, mix)).toBeCloseTo(9, 3)
+    }
+  })
+
   it('one loss too many is a QUORUM error', () => {
     const { group } = answered(
       new Codec(core, { queries: 4, stragglers: 1, code: 'berrut' }),

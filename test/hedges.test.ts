@@ -104,6 +104,19 @@ it('hedges: 0 asks nobody twice; else at most a share of the queries, and a burs
   }
 })
 
+it('the budget is earned by queries: one in twenty late for long, all of them hedged', async () => {
+  const { clock, predictor, ask, next } = await warm(9)
+  for (let i = 0; i < 3000; i++) {
+    clock.after(10 * i, () => {
+      if (i % 25 === 0) next.push(100)
+      void ask(i)
+    })
+  }
+  await clock.run()
+  expect(predictor.stats().hedges.sent).toBeGreaterThan(115)
+  await predictor.close()
+})
+
 it('late ones count with their own time when they come: a slow pool does not make everybody late for ever', async () => {
   const { clock, predictor, ask, takes } = await warm(9, { hedges: 1 })
   for (let i = 0; i < 9; i++) takes.set(i, 40)
