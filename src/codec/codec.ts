@@ -159,7 +159,8 @@ export class Group {
   readonly #codec: Codec
   readonly #queries: Float32Array[] = []
   readonly #answers = new Map<number, Float32Array>()
-  readonly #dropped = new Set<number>()
+  /** Rows whose answers were dropped. */
+  #dropped: number[] = []
   readonly #rows: OpenRow[] = []
   readonly #repeats: CodedRow[] = []
   /** Queries that the parities are made of: those unanswered when the group closed. */
@@ -184,7 +185,7 @@ export class Group {
 
   /** Answers that came and were not dropped. */
   get survivors(): number[] {
-    return [...this.#answers.keys()].filter((i) => !this.#dropped.has(i)).sort((a, b) => a - b)
+    return [...this.#answers.keys()].filter((i) => !this.#dropped.includes(i)).sort((a, b) => a - b)
   }
 
   /**
@@ -292,14 +293,14 @@ export class Group {
   /** Forgets all answers and verdicts, so that another survivor set can be tried on the same rows. */
   forget(): void {
     this.#answers.clear()
-    this.#dropped.clear()
+    this.#dropped = []
   }
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
     let first: number | undefined
     for (const index of this.#answers.keys()) {
-      const own = this.#row(index)?.query === query && !this.#dropped.has(index)
+      const own = this.#row(index)?.query === query && !this.#dropped.includes(index)
       if (own && (first === undefined || index < first)) first = index
     }
     return first === undefined ? undefined : this.#answers.get(first)
@@ -310,7 +311,7 @@ export class Group {
     const exact = new Uint8Array(this.size)
     for (const index of this.#answers.keys()) {
       const query = this.#row(index)?.query
-      if (query !== undefined && !this.#dropped.has(index)) exact[query] = 1
+      if (query !== undefined && !this.#dropped.includes(index)) exact[query] = 1
     }
     const missing: number[] = []
     for (let query = 0; query < exact.length; query++) if (!exact[query]) missing.push(query)
@@ -327,7 +328,7 @@ export class Group {
     const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
     return locators[locator](evidence, most).map(({ position, score }) => {
       const row = this.#rows[have[position]]
-      this.#dropped.add(row.index)
+      this.#dropped.push(row.index)
       return { row, score }
     })
   }
@@ -395,7 +396,7 @@ export class Group {
     const { core } = this.#codec
     const { quorum } = this.scheme
     if (!queries.length) return []
-    const came = have.length + this.#dropped.size
+    const came = have.length + this.#dropped.length
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
     const rows = have.map((i) => (this.#row(i) as CodedRow).weights)
     const all = [...this.#queries.keys()]

@@ -555,7 +555,7 @@ export class GroupRun implements Asker, Run {
       core: codec.core.kind,
       rule,
       outcome: this.#ended?.code ?? outcomeOf(this.#entries.map(({ ticket }) => ticket.ending as Ending)),
-      rows: this.#rows.sort((a, b) => a.row - b.row),
+      rows: this.#rows.length > 1 ? this.#rows.sort((a, b) => a.row - b.row) : this.#rows,
       recoveries: this.#entries.flatMap(({ recovery }) => recovery?.report ?? []),
       survivors: [...this.#survivors],
       ...this.#times,

@@ -1,7 +1,5 @@
 /** How fast workers are, so that rows go to those that answer first and a slow one is passed over, but not forgotten. */
 
-/** A worker's last answers of which the median counts: one that was slow once (2 % of calls may be) is not a slow worker. */
-const RECENT = 3
 /** A row is kept from workers that fail for so many times what the fastest takes, in case another gets free. */
 const FAILURE = 20
 /** Workers that answer within so many times the time of another are as fast as it: their times differ by chance. */
@@ -10,9 +8,14 @@ const ALIKE = 2
 /** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
 const LEAST_MS = 0.1
 
-/** One worker's recent times. */
+/**
+ * One worker's recent times: the median of its last three. One that was slow once (2 % of calls may be) is not a slow worker;
+ * of two the faster counts.
+ */
 export class Pace {
-  readonly #recent: number[] = []
+  #last: number | undefined
+  #second = Number.NaN
+  #third = Number.NaN
   #ms: number | undefined
 
   /** What its next answer will take: Infinity for a worker that fails, undefined before the first outcome. */
@@ -20,18 +23,20 @@ export class Pace {
     return this.#ms
   }
 
-  /** The last outcome alone; undefined before the first. */
-  get lastMs(): number | undefined {
-    return this.#recent.at(-1)
-  }
-
   /** @param ms  Infinity for a failure: failing fast is not being fast */
   see(ms: number): void {
-    this.#recent.push(ms)
-    if (this.#recent.length > RECENT) this.#recent.shift()
-    const sorted = [...this.#recent].sort((a, b) => a - b)
-    this.#ms = sorted[(sorted.length - 1) >> 1]
+    this.#third = this.#second
+    this.#second = this.#last ?? Number.NaN
+    this.#last = ms
+    this.#ms = median(this.#last, this.#second, this.#third)
   }
+}
+
+/** Of those that are numbers. */
+function median(a: number, b: number, c: number): number {
+  if (Number.isNaN(b)) return a
+  if (Number.isNaN(c)) return Math.min(a, b)
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c))
 }
 
 /** Bins of times from LEAST_MS on, BINS_AN_OCTAVE for every factor of two: 100 hours are in the last one. */

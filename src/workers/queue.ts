@@ -4,11 +4,31 @@ import { aborted, onAbort } from '../abort'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength, type TensorSpec } from '../tensor'
 
-interface Call {
-  row: Float32Array
-  resolve(answer: Float32Array): void
-  reject(error: ApproxiferError): void
-  settled: boolean
+class Call {
+  settled = false
+  /** Stops listening for an abort. */
+  forget: (() => void) | undefined
+
+  constructor(
+    readonly row: Float32Array,
+    readonly give: (answer: Float32Array) => void,
+    readonly fail: (error: ApproxiferError) => void,
+  ) {}
+
+  resolve(answer: Float32Array): void {
+    this.#settle()
+    this.give(answer)
+  }
+
+  reject(error: ApproxiferError): void {
+    this.#settle()
+    this.fail(error)
+  }
+
+  #settle(): void {
+    this.settled = true
+    this.forget?.()
+  }
 }
 
 export class CallQueue {
@@ -43,27 +63,13 @@ export class CallQueue {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(aborted(signal))
       if (this.full) return reject(new ApproxiferError('OVERLOADED', `${this.#maxPending + 1} calls are open already`))
-      const settle = () => {
-        call.settled = true
-        forget()
-      }
-      const call: Call = {
-        row,
-        settled: false,
-        resolve: (answer) => {
-          settle()
-          resolve(answer)
-        },
-        reject: (error) => {
-          settle()
-          reject(error)
-        },
-      }
+      const call = new Call(row, resolve, reject)
       this.#waiting.push(call)
-      this.#next()
-      const abort = () => this.#abort(call, signal as AbortSignal)
-      const forget = onAbort(signal, abort) // the worker is at work meanwhile
-      if (signal?.aborted) abort() // from inside of `run`
+      this.#next() // before the signal is listened to: the worker is at work meanwhile
+      if (!signal) return
+      const abort = () => this.#abort(call, signal)
+      call.forget = onAbort(signal, abort)
+      if (signal.aborted) abort() // from inside of `run`
     })
   }
 
@@ -80,23 +86,26 @@ export class CallQueue {
     if (!call) return
     this.#running = call
     this.#run(call.row).then(
-      (answer) => this.#done(call, () => call.resolve(checkAnswer(answer, rowLength(this.#outputs), this.#outputs))),
-      (error) => this.#done(call, () => call.reject(asError(error, 'WORKER'))),
+      (answer) => this.#done(call, answer),
+      (error) => this.#done(call, undefined, asError(error, 'WORKER')),
     )
   }
 
-  #done(call: Call, settle: () => void): void {
+  #done(call: Call, answer: unknown, error?: ApproxiferError): void {
     if (this.#running !== call) return // the queue failed meanwhile
     this.#running = undefined
-    if (!call.settled) {
-      try {
-        settle()
-      } catch (error) {
-        call.reject(asError(error, 'PROTOCOL'))
-      }
-    }
+    if (!call.settled) this.#settle(call, answer, error)
     this.#next()
     this.onFree?.()
+  }
+
+  #settle(call: Call, answer: unknown, error?: ApproxiferError): void {
+    if (error) return call.reject(error)
+    try {
+      call.resolve(checkAnswer(answer, rowLength(this.#outputs), this.#outputs))
+    } catch (error) {
+      call.reject(asError(error, 'PROTOCOL'))
+    }
   }
 
   /** A call that waits leaves the queue; one that runs keeps the worker busy until its answer comes. */
