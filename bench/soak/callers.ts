@@ -1,0 +1,142 @@
+/** The callers of one predictor: each asks for one digit, and notes how that ended. */
+
+import { ApproxiferError, type GroupReport, type Prediction, type Predictor } from 'approxifer'
+import type { Random } from '../../src/random'
+import type { Configuration } from './configurations'
+
+export interface Digit {
+  image: Float32Array
+  /** The bare model's. */
+  answer: Float32Array
+}
+
+/** What a caller does besides asking. */
+interface Habit {
+  deadlineMs: number
+  signal: AbortSignal | undefined
+  /** It comes with an aborted signal or after the end: the predictor turns it away, and does not count it. */
+  refused: boolean
+}
+
+const DEADLINE_MS = 5000
+/** After a deadline. A busy loop needs no more, since it delays the predictor's timer and the caller's alike. */
+const ALLOWANCE_MS = 5
+/** What a timer may come too early. */
+const EARLY_MS = 2
+const HASTE_MS = 3
+const ABORT_MS = 12
+
+export class Callers {
+  asked = 0
+  /** By status or an error's code; the refused are no part of it. */
+  readonly endings: Record<string, number> = {}
+  refused = 0
+  /** Promises that have not settled, and reports that have not come. */
+  open = 0
+  unreported = 0
+  /** Answers with the bare model's label, and milliseconds to each answer. */
+  agreed = 0
+  readonly times: number[] = []
+  /** Errors of callers with time who did not abort, but for those of the end. */
+  letDown = 0
+  /** What must not happen: promises open after their deadline or an abort, exact answers that are not, errors without a reason. */
+  overdue = 0
+  altered = 0
+  readonly unforeseen: string[] = []
+  /** Recoveries that were given, as reports have it. */
+  given = 0
+  /** Whether the predictor's end has begun. */
+  ended = false
+  readonly #predictor: Predictor
+  readonly #configuration: Configuration
+  readonly #random: Random
+  readonly #reports = new WeakSet<GroupReport>()
+
+  constructor(predictor: Predictor, configuration: Configuration, random: Random) {
+    this.#predictor = predictor
+    this.#configuration = configuration
+    this.#random = random
+  }
+
+  /** Resolves when the promise has settled, or is overdue. */
+  async ask({ image, answer }: Digit): Promise<void> {
+    const { abort, ...habit } = this.#habit()
+    const { deadlineMs, signal } = habit
+    const start = performance.now()
+    this.asked++
+    this.open++
+    const settled = this.#predictor.predict(image, { deadlineMs, signal }).then(
+      (prediction) => this.#answered(prediction, answer, habit, performance.now() - start),
+      (error) => this.#failed(error, habit, performance.now() - start),
+    )
+    const inTime = isInTime(settled, deadlineMs + ALLOWANCE_MS, signal)
+    abort()
+    if (!(await inTime)) this.overdue++
+  }
+
+  #habit(): Habit & { abort: () => void } {
+    const { aborting, hasty } = this.#configuration
+    const random = this.#random
+    const deadlineMs = random.next() < hasty ? random.below(HASTE_MS) : DEADLINE_MS
+    if (random.next() >= aborting) return { deadlineMs, signal: undefined, refused: this.ended, abort: () => {} }
+    const controller = new AbortController()
+    const ms = random.below(ABORT_MS) - 2
+    if (ms === -2) controller.abort() // before it asks; with -1, in the same turn
+    const abort = () => void (ms < 0 ? controller.abort() : setTimeout(() => controller.abort(), ms))
+    return { deadlineMs, signal: controller.signal, refused: this.ended || ms === -2, abort }
+  }
+
+  #answered({ status, output, group }: Prediction, expected: Float32Array, { refused }: Habit, ms: number): void {
+    const { data } = output.logits
+    this.open--
+    this.times.push(ms)
+    this.#count(status)
+    if (refused) this.unforeseen.push('an answer to who should have been refused')
+    if (status === 'exact' && !data.every((value, i) => Object.is(value, expected[i]))) this.altered++
+    this.agreed += Number(label(data) === label(expected))
+    this.unreported++
+    void group.then((report) => {
+      this.unreported--
+      if (this.#reports.has(report)) return
+      this.#reports.add(report)
+      this.given += report.recoveries.filter(({ given }) => given).length
+    })
+  }
+
+  #failed(error: unknown, habit: Habit, ms: number): void {
+    const code = error instanceof ApproxiferError ? error.code : String(error)
+    this.open--
+    if (habit.refused) this.refused++
+    else this.#count(code)
+    if (!this.#isForeseen(code, habit, ms)) this.unforeseen.push(`${code} after ${ms.toFixed(1)} ms`)
+    else if (code !== 'ABORTED' && code !== 'CLOSED' && habit.deadlineMs === DEADLINE_MS) this.letDown++
+  }
+
+  /** Whether the caller or the end gave a reason, or workers may have. */
+  #isForeseen(code: string, { deadlineMs, signal, refused }: Habit, ms: number): boolean {
+    if (refused) return code === (this.ended ? 'CLOSED' : 'ABORTED')
+    if (code === 'ABORTED') return signal?.aborted === true
+    if (code === 'CLOSED') return this.ended
+    if (code === 'DEADLINE') return ms > deadlineMs - EARLY_MS
+    return ['WORKER', 'QUORUM', 'PROTOCOL', 'OVERLOADED'].includes(code)
+  }
+
+  #count(ending: string): void {
+    this.endings[ending] = (this.endings[ending] ?? 0) + 1
+  }
+}
+
+/** Whether a promise settles within so many milliseconds, and as soon as the signal fires. */
+export function isInTime(promise: Promise<unknown>, ms: number, signal?: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const late = () => setImmediate(resolve, false) // timers that were due before run before, however busy the loop was
+    const timer = setTimeout(late, ms)
+    signal?.addEventListener('abort', late)
+    void promise.then(() => {
+      clearTimeout(timer)
+      resolve(true)
+    })
+  })
+}
+
+const label = (logits: Float32Array) => logits.indexOf(Math.max(...logits))

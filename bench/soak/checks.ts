@@ -1,0 +1,53 @@
+/** What has to hold. */
+
+import type { PredictorStats } from 'approxifer'
+import type { Callers } from './callers'
+
+export interface Check {
+  holds: boolean
+  /** "what: expected E, got G" */
+  text: string
+}
+
+/** Of a predictor that all callers are done with. */
+export function checkCallers(callers: Callers, stats: PredictorStats, agreement: number): Check[] {
+  const { open, exact, recovered, unverified, failed } = stats
+  const { endings, times } = callers
+  return [
+    equal('promises that never settled', 0, callers.open),
+    equal('promises open after their deadline or an abort', 0, callers.overdue),
+    equal('reports that never came', 0, callers.unreported),
+    equal('exact answers that are not', 0, callers.altered),
+    equal('errors without a reason', '', callers.unforeseen.join('; ')),
+    atLeast('share of answers with the label of the bare model', agreement, callers.agreed / times.length),
+    atMost('share of errors among callers with time', 0.005, callers.letDown / callers.asked),
+    equal('what the predictor counted', counts(endings), counts({ exact, recovered, unverified, ...failed })),
+    equal('endings, and callers refused', callers.asked, total(endings) + callers.refused),
+    equal('recoveries given, as reports have it', endings.recovered ?? 0, callers.given),
+    equal('open queries, as the predictor has it', 0, open),
+  ]
+}
+
+export function equal(what: string, expected: number | string, got: number | string): Check {
+  return { holds: expected === got, text: `${what}: expected ${expected || 'none'}, got ${got || 'none'}` }
+}
+
+export function atMost(what: string, most: number, got: number): Check {
+  return { holds: got <= most, text: `${what}: expected <= ${figure(most)}, got ${figure(got)}` }
+}
+
+export function atLeast(what: string, least: number, got: number): Check {
+  return { holds: got >= least, text: `${what}: expected >= ${figure(least)}, got ${figure(got)}` }
+}
+
+/** "2 ABORTED, 99 exact" */
+export function counts(of: Record<string, number>): string {
+  const some = Object.entries(of).filter(([, n]) => n)
+  return some
+    .map(([name, n]) => `${n} ${name}`)
+    .sort()
+    .join(', ')
+}
+
+const total = (of: Record<string, number>) => Object.values(of).reduce((sum, n) => sum + n, 0)
+const figure = (value: number) => String(Number(value.toPrecision(4)))

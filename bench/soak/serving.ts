@@ -1,0 +1,125 @@
+/** One predictor on real threads, from its start to its end. */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createPredictor, FaultyWorker, localWorkers, type Predictor } from 'approxifer'
+import type { Random } from '../../src/random'
+import { Callers, type Digit, isInTime } from './callers'
+import { atLeast, type Check, checkCallers, equal } from './checks'
+import type { Configuration } from './configurations'
+import { Trouble } from './trouble'
+
+export const MODEL = 'models/mnist-lenet.onnx'
+/** Of every predictor, so that memory compares. */
+const WORKERS = 12
+/** Queries a second, for so many queries: calm, busy, more than the workers can take. */
+const RATES = [60, 200, 3000]
+const STRETCH = 50
+/** Queries that come at once before an end under load, and after it. */
+const BURST = 40
+const TOO_LATE = 10
+/** After a stall of the loop for longer, queries that should have come meanwhile are left out. */
+const STALL_MS = 200
+/** How long to wait for what comes by itself. */
+const PATIENCE_MS = 10_000
+
+/** What all predictors are asked. */
+export interface Load {
+  digits: readonly Digit[]
+  random: Random
+}
+
+/** What became of a predictor's queries. */
+export interface Served {
+  asked: number
+  /** Answers with the label of the bare model. */
+  agreed: number
+  endings: Record<string, number>
+  /** Milliseconds to each answer. */
+  times: number[]
+  troubles: number
+  checks: Check[]
+}
+
+interface Serving {
+  predictor: Predictor
+  callers: Callers
+  trouble: Trouble
+  warnings: string[]
+  checks: Check[]
+}
+
+export const startWorkers = () => localWorkers({ model: MODEL, count: WORKERS, onWarning: () => {} })
+
+/** A predictor's life. @param arrived  told of each of the queries */
+export async function serve(
+  configuration: Configuration,
+  options: Configuration['predictors'][number],
+  load: Load,
+  queries: number,
+  arrived: () => void,
+): Promise<Served> {
+  const { troubled, liars, closing, agreement } = configuration
+  const serving = await start(configuration, options, load.random)
+  const { predictor, callers, trouble, warnings, checks } = serving
+  const wandering = trouble.wander(troubled, liars)
+  await arrive(callers, load, queries, arrived)
+  if (closing) await closeUnderLoad(serving, load.digits)
+  trouble.stop()
+  await wandering
+  if (!closing) await closeAtRest(serving)
+  checks.push(...checkCallers(callers, predictor.stats(), agreement), equal('warnings', '', warnings.join('; ')))
+  const { asked, agreed, endings, times } = callers
+  return { asked, agreed, endings, times, troubles: trouble.count, checks }
+}
+
+async function start(configuration: Configuration, options: object, random: Random): Promise<Serving> {
+  const workers = (await startWorkers()).map((worker, i) => new FaultyWorker(worker, {}, i))
+  const warnings: string[] = []
+  const predictor = await createPredictor({ ...options, workers, onWarning: (text) => void warnings.push(text) })
+  const callers = new Callers(predictor, configuration, random)
+  return { predictor, callers, trouble: new Trouble(workers, random), warnings, checks: [] }
+}
+
+/** Queries at random times; resolves when all have ended. */
+async function arrive(callers: Callers, { digits, random }: Load, queries: number, arrived: () => void): Promise<void> {
+  const asking = new Set<Promise<void>>()
+  let next = performance.now()
+  for (let i = 0; i < queries; i++) {
+    const rate = RATES[Math.floor(i / STRETCH) % RATES.length]
+    next = Math.max(next, performance.now() - STALL_MS) - (1000 / rate) * Math.log(1 - random.next())
+    const wait = next - performance.now()
+    if (wait > 0) await sleep(wait)
+    const asked = callers.ask(digits[random.below(digits.length)])
+    asking.add(asked)
+    void asked.then(() => asking.delete(asked))
+    arrived()
+  }
+  await Promise.all(asking)
+}
+
+async function closeUnderLoad({ predictor, callers, checks }: Serving, digits: readonly Digit[]): Promise<void> {
+  const asked = digits.slice(0, BURST).map((digit) => callers.ask(digit))
+  checks.push(atLeast('queries under way when it is closed', BURST / 2, predictor.stats().open))
+  callers.ended = true
+  const closing = isInTime(predictor.close(), PATIENCE_MS)
+  for (const digit of digits.slice(0, TOO_LATE)) asked.push(callers.ask(digit))
+  checks.push(equal('closed in time', 'yes', (await closing) ? 'yes' : 'no'))
+  checks.push(equal('promises open when it is closed', 0, callers.open))
+  await Promise.all(asked)
+}
+
+/** What is under way comes to an end by itself, and then the predictor does. */
+async function closeAtRest({ predictor, callers, trouble, checks }: Serving): Promise<void> {
+  await until(() => trouble.allUp && !callers.unreported)
+  checks.push(equal('all workers are up again', 'yes', trouble.allUp ? 'yes' : 'no'))
+  checks.push(equal('reports that did not come by themselves', 0, callers.unreported))
+  callers.ended = true
+  const closed = await isInTime(predictor.close(), PATIENCE_MS)
+  checks.push(equal('closed in time', 'yes', closed ? 'yes' : 'no'))
+}
+
+/** Waits for something to come true, but not for long. */
+export async function until(condition: () => boolean): Promise<void> {
+  const start = performance.now()
+  while (!condition() && performance.now() - start < PATIENCE_MS) await sleep(10)
+}
