@@ -12,8 +12,8 @@ export const MODEL = 'models/mnist-lenet.onnx'
 /** Of every predictor, so that memory compares. */
 const WORKERS = 12
 /** Queries a second, for so many queries: calm, busy, more than the workers can take. */
-const RATES = [60, 200, 3000]
-const STRETCH = 50
+const RATES = [60, 200, 20_000]
+const STRETCH = 100
 /** Queries that come at once before an end under load, and after it. */
 const BURST = 40
 const TOO_LATE = 10
