@@ -13,6 +13,7 @@ import { createPredictor, type ModelWorker, type PredictorOptions } from 'approx
 import { Piscina } from 'piscina'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
+import { median } from './measure'
 
 const ROUNDS = 9
 const QUERIES = 20_000
@@ -70,8 +71,6 @@ async function loop({ ask }: System, queries: readonly Float32Array[], count: nu
   await Promise.all(Array.from({ length: under }, one))
   return performance.now() - start
 }
-
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]
 
 /** Every system in turn, round after round; the median of what each measures. */
 async function inTurn(systems: Record<string, System>, measure: (system: System) => Promise<number>) {

@@ -11,6 +11,7 @@ import { table } from '../src/cli/table'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { ByHand } from './by-hand'
+import { median } from './measure'
 import { type Law, randomTrouble, type Shop, SimulatedWorker, wanderingTrouble } from './simulated'
 
 const WORKERS = 27
@@ -96,7 +97,6 @@ async function simulate(system: System, { law, meanMs }: Trouble, load: number, 
   return { p50: at(0.5), p99: at(0.99), p999: at(0.999), machineMs }
 }
 
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[values.length >> 1]
 const measures = ['p50', 'p99', 'p999', 'machineMs'] as const
 
 export async function simulateAll(json: boolean): Promise<void> {

@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
+import { mean } from '../src/evaluate/statistics'
 import { seeded } from '../src/random'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
@@ -95,13 +96,12 @@ async function checkHoldings({ heap }: Result, before: { heap: number; resources
  *
  * Why not 5 %: what grows is not in use. A thread reads 14 MB of runtime and compiles them, and what it frees stays in glibc's
  * arenas, eight a core, since after the first such block they give nothing back below 64 MB each. Of ten pools, started and
- * stopped, 6 to 9 MB were in use after each but 427 to 834 MB held; malloc_trim(0) gave 660 of 920 MB back, and with
+ * stopped, 6 to 9 MB were in use after most, about 150 after two, but 427 to 834 MB held; malloc_trim(0) gave 660 of 920 MB back, and with
  * MALLOC_MMAP_THRESHOLD_=131072 twelve workers took 460 MB instead of 980.
  */
 function checkResident(results: Result[]): Check {
   const points = results.flatMap(({ rss }) => rss)
   const at = Math.round(0.4 * points.length)
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   const growth = mean(points.slice(at)) / mean(points.slice(0, at)) - 1
   return atMost('growth of resident memory', MOST_GROWTH, growth)
 }

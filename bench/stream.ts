@@ -10,6 +10,7 @@ import { createPredictor, FaultyWorker, localWorkers, type Prediction, type Pred
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { uncoded } from '../src/cli/pools'
 import { table } from '../src/cli/table'
+import { labelAt } from '../src/criterion'
 import { type Random, seeded } from '../src/random'
 import { systemClock } from '../src/serving/clock'
 import { ByHand } from './by-hand'
@@ -49,7 +50,7 @@ interface System {
   close(): Promise<unknown>
 }
 
-const argmax = (values: Float32Array) => values.indexOf(Math.max(...values))
+const digitOf = (logits: Float32Array) => labelAt(logits, { classes: logits.length })
 
 async function faultyWorkers() {
   let inferences = 0
@@ -73,7 +74,7 @@ async function plain(name: string, way: (workers: FaultyWorker[]) => (query: Flo
   const ask = async (query: Float32Array): Promise<Answered> => {
     const start = performance.now()
     const answer = await given(query)
-    return { ms: performance.now() - start, label: argmax(answer), status: 'exact' }
+    return { ms: performance.now() - start, label: digitOf(answer), status: 'exact' }
   }
   return { name, workers, ask, inferences, close: () => Promise.all(workers.map((w) => w.close())) }
 }
@@ -89,7 +90,7 @@ async function ours(name: string, options: Partial<PredictorOptions>): Promise<S
   const ask = async (query: Float32Array): Promise<Answered> => {
     const start = performance.now()
     const { output, status } = await predictor.predict(query)
-    return { ms: performance.now() - start, label: argmax(output.logits.data), status }
+    return { ms: performance.now() - start, label: digitOf(output.logits.data), status }
   }
   return { name, workers, ask, inferences, close: () => predictor.close() }
 }

@@ -1,6 +1,7 @@
 /** The callers of one predictor: each asks for one digit, and notes how that ended. */
 
 import { ApproxiferError, type GroupReport, type Prediction, type Predictor } from 'approxifer'
+import { sameLabels } from '../../src/criterion'
 import type { Random } from '../../src/random'
 import type { Configuration } from './configurations'
 
@@ -93,7 +94,7 @@ export class Callers {
     this.#count(status)
     if (refused) this.unforeseen.push('an answer to who should have been refused')
     if (status === 'exact' && !data.every((value, i) => Object.is(value, expected[i]))) this.altered++
-    this.agreed += Number(label(data) === label(expected))
+    this.agreed += Number(sameLabels(data, expected, { kind: 'label', positions: 1, classes: expected.length }))
     this.unreported++
     void group.then((report) => {
       this.unreported--
@@ -138,5 +139,3 @@ export function isInTime(promise: Promise<unknown>, ms: number, signal?: AbortSi
     })
   })
 }
-
-const label = (logits: Float32Array) => logits.indexOf(Math.max(...logits))

@@ -298,12 +298,18 @@ export class Group {
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
+    const index = this.#exactRow(query)
+    return index === undefined ? undefined : this.#answers.get(index)
+  }
+
+  /** The first row that equals a query, was answered and not dropped. */
+  #exactRow(query: number): number | undefined {
     let first: number | undefined
     for (const index of this.#answers.keys()) {
       const own = this.#row(index)?.query === query && !this.#dropped.includes(index)
       if (own && (first === undefined || index < first)) first = index
     }
-    return first === undefined ? undefined : this.#answers.get(first)
+    return first
   }
 
   /** Queries without an exact answer. */
@@ -360,7 +366,7 @@ export class Group {
     for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
       const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
       const rest = [...this.#queries.keys()].filter((query) => !others.includes(query))
-      const exact = rest.map((query) => this.survivors.find((i) => this.#row(i)?.query === query) as number)
+      const exact = rest.map((query) => this.#exactRow(query) as number)
       yield this.#decode(others, lost.length, [...exact, ...parities])
     }
   }

@@ -2,7 +2,6 @@
 
 import type { Clock } from './clock'
 import { Line } from './line'
-import { below } from './speed'
 
 /** Share of first answers that are not late. */
 export const PATIENCE = 0.95
@@ -47,6 +46,17 @@ export class Lateness {
     const size = Math.min(this.#count, WINDOW)
     return size < ENOUGH ? undefined : this.#sorted[Math.floor(share * (size - 1))]
   }
+}
+
+/** How many of the first `size` numbers, which ascend, are below a value. */
+function below(sorted: ArrayLike<number>, size: number, value: number): number {
+  let [from, to] = [0, size]
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if (sorted[middle] < value) from = middle + 1
+    else to = middle
+  }
+  return from
 }
 
 /** What can be late. */

@@ -249,7 +249,7 @@ export class Pool {
       while (this.#wanted && aside.length < OFFERS && !passedOver) {
         const member = this.#fastest()
         if (!member) break
-        const skip = this.#isOverdue(member) ? 0 : member.patience
+        const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
         const call = this.#callFor(member, skip)
         if (call) {
           this.#lines[call.kind].remove(call.place)
@@ -266,7 +266,12 @@ export class Pool {
 
   get #wanted(): boolean {
     const { urgent, query, extra } = this.#lines
-    return urgent.size + query.size > 0 || (extra.size > 0 && this.#idleCount > this.#reserve)
+    return urgent.size + query.size > 0 || (extra.size > 0 && this.#canSpare)
+  }
+
+  /** Whether so many workers are idle that one may do what can be done without. */
+  get #canSpare(): boolean {
+    return this.#idleCount > this.#reserve
   }
 
   get #first(): Call | undefined {
@@ -281,24 +286,22 @@ export class Pool {
     const call =
       (skip < urgent.size ? urgent.find(skip, LOOK, mayTake) : undefined) ??
       query.find(Math.max(0, skip - urgent.size), LOOK, mayTake)
-    if (call || !extra.size || patience) return call
-    return this.#idleCount > this.#reserve ? extra.find(0, LOOK, mayTake) : undefined
+    return call ?? (!patience && this.#canSpare ? extra.find(0, LOOK, mayTake) : undefined)
   }
 
   /** Whatever was expected of faster workers, no row waits for them for longer than an idle one would take. */
-  #isOverdue({ pace }: Member): boolean {
+  #overdueIn({ pace }: Member): number {
     const first = this.#first
-    return first !== undefined && first.putAt + this.#speeds.patienceMs(pace) <= this.#clock.now()
+    return first ? first.putAt + this.#speeds.patienceMs(pace) - this.#clock.now() : Number.POSITIVE_INFINITY
   }
 
   /** Looks again when the first row has waited long enough for a worker that was passed over. */
   #plan(passedOver: Member | undefined): void {
     this.#unplan?.()
     this.#unplan = undefined
-    const first = this.#first
-    if (!passedOver || !first) return
-    const ms = first.putAt + this.#speeds.patienceMs(passedOver.pace) - this.#clock.now()
-    this.#unplan = this.#clock.after(Math.max(1, Math.ceil(ms)), () => this.#dispatch(), true)
+    if (!passedOver || !this.#first) return
+    const ms = Math.max(1, Math.ceil(this.#overdueIn(passedOver)))
+    this.#unplan = this.#clock.after(ms, () => this.#dispatch(), true)
   }
 
   #start(member: Member, call: Call): void {

@@ -150,11 +150,13 @@ export class GroupRun implements Asker, Run {
 
   /** A caller has left; rows that nobody wants any more are let go. */
   left(ticket: Ticket): void {
-    // Once the group is closed, an answer that nobody waits for still tells of the others.
-    for (const call of this.#entry(ticket)?.calls ?? [])
-      if (this.filling || call.state === 'waiting') this.#cancel(call)
-    if (this.filling && !this.#early) this.#entries = this.#entries.filter((entry) => entry.ticket.open) // room for others
-    if (!this.filling && !this.#wanted) for (const call of this.#calls) this.#cancel(call)
+    const calls = this.#entry(ticket)?.calls ?? []
+    if (this.filling) {
+      this.#cancel(calls)
+      if (!this.#early) this.#entries = this.#entries.filter((entry) => entry.ticket.open) // room for others
+    } else if (this.#wanted)
+      this.#withdraw(calls) // an answer that nobody waits for still tells of the others
+    else this.#cancel(this.#calls)
     this.#advance()
   }
 
@@ -163,7 +165,7 @@ export class GroupRun implements Asker, Run {
     this.#unplan?.()
     if (this.#phase === 'filling' || this.#phase === 'waiting') this.#ended = error
     for (const { ticket } of this.#entries) ticket.fail(error)
-    for (const call of this.#calls) this.#cancel(call)
+    this.#cancel(this.#calls)
     this.#phase = 'decided'
     this.#advance()
   }
@@ -171,34 +173,33 @@ export class GroupRun implements Asker, Run {
   // What the pool asks and tells.
 
   avoids(call: Call, worker: ModelWorker): boolean {
-    const others = this.#honest ? this.#entries[call.row.query ?? -1]?.calls : this.#calls
+    const others = this.#honest ? this.#askedFor(call)?.calls : this.#calls
     return others?.some((other) => other !== call && other.worker === worker) === true
   }
 
   sent(call: Call): void {
-    const entry = this.#entries[call.row.query ?? -1]
+    const entry = this.#askedFor(call)
     if (entry && call === entry.hedge) this.#service.hedged.sent++
     else if (entry?.ticket.late) this.#settle(entry, 'late')
   }
 
-  spare({ row }: Call): void {
-    if (!this.#honest) return
-    for (const other of this.#entries[row.query ?? -1]?.calls ?? []) if (other.state === 'waiting') this.#cancel(other)
+  spare(call: Call): void {
+    if (this.#honest) this.#withdraw(this.#askedFor(call)?.calls ?? [])
   }
 
   heard(call: Call): void {
     const { row, answer, error, ms } = call
     const worker = call.worker as ModelWorker
-    const entry = row.query === undefined ? undefined : this.#entries[row.query]
+    const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
     if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
     this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     this.#open--
     if (answer) {
-      const first = entry && this.#group.exact(row.query as number) === undefined
+      const first = entry !== undefined && this.#group.exact(row.query as number) === undefined
       this.#group.add(row as CodedRow, answer)
-      if (entry) this.#own(entry, call, answer, first === true)
+      if (entry) this.#own(entry, call, answer, first)
     } else if (entry && this.#honest) this.#settle(entry, 'lost')
     this.#advance()
   }
@@ -244,19 +245,40 @@ export class GroupRun implements Asker, Run {
     return this.#entries.find((entry) => entry.ticket === ticket)
   }
 
+  /** The query that a row asks for; none where it is a sum of several. */
+  #askedFor({ row }: Pick<Call, 'row'>): Entry | undefined {
+    return row.query === undefined ? undefined : this.#entries[row.query]
+  }
+
+  /** Queries without an answer of their own whose callers would take a recovery: who retries wants nothing but an exact one. */
+  #recoverable(): number[] {
+    return this.#group.missing().filter((query) => {
+      const { ticket } = this.#entries[query]
+      return ticket.open && ticket.choices.policy !== 'retry'
+    })
+  }
+
   #put(row: CodedRow, kind: Call['kind'], hedge = false): void {
     const call = new Call(this, row, kind)
-    const entry = this.#entries[row.query ?? -1]
-    if (hedge) entry.hedge = call
+    const entry = this.#askedFor(call)
+    if (entry && hedge) entry.hedge = call
     entry?.calls.push(call)
     this.#calls.push(call)
     this.#open++
     this.#service.pool.put(call)
   }
 
-  #cancel(call: Call): void {
-    if (call.state === 'waiting') this.#open--
-    this.#service.pool.cancel(call)
+  /** Nobody wants these rows any more. */
+  #cancel(calls: readonly Call[]): void {
+    for (const call of calls) {
+      if (call.state === 'waiting') this.#open--
+      this.#service.pool.cancel(call)
+    }
+  }
+
+  /** Takes back those of the rows that no worker has. */
+  #withdraw(calls: readonly Call[]): void {
+    this.#cancel(calls.filter(({ state }) => state === 'waiting'))
   }
 
   /** All rows. Where somebody may lie, workers get places at random: a place biases a score. */
@@ -271,10 +293,7 @@ export class GroupRun implements Asker, Run {
 
   /** Copies or parities of what may be recovered and is unanswered. */
   #extras(): readonly CodedRow[] {
-    const missing = this.#group.missing().filter((query) => {
-      const { ticket } = this.#entries[query]
-      return ticket.open && ticket.choices.policy !== 'retry'
-    })
+    const missing = this.#recoverable()
     return this.#group.close(this.#leastSure(missing) ?? missing)
   }
 
@@ -312,7 +331,7 @@ export class GroupRun implements Asker, Run {
     const unverified = this.#entries.some(({ ticket }) => ticket.ending === 'unverified')
     if (!this.#wanted && !unverified) {
       this.#phase = 'decided'
-      for (const call of this.#calls) if (call.state === 'waiting') this.#cancel(call)
+      this.#withdraw(this.#calls)
       this.#times.waitMs ||= this.#service.clock.now() - this.#closedAt
       return
     }
@@ -343,10 +362,7 @@ export class GroupRun implements Asker, Run {
       if (call) this.#answer(entry, call, 'exact')
       else this.#settle(entry, entry === due ? 'due' : 'decoded')
     })
-    for (const call of this.#calls) {
-      const wanted = call.row.query !== undefined && this.#entries[call.row.query].ticket.open
-      if (call.state === 'waiting' && !wanted) this.#cancel(call)
-    }
+    this.#withdraw(this.#calls.filter((call) => !this.#askedFor(call)?.ticket.open))
   }
 
   #locate(): void {
@@ -359,13 +375,9 @@ export class GroupRun implements Asker, Run {
     this.#survivors = this.#group.survivors
   }
 
-  /** Who wants nothing but an exact answer needs no recovery. */
   #recoverAll(): void {
     const { learning, criterion } = this.#service
-    const wanted = this.#group.missing().filter((query) => {
-      const { ticket } = this.#entries[query]
-      return ticket.open && ticket.choices.policy !== 'retry'
-    })
+    const wanted = this.#recoverable()
     const decoded = wanted.length ? this.#decoded() : []
     for (const query of wanted) {
       this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
@@ -425,7 +437,7 @@ export class GroupRun implements Asker, Run {
     else if (said === 'ask') this.#ask(entry, late)
     else if (said === 'fail') ticket.fail(this.#why(entry, moment))
     else if (moment === 'lost') this.#hurry()
-    if (!ticket.open) for (const call of calls) if (call.state === 'waiting') this.#cancel(call)
+    if (!ticket.open) this.#withdraw(calls)
   }
 
   /** A late query once, from the budget; a lost one as long as the fault may be its workers'. */

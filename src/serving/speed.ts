@@ -88,14 +88,3 @@ function binOf(ms: number): number {
   const bin = Math.floor(BINS_AN_OCTAVE * Math.log2(Math.max(ms, LEAST_MS) / LEAST_MS))
   return Math.min(BINS - 1, bin)
 }
-
-/** How many of the first `size` numbers, which ascend, are below a value. */
-export function below(sorted: ArrayLike<number>, size: number, value: number): number {
-  let [from, to] = [0, size]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (sorted[middle] < value) from = middle + 1
-    else to = middle
-  }
-  return from
-}

@@ -16,10 +16,8 @@ export type Deliver = 'located' | 'early'
 /** What a caller chooses for a query, or for all that do not say otherwise. */
 export interface Choices {
   /**
-   * What becomes of a query whose answer is missing. `retry`: it is asked for again, if it is late or its worker failed;
-   * exact, or an error. `recover`: what is recovered is given. `auto`: that where it is sure enough, else as `retry`; at
-   * the deadline what there is. Default 'auto' with a scheme whose code is systematic and where nobody lies, 'retry'
-   * without a scheme, else 'recover'.
+   * What becomes of a query whose answer is missing; see `Policy`. Default 'auto' with a scheme whose code is systematic
+   * and where nobody lies, 'retry' without a scheme, else 'recover'.
    */
   policy?: Policy
   /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
