@@ -26,7 +26,7 @@ interface Result extends Served {
 }
 
 /** Pools that start and stop before: until then malloc holds less than it will. */
-const WARM_UPS = 3
+const WARM_UPS = 8
 /** Growth of resident memory, see there. */
 const MOST_GROWTH = 0.1
 

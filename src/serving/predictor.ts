@@ -61,7 +61,7 @@ export class Predictor {
   readonly #settings: Settings
   readonly #service: Service
   readonly #watch: LateWatch<Ticket> | undefined
-  readonly #runs = new Set<GroupRun>()
+  readonly #runs: GroupRun[] = []
   /** The group that queries join. */
   #filling: GroupRun | undefined
   #open = 0
@@ -93,7 +93,7 @@ export class Predictor {
       hedges: new Budget(hedges, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.burst),
       hedged: { sent: 0, won: 0 },
-      done: (run) => this.#runs.delete(run),
+      done: (run) => this.#done(run),
     }
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#service.lateness, (ticket) => ticket.run?.late(ticket))
@@ -209,7 +209,7 @@ export class Predictor {
     const { learning, pool } = this.#service
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     this.#watch?.stop()
-    for (const run of this.#runs) run.end(error)
+    for (const run of [...this.#runs]) run.end(error)
     learning?.close()
     this.#wake()
     await pool.close(error)
@@ -234,9 +234,16 @@ export class Predictor {
 
   #openRun(): GroupRun {
     const run = new GroupRun(this.#service)
-    this.#runs.add(run)
+    run.place = this.#runs.push(run) - 1
     this.#groups++
     return run
+  }
+
+  #done(run: GroupRun): void {
+    const last = this.#runs.pop() as GroupRun
+    if (last === run) return
+    this.#runs[run.place] = last
+    last.place = run.place
   }
 
   #settled(ending: Ending): void {

@@ -58,6 +58,8 @@ interface Entry {
 
 export class GroupRun implements Asker, Run {
   readonly report: Promise<GroupReport>
+  /** Among the predictor's. */
+  place = 0
   readonly #service: Service
   readonly #group: Group
   /** `filling`: queries join. `waiting`: for answers to decode from. `decided`: for the last ones. `done`: reported. */
