@@ -1,12 +1,12 @@
 /** Which worker gets which row: the pool, in made time. */
 
-import { createPredictor } from 'approxifer'
+import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { type Law, SimulatedWorker } from '../bench/simulated'
 import { seeded } from '../src/random'
 import { type Asker, Call, Pool } from '../src/serving/pool'
 import { VirtualClock } from '../src/serving/virtual-clock'
-import { house, query, turn } from './shared/house'
+import { HandWorker, house, query, turn } from './shared/house'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 const nobody: Asker = { avoids: () => false, sent() {}, spare() {}, heard() {} }
@@ -192,4 +192,72 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
   expect(pairs.length).toBeGreaterThan(100)
   expect(new Set(pairs).size).toBe(pairs.length)
   await predictor.close()
+})
+
+it('while more rows wait than there are workers, a quick one has its next row already, and they are answered in order', async () => {
+  const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 0, code: 'systematic' } })
+  const all = (each: (worker: HandWorker) => void) => workers.forEach(each)
+  all((worker) => Object.assign(worker, { takesNext: true, capacity: 2 }))
+  const answers = [0, 1, 2, 3, 4, 5, 6].map((x) => predictor.predict(query(x)))
+  expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1]) // nobody knows yet how fast they are
+  all((worker) => worker.calls[0].answer())
+  await turn()
+  const rows = () => workers.map(({ calls }) => calls.map(({ row }) => row[0]))
+  expect(rows()).toEqual([[2, 3], [4]]) // then two wait, for two workers
+  for (let i = 0; i < 3; i++) {
+    all((worker) => worker.calls[0]?.answer())
+    await turn()
+  }
+  const labels = await Promise.all(answers)
+  expect(labels.map(({ output }) => output.y.data[0])).toEqual([0, 2, 4, 6, 8, 10, 12])
+  await predictor.close()
+})
+
+it('a worker that goes down takes its next row with it, which is asked again and is not to blame', async () => {
+  const { predictor, workers } = await house(3, {
+    scheme: { queries: 1, stragglers: 0, code: 'systematic' },
+    policy: 'retry',
+  })
+  for (const worker of workers) Object.assign(worker, { takesNext: true, capacity: 2 })
+  const first = workers.map((_, i) => predictor.predict(query(i)))
+  for (const { calls } of workers) calls[0].answer()
+  await Promise.all(first)
+  const POISON = 7
+  const answers = Array.from({ length: 30 }, (_, i) => predictor.predict(query(i === 1 ? POISON : 100 + i)))
+  const results = Promise.allSettled(answers)
+  while (workers.some(({ calls }) => calls.length)) {
+    for (const worker of workers) {
+      const [call, next] = [...worker.calls]
+      if (call?.row[0] !== POISON) call?.answer()
+      else {
+        worker.capacity = 0
+        for (const each of [call, next]) each?.fail(new ApproxiferError('WORKER', 'went down'))
+        await turn()
+        worker.capacity = 2
+        worker.onFree?.()
+      }
+    }
+    await turn()
+  }
+  const failed = (await results).flatMap(({ status }, i) => (status === 'rejected' ? i : []))
+  expect(failed).toEqual([1])
+  await predictor.close()
+})
+
+it('a row that is behind another hangs only from when its turn came', async () => {
+  const clock = new VirtualClock()
+  const worker = new HandWorker('w')
+  Object.assign(worker, { takesNext: true, capacity: 2 })
+  const home = new Pool([worker], { clock, hangMs: 100, signature: worker.signature })
+  const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
+  home.put(calls[0])
+  worker.calls[0].answer()
+  await turn()
+  for (const call of calls.slice(1)) home.put(call)
+  expect(calls.map(({ state }) => state)).toEqual(['done', 'running', 'running', 'waiting'])
+  clock.after(90, () => worker.calls[0].answer())
+  const restarts: number[] = []
+  for (const at of [180, 195]) clock.after(at, () => restarts.push(worker.restarts.length))
+  await clock.run()
+  expect(restarts).toEqual([0, 1])
 })

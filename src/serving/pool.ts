@@ -27,6 +27,12 @@ const SAVED_UP_MS = 100
 const PROBE_EVERY = 50
 /** Time for replies that wait to be read, before a worker that seems to hang is restarted: this thread may have stalled. */
 const GRACE_MS = 10
+/**
+ * Where an inference takes less, and more rows wait than there are workers, a worker gets its next row while it is at work:
+ * the way to a thread and back takes .05 to .1 ms. With less to do the row could wait behind a straggler for nothing (27
+ * workers of 3 ms at 80 % load: p99 13.0 ms instead of 8.2).
+ */
+const QUICK_MS = 5
 /** How long `close` waits for a worker's own. */
 const CLOSE_MS = 5000
 
@@ -111,6 +117,10 @@ interface Member {
   /** Rows that have to wait before it gets one: 0 unless others are faster. */
   patience: number
   call: Call | undefined
+  /** The one behind it, where it has that already. */
+  next: Call | undefined
+  /** Among those that may get a next one, or undefined. */
+  place: number | undefined
   /** When the call began that it is at work on, wanted or not; undefined while it has none. */
   since: number | undefined
   /** `free` but without a call; `down`: without a call, not free. */
@@ -146,6 +156,8 @@ export class Pool {
   readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
   /** The fastest first, of equal ones the one that rested longest. An entry of a member that was busy since is skipped. */
   readonly #idle = new TinyQueue<{ member: Member; stamp: number; ms: number }>([], faster)
+  /** Busy workers that may get their next row, those first that have been at work longest. */
+  readonly #quick = new Line<Member>()
   #stamps = 0
   #idleCount = 0
   readonly #down = new Set<Member>()
@@ -222,8 +234,7 @@ export class Pool {
     for (const line of Object.values(this.#lines)) for (const call of [...line]) this.cancel(call)
     for (const member of this.#members.values()) {
       member.worker.onFree = undefined
-      const { call } = member
-      if (call) this.#settle(member, call, { error })
+      for (const call of [member.call, member.next]) if (call) this.#settle(member, call, { error })
       member.unwatch?.()
     }
     const all = Promise.allSettled(this.workers.map(async (worker) => worker.close()))
@@ -257,6 +268,7 @@ export class Pool {
         } else aside.push(member)
         if (!call && skip) passedOver = member // as will be all that are slower
       }
+      this.#sendAhead()
     } finally {
       for (const member of aside) this.#rest(member)
       this.#dispatching = false
@@ -265,8 +277,12 @@ export class Pool {
   }
 
   get #wanted(): boolean {
-    const { urgent, query, extra } = this.#lines
-    return urgent.size + query.size > 0 || (extra.size > 0 && this.#canSpare)
+    return this.#waiting > 0 || (this.#lines.extra.size > 0 && this.#canSpare)
+  }
+
+  /** Rows that cannot be done without. */
+  get #waiting(): number {
+    return this.#lines.urgent.size + this.#lines.query.size
   }
 
   /** Whether so many workers are idle that one may do what can be done without. */
@@ -305,22 +321,55 @@ export class Pool {
   }
 
   #start(member: Member, call: Call): void {
-    const { worker } = member
     if (member.state === 'idle') this.#idleCount--
     member.state = 'busy'
     member.stamp = 0
-    member.call = call
-    member.since = call.sentAt = this.#clock.now()
-    member.doubted = false
+    this.#begin(member, call)
+    this.#send(member, call)
+    member.unwatch ??= this.#clock.after(this.#hangMs, () => this.#watch(member), true)
+  }
+
+  #send(member: Member, call: Call): void {
+    const { worker } = member
+    call.sentAt = this.#clock.now()
     call.state = 'running'
     call.worker = worker
     infer(worker, call).then(
       (answer) => this.#answered(member, call, answer),
       (error) => this.#settle(member, call, { error: asError(error, 'WORKER') }),
     )
-    member.unwatch ??= this.#clock.after(this.#hangMs, () => this.#watch(member), true)
     call.asker.sent(call)
     if (call.kind === 'query' && !member.patience) this.#probe(call.row)
+  }
+
+  /** A worker is at work on a call, as far as can be told. */
+  #begin(member: Member, call: Call | undefined): void {
+    member.call = call
+    member.next = undefined
+    member.since = call && this.#clock.now()
+    member.doubted = false
+    const quick = call && !member.patience && member.worker.takesNext && (member.pace.ms ?? QUICK_MS) < QUICK_MS
+    if (quick) member.place = this.#quick.push(member)
+  }
+
+  /** It has its next row, or needs none. */
+  #unlist(member: Member): void {
+    if (member.place !== undefined) this.#quick.remove(member.place)
+    member.place = undefined
+  }
+
+  /** Rows to workers that are about to be free. */
+  #sendAhead(): void {
+    for (let looks = OFFERS; looks > 0 && this.#waiting > this.workers.length; looks--) {
+      const member = this.#quick.first
+      if (!member) return
+      this.#unlist(member)
+      const call = isFree(member.worker) ? this.#callFor(member, 0) : undefined
+      if (!call) continue
+      this.#lines[call.kind].remove(call.place)
+      member.next = call
+      this.#send(member, call)
+    }
   }
 
   #answered(member: Member, call: Call, answer: unknown): void {
@@ -335,19 +384,32 @@ export class Pool {
 
   #settle(member: Member, call: Call, { answer, error }: Outcome): void {
     if (call.state !== 'running') return // it was taken for hung, or the pool is closed
+    const now = this.#clock.now()
     call.state = 'done'
-    call.ms = this.#clock.now() - call.sentAt
+    call.ms = now - call.sentAt
     call.answer = answer
     call.error = error
-    member.call = undefined
-    call.killed ||= error?.code === 'WORKER' && !isFree(member.worker)
     const ended = call.isLetGo && error?.code === 'ABORTED'
-    if (!ended) this.#learn(member, answer ? call.ms : Number.POSITIVE_INFINITY)
-    // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
-    if (!ended || isFree(member.worker)) this.#rest(member)
+    if (!ended) this.#learn(member, answer ? now - (member.since ?? call.sentAt) : Number.POSITIVE_INFINITY)
+    if (call === member.next) member.next = undefined
+    else this.#leave(member, call, ended)
     if (answer) call.asker.spare(call)
     this.#dispatch() // first: while the answer is looked at its worker can be at work
     call.asker.heard(call)
+  }
+
+  /** A worker has done with a call, and is at work on the next, at rest, or gone. */
+  #leave(member: Member, call: Call, ended: boolean): void {
+    const { next, since } = member
+    const free = isFree(member.worker)
+    call.killed ||= call.error?.code === 'WORKER' && !free && call === member.call // which it was at work on
+    this.#unlist(member)
+    this.#begin(member, call.killed ? undefined : next)
+    if (member.call) return
+    // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
+    if (ended && !free) member.since = since
+    else this.#rest(member)
+    if (next) this.#settle(member, next, { error: call.error as ApproxiferError })
   }
 
   #patience({ pace }: Member): number {
@@ -453,7 +515,7 @@ export class Pool {
 
 function newMember(worker: ModelWorker): Member {
   const counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
-  const none = { call: undefined, since: undefined, unwatch: undefined }
+  const none = { call: undefined, next: undefined, place: undefined, since: undefined, unwatch: undefined }
   return {
     worker,
     pace: new Pace(),
@@ -484,7 +546,9 @@ function isFree(worker: ModelWorker): boolean {
 function infer(worker: ModelWorker, call: Call): Promise<unknown> {
   const { data } = call.row
   try {
-    return Promise.resolve(worker.interruptible === false ? worker.infer(data) : worker.infer(data, new InferOptions(call)))
+    return Promise.resolve(
+      worker.interruptible === false ? worker.infer(data) : worker.infer(data, new InferOptions(call)),
+    )
   } catch (error) {
     return Promise.reject(error)
   }

@@ -151,6 +151,10 @@ class LocalWorker implements ModelWorker {
     return false
   }
 
+  get takesNext(): boolean {
+    return true
+  }
+
   get onFree() {
     return this.#onFree
   }

@@ -1,4 +1,4 @@
-/** The calls of one worker: one runs, a few wait, none is forgotten. Points 1 to 4 of the contract live here. */
+/** The calls of one worker: one runs, the next is there already, a few wait, none is forgotten. Points 1 to 4 of the contract live here. */
 
 import { aborted, onAbort } from '../abort'
 import { ApproxiferError, asError } from '../errors'
@@ -31,16 +31,20 @@ class Call {
   }
 }
 
+/** Calls that a worker has at a time: while it runs one, the next is on its way, which takes as long as a small model. */
+const AHEAD = 2
+
 export class CallQueue {
   onFree: (() => void) | undefined
   readonly #run: (row: Float32Array) => Promise<unknown>
   readonly #outputs: readonly TensorSpec[]
   readonly #maxPending: number
   readonly #waiting: Call[] = []
-  #running: Call | undefined
+  /** Those that the worker has, in order. */
+  #running: Call[] = []
 
   /**
-   * @param run         asks the worker; may reject, may never settle
+   * @param run         asks the worker, which answers in the order of the calls; may reject, may never settle
    * @param outputs     what an answer is made of
    * @param maxPending  calls that may wait behind the one that runs
    */
@@ -51,12 +55,12 @@ export class CallQueue {
   }
 
   get full(): boolean {
-    return this.#running !== undefined && this.#waiting.length >= this.#maxPending
+    return this.#running.length + this.#waiting.length > this.#maxPending
   }
 
   /** Whether anybody waits for an answer. */
   get wanted(): boolean {
-    return this.#running?.settled === false || this.#waiting.length > 0
+    return this.#waiting.length > 0 || this.#running.some(({ settled }) => !settled)
   }
 
   push(row: Float32Array, signal?: AbortSignal): Promise<Float32Array> {
@@ -75,16 +79,15 @@ export class CallQueue {
 
   /** Rejects every open call; an answer that still comes to one of them is dropped. */
   fail(error: ApproxiferError): void {
-    const open = this.#waiting.splice(0)
-    if (this.#running) open.unshift(this.#running)
-    this.#running = undefined
+    const open = [...this.#running, ...this.#waiting.splice(0)]
+    this.#running = []
     for (const call of open) if (!call.settled) call.reject(error)
   }
 
   #next(): void {
-    const call = this.#running ? undefined : this.#waiting.shift()
+    const call = this.#running.length < AHEAD ? this.#waiting.shift() : undefined
     if (!call) return
-    this.#running = call
+    this.#running.push(call)
     this.#run(call.row).then(
       (answer) => this.#done(call, answer),
       (error) => this.#done(call, undefined, asError(error, 'WORKER')),
@@ -92,8 +95,9 @@ export class CallQueue {
   }
 
   #done(call: Call, answer: unknown, error?: ApproxiferError): void {
-    if (this.#running !== call) return // the queue failed meanwhile
-    this.#running = undefined
+    const at = this.#running.indexOf(call)
+    if (at < 0) return // the queue failed meanwhile
+    this.#running.splice(at, 1)
     if (!call.settled) this.#settle(call, answer, error)
     this.#next()
     this.onFree?.()
@@ -108,7 +112,7 @@ export class CallQueue {
     }
   }
 
-  /** A call that waits leaves the queue; one that runs keeps the worker busy until its answer comes. */
+  /** A call that waits leaves the queue; one that the worker has keeps it busy until its answer comes. */
   #abort(call: Call, signal: AbortSignal): void {
     const at = this.#waiting.indexOf(call)
     if (at >= 0) this.#waiting.splice(at, 1)

@@ -24,6 +24,11 @@ export interface ModelWorker {
   readonly free: boolean
   /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */
   readonly interruptible?: boolean
+  /**
+   * Whether it takes a second call while it is at work on one, and answers them in their order. It then gets one where
+   * much waits and an inference takes a few milliseconds at most. Default false.
+   */
+  readonly takesNext?: boolean
   /** To be called when `free` may have turned true while no call was open. One listener; undefined removes it. */
   onFree: (() => void) | undefined
 

@@ -16,6 +16,7 @@ export class HandWorker implements ModelWorker {
   onFree: (() => void) | undefined
   /** Calls that it takes at a time: 0 for one that is down. */
   capacity = 1
+  takesNext = false
   restarts: string[] = []
   closed = 0
   readonly calls: {

@@ -29,6 +29,10 @@ export class MoodyWorker implements ModelWorker {
   /** Called once, from inside of the next call. */
   onCall: (() => void) | undefined
   mood: Mood = 'well'
+  /** Every other one has a second call behind the one that it is at work on. */
+  readonly takesNext: boolean
+  /** When it will have done with all that it has. */
+  #doneAt = 0
   readonly name: string
   readonly #clock: VirtualClock
   readonly #random: Random
@@ -37,6 +41,7 @@ export class MoodyWorker implements ModelWorker {
 
   constructor(index: number, clock: VirtualClock, random: Random) {
     this.name = `w${index}`
+    this.takesNext = index % 2 === 1
     this.#clock = clock
     this.#random = random
   }
@@ -46,7 +51,7 @@ export class MoodyWorker implements ModelWorker {
   }
 
   get free(): boolean {
-    return this.mood !== 'dead' && !this.#open.size
+    return this.mood !== 'dead' && this.#open.size < (this.takesNext ? 2 : 1)
   }
 
   infer(row: Float32Array): Promise<Float32Array> {
@@ -64,9 +69,11 @@ export class MoodyWorker implements ModelWorker {
       }
       this.#open.add(fail)
       if (mood === 'babbles') this.onFree?.() // it has a call
-      if (mood === 'silent') return
+      if (mood === 'silent') this.#doneAt = Number.POSITIVE_INFINITY
+      if (this.#doneAt === Number.POSITIVE_INFINITY) return
       const ms = (mood === 'slow' ? 80 : 5) * (0.5 + this.#random.next())
-      this.#clock.after(ms, () => {
+      this.#doneAt = Math.max(this.#doneAt, this.#clock.now()) + ms
+      this.#clock.after(this.#doneAt - this.#clock.now(), () => {
         if (mood === 'babbles') this.onFree?.()
         if (!this.#open.delete(fail)) return
         resolve(this.#answer(mood, row))
@@ -88,6 +95,7 @@ export class MoodyWorker implements ModelWorker {
 
   restart(why: string): void {
     this.mood = 'dead'
+    this.#doneAt = 0
     for (const fail of [...this.#open]) fail(new Error(why))
     this.#clock.after(20, () => {
       this.mood = 'well'
