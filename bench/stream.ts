@@ -1,8 +1,8 @@
 /**
- * npm run bench -- stream [--json]: 2,000 queries, open loop, through real threads of which one of nine is always slow by
- * 200 ms: always the same, or another one every 50 queries; and that once more with machines emulated that take 10 ms, of
- * which one takes 50 more. The bare model (nine threads as well, one queue, whoever is idle), hedged requests by hand, and
- * the predictor's policies take turns within one run, 100 queries each. Needs `npm run data`.
+ * npm run bench -- stream [QUERIES] [--json]: 2,000 queries unless told otherwise, open loop, through real threads of which
+ * one of nine is always slow by 200 ms: always the same, or another one every 50 queries; and that once more with machines
+ * emulated that take 10 ms, of which one takes 50 more. The bare model (nine threads as well, one queue, whoever is idle),
+ * hedged requests by hand, and the predictor's policies take turns within one run, 100 queries each. Needs `npm run data`.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,7 +15,6 @@ import { type Random, seeded } from '../src/random'
 import { systemClock } from '../src/serving/clock'
 import { ByHand } from './by-hand'
 
-const QUERIES = 2000
 const TURN = 100
 const WANDER = 50
 const PER_SECOND = 200
@@ -152,14 +151,15 @@ function summary(system: System, answered: Answered[], labels: ArrayLike<number>
   }
 }
 
-export async function stream(json: boolean): Promise<void> {
-  const inputs = (await loadInputs('data/mnist-images.npy')).slice(0, QUERIES)
-  const labels = (await loadLabels('data/mnist-labels.npy')).slice(0, QUERIES)
+export async function stream(json: boolean, [asked = '2000']: string[]): Promise<void> {
+  const inputs = (await loadInputs('data/mnist-images.npy')).slice(0, Number(asked))
+  const labels = await loadLabels('data/mnist-labels.npy')
+  const queries = inputs.length
   const results: Record<string, ReturnType<typeof summary>[]> = {}
   for (const setting of settings) {
     const systems = await all()
     const answered = systems.map(() => [] as Answered[])
-    for (let from = 0; from < QUERIES; from += TURN) {
+    for (let from = 0; from < queries; from += TURN) {
       for (const [i, system] of systems.entries()) {
         answered[i].push(...(await turn(system, inputs, from, from + TURN, setting, seeded(from))))
       }
