@@ -188,7 +188,10 @@ describe('Memory', () => {
     [{ shape: [0], outputs: 1 }, 'shape[0]: expected an integer >= 1, got 0'],
     [{ shape: [4], outputs: 1, bytes: 3 }, 'bytes: expected >= 333824, for 256 pairs, got 3'],
     [{ shape: [4], outputs: 1, features: 'patches' as const }, "features: expected 'raw' for shape [4], got 'patches'"],
-    [{ shape: [4], outputs: 1, features: 'odd' as 'raw' }, "features: expected 'raw' | 'patches', got \"odd\""],
+    [
+      { shape: [4], outputs: 1, features: 'odd' as 'raw' },
+      "features: expected 'raw' | 'patches' | 'signals', got \"odd\"",
+    ],
   ])('refuses %o', (options, message) => {
     expect(() => new Memory(wasm, options)).toThrow(message)
   })

@@ -5,7 +5,7 @@
 
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
-import { rowLength, rowShape, type Signature } from '../tensor'
+import { rowLength, rowShape, type Signature, size } from '../tensor'
 import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
@@ -48,7 +48,8 @@ export class Experience {
     this.#worth = new Worth(core, criterion, saved?.content.worth)
     if (saved) kernels.load(saved.content.kernels)
     if (memory === false) return
-    const all = { ...memory, shape: rowShape(inputs), outputs: rowLength(outputs), criterion }
+    const parts = inputs.map(size)
+    const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     if (memory === undefined && !Memory.fits(all)) return
     this.#memory = new Memory(core, all, saved?.arrays[0] as Uint8Array | undefined)
   }

@@ -10,25 +10,33 @@ import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
 import { size } from '../tensor'
 import { pack, unpack } from './archive'
+import { chooseMetric, type FadingName, fadings, type Metric, studied, type Tried } from './metric'
 import { labelOdds } from './odds'
 import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
+import { isSignal, SIGNAL_FEATURES, Signals } from './signals'
 
-/** How queries are compared: as they are, as images by their patches, or by the user's own features. */
-export type Features = 'raw' | 'patches' | ((query: Float32Array) => Float32Array)
+/** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
+export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
 
-export const featureNames = ['raw', 'patches'] as const
+export const featureNames = ['raw', 'patches', 'signals'] as const
 
 export interface MemoryOptions {
   /** Shape of a query; one number where it has none. */
   shape: readonly number[]
+  /** Lengths of the inputs that a query is made of. Default: one. */
+  parts?: readonly number[] | undefined
   /** Values in an answer. */
   outputs: number
   /** When a recovered answer is right. Default: when the largest of all its values is the model's; one value has no label. */
   criterion?: Criterion | undefined
   /** What it may hold, all in all. Default 64 MiB. */
   bytes?: number | undefined
-  /** Default: 'patches' for images of up to 4 channels, at least 12 x 12; else 'raw'. */
+  /**
+   * Default: 'patches' for images of up to 4 channels, at least 12 x 12; for signals of 256 samples or more, [L] or [C, L] with
+   * up to 4 channels, 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How much each of the values
+   * or features counts is learned, but for 'patches'.
+   */
   features?: Features | undefined
 }
 
@@ -41,7 +49,7 @@ export interface Recollection extends Predicted {
   odds: number | undefined
 }
 
-const optionNames = ['shape', 'outputs', 'criterion', 'bytes', 'features']
+const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'features']
 
 const DEFAULT_BYTES = 64 * 2 ** 20
 /** Queries that patches are learned from. */
@@ -55,6 +63,12 @@ const NOISE = 0.01
 const MIRROR_GAIN = 0.01
 /** The power of the variance that tells strangers apart: at home (variance up to a half) it should not count. */
 const STRANGE = 4
+/** Whether queries should be compared in another way is asked again when there are twice as many; by how much it must be better. */
+const RESTUDY = 2
+const BETTER = 0.01
+/** Pairs after which new ones count while there are few: a new kind of query should not stay unknown for long. */
+const SOON = 32
+const SMALL = 2000
 /** What an error leaves of the older ones. */
 const FADE = 0.999
 
@@ -84,21 +98,37 @@ interface Content {
   spread: number
   told: Told
   contrast: number
+  fading: FadingName
+  compared: 'values' | 'signals' | 'patches'
 }
 
 export class Memory {
   /** Pairs it has room for. */
   readonly capacity: number
   readonly #core: Core
-  readonly #options: { shape: readonly number[]; outputs: number; criterion: Criterion; features: Features }
-  /** Values in a query's features. */
+  readonly #options: {
+    shape: readonly number[]
+    parts: readonly number[]
+    outputs: number
+    criterion: Criterion
+    features: Features
+    /** Where the first answers decide whether a query is a signal. */
+    open: boolean
+  }
+  /** Values in a query's features, at most. */
   readonly #width: number
-  readonly #even: Table
+  #even!: Table
   readonly #odd: Table | undefined
+  #signals: Signals | undefined
+  /** How much each value counts; of patches all the same. */
+  #scales: Float32Array | undefined
+  #fading: FadingName = 'smooth'
+  /** Pairs at which is asked again how queries should be compared. */
+  #restudyAt = RESTUDY * BLOCK
   /** The first pairs, until there are enough of them to see what queries look like. */
   #first: Pair[] = []
-  /** What is under way with them. */
-  #beginning: Generator<void> | undefined
+  /** What is being decided. */
+  #underway: Generator<void> | undefined
   #patches: Patches | undefined
   #regression: KernelRegression | undefined
   /** Where the next pair goes: when full, over the oldest. */
@@ -129,22 +159,34 @@ export class Memory {
     else if (criterion.kind !== 'tolerance')
       throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
+    const open = options.features === undefined && isSignal(shape)
     const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
     if (typeof features !== 'function') checkWord('features', features, featureNames)
     if (features === 'patches' && !hasPatches(shape)) {
       throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'patches'`)
     }
+    if (features === 'signals' && !isSignal(shape)) {
+      throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'signals'`)
+    }
+    const parts = options.parts ?? [inputs]
+    if (parts.reduce((sum, length) => sum + length, 0) !== inputs) {
+      throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
+    }
     this.#core = core
-    this.#options = { shape, outputs, criterion, features }
+    this.#options = { shape, parts, outputs, criterion, features, open }
     this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
     if (features === 'patches') this.#width = PATCH_FEATURES
+    if (features === 'signals') this.#width = SIGNAL_FEATURES
+    if (open) this.#width = Math.max(inputs, SIGNAL_FEATURES)
     this.capacity = room(bytes, 4 * this.#width, outputs)
     if (this.capacity < LEAST) {
       const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
       throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
     }
-    this.#even = core.table(features === 'patches' ? this.#width / 2 : this.#width, this.capacity)
-    if (features === 'patches') this.#odd = core.table(this.#width / 2, this.capacity)
+    if (features === 'patches') {
+      this.#even = core.table(this.#width / 2, this.capacity)
+      this.#odd = core.table(this.#width / 2, this.capacity)
+    }
     if (state) this.#load(state)
   }
 
@@ -200,18 +242,21 @@ export class Memory {
     const error = difference(foretold.answer, answer) ** 2
     this.#tell({ error, variance: foretold.variance })
     this.#put(point)
-    this.#regression.place(this.#next, similarities, self, answer)
-    this.#next = (this.#next + 1) % this.capacity
-    if (this.#next % BLOCK === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
+    const place = this.#next
+    this.#regression.place(place, similarities, self, answer)
+    this.#next = (place + 1) % this.capacity
+    const every = this.size < SMALL && this.#next === this.size ? SOON : BLOCK
+    if (this.#next % every === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
     this.#regression.advance()
+    if (this.#scales && this.size >= this.#restudyAt) this.#underway = this.#restudy(this.#scales, this.#regression)
     return { kept: true, foretold }
   }
 
   /** Does a step of a few milliseconds of what `take` left to do. @returns whether there is more of it */
   work(): boolean {
-    if (!this.#beginning) return this.#regression?.work() ?? false
-    if (this.#beginning.next().done) this.#beginning = undefined
-    return this.#beginning !== undefined
+    if (this.#regression?.work()) return true
+    if (this.#underway?.next().done) this.#underway = undefined
+    return this.#underway !== undefined
   }
 
   /**
@@ -263,7 +308,9 @@ export class Memory {
       mirror: this.#mirror,
       spread: this.#spread,
       told: this.#told,
-      contrast: this.#patches?.state.contrast ?? 0,
+      contrast: (this.#patches ?? this.#signals)?.state.contrast ?? 0,
+      fading: this.#fading,
+      compared: this.#patches ? 'patches' : this.#signals ? 'signals' : 'values',
     }
     if (!this.#regression) return pack('memory', content, [])
     const { kernel, answers, shares, mean } = this.#regression.save()
@@ -271,7 +318,8 @@ export class Memory {
       table ? concatenated(Array.from({ length: this.size }, (_, i) => table.get(i))) : new Float32Array()
     const state = this.#patches?.state
     const patches = state ? [state.mean, state.filters, state.centre, state.scale] : []
-    return pack('memory', content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
+    const compared = this.#scales ? [this.#scales, ...(this.#signals ? [this.#signals.state.filters] : [])] : patches
+    return pack('memory', content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...compared])
   }
 
   /** What a state must have in common with this memory. */
@@ -294,6 +342,13 @@ export class Memory {
     if (size > this.capacity) throw new RangeError(`state: expected at most ${this.capacity} pairs, got ${size}`)
     const regression = { kernel, answers, shares, mean } as RegressionState
     this.#mirror = content.mirror
+    this.#fading = content.fading
+    if (content.compared !== 'patches') {
+      const [scales, filters] = patches as Float32Array[]
+      this.#scales = scales
+      this.#even = this.#core.table(scales.length, this.capacity)
+      if (filters) this.#signals = new Signals(this.#core, shape, { contrast: content.contrast, filters })
+    }
     this.#regression = new KernelRegression(this.#core, outputs, this.#noise, regression)
     this.#next = size < this.capacity ? size : content.next % this.capacity
     this.#unit = content.unit
@@ -304,7 +359,8 @@ export class Memory {
     for (let i = 0; i < size; i++) {
       this.#put(odd.length ? { even: part(even, i), odd: part(odd, i) } : { even: part(even, i) }, i)
     }
-    if (!patches.length) return
+    this.#planRestudy()
+    if (content.compared !== 'patches') return
     const [patchMean, filters, centre, scale] = patches as Float32Array[]
     const state: PatchState = { contrast: content.contrast, mean: patchMean, filters, centre, scale }
     this.#patches = new Patches(this.#core, shape, state)
@@ -312,7 +368,8 @@ export class Memory {
 
   /** With mirror images as neighbours there is twice as much to tell a query from. */
   get #noise(): number {
-    return this.#mirror ? NOISE / 2 : NOISE
+    const { noise } = fadings[this.#fading]
+    return this.#mirror ? noise / 2 : noise
   }
 
   /** Collects the first pairs until there are enough of them. */
@@ -321,7 +378,7 @@ export class Memory {
     const same = (other: Pair) => other.query.every((value, i) => value === looked[i])
     if (this.#first.some(same)) return false
     this.#first.push({ query: looked === query ? query.slice() : looked, answer: answer.slice() })
-    if (this.#first.length === BLOCK) this.#beginning = this.#begin()
+    if (this.#first.length === BLOCK) this.#underway = this.#begin()
     return true
   }
 
@@ -333,9 +390,10 @@ export class Memory {
       const samples = first.slice(0, SAMPLES).map(({ query }) => query)
       this.#patches = yield* Patches.learn(this.#core, shape, samples)
     }
+    const vectors = this.#patches ? undefined : yield* this.#decide()
     const points: Point[] = []
-    for (const { query } of first) {
-      points.push(this.#point(query))
+    for (const [i, { query }] of first.entries()) {
+      points.push(vectors ? { even: scaled(vectors[i], this.#scales as Float32Array) } : this.#point(query))
       this.#put(points[points.length - 1], points.length - 1)
       yield
     }
@@ -380,9 +438,101 @@ export class Memory {
   }
 
   #point(query: Float32Array): Point {
-    const { features } = this.#options
     if (this.#patches) return mirrorParts(this.#patches.of(query))
-    return { even: typeof features === 'function' ? ownFeatures(features, query, this.#width) : query }
+    return { even: scaled(this.#vector(query, this.#signals), this.#scales as Float32Array) }
+  }
+
+  #vector(query: Float32Array, signals: Signals | undefined): Float32Array {
+    const { features } = this.#options
+    if (typeof features === 'function') return ownFeatures(features, query, this.#width)
+    return signals?.of(query) ?? query
+  }
+
+  /** By the first pairs, how queries are compared: as signals or not, and which of their values count. @returns these values */
+  *#decide(): Generator<void, Float32Array[]> {
+    const { shape, parts, criterion, features, open } = this.#options
+    const first = this.#first
+    const answers = first.map(({ answer }) => answer)
+    const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
+    if (features === 'signals' || open) {
+      const queries = first.map(({ query }) => query)
+      ways.push(yield* Signals.learn(this.#core, shape, queries))
+    }
+    const ranked: { tried: Tried; signals: Signals | undefined; vectors: Float32Array[] }[] = []
+    for (const signals of ways) {
+      const vectors: Float32Array[] = []
+      for (const { query } of first) {
+        vectors.push(this.#vector(query, signals))
+        if (signals || typeof features === 'function') yield
+      }
+      const inputs = signals || typeof features === 'function' ? [vectors[0].length] : parts
+      const { best: tried } = yield* chooseMetric(this.#core, vectors, answers, { criterion, parts: inputs })
+      ranked.push({ tried, signals, vectors })
+    }
+    const { tried, signals, vectors } = ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
+    this.#signals = signals
+    this.#scales = tried.scales
+    this.#fading = tried.fading
+    this.#even = this.#core.table(tried.scales.length, this.capacity)
+    return vectors
+  }
+
+  /** Asks again how queries are compared, now that more are known; all that is remembered is then looked at anew. */
+  *#restudy(scales: Float32Array, regression: KernelRegression): Generator<void> {
+    const remembered = this.size
+    this.#planRestudy()
+    const { criterion, parts, shape } = this.#options
+    const vector = (i: number) => this.#even.get(i).map((value, k) => value / scales[k])
+    const rows: Float32Array[] = []
+    const answers: Float32Array[] = []
+    const count = Math.min(remembered, studied(scales.length))
+    for (let k = 0; k < count; k++) {
+      const i = (this.#next - count + k + remembered) % remembered
+      rows.push(vector(i))
+      answers.push(regression.answerOf(i))
+    }
+    const known = [{ scales, fading: this.#fading }]
+    const inputs = scales.length === size({ shape }) ? parts : [scales.length]
+    const { best, known: now } = yield* chooseMetric(this.#core, rows, answers, { criterion, parts: inputs, known })
+    if (best.loss > now[0].loss - BETTER) return
+    yield* this.#regrow(
+      best,
+      Array.from({ length: remembered }, (_, i) => vector(i)),
+      regression,
+    )
+  }
+
+  #planRestudy(): void {
+    const { size, capacity } = this
+    this.#restudyAt = size < capacity ? Math.min(RESTUDY * size, capacity) : Number.POSITIVE_INFINITY
+  }
+
+  /** All that is remembered under another metric, beside what there is, which is then replaced. */
+  *#regrow({ scales, fading }: Metric, vectors: readonly Float32Array[], old: KernelRegression): Generator<void> {
+    const { similarity, noise } = fadings[fading]
+    const table = this.#core.table(scales.length, this.capacity)
+    for (const [i, vector] of vectors.entries()) {
+      table.set(i, scaled(vector, scales))
+      if (i % 64 === 63) yield
+    }
+    const some = vectors.slice(0, BLOCK).flatMap((_, i) => [...table.distances(table.get(i), i)])
+    const unit = Float32Array.from(some).sort()[some.length >> 1] || 1
+    yield
+    const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
+    for (const i of vectors.keys()) {
+      const similarities = table.distances(table.get(i), i).map((d) => similarity(d / unit))
+      regression.place(i, similarities, 1, old.answerOf(i))
+      if (i % 8 === 7) yield
+    }
+    yield* regression.begin()
+    const told = yield* regression.leaveOneOut()
+    this.#even = table
+    this.#scales = scales
+    this.#fading = fading
+    this.#unit = unit
+    this.#regression = regression
+    this.#told = { error: 0, variance: 0 }
+    this.#tell(told)
   }
 
   #put({ even, odd }: Point, index = this.#next): void {
@@ -412,7 +562,8 @@ export class Memory {
 
   /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
   #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
-    const rbf = (d: number) => Math.exp(-d / this.#unit)
+    const { similarity } = fadings[this.#fading]
+    const rbf = (d: number) => similarity(d / this.#unit)
     if (!this.#mirror || !mirrored) return plain.map(rbf)
     return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
   }
@@ -462,6 +613,10 @@ function spreadOf(answers: readonly Float32Array[]): number {
     for (const answer of answers) square += (answer[c] - mean) ** 2
   }
   return square / (answers.length * outputs) || 1
+}
+
+function scaled(vector: Float32Array, scales: Float32Array): Float32Array {
+  return vector.map((value, i) => value * scales[i])
 }
 
 function squaredLength(row: Float32Array): number {

@@ -46,10 +46,12 @@ export class KernelRegression {
   readonly #shares: Float32Array[] = []
   /** Of the first block. */
   #mean: Float64Array | undefined
-  /** Inverse of a block of K + noise I, and the sum over it, until the block changes. */
-  readonly #inverses = new Map<number, { inverse: Float64Array; total: number }>()
-  /** The block that is being filled or written over; it says nothing until it is full. */
+  /** Inverse of a block of K + noise I, the sum over it, and pairs in it when that was computed. */
+  readonly #inverses = new Map<number, { inverse: Float64Array; total: number; n: number }>()
+  /** The block that is being written over; it says nothing until it is full. */
   #open = -1
+  /** The last pair that was written since all was settled. */
+  #written = -1
   /** Blocks to relax, the next one first. */
   #todo: number[] = []
   /** The block that is being relaxed. */
@@ -68,7 +70,6 @@ export class KernelRegression {
       this.#answers.push(state.answers.slice(i * outputs, (i + 1) * outputs))
       this.#shares.push(state.shares.slice(i * outputs, (i + 1) * outputs))
     }
-    if (this.size % BLOCK) this.#open = Math.floor(this.size / BLOCK)
   }
 
   /** Bytes that a pair takes, of `capacity`. */
@@ -80,14 +81,19 @@ export class KernelRegression {
     return this.#answers.length
   }
 
+  /** Read-only. */
+  answerOf(index: number): Float32Array {
+    return this.#answers[index]
+  }
+
   /** Whether there is something to predict from. */
   get ready(): boolean {
     return this.#mean !== undefined
   }
 
   /**
-   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until its block is settled, nor
-   * does what else the block holds: it will be written over next.
+   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until `settle`; nor does what else the
+   * block holds where it is written over: that will be next.
    *
    * @param similarities  to all pairs there are, 0..1; what it says of `index` is not read
    * @param self          to itself
@@ -95,7 +101,8 @@ export class KernelRegression {
    */
   place(index: number, similarities: ArrayLike<number>, self: number, answer: Float32Array): void {
     const block = Math.floor(index / BLOCK)
-    if (block !== this.#open) this.#reopen(block)
+    const added = index === this.size
+    if (!added && block !== this.#open) this.#reopen(block)
     this.#kernel[index] ??= new Uint16Array(index + 1)
     for (let j = 0; j < this.size; j++) {
       const value = Math.round(FULL * similarities[j])
@@ -105,7 +112,8 @@ export class KernelRegression {
     this.#kernel[index][index] = Math.round(FULL * self)
     this.#answers[index] = answer.slice()
     this.#shares[index] = new Float32Array(this.#outputs)
-    this.#inverses.delete(block)
+    this.#written = index
+    if (!added) this.#inverses.delete(block) // else the one without it says what it did
   }
 
   /** The other blocks take over what this one said. */
@@ -128,11 +136,14 @@ export class KernelRegression {
     return this.#relaxing !== undefined
   }
 
-  /** The block that was written is full: all blocks are due once more or, where there are few, several times. */
+  /**
+   * What was written counts from here on: all blocks are due once more or, where there are few, several times. Where a block
+   * is written over, to be called when it is full.
+   */
   settle(): void {
-    const full = Math.max(0, this.#open)
+    this.#sweep(Math.floor(Math.max(0, this.#written) / BLOCK))
     this.#open = -1
-    this.#sweep(full)
+    this.#written = -1
   }
 
   /** Settles the first block, in steps: then there is something to predict from. */
@@ -155,7 +166,7 @@ export class KernelRegression {
   /** Settles what was written last, and relaxes all that is due. */
   finish(): void {
     while (this.work()) {}
-    if (this.#open >= 0) this.settle()
+    if (this.#written >= 0) this.settle()
     while (this.#todo.length) {
       this.advance()
       while (this.work()) {}
@@ -207,8 +218,9 @@ export class KernelRegression {
     let variance = self
     for (let block = 0; block * BLOCK < this.size; block++) {
       if (block === this.#open) continue
-      const part = similarities.subarray(block * BLOCK, (block + 1) * BLOCK)
-      variance = Math.min(variance, self - explained(this.#inverse(block), part))
+      const kept = this.#inverses.get(block) ?? this.#inverse(block)
+      const part = similarities.subarray(block * BLOCK, block * BLOCK + kept.n)
+      variance = Math.min(variance, self - explained(kept, part))
     }
     const answer = shares.map((value, c) => value + mean[c])
     return { answer, variance: Math.max(variance / self, LEAST_VARIANCE) }
@@ -258,17 +270,17 @@ export class KernelRegression {
     return (j <= i ? this.#kernel[i][j] : this.#kernel[j][i]) / FULL
   }
 
-  #inverse(block: number): { inverse: Float64Array; total: number } {
+  #inverse(block: number): { inverse: Float64Array; total: number; n: number } {
     let kept = this.#inverses.get(block)
-    if (!kept) {
-      const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
-      const n = to - from
+    const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
+    const n = to - from
+    if (kept?.n !== n) {
       const matrix = new Float64Array(n * n)
       for (let i = 0; i < n; i++) {
         for (let j = 0; j < n; j++) matrix[i * n + j] = this.#at(from + i, from + j) + (i === j ? this.#noise : 0)
       }
       const inverse = this.#core.inverse(matrix)
-      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0) }
+      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0), n }
       this.#inverses.set(block, kept)
     }
     return kept
