@@ -2,8 +2,9 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
+import type { Progress } from '../evaluate/evaluate'
 import type { Candidate, Wishes } from '../evaluate/recommend'
-import type { Evaluation } from '../evaluate/scores'
+import type { Evaluation, Share } from '../evaluate/scores'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -32,6 +33,27 @@ const interval = ([low, high]: readonly [number, number]) => `${percent(low)} to
 
 /** What the shares are, in a word. */
 export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
+
+/** What is known before all is measured. @param at  which scheme of several */
+export function firstFigures(
+  { stage, done, total, figures }: Progress,
+  at: string,
+  seconds: number,
+  { ms, rows }: { ms: number; rows: number },
+): string {
+  const { alone, foretold, all, lost } = figures()
+  const share = (name: string, part: Share | undefined) =>
+    part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
+  const parts = [
+    `${at}${done} of ${total} ${stage}`,
+    `${(ms / rows).toPrecision(2)} ms an answer`,
+    share('the model alone', alone),
+    ...(stage === 'inputs' ? [share('lost queries from memory alone', foretold)] : []),
+    share('all queries', all),
+    share('lost queries only', lost),
+  ]
+  return `after ${Math.round(seconds)} s: ${parts.filter(Boolean).join('; ')}`
+}
 
 export function resultTable(result: Result): string {
   const { accuracy, confidence, locator, rivals } = result

@@ -1,39 +1,132 @@
-/** How far a measurement is: a bar on stderr where that is a terminal, else nothing. */
+/** How far a measurement is: a bar on stderr where that is a terminal, and first figures there or wherever stderr goes. */
 
 import { SingleBar } from 'cli-progress'
-import { width } from './terminal'
+import type { Progress as Course } from '../evaluate/evaluate'
+import type { BatchModel } from '../evaluate/model'
+import { note, width } from './terminal'
+
+/** When the first figures are told, if there is more to come, in seconds; then again whenever twice as much time has passed. */
+const FIRST = 5
+/** What is nearly done needs no first figures. */
+const LEAST_LEFT = 1
 
 export class Progress {
   readonly #shown: boolean
+  readonly #begin = performance.now()
+  #next = FIRST
   #bar?: SingleBar
+  #what = ''
   #total = 0
   #since = 0
 
   constructor(shown: boolean) {
-    this.#shown = shown && process.stderr.isTTY
+    this.#shown = shown
   }
 
-  /** Begins at 0 with something new to count. */
-  start(what: string, total: number): void {
+  /** Seconds since it was made. */
+  get seconds(): number {
+    return (performance.now() - this.#begin) / 1000
+  }
+
+  /**
+   * Begins with something new to count.
+   *
+   * @param since  when what the time left is told of began. Default: now
+   */
+  start(what: string, total: number, since = performance.now()): void {
     this.stop()
+    this.#what = what
     this.#total = total
-    this.#since = performance.now()
-    if (!this.#shown) return
+    this.#since = since
+    if (!this.#shown || !process.stderr.isTTY) return
     const text = `${what}  ${total}/${total}, 59 min left `.length
     const barsize = Math.max(0, Math.min(40, width(process.stderr) - text))
-    this.#bar = new SingleBar({ format: '{what} {bar} {value}/{total}{left}', barsize, clearOnComplete: true })
-    this.#bar.start(total, 0, { what, left: '' })
+    this.#bar = new SingleBar({ format: '{what} {bar} {done}/{of}{left}', barsize, clearOnComplete: true })
+    this.#bar.start(1, 0, { what, done: 0, of: total, left: '' })
   }
 
-  /** So many are done; the time left is what the others take at the pace so far. */
-  update(done: number): void {
-    const seconds = ((performance.now() - this.#since) / 1000) * (this.#total / done - 1)
-    this.#bar?.update(done, { left: `, ${duration(seconds)} left` })
+  /**
+   * So many are done. The bar is as full as time has passed, of all that it will take.
+   *
+   * @param left  seconds that the rest will take. Default: at the pace so far
+   */
+  update(done: number, left?: number): void {
+    const passed = (performance.now() - this.#since) / 1000
+    const rest = left ?? passed * (this.#total / done - 1)
+    this.#bar?.update(passed / (passed + rest), { done, left: `, ${duration(rest)} left` })
+  }
+
+  /** A line of figures, where it is time for one; the text is only made then. */
+  tell(left: number, text: () => string): void {
+    if (!this.#shown || this.seconds < this.#next || left < LEAST_LEFT) return
+    while (this.#next <= this.seconds) this.#next *= 2
+    this.stop()
+    note(text())
+    this.start(this.#what, this.#total, this.#since)
   }
 
   /** Clears the line. */
   stop(): void {
     this.#bar?.stop()
+    this.#bar = undefined
+  }
+}
+
+/** A model that knows how long it was at work. */
+export class TimedModel implements BatchModel {
+  readonly #model: BatchModel
+  rows = 0
+  ms = 0
+
+  constructor(model: BatchModel) {
+    this.#model = model
+  }
+
+  get signature() {
+    return this.#model.signature
+  }
+
+  async infer(rows: Float32Array, count: number): Promise<Float32Array> {
+    const begin = performance.now()
+    const answers = await this.#model.infer(rows, count)
+    this.ms += performance.now() - begin
+    this.rows += count
+    return answers
+  }
+}
+
+/** How long the rest will take: rows through the model, and what else there is to do for an input and for a group, each at its pace so far. */
+export class Pace {
+  readonly #model: TimedModel
+  /** Queries in a group. */
+  readonly #queries: number
+  readonly #else = { inputs: { ms: 0, count: 0 }, groups: { ms: 0, count: 0 } }
+  #last = performance.now()
+  #modelMs: number
+
+  constructor(model: TimedModel, queries: number) {
+    this.#model = model
+    this.#queries = queries
+    this.#modelMs = model.ms
+  }
+
+  /** One more input or group is done. @returns seconds left */
+  step({ stage, left }: Pick<Course, 'stage' | 'left'>): number {
+    const now = performance.now()
+    const { ms } = this.#model
+    this.#else[stage].ms += now - this.#last - (ms - this.#modelMs)
+    this.#else[stage].count++
+    this.#last = now
+    this.#modelMs = ms
+    return this.#rest(left) / 1000
+  }
+
+  #rest(left: Course['left']): number {
+    const { inputs, groups } = this.#else
+    const row = this.#model.ms / Math.max(1, this.#model.rows)
+    const input = inputs.ms / Math.max(1, inputs.count)
+    const group = groups.count ? groups.ms / groups.count : this.#queries * input // each of its queries is compared as well
+    return left.rows * row + left.inputs * input + left.groups * group
   }
 }
 
