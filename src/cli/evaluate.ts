@@ -110,7 +110,7 @@ async function measure(subject: Subject, codec: Codec, options: Options, progres
   const settings = { groups, grouping, minConfidence, attack, seed }
   const { memory, policy, features, learn, labelAxis, tolerance } = options
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
-  const pace = new Pace(data.model, queries)
+  const pace = new Pace(data.model)
   let stage = ''
   const { locator, ...evaluation } = await evaluate({
     ...settings,

@@ -38,11 +38,6 @@ export class Progress {
     this.#what = what
     this.#total = total
     this.#since = since
-    if (!this.#shown || !process.stderr.isTTY) return
-    const text = `${what}  ${total}/${total}, 59 min left `.length
-    const barsize = Math.max(0, Math.min(40, width(process.stderr) - text))
-    this.#bar = new SingleBar({ format: '{what} {bar} {done}/{of}{left}', barsize, clearOnComplete: true })
-    this.#bar.start(1, 0, { what, done: 0, of: total, left: '' })
   }
 
   /**
@@ -53,7 +48,18 @@ export class Progress {
   update(done: number, left?: number): void {
     const passed = (performance.now() - this.#since) / 1000
     const rest = left ?? passed * (this.#total / done - 1)
-    this.#bar?.update(passed / (passed + rest), { done, left: `, ${duration(rest)} left` })
+    const at = passed / (passed + rest)
+    const payload = { what: this.#what, done, of: this.#total, left: `, ${duration(rest)} left` }
+    if (this.#bar) this.#bar.update(at, payload)
+    else if (this.#shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
+  }
+
+  #draw(at: number, payload: object): SingleBar {
+    const text = `${this.#what}  ${this.#total}/${this.#total}, 59 min left `.length
+    const barsize = Math.max(0, Math.min(40, width(process.stderr) - text))
+    const bar = new SingleBar({ format: '{what} {bar} {done}/{of}{left}', barsize, clearOnComplete: true })
+    bar.start(1, at, payload)
+    return bar
   }
 
   /** A line of figures, where it is time for one; the text is only made then. */
@@ -95,18 +101,19 @@ export class TimedModel implements BatchModel {
   }
 }
 
-/** How long the rest will take: rows through the model, and what else there is to do for an input and for a group, each at its pace so far. */
+/** Steps over which a pace is averaged: the first group is slow, and some inputs take a hundred times as long as others. */
+const WINDOW = 100
+
+/** How long the rest will take: rows through the model, and what else there is to do for an input and for a group. */
 export class Pace {
   readonly #model: TimedModel
-  /** Queries in a group. */
-  readonly #queries: number
+  /** Milliseconds for one, without the model. */
   readonly #else = { inputs: { ms: 0, count: 0 }, groups: { ms: 0, count: 0 } }
   #last = performance.now()
   #modelMs: number
 
-  constructor(model: TimedModel, queries: number) {
+  constructor(model: TimedModel) {
     this.#model = model
-    this.#queries = queries
     this.#modelMs = model.ms
   }
 
@@ -114,8 +121,9 @@ export class Pace {
   step({ stage, left }: Pick<Course, 'stage' | 'left'>): number {
     const now = performance.now()
     const { ms } = this.#model
-    this.#else[stage].ms += now - this.#last - (ms - this.#modelMs)
-    this.#else[stage].count++
+    const pace = this.#else[stage]
+    const took = now - this.#last - (ms - this.#modelMs)
+    pace.ms += (took - pace.ms) / Math.min(++pace.count, WINDOW)
     this.#last = now
     this.#modelMs = ms
     return this.#rest(left) / 1000
@@ -124,13 +132,13 @@ export class Pace {
   #rest(left: Course['left']): number {
     const { inputs, groups } = this.#else
     const row = this.#model.ms / Math.max(1, this.#model.rows)
-    const input = inputs.ms / Math.max(1, inputs.count)
-    const group = groups.count ? groups.ms / groups.count : this.#queries * input // each of its queries is compared as well
-    return left.rows * row + left.inputs * input + left.groups * group
+    // Until there are groups: what costs most is to look at an input for the first time, as at one that is remembered.
+    const measuring = groups.count ? left.groups * groups.ms : left.drawn * inputs.ms
+    return left.rows * row + left.inputs * inputs.ms + measuring
   }
 }
 
 function duration(seconds: number): string {
-  if (seconds < 60) return `${Math.ceil(seconds)} s`
+  if (seconds < 120) return `${Math.ceil(seconds)} s`
   return seconds < 3600 ? `${Math.ceil(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`
 }

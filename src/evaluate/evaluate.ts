@@ -60,8 +60,11 @@ export interface Progress {
   stage: 'inputs' | 'groups'
   done: number
   total: number
-  /** What is still to be done, by what takes the time: rows through the model (about), inputs to remember, groups. */
-  left: { rows: number; inputs: number; groups: number }
+  /**
+   * What is still to be done, by what takes the time: rows through the model, inputs to remember, inputs that groups will
+   * draw at all, groups. Rows and draws as is to be expected.
+   */
+  left: { rows: number; inputs: number; drawn: number; groups: number }
   /** What is known so far; computed when it is asked for. */
   figures(): Figures
 }
@@ -116,7 +119,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     if (done < learn) trial.grade(outcomes, honest)
     for (const [name, rival] of rivals) {
       const lost = losing.below(K)
-      scores.rival(name, await rival(trial, lost), outcomes[lost])
+      scores.rival(name, await rival(trial, lost), outcomes[lost], done >= learn)
     }
     scores.tried(accuracy([...honest.keys()]), sets.map(accuracy))
     if (E) scores.located(suspects, liars, trial.decode(have, honest).length > 0)
@@ -196,23 +199,19 @@ class Course {
 
   #tell(stage: Progress['stage'], done: number, total: number, inputs: number): void {
     const groups = this.#groups - this.#done
-    const rows = this.#unanswered(inputs, groups) + groups * this.#rowsOfGroup
+    const { codec, inputs: all, labels } = this.#options
+    const unanswered = all.length - this.#own.count
+    const first = Math.min(inputs, unanswered)
+    const share = 1 - (1 - codec.scheme.queries / this.#others) ** groups // of what groups are drawn from, in any of them
+    const rows = first + (labels ? 1 : share) * (unanswered - first) + groups * this.#rowsOfGroup
+    const drawn = share * this.#others
     this.#options.onProgress?.({
       stage,
       done,
       total,
-      left: { rows, inputs, groups },
+      left: { rows, inputs, drawn, groups },
       figures: () => this.#scores.figures(),
     })
-  }
-
-  /** Inputs that are still to be answered: with labels all, else those that are remembered or will be drawn, as is expected. */
-  #unanswered(inputs: number, groups: number): number {
-    const { codec, inputs: all, labels } = this.#options
-    const left = all.length - this.#own.count
-    if (labels) return left
-    const drawn = 1 - (1 - codec.scheme.queries / this.#others) ** groups
-    return Math.min(inputs, left) + Math.max(0, left - inputs) * drawn
   }
 
   /** Rows of a group that are no queries: they are asked for every time. */

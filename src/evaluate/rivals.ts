@@ -29,14 +29,18 @@ export function guessLost(base: number, { stragglers, byzantine, workers }: Sche
 }
 
 /** Answers query `lost` of a group, none of whose workers is late but that one's. */
-export type Rival = (trial: Trial, lost: number) => Promise<Float32Array> | Float32Array
+export type Rival = (trial: Trial, lost: number) => Promise<Said> | Said
+
+/** An answer, or what the memory says, of which it knows what it is worth. */
+export type Said = Recollection | { answer: Float32Array; source?: undefined }
 
 /** The rivals that can be measured on the model and its inputs. */
 export function rivalsOf({ codec, model, experience }: Subject): Record<string, Rival> {
-  const memoryAlone: Rival = ({ remembered }, lost) => (remembered[lost] as Recollection).answer
+  const memoryAlone: Rival = ({ remembered }, lost) => remembered[lost] as Recollection
   const sumParity: Rival = async ({ queries, own }, lost) => {
     const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
-    return sum.map((value, c) => own.reduce((rest, answer, query) => (query === lost ? rest : rest - answer[c]), value))
+    const others = own.filter((_, query) => query !== lost)
+    return { answer: sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value)) }
   }
   return {
     ...(experience.memory === 'warm' && { memoryAlone }),

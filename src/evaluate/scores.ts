@@ -3,7 +3,7 @@
 import { labelAt } from '../criterion'
 import { type Policy, wilson } from '../history/worth'
 import { isSure } from '../serving/decision'
-import { guessLost, replicationWorkers } from './rivals'
+import { guessLost, replicationWorkers, type Said } from './rivals'
 import {
   type Bin,
   brierSkill,
@@ -14,6 +14,7 @@ import {
   type Stated,
   shareCi95,
 } from './statistics'
+import { type Sureness, surenessOf } from './sureness'
 import type { Outcome, Subject } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
@@ -43,15 +44,10 @@ export interface Evaluation {
   /** Inferences on top of N / K, by the policy. */
   retriesPerQuery: number
   /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
-  confidence?: {
-    /** Recovered answers after the first `learn` groups. */
-    tested: number
-    agreement: number
+  confidence?: Sureness & {
     brierSkill: number
     calibrationError: number
     bins: Bin[]
-    /** Those with at least `minConfidence`. */
-    sure: { share: number; agreement?: number }
   }
   /** Only with byzantine > 0. */
   locator?: {
@@ -67,7 +63,7 @@ export interface Evaluation {
     /** Accuracy of not coding at all and guessing what is lost. */
     guessLost: number
     /** Lost queries from memory alone, without any redundancy; only with a memory. */
-    memoryAlone?: { accuracy: number; ci95: Interval }
+    memoryAlone?: { accuracy: number; ci95: Interval; confidence?: Sureness }
     /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
     sumParity?: { accuracy: number; ci95: Interval }
   }
@@ -122,6 +118,8 @@ export class Scores {
   readonly #lost: number[] = []
   readonly #stated: Stated[] = []
   readonly #rivals: Record<string, number[]> = {}
+  /** Of what the memory alone said. */
+  readonly #remembered: Stated[] = []
   #copied = 0
   #retries = 0
   /** Accuracies summed over groups, per survivor set. */
@@ -212,10 +210,17 @@ export class Scores {
     this.#located.alarm.push(Number(alarm))
   }
 
-  /** A rival's answer in the place of a lost one. */
-  rival(name: string, answer: Float32Array, query: Asked): void {
+  /**
+   * A rival's answer in the place of a lost one.
+   *
+   * @param tested  as of `group`
+   */
+  rival(name: string, said: Said, query: Asked, tested: boolean): void {
     this.#rivals[name] ??= []
-    this.#rivals[name].push(this.#right(answer, query))
+    this.#rivals[name].push(this.#right(said.answer, query))
+    if (!tested || !said.source) return
+    const { confidence } = this.#subject.experience.surest([{ ...said, missing: 1 }])
+    if (confidence !== undefined) this.#remembered.push({ confidence, right: this.#agrees(said.answer, query.own) })
   }
 
   /** Accuracies of a group, with all results and with those of each survivor set. */
@@ -229,8 +234,10 @@ export class Scores {
   summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'policy'> {
     const { scheme } = this.#subject.codec
     const { exact, found, alarm } = this.#located
+    const { minConfidence } = this.#rules
     const base = mean([...this.#alone.values()])
-    const rivals = Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)])
+    const rivals = Object.fromEntries(Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)]))
+    const remembered = this.#remembered.length ? surenessOf(this.#remembered, minConfidence) : undefined
     return {
       accuracy: {
         base,
@@ -243,14 +250,15 @@ export class Scores {
         worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#all.length : undefined,
       },
       retriesPerQuery: this.#retries / (this.#all.length * scheme.queries),
-      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, this.#rules.minConfidence) }),
+      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, minConfidence) }),
       ...(scheme.byzantine && {
         locator: { exactSet: mean(exact), found: mean(found), falseAlarm: mean(alarm) },
       }),
       rivals: {
         replicationWorkers: replicationWorkers(scheme),
         guessLost: guessLost(base, scheme, this.#chance),
-        ...Object.fromEntries(rivals),
+        ...rivals,
+        ...(remembered && { memoryAlone: { ...rivals.memoryAlone, confidence: remembered } }),
       },
       groups: { all: this.#all, guess: this.#guess },
     }
@@ -284,15 +292,11 @@ function share(hits: number[]): { accuracy: number; ci95: Interval } {
 }
 
 function confidenceOf(stated: readonly Stated[], minConfidence: number): Evaluation['confidence'] {
-  const agreement = (some: readonly Stated[]) => mean(some.map(({ right }) => Number(right)))
   const bins = reliability(stated)
-  const sure = stated.filter(({ confidence }) => confidence >= minConfidence)
   return {
-    tested: stated.length,
-    agreement: agreement(stated),
+    ...surenessOf(stated, minConfidence),
     brierSkill: brierSkill(stated),
     calibrationError: calibrationError(bins),
     bins,
-    sure: { share: sure.length / stated.length, agreement: sure.length ? agreement(sure) : undefined },
   }
 }
