@@ -8,8 +8,10 @@ import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
 import { type EvaluateOptions, evaluate, type Progress } from '../src/evaluate/evaluate'
 import { Answers, type BatchModel } from '../src/evaluate/model'
+import { recommend } from '../src/evaluate/recommend'
 import { seeded } from '../src/random'
-import { npyHeader, scratch } from './shared/cli'
+import { checkSettings } from '../src/serving/options'
+import { npyHeader, run, scratch, unlabelled } from './shared/cli'
 
 const core = await loadCore()
 const { folder, npy: file, write } = scratch()
@@ -222,7 +224,28 @@ describe('the defaults are those of createPredictor', () => {
     expect(await remembered({}, 100_000)).toBe(0)
   })
 
+  it('a confidence, on the command line and in what is recommended, too', async () => {
+    const { choices } = checkSettings({ scheme: { queries: 4 } }, codec())
+    const cli = JSON.parse(run('evaluate', ...unlabelled, '--groups', '2', '--json').stdout)
+    expect([cli.policy, cli.minConfidence]).toEqual([choices.policy, choices.minConfidence])
+    const wishes = { tolerate: 1, stragglerRate: 0.1, retryPrice: 1 }
+    const uses = (minConfidence: number) => recommend([measured], { ...wishes, minConfidence }).map(({ use }) => use)
+    const sure = { tested: 100, agreement: 1, sure: { share: 1, agreement: 1 } }
+    const rivals = { replicationWorkers: 8, guessLost: 1, memoryAlone: { accuracy: 1, ci95: [1, 1] as [number, number], confidence: sure } } // biome-ignore format: one line
+    const accuracy = { base: 1, all: 1, allCi95: [1, 1] as [number, number], copied: 0, nothingMissing: 1 }
+    const measured = { code: 'systematic' as const, queries: 4, stragglers: 1, workers: 5, memory: 200, evaluation: { accuracy, rivals } } // biome-ignore format: one line
+    expect(uses(choices.minConfidence).filter((use) => use.includes('minConfidence'))).toEqual([])
+    expect(uses(0.5).filter((use) => use.includes('minConfidence: 0.5')).length).toBe(1)
+  })
+
+  it('a wrong one is refused as there', async () => {
+    await expect(remembered({ minConfidence: 90 })).rejects.toThrow('minConfidence: expected a probability from 0 to 1')
+  })
+
   it('a number that is given gets the memory that it takes', async () => {
     expect(await remembered({ memory: 130, policy: 'retry' })).toBe(130)
+    const large = { model: classifier(100_000), inputs: queries(20, 100_000), codec: codec(), groups: 2, sets: 0 }
+    const { memory, memoryOptions } = await evaluate({ ...large, memory: 10 })
+    expect([memory, (memoryOptions?.bytes ?? 0) > 64 * 2 ** 20]).toEqual([10, true])
   })
 })

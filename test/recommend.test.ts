@@ -148,6 +148,15 @@ it('a confidence other than the default is among the options', () => {
   )
 })
 
+it('a memory other than the default is among the options', () => {
+  const each = measured(0.9, 0, 0.9)
+  each.evaluation.memoryOptions = { bytes: 1e9, features: 'raw' }
+  const [memory] = recommend([each], { tolerate: 0.01, stragglerRate: 0.02, retryPrice: 20 })
+  expect(memory.use).toBe(
+    "workers: 4, scheme: { queries: 1 }, policy: 'recover', memory: { bytes: 1000000000, features: 'raw' }",
+  )
+})
+
 describe('how many are sure', () => {
   const stated = (sure: number, right: number, tested: number) => ({
     tested,

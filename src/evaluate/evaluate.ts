@@ -5,8 +5,9 @@ import { type Criterion, type CriterionOptions, criterionOf } from '../criterion
 import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../history/experience'
 import { type Features, Memory, type Recollection } from '../history/memory'
-import { checkPolicy, defaultPolicy, type Policy } from '../history/worth'
+import type { Policy } from '../history/worth'
 import { seeded } from '../random'
+import { checkSettings } from '../serving/options'
 import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../workers/attacks'
 import { groupsOf, lossesOf, survivorSets, withLies } from './draws'
@@ -74,6 +75,8 @@ const optionNames = [
   ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
 
+/** What a predictor's memory may hold; all that a number of pairs takes is known at most. */
+const DEFAULT_BYTES = 64 * 2 ** 20
 /** Of so many inputs, one is asked of the memory before it is told: enough for a first figure, little work. */
 const FORETELL = 8
 
@@ -126,7 +129,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     if (labels) await measureAlone(others, (done + 1) / groups, subject, scores)
     course.group(done + 1, trial.mixed)
   }
-  return { tolerance: experience.tolerance, memory: experience.remembered, policy: rules.policy, ...scores.summary() }
+  return {
+    tolerance: experience.tolerance,
+    memory: experience.remembered,
+    memoryOptions: memoryOptionsOf(options, memory),
+    policy: rules.policy,
+    ...scores.summary(),
+  }
 }
 
 /** Shows the memory what a predictor would have learned from: the model's own answers to the inputs `known`. */
@@ -224,10 +233,9 @@ class Course {
 
 /** What the trials share. The memory has room for what it is asked to hold, else for as much as a predictor's. */
 function subjectOf(options: EvaluateOptions, criterion: Criterion, pairs: number): Subject {
-  const { codec, model, inputs, features, own = new Answers(model, inputs) } = options
+  const { codec, model, inputs, own = new Answers(model, inputs) } = options
   const { signature } = model
-  const bytes = options.memory === undefined ? undefined : Memory.bytes(sizesOf(model), pairs)
-  const memory = pairs > 0 && { features, bytes }
+  const memory = pairs > 0 && (memoryOptionsOf(options, pairs) ?? {})
   const warn = (text: string) => {
     throw new TypeError(text) // figures without the memory would pass for figures with it
   }
@@ -238,18 +246,27 @@ function subjectOf(options: EvaluateOptions, criterion: Criterion, pairs: number
   return { model, codec, inputs, own, criterion, experience, recall }
 }
 
+/** What a predictor must be told so that its memory holds so many pairs, compared like this; undefined where nothing. */
+function memoryOptionsOf({ model, features, memory }: EvaluateOptions, pairs: number): Evaluation['memoryOptions'] {
+  const bytes = Memory.bytes(sizesOf(model), pairs)
+  const more = memory !== undefined && pairs > 0 && bytes > DEFAULT_BYTES
+  return more || features ? { ...(more && { bytes }), ...(features && { features }) } : undefined
+}
+
 const sizesOf = ({ signature }: BatchModel) => ({
   shape: rowShape(signature.inputs),
   outputs: rowLength(signature.outputs),
 })
 
-/** The options with their defaults, which are the predictor's. */
+/** The options with their defaults, which are those of a predictor with the same scheme. */
 function settingsOf(options: EvaluateOptions) {
   checkNames('', options, optionNames)
   const { model, codec, inputs, labels } = options
   const { queries, byzantine } = codec.scheme
-  const policy = checkPolicy(options.policy ?? defaultPolicy(codec.code, byzantine), byzantine)
-  const remembers = codec.code === 'systematic' && !byzantine && policy !== 'retry'
+  const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }
+  const { choices, memory: wanted } = checkSettings(asked, codec)
+  const { policy, minConfidence } = choices
+  const remembers = wanted !== false && !byzantine
   const fits = options.features !== undefined || Memory.fits(sizesOf(model))
   const spare = Math.min(1000, inputs.length >> 1, inputs.length - queries)
   const memory = checkInteger('memory', options.memory ?? (remembers && fits ? Math.max(0, spare) : 0), 0)
@@ -262,7 +279,7 @@ function settingsOf(options: EvaluateOptions) {
   if (inputs.length < queries + memory)
     throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
   if (labels) checkLabels(labels, inputs.length, criterion)
-  const rules = { policy, minConfidence: options.minConfidence ?? 0.9, labels }
+  const rules = { policy, minConfidence, labels }
   return { groups, learn, seed, sets, criterion, rules, memory }
 }
 

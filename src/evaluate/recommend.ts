@@ -24,7 +24,7 @@ export interface Measurement {
   stragglers: number
   workers: number
   memory: number
-  evaluation: Pick<Evaluation, 'accuracy' | 'confidence' | 'rivals'>
+  evaluation: Pick<Evaluation, 'accuracy' | 'confidence' | 'rivals' | 'memoryOptions'>
 }
 
 export interface Candidate {
@@ -84,10 +84,11 @@ interface Source {
   recovered: Sureness | undefined
 }
 
-function byMemory({ memory, evaluation: { accuracy, rivals } }: Measurement, wishes: Wishes): Candidate[] {
+function byMemory({ memory, evaluation }: Measurement, wishes: Wishes): Candidate[] {
+  const { accuracy, rivals, memoryOptions = {} } = evaluation
   const { accuracy: right = 0, ci95 = [0, 0], confidence } = rivals.memoryAlone ?? {}
   const source = { share: wishes.stragglerRate, beyond: 0, inferences: 1, base: accuracy.base, right: ci95[0] }
-  const use = (policy: Policy) => options(1, 0, policy, true, wishes)
+  const use = (policy: Policy) => options(1, 0, policy, memoryOptions, wishes)
   const why = `lost answers are right in ${percent(right)}`
   return byPolicy(`no code, a memory of ${memory}`, { ...source, recovered: confidence }, why, use, wishes)
 }
@@ -111,7 +112,8 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
     recovered: confidence,
   }
   const why = `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`
-  const use = (policy: Policy) => options(K, S, policy, remembers !== '', wishes, code)
+  const remembering = remembers !== '' && (evaluation.memoryOptions ?? {})
+  const use = (policy: Policy) => options(K, S, policy, remembering, wishes, code)
   return byPolicy(name, source, why, use, wishes, accuracy.copied)
 }
 
@@ -177,14 +179,20 @@ function options(
   queries: number,
   stragglers: number,
   policy: Policy,
-  memory: boolean,
+  memory: false | NonNullable<Evaluation['memoryOptions']>,
   { minConfidence = 0.9 }: Wishes,
   code: CodeName = 'systematic',
 ): string {
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
   if (code !== 'systematic') scheme.push(`code: '${code}'`)
   const sure = policy === 'auto' && minConfidence !== 0.9 ? [`minConfidence: ${minConfidence}`] : []
-  const more = [...(policy === 'auto' ? sure : [`policy: '${policy}'`]), ...(memory ? [] : ['memory: false'])]
+  const { bytes, features } = memory || {}
+  const remembering = [
+    ...(bytes ? [`bytes: ${bytes}`] : []),
+    ...(features ? [`features: ${typeof features === 'string' ? `'${features}'` : 'features'}`] : []),
+  ]
+  const holding = memory ? remembering.length && `memory: { ${remembering.join(', ')} }` : 'memory: false'
+  const more = [...(policy === 'auto' ? sure : [`policy: '${policy}'`]), ...(holding ? [holding] : [])]
   return [...(stragglers ? [] : ['workers: 4']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
 }
 

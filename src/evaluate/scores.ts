@@ -1,6 +1,7 @@
 /** What is counted group by group, and what it comes to. */
 
 import { labelAt } from '../criterion'
+import type { MemoryOptions } from '../history/memory'
 import { type Policy, wilson } from '../history/worth'
 import { isSure } from '../serving/decision'
 import { guessLost, replicationWorkers, type Said } from './rivals'
@@ -23,6 +24,8 @@ export interface Evaluation {
   tolerance?: number
   /** Inputs that were remembered. */
   memory: number
+  /** The memory's options where they are not those of a predictor by default. */
+  memoryOptions?: Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   policy: Policy
   accuracy: {
     /** The model alone, on all inputs. */
@@ -231,7 +234,7 @@ export class Scores {
     })
   }
 
-  summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'policy'> {
+  summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'memoryOptions' | 'policy'> {
     const { scheme } = this.#subject.codec
     const { exact, found, alarm } = this.#located
     const { minConfidence } = this.#rules
