@@ -101,40 +101,53 @@ export class TimedModel implements BatchModel {
   }
 }
 
-/** Steps over which a pace is averaged: the first group is slow, and some inputs take a hundred times as long as others. */
+/** Over so many rows, inputs or groups a pace is averaged: the first ones are slow, and the machine has other things to do. */
 const WINDOW = 100
 
-/** How long the rest will take: rows through the model, and what else there is to do for an input and for a group. */
+/** Milliseconds for one of many, over the last of them. */
+class Average {
+  ms = 0
+  #count = 0
+
+  add(ms: number, count: number): void {
+    if (!count) return
+    this.#count += count
+    this.ms += (ms / count - this.ms) * (count / Math.min(this.#count, Math.max(count, WINDOW)))
+  }
+}
+
+/**
+ * How long the rest will take: rows through the model, inputs that are looked at for the first time, to be remembered or
+ * compared, and what else there is to do for a group; each at its pace so far.
+ */
 export class Pace {
   readonly #model: TimedModel
-  /** Milliseconds for one, without the model. */
-  readonly #else = { inputs: { ms: 0, count: 0 }, groups: { ms: 0, count: 0 } }
-  #last = performance.now()
-  #modelMs: number
+  readonly #rows = new Average()
+  readonly #inputs = new Average()
+  readonly #groups = new Average()
+  #last: { now: number; ms: number; rows: number }
 
   constructor(model: TimedModel) {
     this.#model = model
-    this.#modelMs = model.ms
+    this.#last = this.#now()
   }
 
   /** One more input or group is done. @returns seconds left */
-  step({ stage, left }: Pick<Course, 'stage' | 'left'>): number {
-    const now = performance.now()
-    const { ms } = this.#model
-    const pace = this.#else[stage]
-    const took = now - this.#last - (ms - this.#modelMs)
-    pace.ms += (took - pace.ms) / Math.min(++pace.count, WINDOW)
+  step({ stage, looked, left }: Pick<Course, 'stage' | 'looked' | 'left'>): number {
+    const [before, now] = [this.#last, this.#now()]
+    const ms = now.ms - before.ms
+    const others = now.now - before.now - ms
+    this.#rows.add(ms, now.rows - before.rows)
+    if (stage === 'inputs') this.#inputs.add(others, looked)
+    else this.#groups.add(others - looked * this.#inputs.ms, 1)
     this.#last = now
-    this.#modelMs = ms
-    return this.#rest(left) / 1000
+    const rest = left.inputs * this.#inputs.ms + left.groups * this.#groups.ms
+    return (left.rows * this.#rows.ms + Math.max(0, rest)) / 1000
   }
 
-  #rest(left: Course['left']): number {
-    const { inputs, groups } = this.#else
-    const row = this.#model.ms / Math.max(1, this.#model.rows)
-    // Until there are groups: what costs most is to look at an input for the first time, as at one that is remembered.
-    const measuring = groups.count ? left.groups * groups.ms : left.drawn * inputs.ms
-    return left.rows * row + left.inputs * inputs.ms + measuring
+  #now() {
+    const { ms, rows } = this.#model
+    return { now: performance.now(), ms, rows }
   }
 }
 

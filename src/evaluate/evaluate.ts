@@ -61,11 +61,16 @@ export interface Progress {
   stage: 'inputs' | 'groups'
   done: number
   total: number
-  /**
-   * What is still to be done, by what takes the time: rows through the model, inputs to remember, inputs that groups will
-   * draw at all, groups. Rows and draws as is to be expected.
-   */
-  left: { rows: number; inputs: number; drawn: number; groups: number }
+  /** Inputs that were looked at for the first time since it was told before. */
+  looked: number
+  /** What is still to be done, by what takes the time. */
+  left: {
+    /** Through the model, as is to be expected. */
+    rows: number
+    /** Inputs to look at for the first time: those that are remembered, and those that groups will draw, as is to be expected. */
+    inputs: number
+    groups: number
+  }
   /** What is known so far; computed when it is asked for. */
   figures(): Figures
 }
@@ -127,7 +132,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     scores.tried(accuracy([...honest.keys()]), sets.map(accuracy))
     if (E) scores.located(suspects, liars, trial.decode(have, honest).length > 0)
     if (labels) await measureAlone(others, (done + 1) / groups, subject, scores)
-    course.group(done + 1, trial.mixed)
+    course.group(done + 1, trial.mixed, chosen)
   }
   return {
     tolerance: experience.tolerance,
@@ -185,6 +190,8 @@ class Course {
   #done = 0
   /** Mixed rows so far. */
   #mixed = 0
+  /** Inputs that were drawn so far. */
+  readonly #drawn = new Set<number>()
 
   constructor(options: EvaluateOptions, scores: Scores, own: Answers, groups: number, others: number) {
     this.#options = options
@@ -196,29 +203,33 @@ class Course {
 
   /** So many inputs were answered, and remembered if there is a memory. */
   input(done: number, total: number): void {
-    this.#tell('inputs', done, total, total - done)
+    this.#tell('inputs', done, total, 1)
   }
 
   /** So many groups were measured; the last one mixed so many rows. */
-  group(done: number, mixed: number): void {
+  group(done: number, mixed: number, chosen: readonly number[]): void {
+    const before = this.#drawn.size
+    for (const input of chosen) this.#drawn.add(input)
     this.#done = done
     this.#mixed += mixed
-    this.#tell('groups', done, this.#groups, 0)
+    this.#tell('groups', done, this.#groups, this.#drawn.size - before)
   }
 
-  #tell(stage: Progress['stage'], done: number, total: number, inputs: number): void {
+  #tell(stage: Progress['stage'], done: number, total: number, looked: number): void {
     const groups = this.#groups - this.#done
+    const known = stage === 'inputs' ? total - done : 0
     const { codec, inputs: all, labels } = this.#options
     const unanswered = all.length - this.#own.count
-    const first = Math.min(inputs, unanswered)
+    const first = Math.min(known, unanswered)
     const share = 1 - (1 - codec.scheme.queries / this.#others) ** groups // of what groups are drawn from, in any of them
     const rows = first + (labels ? 1 : share) * (unanswered - first) + groups * this.#rowsOfGroup
-    const drawn = share * this.#others
+    const inputs = known + share * (this.#others - this.#drawn.size)
     this.#options.onProgress?.({
       stage,
       done,
       total,
-      left: { rows, inputs, drawn, groups },
+      looked,
+      left: { rows, inputs, groups },
       figures: () => this.#scores.figures(),
     })
   }
