@@ -102,7 +102,9 @@ describe('a tolerance that nobody can exceed', () => {
     const all = recommend([measured(0.5, 0.02, 0.5)], wishes)
     expect(all[0]).toMatchObject({ name: 'no code', policy: 'retry' })
     expect(all.map(({ cost }) => cost)[1]).toBe(1) // though the memory costs less
-    expect(advice(all)).toBe('retry, do not recover: recovered answers are wrong too often, and too few are sure')
+    expect(advice(all)).toBe(
+      'retry, do not recover; recovered answers are wrong too often, and too few of them are sure',
+    )
     expect(worthOf(all)).toMatch(/^recovered answers agree with the model in 50\.0 % of cases; 2\.0 % of recovered/)
   })
 
@@ -132,7 +134,7 @@ it('where those that are sure are wrong as well, it says so', () => {
   if (confidence) confidence.sure.agreement = 0.5
   const all = recommend([wrong], { tolerate: 0.5, stragglerRate: 0.01, retryPrice: 100 })
   expect(advice(all)).toBe(
-    'retry, do not recover: recovered answers are wrong too often, and those that are sure no less',
+    'retry, do not recover; recovered answers are wrong too often, and those that are sure no less so',
   )
 })
 

@@ -162,8 +162,8 @@ export function advice(candidates: readonly Candidate[]): string {
   const others = candidates.filter(({ policy }) => policy !== 'retry')
   if (!others.length || others.some(({ fit }) => fit)) return 'do not code this model: ask again instead'
   const sure = others.some(({ recovered }) => recovered && recovered.sure.share >= LEAST_SURE)
-  const these = sure ? 'those that are sure no less' : 'too few are sure'
-  return `retry, do not recover: recovered answers are wrong too often, and ${these}`
+  const these = sure ? 'those that are sure no less so' : 'too few of them are sure'
+  return `retry, do not recover; recovered answers are wrong too often, and ${these}`
 }
 
 /** What the recovered answers of the first candidate are worth; where it recovers none, those that agree most often. */
