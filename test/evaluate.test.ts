@@ -107,6 +107,14 @@ describe('what is still to be done', () => {
     expect(told.at(-1)?.left).toMatchObject({ rows: 0, inputs: 0, groups: 0 })
   })
 
+  it('is told while few groups wait for many inputs of which the model alone is measured', async () => {
+    const [model, inputs] = [classifier(), queries(600)]
+    const labels = inputs.map((_, i) => i % 3)
+    const { told } = await followed({ model, inputs, labels, groups: 2, memory: 0 })
+    expect(told.length).toBeGreaterThan(500)
+    expect(told.map(({ left }) => left.rows)).toEqual(told.map(({ left }) => left.rows).sort((a, b) => b - a))
+  })
+
   it('takes as long as the model and the rest took so far', async () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const slow = { ...classifier(), infer: async (_: Float32Array, n: number) => (vi.advanceTimersByTime(10 * n), new Float32Array(3 * n)) } // biome-ignore format: one line
@@ -115,15 +123,15 @@ describe('what is still to be done', () => {
     const input = async (left: Progress['left']) => {
       await model.infer(new Float32Array(16), 1)
       vi.advanceTimersByTime(2)
-      return pace.step({ stage: 'inputs', looked: 1, left })
+      return pace.step({ stage: 'inputs', done: 1, looked: 1, left })
     }
     await input({ rows: 30, inputs: 15, groups: 4 })
     expect(await input({ rows: 30, inputs: 15, groups: 4 })).toBeCloseTo(0.3 + 0.03, 6)
     vi.advanceTimersByTime(8 * 2 + 7) // eight inputs for the first time, and 7 ms for the group itself
     const left = { rows: 20, inputs: 5, groups: 3 }
-    expect(pace.step({ stage: 'groups', looked: 8, left })).toBeCloseTo(0.2 + 0.01 + 0.021, 6)
+    expect(pace.step({ stage: 'groups', done: 1, looked: 8, left })).toBeCloseTo(0.2 + 0.01 + 0.021, 6)
     vi.advanceTimersByTime(7)
-    expect(pace.step({ stage: 'groups', looked: 0, left })).toBeCloseTo(0.231, 6)
+    expect(pace.step({ stage: 'groups', done: 2, looked: 0, left })).toBeCloseTo(0.231, 6)
   })
 
   it('is told at the pace of late: the first answers may be slow', async () => {
@@ -135,7 +143,7 @@ describe('what is still to be done', () => {
     for (let i = 0; i < 600; i++) {
       if (i === 100) ms = 10
       await model.infer(new Float32Array(16), 1)
-      seconds = pace.step({ stage: 'inputs', looked: 1, left: { rows: 100, inputs: 0, groups: 0 } })
+      seconds = pace.step({ stage: 'inputs', done: 1, looked: 1, left: { rows: 100, inputs: 0, groups: 0 } })
     }
     expect(seconds).toBeLessThan(1.1)
   })

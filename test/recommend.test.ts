@@ -159,6 +159,14 @@ it('a memory other than the default is among the options', () => {
   )
 })
 
+it('a model that is always wrong is no reason to recover anything', () => {
+  const each = measured(0.2, 0, 0.2)
+  each.evaluation.accuracy.base = 0 // labels of something else
+  each.evaluation.rivals.memoryAlone = { accuracy: 0, ci95: [0, 0], confidence: { tested: 5, agreement: 0.2, sure: { share: 0 } } } // biome-ignore format: one line
+  const all = recommend([each], { tolerate: 0.01, stragglerRate: 0.01, retryPrice: 1 })
+  expect(advice(all)).toMatch(/^retry, do not recover/)
+})
+
 describe('how many are sure', () => {
   const stated = (sure: number, right: number, tested: number) => ({
     tested,

@@ -126,20 +126,22 @@ export class Pace {
   readonly #inputs = new Average()
   readonly #groups = new Average()
   #last: { now: number; ms: number; rows: number }
+  #done = 0
 
   constructor(model: TimedModel) {
     this.#model = model
     this.#last = this.#now()
   }
 
-  /** One more input or group is done. @returns seconds left */
-  step({ stage, looked, left }: Pick<Course, 'stage' | 'looked' | 'left'>): number {
+  /** Something more is done. @returns seconds left */
+  step({ stage, done, looked, left }: Pick<Course, 'stage' | 'done' | 'looked' | 'left'>): number {
     const [before, now] = [this.#last, this.#now()]
     const ms = now.ms - before.ms
     const others = now.now - before.now - ms
     this.#rows.add(ms, now.rows - before.rows)
     if (stage === 'inputs') this.#inputs.add(others, looked)
-    else this.#groups.add(others - looked * this.#inputs.ms, 1)
+    else this.#groups.add(others - looked * this.#inputs.ms, done - this.#done)
+    this.#done = stage === 'groups' ? done : 0
     this.#last = now
     const rest = left.inputs * this.#inputs.ms + left.groups * this.#groups.ms
     return (left.rows * this.#rows.ms + Math.max(0, rest)) / 1000

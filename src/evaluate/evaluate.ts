@@ -51,7 +51,7 @@ export interface EvaluateOptions extends CriterionOptions {
   learn?: number | undefined
   /** Survivor sets to try in every group: all if there are so few, else so many at random. Default 200. */
   sets?: number | undefined
-  /** Told after each input that is remembered, and after each group. */
+  /** Told after each input that is answered for its own sake, and after each group. */
   onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -131,7 +131,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     }
     scores.tried(accuracy([...honest.keys()]), sets.map(accuracy))
     if (E) scores.located(suspects, liars, trial.decode(have, honest).length > 0)
-    if (labels) await measureAlone(others, (done + 1) / groups, subject, scores)
+    if (labels) await measureAlone(others, (done + 1) / groups, subject, scores, course)
     course.group(done + 1, trial.mixed, chosen)
   }
   return {
@@ -171,11 +171,14 @@ async function measureAlone(
   share: number,
   { own, inputs }: Subject,
   scores: Scores,
+  course: Course,
 ): Promise<void> {
   const due = Math.ceil(share * inputs.length)
   for (const input of others) {
     if (scores.measured >= due) return
-    if (!scores.has(input)) scores.alone(input, (await own.of([input]))[0])
+    if (scores.has(input)) continue
+    scores.alone(input, (await own.of([input]))[0])
+    course.alone()
   }
 }
 
@@ -213,6 +216,11 @@ class Course {
     this.#done = done
     this.#mixed += mixed
     this.#tell('groups', done, this.#groups, this.#drawn.size - before)
+  }
+
+  /** One more input was answered on the way. */
+  alone(): void {
+    this.#tell('groups', this.#done, this.#groups, 0)
   }
 
   #tell(stage: Progress['stage'], done: number, total: number, looked: number): void {

@@ -133,7 +133,7 @@ function byPolicy(
     policy: 'recover',
     cost: inferences + beyond * retryPrice,
     loss: share * Math.max(0, base - right),
-    fit: right >= least * base,
+    fit: right >= least * base && (recovered?.agreement ?? 1) >= least, // a wrong model is easily matched
     recovered,
     why,
     use: use('recover'),
