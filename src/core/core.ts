@@ -3,6 +3,7 @@
 import { platform } from '#platform'
 import { checkNames } from '../errors'
 import { JsCore } from './js'
+import type { KernelMatrix } from './kernel-matrix'
 import type { Answers, Residuals, Table } from './rows'
 import { WasmCore } from './wasm'
 
@@ -46,6 +47,9 @@ export interface Core {
 
   /** Room for `capacity` rows of `width` floats that stay with the core, to be searched in place. */
   table(width: number, capacity: number): Table
+
+  /** An empty kernel matrix for regression with so many outputs, which stays with the core. */
+  kernelMatrix(outputs: number): KernelMatrix
 
   /**
    * Inverse (n x n, row-major) of a symmetric positive definite matrix, by Cholesky.

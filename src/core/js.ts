@@ -4,6 +4,7 @@
  */
 
 import type { Core } from './core'
+import { BLOCK, KernelMatrix, type RegressionKernels, type Space } from './kernel-matrix'
 import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
 
 const { abs, fround, max, sqrt } = Math
@@ -50,6 +51,11 @@ export class JsCore implements Core {
     }
   }
 
+  kernelMatrix(outputs: number): KernelMatrix {
+    const space = new JsSpace()
+    return new KernelMatrix(space, regressionKernels(space), outputs, 12 * Math.ceil(outputs / 12))
+  }
+
   inverse(matrix: Float64Array): Float64Array {
     const n = Math.round(sqrt(matrix.length))
     const inverse = invert(covariance(matrix, n, 0))
@@ -91,6 +97,56 @@ export class JsCore implements Core {
         addRow(product[j], shift, sum)
       }
     }
+  }
+}
+
+class JsSpace implements Space {
+  readonly base = 0
+  #buffer = new ArrayBuffer(0)
+
+  /** Twice as much as before, or it would be copied with every block. */
+  reserve(end: number): void {
+    if (end <= this.#buffer.byteLength) return
+    const old = new Uint8Array(this.#buffer)
+    this.#buffer = new ArrayBuffer(Math.max(16 * Math.ceil(end / 16), 2 * old.length))
+    new Uint8Array(this.#buffer).set(old)
+  }
+
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#buffer, at, length)
+  }
+
+  doubles(at: number, length: number): Float64Array {
+    return new Float64Array(this.#buffer, at, length)
+  }
+
+  words(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#buffer, at, length)
+  }
+}
+
+/** assembly/regression.ts. */
+function regressionKernels(space: Space): RegressionKernels {
+  const rowsAt = (at: number, n: number, width: number, pitch: number) =>
+    Array.from({ length: n }, (_, i) => space.floats(at + i * pitch, width))
+  return {
+    accumulate(out, weights, rows, k, width, pitch) {
+      weightedSum(space.floats(out, width), space.floats(weights, k), rowsAt(rows, k, width, pitch))
+    },
+    product(out, weights, rows, n, width, pitch, down, across) {
+      const all = rowsAt(rows, BLOCK, width, pitch)
+      for (let i = 0; i < n; i++) {
+        const words = space.words(weights + i * down, ((BLOCK - 1) * across) / 2 + 1)
+        const row = Float32Array.from({ length: BLOCK }, (_, j) => words[(j * across) / 2])
+        weightedSum(space.floats(out + 4 * i * width, width), row, all)
+      }
+    },
+    quadratic(out, matrix, weights) {
+      const w = space.floats(weights, BLOCK)
+      const y = new Float32Array(BLOCK)
+      weightedSum(y, w, rowsAt(matrix, BLOCK, BLOCK, 4 * BLOCK))
+      space.doubles(out, 2).set([dot(y, w), dot(y, new Float32Array(BLOCK).fill(1))])
+    },
   }
 }
 

@@ -1,11 +1,12 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
 import type { Core } from './core'
+import { KernelMatrix, type RegressionKernels, type Space } from './kernel-matrix'
 import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
 
-const ABI = 1
+const ABI = 2
 
-interface Exports {
+interface Exports extends RegressionKernels {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
@@ -106,6 +107,11 @@ export class WasmCore implements Core {
 
   table(width: number, capacity: number): Table {
     return new WasmTable(new WebAssembly.Instance(this.#module).exports as unknown as Exports, width, capacity)
+  }
+
+  kernelMatrix(outputs: number): KernelMatrix {
+    const exports = new WebAssembly.Instance(this.#module).exports as unknown as Exports
+    return new KernelMatrix(new WasmSpace(exports), exports, outputs, strideOf(outputs, 12, 4))
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -222,6 +228,34 @@ class WasmTable implements Table {
 
   #at(pointer: number, length: number): Float32Array {
     return new Float32Array(this.#exports.memory.buffer, pointer, length)
+  }
+}
+
+/** The memory of an instance; fresh, it is zero. */
+class WasmSpace implements Space {
+  readonly base: number
+  readonly #memory: WebAssembly.Memory
+
+  constructor({ memory, heapBase }: Exports) {
+    this.base = Math.ceil(heapBase.value / 16) * 16
+    this.#memory = memory
+  }
+
+  reserve(end: number): void {
+    const missing = end - this.#memory.buffer.byteLength
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / 65536))
+  }
+
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, at, length)
+  }
+
+  doubles(at: number, length: number): Float64Array {
+    return new Float64Array(this.#memory.buffer, at, length)
+  }
+
+  words(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#memory.buffer, at, length)
   }
 }
 
