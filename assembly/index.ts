@@ -22,6 +22,7 @@ export { distances } from './distances'
 export { gram } from './gram'
 export { inverse } from './linalg'
 export { residual, vote } from './locate'
+export { patchLines, poolCells } from './patches'
 export { accumulate, product, quadratic } from './regression'
 
 /** First free byte. Everything from here up belongs to the caller. */

@@ -2,6 +2,7 @@
 
 import { platform } from '#platform'
 import { checkNames } from '../errors'
+import type { FilterBank, FilterBankOptions } from './filter-bank'
 import { JsCore } from './js'
 import type { KernelMatrix } from './kernel-matrix'
 import type { Answers, Residuals, Table } from './rows'
@@ -47,6 +48,9 @@ export interface Core {
 
   /** Room for `capacity` rows of `width` floats that stay with the core, to be searched in place. */
   table(width: number, capacity: number): Table
+
+  /** Filters for one kind of image, which stay with the core. */
+  filterBank(options: FilterBankOptions): FilterBank
 
   /** An empty kernel matrix for regression with so many outputs, which stays with the core. */
   kernelMatrix(outputs: number): KernelMatrix

@@ -1,20 +1,11 @@
 /** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
 
+import type { Space } from './rows'
+
 /** Pairs in a block. */
 export const BLOCK = 128
 const TILE_BYTES = 2 * BLOCK * BLOCK
 const INVERSE_BYTES = 4 * BLOCK * BLOCK
-
-/** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
-export interface Space {
-  /** First byte that may be used, a multiple of 16. */
-  readonly base: number
-  /** Makes room up to an address. What is new is zero. */
-  reserve(end: number): void
-  floats(at: number, length: number): Float32Array
-  doubles(at: number, length: number): Float64Array
-  words(at: number, length: number): Uint16Array
-}
 
 /** Of assembly/regression.ts; the arguments are addresses in the space. */
 export interface RegressionKernels {

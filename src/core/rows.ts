@@ -26,3 +26,15 @@ export interface Table {
   /** |row i - row|² of the first `count` rows, in f32; fresh. */
   distances(row: Float32Array, count: number): Float32Array
 }
+
+/** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
+export interface Space {
+  /** First byte that may be used, a multiple of 16. */
+  readonly base: number
+  /** Makes room up to an address. What is new is zero. */
+  reserve(end: number): void
+  floats(at: number, length: number): Float32Array
+  doubles(at: number, length: number): Float64Array
+  integers(at: number, length: number): Int32Array
+  words(at: number, length: number): Uint16Array
+}

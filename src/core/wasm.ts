@@ -1,16 +1,16 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
 import type { Core } from './core'
-import { KernelMatrix, type RegressionKernels, type Space } from './kernel-matrix'
-import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
+import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
+import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
+import { type Answers, freshRows, notDefinite, type Residuals, type Space, type Table } from './rows'
 
 const ABI = 2
 
-interface Exports extends RegressionKernels {
+interface Exports extends RegressionKernels, PatchKernels {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
-  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
   gram(out: number, rows: number, n: number, stride: number): void
   vote(
     votes: number,
@@ -55,7 +55,7 @@ export class WasmCore implements Core {
 
   constructor(module: WebAssembly.Module) {
     this.#module = module
-    this.#exports = new WebAssembly.Instance(module).exports as unknown as Exports
+    this.#exports = this.#instance()
     const version = this.#exports.abiVersion?.()
     if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
   }
@@ -106,12 +106,17 @@ export class WasmCore implements Core {
   }
 
   table(width: number, capacity: number): Table {
-    return new WasmTable(new WebAssembly.Instance(this.#module).exports as unknown as Exports, width, capacity)
+    return new WasmTable(this.#instance(), width, capacity)
   }
 
   kernelMatrix(outputs: number): KernelMatrix {
-    const exports = new WebAssembly.Instance(this.#module).exports as unknown as Exports
+    const exports = this.#instance()
     return new KernelMatrix(new WasmSpace(exports), exports, outputs, strideOf(outputs, 12, 4))
+  }
+
+  filterBank(options: FilterBankOptions): FilterBank {
+    const exports = this.#instance()
+    return new FilterBank(new WasmSpace(exports), exports, options, (length) => strideOf(length, 12, 4))
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -142,6 +147,11 @@ export class WasmCore implements Core {
       order: new Int32Array(buffer, order, rounds).slice(),
       scores: new Float64Array(buffer, scores, f).slice(),
     }
+  }
+
+  /** With a memory of its own. */
+  #instance(): Exports {
+    return new WebAssembly.Instance(this.#module).exports as unknown as Exports
   }
 
   #reset(): void {
@@ -252,6 +262,10 @@ class WasmSpace implements Space {
 
   doubles(at: number, length: number): Float64Array {
     return new Float64Array(this.#memory.buffer, at, length)
+  }
+
+  integers(at: number, length: number): Int32Array {
+    return new Int32Array(this.#memory.buffer, at, length)
   }
 
   words(at: number, length: number): Uint16Array {
