@@ -18,7 +18,7 @@
 // the bit. Nothing here computes cos or exp; those differ between engines in the last digit.
 
 export { combine } from './combine'
-export { distances } from './distances'
+export { byteDistances, distances } from './distances'
 export { gram } from './gram'
 export { inverse } from './linalg'
 export { residual, vote } from './locate'

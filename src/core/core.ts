@@ -46,8 +46,12 @@ export interface Core {
    */
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
 
-  /** Room for `capacity` rows of `width` floats that stay with the core, to be searched in place. */
-  table(width: number, capacity: number): Table
+  /**
+   * Room for `capacity` rows of `width` values that stay with the core, to be searched in place.
+   *
+   * @param step  values are kept in 8 bits, as multiples of it from -127 to 127, a power of two; default: as floats
+   */
+  table(width: number, capacity: number, step?: number): Table
 
   /** Filters for one kind of image, which stay with the core. */
   filterBank(options: FilterBankOptions): FilterBank

@@ -6,7 +6,7 @@
 import type { Core } from './core'
 import { CELLS, FilterBank, type FilterBankOptions, type PatchKernels, SIDE } from './filter-bank'
 import { BLOCK, KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { type Answers, freshRows, notDefinite, type Residuals, type Space, type Table } from './rows'
+import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
 
 const { abs, fround, max, sqrt } = Math
 
@@ -42,7 +42,8 @@ export class JsCore implements Core {
     return votes
   }
 
-  table(width: number, capacity: number): Table {
+  table(width: number, capacity: number, step?: number): Table {
+    if (step !== undefined) return byteTable(width, capacity, step)
     const values = new Float32Array(width * capacity)
     const at = (index: number) => values.subarray(index * width, (index + 1) * width)
     return {
@@ -258,6 +259,25 @@ function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Fl
     const row = rows[j]
     const w = weights[j]
     for (let i = 0; i < d; i++) out[i] = fround(out[i] + fround(w * row[i]))
+  }
+}
+
+function byteTable(width: number, capacity: number, step: number): Table {
+  const values = new Int8Array(width * capacity)
+  const given = new Int16Array(width)
+  const at = (index: number) => values.subarray(index * width, (index + 1) * width)
+  const square = (row: Int8Array) => {
+    let sum = 0
+    for (let i = 0; i < width; i++) sum += (row[i] - given[i]) ** 2
+    return sum
+  }
+  return {
+    set: (index, row) => quantised(row, step, at(index)),
+    get: (index) => Float32Array.from(at(index), (value) => value * step),
+    distances: (row, count) => {
+      quantised(row, step, given)
+      return Float32Array.from({ length: count }, (_, i) => square(at(i))).map((sum) => sum * step ** 2)
+    },
   }
 }
 

@@ -3,7 +3,7 @@
 import type { Core } from './core'
 import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { type Answers, freshRows, notDefinite, type Residuals, type Space, type Table } from './rows'
+import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
 
 const ABI = 2
 
@@ -36,6 +36,7 @@ interface Exports extends RegressionKernels, PatchKernels {
     rounds: number,
   ): number
   distances(out: number, rows: number, row: number, n: number, stride: number): void
+  byteDistances(out: number, rows: number, row: number, n: number, stride: number): void
   inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
@@ -105,7 +106,8 @@ export class WasmCore implements Core {
     return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
   }
 
-  table(width: number, capacity: number): Table {
+  table(width: number, capacity: number, step?: number): Table {
+    if (step !== undefined) return new ByteTable(this.#instance(), width, capacity, step)
     return new WasmTable(this.#instance(), width, capacity)
   }
 
@@ -238,6 +240,48 @@ class WasmTable implements Table {
 
   #at(pointer: number, length: number): Float32Array {
     return new Float32Array(this.#exports.memory.buffer, pointer, length)
+  }
+}
+
+/** The same in 8 bits a value. */
+class ByteTable implements Table {
+  readonly #exports: Exports
+  readonly #width: number
+  readonly #stride: number
+  readonly #step: number
+  readonly #row: number
+  readonly #out: number
+  readonly #rows: number
+
+  constructor(exports: Exports, width: number, capacity: number, step: number) {
+    this.#exports = exports
+    this.#width = width
+    this.#stride = Math.ceil(width / 16) * 16
+    this.#step = step
+    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
+    this.#out = this.#row + 2 * this.#stride
+    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
+    const missing = this.#rows + capacity * this.#stride - exports.memory.buffer.byteLength
+    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536))
+  }
+
+  set(index: number, row: Float32Array): void {
+    quantised(row, this.#step, this.#at(index))
+  }
+
+  get(index: number): Float32Array {
+    return Float32Array.from(this.#at(index), (value) => value * this.#step)
+  }
+
+  distances(row: Float32Array, count: number): Float32Array {
+    const { memory, byteDistances } = this.#exports
+    quantised(row, this.#step, new Int16Array(memory.buffer, this.#row, this.#width))
+    byteDistances(this.#out, this.#rows, this.#row, count, this.#stride)
+    return new Float32Array(new Int32Array(memory.buffer, this.#out, count)).map((sum) => sum * this.#step ** 2)
+  }
+
+  #at(index: number): Int8Array {
+    return new Int8Array(this.#exports.memory.buffer, this.#rows + index * this.#stride, this.#width)
   }
 }
 

@@ -11,7 +11,7 @@ import { seeded } from '../random'
 import { size } from '../tensor'
 import { pack, unpack } from './archive'
 import { labelOdds } from './odds'
-import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
+import { hasPatches, mirrorParts, PART_STEP, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
 
 /** How queries are compared: as they are, as images by their patches, or by the user's own features. */
@@ -138,25 +138,27 @@ export class Memory {
     this.#options = { shape, outputs, criterion, features }
     this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
     if (features === 'patches') this.#width = PATCH_FEATURES
-    this.capacity = room(bytes, 4 * this.#width, outputs)
+    const pair = features === 'patches' ? PATCH_FEATURES : 4 * this.#width
+    this.capacity = room(bytes, pair, outputs)
     if (this.capacity < LEAST) {
-      const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
+      const least = LEAST * (pair + KernelRegression.bytes(outputs, LEAST))
       throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
     }
-    this.#even = core.table(features === 'patches' ? this.#width / 2 : this.#width, this.capacity)
-    if (features === 'patches') this.#odd = core.table(this.#width / 2, this.capacity)
+    const part = () => core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
+    this.#even = features === 'patches' ? part() : core.table(this.#width, this.capacity)
+    if (features === 'patches') this.#odd = part()
     if (state) this.#load(state)
   }
 
   /** Whether a memory of these options has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : size({ shape })), outputs) >= LEAST
+    return room(bytes, hasPatches(shape) ? PATCH_FEATURES : 4 * size({ shape }), outputs) >= LEAST
   }
 
   /** Bytes for so many pairs of these options. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const most = Math.max(pairs, LEAST)
-    return most * (4 * Math.max(size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
+    return most * (Math.max(4 * size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
   }
 
   /** Pairs it holds. */
@@ -394,7 +396,8 @@ export class Memory {
 
   #compare(point: Point) {
     const distances = this.#distances(point, this.size)
-    const nearest = distances.plain.reduce((least, d) => Math.min(least, d), Number.POSITIVE_INFINITY)
+    let nearest = Number.POSITIVE_INFINITY
+    for (const d of distances.plain) nearest = Math.min(nearest, d)
     return { nearest, similarities: this.#similarities(distances), self: this.#self(point) }
   }
 
@@ -404,17 +407,21 @@ export class Memory {
     if (!odd || !this.#odd) return { plain: same }
     const turned = this.#odd.distances(odd, count)
     const length = squaredLength(odd)
-    return {
-      plain: same.map((d, i) => d + turned[i]),
-      mirrored: same.map((d, i) => d + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])),
+    const [plain, mirrored] = [new Float32Array(count), new Float32Array(count)]
+    for (let i = 0; i < count; i++) {
+      plain[i] = same[i] + turned[i]
+      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])
     }
+    return { plain, mirrored }
   }
 
   /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
   #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
-    const rbf = (d: number) => Math.exp(-d / this.#unit)
-    if (!this.#mirror || !mirrored) return plain.map(rbf)
-    return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
+    const rate = -1 / this.#unit
+    const out = new Float32Array(plain.length)
+    if (!this.#mirror || !mirrored) for (let i = 0; i < out.length; i++) out[i] = Math.exp(rate * plain[i])
+    else for (let i = 0; i < out.length; i++) out[i] = (Math.exp(rate * plain[i]) + Math.exp(rate * mirrored[i])) / 2
+    return out
   }
 
   #self({ odd }: Point): number {

@@ -32,6 +32,9 @@ const STANDARD = 64
 /** Values in an image's features. */
 export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
 
+/** What parts of features are kept as multiples of, in 8 bits: that changes a distance by a thousandth. */
+export const PART_STEP = 1 / 16
+
 export interface PatchOptions {
   /** Shape of an image: channels, height, width; at least 12 x 12 when the longer side is shrunk to 48. */
   shape: readonly number[]
@@ -163,7 +166,8 @@ const mirrored = (features: Float32Array) => features.map((_, at) => features[MI
 
 /**
  * Features as a part that is the same in the mirror image, and one that changes its sign there: with a = (even, odd),
- * |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead.
+ * |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead. All values are
+ * multiples of PART_STEP.
  */
 export function mirrorParts(features: Float32Array): { even: Float32Array; odd: Float32Array } {
   const even = new Float32Array(PATCH_FEATURES / 2)
@@ -171,11 +175,13 @@ export function mirrorParts(features: Float32Array): { even: Float32Array; odd: 
   let at = 0
   for (let i = 0; i < PATCH_FEATURES; i++) {
     if (MIRROR[i] < i) continue // no feature is its own mirror: the filter is always another
-    even[at] = (features[i] + features[MIRROR[i]]) * Math.SQRT1_2
-    odd[at++] = (features[i] - features[MIRROR[i]]) * Math.SQRT1_2
+    even[at] = stepped((features[i] + features[MIRROR[i]]) * Math.SQRT1_2)
+    odd[at++] = stepped((features[i] - features[MIRROR[i]]) * Math.SQRT1_2)
   }
   return { even, odd }
 }
+
+const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
 
 interface Grid {
   channels: number
