@@ -1,10 +1,11 @@
-/** npm run bench -- kernels | costs | coordinator | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | coordinator | looks | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { kernels } from './kernels'
+import { looks } from './looks'
 import { sections } from './sections'
 import { simulateAll } from './simulate'
 import { stream } from './stream'
@@ -14,6 +15,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   kernels,
   costs,
   coordinator,
+  looks,
   sections,
   simulate: simulateAll,
   stream,

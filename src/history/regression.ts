@@ -97,9 +97,9 @@ export class KernelRegression {
   place(index: number, similarities: ArrayLike<number>, self: number, answer: Float32Array): void {
     const block = Math.floor(index / BLOCK)
     if (block !== this.#open) this.#reopen(block)
-    const row = Uint16Array.from({ length: Math.max(this.size, index + 1) }, (_, j) =>
-      Math.round(FULL * (j === index ? self : similarities[j])),
-    )
+    const row = new Uint16Array(Math.max(this.size, index + 1))
+    for (let j = 0; j < this.size; j++) row[j] = Math.round(FULL * similarities[j])
+    row[index] = Math.round(FULL * self)
     this.#matrix.set(index, row)
     this.#answers[index] = answer.slice()
     this.#totals.delete(block)
