@@ -124,7 +124,8 @@ export class FilterBank {
    * @returns fresh: sign (2) x filter, then its mirror image x row x column of the grid
    */
   *apply(image: Float32Array): Generator<void, Float32Array> {
-    const { channels, width, filters, contrast, threshold } = this.#options
+    const { channels, width, filters } = this.#options
+    const [contrast, threshold] = [this.#options.contrast, this.#options.threshold].map(Math.fround) // as WASM takes them
     const [at, kernels, rows, pitch, stride] = [this.#at, this.#kernels, this.#rows, this.#pitch, this.#stride]
     const { evenLines, oddLines, evenResponses, oddResponses, scale } = at
     const [n, lines] = [filters.length, channels * SIDE]

@@ -186,7 +186,7 @@ function patchKernels(space: Space): PatchKernels {
         }
         const mean = fround(sum / (SIDE * SIDE * channels))
         const variance = max(0, fround(fround(square / (SIDE * SIDE * channels)) - fround(mean * mean)))
-        scales[at] = 1 / fround(sqrt(fround(variance + fround(contrast))))
+        scales[at] = 1 / fround(sqrt(fround(variance + contrast)))
       }
     },
     combine(out, weights, rows, n, k, stride) {

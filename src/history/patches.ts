@@ -279,10 +279,17 @@ function* whitenedFilters(
   random: Random,
 ): Generator<void, { filters: Float32Array; mean: Float32Array }> {
   const mirror = (patch: Float32Array) => patch.map((_, i) => patch[i - (i % SIDE) + SIDE - 1 - (i % SIDE)])
-  const both = [...patches, ...patches.map(mirror)]
+  const both = patches.slice()
+  for (const [i, patch] of patches.entries()) {
+    both.push(mirror(patch))
+    if (i % PIECE === PIECE - 1) yield
+  }
   const size = channels * SIDE * SIDE
   const mean = new Float32Array(size)
-  for (const patch of both) for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
+  for (const [k, patch] of both.entries()) {
+    for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
+    if (k % PIECE === PIECE - 1) yield
+  }
   const covariance = new Float64Array(size * size)
   for (let from = 0; from < both.length; from += PIECE) {
     yield
