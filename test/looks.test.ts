@@ -61,12 +61,12 @@ describe('filter bank', () => {
     channels,
     height,
     width,
-    filters: [1, 2, 3].map((seed) => balanced(noise(25 * channels, seed, 0.5))),
+    filters: [1, 2, 3].map((seed) => noise(25 * channels, seed, 0.5)),
     mean: balanced(symmetric(noise(25 * channels, 9, 0.1))),
     contrast: 0.1,
     threshold: 0.4,
   })
-  /** Of sum zero, as filters and means of patches without their mean are. */
+  /** Of sum zero, as the mean of patches without their mean is. */
   const balanced = (row: Float32Array) => row.map((v) => v - row.reduce((sum, w) => sum + w, 0) / row.length)
   const mirrored = (row: Float32Array) => row.map((_, i) => row[i - (i % 5) + 4 - (i % 5)])
   const symmetric = (row: Float32Array) => row.map((v, i) => (v + mirrored(row)[i]) / 2)

@@ -70,6 +70,8 @@ export class KernelRegression {
       this.#matrix.setShares(i, state.shares.subarray(i * outputs, (i + 1) * outputs))
     }
     if (this.size % BLOCK) this.#open = Math.floor(this.size / BLOCK)
+    const blocks = Math.ceil(this.size / BLOCK) // now, or the first look would wait for all of them
+    for (let block = 0; block < blocks; block++) if (block !== this.#open) this.#invert(block)
   }
 
   /** Bytes that a pair takes, of `capacity`. */
