@@ -1,15 +1,16 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
 import type { Core } from './core'
-import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
+import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
+import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
+import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
 
-const ABI = 1
+const ABI = 2
 
-interface Exports {
+interface Exports extends RegressionKernels, PatchKernels {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
-  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
   gram(out: number, rows: number, n: number, stride: number): void
   vote(
     votes: number,
@@ -35,6 +36,7 @@ interface Exports {
     rounds: number,
   ): number
   distances(out: number, rows: number, row: number, n: number, stride: number): void
+  byteDistances(out: number, rows: number, row: number, n: number, stride: number): void
   inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
@@ -54,7 +56,7 @@ export class WasmCore implements Core {
 
   constructor(module: WebAssembly.Module) {
     this.#module = module
-    this.#exports = new WebAssembly.Instance(module).exports as unknown as Exports
+    this.#exports = this.#instance()
     const version = this.#exports.abiVersion?.()
     if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
   }
@@ -104,8 +106,19 @@ export class WasmCore implements Core {
     return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
   }
 
-  table(width: number, capacity: number): Table {
-    return new WasmTable(new WebAssembly.Instance(this.#module).exports as unknown as Exports, width, capacity)
+  table(width: number, capacity: number, step?: number): Table {
+    if (step !== undefined) return new ByteTable(this.#instance(), width, capacity, step)
+    return new WasmTable(this.#instance(), width, capacity)
+  }
+
+  kernelMatrix(outputs: number): KernelMatrix {
+    const exports = this.#instance()
+    return new KernelMatrix(new WasmSpace(exports), exports, outputs, strideOf(outputs, 12, 4))
+  }
+
+  filterBank(options: FilterBankOptions): FilterBank {
+    const exports = this.#instance()
+    return new FilterBank(new WasmSpace(exports), exports, options, (length) => strideOf(length, 12, 4))
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -136,6 +149,11 @@ export class WasmCore implements Core {
       order: new Int32Array(buffer, order, rounds).slice(),
       scores: new Float64Array(buffer, scores, f).slice(),
     }
+  }
+
+  /** With a memory of its own. */
+  #instance(): Exports {
+    return new WebAssembly.Instance(this.#module).exports as unknown as Exports
   }
 
   #reset(): void {
@@ -222,6 +240,80 @@ class WasmTable implements Table {
 
   #at(pointer: number, length: number): Float32Array {
     return new Float32Array(this.#exports.memory.buffer, pointer, length)
+  }
+}
+
+/** The same in 8 bits a value. */
+class ByteTable implements Table {
+  readonly #exports: Exports
+  readonly #width: number
+  readonly #stride: number
+  readonly #step: number
+  readonly #row: number
+  readonly #out: number
+  readonly #rows: number
+
+  constructor(exports: Exports, width: number, capacity: number, step: number) {
+    this.#exports = exports
+    this.#width = width
+    this.#stride = Math.ceil(width / 16) * 16
+    this.#step = step
+    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
+    this.#out = this.#row + 2 * this.#stride
+    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
+    const missing = this.#rows + capacity * this.#stride - exports.memory.buffer.byteLength
+    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536))
+  }
+
+  set(index: number, row: Float32Array): void {
+    quantised(row, this.#step, this.#at(index))
+  }
+
+  get(index: number): Float32Array {
+    return Float32Array.from(this.#at(index), (value) => value * this.#step)
+  }
+
+  distances(row: Float32Array, count: number): Float32Array {
+    const { memory, byteDistances } = this.#exports
+    quantised(row, this.#step, new Int16Array(memory.buffer, this.#row, this.#width))
+    byteDistances(this.#out, this.#rows, this.#row, count, this.#stride)
+    return new Float32Array(new Int32Array(memory.buffer, this.#out, count)).map((sum) => sum * this.#step ** 2)
+  }
+
+  #at(index: number): Int8Array {
+    return new Int8Array(this.#exports.memory.buffer, this.#rows + index * this.#stride, this.#width)
+  }
+}
+
+/** The memory of an instance; fresh, it is zero. */
+class WasmSpace implements Space {
+  readonly base: number
+  readonly #memory: WebAssembly.Memory
+
+  constructor({ memory, heapBase }: Exports) {
+    this.base = Math.ceil(heapBase.value / 16) * 16
+    this.#memory = memory
+  }
+
+  reserve(end: number): void {
+    const missing = end - this.#memory.buffer.byteLength
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / 65536))
+  }
+
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, at, length)
+  }
+
+  doubles(at: number, length: number): Float64Array {
+    return new Float64Array(this.#memory.buffer, at, length)
+  }
+
+  integers(at: number, length: number): Int32Array {
+    return new Int32Array(this.#memory.buffer, at, length)
+  }
+
+  words(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#memory.buffer, at, length)
   }
 }
 

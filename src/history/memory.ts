@@ -12,7 +12,7 @@ import { size } from '../tensor'
 import { pack, unpack } from './archive'
 import { chooseMetric, type FadingName, fadings, type Metric, studied, type Tried } from './metric'
 import { labelOdds } from './odds'
-import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
+import { hasPatches, mirrorParts, PART_STEP, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
 import { isSignal, SIGNAL_FEATURES, Signals } from './signals'
 
@@ -178,27 +178,28 @@ export class Memory {
     if (features === 'patches') this.#width = PATCH_FEATURES
     if (features === 'signals') this.#width = SIGNAL_FEATURES
     if (open) this.#width = Math.max(inputs, SIGNAL_FEATURES)
-    this.capacity = room(bytes, 4 * this.#width, outputs)
+    const pair = features === 'patches' ? PATCH_FEATURES : 4 * this.#width
+    this.capacity = room(bytes, pair, outputs)
     if (this.capacity < LEAST) {
-      const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
+      const least = LEAST * (pair + KernelRegression.bytes(outputs, LEAST))
       throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
     }
     if (features === 'patches') {
-      this.#even = core.table(this.#width / 2, this.capacity)
-      this.#odd = core.table(this.#width / 2, this.capacity)
+      this.#even = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
+      this.#odd = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
     }
     if (state) this.#load(state)
   }
 
   /** Whether a memory of these options has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : size({ shape })), outputs) >= LEAST
+    return room(bytes, hasPatches(shape) ? PATCH_FEATURES : 4 * size({ shape }), outputs) >= LEAST
   }
 
   /** Bytes for so many pairs of these options. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const most = Math.max(pairs, LEAST)
-    return most * (4 * Math.max(size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
+    return most * (Math.max(4 * size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
   }
 
   /** Pairs it holds. */
@@ -544,7 +545,8 @@ export class Memory {
 
   #compare(point: Point) {
     const distances = this.#distances(point, this.size)
-    const nearest = distances.plain.reduce((least, d) => Math.min(least, d), Number.POSITIVE_INFINITY)
+    let nearest = Number.POSITIVE_INFINITY
+    for (const d of distances.plain) nearest = Math.min(nearest, d)
     return { nearest, similarities: this.#similarities(distances), self: this.#self(point) }
   }
 
@@ -554,18 +556,23 @@ export class Memory {
     if (!odd || !this.#odd) return { plain: same }
     const turned = this.#odd.distances(odd, count)
     const length = squaredLength(odd)
-    return {
-      plain: same.map((d, i) => d + turned[i]),
-      mirrored: same.map((d, i) => d + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])),
+    const [plain, mirrored] = [new Float32Array(count), new Float32Array(count)]
+    for (let i = 0; i < count; i++) {
+      plain[i] = same[i] + turned[i]
+      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])
     }
+    return { plain, mirrored }
   }
 
   /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
   #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
     const { similarity } = fadings[this.#fading]
-    const rbf = (d: number) => similarity(d / this.#unit)
-    if (!this.#mirror || !mirrored) return plain.map(rbf)
-    return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
+    const rate = 1 / this.#unit
+    const out = new Float32Array(plain.length)
+    if (!this.#mirror || !mirrored) for (let i = 0; i < out.length; i++) out[i] = similarity(rate * plain[i])
+    else
+      for (let i = 0; i < out.length; i++) out[i] = (similarity(rate * plain[i]) + similarity(rate * mirrored[i])) / 2
+    return out
   }
 
   #self({ odd }: Point): number {
