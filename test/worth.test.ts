@@ -48,6 +48,32 @@ describe('Calibration', () => {
   })
 })
 
+describe('Calibration of kinds', () => {
+  it('one label that turns out wrong loses credit within tens of answers, the others do not, and gains it back', () => {
+    const calibration = new Calibration(core)
+    const random = seeded(1)
+    for (let i = 0; i < 600; i++) {
+      const signal = 3 + random.gauss()
+      calibration.learn({ signals: [signal], right: random.next() < sigmoid(signal) }, i % 3)
+    }
+    const said = (kind: number) => calibration.probability([4], kind) as number
+    expect(Math.min(said(0), said(1), said(2))).toBeGreaterThan(0.9)
+    for (let i = 0; i < 8; i++) calibration.learn({ signals: [4], right: false }, 1)
+    expect(said(1)).toBeLessThan(0.8)
+    expect(Math.min(said(0), said(2))).toBeGreaterThan(0.9)
+    for (let i = 0; i < 100; i++) calibration.learn({ signals: [4], right: true }, 1)
+    expect(said(1)).toBeGreaterThan(0.9)
+  })
+
+  it('without a kind nothing is doubted but what the fit says', () => {
+    const calibration = new Calibration(core)
+    for (let i = 0; i < 400; i++) calibration.learn({ signals: [i % 7], right: true })
+    const before = calibration.probability([3]) as number
+    calibration.learn({ signals: [3], right: false })
+    expect(calibration.probability([3])).toBeGreaterThan(before - 0.02)
+  })
+})
+
 describe('Worth', () => {
   const recovered = (answer: number[], missing = 1): Recovered => ({
     answer: Float32Array.from(answer),

@@ -26,7 +26,7 @@ export interface Outcome {
  */
 const DOUBT = { rate: 0.35, left: 0.98, chance: 0.8, most: 4, from: 0.7 }
 /** An outcome counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
-const RECENT = 400
+const RECENT = 800
 
 /** What to believe of signals that were never seen: worth one outcome in thirty. */
 export interface Anchor {
@@ -52,7 +52,7 @@ export class Calibration {
   readonly #anchor: Anchor | undefined
   #fit: Fit | undefined
   #since = 0
-  /** Log odds to take off, by kind of answer; not saved: who starts anew may trust again. */
+  /** Log odds to take off, by kind of answer; not saved: they are of the last tens of answers. */
   readonly #doubts = new Map<number, number>()
 
   constructor(core: Core, outcomes: readonly Outcome[] = [], anchor?: Anchor) {
@@ -62,9 +62,9 @@ export class Calibration {
   }
 
   /** @param kind  of the answer: its label, where it has one */
-  learn(outcome: Outcome, kind = 0): void {
+  learn(outcome: Outcome, kind?: number): void {
     const odds = this.#odds(outcome.signals)
-    if (odds !== undefined && sigmoid(odds) >= DOUBT.from) {
+    if (kind !== undefined && odds !== undefined && sigmoid(odds) >= DOUBT.from) {
       const said = sigmoid(odds - this.#doubt(kind))
       const doubt = DOUBT.left * (this.#doubts.get(kind) ?? 0) + DOUBT.rate * (said - Number(outcome.right))
       this.#doubts.set(kind, Math.max(0, Math.min(DOUBT.chance + DOUBT.most, doubt)))
@@ -72,6 +72,12 @@ export class Calibration {
     this.outcomes.push(outcome)
     if (this.outcomes.length > WINDOW) this.outcomes.shift()
     this.#since++
+  }
+
+  /** The outcomes; from here on it says what one would that has only these, but for doubts. */
+  save(): Outcome[] {
+    this.#fit = undefined
+    return this.outcomes
   }
 
   /** Share of the outcomes that were right, by Laplace's rule of succession: one half before the first. */
@@ -84,7 +90,7 @@ export class Calibration {
    * The probability, averaged over what the weights may be (MacKay, "The evidence framework applied to
    * classification networks", 1992, eq. 20): the less was seen, the nearer to one half. Undefined before 30 outcomes.
    */
-  probability(signals: readonly number[], kind = 0): number | undefined {
+  probability(signals: readonly number[], kind?: number): number | undefined {
     const odds = this.#odds(signals)
     return odds === undefined ? undefined : sigmoid(odds - this.#doubt(kind))
   }
@@ -104,8 +110,9 @@ export class Calibration {
     return mean / Math.sqrt(1 + (Math.PI / 8) * variance)
   }
 
-  #doubt(kind: number): number {
-    return Math.max(0, (this.#doubts.get(kind) ?? 0) - DOUBT.chance)
+  #doubt(kind: number | undefined): number {
+    const doubt = kind === undefined ? 0 : (this.#doubts.get(kind) ?? 0)
+    return Math.max(0, doubt - DOUBT.chance)
   }
 
   /** The most probable weights, by Newton's method (iteratively reweighted least squares). */

@@ -74,7 +74,12 @@ export function surestOf(
 }
 
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */
-const STRANGER: Anchor = { signals: [Math.log(1 / 9)], probability: 0.1 }
+function stranger({ kind }: Criterion): Anchor {
+  const odds = Math.log(1 / 9)
+  return { signals: kind === 'label' ? [odds] : [odds, Math.log(1)], probability: 0.1 }
+}
+
+const LEAST_VARIANCE = 1e-4
 
 /** The tolerance where none is stated, over the standard deviation of the model's answers. */
 const TOLERATED = 0.1
@@ -119,7 +124,7 @@ export class Worth {
     this.#agreements = structuredClone(state?.agreements ?? [])
     this.#calibrations = {
       code: new Calibration(core, state?.outcomes.code),
-      memory: new Calibration(core, state?.outcomes.memory, STRANGER),
+      memory: new Calibration(core, state?.outcomes.memory, stranger(criterion)),
     }
     this.#spread = new Spread(state?.spread)
   }
@@ -212,19 +217,20 @@ export class Worth {
     return structuredClone({
       criterion: this.#criterion,
       agreements: this.#agreements,
-      outcomes: { code: code.outcomes, memory: memory.outcomes },
+      outcomes: { code: code.save(), memory: memory.save() },
       spread: this.#spread.save(),
     })
   }
 
-  /** Its label, at the first position; of answers without one there is one kind. */
-  #kind({ answer }: Recovered): number {
-    return this.#criterion.kind === 'label' ? labelAt(answer, this.#criterion) : 0
+  /** Its label, at the first position; answers without one are of no kind. */
+  #kind({ answer }: Recovered): number | undefined {
+    return this.#criterion.kind === 'label' ? labelAt(answer, this.#criterion) : undefined
   }
 
   /**
    * What is seen of a recovery. Of a remembered one its odds; of a decoded one with labels variance, the label's lead over
-   * the runner-up and over the mean, and how much was missing; without labels how its error compares with the tolerance.
+   * the runner-up and over the mean, and how much was missing; without labels how its error compares with the tolerance, and its
+   * variance or how much was missing.
    */
   #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
     if (this.#criterion.kind === 'label') {
@@ -236,7 +242,8 @@ export class Worth {
     const expected = error ?? Math.sqrt(variance) * (this.#spread.deviation ?? Number.NaN)
     if (tolerance === undefined) return undefined
     const within = Math.min(withinOdds(expected, tolerance), CERTAIN)
-    return source === 'memory' ? [within] : [within, missing]
+    // The odds are of normal errors; those of answers that jump are not, and the variance tells by how much.
+    return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
   }
 }
 
