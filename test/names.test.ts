@@ -147,13 +147,13 @@ describe('a value that is none', () => {
     ],
     ['a state that is none', { scheme: two, workers: pair, state: '' }, 'state: expected a Uint8Array, got ""'],
     [
-      'a header without arrays',
+      'a state of an older version',
       {
         scheme: two,
         workers: pair,
         state: new TextEncoder().encode('{"format":"approxifer","version":1,"what":"predictor"}\n'),
       },
-      'state: expected content and arrays',
+      'state: expected version 2, got version 1, of an older approxifer: leave it out, and let it be learned anew',
     ],
     [
       'no time to start',

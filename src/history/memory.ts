@@ -8,11 +8,12 @@ import type { Table } from '../core/rows'
 import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
+import * as saved from '../saved'
 import { size } from '../tensor'
-import { pack, unpack } from './archive'
+import { type Archive, pack, unpack } from './archive'
 import { labelOdds } from './odds'
-import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
-import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
+import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, shrunk } from './patches'
+import { BLOCK, KernelRegression, type Predicted } from './regression'
 
 /** How queries are compared: as they are, as images by their patches, or by the user's own features. */
 export type Features = 'raw' | 'patches' | ((query: Float32Array) => Float32Array)
@@ -57,6 +58,10 @@ const MIRROR_GAIN = 0.01
 const STRANGE = 4
 /** What an error leaves of the older ones. */
 const FADE = 0.999
+/** More than the variances of all errors come to. */
+const MOST_TOLD = 10 / (1 - FADE)
+/** Squared, the share by which a feature may differ from what it was where it was saved. */
+const SAME = 1e-6
 
 /** What it would have answered before it was told, summed up, the older the less: per output squared errors, variances. */
 interface Told {
@@ -76,14 +81,23 @@ interface Pair {
   answer: Float32Array
 }
 
+/** Saved beside the arrays. */
 interface Content {
-  options: { shape: readonly number[]; outputs: number; labels: string; features: string }
+  options: Kind
+  /** Pairs; 0: it is not ready, and saves nothing else. */
+  size: number
   next: number
   unit: number
   mirror: boolean
-  spread: number
   told: Told
-  contrast: number
+}
+
+/** What a state must have in common with a memory that takes it. */
+interface Kind {
+  shape: readonly number[]
+  outputs: number
+  labels: string
+  features: string
 }
 
 export class Memory {
@@ -93,6 +107,8 @@ export class Memory {
   readonly #options: { shape: readonly number[]; outputs: number; criterion: Criterion; features: Features }
   /** Values in a query's features. */
   readonly #width: number
+  /** What the user's own features give for a query of ours. */
+  readonly #sample: Float32Array | undefined
   readonly #even: Table
   readonly #odd: Table | undefined
   /** The first pairs, until there are enough of them to see what queries look like. */
@@ -114,7 +130,7 @@ export class Memory {
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
-   * @throws RangeError for sizes out of range, or a state of another memory
+   * @throws RangeError for sizes out of range, or a state of another memory, or one that is damaged
    */
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
     checkNames('', options, optionNames)
@@ -136,8 +152,8 @@ export class Memory {
     }
     this.#core = core
     this.#options = { shape, outputs, criterion, features }
-    this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
-    if (features === 'patches') this.#width = PATCH_FEATURES
+    if (typeof features === 'function') this.#sample = ownFeatures(features, anything(inputs))
+    this.#width = features === 'patches' ? PATCH_FEATURES : (this.#sample?.length ?? inputs)
     this.capacity = room(bytes, 4 * this.#width, outputs)
     if (this.capacity < LEAST) {
       const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
@@ -235,7 +251,7 @@ export class Memory {
 
   #tell({ error, variance }: Told): void {
     const told = this.#told
-    if (!Number.isFinite(error)) return
+    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
     told.error = FADE * told.error + error
     told.variance = FADE * told.variance + variance + NOISE
   }
@@ -256,58 +272,90 @@ export class Memory {
 
   /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
   save(): Uint8Array {
-    const content: Content = {
-      options: this.#kind,
-      next: this.#next,
-      unit: this.#unit,
-      mirror: this.#mirror,
-      spread: this.#spread,
-      told: this.#told,
-      contrast: this.#patches?.state.contrast ?? 0,
-    }
-    if (!this.#regression) return pack('memory', content, [])
-    const { kernel, answers, shares, mean } = this.#regression.save()
-    const rows = (table: Table | undefined) =>
-      table ? concatenated(Array.from({ length: this.size }, (_, i) => table.get(i))) : new Float32Array()
-    const state = this.#patches?.state
-    const patches = state ? [state.mean, state.filters, state.centre, state.scale] : []
-    return pack('memory', content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...patches])
+    const size = this.#regression ? this.size : 0
+    const [next, unit, mirror, told] = [this.#next, this.#unit, this.#mirror, this.#told]
+    const content: Content = { options: this.#kind, size, next, unit, mirror, told }
+    if (!this.#regression) return pack('memory', content, {})
+    const rows = (table: Table) => concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
+    return pack('memory', content, {
+      ...this.#regression.save(),
+      even: rows(this.#even),
+      ...(this.#odd && { odd: rows(this.#odd) }),
+      ...this.#patches?.save(),
+      ...(this.#sample && { sample: this.#sample }),
+    })
   }
 
-  /** What a state must have in common with this memory. */
-  get #kind() {
+  get #kind(): Kind {
     const { shape, outputs, criterion, features } = this.#options
     const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
     return { shape, outputs, labels, features: typeof features === 'function' ? `${this.#width} own` : features }
   }
 
   #load(bytes: Uint8Array): void {
-    const { content, arrays } = unpack<Content>('memory', bytes)
-    const { shape, outputs } = this.#options
-    const own = this.#kind
-    if (JSON.stringify(content.options) !== JSON.stringify(own)) {
-      throw new RangeError(`state: expected one of ${JSON.stringify(own)}, got ${JSON.stringify(content.options)}`)
-    }
-    if (!arrays.length) return
-    const [kernel, answers, shares, mean, even, odd, ...patches] = arrays
-    const size = answers.length / outputs
-    if (size > this.capacity) throw new RangeError(`state: expected at most ${this.capacity} pairs, got ${size}`)
-    const regression = { kernel, answers, shares, mean } as RegressionState
-    this.#mirror = content.mirror
-    this.#regression = new KernelRegression(this.#core, outputs, this.#noise, regression)
-    this.#next = size < this.capacity ? size : content.next % this.capacity
-    this.#unit = content.unit
-    this.#spread = content.spread
-    this.#told = content.told
-    const part = (all: (typeof arrays)[number], i: number) =>
-      all.slice((i * all.length) / size, ((i + 1) * all.length) / size) as Float32Array
+    const archive = unpack('memory', bytes)
+    const { size, next, unit, mirror, told } = this.#checked(archive.content)
+    if (!size) return archive.end()
+    this.#checkSample(archive)
+    this.#mirror = mirror
+    this.#regression = KernelRegression.load(this.#core, this.#options.outputs, this.#noise, archive, size)
+    this.#next = size < this.capacity ? size : next % this.capacity
+    this.#unit = unit
+    this.#told = told
+    this.#spread = spreadOf(this.#regression.firstAnswers())
+    const width = this.#odd ? this.#width / 2 : this.#width
+    const even = archive.take('even', 'f4', size * width)
+    const odd = this.#odd && archive.take('odd', 'f4', size * width)
+    const row = (all: Float32Array, i: number) => all.subarray(i * width, (i + 1) * width)
     for (let i = 0; i < size; i++) {
-      this.#put(odd.length ? { even: part(even, i), odd: part(odd, i) } : { even: part(even, i) }, i)
+      this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
     }
-    if (!patches.length) return
-    const [patchMean, filters, centre, scale] = patches as Float32Array[]
-    const state: PatchState = { contrast: content.contrast, mean: patchMean, filters, centre, scale }
-    this.#patches = new Patches(this.#core, shape, state)
+    if (odd) this.#patches = Patches.load(this.#core, this.#options.shape, archive)
+    archive.end()
+    for (const i of [0, size >> 1, size - 1]) this.#checkSimilarities(i)
+  }
+
+  #checked(value: unknown): Content {
+    const content = saved.object('memory', value, ['options', 'size', 'next', 'unit', 'mirror', 'told'])
+    const options = saved.object('memory.options', content.options, Object.keys(this.#kind))
+    for (const [name, own] of Object.entries(this.#kind)) saved.same(`memory.options.${name}`, own, options[name])
+    const size = saved.integer('memory.size', content.size, 0, Number.MAX_SAFE_INTEGER)
+    if (size > this.capacity) throw saved.refused('memory.size', `at most ${this.capacity} pairs, for its bytes`, size)
+    if (size && size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
+    const told = saved.object('memory.told', content.told, ['error', 'variance'])
+    const mirror = saved.flag('memory.mirror', content.mirror)
+    if (mirror && !this.#odd) throw saved.refused('memory.mirror', 'false without patches', 'true')
+    return {
+      options: this.#kind,
+      size,
+      next: saved.integer('memory.next', content.next, 0, size),
+      unit: saved.number('memory.unit', content.unit, size && Number.MIN_VALUE, saved.MOST),
+      mirror,
+      told: {
+        error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
+        variance: saved.number('memory.told.variance', told.variance, 0, MOST_TOLD),
+      },
+    }
+  }
+
+  /** Other features may be as many: to the same query they give other values. The last digits are the engine's. */
+  #checkSample(archive: Archive): void {
+    const own = this.#sample
+    if (!own) return
+    const other = archive.take('sample', 'f4', own.length)
+    const off = own.map((value, i) => value - other[i])
+    if (squaredLength(off) > SAME * squaredLength(own)) {
+      throw saved.refused('memory.options.features', 'a function that gives what it gave when it was saved', 'others')
+    }
+  }
+
+  /** Whether unit, mirror, features and kernel belong together. */
+  #checkSimilarities(index: number): void {
+    const odd = this.#odd?.get(index)
+    const { similarities } = this.#compare({ even: this.#even.get(index), ...(odd && { odd }) })
+    if (!this.#regression?.agrees(index, similarities)) {
+      throw saved.refused('kernel', `the similarities of pair ${index} to the others`, 'others')
+    }
   }
 
   /** With mirror images as neighbours there is twice as much to tell a query from. */

@@ -8,6 +8,8 @@
 import type { Core } from '../core/core'
 import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 
 /** Side of a patch in pixels, filters (half of them mirror images of the others), cells per side of the pooling grid. */
 const SIDE = 5
@@ -42,8 +44,8 @@ export interface PatchOptions {
   seed?: number
 }
 
-/** What the features of one kind of image are made with; plain numbers, to be saved. */
-export interface PatchState {
+/** What the features of one kind of image are made with; plain numbers. */
+interface PatchState {
   contrast: number
   mean: Float32Array
   /** FILTERS rows. */
@@ -81,7 +83,7 @@ function finished<T>(steps: Generator<void, T>): T {
 }
 
 export class Patches {
-  readonly state: PatchState
+  readonly #state: PatchState
   readonly #core: Core
   readonly #grid: Grid
   readonly #pool: Pool
@@ -90,7 +92,25 @@ export class Patches {
     this.#core = core
     this.#grid = gridOf(shape)
     this.#pool = poolOf(this.#grid)
-    this.state = state
+    this.#state = state
+  }
+
+  /** Arrays by name, for `load`. */
+  save(): Record<string, Float32Array | Float64Array> {
+    const { contrast, mean, filters, centre, scale } = this.#state
+    return { contrast: Float64Array.of(contrast), patch: mean, filters, centre, scale }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, shape: readonly number[], archive: Archive): Patches {
+    const size = gridOf(shape).channels * SIDE * SIDE
+    const [contrast] = archive.take('contrast', 'f8', 1)
+    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    const mean = archive.take('patch', 'f4', size)
+    const filters = archive.take('filters', 'f4', FILTERS * size)
+    const centre = archive.take('centre', 'f4', PATCH_FEATURES)
+    const scale = archive.take('scale', 'f4', PATCH_FEATURES)
+    return new Patches(core, shape, { contrast, mean, filters, centre, scale })
   }
 
   /**
@@ -142,7 +162,7 @@ export class Patches {
 
   /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
   *steps(image: Float32Array): Generator<void, Float32Array> {
-    const { contrast, mean, filters, centre, scale } = this.state
+    const { contrast, mean, filters, centre, scale } = this.#state
     const patches = yield* patchesOf(image, this.#grid, mean, contrast)
     yield
     const responses = this.#core.combine(filters, patches)

@@ -1,6 +1,8 @@
 /** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
 
 import type { Core } from '../core/core'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 
 /** Pairs that are solved for together. */
 export const BLOCK = 128
@@ -56,19 +58,43 @@ export class KernelRegression {
   #relaxing: Generator<void> | undefined
 
   /** @param noise  on the kernel's diagonal: answers differ where features do not tell queries apart */
-  constructor(core: Core, outputs: number, noise: number, state?: RegressionState) {
+  constructor(core: Core, outputs: number, noise: number) {
     this.#core = core
     this.#outputs = outputs
     this.#noise = noise
-    if (!state) return
-    this.#mean = state.mean
-    for (let i = 0, at = 0; i * outputs < state.answers.length; i++) {
-      this.#kernel.push(state.kernel.slice(at, at + i + 1))
+  }
+
+  /**
+   * What was saved of so many pairs.
+   *
+   * @throws RangeError for what `save` never gave
+   */
+  static load(core: Core, outputs: number, noise: number, archive: Archive, size: number): KernelRegression {
+    const regression = new KernelRegression(core, outputs, noise)
+    const kernel = archive.take('kernel', 'u2', (size * (size + 1)) / 2)
+    const answers = archive.take('answers', 'f4', size * outputs)
+    const shares = archive.take('shares', 'f4', size * outputs)
+    regression.#mean = archive.take('mean', 'f8', outputs)
+    for (let i = 0, at = 0; i < size; i++) {
+      regression.#kernel.push(kernel.slice(at, at + i + 1))
       at += i + 1
-      this.#answers.push(state.answers.slice(i * outputs, (i + 1) * outputs))
-      this.#shares.push(state.shares.slice(i * outputs, (i + 1) * outputs))
+      regression.#answers.push(answers.slice(i * outputs, (i + 1) * outputs))
+      regression.#shares.push(shares.slice(i * outputs, (i + 1) * outputs))
     }
-    if (this.size % BLOCK) this.#open = Math.floor(this.size / BLOCK)
+    if (size % BLOCK) regression.#open = Math.floor(size / BLOCK)
+    regression.#checkBlocks()
+    return regression
+  }
+
+  /** Whether all blocks can be solved; the first prediction would need all inverses anyway. */
+  #checkBlocks(): void {
+    for (let block = 0; block * BLOCK < this.size; block++) {
+      try {
+        this.#inverse(block)
+      } catch {
+        throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
+      }
+    }
   }
 
   /** Bytes that a pair takes, of `capacity`. */
@@ -78,6 +104,19 @@ export class KernelRegression {
 
   get size(): number {
     return this.#answers.length
+  }
+
+  /** Answers of the first block. Not to be written to. */
+  firstAnswers(): readonly Float32Array[] {
+    return this.#answers.slice(0, BLOCK)
+  }
+
+  /** Whether these are the pair's similarities to all pairs, itself included, but for rounding. */
+  agrees(index: number, similarities: ArrayLike<number>): boolean {
+    for (let j = 0; j < this.size; j++) {
+      if (!(Math.abs(this.#at(index, j) - similarities[j]) <= 2 / FULL)) return false
+    }
+    return true
   }
 
   /** Whether there is something to predict from. */
