@@ -147,9 +147,9 @@ describe('a saved state', () => {
   it('a flipped bit is refused, wherever it is', () => {
     const random = seeded(1)
     for (const [kind, count] of [
-      ['raw', 4500],
-      ['label-less', 4500],
-      ['patches', 1000],
+      ['raw', 4800],
+      ['label-less', 4800],
+      ['patches', 400],
     ] as const) {
       const state = states[kind].slice()
       for (let i = 0; i < count; i++) {
@@ -366,4 +366,14 @@ it('a predictor refuses what one of another model learned, with the same names a
   await first.close()
   await expect(start('two', state)).rejects.toThrow('state: model.fingerprint: expected "two", got "one"')
   for (const fingerprint of ['one', undefined]) await (await start(fingerprint, state)).close()
+})
+
+it('what a model learned is refused by another that reads the same digits', async () => {
+  const start = (name: string, state?: Uint8Array) =>
+    createPredictor({ model: `models/${name}-lenet.onnx`, ...(state && { state }) })
+  const mnist = await start('mnist')
+  const state = mnist.save()
+  await mnist.close()
+  await expect(start('fashion', state)).rejects.toThrow(/^state: model.fingerprint: expected "\w{16}", got "\w{16}"$/)
+  await (await start('mnist', state)).close()
 })

@@ -43,6 +43,8 @@ interface Exports {
  * size: they stay in the second-level cache between copy and kernel, and memory stays small.
  */
 const PIECE = 1 << 19
+/** Memory grows by these. */
+const PAGE = 1 << 16
 
 export class WasmCore implements Core {
   readonly kind = 'wasm'
@@ -147,7 +149,7 @@ export class WasmCore implements Core {
     const at = Math.ceil(this.#top / 16) * 16
     this.#top = at + bytes
     const missing = this.#top - this.#exports.memory.buffer.byteLength
-    if (missing > 0) this.#exports.memory.grow(Math.ceil(missing / 65536))
+    if (missing > 0) this.#exports.memory.grow(Math.ceil(missing / PAGE))
     return at
   }
 
@@ -203,7 +205,7 @@ class WasmTable implements Table {
     this.#out = this.#row + this.#stride * 4
     this.#rows = this.#out + Math.ceil(capacity / 4) * 16
     const missing = this.#rows + capacity * this.#stride * 4 - exports.memory.buffer.byteLength
-    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536)) // fresh memory is zero, so is all padding
+    if (missing > 0) exports.memory.grow(Math.ceil(missing / PAGE)) // fresh memory is zero, so is all padding
   }
 
   set(index: number, row: Float32Array): void {
@@ -223,6 +225,11 @@ class WasmTable implements Table {
   #at(pointer: number, length: number): Float32Array {
     return new Float32Array(this.#exports.memory.buffer, pointer, length)
   }
+}
+
+/** What a table takes; in JS a little less. */
+export function tableBytes(width: number, capacity: number): number {
+  return PAGE + (capacity + 1) * strideOf(width, 12, 4) * 4 + capacity * 4
 }
 
 /**

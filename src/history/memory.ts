@@ -4,7 +4,8 @@
  */
 
 import type { Core } from '../core/core'
-import type { Table } from '../core/rows'
+import { ARRAY_BYTES, type Table } from '../core/rows'
+import { tableBytes } from '../core/wasm'
 import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
@@ -12,7 +13,7 @@ import * as saved from '../saved'
 import { size } from '../tensor'
 import { type Archive, pack, unpack } from './archive'
 import { labelOdds } from './odds'
-import { hasPatches, mirrorParts, PATCH_FEATURES, Patches, shrunk } from './patches'
+import { hasPatches, learningBytes, mirrorParts, PATCH_FEATURES, Patches, shrunk, shrunkSize } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 
 /** How queries are compared: as they are, as images by their patches, or by the user's own features. */
@@ -75,7 +76,7 @@ interface Point {
   odd?: Float32Array
 }
 
-/** A query, shrunk where it is a large image, and its answer. */
+/** What is kept of a query, see `#looked`, and its answer. */
 interface Pair {
   query: Float32Array
   answer: Float32Array
@@ -152,27 +153,28 @@ export class Memory {
     }
     this.#core = core
     this.#options = { shape, outputs, criterion, features }
+    const patches = features === 'patches'
     if (typeof features === 'function') this.#sample = ownFeatures(features, anything(inputs))
-    this.#width = features === 'patches' ? PATCH_FEATURES : (this.#sample?.length ?? inputs)
-    this.capacity = room(bytes, 4 * this.#width, outputs)
+    this.#width = patches ? PATCH_FEATURES : (this.#sample?.length ?? inputs)
+    const sizes = { shape, outputs, width: this.#width, patches }
+    this.capacity = room(bytes, sizes)
     if (this.capacity < LEAST) {
-      const least = LEAST * (4 * this.#width + KernelRegression.bytes(outputs, LEAST))
-      throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
+      throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
     }
-    this.#even = core.table(features === 'patches' ? this.#width / 2 : this.#width, this.capacity)
-    if (features === 'patches') this.#odd = core.table(this.#width / 2, this.capacity)
+    this.#even = core.table(patches ? this.#width / 2 : this.#width, this.capacity)
+    if (patches) this.#odd = core.table(this.#width / 2, this.capacity)
     if (state) this.#load(state)
   }
 
-  /** Whether a memory of these options has room for the least that is of use. */
+  /** Whether a memory of these options, with features of its own choice, has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    return room(bytes, 4 * (hasPatches(shape) ? PATCH_FEATURES : size({ shape })), outputs) >= LEAST
+    return room(bytes, sizesOf(shape, outputs, hasPatches(shape))) >= LEAST
   }
 
-  /** Bytes for so many pairs of these options. */
+  /** Bytes for so many pairs, whichever of its own features it is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
-    const most = Math.max(pairs, LEAST)
-    return most * (4 * Math.max(size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
+    const kinds = hasPatches(shape) ? [false, true] : [false]
+    return Math.max(...kinds.map((patches) => footprint(sizesOf(shape, outputs, patches), Math.max(pairs, LEAST))))
   }
 
   /** Pairs it holds. */
@@ -421,16 +423,15 @@ export class Memory {
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 
-  /** What of a query the features look at: large images are shrunk. */
+  /** What of a query is kept to begin with: large images are shrunk, and the user's own features are there at once. */
   #looked(query: Float32Array): Float32Array {
     const { shape, features } = this.#options
+    if (typeof features === 'function') return ownFeatures(features, query, this.#width)
     return features === 'patches' ? shrunk(query, shape) : query
   }
 
-  #point(query: Float32Array): Point {
-    const { features } = this.#options
-    if (this.#patches) return mirrorParts(this.#patches.of(query))
-    return { even: typeof features === 'function' ? ownFeatures(features, query, this.#width) : query }
+  #point(looked: Float32Array): Point {
+    return this.#patches ? mirrorParts(this.#patches.of(looked)) : { even: looked }
   }
 
   #put({ even, odd }: Point, index = this.#next): void {
@@ -470,16 +471,45 @@ export class Memory {
   }
 }
 
-/** Pairs that fit: each takes its features, what the regression keeps, and one similarity to each of the others. */
-function room(bytes: number, width: number, outputs: number): number {
-  const fits = (count: number) => count * (width + KernelRegression.bytes(outputs, count)) <= bytes
-  let [low, high] = [0, Math.floor(bytes / width)]
+/** What decides how many bytes a pair takes. */
+interface Sizes {
+  shape: readonly number[]
+  outputs: number
+  /** Of the features. */
+  width: number
+  patches: boolean
+}
+
+function sizesOf(shape: readonly number[], outputs: number, patches: boolean): Sizes {
+  return { shape, outputs, width: patches ? PATCH_FEATURES : size({ shape }), patches }
+}
+
+/** Pairs that fit. */
+function room(bytes: number, sizes: Sizes): number {
+  let [low, high] = [0, Math.floor(bytes / sizes.width)]
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
-    if (fits(middle)) low = middle
+    if (footprint(sizes, middle) <= bytes) low = middle
     else high = middle - 1
   }
   return low
+}
+
+/** Bytes of a memory with room for `count` pairs: its tables, and beside them either what it begins with or the regression. */
+function footprint(sizes: Sizes, count: number): number {
+  const { outputs, width, patches } = sizes
+  const tables = patches ? 2 * tableBytes(width / 2, count) : tableBytes(width, count)
+  return tables + Math.max(beginning(sizes), count * KernelRegression.bytes(outputs, count))
+}
+
+/** Bytes of the first pairs until they are compared, and of what that takes: with patches, two regressions are tried. */
+function beginning({ shape, outputs, width, patches }: Sizes): number {
+  const values = patches ? shrunkSize(shape) : width
+  const first = BLOCK * (4 * (values + outputs) + 2 * ARRAY_BYTES)
+  const regression = BLOCK * KernelRegression.bytes(outputs, BLOCK)
+  if (!patches) return first + regression
+  const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
+  return first + Math.max(learningBytes(shape), points + 2 * regression)
 }
 
 /** A copy of what the user's function gives. */

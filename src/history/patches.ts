@@ -6,6 +6,7 @@
  */
 
 import type { Core } from '../core/core'
+import { ARRAY_BYTES } from '../core/rows'
 import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import * as saved from '../saved'
@@ -59,6 +60,18 @@ export function hasPatches(shape: readonly number[]): boolean {
   if (shape.length !== 3 || shape[0] > 4) return false
   const { height, width } = gridOf(shape)
   return height >= SMALLEST && width >= SMALLEST
+}
+
+/** Values of an image as the features look at it. */
+export function shrunkSize(shape: readonly number[]): number {
+  const { channels, height, width } = gridOf(shape)
+  return channels * height * width
+}
+
+/** Bytes that learning takes for a while: patches, and their mirror images. */
+export function learningBytes([channels]: readonly number[]): number {
+  const size = channels * SIDE * SIDE
+  return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */

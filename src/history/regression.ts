@@ -1,6 +1,7 @@
 /** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
 
 import type { Core } from '../core/core'
+import { ARRAY_BYTES } from '../core/rows'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 
@@ -97,9 +98,12 @@ export class KernelRegression {
     }
   }
 
-  /** Bytes that a pair takes, of `capacity`. */
+  /**
+   * Bytes that a pair takes, of `capacity`: a row of the kernel, on average half as long as the last, answer and shares;
+   * of its block's inverse a row, and of the block that is being relaxed a column, here and in the core.
+   */
   static bytes(outputs: number, capacity: number): number {
-    return 8 * outputs + 8 * BLOCK + capacity
+    return capacity + 8 * outputs + 3 * ARRAY_BYTES + 8 * BLOCK + 2 * 4 * BLOCK
   }
 
   get size(): number {
