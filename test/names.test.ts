@@ -141,6 +141,11 @@ describe('a value that is none', () => {
       'workers[0].signature.inputs[0].shape[0]: expected an integer >= 1, got 0',
     ],
     [
+      'a fingerprint that is no text',
+      { scheme: two, workers: [pair[0], { ...pair[1], fingerprint: 5 }] },
+      'workers[1].fingerprint: expected a string, got 5',
+    ],
+    [
       'options of local workers beside ready ones',
       { scheme: two, workers: pair, outputs: ['y'] },
       'outputs: expected none beside ready workers, which have theirs',

@@ -95,8 +95,11 @@ export class Archive {
     // A Buffer's own slice would be no copy.
     const array = new KINDS[kind](new Uint8Array(found.bytes).buffer) as InstanceType<(typeof KINDS)[K]>
     if (kind === 'u1' || kind === 'u2') return array
-    const odd = array.findIndex((value) => !(Math.abs(value) <= saved.MOST_SQUARE))
-    if (odd >= 0) throw saved.refused(`${name}[${odd}]`, `a number of at most ${saved.MOST_SQUARE}`, array[odd])
+    // A loop, since `findIndex` takes four times as long.
+    for (let i = 0; i < array.length; i++) {
+      if (Math.abs(array[i]) <= saved.MOST_SQUARE) continue
+      throw saved.refused(`${name}[${i}]`, `a number of at most ${saved.MOST_SQUARE}`, array[i])
+    }
     return array
   }
 

@@ -61,6 +61,8 @@ const STRANGE = 4
 const FADE = 0.999
 /** More than the variances of all errors come to. */
 const MOST_TOLD = 10 / (1 - FADE)
+/** Share of its bytes that the first queries may take, until the user's own features of them are asked for. */
+const EARLY = 1 / 8
 /** Squared, the share by which a feature may differ from what it was where it was saved. */
 const SAME = 1e-6
 
@@ -110,6 +112,8 @@ export class Memory {
   readonly #width: number
   /** What the user's own features give for a query of ours. */
   readonly #sample: Float32Array | undefined
+  /** Whether they are asked for at once: so many queries are too large to keep until the memory begins. */
+  readonly #early: boolean = false
   readonly #even: Table
   readonly #odd: Table | undefined
   /** The first pairs, until there are enough of them to see what queries look like. */
@@ -154,9 +158,13 @@ export class Memory {
     this.#core = core
     this.#options = { shape, outputs, criterion, features }
     const patches = features === 'patches'
-    if (typeof features === 'function') this.#sample = ownFeatures(features, anything(inputs))
+    if (typeof features === 'function') {
+      this.#sample = ownFeatures(features, anything(inputs))
+      this.#early = 4 * inputs * BLOCK > EARLY * bytes
+    }
     this.#width = patches ? PATCH_FEATURES : (this.#sample?.length ?? inputs)
-    const sizes = { shape, outputs, width: this.#width, patches }
+    const kept = patches ? shrunkSize(shape) : this.#early ? this.#width : inputs
+    const sizes = { shape, outputs, width: this.#width, kept, patches }
     this.capacity = room(bytes, sizes)
     if (this.capacity < LEAST) {
       throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
@@ -423,15 +431,18 @@ export class Memory {
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 
-  /** What of a query is kept to begin with: large images are shrunk, and the user's own features are there at once. */
+  /** What of a query is kept to begin with. */
   #looked(query: Float32Array): Float32Array {
     const { shape, features } = this.#options
-    if (typeof features === 'function') return ownFeatures(features, query, this.#width)
+    if (typeof features === 'function' && this.#early) return ownFeatures(features, query, this.#width)
     return features === 'patches' ? shrunk(query, shape) : query
   }
 
   #point(looked: Float32Array): Point {
-    return this.#patches ? mirrorParts(this.#patches.of(looked)) : { even: looked }
+    const { features } = this.#options
+    if (this.#patches) return mirrorParts(this.#patches.of(looked))
+    if (typeof features !== 'function' || this.#early) return { even: looked }
+    return { even: ownFeatures(features, looked, this.#width) }
   }
 
   #put({ even, odd }: Point, index = this.#next): void {
@@ -475,13 +486,15 @@ export class Memory {
 interface Sizes {
   shape: readonly number[]
   outputs: number
-  /** Of the features. */
+  /** Of the features, and of what is kept of a query until the memory begins: numbers of values. */
   width: number
+  kept: number
   patches: boolean
 }
 
 function sizesOf(shape: readonly number[], outputs: number, patches: boolean): Sizes {
-  return { shape, outputs, width: patches ? PATCH_FEATURES : size({ shape }), patches }
+  const [width, kept] = patches ? [PATCH_FEATURES, shrunkSize(shape)] : [size({ shape }), size({ shape })]
+  return { shape, outputs, width, kept, patches }
 }
 
 /** Pairs that fit. */
@@ -503,12 +516,11 @@ function footprint(sizes: Sizes, count: number): number {
 }
 
 /** Bytes of the first pairs until they are compared, and of what that takes: with patches, two regressions are tried. */
-function beginning({ shape, outputs, width, patches }: Sizes): number {
-  const values = patches ? shrunkSize(shape) : width
-  const first = BLOCK * (4 * (values + outputs) + 2 * ARRAY_BYTES)
+function beginning({ shape, outputs, width, kept, patches }: Sizes): number {
+  const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
   const regression = BLOCK * KernelRegression.bytes(outputs, BLOCK)
-  if (!patches) return first + regression
   const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
+  if (!patches) return first + points + regression
   return first + Math.max(learningBytes(shape), points + 2 * regression)
 }
 
