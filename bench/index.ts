@@ -1,9 +1,10 @@
-/** npm run bench -- kernels | costs | coordinator | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | domains | coordinator | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
+import { domainsBench } from './domains'
 import { kernels } from './kernels'
 import { sections } from './sections'
 import { simulateAll } from './simulate'
@@ -13,6 +14,7 @@ import { summary } from './summary'
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   kernels,
   costs,
+  domains: domainsBench,
   coordinator,
   sections,
   simulate: simulateAll,

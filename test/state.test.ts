@@ -19,6 +19,7 @@ const kinds = {
   raw: { shape: [2], outputs: 2, criterion: labels, features: 'raw' as const },
   own: { shape: [2], outputs: 2, criterion: labels, features: own },
   patches: { shape: [1, 12, 12], outputs: 2, criterion: labels, features: 'patches' as const },
+  signals: { shape: [256], outputs: 2, criterion: labels, features: 'signals' as const },
   'label-less': { shape: [2], outputs: 1, criterion: { kind: 'tolerance' } as Criterion, features: 'raw' as const },
 }
 
@@ -184,7 +185,7 @@ describe('a saved state', () => {
     const state = states[kind]
     const { header, body } = opened(state)
     const inner = opened(body).header
-    for (const [name, value] of kind === 'patches' ? edits.slice(0, 4) : edits) {
+    for (const [name, value] of kind === 'patches' || kind === 'signals' ? edits.slice(0, 4) : edits) {
       const outer = kind === 'raw' || kind === 'label-less' ? fields(header) : []
       const all = [
         ...outer.map((path) => ({ path, changed: () => sealed(edited(header, path, value), body) })),
@@ -328,7 +329,7 @@ describe('a saved state', () => {
   })
 
   it('of a memory that went round it comes back as it is', () => {
-    const options = { shape: [2], outputs: 1, bytes: 1_000_000, features: 'raw' as const }
+    const options = { shape: [2], outputs: 1, bytes: 2_000_000, features: 'raw' as const }
     const memory = new Memory(core, options)
     const random = seeded(5)
     for (let i = 0; i < memory.capacity + 200; i++) {

@@ -50,19 +50,19 @@ interface Serving {
 
 export const startWorkers = () => localWorkers({ model: MODEL, count: WORKERS, onWarning: () => {} })
 
-/** A predictor's life. @param arrived  told of each of the queries */
+/** A predictor's life. @param arrived  told of each of the queries, and how many are remembered */
 export async function serve(
   configuration: Configuration,
   options: Configuration['predictors'][number],
   load: Load,
   queries: number,
-  arrived: () => void,
+  arrived: (remembered: () => number) => void,
 ): Promise<Served> {
   const { troubled, liars, closing, agreement } = configuration
   const serving = await start(configuration, options, load.random)
   const { predictor, callers, trouble, warnings, checks } = serving
   const wandering = trouble.wander(troubled, liars)
-  await arrive(callers, load, queries, arrived)
+  await arrive(callers, load, queries, () => arrived(() => predictor.stats().remembered))
   if (closing) await closeUnderLoad(serving, load.digits)
   trouble.stop()
   await wandering

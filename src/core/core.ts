@@ -44,7 +44,7 @@ export interface Core {
    */
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
 
-  /** Room for `capacity` rows of `width` floats that stay with the core, to be searched in place. */
+  /** At most `capacity` rows of `width` floats that stay with the core, to be searched in place; it grows with them. */
   table(width: number, capacity: number): Table
 
   /**

@@ -40,13 +40,14 @@ export class JsCore implements Core {
     return votes
   }
 
-  table(width: number, capacity: number): Table {
-    const values = new Float32Array(width * capacity)
-    const at = (index: number) => values.subarray(index * width, (index + 1) * width)
+  table(): Table {
+    const rows: Float32Array[] = []
     return {
-      set: (index, row) => at(index).set(row),
-      get: (index) => at(index).slice(),
-      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(at(i), row)),
+      set: (index, row) => {
+        rows[index] = row.slice()
+      },
+      get: (index) => rows[index].slice(),
+      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(rows[i], row)),
     }
   }
 

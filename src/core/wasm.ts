@@ -42,9 +42,11 @@ interface Exports {
  * Bytes of rows and outputs that pass through WASM memory at a time. Long rows go in column pieces of this
  * size: they stay in the second-level cache between copy and kernel, and memory stays small.
  */
-const PIECE = 1 << 19
+export const PIECE = 1 << 19
 /** Memory grows by these. */
 const PAGE = 1 << 16
+/** Pages that a table grows by more than it has to. */
+const AHEAD = 4
 
 export class WasmCore implements Core {
   readonly kind = 'wasm'
@@ -204,11 +206,18 @@ class WasmTable implements Table {
     this.#row = Math.ceil(exports.heapBase.value / 16) * 16
     this.#out = this.#row + this.#stride * 4
     this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    const missing = this.#rows + capacity * this.#stride * 4 - exports.memory.buffer.byteLength
-    if (missing > 0) exports.memory.grow(Math.ceil(missing / PAGE)) // fresh memory is zero, so is all padding
+    this.#grow(0)
+  }
+
+  /** Room for so many rows, and for a few more: fresh memory is zero, so is all padding. */
+  #grow(rows: number): void {
+    const { memory } = this.#exports
+    const missing = this.#rows + rows * this.#stride * 4 - memory.buffer.byteLength
+    if (missing > 0) memory.grow(Math.ceil(missing / PAGE) + AHEAD)
   }
 
   set(index: number, row: Float32Array): void {
+    this.#grow(index + 1)
     this.#at(this.#rows + index * this.#stride * 4, this.#width).set(row)
   }
 
@@ -229,7 +238,7 @@ class WasmTable implements Table {
 
 /** What a table takes; in JS a little less. */
 export function tableBytes(width: number, capacity: number): number {
-  return PAGE + (capacity + 1) * strideOf(width, 12, 4) * 4 + capacity * 4
+  return (1 + AHEAD) * PAGE + (capacity + 1) * strideOf(width, 12, 4) * 4 + capacity * 4
 }
 
 /**

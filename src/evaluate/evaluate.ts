@@ -4,7 +4,7 @@ import type { Codec } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf } from '../criterion'
 import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../history/experience'
-import { type Features, Memory } from '../history/memory'
+import { DEFAULT_BYTES, type Features, Memory } from '../history/memory'
 import { checkPolicy, defaultPolicy, type Policy } from '../history/worth'
 import { seeded } from '../random'
 import { rowLength, rowShape } from '../tensor'
@@ -115,7 +115,7 @@ function experienceOf(
   const { signature } = model
   const sizes = { shape: rowShape(signature.inputs), outputs: rowLength(signature.outputs) }
   const remembers = warm.length > 0 && Memory.fits(sizes)
-  const memory = remembers && { features, bytes: Memory.bytes(sizes, warm.length) }
+  const memory = remembers && { features, bytes: Math.max(DEFAULT_BYTES, Memory.bytes(sizes, warm.length)) }
   const warn = (text: string) => {
     throw new TypeError(text) // figures without the memory would pass for figures with it
   }

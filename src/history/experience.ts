@@ -6,7 +6,7 @@
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
 import * as saved from '../saved'
-import { rowLength, rowShape, type Signature, type TensorSpec } from '../tensor'
+import { rowLength, rowShape, type Signature, size, type TensorSpec } from '../tensor'
 import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
@@ -62,7 +62,8 @@ export class Experience {
     const remembered = archive?.has('memory') ? archive.take('memory', 'u1') : undefined
     archive?.end()
     this.#worth = new Worth(core, criterion, content?.worth, rowLength(outputs))
-    const all = { ...memory, shape: rowShape(inputs), outputs: rowLength(outputs), criterion }
+    const parts = inputs.map(size)
+    const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
     if (content) kernels.load(content.kernels) // last, since it is the codec's: nothing can be refused any more

@@ -5,32 +5,49 @@
 
 import type { Core } from '../core/core'
 import { ARRAY_BYTES, type Table } from '../core/rows'
-import { tableBytes } from '../core/wasm'
+import { PIECE, tableBytes } from '../core/wasm'
 import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
 import * as saved from '../saved'
 import { size } from '../tensor'
 import { type Archive, pack, unpack } from './archive'
+import {
+  chooseMetric,
+  type FadingName,
+  fadingNames,
+  fadings,
+  type Metric,
+  studied,
+  studyBytes,
+  type Tried,
+} from './metric'
 import { labelOdds } from './odds'
 import { hasPatches, learningBytes, mirrorParts, PATCH_FEATURES, Patches, shrunk, shrunkSize } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
+import { isSignal, SIGNAL_FEATURES, Signals, signalBytes } from './signals'
 
-/** How queries are compared: as they are, as images by their patches, or by the user's own features. */
-export type Features = 'raw' | 'patches' | ((query: Float32Array) => Float32Array)
+/** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
+export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
 
-export const featureNames = ['raw', 'patches'] as const
+export const featureNames = ['raw', 'patches', 'signals'] as const
 
 export interface MemoryOptions {
   /** Shape of a query; one number where it has none. */
   shape: readonly number[]
+  /** Lengths of the inputs that a query is made of. Default: one. */
+  parts?: readonly number[] | undefined
   /** Values in an answer. */
   outputs: number
   /** When a recovered answer is right. Default: when the largest of all its values is the model's; one value has no label. */
   criterion?: Criterion | undefined
   /** What it may hold, all in all. Default 64 MiB. */
   bytes?: number | undefined
-  /** Default: 'patches' for images of up to 4 channels, at least 12 x 12; else 'raw'. */
+  /**
+   * Default: 'patches' for images of up to 4 channels, at least 12 x 12; for signals of 256 samples or more, [L] or [C, L] with
+   * up to 4 channels, 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How much each of the values
+   * or features counts is learned, but for 'patches'.
+   */
   features?: Features | undefined
 }
 
@@ -43,9 +60,10 @@ export interface Recollection extends Predicted {
   odds: number | undefined
 }
 
-const optionNames = ['shape', 'outputs', 'criterion', 'bytes', 'features']
+const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'features']
 
-const DEFAULT_BYTES = 64 * 2 ** 20
+/** What a memory may hold where nothing else is said. */
+export const DEFAULT_BYTES = 64 * 2 ** 20
 /** Queries that patches are learned from. */
 const SAMPLES = 64
 /** Pairs below which a memory is of no use: when it is full, it can do without the block that is written over. */
@@ -57,6 +75,12 @@ const NOISE = 0.01
 const MIRROR_GAIN = 0.01
 /** The power of the variance that tells strangers apart: at home (variance up to a half) it should not count. */
 const STRANGE = 4
+/** Whether queries should be compared in another way is asked again when there are twice as many; by how much it must be better. */
+const RESTUDY = 2
+const BETTER = 0.01
+/** Pairs after which new ones count while there are few: a new kind of query should not stay unknown for long. */
+const SOON = 32
+const SMALL = 2000
 /** What an error leaves of the older ones. */
 const FADE = 0.999
 /** More than the variances of all errors come to. */
@@ -84,6 +108,8 @@ interface Pair {
   answer: Float32Array
 }
 
+const compared = ['values', 'signals', 'patches'] as const
+
 /** Saved beside the arrays. */
 interface Content {
   options: Kind
@@ -93,6 +119,8 @@ interface Content {
   unit: number
   mirror: boolean
   told: Told
+  fading: FadingName
+  compared: (typeof compared)[number]
 }
 
 /** What a state must have in common with a memory that takes it. */
@@ -107,19 +135,35 @@ export class Memory {
   /** Pairs it has room for. */
   readonly capacity: number
   readonly #core: Core
-  readonly #options: { shape: readonly number[]; outputs: number; criterion: Criterion; features: Features }
-  /** Values in a query's features. */
+  readonly #options: {
+    shape: readonly number[]
+    parts: readonly number[]
+    outputs: number
+    criterion: Criterion
+    features: Features
+    /** Where the first answers decide whether a query is a signal. */
+    open: boolean
+  }
+  readonly #bytes: number
+  readonly #sizes: Sizes
+  /** Values in a query's features, at most. */
   readonly #width: number
   /** What the user's own features give for a query of ours. */
   readonly #sample: Float32Array | undefined
   /** Whether they are asked for at once: so many queries are too large to keep until the memory begins. */
   readonly #early: boolean = false
-  readonly #even: Table
+  #even!: Table
   readonly #odd: Table | undefined
+  #signals: Signals | undefined
+  /** How much each value counts; of patches all the same. */
+  #scales: Float32Array | undefined
+  #fading: FadingName = 'smooth'
+  /** Pairs at which is asked again how queries should be compared. */
+  #restudyAt = Number.POSITIVE_INFINITY
   /** The first pairs, until there are enough of them to see what queries look like. */
   #first: Pair[] = []
-  /** What is under way with them. */
-  #beginning: Generator<void> | undefined
+  /** What is being decided. */
+  #underway: Generator<void> | undefined
   #patches: Patches | undefined
   #regression: KernelRegression | undefined
   /** Where the next pair goes: when full, over the oldest. */
@@ -150,39 +194,51 @@ export class Memory {
     else if (criterion.kind !== 'tolerance')
       throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
+    const open = options.features === undefined && isSignal(shape)
     const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
     if (typeof features !== 'function') checkWord('features', features, featureNames)
     if (features === 'patches' && !hasPatches(shape)) {
       throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'patches'`)
     }
+    if (features === 'signals' && !isSignal(shape)) {
+      throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'signals'`)
+    }
+    const parts = options.parts ?? [inputs]
+    if (parts.reduce((sum, length) => sum + length, 0) !== inputs) {
+      throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
+    }
     this.#core = core
-    this.#options = { shape, outputs, criterion, features }
-    const patches = features === 'patches'
+    this.#options = { shape, parts, outputs, criterion, features, open }
     if (typeof features === 'function') {
       this.#sample = ownFeatures(features, anything(inputs))
       this.#early = 4 * inputs * BLOCK > EARLY * bytes
     }
-    this.#width = patches ? PATCH_FEATURES : (this.#sample?.length ?? inputs)
-    const kept = patches ? shrunkSize(shape) : this.#early ? this.#width : inputs
-    const sizes = { shape, outputs, width: this.#width, kept, patches }
-    this.capacity = room(bytes, sizes)
+    this.#sizes = sizesOf(shape, outputs, features, this.#sample)
+    if (open) this.#sizes = { ...this.#sizes, kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) }
+    if (this.#early) this.#sizes = { ...this.#sizes, kept: this.#sizes.width }
+    this.#bytes = bytes
+    this.#width = this.#sizes.width
+    this.capacity = room(bytes, this.#sizes)
     if (this.capacity < LEAST) {
-      throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
+      throw new RangeError(`bytes: expected >= ${footprint(this.#sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
     }
-    this.#even = core.table(patches ? this.#width / 2 : this.#width, this.capacity)
-    if (patches) this.#odd = core.table(this.#width / 2, this.capacity)
+    if (features === 'patches') {
+      this.#even = core.table(this.#width / 2, this.capacity)
+      this.#odd = core.table(this.#width / 2, this.capacity)
+    }
     if (state) this.#load(state)
   }
 
   /** Whether a memory of these options, with features of its own choice, has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    return room(bytes, sizesOf(shape, outputs, hasPatches(shape))) >= LEAST
+    const features = hasPatches(shape) ? 'patches' : 'raw'
+    return room(bytes, sizesOf(shape, outputs, features)) >= LEAST
   }
 
   /** Bytes for so many pairs, whichever of its own features it is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
-    const kinds = hasPatches(shape) ? [false, true] : [false]
-    return Math.max(...kinds.map((patches) => footprint(sizesOf(shape, outputs, patches), Math.max(pairs, LEAST))))
+    const count = Math.max(pairs, LEAST)
+    return Math.max(...ownSizes(shape, outputs).map((sizes) => footprint(sizes, count)))
   }
 
   /** Pairs it holds. */
@@ -226,18 +282,21 @@ export class Memory {
     const error = difference(foretold.answer, answer) ** 2
     this.#tell({ error, variance: foretold.variance })
     this.#put(point)
-    this.#regression.place(this.#next, similarities, self, answer)
-    this.#next = (this.#next + 1) % this.capacity
-    if (this.#next % BLOCK === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
+    const place = this.#next
+    this.#regression.place(place, similarities, self, answer)
+    this.#next = (place + 1) % this.capacity
+    const every = this.size < SMALL && this.#next === this.size ? SOON : BLOCK
+    if (this.#next % every === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
     this.#regression.advance()
+    if (this.#scales && this.size >= this.#restudyAt) this.#underway = this.#restudy(this.#scales, this.#regression)
     return { kept: true, foretold }
   }
 
   /** Does a step of a few milliseconds of what `take` left to do. @returns whether there is more of it */
   work(): boolean {
-    if (!this.#beginning) return this.#regression?.work() ?? false
-    if (this.#beginning.next().done) this.#beginning = undefined
-    return this.#beginning !== undefined
+    if (this.#regression?.work()) return true
+    if (this.#underway?.next().done) this.#underway = undefined
+    return this.#underway !== undefined
   }
 
   /**
@@ -283,50 +342,77 @@ export class Memory {
   /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
   save(): Uint8Array {
     const size = this.#regression ? this.size : 0
-    const [next, unit, mirror, told] = [this.#next, this.#unit, this.#mirror, this.#told]
-    const content: Content = { options: this.#kind, size, next, unit, mirror, told }
+    const content: Content = {
+      options: this.#kind,
+      size,
+      next: this.#next,
+      unit: this.#unit,
+      mirror: this.#mirror,
+      told: this.#told,
+      fading: this.#fading,
+      compared: this.#patches ? 'patches' : this.#signals ? 'signals' : 'values',
+    }
     if (!this.#regression) return pack('memory', content, {})
     const rows = (table: Table) => concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
     return pack('memory', content, {
       ...this.#regression.save(),
       even: rows(this.#even),
       ...(this.#odd && { odd: rows(this.#odd) }),
-      ...this.#patches?.save(),
+      ...(this.#scales && { scales: this.#scales }),
+      ...(this.#patches ?? this.#signals)?.save(),
       ...(this.#sample && { sample: this.#sample }),
     })
   }
 
   get #kind(): Kind {
-    const { shape, outputs, criterion, features } = this.#options
+    const { shape, outputs, criterion, features, open } = this.#options
     const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
-    return { shape, outputs, labels, features: typeof features === 'function' ? `${this.#width} own` : features }
+    const chosen = open ? 'raw or signals' : features
+    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${this.#width} own` : chosen }
   }
 
   #load(bytes: Uint8Array): void {
     const archive = unpack('memory', bytes)
-    const { size, next, unit, mirror, told } = this.#checked(archive.content)
+    const { size, next, unit, mirror, told, fading, compared } = this.#checked(archive.content)
     if (!size) return archive.end()
+    const { shape, outputs } = this.#options
     this.#checkSample(archive)
     this.#mirror = mirror
-    this.#regression = KernelRegression.load(this.#core, this.#options.outputs, this.#noise, archive, size)
+    this.#fading = fading
+    this.#regression = KernelRegression.load(this.#core, outputs, this.#noise, archive, size)
     this.#next = size < this.capacity ? size : next % this.capacity
     this.#unit = unit
     this.#told = told
-    this.#spread = spreadOf(this.#regression.firstAnswers())
-    const width = this.#odd ? this.#width / 2 : this.#width
-    const even = archive.take('even', 'f4', size * width)
-    const odd = this.#odd && archive.take('odd', 'f4', size * width)
-    const row = (all: Float32Array, i: number) => all.subarray(i * width, (i + 1) * width)
-    for (let i = 0; i < size; i++) {
-      this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
-    }
-    if (odd) this.#patches = Patches.load(this.#core, this.#options.shape, archive)
+    this.#spread = spreadOf(Array.from({ length: BLOCK }, (_, i) => this.#regression?.answerOf(i) as Float32Array))
+    if (compared === 'patches') this.#patches = Patches.load(this.#core, shape, archive)
+    if (compared === 'signals') this.#signals = Signals.load(this.#core, shape, archive)
+    this.#loadPoints(archive, size)
     archive.end()
     for (const i of [0, size >> 1, size - 1]) this.#checkSimilarities(i)
+    this.#planRestudy()
+  }
+
+  #loadPoints(archive: Archive, count: number): void {
+    const width = this.#patches
+      ? this.#width / 2
+      : this.#signals
+        ? SIGNAL_FEATURES
+        : (this.#sample?.length ?? size(this.#options))
+    if (!this.#patches) {
+      this.#scales = archive.take('scales', 'f4', width)
+      this.#even = this.#core.table(width, this.capacity)
+    }
+    const even = archive.take('even', 'f4', count * width)
+    const odd = this.#odd && archive.take('odd', 'f4', count * width)
+    const row = (all: Float32Array, i: number) => all.subarray(i * width, (i + 1) * width)
+    for (let i = 0; i < count; i++) {
+      this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
+    }
   }
 
   #checked(value: unknown): Content {
-    const content = saved.object('memory', value, ['options', 'size', 'next', 'unit', 'mirror', 'told'])
+    const names = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared']
+    const content = saved.object('memory', value, names)
     const options = saved.object('memory.options', content.options, Object.keys(this.#kind))
     for (const [name, own] of Object.entries(this.#kind)) saved.same(`memory.options.${name}`, own, options[name])
     const size = saved.integer('memory.size', content.size, 0, Number.MAX_SAFE_INTEGER)
@@ -345,7 +431,16 @@ export class Memory {
         error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
         variance: saved.number('memory.told.variance', told.variance, 0, MOST_TOLD),
       },
+      fading: saved.word('memory.fading', content.fading, fadingNames),
+      compared: saved.word('memory.compared', content.compared, size ? this.#ways : compared),
     }
+  }
+
+  /** How a memory of these options may compare queries when it is ready. */
+  get #ways(): readonly Content['compared'][] {
+    const { features, open } = this.#options
+    if (open) return ['values', 'signals']
+    return [features === 'patches' || features === 'signals' ? features : 'values']
   }
 
   /** Other features may be as many: to the same query they give other values. The last digits are the engine's. */
@@ -370,7 +465,8 @@ export class Memory {
 
   /** With mirror images as neighbours there is twice as much to tell a query from. */
   get #noise(): number {
-    return this.#mirror ? NOISE / 2 : NOISE
+    const { noise } = fadings[this.#fading]
+    return this.#mirror ? noise / 2 : noise
   }
 
   /** Collects the first pairs until there are enough of them. */
@@ -379,7 +475,7 @@ export class Memory {
     const same = (other: Pair) => other.query.every((value, i) => value === looked[i])
     if (this.#first.some(same)) return false
     this.#first.push({ query: looked === query ? query.slice() : looked, answer: answer.slice() })
-    if (this.#first.length === BLOCK) this.#beginning = this.#begin()
+    if (this.#first.length === BLOCK) this.#underway = this.#begin()
     return true
   }
 
@@ -391,9 +487,10 @@ export class Memory {
       const samples = first.slice(0, SAMPLES).map(({ query }) => query)
       this.#patches = yield* Patches.learn(this.#core, shape, samples)
     }
+    const vectors = this.#patches ? undefined : yield* this.#decide()
     const points: Point[] = []
-    for (const { query } of first) {
-      points.push(this.#point(query))
+    for (const [i, { query }] of first.entries()) {
+      points.push(vectors ? { even: scaled(vectors[i], this.#scales as Float32Array) } : this.#point(query))
       this.#put(points[points.length - 1], points.length - 1)
       yield
     }
@@ -424,6 +521,7 @@ export class Memory {
     this.#regression = chosen
     this.#first = []
     this.#next = BLOCK
+    this.#planRestudy()
   }
 
   #check(query: Float32Array): void {
@@ -438,11 +536,106 @@ export class Memory {
     return features === 'patches' ? shrunk(query, shape) : query
   }
 
-  #point(looked: Float32Array): Point {
+  #point(query: Float32Array): Point {
+    if (this.#patches) return mirrorParts(this.#patches.of(query))
+    return { even: scaled(this.#vector(query, this.#signals), this.#scales as Float32Array) }
+  }
+
+  #vector(query: Float32Array, signals: Signals | undefined): Float32Array {
     const { features } = this.#options
-    if (this.#patches) return mirrorParts(this.#patches.of(looked))
-    if (typeof features !== 'function' || this.#early) return { even: looked }
-    return { even: ownFeatures(features, looked, this.#width) }
+    if (typeof features === 'function' && !this.#early) return ownFeatures(features, query, this.#width)
+    return signals?.of(query) ?? query
+  }
+
+  /** By the first pairs, how queries are compared: as signals or not, and which of their values count. @returns these values */
+  *#decide(): Generator<void, Float32Array[]> {
+    const { shape, parts, criterion, features, open } = this.#options
+    const first = this.#first
+    const answers = first.map(({ answer }) => answer)
+    const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
+    if (features === 'signals' || open) {
+      const queries = first.map(({ query }) => query)
+      ways.push(yield* Signals.learn(this.#core, shape, queries))
+    }
+    const ranked: { tried: Tried; signals: Signals | undefined; vectors: Float32Array[] }[] = []
+    for (const signals of ways) {
+      const vectors: Float32Array[] = []
+      for (const { query } of first) {
+        vectors.push(this.#vector(query, signals))
+        if (signals || typeof features === 'function') yield
+      }
+      const inputs = signals || typeof features === 'function' ? [vectors[0].length] : parts
+      const { best: tried } = yield* chooseMetric(this.#core, vectors, answers, { criterion, parts: inputs })
+      ranked.push({ tried, signals, vectors })
+    }
+    const { tried, signals, vectors } = ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
+    this.#signals = signals
+    this.#scales = tried.scales
+    this.#fading = tried.fading
+    this.#even = this.#core.table(tried.scales.length, this.capacity)
+    return vectors
+  }
+
+  /** Asks again how queries are compared, now that more are known; all that is remembered is then looked at anew. */
+  *#restudy(scales: Float32Array, regression: KernelRegression): Generator<void> {
+    const remembered = this.size
+    this.#planRestudy()
+    const { criterion, parts, shape } = this.#options
+    const vector = (i: number) => this.#even.get(i).map((value, k) => value / scales[k])
+    const rows: Float32Array[] = []
+    const answers: Float32Array[] = []
+    const count = Math.min(remembered, studied(scales.length))
+    for (let k = 0; k < count; k++) {
+      const i = (this.#next - count + k + remembered) % remembered
+      rows.push(vector(i))
+      answers.push(regression.answerOf(i))
+    }
+    const known = [{ scales, fading: this.#fading }]
+    const inputs = scales.length === size({ shape }) ? parts : [scales.length]
+    const { best, known: now } = yield* chooseMetric(this.#core, rows, answers, { criterion, parts: inputs, known })
+    if (best.loss > now[0].loss - BETTER) return
+    yield* this.#regrow(best, remembered, vector, regression)
+  }
+
+  /** As long as there is room for all that is remembered beside what there is. */
+  #planRestudy(): void {
+    const { size, capacity } = this
+    const next = Math.min(RESTUDY * size, capacity)
+    const fits = size < capacity && restudying(this.#sizes, next) <= this.#bytes
+    this.#restudyAt = fits ? next : Number.POSITIVE_INFINITY
+  }
+
+  /** All that is remembered under another metric, beside what there is, which is then replaced. */
+  *#regrow(
+    { scales, fading }: Metric,
+    count: number,
+    vector: (index: number) => Float32Array,
+    old: KernelRegression,
+  ): Generator<void> {
+    const { similarity, noise } = fadings[fading]
+    const table = this.#core.table(scales.length, this.capacity)
+    for (let i = 0; i < count; i++) {
+      table.set(i, scaled(vector(i), scales))
+      if (i % 64 === 63) yield
+    }
+    const some = Array.from({ length: Math.min(count, BLOCK) }, (_, i) => [...table.distances(table.get(i), i)]).flat()
+    const unit = Float32Array.from(some).sort()[some.length >> 1] || 1
+    yield
+    const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
+    for (let i = 0; i < count; i++) {
+      const similarities = table.distances(table.get(i), i).map((d) => similarity(d / unit))
+      regression.place(i, similarities, 1, old.answerOf(i))
+      if (i % 8 === 7) yield
+    }
+    yield* regression.begin()
+    const told = yield* regression.leaveOneOut()
+    this.#even = table
+    this.#scales = scales
+    this.#fading = fading
+    this.#unit = unit
+    this.#regression = regression
+    this.#told = { error: 0, variance: 0 }
+    this.#tell(told)
   }
 
   #put({ even, odd }: Point, index = this.#next): void {
@@ -472,7 +665,8 @@ export class Memory {
 
   /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
   #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
-    const rbf = (d: number) => Math.exp(-d / this.#unit)
+    const { similarity } = fadings[this.#fading]
+    const rbf = (d: number) => similarity(d / this.#unit)
     if (!this.#mirror || !mirrored) return plain.map(rbf)
     return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
   }
@@ -486,15 +680,17 @@ export class Memory {
 interface Sizes {
   shape: readonly number[]
   outputs: number
+  kind: Content['compared']
   /** Of the features, and of what is kept of a query until the memory begins: numbers of values. */
   width: number
   kept: number
-  patches: boolean
 }
 
-function sizesOf(shape: readonly number[], outputs: number, patches: boolean): Sizes {
-  const [width, kept] = patches ? [PATCH_FEATURES, shrunkSize(shape)] : [size({ shape }), size({ shape })]
-  return { shape, outputs, width, kept, patches }
+function sizesOf(shape: readonly number[], outputs: number, features: Features, own?: Float32Array): Sizes {
+  const kept = size({ shape })
+  if (features === 'patches') return { shape, outputs, kind: features, width: PATCH_FEATURES, kept: shrunkSize(shape) }
+  if (features === 'signals') return { shape, outputs, kind: features, width: SIGNAL_FEATURES, kept }
+  return { shape, outputs, kind: 'values', width: own?.length ?? kept, kept }
 }
 
 /** Pairs that fit. */
@@ -508,20 +704,49 @@ function room(bytes: number, sizes: Sizes): number {
   return low
 }
 
-/** Bytes of a memory with room for `count` pairs: its tables, and beside them either what it begins with or the regression. */
+/** Bytes of a memory of at most `count` pairs: of what it begins with, or of what it has in the end. */
 function footprint(sizes: Sizes, count: number): number {
-  const { outputs, width, patches } = sizes
-  const tables = patches ? 2 * tableBytes(width / 2, count) : tableBytes(width, count)
-  return tables + Math.max(beginning(sizes), count * KernelRegression.bytes(outputs, count))
+  return Math.max(beginning(sizes), grown(sizes, count))
 }
 
-/** Bytes of the first pairs until they are compared, and of what that takes: with patches, two regressions are tried. */
-function beginning({ shape, outputs, width, kept, patches }: Sizes): number {
+/** Bytes of tables and regression, and of what the core works in. */
+function grown({ outputs, kind, width }: Sizes, count: number): number {
+  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count) : tableBytes(width, count)
+  return PIECE + tables + count * KernelRegression.bytes(outputs, count)
+}
+
+/**
+ * Bytes of the first pairs, and of what it takes to decide how they are compared: with patches, two regressions are tried;
+ * else the features of all are beside the queries.
+ */
+function beginning(sizes: Sizes): number {
+  const { shape, outputs, kind, width, kept } = sizes
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
-  const regression = BLOCK * KernelRegression.bytes(outputs, BLOCK)
   const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
-  if (!patches) return first + points + regression
-  return first + Math.max(learningBytes(shape), points + 2 * regression)
+  const begun = points + grown(sizes, BLOCK)
+  if (kind === 'patches')
+    return first + Math.max(learningBytes(shape), begun + BLOCK * KernelRegression.bytes(outputs, BLOCK))
+  const learning = kind === 'signals' ? signalBytes(shape) : 0
+  return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
+}
+
+/** Bytes while so many pairs are studied again, and then remembered anew beside the old ones. */
+function restudying(sizes: Sizes, count: number): number {
+  if (sizes.kind === 'patches') return 0
+  const { outputs, width } = sizes
+  const some = Math.min(count, studied(width))
+  const rows = some * (4 * width + ARRAY_BYTES)
+  return grown(sizes, count) + rows + Math.max(studyBytes(some, width, outputs), grown(sizes, count))
+}
+
+/** Of the features that a memory may choose by itself. */
+function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
+  const kinds: Features[] = [
+    'raw',
+    ...(hasPatches(shape) ? (['patches'] as const) : []),
+    ...(isSignal(shape) ? (['signals'] as const) : []),
+  ]
+  return kinds.map((kind) => sizesOf(shape, outputs, kind))
 }
 
 /** A copy of what the user's function gives. */
@@ -552,6 +777,10 @@ function spreadOf(answers: readonly Float32Array[]): number {
     for (const answer of answers) square += (answer[c] - mean) ** 2
   }
   return square / (answers.length * outputs) || 1
+}
+
+function scaled(vector: Float32Array, scales: Float32Array): Float32Array {
+  return vector.map((value, i) => value * scales[i])
 }
 
 function squaredLength(row: Float32Array): number {

@@ -25,14 +25,6 @@ export interface Predicted {
   variance: number
 }
 
-/** What is saved: see `KernelRegression.save`. */
-export interface RegressionState {
-  kernel: Uint16Array
-  answers: Float32Array
-  shares: Float32Array
-  mean: Float64Array
-}
-
 /**
  * (K + noise I) X = Y - mean, solved by block Gauss-Seidel: one block after the other is solved exactly for what the
  * others leave over (Saad, Iterative Methods for Sparse Linear Systems, 2003, 4.1). That costs BLOCK * size * outputs
@@ -49,10 +41,12 @@ export class KernelRegression {
   readonly #shares: Float32Array[] = []
   /** Of the first block. */
   #mean: Float64Array | undefined
-  /** Inverse of a block of K + noise I, and the sum over it, until the block changes. */
-  readonly #inverses = new Map<number, { inverse: Float64Array; total: number }>()
-  /** The block that is being filled or written over; it says nothing until it is full. */
+  /** Inverse of a block of K + noise I, the sum over it, and pairs in it when that was computed. */
+  readonly #inverses = new Map<number, { inverse: Float64Array; total: number; n: number }>()
+  /** The block that is being written over; it says nothing until it is full. */
   #open = -1
+  /** The last pair that was written since all was settled. */
+  #written = -1
   /** Blocks to relax, the next one first. */
   #todo: number[] = []
   /** The block that is being relaxed. */
@@ -82,16 +76,21 @@ export class KernelRegression {
       regression.#answers.push(answers.slice(i * outputs, (i + 1) * outputs))
       regression.#shares.push(shares.slice(i * outputs, (i + 1) * outputs))
     }
-    if (size % BLOCK) regression.#open = Math.floor(size / BLOCK)
-    regression.#checkBlocks()
+    regression.#loadPending(archive.take('pending', 'f8', 3))
     return regression
   }
 
-  /** Whether all blocks can be solved; the first prediction would need all inverses anyway. */
-  #checkBlocks(): void {
-    for (let block = 0; block * BLOCK < this.size; block++) {
+  /** What counts yet and what does not; and whether all blocks can be solved: the first prediction needs the inverses anyway. */
+  #loadPending([open, written, known]: Float64Array): void {
+    const blocks = Math.ceil(this.size / BLOCK)
+    this.#open = saved.integer('pending[0]', open, -1, blocks - 1)
+    this.#written = saved.integer('pending[1]', written, -1, this.size - 1)
+    const last = Math.min(BLOCK, this.size - BLOCK * (blocks - 1))
+    saved.integer('pending[2]', known, 0, last)
+    for (let block = 0; block < blocks; block++) {
+      const n = block < blocks - 1 ? BLOCK : known
       try {
-        this.#inverse(block)
+        if (n) this.#inverse(block, n)
       } catch {
         throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
       }
@@ -110,9 +109,9 @@ export class KernelRegression {
     return this.#answers.length
   }
 
-  /** Answers of the first block. Not to be written to. */
-  firstAnswers(): readonly Float32Array[] {
-    return this.#answers.slice(0, BLOCK)
+  /** Read-only. */
+  answerOf(index: number): Float32Array {
+    return this.#answers[index]
   }
 
   /** Whether these are the pair's similarities to all pairs, itself included, but for rounding. */
@@ -129,8 +128,8 @@ export class KernelRegression {
   }
 
   /**
-   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until its block is settled, nor
-   * does what else the block holds: it will be written over next.
+   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until `settle`; nor does what else the
+   * block holds where it is written over: that will be next.
    *
    * @param similarities  to all pairs there are, 0..1; what it says of `index` is not read
    * @param self          to itself
@@ -138,7 +137,8 @@ export class KernelRegression {
    */
   place(index: number, similarities: ArrayLike<number>, self: number, answer: Float32Array): void {
     const block = Math.floor(index / BLOCK)
-    if (block !== this.#open) this.#reopen(block)
+    const added = index === this.size
+    if (!added && block !== this.#open) this.#reopen(block)
     this.#kernel[index] ??= new Uint16Array(index + 1)
     for (let j = 0; j < this.size; j++) {
       const value = Math.round(FULL * similarities[j])
@@ -148,7 +148,8 @@ export class KernelRegression {
     this.#kernel[index][index] = Math.round(FULL * self)
     this.#answers[index] = answer.slice()
     this.#shares[index] = new Float32Array(this.#outputs)
-    this.#inverses.delete(block)
+    this.#written = index
+    if (!added) this.#inverses.delete(block) // else the one without it says what it did
   }
 
   /** The other blocks take over what this one said. */
@@ -171,11 +172,14 @@ export class KernelRegression {
     return this.#relaxing !== undefined
   }
 
-  /** The block that was written is full: all blocks are due once more or, where there are few, several times. */
+  /**
+   * What was written counts from here on: all blocks are due once more or, where there are few, several times. Where a block
+   * is written over, to be called when it is full.
+   */
   settle(): void {
-    const full = Math.max(0, this.#open)
+    this.#sweep(Math.floor(Math.max(0, this.#written) / BLOCK))
     this.#open = -1
-    this.#sweep(full)
+    this.#written = -1
   }
 
   /** Settles the first block, in steps: then there is something to predict from. */
@@ -198,7 +202,7 @@ export class KernelRegression {
   /** Settles what was written last, and relaxes all that is due. */
   finish(): void {
     while (this.work()) {}
-    if (this.#open >= 0) this.settle()
+    if (this.#written >= 0) this.settle()
     while (this.#todo.length) {
       this.advance()
       while (this.work()) {}
@@ -250,8 +254,9 @@ export class KernelRegression {
     let variance = self
     for (let block = 0; block * BLOCK < this.size; block++) {
       if (block === this.#open) continue
-      const part = similarities.subarray(block * BLOCK, (block + 1) * BLOCK)
-      variance = Math.min(variance, self - explained(this.#inverse(block), part))
+      const kept = this.#inverses.get(block) ?? this.#inverse(block)
+      const part = similarities.subarray(block * BLOCK, block * BLOCK + kept.n)
+      variance = Math.min(variance, self - explained(kept, part))
     }
     const answer = shares.map((value, c) => value + mean[c])
     return { answer, variance: Math.max(variance / self, LEAST_VARIANCE) }
@@ -288,30 +293,39 @@ export class KernelRegression {
     return { error, variance: variances.reduce((sum, variance) => sum + variance, 0) / n }
   }
 
-  save(): RegressionState {
+  /** Arrays by name, for `load`. The block that is due first is solved before; who waits for the others may do without. */
+  save(): Record<string, Float32Array | Float64Array | Uint16Array> {
+    while (this.work()) {}
+    this.advance()
+    while (this.work()) {}
+    const last = Math.floor((this.size - 1) / BLOCK)
     return {
       kernel: joined(this.#kernel, Uint16Array),
       answers: joined(this.#answers, Float32Array),
       shares: joined(this.#shares, Float32Array),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
+      pending: Float64Array.of(this.#open, this.#written, this.#inverses.get(last)?.n ?? 0),
     }
+  }
+
+  #pairsIn(block: number): number {
+    return Math.min(BLOCK, this.size - block * BLOCK)
   }
 
   #at(i: number, j: number): number {
     return (j <= i ? this.#kernel[i][j] : this.#kernel[j][i]) / FULL
   }
 
-  #inverse(block: number): { inverse: Float64Array; total: number } {
+  #inverse(block: number, n = this.#pairsIn(block)): { inverse: Float64Array; total: number; n: number } {
     let kept = this.#inverses.get(block)
-    if (!kept) {
-      const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
-      const n = to - from
+    const from = block * BLOCK
+    if (kept?.n !== n) {
       const matrix = new Float64Array(n * n)
       for (let i = 0; i < n; i++) {
         for (let j = 0; j < n; j++) matrix[i * n + j] = this.#at(from + i, from + j) + (i === j ? this.#noise : 0)
       }
       const inverse = this.#core.inverse(matrix)
-      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0) }
+      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0), n }
       this.#inverses.set(block, kept)
     }
     return kept

@@ -1,0 +1,122 @@
+/**
+ * npm run bench -- domains [--json]: what the memory recovers of data that are no images, and how well it knows: the first
+ * queries are remembered as the predictor would, the rest recovered; three orders at random, medians. Needs `npm run data`.
+ */
+
+import { loadInputs } from '../src/cli/npy'
+import { table } from '../src/cli/table'
+import { loadCore } from '../src/core/core'
+import { criterionOf } from '../src/criterion'
+import { answersOf } from '../src/evaluate/model'
+import { calibrationError, reliability } from '../src/evaluate/statistics'
+import { Experience } from '../src/history/experience'
+import { seeded } from '../src/random'
+import { readModel } from '../src/workers/local'
+import { OnnxModel } from '../src/workers/onnx'
+import { median } from './measure'
+
+const MIN_CONFIDENCE = 0.9
+const ORDERS = 3
+
+interface Domain {
+  name: string
+  model: string
+  inputs: string
+  remembered: number
+}
+
+const domain = (name: string, remembered: number): Domain => {
+  return { name, model: `data/domains/${name}.onnx`, inputs: `data/domains/${name}-inputs.npy`, remembered }
+}
+const images = (name: string, model: string, remembered: number): Domain => {
+  return { name, model: `models/${model}.onnx`, inputs: `data/${name}-images.npy`, remembered }
+}
+
+const domains = [
+  domain('cancer', 200),
+  domain('mixed-units', 600),
+  domain('checker', 600),
+  domain('spoken-digits', 600),
+  domain('friedman', 600),
+  images('mnist', 'mnist-lenet', 1000),
+  images('fashion', 'fashion-lenet', 1000),
+  images('cifar', 'cifar-resnet8', 1000),
+]
+
+interface Figures {
+  /** Share of recovered answers that are right. */
+  agreement: number
+  /** Share of at least MIN_CONFIDENCE, and how often these are right. */
+  sure: number
+  agreementSure: number
+  calibrationError: number
+  /** Variance explained, of the first output: where there is no label. */
+  explained: number
+}
+
+async function run({ model: path, inputs: file, remembered }: Domain): Promise<Figures> {
+  const core = await loadCore()
+  const model = await OnnxModel.load(await readModel(path))
+  const inputs = await loadInputs(file, model.signature.inputs[0].shape)
+  const own = await answersOf(model, inputs)
+  const all: Figures[] = []
+  for (let order = 1; order <= ORDERS; order++) {
+    const chosen = seeded(order).choose(inputs.length, inputs.length)
+    const criterion = criterionOf(model.signature.outputs, {})
+    const kernels = { save: () => 0, load() {} }
+    const experience = new Experience(core, model.signature, { criterion, kernels, warn: console.warn })
+    for (const i of chosen.slice(0, remembered)) {
+      experience.see(own[i])
+      for (const _ of experience.teach(inputs[i], own[i])) {
+      }
+    }
+    const recovered = chosen.slice(remembered, remembered + 3000).map((i) => {
+      const { recovery, confidence = 0 } = experience.surest([{ ...experience.recall(inputs[i])!, missing: 1 }])
+      return {
+        confidence,
+        right: experience.agrees(recovery.answer, own[i]) === true,
+        answer: recovery.answer,
+        own: own[i],
+      }
+    })
+    const share = (some: { right: boolean }[]) => some.filter(({ right }) => right).length / some.length
+    const sure = recovered.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+    const centre = recovered.reduce((sum, each) => sum + each.own[0], 0) / recovered.length
+    const errors = recovered.reduce((sum, each) => sum + (each.own[0] - each.answer[0]) ** 2, 0)
+    const spread = recovered.reduce((sum, each) => sum + (each.own[0] - centre) ** 2, 0)
+    all.push({
+      agreement: share(recovered),
+      sure: sure.length / recovered.length,
+      agreementSure: share(sure),
+      calibrationError: calibrationError(reliability(recovered)),
+      explained: 1 - errors / spread,
+    })
+  }
+  await model.close()
+  const middle = (figure: keyof Figures) => median(all.map((each) => each[figure]))
+  return {
+    agreement: middle('agreement'),
+    sure: middle('sure'),
+    agreementSure: middle('agreementSure'),
+    calibrationError: middle('calibrationError'),
+    explained: middle('explained'),
+  }
+}
+
+export async function domainsBench(json: boolean, only: string[]): Promise<void> {
+  const results: Record<string, Figures> = {}
+  for (const each of domains) {
+    if (only.length && !only.includes(each.name)) continue
+    results[each.name] = await run(each)
+    if (!json) console.error(each.name, JSON.stringify(results[each.name]))
+  }
+  if (json) return console.log(JSON.stringify(results, null, 2))
+  const rows = table(['', 'remembered', 'right', 'sure', 'right when sure', 'calibration error', 'explained'])
+  const percent = (value: number) => `${(100 * value).toFixed(1)} %`
+  for (const [name, figures] of Object.entries(results)) {
+    const { remembered } = domains.find((each) => each.name === name) as Domain
+    rows.push([name, remembered, percent(figures.agreement), percent(figures.sure), percent(figures.agreementSure)]
+      .concat([figures.calibrationError.toFixed(3), percent(figures.explained)])) // biome-ignore format: two lines
+  }
+  console.log(rows.toString())
+}

@@ -1,0 +1,186 @@
+/**
+ * Features of one-dimensional signals, sound or a sensor's: the patches of images (patches.ts), along time. Raw samples say
+ * nothing of a signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
+ */
+
+import type { Core } from '../core/core'
+import { ARRAY_BYTES } from '../core/rows'
+import { seeded } from '../random'
+import * as saved from '../saved'
+import type { Archive } from './archive'
+
+/** Samples in a patch, per channel; filters; parts that time is divided into. */
+const SIDE = 16
+const FILTERS = 32
+const CELLS = 16
+/** Length from which a row is a signal, and channels up to which. */
+const SHORTEST = 256
+const CHANNELS = 4
+/** Patches of a signal that are looked at, at most. */
+const LOOKS = 1024
+/** Patches that the whitening is computed from. */
+const PATCHES = 4000
+/** Responses below this are noise; added to a patch's variance, as a share of the usual one, and to the covariance's diagonal. */
+const THRESHOLD = 1
+const CONTRAST = 0.01
+const RIDGE = 0.1
+
+/** Values in a signal's features. */
+export const SIGNAL_FEATURES = FILTERS * CELLS
+
+interface SignalState {
+  contrast: number
+  /** FILTERS rows of a patch's length. */
+  filters: Float32Array
+}
+
+/** Whether a shape is that of a signal: [L], [1, L] or [C, L] with few channels that are long. */
+export function isSignal(shape: readonly number[]): boolean {
+  const { channels, length } = sizesOf(shape)
+  return shape.length <= 2 && channels <= CHANNELS && length >= SHORTEST
+}
+
+function sizesOf(shape: readonly number[]) {
+  const length = shape[shape.length - 1]
+  const channels = shape.length === 2 ? shape[0] : 1
+  const stride = Math.max(SIDE / 4, Math.ceil((length - SIDE + 1) / LOOKS))
+  return { channels, length, stride, looks: Math.floor((length - SIDE) / stride) + 1 }
+}
+
+/** Bytes that learning takes for a while, with the features of one signal. */
+export function signalBytes(shape: readonly number[]): number {
+  const { channels, looks } = sizesOf(shape)
+  const width = channels * SIDE
+  return PATCHES * (2 * 4 * width + ARRAY_BYTES) + (width + FILTERS) * 4 * looks
+}
+
+export class Signals {
+  readonly #state: SignalState
+  readonly #core: Core
+  readonly #sizes: ReturnType<typeof sizesOf>
+  /** CELLS rows: what each look counts in each part of time, nearer ones the more. */
+  readonly #pool: Float32Array
+
+  constructor(core: Core, shape: readonly number[], state: SignalState) {
+    this.#core = core
+    this.#sizes = sizesOf(shape)
+    this.#pool = poolOf(this.#sizes.looks)
+    this.#state = state
+  }
+
+  /** Arrays by name, for `load`. */
+  save(): Record<string, Float32Array | Float64Array> {
+    return { contrast: Float64Array.of(this.#state.contrast), filters: this.#state.filters }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, shape: readonly number[], archive: Archive): Signals {
+    const [contrast] = archive.take('contrast', 'f8', 1)
+    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    return new Signals(core, shape, {
+      contrast,
+      filters: archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels),
+    })
+  }
+
+  /** Filters from random patches of some signals, in steps of a few milliseconds. */
+  static *learn(core: Core, shape: readonly number[], signals: readonly Float32Array[]): Generator<void, Signals> {
+    const sizes = sizesOf(shape)
+    const random = seeded(1)
+    const width = sizes.channels * SIDE
+    const patches = Array.from({ length: PATCHES }, () => {
+      const signal = signals[random.below(signals.length)]
+      return patchAt(signal, random.below(sizes.length - SIDE + 1), sizes)
+    })
+    yield
+    const variances = Float64Array.from(patches, varianceOf)
+    const usual = variances.slice().sort()[Math.floor(0.95 * PATCHES)]
+    const contrast = CONTRAST * (variances.reduce((sum, v) => sum + Math.min(v, 10 * usual), 0) / PATCHES) || 1
+    for (const patch of patches) normalise(patch, contrast)
+    yield
+    const products = core.gram(Array.from({ length: width }, (_, i) => Float32Array.from(patches, (patch) => patch[i])))
+    yield
+    const inverse = core.inverse(products.map((sum, i) => sum / PATCHES + (i % (width + 1) ? 0 : RIDGE)))
+    const filters = new Float32Array(FILTERS * width)
+    for (const [k, which] of loud(variances, usual, FILTERS).entries()) {
+      const patch = patches[which]
+      const whitened = patch.map((_, i) => patch.reduce((sum, value, j) => sum + value * inverse[i * width + j], 0))
+      const length = Math.sqrt(patch.reduce((sum, value, i) => sum + value * whitened[i], 0)) || 1
+      filters.set(whitened.map((value) => value / length), k * width) // biome-ignore format: one line
+    }
+    return new Signals(core, shape, { contrast, filters })
+  }
+
+  /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
+  of(signal: Float32Array): Float32Array {
+    const { channels, looks, stride } = this.#sizes
+    const width = channels * SIDE
+    const values = Array.from({ length: width }, () => new Float32Array(looks))
+    for (let look = 0; look < looks; look++) {
+      const patch = patchAt(signal, look * stride, this.#sizes)
+      normalise(patch, this.#state.contrast)
+      for (let i = 0; i < width; i++) values[i][look] = patch[i]
+    }
+    const responses = this.#core.combine(this.#state.filters, values)
+    const features = new Float32Array(SIGNAL_FEATURES)
+    responses.forEach((row, filter) => {
+      for (let look = 0; look < looks; look++) row[look] = Math.max(0, Math.abs(row[look]) - THRESHOLD)
+      for (let cell = 0; cell < CELLS; cell++) {
+        let sum = 0
+        for (let look = 0; look < looks; look++) sum += this.#pool[cell * looks + look] * row[look]
+        features[cell * FILTERS + filter] = Math.sqrt(sum)
+      }
+    })
+    return features
+  }
+}
+
+function patchAt(signal: Float32Array, at: number, { channels, length }: { channels: number; length: number }) {
+  if (channels === 1) return signal.slice(at, at + SIDE)
+  const patch = new Float32Array(channels * SIDE)
+  for (let c = 0; c < channels; c++) patch.set(signal.subarray(c * length + at, c * length + at + SIDE), c * SIDE)
+  return patch
+}
+
+function varianceOf(patch: Float32Array): number {
+  let [sum, square] = [0, 0]
+  for (const value of patch) {
+    sum += value
+    square += value * value
+  }
+  return Math.max(0, square / patch.length - (sum / patch.length) ** 2)
+}
+
+/** In place: less its mean, over its deviation. */
+function normalise(patch: Float32Array, contrast: number): void {
+  let sum = 0
+  for (const value of patch) sum += value
+  const mean = sum / patch.length
+  const scale = 1 / Math.sqrt(varianceOf(patch) + contrast)
+  for (let i = 0; i < patch.length; i++) patch[i] = (patch[i] - mean) * scale
+}
+
+/** Patches drawn by how loud they are: most of a recording may be silence. */
+function loud(variances: Float64Array, usual: number, count: number): number[] {
+  const random = seeded(2)
+  const chosen: number[] = []
+  for (let tries = 0; chosen.length < count && tries < 100 * count; tries++) {
+    const which = random.below(variances.length)
+    if (random.next() * usual <= variances[which]) chosen.push(which)
+  }
+  while (chosen.length < count) chosen.push(random.below(variances.length)) // all alike
+  return chosen
+}
+
+function poolOf(looks: number): Float32Array {
+  const pool = new Float32Array(CELLS * looks)
+  for (let cell = 0; cell < CELLS; cell++) {
+    const row = pool.subarray(cell * looks, (cell + 1) * looks)
+    for (let look = 0; look < looks; look++) {
+      row[look] = Math.max(0, 1 - Math.abs(((look + 0.5) * CELLS) / looks - 0.5 - cell))
+    }
+    const total = row.reduce((a, b) => a + b, 0) || 1
+    for (let look = 0; look < looks; look++) row[look] /= total
+  }
+  return pool
+}
