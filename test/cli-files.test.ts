@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { npy as bytesOf, lenet, run, scratch } from './shared/cli'
+import { npy as bytesOf, lenet, npyHeader, run, scratch } from './shared/cli'
 
 const { folder, write, npy } = scratch()
 
@@ -14,10 +14,7 @@ const labels = npy('labels.npy', BigInt64Array.from(classes, BigInt), [COUNT])
 
 /** A header of any kind, before as many bytes of data. */
 function raw(name: string, descr: string, fortran: boolean, dims: readonly number[], size: number): string {
-  const dict = `{'descr': ${descr}, 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': (${dims.join(', ')},), }`
-  const text = dict.padEnd(117) + '\n'
-  const header = Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.of(text.length, 0)])
-  return write(name, Buffer.concat([header, Buffer.from(text), Buffer.alloc(size)]))
+  return write(name, Buffer.concat([npyHeader(descr, fortran, dims), Buffer.alloc(size)]))
 }
 
 const evaluate = (x: string, y = labels) =>

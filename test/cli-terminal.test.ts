@@ -75,7 +75,7 @@ describe('a terminal', () => {
   it('shows progress that counts what is done, on one line', () => {
     const screen = typescript(50, 'evaluate', ...unlabelled, '--groups', '3000', '--grid', '2:1')
     const bars = [...screen.matchAll(/K = 2, S = 1, (inputs|groups) [=-]+ (\d+)\/(\d+)(, \d+ (s|min) left)?/g)]
-    expect(new Set(bars.map(([, what, , total]) => `${what} ${total}`))).toEqual(new Set(['inputs 400', 'groups 3000']))
+    expect(new Set(bars.map(([, what, , total]) => `${what} ${total}`))).toEqual(new Set(['inputs 200', 'groups 3000']))
     const counts = bars.filter(([, what]) => what === 'groups').map(([, , done]) => Number(done))
     expect(counts).toEqual([...counts].sort((a, b) => a - b))
     expect(Math.max(...bars.map(([text]) => text.length))).toBeLessThanOrEqual(50)

@@ -1,8 +1,12 @@
-import { expect, it } from 'vitest'
-import { type Measurement, recommend } from '../src/evaluate/recommend'
+import { describe, expect, it } from 'vitest'
+import { advice, type Measurement, recommend, worthOf } from '../src/evaluate/recommend'
+import { sureCells, sureSentence } from '../src/evaluate/sureness'
 
-/** K = 8, S = 1: recovered answers right in `right`; `sure` of them are sure, and always right. */
-const measured = (right: number, sure = 0, memoryAlone?: number): Measurement => ({
+/**
+ * K = 8, S = 1: recovered answers right in `right`; `sure` of them are sure, and always right. Of the memory alone
+ * `memoryAlone` are right, and `memorySure` sure.
+ */
+const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: number): Measurement => ({
   code: 'systematic',
   queries: 8,
   stragglers: 1,
@@ -29,7 +33,15 @@ const measured = (right: number, sure = 0, memoryAlone?: number): Measurement =>
     rivals: {
       replicationWorkers: 16,
       guessLost: 0.8,
-      ...(memoryAlone !== undefined && { memoryAlone: { accuracy: memoryAlone, ci95: [memoryAlone, memoryAlone] } }),
+      ...(memoryAlone !== undefined && {
+        memoryAlone: {
+          accuracy: memoryAlone,
+          ci95: [memoryAlone, memoryAlone],
+          ...(memorySure !== undefined && {
+            confidence: { tested: 1e6, agreement: memoryAlone, sure: { share: memorySure, agreement: 1 } },
+          }),
+        },
+      }),
     },
   },
 })
@@ -81,4 +93,105 @@ it('everything late, or nothing, is a number', () => {
     const all = recommend([measured(0.9)], { tolerate: 0.01, stragglerRate, retryPrice: 1 })
     expect(all.flatMap(({ cost, loss }) => [cost, loss]).every(Number.isFinite)).toBe(true)
   }
+})
+
+describe('a tolerance that nobody can exceed', () => {
+  const wishes = { tolerate: 0.01, stragglerRate: 0.01, retryPrice: 1 } // even with all lost answers wrong
+
+  it('does not make a coin toss good enough: retry, do not recover', () => {
+    const all = recommend([measured(0.5, 0.02, 0.5)], wishes)
+    expect(all[0]).toMatchObject({ name: 'no code', policy: 'retry' })
+    expect(all.map(({ cost }) => cost)[1]).toBe(1) // though the memory costs less
+    expect(advice(all)).toBe(
+      'retry, do not recover; recovered answers are wrong too often, and too few of them are sure',
+    )
+    expect(worthOf(all)).toMatch(/^recovered answers agree with the model in 50\.0 % of cases; 2\.0 % of recovered/)
+  })
+
+  it('takes what is right as often as sure answers should be', () => {
+    expect(recommend([measured(0.8, 0, 0.8)], wishes)[0].policy).toBe('retry')
+    expect(recommend([measured(0.8, 0, 0.8)], { ...wishes, minConfidence: 0.8 })[0].policy).toBe('recover')
+    expect(recommend([measured(0.9, 0, 0.9)], wishes)[0]).toMatchObject({ policy: 'recover', cost: 1, fit: true })
+  })
+
+  it('takes a memory for what it is sure of', () => {
+    const [best] = recommend([measured(0.5, 0, 0.5, 0.6)], wishes)
+    expect(best).toMatchObject({ name: 'no code, a memory of 1000', policy: 'auto', use: 'workers: 4, scheme: { queries: 1 }' }) // biome-ignore format: one line
+    expect(best.cost).toBeCloseTo(1.004, 6)
+    expect(worthOf([best])).toMatch(/60\.0 % of recovered answers are sure, 100\.0 % of these right$/)
+  })
+})
+
+it('a retry that is only cheaper is not advised for the sake of what is recovered', () => {
+  expect(advice(recommend([measured(0.95, 0.9)], { tolerate: 0.01, stragglerRate: 0.02, retryPrice: 1 }))).toBe(
+    'do not code this model: ask again instead',
+  )
+})
+
+it('where those that are sure are wrong as well, it says so', () => {
+  const wrong = measured(0.3, 0.5)
+  const confidence = wrong.evaluation.confidence
+  if (confidence) confidence.sure.agreement = 0.5
+  const all = recommend([wrong], { tolerate: 0.5, stragglerRate: 0.01, retryPrice: 100 })
+  expect(advice(all)).toBe(
+    'retry, do not recover; recovered answers are wrong too often, and those that are sure no less so',
+  )
+})
+
+it('a confidence other than the default is among the options', () => {
+  const all = recommend([measured(0.5, 0.5)], {
+    tolerate: 0.01,
+    stragglerRate: 0.02,
+    retryPrice: 20,
+    minConfidence: 0.8,
+  })
+  expect(all.find(({ policy }) => policy === 'auto')?.use).toBe(
+    'scheme: { queries: 8, stragglers: 1 }, minConfidence: 0.8, memory: false',
+  )
+})
+
+it('a memory other than the default is among the options', () => {
+  const each = measured(0.9, 0, 0.9)
+  each.evaluation.memoryOptions = { bytes: 1e9, features: 'raw' }
+  const [memory] = recommend([each], { tolerate: 0.01, stragglerRate: 0.02, retryPrice: 20 })
+  expect(memory.use).toBe(
+    "workers: 4, scheme: { queries: 1 }, policy: 'recover', memory: { bytes: 1000000000, features: 'raw' }",
+  )
+})
+
+it('a model that is always wrong is no reason to recover anything', () => {
+  const each = measured(0.2, 0, 0.2)
+  each.evaluation.accuracy.base = 0 // labels of something else
+  each.evaluation.rivals.memoryAlone = { accuracy: 0, ci95: [0, 0], confidence: { tested: 5, agreement: 0.2, sure: { share: 0 } } } // biome-ignore format: one line
+  const all = recommend([each], { tolerate: 0.01, stragglerRate: 0.01, retryPrice: 1 })
+  expect(advice(all)).toMatch(/^retry, do not recover/)
+})
+
+describe('how many are sure', () => {
+  const stated = (sure: number, right: number, tested: number) => ({
+    tested,
+    agreement: 0.5,
+    sure: { share: sure / tested, agreement: sure ? right / sure : undefined },
+  })
+
+  it.each([
+    [0, 0, 812, 'none of 812 recovered answers is sure'],
+    [1, 1, 812, '1 of 812 recovered answers is sure, and it is right'],
+    [1, 0, 812, '1 of 812 recovered answers is sure, and it is wrong'],
+    [4, 3, 200, '4 of 200 recovered answers are sure, 3 of 4 right'],
+    [30, 30, 100_000, '30 of 100000 recovered answers are sure, 30 of 30 right'],
+    [21, 21, 21, '100.0 % of recovered answers are sure, 100.0 % of these right'],
+    [250, 245, 1000, '25.0 % of recovered answers are sure, 98.0 % of these right'],
+  ])('%i, %i right, of %i: %s', (sure, right, tested, text) => {
+    expect(sureSentence(stated(sure, right, tested))).toBe(text)
+  })
+
+  it('of none, and of next to none, no share is told', () => {
+    for (let sure = 0; sure < 50; sure++) {
+      const text = sureSentence(stated(sure, sure, 100_000))
+      expect(text).not.toMatch(/%/)
+      expect(sureCells(stated(sure, sure, 100_000)).join()).not.toMatch(/%/)
+    }
+    expect(sureCells(stated(0, 0, 5))).toEqual(['none of 5'])
+  })
 })

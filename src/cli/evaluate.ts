@@ -5,16 +5,16 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/core'
 import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
-import type { BatchModel } from '../evaluate/model'
+import { Answers } from '../evaluate/model'
 import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
 import type { Features } from '../history/memory'
 import type { Policy } from '../history/worth'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/local'
-import { gridTable, type Result, recommendation, resultTable } from './figures'
+import { firstFigures, gridTable, type Result, recommendation, resultTable } from './figures'
 import { loadModel, type ModelOptions } from './model'
-import { loadInputs, loadLabels } from './npy'
-import { Progress } from './progress'
+import { InputFile, loadLabels } from './npy'
+import { Pace, Progress, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
 import { note } from './terminal'
 
@@ -43,8 +43,11 @@ interface Options extends CodecOptions, ModelOptions, Wishes {
 /** What all schemes are measured on. */
 interface Subject {
   name: string
-  model: BatchModel & { readonly warnings: readonly string[] }
-  inputs: Float32Array[]
+  warnings: readonly string[]
+  model: TimedModel
+  inputs: InputFile
+  /** Shared by all schemes. */
+  own: Answers
   labels?: number[]
 }
 
@@ -55,17 +58,18 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const model = await loadModel(await readModel(path), options)
   const results: Result[] = []
   const progress = new Progress(!options.json)
+  let inputs: InputFile | undefined
   try {
-    const [inputs, labels] = await Promise.all([
-      loadInputs(options.inputs, rowShape(model.signature.inputs)),
-      options.labels === undefined ? undefined : loadLabels(options.labels),
-    ])
+    inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
+    const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     if (!options.json) announce(basename(path), model.warnings, codecs, options.groups)
-    const subject = { name: basename(path), model, inputs, labels }
+    const timed = new TimedModel(model)
+    const data = { model: timed, inputs, labels, own: new Answers(timed, inputs) }
+    const subject = { name: basename(path), warnings: model.warnings, ...data }
     for (const codec of codecs) results.push(await measure(subject, codec, options, progress))
   } finally {
     progress.stop()
-    await model.close()
+    await Promise.all([inputs?.close(), model.close()])
   }
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
   if (!options.json) print(results, candidates, options)
@@ -100,34 +104,37 @@ function schemes(options: Options): CodecOptions[] {
 
 async function measure(subject: Subject, codec: Codec, options: Options, progress: Progress): Promise<Result> {
   const start = performance.now()
-  const { name, model, inputs, labels } = subject
+  const { name, warnings, ...data } = subject
   const { groups, grouping, minConfidence, attack, seed } = options
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
   const settings = { groups, grouping, minConfidence, attack, seed }
   const { memory, policy, features, learn, labelAxis, tolerance } = options
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
+  const pace = new Pace(data.model)
+  let stage = ''
   const { locator, ...evaluation } = await evaluate({
     ...settings,
-    model: watched(model, inputs.length, at, progress),
+    ...data,
     codec,
-    inputs,
-    labels,
     memory,
     policy,
     features,
     learn,
     labelAxis,
     tolerance,
-    onProgress(done) {
-      if (done === 1) progress.start(`${at}groups`, groups)
-      progress.update(done)
+    onProgress(course) {
+      const left = pace.step(course)
+      if (stage !== course.stage) progress.start(`${at}${course.stage}`, course.total, start)
+      stage = course.stage
+      progress.update(course.done, left)
+      progress.tell(left, () => firstFigures(course, at, progress.seconds, data.model))
     },
   })
   const { groups: _, ...figures } = evaluation
   return {
     model: name,
-    warnings: model.warnings,
-    against: labels ? 'labels' : 'model',
+    warnings,
+    against: data.labels ? 'labels' : 'model',
     scheme: { queries, stragglers, byzantine, workers, points },
     code: codec.code,
     decoder: codec.decoder,
@@ -135,21 +142,6 @@ async function measure(subject: Subject, codec: Codec, options: Options, progres
     ...settings,
     ...figures,
     seconds: (performance.now() - start) / 1000,
-  }
-}
-
-/** The model, whose first `inputs` rows are its own answers to all inputs: there is nothing else to show meanwhile. */
-function watched(model: BatchModel, inputs: number, at: string, progress: Progress): BatchModel {
-  let done = 0
-  return {
-    signature: model.signature,
-    async infer(rows, count) {
-      if (!done) progress.start(`${at}inputs`, inputs)
-      const answers = await model.infer(rows, count)
-      if (done < inputs) progress.update(done + count)
-      done += count
-      return answers
-    },
   }
 }
 

@@ -2,8 +2,11 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
-import type { Candidate, Wishes } from '../evaluate/recommend'
-import type { Evaluation } from '../evaluate/scores'
+import type { Progress } from '../evaluate/evaluate'
+import { advice, type Candidate, type Wishes, worthOf } from '../evaluate/recommend'
+import type { Evaluation, Share } from '../evaluate/scores'
+import { percent as percentOf } from '../evaluate/statistics'
+import { sureCells } from '../evaluate/sureness'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -27,11 +30,32 @@ export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
   seconds: number
 }
 
-export const percent = (share: number | undefined) => (share === undefined ? '-' : `${(100 * share).toFixed(1)} %`)
+export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
 const interval = ([low, high]: readonly [number, number]) => `${percent(low)} to ${percent(high)}`
 
 /** What the shares are, in a word. */
 export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
+
+/** What is known before all is measured. @param at  which scheme of several */
+export function firstFigures(
+  { stage, done, total, figures }: Progress,
+  at: string,
+  seconds: number,
+  { ms, rows }: { ms: number; rows: number },
+): string {
+  const { alone, foretold, all, lost } = figures()
+  const share = (name: string, part: Share | undefined) =>
+    part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
+  const parts = [
+    `${at}${done} of ${total} ${stage}`,
+    `${(ms / rows).toPrecision(2)} ms an answer`,
+    share('the model alone', alone),
+    ...(stage === 'inputs' ? [share('lost queries from memory alone', foretold)] : []),
+    share('all queries', all),
+    share('lost queries only', lost),
+  ]
+  return `after ${Math.round(seconds)} s: ${parts.filter(Boolean).join('; ')}`
+}
 
 export function resultTable(result: Result): string {
   const { accuracy, confidence, locator, rivals } = result
@@ -53,8 +77,9 @@ export function resultTable(result: Result): string {
   if (rivals.sumParity) share('lost queries, a sum as parity', rivals.sumParity.accuracy, rivals.sumParity.ci95)
   if (confidence) {
     share('recovered answers that agree with the model', confidence.agreement)
-    share(`those sure of it (confidence >= ${result.minConfidence})`, confidence.sure.share)
-    share('agreement among these', confidence.sure.agreement)
+    const [sure, agree] = sureCells(confidence)
+    rows.push([`those sure of it (confidence >= ${result.minConfidence})`, sure, ''])
+    if (agree) rows.push(['agreement among these', agree, ''])
     rows.push(['Brier skill over the base rate', confidence.brierSkill.toFixed(3), ''])
     rows.push(['calibration error', confidence.calibrationError.toFixed(3), ''])
   }
@@ -123,11 +148,9 @@ export function candidateRow({ name, policy, cost, loss, why }: Candidate): stri
 }
 
 /** In words: the first candidate, and under which wishes. */
-export function verdict([best]: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
+export function verdict(candidates: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
   const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
-  const advice =
-    best.policy === 'retry' ? 'do not code this model: ask again instead' : `${best.name}, policy ${best.policy}`
-  return `recommended, ${wishes}: ${advice}`
+  return `recommended, ${wishes}: ${advice(candidates)}`
 }
 
 export function recommendation(
@@ -140,5 +163,9 @@ export function recommendation(
   const { labelAxis, tolerance } = wishes
   const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`].filter(Boolean)
   const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
-  return `${wrap(verdict(candidates, wishes))}\n${wrap(call, 2)}\n${rows}`
+  const worth = worthOf(candidates)
+  return (
+    [verdict(candidates, wishes), ...(worth ? [worth] : [])].map((line) => wrap(line)).join('\n') +
+    `\n${wrap(call, 2)}\n${rows}`
+  )
 }

@@ -1,8 +1,9 @@
 /** Inputs and labels from .npy files. */
 
-import { readFile } from 'node:fs/promises'
-import { parse } from 'npyjs'
-import { size } from '../tensor'
+import { readSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { float16ToFloat32, parse } from 'npyjs'
+import { allFinite, size } from '../tensor'
 
 interface Kind {
   dtypes: RegExp
@@ -14,67 +15,195 @@ interface Kind {
 const PIXELS = { dtypes: /^(u1|f[248])$/, name: 'uint8 (divided by 255) or floats', remedy: 'array.astype(np.float32)' }
 const CLASSES = { dtypes: /^[iu]\d$/, name: 'integers', remedy: 'array.astype(np.int64)' }
 
-/**
- * One query per row: uint8 divided by 255, or floats, which become float32.
- *
- * @param wanted  the shape of a row, if it is not flat
- * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
- */
-export async function loadInputs(path: string, wanted?: readonly number[]): Promise<Float32Array[]> {
-  const { data, shape, dtype } = await load(path, PIXELS)
-  const [count = 0, ...rest] = shape
-  if (!count) throw wrong(path, 'one query per row', `shape [${shape}]`)
-  if (wanted) checkShape(path, rest, wanted)
-  const length = size({ shape: rest })
-  const values = data as unknown as Uint8Array | Float32Array | Float64Array
-  const scale = dtype === 'u1' ? 255 : 1
-  return Array.from({ length: count }, (_, i) => {
-    const given = values.subarray(i * length, (i + 1) * length)
-    const row = Float32Array.from(given, (value) => value / scale)
-    const at = row.findIndex((value) => !Number.isFinite(value))
-    if (at >= 0) throw wrong(path, 'finite float32 values', `${given[at]} in row ${i} at ${at}`)
+type Values = InstanceType<(typeof kinds)[keyof typeof kinds]>
+
+/** How values lie in a file; float16 is not known to every runtime. */
+const kinds = {
+  ...{ u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, u8: BigUint64Array },
+  ...{ i1: Int8Array, i2: Int16Array, i4: Int32Array, i8: BigInt64Array },
+  ...{ f2: Uint16Array, f4: Float32Array, f8: Float64Array },
+}
+
+/** An array in a file, parts of which are read when they are asked for. */
+interface Content {
+  shape: number[]
+  dtype: keyof typeof kinds
+  /** So many values from there on, in memory of their own. */
+  read(from: number, count: number): Values
+  close(): Promise<void>
+}
+
+/** One query per row: uint8 divided by 255, or floats, which become float32. All rows together may be larger than memory. */
+export class InputFile {
+  readonly length: number
+  readonly #content: Content
+  readonly #width: number
+
+  private constructor(content: Content, length: number, width: number) {
+    this.#content = content
+    this.length = length
+    this.#width = width
+  }
+
+  /**
+   * Opens a file and looks at all of it once.
+   *
+   * @param wanted  the shape of a row, if it is not flat
+   * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
+   */
+  static async open(path: string, wanted?: readonly number[]): Promise<InputFile> {
+    const content = await load(path, PIXELS)
+    try {
+      const [count = 0, ...rest] = content.shape
+      if (!count) throw wrong(path, 'one query per row', `shape [${content.shape}]`)
+      if (wanted) checkShape(path, rest, wanted)
+      const file = new InputFile(content, count, size({ shape: rest }))
+      if (content.dtype !== 'u1') file.#checkFinite(path)
+      return file
+    } catch (error) {
+      await content.close()
+      throw error
+    }
+  }
+
+  /** A row, read anew: the caller's. */
+  at(index: number): Float32Array | undefined {
+    if (!(index >= 0 && index < this.length)) return undefined
+    const { dtype } = this.#content
+    const given = this.#given(index)
+    if (given instanceof Float32Array) return given
+    const row = new Float32Array(given)
+    if (dtype === 'u1') for (let i = 0; i < row.length; i++) row[i] = given[i] / 255
+    if (dtype === 'f2') for (let i = 0; i < row.length; i++) row[i] = float16ToFloat32(given[i])
     return row
-  })
+  }
+
+  close(): Promise<void> {
+    return this.#content.close()
+  }
+
+  /** A row as it is in the file. */
+  #given(index: number) {
+    const values = this.#content.read(index * this.#width, this.#width)
+    return values as Uint8Array | Uint16Array | Float32Array | Float64Array
+  }
+
+  #checkFinite(path: string): void {
+    for (let i = 0; i < this.length; i++) {
+      const row = this.at(i) as Float32Array
+      if (allFinite(row)) continue
+      const at = row.findIndex((value) => !Number.isFinite(value))
+      const given = this.#content.dtype === 'f2' ? row[at] : this.#given(i)[at]
+      throw wrong(path, 'finite float32 values', `${given} in row ${i} at ${at}`)
+    }
+  }
+}
+
+/** All rows of a file. Parameters and errors as of `InputFile.open`. */
+export async function loadInputs(path: string, wanted?: readonly number[]): Promise<Float32Array[]> {
+  const file = await InputFile.open(path, wanted)
+  try {
+    return Array.from({ length: file.length }, (_, i) => file.at(i) as Float32Array)
+  } finally {
+    await file.close()
+  }
 }
 
 /**
  * Class labels: any integers, one per query.
  *
- * @throws as `loadInputs`
+ * @throws as `InputFile.open`
  */
 export async function loadLabels(path: string): Promise<number[]> {
-  const { data, shape } = await load(path, CLASSES)
-  if (shape.filter((n) => n !== 1).length > 1) throw wrong(path, 'shape [n]', `[${shape}]`)
-  return Array.from(data as unknown as ArrayLike<number | bigint>, Number)
+  const content = await load(path, CLASSES)
+  try {
+    const { shape } = content
+    if (shape.filter((n) => n !== 1).length > 1) throw wrong(path, 'shape [n]', `[${shape}]`)
+    return Array.from(content.read(0, size(content)) as ArrayLike<number | bigint>, Number)
+  } finally {
+    await content.close()
+  }
 }
 
 /** An array of that kind in C order, all of it there, or an error that names the file. */
-async function load(path: string, kind: Kind) {
-  const bytes = await read(path)
-  if (!bytes.length) throw wrong(path, 'an .npy file', 'an empty one')
-  if (bytes.toString('latin1', 0, 2) === 'PK') throw wrong(path, 'an .npy file', 'an archive', "np.load(path)['name']")
-  let array: ReturnType<typeof parse>
+async function load(path: string, kind: Kind): Promise<Content> {
+  const file = await openFile(path)
   try {
-    array = parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer)
+    const { header, from } = headerOf(path, file)
+    const dtype = header.dtype as Content['dtype']
+    if (!kind.dtypes.test(dtype)) throw wrong(path, kind.name, nameOf(dtype), kind.remedy)
+    if (header.fortranOrder) throw wrong(path, 'C order', 'Fortran order', 'np.ascontiguousarray(array)')
+    const { shape } = header
+    const each = kinds[dtype].BYTES_PER_ELEMENT
+    const [count, there] = [size(header), (file.size - from) / each]
+    if (!Number.isInteger(there)) throw wrong(path, WHOLE, `${file.size} bytes (part of a value at the end)`)
+    if (there !== count) throw wrong(path, `${count} values (shape [${shape}])`, String(there))
+    const read = (first: number, n: number) => new kinds[dtype](file.read(from + first * each, n * each))
+    return { shape, dtype, read, close: () => file.close() }
   } catch (error) {
-    const { message } = error as Error
-    const descr = /'descr': *'>(\w+)'/.exec(bytes.toString('latin1', 0, 1000))?.[1]
-    if (descr) throw wrong(path, 'little-endian values', `big-endian ${nameOf(descr)}`, `array.astype('<${descr}')`)
-    throw wrong(path, 'a whole .npy file of numbers', `${bytes.length} bytes (${message})`)
+    await file.close()
+    throw error
   }
-  if (!kind.dtypes.test(array.dtype)) throw wrong(path, kind.name, nameOf(array.dtype), kind.remedy)
-  if (array.fortranOrder) throw wrong(path, 'C order', 'Fortran order', 'np.ascontiguousarray(array)')
-  const { length } = array.data as unknown as ArrayLike<unknown>
-  const count = size(array)
-  if (length !== count) throw wrong(path, `${count} values (shape [${array.shape}])`, String(length))
-  return array
 }
 
-async function read(path: string): Promise<Buffer> {
+const WHOLE = 'a whole .npy file of numbers'
+/** No header is longer. */
+const MOST_HEADER = 2 ** 20
+
+/** What the header says, and where the values begin. */
+function headerOf(path: string, file: Bytes) {
+  if (!file.size) throw wrong(path, 'an .npy file', 'an empty one')
+  const head = Buffer.from(file.read(0, Math.min(12, file.size)))
+  if (head.toString('latin1', 0, 2) === 'PK') throw wrong(path, 'an .npy file', 'an archive', "np.load(path)['name']")
+  const longer = head.length < 12 ? 0 : head[6] > 1 ? 12 + head.readUInt32LE(8) : 10 + head.readUInt16LE(8)
+  const from = Math.min(longer, file.size, MOST_HEADER)
+  const bytes = file.read(0, from || head.length)
   try {
-    return await readFile(path)
+    return { header: parse(bytes), from }
   } catch (error) {
+    const descr = /'descr': *'>(\w+)'/.exec(Buffer.from(bytes).toString('latin1'))?.[1]
+    if (descr) throw wrong(path, 'little-endian values', `big-endian ${nameOf(descr)}`, `array.astype('<${descr}')`)
+    throw wrong(path, WHOLE, `${file.size} bytes (${(error as Error).message})`)
+  }
+}
+
+interface Bytes {
+  size: number
+  /** So many bytes from there on, in memory of their own. */
+  read(from: number, count: number): ArrayBuffer
+  close(): Promise<void>
+}
+
+/** A file to be read in pieces; what is none, as a pipe, is read at once. */
+async function openFile(path: string): Promise<Bytes> {
+  let handle: FileHandle | undefined
+  try {
+    handle = await open(path)
+    const stat = await handle.stat()
+    if (stat.isFile()) return inPieces(path, handle, stat.size)
+    const { buffer, byteOffset, byteLength } = await handle.readFile()
+    await handle.close()
+    const read = (from: number, count: number) => buffer.slice(byteOffset + from, byteOffset + from + count)
+    return { size: byteLength, read: read as Bytes['read'], close: async () => {} }
+  } catch (error) {
+    await handle?.close()
     throw new Error(`${path}: expected an .npy file, got ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function inPieces(path: string, handle: FileHandle, size: number): Bytes {
+  return {
+    size,
+    read(from, count) {
+      const bytes = new Uint8Array(count)
+      for (let at = 0; at < count; ) {
+        const came = readSync(handle.fd, bytes, at, count - at, from + at)
+        if (!came) throw new Error(`${path}: expected ${size} bytes, as before, got ${from + at}`)
+        at += came
+      }
+      return bytes.buffer
+    },
+    close: () => handle.close(),
   }
 }
 

@@ -3,8 +3,9 @@
 import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { TopLevelSpec } from 'vega-lite'
-import type { Candidate, Wishes } from '../evaluate/recommend'
+import { type Candidate, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Bin } from '../evaluate/statistics'
+import { sureCells } from '../evaluate/sureness'
 import {
   baseline,
   candidateHead,
@@ -73,7 +74,7 @@ export async function writeReport(
     ...(candidates.length
       ? [
           '## Which scheme',
-          `${verdict(candidates, wishes)}.`,
+          [verdict(candidates, wishes), worthOf(candidates)].filter(Boolean).join('. ').concat('.'),
           markdownTable(candidateHead(first), candidates.map(candidateRow)),
         ]
       : []),
@@ -84,10 +85,11 @@ export async function writeReport(
 
 function confidenceRow({ scheme, confidence }: Result): string[] {
   if (!confidence) return []
-  const { tested, agreement, brierSkill, calibrationError, sure } = confidence
+  const { tested, agreement, brierSkill, calibrationError } = confidence
   const size = [scheme.queries, scheme.stragglers, tested].map(String)
   const fit = [brierSkill, calibrationError].map((value) => value.toFixed(3))
-  return [...size, percent(agreement), ...fit, percent(sure.share), percent(sure.agreement)]
+  const [sure, agree = '-'] = sureCells(confidence)
+  return [...size, percent(agreement), ...fit, sure, agree]
 }
 
 const series = ({ scheme, confidence }: Result) => ({

@@ -5,6 +5,7 @@ import type { Core } from '../core/core'
 import type { Random } from '../random'
 import type { Scheme } from '../scheme'
 import type { Attack } from '../workers/attacks'
+import type { Rows } from './model'
 
 /**
  * Draws groups of K.
@@ -17,7 +18,7 @@ export function groupsOf(
   K: number,
   grouping: string,
   core: Core,
-  inputs: readonly Float32Array[],
+  inputs: Rows,
   from: readonly number[],
   random: Random,
 ): () => number[] {
@@ -26,12 +27,13 @@ export function groupsOf(
     const most = Math.floor(from.length / K)
     throw new RangeError(`grouping: expected random or likeness:P with P up to ${most}, got ${grouping}`)
   }
-  const likeness = new Likeness(core, inputs[0].length, pool * K)
+  const row = (input: number) => inputs.at(input) as Float32Array
+  const likeness = pool === 1 ? undefined : new Likeness(core, row(from[0]).length, pool * K)
   const drawn: number[][] = []
   return () => {
     if (!drawn.length) {
       const chosen = random.choose(from.length, pool * K).map((i) => from[i])
-      const path = pool === 1 ? chosen : likeness.order(chosen.map((i) => inputs[i])).map((i) => chosen[i])
+      const path = likeness?.order(chosen.map(row)).map((i) => chosen[i]) ?? chosen
       for (let at = 0; at < path.length; at += K) drawn.push(path.slice(at, at + K))
     }
     return drawn.shift() as number[]

@@ -4,22 +4,25 @@ import type { Codec } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf } from '../criterion'
 import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../history/experience'
-import { DEFAULT_BYTES, type Features, Memory } from '../history/memory'
-import { checkPolicy, defaultPolicy, type Policy } from '../history/worth'
+import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../history/memory'
+import type { Policy } from '../history/worth'
 import { seeded } from '../random'
+import { checkSettings } from '../serving/options'
 import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../workers/attacks'
 import { groupsOf, lossesOf, survivorSets, withLies } from './draws'
-import { answersOf, type BatchModel } from './model'
-import { rivalsOf } from './rivals'
-import { type Evaluation, Scores } from './scores'
+import { Answers, type BatchModel, Kept, type Rows } from './model'
+import { hasSumParity, rivalsOf } from './rivals'
+import { type Evaluation, type Figures, Scores } from './scores'
 import { type Subject, Trial } from './trial'
 
 export interface EvaluateOptions extends CriterionOptions {
   model: BatchModel
   codec: Codec
-  /** One row per query, as long as the model's inputs together. */
-  inputs: readonly Float32Array[]
+  /** One row per query, as long as the model's inputs together; each is read when it is needed. */
+  inputs: Rows
+  /** The model's answers to them, to be shared by several evaluations. Default: asked for as they are needed. */
+  own?: Answers | undefined
   /**
    * The right label of each query: the index of the largest value in the first output. Default: none; an answer then is
    * right if it has the model's own label or, where there are none, is within the tolerance of the model's own.
@@ -32,8 +35,8 @@ export interface EvaluateOptions extends CriterionOptions {
   /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
   attack?: string | undefined
   /**
-   * How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default: with
-   * the systematic code and byzantine 0 half of them, at most 1,000; else 0.
+   * How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default:
+   * where `createPredictor` has a memory half of them, at most 1,000; else 0. A number that is given gets the room it takes.
    */
   memory?: number | undefined
   /** 'random', or 'likeness:P': pools of P groups, ordered by likeness and cut. Default 'random'. */
@@ -48,14 +51,37 @@ export interface EvaluateOptions extends CriterionOptions {
   learn?: number | undefined
   /** Survivor sets to try in every group: all if there are so few, else so many at random. Default 200. */
   sets?: number | undefined
-  /** Told after each group. */
-  onProgress?: ((done: number, total: number) => void) | undefined
+  /** Told after each input that is answered for its own sake, and after each group. */
+  onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** How far an evaluation is. */
+export interface Progress {
+  /** First the model's answers to `inputs` are remembered, then `groups` are measured. */
+  stage: 'inputs' | 'groups'
+  done: number
+  total: number
+  /** Inputs that were looked at for the first time since it was told before. */
+  looked: number
+  /** What is still to be done, by what takes the time. */
+  left: {
+    /** Through the model, as is to be expected. */
+    rows: number
+    /** Inputs to look at for the first time: those that are remembered, and those that groups will draw, as is to be expected. */
+    inputs: number
+    groups: number
+  }
+  /** What is known so far; computed when it is asked for. */
+  figures(): Figures
 }
 
 const optionNames = [
-  ...['model', 'codec', 'inputs', 'labels', 'labelAxis', 'tolerance', 'groups', 'seed', 'attack', 'memory', 'grouping'],
-  ...['features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'groups', 'seed', 'attack', 'memory'],
+  ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
+
+/** Of so many inputs, one is asked of the memory before it is told: enough for a first figure, little work. */
+const FORETELL = 8
 
 /**
  * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
@@ -64,23 +90,25 @@ const optionNames = [
  * @throws RangeError for inputs or labels that do not fit, and for options out of range
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
-  const { model, codec, inputs, onProgress } = options
+  const { codec, inputs, labels } = options
   const { groups, learn, seed, sets: most, criterion, rules, memory } = settingsOf(options)
   const { queries: K, workers: N, stragglers: S, byzantine: E } = codec.scheme
   const [drawing, losing, lying] = [seeded(seed), seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
   const attack = parseAttack(options.attack ?? 'gauss:10')
-  const own = await answersOf(model, inputs)
   const shuffled = drawing.choose(inputs.length, inputs.length)
-  const experience = experienceOf(options, criterion, own, shuffled.slice(0, memory))
-  const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, shuffled.slice(memory), drawing)
+  const [known, others] = [shuffled.slice(0, memory), shuffled.slice(memory)]
+  const nextGroup = groupsOf(K, options.grouping ?? 'random', codec.core, inputs, others, drawing)
   const sets = survivorSets(N, S, most, losing)
-  const subject: Subject = { model, codec, inputs, own, criterion, experience }
-  const rivals = Object.entries(rivalsOf(subject))
+  const subject = subjectOf(options, criterion, memory)
+  const { own, experience } = subject
   const scores = new Scores(subject, rules)
+  const course = new Course(options, scores, own, groups, others.length)
+  await learnFrom(known, subject, scores, course)
+  const rivals = Object.entries(rivalsOf(subject))
 
   for (let done = 0; done < groups; done++) {
     const chosen = nextGroup()
-    const trial = new Trial(subject, chosen)
+    const trial = new Trial(subject, chosen, await own.of(chosen))
     const honest = await trial.answers()
     const { gone, have, liars } = lossesOf(codec.scheme, losing)
     const answers = withLies(honest, liars, attack, lying)
@@ -91,72 +119,185 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 
     const suspects = trial.decode(have, answers)
     const outcomes = trial.outcomes()
+    for (const { input, own } of outcomes) scores.alone(input, own)
     scores.group(outcomes, gone, done >= learn)
     trial.learn()
     if (done < learn) trial.grade(outcomes, honest)
     for (const [name, rival] of rivals) {
       const lost = losing.below(K)
-      scores.rival(name, await rival(chosen, lost), chosen[lost])
+      scores.rival(name, await rival(trial, lost), outcomes[lost], done >= learn)
     }
     scores.tried(accuracy([...honest.keys()]), sets.map(accuracy))
     if (E) scores.located(suspects, liars, trial.decode(have, honest).length > 0)
-    onProgress?.(done + 1, groups)
+    if (labels) await measureAlone(others, (done + 1) / groups, subject, scores, course)
+    course.group(done + 1, trial.mixed, chosen)
   }
-  return { tolerance: experience.tolerance, memory, policy: rules.policy, ...scores.summary() }
+  return {
+    tolerance: experience.tolerance,
+    memory: experience.remembered,
+    memoryOptions: memoryOptionsOf(options, memory),
+    policy: rules.policy,
+    ...scores.summary(),
+  }
 }
 
-/** What a predictor would have learned from the model's own answers to the inputs `warm`, with room for all of them. */
-function experienceOf(
-  { codec, model, inputs, features }: EvaluateOptions,
-  criterion: Criterion,
-  own: readonly Float32Array[],
-  warm: readonly number[],
-): Experience {
+/** Shows the memory what a predictor would have learned from: the model's own answers to the inputs `known`. */
+async function learnFrom(known: readonly number[], subject: Subject, scores: Scores, course: Course): Promise<void> {
+  const { inputs, own, criterion, experience } = subject
+  const seen = criterion.kind === 'tolerance' ? inputs.length : 0 // how much all answers differ says which are right
+  const total = seen + known.length
+  for (let i = 0; i < seen; i++) {
+    const [answer] = await own.of([i])
+    experience.see(answer)
+    course.input(i + 1, total)
+  }
+  for (const [n, input] of known.entries()) {
+    const [answer] = await own.of([input])
+    const row = inputs.at(input) as Float32Array
+    scores.alone(input, answer)
+    const foretold = n % FORETELL ? undefined : experience.recall(row)
+    if (foretold) scores.foretold(foretold.answer, { input, own: answer })
+    Array.from(experience.teach(row, answer)) // at once: nobody waits
+    course.input(seen + n + 1, total)
+  }
+  experience.settle()
+}
+
+/** The model alone is measured on this share of all inputs: in step with the groups, so that the time left can be told. */
+async function measureAlone(
+  others: readonly number[],
+  share: number,
+  { own, inputs }: Subject,
+  scores: Scores,
+  course: Course,
+): Promise<void> {
+  const due = Math.ceil(share * inputs.length)
+  for (const input of others) {
+    if (scores.measured >= due) return
+    if (scores.has(input)) continue
+    scores.alone(input, (await own.of([input]))[0])
+    course.alone()
+  }
+}
+
+/** How far an evaluation is, for who wants to know. */
+class Course {
+  readonly #options: EvaluateOptions
+  readonly #scores: Scores
+  readonly #own: Answers
+  readonly #groups: number
+  /** Inputs that groups are drawn from. */
+  readonly #others: number
+  #done = 0
+  /** Mixed rows so far. */
+  #mixed = 0
+  /** Inputs that were drawn so far. */
+  readonly #drawn = new Set<number>()
+
+  constructor(options: EvaluateOptions, scores: Scores, own: Answers, groups: number, others: number) {
+    this.#options = options
+    this.#scores = scores
+    this.#own = own
+    this.#groups = groups
+    this.#others = others
+  }
+
+  /** So many inputs were answered, and remembered if there is a memory. */
+  input(done: number, total: number): void {
+    this.#tell('inputs', done, total, 1)
+  }
+
+  /** So many groups were measured; the last one mixed so many rows. */
+  group(done: number, mixed: number, chosen: readonly number[]): void {
+    const before = this.#drawn.size
+    for (const input of chosen) this.#drawn.add(input)
+    this.#done = done
+    this.#mixed += mixed
+    this.#tell('groups', done, this.#groups, this.#drawn.size - before)
+  }
+
+  /** One more input was answered on the way. */
+  alone(): void {
+    this.#tell('groups', this.#done, this.#groups, 0)
+  }
+
+  #tell(stage: Progress['stage'], done: number, total: number, looked: number): void {
+    const groups = this.#groups - this.#done
+    const known = stage === 'inputs' ? total - done : 0
+    const { codec, inputs: all, labels } = this.#options
+    const unanswered = all.length - this.#own.count
+    const first = Math.min(known, unanswered)
+    const share = 1 - (1 - codec.scheme.queries / this.#others) ** groups // of what groups are drawn from, in any of them
+    const rows = first + (labels ? 1 : share) * (unanswered - first) + groups * this.#rowsOfGroup
+    const inputs = known + share * (this.#others - this.#drawn.size)
+    this.#options.onProgress?.({
+      stage,
+      done,
+      total,
+      looked,
+      left: { rows, inputs, groups },
+      figures: () => this.#scores.figures(),
+    })
+  }
+
+  /** Rows of a group that are no queries: they are asked for every time. */
+  get #rowsOfGroup(): number {
+    const { code, scheme } = this.#options.codec
+    const planned = code === 'systematic' ? scheme.workers - scheme.queries : scheme.workers
+    return (this.#done ? this.#mixed / this.#done : planned) + Number(hasSumParity(this.#options.codec))
+  }
+}
+
+/** What the trials share. The memory has room for what it is asked to hold, else for as much as a predictor's. */
+function subjectOf(options: EvaluateOptions, criterion: Criterion, pairs: number): Subject {
+  const { codec, model, inputs, own = new Answers(model, inputs) } = options
   const { signature } = model
-  const sizes = { shape: rowShape(signature.inputs), outputs: rowLength(signature.outputs) }
-  const remembers = warm.length > 0 && Memory.fits(sizes)
-  const memory = remembers && { features, bytes: Math.max(DEFAULT_BYTES, Memory.bytes(sizes, warm.length)) }
+  const memory = pairs > 0 && (memoryOptionsOf(options, pairs) ?? {})
   const warn = (text: string) => {
     throw new TypeError(text) // figures without the memory would pass for figures with it
   }
   const experience = new Experience(codec.core, signature, { criterion, kernels: codec.kernels, memory, warn })
-  for (const answer of own) experience.see(answer)
-  for (const i of warm) Array.from(experience.teach(inputs[i], own[i])) // at once: nobody waits
-  experience.settle()
-  return experience
+  const recalled = new Kept<Recollection | undefined>(rowLength(signature.outputs))
+  const recall = (input: number, row: Float32Array) =>
+    recalled.get(input) ?? recalled.set(input, experience.recall(row)) // groups do not change what is remembered
+  return { model, codec, inputs, own, criterion, experience, recall }
 }
 
-/** The options with their defaults, which are the predictor's. */
+/** What a predictor must be told so that its memory holds so many pairs, compared like this; undefined where nothing. */
+function memoryOptionsOf({ model, features, memory }: EvaluateOptions, pairs: number): Evaluation['memoryOptions'] {
+  const bytes = Memory.bytes(sizesOf(model), pairs)
+  const more = memory !== undefined && pairs > 0 && bytes > DEFAULT_BYTES
+  return more || features ? { ...(more && { bytes }), ...(features && { features }) } : undefined
+}
+
+const sizesOf = ({ signature }: BatchModel) => ({
+  shape: rowShape(signature.inputs),
+  outputs: rowLength(signature.outputs),
+})
+
+/** The options with their defaults, which are those of a predictor with the same scheme. */
 function settingsOf(options: EvaluateOptions) {
   checkNames('', options, optionNames)
   const { model, codec, inputs, labels } = options
   const { queries, byzantine } = codec.scheme
-  const policy = checkPolicy(options.policy ?? defaultPolicy(codec.code, byzantine), byzantine)
-  const remembers = codec.code === 'systematic' && !byzantine
+  const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }
+  const { choices, memory: wanted } = checkSettings(asked, codec)
+  const { policy, minConfidence } = choices
+  const remembers = wanted !== false && !byzantine
+  const fits = options.features !== undefined || Memory.fits(sizesOf(model))
   const spare = Math.min(1000, inputs.length >> 1, inputs.length - queries)
-  const memory = checkInteger('memory', options.memory ?? (remembers ? Math.max(0, spare) : 0), 0)
+  const memory = checkInteger('memory', options.memory ?? (remembers && fits ? Math.max(0, spare) : 0), 0)
   if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
   const groups = checkInteger('groups', options.groups ?? 500, 1)
   const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
   const seed = checkInteger('seed', options.seed ?? 1, 0)
   const sets = checkInteger('sets', options.sets ?? 200, 0)
   const criterion = criterionOf(model.signature.outputs, options)
-  checkInputs(inputs, rowLength(model.signature.inputs), queries + memory)
+  if (inputs.length < queries + memory)
+    throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
   if (labels) checkLabels(labels, inputs.length, criterion)
-  const rules = { policy, minConfidence: options.minConfidence ?? 0.9, labels }
+  const rules = { policy, minConfidence, labels }
   return { groups, learn, seed, sets, criterion, rules, memory }
-}
-
-function checkInputs(inputs: readonly Float32Array[], length: number, needed: number): void {
-  if (inputs.length < needed)
-    throw new RangeError(`inputs: expected >= ${needed} (queries, memory), got ${inputs.length}`)
-  const odd = inputs.findIndex((row) => row.length !== length)
-  if (odd >= 0) throw new RangeError(`inputs[${odd}]: expected ${length} values, got ${inputs[odd].length}`)
-  const bad = inputs.findIndex((row) => !row.every(Number.isFinite))
-  if (bad >= 0) {
-    const at = inputs[bad].findIndex((value) => !Number.isFinite(value))
-    throw new RangeError(`inputs[${bad}]: expected finite values, got ${inputs[bad][at]} at ${at}`)
-  }
 }
 
 function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {

@@ -1,6 +1,6 @@
-/** A model as `evaluate` asks it: in process, in batches. */
+/** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
-import { rowLength, type Signature } from '../tensor'
+import { allFinite, rowLength, type Signature } from '../tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {
@@ -9,15 +9,32 @@ export interface BatchModel {
   infer(rows: Float32Array, count: number): Promise<Float32Array>
 }
 
-/** Rows sent through the model at a time. */
+/** Queries by their number: an array of rows, or a file of which a row is read whenever it is asked for. */
+export interface Rows {
+  readonly length: number
+  /** Row `index`, read-only; undefined beyond the last. */
+  at(index: number): Float32Array | undefined
+}
+
+/** Rows that go through the model at a time, and values in them: larger ones gain nothing together and take room. */
 const BATCH = 64
+const BATCH_VALUES = 2 ** 18
+
+/** Bytes of answers, or of recollections, that are kept: those of 2,000 inputs with up to 16,000 outputs. */
+const KEPT_BYTES = 128 * 2 ** 20
+
+function batchOf({ inputs, outputs }: Signature): number {
+  const values = Math.max(rowLength(inputs), rowLength(outputs))
+  return Math.max(1, Math.min(BATCH, Math.floor(BATCH_VALUES / values)))
+}
 
 /** The model's answers to rows, in batches. */
 export async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
   const answers: Float32Array[] = []
   const width = rowLength(model.signature.outputs)
-  for (let from = 0; from < rows.length; from += BATCH) {
-    const part = rows.slice(from, from + BATCH)
+  const batch = batchOf(model.signature)
+  for (let from = 0; from < rows.length; from += batch) {
+    const part = rows.slice(from, from + batch)
     const flat = new Float32Array(part.length * part[0].length)
     part.forEach((row, i) => {
       flat.set(row, i * row.length)
@@ -26,4 +43,89 @@ export async function answersOf(model: BatchModel, rows: readonly Float32Array[]
     for (let i = 0; i < part.length; i++) answers.push(out.slice(i * width, (i + 1) * width))
   }
   return answers
+}
+
+/** What was computed for inputs, as much of it as there is room for: the oldest is forgotten first. */
+export class Kept<Value> {
+  readonly #values = new Map<number, Value>()
+  readonly #most: number
+
+  /** @param values  floats in one */
+  constructor(values: number) {
+    this.#most = Math.floor(KEPT_BYTES / (4 * values))
+  }
+
+  get(input: number): Value | undefined {
+    return this.#values.get(input)
+  }
+
+  set(input: number, value: Value): Value {
+    this.#values.set(input, value)
+    const [oldest] = this.#values.keys()
+    if (this.#values.size > this.#most) this.#values.delete(oldest)
+    return value
+  }
+}
+
+/** The model's own answers to the inputs, each computed when it is first asked for. Several evaluations may share them. */
+export class Answers {
+  readonly #model: BatchModel
+  readonly #inputs: Rows
+  readonly #batch: number
+  readonly #kept: Kept<Float32Array>
+  readonly #asked: Uint8Array
+  #count = 0
+
+  constructor(model: BatchModel, inputs: Rows) {
+    this.#model = model
+    this.#inputs = inputs
+    this.#batch = batchOf(model.signature)
+    this.#kept = new Kept(rowLength(model.signature.outputs))
+    this.#asked = new Uint8Array(inputs.length)
+  }
+
+  /** Inputs that were answered. */
+  get count(): number {
+    return this.#count
+  }
+
+  /** Whether an input was answered. */
+  has(input: number): boolean {
+    return this.#asked[input] === 1
+  }
+
+  /**
+   * The answers to some of the inputs, in their order. Read-only.
+   *
+   * @throws RangeError for an input of the wrong length, or with values that are not finite
+   */
+  async of(inputs: readonly number[]): Promise<Float32Array[]> {
+    const answers: Float32Array[] = []
+    for (const input of inputs) answers.push(this.#kept.get(input) ?? (await this.#ask(input)))
+    return answers
+  }
+
+  /** Asks for an input and its neighbours in the same batch: every input gets the same batch, whatever is asked for first. */
+  async #ask(input: number): Promise<Float32Array> {
+    const first = input - (input % this.#batch)
+    const rows: Float32Array[] = []
+    for (let i = first; i < Math.min(first + this.#batch, this.#inputs.length); i++) rows.push(this.#row(i))
+    const answers = await answersOf(this.#model, rows)
+    for (const [n, answer] of answers.entries()) {
+      this.#count += 1 - this.#asked[first + n]
+      this.#asked[first + n] = 1
+      this.#kept.set(first + n, answer)
+    }
+    return answers[input - first]
+  }
+
+  #row(input: number): Float32Array {
+    const row = this.#inputs.at(input)
+    const length = rowLength(this.#model.signature.inputs)
+    if (row?.length !== length)
+      throw new RangeError(`inputs[${input}]: expected ${length} values, got ${row?.length ?? 'none'}`)
+    if (allFinite(row)) return row
+    const at = row.findIndex((value) => !Number.isFinite(value))
+    throw new RangeError(`inputs[${input}]: expected finite values, got ${row[at]} at ${at}`)
+  }
 }

@@ -3,6 +3,8 @@
 import type { CodeName } from '../codec/codes'
 import type { Policy } from '../history/worth'
 import type { Evaluation } from './scores'
+import { percent } from './statistics'
+import { type Sureness, sureSentence } from './sureness'
 
 export interface Wishes {
   /** Accuracy that may be lost against the model alone, in 0..1. */
@@ -11,6 +13,8 @@ export interface Wishes {
   stragglerRate: number
   /** What a retry costs, its latency included, in inferences. */
   retryPrice: number
+  /** Confidence from which a recovered answer is sure. Default 0.9. */
+  minConfidence?: number
 }
 
 /** What was measured of one code. */
@@ -20,7 +24,7 @@ export interface Measurement {
   stragglers: number
   workers: number
   memory: number
-  evaluation: Pick<Evaluation, 'accuracy' | 'confidence' | 'rivals'>
+  evaluation: Pick<Evaluation, 'accuracy' | 'confidence' | 'rivals' | 'memoryOptions'>
 }
 
 export interface Candidate {
@@ -30,12 +34,21 @@ export interface Candidate {
   cost: number
   /** Accuracy lost, at the pessimistic end of the 95 % interval. */
   loss: number
+  /** Whether the recovered answers that it gives are right often enough to be given, whatever is tolerated. */
+  fit: boolean
+  /** What its recovered answers are worth. */
+  recovered?: Sureness | undefined
   why: string
   /** How to get it: options of `createPredictor`, beside `model`. Without redundancy `workers` says how many there are. */
   use: string
 }
 
-/** All candidates that were measured, the cheapest within the tolerance first, then those beyond it. */
+/** Answers that are given should be right at least this often, of those that the model alone gets right. */
+const LEAST_RIGHT = 2 / 3
+/** Where fewer recovered answers are sure, asking for all of them again costs about the same and is exact. */
+const LEAST_SURE = 0.1
+
+/** All candidates that were measured, the cheapest that serves within the tolerance first, then the others. */
 export function recommend(measured: readonly Measurement[], wishes: Wishes): Candidate[] {
   const { tolerate, stragglerRate: late, retryPrice } = wishes
   const retry: Candidate = {
@@ -43,71 +56,143 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
     policy: 'retry',
     cost: 1 + late * retryPrice,
     loss: 0,
+    fit: true,
     why: `${percent(late)} of queries are asked twice`,
-    use: options(1, 0, 'retry', false),
+    use: options(1, 0, 'retry', false, wishes),
   }
-  const alone = measured.filter(({ evaluation }) => evaluation.rivals.memoryAlone)
+  const alone = measured.filter(({ evaluation }) => evaluation.rivals.memoryAlone).slice(0, 1)
   const candidates = [
     retry,
-    ...measured.flatMap((each) => coded(each, late, retryPrice)),
-    ...alone.slice(0, 1).map(byMemory),
+    ...measured.flatMap((each) => coded(each, wishes)),
+    ...alone.flatMap((each) => byMemory(each, wishes)),
   ]
-  const worse = ({ loss }: Candidate) => Number(loss > tolerate)
+  const worse = ({ loss, fit }: Candidate) => Number(loss > tolerate || !fit)
   return candidates.sort((a, b) => worse(a) - worse(b) || a.cost - b.cost)
-
-  function byMemory({ memory, evaluation: { accuracy, rivals } }: Measurement): Candidate {
-    const right = rivals.memoryAlone?.ci95[0] ?? 0
-    return {
-      name: `no code, a memory of ${memory}`,
-      policy: 'recover',
-      cost: 1,
-      loss: late * (accuracy.base - right),
-      why: `lost answers are right in ${percent(rivals.memoryAlone?.accuracy ?? 0)}`,
-      use: options(1, 0, 'recover', true),
-    }
-  }
 }
 
-function coded(measured: Measurement, late: number, retryPrice: number): Candidate[] {
+/** What of lost answers is recovered, and from what. */
+interface Source {
+  /** Share of all queries that are recovered, or given if they are sure. */
+  share: number
+  /** Share of all queries that are asked again whatever the policy. */
+  beyond: number
+  /** Inferences of a query, without retries. */
+  inferences: number
+  /** Accuracy of the model alone, and of recovered answers at the pessimistic end. */
+  base: number
+  right: number
+  recovered: Sureness | undefined
+}
+
+function byMemory({ memory, evaluation }: Measurement, wishes: Wishes): Candidate[] {
+  const { accuracy, rivals, memoryOptions = {} } = evaluation
+  const { accuracy: right = 0, ci95 = [0, 0], confidence } = rivals.memoryAlone ?? {}
+  const source = { share: wishes.stragglerRate, beyond: 0, inferences: 1, base: accuracy.base, right: ci95[0] }
+  const use = (policy: Policy) => options(1, 0, policy, memoryOptions, wishes)
+  const why = `lost answers are right in ${percent(right)}`
+  return byPolicy(`no code, a memory of ${memory}`, { ...source, recovered: confidence }, why, use, wishes)
+}
+
+function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const { code, queries: K, stragglers: S, workers: N, memory, evaluation } = measured
   const { accuracy, confidence } = evaluation
+  const { stragglerRate: late } = wishes
   if (!accuracy.recoveredCi95) return []
   const systematic = code === 'systematic'
   const remembers = evaluation.rivals.memoryAlone ? `, a memory of ${memory}` : ''
   const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
   // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
-  const decoded = systematic ? late * atMost(S - 1, N - 1, late) : atMost(S, N, late)
-  const beyond = (systematic ? late : 1) - decoded // these are asked again whatever the policy
+  const share = systematic ? late * atMost(S - 1, N - 1, late) : atMost(S, N, late)
+  const source = {
+    share,
+    beyond: (systematic ? late : 1) - share,
+    inferences: N / K,
+    base: accuracy.base,
+    right: accuracy.recoveredCi95[0],
+    recovered: confidence,
+  }
+  const why = `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`
+  const remembering = remembers !== '' && (evaluation.memoryOptions ?? {})
+  const use = (policy: Policy) => options(K, S, policy, remembering, wishes, code)
+  return byPolicy(name, source, why, use, wishes, accuracy.copied)
+}
+
+/** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
+function byPolicy(
+  name: string,
+  { share, beyond, inferences, base, right, recovered }: Source,
+  why: string,
+  use: (policy: Policy) => string,
+  { tolerate, retryPrice, minConfidence = 0.9 }: Wishes,
+  copied = 0,
+): Candidate[] {
+  // Where all of them could be wrong and nobody would mind, the tolerance says nothing: then they should be as good as sure ones.
+  const least = share * base <= tolerate ? Math.max(minConfidence, LEAST_RIGHT) : LEAST_RIGHT
   const recover: Candidate = {
     name,
     policy: 'recover',
-    cost: N / K + beyond * retryPrice,
-    loss: decoded * Math.max(0, accuracy.base - accuracy.recoveredCi95[0]),
-    why: `${systematic ? 'recovered' : 'all'} answers are right in ${percent(accuracy.recovered ?? 0)}`,
-    use: options(K, S, 'recover', remembers !== '', code),
+    cost: inferences + beyond * retryPrice,
+    loss: share * Math.max(0, base - right),
+    fit: right >= least * base && (recovered?.agreement ?? 1) >= least, // a wrong model is easily matched
+    recovered,
+    why,
+    use: use('recover'),
   }
-  if (!confidence) return [recover]
-  const { share, agreement = 1 } = confidence.sure
-  const guessed = decoded * (1 - accuracy.copied)
-  const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, share * confidence.tested))
+  if (!recovered) return [recover]
+  const { share: sure, agreement = 1 } = recovered.sure
+  const guessed = share * (1 - copied)
+  const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, sure * recovered.tested))
   const auto: Candidate = {
     name,
     policy: 'auto',
-    cost: N / K + (beyond + guessed * (1 - share)) * retryPrice,
-    loss: guessed * share * Math.min(1, 1 - agreement + error),
-    why: share
-      ? `${percent(share)} of recovered answers are sure, ${percent(agreement)} of these right`
-      : 'none is sure',
-    use: options(K, S, 'auto', remembers !== '', code),
+    cost: inferences + (beyond + guessed * (1 - sure)) * retryPrice,
+    loss: guessed * sure * Math.min(1, 1 - agreement + error),
+    fit: sure >= LEAST_SURE && agreement - error >= LEAST_RIGHT,
+    recovered,
+    why: sureSentence(recovered),
+    use: use('auto'),
   }
   return [recover, auto]
 }
 
+/** What is advised, and why where nothing that is recovered is fit to be given. */
+export function advice(candidates: readonly Candidate[]): string {
+  const [best] = candidates
+  if (best.policy !== 'retry') return `${best.name}, policy ${best.policy}`
+  const others = candidates.filter(({ policy }) => policy !== 'retry')
+  if (!others.length || others.some(({ fit }) => fit)) return 'do not code this model: ask again instead'
+  const sure = others.some(({ recovered }) => recovered && recovered.sure.share >= LEAST_SURE)
+  const these = sure ? 'those that are sure no less so' : 'too few of them are sure'
+  return `retry, do not recover; recovered answers are wrong too often, and ${these}`
+}
+
+/** What the recovered answers of the first candidate are worth; where it recovers none, those that agree most often. */
+export function worthOf([best, ...others]: readonly Candidate[]): string | undefined {
+  const most = others.flatMap(({ recovered }) => recovered ?? []).sort((a, b) => b.agreement - a.agreement)
+  const recovered = best.recovered ?? most[0]
+  if (!recovered) return undefined
+  return `recovered answers agree with the model in ${percent(recovered.agreement)} of cases; ${sureSentence(recovered)}`
+}
+
 /** As a user would write them; the memory and the systematic code are the default. */
-function options(queries: number, stragglers: number, policy: Policy, memory: boolean, code: CodeName = 'systematic') {
+function options(
+  queries: number,
+  stragglers: number,
+  policy: Policy,
+  memory: false | NonNullable<Evaluation['memoryOptions']>,
+  { minConfidence = 0.9 }: Wishes,
+  code: CodeName = 'systematic',
+): string {
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
   if (code !== 'systematic') scheme.push(`code: '${code}'`)
-  const more = [...(policy === 'auto' ? [] : [`policy: '${policy}'`]), ...(memory ? [] : ['memory: false'])]
+  const sure = policy === 'auto' && minConfidence !== 0.9 ? [`minConfidence: ${minConfidence}`] : []
+  const { bytes, features } = memory || {}
+  const remembering = [
+    ...(bytes ? [`bytes: ${bytes}`] : []),
+    ...(features ? [`features: ${typeof features === 'string' ? `'${features}'` : 'features'}`] : []),
+  ]
+  const holding = memory ? remembering.length && `memory: { ${remembering.join(', ')} }` : 'memory: false'
+  const more = [...(policy === 'auto' ? sure : [`policy: '${policy}'`]), ...(holding ? [holding] : [])]
   return [...(stragglers ? [] : ['workers: 4']), `scheme: { ${scheme.join(', ')} }`, ...more].join(', ')
 }
 
@@ -121,5 +206,3 @@ function atMost(most: number, n: number, p: number): number {
   }
   return Math.min(1, sum)
 }
-
-const percent = (share: number) => `${(100 * share).toFixed(1)} %`

@@ -3,7 +3,7 @@
 import type { Recollection } from '../history/memory'
 import type { Scheme } from '../scheme'
 import { answersOf } from './model'
-import type { Subject } from './trial'
+import type { Subject, Trial } from './trial'
 
 type Tolerance = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
 
@@ -28,20 +28,27 @@ export function guessLost(base: number, { stragglers, byzantine, workers }: Sche
   return (1 - lost - byzantine / workers) * base + lost * chance
 }
 
-/** Answers query `lost` of the group of inputs `chosen`, none of whose workers is late but that one's. */
-export type Rival = (chosen: readonly number[], lost: number) => Promise<Float32Array> | Float32Array
+/** Answers query `lost` of a group, none of whose workers is late but that one's. */
+export type Rival = (trial: Trial, lost: number) => Promise<Said> | Said
+
+/** An answer, or what the memory says, of which it knows what it is worth. */
+export type Said = Recollection | { answer: Float32Array; source?: undefined }
 
 /** The rivals that can be measured on the model and its inputs. */
-export function rivalsOf({ codec, model, inputs, own, experience }: Subject): Record<string, Rival> {
-  const { stragglers, byzantine } = codec.scheme
-  const memoryAlone: Rival = (chosen, lost) => (experience.recall(inputs[chosen[lost]]) as Recollection).answer
-  const sumParity: Rival = async (chosen, lost) => {
-    const queries = chosen.map((i) => inputs[i])
+export function rivalsOf({ codec, model, experience }: Subject): Record<string, Rival> {
+  const memoryAlone: Rival = ({ remembered }, lost) => remembered[lost] as Recollection
+  const sumParity: Rival = async ({ queries, own }, lost) => {
     const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
-    return sum.map((value, c) => chosen.reduce((rest, i, query) => (query === lost ? rest : rest - own[i][c]), value))
+    const others = own.filter((_, query) => query !== lost)
+    return { answer: sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value)) }
   }
   return {
     ...(experience.memory === 'warm' && { memoryAlone }),
-    ...(codec.code === 'systematic' && stragglers === 1 && !byzantine && { sumParity }),
+    ...(hasSumParity(codec) && { sumParity }),
   }
+}
+
+/** ParM's parity stands for one lost answer. */
+export function hasSumParity({ code, scheme }: Subject['codec']): boolean {
+  return code === 'systematic' && scheme.stragglers === 1 && !scheme.byzantine
 }

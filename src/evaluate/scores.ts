@@ -1,9 +1,10 @@
 /** What is counted group by group, and what it comes to. */
 
 import { labelAt } from '../criterion'
-import type { Policy } from '../history/worth'
+import type { MemoryOptions } from '../history/memory'
+import { type Policy, wilson } from '../history/worth'
 import { isSure } from '../serving/decision'
-import { guessLost, replicationWorkers } from './rivals'
+import { guessLost, replicationWorkers, type Said } from './rivals'
 import {
   type Bin,
   brierSkill,
@@ -14,6 +15,7 @@ import {
   type Stated,
   shareCi95,
 } from './statistics'
+import { type Sureness, surenessOf } from './sureness'
 import type { Outcome, Subject } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
@@ -22,6 +24,8 @@ export interface Evaluation {
   tolerance?: number
   /** Inputs that were remembered. */
   memory: number
+  /** The memory's options where they are not those of a predictor by default. */
+  memoryOptions?: Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   policy: Policy
   accuracy: {
     /** The model alone, on all inputs. */
@@ -43,15 +47,10 @@ export interface Evaluation {
   /** Inferences on top of N / K, by the policy. */
   retriesPerQuery: number
   /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
-  confidence?: {
-    /** Recovered answers after the first `learn` groups. */
-    tested: number
-    agreement: number
+  confidence?: Sureness & {
     brierSkill: number
     calibrationError: number
     bins: Bin[]
-    /** Those with at least `minConfidence`. */
-    sure: { share: number; agreement?: number }
   }
   /** Only with byzantine > 0. */
   locator?: {
@@ -67,12 +66,31 @@ export interface Evaluation {
     /** Accuracy of not coding at all and guessing what is lost. */
     guessLost: number
     /** Lost queries from memory alone, without any redundancy; only with a memory. */
-    memoryAlone?: { accuracy: number; ci95: Interval }
+    memoryAlone?: { accuracy: number; ci95: Interval; confidence?: Sureness }
     /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
     sumParity?: { accuracy: number; ci95: Interval }
   }
   /** One figure per group, to compare runs in pairs: all queries; and with what is lost guessed instead. */
   groups: { all: number[]; guess: number[] }
+}
+
+/** A share of answers that are right, with Wilson's 95 % interval: it is honest of few answers, too. */
+export interface Share {
+  accuracy: number
+  count: number
+  ci95: Interval
+}
+
+/** What can be told before all is measured. */
+export interface Figures {
+  /** The model alone, on the inputs so far; only with labels. */
+  alone?: Share
+  /** What the memory, as far as it was filled, said of inputs before it was told. */
+  foretold?: Share
+  /** Groups so far: all their queries under the policy, and only the lost ones. */
+  groups: number
+  all?: Share
+  lost?: Share
 }
 
 export interface Rules {
@@ -82,11 +100,16 @@ export interface Rules {
   labels: ArrayLike<number> | undefined
 }
 
+/** An input and the model's own answer to it. */
+export type Asked = Pick<Outcome, 'input' | 'own'>
+
 export class Scores {
   readonly #subject: Subject
   readonly #rules: Rules
-  /** Whether the model alone is right, per input. */
-  readonly #alone: readonly number[]
+  /** Whether the model alone is right, by input. */
+  readonly #alone = new Map<number, number>()
+  /** One per input of which the memory was asked before it was told. */
+  readonly #foretold: number[] = []
   /** That a guess is right. */
   readonly #chance: number
   /** One per group. */
@@ -98,17 +121,46 @@ export class Scores {
   readonly #lost: number[] = []
   readonly #stated: Stated[] = []
   readonly #rivals: Record<string, number[]> = {}
+  /** Of what the memory alone said. */
+  readonly #remembered: Stated[] = []
   #copied = 0
   #retries = 0
   /** Accuracies summed over groups, per survivor set. */
   readonly #sets: number[] = []
 
   constructor(subject: Subject, rules: Rules) {
-    const { criterion, own } = subject
+    const { criterion } = subject
     this.#subject = subject
     this.#rules = rules
-    this.#alone = own.map((answer, input) => this.#right(answer, input))
     this.#chance = criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
+  }
+
+  /** Takes the model's own answer to an input. */
+  alone(input: number, own: Float32Array): void {
+    this.#alone.set(input, this.#right(own, { input, own }))
+  }
+
+  /** Inputs on which the model alone was measured. */
+  get measured(): number {
+    return this.#alone.size
+  }
+
+  /** Whether it was measured on this one. */
+  has(input: number): boolean {
+    return this.#alone.has(input)
+  }
+
+  /** What the memory said of an input that it did not know. */
+  foretold(answer: Float32Array, query: Asked): void {
+    this.#foretold.push(this.#right(answer, query))
+  }
+
+  /** What is known so far. */
+  figures(): Figures {
+    const known = { foretold: this.#foretold, all: this.#all, lost: this.#lost }
+    const alone = this.#rules.labels && { alone: [...this.#alone.values()] }
+    const shares = Object.entries({ ...known, ...alone }).filter(([, hits]) => hits.length)
+    return { groups: this.#all.length, ...Object.fromEntries(shares.map(([name, hits]) => [name, shareOf(hits)])) }
   }
 
   /** Of all queries, as if every recovered answer were given. */
@@ -126,9 +178,9 @@ export class Scores {
     const given = outcomes.map(
       ({ exact, surest }) => exact !== undefined || isSure(policy, minConfidence, surest?.confidence),
     )
-    this.#all.push(mean(outcomes.map((each, query) => (given[query] ? this.#hit(each) : this.#alone[each.input]))))
+    this.#all.push(mean(outcomes.map((each, query) => (given[query] ? this.#hit(each) : this.#right(each.own, each)))))
     this.#retries += given.filter((each) => !each).length
-    const guess = outcomes.map(({ input }, query) => (gone.includes(query) ? this.#chance : this.#alone[input]))
+    const guess = outcomes.map((each, query) => (gone.includes(query) ? this.#chance : this.#right(each.own, each)))
     this.#guess.push(mean(guess))
     this.#losses(outcomes, gone)
     if (tested) this.#confidences(outcomes)
@@ -140,16 +192,16 @@ export class Scores {
     const copied = systematic ? gone.filter((row) => outcomes[row]?.exact) : []
     const hits = [
       ...recovered.map((each) => this.#hit(each)),
-      ...copied.map((query) => this.#alone[outcomes[query].input]),
+      ...copied.map((query) => this.#right(outcomes[query].own, outcomes[query])),
     ]
     this.#copied += copied.length
     if (hits.length) this.#lost.push(...(systematic ? hits : [mean(hits)]))
   }
 
   #confidences(outcomes: readonly Outcome[]): void {
-    for (const { input, surest } of outcomes) {
+    for (const { own, surest } of outcomes) {
       if (surest?.confidence === undefined) continue
-      this.#stated.push({ confidence: surest.confidence, right: this.#agrees(surest.recovery.answer, input) })
+      this.#stated.push({ confidence: surest.confidence, right: this.#agrees(surest.recovery.answer, own) })
     }
   }
 
@@ -161,10 +213,17 @@ export class Scores {
     this.#located.alarm.push(Number(alarm))
   }
 
-  /** A rival's answer in the place of a lost one. */
-  rival(name: string, answer: Float32Array, input: number): void {
+  /**
+   * A rival's answer in the place of a lost one.
+   *
+   * @param tested  as of `group`
+   */
+  rival(name: string, said: Said, query: Asked, tested: boolean): void {
     this.#rivals[name] ??= []
-    this.#rivals[name].push(this.#right(answer, input))
+    this.#rivals[name].push(this.#right(said.answer, query))
+    if (!tested || !said.source) return
+    const { confidence } = this.#subject.experience.surest([{ ...said, missing: 1 }])
+    if (confidence !== undefined) this.#remembered.push({ confidence, right: this.#agrees(said.answer, query.own) })
   }
 
   /** Accuracies of a group, with all results and with those of each survivor set. */
@@ -175,11 +234,13 @@ export class Scores {
     })
   }
 
-  summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'policy'> {
+  summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'memoryOptions' | 'policy'> {
     const { scheme } = this.#subject.codec
     const { exact, found, alarm } = this.#located
-    const base = mean(this.#alone)
-    const rivals = Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)])
+    const { minConfidence } = this.#rules
+    const base = mean([...this.#alone.values()])
+    const rivals = Object.fromEntries(Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)]))
+    const remembered = this.#remembered.length ? surenessOf(this.#remembered, minConfidence) : undefined
     return {
       accuracy: {
         base,
@@ -192,36 +253,41 @@ export class Scores {
         worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#all.length : undefined,
       },
       retriesPerQuery: this.#retries / (this.#all.length * scheme.queries),
-      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, this.#rules.minConfidence) }),
+      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, minConfidence) }),
       ...(scheme.byzantine && {
         locator: { exactSet: mean(exact), found: mean(found), falseAlarm: mean(alarm) },
       }),
       rivals: {
         replicationWorkers: replicationWorkers(scheme),
         guessLost: guessLost(base, scheme, this.#chance),
-        ...Object.fromEntries(rivals),
+        ...rivals,
+        ...(remembered && { memoryAlone: { ...rivals.memoryAlone, confidence: remembered } }),
       },
       groups: { all: this.#all, guess: this.#guess },
     }
   }
 
-  #hit({ input, exact, surest }: Outcome): number {
-    return this.#right(exact ?? surest?.recovery.answer, input)
+  #hit(outcome: Outcome): number {
+    return this.#right(outcome.exact ?? outcome.surest?.recovery.answer, outcome)
   }
 
-  #right(answer: Float32Array | undefined, input: number): number {
+  #right(answer: Float32Array | undefined, { input, own }: Asked): number {
     const { criterion } = this.#subject
     const { labels } = this.#rules
     if (!answer) return 0
     return Number(
-      labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[input] : this.#agrees(answer, input),
+      labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[input] : this.#agrees(answer, own),
     )
   }
 
-  #agrees(answer: Float32Array, input: number): boolean {
-    const { experience, own } = this.#subject
-    return experience.agrees(answer, own[input]) === true
+  #agrees(answer: Float32Array, own: Float32Array): boolean {
+    return this.#subject.experience.agrees(answer, own) === true
   }
+}
+
+function shareOf(hits: readonly number[]): Share {
+  const [accuracy, count] = [mean(hits), hits.length]
+  return { accuracy, count, ci95: wilson(accuracy * count, count) }
 }
 
 function share(hits: number[]): { accuracy: number; ci95: Interval } {
@@ -229,15 +295,11 @@ function share(hits: number[]): { accuracy: number; ci95: Interval } {
 }
 
 function confidenceOf(stated: readonly Stated[], minConfidence: number): Evaluation['confidence'] {
-  const agreement = (some: readonly Stated[]) => mean(some.map(({ right }) => Number(right)))
   const bins = reliability(stated)
-  const sure = stated.filter(({ confidence }) => confidence >= minConfidence)
   return {
-    tested: stated.length,
-    agreement: agreement(stated),
+    ...surenessOf(stated, minConfidence),
     brierSkill: brierSkill(stated),
     calibrationError: calibrationError(bins),
     bins,
-    sure: { share: sure.length / stated.length, agreement: sure.length ? agreement(sure) : undefined },
   }
 }

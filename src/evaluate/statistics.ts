@@ -2,6 +2,8 @@
 
 export type Interval = [low: number, high: number]
 
+export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
+
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }

@@ -5,23 +5,27 @@ import type { Criterion } from '../criterion'
 import type { Experience } from '../history/experience'
 import type { Recollection } from '../history/memory'
 import { type Surest, surestOf } from '../history/worth'
-import { answersOf, type BatchModel } from './model'
+import { type Answers, answersOf, type BatchModel, type Rows } from './model'
 
 /** What all trials of an evaluation share. */
 export interface Subject {
   readonly model: BatchModel
   readonly codec: Codec
-  readonly inputs: readonly Float32Array[]
+  readonly inputs: Rows
   /** The model's own answers to the inputs. */
-  readonly own: readonly Float32Array[]
+  readonly own: Answers
   readonly criterion: Criterion
   readonly experience: Experience
+  /** What is remembered says of an input, which is asked for with its row. */
+  readonly recall: (input: number, row: Float32Array) => Recollection | undefined
 }
 
 /** What came of one query. */
 export interface Outcome {
   /** Which of the inputs it is. */
   input: number
+  /** The model's own answer to it. */
+  own: Float32Array
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
   /** What was recovered where there is none. */
@@ -29,38 +33,49 @@ export interface Outcome {
 }
 
 export class Trial {
+  /** Rows of its queries, the model's own answers to them, and what is remembered says of them. */
+  readonly queries: readonly Float32Array[]
+  readonly own: readonly Float32Array[]
+  readonly remembered: readonly (Recollection | undefined)[]
   readonly #subject: Subject
   /** Which of the inputs its queries are. */
   readonly #chosen: readonly number[]
   readonly #group: Group
-  readonly #remembered: readonly (Recollection | undefined)[]
   readonly #rows: readonly CodedRow[]
 
-  /** Codes these inputs as the predictor would, were none of them answered yet. */
-  constructor(subject: Subject, chosen: readonly number[]) {
-    const { codec, inputs, experience } = subject
+  /**
+   * Codes these inputs as the predictor would, were none of them answered yet.
+   *
+   * @param own  the model's own answers to them
+   */
+  constructor(subject: Subject, chosen: readonly number[], own: readonly Float32Array[]) {
+    const { codec, inputs, experience, recall } = subject
     const { queries, workers } = codec.scheme
     const group = codec.open()
-    for (const input of chosen) group.join(inputs[input])
     this.#subject = subject
     this.#chosen = chosen
     this.#group = group
-    this.#remembered = chosen.map((input) => experience.recall(inputs[input]))
-    const copied = codec.code === 'systematic' ? experience.copies(this.#remembered, workers - queries) : undefined
+    this.own = own
+    this.queries = chosen.map((input) => inputs.at(input) as Float32Array)
+    for (const query of this.queries) group.join(query)
+    this.remembered = chosen.map((input, i) => recall(input, this.queries[i]))
+    const copied = codec.code === 'systematic' ? experience.copies(this.remembered, workers - queries) : undefined
     this.#rows = [...group.ready, ...group.close(copied)]
+  }
+
+  /** Rows that are no queries. */
+  get mixed(): number {
+    return this.#rows.filter(({ query }) => query === undefined).length
   }
 
   /** The model's answer to every row. */
   async answers(): Promise<Float32Array[]> {
-    const { model, own } = this.#subject
     const mixed = this.#rows.filter(({ query }) => query === undefined)
     const answers = await answersOf(
-      model,
+      this.#subject.model,
       mixed.map(({ data }) => data),
     )
-    return this.#rows.map((row) =>
-      row.query === undefined ? answers[mixed.indexOf(row)] : own[this.#chosen[row.query]],
-    )
+    return this.#rows.map((row) => (row.query === undefined ? answers[mixed.indexOf(row)] : this.own[row.query]))
   }
 
   /**
@@ -81,11 +96,12 @@ export class Trial {
     const missing = group.missing().length
     const decoded = group.recover()
     return this.#chosen.map((input, query) => {
+      const own = this.own[query]
       const exact = group.exact(query)
-      if (exact) return { input, exact }
+      if (exact) return { input, own, exact }
       const about = { mixed: group.mixes(query), missing }
       const recovered = decoded.filter((each) => each.query === query)
-      return { input, surest: surestOf(recovered, this.#remembered[query], about, this.#subject.experience) }
+      return { input, own, surest: surestOf(recovered, this.remembered[query], about, this.#subject.experience) }
     })
   }
 

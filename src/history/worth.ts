@@ -1,7 +1,7 @@
 /** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
 
 import type { Core } from '../core/core'
-import { type Criterion, difference, lead, sameLabels } from '../criterion'
+import { type Criterion, difference, labelAt, lead, sameLabels } from '../criterion'
 import { checkWord } from '../errors'
 import * as saved from '../saved'
 import { allFinite } from '../tensor'
@@ -136,7 +136,7 @@ export class Worth {
     const signals = this.#signals(recovered)
     if (!signals?.every(Number.isFinite)) return undefined
     const own = (recovered.odds ?? recovered.error) === undefined ? undefined : sigmoid(signals[0])
-    return this.#calibrations[recovered.source].probability(signals) ?? own
+    return this.#calibrations[recovered.source].probability(signals, this.#kind(recovered)) ?? own
   }
 
   /** How far off an answer without a label may be; undefined where there are labels, or until it was learned. */
@@ -202,7 +202,7 @@ export class Worth {
     const right = this.agrees(recovered.answer, own)
     const signals = right === undefined ? undefined : this.#signals(recovered)
     if (right !== undefined && signals?.every(Number.isFinite)) {
-      this.#calibrations[recovered.source].learn({ signals, right })
+      this.#calibrations[recovered.source].learn({ signals, right }, this.#kind(recovered))
     }
     return right
   }
@@ -219,6 +219,11 @@ export class Worth {
       outcomes: { code: code.outcomes, memory: memory.outcomes },
       spread: this.#spread.save(),
     })
+  }
+
+  /** Its label, at the first position; of answers without one there is one kind. */
+  #kind({ answer }: Recovered): number {
+    return this.#criterion.kind === 'label' ? labelAt(answer, this.#criterion) : 0
   }
 
   /**
