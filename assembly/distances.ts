@@ -31,3 +31,30 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
     rows += pitch
   }
 }
+
+/**
+ * out[i] = |rows[i] - row|² of integers, i32: exact, in whatever order, while it is below 2^31.
+ *
+ * @param out     n integers
+ * @param rows    n rows of 8 bits a value, `stride` bytes apart, padding zero
+ * @param row     one row of 16 bits a value, -128 .. 127, padding zero
+ * @param stride  a multiple of 16
+ */
+export function byteDistances(out: usize, rows: usize, row: usize, n: i32, stride: i32): void {
+  for (let i = 0; i < n; i++) {
+    let a = i32x4.splat(0),
+      b = a
+    for (let at: usize = 0; at < <usize>stride; at += 16) {
+      const x = i16x8.sub(v128.load_ext<i8>(rows + at), v128.load(row + 2 * at))
+      const y = i16x8.sub(v128.load_ext<i8>(rows + at, 8), v128.load(row + 2 * at, 16))
+      a = i32x4.add(a, i32x4.dot_i16x8_s(x, x))
+      b = i32x4.add(b, i32x4.dot_i16x8_s(y, y))
+    }
+    const sum = i32x4.add(a, b)
+    store<i32>(
+      out + ((<usize>i) << 2),
+      i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3),
+    )
+    rows += stride
+  }
+}

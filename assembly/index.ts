@@ -18,15 +18,17 @@
 // the bit. Nothing here computes cos or exp; those differ between engines in the last digit.
 
 export { combine } from './combine'
-export { distances } from './distances'
+export { byteDistances, distances } from './distances'
 export { gram } from './gram'
 export { inverse } from './linalg'
 export { residual, vote } from './locate'
+export { patchLines, poolCells } from './patches'
+export { accumulate, product, quadratic } from './regression'
 
 /** First free byte. Everything from here up belongs to the caller. */
 export const heapBase: usize = __heap_base
 
 /** Raised with every change of a signature or of a layout; the loader refuses another one. */
 export function abiVersion(): i32 {
-  return 1
+  return 2
 }

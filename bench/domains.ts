@@ -1,6 +1,7 @@
 /**
  * npm run bench -- domains [--json]: what the memory recovers of data that are no images, and how well it knows: the first
- * queries are remembered as the predictor would, the rest recovered; three orders at random, medians. Needs `npm run data`.
+ * queries are remembered as the predictor would, 3,000 others recovered, each graded by its late answer; three orders at random,
+ * medians. Needs `npm run data`.
  */
 
 import { loadInputs } from '../src/cli/npy'
@@ -10,6 +11,7 @@ import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
 import { Experience } from '../src/history/experience'
+import type { Recollection } from '../src/history/memory'
 import { seeded } from '../src/random'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
@@ -71,13 +73,10 @@ async function run({ model: path, inputs: file, remembered }: Domain): Promise<F
       }
     }
     const recovered = chosen.slice(remembered, remembered + 3000).map((i) => {
-      const { recovery, confidence = 0 } = experience.surest([{ ...experience.recall(inputs[i])!, missing: 1 }])
-      return {
-        confidence,
-        right: experience.agrees(recovery.answer, own[i]) === true,
-        answer: recovery.answer,
-        own: own[i],
-      }
+      const recalled = { ...(experience.recall(inputs[i]) as Recollection), missing: 1 }
+      const { recovery, confidence = 0 } = experience.surest([recalled])
+      const right = experience.grade(recovery, own[i]) === true // by the answer that comes late
+      return { confidence, right, answer: recovery.answer, own: own[i] }
     })
     const share = (some: { right: boolean }[]) => some.filter(({ right }) => right).length / some.length
     const sure = recovered.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)

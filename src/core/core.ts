@@ -2,7 +2,9 @@
 
 import { platform } from '#platform'
 import { checkNames } from '../errors'
+import type { FilterBank, FilterBankOptions } from './filter-bank'
 import { JsCore } from './js'
+import type { KernelMatrix } from './kernel-matrix'
 import type { Answers, Residuals, Table } from './rows'
 import { WasmCore } from './wasm'
 
@@ -44,8 +46,18 @@ export interface Core {
    */
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
 
-  /** At most `capacity` rows of `width` floats that stay with the core, to be searched in place; it grows with them. */
-  table(width: number, capacity: number): Table
+  /**
+   * At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them.
+   *
+   * @param step  values are kept in 8 bits, as multiples of it from -127 to 127, a power of two; default: as floats
+   */
+  table(width: number, capacity: number, step?: number): Table
+
+  /** Filters for one kind of image, which stay with the core. */
+  filterBank(options: FilterBankOptions): FilterBank
+
+  /** An empty kernel matrix for regression with so many outputs, which stays with the core. */
+  kernelMatrix(outputs: number): KernelMatrix
 
   /**
    * Inverse (n x n, row-major) of a symmetric positive definite matrix, by Cholesky.

@@ -4,7 +4,9 @@
  */
 
 import type { Core } from './core'
-import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
+import { CELLS, FilterBank, type FilterBankOptions, type PatchKernels, SIDE } from './filter-bank'
+import { BLOCK, KernelMatrix, type RegressionKernels } from './kernel-matrix'
+import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
 
 const { abs, fround, max, sqrt } = Math
 
@@ -40,7 +42,8 @@ export class JsCore implements Core {
     return votes
   }
 
-  table(): Table {
+  table(width: number, _capacity: number, step?: number): Table {
+    if (step !== undefined) return byteTable(width, step)
     const rows: Float32Array[] = []
     return {
       set: (index, row) => {
@@ -49,6 +52,16 @@ export class JsCore implements Core {
       get: (index) => rows[index].slice(),
       distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(rows[i], row)),
     }
+  }
+
+  kernelMatrix(outputs: number): KernelMatrix {
+    const space = new JsSpace()
+    return new KernelMatrix(space, regressionKernels(space), outputs, 12 * Math.ceil(outputs / 12))
+  }
+
+  filterBank(options: FilterBankOptions): FilterBank {
+    const space = new JsSpace()
+    return new FilterBank(space, patchKernels(space), options, (length) => length)
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -95,6 +108,140 @@ export class JsCore implements Core {
   }
 }
 
+class JsSpace implements Space {
+  readonly base = 0
+  #buffer = new ArrayBuffer(0)
+
+  /** Twice as much as before, or it would be copied with every block. */
+  reserve(end: number): void {
+    if (end <= this.#buffer.byteLength) return
+    const old = new Uint8Array(this.#buffer)
+    this.#buffer = new ArrayBuffer(Math.max(16 * Math.ceil(end / 16), 2 * old.length))
+    new Uint8Array(this.#buffer).set(old)
+  }
+
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#buffer, at, length)
+  }
+
+  doubles(at: number, length: number): Float64Array {
+    return new Float64Array(this.#buffer, at, length)
+  }
+
+  integers(at: number, length: number): Int32Array {
+    return new Int32Array(this.#buffer, at, length)
+  }
+
+  words(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#buffer, at, length)
+  }
+}
+
+/** assembly/regression.ts. */
+function regressionKernels(space: Space): RegressionKernels {
+  const rowsAt = (at: number, n: number, width: number, pitch: number) =>
+    Array.from({ length: n }, (_, i) => space.floats(at + i * pitch, width))
+  return {
+    accumulate(out, weights, rows, k, width, pitch) {
+      weightedSum(space.floats(out, width), space.floats(weights, k), rowsAt(rows, k, width, pitch))
+    },
+    product(out, weights, rows, n, width, pitch, down, across) {
+      const all = rowsAt(rows, BLOCK, width, pitch)
+      for (let i = 0; i < n; i++) {
+        const words = space.words(weights + i * down, ((BLOCK - 1) * across) / 2 + 1)
+        const row = Float32Array.from({ length: BLOCK }, (_, j) => words[(j * across) / 2])
+        weightedSum(space.floats(out + 4 * i * width, width), row, all)
+      }
+    },
+    quadratic(out, matrix, weights) {
+      const w = space.floats(weights, BLOCK)
+      const y = new Float32Array(BLOCK)
+      weightedSum(y, w, rowsAt(matrix, BLOCK, BLOCK, 4 * BLOCK))
+      space.doubles(out, 2).set([dot(y, w), dot(y, new Float32Array(BLOCK).fill(1))])
+    },
+  }
+}
+
+/** assembly/patches.ts. */
+function patchKernels(space: Space): PatchKernels {
+  return {
+    patchLines(even, odd, scale, image, channels, width, rows, pitch, stride, contrast) {
+      const [e, o] = [3, 2].map((lines, i) => space.floats([even, odd][i], lines * SIDE * channels * stride))
+      const pixels = space.floats(image, channels * (rows + SIDE - 1) * width + pitch + SIDE)
+      const scales = space.floats(scale, rows * pitch)
+      for (let at = 0; at < rows * pitch; at++) {
+        const corner = Math.floor(at / pitch) * width + (at % pitch)
+        let [sum, square] = [0, 0]
+        for (let line = 0; line < channels * SIDE; line++) {
+          const x = corner + (Math.floor(line / SIDE) * (rows + SIDE - 1) + (line % SIDE)) * width
+          const [a, b, middle, d, f] = [pixels[x], pixels[x + 1], pixels[x + 2], pixels[x + 3], pixels[x + 4]]
+          const [outer, inner] = [fround(a + f), fround(b + d)]
+          e[3 * line * stride + at] = middle
+          e[(3 * line + 1) * stride + at] = outer
+          e[(3 * line + 2) * stride + at] = inner
+          o[2 * line * stride + at] = a - f
+          o[(2 * line + 1) * stride + at] = b - d
+          sum = fround(sum + fround(fround(outer + inner) + middle))
+          const [outers, inners] = [fround(fround(a * a) + fround(f * f)), fround(fround(b * b) + fround(d * d))]
+          square = fround(square + fround(fround(outers + inners) + fround(middle * middle)))
+        }
+        const mean = fround(sum / (SIDE * SIDE * channels))
+        const variance = max(0, fround(fround(square / (SIDE * SIDE * channels)) - fround(mean * mean)))
+        scales[at] = 1 / fround(sqrt(fround(variance + contrast)))
+      }
+    },
+    combine(out, weights, rows, n, k, stride) {
+      const lines = Array.from({ length: k }, (_, j) => space.floats(rows + 4 * j * stride, stride))
+      for (let i = 0; i < n; i++) {
+        weightedSum(space.floats(out + 4 * i * stride, stride).fill(0), space.floats(weights + 4 * i * k, k), lines)
+      }
+    },
+    poolCells(out, even, odd, scale, offsets, ends, down, across, _scratch, filters, pitch, stride, threshold) {
+      const last = [...space.integers(ends, CELLS + 1)]
+      const rows = last[CELLS]
+      const cells = CELLS * CELLS
+      const [scales, shifts] = [space.floats(scale, rows * pitch), space.floats(offsets, filters)]
+      const [weights, columns] = [space.floats(down, 2 * rows), space.floats(across, CELLS * pitch)]
+      const pooled = space.floats(out, 4 * filters * cells)
+      for (let k = 0; k < filters; k++) {
+        const [e, o] = [even, odd].map((at) => space.floats(at + 4 * k * stride, rows * pitch))
+        for (let kind = 0; kind < 4; kind++) {
+          const above = e.map((value, at) => {
+            const r = fround(fround(fround(kind & 1 ? value - o[at] : value + o[at]) * scales[at]) - shifts[k])
+            return max(0, kind & 2 ? -threshold - r : r - threshold)
+          })
+          const sums = cellSums(above, last, weights, columns, pitch)
+          pooled.set(sums, (kind * filters + k) * cells)
+        }
+      }
+    },
+  }
+}
+
+/** Down the columns first; of these four lanes are added up at the end. */
+function cellSums(
+  above: Float32Array,
+  last: readonly number[],
+  down: Float32Array,
+  across: Float32Array,
+  pitch: number,
+): Float32Array {
+  const sums = new Float32Array(4 * CELLS * CELLS)
+  for (let cell = 0; cell < CELLS; cell++) {
+    for (let column = 0; column < pitch; column++) {
+      let sum = 0
+      for (let row = cell ? last[cell - 1] : 0; row < last[cell + 1]; row++) {
+        sum = fround(sum + fround(down[2 * row + Number(row < last[cell])] * above[row * pitch + column]))
+      }
+      for (let to = 0; to < CELLS; to++) {
+        sums[4 * (cell * CELLS + to) + (column & 3)] += fround(sum * across[to * pitch + column])
+      }
+    }
+  }
+  const lane = (at: number) => fround(fround(fround(sums[at] + sums[at + 1]) + sums[at + 2]) + sums[at + 3])
+  return Float32Array.from({ length: CELLS * CELLS }, (_, i) => lane(4 * i))
+}
+
 /** Four rows at a time: the output is read and written a quarter as often. Zero is added first, as in WASM. */
 function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Float32Array[]): void {
   const k = rows.length
@@ -113,6 +260,27 @@ function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Fl
     const row = rows[j]
     const w = weights[j]
     for (let i = 0; i < d; i++) out[i] = fround(out[i] + fround(w * row[i]))
+  }
+}
+
+function byteTable(width: number, step: number): Table {
+  const rows: Int8Array[] = []
+  const given = new Int16Array(width)
+  const square = (row: Int8Array) => {
+    let sum = 0
+    for (let i = 0; i < width; i++) sum += (row[i] - given[i]) ** 2
+    return sum
+  }
+  return {
+    set: (index, row) => {
+      rows[index] ??= new Int8Array(width)
+      quantised(row, step, rows[index])
+    },
+    get: (index) => Float32Array.from(rows[index], (value) => value * step),
+    distances: (row, count) => {
+      quantised(row, step, given)
+      return Float32Array.from({ length: count }, (_, i) => square(rows[i])).map((sum) => sum * step ** 2)
+    },
   }
 }
 

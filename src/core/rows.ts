@@ -26,6 +26,23 @@ export interface Table {
   set(index: number, row: Float32Array): void
   /** A copy of a row. */
   get(index: number): Float32Array
-  /** |row i - row|² of the first `count` rows, in f32; fresh. */
+  /** |row i - row|² of the first `count` rows, in f32 (exact but for the last rounding where rows are kept in 8 bits); fresh. */
   distances(row: Float32Array, count: number): Float32Array
+}
+
+/** A row in 8 bits a value: the nearest multiples of `step`, from -127 to 127. */
+export function quantised(row: Float32Array, step: number, out: Int8Array | Int16Array): void {
+  for (let i = 0; i < row.length; i++) out[i] = Math.round(Math.max(-127, Math.min(127, row[i] / step)))
+}
+
+/** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
+export interface Space {
+  /** First byte that may be used, a multiple of 16. */
+  readonly base: number
+  /** Makes room up to an address. What is new is zero. */
+  reserve(end: number): void
+  floats(at: number, length: number): Float32Array
+  doubles(at: number, length: number): Float64Array
+  integers(at: number, length: number): Int32Array
+  words(at: number, length: number): Uint16Array
 }

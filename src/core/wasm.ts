@@ -1,15 +1,16 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
 import type { Core } from './core'
-import { type Answers, freshRows, notDefinite, type Residuals, type Table } from './rows'
+import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
+import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
+import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
 
-const ABI = 1
+const ABI = 2
 
-interface Exports {
+interface Exports extends RegressionKernels, PatchKernels {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
-  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
   gram(out: number, rows: number, n: number, stride: number): void
   vote(
     votes: number,
@@ -35,6 +36,7 @@ interface Exports {
     rounds: number,
   ): number
   distances(out: number, rows: number, row: number, n: number, stride: number): void
+  byteDistances(out: number, rows: number, row: number, n: number, stride: number): void
   inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
@@ -58,7 +60,7 @@ export class WasmCore implements Core {
 
   constructor(module: WebAssembly.Module) {
     this.#module = module
-    this.#exports = new WebAssembly.Instance(module).exports as unknown as Exports
+    this.#exports = this.#instance()
     const version = this.#exports.abiVersion?.()
     if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
   }
@@ -108,8 +110,19 @@ export class WasmCore implements Core {
     return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
   }
 
-  table(width: number, capacity: number): Table {
-    return new WasmTable(new WebAssembly.Instance(this.#module).exports as unknown as Exports, width, capacity)
+  table(width: number, capacity: number, step?: number): Table {
+    if (step !== undefined) return new ByteTable(this.#instance(), width, capacity, step)
+    return new WasmTable(this.#instance(), width, capacity)
+  }
+
+  kernelMatrix(outputs: number): KernelMatrix {
+    const exports = this.#instance()
+    return new KernelMatrix(new WasmSpace(exports), exports, outputs, strideOf(outputs, 12, 4))
+  }
+
+  filterBank(options: FilterBankOptions): FilterBank {
+    const exports = this.#instance()
+    return new FilterBank(new WasmSpace(exports), exports, options, (length) => strideOf(length, 12, 4))
   }
 
   inverse(matrix: Float64Array): Float64Array {
@@ -142,6 +155,11 @@ export class WasmCore implements Core {
     }
   }
 
+  /** With a memory of its own. */
+  #instance(): Exports {
+    return new WebAssembly.Instance(this.#module).exports as unknown as Exports
+  }
+
   #reset(): void {
     this.#top = this.#exports.heapBase.value
   }
@@ -150,8 +168,7 @@ export class WasmCore implements Core {
   #take(bytes: number): number {
     const at = Math.ceil(this.#top / 16) * 16
     this.#top = at + bytes
-    const missing = this.#top - this.#exports.memory.buffer.byteLength
-    if (missing > 0) this.#exports.memory.grow(Math.ceil(missing / PAGE))
+    reserve(this.#exports.memory, this.#top)
     return at
   }
 
@@ -206,18 +223,11 @@ class WasmTable implements Table {
     this.#row = Math.ceil(exports.heapBase.value / 16) * 16
     this.#out = this.#row + this.#stride * 4
     this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    this.#grow(0)
-  }
-
-  /** Room for so many rows, and for a few more: fresh memory is zero, so is all padding. */
-  #grow(rows: number): void {
-    const { memory } = this.#exports
-    const missing = this.#rows + rows * this.#stride * 4 - memory.buffer.byteLength
-    if (missing > 0) memory.grow(Math.ceil(missing / PAGE) + AHEAD)
+    reserve(exports.memory, this.#rows)
   }
 
   set(index: number, row: Float32Array): void {
-    this.#grow(index + 1)
+    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride * 4, AHEAD) // zero, so is all padding
     this.#at(this.#rows + index * this.#stride * 4, this.#width).set(row)
   }
 
@@ -236,9 +246,89 @@ class WasmTable implements Table {
   }
 }
 
-/** What a table takes; in JS a little less. */
-export function tableBytes(width: number, capacity: number): number {
-  return (1 + AHEAD) * PAGE + (capacity + 1) * strideOf(width, 12, 4) * 4 + capacity * 4
+/** The same in 8 bits a value. */
+class ByteTable implements Table {
+  readonly #exports: Exports
+  readonly #width: number
+  readonly #stride: number
+  readonly #step: number
+  readonly #row: number
+  readonly #out: number
+  readonly #rows: number
+
+  constructor(exports: Exports, width: number, capacity: number, step: number) {
+    this.#exports = exports
+    this.#width = width
+    this.#stride = Math.ceil(width / 16) * 16
+    this.#step = step
+    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
+    this.#out = this.#row + 2 * this.#stride
+    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
+    reserve(exports.memory, this.#rows)
+  }
+
+  set(index: number, row: Float32Array): void {
+    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride, AHEAD)
+    quantised(row, this.#step, this.#at(index))
+  }
+
+  get(index: number): Float32Array {
+    return Float32Array.from(this.#at(index), (value) => value * this.#step)
+  }
+
+  distances(row: Float32Array, count: number): Float32Array {
+    const { memory, byteDistances } = this.#exports
+    quantised(row, this.#step, new Int16Array(memory.buffer, this.#row, this.#width))
+    byteDistances(this.#out, this.#rows, this.#row, count, this.#stride)
+    return new Float32Array(new Int32Array(memory.buffer, this.#out, count)).map((sum) => sum * this.#step ** 2)
+  }
+
+  #at(index: number): Int8Array {
+    return new Int8Array(this.#exports.memory.buffer, this.#rows + index * this.#stride, this.#width)
+  }
+}
+
+/** The memory of an instance; fresh, it is zero. */
+class WasmSpace implements Space {
+  readonly base: number
+  readonly #memory: WebAssembly.Memory
+
+  constructor({ memory, heapBase }: Exports) {
+    this.base = Math.ceil(heapBase.value / 16) * 16
+    this.#memory = memory
+  }
+
+  reserve(end: number): void {
+    reserve(this.#memory, end)
+  }
+
+  floats(at: number, length: number): Float32Array {
+    return new Float32Array(this.#memory.buffer, at, length)
+  }
+
+  doubles(at: number, length: number): Float64Array {
+    return new Float64Array(this.#memory.buffer, at, length)
+  }
+
+  integers(at: number, length: number): Int32Array {
+    return new Int32Array(this.#memory.buffer, at, length)
+  }
+
+  words(at: number, length: number): Uint16Array {
+    return new Uint16Array(this.#memory.buffer, at, length)
+  }
+}
+
+/** Room up to an address, and for so many pages more where there is none; what is new is zero. */
+function reserve(memory: WebAssembly.Memory, end: number, ahead = 0): void {
+  const missing = end - memory.buffer.byteLength
+  if (missing > 0) memory.grow(Math.ceil(missing / PAGE) + ahead)
+}
+
+/** What a table takes, see `Core.table`; in JS as much. */
+export function tableBytes(width: number, capacity: number, step?: number): number {
+  const row = step === undefined ? 4 * strideOf(width, 12, 4) : 16 * Math.ceil(width / 16)
+  return (1 + AHEAD) * PAGE + (capacity + 2) * row + 4 * capacity
 }
 
 /**

@@ -7,9 +7,9 @@ import { checksum } from '../checksum'
 import { expected } from '../errors'
 import * as saved from '../saved'
 
-type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array
+type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array
 
-const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array } as const
+const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array, i1: Int8Array } as const
 
 type Kind = keyof typeof KINDS
 
@@ -94,7 +94,7 @@ export class Archive {
     }
     // A Buffer's own slice would be no copy.
     const array = new KINDS[kind](new Uint8Array(found.bytes).buffer) as InstanceType<(typeof KINDS)[K]>
-    if (kind === 'u1' || kind === 'u2') return array
+    if (kind !== 'f4' && kind !== 'f8') return array
     // A loop, since `findIndex` takes four times as long.
     for (let i = 0; i < array.length; i++) {
       if (Math.abs(array[i]) <= saved.MOST_SQUARE) continue

@@ -21,10 +21,13 @@ export interface Outcome {
 
 /**
  * How fast one kind of answer loses credit that turns out wrong more often than was said, in log odds; what is left of that
- * after the next of its kind; and the most it loses. A stream that changes shows in tens of answers, not in the window's
- * thousands: of 500 queries after 95 % of one class 25 were sure and wrong without, 8 with.
+ * after the next of its kind; how much is chance and costs nothing; the most it loses; and from which probability on an answer
+ * counts, since it is the sure ones that must not be wrong. A stream that changes shows in tens
+ * of answers, not in the window's thousands: of 500 queries after 95 % of one class 30 were sure and wrong without.
  */
-const DOUBT = { rate: 0.5, left: 0.99, most: 4 }
+const DOUBT = { rate: 0.35, left: 0.98, chance: 0.8, most: 4, from: 0.7 }
+/** An outcome counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
+const RECENT = 400
 
 /** What to believe of signals that were never seen: worth one outcome in thirty. */
 export interface Anchor {
@@ -74,10 +77,11 @@ export class Calibration {
 
   /** @param kind  of the answer: its label, where it has one */
   learn(outcome: Outcome, kind = 0): void {
-    const said = this.probability(outcome.signals, kind)
-    if (said !== undefined) {
+    const odds = this.#odds(outcome.signals)
+    if (odds !== undefined && sigmoid(odds) >= DOUBT.from) {
+      const said = sigmoid(odds - this.#doubt(kind))
       const doubt = DOUBT.left * (this.#doubts.get(kind) ?? 0) + DOUBT.rate * (said - Number(outcome.right))
-      this.#doubts.set(kind, Math.max(0, Math.min(DOUBT.most, doubt)))
+      this.#doubts.set(kind, Math.max(0, Math.min(DOUBT.chance + DOUBT.most, doubt)))
     }
     this.outcomes.push(outcome)
     if (this.outcomes.length > WINDOW) this.outcomes.shift()
@@ -95,6 +99,12 @@ export class Calibration {
    * classification networks", 1992, eq. 20): the less was seen, the nearer to one half. Undefined before 30 outcomes.
    */
   probability(signals: readonly number[], kind = 0): number | undefined {
+    const odds = this.#odds(signals)
+    return odds === undefined ? undefined : sigmoid(odds - this.#doubt(kind))
+  }
+
+  /** Log odds, of all kinds alike. */
+  #odds(signals: readonly number[]): number | undefined {
     if (this.outcomes.length < ENOUGH) return undefined
     if (!this.#fit || this.#since > RENEW * this.outcomes.length) this.#renew()
     const { means, scales, weights, covariance } = this.#fit as Fit
@@ -105,7 +115,11 @@ export class Calibration {
       mean += weights[i] * x[i]
       for (let j = 0; j < n; j++) variance += x[i] * x[j] * covariance[i * n + j]
     }
-    return sigmoid(mean / Math.sqrt(1 + (Math.PI / 8) * variance) - (this.#doubts.get(kind) ?? 0))
+    return mean / Math.sqrt(1 + (Math.PI / 8) * variance)
+  }
+
+  #doubt(kind: number): number {
+    return Math.max(0, (this.#doubts.get(kind) ?? 0) - DOUBT.chance)
   }
 
   /** The most probable weights, by Newton's method (iteratively reweighted least squares). */
@@ -119,14 +133,19 @@ export class Calibration {
       return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0 // a signal that never varies says nothing
     })
     const standard = (row: readonly number[]) => [1, ...row.map((value, i) => (value - means[i]) * scales[i])]
-    const lessons = this.outcomes.map(({ signals, right }) => ({
+    const last = this.outcomes.length - 1
+    const lessons = this.outcomes.map(({ signals, right }, i) => ({
       x: standard(signals),
       right: Number(right),
-      weight: 1,
+      weight: Math.exp((i - last) / RECENT),
     }))
     if (this.#anchor) {
       const { signals, probability } = this.#anchor
-      lessons.push({ x: standard(signals), right: probability, weight: ANCHOR_SHARE * lessons.length })
+      lessons.push({
+        x: standard(signals),
+        right: probability,
+        weight: ANCHOR_SHARE * lessons.reduce((sum, each) => sum + each.weight, 0),
+      })
     }
     const n = means.length + 1
     let weights = new Array<number>(n).fill(0)

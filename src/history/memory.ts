@@ -23,7 +23,17 @@ import {
   type Tried,
 } from './metric'
 import { labelOdds } from './odds'
-import { hasPatches, learningBytes, mirrorParts, PATCH_FEATURES, Patches, shrunk, shrunkSize } from './patches'
+import {
+  filterBytes,
+  hasPatches,
+  learningBytes,
+  mirrorParts,
+  PART_STEP,
+  PATCH_FEATURES,
+  Patches,
+  shrunk,
+  shrunkSize,
+} from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 import { isSignal, SIGNAL_FEATURES, Signals, signalBytes } from './signals'
 
@@ -223,8 +233,8 @@ export class Memory {
       throw new RangeError(`bytes: expected >= ${footprint(this.#sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
     }
     if (features === 'patches') {
-      this.#even = core.table(this.#width / 2, this.capacity)
-      this.#odd = core.table(this.#width / 2, this.capacity)
+      this.#even = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
+      this.#odd = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
     }
     if (state) this.#load(state)
   }
@@ -353,7 +363,10 @@ export class Memory {
       compared: this.#patches ? 'patches' : this.#signals ? 'signals' : 'values',
     }
     if (!this.#regression) return pack('memory', content, {})
-    const rows = (table: Table) => concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
+    const rows = (table: Table) => {
+      const all = concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
+      return this.#odd ? Int8Array.from(all, (value) => value / PART_STEP) : all
+    }
     return pack('memory', content, {
       ...this.#regression.save(),
       even: rows(this.#even),
@@ -388,7 +401,7 @@ export class Memory {
     if (compared === 'signals') this.#signals = Signals.load(this.#core, shape, archive)
     this.#loadPoints(archive, size)
     archive.end()
-    for (const i of [0, size >> 1, size - 1]) this.#checkSimilarities(i)
+    for (const i of [BLOCK - 1, size >> 1, size - 1]) this.#checkSimilarities(i)
     this.#planRestudy()
   }
 
@@ -402,9 +415,11 @@ export class Memory {
       this.#scales = archive.take('scales', 'f4', width)
       this.#even = this.#core.table(width, this.capacity)
     }
-    const even = archive.take('even', 'f4', count * width)
-    const odd = this.#odd && archive.take('odd', 'f4', count * width)
-    const row = (all: Float32Array, i: number) => all.subarray(i * width, (i + 1) * width)
+    const even = archive.take('even', this.#odd ? 'i1' : 'f4', count * width)
+    const odd = this.#odd && archive.take('odd', 'i1', count * width)
+    const step = this.#odd ? PART_STEP : 1
+    const row = (all: Float32Array | Int8Array, i: number) =>
+      Float32Array.from(all.subarray(i * width, (i + 1) * width), (value) => step * value)
     for (let i = 0; i < count; i++) {
       this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
     }
@@ -647,7 +662,8 @@ export class Memory {
 
   #compare(point: Point) {
     const distances = this.#distances(point, this.size)
-    const nearest = distances.plain.reduce((least, d) => Math.min(least, d), Number.POSITIVE_INFINITY)
+    let nearest = Number.POSITIVE_INFINITY
+    for (const d of distances.plain) nearest = Math.min(nearest, d)
     return { nearest, similarities: this.#similarities(distances), self: this.#self(point) }
   }
 
@@ -657,18 +673,23 @@ export class Memory {
     if (!odd || !this.#odd) return { plain: same }
     const turned = this.#odd.distances(odd, count)
     const length = squaredLength(odd)
-    return {
-      plain: same.map((d, i) => d + turned[i]),
-      mirrored: same.map((d, i) => d + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])),
+    const [plain, mirrored] = [new Float32Array(count), new Float32Array(count)]
+    for (let i = 0; i < count; i++) {
+      plain[i] = same[i] + turned[i]
+      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])
     }
+    return { plain, mirrored }
   }
 
   /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
   #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
     const { similarity } = fadings[this.#fading]
-    const rbf = (d: number) => similarity(d / this.#unit)
-    if (!this.#mirror || !mirrored) return plain.map(rbf)
-    return plain.map((d, i) => (rbf(d) + rbf(mirrored[i])) / 2)
+    const rate = 1 / this.#unit
+    const out = new Float32Array(plain.length)
+    if (!this.#mirror || !mirrored) for (let i = 0; i < out.length; i++) out[i] = similarity(rate * plain[i])
+    else
+      for (let i = 0; i < out.length; i++) out[i] = (similarity(rate * plain[i]) + similarity(rate * mirrored[i])) / 2
+    return out
   }
 
   #self({ odd }: Point): number {
@@ -710,9 +731,10 @@ function footprint(sizes: Sizes, count: number): number {
 }
 
 /** Bytes of tables and regression, and of what the core works in. */
-function grown({ outputs, kind, width }: Sizes, count: number): number {
-  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count) : tableBytes(width, count)
-  return PIECE + tables + count * KernelRegression.bytes(outputs, count)
+function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
+  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
+  const filters = kind === 'patches' ? filterBytes(shape) : 0
+  return PIECE + filters + tables + KernelRegression.bytes(outputs, count)
 }
 
 /**
@@ -724,8 +746,7 @@ function beginning(sizes: Sizes): number {
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
   const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
   const begun = points + grown(sizes, BLOCK)
-  if (kind === 'patches')
-    return first + Math.max(learningBytes(shape), begun + BLOCK * KernelRegression.bytes(outputs, BLOCK))
+  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + KernelRegression.bytes(outputs, BLOCK))
   const learning = kind === 'signals' ? signalBytes(shape) : 0
   return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
 }

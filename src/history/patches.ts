@@ -6,16 +6,15 @@
  */
 
 import type { Core } from '../core/core'
+import { CELLS, type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/rows'
 import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 
-/** Side of a patch in pixels, filters (half of them mirror images of the others), cells per side of the pooling grid. */
-const SIDE = 5
+/** Half of them mirror images of the others. */
 const FILTERS = 64
-const CELLS = 4
 /** Sides beyond this are shrunk, so that no image costs more than a few milliseconds. */
 const LARGEST = 48
 const SMALLEST = 12
@@ -35,6 +34,9 @@ const STANDARD = 64
 
 /** Values in an image's features. */
 export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
+
+/** What parts of features are kept as multiples of, in 8 bits: that changes a distance by a thousandth. */
+export const PART_STEP = 1 / 16
 
 export interface PatchOptions {
   /** Shape of an image: channels, height, width; at least 12 x 12 when the longer side is shrunk to 48. */
@@ -68,6 +70,12 @@ export function shrunkSize(shape: readonly number[]): number {
   return channels * height * width
 }
 
+/** Bytes of the filters: of lines and responses, one value per patch of an image each. */
+export function filterBytes(shape: readonly number[]): number {
+  const { channels, rows, columns } = gridOf(shape)
+  return 2 ** 17 + 4 * (FILTERS + SIDE * SIDE * channels + 1) * rows * (columns + 3)
+}
+
 /** Bytes that learning takes for a while: patches, and their mirror images. */
 export function learningBytes([channels]: readonly number[]): number {
   const size = channels * SIDE * SIDE
@@ -97,14 +105,11 @@ function finished<T>(steps: Generator<void, T>): T {
 
 export class Patches {
   readonly #state: PatchState
-  readonly #core: Core
-  readonly #grid: Grid
-  readonly #pool: Pool
+  readonly #bank: FilterBank
 
-  constructor(core: Core, shape: readonly number[], state: PatchState) {
-    this.#core = core
-    this.#grid = gridOf(shape)
-    this.#pool = poolOf(this.#grid)
+  /** @param bank  of the same filters, where there is one */
+  constructor(core: Core, shape: readonly number[], state: PatchState, bank?: FilterBank) {
+    this.#bank = bank ?? filterBank(core, shape, state)
     this.#state = state
   }
 
@@ -162,7 +167,7 @@ export class Patches {
         }
       }
     }
-    return new Patches(core, shape, { ...unscaled, ...standardisation(sums, squares, 2 * seen.length) })
+    return new Patches(core, shape, { ...unscaled, ...standardisation(sums, squares, 2 * seen.length) }, raw.#bank)
   }
 
   /**
@@ -175,15 +180,18 @@ export class Patches {
 
   /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
   *steps(image: Float32Array): Generator<void, Float32Array> {
-    const { contrast, mean, filters, centre, scale } = this.#state
-    const patches = yield* patchesOf(image, this.#grid, mean, contrast)
-    yield
-    const responses = this.#core.combine(filters, patches)
-    yield
-    const out = pooled(responses, this.#pool)
+    const { centre, scale } = this.#state
+    const out = yield* this.#bank.apply(image)
     for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
     return out
   }
+}
+
+function filterBank(core: Core, shape: readonly number[], { contrast, mean, filters }: PatchState): FilterBank {
+  const { channels, height, width } = gridOf(shape)
+  const size = mean.length
+  const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
+  return core.filterBank({ channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD })
 }
 
 /** Where each feature of an image is found in its mirror image: filters and columns change places. */
@@ -197,7 +205,8 @@ const mirrored = (features: Float32Array) => features.map((_, at) => features[MI
 
 /**
  * Features as a part that is the same in the mirror image, and one that changes its sign there: with a = (even, odd),
- * |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead.
+ * |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead. All values are
+ * multiples of PART_STEP.
  */
 export function mirrorParts(features: Float32Array): { even: Float32Array; odd: Float32Array } {
   const even = new Float32Array(PATCH_FEATURES / 2)
@@ -205,11 +214,13 @@ export function mirrorParts(features: Float32Array): { even: Float32Array; odd: 
   let at = 0
   for (let i = 0; i < PATCH_FEATURES; i++) {
     if (MIRROR[i] < i) continue // no feature is its own mirror: the filter is always another
-    even[at] = (features[i] + features[MIRROR[i]]) * Math.SQRT1_2
-    odd[at++] = (features[i] - features[MIRROR[i]]) * Math.SQRT1_2
+    even[at] = stepped((features[i] + features[MIRROR[i]]) * Math.SQRT1_2)
+    odd[at++] = stepped((features[i] - features[MIRROR[i]]) * Math.SQRT1_2)
   }
   return { even, odd }
 }
+
+const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
 
 interface Grid {
   channels: number
@@ -307,10 +318,17 @@ function* whitenedFilters(
   random: Random,
 ): Generator<void, { filters: Float32Array; mean: Float32Array }> {
   const mirror = (patch: Float32Array) => patch.map((_, i) => patch[i - (i % SIDE) + SIDE - 1 - (i % SIDE)])
-  const both = [...patches, ...patches.map(mirror)]
+  const both = patches.slice()
+  for (const [i, patch] of patches.entries()) {
+    both.push(mirror(patch))
+    if (i % PIECE === PIECE - 1) yield
+  }
   const size = channels * SIDE * SIDE
   const mean = new Float32Array(size)
-  for (const patch of both) for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
+  for (const [k, patch] of both.entries()) {
+    for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
+    if (k % PIECE === PIECE - 1) yield
+  }
   const covariance = new Float64Array(size * size)
   for (let from = 0; from < both.length; from += PIECE) {
     yield
@@ -337,98 +355,6 @@ function* whitenedFilters(
     )
   }
   return { filters, mean }
-}
-
-/** All patches of an image, normalised, less the mean patch; value i of each patch in row i. */
-function* patchesOf(
-  image: Float32Array,
-  grid: Grid,
-  mean: Float32Array,
-  contrast: number,
-): Generator<void, Float32Array[]> {
-  const { channels, height, width, rows, columns } = grid
-  const count = rows * columns
-  const values: Float32Array[] = []
-  const [sums, squares] = [new Float32Array(count), new Float32Array(count)]
-  for (let c = 0; c < channels; c++) {
-    for (let y = 0; y < SIDE; y++) {
-      for (let x = 0; x < SIDE; x++) {
-        const row = new Float32Array(count)
-        for (let top = 0, at = 0; top < rows; top++) {
-          const from = (c * height + top + y) * width + x
-          for (let left = 0; left < columns; left++, at++) {
-            const value = image[from + left]
-            row[at] = value
-            sums[at] += value
-            squares[at] += value * value
-          }
-        }
-        values.push(row)
-      }
-      yield
-    }
-  }
-  const size = values.length
-  for (let at = 0; at < count; at++) {
-    const centre = sums[at] / size
-    sums[at] = centre
-    squares[at] = 1 / Math.sqrt(Math.max(0, squares[at] / size - centre * centre) + contrast)
-  }
-  for (const [i, row] of values.entries()) {
-    if (i % 16 === 0) yield
-    for (let at = 0; at < count; at++) row[at] = (row[at] - sums[at]) * squares[at] - mean[i]
-  }
-  return values
-}
-
-/** Every patch counts in the two nearest cells of each direction, the nearer the more. */
-interface Pool {
-  /** Per patch, up to four cells and its weight in each. */
-  cells: Int32Array
-  weights: Float32Array
-}
-
-function poolOf({ rows, columns }: Grid): Pool {
-  const side = (length: number) =>
-    Array.from({ length }, (_, i) => {
-      const at = ((i + 0.5) * CELLS) / length - 0.5
-      const first = Math.floor(at)
-      const pair = [first, first + 1].map((cell) => ({ cell, weight: 1 - Math.abs(at - cell) }))
-      return pair.map((each) => (each.cell < 0 || each.cell >= CELLS ? { cell: 0, weight: 0 } : each))
-    })
-  const [down, across] = [side(rows), side(columns)]
-  const cells = new Int32Array(4 * rows * columns)
-  const weights = new Float32Array(4 * rows * columns)
-  const total = new Float32Array(CELLS * CELLS)
-  down.forEach((vertical, y) => {
-    across.forEach((horizontal, x) => {
-      for (let i = 0; i < 4; i++) {
-        const [a, b] = [vertical[i >> 1], horizontal[i & 1]]
-        const at = 4 * (y * columns + x) + i
-        cells[at] = a.cell * CELLS + b.cell
-        weights[at] = a.weight * b.weight
-        total[cells[at]] += weights[at]
-      }
-    })
-  })
-  return { cells, weights: weights.map((weight, at) => weight / total[cells[at]]) }
-}
-
-/** Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every filter. */
-function pooled(responses: readonly Float32Array[], { cells, weights }: Pool): Float32Array {
-  const out = new Float32Array(PATCH_FEATURES)
-  const negative = FILTERS * CELLS * CELLS
-  responses.forEach((row, k) => {
-    const base = k * CELLS * CELLS
-    for (let at = 0; at < row.length; at++) {
-      const r = row[at]
-      const above = Math.abs(r) - THRESHOLD
-      if (above <= 0) continue
-      const to = r > 0 ? base : base + negative
-      for (let i = 4 * at; i < 4 * at + 4; i++) out[to + cells[i]] += above * weights[i]
-    }
-  })
-  return out
 }
 
 /** What brings every feature to mean 0 and variance 1, from sums over `count` images; one that never varies is left out. */

@@ -1,20 +1,22 @@
 /** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
 
 import type { Core } from '../core/core'
+import { BLOCK, type KernelMatrix, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/rows'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 
-/** Pairs that are solved for together. */
-export const BLOCK = 128
-/** Similarities are kept in 16 bits each, the lower triangle only. */
+export { BLOCK }
+
+/** Similarities are kept in 16 bits each. */
 const FULL = 65535
 /** Pairs up to which new blocks get several sweeps instead of one: a small system is cheap and lags most. */
 const SEVERAL = 2000
 const LEAST_VARIANCE = 1e-4
-/** Similarities read, and multiplications, in one step of solving: each takes one or two milliseconds. */
-const READS = 2 ** 18
+/** Multiplications in one step of solving: half a millisecond in WASM, a few in JavaScript. */
 const PRODUCTS = 2 ** 21
+/** Outputs that are solved for at a time; no fewer cost less. */
+const WIDTH = 12
 /** Outputs from which the error of leaving one out is told; as many tell it as well as all. */
 const SAMPLE = 128
 
@@ -34,15 +36,13 @@ export class KernelRegression {
   readonly #core: Core
   readonly #outputs: number
   readonly #noise: number
-  /** Row i: similarities to 0 .. i. */
-  readonly #kernel: Uint16Array[] = []
+  /** Similarities, and X: what every pair adds to a prediction, per similarity. */
+  readonly #matrix: KernelMatrix
   readonly #answers: Float32Array[] = []
-  /** X: what every pair adds to a prediction, per similarity. */
-  readonly #shares: Float32Array[] = []
   /** Of the first block. */
   #mean: Float64Array | undefined
-  /** Inverse of a block of K + noise I, the sum over it, and pairs in it when that was computed. */
-  readonly #inverses = new Map<number, { inverse: Float64Array; total: number; n: number }>()
+  /** Sums over the inverses of the blocks of K + noise I, and pairs in a block when it was inverted. */
+  readonly #totals = new Map<number, { total: number; pairs: number }>()
   /** The block that is being written over; it says nothing until it is full. */
   #open = -1
   /** The last pair that was written since all was settled. */
@@ -57,6 +57,7 @@ export class KernelRegression {
     this.#core = core
     this.#outputs = outputs
     this.#noise = noise
+    this.#matrix = core.kernelMatrix(outputs)
   }
 
   /**
@@ -71,38 +72,35 @@ export class KernelRegression {
     const shares = archive.take('shares', 'f4', size * outputs)
     regression.#mean = archive.take('mean', 'f8', outputs)
     for (let i = 0, at = 0; i < size; i++) {
-      regression.#kernel.push(kernel.slice(at, at + i + 1))
+      regression.#matrix.set(i, kernel.subarray(at, at + i + 1))
       at += i + 1
       regression.#answers.push(answers.slice(i * outputs, (i + 1) * outputs))
-      regression.#shares.push(shares.slice(i * outputs, (i + 1) * outputs))
+      regression.#matrix.setShares(i, shares.subarray(i * outputs, (i + 1) * outputs))
     }
     regression.#loadPending(archive.take('pending', 'f8', 3))
     return regression
   }
 
-  /** What counts yet and what does not; and whether all blocks can be solved: the first prediction needs the inverses anyway. */
+  /** What counts yet and what does not; and the inverses, or the first look would wait for all of them. */
   #loadPending([open, written, known]: Float64Array): void {
     const blocks = Math.ceil(this.size / BLOCK)
     this.#open = saved.integer('pending[0]', open, -1, blocks - 1)
     this.#written = saved.integer('pending[1]', written, -1, this.size - 1)
-    const last = Math.min(BLOCK, this.size - BLOCK * (blocks - 1))
-    saved.integer('pending[2]', known, 0, last)
+    saved.integer('pending[2]', known, 0, this.size - BLOCK * (blocks - 1))
     for (let block = 0; block < blocks; block++) {
-      const n = block < blocks - 1 ? BLOCK : known
+      const pairs = block < blocks - 1 ? BLOCK : known
       try {
-        if (n) this.#inverse(block, n)
+        if (pairs) this.#invert(block, pairs)
       } catch {
         throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
       }
     }
   }
 
-  /**
-   * Bytes that a pair takes, of `capacity`: a row of the kernel, on average half as long as the last, answer and shares;
-   * of its block's inverse a row, and of the block that is being relaxed a column, here and in the core.
-   */
-  static bytes(outputs: number, capacity: number): number {
-    return capacity + 8 * outputs + 3 * ARRAY_BYTES + 8 * BLOCK + 2 * 4 * BLOCK
+  /** Bytes that so many pairs take: matrix and answers, and of a block what is left over and an inverse in f64. */
+  static bytes(outputs: number, pairs: number): number {
+    const block = 4 * BLOCK * outputs + 2 * 8 * BLOCK * BLOCK
+    return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
   }
 
   get size(): number {
@@ -114,12 +112,9 @@ export class KernelRegression {
     return this.#answers[index]
   }
 
-  /** Whether these are the pair's similarities to all pairs, itself included, but for rounding. */
+  /** Whether these are the pair's similarities to the pairs before it and to itself, but for rounding. */
   agrees(index: number, similarities: ArrayLike<number>): boolean {
-    for (let j = 0; j < this.size; j++) {
-      if (!(Math.abs(this.#at(index, j) - similarities[j]) <= 2 / FULL)) return false
-    }
-    return true
+    return this.#matrix.get(index).every((value, j) => Math.abs(value - FULL * similarities[j]) <= 2)
   }
 
   /** Whether there is something to predict from. */
@@ -139,25 +134,23 @@ export class KernelRegression {
     const block = Math.floor(index / BLOCK)
     const added = index === this.size
     if (!added && block !== this.#open) this.#reopen(block)
-    this.#kernel[index] ??= new Uint16Array(index + 1)
-    for (let j = 0; j < this.size; j++) {
-      const value = Math.round(FULL * similarities[j])
-      if (j < index) this.#kernel[index][j] = value
-      else if (j > index) this.#kernel[j][index] = value
-    }
-    this.#kernel[index][index] = Math.round(FULL * self)
+    const row = new Uint16Array(Math.max(this.size, index + 1))
+    for (let j = 0; j < this.size; j++) row[j] = Math.round(FULL * similarities[j])
+    row[index] = Math.round(FULL * self)
+    this.#matrix.set(index, row)
     this.#answers[index] = answer.slice()
-    this.#shares[index] = new Float32Array(this.#outputs)
     this.#written = index
-    if (!added) this.#inverses.delete(block) // else the one without it says what it did
+    if (!added) this.#totals.delete(block) // else the inverse without it says what it did
   }
 
   /** The other blocks take over what this one said. */
   #reopen(block: number): void {
     this.#open = block
-    const old = this.#shares.slice(block * BLOCK, (block + 1) * BLOCK)
-    for (const share of old) share.fill(0)
-    if (old.length) this.#sweep(block)
+    const [from, to] = this.#range(block)
+    if (from >= to) return
+    const none = new Float32Array(this.#outputs)
+    for (let i = from; i < to; i++) this.#matrix.setShares(i, none)
+    this.#sweep(block)
   }
 
   /** To be called after every `place` when the first block is settled: solves a bit further, with `work`. */
@@ -209,39 +202,40 @@ export class KernelRegression {
     }
   }
 
-  /** Solves one block for what the others leave over, a few rows and then a few outputs at a time. */
+  /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
   *#relax(block: number): Generator<void> {
-    const { size } = this
-    const [from, to] = [block * BLOCK, Math.min((block + 1) * BLOCK, size)]
-    const weights = new Float32Array((to - from) * size)
-    const rows = Math.ceil(READS / size)
-    for (let i = from; i < to; i++) {
-      for (let j = 0; j < size; j++) weights[(i - from) * size + j] = this.#at(i, j)
-      if ((i - from) % rows === rows - 1) yield
-    }
-    const inverse = new Float32Array(this.#inverse(block).inverse)
-    const width = Math.max(1, Math.floor(PRODUCTS / weights.length))
+    const [from, to] = this.#range(block)
+    if (this.#totals.get(block)?.pairs !== to - from) this.#invert(block)
+    const perPair = WIDTH * this.size
+    const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
+    const pairs = Math.min(BLOCK, 2 * Math.max(1, Math.floor(PRODUCTS / (2 * perPair))))
     for (let first = 0; first < this.#outputs; first += width) {
-      yield
-      this.#relaxOutputs(from, weights, inverse, first, Math.min(first + width, this.#outputs))
+      const outputs = [first, Math.min(first + width, this.#outputs)] as const
+      const rest = new Float32Array(BLOCK * (outputs[1] - first))
+      for (let from = 0; from < BLOCK; from += pairs) {
+        yield
+        this.#leftOver(rest, block, [from, Math.min(from + pairs, BLOCK)], outputs)
+      }
+      this.#matrix.relax(block, rest, outputs)
     }
   }
 
-  /** The same for outputs first .. last - 1, which do not depend on the others. */
-  #relaxOutputs(from: number, weights: Float32Array, inverse: Float32Array, first: number, last: number): void {
+  /** What all shares leave over of the answers of pairs from .. to - 1 of a block; into their rows of `rest`. */
+  #leftOver(
+    rest: Float32Array,
+    block: number,
+    [from, to]: readonly [number, number],
+    [first, last]: readonly [number, number],
+  ): void {
     const mean = this.#mean as Float64Array
-    const part = (row: Float32Array) => row.subarray(first, last)
-    const rest = this.#core.combine(weights, this.#shares.map(part)).map((predicted, i) => {
-      const [answer, share] = [this.#answers[from + i], this.#shares[from + i]]
-      return predicted.map((value, c) => {
-        const at = first + c
-        return answer[at] - mean[at] - value - this.#noise * share[at]
-      })
-    })
-    this.#core.combine(inverse, rest).forEach((step, i) => {
-      const share = this.#shares[from + i]
-      for (let c = 0; c < step.length; c++) share[first + c] += step[c]
-    })
+    const predicted = this.#matrix.predict(block, [from, to], [first, last])
+    for (let i = from, at = 0; i < to && block * BLOCK + i < this.size; i++) {
+      const answer = this.#answers[block * BLOCK + i]
+      const shares = this.#matrix.getShares(block * BLOCK + i)
+      for (let c = first; c < last; c++, at++) {
+        rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * shares[c]
+      }
+    }
   }
 
   /**
@@ -250,13 +244,15 @@ export class KernelRegression {
    */
   predict(similarities: Float32Array, self: number): Predicted {
     const mean = this.#mean as Float64Array
-    const [shares] = this.#core.combine(similarities, this.#shares)
+    const shares = this.#matrix.combine(similarities)
     let variance = self
     for (let block = 0; block * BLOCK < this.size; block++) {
       if (block === this.#open) continue
-      const kept = this.#inverses.get(block) ?? this.#inverse(block)
-      const part = similarities.subarray(block * BLOCK, block * BLOCK + kept.n)
-      variance = Math.min(variance, self - explained(kept, part))
+      if (!this.#totals.has(block)) this.#invert(block)
+      const { square, ones } = this.#matrix.quadratic(block, similarities)
+      const { total } = this.#totals.get(block) as { total: number }
+      const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
+      variance = Math.min(variance, self - explained)
     }
     const answer = shares.map((value, c) => value + mean[c])
     return { answer, variance: Math.max(variance / self, LEAST_VARIANCE) }
@@ -267,7 +263,7 @@ export class KernelRegression {
    * 128 outputs evenly spread, and variance, means of both. In steps.
    */
   *leaveOneOut(): Generator<void, { error: number; variance: number }> {
-    const { inverse, total } = this.#inverse(0)
+    const { inverse, total } = this.#invert(0)
     yield
     const n = Math.min(BLOCK, this.size)
     const sums = Array.from({ length: n }, (_, i) => inverse.subarray(i * n, (i + 1) * n).reduce((a, b) => a + b, 0))
@@ -289,7 +285,8 @@ export class KernelRegression {
         error += (rest / precisions[i]) ** 2 / (n * outputs)
       }
     }
-    const variances = precisions.map((precision, i) => (1 / precision - this.#noise) / this.#at(i, i))
+    const own = this.#matrix.own(0)
+    const variances = precisions.map((precision, i) => (1 / precision - this.#noise) / (own[i * (BLOCK + 1)] / FULL))
     return { error, variance: variances.reduce((sum, variance) => sum + variance, 0) / n }
   }
 
@@ -299,50 +296,40 @@ export class KernelRegression {
     this.advance()
     while (this.work()) {}
     const last = Math.floor((this.size - 1) / BLOCK)
+    const rows = <T>(row: (i: number) => T) => Array.from({ length: this.size }, (_, i) => row(i))
     return {
-      kernel: joined(this.#kernel, Uint16Array),
+      kernel: joined(
+        rows((i) => this.#matrix.get(i)),
+        Uint16Array,
+      ),
       answers: joined(this.#answers, Float32Array),
-      shares: joined(this.#shares, Float32Array),
+      shares: joined(
+        rows((i) => this.#matrix.getShares(i)),
+        Float32Array,
+      ),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
-      pending: Float64Array.of(this.#open, this.#written, this.#inverses.get(last)?.n ?? 0),
+      pending: Float64Array.of(this.#open, this.#written, this.#totals.get(last)?.pairs ?? 0),
     }
   }
 
-  #pairsIn(block: number): number {
-    return Math.min(BLOCK, this.size - block * BLOCK)
+  /** The pairs of a block: from .. to - 1. */
+  #range(block: number): [from: number, to: number] {
+    return [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
   }
 
-  #at(i: number, j: number): number {
-    return (j <= i ? this.#kernel[i][j] : this.#kernel[j][i]) / FULL
-  }
-
-  #inverse(block: number, n = this.#pairsIn(block)): { inverse: Float64Array; total: number; n: number } {
-    let kept = this.#inverses.get(block)
-    const from = block * BLOCK
-    if (kept?.n !== n) {
-      const matrix = new Float64Array(n * n)
-      for (let i = 0; i < n; i++) {
-        for (let j = 0; j < n; j++) matrix[i * n + j] = this.#at(from + i, from + j) + (i === j ? this.#noise : 0)
-      }
-      const inverse = this.#core.inverse(matrix)
-      kept = { inverse, total: inverse.reduce((a, b) => a + b, 0), n }
-      this.#inverses.set(block, kept)
+  /** Inverse of a block of K + noise I, or of its first n pairs, and the sum over it; the matrix keeps the one, this the other. */
+  #invert(block: number, n = Math.min(BLOCK, this.size - block * BLOCK)): { inverse: Float64Array; total: number } {
+    const own = this.#matrix.own(block)
+    const matrix = new Float64Array(n * n)
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) matrix[i * n + j] = own[i * BLOCK + j] / FULL + (i === j ? this.#noise : 0)
     }
-    return kept
+    const inverse = this.#core.inverse(matrix)
+    const total = inverse.reduce((a, b) => a + b, 0)
+    this.#matrix.setInverse(block, inverse)
+    this.#totals.set(block, { total, pairs: n })
+    return { inverse, total }
   }
-}
-
-/** What one block takes off a query's variance, as in ordinary kriging. */
-function explained({ inverse, total }: { inverse: Float64Array; total: number }, k: Float32Array): number {
-  const n = k.length
-  let [square, ones] = [0, 0]
-  for (let i = 0; i < n; i++) {
-    let row = 0
-    for (let j = 0; j < n; j++) row += inverse[i * n + j] * k[j]
-    square += k[i] * row
-    ones += row
-  }
-  return square - (1 - ones) ** 2 / total
 }
 
 function joined<T extends Float32Array | Uint16Array>(rows: readonly T[], Kind: new (length: number) => T): T {

@@ -1,0 +1,190 @@
+/** Filters on all patches of an image, pooled; kept by a core, with one layout for both cores. */
+
+import type { Space } from './rows'
+
+/** Side of a patch in pixels, cells per side of the pooling grid. */
+export const SIDE = 5
+export const CELLS = 4
+
+export interface FilterBankOptions {
+  channels: number
+  /** Of an image. */
+  height: number
+  width: number
+  /** Half of all filters, channels x 5 x 5 floats each; the other half are their mirror images. */
+  filters: readonly Float32Array[]
+  /** What is taken off a normalised patch before it is filtered. */
+  mean: Float32Array
+  /** Added to the variance of a patch. */
+  contrast: number
+  /** Responses below this are noise. */
+  threshold: number
+}
+
+/** Of assembly/patches.ts; the arguments are addresses in the space, or counts. */
+export interface PatchKernels {
+  patchLines(
+    even: number,
+    odd: number,
+    scale: number,
+    image: number,
+    channels: number,
+    width: number,
+    rows: number,
+    pitch: number,
+    stride: number,
+    contrast: number,
+  ): void
+  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
+  poolCells(
+    out: number,
+    even: number,
+    odd: number,
+    scale: number,
+    offsets: number,
+    ends: number,
+    down: number,
+    across: number,
+    scratch: number,
+    filters: number,
+    pitch: number,
+    stride: number,
+    threshold: number,
+  ): void
+}
+
+/** Where everything lies. */
+interface Layout {
+  image: number
+  evenFilters: number
+  oddFilters: number
+  offsets: number
+  ends: number
+  down: number
+  across: number
+  evenLines: number
+  oddLines: number
+  evenResponses: number
+  oddResponses: number
+  scale: number
+  scratch: number
+  out: number
+}
+
+export class FilterBank {
+  readonly #space: Space
+  readonly #kernels: PatchKernels
+  readonly #options: FilterBankOptions
+  /** Rows of patches, patches in a row rounded up to 4, floats from line to line. */
+  readonly #rows: number
+  readonly #pitch: number
+  readonly #stride: number
+  readonly #at: Layout
+
+  /** @param strideOf  floats from line to line, for so many */
+  constructor(space: Space, kernels: PatchKernels, options: FilterBankOptions, strideOf: (length: number) => number) {
+    const { channels, height, width, filters } = options
+    this.#space = space
+    this.#kernels = kernels
+    this.#options = options
+    this.#rows = height - SIDE + 1
+    this.#pitch = 4 * Math.ceil((width - SIDE + 1) / 4)
+    this.#stride = strideOf(this.#rows * this.#pitch)
+    const [n, lines, stride] = [filters.length, channels * SIDE, this.#stride]
+    let top = space.base
+    const take = (floats: number) => {
+      const at = top
+      top += 16 * Math.ceil(floats / 4)
+      return at
+    }
+    this.#at = {
+      image: take(channels * height * width + this.#pitch + SIDE), // what the last vectors of a line read beyond it is zero
+      evenFilters: take(n * 3 * lines),
+      oddFilters: take(n * 2 * lines),
+      offsets: take(n),
+      ends: take(CELLS + 1),
+      down: take(2 * this.#rows),
+      across: take(CELLS * this.#pitch),
+      evenLines: take(3 * lines * stride),
+      oddLines: take(2 * lines * stride),
+      evenResponses: take(n * stride),
+      oddResponses: take(n * stride),
+      scale: take(stride),
+      scratch: take(4 * 4 * CELLS * CELLS),
+      out: take(4 * n * CELLS * CELLS),
+    }
+    space.reserve(top)
+    this.#putFilters()
+    this.#putCells(width - SIDE + 1)
+  }
+
+  /**
+   * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r, in steps.
+   *
+   * @returns fresh: sign (2) x filter, then its mirror image x row x column of the grid
+   */
+  *apply(image: Float32Array): Generator<void, Float32Array> {
+    const { channels, width, filters } = this.#options
+    const [contrast, threshold] = [this.#options.contrast, this.#options.threshold].map(Math.fround) // as WASM takes them
+    const [at, kernels, rows, pitch, stride] = [this.#at, this.#kernels, this.#rows, this.#pitch, this.#stride]
+    const { evenLines, oddLines, evenResponses, oddResponses, scale } = at
+    const [n, lines] = [filters.length, channels * SIDE]
+    this.#space.floats(at.image, image.length).set(image)
+    kernels.patchLines(evenLines, oddLines, scale, at.image, channels, width, rows, pitch, stride, contrast)
+    yield
+    kernels.combine(evenResponses, at.evenFilters, evenLines, n, 3 * lines, stride)
+    yield
+    kernels.combine(oddResponses, at.oddFilters, oddLines, n, 2 * lines, stride)
+    yield
+    const { out, offsets, ends, down, across, scratch } = at
+    // biome-ignore format: one line as in assembly/
+    kernels.poolCells(out, evenResponses, oddResponses, scale, offsets, ends, down, across, scratch, n, pitch, stride, threshold)
+    return this.#space.floats(out, 4 * n * CELLS * CELLS).slice()
+  }
+
+  /** Their even and odd parts, without their means: patches have none. */
+  #putFilters(): void {
+    const { filters, mean } = this.#options
+    filters.forEach((given, k) => {
+      const average = given.reduce((sum, value) => sum + value, 0) / given.length
+      const filter = given.map((value) => value - average)
+      const [even, odd]: number[][] = [[], []]
+      for (let i = 0; i < filter.length; i += SIDE) {
+        const [a, b, middle, d, e] = filter.subarray(i, i + SIDE)
+        even.push(middle, (a + e) / 2, (b + d) / 2)
+        odd.push((a - e) / 2, (b - d) / 2)
+      }
+      this.#space.floats(this.#at.evenFilters + 4 * k * even.length, even.length).set(even)
+      this.#space.floats(this.#at.oddFilters + 4 * k * odd.length, odd.length).set(odd)
+      const offset = filter.reduce((sum, value, i) => sum + value * mean[i], 0)
+      this.#space.floats(this.#at.offsets + 4 * k, 1)[0] = offset
+    })
+  }
+
+  /** Every patch counts in the two nearest cells of each direction, the nearer the more. */
+  #putCells(columns: number): void {
+    const { ends, down, across } = this.#at
+    const vertical = cellWeights(this.#rows)
+    const rows = this.#space.floats(down, 2 * this.#rows)
+    vertical.first.forEach((first, row) => {
+      rows[2 * row] = vertical.weights[first]?.[row] ?? 0
+      rows[2 * row + 1] = vertical.weights[first + 1]?.[row] ?? 0
+    })
+    const last = Array.from({ length: CELLS + 1 }, (_, cell) => vertical.first.filter((first) => first < cell).length)
+    this.#space.integers(ends, CELLS + 1).set(last)
+    cellWeights(columns).weights.forEach((weights, cell) => {
+      this.#space.floats(across + 4 * cell * this.#pitch, columns).set(weights)
+    })
+  }
+}
+
+/** Of a line of patches: the first of the two cells that each counts in (or -1), and per cell all weights; their sum is 1. */
+function cellWeights(length: number): { first: number[]; weights: number[][] } {
+  const places = Array.from({ length }, (_, i) => ((i + 0.5) * CELLS) / length - 0.5)
+  const weights = Array.from({ length: CELLS }, (_, cell) => {
+    const raw = places.map((at) => Math.max(0, 1 - Math.abs(at - cell)))
+    const total = raw.reduce((sum, weight) => sum + weight, 0)
+    return raw.map((weight) => weight / total)
+  })
+  return { first: places.map(Math.floor), weights }
+}

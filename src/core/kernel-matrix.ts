@@ -1,0 +1,201 @@
+/** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
+
+import type { Space } from './rows'
+
+/** Pairs in a block. */
+export const BLOCK = 128
+const TILE_BYTES = 2 * BLOCK * BLOCK
+const INVERSE_BYTES = 4 * BLOCK * BLOCK
+
+/** What the matrix of so many pairs takes; in JS up to twice as much. */
+export function matrixBytes(outputs: number, pairs: number): number {
+  const blocks = Math.ceil(pairs / BLOCK)
+  const shares = 4 * BLOCK * 12 * Math.ceil(outputs / 12)
+  return 2 ** 16 + shares + blocks * (shares + INVERSE_BYTES) + ((blocks * (blocks + 1)) / 2) * TILE_BYTES
+}
+
+/** Of assembly/regression.ts; the arguments are addresses in the space. */
+export interface RegressionKernels {
+  accumulate(out: number, weights: number, rows: number, k: number, width: number, pitch: number): void
+  product(
+    out: number,
+    weights: number,
+    rows: number,
+    n: number,
+    width: number,
+    pitch: number,
+    down: number,
+    across: number,
+  ): void
+  quadratic(out: number, matrix: number, weights: number, scratch: number): void
+}
+
+/**
+ * The kernel matrix of pairs in 16 bits, in blocks of 128, and per pair a row of shares: what it adds to a prediction, per
+ * similarity. Of each block all lies together, so that the matrix grows without moving:
+ *
+ *     shares (128 x stride floats) | inverse (128 x 128 floats) | tiles 0 .. block (128 x 128 words each)
+ *
+ * Tiles hold similarities to the pairs of older blocks, and, in full, to those of the same.
+ */
+export class KernelMatrix {
+  readonly #space: Space
+  readonly #kernels: RegressionKernels
+  readonly #outputs: number
+  /** Floats from one row of shares to the next. */
+  readonly #stride: number
+  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs. */
+  readonly #weights: number
+  readonly #scratch: number
+  readonly #pair: number
+  readonly #row: number
+  readonly #rows: number
+  readonly #first: number
+  #blocks = 0
+
+  constructor(space: Space, kernels: RegressionKernels, outputs: number, stride: number) {
+    this.#space = space
+    this.#kernels = kernels
+    this.#outputs = outputs
+    this.#stride = stride
+    this.#weights = space.base
+    this.#scratch = this.#weights + 4 * BLOCK
+    this.#pair = this.#scratch + 4 * BLOCK
+    this.#row = this.#pair + 16
+    this.#rows = this.#row + 4 * stride
+    this.#first = this.#rows + 4 * BLOCK * stride
+    space.reserve(this.#first)
+  }
+
+  /**
+   * Similarities of pair `index`, to itself and all others there are; its shares become zero.
+   *
+   * @param row  65535ths; pair `index` is among them
+   */
+  set(index: number, row: Uint16Array): void {
+    const [block, i] = split(index)
+    if (block === this.#blocks) this.#space.reserve(this.#start(++this.#blocks))
+    for (let other = 0; other <= block; other++) {
+      const part = row.subarray(other * BLOCK, (other + 1) * BLOCK)
+      this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, part.length).set(part)
+    }
+    for (let other = block; other * BLOCK < row.length; other++) {
+      const tile = this.#space.words(this.#tile(other, block), BLOCK * BLOCK)
+      const part = row.subarray(other * BLOCK, (other + 1) * BLOCK)
+      for (let j = 0; j < part.length; j++) tile[j * BLOCK + i] = part[j]
+    }
+    this.#shares(index).fill(0)
+  }
+
+  /** A copy of what `set` was told of the pairs up to `index`. */
+  get(index: number): Uint16Array {
+    const [block, i] = split(index)
+    const row = new Uint16Array(index + 1)
+    for (let other = 0; other <= block; other++) {
+      const length = Math.min(BLOCK, row.length - other * BLOCK)
+      row.set(this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, length), other * BLOCK)
+    }
+    return row
+  }
+
+  /** A copy of the similarities of a block's pairs to each other, 128 x 128, those there are. */
+  own(block: number): Uint16Array {
+    return this.#space.words(this.#tile(block, block), BLOCK * BLOCK).slice()
+  }
+
+  setShares(index: number, shares: Float32Array): void {
+    this.#shares(index).set(shares)
+  }
+
+  /** A copy. */
+  getShares(index: number): Float32Array {
+    return this.#shares(index).slice()
+  }
+
+  /** @param inverse  n x n, n at most 128, of what a block is to be solved with; kept in f32 */
+  setInverse(block: number, inverse: Float64Array): void {
+    const n = Math.sqrt(inverse.length)
+    const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
+    for (let i = 0; i < n; i++) to.set(inverse.subarray(i * n, (i + 1) * n), i * BLOCK)
+  }
+
+  /** Sum of the shares of all pairs, weighted; fresh. */
+  combine(weights: Float32Array): Float32Array {
+    const row = this.#space.floats(this.#row, this.#stride).fill(0)
+    for (let block = 0; block < this.#blocks; block++) {
+      this.#weigh(block, weights)
+      this.#kernels.accumulate(this.#row, this.#weights, this.#start(block), BLOCK, this.#stride, 4 * this.#stride)
+    }
+    return row.slice(0, this.#outputs)
+  }
+
+  /** wᵀAw and 1ᵀAw, of a block's inverse A and its part w of the weights; in f64 but for the product Aw. */
+  quadratic(block: number, weights: Float32Array): { square: number; ones: number } {
+    this.#weigh(block, weights)
+    this.#kernels.quadratic(this.#pair, this.#inverse(block), this.#weights, this.#scratch)
+    const [square, ones] = this.#space.doubles(this.#pair, 2)
+    return { square, ones }
+  }
+
+  /**
+   * What all pairs together say of the pairs from .. to - 1 of a block: their similarities (65535ths) times shares.
+   *
+   * @param from, to     even
+   * @param first, last  the outputs first .. last - 1 of it; `first` is a multiple of 12
+   * @returns fresh, rows of last - first values
+   */
+  predict(block: number, [from, to]: readonly number[], [first, last]: readonly number[]): Float32Array {
+    const [n, width, pitch] = [to - from, 12 * Math.ceil((last - first) / 12), 4 * this.#stride]
+    const out = this.#space.floats(this.#rows, n * width).fill(0)
+    for (let other = 0; other < this.#blocks; other++) {
+      const [down, across] = other <= block ? [2 * BLOCK, 2] : [2, 2 * BLOCK]
+      const weights = this.#tile(Math.max(block, other), Math.min(block, other)) + down * from
+      this.#kernels.product(this.#rows, weights, this.#start(other) + 4 * first, n, width, pitch, down, across)
+    }
+    const rows = new Float32Array(n * (last - first))
+    for (let i = 0; i < n; i++) rows.set(out.subarray(i * width, i * width + last - first), i * (last - first))
+    return rows
+  }
+
+  /** Adds inverse · rest (128 x last - first) to the shares of a block's pairs; `first` is a multiple of 12. */
+  relax(block: number, rest: Float32Array, [first, last]: readonly number[]): void {
+    const [length, width] = [last - first, 12 * Math.ceil((last - first) / 12)]
+    const rows = this.#space.floats(this.#rows, BLOCK * width).fill(0)
+    for (let i = 0; i * length < rest.length; i++) rows.set(rest.subarray(i * length, (i + 1) * length), i * width)
+    for (let i = 0; i < BLOCK; i++) {
+      const [share, weights] = [
+        this.#start(block) + 4 * (i * this.#stride + first),
+        this.#inverse(block) + 4 * i * BLOCK,
+      ]
+      this.#kernels.accumulate(share, weights, this.#rows, BLOCK, width, 4 * width)
+    }
+  }
+
+  /** A block's weights where the kernels read them; zero for pairs that are not there. */
+  #weigh(block: number, weights: Float32Array): void {
+    const part = weights.subarray(block * BLOCK, (block + 1) * BLOCK)
+    const to = this.#space.floats(this.#weights, BLOCK)
+    to.set(part)
+    to.fill(0, part.length)
+  }
+
+  #start(block: number): number {
+    const tiles = (block * (block + 1)) / 2
+    return this.#first + block * (4 * BLOCK * this.#stride + INVERSE_BYTES) + tiles * TILE_BYTES
+  }
+
+  #inverse(block: number): number {
+    return this.#start(block) + 4 * BLOCK * this.#stride
+  }
+
+  #tile(block: number, other: number): number {
+    return this.#inverse(block) + INVERSE_BYTES + other * TILE_BYTES
+  }
+
+  #shares(index: number): Float32Array {
+    const [block, i] = split(index)
+    return this.#space.floats(this.#start(block) + 4 * i * this.#stride, this.#outputs)
+  }
+}
+
+const split = (index: number) => [Math.floor(index / BLOCK), index % BLOCK]
