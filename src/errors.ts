@@ -46,7 +46,8 @@ export function expected(field: string, what: string, got: unknown): string {
 /** Any value in a word; what has no name or no text of its own must not turn an error into another. */
 function shown(value: unknown): string {
   if (typeof value !== 'object' && typeof value !== 'function') return String(value)
-  return value === null ? 'null' : (value.constructor?.name ?? 'an object')
+  const name: unknown = value?.constructor?.name
+  return value === null ? 'null' : typeof name === 'string' ? name : 'an object'
 }
 
 /** A whole number within bounds, or a RangeError that says what was expected. */

@@ -148,7 +148,7 @@ describe('memory', () => {
     const other = (state: Uint8Array) => lone(2, { scheme, state })
     await expect(other(state.slice(0, 100))).rejects.toThrow('state: expected')
     const short = new Memory(await loadCore(), { shape: [2], outputs: 2 }).save()
-    await expect(other(short)).rejects.toThrow('state: expected what save() of a predictor gave, got memory')
+    await expect(other(short)).rejects.toThrow('state: expected what save() of a predictor gave, got that of a memory')
     const read = await other(Buffer.from(state)) // as readFileSync gives it
     expect(read.predictor.stats().remembered).toBe(200)
     await read.predictor.close()

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../src/core/core'
 import type { FilterBankOptions } from '../src/core/filter-bank'
 import { BLOCK } from '../src/core/kernel-matrix'
+import { pack, unpack } from '../src/history/archive'
 import { mirrorParts, PATCH_FEATURES } from '../src/history/patches'
 import { KernelRegression } from '../src/history/regression'
 import { seeded } from '../src/random'
@@ -207,7 +208,7 @@ describe('kernel regression', () => {
     const state = regression.save()
     expect([state.kernel.length, state.answers.length, state.shares.length]).toEqual([(300 * 301) / 2, 1500, 1500])
     expect(state.kernel[(200 * 201) / 2 + 7]).toBe(Math.round(65535 * Math.fround(similarity(points[200], points[7]))))
-    const again = new KernelRegression(wasm, 5, NOISE, state)
+    const again = KernelRegression.load(wasm, 5, NOISE, unpack('memory', pack('memory', {}, state)), 300)
     expect(again.save()).toEqual(state)
     again.settle()
     regression.settle()

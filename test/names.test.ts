@@ -141,19 +141,24 @@ describe('a value that is none', () => {
       'workers[0].signature.inputs[0].shape[0]: expected an integer >= 1, got 0',
     ],
     [
+      'a fingerprint that is no text',
+      { scheme: two, workers: [pair[0], { ...pair[1], fingerprint: 5 }] },
+      'workers[1].fingerprint: expected a string, got 5',
+    ],
+    [
       'options of local workers beside ready ones',
       { scheme: two, workers: pair, outputs: ['y'] },
       'outputs: expected none beside ready workers, which have theirs',
     ],
     ['a state that is none', { scheme: two, workers: pair, state: '' }, 'state: expected a Uint8Array, got ""'],
     [
-      'a header without arrays',
+      'a state of an older version',
       {
         scheme: two,
         workers: pair,
         state: new TextEncoder().encode('{"format":"approxifer","version":1,"what":"predictor"}\n'),
       },
-      'state: expected content and arrays',
+      'state: expected version 2, got version 1, of an older approxifer: leave it out, and let it be learned anew',
     ],
     [
       'no time to start',

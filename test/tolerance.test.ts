@@ -96,7 +96,7 @@ describe('the default tolerance', () => {
   it('what was learned with another criterion is refused: what was right then may be wrong now', () => {
     const labels = new Worth(core, { kind: 'label', positions: 1, classes: 3 }).save()
     const load = (tolerance?: number) => new Worth(core, { kind: 'tolerance', tolerance }, labels)
-    expect(load).toThrow('state: expected one learned with {"kind":"tolerance"}, got {"kind":"label","positions":1')
+    expect(load).toThrow('state: worth.criterion: expected {"kind":"tolerance"}, got {"kind":"label","positions":1')
     const loose = new Worth(core, { kind: 'tolerance', tolerance: 2 }).save()
     expect(() => new Worth(core, { kind: 'tolerance', tolerance: 1e-3 }, loose)).toThrow('"tolerance":0.001}, got')
   })

@@ -2,6 +2,7 @@
 
 import type { Core } from '../core/core'
 import { type Criterion, labelAt } from '../criterion'
+import * as saved from '../saved'
 import type { CodeName } from './codes'
 import { centred, covariance, type KrigingKernel } from './kriging'
 
@@ -32,6 +33,10 @@ const LEAD = 2
 const MOST_ROWS = 33
 /** Values of an answer that are looked at: of a thousand and more, as many choose the kernel that all would choose. */
 const SAMPLE = 256
+
+/** Queries in the largest parity there can be, and more than wins and losses that fade can come to. */
+const MOST_QUERIES = 1000
+const MOST_WINS = 1e6
 
 interface Lessons {
   groups: number
@@ -103,8 +108,23 @@ export class Kernels {
     return structuredClone(this.#lessons)
   }
 
-  load(state: KernelState): void {
-    this.#lessons = structuredClone(state)
+  /** @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown): void {
+    const all = Object.entries(saved.object('kernels', state)).map(([most, lessons]) => {
+      const size = saved.integer('kernels: queries in a parity', Number(most), 1, MOST_QUERIES)
+      return [size, savedLessons(`kernels[${size}]`, lessons)]
+    })
+    this.#lessons = Object.fromEntries(all)
+  }
+}
+
+function savedLessons(field: string, value: unknown): Lessons {
+  const { groups, wins, losses } = saved.object(field, value, ['groups', 'wins', 'losses'])
+  const { length } = CANDIDATES
+  return {
+    groups: saved.integer(`${field}.groups`, groups, 0, Number.MAX_SAFE_INTEGER),
+    wins: saved.numbers(`${field}.wins`, wins, length, 0, MOST_WINS),
+    losses: saved.numbers(`${field}.losses`, losses, length, 0, MOST_WINS),
   }
 }
 

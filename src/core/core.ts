@@ -47,7 +47,7 @@ export interface Core {
   residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
 
   /**
-   * Room for `capacity` rows of `width` values that stay with the core, to be searched in place.
+   * At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them.
    *
    * @param step  values are kept in 8 bits, as multiples of it from -127 to 127, a power of two; default: as floats
    */

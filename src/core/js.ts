@@ -42,14 +42,15 @@ export class JsCore implements Core {
     return votes
   }
 
-  table(width: number, capacity: number, step?: number): Table {
-    if (step !== undefined) return byteTable(width, capacity, step)
-    const values = new Float32Array(width * capacity)
-    const at = (index: number) => values.subarray(index * width, (index + 1) * width)
+  table(width: number, _capacity: number, step?: number): Table {
+    if (step !== undefined) return byteTable(width, step)
+    const rows: Float32Array[] = []
     return {
-      set: (index, row) => at(index).set(row),
-      get: (index) => at(index).slice(),
-      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(at(i), row)),
+      set: (index, row) => {
+        rows[index] = row.slice()
+      },
+      get: (index) => rows[index].slice(),
+      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(rows[i], row)),
     }
   }
 
@@ -262,21 +263,23 @@ function weightedSum(out: Float32Array, weights: Float32Array, rows: readonly Fl
   }
 }
 
-function byteTable(width: number, capacity: number, step: number): Table {
-  const values = new Int8Array(width * capacity)
+function byteTable(width: number, step: number): Table {
+  const rows: Int8Array[] = []
   const given = new Int16Array(width)
-  const at = (index: number) => values.subarray(index * width, (index + 1) * width)
   const square = (row: Int8Array) => {
     let sum = 0
     for (let i = 0; i < width; i++) sum += (row[i] - given[i]) ** 2
     return sum
   }
   return {
-    set: (index, row) => quantised(row, step, at(index)),
-    get: (index) => Float32Array.from(at(index), (value) => value * step),
+    set: (index, row) => {
+      rows[index] ??= new Int8Array(width)
+      quantised(row, step, rows[index])
+    },
+    get: (index) => Float32Array.from(rows[index], (value) => value * step),
     distances: (row, count) => {
       quantised(row, step, given)
-      return Float32Array.from({ length: count }, (_, i) => square(at(i))).map((sum) => sum * step ** 2)
+      return Float32Array.from({ length: count }, (_, i) => square(rows[i])).map((sum) => sum * step ** 2)
     },
   }
 }

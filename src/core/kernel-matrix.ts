@@ -7,6 +7,13 @@ export const BLOCK = 128
 const TILE_BYTES = 2 * BLOCK * BLOCK
 const INVERSE_BYTES = 4 * BLOCK * BLOCK
 
+/** What the matrix of so many pairs takes; in JS up to twice as much. */
+export function matrixBytes(outputs: number, pairs: number): number {
+  const blocks = Math.ceil(pairs / BLOCK)
+  const shares = 4 * BLOCK * 12 * Math.ceil(outputs / 12)
+  return 2 ** 16 + shares + blocks * (shares + INVERSE_BYTES) + ((blocks * (blocks + 1)) / 2) * TILE_BYTES
+}
+
 /** Of assembly/regression.ts; the arguments are addresses in the space. */
 export interface RegressionKernels {
   accumulate(out: number, weights: number, rows: number, k: number, width: number, pitch: number): void

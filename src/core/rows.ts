@@ -17,6 +17,9 @@ export function notDefinite(): RangeError {
   return new RangeError('kernel: expected a positive definite matrix')
 }
 
+/** What a typed array takes beside its values, in V8. */
+export const ARRAY_BYTES = 200
+
 /** Rows kept by a core. */
 export interface Table {
   /** Copies a row in. */

@@ -44,7 +44,11 @@ interface Exports extends RegressionKernels, PatchKernels {
  * Bytes of rows and outputs that pass through WASM memory at a time. Long rows go in column pieces of this
  * size: they stay in the second-level cache between copy and kernel, and memory stays small.
  */
-const PIECE = 1 << 19
+export const PIECE = 1 << 19
+/** Memory grows by these. */
+const PAGE = 1 << 16
+/** Pages that a table grows by more than it has to. */
+const AHEAD = 4
 
 export class WasmCore implements Core {
   readonly kind = 'wasm'
@@ -164,8 +168,7 @@ export class WasmCore implements Core {
   #take(bytes: number): number {
     const at = Math.ceil(this.#top / 16) * 16
     this.#top = at + bytes
-    const missing = this.#top - this.#exports.memory.buffer.byteLength
-    if (missing > 0) this.#exports.memory.grow(Math.ceil(missing / 65536))
+    reserve(this.#exports.memory, this.#top)
     return at
   }
 
@@ -220,11 +223,11 @@ class WasmTable implements Table {
     this.#row = Math.ceil(exports.heapBase.value / 16) * 16
     this.#out = this.#row + this.#stride * 4
     this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    const missing = this.#rows + capacity * this.#stride * 4 - exports.memory.buffer.byteLength
-    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536)) // fresh memory is zero, so is all padding
+    reserve(exports.memory, this.#rows)
   }
 
   set(index: number, row: Float32Array): void {
+    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride * 4, AHEAD) // zero, so is all padding
     this.#at(this.#rows + index * this.#stride * 4, this.#width).set(row)
   }
 
@@ -261,11 +264,11 @@ class ByteTable implements Table {
     this.#row = Math.ceil(exports.heapBase.value / 16) * 16
     this.#out = this.#row + 2 * this.#stride
     this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    const missing = this.#rows + capacity * this.#stride - exports.memory.buffer.byteLength
-    if (missing > 0) exports.memory.grow(Math.ceil(missing / 65536))
+    reserve(exports.memory, this.#rows)
   }
 
   set(index: number, row: Float32Array): void {
+    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride, AHEAD)
     quantised(row, this.#step, this.#at(index))
   }
 
@@ -296,8 +299,7 @@ class WasmSpace implements Space {
   }
 
   reserve(end: number): void {
-    const missing = end - this.#memory.buffer.byteLength
-    if (missing > 0) this.#memory.grow(Math.ceil(missing / 65536))
+    reserve(this.#memory, end)
   }
 
   floats(at: number, length: number): Float32Array {
@@ -315,6 +317,18 @@ class WasmSpace implements Space {
   words(at: number, length: number): Uint16Array {
     return new Uint16Array(this.#memory.buffer, at, length)
   }
+}
+
+/** Room up to an address, and for so many pages more where there is none; what is new is zero. */
+function reserve(memory: WebAssembly.Memory, end: number, ahead = 0): void {
+  const missing = end - memory.buffer.byteLength
+  if (missing > 0) memory.grow(Math.ceil(missing / PAGE) + ahead)
+}
+
+/** What a table takes, see `Core.table`; in JS as much. */
+export function tableBytes(width: number, capacity: number, step?: number): number {
+  const row = step === undefined ? 4 * strideOf(width, 12, 4) : 16 * Math.ceil(width / 16)
+  return (1 + AHEAD) * PAGE + (capacity + 2) * row + 4 * capacity
 }
 
 /**

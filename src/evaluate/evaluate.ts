@@ -4,7 +4,7 @@ import type { Codec } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf } from '../criterion'
 import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../history/experience'
-import { type Features, Memory, type Recollection } from '../history/memory'
+import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../history/memory'
 import type { Policy } from '../history/worth'
 import { seeded } from '../random'
 import { checkSettings } from '../serving/options'
@@ -80,8 +80,6 @@ const optionNames = [
   ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
 
-/** What a predictor's memory may hold; all that a number of pairs takes is known at most. */
-const DEFAULT_BYTES = 64 * 2 ** 20
 /** Of so many inputs, one is asked of the memory before it is told: enough for a first figure, little work. */
 const FORETELL = 8
 

@@ -1,70 +1,132 @@
-/** Saved state: one line of JSON, then the arrays it describes, one after the other, little endian. */
+/**
+ * Saved state: a line with version and checksum, a line of JSON, then the arrays it describes, one after the other,
+ * little endian. The checksum is over all behind the first line.
+ */
 
+import { checksum } from '../checksum'
 import { expected } from '../errors'
+import * as saved from '../saved'
 
-type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array
+type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array
 
-const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array } as const
+const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array, i1: Int8Array } as const
 
 type Kind = keyof typeof KINDS
+
+const kinds = Object.keys(KINDS) as Kind[]
 
 /** Who saved it. */
 type What = 'memory' | 'predictor'
 
-interface Header<T> {
-  format: 'approxifer'
-  version: 1
-  what: What
-  content: T
-  arrays: { kind: Kind; length: number }[]
-}
+const VERSION = 2
+/** Bytes of the first line. */
+const FIRST = 'approxifer 2 0123456789abcdef\n'.length
+/** Bytes of the second: everything that is learned comes to less than 3 MB where it is bounded. */
+const MOST_HEADER = 2 ** 22
+const MOST_ARRAYS = 32
 
 /** @param content  plain data */
-export function pack(what: What, content: unknown, arrays: readonly Numbers[]): Uint8Array {
-  const kindOf = (array: Numbers) => (Object.keys(KINDS) as Kind[]).find((kind) => array instanceof KINDS[kind]) as Kind
-  const described = arrays.map((array) => ({ kind: kindOf(array), length: array.length }))
-  const header: Header<unknown> = { format: 'approxifer', version: 1, what, content, arrays: described }
-  const text = new TextEncoder().encode(`${JSON.stringify(header)}\n`)
-  const bytes = new Uint8Array(text.length + arrays.reduce((sum, { byteLength }) => sum + byteLength, 0))
-  bytes.set(text)
-  let at = text.length
-  for (const array of arrays) {
-    bytes.set(new Uint8Array(array.buffer, array.byteOffset, array.byteLength), at)
-    at += array.byteLength
+export function pack(what: What, content: unknown, arrays: Record<string, Numbers>): Uint8Array {
+  const kindOf = (array: Numbers) => kinds.find((kind) => array instanceof KINDS[kind])
+  const described = Object.entries(arrays).map(([name, array]) => ({ name, kind: kindOf(array), length: array.length }))
+  const header = new TextEncoder().encode(`${JSON.stringify({ what, content, arrays: described })}\n`)
+  const parts = [header, ...Object.values(arrays)]
+  const bytes = new Uint8Array(FIRST + parts.reduce((sum, { byteLength }) => sum + byteLength, 0))
+  let at = FIRST
+  for (const part of parts) {
+    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), at)
+    at += part.byteLength
   }
+  bytes.set(new TextEncoder().encode(`approxifer ${VERSION} ${checksum(bytes.subarray(FIRST))}\n`))
   return bytes
 }
 
-/**
- * @returns copies of what was packed
- * @throws RangeError for bytes that are no saved state of this kind, or not all of it
- */
-export function unpack<T>(what: What, bytes: Uint8Array): { content: T; arrays: Numbers[] } {
+/** @throws TypeError, RangeError for bytes that are no saved state of this kind and version, or not as they were saved */
+export function unpack(what: What, bytes: Uint8Array): Archive {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array', bytes))
-  const end = bytes.indexOf(10)
-  const header = parse<T>(end < 0 ? '' : new TextDecoder().decode(bytes.subarray(0, end)))
-  if (header?.format !== 'approxifer' || header.version !== 1 || header.what !== what) {
-    throw new RangeError(`state: expected what save() of a ${what} gave, got ${header?.what ?? 'something else'}`)
-  }
-  if (typeof header.content !== 'object' || !Array.isArray(header.arrays)) {
-    throw new RangeError('state: expected content and arrays, got a header without')
-  }
-  let at = end + 1
-  const arrays = header.arrays.map(({ kind, length }) => {
-    const size = length * KINDS[kind].BYTES_PER_ELEMENT
-    if (at + size > bytes.length)
-      throw new RangeError(`state: expected ${at + size} bytes or more, got ${bytes.length}`)
-    // A Buffer's own slice would be no copy.
-    const array = new KINDS[kind](new Uint8Array(bytes.subarray(at, at + size)).buffer)
-    at += size
-    return array
-  })
-  return { content: header.content, arrays }
+  checkFirst(what, bytes)
+  const end = bytes.indexOf(10, FIRST)
+  if (end < 0 || end - FIRST > MOST_HEADER)
+    throw saved.refused('header', `a line of at most ${MOST_HEADER} bytes`, 'more')
+  const header = saved.object('header', parsed(bytes.subarray(FIRST, end)), ['what', 'content', 'arrays'])
+  const whose = saved.text('what', header.what)
+  if (whose !== what)
+    throw new RangeError(`state: expected what save() of a ${what} gave, got that of a ${whose.slice(0, 20)}`)
+  return new Archive(header.content, header.arrays, bytes.subarray(end + 1))
 }
 
-function parse<T>(text: string): Header<T> | undefined {
+/** What was packed, to be read part by part. */
+export class Archive {
+  readonly content: unknown
+  readonly #arrays = new Map<string, { kind: Kind; bytes: Uint8Array }>()
+
+  /** All lengths are held against the bytes there are before anything is made of them. */
+  constructor(content: unknown, described: unknown, bytes: Uint8Array) {
+    this.content = content
+    let at = 0
+    for (const [i, value] of saved.list('arrays', described, MOST_ARRAYS).entries()) {
+      const each = saved.object(`arrays[${i}]`, value, ['name', 'kind', 'length'])
+      const kind = saved.word(`arrays[${i}].kind`, each.kind, kinds)
+      const from = at
+      at += saved.integer(`arrays[${i}].length`, each.length, 0, bytes.length) * KINDS[kind].BYTES_PER_ELEMENT
+      if (at > bytes.length) throw saved.refused('arrays', `${at} bytes or more`, bytes.length)
+      const name = saved.text(`arrays[${i}].name`, each.name)
+      if (this.#arrays.has(name)) throw saved.refused(`arrays[${i}].name`, 'one of its own', name)
+      this.#arrays.set(name, { kind, bytes: bytes.subarray(from, at) })
+    }
+    if (at !== bytes.length) throw saved.refused('arrays', `${at} bytes`, bytes.length)
+  }
+
+  has(name: string): boolean {
+    return this.#arrays.has(name)
+  }
+
+  /**
+   * @returns a copy, all finite
+   * @throws RangeError where there is none of this name and kind, or it has another length (where one is given)
+   */
+  take<K extends Kind>(name: string, kind: K, length?: number): InstanceType<(typeof KINDS)[K]> {
+    const found = this.#arrays.get(name)
+    this.#arrays.delete(name)
+    const got = found && found.bytes.length / KINDS[found.kind].BYTES_PER_ELEMENT
+    if (found?.kind !== kind || got !== (length ?? got)) {
+      throw saved.refused(name, `${length ?? ''} values of ${kind}`, found ? `${got} of ${found.kind}` : 'none')
+    }
+    // A Buffer's own slice would be no copy.
+    const array = new KINDS[kind](new Uint8Array(found.bytes).buffer) as InstanceType<(typeof KINDS)[K]>
+    if (kind !== 'f4' && kind !== 'f8') return array
+    // A loop, since `findIndex` takes four times as long.
+    for (let i = 0; i < array.length; i++) {
+      if (Math.abs(array[i]) <= saved.MOST_SQUARE) continue
+      throw saved.refused(`${name}[${i}]`, `a number of at most ${saved.MOST_SQUARE}`, array[i])
+    }
+    return array
+  }
+
+  /** To be called when all was taken. @throws RangeError where there is more */
+  end(): void {
+    for (const name of this.#arrays.keys()) throw saved.refused('arrays', 'no others', name)
+  }
+}
+
+function checkFirst(what: What, bytes: Uint8Array): void {
+  const text = new TextDecoder().decode(bytes.subarray(0, 40))
+  const [, version, sum] = /^approxifer (\d+) ([0-9a-f]{16})\n/.exec(text) ?? []
+  const older = text.startsWith('{"format":"approxifer","version":1')
+  if (older || (version !== undefined && Number(version) !== VERSION)) {
+    const other = older ? 'version 1, of an older approxifer' : `version ${version}, of another approxifer`
+    throw new RangeError(`state: expected version ${VERSION}, got ${other}: leave it out, and let it be learned anew`)
+  }
+  if (version === undefined) throw new RangeError(`state: expected what save() of a ${what} gave, got something else`)
+  const own = checksum(bytes.subarray(FIRST))
+  if (sum !== own) {
+    throw new RangeError(`state: expected checksum ${sum}, got ${own}: bytes of it are missing or were changed`)
+  }
+}
+
+function parsed(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(new TextDecoder().decode(bytes))
   } catch {
     return undefined
   }

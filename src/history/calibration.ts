@@ -1,6 +1,7 @@
 /** From what is seen of a recovered answer to the probability that it is right: logistic regression, learned on line. */
 
 import type { Core } from '../core/core'
+import * as saved from '../saved'
 
 /** Outcomes that are kept; older ones are forgotten, so that a stream that changes is followed. */
 const WINDOW = 2000
@@ -35,6 +36,19 @@ export interface Anchor {
 }
 
 const ANCHOR_SHARE = 1 / 30
+
+/** Signals beyond this would have no finite variance. */
+const MOST_SIGNAL = 1e100
+
+/** Outcomes of a saved state. @param signals  how many each has */
+export function savedOutcomes(field: string, value: unknown, signals: number): Outcome[] {
+  return saved.list(field, value, WINDOW).map((each, i) => {
+    const at = `${field}[${i}]`
+    const outcome = saved.object(at, each, ['signals', 'right'])
+    const right = saved.flag(`${at}.right`, outcome.right)
+    return { signals: saved.numbers(`${at}.signals`, outcome.signals, signals, -MOST_SIGNAL, MOST_SIGNAL), right }
+  })
+}
 
 interface Fit {
   /** Of the signals, to bring them to mean 0 and variance 1. */

@@ -5,20 +5,24 @@
 
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
-import { rowLength, rowShape, type Signature, size } from '../tensor'
+import * as saved from '../saved'
+import { rowLength, rowShape, type Signature, size, type TensorSpec } from '../tensor'
 import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
 
 /** What the codec learns: kept and saved with the rest. */
-export interface Kernels<State = unknown> {
-  save(): State
-  load(state: State): void
+export interface Kernels {
+  save(): unknown
+  /** @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown): void
 }
 
 export interface ExperienceOptions {
   criterion: Criterion
   kernels: Kernels
+  /** What tells the model from others with its signature, where that is known. */
+  fingerprint?: string | undefined
   /** Default: on, unless queries or answers are too large for it. */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'> | undefined
   /** Of `save`. */
@@ -27,31 +31,42 @@ export interface ExperienceOptions {
   warn: (text: string) => void
 }
 
+/** Whose answers it all is. */
+interface Model extends Signature {
+  /** null: not known. */
+  fingerprint: string | null
+}
+
 /** Saved beside the memory. */
-interface SavedState {
-  worth?: WorthState
+interface Content {
+  model: Model
+  worth: WorthState
   kernels: unknown
 }
 
 export class Experience {
+  readonly #model: Model
   readonly #kernels: Kernels
   readonly #worth: Worth
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
-  /** @throws RangeError for a state of another model, code or memory */
+  /** @throws RangeError for a state of another model, code or memory, or one that is damaged: then nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, memory, state } = options
+    const { criterion, kernels, fingerprint = null, memory, state } = options
+    this.#model = { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
     this.#kernels = kernels
     this.#warn = options.warn
-    const saved = state === undefined ? undefined : unpack<SavedState>('predictor', state)
-    this.#worth = new Worth(core, criterion, saved?.content.worth)
-    if (saved) kernels.load(saved.content.kernels)
-    if (memory === false) return
+    const archive = state === undefined ? undefined : unpack('predictor', state)
+    const content = archive && contentOf(archive.content, this.#model)
+    const remembered = archive?.has('memory') ? archive.take('memory', 'u1') : undefined
+    archive?.end()
+    this.#worth = new Worth(core, criterion, content?.worth, rowLength(outputs))
     const parts = inputs.map(size)
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
-    if (memory === undefined && !Memory.fits(all)) return
-    this.#memory = new Memory(core, all, saved?.arrays[0] as Uint8Array | undefined)
+    const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
+    if (remembers) this.#memory = new Memory(core, all, remembered)
+    if (content) kernels.load(content.kernels) // last, since it is the codec's: nothing can be refused any more
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -122,8 +137,8 @@ export class Experience {
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const content: SavedState = { worth: this.#worth.save(), kernels: this.#kernels.save() }
-    return pack('predictor', content, this.#memory ? [this.#memory.save()] : [])
+    const content: Content = { model: this.#model, worth: this.#worth.save(), kernels: this.#kernels.save() }
+    return pack('predictor', content, this.#memory ? { memory: this.#memory.save() } : {})
   }
 
   /** The user's own `features` may throw: that costs the memory, not the queries. */
@@ -135,4 +150,21 @@ export class Experience {
       this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
     }
   }
+}
+
+const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
+
+/** What was saved beside the memory, if it is of this model; the rest is checked by whose it is. */
+function contentOf(value: unknown, own: Model): Content {
+  const content = saved.object('content', value, ['model', 'worth', 'kernels'])
+  const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint'])
+  saved.same('model.inputs', own.inputs, model.inputs)
+  saved.same('model.outputs', own.outputs, model.outputs)
+  if (content.worth === undefined) throw saved.refused('worth', 'an object', 'none')
+  if (model.fingerprint !== null) saved.text('model.fingerprint', model.fingerprint)
+  // Where one of the two does not know the model's bytes, names and shapes have to do.
+  if (model.fingerprint !== null && own.fingerprint !== null) {
+    saved.same('model.fingerprint', own.fingerprint, model.fingerprint)
+  }
+  return { model: own, worth: content.worth as WorthState, kernels: content.kernels }
 }

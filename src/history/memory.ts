@@ -4,17 +4,38 @@
  */
 
 import type { Core } from '../core/core'
-import type { Table } from '../core/rows'
+import { ARRAY_BYTES, type Table } from '../core/rows'
+import { PIECE, tableBytes } from '../core/wasm'
 import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
+import * as saved from '../saved'
 import { size } from '../tensor'
-import { pack, unpack } from './archive'
-import { chooseMetric, type FadingName, fadings, type Metric, studied, type Tried } from './metric'
+import { type Archive, pack, unpack } from './archive'
+import {
+  chooseMetric,
+  type FadingName,
+  fadingNames,
+  fadings,
+  type Metric,
+  studied,
+  studyBytes,
+  type Tried,
+} from './metric'
 import { labelOdds } from './odds'
-import { hasPatches, mirrorParts, PART_STEP, PATCH_FEATURES, Patches, type PatchState, shrunk } from './patches'
-import { BLOCK, KernelRegression, type Predicted, type RegressionState } from './regression'
-import { isSignal, SIGNAL_FEATURES, Signals } from './signals'
+import {
+  filterBytes,
+  hasPatches,
+  learningBytes,
+  mirrorParts,
+  PART_STEP,
+  PATCH_FEATURES,
+  Patches,
+  shrunk,
+  shrunkSize,
+} from './patches'
+import { BLOCK, KernelRegression, type Predicted } from './regression'
+import { isSignal, SIGNAL_FEATURES, Signals, signalBytes } from './signals'
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
 export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
@@ -51,7 +72,8 @@ export interface Recollection extends Predicted {
 
 const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'features']
 
-const DEFAULT_BYTES = 64 * 2 ** 20
+/** What a memory may hold where nothing else is said. */
+export const DEFAULT_BYTES = 64 * 2 ** 20
 /** Queries that patches are learned from. */
 const SAMPLES = 64
 /** Pairs below which a memory is of no use: when it is full, it can do without the block that is written over. */
@@ -71,6 +93,12 @@ const SOON = 32
 const SMALL = 2000
 /** What an error leaves of the older ones. */
 const FADE = 0.999
+/** More than the variances of all errors come to. */
+const MOST_TOLD = 10 / (1 - FADE)
+/** Share of its bytes that the first queries may take, until the user's own features of them are asked for. */
+const EARLY = 1 / 8
+/** Squared, the share by which a feature may differ from what it was where it was saved. */
+const SAME = 1e-6
 
 /** What it would have answered before it was told, summed up, the older the less: per output squared errors, variances. */
 interface Told {
@@ -84,22 +112,33 @@ interface Point {
   odd?: Float32Array
 }
 
-/** A query, shrunk where it is a large image, and its answer. */
+/** What is kept of a query, see `#looked`, and its answer. */
 interface Pair {
   query: Float32Array
   answer: Float32Array
 }
 
+const compared = ['values', 'signals', 'patches'] as const
+
+/** Saved beside the arrays. */
 interface Content {
-  options: { shape: readonly number[]; outputs: number; labels: string; features: string }
+  options: Kind
+  /** Pairs; 0: it is not ready, and saves nothing else. */
+  size: number
   next: number
   unit: number
   mirror: boolean
-  spread: number
   told: Told
-  contrast: number
   fading: FadingName
-  compared: 'values' | 'signals' | 'patches'
+  compared: (typeof compared)[number]
+}
+
+/** What a state must have in common with a memory that takes it. */
+interface Kind {
+  shape: readonly number[]
+  outputs: number
+  labels: string
+  features: string
 }
 
 export class Memory {
@@ -115,8 +154,14 @@ export class Memory {
     /** Where the first answers decide whether a query is a signal. */
     open: boolean
   }
+  readonly #bytes: number
+  readonly #sizes: Sizes
   /** Values in a query's features, at most. */
   readonly #width: number
+  /** What the user's own features give for a query of ours. */
+  readonly #sample: Float32Array | undefined
+  /** Whether they are asked for at once: so many queries are too large to keep until the memory begins. */
+  readonly #early: boolean = false
   #even!: Table
   readonly #odd: Table | undefined
   #signals: Signals | undefined
@@ -124,7 +169,7 @@ export class Memory {
   #scales: Float32Array | undefined
   #fading: FadingName = 'smooth'
   /** Pairs at which is asked again how queries should be compared. */
-  #restudyAt = RESTUDY * BLOCK
+  #restudyAt = Number.POSITIVE_INFINITY
   /** The first pairs, until there are enough of them to see what queries look like. */
   #first: Pair[] = []
   /** What is being decided. */
@@ -144,7 +189,7 @@ export class Memory {
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
-   * @throws RangeError for sizes out of range, or a state of another memory
+   * @throws RangeError for sizes out of range, or a state of another memory, or one that is damaged
    */
   constructor(core: Core, options: MemoryOptions, state?: Uint8Array) {
     checkNames('', options, optionNames)
@@ -174,15 +219,18 @@ export class Memory {
     }
     this.#core = core
     this.#options = { shape, parts, outputs, criterion, features, open }
-    this.#width = typeof features === 'function' ? ownFeatures(features, anything(inputs)).length : inputs
-    if (features === 'patches') this.#width = PATCH_FEATURES
-    if (features === 'signals') this.#width = SIGNAL_FEATURES
-    if (open) this.#width = Math.max(inputs, SIGNAL_FEATURES)
-    const pair = features === 'patches' ? PATCH_FEATURES : 4 * this.#width
-    this.capacity = room(bytes, pair, outputs)
+    if (typeof features === 'function') {
+      this.#sample = ownFeatures(features, anything(inputs))
+      this.#early = 4 * inputs * BLOCK > EARLY * bytes
+    }
+    this.#sizes = sizesOf(shape, outputs, features, this.#sample)
+    if (open) this.#sizes = { ...this.#sizes, kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) }
+    if (this.#early) this.#sizes = { ...this.#sizes, kept: this.#sizes.width }
+    this.#bytes = bytes
+    this.#width = this.#sizes.width
+    this.capacity = room(bytes, this.#sizes)
     if (this.capacity < LEAST) {
-      const least = LEAST * (pair + KernelRegression.bytes(outputs, LEAST))
-      throw new RangeError(`bytes: expected >= ${least}, for ${LEAST} pairs, got ${bytes}`)
+      throw new RangeError(`bytes: expected >= ${footprint(this.#sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
     }
     if (features === 'patches') {
       this.#even = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
@@ -191,15 +239,16 @@ export class Memory {
     if (state) this.#load(state)
   }
 
-  /** Whether a memory of these options has room for the least that is of use. */
+  /** Whether a memory of these options, with features of its own choice, has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
-    return room(bytes, hasPatches(shape) ? PATCH_FEATURES : 4 * size({ shape }), outputs) >= LEAST
+    const features = hasPatches(shape) ? 'patches' : 'raw'
+    return room(bytes, sizesOf(shape, outputs, features)) >= LEAST
   }
 
-  /** Bytes for so many pairs of these options. */
+  /** Bytes for so many pairs, whichever of its own features it is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
-    const most = Math.max(pairs, LEAST)
-    return most * (Math.max(4 * size({ shape }), PATCH_FEATURES) + KernelRegression.bytes(outputs, most))
+    const count = Math.max(pairs, LEAST)
+    return Math.max(...ownSizes(shape, outputs).map((sizes) => footprint(sizes, count)))
   }
 
   /** Pairs it holds. */
@@ -281,7 +330,7 @@ export class Memory {
 
   #tell({ error, variance }: Told): void {
     const told = this.#told
-    if (!Number.isFinite(error)) return
+    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
     told.error = FADE * told.error + error
     told.variance = FADE * told.variance + variance + NOISE
   }
@@ -302,69 +351,131 @@ export class Memory {
 
   /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
   save(): Uint8Array {
+    const size = this.#regression ? this.size : 0
     const content: Content = {
       options: this.#kind,
+      size,
       next: this.#next,
       unit: this.#unit,
       mirror: this.#mirror,
-      spread: this.#spread,
       told: this.#told,
-      contrast: (this.#patches ?? this.#signals)?.state.contrast ?? 0,
       fading: this.#fading,
       compared: this.#patches ? 'patches' : this.#signals ? 'signals' : 'values',
     }
-    if (!this.#regression) return pack('memory', content, [])
-    const { kernel, answers, shares, mean } = this.#regression.save()
-    const rows = (table: Table | undefined) =>
-      table ? concatenated(Array.from({ length: this.size }, (_, i) => table.get(i))) : new Float32Array()
-    const state = this.#patches?.state
-    const patches = state ? [state.mean, state.filters, state.centre, state.scale] : []
-    const compared = this.#scales ? [this.#scales, ...(this.#signals ? [this.#signals.state.filters] : [])] : patches
-    return pack('memory', content, [kernel, answers, shares, mean, rows(this.#even), rows(this.#odd), ...compared])
+    if (!this.#regression) return pack('memory', content, {})
+    const rows = (table: Table) => {
+      const all = concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
+      return this.#odd ? Int8Array.from(all, (value) => value / PART_STEP) : all
+    }
+    return pack('memory', content, {
+      ...this.#regression.save(),
+      even: rows(this.#even),
+      ...(this.#odd && { odd: rows(this.#odd) }),
+      ...(this.#scales && { scales: this.#scales }),
+      ...(this.#patches ?? this.#signals)?.save(),
+      ...(this.#sample && { sample: this.#sample }),
+    })
   }
 
-  /** What a state must have in common with this memory. */
-  get #kind() {
-    const { shape, outputs, criterion, features } = this.#options
+  get #kind(): Kind {
+    const { shape, outputs, criterion, features, open } = this.#options
     const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
-    return { shape, outputs, labels, features: typeof features === 'function' ? `${this.#width} own` : features }
+    const chosen = open ? 'raw or signals' : features
+    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${this.#width} own` : chosen }
   }
 
   #load(bytes: Uint8Array): void {
-    const { content, arrays } = unpack<Content>('memory', bytes)
+    const archive = unpack('memory', bytes)
+    const { size, next, unit, mirror, told, fading, compared } = this.#checked(archive.content)
+    if (!size) return archive.end()
     const { shape, outputs } = this.#options
-    const own = this.#kind
-    if (JSON.stringify(content.options) !== JSON.stringify(own)) {
-      throw new RangeError(`state: expected one of ${JSON.stringify(own)}, got ${JSON.stringify(content.options)}`)
-    }
-    if (!arrays.length) return
-    const [kernel, answers, shares, mean, even, odd, ...patches] = arrays
-    const size = answers.length / outputs
-    if (size > this.capacity) throw new RangeError(`state: expected at most ${this.capacity} pairs, got ${size}`)
-    const regression = { kernel, answers, shares, mean } as RegressionState
-    this.#mirror = content.mirror
-    this.#fading = content.fading
-    if (content.compared !== 'patches') {
-      const [scales, filters] = patches as Float32Array[]
-      this.#scales = scales
-      this.#even = this.#core.table(scales.length, this.capacity)
-      if (filters) this.#signals = new Signals(this.#core, shape, { contrast: content.contrast, filters })
-    }
-    this.#regression = new KernelRegression(this.#core, outputs, this.#noise, regression)
-    this.#next = size < this.capacity ? size : content.next % this.capacity
-    this.#unit = content.unit
-    this.#spread = content.spread
-    this.#told = content.told
-    const part = (all: (typeof arrays)[number], i: number) =>
-      all.slice((i * all.length) / size, ((i + 1) * all.length) / size) as Float32Array
-    for (let i = 0; i < size; i++) {
-      this.#put(odd.length ? { even: part(even, i), odd: part(odd, i) } : { even: part(even, i) }, i)
-    }
+    this.#checkSample(archive)
+    this.#mirror = mirror
+    this.#fading = fading
+    this.#regression = KernelRegression.load(this.#core, outputs, this.#noise, archive, size)
+    this.#next = size < this.capacity ? size : next % this.capacity
+    this.#unit = unit
+    this.#told = told
+    this.#spread = spreadOf(Array.from({ length: BLOCK }, (_, i) => this.#regression?.answerOf(i) as Float32Array))
+    if (compared === 'patches') this.#patches = Patches.load(this.#core, shape, archive)
+    if (compared === 'signals') this.#signals = Signals.load(this.#core, shape, archive)
+    this.#loadPoints(archive, size)
+    archive.end()
+    for (const i of [BLOCK - 1, size >> 1, size - 1]) this.#checkSimilarities(i)
     this.#planRestudy()
-    if (content.compared !== 'patches') return
-    const [patchMean, filters, centre, scale] = patches as Float32Array[]
-    const state: PatchState = { contrast: content.contrast, mean: patchMean, filters, centre, scale }
-    this.#patches = new Patches(this.#core, shape, state)
+  }
+
+  #loadPoints(archive: Archive, count: number): void {
+    const width = this.#patches
+      ? this.#width / 2
+      : this.#signals
+        ? SIGNAL_FEATURES
+        : (this.#sample?.length ?? size(this.#options))
+    if (!this.#patches) {
+      this.#scales = archive.take('scales', 'f4', width)
+      this.#even = this.#core.table(width, this.capacity)
+    }
+    const even = archive.take('even', this.#odd ? 'i1' : 'f4', count * width)
+    const odd = this.#odd && archive.take('odd', 'i1', count * width)
+    const step = this.#odd ? PART_STEP : 1
+    const row = (all: Float32Array | Int8Array, i: number) =>
+      Float32Array.from(all.subarray(i * width, (i + 1) * width), (value) => step * value)
+    for (let i = 0; i < count; i++) {
+      this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
+    }
+  }
+
+  #checked(value: unknown): Content {
+    const names = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared']
+    const content = saved.object('memory', value, names)
+    const options = saved.object('memory.options', content.options, Object.keys(this.#kind))
+    for (const [name, own] of Object.entries(this.#kind)) saved.same(`memory.options.${name}`, own, options[name])
+    const size = saved.integer('memory.size', content.size, 0, Number.MAX_SAFE_INTEGER)
+    if (size > this.capacity) throw saved.refused('memory.size', `at most ${this.capacity} pairs, for its bytes`, size)
+    if (size && size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
+    const told = saved.object('memory.told', content.told, ['error', 'variance'])
+    const mirror = saved.flag('memory.mirror', content.mirror)
+    if (mirror && !this.#odd) throw saved.refused('memory.mirror', 'false without patches', 'true')
+    return {
+      options: this.#kind,
+      size,
+      next: saved.integer('memory.next', content.next, 0, size),
+      unit: saved.number('memory.unit', content.unit, size && Number.MIN_VALUE, saved.MOST),
+      mirror,
+      told: {
+        error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
+        variance: saved.number('memory.told.variance', told.variance, 0, MOST_TOLD),
+      },
+      fading: saved.word('memory.fading', content.fading, fadingNames),
+      compared: saved.word('memory.compared', content.compared, size ? this.#ways : compared),
+    }
+  }
+
+  /** How a memory of these options may compare queries when it is ready. */
+  get #ways(): readonly Content['compared'][] {
+    const { features, open } = this.#options
+    if (open) return ['values', 'signals']
+    return [features === 'patches' || features === 'signals' ? features : 'values']
+  }
+
+  /** Other features may be as many: to the same query they give other values. The last digits are the engine's. */
+  #checkSample(archive: Archive): void {
+    const own = this.#sample
+    if (!own) return
+    const other = archive.take('sample', 'f4', own.length)
+    const off = own.map((value, i) => value - other[i])
+    if (squaredLength(off) > SAME * squaredLength(own)) {
+      throw saved.refused('memory.options.features', 'a function that gives what it gave when it was saved', 'others')
+    }
+  }
+
+  /** Whether unit, mirror, features and kernel belong together. */
+  #checkSimilarities(index: number): void {
+    const odd = this.#odd?.get(index)
+    const { similarities } = this.#compare({ even: this.#even.get(index), ...(odd && { odd }) })
+    if (!this.#regression?.agrees(index, similarities)) {
+      throw saved.refused('kernel', `the similarities of pair ${index} to the others`, 'others')
+    }
   }
 
   /** With mirror images as neighbours there is twice as much to tell a query from. */
@@ -425,6 +536,7 @@ export class Memory {
     this.#regression = chosen
     this.#first = []
     this.#next = BLOCK
+    this.#planRestudy()
   }
 
   #check(query: Float32Array): void {
@@ -432,9 +544,10 @@ export class Memory {
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 
-  /** What of a query the features look at: large images are shrunk. */
+  /** What of a query is kept to begin with. */
   #looked(query: Float32Array): Float32Array {
     const { shape, features } = this.#options
+    if (typeof features === 'function' && this.#early) return ownFeatures(features, query, this.#width)
     return features === 'patches' ? shrunk(query, shape) : query
   }
 
@@ -445,7 +558,7 @@ export class Memory {
 
   #vector(query: Float32Array, signals: Signals | undefined): Float32Array {
     const { features } = this.#options
-    if (typeof features === 'function') return ownFeatures(features, query, this.#width)
+    if (typeof features === 'function' && !this.#early) return ownFeatures(features, query, this.#width)
     return signals?.of(query) ?? query
   }
 
@@ -496,31 +609,35 @@ export class Memory {
     const inputs = scales.length === size({ shape }) ? parts : [scales.length]
     const { best, known: now } = yield* chooseMetric(this.#core, rows, answers, { criterion, parts: inputs, known })
     if (best.loss > now[0].loss - BETTER) return
-    yield* this.#regrow(
-      best,
-      Array.from({ length: remembered }, (_, i) => vector(i)),
-      regression,
-    )
+    yield* this.#regrow(best, remembered, vector, regression)
   }
 
+  /** As long as there is room for all that is remembered beside what there is. */
   #planRestudy(): void {
     const { size, capacity } = this
-    this.#restudyAt = size < capacity ? Math.min(RESTUDY * size, capacity) : Number.POSITIVE_INFINITY
+    const next = Math.min(RESTUDY * size, capacity)
+    const fits = size < capacity && restudying(this.#sizes, next) <= this.#bytes
+    this.#restudyAt = fits ? next : Number.POSITIVE_INFINITY
   }
 
   /** All that is remembered under another metric, beside what there is, which is then replaced. */
-  *#regrow({ scales, fading }: Metric, vectors: readonly Float32Array[], old: KernelRegression): Generator<void> {
+  *#regrow(
+    { scales, fading }: Metric,
+    count: number,
+    vector: (index: number) => Float32Array,
+    old: KernelRegression,
+  ): Generator<void> {
     const { similarity, noise } = fadings[fading]
     const table = this.#core.table(scales.length, this.capacity)
-    for (const [i, vector] of vectors.entries()) {
-      table.set(i, scaled(vector, scales))
+    for (let i = 0; i < count; i++) {
+      table.set(i, scaled(vector(i), scales))
       if (i % 64 === 63) yield
     }
-    const some = vectors.slice(0, BLOCK).flatMap((_, i) => [...table.distances(table.get(i), i)])
+    const some = Array.from({ length: Math.min(count, BLOCK) }, (_, i) => [...table.distances(table.get(i), i)]).flat()
     const unit = Float32Array.from(some).sort()[some.length >> 1] || 1
     yield
     const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
-    for (const i of vectors.keys()) {
+    for (let i = 0; i < count; i++) {
       const similarities = table.distances(table.get(i), i).map((d) => similarity(d / unit))
       regression.place(i, similarities, 1, old.answerOf(i))
       if (i % 8 === 7) yield
@@ -580,16 +697,77 @@ export class Memory {
   }
 }
 
-/** Pairs that fit: each takes its features, what the regression keeps, and one similarity to each of the others. */
-function room(bytes: number, width: number, outputs: number): number {
-  const fits = (count: number) => count * (width + KernelRegression.bytes(outputs, count)) <= bytes
-  let [low, high] = [0, Math.floor(bytes / width)]
+/** What decides how many bytes a pair takes. */
+interface Sizes {
+  shape: readonly number[]
+  outputs: number
+  kind: Content['compared']
+  /** Of the features, and of what is kept of a query until the memory begins: numbers of values. */
+  width: number
+  kept: number
+}
+
+function sizesOf(shape: readonly number[], outputs: number, features: Features, own?: Float32Array): Sizes {
+  const kept = size({ shape })
+  if (features === 'patches') return { shape, outputs, kind: features, width: PATCH_FEATURES, kept: shrunkSize(shape) }
+  if (features === 'signals') return { shape, outputs, kind: features, width: SIGNAL_FEATURES, kept }
+  return { shape, outputs, kind: 'values', width: own?.length ?? kept, kept }
+}
+
+/** Pairs that fit. */
+function room(bytes: number, sizes: Sizes): number {
+  let [low, high] = [0, Math.floor(bytes / sizes.width)]
   while (low < high) {
     const middle = Math.ceil((low + high) / 2)
-    if (fits(middle)) low = middle
+    if (footprint(sizes, middle) <= bytes) low = middle
     else high = middle - 1
   }
   return low
+}
+
+/** Bytes of a memory of at most `count` pairs: of what it begins with, or of what it has in the end. */
+function footprint(sizes: Sizes, count: number): number {
+  return Math.max(beginning(sizes), grown(sizes, count))
+}
+
+/** Bytes of tables and regression, and of what the core works in. */
+function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
+  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
+  const filters = kind === 'patches' ? filterBytes(shape) : 0
+  return PIECE + filters + tables + KernelRegression.bytes(outputs, count)
+}
+
+/**
+ * Bytes of the first pairs, and of what it takes to decide how they are compared: with patches, two regressions are tried;
+ * else the features of all are beside the queries.
+ */
+function beginning(sizes: Sizes): number {
+  const { shape, outputs, kind, width, kept } = sizes
+  const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
+  const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
+  const begun = points + grown(sizes, BLOCK)
+  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + KernelRegression.bytes(outputs, BLOCK))
+  const learning = kind === 'signals' ? signalBytes(shape) : 0
+  return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
+}
+
+/** Bytes while so many pairs are studied again, and then remembered anew beside the old ones. */
+function restudying(sizes: Sizes, count: number): number {
+  if (sizes.kind === 'patches') return 0
+  const { outputs, width } = sizes
+  const some = Math.min(count, studied(width))
+  const rows = some * (4 * width + ARRAY_BYTES)
+  return grown(sizes, count) + rows + Math.max(studyBytes(some, width, outputs), grown(sizes, count))
+}
+
+/** Of the features that a memory may choose by itself. */
+function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
+  const kinds: Features[] = [
+    'raw',
+    ...(hasPatches(shape) ? (['patches'] as const) : []),
+    ...(isSignal(shape) ? (['signals'] as const) : []),
+  ]
+  return kinds.map((kind) => sizesOf(shape, outputs, kind))
 }
 
 /** A copy of what the user's function gives. */

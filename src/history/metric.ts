@@ -5,6 +5,7 @@
  */
 
 import type { Core } from '../core/core'
+import { ARRAY_BYTES } from '../core/rows'
 import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
 
@@ -64,6 +65,11 @@ const PRODUCTS = 2 ** 21
 /** How many pairs of so many values can be studied. */
 export function studied(inputs: number): number {
   return Math.min(MOST_PAIRS, Math.max(128, Math.floor(MOST_VALUES / inputs)))
+}
+
+/** Bytes that it takes to study so many: rows under one metric, here and in a table, answers, and matrices of two metrics. */
+export function studyBytes(count: number, inputs: number, outputs: number): number {
+  return count * (2 * 4 * (inputs + outputs) + 3 * ARRAY_BYTES + (4 * 8 + 4) * count)
 }
 
 /**

@@ -7,8 +7,11 @@
 
 import type { Core } from '../core/core'
 import { CELLS, type FilterBank, SIDE } from '../core/filter-bank'
+import { ARRAY_BYTES } from '../core/rows'
 import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 
 /** Half of them mirror images of the others. */
 const FILTERS = 64
@@ -44,8 +47,8 @@ export interface PatchOptions {
   seed?: number
 }
 
-/** What the features of one kind of image are made with; plain numbers, to be saved. */
-export interface PatchState {
+/** What the features of one kind of image are made with; plain numbers. */
+interface PatchState {
   contrast: number
   mean: Float32Array
   /** FILTERS rows. */
@@ -59,6 +62,24 @@ export function hasPatches(shape: readonly number[]): boolean {
   if (shape.length !== 3 || shape[0] > 4) return false
   const { height, width } = gridOf(shape)
   return height >= SMALLEST && width >= SMALLEST
+}
+
+/** Values of an image as the features look at it. */
+export function shrunkSize(shape: readonly number[]): number {
+  const { channels, height, width } = gridOf(shape)
+  return channels * height * width
+}
+
+/** Bytes of the filters: of lines and responses, one value per patch of an image each. */
+export function filterBytes(shape: readonly number[]): number {
+  const { channels, rows, columns } = gridOf(shape)
+  return 2 ** 17 + 4 * (FILTERS + SIDE * SIDE * channels + 1) * rows * (columns + 3)
+}
+
+/** Bytes that learning takes for a while: patches, and their mirror images. */
+export function learningBytes([channels]: readonly number[]): number {
+  const size = channels * SIDE * SIDE
+  return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */
@@ -83,13 +104,31 @@ function finished<T>(steps: Generator<void, T>): T {
 }
 
 export class Patches {
-  readonly state: PatchState
+  readonly #state: PatchState
   readonly #bank: FilterBank
 
   /** @param bank  of the same filters, where there is one */
   constructor(core: Core, shape: readonly number[], state: PatchState, bank?: FilterBank) {
     this.#bank = bank ?? filterBank(core, shape, state)
-    this.state = state
+    this.#state = state
+  }
+
+  /** Arrays by name, for `load`. */
+  save(): Record<string, Float32Array | Float64Array> {
+    const { contrast, mean, filters, centre, scale } = this.#state
+    return { contrast: Float64Array.of(contrast), patch: mean, filters, centre, scale }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, shape: readonly number[], archive: Archive): Patches {
+    const size = gridOf(shape).channels * SIDE * SIDE
+    const [contrast] = archive.take('contrast', 'f8', 1)
+    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    const mean = archive.take('patch', 'f4', size)
+    const filters = archive.take('filters', 'f4', FILTERS * size)
+    const centre = archive.take('centre', 'f4', PATCH_FEATURES)
+    const scale = archive.take('scale', 'f4', PATCH_FEATURES)
+    return new Patches(core, shape, { contrast, mean, filters, centre, scale })
   }
 
   /**
@@ -141,7 +180,7 @@ export class Patches {
 
   /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
   *steps(image: Float32Array): Generator<void, Float32Array> {
-    const { centre, scale } = this.state
+    const { centre, scale } = this.#state
     const out = yield* this.#bank.apply(image)
     for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
     return out

@@ -1,7 +1,10 @@
 /** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
 
 import type { Core } from '../core/core'
-import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
+import { BLOCK, type KernelMatrix, matrixBytes } from '../core/kernel-matrix'
+import { ARRAY_BYTES } from '../core/rows'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 
 export { BLOCK }
 
@@ -22,14 +25,6 @@ export interface Predicted {
   answer: Float32Array
   /** In units of the answers' own: the least that one of the blocks alone would leave. 0: known; about 1: a stranger. */
   variance: number
-}
-
-/** What is saved: see `KernelRegression.save`. */
-export interface RegressionState {
-  kernel: Uint16Array
-  answers: Float32Array
-  shares: Float32Array
-  mean: Float64Array
 }
 
 /**
@@ -58,26 +53,54 @@ export class KernelRegression {
   #relaxing: Generator<void> | undefined
 
   /** @param noise  on the kernel's diagonal: answers differ where features do not tell queries apart */
-  constructor(core: Core, outputs: number, noise: number, state?: RegressionState) {
+  constructor(core: Core, outputs: number, noise: number) {
     this.#core = core
     this.#outputs = outputs
     this.#noise = noise
     this.#matrix = core.kernelMatrix(outputs)
-    if (!state) return
-    this.#mean = state.mean
-    for (let i = 0, at = 0; i * outputs < state.answers.length; i++) {
-      this.#matrix.set(i, state.kernel.subarray(at, at + i + 1))
-      at += i + 1
-      this.#answers.push(state.answers.slice(i * outputs, (i + 1) * outputs))
-      this.#matrix.setShares(i, state.shares.subarray(i * outputs, (i + 1) * outputs))
-    }
-    const blocks = Math.ceil(this.size / BLOCK) // now, or the first look would wait for all of them
-    for (let block = 0; block < blocks; block++) this.#invert(block)
   }
 
-  /** Bytes that a pair takes, of `capacity`. */
-  static bytes(outputs: number, capacity: number): number {
-    return 8 * outputs + 8 * BLOCK + capacity
+  /**
+   * What was saved of so many pairs.
+   *
+   * @throws RangeError for what `save` never gave
+   */
+  static load(core: Core, outputs: number, noise: number, archive: Archive, size: number): KernelRegression {
+    const regression = new KernelRegression(core, outputs, noise)
+    const kernel = archive.take('kernel', 'u2', (size * (size + 1)) / 2)
+    const answers = archive.take('answers', 'f4', size * outputs)
+    const shares = archive.take('shares', 'f4', size * outputs)
+    regression.#mean = archive.take('mean', 'f8', outputs)
+    for (let i = 0, at = 0; i < size; i++) {
+      regression.#matrix.set(i, kernel.subarray(at, at + i + 1))
+      at += i + 1
+      regression.#answers.push(answers.slice(i * outputs, (i + 1) * outputs))
+      regression.#matrix.setShares(i, shares.subarray(i * outputs, (i + 1) * outputs))
+    }
+    regression.#loadPending(archive.take('pending', 'f8', 3))
+    return regression
+  }
+
+  /** What counts yet and what does not; and the inverses, or the first look would wait for all of them. */
+  #loadPending([open, written, known]: Float64Array): void {
+    const blocks = Math.ceil(this.size / BLOCK)
+    this.#open = saved.integer('pending[0]', open, -1, blocks - 1)
+    this.#written = saved.integer('pending[1]', written, -1, this.size - 1)
+    saved.integer('pending[2]', known, 0, this.size - BLOCK * (blocks - 1))
+    for (let block = 0; block < blocks; block++) {
+      const pairs = block < blocks - 1 ? BLOCK : known
+      try {
+        if (pairs) this.#invert(block, pairs)
+      } catch {
+        throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
+      }
+    }
+  }
+
+  /** Bytes that so many pairs take: matrix and answers, and of a block what is left over and an inverse in f64. */
+  static bytes(outputs: number, pairs: number): number {
+    const block = 4 * BLOCK * outputs + 2 * 8 * BLOCK * BLOCK
+    return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
   }
 
   get size(): number {
@@ -87,6 +110,11 @@ export class KernelRegression {
   /** Read-only. */
   answerOf(index: number): Float32Array {
     return this.#answers[index]
+  }
+
+  /** Whether these are the pair's similarities to the pairs before it and to itself, but for rounding. */
+  agrees(index: number, similarities: ArrayLike<number>): boolean {
+    return this.#matrix.get(index).every((value, j) => Math.abs(value - FULL * similarities[j]) <= 2)
   }
 
   /** Whether there is something to predict from. */
@@ -262,7 +290,12 @@ export class KernelRegression {
     return { error, variance: variances.reduce((sum, variance) => sum + variance, 0) / n }
   }
 
-  save(): RegressionState {
+  /** Arrays by name, for `load`. The block that is due first is solved before; who waits for the others may do without. */
+  save(): Record<string, Float32Array | Float64Array | Uint16Array> {
+    while (this.work()) {}
+    this.advance()
+    while (this.work()) {}
+    const last = Math.floor((this.size - 1) / BLOCK)
     const rows = <T>(row: (i: number) => T) => Array.from({ length: this.size }, (_, i) => row(i))
     return {
       kernel: joined(
@@ -275,6 +308,7 @@ export class KernelRegression {
         Float32Array,
       ),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
+      pending: Float64Array.of(this.#open, this.#written, this.#totals.get(last)?.pairs ?? 0),
     }
   }
 
@@ -283,10 +317,8 @@ export class KernelRegression {
     return [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
   }
 
-  /** Inverse of a block of K + noise I, and the sum over it; the matrix keeps the one, this the other. */
-  #invert(block: number): { inverse: Float64Array; total: number } {
-    const [from, to] = this.#range(block)
-    const n = to - from
+  /** Inverse of a block of K + noise I, or of its first n pairs, and the sum over it; the matrix keeps the one, this the other. */
+  #invert(block: number, n = Math.min(BLOCK, this.size - block * BLOCK)): { inverse: Float64Array; total: number } {
     const own = this.#matrix.own(block)
     const matrix = new Float64Array(n * n)
     for (let i = 0; i < n; i++) {

@@ -4,7 +4,10 @@
  */
 
 import type { Core } from '../core/core'
+import { ARRAY_BYTES } from '../core/rows'
 import { seeded } from '../random'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
 const SIDE = 16
@@ -25,7 +28,7 @@ const RIDGE = 0.1
 /** Values in a signal's features. */
 export const SIGNAL_FEATURES = FILTERS * CELLS
 
-export interface SignalState {
+interface SignalState {
   contrast: number
   /** FILTERS rows of a patch's length. */
   filters: Float32Array
@@ -44,8 +47,15 @@ function sizesOf(shape: readonly number[]) {
   return { channels, length, stride, looks: Math.floor((length - SIDE) / stride) + 1 }
 }
 
+/** Bytes that learning takes for a while, with the features of one signal. */
+export function signalBytes(shape: readonly number[]): number {
+  const { channels, looks } = sizesOf(shape)
+  const width = channels * SIDE
+  return PATCHES * (2 * 4 * width + ARRAY_BYTES) + (width + FILTERS) * 4 * looks
+}
+
 export class Signals {
-  readonly state: SignalState
+  readonly #state: SignalState
   readonly #core: Core
   readonly #sizes: ReturnType<typeof sizesOf>
   /** CELLS rows: what each look counts in each part of time, nearer ones the more. */
@@ -55,7 +65,22 @@ export class Signals {
     this.#core = core
     this.#sizes = sizesOf(shape)
     this.#pool = poolOf(this.#sizes.looks)
-    this.state = state
+    this.#state = state
+  }
+
+  /** Arrays by name, for `load`. */
+  save(): Record<string, Float32Array | Float64Array> {
+    return { contrast: Float64Array.of(this.#state.contrast), filters: this.#state.filters }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, shape: readonly number[], archive: Archive): Signals {
+    const [contrast] = archive.take('contrast', 'f8', 1)
+    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    return new Signals(core, shape, {
+      contrast,
+      filters: archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels),
+    })
   }
 
   /** Filters from random patches of some signals, in steps of a few milliseconds. */
@@ -93,10 +118,10 @@ export class Signals {
     const values = Array.from({ length: width }, () => new Float32Array(looks))
     for (let look = 0; look < looks; look++) {
       const patch = patchAt(signal, look * stride, this.#sizes)
-      normalise(patch, this.state.contrast)
+      normalise(patch, this.#state.contrast)
       for (let i = 0; i < width; i++) values[i][look] = patch[i]
     }
-    const responses = this.#core.combine(this.state.filters, values)
+    const responses = this.#core.combine(this.#state.filters, values)
     const features = new Float32Array(SIGNAL_FEATURES)
     responses.forEach((row, filter) => {
       for (let look = 0; look < looks; look++) row[look] = Math.max(0, Math.abs(row[look]) - THRESHOLD)

@@ -1,5 +1,7 @@
 /** How much the model's answers differ from each other: the unit in which an error is large or small. */
 
+import * as saved from '../saved'
+
 /** Values of an answer that are looked at, evenly spread: as many tell the deviation of all. */
 const SAMPLE = 256
 /** Answers over which is averaged; older ones fade, so that a stream that changes is followed. */
@@ -14,6 +16,16 @@ export interface SpreadState {
   count: number
   means: number[]
   variances: number[]
+}
+
+/** Of a saved state. @param outputs  values in an answer, where that is known */
+export function savedSpread(field: string, value: unknown, outputs: number | undefined): SpreadState {
+  const state = saved.object(field, value, ['count', 'means', 'variances'])
+  const count = saved.integer(`${field}.count`, state.count, 0, Number.MAX_SAFE_INTEGER)
+  const most = count ? Math.min(SAMPLE, outputs ?? SAMPLE) : 0
+  const { length } = saved.list(`${field}.means`, state.means, most, outputs ? most : Math.min(1, most))
+  const means = saved.numbers(`${field}.means`, state.means, length, -saved.MOST, saved.MOST)
+  return { count, means, variances: saved.numbers(`${field}.variances`, state.variances, length, 0, saved.MOST_SQUARE) }
 }
 
 export class Spread {

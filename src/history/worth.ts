@@ -3,10 +3,11 @@
 import type { Core } from '../core/core'
 import { type Criterion, difference, labelAt, lead, sameLabels } from '../criterion'
 import { checkWord } from '../errors'
+import * as saved from '../saved'
 import { allFinite } from '../tensor'
-import { type Anchor, Calibration, type Outcome, sigmoid } from './calibration'
+import { type Anchor, Calibration, type Outcome, savedOutcomes, sigmoid } from './calibration'
 import { CERTAIN, withinOdds } from './odds'
-import { Spread, type SpreadState } from './spread'
+import { Spread, type SpreadState, savedSpread } from './spread'
 
 /**
  * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
@@ -32,6 +33,8 @@ export function defaultPolicy(code: string, byzantine: number): Policy {
 
 /** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
 export type Source = 'code' | 'memory'
+
+const sources: readonly Source[] = ['code', 'memory']
 
 export interface Recovered {
   answer: Float32Array
@@ -81,6 +84,9 @@ function stranger({ kind }: Criterion): Anchor {
 
 const LEAST_VARIANCE = 1e-4
 
+/** Queries of a group that can be missing. */
+const MOST_MISSING = 1000
+
 /** The tolerance where none is stated, over the standard deviation of the model's answers. */
 const TOLERATED = 0.1
 
@@ -113,20 +119,18 @@ export class Worth {
   /**
    * @param criterion  when a recovered answer is right
    * @param state      of `save`
-   * @throws RangeError for a state that was learned with another criterion: what was right then may be wrong now
+   * @param outputs    values in an answer; default: as many as the state was learned from
+   * @throws RangeError for a state that was learned with another criterion (what was right then may be wrong now), or is none
    */
-  constructor(core: Core, criterion: Criterion, state?: WorthState) {
-    const learned = JSON.stringify(state?.criterion)
-    if (state && learned !== JSON.stringify(criterion)) {
-      throw new RangeError(`state: expected one learned with ${JSON.stringify(criterion)}, got ${learned}`)
-    }
+  constructor(core: Core, criterion: Criterion, state?: WorthState, outputs?: number) {
+    const learned = state === undefined ? undefined : savedWorth(state, criterion, outputs)
     this.#criterion = criterion
-    this.#agreements = structuredClone(state?.agreements ?? [])
+    this.#agreements = learned?.agreements ?? []
     this.#calibrations = {
-      code: new Calibration(core, state?.outcomes.code),
-      memory: new Calibration(core, state?.outcomes.memory, stranger(criterion)),
+      code: new Calibration(core, learned?.outcomes.code),
+      memory: new Calibration(core, learned?.outcomes.memory, stranger(criterion)),
     }
-    this.#spread = new Spread(state?.spread)
+    this.#spread = new Spread(learned?.spread)
   }
 
   /**
@@ -245,6 +249,37 @@ export class Worth {
     // The odds are of normal errors; those of answers that jump are not, and the variance tells by how much.
     return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
   }
+}
+
+/** A fresh copy of a saved state, all of it checked. */
+function savedWorth(value: unknown, criterion: Criterion, outputs: number | undefined): WorthState {
+  const state = saved.object('worth', value, ['criterion', 'agreements', 'outcomes', 'spread'])
+  saved.same('worth.criterion', criterion, state.criterion)
+  const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
+  const labels = criterion.kind === 'label'
+  return {
+    criterion,
+    agreements: savedAgreements(state.agreements),
+    outcomes: {
+      code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2),
+      memory: savedOutcomes('worth.outcomes.memory', outcomes.memory, labels ? 1 : 2),
+    },
+    spread: savedSpread('worth.spread', state.spread, outputs),
+  }
+}
+
+function savedAgreements(value: unknown): WorthState['agreements'] {
+  const seen = new Set<string>()
+  return saved.list('worth.agreements', value, sources.length * MOST_MISSING).map((each, i) => {
+    const field = `worth.agreements[${i}]`
+    const agreement = saved.object(field, each, ['source', 'missing', 'graded', 'agreed'])
+    const source = saved.word(`${field}.source`, agreement.source, sources)
+    const missing = saved.integer(`${field}.missing`, agreement.missing, 1, MOST_MISSING)
+    if (seen.has(`${source} ${missing}`)) throw saved.refused(field, 'no other of its source and missing', 'another')
+    seen.add(`${source} ${missing}`)
+    const graded = saved.integer(`${field}.graded`, agreement.graded, 1, Number.MAX_SAFE_INTEGER)
+    return { source, missing, graded, agreed: saved.integer(`${field}.agreed`, agreement.agreed, 0, graded) }
+  })
 }
 
 /** Wilson's 95 % interval of a share. */

@@ -43,12 +43,12 @@ export class Learning {
     const { experience } = this
     experience.see(answer)
     if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return
-    this.#lessons.add(this.#timed(experience.teach(query, answer)))
+    this.#lessons.add(this.#timed(experience.teach(query, answer)), query.byteLength + answer.byteLength)
   }
 
-  /** Learns something a little later, if there is time. */
-  later(lesson: Lesson): void {
-    this.#lessons.add(lesson)
+  /** Learns something a little later, if there is time. @param bytes  that it holds on to */
+  later(lesson: Lesson, bytes: number): void {
+    this.#lessons.add(lesson, bytes)
   }
 
   /** All that was learned, the last answer included. */

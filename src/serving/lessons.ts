@@ -9,6 +9,9 @@ const SLICE_MS = 1
 const SAVED_UP_MS = 20
 /** Lessons that wait; beyond these the newest go, since there will be others. */
 const MOST = 32
+/** And bytes that they hold on to, where more than a few wait: 32 groups of large images would be a gigabyte. */
+const MOST_BYTES = 2 ** 23
+const FEW = 2
 
 /** Something to learn: every `next` is a step of a few milliseconds. */
 export type Lesson = Iterator<unknown>
@@ -16,7 +19,7 @@ export type Lesson = Iterator<unknown>
 export class Lessons {
   readonly #share: () => number
   readonly #failed: (why: string) => void
-  readonly #waiting: Lesson[] = []
+  readonly #waiting: { lesson: Lesson; bytes: number }[] = []
   readonly #clock: Clock
   #unplan: (() => void) | undefined
   /** Milliseconds that learning may take now; below 0 it has to wait. */
@@ -39,10 +42,11 @@ export class Lessons {
     return this.#waiting.length
   }
 
-  /** Begins it some time later, if there is room. */
-  add(lesson: Lesson): void {
-    if (this.#waiting.length >= MOST) return
-    this.#waiting.push(lesson)
+  /** Begins it some time later, if there is room. @param bytes  that it holds on to */
+  add(lesson: Lesson, bytes: number): void {
+    const all = this.#waiting.reduce((sum, waiting) => sum + waiting.bytes, bytes)
+    if (this.#waiting.length >= MOST || (this.#waiting.length >= FEW && all > MOST_BYTES)) return
+    this.#waiting.push({ lesson, bytes })
     this.#plan()
   }
 
@@ -83,7 +87,7 @@ export class Lessons {
   }
 
   #step(): void {
-    const [lesson] = this.#waiting
+    const [{ lesson }] = this.#waiting
     try {
       if (!lesson.next().done) return
     } catch (error) {

@@ -45,7 +45,10 @@ export interface ServingOptions extends Choices, CriterionOptions {
    * byzantine > 0, where no single answer is proven. Default: on with the systematic code, unless the policy is 'retry'.
    */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
-  /** What a predictor of the same model has learned: see its `save`. */
+  /**
+   * What a predictor of the same model has learned: see its `save`. One of another model, by names, shapes and (of local
+   * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError.
+   */
   state?: Uint8Array
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
@@ -171,6 +174,9 @@ export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorke
     if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
     checkSpecs(`workers[${i}].signature.inputs`, worker.signature?.inputs)
     checkSpecs(`workers[${i}].signature.outputs`, worker.signature?.outputs)
+    if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
+      throw new TypeError(expected(`workers[${i}].fingerprint`, 'a string', worker.fingerprint))
+    }
     if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
   })
   const seen = new Set<string>()

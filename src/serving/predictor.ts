@@ -4,7 +4,6 @@ import { aborted, onAbort } from '../abort'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames } from '../errors'
-import { pack } from '../history/archive'
 import { Experience } from '../history/experience'
 import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
@@ -60,6 +59,8 @@ export class Predictor {
   readonly signature: Signature
   readonly #settings: Settings
   readonly #service: Service
+  /** Where somebody may lie it stays empty. */
+  readonly #experience: Experience
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: GroupRun[] = []
   /** The group that queries join. */
@@ -76,9 +77,12 @@ export class Predictor {
     const { clock, hangMs, hedges, warn, rule, seed } = settings
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
-    const learned = { ...settings, criterion, kernels: codec.kernels }
+    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     const honest = !codec.scheme.byzantine
-    const learning = honest ? new Learning(new Experience(codec.core, signature, learned), clock, warn) : undefined
+    const memory = honest && settings.memory
+    const learned = { ...settings, memory, criterion, fingerprint, kernels: codec.kernels }
+    this.#experience = new Experience(codec.core, signature, learned)
+    const learning = honest ? new Learning(this.#experience, clock, warn) : undefined
     this.signature = signature
     this.#settings = settings
     this.#service = {
@@ -190,8 +194,7 @@ export class Predictor {
    * queries, what recovered answers are worth, the kernel.
    */
   save(): Uint8Array {
-    const { learning, codec } = this.#service
-    return learning?.save() ?? pack('predictor', { kernels: codec.kernels.save() }, [])
+    return this.#service.learning?.save() ?? this.#experience.save()
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */

@@ -385,7 +385,7 @@ export class GroupRun implements Asker, Run {
       this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
     }
     const fromCode = this.#entries.some(({ recovery }) => recovery?.all.some(({ source }) => source === 'code'))
-    if (fromCode) learning?.later(this.#group.lessons(criterion))
+    if (fromCode) learning?.later(this.#group.lessons(criterion), this.#bytes)
   }
 
   /** What the code recovers; where it cannot, the memory may. */
@@ -512,7 +512,14 @@ export class GroupRun implements Asker, Run {
     }
     const recoveries = this.#entries.flatMap((entry) => entry.recovery ?? [])
     const decoded = ({ source }: Recovered) => source === 'code'
-    if (recoveries.every(({ graded, all }) => graded && all.some(decoded))) learning.later(this.#rehearse(learning))
+    if (recoveries.every(({ graded, all }) => graded && all.some(decoded))) {
+      learning.later(this.#rehearse(learning), this.#bytes)
+    }
+  }
+
+  /** Of the rows, which who learns from the group holds on to. */
+  get #bytes(): number {
+    return this.#calls.reduce((sum, { row }) => sum + row.data.byteLength, 0)
   }
 
   /** Other queries of the group, too, tell what their recoveries would have been worth. */

@@ -76,6 +76,10 @@ export class FaultyWorker implements ModelWorker {
     return this.#inner.signature
   }
 
+  get fingerprint() {
+    return this.#inner.fingerprint
+  }
+
   get free() {
     return !this.#hung && !this.#slow && this.#inner.free
   }

@@ -2,6 +2,7 @@
 
 import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
+import { checksum } from '../checksum'
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
 import type { Thread } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
@@ -55,7 +56,8 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   checkOnnxOptions(options)
   // Native code that all its threads have left does not load again: this one keeps it.
   if (options.runtime === 'onnxruntime-node') await importOrt(options)
-  const model = platform.share(await readModel(options.model))
+  const bytes = platform.share(await readModel(options.model))
+  const model = { bytes, fingerprint: checksum(bytes) }
   const { onWarning = console.warn } = options
   const first = await LocalWorker.start('worker 0', model, options, onWarning)
   try {
@@ -95,9 +97,14 @@ export async function readModel(model: unknown): Promise<Uint8Array> {
   }
 }
 
+interface Model {
+  bytes: Uint8Array
+  fingerprint: string
+}
+
 class LocalWorker implements ModelWorker {
   readonly name: string
-  readonly #model: Uint8Array
+  readonly #model: Model
   readonly #options: LocalOptions
   #loaded: Loaded | undefined
   #queue: CallQueue | undefined
@@ -111,7 +118,7 @@ class LocalWorker implements ModelWorker {
   #timer: ReturnType<typeof setTimeout> | undefined
   #onFree: (() => void) | undefined
 
-  private constructor(name: string, model: Uint8Array, options: LocalOptions) {
+  private constructor(name: string, model: Model, options: LocalOptions) {
     this.name = name
     this.#model = model
     this.#options = options
@@ -120,7 +127,7 @@ class LocalWorker implements ModelWorker {
   /** @param onSilence  told if its script says nothing for long; the script of one tells of all, the others may be slow */
   static async start(
     name: string,
-    model: Uint8Array,
+    model: Model,
     options: LocalOptions,
     onSilence?: (text: string) => void,
   ): Promise<LocalWorker> {
@@ -136,6 +143,10 @@ class LocalWorker implements ModelWorker {
 
   get signature() {
     return (this.#loaded as Loaded).signature
+  }
+
+  get fingerprint() {
+    return this.#model.fingerprint
   }
 
   get warnings() {
@@ -216,7 +227,7 @@ class LocalWorker implements ModelWorker {
     )
     try {
       const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
-      const loading = remote.load(this.#model, onnx) as Promise<Reply<Loaded>>
+      const loading = remote.load(this.#model.bytes, onnx) as Promise<Reply<Loaded>>
       this.#loaded = unwrap(await Promise.race([loading, failed]))
     } catch (error) {
       if (this.#thread === thread) void this.#stop()

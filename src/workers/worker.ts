@@ -20,6 +20,8 @@ export interface ModelWorker {
   readonly name: string
   /** What the model takes and gives. */
   readonly signature: Signature
+  /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
+  readonly fingerprint?: string | undefined
   /** Whether `infer` would take a call now. */
   readonly free: boolean
   /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */

@@ -1,0 +1,81 @@
+/**
+ * Checks of what a saved state holds, which may come from anywhere: every field is what `save` would write, or the state is
+ * refused with a RangeError that starts with `state:`.
+ */
+
+import { expected } from './errors'
+
+/** The largest f32. */
+export const MOST = 3.4028234663852886e38
+/** Beyond all squares and sums of f32. */
+export const MOST_SQUARE = 1e80
+
+const MOST_SHOWN = 200
+
+/** @param got  in words */
+export function refused(field: string, what: string, got: string | number): RangeError {
+  return new RangeError(`state: ${field}: expected ${what}, got ${String(got).slice(0, MOST_SHOWN)}`)
+}
+
+function unfit(field: string, what: string, value: unknown): RangeError {
+  const got = typeof value === 'string' ? value.slice(0, MOST_SHOWN) : value
+  return new RangeError(expected(`state: ${field}`, what, got))
+}
+
+/** An object, with no other fields than these where they are given. */
+export function object(field: string, value: unknown, names?: readonly string[]): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw unfit(field, 'an object', value)
+  const odd = names && Object.keys(value).find((name) => !names.includes(name))
+  if (odd !== undefined) throw unfit(field, `only ${names?.join(', ')}`, odd)
+  return value as Record<string, unknown>
+}
+
+export function list(field: string, value: unknown, most: number, least = 0): unknown[] {
+  if (Array.isArray(value) && value.length >= least && value.length <= most) return value
+  const what = least === most ? `a list of ${most}` : `a list of ${least} to ${most}`
+  throw unfit(field, what, Array.isArray(value) ? value.length : value)
+}
+
+export function number(field: string, value: unknown, least: number, most: number): number {
+  if (typeof value === 'number' && value >= least && value <= most) return value
+  throw unfit(field, `a number from ${least} to ${most}`, value)
+}
+
+export function numbers(field: string, value: unknown, length: number, least: number, most: number): number[] {
+  return list(field, value, length, length).map((each, i) => number(`${field}[${i}]`, each, least, most))
+}
+
+export function integer(field: string, value: unknown, least: number, most: number): number {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
+  throw unfit(field, `an integer from ${least} to ${most}`, value)
+}
+
+export function text(field: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw unfit(field, 'a string', value)
+}
+
+export function flag(field: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw unfit(field, 'true or false', value)
+}
+
+export function word<T extends string>(field: string, value: unknown, words: readonly T[]): T {
+  if (words.includes(value as T)) return value as T
+  throw unfit(field, words.map((each) => `'${each}'`).join(' | '), value)
+}
+
+/** What a state was made with has to be what it is read with. @param own  plain data */
+export function same(field: string, own: unknown, value: unknown): void {
+  const [wanted, got] = [JSON.stringify(own), written(value)]
+  if (wanted !== got) throw refused(field, wanted.slice(0, MOST_SHOWN), got)
+}
+
+/** As JSON; what is nested too deep for that is no field of ours. */
+function written(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'nothing'
+  } catch {
+    return 'something else'
+  }
+}
