@@ -88,6 +88,8 @@ const STRANGE = 4
 /** Whether queries should be compared in another way is asked again when there are twice as many; by how much it must be better. */
 const RESTUDY = 2
 const BETTER = 0.01
+/** Differences in one step of looking at all anew: a millisecond or two. */
+const PRODUCTS = 2 ** 21
 /** Pairs after which new ones count while there are few: a new kind of query should not stay unknown for long. */
 const SOON = 32
 const SMALL = 2000
@@ -604,6 +606,7 @@ export class Memory {
       const i = (this.#next - count + k + remembered) % remembered
       rows.push(vector(i))
       answers.push(regression.answerOf(i))
+      if (k % 64 === 63) yield
     }
     const known = [{ scales, fading: this.#fading }]
     const inputs = scales.length === size({ shape }) ? parts : [scales.length]
@@ -637,10 +640,11 @@ export class Memory {
     const unit = Float32Array.from(some).sort()[some.length >> 1] || 1
     yield
     const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
+    const every = Math.ceil(PRODUCTS / (count * scales.length))
     for (let i = 0; i < count; i++) {
       const similarities = table.distances(table.get(i), i).map((d) => similarity(d / unit))
       regression.place(i, similarities, 1, old.answerOf(i))
-      if (i % 8 === 7) yield
+      if (i % every === every - 1) yield
     }
     yield* regression.begin()
     const told = yield* regression.leaveOneOut()
