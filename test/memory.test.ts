@@ -260,3 +260,28 @@ describe('images', () => {
     expect(again.recover(image)?.answer[0]).toBeCloseTo(a.recover(image)?.answer[0] as number, 5)
   })
 })
+
+describe('an absurd answer', () => {
+  const absurd = row(1e6, -1e6)
+  const mean = (memory: Memory) => {
+    return [...Array(50).keys()].reduce((sum, i) => sum + error(memory, point(1e4 + i)), 0) / 50
+  }
+
+  const well = taught(600)
+
+  it.each([0, 127, 500])('as answer %i changes nothing of what is told of the others', (at) => {
+    const memory = new Memory(wasm, { shape, outputs: 2 })
+    for (let i = 0; i < 600; i++) memory.remember(point(i), i === at ? absurd : model(point(i)))
+    expect(memory.size).toBeGreaterThan(0.95 * well.size)
+    expect(mean(memory)).toBeLessThan(1.2 * mean(well) + 0.01)
+  })
+
+  it('is believed when it is the rule', () => {
+    const memory = taught(300)
+    const before = memory.size
+    const elsewhere = (i: number) => point(i).map((x) => x + 10)
+    for (let i = 300; i < 1500; i++) memory.remember(elsewhere(i), row(200, 0))
+    expect(memory.size).toBeGreaterThan(before + 200)
+    expect((memory.recover(elsewhere(2000)) as Recollection).answer[0]).toBeGreaterThan(150)
+  })
+})

@@ -36,6 +36,7 @@ import {
 } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 import { isSignal, SIGNAL_FEATURES, Signals, signalBytes } from './signals'
+import { plausible, Spread } from './spread'
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
 export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
@@ -187,6 +188,8 @@ export class Memory {
   #oddLengths: number[] = []
   /** Variance of the answers about their mean, per output. */
   #spread = 0
+  /** What the model's answers are like. */
+  #answers = new Spread()
   #told: Told = { error: 0, variance: 0 }
 
   /**
@@ -287,6 +290,9 @@ export class Memory {
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
     while (this.work()) {}
     if (!this.#regression) return { kept: this.#collect(query, answer) }
+    const absurd = this.#answers.isAbsurd(answer)
+    this.#answers.see(answer)
+    if (absurd) return { kept: false }
     const point = this.#point(this.#looked(query))
     const { nearest, similarities, self } = this.#compare(point)
     if (nearest <= DUPLICATE * this.#unit) return { kept: false }
@@ -398,6 +404,7 @@ export class Memory {
     this.#next = size < this.capacity ? size : next % this.capacity
     this.#unit = unit
     this.#told = told
+    for (let i = 0; i < this.size; i++) this.#answers.see(this.#regression.answerOf(i))
     this.#spread = spreadOf(Array.from({ length: BLOCK }, (_, i) => this.#regression?.answerOf(i) as Float32Array))
     if (compared === 'patches') this.#patches = Patches.load(this.#core, shape, archive)
     if (compared === 'signals') this.#signals = Signals.load(this.#core, shape, archive)
@@ -498,7 +505,10 @@ export class Memory {
 
   /** Decides from the first pairs how queries are compared, in steps of a few milliseconds. */
   *#begin(): Generator<void> {
-    const first = this.#first
+    const first = plausible(this.#first, ({ answer }) => answer)
+    this.#first = first
+    if (first.length < BLOCK) return // until there are enough of them
+    for (const { answer } of first) this.#answers.see(answer)
     const { shape, features } = this.#options
     if (features === 'patches') {
       const samples = first.slice(0, SAMPLES).map(({ query }) => query)

@@ -10,6 +10,8 @@ const WINDOW = 1000
 const ENOUGH = 30
 /** An answer further off than so many deviations counts as that far: one odd query must not make all errors small. */
 const FAR = 4
+/** One that is further off than so many is none of the model's, as far as can be told: a few hundred like it change that. */
+const ABSURD = 20
 
 /** Plain data. */
 export interface SpreadState {
@@ -41,7 +43,7 @@ export class Spread {
     const n = Math.min(++this.#state.count, WINDOW)
     const values = Math.min(SAMPLE, answer.length)
     for (let i = 0; i < values; i++) {
-      const value = answer[Math.floor((i * answer.length) / values)]
+      const value = answer[sampled(i, answer.length)]
       const most = n > ENOUGH ? FAR * Math.sqrt(variances[i]) : Number.POSITIVE_INFINITY
       const off = Math.max(-most, Math.min(most, value - (means[i] ?? 0)))
       means[i] = (means[i] ?? 0) + off / n
@@ -56,7 +58,37 @@ export class Spread {
     return Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0) / variances.length)
   }
 
+  /** Whether an answer is unlike all others so far; those that are no longer rare are not. */
+  isAbsurd(answer: ArrayLike<number>): boolean {
+    const { deviation } = this
+    return deviation !== undefined && deviation > 0 && offBy(answer, this.#state.means) > ABSURD * deviation
+  }
+
   save(): SpreadState {
     return structuredClone(this.#state)
   }
+}
+
+/** Those of some answers that are not absurd among the others, however many of them, up to a half, are. */
+export function plausible<T>(items: readonly T[], answerOf: (item: T) => ArrayLike<number>): T[] {
+  const answers = items.map(answerOf)
+  const { length } = answers[0]
+  const middle = (numbers: number[]) => numbers.sort((a, b) => a - b)[numbers.length >> 1]
+  const medians = Array.from({ length: Math.min(SAMPLE, length) }, (_, i, at = sampled(i, length)) => {
+    return middle(answers.map((answer) => answer[at]))
+  })
+  const off = answers.map((answer) => offBy(answer, medians))
+  const usual = middle([...off])
+  return items.filter((_, i) => !usual || off[i] <= ABSURD * usual)
+}
+
+/** Root mean square difference from the sampled values. */
+function offBy(answer: ArrayLike<number>, means: readonly number[]): number {
+  const sum = means.reduce((sum, mean, i) => sum + (answer[sampled(i, answer.length)] - mean) ** 2, 0)
+  return Math.sqrt(sum / means.length)
+}
+
+/** Which value of an answer is the i-th of the sample. */
+function sampled(i: number, length: number): number {
+  return Math.floor((i * length) / Math.min(SAMPLE, length))
 }
