@@ -12,6 +12,8 @@ const ENOUGH = 30
 const FAR = 4
 /** One that is further off than so many is none of the model's, as far as can be told: a few hundred like it change that. */
 const ABSURD = 20
+/** Share of the first answers that may be absurd. */
+const RARE = 0.1
 
 /** Plain data. */
 export interface SpreadState {
@@ -69,7 +71,7 @@ export class Spread {
   }
 }
 
-/** Those of some answers that are not absurd among the others, however many of them, up to a half, are. */
+/** Those of some answers that are not absurd among the others; all of them, where what seems so is not rare. */
 export function plausible<T>(items: readonly T[], answerOf: (item: T) => ArrayLike<number>): T[] {
   const answers = items.map(answerOf)
   const { length } = answers[0]
@@ -79,7 +81,8 @@ export function plausible<T>(items: readonly T[], answerOf: (item: T) => ArrayLi
   })
   const off = answers.map((answer) => offBy(answer, medians))
   const usual = middle([...off])
-  return items.filter((_, i) => !usual || off[i] <= ABSURD * usual)
+  const kept = items.filter((_, i) => !usual || off[i] <= ABSURD * usual)
+  return items.length - kept.length > RARE * items.length ? [...items] : kept
 }
 
 /** Root mean square difference from the sampled values. */
