@@ -22,8 +22,8 @@ export interface Outcome {
 /**
  * How fast one kind of answer loses credit that turns out wrong more often than was said, in log odds; what is left of that
  * after the next of its kind; how much is chance and costs nothing; the most it loses; and from which probability on an answer
- * counts, since it is the sure ones that must not be wrong. A stream that changes shows in tens
- * of answers, not in the window's thousands: of 500 queries after 95 % of one class 30 were sure and wrong without.
+ * counts, since it is the sure ones that must not be wrong. A stream that changes shows in tens of answers, not in the window's
+ * thousands: of 500 queries after 95 % of one class 30 were sure and wrong without.
  */
 const DOUBT = { rate: 0.35, left: 0.98, chance: 0.8, most: 4, from: 0.7 }
 /** An outcome counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
@@ -77,15 +77,18 @@ export class Calibration {
 
   /** @param kind  of the answer: its label, where it has one */
   learn(outcome: Outcome, kind?: number): void {
-    const odds = this.#odds(outcome.signals)
-    if (kind !== undefined && odds !== undefined && sigmoid(odds) >= DOUBT.from) {
-      const said = sigmoid(odds - this.#doubt(kind))
-      const doubt = DOUBT.left * (this.#doubts.get(kind) ?? 0) + DOUBT.rate * (said - Number(outcome.right))
-      this.#doubts.set(kind, Math.max(0, Math.min(DOUBT.chance + DOUBT.most, doubt)))
-    }
+    if (kind !== undefined) this.#judge(outcome, kind)
     this.outcomes.push(outcome)
     if (this.outcomes.length > WINDOW) this.outcomes.shift()
     this.#since++
+  }
+
+  #judge({ signals, right }: Outcome, kind: number): void {
+    const odds = this.#odds(signals)
+    if (odds === undefined || sigmoid(odds) < DOUBT.from) return
+    const said = sigmoid(odds - this.#doubt(kind))
+    const doubt = DOUBT.left * (this.#doubts.get(kind) ?? 0) + DOUBT.rate * (said - Number(right))
+    this.#doubts.set(kind, Math.max(0, Math.min(DOUBT.chance + DOUBT.most, doubt)))
   }
 
   /** The outcomes; from here on it says what one would that has only these, but for doubts. */

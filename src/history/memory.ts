@@ -18,9 +18,12 @@ import {
   fadingNames,
   fadings,
   type Metric,
+  PRODUCTS,
+  scaled,
   studied,
   studyBytes,
   type Tried,
+  unitOf,
 } from './metric'
 import { labelOdds } from './odds'
 import {
@@ -89,8 +92,6 @@ const STRANGE = 4
 /** Whether queries should be compared in another way is asked again when there are twice as many; by how much it must be better. */
 const RESTUDY = 2
 const BETTER = 0.01
-/** Differences in one step of looking at all anew: a millisecond or two. */
-const PRODUCTS = 2 ** 21
 /** Pairs after which new ones count while there are few: a new kind of query should not stay unknown for long. */
 const SOON = 32
 const SMALL = 2000
@@ -526,8 +527,7 @@ export class Memory {
       distances.push(this.#distances(point, points.length))
       if (distances.length % 8 === 0) yield
     }
-    const pairs = Float32Array.from(distances.flatMap(({ plain }, i) => [...plain.subarray(0, i)])).sort()
-    this.#unit = pairs[pairs.length >> 1] || 1
+    this.#unit = unitOf(distances.map(({ plain }) => plain))
     yield
     const tried = []
     for (const mirror of this.#patches ? [false, true] : [false]) {
@@ -646,8 +646,7 @@ export class Memory {
       table.set(i, scaled(vector(i), scales))
       if (i % 64 === 63) yield
     }
-    const some = Array.from({ length: Math.min(count, BLOCK) }, (_, i) => [...table.distances(table.get(i), i)]).flat()
-    const unit = Float32Array.from(some).sort()[some.length >> 1] || 1
+    const unit = unitOf(Array.from({ length: Math.min(count, BLOCK) }, (_, i) => table.distances(table.get(i), i)))
     yield
     const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
     const every = Math.ceil(PRODUCTS / (count * scales.length))
@@ -812,10 +811,6 @@ function spreadOf(answers: readonly Float32Array[]): number {
     for (const answer of answers) square += (answer[c] - mean) ** 2
   }
   return square / (answers.length * outputs) || 1
-}
-
-function scaled(vector: Float32Array, scales: Float32Array): Float32Array {
-  return vector.map((value, i) => value * scales[i])
 }
 
 function squaredLength(row: Float32Array): number {

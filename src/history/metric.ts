@@ -60,7 +60,7 @@ const PROJECTIONS = 8
 /** Outputs up to which all are predicted; beyond, so many tell the error as well. */
 const OUTPUTS = 128
 /** Multiplications in one step: a millisecond or two. */
-const PRODUCTS = 2 ** 21
+export const PRODUCTS = 2 ** 21
 
 /** How many pairs of so many values can be studied. */
 export function studied(inputs: number): number {
@@ -165,7 +165,7 @@ class Study {
   *try({ scales, fading }: Metric): Generator<void, Tried> {
     const n = this.#rows.length
     const { similarity, slope, noise } = fadings[fading]
-    this.#seen = this.#rows.map((row) => row.map((value, i) => value * scales[i]))
+    this.#seen = this.#rows.map((row) => scaled(row, scales))
     for (const [i, row] of this.#seen.entries()) this.#table.set(i, row)
     const distances: Float32Array[] = []
     const every = Math.max(1, Math.floor(PRODUCTS / (n * scales.length)))
@@ -173,7 +173,7 @@ class Study {
       distances.push(this.#table.distances(row, n))
       if (i % every === every - 1) yield
     }
-    const unit = medianOf(distances)
+    const unit = unitOf(distances)
     const kernel = new Float64Array(n * n)
     this.#slopes = new Float64Array(n * n)
     for (const [i, row] of distances.entries()) {
@@ -282,8 +282,17 @@ function sumsOf(inverse: Float64Array, n: number): { sums: Float64Array; total: 
   return { sums, total }
 }
 
-/** Of the distances between different rows; each counts once. */
-function medianOf(distances: readonly Float32Array[]): number {
+/** A query's values as a metric sees them; fresh. */
+export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
+  return values.map((value, i) => value * scales[i])
+}
+
+/**
+ * The unit of distances: the median of those between different rows, each of which counts once.
+ *
+ * @param distances  of row i to rows 0 .. i - 1, at least
+ */
+export function unitOf(distances: readonly Float32Array[]): number {
   const step = Math.ceil(distances.length / 256)
   const some = distances.flatMap((row, i) => (i % step ? [] : [...row.subarray(0, i)]))
   const sorted = Float32Array.from(some).sort()

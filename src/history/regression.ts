@@ -12,7 +12,8 @@ export { BLOCK }
 const FULL = 65535
 /** Pairs up to which new blocks get several sweeps instead of one: a small system is cheap and lags most. */
 const SEVERAL = 2000
-const LEAST_VARIANCE = 1e-4
+/** Of a prediction: rounding leaves less. */
+export const LEAST_VARIANCE = 1e-4
 /** Multiplications in one step of solving: half a millisecond in WASM, a few in JavaScript. */
 const PRODUCTS = 2 ** 21
 /** Outputs that are solved for at a time; no fewer cost less. */

@@ -7,6 +7,7 @@ import * as saved from '../saved'
 import { allFinite } from '../tensor'
 import { type Anchor, Calibration, type Outcome, savedOutcomes, sigmoid } from './calibration'
 import { CERTAIN, withinOdds } from './odds'
+import { LEAST_VARIANCE } from './regression'
 import { Spread, type SpreadState, savedSpread } from './spread'
 
 /**
@@ -81,8 +82,6 @@ function stranger({ kind }: Criterion): Anchor {
   const odds = Math.log(1 / 9)
   return { signals: kind === 'label' ? [odds] : [odds, Math.log(1)], probability: 0.1 }
 }
-
-const LEAST_VARIANCE = 1e-4
 
 /** Queries of a group that can be missing. */
 const MOST_MISSING = 1000
