@@ -160,8 +160,6 @@ export class Memory {
   }
   readonly #bytes: number
   readonly #sizes: Sizes
-  /** Values in a query's features, at most. */
-  readonly #width: number
   /** What the user's own features give for a query of ours. */
   readonly #sample: Float32Array | undefined
   /** Whether they are asked for at once: so many queries are too large to keep until the memory begins. */
@@ -233,7 +231,6 @@ export class Memory {
     if (open) this.#sizes = { ...this.#sizes, kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) }
     if (this.#early) this.#sizes = { ...this.#sizes, kept: this.#sizes.width }
     this.#bytes = bytes
-    this.#width = this.#sizes.width
     this.capacity = room(bytes, this.#sizes)
     if (this.capacity < LEAST) {
       throw new RangeError(`bytes: expected >= ${footprint(this.#sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
@@ -390,7 +387,7 @@ export class Memory {
     const { shape, outputs, criterion, features, open } = this.#options
     const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
     const chosen = open ? 'raw or signals' : features
-    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${this.#width} own` : chosen }
+    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${this.#sizes.width} own` : chosen }
   }
 
   #load(bytes: Uint8Array): void {
@@ -417,7 +414,7 @@ export class Memory {
 
   #loadPoints(archive: Archive, count: number): void {
     const width = this.#patches
-      ? this.#width / 2
+      ? this.#sizes.width / 2
       : this.#signals
         ? SIGNAL_FEATURES
         : (this.#sample?.length ?? size(this.#options))
@@ -559,7 +556,7 @@ export class Memory {
   /** What of a query is kept to begin with. */
   #looked(query: Float32Array): Float32Array {
     const { shape, features } = this.#options
-    if (typeof features === 'function' && this.#early) return ownFeatures(features, query, this.#width)
+    if (typeof features === 'function' && this.#early) return ownFeatures(features, query, this.#sizes.width)
     return features === 'patches' ? shrunk(query, shape) : query
   }
 
@@ -570,7 +567,7 @@ export class Memory {
 
   #vector(query: Float32Array, signals: Signals | undefined): Float32Array {
     const { features } = this.#options
-    if (typeof features === 'function' && !this.#early) return ownFeatures(features, query, this.#width)
+    if (typeof features === 'function' && !this.#early) return ownFeatures(features, query, this.#sizes.width)
     return signals?.of(query) ?? query
   }
 
