@@ -104,7 +104,7 @@ describe('what is learned beside it is bounded', () => {
     const criterion = { kind: 'label', positions: 1, classes: 2 } as const
     const experience = new Experience(await loadCore(), signature, { criterion, kernels: new Kernels(), warn })
     const learning = new Learning(experience, new VirtualClock(), warn)
-    for (let i = 0; i < 32; i++) learning.remember(noise.subarray(i, i + size), Float32Array.of(i, 1))
+    for (let i = 0; i < 32; i++) learning.remember(noise.subarray(i, i + size), Float32Array.of(i, 1), 'a')
     learning.save()
     expect(experience.remembered).toBe(2)
   })

@@ -54,6 +54,27 @@ describe('memory', () => {
     await predictor.close()
   })
 
+  it('forgets what a worker taught, what waits to be learned included, and goes on learning', async () => {
+    const { predictor, workers } = await lone(2, { scheme, policy: 'recover' })
+    await teach({ predictor, workers }, 400)
+    const { remembered } = predictor.stats()
+    predictor.forget('nobody')
+    expect(predictor.stats().remembered).toBe(remembered)
+    const last = predictor.predictAll([x(400), x(401)])
+    await vi.advanceTimersByTimeAsync(5)
+    for (const call of workers.flatMap((worker) => worker.calls)) call.answer()
+    await last
+    predictor.forget(workers[0].name)
+    for (let i = 0; i < 10_000 && predictor.stats().remembered < 130; i++) await vi.advanceTimersByTimeAsync(10)
+    const left = predictor.stats().remembered
+    expect(left).toBeGreaterThan(0.4 * remembered)
+    expect(left).toBeLessThan(0.6 * remembered)
+    await teach({ predictor, workers }, 100, 1000)
+    expect(predictor.stats().remembered).toBeGreaterThan(left + 40)
+    expect(() => predictor.forget(3 as never)).toThrow("worker: expected a worker's name, got 3")
+    await predictor.close()
+  })
+
   it('without parities a late answer needs no deadline to be recovered, if it is sure and few are late', async () => {
     const { predictor, workers } = await lone(2, { scheme })
     await teach({ predictor, workers }, 300)

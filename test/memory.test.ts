@@ -212,7 +212,7 @@ describe('images', () => {
       return Number(x - side / 2 + slant * (y - side / 2) > at - side / 2) + 0.05 * random.gauss()
     })
   }
-  const images = Array.from({ length: 400 }, () => {
+  const images = Array.from({ length: 600 }, () => {
     const slant = 2 * random.next() - 1
     return { slant, image: edge(slant) }
   })
@@ -224,7 +224,7 @@ describe('images', () => {
   const worst = (told: (slant: number) => number) => {
     const memory = learned(told)
     const errors = images
-      .slice(300)
+      .slice(300, 400)
       .map(({ image, slant }) => Math.abs((memory.recover(image)?.answer[0] ?? 9) - told(slant)))
     return errors.sort((a, b) => a - b)[50]
   }
@@ -246,10 +246,29 @@ describe('images', () => {
 
   it('one glaring image among the first does not make all later ones duplicates', () => {
     const memory = new Memory(wasm, { shape: [1, side, side], outputs: 1, bytes: 2e7 })
-    images.forEach(({ image, slant }, i) => {
+    images.slice(0, 400).forEach(({ image, slant }, i) => {
       memory.remember(i === 10 ? image.map((pixel) => 1e4 * pixel) : image, row(slant))
     })
     expect(memory.size).toBeGreaterThan(350)
+  })
+
+  it.each([
+    ['faint', 0.2],
+    ['huge', 1000],
+  ])('140 first queries of %s noise do not decide for ever what is alike', (_, scale) => {
+    const [noisy, clean] = [140, 0].map((count) => {
+      const memory = new Memory(wasm, { shape: [1, side, side], outputs: 1, bytes: 2e7 })
+      for (let i = 0; i < count; i++) {
+        const query = noise(side * side, i).map((pixel) => scale * pixel)
+        memory.remember(query, row(scale * (query[0] > 0 ? 1 : -1)))
+      }
+      for (const { image, slant } of images.slice(0, 500)) memory.remember(image, row(slant))
+      const errors = images.slice(500).map(({ image, slant }) => {
+        return Math.abs((memory.recover(image)?.answer[0] ?? 9) - slant)
+      })
+      return errors.sort((a, b) => a - b)[80]
+    })
+    expect(noisy).toBeLessThan(1.3 * clean)
   })
 
   it('the same on both cores, and after saving', () => {
@@ -283,5 +302,67 @@ describe('an absurd answer', () => {
     for (let i = 300; i < 1500; i++) memory.remember(elsewhere(i), row(200, 0))
     expect(memory.size).toBeGreaterThan(before + 200)
     expect((memory.recover(elsewhere(2000)) as Recollection).answer[0]).toBeGreaterThan(150)
+  })
+})
+
+describe('forget', () => {
+  /** Every third answer is worker b's, and not the model's. */
+  const withLiar = (count: number, options: Partial<MemoryOptions> = {}) => {
+    const memory = new Memory(wasm, { shape, outputs: 2, ...options })
+    for (let i = 0; i < count; i++) {
+      const from = i % 3 === 1 ? 'b' : i % 2 ? 'a' : undefined
+      memory.remember(point(i), from === 'b' ? row(3, -3) : model(point(i)), from)
+    }
+    return memory
+  }
+  /** As if worker b had never been there. */
+  const without = (count: number) => {
+    const memory = new Memory(wasm, { shape, outputs: 2 })
+    for (let i = 0; i < count; i++) if (i % 3 !== 1) memory.remember(point(i), model(point(i)))
+    return memory
+  }
+  const mean = (memory: Memory) => {
+    return [...Array(50).keys()].reduce((sum, i) => sum + error(memory, point(1e4 + i)), 0) / 50
+  }
+
+  it('all that came from a worker is as if it had never been, also after saving', () => {
+    const honest = without(450)
+    const memory = withLiar(450)
+    expect(mean(memory)).toBeGreaterThan(10 * mean(honest))
+    const again = new Memory(wasm, { shape, outputs: 2 }, memory.save())
+    for (const each of [memory, again]) {
+      const { size } = each
+      const gone = each.forget('b')
+      expect(gone).toBeGreaterThan(130)
+      expect(each.recover(point(5))).toBeUndefined() // until it has solved it all anew
+      each.settle()
+      expect(each.size).toBe(size - gone)
+      expect(mean(each)).toBeLessThan(1.2 * mean(honest))
+      const { error, odds } = each.recover(point(1e5)) as Recollection
+      expect(error).toBeLessThan(1.2 * (honest.recover(point(1e5)) as Recollection).error)
+      expect(odds).toBeGreaterThan(0)
+      expect(each.forget('b')).toBe(0)
+      expect(each.forget('c')).toBe(0)
+    }
+    expect(again.recover(point(7))).toEqual(memory.recover(point(7)))
+  })
+
+  it('goes on from what is left, also where that is less than a memory begins with', () => {
+    for (const count of [60, 150, 300]) {
+      const memory = withLiar(count)
+      expect(memory.forget('b')).toBeGreaterThan(0.3 * count)
+      for (let i = count; i < count + 200; i++) memory.remember(point(i), model(point(i)), 'a')
+      expect(mean(memory)).toBeLessThan(0.2)
+    }
+  })
+
+  it('the oldest go first afterwards as well', () => {
+    const { capacity } = new Memory(wasm, { shape, outputs: 2, bytes: 1.5e6 })
+    const memory = withLiar(Math.round(1.5 * capacity), { bytes: 1.5e6 })
+    expect(memory.size).toBe(capacity)
+    memory.forget('b')
+    for (let i = 0; i < 2 * capacity; i++) memory.remember(point(1e5 + i), model(point(1e5 + i)))
+    expect(memory.size).toBe(capacity)
+    expect(mean(memory)).toBeLessThan(0.1)
   })
 })

@@ -112,10 +112,24 @@ export class Experience {
     this.#worth.see(own)
   }
 
-  /** Remembers a query with the model's own answer, in steps of a few milliseconds; the first compares it with what was foretold. */
-  *teach(query: Float32Array, own: Float32Array): Generator<void> {
-    const foretold = this.#guarded((memory) => memory.take(query, own).foretold)
+  /**
+   * Remembers a query with the model's own answer, in steps of a few milliseconds; the first compares it with what was foretold.
+   *
+   * @param from  the worker that gave the answer, for `forget`
+   */
+  *teach(query: Float32Array, own: Float32Array, from?: string): Generator<void> {
+    const foretold = this.#guarded((memory) => memory.take(query, own, from).foretold)
     if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own)
+    yield
+    while (this.#guarded((memory) => memory.work())) yield
+  }
+
+  /**
+   * Takes out what a worker's answers taught, as if they had never come, in steps of a few milliseconds. After the first nothing
+   * of it is used any more; until the last the memory recovers nothing.
+   */
+  *forget(from: string): Generator<void> {
+    this.#guarded((memory) => memory.forget(from))
     yield
     while (this.#guarded((memory) => memory.work())) yield
   }

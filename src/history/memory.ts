@@ -4,8 +4,6 @@
  */
 
 import type { Core } from '../core/core'
-import { ARRAY_BYTES, type Table } from '../core/rows'
-import { PIECE, tableBytes } from '../core/wasm'
 import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
@@ -13,36 +11,23 @@ import * as saved from '../saved'
 import { size } from '../tensor'
 import { type Archive, pack, unpack } from './archive'
 import {
-  chooseMetric,
-  type FadingName,
-  fadingNames,
-  fadings,
-  type Metric,
-  PRODUCTS,
-  scaled,
-  studied,
-  studyBytes,
-  type Tried,
-  unitOf,
-} from './metric'
+  Comparison,
+  type ComparisonState,
+  compared,
+  type Features,
+  ownFeatures,
+  type Subject,
+  squaredLength,
+} from './comparison'
+import { beginning, footprint, grown, needed, ownSizes, restudying, room, type Sizes, sizesOf } from './footprint'
+import { fadingNames } from './metric'
 import { labelOdds } from './odds'
-import {
-  filterBytes,
-  hasPatches,
-  learningBytes,
-  mirrorParts,
-  PART_STEP,
-  PATCH_FEATURES,
-  Patches,
-  shrunk,
-  shrunkSize,
-} from './patches'
+import { hasPatches, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
-import { isSignal, SIGNAL_FEATURES, Signals, signalBytes } from './signals'
+import { isSignal, SIGNAL_FEATURES } from './signals'
 import { plausible, Spread } from './spread'
 
-/** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
-export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
+export type { Features }
 
 export const featureNames = ['raw', 'patches', 'signals'] as const
 
@@ -78,8 +63,6 @@ const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'feature
 
 /** What a memory may hold where nothing else is said. */
 export const DEFAULT_BYTES = 64 * 2 ** 20
-/** Queries that patches are learned from. */
-const SAMPLES = 64
 /** Pairs below which a memory is of no use: when it is full, it can do without the block that is written over. */
 const LEAST = 2 * BLOCK
 /** Squared distance to a remembered query, over the mean one, below which a query is a duplicate. */
@@ -92,6 +75,14 @@ const STRANGE = 4
 /** Whether queries should be compared in another way is asked again when there are twice as many; by how much it must be better. */
 const RESTUDY = 2
 const BETTER = 0.01
+/**
+ * Whether to begin afresh is asked when so many times as many queries were seen. Its error must be below such a share of the
+ * answers' variance, or it knows nothing either; and by such a share below what it is now: after 140 queries of noise it is by
+ * .1 (Fashion), .13 (MNIST), .37 (CIFAR).
+ */
+const AFRESH = 2
+const KNOWING = 0.8
+const FRESHER = 0.05
 /** Pairs after which new ones count while there are few: a new kind of query should not stay unknown for long. */
 const SOON = 32
 const SMALL = 2000
@@ -103,6 +94,8 @@ const MOST_TOLD = 10 / (1 - FADE)
 const EARLY = 1 / 8
 /** Squared, the share by which a feature may differ from what it was where it was saved. */
 const SAME = 1e-6
+/** Workers that can be told apart in a saved state. */
+const MOST_WORKERS = 2 ** 16 - 2
 
 /** What it would have answered before it was told, summed up, the older the less: per output squared errors, variances. */
 interface Told {
@@ -110,31 +103,36 @@ interface Told {
   variance: number
 }
 
-/** One query as it is compared: mirror images differ in the sign of `odd`. */
-interface Point {
-  even: Float32Array
-  odd?: Float32Array
-}
-
 /** What is kept of a query, see `#looked`, and its answer. */
 interface Pair {
   query: Float32Array
   answer: Float32Array
+  /** The worker that gave it. */
+  from: string | undefined
 }
 
-const compared = ['values', 'signals', 'patches'] as const
+/** All that is known once there is enough of it; replaced as a whole. */
+interface Known {
+  comparison: Comparison
+  regression: KernelRegression
+  /** The worker that each answer came from. */
+  from: (string | undefined)[]
+  told: Told
+  /** Variance of the first answers about their mean, per output. */
+  spread: number
+  /** Where the next pair goes: when full, over the oldest. */
+  next: number
+}
 
 /** Saved beside the arrays. */
-interface Content {
+interface Content extends ComparisonState {
   options: Kind
   /** Pairs; 0: it is not ready, and saves nothing else. */
   size: number
   next: number
-  unit: number
-  mirror: boolean
   told: Told
-  fading: FadingName
-  compared: (typeof compared)[number]
+  /** Those that pairs came from. */
+  workers: string[]
 }
 
 /** What a state must have in common with a memory that takes it. */
@@ -149,47 +147,25 @@ export class Memory {
   /** Pairs it has room for. */
   readonly capacity: number
   readonly #core: Core
-  readonly #options: {
-    shape: readonly number[]
-    parts: readonly number[]
-    outputs: number
-    criterion: Criterion
-    features: Features
-    /** Where the first answers decide whether a query is a signal. */
-    open: boolean
-  }
+  readonly #subject: Subject
   readonly #bytes: number
   readonly #sizes: Sizes
   /** What the user's own features give for a query of ours. */
   readonly #sample: Float32Array | undefined
-  /** Whether they are asked for at once: so many queries are too large to keep until the memory begins. */
-  readonly #early: boolean = false
-  #even!: Table
-  readonly #odd: Table | undefined
-  #signals: Signals | undefined
-  /** How much each value counts; of patches all the same. */
-  #scales: Float32Array | undefined
-  #fading: FadingName = 'smooth'
-  /** Pairs at which is asked again how queries should be compared. */
-  #restudyAt = Number.POSITIVE_INFINITY
-  /** The first pairs, until there are enough of them to see what queries look like. */
-  #first: Pair[] = []
+  #known: Known | undefined
+  /** The first pairs, until there are enough of them to see what queries look like; later the latest, see `#watch`. */
+  #latest: Pair[] = []
   /** What is being decided. */
   #underway: Generator<void> | undefined
-  #patches: Patches | undefined
-  #regression: KernelRegression | undefined
-  /** Where the next pair goes: when full, over the oldest. */
-  #next = 0
-  /** Median squared distance of the first pairs: one odd query must not make all the others alike. */
-  #unit = 0
-  #mirror = false
-  /** Squared lengths of the odd parts. */
-  #oddLengths: number[] = []
-  /** Variance of the answers about their mean, per output. */
-  #spread = 0
+  /** Pairs at which is asked again how queries should be compared. */
+  #restudyAt = Number.POSITIVE_INFINITY
+  /** Queries seen since it began, and after how many of them the next ones are watched. */
+  #seen = 0
+  #watchAfter = 0
+  /** Mean squared error of what was foretold of the latest ones, those of the first half apart. */
+  #erred = 0
   /** What the model's answers are like. */
   #answers = new Spread()
-  #told: Told = { error: 0, variance: 0 }
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
@@ -202,66 +178,51 @@ export class Memory {
     shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
     const inputs = size({ shape })
     const outputs = checkInteger('outputs', options.outputs, 1)
-    const { criterion = criterionFor(outputs) } = options
-    if (criterion.kind === 'label')
-      checkInteger('criterion.classes', criterion.positions * criterion.classes, 2, outputs)
-    else if (criterion.kind !== 'tolerance')
-      throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
+    const criterion = checkCriterion(options.criterion ?? criterionFor(outputs), outputs)
     const bytes = checkInteger('bytes', options.bytes ?? DEFAULT_BYTES, 1)
-    const open = options.features === undefined && isSignal(shape)
-    const features = options.features ?? (hasPatches(shape) ? 'patches' : 'raw')
-    if (typeof features !== 'function') checkWord('features', features, featureNames)
-    if (features === 'patches' && !hasPatches(shape)) {
-      throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'patches'`)
-    }
-    if (features === 'signals' && !isSignal(shape)) {
-      throw new RangeError(`features: expected 'raw' for shape [${shape}], got 'signals'`)
-    }
+    const features = checkFeatures(options.features, shape)
     const parts = options.parts ?? [inputs]
     if (parts.reduce((sum, length) => sum + length, 0) !== inputs) {
       throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
     }
+    const open = options.features === undefined && isSignal(shape)
+    this.#sample = typeof features === 'function' ? ownFeatures(features, anything(inputs)) : undefined
+    const own = this.#sample?.length
+    const early = own !== undefined && 4 * inputs * BLOCK > EARLY * bytes
+    const sizes = sizesOf(shape, outputs, features, this.#sample)
+    if (open) Object.assign(sizes, { kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) })
+    if (early) sizes.kept = sizes.width
     this.#core = core
-    this.#options = { shape, parts, outputs, criterion, features, open }
-    if (typeof features === 'function') {
-      this.#sample = ownFeatures(features, anything(inputs))
-      this.#early = 4 * inputs * BLOCK > EARLY * bytes
-    }
-    this.#sizes = sizesOf(shape, outputs, features, this.#sample)
-    if (open) this.#sizes = { ...this.#sizes, kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) }
-    if (this.#early) this.#sizes = { ...this.#sizes, kept: this.#sizes.width }
+    this.#sizes = sizes
     this.#bytes = bytes
-    this.capacity = room(bytes, this.#sizes)
+    this.capacity = room(bytes, sizes, LEAST)
     if (this.capacity < LEAST) {
-      throw new RangeError(`bytes: expected >= ${footprint(this.#sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
+      throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST)}, for ${LEAST} pairs, got ${bytes}`)
     }
-    if (features === 'patches') {
-      this.#even = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
-      this.#odd = core.table(PATCH_FEATURES / 2, this.capacity, PART_STEP)
-    }
+    this.#subject = { shape, parts, outputs, criterion, features, open, own, early, capacity: this.capacity }
     if (state) this.#load(state)
   }
 
   /** Whether a memory of these options, with features of its own choice, has room for the least that is of use. */
   static fits({ shape, outputs, bytes = DEFAULT_BYTES }: MemoryOptions): boolean {
     const features = hasPatches(shape) ? 'patches' : 'raw'
-    return room(bytes, sizesOf(shape, outputs, features)) >= LEAST
+    return room(bytes, sizesOf(shape, outputs, features), LEAST) >= LEAST
   }
 
   /** Bytes for so many pairs, whichever of its own features it is to have. */
   static bytes({ shape, outputs }: MemoryOptions, pairs: number): number {
     const count = Math.max(pairs, LEAST)
-    return Math.max(...ownSizes(shape, outputs).map((sizes) => footprint(sizes, count)))
+    return Math.max(...ownSizes(shape, outputs).map((sizes) => needed(sizes, count)))
   }
 
   /** Pairs it holds. */
   get size(): number {
-    return this.#regression?.size ?? this.#first.length
+    return this.#known?.regression.size ?? this.#latest.length
   }
 
   /** Whether it holds enough to recover from. */
   get ready(): boolean {
-    return this.#regression !== undefined
+    return this.#known !== undefined
   }
 
   /**
@@ -269,11 +230,12 @@ export class Memory {
    * come in, never recovered ones or lies.
    *
    * @param query, answer  copied
+   * @param from           the worker that gave the answer, for `forget`
    * @returns whether it was kept, and what it would have recovered for the query before it knew: how good it is can
    *   be learned from every answer, not only from late ones
    */
-  remember(query: Float32Array, answer: Float32Array): { kept: boolean; foretold?: Recollection } {
-    const remembered = this.take(query, answer)
+  remember(query: Float32Array, answer: Float32Array, from?: string): { kept: boolean; foretold?: Recollection } {
+    const remembered = this.take(query, answer, from)
     while (this.work()) {}
     return remembered
   }
@@ -282,37 +244,86 @@ export class Memory {
    * The same, for who must not be held up: it leaves what can wait to `work`. While that has more to do the next pair
    * would have to wait for it.
    */
-  take(query: Float32Array, answer: Float32Array): { kept: boolean; foretold?: Recollection } {
+  take(query: Float32Array, answer: Float32Array, from?: string): { kept: boolean; foretold?: Recollection } {
     this.#check(query)
-    const { outputs } = this.#options
+    const { outputs } = this.#subject
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
     while (this.work()) {}
-    if (!this.#regression) return { kept: this.#collect(query, answer) }
+    const pair = { query: this.#looked(query), answer, from }
+    const known = this.#known
+    if (!known) return { kept: this.#collect(pair) }
     const absurd = this.#answers.isAbsurd(answer)
     this.#answers.see(answer)
     if (absurd) return { kept: false }
-    const point = this.#point(this.#looked(query))
-    const { nearest, similarities, self } = this.#compare(point)
-    if (nearest <= DUPLICATE * this.#unit) return { kept: false }
-    const foretold = this.#recollect(this.#regression.predict(similarities, self))
+    const { comparison, regression } = known
+    const point = comparison.point(pair.query)
+    const likeness = comparison.to(point, this.size)
+    const isNew = likeness.nearest > DUPLICATE
+    const watched = ++this.#seen > this.#watchAfter && this.#hasRoom
+    if (!isNew && !watched) return { kept: false }
+    const foretold = this.#recollect(known, regression.predict(likeness.similarities, likeness.self))
     const error = difference(foretold.answer, answer) ** 2
-    this.#tell({ error, variance: foretold.variance })
-    this.#put(point)
-    const place = this.#next
-    this.#regression.place(place, similarities, self, answer)
-    this.#next = (place + 1) % this.capacity
-    const every = this.size < SMALL && this.#next === this.size ? SOON : BLOCK
-    if (this.#next % every === 0) this.#regression.settle() // or 0, after the last and perhaps shorter block
-    this.#regression.advance()
-    if (this.#scales && this.size >= this.#restudyAt) this.#underway = this.#restudy(this.#scales, this.#regression)
+    if (watched) this.#watch(pair, error)
+    if (!isNew) return { kept: false }
+    tell(known.told, { error, variance: foretold.variance })
+    comparison.put(point, known.next)
+    regression.place(known.next, likeness.similarities, likeness.self, answer)
+    known.from[known.next] = from
+    this.#advance(known)
     return { kept: true, foretold }
+  }
+
+  /** A pair was placed. */
+  #advance(known: Known): void {
+    const { regression } = known
+    known.next = (known.next + 1) % this.capacity
+    const every = this.size < SMALL && known.next === this.size ? SOON : BLOCK
+    if (known.next % every === 0) regression.settle() // or 0, after the last and perhaps shorter block
+    regression.advance()
+    if (this.size >= this.#restudyAt) this.#underway ??= this.#restudy(known)
   }
 
   /** Does a step of a few milliseconds of what `take` left to do. @returns whether there is more of it */
   work(): boolean {
-    if (this.#regression?.work()) return true
+    if (this.#known?.regression.work()) return true
     if (this.#underway?.next().done) this.#underway = undefined
     return this.#underway !== undefined
+  }
+
+  /**
+   * Takes out all that came from a worker, as if it had never been: also how queries are compared is decided without it. What
+   * can wait is left to `work`; until that is done nothing is recovered. Where less is left than a memory begins with, it
+   * begins anew.
+   *
+   * @returns pairs taken out
+   */
+  forget(from: string): number {
+    while (this.work()) {}
+    const before = this.#latest.length
+    this.#latest = this.#latest.filter((pair) => pair.from !== from)
+    const known = this.#known
+    if (!known) return before - this.#latest.length
+    const left = this.#inOrder(known).filter((place) => known.from[place] !== from)
+    const gone = this.size - left.length
+    if (!gone) return 0
+    this.#known = undefined
+    this.#latest = []
+    this.#erred = 0
+    this.#answers = new Spread()
+    if (left.length >= BLOCK) this.#underway = this.#without(known, left)
+    return gone
+  }
+
+  *#without({ comparison, regression, from }: Known, left: readonly number[]): Generator<void> {
+    for (const place of left) this.#answers.see(regression.answerOf(place))
+    const answers = left.map((place) => regression.answerOf(place))
+    const choice = yield* comparison.reconsidered(left, (place) => regression.answerOf(place))
+    const renewed = yield* comparison.renewed(left, choice?.best)
+    yield* this.#use(
+      renewed,
+      answers,
+      left.map((place) => from[place]),
+    )
   }
 
   /**
@@ -322,119 +333,82 @@ export class Memory {
    */
   recover(query: Float32Array): Recollection | undefined {
     this.#check(query)
-    if (!this.#regression) return undefined
-    const { similarities, self } = this.#compare(this.#point(this.#looked(query)))
-    return this.#recollect(this.#regression.predict(similarities, self))
+    const known = this.#known
+    if (!known) return undefined
+    const { comparison, regression } = known
+    const { similarities, self } = comparison.to(comparison.point(this.#looked(query)), this.size)
+    return this.#recollect(known, regression.predict(similarities, self))
   }
 
-  #recollect(predicted: Predicted): Recollection {
-    const { criterion } = this.#options
-    const error = Math.sqrt(this.#squaredError(predicted.variance))
+  #recollect(known: Known, predicted: Predicted): Recollection {
+    const { criterion } = this.#subject
+    const error = Math.sqrt(squaredError(known, predicted.variance))
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
     return { ...predicted, source: 'memory', error, odds }
-  }
-
-  #tell({ error, variance }: Told): void {
-    const told = this.#told
-    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
-    told.error = FADE * told.error + error
-    told.variance = FADE * told.variance + variance + NOISE
-  }
-
-  /**
-   * The squared error to expect: in proportion to the variance, as measured, and for strangers (variance 1) the spread of
-   * the answers as well: of a smooth model the memory errs so little at home that proportion alone would be sure of anything.
-   */
-  #squaredError(variance: number): number {
-    return (this.#told.error / this.#told.variance) * (variance + NOISE) + this.#spread * variance ** STRANGE
   }
 
   /** Solves all that is left to be solved, for who has the time; `remember` goes on by itself, a bit with every pair. */
   settle(): void {
     while (this.work()) {}
-    this.#regression?.finish()
+    this.#known?.regression.finish()
   }
 
   /** All it knows, for the constructor. A memory that is not `ready` saves nothing. */
   save(): Uint8Array {
-    const size = this.#regression ? this.size : 0
-    const content: Content = {
-      options: this.#kind,
-      size,
-      next: this.#next,
-      unit: this.#unit,
-      mirror: this.#mirror,
-      told: this.#told,
-      fading: this.#fading,
-      compared: this.#patches ? 'patches' : this.#signals ? 'signals' : 'values',
-    }
-    if (!this.#regression) return pack('memory', content, {})
-    const rows = (table: Table) => {
-      const all = concatenated(Array.from({ length: size }, (_, i) => table.get(i)))
-      return this.#odd ? Int8Array.from(all, (value) => value / PART_STEP) : all
-    }
+    while (this.work()) {}
+    const known = this.#known
+    if (!known) return pack('memory', { ...NOTHING, options: this.#kind }, {})
+    const { comparison, regression, from, told, next } = known
+    const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
+    const content: Content = { ...comparison.state, options: this.#kind, size: this.size, next, told, workers }
+    const indices = new Map(workers.map((worker, i) => [worker, i + 1]))
     return pack('memory', content, {
-      ...this.#regression.save(),
-      even: rows(this.#even),
-      ...(this.#odd && { odd: rows(this.#odd) }),
-      ...(this.#scales && { scales: this.#scales }),
-      ...(this.#patches ?? this.#signals)?.save(),
+      ...regression.save(),
+      origins: Uint16Array.from(from, (worker) => indices.get(worker as string) ?? 0),
+      ...comparison.save(this.size),
       ...(this.#sample && { sample: this.#sample }),
     })
   }
 
   get #kind(): Kind {
-    const { shape, outputs, criterion, features, open } = this.#options
+    const { shape, outputs, criterion, features, open, own } = this.#subject
     const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
     const chosen = open ? 'raw or signals' : features
-    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${this.#sizes.width} own` : chosen }
+    return { shape, outputs, labels, features: typeof chosen === 'function' ? `${own} own` : chosen }
   }
 
   #load(bytes: Uint8Array): void {
     const archive = unpack('memory', bytes)
-    const { size, next, unit, mirror, told, fading, compared } = this.#checked(archive.content)
+    const content = this.#checked(archive.content)
+    const { size, next, told, workers } = content
     if (!size) return archive.end()
-    const { shape, outputs } = this.#options
     this.#checkSample(archive)
-    this.#mirror = mirror
-    this.#fading = fading
-    this.#regression = KernelRegression.load(this.#core, outputs, this.#noise, archive, size)
-    this.#next = size < this.capacity ? size : next % this.capacity
-    this.#unit = unit
-    this.#told = told
-    for (let i = 0; i < this.size; i++) this.#answers.see(this.#regression.answerOf(i))
-    this.#spread = spreadOf(Array.from({ length: BLOCK }, (_, i) => this.#regression?.answerOf(i) as Float32Array))
-    if (compared === 'patches') this.#patches = Patches.load(this.#core, shape, archive)
-    if (compared === 'signals') this.#signals = Signals.load(this.#core, shape, archive)
-    this.#loadPoints(archive, size)
+    const comparison = Comparison.load(this.#core, this.#subject, content, archive, size)
+    const regression = KernelRegression.load(this.#core, this.#subject.outputs, comparison.noise, archive, size)
+    const from = [...archive.take('origins', 'u2', size)].map((index, i) => {
+      return saved.integer(`origins[${i}]`, index, 0, workers.length) ? workers[index - 1] : undefined
+    })
     archive.end()
-    for (const i of [BLOCK - 1, size >> 1, size - 1]) this.#checkSimilarities(i)
-    this.#planRestudy()
-  }
-
-  #loadPoints(archive: Archive, count: number): void {
-    const width = this.#patches
-      ? this.#sizes.width / 2
-      : this.#signals
-        ? SIGNAL_FEATURES
-        : (this.#sample?.length ?? size(this.#options))
-    if (!this.#patches) {
-      this.#scales = archive.take('scales', 'f4', width)
-      this.#even = this.#core.table(width, this.capacity)
+    for (const place of [BLOCK - 1, size >> 1, size - 1]) {
+      if (regression.agrees(place, comparison.at(place, size))) continue
+      throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
     }
-    const even = archive.take('even', this.#odd ? 'i1' : 'f4', count * width)
-    const odd = this.#odd && archive.take('odd', 'i1', count * width)
-    const step = this.#odd ? PART_STEP : 1
-    const row = (all: Float32Array | Int8Array, i: number) =>
-      Float32Array.from(all.subarray(i * width, (i + 1) * width), (value) => step * value)
-    for (let i = 0; i < count; i++) {
-      this.#put(odd ? { even: row(even, i), odd: row(odd, i) } : { even: row(even, i) }, i)
+    const answers = Array.from({ length: size }, (_, i) => regression.answerOf(i))
+    for (const answer of answers) this.#answers.see(answer)
+    const spread = spreadOf(answers.slice(0, BLOCK))
+    this.#known = {
+      comparison,
+      regression,
+      from,
+      told,
+      spread,
+      next: size < this.capacity ? size : next % this.capacity,
     }
+    this.#plan()
   }
 
   #checked(value: unknown): Content {
-    const names = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared']
-    const content = saved.object('memory', value, names)
+    const content = saved.object('memory', value, Object.keys(NOTHING))
     const options = saved.object('memory.options', content.options, Object.keys(this.#kind))
     for (const [name, own] of Object.entries(this.#kind)) saved.same(`memory.options.${name}`, own, options[name])
     const size = saved.integer('memory.size', content.size, 0, Number.MAX_SAFE_INTEGER)
@@ -442,7 +416,9 @@ export class Memory {
     if (size && size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
     const told = saved.object('memory.told', content.told, ['error', 'variance'])
     const mirror = saved.flag('memory.mirror', content.mirror)
-    if (mirror && !this.#odd) throw saved.refused('memory.mirror', 'false without patches', 'true')
+    if (mirror && this.#subject.features !== 'patches') {
+      throw saved.refused('memory.mirror', 'false without patches', 'true')
+    }
     return {
       options: this.#kind,
       size,
@@ -455,12 +431,15 @@ export class Memory {
       },
       fading: saved.word('memory.fading', content.fading, fadingNames),
       compared: saved.word('memory.compared', content.compared, size ? this.#ways : compared),
+      workers: saved.list('memory.workers', content.workers, MOST_WORKERS).map((worker, i) => {
+        return saved.text(`memory.workers[${i}]`, worker)
+      }),
     }
   }
 
   /** How a memory of these options may compare queries when it is ready. */
   get #ways(): readonly Content['compared'][] {
-    const { features, open } = this.#options
+    const { features, open } = this.#subject
     if (open) return ['values', 'signals']
     return [features === 'patches' || features === 'signals' ? features : 'values']
   }
@@ -476,150 +455,121 @@ export class Memory {
     }
   }
 
-  /** Whether unit, mirror, features and kernel belong together. */
-  #checkSimilarities(index: number): void {
-    const odd = this.#odd?.get(index)
-    const { similarities } = this.#compare({ even: this.#even.get(index), ...(odd && { odd }) })
-    if (!this.#regression?.agrees(index, similarities)) {
-      throw saved.refused('kernel', `the similarities of pair ${index} to the others`, 'others')
-    }
-  }
-
-  /** With mirror images as neighbours there is twice as much to tell a query from. */
-  get #noise(): number {
-    const { noise } = fadings[this.#fading]
-    return this.#mirror ? noise / 2 : noise
-  }
-
   /** Collects the first pairs until there are enough of them. */
-  #collect(query: Float32Array, answer: Float32Array): boolean {
-    const looked = this.#looked(query)
-    const same = (other: Pair) => other.query.every((value, i) => value === looked[i])
-    if (this.#first.some(same)) return false
-    this.#first.push({ query: looked === query ? query.slice() : looked, answer: answer.slice() })
-    if (this.#first.length === BLOCK) this.#underway = this.#begin()
+  #collect(pair: Pair): boolean {
+    const added = this.#add(pair)
+    if (added && this.#latest.length === BLOCK) this.#underway = this.#begin()
+    return added
+  }
+
+  /** To the latest ones, unless it is among them; copied. */
+  #add({ query, answer, from }: Pair): boolean {
+    if (this.#latest.some((other) => other.query.every((value, i) => value === query[i]))) return false
+    this.#latest.push({ query: query.slice(), answer: answer.slice(), from })
     return true
   }
 
-  /** Decides from the first pairs how queries are compared, in steps of a few milliseconds. */
+  /** Begins with the first pairs, in steps of a few milliseconds. */
   *#begin(): Generator<void> {
-    const first = plausible(this.#first, ({ answer }) => answer)
-    this.#first = first
+    const first = plausible(this.#latest, ({ answer }) => answer)
+    this.#latest = first
     if (first.length < BLOCK) return // until there are enough of them
     for (const { answer } of first) this.#answers.see(answer)
-    const { shape, features } = this.#options
-    if (features === 'patches') {
-      const samples = first.slice(0, SAMPLES).map(({ query }) => query)
-      this.#patches = yield* Patches.learn(this.#core, shape, samples)
-    }
-    const vectors = this.#patches ? undefined : yield* this.#decide()
-    const points: Point[] = []
-    for (const [i, { query }] of first.entries()) {
-      points.push(vectors ? { even: scaled(vectors[i], this.#scales as Float32Array) } : this.#point(query))
-      this.#put(points[points.length - 1], points.length - 1)
-      yield
-    }
-    const distances: { plain: Float32Array; mirrored?: Float32Array }[] = []
-    for (const point of points) {
-      distances.push(this.#distances(point, points.length))
-      if (distances.length % 8 === 0) yield
-    }
-    this.#unit = unitOf(distances.map(({ plain }) => plain))
-    yield
-    const tried = []
-    for (const mirror of this.#patches ? [false, true] : [false]) {
-      this.#mirror = mirror
-      const regression = new KernelRegression(this.#core, this.#options.outputs, this.#noise)
-      for (const [i, point] of points.entries()) {
-        regression.place(i, this.#similarities(distances[i]), this.#self(point), first[i].answer)
-        if (i % 32 === 31) yield
-      }
-      tried.push({ mirror, regression, told: yield* regression.leaveOneOut() })
-    }
-    const [plain, other = plain] = tried
-    const { mirror, regression: chosen, told } = other.told.error < (1 - MIRROR_GAIN) * plain.told.error ? other : plain
-    this.#mirror = mirror
-    yield* chosen.begin()
-    this.#tell(told)
-    this.#spread = spreadOf(first.map(({ answer }) => answer))
-    this.#regression = chosen
-    this.#first = []
-    this.#next = BLOCK
-    this.#planRestudy()
+    const known = yield* this.#learned(first)
+    this.#latest = []
+    this.#known = known
+    this.#plan()
   }
 
-  #check(query: Float32Array): void {
-    const inputs = size(this.#options)
-    if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
-  }
-
-  /** What of a query is kept to begin with. */
-  #looked(query: Float32Array): Float32Array {
-    const { shape, features } = this.#options
-    if (typeof features === 'function' && this.#early) return ownFeatures(features, query, this.#sizes.width)
-    return features === 'patches' ? shrunk(query, shape) : query
-  }
-
-  #point(query: Float32Array): Point {
-    if (this.#patches) return mirrorParts(this.#patches.of(query))
-    return { even: scaled(this.#vector(query, this.#signals), this.#scales as Float32Array) }
-  }
-
-  #vector(query: Float32Array, signals: Signals | undefined): Float32Array {
-    const { features } = this.#options
-    if (typeof features === 'function' && !this.#early) return ownFeatures(features, query, this.#sizes.width)
-    return signals?.of(query) ?? query
-  }
-
-  /** By the first pairs, how queries are compared: as signals or not, and which of their values count. @returns these values */
-  *#decide(): Generator<void, Float32Array[]> {
-    const { shape, parts, criterion, features, open } = this.#options
-    const first = this.#first
-    const answers = first.map(({ answer }) => answer)
-    const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
-    if (features === 'signals' || open) {
-      const queries = first.map(({ query }) => query)
-      ways.push(yield* Signals.learn(this.#core, shape, queries))
+  /**
+   * What some pairs tell: how queries are compared, and what that says of their answers.
+   *
+   * @param deciding  so many of the answers decide which metric it is
+   */
+  *#learned(pairs: readonly Pair[], deciding = pairs.length): Generator<void, Known> {
+    const answers = pairs.map(({ answer }) => answer)
+    const queries = pairs.map(({ query }) => query)
+    const comparison = yield* Comparison.learn(this.#core, this.#subject, queries, answers.slice(0, deciding))
+    let regression = yield* comparison.regressed(answers)
+    let told = yield* regression.leaveOneOut()
+    if (comparison.mirrors) {
+      comparison.mirror = true
+      const other = yield* comparison.regressed(answers)
+      const otherTold = yield* other.leaveOneOut()
+      comparison.mirror = otherTold.error < (1 - MIRROR_GAIN) * told.error
+      if (comparison.mirror) [regression, told] = [other, otherTold]
     }
-    const ranked: { tried: Tried; signals: Signals | undefined; vectors: Float32Array[] }[] = []
-    for (const signals of ways) {
-      const vectors: Float32Array[] = []
-      for (const { query } of first) {
-        vectors.push(this.#vector(query, signals))
-        if (signals || typeof features === 'function') yield
-      }
-      const inputs = signals || typeof features === 'function' ? [vectors[0].length] : parts
-      const { best: tried } = yield* chooseMetric(this.#core, vectors, answers, { criterion, parts: inputs })
-      ranked.push({ tried, signals, vectors })
-    }
-    const { tried, signals, vectors } = ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
-    this.#signals = signals
-    this.#scales = tried.scales
-    this.#fading = tried.fading
-    this.#even = this.#core.table(tried.scales.length, this.capacity)
-    return vectors
+    const from = pairs.map((pair) => pair.from)
+    return knownOf(comparison, regression, answers, from, told, this.capacity)
+  }
+
+  /** All that is remembered, the oldest first. */
+  #inOrder({ next, regression }: Known): number[] {
+    const { size } = regression
+    const oldest = size < this.capacity ? 0 : next
+    return Array.from({ length: size }, (_, i) => (oldest + i) % size)
   }
 
   /** Asks again how queries are compared, now that more are known; all that is remembered is then looked at anew. */
-  *#restudy(scales: Float32Array, regression: KernelRegression): Generator<void> {
-    const remembered = this.size
+  *#restudy(known: Known): Generator<void> {
     this.#planRestudy()
-    const { criterion, parts, shape } = this.#options
-    const vector = (i: number) => this.#even.get(i).map((value, k) => value / scales[k])
-    const rows: Float32Array[] = []
-    const answers: Float32Array[] = []
-    const count = Math.min(remembered, studied(scales.length))
-    for (let k = 0; k < count; k++) {
-      const i = (this.#next - count + k + remembered) % remembered
-      rows.push(vector(i))
-      answers.push(regression.answerOf(i))
-      if (k % 64 === 63) yield
-    }
-    const known = [{ scales, fading: this.#fading }]
-    const inputs = scales.length === size({ shape }) ? parts : [scales.length]
-    const { best, known: now } = yield* chooseMetric(this.#core, rows, answers, { criterion, parts: inputs, known })
-    if (best.loss > now[0].loss - BETTER) return
-    yield* this.#regrow(best, remembered, vector, regression)
+    const { comparison, regression, from } = known
+    const places = this.#inOrder(known)
+    const choice = yield* comparison.reconsidered(places, (place) => regression.answerOf(place))
+    if (!choice || choice.best.loss > choice.now.loss - BETTER) return
+    const answers = places.map((place) => regression.answerOf(place))
+    const renewed = yield* comparison.renewed(places, choice.best)
+    yield* this.#use(
+      renewed,
+      answers,
+      places.map((place) => from[place]),
+    )
+  }
+
+  /** Takes a comparison of all that is remembered for what is known. */
+  *#use(comparison: Comparison, answers: Float32Array[], from: (string | undefined)[]): Generator<void> {
+    const regression = yield* comparison.regressed(answers)
+    const told = yield* regression.leaveOneOut()
+    this.#known = knownOf(comparison, regression, answers, from, told, this.capacity)
+    this.#planRestudy()
+  }
+
+  /**
+   * Queries are seen that may be unlike those it began with, which decided how queries are compared: test patterns, say. Of
+   * 128 distinct ones each is foretold as it comes; if they alone, compared afresh, would have told more of each other as they
+   * came, it begins afresh with these.
+   *
+   * @param error  mean squared, of what was foretold of this one
+   */
+  #watch(pair: Pair, error: number): void {
+    if (!this.#add(pair)) return
+    const { length } = this.#latest
+    if (length > BLOCK / 2) this.#erred += error / (BLOCK / 2)
+    if (length === BLOCK) this.#underway = this.#afresh(this.#latest, this.#erred)
+  }
+
+  *#afresh(latest: Pair[], erred: number): Generator<void> {
+    this.#latest = []
+    this.#erred = 0
+    this.#watchAfter = AFRESH * this.#seen
+    const tried = yield* this.#learned(latest, BLOCK / 2) // those it is judged by must not decide
+    const error = yield* tried.regression.leaveLaterOut()
+    const knows = error < KNOWING * tried.spread
+    if (!knows || error > erred - FRESHER * tried.spread) return
+    this.#known = tried.comparison.mirrors ? tried : yield* this.#learned(latest)
+    this.#plan()
+  }
+
+  /** Whether there is room for another beginning beside what there is. */
+  get #hasRoom(): boolean {
+    return grown(this.#sizes, Math.min(this.size + BLOCK, this.capacity)) + beginning(this.#sizes) <= this.#bytes
+  }
+
+  /** When it asks itself again whether it is any good. */
+  #plan(): void {
+    this.#seen = 0
+    this.#watchAfter = 0
+    this.#planRestudy()
   }
 
   /** As long as there is room for all that is remembered beside what there is. */
@@ -630,166 +580,84 @@ export class Memory {
     this.#restudyAt = fits ? next : Number.POSITIVE_INFINITY
   }
 
-  /** All that is remembered under another metric, beside what there is, which is then replaced. */
-  *#regrow(
-    { scales, fading }: Metric,
-    count: number,
-    vector: (index: number) => Float32Array,
-    old: KernelRegression,
-  ): Generator<void> {
-    const { similarity, noise } = fadings[fading]
-    const table = this.#core.table(scales.length, this.capacity)
-    for (let i = 0; i < count; i++) {
-      table.set(i, scaled(vector(i), scales))
-      if (i % 64 === 63) yield
-    }
-    const unit = unitOf(Array.from({ length: Math.min(count, BLOCK) }, (_, i) => table.distances(table.get(i), i)))
-    yield
-    const regression = new KernelRegression(this.#core, this.#options.outputs, noise)
-    const every = Math.ceil(PRODUCTS / (count * scales.length))
-    for (let i = 0; i < count; i++) {
-      const similarities = table.distances(table.get(i), i).map((d) => similarity(d / unit))
-      regression.place(i, similarities, 1, old.answerOf(i))
-      if (i % every === every - 1) yield
-    }
-    yield* regression.begin()
-    const told = yield* regression.leaveOneOut()
-    this.#even = table
-    this.#scales = scales
-    this.#fading = fading
-    this.#unit = unit
-    this.#regression = regression
-    this.#told = { error: 0, variance: 0 }
-    this.#tell(told)
+  #check(query: Float32Array): void {
+    const inputs = size(this.#subject)
+    if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
 
-  #put({ even, odd }: Point, index = this.#next): void {
-    this.#even.set(index, even)
-    if (!odd) return
-    this.#odd?.set(index, odd)
-    this.#oddLengths[index] = squaredLength(odd)
-  }
-
-  #compare(point: Point) {
-    const distances = this.#distances(point, this.size)
-    let nearest = Number.POSITIVE_INFINITY
-    for (const d of distances.plain) nearest = Math.min(nearest, d)
-    return { nearest, similarities: this.#similarities(distances), self: this.#self(point) }
-  }
-
-  /** Squared distances to the first `count` pairs, and to their mirror images. */
-  #distances({ even, odd }: Point, count: number): { plain: Float32Array; mirrored?: Float32Array } {
-    const same = this.#even.distances(even, count)
-    if (!odd || !this.#odd) return { plain: same }
-    const turned = this.#odd.distances(odd, count)
-    const length = squaredLength(odd)
-    const [plain, mirrored] = [new Float32Array(count), new Float32Array(count)]
-    for (let i = 0; i < count; i++) {
-      plain[i] = same[i] + turned[i]
-      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])
-    }
-    return { plain, mirrored }
-  }
-
-  /** RBF of the squared distance over the mean one; with mirrors, the mean of both. */
-  #similarities({ plain, mirrored }: { plain: Float32Array; mirrored?: Float32Array }): Float32Array {
-    const { similarity } = fadings[this.#fading]
-    const rate = 1 / this.#unit
-    const out = new Float32Array(plain.length)
-    if (!this.#mirror || !mirrored) for (let i = 0; i < out.length; i++) out[i] = similarity(rate * plain[i])
-    else
-      for (let i = 0; i < out.length; i++) out[i] = (similarity(rate * plain[i]) + similarity(rate * mirrored[i])) / 2
-    return out
-  }
-
-  #self({ odd }: Point): number {
-    return this.#mirror && odd ? (1 + Math.exp((-4 * squaredLength(odd)) / this.#unit)) / 2 : 1
+  /** What of a query is kept to begin with. */
+  #looked(query: Float32Array): Float32Array {
+    const { shape, features, early, own } = this.#subject
+    if (typeof features === 'function' && early) return ownFeatures(features, query, own)
+    return features === 'patches' ? shrunk(query, shape) : query
   }
 }
 
-/** What decides how many bytes a pair takes. */
-interface Sizes {
-  shape: readonly number[]
-  outputs: number
-  kind: Content['compared']
-  /** Of the features, and of what is kept of a query until the memory begins: numbers of values. */
-  width: number
-  kept: number
-}
-
-function sizesOf(shape: readonly number[], outputs: number, features: Features, own?: Float32Array): Sizes {
-  const kept = size({ shape })
-  if (features === 'patches') return { shape, outputs, kind: features, width: PATCH_FEATURES, kept: shrunkSize(shape) }
-  if (features === 'signals') return { shape, outputs, kind: features, width: SIGNAL_FEATURES, kept }
-  return { shape, outputs, kind: 'values', width: own?.length ?? kept, kept }
-}
-
-/** Pairs that fit. */
-function room(bytes: number, sizes: Sizes): number {
-  let [low, high] = [0, Math.floor(bytes / sizes.width)]
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2)
-    if (footprint(sizes, middle) <= bytes) low = middle
-    else high = middle - 1
+/** What is known of some pairs, as it is compared; the regression is on all of them. */
+function knownOf(
+  comparison: Comparison,
+  regression: KernelRegression,
+  answers: readonly Float32Array[],
+  from: (string | undefined)[],
+  leftOut: Told,
+  capacity: number,
+): Known {
+  const told = { error: 0, variance: 0 }
+  tell(told, leftOut)
+  return {
+    comparison,
+    regression,
+    from,
+    told,
+    spread: spreadOf(answers.slice(0, BLOCK)),
+    next: answers.length % capacity,
   }
-  return low
 }
 
-/** Bytes of a memory of at most `count` pairs: of what it begins with, or of what it has in the end. */
-function footprint(sizes: Sizes, count: number): number {
-  return Math.max(beginning(sizes), grown(sizes, count))
-}
-
-/** Bytes of tables and regression, and of what the core works in. */
-function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
-  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
-  const filters = kind === 'patches' ? filterBytes(shape) : 0
-  return PIECE + filters + tables + KernelRegression.bytes(outputs, count)
+function tell(told: Told, { error, variance }: Told): void {
+  if (!Number.isFinite(error) || !Number.isFinite(variance)) return
+  told.error = FADE * told.error + error
+  told.variance = FADE * told.variance + variance + NOISE
 }
 
 /**
- * Bytes of the first pairs, and of what it takes to decide how they are compared: with patches, two regressions are tried;
- * else the features of all are beside the queries.
+ * The squared error to expect: in proportion to the variance, as measured, and for strangers (variance 1) the spread of
+ * the answers as well: of a smooth model the memory errs so little at home that proportion alone would be sure of anything.
  */
-function beginning(sizes: Sizes): number {
-  const { shape, outputs, kind, width, kept } = sizes
-  const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
-  const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
-  const begun = points + grown(sizes, BLOCK)
-  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + KernelRegression.bytes(outputs, BLOCK))
-  const learning = kind === 'signals' ? signalBytes(shape) : 0
-  return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
+function squaredError({ told, spread }: Known, variance: number): number {
+  return (told.error / told.variance) * (variance + NOISE) + spread * variance ** STRANGE
 }
 
-/** Bytes while so many pairs are studied again, and then remembered anew beside the old ones. */
-function restudying(sizes: Sizes, count: number): number {
-  if (sizes.kind === 'patches') return 0
-  const { outputs, width } = sizes
-  const some = Math.min(count, studied(width))
-  const rows = some * (4 * width + ARRAY_BYTES)
-  return grown(sizes, count) + rows + Math.max(studyBytes(some, width, outputs), grown(sizes, count))
+/** What a memory saves that knows nothing. */
+const NOTHING = {
+  size: 0,
+  next: 0,
+  unit: 0,
+  mirror: false,
+  told: { error: 0, variance: 0 },
+  fading: 'smooth',
+  compared: 'values',
+  workers: [],
+  options: {} as Kind,
+} satisfies Content
+
+function checkCriterion(criterion: Criterion, outputs: number): Criterion {
+  if (criterion.kind === 'label') {
+    checkInteger('criterion.classes', criterion.positions * criterion.classes, 2, outputs)
+  } else if (criterion.kind !== 'tolerance') {
+    throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
+  }
+  return criterion
 }
 
-/** Of the features that a memory may choose by itself. */
-function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
-  const kinds: Features[] = [
-    'raw',
-    ...(hasPatches(shape) ? (['patches'] as const) : []),
-    ...(isSignal(shape) ? (['signals'] as const) : []),
-  ]
-  return kinds.map((kind) => sizesOf(shape, outputs, kind))
-}
-
-/** A copy of what the user's function gives. */
-function ownFeatures(
-  features: (query: Float32Array) => Float32Array,
-  query: Float32Array,
-  width?: number,
-): Float32Array {
-  const own = features(query)
-  const fits = own instanceof Float32Array && own.length && own.every(Number.isFinite)
-  if (fits && own.length === (width ?? own.length)) return own.slice()
-  throw new TypeError(expected('features(query)', `a Float32Array of ${width ?? ''} finite values`, own))
+function checkFeatures(own: Features | undefined, shape: readonly number[]): Features {
+  const features = own ?? (hasPatches(shape) ? 'patches' : 'raw')
+  if (typeof features === 'function') return features
+  checkWord('features', features, featureNames)
+  if ((features === 'patches' && !hasPatches(shape)) || (features === 'signals' && !isSignal(shape))) {
+    throw new RangeError(`features: expected 'raw' for shape [${shape}], got '${features}'`)
+  }
+  return features
 }
 
 /** A query to ask for the number of features with, like no other. */
@@ -808,20 +676,4 @@ function spreadOf(answers: readonly Float32Array[]): number {
     for (const answer of answers) square += (answer[c] - mean) ** 2
   }
   return square / (answers.length * outputs) || 1
-}
-
-function squaredLength(row: Float32Array): number {
-  let sum = 0
-  for (let i = 0; i < row.length; i++) sum += row[i] * row[i]
-  return sum
-}
-
-function concatenated(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0))
-  let at = 0
-  for (const row of rows) {
-    all.set(row, at)
-    at += row.length
-  }
-  return all
 }

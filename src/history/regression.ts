@@ -291,6 +291,47 @@ export class KernelRegression {
     return { error, variance: variances.reduce((sum, variance) => sum + variance, 0) / n }
   }
 
+  /**
+   * The first block's pairs, each predicted from those before it: squared error per output as `leaveOneOut` has it, mean over
+   * the second half of them. In steps.
+   */
+  *leaveLaterOut(): Generator<void, number> {
+    let n = Math.min(BLOCK, this.size)
+    const half = n >> 1
+    const { inverse } = this.#invert(0)
+    const stride = n
+    let error = 0
+    for (; n > half; n--) {
+      // Of what is left of the inverse the last pair is predicted from the others; then it is taken out.
+      const last = inverse.slice((n - 1) * stride, (n - 1) * stride + n)
+      error += this.#erred(inverse, stride, n) / (stride - half)
+      for (let i = 0; i < n - 1; i++) {
+        const factor = last[i] / last[n - 1]
+        for (let j = 0; j < n - 1; j++) inverse[i * stride + j] -= factor * last[j]
+      }
+      yield
+    }
+    return error
+  }
+
+  /** Squared error, per output, of pair n - 1 predicted from those before it. @param inverse  of these n, in rows of `stride` */
+  #erred(inverse: Float64Array, stride: number, n: number): number {
+    const sums = Array.from({ length: n }, (_, i) => {
+      return inverse.subarray(i * stride, i * stride + n).reduce((a, b) => a + b, 0)
+    })
+    const total = sums.reduce((a, b) => a + b, 0)
+    const last = sums[n - 1]
+    const weights = sums.map((sum, j) => inverse[(n - 1) * stride + j] - (last * sum) / total)
+    const outputs = Math.min(SAMPLE, this.#outputs)
+    let error = 0
+    for (let o = 0; o < outputs; o++) {
+      const c = Math.floor((o * this.#outputs) / outputs)
+      const rest = weights.reduce((sum, weight, j) => sum + weight * this.#answers[j][c], 0)
+      error += (rest / weights[n - 1]) ** 2 / outputs
+    }
+    return error
+  }
+
   /** Arrays by name, for `load`. The block that is due first is solved before; who waits for the others may do without. */
   save(): Record<string, Float32Array | Float64Array | Uint16Array> {
     while (this.work()) {}

@@ -38,17 +38,25 @@ export class Learning {
     return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 
-  /** Takes a query and the model's own answer to it, and returns at once: the caller and the next query go first. */
-  remember(query: Float32Array, answer: Float32Array): void {
+  /** Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first. */
+  remember(query: Float32Array, answer: Float32Array, from: string): void {
     const { experience } = this
     experience.see(answer)
     if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return
-    this.#lessons.add(this.#timed(experience.teach(query, answer)), query.byteLength + answer.byteLength)
+    this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
   }
 
   /** Learns something a little later, if there is time. @param bytes  that it holds on to */
   later(lesson: Lesson, bytes: number): void {
     this.#lessons.add(lesson, bytes)
+  }
+
+  /** Takes out what a worker's answers taught, also those that wait to be learned, with what else does. */
+  forget(from: string): void {
+    this.#lessons.stop()
+    const forgetting = this.experience.forget(from)
+    forgetting.next()
+    this.#lessons.add(forgetting, 0)
   }
 
   /** All that was learned, the last answer included. */

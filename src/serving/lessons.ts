@@ -70,6 +70,7 @@ export class Lessons {
   /** Forgets what waits. */
   stop(): void {
     this.#unplan?.()
+    this.#unplan = undefined
     this.#waiting.length = 0
   }
 

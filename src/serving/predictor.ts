@@ -3,7 +3,7 @@
 import { aborted, onAbort } from '../abort'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
-import { ApproxiferError, asError, checkNames } from '../errors'
+import { ApproxiferError, asError, checkNames, expected } from '../errors'
 import { Experience } from '../history/experience'
 import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
@@ -195,6 +195,17 @@ export class Predictor {
    */
   save(): Uint8Array {
     return this.#service.learning?.save() ?? this.#experience.save()
+  }
+
+  /**
+   * Takes out what a worker's answers taught, for who learns that it was wrong: as if they had never come. What is left is looked at
+   * anew, in steps of a few milliseconds; until that is done nothing is recovered from memory.
+   *
+   * @param worker  its name; of one that has left, too
+   */
+  forget(worker: string): void {
+    if (typeof worker !== 'string') throw new TypeError(expected('worker', "a worker's name", worker))
+    this.#service.learning?.forget(worker)
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */

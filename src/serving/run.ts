@@ -218,7 +218,7 @@ export class GroupRun implements Asker, Run {
     if (call === entry.hedge && ticket.open) hedged.won++
     this.#answer(entry, call, 'exact')
     this.#grade(entry, answer)
-    if (first) learning?.remember(call.row.data, answer)
+    if (first) learning?.remember(call.row.data, answer, (call.worker as ModelWorker).name)
   }
 
   /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */
