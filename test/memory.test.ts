@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadCore } from '../src/core/core'
 import { Memory, type MemoryOptions, type Recollection } from '../src/history/memory'
+import { patchFeatures } from '../src/history/patches'
 import { Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 
@@ -232,6 +233,37 @@ describe('images', () => {
   it('are compared by patches; what mirroring changes is told from what it does not', () => {
     expect(worst((slant) => slant)).toBeLessThan(0.15)
     expect(worst((slant) => Math.abs(slant))).toBeLessThan(0.15)
+  })
+
+  it('are the same with channels behind, enlarged, or with each channel twice', () => {
+    const [C, H, W] = [3, 40, 30]
+    const photos = Array.from({ length: 20 }, (_, i) => noise(C * H * W, i))
+    const at = (photo: Float32Array, c: number, y: number, x: number) => photo[(c * H + y) * W + x]
+    const forms = [
+      { shape: [C, H, W], of: (c: number, y: number, x: number) => [c, y, x] },
+      { shape: [H, W, C], of: (y: number, x: number, c: number) => [c, y, x] },
+      { shape: [C, 2 * H, 2 * W], of: (c: number, y: number, x: number) => [c, y >> 1, x >> 1] },
+    ]
+    const [plain, ...others] = forms.map(({ shape, of }) => {
+      const [, b, c] = shape
+      const images = photos.map((photo) => {
+        return Float32Array.from({ length: shape[0] * b * c }, (_, i) => {
+          const [channel, y, x] = of(Math.floor(i / b / c), Math.floor(i / c) % b, i % c)
+          return at(photo, channel, y, x)
+        })
+      })
+      return patchFeatures(wasm, { shape, samples: images })(images[3])
+    })
+    for (const other of others) expect(Math.max(...other.map((v, i) => Math.abs(v - plain[i])))).toBeLessThan(1e-3)
+    const four = photos.map((_, i) => noise(4 * H * W, i))
+    const twice = four.map((photo) => {
+      return Float32Array.from({ length: 8 * H * W }, (_, i) => photo[((i / H / W) >> 1) * H * W + (i % (H * W))])
+    })
+    const [once, doubled] = [four, twice].map((samples, i) => {
+      return patchFeatures(wasm, { shape: [4 << i, H, W], samples })(samples[3])
+    })
+    expect(doubled).toEqual(once)
+    expect(() => patchFeatures(wasm, { shape: [30, 3, 30], samples: photos })).toThrow('12 x 12 or more')
   })
 
   it('large ones are shrunk first, so that none takes long', () => {

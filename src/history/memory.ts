@@ -43,9 +43,9 @@ export interface MemoryOptions {
   /** What it may hold, all in all. Default 64 MiB. */
   bytes?: number | undefined
   /**
-   * Default: 'patches' for images of up to 4 channels, at least 12 x 12; for signals of 256 samples or more, [L] or [C, L] with
-   * up to 4 channels, 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How much each of the values
-   * or features counts is learned, but for 'patches'.
+   * Default: 'patches' for images, channels before height and width or behind, at least 12 x 12; for signals of 256 samples or
+   * more, [L] or [C, L] with up to 4 channels, 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How
+   * much each of the values or features counts is learned, but for 'patches'.
    */
   features?: Features | undefined
 }

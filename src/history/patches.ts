@@ -15,9 +15,10 @@ import type { Archive } from './archive'
 
 /** Half of them mirror images of the others. */
 const FILTERS = 64
-/** Sides beyond this are shrunk, so that no image costs more than a few milliseconds. */
+/** Sides beyond this are shrunk, so that no image costs more than a few milliseconds, and channels to so many. */
 const LARGEST = 48
 const SMALLEST = 12
+const MOST_CHANNELS = 4
 /** Responses below this are noise. */
 const THRESHOLD = 1
 /** Patches that the whitening is computed from, per value of a patch. */
@@ -39,7 +40,7 @@ export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
 export const PART_STEP = 1 / 16
 
 export interface PatchOptions {
-  /** Shape of an image: channels, height, width; at least 12 x 12 when the longer side is shrunk to 48. */
+  /** Shape of an image: channels before height and width or behind, whichever are fewer; at least 12 x 12 when shrunk to 48. */
   shape: readonly number[]
   /** Images of the kind to come, at least 10. Read, not kept. */
   samples: readonly Float32Array[]
@@ -59,7 +60,7 @@ interface PatchState {
 
 /** Whether there are patch features for a shape. */
 export function hasPatches(shape: readonly number[]): boolean {
-  if (shape.length !== 3 || shape[0] > 4) return false
+  if (shape.length !== 3) return false
   const { height, width } = gridOf(shape)
   return height >= SMALLEST && width >= SMALLEST
 }
@@ -77,8 +78,8 @@ export function filterBytes(shape: readonly number[]): number {
 }
 
 /** Bytes that learning takes for a while: patches, and their mirror images. */
-export function learningBytes([channels]: readonly number[]): number {
-  const size = channels * SIDE * SIDE
+export function learningBytes(shape: readonly number[]): number {
+  const size = gridOf(shape).channels * SIDE * SIDE
   return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
@@ -87,7 +88,9 @@ export function patchFeatures(core: Core, options: PatchOptions): (image: Float3
   checkNames('', options, ['shape', 'samples', 'seed'])
   const { shape, samples, seed = 1 } = options
   if (!hasPatches(shape)) {
-    throw new RangeError(`shape: expected [channels <= 4, height, width], an image of 12 x 12 or more, got [${shape}]`)
+    throw new RangeError(
+      `shape: expected [channels, height, width] or [height, width, channels], 12 x 12 or more, got [${shape}]`,
+    )
   }
   if (samples.length < 10) throw new RangeError(expected('samples', '>= 10 images', samples.length))
   const small = samples.map((image) => shrunk(image, shape))
@@ -223,44 +226,66 @@ export function mirrorParts(features: Float32Array): { even: Float32Array; odd: 
 const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
 
 interface Grid {
-  channels: number
   /** Of the shrunk image. */
+  channels: number
   height: number
   width: number
   /** Pixels of the image that become one, in each direction; what is left over at the edges is cut off. */
   factor: number
-  /** Width of the image itself, and values in one of its channels. */
-  line: number
-  plane: number
+  /** Channels of the image. */
+  all: number
+  /** How far apart in the image are neighbours: channels, lines and pixels. */
+  apart: readonly [channel: number, line: number, pixel: number]
   /** Patches per column and per row of the image. */
   rows: number
   columns: number
 }
 
-function gridOf([channels, column, line]: readonly number[]): Grid {
+/** Channels are the shorter of the first and the last axis. */
+function gridOf(shape: readonly number[]): Grid {
+  const last = shape[2] < shape[0]
+  const [all, column, line] = last ? [shape[2], shape[0], shape[1]] : shape
+  const apart = last ? ([1, line * all, all] as const) : ([column * line, line, 1] as const)
   const factor = Math.ceil(Math.max(column, line) / LARGEST)
   const [height, width] = [Math.floor(column / factor), Math.floor(line / factor)]
-  const large = { factor, line, plane: line * column }
-  return { channels, height, width, ...large, rows: height - SIDE + 1, columns: width - SIDE + 1 }
+  const channels = Math.min(all, MOST_CHANNELS)
+  return { channels, height, width, factor, all, apart, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/** An image as the features look at it: itself where it is small, else fresh means over squares of its pixels. */
+/**
+ * An image as the features look at it, channels first: itself where it is that and small, else fresh means over squares of its
+ * pixels, and over neighbouring channels where they are many.
+ */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
-  const { channels, height, width, factor, line, plane } = gridOf(shape)
-  if (factor === 1) return image
+  const { channels, height, width, factor, all, apart } = gridOf(shape)
+  if (factor === 1 && all === channels && apart[2] === 1) return image
   const out = new Float32Array(channels * height * width)
-  for (let c = 0; c < channels; c++) {
-    for (let y = 0; y < height * factor; y++) {
-      const to = (c * height + Math.floor(y / factor)) * width
-      const from = c * plane + y * line
-      for (let x = 0, at = from; x < width; x++) {
-        let sum = 0
-        for (let i = 0; i < factor; i++) sum += image[at++]
-        out[to + x] += sum
-      }
+  const seen = new Uint16Array(channels)
+  for (let c = 0; c < all; c++) {
+    const to = Math.floor((c * channels) / all)
+    seen[to]++
+    add(image.subarray(c * apart[0]), apart, out.subarray(to * height * width), width, height, factor)
+  }
+  return out.map((sum, i) => sum / (seen[Math.floor(i / height / width)] * factor ** 2))
+}
+
+/** Adds up the pixels of one channel, over squares. */
+function add(
+  image: Float32Array,
+  [, line, pixel]: Grid['apart'],
+  out: Float32Array,
+  width: number,
+  height: number,
+  factor: number,
+): void {
+  for (let y = 0; y < height * factor; y++) {
+    const to = Math.floor(y / factor) * width
+    for (let x = 0, at = y * line; x < width; x++) {
+      let sum = 0
+      for (let i = 0; i < factor; i++, at += pixel) sum += image[at]
+      out[to + x] += sum
     }
   }
-  return out.map((sum) => sum / factor ** 2)
 }
 
 function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Array {
