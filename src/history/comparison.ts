@@ -6,19 +6,9 @@ import type { Criterion } from '../criterion'
 import { expected } from '../errors'
 import { size } from '../tensor'
 import type { Archive } from './archive'
-import {
-  chooseMetric,
-  type FadingName,
-  fadings,
-  type Metric,
-  PRODUCTS,
-  scaled,
-  studied,
-  type Tried,
-  unitOf,
-} from './metric'
+import { chooseMetric, type FadingName, fadings, type Metric, scaled, studied, type Tried, unitOf } from './metric'
 import { mirrorParts, PART_STEP, PATCH_FEATURES, Patches } from './patches'
-import { BLOCK, KernelRegression } from './regression'
+import { BLOCK, KernelRegression, PRODUCTS } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */

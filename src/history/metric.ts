@@ -8,6 +8,7 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
+import { PRODUCTS } from './regression'
 
 /** Similarity by squared distance over the median one. */
 export interface Fading {
@@ -59,8 +60,6 @@ const VAIN = 3
 const PROJECTIONS = 8
 /** Outputs up to which all are predicted; beyond, so many tell the error as well. */
 const OUTPUTS = 128
-/** Multiplications in one step: a millisecond or two. */
-export const PRODUCTS = 2 ** 21
 
 /** How many pairs of so many values can be studied. */
 export function studied(inputs: number): number {

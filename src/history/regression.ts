@@ -14,8 +14,8 @@ const FULL = 65535
 const SEVERAL = 2000
 /** Of a prediction: rounding leaves less. */
 export const LEAST_VARIANCE = 1e-4
-/** Multiplications in one step of solving: half a millisecond in WASM, a few in JavaScript. */
-const PRODUCTS = 2 ** 21
+/** Multiplications in one step: half a millisecond to two in WASM, a few in JavaScript. */
+export const PRODUCTS = 2 ** 21
 /** Outputs that are solved for at a time; no fewer cost less. */
 const WIDTH = 12
 /** Outputs from which the error of leaving one out is told; as many tell it as well as all. */
