@@ -39,7 +39,7 @@ export class Learning {
   }
 
   /** Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first. */
-  remember(query: Float32Array, answer: Float32Array, from: string): void {
+  remember(query: Float32Array, answer: Float32Array, from?: string): void {
     const { experience } = this
     experience.see(answer)
     if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return

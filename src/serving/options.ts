@@ -6,7 +6,6 @@ import type { CriterionOptions } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import type { MemoryOptions } from '../history/memory'
 import { checkPolicy, defaultPolicy } from '../history/worth'
-import type { Scheme } from '../scheme'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import { type Clock, systemClock } from './clock'
@@ -29,6 +28,18 @@ export interface ServingOptions extends Choices, CriterionOptions {
    * the others; with the systematic code. 0 for workers that must not be asked twice. Default 0.1.
    */
   hedges?: number
+  /**
+   * With byzantine > 0 and the systematic code: confidence from which a memory that shares an answer's label makes one worker
+   * enough. 1: every answer is proven by E + 1 workers. Default 0.95.
+   */
+  integrity?: number
+  /** Share of the queries that several workers are asked for though one would do, to find those that lie. Default 0.01. */
+  audit?: number
+  /**
+   * How far honest workers' answers to one query may differ, root mean square, over the standard deviation of the model's
+   * answers. Default 0.001.
+   */
+  rounding?: number
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
@@ -71,7 +82,7 @@ export const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
 export const servingOptions = [
   ...choiceNames,
   ...['scheme', 'preset', 'labelAxis', 'tolerance', 'memory', 'state', 'rule', 'hedges', 'maxWaitMs', 'deadlineMs'],
-  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning'],
+  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning', 'integrity', 'audit', 'rounding'],
 ]
 
 export type Settings = ReturnType<typeof checkSettings>
@@ -85,8 +96,9 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     throw new RangeError(expected('hedges', 'a share of the queries from 0 to 1', hedges))
   }
   // Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies.
-  const fallback = options.scheme ? defaultPolicy(code, scheme.byzantine) : 'retry'
-  const choices = checkChoices(options, scheme, rule, {
+  const verified = isVerified(codec)
+  const fallback = options.scheme ? defaultPolicy(code, verified ? 0 : scheme.byzantine) : 'retry'
+  const choices = checkChoices(options, codec, rule, {
     policy: rule === 'fastest' ? fallback : 'recover',
     minConfidence: 0.9,
     deliver: 'located',
@@ -102,6 +114,9 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     hangMs: checkMs('hangMs', hangMs),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
+    integrity: checkShare('integrity', options.integrity ?? 0.95),
+    audit: checkShare('audit', options.audit ?? 0.01),
+    rounding: checkShare('rounding', options.rounding ?? 1e-3),
     memory: memory ?? (learns || state ? undefined : (false as const)),
     state,
     warn: guarded(options.onWarning ?? console.warn),
@@ -109,6 +124,16 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
   }
+}
+
+/** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
+export function isVerified({ code, scheme }: Codec): boolean {
+  return code === 'systematic' && scheme.byzantine > 0
+}
+
+function checkShare(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value <= 1) return value
+  throw new RangeError(expected(field, 'a number from 0 to 1', value))
 }
 
 /** Each warning once; and it is the user's function: what that throws from a timer would end everything. */
@@ -124,14 +149,15 @@ function guarded(warn: (text: string) => void): (text: string) => void {
 }
 
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions, { scheme, code }: Codec): void {
+function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions, codec: Codec): void {
+  const { scheme, code } = codec
   if (memory !== undefined && memory !== false) {
     if (typeof memory !== 'object' || memory === null) {
       throw new TypeError(expected('memory', 'an object or false', memory))
     }
     checkNames('memory', memory, ['bytes', 'features'])
   }
-  if (scheme.byzantine && (memory || state)) {
+  if (scheme.byzantine && !isVerified(codec) && (memory || state)) {
     throw new RangeError(`${memory ? 'memory' : 'state'}: expected byzantine 0, got a scheme with liars`)
   }
   if (memory && !state && code === 'berrut' && scheme.points !== 'lobatto') {
@@ -139,13 +165,8 @@ function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions
   }
 }
 
-export function checkChoices(
-  choices: Choices,
-  { byzantine }: Scheme,
-  rule: Rule,
-  others: Required<Choices>,
-): Required<Choices> {
-  const policy = checkPolicy(choices.policy ?? others.policy, byzantine)
+export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others: Required<Choices>): Required<Choices> {
+  const policy = checkPolicy(choices.policy ?? others.policy, isVerified(codec) ? 0 : codec.scheme.byzantine)
   const minConfidence = choices.minConfidence ?? others.minConfidence
   if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
     throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))

@@ -132,6 +132,8 @@ interface Member {
   doubted: boolean
   /** Known to be slow, and on the list of those to probe. */
   listed: boolean
+  /** It gets no rows but those that `tryOn` gives it. */
+  barred: boolean
 }
 
 export interface PoolOptions {
@@ -215,6 +217,25 @@ export class Pool {
     this.#lines[call.kind].remove(call.place)
     call.kind = 'urgent'
     this.put(call)
+  }
+
+  /** A worker gets no more rows from the queue, until it is admitted again. */
+  bar(worker: ModelWorker, barred = true): void {
+    const member = this.#member(worker)
+    member.barred = barred
+    if (!member.call && member.since === undefined) this.#rest(member)
+    this.#dispatch()
+  }
+
+  /** Gives a row to one of the workers that are barred, if one is free that may take it; its outcome is heard. */
+  tryOn(call: Call): boolean {
+    for (const member of this.#down) {
+      if (!member.barred || !isFree(member.worker) || call.asker.avoids(call, member.worker)) continue
+      this.#down.delete(member)
+      this.#start(member, call)
+      return true
+    }
+    return false
   }
 
   /** Counts what became of a call's answer. */
@@ -427,7 +448,7 @@ export class Pool {
   /** A worker has no call, or says that it has none any more: it is idle, or down. */
   #rest(member: Member): void {
     member.since = undefined
-    const free = isFree(member.worker)
+    const free = mayWork(member)
     if (member.state === 'idle') this.#idleCount--
     member.state = free ? 'idle' : 'down'
     this.#down.delete(member) // and in again as the last
@@ -453,7 +474,7 @@ export class Pool {
       if (!entry) return undefined
       const { member, stamp } = entry
       if (member.state !== 'idle' || stamp !== member.stamp) continue
-      if (!isFree(member.worker)) {
+      if (!mayWork(member)) {
         this.#rest(member)
         continue
       }
@@ -526,11 +547,17 @@ function newMember(worker: ModelWorker): Member {
     stamp: 0,
     doubted: false,
     listed: false,
+    barred: false,
   }
 }
 
 function faster(a: { ms: number; stamp: number }, b: { ms: number; stamp: number }): number {
   return a.ms === b.ms ? a.stamp - b.stamp : a.ms - b.ms
+}
+
+/** Whether a worker gets rows from the queue. */
+function mayWork({ worker, barred }: Member): boolean {
+  return !barred && isFree(worker)
 }
 
 /** What cannot say whether it is free is not. */

@@ -4,6 +4,7 @@ import { aborted, onAbort } from '../abort'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames, expected } from '../errors'
+import { Evidence, type WorkerEvidence } from '../history/evidence'
 import { Experience } from '../history/experience'
 import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
@@ -12,10 +13,19 @@ import type { ModelWorker } from '../workers/worker'
 import { Budget } from './budget'
 import { Lateness, LateWatch, PATIENCE } from './lateness'
 import { Learning } from './learning'
-import { checkChoices, checkMs, checkSignal, type PredictOptions, predictOptions, type Settings } from './options'
+import {
+  checkChoices,
+  checkMs,
+  checkSignal,
+  isVerified,
+  type PredictOptions,
+  predictOptions,
+  type Settings,
+} from './options'
 import { Pool, type WorkerStats } from './pool'
-import { GroupRun, type Service } from './run'
+import { GroupRun, type LiveRun, type Service } from './run'
 import { type Ending, type Prediction, type Status, Ticket } from './ticket'
+import { type Verification, VerifiedRun } from './verified'
 
 export interface PredictorStats {
   core: 'wasm' | 'js'
@@ -23,6 +33,7 @@ export interface PredictorStats {
   open: number
   exact: number
   recovered: number
+  checked: number
   unverified: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
@@ -37,7 +48,8 @@ export interface PredictorStats {
   tolerance: number | undefined
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
-  workers: WorkerStats[]
+  /** Each worker, and what is held against it; see `WorkerEvidence`. */
+  workers: (WorkerStats & Partial<WorkerEvidence>)[]
 }
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
@@ -62,11 +74,13 @@ export class Predictor {
   /** Where somebody may lie it stays empty. */
   readonly #experience: Experience
   readonly #watch: LateWatch<Ticket> | undefined
-  readonly #runs: GroupRun[] = []
+  /** Where somebody may lie, and answers are proven. */
+  readonly #verification: Verification | undefined
+  readonly #runs: LiveRun[] = []
   /** The group that queries join. */
-  #filling: GroupRun | undefined
+  #filling: LiveRun | undefined
   #open = 0
-  readonly #counts: Record<Status, number> = { exact: 0, recovered: 0, unverified: 0 }
+  readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
   #groups = 0
   /** Calls of predictAll that wait for room in the house. */
@@ -78,7 +92,7 @@ export class Predictor {
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    const honest = !codec.scheme.byzantine
+    const honest = !codec.scheme.byzantine || isVerified(codec)
     const memory = honest && settings.memory
     const learned = { ...settings, memory, criterion, fingerprint, kernels: codec.kernels }
     this.#experience = new Experience(codec.core, signature, learned)
@@ -99,6 +113,7 @@ export class Predictor {
       hedged: { sent: 0, won: 0 },
       done: (run) => this.#done(run),
     }
+    if (isVerified(codec)) this.#verification = this.#verifying(settings)
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#service.lateness, (ticket) => ticket.run?.late(ticket))
   }
@@ -119,7 +134,7 @@ export class Predictor {
     const choices =
       options === NO_CHOICE
         ? settings.choices
-        : checkChoices(options, this.#service.codec.scheme, settings.rule, settings.choices)
+        : checkChoices(options, this.#service.codec, settings.rule, settings.choices)
     const ms = checkMs('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     checkSignal(signal)
     if (signal?.aborted) throw aborted(signal)
@@ -185,7 +200,7 @@ export class Predictor {
       remembered: learning?.experience.remembered ?? 0,
       tolerance: learning?.experience.tolerance,
       agreements: learning?.experience.agreements ?? [],
-      workers: pool.stats(),
+      workers: pool.stats().map((stats) => ({ ...stats, ...this.#verification?.evidence.of(stats.worker) })),
     }
   }
 
@@ -246,15 +261,36 @@ export class Predictor {
     }
   }
 
-  #openRun(): GroupRun {
-    const run = new GroupRun(this.#service)
+  /** What happens where a worker is shown to lie: it gets no more queries until it has answered well for a while. */
+  #verifying({ integrity, audit, rounding, warn }: Settings): Verification {
+    const { pool, codec } = this.#service
+    const evidence = new Evidence()
+    return {
+      evidence,
+      liars: codec.scheme.byzantine,
+      integrity,
+      audit,
+      within: rounding,
+      convicted: (worker) => {
+        const { convictions, lies, proven } = evidence.of(worker.name)
+        warn(`${worker.name} lied, with proof (${lies} lies, ${proven} proven answers): it is quarantined`)
+        pool.bar(worker)
+        if (convictions === 1) worker.restart('gave answers that were proven wrong') // memory may be corrupt
+        for (const run of [...this.#runs]) run.reconsider()
+      },
+      released: (worker) => pool.bar(worker, false),
+    }
+  }
+
+  #openRun(): LiveRun {
+    const run = this.#verification ? new VerifiedRun(this.#service, this.#verification) : new GroupRun(this.#service)
     run.place = this.#runs.push(run) - 1
     this.#groups++
     return run
   }
 
-  #done(run: GroupRun): void {
-    const last = this.#runs.pop() as GroupRun
+  #done(run: LiveRun): void {
+    const last = this.#runs.pop() as LiveRun
     if (last === run) return
     this.#runs[run.place] = last
     last.place = run.place

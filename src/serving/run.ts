@@ -24,6 +24,20 @@ const MORE_FAILURES = 3
 /** Medians that a query waits before it is recovered from the memory. */
 const FLOOR = 1.3
 
+/** What a predictor does with a run. */
+export interface LiveRun extends Run {
+  readonly report: Promise<GroupReport>
+  /** Among the predictor's. */
+  place: number
+  /** Whether queries may join. */
+  readonly filling: boolean
+  join(ticket: Ticket): void
+  /** The predictor is closed: who waits gets this error. */
+  end(error: ApproxiferError): void
+  /** Which workers are believed has changed. */
+  reconsider(): void
+}
+
 /** What all runs of a predictor share. */
 export interface Service {
   readonly codec: Codec
@@ -41,7 +55,7 @@ export interface Service {
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
   /** A run was reported. */
-  done(run: GroupRun): void
+  done(run: LiveRun): void
 }
 
 /** One query of the group. */
@@ -56,7 +70,7 @@ interface Entry {
   recovery?: { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
 }
 
-export class GroupRun implements Asker, Run {
+export class GroupRun implements Asker, LiveRun {
   readonly report: Promise<GroupReport>
   /** Among the predictor's. */
   place = 0
@@ -171,6 +185,8 @@ export class GroupRun implements Asker, Run {
     this.#phase = 'decided'
     this.#advance()
   }
+
+  reconsider(): void {}
 
   // What the pool asks and tells.
 

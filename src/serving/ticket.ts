@@ -7,8 +7,11 @@ import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Clock } from './clock'
 import type { GroupReport } from './report'
 
-/** `unverified`: the answer of one worker, handed out before anybody looked whether it lies. */
-export type Status = 'exact' | 'recovered' | 'unverified'
+/**
+ * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a sure
+ * memory shares. `unverified`: one worker's, handed out before anybody looked whether it lies.
+ */
+export type Status = 'exact' | 'checked' | 'recovered' | 'unverified'
 
 /** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
 export type Deliver = 'located' | 'early'
@@ -29,7 +32,7 @@ export interface Choices {
 export interface Prediction {
   /** The model's outputs by name; the caller owns them. */
   output: Tensors
-  /** `exact`: the model's own answer. `recovered`: from other answers. `unverified`: one worker's, see `deliver`. */
+  /** `exact`: the model's own answer. `recovered`: from other answers. `checked`, `unverified`: one worker's, see `Status`. */
   status: Status
   /**
    * The probability that the model's own answer has the same label (the index of the largest value of the first

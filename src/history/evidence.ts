@@ -1,0 +1,182 @@
+/**
+ * What is held against each worker, and what was proven. Suspicion only decides who is looked at more closely; a verdict rests on
+ * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
+ */
+
+import * as saved from '../saved'
+import { Spread } from './spread'
+
+/**
+ * Page's CUSUM ("Continuous inspection schemes", 1954) on how far a worker's answers are from what the memory says, in deviations
+ * of the pool's: what each exceeds this by adds up, and from here on its worker is under suspicion.
+ */
+const DRIFT = 0.5
+const SUSPECT = 8
+/** No single answer counts for more. */
+const MOST = 4
+/** Answers that the pool's usual distance is averaged over; below so many nobody is suspected. */
+const WINDOW = 1000
+const ENOUGH = 50
+/** Share of a suspect's answers that are looked at. */
+const CLOSELY = 0.5
+/** Right answers in a row that end a first quarantine; with every further one twice as many, at most so many. */
+const PROBATION = 20
+const LONGEST = 20 * 2 ** 10
+
+/** One worker's record; plain data. */
+export interface WorkerEvidence {
+  /** Answers that were proven, and lies. */
+  proven: number
+  lies: number
+  /** Answers of which a sure memory shares the label, and those of which it does not. */
+  passed: number
+  failed: number
+  /** Calls without an answer. */
+  silent: number
+  /** CUSUM of the distances, from 0. */
+  suspicion: number
+  convictions: number
+  /** Right answers in a row that it still has to give before it is trusted again; 0: it is trusted. */
+  probation: number
+}
+
+export interface EvidenceState {
+  workers: Record<string, WorkerEvidence>
+  distance: { count: number; mean: number; variance: number }
+}
+
+const blank = (): WorkerEvidence => ({
+  proven: 0,
+  lies: 0,
+  passed: 0,
+  failed: 0,
+  silent: 0,
+  suspicion: 0,
+  convictions: 0,
+  probation: 0,
+})
+
+const most = Number.MAX_SAFE_INTEGER
+
+export class Evidence {
+  readonly #workers = new Map<string, WorkerEvidence>()
+  /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
+  #distance: EvidenceState['distance']
+  /** Of proven answers. */
+  readonly #spread = new Spread()
+
+  /** @throws RangeError for what `save` never gave */
+  constructor(state?: EvidenceState) {
+    const known = state === undefined ? undefined : savedEvidence(state)
+    for (const [name, record] of Object.entries(known?.workers ?? {})) this.#workers.set(name, record)
+    this.#distance = known?.distance ?? { count: 0, mean: 0, variance: 0 }
+  }
+
+  /** A worker's record. Read-only. */
+  of(worker: string): Readonly<WorkerEvidence> {
+    return this.#record(worker)
+  }
+
+  #record(worker: string): WorkerEvidence {
+    const record = this.#workers.get(worker) ?? blank()
+    this.#workers.set(worker, record)
+    return record
+  }
+
+  isTrusted(worker: string): boolean {
+    return !this.#workers.get(worker)?.probation
+  }
+
+  /** Share of its answers to look at, where `usual` is everybody's. */
+  audits(worker: string, usual: number): number {
+    return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT ? Math.max(CLOSELY, usual) : usual
+  }
+
+  /** How much the model's answers differ from each other: see `Spread.deviation`. */
+  get deviation(): number | undefined {
+    return this.#spread.deviation
+  }
+
+  /** An answer was proven. @returns whether that ends its worker's probation */
+  proven(worker: string, answer: Float32Array): boolean {
+    const record = this.#record(worker)
+    record.proven++
+    this.#spread.see(answer)
+    if (!record.probation || --record.probation) return false
+    record.suspicion = 0
+    return true
+  }
+
+  /** An answer is a lie, with proof. @returns whether its worker was trusted until now */
+  lied(worker: string): boolean {
+    const record = this.#record(worker)
+    const trusted = !record.probation
+    record.lies++
+    if (trusted) record.convictions++
+    record.probation = Math.min(LONGEST, PROBATION * 2 ** (record.convictions - 1))
+    return trusted
+  }
+
+  /**
+   * What a sure memory said of an answer.
+   *
+   * @param distance  of the two, over the error that the memory expected
+   */
+  checked(worker: string, passed: boolean, distance: number): void {
+    const record = this.#record(worker)
+    if (passed) record.passed++
+    else record.failed++
+    const { count, mean, variance } = this.#distance
+    const log = Math.log(1e-3 + distance)
+    if (count >= ENOUGH) {
+      const off = (log - mean) / Math.sqrt(variance + 1e-6)
+      record.suspicion = Math.max(0, record.suspicion + Math.min(MOST, off) - DRIFT)
+    }
+    const n = Math.min(count + 1, WINDOW)
+    this.#distance = {
+      count: n,
+      mean: mean + (log - mean) / n,
+      variance: (1 - 1 / n) * (variance + (log - mean) ** 2 / n),
+    }
+  }
+
+  /** A call had no answer, where other workers give one. */
+  silent(worker: string): void {
+    this.#record(worker).silent++
+  }
+
+  save(): EvidenceState {
+    return structuredClone({ workers: Object.fromEntries(this.#workers), distance: this.#distance })
+  }
+}
+
+function savedEvidence(value: unknown): EvidenceState {
+  const state = saved.object('evidence', value, ['workers', 'distance'])
+  const distance = saved.object('evidence.distance', state.distance, ['count', 'mean', 'variance'])
+  const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
+    return [name, savedRecord(`evidence.workers.${name}`, record)] as const
+  })
+  return {
+    workers: Object.fromEntries(workers),
+    distance: {
+      count: saved.integer('evidence.distance.count', distance.count, 0, WINDOW),
+      mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
+      variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
+    },
+  }
+}
+
+function savedRecord(at: string, value: unknown): WorkerEvidence {
+  const record = saved.object(at, value, Object.keys(blank()))
+  const count = (name: keyof WorkerEvidence, limit = most) => saved.integer(`${at}.${name}`, record[name], 0, limit)
+  return {
+    proven: count('proven'),
+    lies: count('lies'),
+    passed: count('passed'),
+    failed: count('failed'),
+    silent: count('silent'),
+    suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, most),
+    convictions: count('convictions'),
+    probation: count('probation', LONGEST),
+  }
+}

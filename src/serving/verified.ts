@@ -1,0 +1,413 @@
+/**
+ * One query where workers may lie: its answer is proven by E + 1 workers that agree, or checked by a memory that is sure; else
+ * further workers are asked. What is far from those that agree is a lie, with proof. Nobody gets an approximation but who is late.
+ */
+
+import type { CodedRow } from '../codec/codec'
+import { difference } from '../criterion'
+import { ApproxiferError } from '../errors'
+import type { Evidence } from '../history/evidence'
+import type { Recollection } from '../history/memory'
+import type { ModelWorker } from '../workers/worker'
+import { agree, type Equality, ruling } from './agreement'
+import { isSure } from './decision'
+import { type Asker, Call } from './pool'
+import type { GroupReport, RecoveryReport, RowReport } from './report'
+import type { LiveRun, Service } from './run'
+import type { Status, Ticket } from './ticket'
+
+/** What all verified runs of a predictor share. */
+export interface Verification {
+  readonly evidence: Evidence
+  /** E. */
+  readonly liars: number
+  /** Confidence from which a memory may check; 1: only proof counts. */
+  readonly integrity: number
+  /** Share of the queries that are proven though a memory is sure of them. */
+  readonly audit: number
+  /** Differences between honest workers, over the deviation of the model's answers. */
+  readonly within: number
+  /** A worker was shown to lie: everybody looks at its answers anew. */
+  convicted(worker: ModelWorker): void
+  released(worker: ModelWorker): void
+}
+
+/** What the memory says of the query, and how sure it is. */
+interface Look {
+  recollection: Recollection
+  confidence: number
+}
+
+/** Workers that may go down with a query before it is given up, beyond the scheme's stragglers. */
+const MOST_KILLED = 2
+
+const answered: readonly (string | undefined)[] = ['exact', 'checked', 'recovered', 'unverified']
+
+/** Whether a row may still be answered. */
+const isLive = ({ state }: Call) => state === 'waiting' || state === 'running'
+
+export class VerifiedRun implements Asker, LiveRun {
+  readonly report: Promise<GroupReport>
+  /** Among the predictor's. */
+  place = 0
+  readonly filling = false
+  readonly #service: Service
+  readonly #verification: Verification
+  #ticket!: Ticket
+  readonly #calls: Call[] = []
+  /** Copies to workers that are not trusted: what they answer is compared, and never given. */
+  readonly #probation: Call[] = []
+  /** Answers that nothing was concluded from yet. */
+  #heard: Call[] = []
+  readonly #rows: RowReport[] = []
+  /** undefined: not looked yet. null: nothing is remembered that tells of it. */
+  #look: Look | null | undefined
+  #hedge: Call | undefined
+  #recovery: RecoveryReport | undefined
+  /** What all others are compared with, once it is proven. */
+  #proven: Float32Array | undefined
+  /** It is proven though the memory may be sure. */
+  #audited = false
+  #open = 0
+  #decidedAt = Number.NaN
+  #complete: ((report: GroupReport) => void) | undefined
+
+  constructor(service: Service, verification: Verification) {
+    this.#service = service
+    this.#verification = verification
+    this.report = new Promise((resolve) => {
+      this.#complete = resolve
+    })
+  }
+
+  join(ticket: Ticket): void {
+    const { learning, random, clock } = this.#service
+    const { audit, liars, integrity } = this.#verification
+    this.#ticket = ticket
+    this.#audited = random.next() < audit
+    const warm = learning?.experience.memory === 'warm' && integrity < 1
+    this.#ask(warm && !this.#audited ? 1 : liars + 1, 'query')
+    if (warm) clock.after(0, () => this.#weigh(), true)
+  }
+
+  /** Asks for proof at once where the memory will not do: while the first worker is at work. */
+  #weigh(): void {
+    if (!this.#ticket.open || this.#isSure()) return
+    this.#demand('query')
+  }
+
+  // What the ticket tells.
+
+  late(ticket: Ticket): void {
+    ticket.late = true
+    const { hedges, recoveries } = this.#service
+    if (this.#recoverable() && recoveries.has) {
+      recoveries.take()
+      return this.#recover()
+    }
+    if (this.#hedge || !hedges.has || !this.#calls.some(({ state }) => state === 'running')) return
+    hedges.take()
+    this.#hedge = this.#ask(1, 'urgent')
+  }
+
+  due(ticket: Ticket): void {
+    const { policy, deliver } = ticket.choices
+    const first = this.#answers()[0]
+    if (policy !== 'retry' && this.#seen()) this.#recover()
+    else if (first && deliver === 'early') this.#answer(first, 'unverified', undefined)
+    else ticket.fail(this.#unanswered())
+    this.#settled()
+  }
+
+  left(): void {
+    this.#settled()
+  }
+
+  /** The predictor is closed. */
+  end(error: ApproxiferError): void {
+    this.#ticket.fail(error)
+    this.#settled()
+  }
+
+  /** What is believed of a worker has changed. */
+  reconsider(): void {
+    if (this.#ticket.open) this.#judge()
+  }
+
+  // What the pool asks and tells.
+
+  avoids(call: Call, worker: ModelWorker): boolean {
+    return [...this.#calls, ...this.#probation].some((other) => other !== call && other.worker === worker)
+  }
+
+  sent(call: Call): void {
+    const { evidence, audit } = this.#verification
+    const { random } = this.#service
+    if (call !== this.#calls[0] || this.#audited) return
+    const share = evidence.audits((call.worker as ModelWorker).name, audit)
+    if (share === audit || random.next() >= share) return
+    this.#audited = true
+    this.#demand('query')
+  }
+
+  spare(call: Call): void {
+    if (call === this.#hedge || this.#hedge?.state !== 'waiting') return
+    this.#cancel([this.#hedge])
+  }
+
+  heard(call: Call): void {
+    const { row, answer, error, ms } = call
+    const worker = call.worker as ModelWorker
+    const { pool, lateness, clock } = this.#service
+    const onTime = this.#ticket.open && !this.#probation.includes(call)
+    const outcome = answer ? (onTime ? 'onTime' : 'late') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+    const ended = call.isLetGo && error?.code === 'ABORTED'
+    if (!ended) pool.count(worker, outcome)
+    if (!answer && !ended) this.#verification.evidence.silent(worker.name)
+    this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
+    this.#open--
+    if (answer) this.#heard.push(call)
+    if (answer && call === this.#calls[0]) lateness.see(clock.now() - this.#ticket.since)
+    this.#judge()
+    this.#finish()
+  }
+
+  // What becomes of it.
+
+  /** Answers of workers that are believed, or on the way of being. */
+  #answers(): Call[] {
+    const { evidence } = this.#verification
+    return this.#heard.filter(
+      (call) => this.#calls.includes(call) && evidence.isTrusted((call.worker as ModelWorker).name),
+    )
+  }
+
+  #judge(): void {
+    if (this.#proven) return this.#compare()
+    const told = this.#answers()
+    const { liars } = this.#verification
+    const { open, choices } = this.#ticket
+    const answers = told.map(({ answer }) => answer as Float32Array)
+    const { agreeing, proven, lies } = ruling(answers, liars, this.#equality(answers))
+    const at = (positions: readonly number[]) => positions.map((i) => told[i])
+    if (proven) return this.#prove(at(agreeing), at(lies))
+    if (open && told.length && choices.deliver === 'early') return this.#answer(told[0], 'unverified', undefined)
+    if (open && told.length === 1 && !this.#audited && this.#isSure() && this.#check(told[0])) return
+    const isDisputed = agreeing.length < told.length
+    if (open || isDisputed) this.#demand(open ? 'urgent' : 'extra', agreeing.length)
+  }
+
+  /** E + 1 agree. */
+  #prove(agreeing: readonly Call[], lies: readonly Call[]): void {
+    const { evidence, liars } = this.#verification
+    const { learning } = this.#service
+    const [first] = agreeing
+    const own = first.answer as Float32Array
+    this.#proven = own
+    for (const { worker } of agreeing) evidence.proven((worker as ModelWorker).name, own)
+    this.#heard = this.#heard.filter((call) => !agreeing.includes(call) && !lies.includes(call))
+    this.#answer(first, 'exact', 1)
+    if (this.#recovery) this.#recovery.agreed = learning?.experience.agrees(this.#look?.recollection.answer ?? own, own)
+    if (liars) learning?.remember(this.#ticket.row, own)
+    for (const call of lies) this.#lied(call)
+    this.#compare()
+    this.#settled()
+  }
+
+  /** Those who answer when it is proven already. */
+  #compare(): void {
+    const { evidence, liars } = this.#verification
+    const own = this.#proven as Float32Array
+    const equality = this.#equality([own])
+    const heard = this.#heard
+    this.#heard = []
+    for (const call of heard) {
+      const worker = call.worker as ModelWorker
+      const answer = call.answer as Float32Array
+      const isTrusted = evidence.isTrusted(worker.name)
+      if (agree(answer, own, equality)) {
+        if (evidence.proven(worker.name, own)) this.#verification.released(worker)
+      } else if (ruling([...Array(Math.max(liars, 1) + 1).fill(own), answer], liars, equality).lies.length)
+        this.#lied(call)
+      else if (!isTrusted) evidence.lied(worker.name)
+    }
+  }
+
+  #lied({ worker, row }: Call): void {
+    const { evidence, convicted } = this.#verification
+    const report = this.#rows.find((each) => each.row === row.index)
+    if (report) report.suspected = true
+    this.#service.pool.count(worker as ModelWorker, 'suspected')
+    if (evidence.lied((worker as ModelWorker).name)) convicted(worker as ModelWorker)
+  }
+
+  /** Whether a sure memory shares the answer's label: it is then given. */
+  #check(call: Call): boolean {
+    const { evidence } = this.#verification
+    const { learning } = this.#service
+    const { recollection, confidence } = this.#look as Look
+    const answer = call.answer as Float32Array
+    const passed = learning?.experience.agrees(recollection.answer, answer) === true
+    const distance = evidence.deviation ? difference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
+    evidence.checked((call.worker as ModelWorker).name, passed, distance)
+    if (!passed) return false
+    learning?.experience.rehearse({ ...recollection, missing: 1 }, answer)
+    this.#answer(call, 'checked', confidence)
+    this.#settled()
+    return true
+  }
+
+  /** As many further workers as it takes, were all to agree with those that do. */
+  #demand(kind: Call['kind'], agreeing = this.#answers().length): void {
+    const { pool, codec } = this.#service
+    const { liars } = this.#verification
+    const live = this.#calls.filter(isLive).length
+    const missing = liars + 1 - agreeing - live
+    const left = pool.workers.length - this.#calls.length
+    const killed = this.#calls.filter((call) => call.killed).length
+    const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + 1)
+    if (missing > 0 && left > 0 && !isDeadly) this.#ask(Math.min(missing, left), kind)
+    if (!this.#calls.some(isLive)) {
+      this.#ticket.fail(this.#unanswered())
+      this.#settled()
+    }
+  }
+
+  #ask(count: number, kind: Call['kind']): Call {
+    const { pool } = this.#service
+    let call!: Call
+    for (let i = 0; i < count; i++) {
+      call = new Call(this, this.#row(), kind)
+      this.#calls.push(call)
+      this.#open++
+      pool.put(call)
+    }
+    if (this.#calls.length > 1) this.#test()
+    return call
+  }
+
+  /** Where it is to be proven anyway, a worker in quarantine can show whether it answers well again. */
+  #test(): void {
+    if (this.#probation.length) return
+    const call = new Call(this, this.#row(), 'extra')
+    if (!this.#service.pool.tryOn(call)) return
+    this.#probation.push(call)
+    this.#open++
+  }
+
+  #row(): Pick<CodedRow, 'data' | 'query' | 'index'> {
+    return { data: this.#ticket.row, query: 0, index: this.#calls.length + this.#probation.length }
+  }
+
+  #isSure(): boolean {
+    const look = this.#seen()
+    return look !== null && look.confidence >= this.#verification.integrity
+  }
+
+  #seen(): Look | null {
+    const experience = this.#service.learning?.experience
+    if (this.#look !== undefined || !experience) return this.#look ?? null
+    const recollection = experience.recall(this.#ticket.row)
+    if (!recollection) return null
+    const { confidence } = experience.surest([{ ...recollection, missing: 1 }])
+    this.#look = { recollection, confidence: confidence ?? 0 }
+    return this.#look
+  }
+
+  /** Whether what is remembered may be given to a query that is late. */
+  #recoverable(): boolean {
+    const { policy, minConfidence } = this.#ticket.choices
+    return policy !== 'retry' && isSure(policy, minConfidence, this.#seen()?.confidence)
+  }
+
+  #recover(): void {
+    const { clock } = this.#service
+    const { recollection, confidence } = this.#look as Look
+    const { answer, ...rest } = recollection
+    this.#recovery = { ...rest, missing: 1, query: 0, confidence, given: true }
+    const sentAt = this.#calls[0].sentAt || clock.now()
+    const times = { waitedMs: sentAt - this.#ticket.since, ranMs: clock.now() - sentAt }
+    this.#ticket.answer(
+      answer,
+      { status: 'recovered', confidence, ...times, hedged: this.#isHedged, workers: [] },
+      this.report,
+    )
+    this.#settled()
+  }
+
+  #answer({ answer, worker, sentAt, ms }: Call, status: Status, confidence: number | undefined): void {
+    const given = {
+      status,
+      confidence,
+      waitedMs: sentAt - this.#ticket.since,
+      ranMs: ms,
+      hedged: this.#isHedged,
+      workers: [(worker as ModelWorker).name],
+    }
+    this.#ticket.answer(answer as Float32Array, given, this.report)
+  }
+
+  get #isHedged(): boolean {
+    return this.#hedge?.worker !== undefined
+  }
+
+  /** Nobody waits any more: rows that no worker has are taken back. What runs is still compared. */
+  #settled(): void {
+    this.#decidedAt ||= this.#service.clock.now()
+    if (this.#ticket.open) return
+    this.#cancel(this.#calls.filter(({ state }) => state === 'waiting'))
+    this.#finish()
+  }
+
+  #cancel(calls: readonly Call[]): void {
+    for (const call of calls) {
+      if (call.state === 'waiting') this.#open--
+      this.#service.pool.cancel(call)
+    }
+  }
+
+  #equality(answers: readonly Float32Array[]): Equality {
+    const { evidence, within } = this.#verification
+    const { criterion } = this.#service
+    const size = (answer: Float32Array) =>
+      Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
+    const unit = evidence.deviation || Math.min(...answers.map(size), Number.MAX_VALUE)
+    return { criterion, tolerance: within * unit }
+  }
+
+  #unanswered(): ApproxiferError {
+    const { clock } = this.#service
+    const { liars } = this.#verification
+    const ms = Math.round(clock.now() - this.#ticket.since)
+    const answers = this.#answers().length
+    const errors = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
+    const why = errors.length ? `; ${errors.slice(0, 3).join('; ')}` : ''
+    const code = this.#calls.some(isLive) ? 'DEADLINE' : 'QUORUM'
+    return new ApproxiferError(
+      code,
+      `answers: expected ${liars + 1} workers to agree, got ${answers} answers in ${ms} ms${why}`,
+    )
+  }
+
+  #finish(): void {
+    if (this.#open || this.#ticket.open || !this.#complete) return
+    const { codec, rule } = this.#service
+    const { ending } = this.#ticket
+    this.#service.done(this)
+    this.#complete({
+      queries: 1,
+      workers: this.#calls.length,
+      quorum: this.#verification.liars + 1,
+      core: codec.core.kind,
+      rule,
+      outcome: ending && answered.includes(ending) ? 'decoded' : `${ending}`,
+      rows: this.#rows,
+      recoveries: this.#recovery ? [this.#recovery] : [],
+      survivors: [],
+      encodeMs: 0,
+      waitMs: this.#decidedAt - this.#ticket.since,
+      decodeMs: 0,
+    })
+    this.#complete = undefined
+  }
+}

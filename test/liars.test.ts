@@ -1,0 +1,167 @@
+/** Verified inference: what liars do, alone or together, and what becomes of them and of the honest. */
+
+import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
+import { describe, expect, it } from 'vitest'
+import { type Random, seeded } from '../src/random'
+import { VirtualClock } from '../src/serving/virtual-clock'
+import { MoodyWorker } from './shared/moody-worker'
+
+const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
+
+type Lie = (own: Float32Array, random: Random) => Float32Array
+/** A lie that all liars tell alike, and others. */
+const lies: Record<string, Lie> = {
+  'the same lie': (own) => Float32Array.of(own[1] + 1, own[0]),
+  noise: (own, random) => own.map((value) => value + random.gauss()),
+  'values scaled': (own) => own.map((value) => 0.9 * value),
+  flip: (own) => own.map((value) => -value),
+  constant: () => Float32Array.of(0, 20),
+  'near the tolerance': (own, random) => own.map((value) => value + 0.003 * (random.next() < 0.5 ? 1 : -1)),
+}
+
+/** Tells the truth, rounded in its own way, or lies. */
+class Witness extends MoodyWorker {
+  lie: Lie | undefined
+  /** Of its answers. */
+  share = 1
+  told = 0
+
+  constructor(
+    index: number,
+    clock: VirtualClock,
+    private readonly random: Random,
+    private readonly rounding: number,
+  ) {
+    super(index, clock, random)
+  }
+
+  override async infer(row: Float32Array): Promise<Float32Array> {
+    const answer = await super.infer(row)
+    if (answer?.length !== 2 || Number.isNaN(answer[0])) return answer
+    const own = truth(row).map((value) => value * (1 + this.rounding))
+    if (!this.lie || this.random.next() >= this.share) return own
+    this.told++
+    return this.lie(own, this.random)
+  }
+}
+
+interface Ended {
+  /** Wrong labels, and answers that are no worker's own, by status. */
+  wrong: Record<string, number>
+  answered: Record<string, number>
+  stats: PredictorStats
+  overdue: number
+  workers: Witness[]
+}
+
+/** A stream of queries through some workers of which the first E lie. */
+async function stream(
+  seed: number,
+  {
+    liars,
+    count,
+    queries,
+    lie,
+    share = 1,
+    ...options
+  }: PredictorOptions & { liars: number; count: number; queries: number; lie?: Lie; share?: number },
+  during?: (clock: VirtualClock, workers: Witness[], random: Random) => void,
+): Promise<Ended> {
+  const random = seeded(seed)
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: count }, (_, i) => new Witness(i, clock, seeded(seed + i), i % 3 ? 0 : 1e-6))
+  for (const worker of workers.slice(0, liars)) Object.assign(worker, { lie, share })
+  const predictor = await createPredictor({
+    scheme: { queries: Math.min(4, count), byzantine: Math.max(1, liars), code: 'systematic' },
+    workers,
+    clock,
+    seed,
+    hangMs: 200,
+    deadlineMs: 400,
+    onWarning: () => {},
+    ...options,
+  })
+  const [wrong, answered]: Ended['wrong'][] = [{}, {}]
+  let [open, overdue] = [0, 0]
+  const ask = async () => {
+    const row = Float32Array.of(random.gauss(), random.gauss())
+    const start = clock.now()
+    const abort = new AbortController()
+    if (during && random.next() < 0.05) clock.after(40 * random.next(), () => abort.abort())
+    open++
+    try {
+      const { status, output } = await predictor.predict(row, { signal: abort.signal })
+      const [own, got] = [truth(row), output.y.data]
+      answered[status] = (answered[status] ?? 0) + 1
+      const isOff = status === 'exact' && Math.hypot(own[0] - got[0], own[1] - got[1]) > 0.01
+      const isOther = own[0] > own[1] !== got[0] > got[1] && Math.abs(own[0] - own[1]) > 1e-4
+      if (isOff || isOther) wrong[status] = (wrong[status] ?? 0) + 1
+    } catch {}
+    open--
+    if (clock.now() - start > 400 + 1e-6) overdue++
+  }
+  for (let i = 0, at = 0; i < queries; i++) {
+    at += (20 / count) * random.next() * (1 + liars)
+    clock.after(at, () => void ask())
+  }
+  during?.(clock, workers, random)
+  await clock.run()
+  const stats = predictor.stats()
+  expect({ seed, open }).toEqual({ seed, open: 0 })
+  await predictor.close()
+  return { wrong, answered, stats, overdue, workers }
+}
+
+const quarantined = ({ stats }: Ended) =>
+  stats.workers.flatMap(({ worker, convictions }) => (convictions ? [worker] : []))
+
+describe('verified inference', () => {
+  it('an honest pool: every answer is the model’s own, and nobody is convicted', async () => {
+    const ended = await stream(1, { liars: 0, count: 9, queries: 1500 })
+    expect([ended.wrong, quarantined(ended), ended.stats.failed]).toEqual([{}, [], {}])
+    expect(ended.answered.checked).toBeGreaterThan(200) // once the memory knows something, one worker is enough
+    const asked = ended.stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
+    expect(asked).toBeLessThan(1.9 * 1500)
+  })
+
+  it.each(Object.entries(lies))('one that lies is convicted: %s', async (name, lie) => {
+    const ended = await stream(2, { liars: 1, count: 9, queries: 600, lie })
+    expect(ended.wrong.exact).toBeUndefined()
+    expect(quarantined(ended)).toEqual(['w0'])
+    expect(ended.wrong.checked ?? 0, name).toBeLessThanOrEqual(1)
+  })
+
+  it('liars that lie alike are not believed, as long as they are no more than E', async () => {
+    const ended = await stream(3, { liars: 2, count: 9, queries: 600, lie: lies['the same lie'] })
+    expect(ended.wrong).toEqual({})
+    expect(quarantined(ended)).toEqual(['w0', 'w1'])
+  })
+
+  it('whatever liars, crashes, delays and aborts there are: no lie is exact, nobody honest is convicted, all settles', async () => {
+    const moods = ['slow', 'silent', 'dead', 'nan', 'rejects', 'throws', 'reuses'] as const
+    const names = Object.keys(lies)
+    for (let seed = 1; seed <= Number(process.env.CI ? 60 : 15); seed++) {
+      const random = seeded(seed)
+      const liars = 1 + random.below(3)
+      const [S, lie] = [random.below(2), lies[names[random.below(names.length)]]]
+      const options = {
+        ...{ liars, lie, count: 2 * liars + 1 + S + random.below(5), queries: 200 },
+        share: [0.1, 0.5, 1][random.below(3)],
+        policy: (['auto', 'retry'] as const)[random.below(2)],
+        integrity: [0.8, 0.95, 1][random.below(3)],
+        audit: [0, 0.01, 1][random.below(3)],
+      }
+      const ended = await stream(seed, options, (clock, workers, random) => {
+        for (let at = 0; at < 2000; at += 60) {
+          clock.after(at, () => {
+            for (const worker of workers) if (worker.mood !== 'dead') worker.mood = 'well'
+            if (at < 1900 && S) workers[random.below(workers.length)].mood = moods[random.below(moods.length)]
+          })
+        }
+      })
+      const honest = quarantined(ended).filter((worker) => Number(worker.slice(1)) >= liars)
+      const { overdue, wrong } = ended
+      expect({ seed, overdue, wrong: wrong.exact ?? 0, honest }).toEqual({ seed, overdue: 0, wrong: 0, honest: [] })
+    }
+  })
+})
