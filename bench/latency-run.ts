@@ -1,6 +1,7 @@
 /** One run of bench latency: one pass over a model's test images, in made time, by one system. */
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import process from 'node:process'
 import type { PredictorOptions } from 'approxifer'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
@@ -198,16 +199,17 @@ async function stateOf(job: Job, data: Data, order: readonly number[]): Promise<
   return state.bytes
 }
 
-/** What looks and lessons cost here, with 1,000 pairs: the least of three means, since others use the machine as well. */
+/** What looks and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
 export async function measureCosts(name: ModelName): Promise<Costs> {
   const data = await dataOf(name)
   const memory = await experience(data)
   remember(memory, data, [...Array(FIRST).keys()])
   const times: Record<keyof Costs, number[][]> = { look: [], firstStep: [], step: [] }
   const timed = (what: keyof Costs, run: () => unknown) => {
-    const start = performance.now()
+    const before = process.cpuUsage()
     run()
-    times[what].at(-1)?.push(performance.now() - start)
+    const { user, system } = process.cpuUsage(before)
+    times[what].at(-1)?.push((user + system) / 1000)
   }
   for (let round = 0; round < 3; round++) {
     for (const each of Object.values(times)) each.push([])
