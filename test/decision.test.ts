@@ -61,7 +61,7 @@ describe('a query without an answer of its own', () => {
 
 it('lateness: the quantiles of the last 500 times, as sorting would give them', () => {
   const random = seeded(1)
-  const lateness = new Lateness()
+  const lateness = new Lateness(0.95)
   const times: number[] = []
   for (let i = 0; i < 2000; i++) {
     const ms = i % 7 ? Math.floor(20 * random.next()) : 100 * random.next() // some are equal

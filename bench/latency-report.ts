@@ -1,0 +1,2 @@
+import type { Results } from './latency'
+export async function report(_: Results): Promise<void> {}
