@@ -173,13 +173,13 @@ function orderOf({ shift, seed }: Pick<Job, 'shift' | 'seed'>, { answers }: Data
   })
 }
 
-const experience = async ({ signature }: Data) => {
+export const experienceFor = async ({ signature }: Data, state?: Uint8Array) => {
   const criterion = criterionOf(signature.outputs, {})
   const { kernels } = new Codec(await loadCore(), { queries: 1 })
-  return new Experience(await loadCore(), signature, { criterion, kernels, warn: console.warn })
+  return new Experience(await loadCore(), signature, { criterion, kernels, warn: console.warn, state })
 }
 
-function remember(memory: Experience, { inputs, answers }: Data, which: readonly number[]): void {
+export function remember(memory: Experience, { inputs, answers }: Data, which: readonly number[]): void {
   for (const i of which) {
     memory.see(answers[i])
     for (const _ of memory.teach(inputs[i], answers[i])) {
@@ -193,7 +193,7 @@ let state: { key: string; bytes: Uint8Array } | undefined
 async function stateOf(job: Job, data: Data, order: readonly number[]): Promise<Uint8Array> {
   const key = `${job.model} ${job.shift} ${job.seed}`
   if (state?.key === key) return state.bytes
-  const memory = await experience(data)
+  const memory = await experienceFor(data)
   remember(memory, data, order.slice(0, FIRST - ASKED))
   state = { key, bytes: memory.save() }
   return state.bytes
@@ -202,7 +202,7 @@ async function stateOf(job: Job, data: Data, order: readonly number[]): Promise<
 /** What looks and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
 export async function measureCosts(name: ModelName): Promise<Costs> {
   const data = await dataOf(name)
-  const memory = await experience(data)
+  const memory = await experienceFor(data)
   remember(memory, data, [...Array(FIRST).keys()])
   const times: Record<keyof Costs, number[][]> = { look: [], firstStep: [], step: [] }
   const timed = (what: keyof Costs, run: () => unknown) => {

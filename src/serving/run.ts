@@ -22,7 +22,7 @@ const MOST_KILLED = 2
 const MORE_FAILURES = 3
 
 /** Medians that a query waits before it is recovered: where times differ little, answers lie there about to arrive. */
-const FLOOR = 1.3
+export const FLOOR = 1.3
 /** Share of the workers at work beyond which what can be done without costs others more than it gives. */
 const FULL = 0.85
 

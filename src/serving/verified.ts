@@ -13,7 +13,7 @@ import { agree, type Equality, ruling } from './agreement'
 import { isSure } from './decision'
 import { type Asker, Call } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
-import type { LiveRun, Service } from './run'
+import { FLOOR, type LiveRun, type Service } from './run'
 import type { Status, Ticket } from './ticket'
 
 /** What all verified runs of a predictor share. */
@@ -99,12 +99,24 @@ export class VerifiedRun implements Asker, LiveRun {
   // What the ticket tells.
 
   late(ticket: Ticket): void {
+    const { clock, lateness } = this.#service
     ticket.late = true
-    const { hedges, recoveries } = this.#service
-    if (this.#recoverable() && recoveries.has) {
-      recoveries.take()
-      return this.#recover()
-    }
+    if (!this.#recoverable()) return this.#hurry()
+    const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
+    clock.after(Math.max(0, ms), () => this.#overdue(), true)
+  }
+
+  #overdue(): void {
+    const { recoveries } = this.#service
+    if (!this.#ticket.open) return
+    if (!recoveries.has) return this.#hurry()
+    recoveries.take()
+    this.#recover()
+  }
+
+  /** A second request, which is also its proof. */
+  #hurry(): void {
+    const { hedges } = this.#service
     if (this.#hedge || !hedges.has || !this.#calls.some(({ state }) => state === 'running')) return
     hedges.take()
     this.#hedge = this.#ask(1, 'urgent')

@@ -1,0 +1,223 @@
+/** One run of bench liars: queries through a pool of which some lie, in made time, with the answers of a real model. */
+
+import { createPredictor, type PredictorOptions } from 'approxifer'
+import { labelAt } from '../src/criterion'
+import { seeded } from '../src/random'
+import { VirtualClock } from '../src/serving/virtual-clock'
+import { parseAttack } from '../src/workers/attacks'
+import type { ModelName } from './accuracy'
+import { dataOf, experienceFor, remember } from './latency-run'
+import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
+
+/** When a liar lies: in every answer, in one of ten, after 1,000 honest ones, or only where the memory is not sure. */
+export type Habit = 'always' | 'tenth' | 'later' | 'unsure'
+
+export interface Job {
+  model: ModelName
+  workers: number
+  liars: number
+  attack: string
+  habit: Habit
+  /** Pairs that the memory begins with. */
+  memory: number
+  queries: number
+  /** It ends when all liars are convicted. */
+  brief: boolean
+  options: PredictorOptions
+  seed: number
+}
+
+export interface Figures {
+  /** Lies of each liar until it was convicted; null: it never was. */
+  lies: (number | null)[]
+  /** Calls of each liar until then. */
+  calls: (number | null)[]
+  /** Answers given with another label than the model's own, by status. */
+  wrong: Record<string, number>
+  given: Record<string, number>
+  /** Inferences per query beyond the first, and queries. */
+  extra: number
+  queries: number
+  /** Of the queries behind the last conviction. */
+  extraLater: number
+  honestConvicted: number
+  p50: number
+  p99: number
+}
+
+type Tell = (own: Float32Array, row: Float32Array) => Float32Array | undefined
+
+/** Lies instead of answering, or answers nothing where it has no lie to tell. */
+class Liar extends SimulatedWorker {
+  lies = 0
+  asked = 0
+  /** When it was restarted for lying: lies and calls until then. */
+  convicted: { lies: number; calls: number } | undefined
+
+  constructor(
+    index: number,
+    shop: Shop,
+    private readonly tell: Tell,
+  ) {
+    super(index, shop)
+  }
+
+  override async infer(row: Float32Array): Promise<Float32Array> {
+    this.asked++
+    const own = await super.infer(row)
+    const told = this.tell(own, row)
+    if (!told) return new Promise(() => {})
+    if (told !== own) this.lies++
+    return told
+  }
+
+  override restart(): void {
+    this.convicted ??= { lies: this.lies, calls: this.asked }
+  }
+}
+
+const states = new Map<string, Promise<Uint8Array>>()
+
+/** What a predictor has learned of the first images in the order of a seed. */
+async function stateOf(model: ModelName, pairs: number, seed: number): Promise<Uint8Array> {
+  const key = `${model} ${pairs} ${seed}`
+  const made = states.get(key) ?? learn(model, pairs, seed)
+  states.set(key, made)
+  return made
+}
+
+const orderOf = (seed: number, count: number) => seeded(seed).choose(count, count)
+
+async function learn(model: ModelName, pairs: number, seed: number): Promise<Uint8Array> {
+  const data = await dataOf(model)
+  const memory = await experienceFor(data)
+  remember(memory, data, orderOf(seed, data.inputs.length).slice(0, pairs))
+  return memory.save()
+}
+
+/** States are made of so many orders; seeds beyond differ in all else. */
+const ORDERS = 3
+
+export async function simulate(job: Job): Promise<Figures> {
+  const { model, seed, habit, liars, memory } = job
+  const data = await dataOf(model)
+  const clock = new VirtualClock()
+  const order = orderOf(seed % ORDERS, data.inputs.length)
+  const rest = order.slice(memory)
+  const [arriving, serving, lying] = [seeded(100 * seed), seeded(100 * seed + 1), seeded(100 * seed + 2)]
+  const shop: Shop = {
+    clock,
+    law: randomTrouble(serving),
+    answer: (row) => data.answers[data.indexOf(row) as number].slice(),
+    signature: data.signature,
+  }
+  const state = memory ? await stateOf(model, memory, seed % ORDERS) : undefined
+  const tell = await teller(job, state, lying)
+  const workers = Array.from({ length: job.workers }, (_, i) =>
+    i < liars ? new Liar(i, shop, tell(habit)) : new SimulatedWorker(i, shop),
+  )
+  const predictor = await createPredictor({
+    scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars), code: 'systematic' },
+    workers,
+    clock,
+    seed,
+    maxQueries: 1e5,
+    onWarning: () => {},
+    ...(state && { state }),
+    ...job.options,
+  })
+  const [wrong, given]: Record<string, number>[] = [{}, {}]
+  const times: number[] = []
+  const [{ name }] = data.signature.outputs
+  const all = workers.slice(0, liars) as Liar[]
+  const callsNow = () => workers.reduce((sum, { calls }) => sum + calls, 0)
+  let [asked, later] = [0, { asked: 0, calls: 0 }]
+  const label = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
+  const arrive = () => {
+    const index = rest[(asked + 131 * seed) % rest.length]
+    asked++
+    const since = clock.now()
+    predictor.predict(data.inputs[index]).then(
+      ({ status, output }) => {
+        times.push(clock.now() - since)
+        given[status] = (given[status] ?? 0) + 1
+        if (label(output[name].data as Float32Array) === label(data.answers[index])) return
+        wrong[status] = (wrong[status] ?? 0) + 1
+      },
+      ({ code }) => {
+        given[code] = (given[code] ?? 0) + 1
+      },
+    )
+    const done = all.length > 0 && all.every(({ convicted }) => convicted)
+    if (done && !later.asked) later = { asked, calls: callsNow() }
+    if (asked === job.queries || (job.brief && done)) return
+    clock.after((-Math.log(1 - arriving.next()) * 11.8 * 1.5) / (0.5 * job.workers), arrive)
+  }
+  clock.after(0, arrive)
+  await clock.run()
+  const stats = predictor.stats()
+  await predictor.close()
+  times.sort((a, b) => a - b)
+  const at = (share: number) => times[Math.floor(share * (times.length - 1))]
+  return {
+    lies: all.map(({ convicted }) => convicted?.lies ?? null),
+    calls: all.map(({ convicted }) => convicted?.calls ?? null),
+    wrong,
+    given,
+    extra: callsNow() / asked - 1,
+    queries: asked,
+    extraLater: (callsNow() - later.calls) / Math.max(1, asked - later.asked) - 1,
+    honestConvicted: stats.workers.slice(liars).filter(({ convictions }) => convictions).length,
+    p50: at(0.5),
+    p99: at(0.99),
+  }
+}
+
+/** What liars tell; together the same of one query. */
+async function teller({ model, attack, liars }: Job, state: Uint8Array | undefined, lying: ReturnType<typeof seeded>) {
+  const data = await dataOf(model)
+  const told = new Map<number, Float32Array>()
+  const memory = await experienceFor(data, state)
+  const label = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
+  const look = (row: Float32Array) => {
+    const recollection = memory.recall(row)
+    if (!recollection) return undefined
+    return { ...recollection, sure: (memory.surest([{ ...recollection, missing: 1 }]).confidence ?? 0) >= 0.9 }
+  }
+  const lie: Tell = (own, row) => {
+    if (attack === 'none') return own
+    if (attack === 'oracle') {
+      const said = look(row)
+      return said?.sure && label(said.answer) !== label(own) ? said.answer : undefined
+    }
+    if (attack === 'scaled') return own.map((value) => 0.9 * value)
+    if (attack === 'straddle') return own.map((value) => value + 0.002 * 5 * (lying.next() < 0.5 ? 1 : -1))
+    if (attack === 'replay') return data.answers[lying.below(data.answers.length)].slice()
+    if (attack === 'runner-up') {
+      const [first, second] = [...own.keys()].sort((a, b) => own[b] - own[a])
+      const raised = own.slice()
+      raised[second] = own[first] + 0.1
+      return raised
+    }
+    return parseAttack(attack)([own], lying)[0]
+  }
+  const shared: Tell = (own, row) => {
+    const index = data.indexOf(row) as number
+    const known = told.get(index) ?? lie(own, row)
+    if (known) told.set(index, known)
+    return known?.slice()
+  }
+  return (habit: Habit): Tell => {
+    let answers = 0
+    return (own, row) => {
+      answers++
+      const lies =
+        habit === 'always' ||
+        (habit === 'tenth' && lying.next() < 0.1) ||
+        (habit === 'later' && answers > 1000) ||
+        (habit === 'unsure' && !look(row)?.sure)
+      if (!lies) return own
+      return liars > 1 ? shared(own, row) : lie(own, row)
+    }
+  }
+}
