@@ -137,6 +137,24 @@ describe('verified inference', () => {
     expect(quarantined(ended)).toEqual(['w0', 'w1'])
   })
 
+  it('a service that expects no liar finds one by its audits, and forgets what it taught', async () => {
+    const options = { scheme: { queries: 4, stragglers: 1 }, audit: 0.1, hedges: 0.1 }
+    const ended = await stream(4, { liars: 1, count: 9, queries: 700, lie: lies.flip, ...options })
+    const honest = await stream(4, { liars: 0, count: 9, queries: 700, ...options })
+    expect([quarantined(ended), quarantined(honest)]).toEqual([['w0'], []])
+    expect(ended.wrong.exact).toBeLessThan(40) // until then; a ninth of 700 without
+    expect(ended.wrong.exact).toBeGreaterThan(0)
+  })
+
+  it('audits need a third worker to tell who of two lies, and are off where none may be asked twice', async () => {
+    for (const options of [{ count: 2 }, { count: 9, hedges: 0 }]) {
+      const ended = await stream(5, { liars: 1, queries: 300, lie: lies.flip, scheme: { queries: 2 }, ...options })
+      expect(quarantined(ended)).toEqual([])
+      const asked = ended.stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
+      if (options.hedges === 0) expect(asked).toBeLessThan(1.1 * 300) // probes of slow workers
+    }
+  })
+
   it('whatever liars, crashes, delays and aborts there are: no lie is exact, nobody honest is convicted, all settles', async () => {
     const moods = ['slow', 'silent', 'dead', 'nan', 'rejects', 'throws', 'reuses'] as const
     const names = Object.keys(lies)

@@ -89,7 +89,11 @@ export class Evidence {
 
   /** Share of its answers to look at, where `usual` is everybody's. */
   audits(worker: string, usual: number): number {
-    return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT ? Math.max(CLOSELY, usual) : usual
+    return this.isSuspect(worker) ? Math.max(CLOSELY, usual) : usual
+  }
+
+  isSuspect(worker: string): boolean {
+    return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
   }
 
   /** How much the model's answers differ from each other: see `Spread.deviation`. */

@@ -33,7 +33,10 @@ export interface ServingOptions extends Choices, CriterionOptions {
    * enough. 1: every answer is proven by E + 1 workers. Default 0.95.
    */
   integrity?: number
-  /** Share of the queries that several workers are asked for though one would do, to find those that lie. Default 0.01. */
+  /**
+   * Share of the queries that several workers are asked for though one would do, to find those that lie; also where none is
+   * expected. Default 0.01; 0 with hedges 0.
+   */
   audit?: number
   /**
    * How far honest workers' answers to one query may differ, root mean square, over the standard deviation of the model's
@@ -133,7 +136,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
     integrity: checkShare('integrity', options.integrity ?? 0.95),
-    audit: checkShare('audit', options.audit ?? 0.01),
+    audit: checkShare('audit', options.audit ?? (hedges ? 0.01 : 0)), // workers that must not be asked twice are not
     rounding: checkShare('rounding', options.rounding ?? 1e-3),
     memory: memory ?? (learns || state ? undefined : (false as const)),
     state,

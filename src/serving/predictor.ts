@@ -25,7 +25,8 @@ import {
 import { Pool, type WorkerStats } from './pool'
 import { GroupRun, type LiveRun, type Service } from './run'
 import { type Ending, type Prediction, type Status, Ticket } from './ticket'
-import { type Verification, VerifiedRun } from './verified'
+import { type Verdict, Verification } from './verification'
+import { VerifiedRun } from './verified'
 
 export interface PredictorStats {
   core: 'wasm' | 'js'
@@ -74,8 +75,6 @@ export class Predictor {
   /** Where somebody may lie it stays empty. */
   readonly #experience: Experience
   readonly #watch: LateWatch<Ticket> | undefined
-  /** Where somebody may lie, and answers are proven. */
-  readonly #verification: Verification | undefined
   readonly #runs: LiveRun[] = []
   /** The group that queries join. */
   #filling: LiveRun | undefined
@@ -100,9 +99,13 @@ export class Predictor {
     const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
     this.#settings = settings
+    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest })
+    const { integrity, audit, rounding } = settings
+    const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
+    const judged = (verdict: Verdict) => this.#judged(verdict)
     this.#service = {
       codec,
-      pool: new Pool(workers, { clock, hangMs, signature, useAll: !honest }),
+      pool,
       clock,
       random: seeded(seed),
       rule,
@@ -113,9 +116,9 @@ export class Predictor {
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
       extras: new Extras(),
       hedged: { sent: 0, won: 0 },
+      verification: honest ? new Verification({ ...verifying, evidence: new Evidence(), judged }) : undefined,
       done: (run) => this.#done(run),
     }
-    if (isVerified(codec)) this.#verification = this.#verifying(settings)
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#service.lateness, (ticket) => ticket.run?.late(ticket))
   }
@@ -190,7 +193,7 @@ export class Predictor {
   }
 
   stats(): PredictorStats {
-    const { codec, learning, lateness, hedged, pool } = this.#service
+    const { codec, learning, lateness, hedged, pool, verification } = this.#service
     return {
       core: codec.core.kind,
       open: this.#open,
@@ -202,7 +205,7 @@ export class Predictor {
       remembered: learning?.experience.remembered ?? 0,
       tolerance: learning?.experience.tolerance,
       agreements: learning?.experience.agreements ?? [],
-      workers: pool.stats().map((stats) => ({ ...stats, ...this.#verification?.evidence.of(stats.worker) })),
+      workers: pool.stats().map((stats) => ({ ...stats, ...verification?.evidence.of(stats.worker) })),
     }
   }
 
@@ -263,29 +266,18 @@ export class Predictor {
     }
   }
 
-  /** What happens where a worker is shown to lie: it gets no more queries until it has answered well for a while. */
-  #verifying({ integrity, audit, rounding, warn }: Settings): Verification {
-    const { pool, codec } = this.#service
-    const evidence = new Evidence()
-    return {
-      evidence,
-      liars: codec.scheme.byzantine,
-      integrity,
-      audit,
-      within: rounding,
-      convicted: (worker) => {
-        const { convictions, lies, proven } = evidence.of(worker.name)
-        warn(`${worker.name} lied, with proof (${lies} lies, ${proven} proven answers): it is quarantined`)
-        pool.bar(worker)
-        if (convictions === 1) worker.restart('gave answers that were proven wrong') // memory may be corrupt
-        for (const run of [...this.#runs]) run.reconsider()
-      },
-      released: (worker) => pool.bar(worker, false),
-    }
+  /** A worker was shown to lie, or is believed again. */
+  #judged({ worker, kind, evidence }: Verdict): void {
+    const { warn } = this.#settings
+    if (kind === 'released') return
+    const { lies, proven } = evidence
+    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
+    this.#service.learning?.forget(worker)
+    for (const run of [...this.#runs]) run.reconsider()
   }
 
   #openRun(): LiveRun {
-    const run = this.#verification ? new VerifiedRun(this.#service, this.#verification) : new GroupRun(this.#service)
+    const run = isVerified(this.#service.codec) ? new VerifiedRun(this.#service) : new GroupRun(this.#service)
     run.place = this.#runs.push(run) - 1
     this.#groups++
     return run

@@ -7,6 +7,7 @@ import type { Recollection } from '../history/memory'
 import { type Recovered, surestOf } from '../history/worth'
 import type { Random } from '../random'
 import type { ModelWorker } from '../workers/worker'
+import { Audit } from './audit'
 import type { Budget, Extras } from './budget'
 import type { Clock } from './clock'
 import { isSure, type Lack, type Rule, standing, verdict } from './decision'
@@ -15,6 +16,7 @@ import type { Learning } from './learning'
 import { type Asker, Call, type Pool } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
 import type { Ending, Run, Ticket } from './ticket'
+import type { Verification } from './verification'
 
 /** A query that took so many workers down with it is not given to another, nor after more than the scheme's stragglers. */
 const MOST_KILLED = 2
@@ -36,7 +38,7 @@ export interface LiveRun extends Run {
   join(ticket: Ticket): void
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
-  /** Which workers are believed has changed. */
+  /** A worker is believed no more. */
   reconsider(): void
 }
 
@@ -58,6 +60,8 @@ export interface Service {
   readonly extras: Extras
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
+  /** What is believed of the workers; not with the paper's code, which decodes from answers of all. */
+  readonly verification: Verification | undefined
   /** A run was reported. */
   done(run: LiveRun): void
 }
@@ -253,7 +257,16 @@ export class GroupRun implements Asker, LiveRun {
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
     this.#grade(entry, answer)
+    this.#audit(entry, call)
     if (first) learning?.remember(call.row.data, answer, (call.worker as ModelWorker).name)
+  }
+
+  /** Whether workers agree shows where two answered; now and then one more is asked, though nobody waits for it. */
+  #audit({ calls }: Entry, call: Call): void {
+    const { pool, verification } = this.#service
+    const answered = calls.filter(({ answer }) => answer)
+    const isDue = answered.length === 2 || (answered.length === 1 && verification?.audits(call.worker))
+    if (verification && isDue) new Audit(pool, verification, answered).proceed()
   }
 
   /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */

@@ -6,31 +6,15 @@
 import type { CodedRow } from '../codec/codec'
 import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
-import type { Evidence } from '../history/evidence'
 import type { Recollection } from '../history/memory'
 import type { ModelWorker } from '../workers/worker'
-import { agree, type Equality, ruling } from './agreement'
+import { agree, ruling } from './agreement'
 import { isSure } from './decision'
 import { type Asker, Call } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
 import { FLOOR, type LiveRun, type Service } from './run'
 import type { Status, Ticket } from './ticket'
-
-/** What all verified runs of a predictor share. */
-export interface Verification {
-  readonly evidence: Evidence
-  /** E. */
-  readonly liars: number
-  /** Confidence from which a memory may check; 1: only proof counts. */
-  readonly integrity: number
-  /** Share of the queries that are proven though a memory is sure of them. */
-  readonly audit: number
-  /** Differences between honest workers, over the deviation of the model's answers. */
-  readonly within: number
-  /** A worker was shown to lie: everybody looks at its answers anew. */
-  convicted(worker: ModelWorker): void
-  released(worker: ModelWorker): void
-}
+import type { Verification } from './verification'
 
 /** What the memory says of the query, and how sure it is. */
 interface Look {
@@ -72,22 +56,22 @@ export class VerifiedRun implements Asker, LiveRun {
   #decidedAt = Number.NaN
   #complete: ((report: GroupReport) => void) | undefined
 
-  constructor(service: Service, verification: Verification) {
+  constructor(service: Service) {
     this.#service = service
-    this.#verification = verification
+    this.#verification = service.verification as Verification
     this.report = new Promise((resolve) => {
       this.#complete = resolve
     })
   }
 
   join(ticket: Ticket): void {
-    const { learning, random, clock } = this.#service
-    const { audit, liars, integrity } = this.#verification
+    const { learning } = this.#service
+    const { liars, integrity, turns } = this.#verification
     this.#ticket = ticket
-    this.#audited = random.next() < audit
+    this.#audited = this.#verification.audits()
     const warm = learning?.experience.memory === 'warm' && integrity < 1
     this.#ask(warm && !this.#audited ? 1 : liars + 1, 'query')
-    if (warm) clock.after(0, () => this.#weigh(), true)
+    if (warm) turns.add(() => this.#weigh())
   }
 
   /** Asks for proof at once where the memory will not do: while the first worker is at work. */
@@ -153,12 +137,10 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   sent(call: Call): void {
-    const { evidence, audit } = this.#verification
-    const { random } = this.#service
-    if (call !== this.#calls[0] || this.#audited) return
-    const share = evidence.audits((call.worker as ModelWorker).name, audit)
-    if (share === audit || random.next() >= share) return
-    this.#audited = true
+    const worker = call.worker as ModelWorker
+    if (call !== this.#calls[0] || this.#audited || !this.#verification.suspects(worker)) return
+    this.#audited = this.#verification.audits(worker)
+    if (!this.#audited) return
     this.#demand('query')
   }
 
@@ -186,12 +168,10 @@ export class VerifiedRun implements Asker, LiveRun {
 
   // What becomes of it.
 
-  /** Answers of workers that are believed, or on the way of being. */
+  /** Answers of workers that are believed. */
   #answers(): Call[] {
-    const { evidence } = this.#verification
-    return this.#heard.filter(
-      (call) => this.#calls.includes(call) && evidence.isTrusted((call.worker as ModelWorker).name),
-    )
+    const isBelieved = ({ worker }: Call) => this.#verification.isTrusted(worker as ModelWorker)
+    return this.#heard.filter((call) => this.#calls.includes(call) && isBelieved(call))
   }
 
   #judge(): void {
@@ -200,7 +180,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { liars } = this.#verification
     const { open, choices } = this.#ticket
     const answers = told.map(({ answer }) => answer as Float32Array)
-    const { agreeing, proven, lies } = ruling(answers, liars, this.#equality(answers))
+    const { agreeing, proven, lies } = ruling(answers, liars, this.#verification.equality(answers))
     const at = (positions: readonly number[]) => positions.map((i) => told[i])
     if (proven) return this.#prove(at(agreeing), at(lies))
     if (open && told.length && choices.deliver === 'early') return this.#answer(told[0], 'unverified', undefined)
@@ -211,16 +191,16 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** E + 1 agree. */
   #prove(agreeing: readonly Call[], lies: readonly Call[]): void {
-    const { evidence, liars } = this.#verification
     const { learning } = this.#service
     const [first] = agreeing
     const own = first.answer as Float32Array
     this.#proven = own
-    for (const { worker } of agreeing) evidence.proven((worker as ModelWorker).name, own)
+    for (const { worker } of agreeing) this.#verification.proven(worker as ModelWorker, own)
     this.#heard = this.#heard.filter((call) => !agreeing.includes(call) && !lies.includes(call))
     this.#answer(first, 'exact', 1)
-    if (this.#recovery) this.#recovery.agreed = learning?.experience.agrees(this.#look?.recollection.answer ?? own, own)
-    if (liars) learning?.remember(this.#ticket.row, own)
+    if (this.#recovery && this.#look)
+      this.#recovery.agreed = learning?.experience.agrees(this.#look.recollection.answer, own)
+    learning?.remember(this.#ticket.row, own)
     for (const call of lies) this.#lied(call)
     this.#compare()
     this.#settled()
@@ -228,29 +208,23 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** Those who answer when it is proven already. */
   #compare(): void {
-    const { evidence, liars } = this.#verification
+    const { liars } = this.#verification
     const own = this.#proven as Float32Array
-    const equality = this.#equality([own])
+    const equality = this.#verification.equality([own])
+    const witnesses = new Array<Float32Array>(Math.max(liars, 1) + 1).fill(own)
     const heard = this.#heard
     this.#heard = []
     for (const call of heard) {
-      const worker = call.worker as ModelWorker
       const answer = call.answer as Float32Array
-      const isTrusted = evidence.isTrusted(worker.name)
-      if (agree(answer, own, equality)) {
-        if (evidence.proven(worker.name, own)) this.#verification.released(worker)
-      } else if (ruling([...Array(Math.max(liars, 1) + 1).fill(own), answer], liars, equality).lies.length)
-        this.#lied(call)
-      else if (!isTrusted) evidence.lied(worker.name)
+      if (agree(answer, own, equality)) this.#verification.proven(call.worker as ModelWorker, own)
+      else if (ruling([...witnesses, answer], liars, equality).lies.length) this.#lied(call)
     }
   }
 
   #lied({ worker, row }: Call): void {
-    const { evidence, convicted } = this.#verification
     const report = this.#rows.find((each) => each.row === row.index)
     if (report) report.suspected = true
-    this.#service.pool.count(worker as ModelWorker, 'suspected')
-    if (evidence.lied((worker as ModelWorker).name)) convicted(worker as ModelWorker)
+    this.#verification.lied(worker as ModelWorker)
   }
 
   /** Whether a sure memory shares the answer's label: it is then given. */
@@ -376,15 +350,6 @@ export class VerifiedRun implements Asker, LiveRun {
       if (call.state === 'waiting') this.#open--
       this.#service.pool.cancel(call)
     }
-  }
-
-  #equality(answers: readonly Float32Array[]): Equality {
-    const { evidence, within } = this.#verification
-    const { criterion } = this.#service
-    const size = (answer: Float32Array) =>
-      Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
-    const unit = evidence.deviation || Math.min(...answers.map(size), Number.MAX_VALUE)
-    return { criterion, tolerance: within * unit }
   }
 
   #unanswered(): ApproxiferError {

@@ -1,0 +1,108 @@
+/** What is believed of the workers, and what becomes of one that lies: it gets no more queries until it has answered well for a while. */
+
+import type { Criterion } from '../criterion'
+import type { Evidence, WorkerEvidence } from '../history/evidence'
+import { type Random, seeded } from '../random'
+import type { ModelWorker } from '../workers/worker'
+import type { Equality } from './agreement'
+import type { Clock } from './clock'
+import type { Pool } from './pool'
+import { Turns } from './turns'
+
+/** A worker was shown to lie, or has answered well for long enough since. */
+export interface Verdict {
+  worker: string
+  kind: 'convicted' | 'released'
+  evidence: WorkerEvidence
+}
+
+export interface VerificationOptions {
+  pool: Pool
+  clock: Clock
+  criterion: Criterion
+  evidence: Evidence
+  /** E. */
+  liars: number
+  /** Confidence from which a memory may check; 1: only proof counts. */
+  integrity: number
+  /** Share of the queries that more workers are asked for than it takes. */
+  audit: number
+  /** Differences between honest workers, over the deviation of the model's answers. */
+  rounding: number
+  seed: number
+  judged(verdict: Verdict): void
+}
+
+export class Verification {
+  readonly evidence: Evidence
+  readonly liars: number
+  readonly integrity: number
+  /** For looks into the memory. */
+  readonly turns: Turns
+  readonly #options: VerificationOptions
+  readonly #random: Random
+
+  constructor(options: VerificationOptions) {
+    this.evidence = options.evidence
+    this.liars = options.liars
+    this.integrity = options.integrity
+    this.#random = seeded(options.seed)
+    this.turns = new Turns(options.clock)
+    this.#options = options
+  }
+
+  /** Whether more workers should be asked for what this one answers; without one, whoever will. */
+  audits(worker?: ModelWorker): boolean {
+    const { audit, pool } = this.#options
+    if (pool.workers.length < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    const share = worker ? this.evidence.audits(worker.name, audit) : audit
+    return share > 0 && this.#random.next() < share
+  }
+
+  /** Whether a worker's answers are looked at more closely than all others'. */
+  suspects({ name }: ModelWorker): boolean {
+    return this.evidence.isSuspect(name)
+  }
+
+  isTrusted({ name }: ModelWorker): boolean {
+    return this.evidence.isTrusted(name)
+  }
+
+  /** When answers are the same; until it is known how much the model's differ, by the least of these. */
+  equality(answers: readonly Float32Array[]): Equality {
+    const { criterion, rounding } = this.#options
+    return { criterion, tolerance: rounding * (this.evidence.deviation || Math.min(...answers.map(size))) }
+  }
+
+  proven(worker: ModelWorker, answer: Float32Array): void {
+    if (!this.evidence.proven(worker.name, answer)) return
+    this.#options.pool.bar(worker, false)
+    this.#judged(worker, 'released')
+  }
+
+  /** A worker gave an answer that is wrong, with proof. */
+  lied(worker: ModelWorker): void {
+    const { pool } = this.#options
+    pool.count(worker, 'suspected')
+    if (!this.evidence.lied(worker.name)) return
+    pool.bar(worker)
+    // A first time its memory may be corrupt, which is likelier than malice.
+    if (this.evidence.of(worker.name).convictions === 1) restart(worker)
+    this.#judged(worker, 'convicted')
+  }
+
+  #judged({ name }: ModelWorker, kind: Verdict['kind']): void {
+    this.#options.judged({ worker: name, kind, evidence: { ...this.evidence.of(name) } })
+  }
+}
+
+function restart(worker: ModelWorker): void {
+  try {
+    worker.restart('gave an answer that was proven wrong')
+  } catch {} // it stays as it is
+}
+
+/** Root mean square. */
+function size(answer: Float32Array): number {
+  return Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
+}
