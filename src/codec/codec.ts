@@ -43,7 +43,7 @@ export interface CodedRow {
   readonly data: Float32Array
 }
 
-/** A row whose answer was dropped as a lie. */
+/** A row whose answer may be a lie; scores compare within one locator and group only. */
 export interface Suspect {
   row: CodedRow
   score: number
@@ -74,6 +74,8 @@ export class Codec {
   readonly code: CodeName
   readonly decoder: DecoderName
   readonly locator: LocatorName
+  /** Whether liars are located as the paper does it: always as many as there may be. */
+  readonly published: boolean
   /** What 'learned-kriging' has learned. */
   readonly kernels = new Kernels()
   readonly #schemes = new Map<number, Scheme>()
@@ -86,6 +88,7 @@ export class Codec {
     this.core = core
     this.scheme = new Scheme(scheme)
     if (preset !== undefined) checkWord('preset', preset, ['aaai22'])
+    this.published = preset !== undefined
     const liars = this.scheme.byzantine > 0
     this.code = checkWord('code', code ?? (preset || liars ? 'berrut' : 'systematic'), codeNames)
     const matching = this.code === 'berrut' ? 'berrut' : 'learned-kriging'
@@ -326,17 +329,25 @@ export class Group {
 
   /** Finds up to `limit` liars among the answers that came, and drops their answers. */
   locate(limit: number = this.scheme.byzantine): Suspect[] {
+    const suspects = this.scores(limit).slice(0, limit)
+    for (const { row } of suspects) this.drop(row)
+    return suspects
+  }
+
+  /** A score for every answer that came, up to `limit` that would be dropped first, the strongest in front. */
+  scores(limit: number = this.scheme.byzantine): Suspect[] {
     const { core, locator } = this.#codec
     const have = this.#coded()
     const most = Math.min(limit, have.length - 1)
     if (!(most >= 1)) return []
     const answers = have.map((i) => this.#answers.get(i) as Float32Array)
     const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
-    return locators[locator](evidence, most).map(({ position, score }) => {
-      const row = this.#rows[have[position]]
-      this.#dropped.push(row.index)
-      return { row, score }
-    })
+    return locators[locator](evidence, most).map(({ position, score }) => ({ row: this.#rows[have[position]], score }))
+  }
+
+  /** Takes the answer to a row for a lie. */
+  drop(row: CodedRow): void {
+    if (!this.#dropped.includes(row.index)) this.#dropped.push(row.index)
   }
 
   /**

@@ -22,7 +22,7 @@ export interface Accusation {
   score: number
 }
 
-/** At most `limit` accusations, the strongest first. */
+/** A score for every position, the up to `limit` that are accused first, the strongest of them in front. */
 export type Locator = (evidence: Evidence, limit: number) => Accusation[]
 
 /**
@@ -41,14 +41,15 @@ export const locators = {
       LocatorKernel.noise,
       rounds,
     )
-    return Array.from(order, (position) => ({ position, score: scores[position] }))
+    const others = [...scores.keys()].filter((position) => !order.includes(position))
+    return [...order, ...others].map((position) => ({ position, score: scores[position] }))
   },
 
   /** The paper's vote, Q(0) = 1. Blind at a node β = 0. */
-  vote: (evidence, limit) => mostVoted(evidence, limit, false),
+  vote: (evidence) => mostVoted(evidence, false),
 
   /** The same vote from the unit-norm solution: no blind spot. */
-  'vote-unit': (evidence, limit) => mostVoted(evidence, limit, true),
+  'vote-unit': (evidence) => mostVoted(evidence, true),
 
   /** Nobody. */
   none: () => [],
@@ -64,12 +65,10 @@ export function resultsNeeded(name: LocatorName, scheme: Scheme): number {
   return 2 * (scheme.queries + scheme.byzantine) - Number(name === 'vote')
 }
 
-function mostVoted({ core, scheme, have, answers }: Evidence, limit: number, unit: boolean): Accusation[] {
+function mostVoted({ core, scheme, have, answers }: Evidence, unit: boolean): Accusation[] {
   const nodes = have.map((i) => scheme.beta[i])
   const votes = core.vote(answers, chebyshev(nodes, scheme.queries + scheme.byzantine), scheme.byzantine, unit)
-  return Array.from(votes, (score, position) => ({ position, score }))
-    .sort((a, b) => b.score - a.score)
-    .slice(0, limit)
+  return Array.from(votes, (score, position) => ({ position, score })).sort((a, b) => b.score - a.score)
 }
 
 /** T_0 .. T_(degree-1) at each node: [j * nodes + i]. */

@@ -45,6 +45,11 @@ export interface ServingOptions extends Choices, CriterionOptions {
   rounding?: number
   /** Share of first answers that are not late, by the last 500; the others may be recovered or hedged. Default 0.95. */
   patience?: number
+  /**
+   * With byzantine > 0 and the paper's code: share of the groups without a lie in which an answer is dropped for one. Until so many
+   * groups were seen that this can be told, and always with `preset: 'aaai22'`, as many are dropped as may be lies. Default 0.01.
+   */
+  falseAlarms?: number
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
@@ -99,7 +104,7 @@ export const servingOptions = [
     'maxWaitMs',
     'deadlineMs',
   ],
-  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning', 'integrity', 'audit', 'rounding'],
+  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning', 'integrity', 'audit', 'rounding', 'falseAlarms'],
 ]
 
 export type Settings = ReturnType<typeof checkSettings>
@@ -138,6 +143,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     integrity: checkShare('integrity', options.integrity ?? 0.95),
     audit: checkShare('audit', options.audit ?? (hedges ? 0.01 : 0)), // workers that must not be asked twice are not
     rounding: checkShare('rounding', options.rounding ?? 1e-3),
+    falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
     state,
     warn: guarded(options.onWarning ?? console.warn),

@@ -6,6 +6,7 @@ import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames, expected } from '../errors'
 import { Evidence, type WorkerEvidence } from '../history/evidence'
 import { Experience } from '../history/experience'
+import { Scores } from '../history/scores'
 import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
 import { type Query, type Signature, toRow } from '../tensor'
@@ -50,7 +51,7 @@ export interface PredictorStats {
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
   /** Each worker, and what is held against it; see `WorkerEvidence`. */
-  workers: (WorkerStats & Partial<WorkerEvidence>)[]
+  workers: (WorkerStats & WorkerEvidence)[]
 }
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
@@ -116,7 +117,8 @@ export class Predictor {
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
       extras: new Extras(),
       hedged: { sent: 0, won: 0 },
-      verification: honest ? new Verification({ ...verifying, evidence: new Evidence(), judged }) : undefined,
+      verification: new Verification({ ...verifying, evidence: new Evidence(), bars: honest, judged }),
+      scores: new Scores(settings.falseAlarms),
       done: (run) => this.#done(run),
     }
     if (!honest || codec.code !== 'systematic') return
@@ -205,7 +207,7 @@ export class Predictor {
       remembered: learning?.experience.remembered ?? 0,
       tolerance: learning?.experience.tolerance,
       agreements: learning?.experience.agreements ?? [],
-      workers: pool.stats().map((stats) => ({ ...stats, ...verification?.evidence.of(stats.worker) })),
+      workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.worker) })),
     }
   }
 

@@ -4,6 +4,7 @@ import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../history/memory'
+import type { Scores } from '../history/scores'
 import { type Recovered, surestOf } from '../history/worth'
 import type { Random } from '../random'
 import type { ModelWorker } from '../workers/worker'
@@ -60,8 +61,10 @@ export interface Service {
   readonly extras: Extras
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
-  /** What is believed of the workers; not with the paper's code, which decodes from answers of all. */
-  readonly verification: Verification | undefined
+  /** What is believed of the workers. */
+  readonly verification: Verification
+  /** How unusual answers are in groups of which some are lies. */
+  readonly scores: Scores
   /** A run was reported. */
   done(run: LiveRun): void
 }
@@ -94,7 +97,7 @@ export class GroupRun implements Asker, LiveRun {
   /** Calls without an outcome. */
   #open = 0
   readonly #rows: RowReport[] = []
-  #suspects: readonly number[] = []
+  readonly #suspects: number[] = []
   #survivors: readonly number[] = []
   readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
   #closedAt = Number.NaN
@@ -265,8 +268,8 @@ export class GroupRun implements Asker, LiveRun {
   #audit({ calls }: Entry, call: Call): void {
     const { pool, verification } = this.#service
     const answered = calls.filter(({ answer }) => answer)
-    const isDue = answered.length === 2 || (answered.length === 1 && verification?.audits(call.worker))
-    if (verification && isDue) new Audit(pool, verification, answered).proceed()
+    const isDue = answered.length === 2 || (answered.length === 1 && verification.audits(call.worker))
+    if (isDue) new Audit(pool, verification, answered).proceed()
   }
 
   /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */
@@ -435,13 +438,47 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   #locate(): void {
-    const located = this.#group.locate()
-    this.#suspects = located.map(({ row }) => row.index)
-    for (const { row } of located) {
-      const { worker } = this.#calls.find((call) => call.row === row) as Call
-      this.#service.pool.count(worker as ModelWorker, 'suspected')
+    const { pool, codec } = this.#service
+    for (const call of codec.published ? this.#mostSuspicious() : this.#unusual()) {
+      this.#group.drop(call.row as CodedRow)
+      this.#suspects.push(call.row.index)
+      pool.count(call.worker as ModelWorker, 'suspected')
     }
     this.#survivors = this.#group.survivors
+  }
+
+  /** The paper's rule: as many as may lie, whether anybody does. */
+  #mostSuspicious(): Call[] {
+    const { byzantine } = this.#group.scheme
+    return this.#group.scores().slice(0, byzantine).map(({ row }) => this.#callOf(row)) // biome-ignore format: one line
+  }
+
+  /**
+   * Those who were shown to lie, and answers that are unlike what earlier groups had. Who is under suspicion is looked at: others
+   * are asked for his row.
+   */
+  #unusual(): Call[] {
+    const { pool, scores, verification } = this.#service
+    const { byzantine } = this.#group.scheme
+    if (!byzantine) return []
+    const known = this.#calls.filter(({ answer, worker }) => answer && !verification.isTrusted(worker as ModelWorker))
+    for (const { row } of known) this.#group.drop(row as CodedRow)
+    const limit = byzantine - known.length
+    const ranked = limit > 0 ? this.#group.scores(limit) : []
+    const group = ranked.map(({ row, score }) => ({ row: row.index, score, worker: workerOf(this.#callOf(row)).name }))
+    const ready = scores.isReady
+    const { unusual, suspects } = scores.see(group)
+    for (const call of this.#calls) {
+      const isSuspect = suspects.includes(call.worker?.name ?? '') || known.includes(call) || verification.audits()
+      if (call.answer && isSuspect) new Audit(pool, verification, [call]).proceed()
+    }
+    for (const worker of suspects) scores.clear(worker)
+    const accused = ready ? unusual.slice(0, limit).map(({ row }) => row) : ranked.slice(0, limit).map(({ row }) => row.index) // biome-ignore format: one line
+    return [...known, ...this.#calls.filter(({ row }) => accused.includes(row.index))]
+  }
+
+  #callOf(row: CodedRow): Call {
+    return this.#calls.find((call) => call.row === row) as Call
   }
 
   #recoverAll(): void {
@@ -669,6 +706,11 @@ export class GroupRun implements Asker, LiveRun {
       ...this.#times,
     })
   }
+}
+
+/** Who answered. */
+function workerOf({ worker }: Call): ModelWorker {
+  return worker as ModelWorker
 }
 
 /** Whether a row may still be answered. */

@@ -30,6 +30,8 @@ export interface VerificationOptions {
   /** Differences between honest workers, over the deviation of the model's answers. */
   rounding: number
   seed: number
+  /** Whether a convicted worker gets no more rows from the queue; the paper's code needs one for each row. */
+  bars: boolean
   judged(verdict: Verdict): void
 }
 
@@ -76,16 +78,17 @@ export class Verification {
 
   proven(worker: ModelWorker, answer: Float32Array): void {
     if (!this.evidence.proven(worker.name, answer)) return
-    this.#options.pool.bar(worker, false)
+    const { pool, bars } = this.#options
+    if (bars) pool.bar(worker, false)
     this.#judged(worker, 'released')
   }
 
   /** A worker gave an answer that is wrong, with proof. */
   lied(worker: ModelWorker): void {
-    const { pool } = this.#options
+    const { pool, bars } = this.#options
     pool.count(worker, 'suspected')
     if (!this.evidence.lied(worker.name)) return
-    pool.bar(worker)
+    if (bars) pool.bar(worker)
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(worker.name).convictions === 1) restart(worker)
     this.#judged(worker, 'convicted')

@@ -58,7 +58,7 @@ export class VerifiedRun implements Asker, LiveRun {
 
   constructor(service: Service) {
     this.#service = service
-    this.#verification = service.verification as Verification
+    this.#verification = service.verification
     this.report = new Promise((resolve) => {
       this.#complete = resolve
     })

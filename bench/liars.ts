@@ -1,0 +1,127 @@
+/**
+ * npm run bench -- liars [SEEDS] [WORD ...] [--json]: what becomes of workers that lie and of the queries that they are asked, in
+ * made time, with the answers of real models and a real predictor. Runs are kept in build/liars.json and not made again; with
+ * words only cells that have all of them in their names. A process a core. Needs `npm run data`.
+ */
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { table } from '../src/cli/table'
+import { type ModelName, models } from './accuracy'
+import type { Figures, Habit, Job } from './liars-run'
+import { inProcesses } from './processes'
+
+const names = Object.keys(models) as ModelName[]
+const FILE = 'build/liars.json'
+
+export const attacks = ['gauss:1', 'gauss:10', 'gauss:100', 'flip', 'swap', 'runner-up', 'constant', 'replay', 'scaled', 'straddle'] // biome-ignore format: one line
+
+type Cell = Omit<Job, 'seed'>
+interface Planned {
+  cell: Cell
+  seeds: number
+}
+
+const keyOf = ({ model, workers, liars, attack, habit, memory, queries, options }: Cell) => {
+  const chosen = Object.entries(options).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+  return [model, `M ${workers}`, `E ${liars}`, attack, habit, `memory ${memory}`, `${queries} queries`, ...chosen].join(
+    ' | ',
+  )
+}
+
+function plan(seeds: number): Planned[] {
+  const planned: Planned[] = []
+  const add = (count: number, each: Partial<Cell>) => {
+    for (const model of names) {
+      const usual = { workers: 9, liars: 1, attack: 'none', habit: 'always' as Habit, memory: 1000, brief: false }
+      planned.push({ cell: { model, ...usual, queries: 1500, options: { integrity: 0.9 }, ...each }, seeds: count })
+    }
+  }
+  for (const attack of attacks) add(seeds, { attack, brief: true })
+  for (const habit of ['tenth', 'later', 'unsure'] as const) {
+    add(seeds, { attack: 'scaled', habit, brief: true, queries: 15_000 })
+  }
+  add(3, { attack: 'oracle', queries: 6000 })
+  for (const integrity of [0.8, 0.9, 0.95, 0.97, 1]) add(3, { liars: 0, queries: 3000, options: { integrity } })
+  for (const liars of [2, 3]) {
+    for (const attack of ['replay', 'swap', 'scaled']) add(Math.ceil(seeds / 3), { liars, attack, brief: true })
+  }
+  for (const workers of [18, 27]) add(Math.ceil(seeds / 3), { workers, attack: 'swap', brief: true })
+  for (const memory of [0, 4000]) {
+    add(Math.ceil(seeds / 3), { memory, attack: 'swap', brief: true })
+    add(2, { memory, liars: 0, queries: 3000 })
+  }
+  add(2, { attack: 'swap', queries: 3000 })
+  return planned
+}
+
+type Runs = Record<string, (Figures | null)[]>
+
+function kept(): Runs {
+  try {
+    return JSON.parse(readFileSync(FILE, 'utf8'))
+  } catch {
+    return {}
+  }
+}
+
+export async function liars(json: boolean, words: string[]): Promise<void> {
+  const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
+  mkdirSync('build', { recursive: true })
+  const runs = kept()
+  const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
+  const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
+    runs[keyOf(cell)] ??= []
+    const missing = Array.from({ length: seeds }, (_, i) => i).filter((i) => !runs[keyOf(cell)][i])
+    return missing.map((i) => ({ ...cell, seed: i + 1 }))
+  })
+  let writtenAt = performance.now()
+  await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, jobs, (job, figures) => {
+    runs[keyOf(job)][job.seed - 1] = figures
+    if (performance.now() - writtenAt < 10_000) return
+    writtenAt = performance.now()
+    writeFileSync(FILE, JSON.stringify(runs))
+  })
+  writeFileSync(FILE, JSON.stringify(runs))
+  if (json) return console.log(JSON.stringify(runs, null, 1))
+  print(cells.map(({ cell }) => cell), runs) // biome-ignore format: one line
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+function print(cells: readonly Cell[], runs: Runs): void {
+  const rows = table([
+    '',
+    'lies until convicted: median',
+    'p99',
+    'never',
+    'wrong labels',
+    'extra',
+    'later',
+    'framed',
+    'p50',
+    'p99',
+  ])
+  for (const cell of cells) {
+    const all = (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
+    if (!all.length) continue
+    const lies = all.flatMap((each) => each.lies)
+    const told = lies.filter((each) => each !== null).sort((a, b) => a - b)
+    const at = (values: readonly number[], share: number) => values[Math.floor(share * (values.length - 1))]
+    const middle = (of: (each: Figures) => number) => at(all.map(of).sort((a, b) => a - b), 0.5) // biome-ignore format: one line
+    const wrong = (status: string) => sum(all.map((each) => each.wrong[status] ?? 0))
+    const given = sum(all.map((each) => each.queries))
+    rows.push([
+      keyOf(cell),
+      told.length ? `${at(told, 0.5)}` : '',
+      told.length ? `${at(told, 0.99)}` : '',
+      `${lies.length - told.length} of ${lies.length}`,
+      `${wrong('checked')} checked, ${wrong('exact')} exact, ${wrong('recovered')} recovered of ${given}`,
+      middle((each) => each.extra).toFixed(3),
+      middle((each) => each.extraLater).toFixed(3),
+      `${sum(all.map((each) => each.honestConvicted))}`,
+      middle((each) => each.p50).toFixed(1),
+      middle((each) => each.p99).toFixed(1),
+    ])
+  }
+  console.log(rows.toString())
+}

@@ -1,0 +1,35 @@
+/** Runs of a bench in a process a core: each is asked for one job at a time, by a module that exports `simulate(job)`. */
+
+import { fork } from 'node:child_process'
+import { availableParallelism } from 'node:os'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+/** @param done  is told each job's figures, in the order in which they come */
+export async function inProcesses<Job, Figures>(
+  module: string,
+  jobs: readonly Job[],
+  done: (job: Job, figures: Figures) => void,
+): Promise<void> {
+  const waiting = [...jobs]
+  const work = async () => {
+    const child = fork(fileURLToPath(import.meta.url), [module])
+    for (let job = waiting.shift(); job; job = waiting.shift()) {
+      const figures = await new Promise<Figures>((resolve, reject) => {
+        child.removeAllListeners()
+        child.once('message', (message) => resolve(message as Figures))
+        child.once('exit', (code) => reject(new Error(`a process of the bench ended with ${code}`)))
+        child.send(job as object)
+      })
+      done(job, figures)
+    }
+    child.removeAllListeners()
+    child.kill()
+  }
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), jobs.length) }, work))
+}
+
+if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { simulate } = await import(process.argv[2])
+  process.on('message', async (job) => process.send?.(await simulate(job)))
+}
