@@ -138,6 +138,16 @@ export class GroupRun implements Asker, Run {
     this.#advance()
   }
 
+  /** A late query is asked for again when its row has been at work for as long as nearly all answers take: it may have waited. */
+  #planHedge(entry: Entry): void {
+    const { clock, lateness } = this.#service
+    const call = entry.calls.find(({ state }) => state === 'running')
+    if (!call || entry.hedge) return
+    const ms = call.sentAt + (lateness.lateMs ?? 0) - clock.now()
+    if (ms <= 0) return
+    clock.after(ms, () => { this.#settle(entry, this.#moment(entry) ?? 'late'); this.#advance() }, true)
+  }
+
   /** A query's deadline has come: it gets what can be had now, or an error. */
   due(ticket: Ticket): void {
     const entry = this.#entry(ticket)
@@ -155,7 +165,9 @@ export class GroupRun implements Asker, Run {
     this.#advance() // its group may be decoded now
     this.#settle(entry, 'late')
     this.#advance()
-    if (!ticket.open || ticket.choices.policy === 'retry') return
+    if (!ticket.open) return
+    this.#planHedge(entry)
+    if (ticket.choices.policy === 'retry') return
     const { clock, lateness } = this.#service
     const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
     const overdue = () => {
@@ -200,7 +212,7 @@ export class GroupRun implements Asker, Run {
     const { hedged, extras } = this.#service
     if (this.#isExtra(call)) extras.send()
     if (entry && call === entry.hedge) hedged.sent++
-    else if (entry?.ticket.late) this.#settle(entry, this.#moment(entry) ?? 'late')
+    else if (entry?.ticket.late) this.#planHedge(entry)
   }
 
   spare(call: Call): void {
@@ -232,7 +244,7 @@ export class GroupRun implements Asker, Run {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    if (call === calls[0]) lateness.see(clock.now() - ticket.since)
+    if (call === calls[0]) lateness.see(call.ms)
     if (call === entry.hedge && ticket.open) hedged.won++
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
@@ -475,7 +487,7 @@ export class GroupRun implements Asker, Run {
     const asked = calls.some(isLive)
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (policy !== 'retry' && may && this.#mayLook(moment)) this.#look(entry)
+    if (policy !== 'retry' && may && this.#mayLook(entry, moment)) this.#look(entry)
     const said = verdict({
       policy,
       minConfidence,
@@ -493,9 +505,9 @@ export class GroupRun implements Asker, Run {
   }
 
   /** Where the memory is rarely sure, or a look takes longer than an answer, a late query is first asked for again. */
-  #mayLook(moment: Lack['moment']): boolean {
+  #mayLook(entry: Entry, moment: Lack['moment']): boolean {
     const { learning, lateness } = this.#service
-    if (moment === 'late') return learning?.looksFirst(lateness.medianMs ?? 0) === true
+    if (moment === 'late') return this.#mayAsk(entry, true) && learning?.looksFirst(lateness.medianMs ?? 0) === true
     return moment !== 'decoded'
   }
 
@@ -503,7 +515,7 @@ export class GroupRun implements Asker, Run {
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
-    if (late) return !hedge && hedges.has && calls.some(({ state }) => state === 'running')
+    if (late) return !hedge && hedges.has && calls.some((call) => call.state === 'running' && call.sentAt + (this.#service.lateness.lateMs ?? 0) <= this.#service.clock.now())
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
