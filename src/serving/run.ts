@@ -23,6 +23,8 @@ const MORE_FAILURES = 3
 
 /** Medians that a query waits before it is recovered: where times differ little, answers lie there about to arrive. */
 const FLOOR = 1.3
+/** Timers may fire so much too early. */
+const EARLY_MS = 1
 /** Share of the workers at work beyond which what can be done without costs others more than it gives. */
 const FULL = 0.85
 
@@ -138,14 +140,22 @@ export class GroupRun implements Asker, Run {
     this.#advance()
   }
 
-  /** A late query is asked for again when its row has been at work for as long as nearly all answers take: it may have waited. */
+  /** A late query is asked for again when its row has been at work for as long as nearly all take: most of its wait may be the queue's. */
   #planHedge(entry: Entry): void {
-    const { clock, lateness } = this.#service
     const call = entry.calls.find(({ state }) => state === 'running')
-    if (!call || entry.hedge) return
-    const ms = call.sentAt + (lateness.lateMs ?? 0) - clock.now()
-    if (ms <= 0) return
-    clock.after(ms, () => { this.#settle(entry, this.#moment(entry) ?? 'late'); this.#advance() }, true)
+    const ms = call && !entry.hedge ? this.#hedgeIn(call) : 0
+    if (ms < EARLY_MS) return
+    const again = () => {
+      this.#settle(entry, this.#moment(entry) ?? 'late')
+      this.#advance()
+    }
+    this.#service.clock.after(ms, again, true)
+  }
+
+  /** Milliseconds until a row has been at work for so long that another worker may be asked. */
+  #hedgeIn({ sentAt }: Call): number {
+    const { clock, lateness } = this.#service
+    return sentAt + (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
   }
 
   /** A query's deadline has come: it gets what can be had now, or an error. */
@@ -238,7 +248,7 @@ export class GroupRun implements Asker, Run {
 
   /** The model's own answer to a query has come, in time or late. */
   #own(entry: Entry, call: Call, answer: Float32Array, first: boolean): void {
-    const { lateness, learning, clock, hedged, extras } = this.#service
+    const { lateness, learning, hedged, extras } = this.#service
     const { ticket, calls } = entry
     if (!this.#honest) {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
@@ -515,7 +525,7 @@ export class GroupRun implements Asker, Run {
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
-    if (late) return !hedge && hedges.has && calls.some((call) => call.state === 'running' && call.sentAt + (this.#service.lateness.lateMs ?? 0) <= this.#service.clock.now())
+    if (late) return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
