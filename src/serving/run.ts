@@ -525,7 +525,8 @@ export class GroupRun implements Asker, Run {
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
-    if (late) return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
+    if (late)
+      return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
