@@ -20,7 +20,7 @@ import { median } from './measure'
 export const names = Object.keys(models) as ModelName[]
 export const SEEDS = 10
 /** Of the runs with a deadline, where the table that is about deadlines does not need as many as all others. */
-const FEW = 3
+const FEW = 2
 
 /** Whose times depend on no model. */
 export const ANY = names[0]

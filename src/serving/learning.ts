@@ -20,7 +20,7 @@ const FORESEEING = 0.25
  * Share of the time that looks for late queries may take, and what of it may be saved up: where a pool slows down as a whole
  * all are late, and looks for all of them would make them later still.
  */
-const LOOKING = { share: 0.1, burstMs: 20 }
+const LOOKING = { share: 0.2, burstMs: 50 }
 /** The moving average of how often looks were sure moves so far with each; where it is below half, a hedge goes first. */
 const SURENESS = { rate: 0.05, enough: 0.5 }
 export class Learning {

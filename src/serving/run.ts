@@ -26,6 +26,8 @@ const MORE_FAILURES = 3
 
 /** Medians that a query waits before it is recovered: where times differ little, answers lie there about to arrive. */
 export const FLOOR = 1.3
+/** Timers may fire so much too early. */
+const EARLY_MS = 1
 /** Share of the workers at work beyond which what can be done without costs others more than it gives. */
 const FULL = 0.85
 
@@ -159,6 +161,24 @@ export class GroupRun implements Asker, LiveRun {
     this.#advance()
   }
 
+  /** A late query is asked for again when its row has been at work for as long as nearly all take: most of its wait may be the queue's. */
+  #planHedge(entry: Entry): void {
+    const call = entry.calls.find(({ state }) => state === 'running')
+    const ms = call && !entry.hedge ? this.#hedgeIn(call) : 0
+    if (ms < EARLY_MS) return
+    const again = () => {
+      this.#settle(entry, this.#moment(entry) ?? 'late')
+      this.#advance()
+    }
+    this.#service.clock.after(ms, again, true)
+  }
+
+  /** Milliseconds until a row has been at work for so long that another worker may be asked. */
+  #hedgeIn({ sentAt }: Call): number {
+    const { clock, lateness } = this.#service
+    return sentAt + (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
+  }
+
   /** A query's deadline has come: it gets what can be had now, or an error. */
   due(ticket: Ticket): void {
     const entry = this.#entry(ticket)
@@ -176,7 +196,9 @@ export class GroupRun implements Asker, LiveRun {
     this.#advance() // its group may be decoded now
     this.#settle(entry, 'late')
     this.#advance()
-    if (!ticket.open || ticket.choices.policy === 'retry') return
+    if (!ticket.open) return
+    this.#planHedge(entry)
+    if (ticket.choices.policy === 'retry') return
     const { clock, lateness } = this.#service
     const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
     const overdue = () => {
@@ -223,7 +245,7 @@ export class GroupRun implements Asker, LiveRun {
     const { hedged, extras } = this.#service
     if (this.#isExtra(call)) extras.send()
     if (entry && call === entry.hedge) hedged.sent++
-    else if (entry?.ticket.late) this.#settle(entry, this.#moment(entry) ?? 'late')
+    else if (entry?.ticket.late) this.#planHedge(entry)
   }
 
   spare(call: Call): void {
@@ -249,13 +271,13 @@ export class GroupRun implements Asker, LiveRun {
 
   /** The model's own answer to a query has come, in time or late. */
   #own(entry: Entry, call: Call, answer: Float32Array, first: boolean): void {
-    const { lateness, learning, clock, hedged, extras } = this.#service
+    const { lateness, learning, hedged, extras } = this.#service
     const { ticket, calls } = entry
     if (!this.#honest) {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    if (call === calls[0]) lateness.see(clock.now() - ticket.since)
+    if (call === calls[0]) lateness.see(call.ms)
     if (call === entry.hedge && ticket.open) hedged.won++
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
@@ -541,7 +563,7 @@ export class GroupRun implements Asker, LiveRun {
     const asked = calls.some(isLive)
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (policy !== 'retry' && may && this.#mayLook(moment)) this.#look(entry)
+    if (policy !== 'retry' && may && this.#mayLook(entry, moment)) this.#look(entry)
     const said = verdict({
       policy,
       minConfidence,
@@ -559,9 +581,9 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /** Where the memory is rarely sure, or a look takes longer than an answer, a late query is first asked for again. */
-  #mayLook(moment: Lack['moment']): boolean {
+  #mayLook(entry: Entry, moment: Lack['moment']): boolean {
     const { learning, lateness } = this.#service
-    if (moment === 'late') return learning?.looksFirst(lateness.medianMs ?? 0) === true
+    if (moment === 'late') return this.#mayAsk(entry, true) && learning?.looksFirst(lateness.medianMs ?? 0) === true
     return moment !== 'decoded'
   }
 
@@ -569,7 +591,8 @@ export class GroupRun implements Asker, LiveRun {
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
-    if (late) return !hedge && hedges.has && calls.some(({ state }) => state === 'running')
+    if (late)
+      return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
