@@ -17,7 +17,7 @@ const PRIOR = [0.01, 1]
 const SETTLED = 1e-6
 const NEWTON_STEPS = 8
 /** An outcome counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
-const RECENT = 800
+const RECENT = 2000
 
 export interface Outcome {
   /** What was seen, always as many values. */
@@ -40,10 +40,9 @@ const ANCHOR_SHARE = 1 / 30
 /**
  * A kind's credit, in log odds that are added to the others': its standard deviation among kinds; what is left of it after
  * the next outcome of its kind, so that it follows a stream that changes within tens of answers, not within the window's
- * thousands; the most it may come to; and from which probability on an outcome counts, since it is the sure answers that must
- * not be wrong. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong without.
+ * thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong without.
  */
-const CREDIT = { deviation: 1, left: 0.98, most: 4, from: 0.5 }
+const CREDIT = { deviation: 1, left: 0.98, most: 4 }
 
 interface Credit {
   mean: number
@@ -136,7 +135,7 @@ export class Calibration {
 
   /** One step of an extended Kalman filter: the kind's credit drifts back to 0, and takes in whether its answer was right. */
   #judge({ right, kind }: Outcome, odds: number): void {
-    if (kind === undefined || odds < Math.log(CREDIT.from / (1 - CREDIT.from))) return
+    if (kind === undefined) return
     const { mean, variance } = this.#credit(kind) ?? { mean: 0, variance: CREDIT.deviation ** 2 }
     const drifted = CREDIT.left * mean
     const before = CREDIT.left ** 2 * variance + (1 - CREDIT.left ** 2) * CREDIT.deviation ** 2

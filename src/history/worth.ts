@@ -109,7 +109,7 @@ interface Tally extends Pick<Agreement, 'source' | 'missing' | 'graded' | 'agree
   from: string | undefined
 }
 
-/** Tallies that are kept; beyond them whose the oldest were is forgotten. */
+/** Tallies that are kept; beyond them whose the older half were is forgotten. */
 const MOST_TALLIES = 2 * sources.length * MOST_MISSING
 
 /** What was saved names its worker by the place in a list, or -1: of those a list's thousand outcomes know a few. */
@@ -127,7 +127,7 @@ export interface WorthState {
 
 export class Worth {
   readonly #criterion: Criterion
-  #tallies: Tally[]
+  #tallies: Tallies
   readonly #calibrations: Record<Source, Calibration>
   #spread: Spread
 
@@ -140,7 +140,7 @@ export class Worth {
   constructor(core: Core, criterion: Criterion, state?: WorthState, outputs?: number) {
     const learned = state === undefined ? undefined : savedWorth(state, criterion, outputs)
     this.#criterion = criterion
-    this.#tallies = learned?.tallies ?? []
+    this.#tallies = tallied(learned?.tallies ?? [])
     this.#calibrations = {
       code: new Calibration(core, learned?.outcomes.code),
       memory: new Calibration(core, learned?.outcomes.memory, stranger(criterion)),
@@ -214,20 +214,10 @@ export class Worth {
   }
 
   #count({ source, missing }: Recovered, agreed: boolean, from: string | undefined): void {
-    let tally = this.#tallies.find((each) => each.source === source && each.missing === missing && each.from === from)
-    if (!tally) {
-      tally = { source, missing, from, graded: 0, agreed: 0 }
-      this.#tallies.push(tally)
-    }
-    tally.graded++
-    if (agreed) tally.agreed++
-    if (this.#tallies.length > MOST_TALLIES) this.#disown()
-  }
-
-  /** The worker that was told of first is counted among those that are not known. */
-  #disown(): void {
-    const oldest = this.#tallies.find(({ from }) => from !== undefined)?.from
-    this.#tallies = merged(this.#tallies.map((each) => (each.from === oldest ? { ...each, from: undefined } : each)))
+    add(this.#tallies, { source, missing, from, graded: 1, agreed: Number(agreed) })
+    if (this.#tallies.size <= MOST_TALLIES) return
+    const all = [...this.#tallies.values()]
+    this.#tallies = tallied(all.map((tally, i) => (i < all.length / 2 ? { ...tally, from: undefined } : tally)))
   }
 
   /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
@@ -248,7 +238,7 @@ export class Worth {
    * @returns how many outcomes there were of it
    */
   forget(from: string, left?: readonly Float32Array[]): number {
-    this.#tallies = this.#tallies.filter((tally) => tally.from !== from)
+    this.#tallies = tallied([...this.#tallies.values()].filter((tally) => tally.from !== from))
     if (left && this.#criterion.kind === 'tolerance') {
       this.#spread = new Spread()
       for (const answer of left.slice(-TELLING)) this.#spread.see(answer)
@@ -257,13 +247,14 @@ export class Worth {
   }
 
   get agreements(): Agreement[] {
-    const all = merged(this.#tallies.map((tally) => ({ ...tally, from: undefined })))
-    return all.map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
+    const all = tallied([...this.#tallies.values()].map((tally) => ({ ...tally, from: undefined })))
+    return [...all.values()].map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
   }
 
   save(): WorthState {
     const outcomes = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
-    const all = [...this.#tallies, ...outcomes.code, ...outcomes.memory]
+    const tallies = [...this.#tallies.values()]
+    const all = [...tallies, ...outcomes.code, ...outcomes.memory]
     const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
     const places = new Map(workers.map((name, i) => [name, i]))
     const placeOf = (from: string | undefined) => (from === undefined ? -1 : (places.get(from) as number))
@@ -273,15 +264,18 @@ export class Worth {
     return {
       criterion: { ...this.#criterion },
       workers,
-      agreements: this.#tallies.map((tally) => ({ ...tally, from: placeOf(tally.from) })),
+      agreements: tallies.map((tally) => ({ ...tally, from: placeOf(tally.from) })),
       outcomes: { code: outcomes.code.map(indexed), memory: outcomes.memory.map(indexed) },
       spread: this.#spread.save(),
     }
   }
 
-  /** Its label, at the first position; answers without one are of no kind. */
-  #kind({ answer }: Recovered): number | undefined {
-    return this.#criterion.kind === 'label' ? labelAt(answer, this.#criterion) : undefined
+  /**
+   * The label of a remembered answer, at the first position: the memory knows some better than others. A parity does not, and
+   * answers without a label are of no kind.
+   */
+  #kind({ answer, source }: Recovered): number | undefined {
+    return this.#criterion.kind === 'label' && source === 'memory' ? labelAt(answer, this.#criterion) : undefined
   }
 
   /**
@@ -305,17 +299,23 @@ export class Worth {
   }
 }
 
-/** One tally of each source, number missing and worker. */
-function merged(tallies: readonly Tally[]): Tally[] {
-  const sums = new Map<string, Tally>()
-  for (const tally of tallies) {
-    const key = JSON.stringify([tally.source, tally.missing, tally.from])
-    const sum = sums.get(key) ?? { ...tally, graded: 0, agreed: 0 }
-    sum.graded += tally.graded
-    sum.agreed += tally.agreed
-    sums.set(key, sum)
-  }
-  return [...sums.values()]
+/** Of each source, number missing and worker one, in the order of their first. */
+type Tallies = Map<string, Tally>
+
+function add(tallies: Tallies, { source, missing, from, graded, agreed }: Tally): void {
+  const key = `${source} ${missing} ${from === undefined ? '' : `of ${from}`}`
+  const sum = tallies.get(key)
+  tallies.set(key, {
+    ...{ source, missing, from },
+    graded: graded + (sum?.graded ?? 0),
+    agreed: agreed + (sum?.agreed ?? 0),
+  })
+}
+
+function tallied(all: Iterable<Tally>): Tallies {
+  const tallies: Tallies = new Map()
+  for (const tally of all) add(tallies, tally)
+  return tallies
 }
 
 interface Learned {
@@ -335,7 +335,7 @@ function savedWorth(value: unknown, criterion: Criterion, outputs: number | unde
   return {
     tallies: savedTallies(state.agreements, workers),
     outcomes: {
-      code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2, kinds, workers),
+      code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2, 0, workers),
       memory: savedOutcomes('worth.outcomes.memory', outcomes.memory, 2, kinds, workers),
     },
     spread: savedSpread('worth.spread', state.spread, outputs),
