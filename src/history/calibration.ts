@@ -42,7 +42,7 @@ const ANCHOR_SHARE = 1 / 30
  * the next outcome of its kind, so that it follows a stream that changes within tens of answers, not within the window's
  * thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong without.
  */
-const CREDIT = { deviation: 1, left: 0.98, most: 4 }
+const CREDIT = { deviation: 0.8, left: 0.98, most: 4 }
 
 interface Credit {
   mean: number
