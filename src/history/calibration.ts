@@ -13,8 +13,8 @@ const ENOUGH = 30
 const RENEW = 1 / 16
 /** Precision of the weights' normal prior, the intercept's first: slopes are small until shown. */
 const PRIOR = [0.01, 1]
-/** Newton's method ends when no weight moves further than this, or after so many steps. */
-const SETTLED = 1e-6
+/** Newton's method ends when no weight moves further than this (the next step would be a millionth), or after so many steps. */
+const SETTLED = 1e-3
 const NEWTON_STEPS = 8
 /** An outcome counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
 const RECENT = 2000
@@ -43,6 +43,8 @@ const ANCHOR_SHARE = 1 / 30
  * thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong without.
  */
 const CREDIT = { deviation: 0.8, left: 0.98, most: 4 }
+/** How often weights and credits are fitted in turns; more changes nothing. */
+const TURNS = 3
 
 interface Credit {
   mean: number
@@ -133,9 +135,13 @@ export class Calibration {
     return kind === undefined ? undefined : this.#credits.get(kind)
   }
 
-  /** One step of an extended Kalman filter: the kind's credit drifts back to 0, and takes in whether its answer was right. */
-  #judge({ right, kind }: Outcome, odds: number): void {
-    if (kind === undefined) return
+  /**
+   * One step of an extended Kalman filter: the kind's credit drifts back to 0, and takes in whether its answer was right.
+   *
+   * @returns the credit before it did
+   */
+  #judge({ right, kind }: Outcome, odds: number): number {
+    if (kind === undefined) return 0
     const { mean, variance } = this.#credit(kind) ?? { mean: 0, variance: CREDIT.deviation ** 2 }
     const drifted = CREDIT.left * mean
     const before = CREDIT.left ** 2 * variance + (1 - CREDIT.left ** 2) * CREDIT.deviation ** 2
@@ -143,23 +149,48 @@ export class Calibration {
     const after = 1 / (1 / before + said * (1 - said))
     const moved = drifted + after * (Number(right) - said)
     this.#credits.set(kind, { mean: Math.max(-CREDIT.most, Math.min(CREDIT.most, moved)), variance: after })
+    return drifted
   }
 
+  /** Fits weights and credits in turns, each to what the others leave unsaid. */
   #renew(): void {
     this.#since = 0
-    const rows = this.#outcomes.map(({ signals }) => signals)
-    const rights = this.#outcomes.map(({ right }) => Number(right))
-    const counts = weigh(this.#outcomes)
-    if (this.#anchor) {
-      rows.push(this.#anchor.signals)
-      rights.push(this.#anchor.probability)
-      counts.push(ANCHOR_SHARE * counts.reduce((sum, count) => sum + count, 0))
+    const outcomes = this.#outcomes
+    const lessons = lessonsOf(outcomes, this.#anchor)
+    const turns = outcomes.some(({ kind }) => kind !== undefined) ? TURNS : 1
+    for (let turn = 0; turn < turns; turn++) {
+      const fit = fitted(this.#core, lessons, turn ? this.#fit?.weights : undefined)
+      this.#fit = fit
+      this.#credits.clear()
+      for (const [i, outcome] of outcomes.entries()) {
+        lessons.credits[i] = this.#judge(outcome, oddsOf(fit, outcome.signals))
+      }
     }
-    const fit = fitted(this.#core, rows, rights, counts)
-    this.#fit = fit
-    this.#credits.clear()
-    for (const outcome of this.#outcomes) this.#judge(outcome, oddsOf(fit, outcome.signals))
   }
+}
+
+/** One row for each outcome, and the last for the anchor. */
+interface Lessons {
+  /** Signals of mean 0 and variance 1, after a leading 1; row-major. */
+  xs: Float64Array
+  means: Float64Array
+  scales: Float64Array
+  rights: number[]
+  counts: number[]
+  /** What is added to the odds that the weights give. */
+  credits: Float64Array
+}
+
+function lessonsOf(outcomes: readonly Outcome[], anchor: Anchor | undefined): Lessons {
+  const rows = outcomes.map(({ signals }) => signals)
+  const rights = outcomes.map(({ right }) => Number(right))
+  const counts = weigh(outcomes)
+  if (anchor) {
+    rows.push(anchor.signals) // else one that never varied could not be told from it
+    rights.push(anchor.probability)
+    counts.push(ANCHOR_SHARE * counts.reduce((sum, count) => sum + count, 0))
+  }
+  return { ...standardised(rows), rights, counts, credits: new Float64Array(rows.length) }
 }
 
 /**
@@ -174,17 +205,16 @@ function weigh(outcomes: readonly Outcome[]): number[] {
   return counts.map((count, i) => count * Math.min(1, average / (sums.get(outcomes[i].kind) as number)))
 }
 
-/** The most probable weights, by Newton's method (iteratively reweighted least squares). */
-function fitted(core: Core, rows: readonly (readonly number[])[], rights: readonly number[], counts: number[]): Fit {
-  const { xs, means, scales } = standardised(rows)
+/** The most probable weights, by Newton's method (iteratively reweighted least squares). @param start  near them, if known */
+function fitted(core: Core, { xs, means, scales, rights, counts, credits }: Lessons, start?: Float64Array): Fit {
   const n = means.length + 1
-  const weights = new Float64Array(n)
+  const weights = start?.slice() ?? new Float64Array(n)
   let covariance = new Float64Array(n * n)
   for (let step = 0, moved = 1; step < NEWTON_STEPS && moved > SETTLED; step++) {
     const precision = new Float64Array(n * n)
     const gradient = weights.map((weight, i) => -prior(i) * weight)
-    for (let k = 0, at = 0; k < rows.length; k++, at += n) {
-      let odds = 0
+    for (let k = 0, at = 0; k < rights.length; k++, at += n) {
+      let odds = credits[k]
       for (let i = 0; i < n; i++) odds += weights[i] * xs[at + i]
       const said = sigmoid(odds)
       const off = counts[k] * (rights[k] - said)
@@ -210,7 +240,7 @@ function fitted(core: Core, rows: readonly (readonly number[])[], rights: readon
   return { means, scales, weights, covariance }
 }
 
-/** Rows of mean 0 and variance 1, after a leading 1; a signal that never varies says nothing. */
+/** A signal that never varies says nothing. */
 function standardised(rows: readonly (readonly number[])[]) {
   const width = rows[0].length
   const [means, squares] = [new Float64Array(width), new Float64Array(width)]

@@ -112,7 +112,7 @@ interface Tally extends Pick<Agreement, 'source' | 'missing' | 'graded' | 'agree
 /** Tallies that are kept; beyond them whose the older half were is forgotten. */
 const MOST_TALLIES = 2 * sources.length * MOST_MISSING
 
-/** What was saved names its worker by the place in a list, or -1: of those a list's thousand outcomes know a few. */
+/** As it is saved: with its worker's place in the list of workers, -1 where that is not known. */
 type Indexed<T extends { from?: string | undefined }> = Omit<T, 'from'> & { from: number }
 
 /** Plain data, for `JSON.stringify`. */
@@ -120,7 +120,7 @@ export interface WorthState {
   criterion: Criterion
   workers: string[]
   agreements: Indexed<Tally>[]
-  /** Of no kind: -1. */
+  /** A kind of -1: none. */
   outcomes: Record<Source, (Indexed<Outcome> & { kind: number })[]>
   spread: SpreadState
 }
@@ -234,7 +234,7 @@ export class Worth {
    * Takes back what a worker's answers taught of recoveries, as if they had never been.
    *
    * @param left  answers that others gave, oldest first: how much answers differ is told anew by the last of them; without
-   *   them it stays as it is, and what he added to it fades with the next thousand
+   *   them it stays as it is, and what the worker added to it fades with the next thousand
    * @returns how many outcomes there were of it
    */
   forget(from: string, left?: readonly Float32Array[]): number {
