@@ -31,10 +31,16 @@ export class ApproxiferError extends Error {
   }
 }
 
-/** Any thrown value as one of ours; what already is one stays as it is. */
+/** Letters of somebody else's error that are told: a worker may send a megabyte. */
+const MOST_TOLD = 500
+
+/** Any thrown value as one of ours; what already is one stays as it is, but for its length. */
 export function asError(error: unknown, code: Code, prefix = ''): ApproxiferError {
-  if (error instanceof ApproxiferError) return error
-  const message = error instanceof Error ? error.message : shown(error)
+  const isOurs = error instanceof ApproxiferError
+  const text = error instanceof Error ? String(error.message) : shown(error)
+  if (isOurs && text.length <= MOST_TOLD) return error
+  const message = text.length > MOST_TOLD ? `${text.slice(0, MOST_TOLD)}...` : text
+  if (isOurs) return new ApproxiferError(error.code, message)
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 

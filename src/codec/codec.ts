@@ -78,6 +78,7 @@ export class Codec {
   readonly published: boolean
   /** What 'learned-kriging' has learned. */
   readonly kernels = new Kernels()
+  readonly #options: CodecOptions
   readonly #schemes = new Map<number, Scheme>()
   readonly #decoded = new Map<string, Decoded>()
 
@@ -86,6 +87,7 @@ export class Codec {
     checkNames('', options, codecOptions)
     const { preset, code, decoder: chosen, locator: who, ...scheme } = options
     this.core = core
+    this.#options = options
     this.scheme = new Scheme(scheme)
     if (preset !== undefined) checkWord('preset', preset, ['aaai22'])
     this.published = preset !== undefined
@@ -110,6 +112,11 @@ export class Codec {
       const { quorum } = this.scheme
       throw new RangeError(`locator: '${this.locator}' needs ${needed} results, got a quorum of ${quorum}; set workers`)
     }
+  }
+
+  /** Another of the same options, which has learned nothing. */
+  another(): Codec {
+    return new Codec(this.core, this.#options)
   }
 
   static async create(options: CodecOptions & { core?: CoreOptions | undefined }): Promise<Codec> {

@@ -33,11 +33,12 @@ export class Learning {
   /** Moving average of how often looks were sure. */
   #sure = 1
 
-  constructor(experience: Experience, clock: Clock, warn: (text: string) => void) {
+  /** @param part  of the time that learning may take, which others take their parts of */
+  constructor(experience: Experience, clock: Clock, warn: (text: string) => void, part = 1) {
     this.experience = experience
     this.#clock = clock
-    this.#looking = new TimeBudget(clock, () => LOOKING.share, LOOKING.burstMs)
-    const share = () => SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
+    this.#looking = new TimeBudget(clock, () => part * LOOKING.share, LOOKING.burstMs)
+    const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
     this.#lessons = new Lessons(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
   }
 

@@ -52,6 +52,11 @@ export interface ServingOptions extends Choices, CriterionOptions {
   falseAlarms?: number
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
+  /**
+   * How many partitions are kept apart at a time, each with its part of `memory.bytes`: see `predict`. The one that was asked longest
+   * ago is forgotten for a new one. Default 1: nobody may name one.
+   */
+  partitions?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
   deadlineMs?: number
   /** After this long without an answer a worker is restarted. Default 30,000 ms. */
@@ -68,9 +73,9 @@ export interface ServingOptions extends Choices, CriterionOptions {
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
   /**
    * What a predictor of the same model has learned: see its `save`. One of another model, by names, shapes and (of local
-   * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError.
+   * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError. With `partitions`, one by partition.
    */
-  state?: Uint8Array
+  state?: Uint8Array | Readonly<Record<string, Uint8Array>>
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
   /** For dealing rows to workers. Default 1. */
@@ -81,6 +86,11 @@ export interface ServingOptions extends Choices, CriterionOptions {
 
 export interface PredictOptions extends Choices {
   deadlineMs?: number
+  /**
+   * Whose query it is: queries of different partitions never share a group, nor does what is remembered of one recover another.
+   * See the option `partitions`.
+   */
+  partition?: string
   signal?: AbortSignal
 }
 
@@ -88,7 +98,7 @@ export interface PredictOptions extends Choices {
 const MOST_WARNINGS = 100
 
 const choiceNames = ['policy', 'minConfidence', 'deliver']
-export const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
+export const predictOptions = ['deadlineMs', 'signal', 'partition', ...choiceNames]
 export const servingOptions = [
   ...choiceNames,
   ...[
@@ -104,7 +114,19 @@ export const servingOptions = [
     'maxWaitMs',
     'deadlineMs',
   ],
-  ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning', 'integrity', 'audit', 'rounding', 'falseAlarms'],
+  ...[
+    'hangMs',
+    'maxQueries',
+    'core',
+    'seed',
+    'clock',
+    'onWarning',
+    'integrity',
+    'audit',
+    'rounding',
+    'falseAlarms',
+    'partitions',
+  ],
 ]
 
 export type Settings = ReturnType<typeof checkSettings>
@@ -140,17 +162,26 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     hangMs: checkMs('hangMs', hangMs),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
+    partitions: checkInteger('partitions', options.partitions ?? 1, 1, 10_000),
     integrity: checkShare('integrity', options.integrity ?? 0.95),
     audit: checkShare('audit', options.audit ?? (hedges ? 0.01 : 0)), // workers that must not be asked twice are not
     rounding: checkShare('rounding', options.rounding ?? 1e-3),
     falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
-    state,
+    states: state instanceof Uint8Array ? { '': state } : checkStates(state),
     warn: guarded(options.onWarning ?? console.warn),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
   }
+}
+
+function checkStates(state: ServingOptions['state'] = {}): Readonly<Record<string, Uint8Array>> {
+  for (const bytes of typeof state === 'object' && state !== null ? Object.values(state) : [state]) {
+    if (!(bytes instanceof Uint8Array))
+      throw new TypeError(expected('state', 'a Uint8Array, or one by partition', bytes))
+  }
+  return state as Readonly<Record<string, Uint8Array>>
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
@@ -203,6 +234,13 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
   }
   const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early'])
   return { policy, minConfidence, deliver }
+}
+
+/** @param most  partitions that are kept apart */
+export function checkPartition(partition: unknown, most: number): string {
+  if (typeof partition !== 'string') throw new TypeError(expected('partition', 'a string', partition))
+  if (partition === '' || most > 1) return partition
+  throw new RangeError(`partition: expected none without the option partitions, got ${JSON.stringify(partition)}`)
 }
 
 export function checkSignal(signal: unknown): void {

@@ -6,6 +6,7 @@ import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames, expected } from '../errors'
 import { Evidence, type WorkerEvidence } from '../history/evidence'
 import { Experience } from '../history/experience'
+import { DEFAULT_BYTES } from '../history/memory'
 import { Scores } from '../history/scores'
 import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
@@ -17,6 +18,7 @@ import { Learning } from './learning'
 import {
   checkChoices,
   checkMs,
+  checkPartition,
   checkSignal,
   isVerified,
   type PredictOptions,
@@ -25,6 +27,7 @@ import {
 } from './options'
 import { Pool, type WorkerStats } from './pool'
 import { GroupRun, type LiveRun, type Service } from './run'
+import { type Tenant, Tenants } from './tenants'
 import { type Ending, type Prediction, type Status, Ticket } from './ticket'
 import { type Verdict, Verification } from './verification'
 import { VerifiedRun } from './verified'
@@ -65,6 +68,9 @@ const BURST = 10
  */
 const RECOVERED = { times: 2, queries: 500 }
 
+/** The partition of queries that name none. */
+const NOBODY = ''
+
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
@@ -72,13 +78,11 @@ export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
   readonly #settings: Settings
-  readonly #service: Service
-  /** Where somebody may lie it stays empty. */
-  readonly #experience: Experience
+  readonly #shared: Omit<Service, 'codec' | 'learning'>
+  readonly #codec: Codec
+  readonly #tenants: Tenants
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
-  /** The group that queries join. */
-  #filling: LiveRun | undefined
   #open = 0
   readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
@@ -88,30 +92,24 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings) {
-    const { clock, hangMs, hedges, patience, warn, rule, seed } = settings
+    const { clock, hangMs, hedges, patience, rule, seed } = settings
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
-    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     const honest = !codec.scheme.byzantine || isVerified(codec)
-    const memory = honest && settings.memory
-    const learned = { ...settings, memory, criterion, fingerprint, kernels: codec.kernels }
-    this.#experience = new Experience(codec.core, signature, learned)
-    const learning = honest ? new Learning(this.#experience, clock, warn) : undefined
     const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
     this.#settings = settings
+    this.#codec = codec
     const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest })
     const { integrity, audit, rounding } = settings
     const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
-    this.#service = {
-      codec,
+    this.#shared = {
       pool,
       clock,
       random: seeded(seed),
       rule,
       criterion,
-      learning,
       lateness: new Lateness(patience),
       hedges: new Budget(hedges, BURST),
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
@@ -121,8 +119,27 @@ export class Predictor {
       scores: new Scores(settings.falseAlarms),
       done: (run) => this.#done(run),
     }
+    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+    this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, fingerprint))
+    for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
+    this.#tenants.of(NOBODY)
     if (!honest || codec.code !== 'systematic') return
-    this.#watch = new LateWatch(clock, this.#service.lateness, (ticket) => ticket.run?.late(ticket))
+    this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
+  }
+
+  /** What serves a partition; it has learned what its state says. */
+  #tenant(partition: string, fingerprint: string | undefined): Tenant {
+    const { clock, criterion } = this.#shared
+    const { partitions, states, memory, warn } = this.#settings
+    const codec = partition === NOBODY ? this.#codec : this.#codec.another()
+    const honest = !codec.scheme.byzantine || isVerified(codec)
+    const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
+    const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
+    const learned = { criterion, fingerprint, kernels: codec.kernels, warn, state: states[partition] }
+    const experience = new Experience(codec.core, this.signature, { ...learned, memory: honest && own })
+    const learning = new Learning(experience, clock, warn, 1 / partitions)
+    const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
+    return { service, learning }
   }
 
   /**
@@ -139,10 +156,9 @@ export class Predictor {
     const settings = this.#settings
     const row = toRow(query, this.signature.inputs)
     const choices =
-      options === NO_CHOICE
-        ? settings.choices
-        : checkChoices(options, this.#service.codec, settings.rule, settings.choices)
+      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#codec, settings.rule, settings.choices)
     const ms = checkMs('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
+    const partition = checkPartition(options.partition ?? NOBODY, settings.partitions)
     checkSignal(signal)
     if (signal?.aborted) throw aborted(signal)
     if (this.#open >= settings.maxQueries) {
@@ -153,10 +169,10 @@ export class Predictor {
       // Half of a short deadline for the group to fill, half for the answers.
       const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
       const caller = { resolve, reject, settled: (ending: Ending) => this.#settled(ending) }
-      const ticket = new Ticket(row, choices, maxWaitMs, this.#service.clock, this.signature.outputs, caller)
+      const ticket = new Ticket(row, choices, maxWaitMs, this.#shared.clock, this.signature.outputs, caller)
       this.#open++
-      this.#enter(ticket) // first, so that a worker is at work meanwhile
-      ticket.watch(this.#service.clock, ms, signal)
+      this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
+      ticket.watch(this.#shared.clock, ms, signal)
     })
   }
 
@@ -169,8 +185,8 @@ export class Predictor {
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
-    const { pool, codec } = this.#service
-    const most = Math.min(this.#settings.maxQueries, AHEAD * pool.workers.length + codec.scheme.queries)
+    const { workers } = this.#shared.pool
+    const most = Math.min(this.#settings.maxQueries, AHEAD * workers.length + this.#codec.scheme.queries)
     const forget = onAbort(options.signal, () => this.#wake())
     try {
       for (const query of queries) {
@@ -194,19 +210,21 @@ export class Predictor {
     return Promise.all(predictions)
   }
 
-  stats(): PredictorStats {
-    const { codec, learning, lateness, hedged, pool, verification } = this.#service
+  /** @param partition  whose memory it tells of */
+  stats(partition = NOBODY): PredictorStats {
+    const { lateness, hedged, pool, verification } = this.#shared
+    const experience = this.#tenants.known(partition)?.learning.experience
     return {
-      core: codec.core.kind,
+      core: this.#codec.core.kind,
       open: this.#open,
       ...this.#counts,
       failed: { ...this.#failed },
       groups: this.#groups,
       hedges: { ...hedged },
       lateMs: lateness.lateMs,
-      remembered: learning?.experience.remembered ?? 0,
-      tolerance: learning?.experience.tolerance,
-      agreements: learning?.experience.agreements ?? [],
+      remembered: experience?.remembered ?? 0,
+      tolerance: experience?.tolerance,
+      agreements: experience?.agreements ?? [],
       workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.worker) })),
     }
   }
@@ -214,9 +232,22 @@ export class Predictor {
   /**
    * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
    * queries, what recovered answers are worth, the kernel.
+   *
+   * @param partition  whose
+   * @throws RangeError for one that is not known
    */
-  save(): Uint8Array {
-    return this.#service.learning?.save() ?? this.#experience.save()
+  save(partition = NOBODY): Uint8Array {
+    const tenant = this.#tenants.known(partition)
+    if (!tenant) throw new RangeError(`partition: expected one that was asked for, got ${JSON.stringify(partition)}`)
+    return tenant.learning.save()
+  }
+
+  /** Forgets all that was learned of a partition's queries. @returns whether it was known */
+  forgetPartition(partition: string): boolean {
+    checkPartition(partition, this.#settings.partitions)
+    const known = this.#tenants.forget(partition)
+    if (partition === NOBODY) this.#tenants.of(partition)
+    return known
   }
 
   /**
@@ -227,7 +258,7 @@ export class Predictor {
    */
   forget(worker: string): void {
     if (typeof worker !== 'string') throw new TypeError(expected('worker', "a worker's name", worker))
-    this.#service.learning?.forget(worker)
+    for (const learning of this.#tenants) learning.forget(worker)
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -242,21 +273,22 @@ export class Predictor {
   }
 
   async #close(): Promise<void> {
-    const { learning, pool } = this.#service
+    const { pool } = this.#shared
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     this.#watch?.stop()
     for (const run of [...this.#runs]) run.end(error)
-    learning?.close()
+    for (const learning of this.#tenants) learning.close()
     this.#wake()
     await pool.close(error)
   }
 
   /** Gives a query a place in a group. A throw on its way costs this one query, and nobody else. */
-  #enter(ticket: Ticket): void {
-    const { hedges, recoveries } = this.#service
+  #enter(ticket: Ticket, partition: string): void {
+    const { hedges, recoveries } = this.#shared
     try {
-      const run = this.#filling?.filling ? this.#filling : this.#openRun()
-      this.#filling = run
+      const tenant = this.#tenants.of(partition)
+      const run = tenant.filling?.filling ? tenant.filling : this.#openRun(tenant.service)
+      tenant.filling = run
       ticket.run = run
       hedges.earn()
       recoveries.earn()
@@ -274,12 +306,12 @@ export class Predictor {
     if (kind === 'released') return
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
-    this.#service.learning?.forget(worker)
+    this.forget(worker)
     for (const run of [...this.#runs]) run.reconsider()
   }
 
-  #openRun(): LiveRun {
-    const run = isVerified(this.#service.codec) ? new VerifiedRun(this.#service) : new GroupRun(this.#service)
+  #openRun(service: Service): LiveRun {
+    const run = isVerified(service.codec) ? new VerifiedRun(service) : new GroupRun(service)
     run.place = this.#runs.push(run) - 1
     this.#groups++
     return run

@@ -23,6 +23,8 @@ import type { Verification } from './verification'
 const MOST_KILLED = 2
 /** Workers beyond the scheme's stragglers that may fail on a query before it is given up: the fault is then its own. */
 const MORE_FAILURES = 3
+/** Workers' errors that are told of a group. */
+const MOST_REASONS = 3
 
 /** Medians that a query waits before it is recovered: where times differ little, answers lie there about to arrive. */
 export const FLOOR = 1.3
@@ -39,6 +41,8 @@ export interface LiveRun extends Run {
   /** Whether queries may join. */
   readonly filling: boolean
   join(ticket: Ticket): void
+  /** No more queries join. */
+  close(): void
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
   /** A worker is believed no more. */
@@ -699,10 +703,11 @@ export class GroupRun implements Asker, LiveRun {
   #lacking(): ApproxiferError {
     const { quorum, workers } = this.#service.codec.schemeFor(this.#entries.length)
     const lost = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
-    const why = lost.length ? `; ${lost.join('; ')}` : ''
+    const others = lost.length - MOST_REASONS
+    const why = [...lost.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} others`] : [])]
     const answers = this.#calls.filter(({ answer }) => answer).length
-    const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${this.#open} outstanding${why}`
-    return new ApproxiferError('QUORUM', text)
+    const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${this.#open} outstanding`
+    return new ApproxiferError('QUORUM', [text, ...why].join('; '))
   }
 
   #finish(): void {

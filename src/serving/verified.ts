@@ -80,6 +80,8 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#demand('query')
   }
 
+  close(): void {}
+
   // What the ticket tells.
 
   late(ticket: Ticket): void {
