@@ -14,6 +14,7 @@ import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/history/experience'
 import { type Random, seeded } from '../src/random'
+import type { Signature } from '../src/tensor'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
 
@@ -159,6 +160,12 @@ async function streamOf(
   return { inputs, own: await model.answers(inputs) }
 }
 
+/** As a predictor's by default, without a code. */
+export function newExperience(core: Core, signature: Signature): Experience {
+  const criterion = criterionOf(signature.outputs, {})
+  return new Experience(core, signature, { criterion, kernels: { save: () => 0, load() {} }, warn: console.warn })
+}
+
 interface Recovered {
   sure: boolean
   right: boolean
@@ -166,9 +173,7 @@ interface Recovered {
 
 /** What is said of every query of the last WINDOW before the change, and of all after it. */
 function recoveries(core: Core, { signature }: Model, { inputs, own }: Stream): Recovered[] {
-  const criterion = criterionOf(signature.outputs, {})
-  const kernels = { save: () => 0, load() {} }
-  const experience = new Experience(core, signature, { criterion, kernels, warn: console.warn })
+  const experience = newExperience(core, signature)
   const told: Recovered[] = []
   for (const [i, query] of inputs.entries()) {
     const recalled = i >= BEFORE - WINDOW && experience.recall(query)

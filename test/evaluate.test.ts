@@ -277,3 +277,15 @@ describe('the defaults are those of createPredictor', () => {
     expect([memory, (memoryOptions?.bytes ?? 0) > 64 * 2 ** 20]).toEqual([10, true])
   })
 })
+
+it('intervals are over distinct queries: twenty times as many groups of the same few do not narrow them', async () => {
+  const width = async (groups: number) => {
+    const random = seeded(9)
+    const model = classifier()
+    const noisy = queries(300).map((row) => row.map((value) => value + 1.5 * random.gauss())) // so that some are got wrong
+    const { rivals } = await evaluate({ model, codec: codec(), inputs: noisy, memory: 260, groups, sets: 0 })
+    const [low, high] = rivals.memoryAlone?.ci95 ?? [0, 0]
+    return high - low
+  }
+  expect(await width(2000)).toBeGreaterThan(0.8 * (await width(100)))
+})

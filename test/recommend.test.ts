@@ -28,7 +28,7 @@ const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: nu
       brierSkill: 0.1,
       calibrationError: 0.02,
       bins: [],
-      sure: { share: sure, agreement: 1 },
+      sure: { share: sure, agreement: 1, ci95: [0.999, 1] },
     },
     rivals: {
       replicationWorkers: 16,
@@ -38,7 +38,11 @@ const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: nu
           accuracy: memoryAlone,
           ci95: [memoryAlone, memoryAlone],
           ...(memorySure !== undefined && {
-            confidence: { tested: 1e6, agreement: memoryAlone, sure: { share: memorySure, agreement: 1 } },
+            confidence: {
+              tested: 1e6,
+              agreement: memoryAlone,
+              sure: { share: memorySure, agreement: 1, ci95: [0.999, 1] },
+            },
           }),
         },
       }),
@@ -131,7 +135,7 @@ it('a retry that is only cheaper is not advised for the sake of what is recovere
 it('where those that are sure are wrong as well, it says so', () => {
   const wrong = measured(0.3, 0.5)
   const confidence = wrong.evaluation.confidence
-  if (confidence) confidence.sure.agreement = 0.5
+  if (confidence) confidence.sure = { share: 0.5, agreement: 0.5, ci95: [0.49, 0.51] }
   const all = recommend([wrong], { tolerate: 0.5, stragglerRate: 0.01, retryPrice: 100 })
   expect(advice(all)).toBe(
     'retry, do not recover; recovered answers are wrong too often, and those that are sure no less so',

@@ -4,14 +4,14 @@ import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
 import type { Progress } from '../evaluate/evaluate'
 import { advice, type Candidate, type Wishes, worthOf } from '../evaluate/recommend'
-import type { Evaluation, Share } from '../evaluate/scores'
-import { percent as percentOf } from '../evaluate/statistics'
+import type { Evaluation } from '../evaluate/scores'
+import { percent as percentOf, type Share } from '../evaluate/statistics'
 import { sureCells } from '../evaluate/sureness'
 import { table } from './table'
 import { wrap } from './terminal'
 
 /** One scheme, measured. */
-export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
+export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   model: string
   /** What is worth knowing about the model. */
   warnings: readonly string[]

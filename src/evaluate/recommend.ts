@@ -139,15 +139,14 @@ function byPolicy(
     use: use('recover'),
   }
   if (!recovered) return [recover]
-  const { share: sure, agreement = 1 } = recovered.sure
+  const { share: sure, ci95: [least95] = [0] } = recovered.sure
   const guessed = share * (1 - copied)
-  const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, sure * recovered.tested))
   const auto: Candidate = {
     name,
     policy: 'auto',
     cost: inferences + (beyond + guessed * (1 - sure)) * retryPrice,
-    loss: guessed * sure * Math.min(1, 1 - agreement + error),
-    fit: sure >= LEAST_SURE && agreement - error >= LEAST_RIGHT,
+    loss: guessed * sure * (1 - least95),
+    fit: sure >= LEAST_SURE && least95 >= LEAST_RIGHT,
     recovered,
     why: sureSentence(recovered),
     use: use('auto'),
