@@ -81,6 +81,8 @@ export interface Evaluation {
 export interface Figures {
   /** The model alone, on the inputs so far; only with labels. */
   alone?: Share
+  /** What the code recovered of lost queries before the memory could say anything. */
+  decoded?: Share
   /** What the memory, as far as it was filled, said of inputs before it was told. */
   foretold?: Share
   /** Groups so far: all their queries under the policy, and only the lost ones. */
@@ -106,6 +108,8 @@ export class Scores {
   readonly #alone = new Map<number, number>()
   /** One per input of which the memory was asked before it was told. */
   readonly #foretold: Figure[] = []
+  /** One per lost query of a group that was decoded before. */
+  readonly #decoded: Figure[] = []
   /** That a guess is right. */
   readonly #chance: number
   #groups = 0
@@ -153,9 +157,15 @@ export class Scores {
     this.#foretold.push(once(query.input, this.#right(answer, query)))
   }
 
+  /** A group that was decoded while the memory could say nothing yet. */
+  decoded(outcomes: readonly Outcome[]): void {
+    const lost = outcomes.filter(({ exact }) => !exact)
+    for (const each of lost) this.#decoded.push(once(each.input, this.#hit(each)))
+  }
+
   /** What is known so far. */
   figures(): Figures {
-    const known = { foretold: this.#foretold, all: this.#all, lost: this.#lost }
+    const known = { decoded: this.#decoded, foretold: this.#foretold, all: this.#all, lost: this.#lost }
     const alone = this.#rules.labels && { alone: [...this.#alone].map(([input, hit]) => once(input, hit)) }
     const shares = Object.entries({ ...known, ...alone }).filter(([, hits]) => hits.length)
     return { groups: this.#groups, ...Object.fromEntries(shares.map(([name, hits]) => [name, shareOf(hits)])) }
