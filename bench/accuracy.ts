@@ -60,7 +60,7 @@ export const parityCells = [
 
 /** Beside the codes' own decoders, which the cells above measure. */
 export const decoderCells = [
-  [4, 1],
+  [2, 1],
   [8, 1],
   [8, 2],
 ] as const
