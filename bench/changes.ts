@@ -87,10 +87,11 @@ export interface Changed {
   steady: number
   /** Queries until the sure share over a window is back; undefined where it never was. */
   back?: number | undefined
-  /** Of all after the change: agreement of every recovery, share of sure ones, and their agreement. */
+  /** Agreement of every recovery after the change, and of the sure ones. */
   agreement: number
-  sure: number
   agreementSure?: number | undefined
+  /** Of the last 500, when all is long over; and of the steady memory. */
+  end: Record<'live' | 'steady', { agreement: number; sure: number }>
 }
 
 /** Images of one set by class; none is dealt twice in one stream. */
@@ -191,6 +192,11 @@ const isSure = ({ sure }: Recovered) => sure
 const isRight = ({ right }: Recovered) => right
 const agreement = (some: readonly Recovered[]) => (some.length ? share(some, isRight) : undefined)
 
+function atEnd(told: readonly Recovered[]) {
+  const last = told.slice(-FIRST)
+  return { agreement: share(last, isRight), sure: share(last, isSure) }
+}
+
 function figures(told: readonly Recovered[], settled: readonly Recovered[]): Omit<Changed, 'set' | 'change'> {
   const [before, after] = [told.slice(0, WINDOW), told.slice(WINDOW)]
   const steady = share(settled.slice(WINDOW), isSure)
@@ -203,8 +209,8 @@ function figures(told: readonly Recovered[], settled: readonly Recovered[]): Omi
     steady,
     back: back < 0 || back + WINDOW > after.length ? undefined : back + WINDOW,
     agreement: share(after, isRight),
-    sure: share(after, isSure),
     agreementSure: agreement(after.filter(isSure)),
+    end: { live: atEnd(after), steady: atEnd(settled) },
   }
 }
 
@@ -240,15 +246,26 @@ export async function changed(
 /** Columns and cells, for the terminal and for docs/accuracy.md. */
 export const changedHead = [
   ...['', 'sure before', 'agree', `sure and wrong of the first ${FIRST}`, `first ${FIRST_SURE} sure ones agree`],
-  ...['steady sure', 'back after', 'all agree', 'sure', 'agree when sure'],
+  ...['steady sure', 'back after', 'all agree', 'agree when sure', 'in the end agree (steady)', 'sure (steady)'],
 ]
 
 export function changedRow(row: Changed): string[] {
   const percent = (part: number | undefined) => (part === undefined ? '-' : (100 * part).toFixed(1))
-  const shares = [row.agreement, row.sure, row.agreementSure].map(percent)
+  const shares = [row.agreement, row.agreementSure].map(percent)
+  const { live, steady } = row.end
+  const end = [
+    `${percent(live.agreement)} (${percent(steady.agreement)})`,
+    `${percent(live.sure)} (${percent(steady.sure)})`,
+  ]
   return [
     ...[`${row.set}, ${row.change}`, percent(row.sureBefore), percent(row.agreementBefore), `${row.sureAndWrong}`],
-    ...[percent(row.firstSure), percent(row.steady), row.back === undefined ? 'never' : `${row.back}`, ...shares],
+    ...[
+      percent(row.firstSure),
+      percent(row.steady),
+      row.back === undefined ? 'never' : `${row.back}`,
+      ...shares,
+      ...end,
+    ],
   ]
 }
 
