@@ -2,8 +2,8 @@
  * npm run bench -- changes [SET ...] [--json]: what a memory says of itself while its stream changes. Real models' answers go
  * through what the predictor learns from: each query is recovered before it is told, and seven of eight answers come and
  * teach. A class that was never seen, another mix of classes, five choices of class each; digits to clothes, classes that
- * drift, images that dim. Beside each a memory that met the stream's new state from the start: what is steady. Eight minutes.
- * Needs `npm run data`.
+ * drift, images that dim. Beside each a memory that met the stream's new state from the start: what is steady. Five minutes
+ * on two idle cores. Needs `npm run data`.
  */
 
 import { existsSync } from 'node:fs'
