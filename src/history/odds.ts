@@ -1,28 +1,43 @@
 /** Log odds that a recovered answer is right, were every one of its values off by a normal error of its own. */
 
-import { type Labels, labelAt } from '../criterion'
+import type { Labels } from '../criterion'
 
 /** Log odds beyond which one recovery is as certain as another. */
 export const CERTAIN = 8
+/**
+ * Values that may be the largest in truth: of 100 classes the errors of 99 add up to a doubt that is not there, since those
+ * that are far behind are behind for a reason, and err alike.
+ */
+const RIVALS = 3
 
 /**
- * Log odds that the largest values are the largest in truth, at every position.
+ * Log odds that the largest values are larger in truth than the three next to them, at every position.
  *
  * @param answer  starts with the scores
  * @param error   standard deviation of a value's error
  */
-export function labelOdds(answer: Float32Array, labels: Labels, error: number): number {
-  const { positions, classes } = labels
+export function labelOdds(answer: Float32Array, { positions, classes }: Labels, error: number): number {
   const unit = 1 / (Math.SQRT2 * Math.max(error, 1e-9))
   let log = 0
   for (let position = 0; position < positions; position++) {
-    const top = labelAt(answer, labels, position)
-    const from = position * classes
-    for (let c = 0; c < classes; c++) {
-      if (c !== top) log += Math.log(normal((answer[from + top] - answer[from + c]) * unit))
-    }
+    const [top, ...rivals] = largest(answer, position * classes, classes, RIVALS + 1)
+    for (const rival of rivals) log += Math.log(normal((top - rival) * unit))
   }
   return fromLog(log)
+}
+
+/** The so many largest of `count` values from `from` on, the largest first. */
+function largest(values: Float32Array, from: number, count: number, many: number): number[] {
+  const found: number[] = []
+  for (let i = from; i < from + count; i++) {
+    const value = values[i]
+    if (found.length === many && value <= found[many - 1]) continue
+    if (found.length === many) found.pop()
+    let at = found.length
+    while (at && found[at - 1] < value) at--
+    found.splice(at, 0, value)
+  }
+  return found
 }
 
 /** Log odds that an error of this standard deviation stays within the tolerance. */

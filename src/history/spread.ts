@@ -5,7 +5,7 @@ import * as saved from '../saved'
 /** Values of an answer that are looked at, evenly spread: as many tell the deviation of all. */
 const SAMPLE = 256
 /** Answers over which is averaged; older ones fade, so that a stream that changes is followed. */
-const WINDOW = 1000
+export const TELLING = 1000
 /** Answers below which nothing is said. */
 const ENOUGH = 30
 /** An answer further off than so many deviations counts as that far: one odd query must not make all errors small. */
@@ -42,7 +42,7 @@ export class Spread {
   /** Takes one of the model's own answers, of always as many values. */
   see(answer: ArrayLike<number>): void {
     const { means, variances } = this.#state
-    const n = Math.min(++this.#state.count, WINDOW)
+    const n = Math.min(++this.#state.count, TELLING)
     const values = Math.min(SAMPLE, answer.length)
     for (let i = 0; i < values; i++) {
       const value = answer[sampled(i, answer.length)]

@@ -5,10 +5,10 @@ import { type Criterion, difference, labelAt, lead, sameLabels } from '../criter
 import { checkWord } from '../errors'
 import * as saved from '../saved'
 import { allFinite } from '../tensor'
-import { type Anchor, Calibration, type Outcome, savedOutcomes, sigmoid } from './calibration'
+import { type Anchor, Calibration, type Outcome, sigmoid, WINDOW } from './calibration'
 import { CERTAIN, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
-import { Spread, type SpreadState, savedSpread } from './spread'
+import { Spread, type SpreadState, savedSpread, TELLING } from './spread'
 
 /**
  * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
@@ -80,8 +80,11 @@ export function surestOf(
 /** A memory that gives a stranger one chance in ten knows that much of it, whatever its late answers were like. */
 function stranger({ kind }: Criterion): Anchor {
   const odds = Math.log(1 / 9)
-  return { signals: kind === 'label' ? [odds] : [odds, Math.log(1)], probability: 0.1 }
+  return { signals: [odds, kind === 'label' ? 0 : Math.log(1)], probability: 0.1 }
 }
+
+/** Signals beyond this would have no finite variance. */
+const MOST_SIGNAL = 1e100
 
 /** Queries of a group that can be missing. */
 const MOST_MISSING = 1000
@@ -101,19 +104,32 @@ export interface Agreement {
   ci95: [low: number, high: number]
 }
 
+/** Agreements by the worker whose late answers told; undefined where that is not known. */
+interface Tally extends Pick<Agreement, 'source' | 'missing' | 'graded' | 'agreed'> {
+  from: string | undefined
+}
+
+/** Tallies that are kept; beyond them whose the older half were is forgotten. */
+const MOST_TALLIES = 2 * sources.length * MOST_MISSING
+
+/** As it is saved: with its worker's place in the list of workers, -1 where that is not known. */
+type Indexed<T extends { from?: string | undefined }> = Omit<T, 'from'> & { from: number }
+
 /** Plain data, for `JSON.stringify`. */
 export interface WorthState {
   criterion: Criterion
-  agreements: Pick<Agreement, 'source' | 'missing' | 'graded' | 'agreed'>[]
-  outcomes: Record<Source, Outcome[]>
+  workers: string[]
+  agreements: Indexed<Tally>[]
+  /** A kind of -1: none. */
+  outcomes: Record<Source, (Indexed<Outcome> & { kind: number })[]>
   spread: SpreadState
 }
 
 export class Worth {
   readonly #criterion: Criterion
-  readonly #agreements: WorthState['agreements']
+  #tallies: Tallies
   readonly #calibrations: Record<Source, Calibration>
-  readonly #spread: Spread
+  #spread: Spread
 
   /**
    * @param criterion  when a recovered answer is right
@@ -124,7 +140,7 @@ export class Worth {
   constructor(core: Core, criterion: Criterion, state?: WorthState, outputs?: number) {
     const learned = state === undefined ? undefined : savedWorth(state, criterion, outputs)
     this.#criterion = criterion
-    this.#agreements = learned?.agreements ?? []
+    this.#tallies = tallied(learned?.tallies ?? [])
     this.#calibrations = {
       code: new Calibration(core, learned?.outcomes.code),
       memory: new Calibration(core, learned?.outcomes.memory, stranger(criterion)),
@@ -186,59 +202,92 @@ export class Worth {
     return saved > otherwise ? least : undefined
   }
 
-  /** The model's own answer came: was the recovery that was given in its place right? Undefined as in `agrees`. */
-  grade(recovered: Recovered, own: Float32Array): boolean | undefined {
-    const { source, missing } = recovered
-    const agreed = this.rehearse(recovered, own)
-    if (agreed === undefined) return undefined
-    let agreement = this.#agreements.find((each) => each.source === source && each.missing === missing)
-    if (!agreement) {
-      agreement = { source, missing, graded: 0, agreed: 0 }
-      this.#agreements.push(agreement)
-    }
-    agreement.graded++
-    if (agreed) agreement.agreed++
+  /**
+   * The model's own answer came: was the recovery that was given in its place right? Undefined as in `agrees`.
+   *
+   * @param from  the worker whose answer it is, where that is known
+   */
+  grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
+    const agreed = this.rehearse(recovered, own, from)
+    if (agreed !== undefined) this.#count(recovered, agreed, from)
     return agreed
   }
 
+  #count({ source, missing }: Recovered, agreed: boolean, from: string | undefined): void {
+    add(this.#tallies, { source, missing, from, graded: 1, agreed: Number(agreed) })
+    if (this.#tallies.size <= MOST_TALLIES) return
+    const all = [...this.#tallies.values()]
+    this.#tallies = tallied(all.map((tally, i) => (i < all.length / 2 ? { ...tally, from: undefined } : tally)))
+  }
+
   /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
-  rehearse(recovered: Recovered, own: Float32Array): boolean | undefined {
+  rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const right = this.agrees(recovered.answer, own)
     const signals = right === undefined ? undefined : this.#signals(recovered)
     if (right !== undefined && signals?.every(Number.isFinite)) {
-      this.#calibrations[recovered.source].learn({ signals, right }, this.#kind(recovered))
+      this.#calibrations[recovered.source].learn({ signals, right }, this.#kind(recovered), from)
     }
     return right
   }
 
+  /**
+   * Takes back what a worker's answers taught of recoveries, as if they had never been.
+   *
+   * @param left  answers that others gave, oldest first: how much answers differ is told anew by the last of them; without
+   *   them it stays as it is, and what the worker added to it fades with the next thousand
+   * @returns how many outcomes there were of it
+   */
+  forget(from: string, left?: readonly Float32Array[]): number {
+    this.#tallies = tallied([...this.#tallies.values()].filter((tally) => tally.from !== from))
+    if (left && this.#criterion.kind === 'tolerance') {
+      this.#spread = new Spread()
+      for (const answer of left.slice(-TELLING)) this.#spread.see(answer)
+    }
+    return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
+  }
+
   get agreements(): Agreement[] {
-    return this.#agreements.map((each) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
+    const all = tallied([...this.#tallies.values()].map((tally) => ({ ...tally, from: undefined })))
+    return [...all.values()].map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
   }
 
   save(): WorthState {
-    const { code, memory } = this.#calibrations
-    return structuredClone({
-      criterion: this.#criterion,
-      agreements: this.#agreements,
-      outcomes: { code: code.save(), memory: memory.save() },
+    const outcomes = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
+    const tallies = [...this.#tallies.values()]
+    const all = [...tallies, ...outcomes.code, ...outcomes.memory]
+    const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
+    const places = new Map(workers.map((name, i) => [name, i]))
+    const placeOf = (from: string | undefined) => (from === undefined ? -1 : (places.get(from) as number))
+    const indexed = ({ signals, right, kind = -1, from }: Outcome) => {
+      return { signals: [...signals], right, kind, from: placeOf(from) }
+    }
+    return {
+      criterion: { ...this.#criterion },
+      workers,
+      agreements: tallies.map((tally) => ({ ...tally, from: placeOf(tally.from) })),
+      outcomes: { code: outcomes.code.map(indexed), memory: outcomes.memory.map(indexed) },
       spread: this.#spread.save(),
-    })
-  }
-
-  /** Its label, at the first position; answers without one are of no kind. */
-  #kind({ answer }: Recovered): number | undefined {
-    return this.#criterion.kind === 'label' ? labelAt(answer, this.#criterion) : undefined
+    }
   }
 
   /**
-   * What is seen of a recovery. Of a remembered one its odds; of a decoded one with labels variance, the label's lead over
-   * the runner-up and over the mean, and how much was missing; without labels how its error compares with the tolerance, and its
-   * variance or how much was missing.
+   * The label of a remembered answer, at the first position: the memory knows some better than others. A parity does not, and
+   * answers without a label are of no kind.
+   */
+  #kind({ answer, source }: Recovered): number | undefined {
+    return this.#criterion.kind === 'label' && source === 'memory' ? labelAt(answer, this.#criterion) : undefined
+  }
+
+  /**
+   * What is seen of a recovery. With labels, of a remembered one its odds and the label's lead over the runner-up; of a decoded
+   * one variance, the label's lead over the runner-up and over the mean, and how much was missing. Without labels how its error
+   * compares with the tolerance, and its variance or how much was missing.
    */
   #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
     if (this.#criterion.kind === 'label') {
-      if (odds !== undefined) return [Math.min(odds, CERTAIN)]
       const { margin, height } = lead(answer, this.#criterion)
+      // Twins astride a decision border have no lead to speak of, however well they are known.
+      if (odds !== undefined) return [Math.min(odds, CERTAIN), margin]
       return [variance, margin, height, missing]
     }
     const { tolerance } = this
@@ -250,34 +299,89 @@ export class Worth {
   }
 }
 
+/** Of each source, number missing and worker one, in the order of their first. */
+type Tallies = Map<string, Tally>
+
+function add(tallies: Tallies, { source, missing, from, graded, agreed }: Tally): void {
+  const key = `${source} ${missing} ${from === undefined ? '' : `of ${from}`}`
+  const sum = tallies.get(key)
+  tallies.set(key, {
+    ...{ source, missing, from },
+    graded: graded + (sum?.graded ?? 0),
+    agreed: agreed + (sum?.agreed ?? 0),
+  })
+}
+
+function tallied(all: Iterable<Tally>): Tallies {
+  const tallies: Tallies = new Map()
+  for (const tally of all) add(tallies, tally)
+  return tallies
+}
+
+interface Learned {
+  tallies: Tally[]
+  outcomes: Record<Source, Outcome[]>
+  spread: SpreadState
+}
+
 /** A fresh copy of a saved state, all of it checked. */
-function savedWorth(value: unknown, criterion: Criterion, outputs: number | undefined): WorthState {
-  const state = saved.object('worth', value, ['criterion', 'agreements', 'outcomes', 'spread'])
+function savedWorth(value: unknown, criterion: Criterion, outputs: number | undefined): Learned {
+  const state = saved.object('worth', value, ['criterion', 'workers', 'agreements', 'outcomes', 'spread'])
   saved.same('worth.criterion', criterion, state.criterion)
   const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
   const labels = criterion.kind === 'label'
+  const workers = savedWorkers(state.workers)
+  const kinds = labels ? criterion.classes : 0
   return {
-    criterion,
-    agreements: savedAgreements(state.agreements),
+    tallies: savedTallies(state.agreements, workers),
     outcomes: {
-      code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2),
-      memory: savedOutcomes('worth.outcomes.memory', outcomes.memory, labels ? 1 : 2),
+      code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2, 0, workers),
+      memory: savedOutcomes('worth.outcomes.memory', outcomes.memory, 2, kinds, workers),
     },
     spread: savedSpread('worth.spread', state.spread, outputs),
   }
 }
 
-function savedAgreements(value: unknown): WorthState['agreements'] {
+function savedWorkers(value: unknown): string[] {
+  const workers = saved.list('worth.workers', value, sources.length * WINDOW + MOST_TALLIES)
+  const names = workers.map((name, i) => saved.text(`worth.workers[${i}]`, name))
+  const twice = new Set(names).size < names.length
+  if (twice) throw saved.refused('worth.workers', 'names that all differ', 'one twice')
+  return names
+}
+
+function savedFrom(field: string, value: unknown, workers: readonly string[]): string | undefined {
+  return workers[saved.integer(field, value, -1, workers.length - 1)]
+}
+
+/** @param signals  how many each has  @param kinds  how many there are */
+function savedOutcomes(field: string, value: unknown, signals: number, kinds: number, workers: string[]): Outcome[] {
+  return saved.list(field, value, WINDOW).map((each, i) => {
+    const at = `${field}[${i}]`
+    const outcome = saved.object(at, each, ['signals', 'right', 'kind', 'from'])
+    const kind = saved.integer(`${at}.kind`, outcome.kind, Math.min(0, kinds - 1), kinds - 1)
+    return {
+      signals: saved.numbers(`${at}.signals`, outcome.signals, signals, -MOST_SIGNAL, MOST_SIGNAL),
+      right: saved.flag(`${at}.right`, outcome.right),
+      kind: kind < 0 ? undefined : kind,
+      from: savedFrom(`${at}.from`, outcome.from, workers),
+    }
+  })
+}
+
+function savedTallies(value: unknown, workers: string[]): Tally[] {
   const seen = new Set<string>()
-  return saved.list('worth.agreements', value, sources.length * MOST_MISSING).map((each, i) => {
+  return saved.list('worth.agreements', value, MOST_TALLIES).map((each, i) => {
     const field = `worth.agreements[${i}]`
-    const agreement = saved.object(field, each, ['source', 'missing', 'graded', 'agreed'])
-    const source = saved.word(`${field}.source`, agreement.source, sources)
-    const missing = saved.integer(`${field}.missing`, agreement.missing, 1, MOST_MISSING)
-    if (seen.has(`${source} ${missing}`)) throw saved.refused(field, 'no other of its source and missing', 'another')
-    seen.add(`${source} ${missing}`)
-    const graded = saved.integer(`${field}.graded`, agreement.graded, 1, Number.MAX_SAFE_INTEGER)
-    return { source, missing, graded, agreed: saved.integer(`${field}.agreed`, agreement.agreed, 0, graded) }
+    const tally = saved.object(field, each, ['source', 'missing', 'from', 'graded', 'agreed'])
+    const source = saved.word(`${field}.source`, tally.source, sources)
+    const missing = saved.integer(`${field}.missing`, tally.missing, 1, MOST_MISSING)
+    const from = savedFrom(`${field}.from`, tally.from, workers)
+    const key = `${source} ${missing} ${tally.from}`
+    if (seen.has(key)) throw saved.refused(field, 'no other of its source, missing and worker', 'another')
+    seen.add(key)
+    const graded = saved.integer(`${field}.graded`, tally.graded, 1, Number.MAX_SAFE_INTEGER)
+    return { source, missing, from, graded, agreed: saved.integer(`${field}.agreed`, tally.agreed, 0, graded) }
   })
 }
 
