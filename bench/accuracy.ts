@@ -12,12 +12,13 @@ import { type Core, loadCore } from '../src/core/core'
 import { type EvaluateOptions, evaluate } from '../src/evaluate/evaluate'
 import { answersOf } from '../src/evaluate/model'
 import type { Evaluation } from '../src/evaluate/scores'
-import { ci95, type Interval, mean } from '../src/evaluate/statistics'
-import { Memory, type Recollection } from '../src/history/memory'
-import { Worth } from '../src/history/worth'
+import { ci95, type Figure, type Interval, mean, type Share, shareOf } from '../src/evaluate/statistics'
+import type { Recollection } from '../src/history/memory'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
 import { report } from './accuracy-report'
+import { type Changed, changed, newExperience } from './changes'
+import { type Figures, measureDomains } from './domains'
 
 export const GROUPS = 5000
 export const SEED = 1
@@ -40,8 +41,8 @@ interface Cell extends Pick<EvaluateOptions, 'memory' | 'features' | 'grouping' 
 }
 
 /** What is kept of an evaluation: everything but the single groups. */
-export type Measured = Omit<Evaluation, 'groups'> & {
-  /** Paired differences per group. */
+export type Measured = Omit<Evaluation, 'drawn'> & {
+  /** Paired differences, query by query of the same groups. */
   overGuess: { mean: number; ci95: Interval }
   overPaper?: { mean: number; ci95: Interval }
   guess: number
@@ -57,6 +58,19 @@ export const parityCells = [
   [8, 3],
 ] as const
 
+/** Beside the codes' own decoders, which the cells above measure. */
+export const decoderCells = [
+  [2, 1],
+  [8, 1],
+  [8, 2],
+] as const
+export const otherDecoders = [
+  ['berrut', 'kriging'],
+  ['berrut', 'least-squares'],
+  ['systematic', 'kriging'],
+  ['systematic', 'least-squares'],
+] as const
+
 export const byzantineCells = [1, 2, 3] as const
 export const memories = [1000, 4000] as const
 
@@ -67,16 +81,19 @@ export interface Shifted {
   memory: number
   /** Does the memory go on remembering what the model says to the new kind? */
   live: boolean
-  recoveries: number
   /** With the model's own label. */
-  agreement: number
+  agreement: Share
   confidence: number
-  /** Share with at least MIN_CONFIDENCE, and agreement of these. */
-  sure: number
-  agreementSure: number
+  /** Agreement of those with at least MIN_CONFIDENCE. */
+  sure?: Share | undefined
 }
 
-type Results = Record<string, Measured> & { shifted?: Shifted[] }
+/** Cells by `key`, and tables. */
+export type Results = Record<string, Measured> & {
+  shifted?: Shifted[]
+  changes?: Changed[]
+  domains?: Record<string, Figures>
+}
 
 const FILE = 'build/accuracy.json'
 
@@ -89,47 +106,35 @@ function kept(): Results {
 }
 
 /** Reads before it writes: another process may have added cells. */
-function keep(name: string, measured: Measured | Shifted[]): void {
+function keep(name: string, measured: Results[string] | Results['shifted' | 'changes' | 'domains']): void {
   mkdirSync('build', { recursive: true })
   writeFileSync(FILE, JSON.stringify({ ...kept(), [name]: measured }, null, 1))
 }
 
-interface Labelled {
-  inputs: Float32Array[]
-}
-
 /** The memory is warmed on one kind of image; every recovery is of another, before and after the model answered. */
-async function shifted(core: Core, model: OnnxModel, from: Labelled, to: Labelled): Promise<void> {
+async function shifted(core: Core, model: OnnxModel, from: Float32Array[], to: Float32Array[]): Promise<void> {
   if (kept().shifted) return
-  const [known, strange] = [from.inputs.slice(0, 4000), to.inputs.slice(0, 5000)]
+  const [known, strange] = [from.slice(0, Math.max(...memories)), to.slice(0, 5000)]
   const [told, own] = [await answersOf(model, known), await answersOf(model, strange)]
   const results: Shifted[] = []
   for (const live of [false, true]) {
     for (const memory of memories) {
-      const labels = { kind: 'label', positions: 1, classes: 10 } as const
-      const worth = new Worth(core, labels)
-      const past = new Memory(core, { shape: model.signature.inputs[0].shape, outputs: 10 })
-      const remember = (query: Float32Array, answer: Float32Array) => {
-        const { foretold } = past.remember(query, answer)
-        if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answer)
-      }
-      for (let i = 0; i < memory; i++) remember(known[i], told[i])
-      const stated = strange.map((query, i) => {
-        const recovery = { ...(past.recover(query) as Recollection), missing: 1 }
-        const right = worth.agrees(recovery.answer, own[i])
-        const confidence = worth.confidence(recovery) ?? 0
-        if (live && i % 8) remember(query, own[i]) // one of eight is lost
-        return { right: Number(right), confidence }
+      const experience = newExperience(core, model.signature)
+      for (let i = 0; i < memory; i++) Array.from(experience.teach(known[i], told[i]))
+      const stated = strange.map((input, i) => {
+        const recalled = { ...(experience.recall(input) as Recollection), missing: 1 }
+        const { recovery, confidence = 0 } = experience.surest([recalled])
+        const value = Number(experience.agrees(recovery.answer, own[i]))
+        if (live && i % 8) Array.from(experience.teach(input, own[i])) // one of eight is lost
+        return { query: i, group: i, value, confidence }
       })
       const sure = stated.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
       results.push({
         memory,
         live,
-        recoveries: stated.length,
-        agreement: mean(stated.map(({ right }) => right)),
+        agreement: shareOf(stated),
         confidence: mean(stated.map(({ confidence }) => confidence)),
-        sure: sure.length / stated.length,
-        agreementSure: mean(sure.map(({ right }) => right)),
+        ...(sure.length && { sure: shareOf(sure) }),
       })
     }
   }
@@ -167,13 +172,18 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
       const scheme = { queries, stragglers }
       await measure(`${queries},${stragglers}`, { scheme }, { scheme: { ...scheme, preset: 'aaai22' } })
     }
+    for (const [queries, stragglers] of decoderCells) {
+      for (const [code, decoder] of otherDecoders) {
+        await measure(`${code} ${decoder} ${queries},${stragglers}`, { scheme: { queries, stragglers, code, decoder } })
+      }
+    }
     const scheme = { queries: 8, stragglers: 1 }
     await measure('likeness:16', { scheme, grouping: 'likeness:16' })
     for (const memory of memories) await measure(`memory ${memory}`, { scheme, memory })
     for (const memory of [0, 1000]) {
       await measure(`calibration ${memory}`, { scheme, memory, groups: CALIBRATION_GROUPS, sets: 0 })
     }
-    if (name === SHIFTED) await shifted(core, model, all, await load('fashion'))
+    if (name === SHIFTED) await shifted(core, model, all.inputs, (await load('fashion')).inputs)
     for (const byzantine of byzantineCells) {
       // The authors' scripts use one worker fewer than the paper; enough results for the vote all the same.
       const scheme = { queries: 12, byzantine, workers: 2 * (12 + byzantine) - 1 }
@@ -181,19 +191,25 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
       await measure(`byzantine ${byzantine}`, { scheme, groups }, { scheme: { ...scheme, preset: 'aaai22' }, groups })
     }
     await model.close()
+    const { changes = [] } = kept()
+    if (changes.some(({ set }) => set === data)) continue
+    const rows = await changed([data])
+    keep('changes', [...(kept().changes ?? []), ...rows])
   }
-  if (!only.length) await report(kept())
+  if (only.length) return
+  if (!kept().domains) keep('domains', await measureDomains())
+  await report(kept())
 }
 
-function shortened({ groups, ...rest }: Evaluation, paper?: Evaluation): Measured {
-  const paired = (other: number[]) => {
-    const differences = groups.all.map((value, i) => value - other[i])
-    return { mean: mean(differences), ci95: ci95(differences) }
+function shortened({ drawn, ...rest }: Evaluation, paper?: Evaluation): Measured {
+  const paired = (other: readonly Figure[]) => {
+    const differences = drawn.all.map((figure, i) => ({ ...figure, value: figure.value - other[i].value }))
+    return { mean: mean(differences.map(({ value }) => value)), ci95: ci95(differences) }
   }
   return {
     ...rest,
-    guess: mean(groups.guess),
-    overGuess: paired(groups.guess),
-    ...(paper && { overPaper: paired(paper.groups.all) }),
+    guess: mean(drawn.guess.map(({ value }) => value)),
+    overGuess: paired(drawn.guess),
+    ...(paper && { overPaper: paired(paper.drawn.all) }),
   }
 }

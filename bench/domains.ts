@@ -8,14 +8,13 @@ import { existsSync } from 'node:fs'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/core'
-import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
-import { Experience } from '../src/history/experience'
 import type { Recollection } from '../src/history/memory'
 import { seeded } from '../src/random'
 import { readModel } from '../src/workers/local'
 import { OnnxModel } from '../src/workers/onnx'
+import { newExperience } from './changes'
 import { median } from './measure'
 
 const MIN_CONFIDENCE = 0.9
@@ -46,7 +45,7 @@ const domains = [
   images('cifar', 'cifar-resnet8', 1000),
 ]
 
-interface Figures {
+export interface Figures {
   /** Share of recovered answers that are right. */
   agreement: number
   /** Share of at least MIN_CONFIDENCE, and how often these are right. */
@@ -65,13 +64,10 @@ async function run({ model: path, inputs: file, remembered }: Domain): Promise<F
   const all: Figures[] = []
   for (let order = 1; order <= ORDERS; order++) {
     const chosen = seeded(order).choose(inputs.length, inputs.length)
-    const criterion = criterionOf(model.signature.outputs, {})
-    const kernels = { save: () => 0, load() {} }
-    const experience = new Experience(core, model.signature, { criterion, kernels, warn: console.warn })
+    const experience = newExperience(core, model.signature)
     for (const i of chosen.slice(0, remembered)) {
       experience.see(own[i])
-      for (const _ of experience.teach(inputs[i], own[i])) {
-      }
+      Array.from(experience.teach(inputs[i], own[i]))
     }
     const recovered = chosen.slice(remembered, remembered + 3000).map((i) => {
       const recalled = { ...(experience.recall(inputs[i]) as Recollection), missing: 1 }
@@ -103,20 +99,32 @@ async function run({ model: path, inputs: file, remembered }: Domain): Promise<F
   }
 }
 
-export async function domainsBench(json: boolean, only: string[]): Promise<void> {
+/** Figures of all domains whose data are there. @param only  names; default all */
+export async function measureDomains(only: readonly string[] = [], tell: (row: string[]) => void = () => {}) {
   const results: Record<string, Figures> = {}
   for (const each of domains) {
     if ((only.length && !only.includes(each.name)) || !existsSync(each.inputs)) continue
     results[each.name] = await run(each)
-    if (!json) console.error(each.name, JSON.stringify(results[each.name]))
+    tell(domainRow([each.name, results[each.name]]))
   }
+  return results
+}
+
+/** Columns and cells, for the terminal and for docs/accuracy.md; in %, but for counts and errors. */
+export const domainHead = ['', 'remembered', 'right', 'sure', 'right when sure', 'calibration error', 'explained']
+
+export function domainRow([name, figures]: [name: string, figures: Figures]): string[] {
+  const percent = (value: number) => (Number.isFinite(value) ? (100 * value).toFixed(1) : '-') // JSON has null for NaN
+  const { remembered } = domains.find((each) => each.name === name) as Domain
+  const { agreement, sure, agreementSure, calibrationError, explained } = figures
+  const shares = [agreement, sure, agreementSure].map(percent)
+  return [name, `${remembered}`, ...shares, calibrationError.toFixed(3), percent(explained)]
+}
+
+export async function domainsBench(json: boolean, only: string[]): Promise<void> {
+  const results = await measureDomains(only, (row) => json || console.error(row.join('; ')))
   if (json) return console.log(JSON.stringify(results, null, 2))
-  const rows = table(['', 'remembered', 'right', 'sure', 'right when sure', 'calibration error', 'explained'])
-  const percent = (value: number) => `${(100 * value).toFixed(1)} %`
-  for (const [name, figures] of Object.entries(results)) {
-    const { remembered } = domains.find((each) => each.name === name) as Domain
-    rows.push([name, remembered, percent(figures.agreement), percent(figures.sure), percent(figures.agreementSure)]
-      .concat([figures.calibrationError.toFixed(3), percent(figures.explained)])) // biome-ignore format: two lines
-  }
-  console.log(rows.toString())
+  const rows = table(domainHead)
+  for (const each of Object.entries(results)) rows.push(domainRow(each))
+  console.log(`${rows}\nin %, but for counts and errors`)
 }

@@ -1,7 +1,8 @@
-/** npm run bench -- kernels | costs | domains | coordinator | latency | liars | looks | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
+import { changesBench } from './changes'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { domainsBench } from './domains'
@@ -18,6 +19,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   kernels,
   costs,
   domains: domainsBench,
+  changes: changesBench,
   coordinator,
   latency,
   liars,

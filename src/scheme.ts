@@ -29,7 +29,7 @@ export interface SchemeOptions {
 export const schemeOptions = ['queries', 'stragglers', 'byzantine', 'workers', 'points'] as const
 
 /** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
-export const HIT = 1e-12
+const HIT = 1e-12
 
 export class Scheme {
   readonly queries: number

@@ -80,32 +80,6 @@ describe('decoders', () => {
     }
   })
 
-  it.each([
-    ['spline', 1],
-    ['smoothing-spline', 1],
-    ['floater-hormann', 3],
-  ] as const)('%s reproduces polynomials of degree %d over the nodes', (name, degree) => {
-    const options = { queries: 6, stragglers: 3 }
-    const { alpha, beta } = new Scheme(options)
-    const lost = [1, 4]
-    const nodes = beta.filter((_, i) => !lost.includes(i))
-    for (let power = 0; power <= degree; power++) {
-      weightsOf(name, options, lost).forEach((weights, j) => {
-        const value = weights.reduce((sum, w, i) => sum + w * nodes[i] ** power, 0)
-        expect(value).toBeCloseTo(alpha[j] ** power, 8)
-      })
-    }
-  })
-
-  it('spline passes through the nodes and is linear outside', () => {
-    const options = { queries: 3, stragglers: 1 } // has exact hits
-    const { alpha, beta } = new Scheme(options)
-    weightsOf('spline', options, []).forEach((weights, j) => {
-      const hit = beta.findIndex((node) => Math.abs(node - alpha[j]) < 1e-12)
-      if (hit >= 0) weights.forEach((w, i) => expect(w).toBeCloseTo(Number(i === hit), 9))
-    })
-  })
-
   it.each(['berrut', 'systematic'] as const)('least squares is exact where the model is affine (%s)', (code) => {
     const codec = new Codec(core, { queries: 4, stragglers: 2, code, decoder: 'least-squares' })
     const queries = [0, 1, 2, 3].map((j) => row(Math.sin(j), Math.cos(j)))

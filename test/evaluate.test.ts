@@ -77,6 +77,29 @@ describe('first figures', () => {
     expect(groups[59].figures.lost?.accuracy).toBe(evaluation.accuracy.recovered)
   })
 
+  it('of outputs without a label come after few answers, not after all of them', async () => {
+    const width = 140_000 // so large that each goes through the model by itself
+    const rows = queries(40, width)
+    const inputs = { length: 2000, at: (i: number) => rows[i % rows.length] }
+    const asked: Record<string, number> = {}
+    let count = 0
+    const model: BatchModel = {
+      signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [1] }] },
+      infer: async (row) => (count++, row.slice(0, 1)),
+    }
+    const onProgress = ({ stage, figures }: Progress) => {
+      const { decoded, all } = figures()
+      if (decoded) asked.decoded ??= count
+      if (stage === 'groups' && all) asked.all ??= count
+    }
+    const { tolerance, accuracy } = await evaluate({ model, codec: codec(), inputs, groups: 3, sets: 0, onProgress })
+    expect(tolerance).toBeGreaterThan(0)
+    expect(accuracy.base).toBe(1)
+    expect(asked.decoded).toBe(32 + 1)
+    expect(asked.all).toBeLessThan(150)
+    expect(count).toBeLessThan(160)
+  })
+
   it('are one line that says of how many', () => {
     const share = { accuracy: 0.5, count: 8, ci95: [0.25, 0.75] as [number, number] }
     const figures = () => ({ groups: 2, all: { ...share, accuracy: 0.9 }, lost: share })
@@ -276,4 +299,16 @@ describe('the defaults are those of createPredictor', () => {
     const { memory, memoryOptions } = await evaluate({ ...large, memory: 10 })
     expect([memory, (memoryOptions?.bytes ?? 0) > 64 * 2 ** 20]).toEqual([10, true])
   })
+})
+
+it('intervals are over distinct queries: twenty times as many groups of the same few do not narrow them', async () => {
+  const width = async (groups: number) => {
+    const random = seeded(9)
+    const model = classifier()
+    const noisy = queries(300).map((row) => row.map((value) => value + 1.5 * random.gauss())) // so that some are got wrong
+    const { rivals } = await evaluate({ model, codec: codec(), inputs: noisy, memory: 260, groups, sets: 0 })
+    const [low, high] = rivals.memoryAlone?.ci95 ?? [0, 0]
+    return high - low
+  }
+  expect(await width(2000)).toBeGreaterThan(0.8 * (await width(100)))
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { advice, type Measurement, recommend, worthOf } from '../src/evaluate/recommend'
+import { advice, lateSentence, type Measurement, recommend, worthOf } from '../src/evaluate/recommend'
 import { sureCells, sureSentence } from '../src/evaluate/sureness'
 
 /**
@@ -28,7 +28,7 @@ const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: nu
       brierSkill: 0.1,
       calibrationError: 0.02,
       bins: [],
-      sure: { share: sure, agreement: 1 },
+      sure: { share: sure, agreement: 1, ci95: [0.999, 1] },
     },
     rivals: {
       replicationWorkers: 16,
@@ -38,7 +38,11 @@ const measured = (right: number, sure = 0, memoryAlone?: number, memorySure?: nu
           accuracy: memoryAlone,
           ci95: [memoryAlone, memoryAlone],
           ...(memorySure !== undefined && {
-            confidence: { tested: 1e6, agreement: memoryAlone, sure: { share: memorySure, agreement: 1 } },
+            confidence: {
+              tested: 1e6,
+              agreement: memoryAlone,
+              sure: { share: memorySure, agreement: 1, ci95: [0.999, 1] },
+            },
           }),
         },
       }),
@@ -131,11 +135,69 @@ it('a retry that is only cheaper is not advised for the sake of what is recovere
 it('where those that are sure are wrong as well, it says so', () => {
   const wrong = measured(0.3, 0.5)
   const confidence = wrong.evaluation.confidence
-  if (confidence) confidence.sure.agreement = 0.5
+  if (confidence) confidence.sure = { share: 0.5, agreement: 0.5, ci95: [0.49, 0.51] }
   const all = recommend([wrong], { tolerate: 0.5, stragglerRate: 0.01, retryPrice: 100 })
   expect(advice(all)).toBe(
     'retry, do not recover; recovered answers are wrong too often, and those that are sure no less so',
   )
+})
+
+describe('of what is sure', () => {
+  const withSure = (agreement: number, ci95: [number, number], share = 0.5) => {
+    const each = measured(0.3, 0.5)
+    if (each.evaluation.confidence) each.evaluation.confidence.sure = { share, agreement, ci95 }
+    return each
+  }
+  const wishes = { tolerate: 0.05, stragglerRate: 0.02, retryPrice: 100 }
+
+  it('too little was measured: it says so, and not that it is wrong', () => {
+    const all = recommend([withSure(1, [0.6, 1])], wishes)
+    expect(advice(all)).toBe(
+      'retry, do not recover; recovered answers are wrong too often, and of those that are sure too few were measured: more groups may tell',
+    )
+  })
+
+  it('at a tolerance that nobody can exceed sure answers are as good as they say', () => {
+    expect(recommend([withSure(0.8, [0.78, 0.82])], wishes)[0].policy).toBe('retry')
+    expect(recommend([withSure(0.8, [0.78, 0.82])], { ...wishes, minConfidence: 0.8 })[0].policy).toBe('auto')
+    expect(recommend([withSure(0.95, [0.93, 0.97])], wishes)[0].policy).toBe('auto')
+  })
+})
+
+describe('what a late query gets', () => {
+  const wishes = { tolerate: 0.01, stragglerRate: 0.02, retryPrice: 20 }
+
+  it('a copy, what is sure, or another turn: together all of them, at what it costs', () => {
+    const each = measured(0.7, 0.5)
+    each.evaluation.accuracy.copied = 0.4
+    const auto = recommend([each], wishes).find(({ policy }) => policy === 'auto')
+    const few = 0.98 ** 8
+    expect(auto?.late?.copied).toBeCloseTo(0.4 * few, 9)
+    expect(auto?.late?.recovered).toBeCloseTo(0.3 * few, 9)
+    expect(auto?.late?.again).toBeCloseTo(1 - 0.7 * few, 9)
+    expect(auto?.cost).toBeCloseTo(9 / 8 + 0.02 * (1 - 0.7 * few) * 20, 9)
+    expect(lateSentence(recommend([each], wishes))).toBe(
+      'a late query gets, with K = 8, S = 1 and the policy auto: a copy’s answer, exact (34.0 %), at once what is recovered, since it is sure (25.5 %), another worker’s answer, exact, after another turn (40.4 %); 1.287 inferences a query',
+    )
+  })
+
+  it('nothing is told that hardly ever happens, nor of a code without confidences', () => {
+    expect(lateSentence(recommend([measured(0.5, 0)], wishes))).toBe(
+      'a late query gets, with K = 8, S = 1 and the policy auto: another worker’s answer, exact, after another turn (100.0 %); 1.525 inferences a query',
+    )
+    const { confidence, ...evaluation } = measured(0.5).evaluation
+    expect(lateSentence(recommend([{ ...measured(0.5), evaluation }], wishes))).toBeUndefined()
+  })
+
+  it('is told where everything is late, and nothing', () => {
+    for (const stragglerRate of [0, 1]) {
+      const late = recommend([measured(0.9, 0.5, 0.9, 0.5)], { ...wishes, stragglerRate }).flatMap(
+        (each) => each.late ?? [],
+      )
+      expect(late.length).toBe(2)
+      for (const { copied, recovered, again } of late) expect(copied + recovered + again).toBeCloseTo(1, 9)
+    }
+  })
 })
 
 it('a confidence other than the default is among the options', () => {

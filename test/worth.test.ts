@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Kernels } from '../src/codec/kernels'
 import { loadCore } from '../src/core/core'
-import { brierSkill, calibrationError, ci95, reliability } from '../src/evaluate/statistics'
+import { brierSkill, calibrationError, reliability } from '../src/evaluate/statistics'
 import { Calibration } from '../src/history/calibration'
 import { type Recovered, surestOf, Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
@@ -169,9 +169,4 @@ describe('Kernels', () => {
     again.load(JSON.parse(JSON.stringify(kernels.save())))
     expect(again.kernel(4)).toEqual(kernels.kernel(4))
   })
-})
-
-it('an interval of paired differences', () => {
-  const [low, high] = ci95([1, 2, 3, 4])
-  expect([low, high].map((value) => value.toFixed(3))).toEqual(['1.235', '3.765'])
 })

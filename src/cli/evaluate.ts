@@ -130,7 +130,7 @@ async function measure(subject: Subject, codec: Codec, options: Options, progres
       progress.tell(left, () => firstFigures(course, at, progress.seconds, data.model))
     },
   })
-  const { groups: _, ...figures } = evaluation
+  const { drawn: _, ...figures } = evaluation
   return {
     model: name,
     warnings,

@@ -3,15 +3,15 @@
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
 import type { Progress } from '../evaluate/evaluate'
-import { advice, type Candidate, type Wishes, worthOf } from '../evaluate/recommend'
-import type { Evaluation, Share } from '../evaluate/scores'
-import { percent as percentOf } from '../evaluate/statistics'
+import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
+import type { Evaluation } from '../evaluate/scores'
+import { percent as percentOf, type Share } from '../evaluate/statistics'
 import { sureCells } from '../evaluate/sureness'
 import { table } from './table'
 import { wrap } from './terminal'
 
 /** One scheme, measured. */
-export interface Result extends Omit<Evaluation, 'groups' | 'locator'> {
+export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   model: string
   /** What is worth knowing about the model. */
   warnings: readonly string[]
@@ -43,14 +43,16 @@ export function firstFigures(
   seconds: number,
   { ms, rows }: { ms: number; rows: number },
 ): string {
-  const { alone, foretold, all, lost } = figures()
+  const { alone, decoded, foretold, all, lost } = figures()
   const share = (name: string, part: Share | undefined) =>
     part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
   const parts = [
     `${at}${done} of ${total} ${stage}`,
     `${(ms / rows).toPrecision(2)} ms an answer`,
     share('the model alone', alone),
-    ...(stage === 'inputs' ? [share('lost queries from memory alone', foretold)] : []),
+    ...(stage === 'inputs'
+      ? [share('lost queries from the code alone', decoded), share('from memory alone', foretold)]
+      : []),
     share('all queries', all),
     share('lost queries only', lost),
   ]
@@ -163,9 +165,7 @@ export function recommendation(
   const { labelAxis, tolerance } = wishes
   const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`].filter(Boolean)
   const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
-  const worth = worthOf(candidates)
-  return (
-    [verdict(candidates, wishes), ...(worth ? [worth] : [])].map((line) => wrap(line)).join('\n') +
-    `\n${wrap(call, 2)}\n${rows}`
-  )
+  const told = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
+  const lines = told.filter((line) => line !== undefined).map((line) => wrap(line))
+  return [...lines, wrap(call, 2), rows].join('\n')
 }

@@ -3,7 +3,7 @@
 import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { TopLevelSpec } from 'vega-lite'
-import { type Candidate, type Wishes, worthOf } from '../evaluate/recommend'
+import { type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Bin } from '../evaluate/statistics'
 import { sureCells } from '../evaluate/sureness'
 import {
@@ -74,7 +74,10 @@ export async function writeReport(
     ...(candidates.length
       ? [
           '## Which scheme',
-          [verdict(candidates, wishes), worthOf(candidates)].filter(Boolean).join('. ').concat('.'),
+          [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
+            .filter(Boolean)
+            .join('. ')
+            .concat('.'),
           markdownTable(candidateHead(first), candidates.map(candidateRow)),
         ]
       : []),

@@ -109,9 +109,3 @@ export function gramOf(rows: readonly Float64Array[], gram: Float64Array): Float
   })
   return all
 }
-
-export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
-}

@@ -6,7 +6,7 @@ import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../history/experience'
 import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../history/memory'
 import type { Policy } from '../history/worth'
-import { seeded } from '../random'
+import { type Random, seeded } from '../random'
 import { checkSettings } from '../serving/options'
 import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../workers/attacks'
@@ -82,6 +82,10 @@ const optionNames = [
 
 /** Of so many inputs, one is asked of the memory before it is told: enough for a first figure, little work. */
 const FORETELL = 8
+/** After so many inputs a group of the last ones is decoded while the memory can say nothing yet: a first figure. */
+const EARLY = 32
+/** Answers that tell how much all of them differ where there is no label: the tolerance to some percent. */
+const TELLING = 128
 
 /**
  * Groups of K random inputs, each coded, answered, robbed of S random results, and decoded. The same seed draws the
@@ -103,7 +107,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const { own, experience } = subject
   const scores = new Scores(subject, rules)
   const course = new Course(options, scores, own, groups, others.length)
-  await learnFrom(known, subject, scores, course)
+  await learnFrom(known, others, subject, scores, course, seeded(seed + 0x3243f6a8))
   const rivals = Object.entries(rivalsOf(subject))
 
   for (let done = 0; done < groups; done++) {
@@ -141,26 +145,50 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
 }
 
-/** Shows the memory what a predictor would have learned from: the model's own answers to the inputs `known`. */
-async function learnFrom(known: readonly number[], subject: Subject, scores: Scores, course: Course): Promise<void> {
+/**
+ * Shows the memory what a predictor would have learned from: the model's own answers to the inputs `known`. How much they differ
+ * says which answers are right where there is no label: then it looks at some of the `others`, too, if they are few.
+ */
+async function learnFrom(
+  known: readonly number[],
+  others: readonly number[],
+  subject: Subject,
+  scores: Scores,
+  course: Course,
+  random: Random,
+): Promise<void> {
   const { inputs, own, criterion, experience } = subject
-  const seen = criterion.kind === 'tolerance' ? inputs.length : 0 // how much all answers differ says which are right
-  const total = seen + known.length
-  for (let i = 0; i < seen; i++) {
-    const [answer] = await own.of([i])
-    experience.see(answer)
-    course.input(i + 1, total)
-  }
-  for (const [n, input] of known.entries()) {
+  const labels = criterion.kind === 'label'
+  const first = labels ? [] : others.slice(0, Math.max(0, TELLING - known.length))
+  const all = [...first, ...known]
+  for (const [n, input] of all.entries()) {
     const [answer] = await own.of([input])
     const row = inputs.at(input) as Float32Array
-    scores.alone(input, answer)
+    experience.see(answer)
+    if (labels) scores.alone(input, answer)
     const foretold = n % FORETELL ? undefined : experience.recall(row)
     if (foretold) scores.foretold(foretold.answer, { input, own: answer })
-    Array.from(experience.teach(row, answer)) // at once: nobody waits
-    course.input(seen + n + 1, total)
+    if (n >= first.length) Array.from(experience.teach(row, answer)) // at once: nobody waits
+    if ((n + 1) % EARLY === 0 && experience.memory !== 'warm')
+      await decodeEarly(all.slice(0, n + 1), subject, scores, random)
+    course.input(n + 1, all.length)
   }
   experience.settle()
+}
+
+/** What the code alone recovers of a group of the last inputs, if it loses any. */
+async function decodeEarly(
+  answered: readonly number[],
+  subject: Subject,
+  scores: Scores,
+  random: Random,
+): Promise<void> {
+  const { codec, own } = subject
+  const chosen = answered.slice(-codec.scheme.queries)
+  if (chosen.length < codec.scheme.queries) return
+  const trial = new Trial(subject, chosen, await own.of(chosen))
+  trial.decode(lossesOf(codec.scheme, random).have, await trial.answers())
+  scores.decoded(trial.outcomes())
 }
 
 /** The model alone is measured on this share of all inputs: in step with the groups, so that the time left can be told. */

@@ -38,15 +38,26 @@ export interface Candidate {
   fit: boolean
   /** What its recovered answers are worth. */
   recovered?: Sureness | undefined
+  /** What becomes of late queries, in shares of them; only with the policy `auto`. */
+  late?: Late
   why: string
   /** How to get it: options of `createPredictor`, beside `model`. Without redundancy `workers` says how many there are. */
   use: string
+}
+
+/** A late query gets its own answer from a copy, what was recovered since that is sure, or its own answer when it is asked again. */
+export interface Late {
+  copied: number
+  recovered: number
+  again: number
 }
 
 /** Answers that are given should be right at least this often, of those that the model alone gets right. */
 const LEAST_RIGHT = 2 / 3
 /** Where fewer recovered answers are sure, asking for all of them again costs about the same and is exact. */
 const LEAST_SURE = 0.1
+/** A smaller share of late queries is not told of: it would be next to none. */
+const LEAST_TOLD = 0.005
 
 /** All candidates that were measured, the cheapest that serves within the tolerance first, then the others. */
 export function recommend(measured: readonly Measurement[], wishes: Wishes): Candidate[] {
@@ -72,8 +83,9 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 
 /** What of lost answers is recovered, and from what. */
 interface Source {
-  /** Share of all queries that are recovered, or given if they are sure. */
+  /** Share of all queries that are recovered, or given if they are sure; and of late ones. */
   share: number
+  ofLate: number
   /** Share of all queries that are asked again whatever the policy. */
   beyond: number
   /** Inferences of a query, without retries. */
@@ -87,7 +99,14 @@ interface Source {
 function byMemory({ memory, evaluation }: Measurement, wishes: Wishes): Candidate[] {
   const { accuracy, rivals, memoryOptions = {} } = evaluation
   const { accuracy: right = 0, ci95 = [0, 0], confidence } = rivals.memoryAlone ?? {}
-  const source = { share: wishes.stragglerRate, beyond: 0, inferences: 1, base: accuracy.base, right: ci95[0] }
+  const source = {
+    share: wishes.stragglerRate,
+    ofLate: 1,
+    beyond: 0,
+    inferences: 1,
+    base: accuracy.base,
+    right: ci95[0],
+  }
   const use = (policy: Policy) => options(1, 0, policy, memoryOptions, wishes)
   const why = `lost answers are right in ${percent(right)}`
   return byPolicy(`no code, a memory of ${memory}`, { ...source, recovered: confidence }, why, use, wishes)
@@ -102,9 +121,11 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const remembers = evaluation.rivals.memoryAlone ? `, a memory of ${memory}` : ''
   const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
   // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
-  const share = systematic ? late * atMost(S - 1, N - 1, late) : atMost(S, N, late)
+  const few = systematic ? atMost(S - 1, N - 1, late) : atMost(S, N, late)
+  const share = systematic ? late * few : few
   const source = {
     share,
+    ofLate: few,
     beyond: (systematic ? late : 1) - share,
     inferences: N / K,
     base: accuracy.base,
@@ -120,14 +141,15 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
 /** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
 function byPolicy(
   name: string,
-  { share, beyond, inferences, base, right, recovered }: Source,
+  { share, ofLate, beyond, inferences, base, right, recovered }: Source,
   why: string,
   use: (policy: Policy) => string,
   { tolerate, retryPrice, minConfidence = 0.9 }: Wishes,
   copied = 0,
 ): Candidate[] {
   // Where all of them could be wrong and nobody would mind, the tolerance says nothing: then they should be as good as sure ones.
-  const least = share * base <= tolerate ? Math.max(minConfidence, LEAST_RIGHT) : LEAST_RIGHT
+  const leastOf = (wrong: number) => (wrong <= tolerate ? Math.max(minConfidence, LEAST_RIGHT) : LEAST_RIGHT)
+  const least = leastOf(share * base)
   const recover: Candidate = {
     name,
     policy: 'recover',
@@ -139,16 +161,17 @@ function byPolicy(
     use: use('recover'),
   }
   if (!recovered) return [recover]
-  const { share: sure, agreement = 1 } = recovered.sure
+  const { share: sure, agreement = 0, ci95: [low] = [0] } = recovered.sure
   const guessed = share * (1 - copied)
-  const error = 1.96 * Math.sqrt((agreement * (1 - agreement) + 1e-3) / Math.max(1, sure * recovered.tested))
+  const late = { copied: ofLate * copied, recovered: ofLate * (1 - copied) * sure }
   const auto: Candidate = {
     name,
     policy: 'auto',
     cost: inferences + (beyond + guessed * (1 - sure)) * retryPrice,
-    loss: guessed * sure * Math.min(1, 1 - agreement + error),
-    fit: sure >= LEAST_SURE && agreement - error >= LEAST_RIGHT,
+    loss: guessed * sure * (1 - low),
+    fit: sure >= LEAST_SURE && low >= LEAST_RIGHT && agreement >= leastOf(guessed * sure * base),
     recovered,
+    late: { ...late, again: 1 - late.copied - late.recovered },
     why: sureSentence(recovered),
     use: use('auto'),
   }
@@ -161,9 +184,27 @@ export function advice(candidates: readonly Candidate[]): string {
   if (best.policy !== 'retry') return `${best.name}, policy ${best.policy}`
   const others = candidates.filter(({ policy }) => policy !== 'retry')
   if (!others.length || others.some(({ fit }) => fit)) return 'do not code this model: ask again instead'
-  const sure = others.some(({ recovered }) => recovered && recovered.sure.share >= LEAST_SURE)
-  const these = sure ? 'those that are sure no less so' : 'too few of them are sure'
-  return `retry, do not recover; recovered answers are wrong too often, and ${these}`
+  const sure = others.flatMap(({ recovered }) =>
+    recovered && recovered.sure.share >= LEAST_SURE ? recovered.sure : [],
+  )
+  const these = !sure.length ? 'too few of them are sure' : 'those that are sure no less so'
+  const seldom = 'of those that are sure too few were measured: more groups may tell'
+  const untold = sure.some(({ agreement = 0, ci95: [low] = [0] }) => agreement >= LEAST_RIGHT && low < LEAST_RIGHT)
+  return `retry, do not recover; recovered answers are wrong too often, and ${untold ? seldom : these}`
+}
+
+/** What a late query gets by the policy `auto` of the best candidate that has it, how often, and what that costs. */
+export function lateSentence(candidates: readonly Candidate[]): string | undefined {
+  const auto = candidates.find(({ policy }) => policy === 'auto')
+  if (!auto?.late) return undefined
+  const { copied, recovered, again } = auto.late
+  const parts: [share: number, what: string][] = [
+    [copied, 'a copy’s answer, exact'],
+    [recovered, 'at once what is recovered, since it is sure'],
+    [again, 'another worker’s answer, exact, after another turn'],
+  ]
+  const told = parts.filter(([share]) => share >= LEAST_TOLD).map(([share, what]) => `${what} (${percent(share)})`)
+  return `a late query gets, with ${auto.name} and the policy auto: ${told.join(', ')}; ${auto.cost.toFixed(3)} inferences a query`
 }
 
 /** What the recovered answers of the first candidate are worth; where it recovers none, those that agree most often. */

@@ -2,18 +2,21 @@
 
 import { labelAt } from '../criterion'
 import type { MemoryOptions } from '../history/memory'
-import { type Policy, wilson } from '../history/worth'
+import type { Policy } from '../history/worth'
 import { isSure } from '../serving/decision'
 import { guessLost, replicationWorkers, type Said } from './rivals'
 import {
   type Bin,
   brierSkill,
   calibrationError,
+  type Drawn,
+  type Figure,
   type Interval,
   mean,
   reliability,
+  type Share,
   type Stated,
-  shareCi95,
+  shareOf,
 } from './statistics'
 import { type Sureness, surenessOf } from './sureness'
 import type { Outcome, Subject } from './trial'
@@ -32,7 +35,7 @@ export interface Evaluation {
     base: number
     /** All K queries, with S random results missing and E wrong, under the policy. */
     all: number
-    /** 95 % confidence interval over groups. */
+    /** 95 % confidence interval, as all of them: over distinct queries and groups, not over how often these were drawn. */
     allCi95: Interval
     /** Only queries whose own answer was lost, as if all recovered ones were given; undefined where nothing was lost. */
     recovered?: number
@@ -70,21 +73,16 @@ export interface Evaluation {
     /** Lost queries from ParM's parity, the sum of the queries, through the model itself; only with S = 1, E = 0. */
     sumParity?: { accuracy: number; ci95: Interval }
   }
-  /** One figure per group, to compare runs in pairs: all queries; and with what is lost guessed instead. */
-  groups: { all: number[]; guess: number[] }
-}
-
-/** A share of answers that are right, with Wilson's 95 % interval: it is honest of few answers, too. */
-export interface Share {
-  accuracy: number
-  count: number
-  ci95: Interval
+  /** One figure per query of each group, to compare runs in pairs: as it was answered; and with what is lost guessed instead. */
+  drawn: { all: Figure[]; guess: Figure[] }
 }
 
 /** What can be told before all is measured. */
 export interface Figures {
   /** The model alone, on the inputs so far; only with labels. */
   alone?: Share
+  /** What the code recovered of lost queries before the memory could say anything. */
+  decoded?: Share
   /** What the memory, as far as it was filled, said of inputs before it was told. */
   foretold?: Share
   /** Groups so far: all their queries under the policy, and only the lost ones. */
@@ -109,20 +107,24 @@ export class Scores {
   /** Whether the model alone is right, by input. */
   readonly #alone = new Map<number, number>()
   /** One per input of which the memory was asked before it was told. */
-  readonly #foretold: number[] = []
+  readonly #foretold: Figure[] = []
+  /** One per lost query of a group that was decoded before. */
+  readonly #decoded: Figure[] = []
   /** That a guess is right. */
   readonly #chance: number
+  #groups = 0
+  /** One per query of each group. */
+  readonly #all: Figure[] = []
+  readonly #guess: Figure[] = []
   /** One per group. */
-  readonly #all: number[] = []
-  readonly #guess: number[] = []
   readonly #whole: number[] = []
   readonly #located = { exact: [] as number[], found: [] as number[], alarm: [] as number[] }
-  /** One per answer that was lost. Where the code recovers every answer, those of a group are one draw and not K. */
-  readonly #lost: number[] = []
-  readonly #stated: Stated[] = []
-  readonly #rivals: Record<string, number[]> = {}
+  /** One per answer that was lost. */
+  readonly #lost: Figure[] = []
+  readonly #stated: (Stated & Drawn)[] = []
+  readonly #rivals: Record<string, Figure[]> = {}
   /** Of what the memory alone said. */
-  readonly #remembered: Stated[] = []
+  readonly #remembered: (Stated & Drawn)[] = []
   #copied = 0
   #retries = 0
   /** Accuracies summed over groups, per survivor set. */
@@ -152,15 +154,21 @@ export class Scores {
 
   /** What the memory said of an input that it did not know. */
   foretold(answer: Float32Array, query: Asked): void {
-    this.#foretold.push(this.#right(answer, query))
+    this.#foretold.push(once(query.input, this.#right(answer, query)))
+  }
+
+  /** A group that was decoded while the memory could say nothing yet. */
+  decoded(outcomes: readonly Outcome[]): void {
+    const lost = outcomes.filter(({ exact }) => !exact)
+    for (const each of lost) this.#decoded.push(once(each.input, this.#hit(each)))
   }
 
   /** What is known so far. */
   figures(): Figures {
-    const known = { foretold: this.#foretold, all: this.#all, lost: this.#lost }
-    const alone = this.#rules.labels && { alone: [...this.#alone.values()] }
+    const known = { decoded: this.#decoded, foretold: this.#foretold, all: this.#all, lost: this.#lost }
+    const alone = this.#rules.labels && { alone: [...this.#alone].map(([input, hit]) => once(input, hit)) }
     const shares = Object.entries({ ...known, ...alone }).filter(([, hits]) => hits.length)
-    return { groups: this.#all.length, ...Object.fromEntries(shares.map(([name, hits]) => [name, shareOf(hits)])) }
+    return { groups: this.#groups, ...Object.fromEntries(shares.map(([name, hits]) => [name, shareOf(hits)])) }
   }
 
   /** Of all queries, as if every recovered answer were given. */
@@ -178,30 +186,36 @@ export class Scores {
     const given = outcomes.map(
       ({ exact, surest }) => exact !== undefined || isSure(policy, minConfidence, surest?.confidence),
     )
-    this.#all.push(mean(outcomes.map((each, query) => (given[query] ? this.#hit(each) : this.#right(each.own, each)))))
+    this.#groups++
+    for (const [query, each] of outcomes.entries()) {
+      const own = this.#right(each.own, each)
+      this.#all.push({ ...this.#drawn(each), value: given[query] ? this.#hit(each) : own })
+      this.#guess.push({ ...this.#drawn(each), value: gone.includes(query) ? this.#chance : own })
+    }
     this.#retries += given.filter((each) => !each).length
-    const guess = outcomes.map((each, query) => (gone.includes(query) ? this.#chance : this.#right(each.own, each)))
-    this.#guess.push(mean(guess))
     this.#losses(outcomes, gone)
     if (tested) this.#confidences(outcomes)
   }
 
   #losses(outcomes: readonly Outcome[], gone: readonly number[]): void {
     const systematic = this.#subject.codec.code === 'systematic'
-    const recovered = outcomes.filter(({ exact }) => !exact)
-    const copied = systematic ? gone.filter((row) => outcomes[row]?.exact) : []
-    const hits = [
-      ...recovered.map((each) => this.#hit(each)),
-      ...copied.map((query) => this.#right(outcomes[query].own, outcomes[query])),
-    ]
+    const copied = systematic ? gone.filter((row) => outcomes[row]?.exact).map((row) => outcomes[row]) : []
     this.#copied += copied.length
-    if (hits.length) this.#lost.push(...(systematic ? hits : [mean(hits)]))
+    for (const each of [...outcomes.filter(({ exact }) => !exact), ...copied]) {
+      this.#lost.push({ ...this.#drawn(each), value: this.#hit(each) })
+    }
+  }
+
+  /** Where a figure of the last group comes from. */
+  #drawn({ input }: Asked): Drawn {
+    return { query: input, group: this.#groups }
   }
 
   #confidences(outcomes: readonly Outcome[]): void {
-    for (const { own, surest } of outcomes) {
-      if (surest?.confidence === undefined) continue
-      this.#stated.push({ confidence: surest.confidence, right: this.#agrees(surest.recovery.answer, own) })
+    for (const each of outcomes) {
+      const { confidence, recovery } = each.surest ?? {}
+      if (confidence === undefined || !recovery) continue
+      this.#stated.push({ ...this.#drawn(each), confidence, right: this.#agrees(recovery.answer, each.own) })
     }
   }
 
@@ -220,10 +234,11 @@ export class Scores {
    */
   rival(name: string, said: Said, query: Asked, tested: boolean): void {
     this.#rivals[name] ??= []
-    this.#rivals[name].push(this.#right(said.answer, query))
+    this.#rivals[name].push({ ...this.#drawn(query), value: this.#right(said.answer, query) })
     if (!tested || !said.source) return
     const { confidence } = this.#subject.experience.surest([{ ...said, missing: 1 }])
-    if (confidence !== undefined) this.#remembered.push({ confidence, right: this.#agrees(said.answer, query.own) })
+    if (confidence === undefined) return
+    this.#remembered.push({ ...this.#drawn(query), confidence, right: this.#agrees(said.answer, query.own) })
   }
 
   /** Accuracies of a group, with all results and with those of each survivor set. */
@@ -239,20 +254,21 @@ export class Scores {
     const { exact, found, alarm } = this.#located
     const { minConfidence } = this.#rules
     const base = mean([...this.#alone.values()])
+    const [all, lost] = [shareOf(this.#all), this.#lost.length ? shareOf(this.#lost) : undefined]
     const rivals = Object.fromEntries(Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)]))
     const remembered = this.#remembered.length ? surenessOf(this.#remembered, minConfidence) : undefined
     return {
       accuracy: {
         base,
-        all: mean(this.#all),
-        allCi95: shareCi95(this.#all),
-        recovered: this.#lost.length ? mean(this.#lost) : undefined,
-        recoveredCi95: this.#lost.length ? shareCi95(this.#lost) : undefined,
+        all: all.accuracy,
+        allCi95: all.ci95,
+        recovered: lost?.accuracy,
+        recoveredCi95: lost?.ci95,
         copied: this.#copied / Math.max(1, this.#lost.length),
         nothingMissing: mean(this.#whole),
-        worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#all.length : undefined,
+        worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups : undefined,
       },
-      retriesPerQuery: this.#retries / (this.#all.length * scheme.queries),
+      retriesPerQuery: this.#retries / this.#all.length,
       ...(this.#stated.length && { confidence: confidenceOf(this.#stated, minConfidence) }),
       ...(scheme.byzantine && {
         locator: { exactSet: mean(exact), found: mean(found), falseAlarm: mean(alarm) },
@@ -263,7 +279,7 @@ export class Scores {
         ...rivals,
         ...(remembered && { memoryAlone: { ...rivals.memoryAlone, confidence: remembered } }),
       },
-      groups: { all: this.#all, guess: this.#guess },
+      drawn: { all: this.#all, guess: this.#guess },
     }
   }
 
@@ -285,16 +301,15 @@ export class Scores {
   }
 }
 
-function shareOf(hits: readonly number[]): Share {
-  const [accuracy, count] = [mean(hits), hits.length]
-  return { accuracy, count, ci95: wilson(accuracy * count, count) }
+/** Of an input that is asked for once. */
+const once = (input: number, value: number): Figure => ({ query: input, group: input, value })
+
+function share(hits: readonly Figure[]): { accuracy: number; ci95: Interval } {
+  const { accuracy, ci95 } = shareOf(hits)
+  return { accuracy, ci95 }
 }
 
-function share(hits: number[]): { accuracy: number; ci95: Interval } {
-  return { accuracy: mean(hits), ci95: shareCi95(hits) }
-}
-
-function confidenceOf(stated: readonly Stated[], minConfidence: number): Evaluation['confidence'] {
+function confidenceOf(stated: readonly (Stated & Drawn)[], minConfidence: number): Evaluation['confidence'] {
   const bins = reliability(stated)
   return {
     ...surenessOf(stated, minConfidence),

@@ -1,5 +1,7 @@
 /** Means with intervals, and how far stated probabilities can be believed. */
 
+import { wilson } from '../history/worth'
+
 export type Interval = [low: number, high: number]
 
 export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
@@ -8,18 +10,72 @@ export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
-/** Normal 95 % confidence interval of a mean. Of paired differences: below 0 or above, one of the two is better. */
-export function ci95(values: readonly number[]): Interval {
-  const centre = mean(values)
-  const variance = values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / Math.max(1, values.length - 1)
-  const half = 1.96 * Math.sqrt(variance / values.length)
+/** Where a figure comes from: queries are drawn again and again, and those of a group share what came of it. */
+export interface Drawn {
+  query: number
+  group: number
+}
+
+/** A figure of one query in one group. */
+export interface Figure extends Drawn {
+  value: number
+}
+
+/**
+ * Variance of a mean over distinct queries and groups, however often the same ones were drawn: both ways of Cameron, Gelbach
+ * and Miller (J. Bus. Econ. Stat. 29, 2011), and neither less than one way alone. `clusters`: the fewer of the two.
+ */
+function spreadOf(figures: readonly Figure[]): { variance: number; clusters: number } {
+  const centre = mean(figures.map(({ value }) => value))
+  const between = (of: (figure: Figure, i: number) => number) => {
+    const sums = new Map<number, number>()
+    for (const [i, figure] of figures.entries()) {
+      sums.set(of(figure, i), (sums.get(of(figure, i)) ?? 0) + figure.value - centre)
+    }
+    const squares = [...sums.values()].reduce((all, sum) => all + sum * sum, 0)
+    return { count: sums.size, variance: (squares * (sums.size / Math.max(1, sums.size - 1))) / figures.length ** 2 }
+  }
+  const [queries, groups, single] = [between(({ query }) => query), between(({ group }) => group), between((_, i) => i)]
+  return {
+    variance: Math.max(queries.variance, groups.variance, queries.variance + groups.variance - single.variance),
+    clusters: Math.min(queries.count, groups.count),
+  }
+}
+
+/** 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5); within 3 % from 2 degrees of freedom on. */
+function student(freedom: number): number {
+  const z = NORMAL
+  const terms = [(z ** 3 + z) / 4, (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96, (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384] // biome-ignore format: one line
+  return terms.reduce((sum, term, i) => sum + term / freedom ** (i + 1), z)
+}
+
+const NORMAL = 1.96
+
+/** 95 % confidence interval of a mean. Of paired differences: below 0 or above, one of the two is better. */
+export function ci95(figures: readonly Figure[]): Interval {
+  const centre = mean(figures.map(({ value }) => value))
+  const { variance, clusters } = spreadOf(figures)
+  const half = student(Math.max(1, clusters - 1)) * Math.sqrt(variance)
   return [centre - half, centre + half]
 }
 
-/** The interval of a share, which lies within 0..1. */
-export function shareCi95(values: readonly number[]): Interval {
-  const [low, high] = ci95(values)
-  return [Math.max(0, low), Math.min(1, high)]
+/** A share of answers that are right, with a 95 % interval that is honest of few answers, too. */
+export interface Share {
+  accuracy: number
+  count: number
+  ci95: Interval
+}
+
+/**
+ * Wilson's interval, for as many answers as would be that uncertain were they independent (Korn and Graubard, Surv. Methodol.
+ * 24, 1998): the same ones again do not make it narrower.
+ */
+export function shareOf(figures: readonly Figure[]): Share {
+  const [accuracy, count] = [mean(figures.map(({ value }) => value)), figures.length]
+  const { variance, clusters } = spreadOf(figures)
+  const worth = variance > 0 ? Math.min(count, (accuracy * (1 - accuracy)) / variance) : clusters
+  const certain = worth * (NORMAL / student(Math.max(1, clusters - 1))) ** 2
+  return { accuracy, count, ci95: wilson(accuracy * certain, certain) }
 }
 
 /** A stated probability and whether it came true. */

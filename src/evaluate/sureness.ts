@@ -1,27 +1,28 @@
 /** How many recovered answers are sure, and how many of these right: in shares, or in numbers where a share would boast. */
 
-import { mean, percent, type Stated } from './statistics'
+import { type Drawn, type Interval, mean, percent, type Stated, shareOf } from './statistics'
 
 /** Agreement is with the model's own answer. */
 export interface Sureness {
   /** Recovered answers after the first `learn` groups. */
   tested: number
   agreement: number
-  /** Those with at least `minConfidence`. */
-  sure: { share: number; agreement?: number }
+  /** Those with at least `minConfidence`; how many of these agree, with its 95 % interval, where there are any. */
+  sure: { share: number; agreement?: number; ci95?: Interval }
 }
 
 /** Of fewer sure answers, or of a smaller share of all, their number says more than what share of them is right. */
 const FEW = 20
 const FEW_SHARE = 0.005
 
-export function surenessOf(stated: readonly Stated[], minConfidence: number): Sureness {
-  const agreement = (some: readonly Stated[]) => mean(some.map(({ right }) => Number(right)))
-  const sure = stated.filter(({ confidence }) => confidence >= minConfidence)
+export function surenessOf(stated: readonly (Stated & Drawn)[], minConfidence: number): Sureness {
+  const figures = stated.map(({ query, group, right }) => ({ query, group, value: Number(right) }))
+  const sure = figures.filter((_, i) => stated[i].confidence >= minConfidence)
+  const { accuracy: agreement, ci95 } = sure.length ? shareOf(sure) : {}
   return {
     tested: stated.length,
-    agreement: agreement(stated),
-    sure: { share: sure.length / stated.length, agreement: sure.length ? agreement(sure) : undefined },
+    agreement: mean(figures.map(({ value }) => value)),
+    sure: { share: sure.length / stated.length, agreement, ci95 },
   }
 }
 

@@ -38,11 +38,12 @@ export interface Anchor {
 const ANCHOR_SHARE = 1 / 30
 
 /**
- * A kind's credit, in log odds that are added to the others': its standard deviation among kinds; what is left of it after
- * the next outcome of its kind, so that it follows a stream that changes within tens of answers, not within the window's
- * thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong without.
+ * A kind's credit, in log odds that are added to the others': its standard deviation among kinds; the variance by which it may
+ * have moved with the next outcome of its kind, so that it follows a stream that changes within tens of answers, not within
+ * the window's thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were sure and wrong
+ * without.
  */
-const CREDIT = { deviation: 0.8, left: 0.98, most: 4 }
+const CREDIT = { deviation: 0.8, drift: 0.0127, most: 4 }
 /** How often weights and credits are fitted in turns; more changes nothing. */
 const TURNS = 3
 
@@ -136,20 +137,20 @@ export class Calibration {
   }
 
   /**
-   * One step of an extended Kalman filter: the kind's credit drifts back to 0, and takes in whether its answer was right.
+   * One step of an extended Kalman filter: the kind's credit takes in whether its answer was right. It is not drawn back to 0,
+   * or a label of nearly all queries, nearly always right, could not keep what it earned.
    *
    * @returns the credit before it did
    */
   #judge({ right, kind }: Outcome, odds: number): number {
     if (kind === undefined) return 0
     const { mean, variance } = this.#credit(kind) ?? { mean: 0, variance: CREDIT.deviation ** 2 }
-    const drifted = CREDIT.left * mean
-    const before = CREDIT.left ** 2 * variance + (1 - CREDIT.left ** 2) * CREDIT.deviation ** 2
-    const said = sigmoid(odds + drifted)
+    const before = Math.min(CREDIT.deviation ** 2, variance + CREDIT.drift)
+    const said = sigmoid(odds + mean)
     const after = 1 / (1 / before + said * (1 - said))
-    const moved = drifted + after * (Number(right) - said)
+    const moved = mean + after * (Number(right) - said)
     this.#credits.set(kind, { mean: Math.max(-CREDIT.most, Math.min(CREDIT.most, moved)), variance: after })
-    return drifted
+    return mean
   }
 
   /** Fits weights and credits in turns, each to what the others leave unsaid. */

@@ -119,7 +119,7 @@ export class Experience {
    */
   *teach(query: Float32Array, own: Float32Array, from?: string): Generator<void> {
     const foretold = this.#guarded((memory) => memory.take(query, own, from).foretold)
-    if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own)
+    if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own, from)
     yield
     while (this.#guarded((memory) => memory.work())) yield
   }
@@ -129,7 +129,8 @@ export class Experience {
    * of it is used any more; until the last the memory recovers nothing.
    */
   *forget(from: string): Generator<void> {
-    this.#guarded((memory) => memory.forget(from))
+    const left = this.#guarded((memory) => memory.forget(from).left)
+    this.#worth.forget(from, left)
     yield
     while (this.#guarded((memory) => memory.work())) yield
   }
@@ -139,14 +140,18 @@ export class Experience {
     this.#guarded((memory) => memory.settle())
   }
 
-  /** The model's own answer came to a query that was recovered: was it right? Undefined as in `agrees`. */
-  grade(recovered: Recovered, own: Float32Array): boolean | undefined {
-    return this.#worth.grade(recovered, own)
+  /**
+   * The model's own answer came to a query that was recovered: was it right? Undefined as in `agrees`.
+   *
+   * @param from  the worker that gave the answer, for `forget`
+   */
+  grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
+    return this.#worth.grade(recovered, own, from)
   }
 
   /** As `grade`, for a recovery that nobody needed: it teaches the confidence but is not counted. */
-  rehearse(recovered: Recovered, own: Float32Array): void {
-    this.#worth.rehearse(recovered, own)
+  rehearse(recovered: Recovered, own: Float32Array, from?: string): void {
+    this.#worth.rehearse(recovered, own, from)
   }
 
   /** All that was learned, for the option `state`. */

@@ -295,28 +295,32 @@ export class Memory {
    * can wait is left to `work`; until that is done nothing is recovered. Where less is left than a memory begins with, it
    * begins anew.
    *
-   * @returns pairs taken out
+   * @returns pairs taken out, and the answers of the others, the oldest first
    */
-  forget(from: string): number {
+  forget(from: string): { gone: number; left: Float32Array[] } {
     while (this.work()) {}
     const before = this.#latest.length
     this.#latest = this.#latest.filter((pair) => pair.from !== from)
     const known = this.#known
-    if (!known) return before - this.#latest.length
+    if (!known) return { gone: before - this.#latest.length, left: this.#latest.map(({ answer }) => answer) }
     const left = this.#inOrder(known).filter((place) => known.from[place] !== from)
+    const answers = left.map((place) => known.regression.answerOf(place))
     const gone = this.size - left.length
-    if (!gone) return 0
+    if (!gone) return { gone, left: answers }
     this.#known = undefined
     this.#latest = []
     this.#erred = 0
     this.#answers = new Spread()
-    if (left.length >= BLOCK) this.#underway = this.#without(known, left)
-    return gone
+    for (const answer of answers) this.#answers.see(answer)
+    if (left.length >= BLOCK) this.#underway = this.#without(known, left, answers)
+    return { gone, left: answers }
   }
 
-  *#without({ comparison, regression, from }: Known, left: readonly number[]): Generator<void> {
-    for (const place of left) this.#answers.see(regression.answerOf(place))
-    const answers = left.map((place) => regression.answerOf(place))
+  *#without(
+    { comparison, regression, from }: Known,
+    left: readonly number[],
+    answers: Float32Array[],
+  ): Generator<void> {
     const choice = yield* comparison.reconsidered(left, (place) => regression.answerOf(place))
     const renewed = yield* comparison.renewed(left, choice?.best)
     yield* this.#use(

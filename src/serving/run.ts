@@ -285,7 +285,7 @@ export class GroupRun implements Asker, LiveRun {
     if (call === entry.hedge && ticket.open) hedged.won++
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
-    this.#grade(entry, answer)
+    this.#grade(entry, call)
     this.#audit(entry, call)
     if (first) learning?.remember(call.row.data, answer, (call.worker as ModelWorker).name)
   }
@@ -653,12 +653,12 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /** Tells what recovered answers are worth, by the model's own that came late. */
-  #grade({ recovery }: Entry, answer: Float32Array): void {
+  #grade({ recovery }: Entry, { answer, worker }: Call): void {
     const { learning } = this.#service
     if (!learning || !recovery || recovery.graded) return
     recovery.graded = true
     for (const each of recovery.all) {
-      const agreed = learning.experience.grade(each, answer)
+      const agreed = learning.experience.grade(each, answer as Float32Array, worker?.name)
       if (each.answer === recovery.answer) recovery.report.agreed = agreed
     }
     const recoveries = this.#entries.flatMap((entry) => entry.recovery ?? [])
@@ -677,7 +677,11 @@ export class GroupRun implements Asker, LiveRun {
   *#rehearse({ experience }: Learning): Generator<void> {
     const lost = [...this.#entries.keys()].filter((query) => this.#entries[query].recovery)
     for (const others of this.#group.rehearse(lost, this.#survivors)) {
-      for (const other of others) experience.rehearse(other, this.#group.exact(other.query) as Float32Array)
+      for (const other of others) {
+        const own = this.#group.exact(other.query) as Float32Array
+        const from = this.#entries[other.query].calls.find(({ answer }) => answer === own)
+        experience.rehearse(other, own, from?.worker?.name)
+      }
       yield
     }
   }
