@@ -116,7 +116,10 @@ describe('evaluate', () => {
     expect(found('vote-unit', 'gauss:100')).toBeGreaterThan(0.8)
     expect(found('none', 'flip')).toBe(0)
     for (const attack of ['flip', 'swap', 'constant', 'collude']) expect(found('residual', attack)).toBeGreaterThan(0.1)
-    expect(run(...args).stdout).toMatch(/liars found \(gauss:10\)/)
+    const { stdout } = run(...args)
+    expect(stdout).toMatch(/liars found \(gauss:10\)/)
+    expect(stdout).toMatch(/1, all proven +0.0 % +1.00 +0 of \d+/)
+    expect(stdout).toMatch(/recommended: (verified inference|duplicate and compare)/)
   })
 
   it('systematic: own answers, and lost ones from parity, likeness and memory', () => {

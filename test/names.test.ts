@@ -150,7 +150,11 @@ describe('a value that is none', () => {
       { scheme: two, workers: pair, outputs: ['y'] },
       'outputs: expected none beside ready workers, which have theirs',
     ],
-    ['a state that is none', { scheme: two, workers: pair, state: '' }, 'state: expected a Uint8Array, got ""'],
+    [
+      'a state that is none',
+      { scheme: two, workers: pair, state: '' },
+      'state: expected a Uint8Array, or one by partition, got ""',
+    ],
     [
       'a state of an older version',
       {

@@ -145,33 +145,43 @@ describe('the systematic code', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('with liars expected, answers are held until they are located', async () => {
-    const { predictor, workers } = await house(8, { scheme: { ...scheme, queries: 3, stragglers: 0, byzantine: 1 } })
-    const predictions = predictor.predictAll([1, 2, 3].map(query))
-    for (const worker of workers.slice(1)) worker.calls[0].answer()
-    expect(await settled(predictions)).toBe('open')
-    workers[0].calls[0].answer(Float32Array.of(90, -90))
-    const answers = await predictions
-    expect(predictor.stats().workers.map((worker) => worker.suspected)).toEqual([1, 0, 0, 0, 0, 0, 0, 0])
-    answers.forEach(({ output }, i) => expect(Math.abs(output.y.data[0] - 2 * (i + 1))).toBeLessThan(0.5))
+  it('with liars expected, an answer waits until another worker gives the same; a third tells who of two lies', async () => {
+    const liars = { ...scheme, queries: 3, stragglers: 0, byzantine: 1 }
+    const { predictor, workers } = await house(8, { scheme: liars, memory: false, onWarning: () => {} })
+    const asked = predictor.predict(query(1))
+    const [liar, honest] = workers.filter(({ calls }) => calls.length)
+    liar.calls[0].answer(Float32Array.of(90, -90))
+    expect(await settled(asked)).toBe('open')
+    honest.calls[0].answer()
+    expect(await settled(asked)).toBe('open')
+    workers.find(({ calls }) => calls.length)?.calls[0].answer()
+    const { status, confidence, output, group } = await asked
+    expect([status, confidence, output.y.data[0]]).toEqual(['exact', 1, 2])
+    expect((await group).rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
+    expect(predictor.stats().workers.flatMap(({ worker, convictions }) => (convictions ? worker : []))).toEqual([
+      liar.name,
+    ])
+    expect(liar.restarts).toEqual(['gave an answer that was proven wrong'])
     await predictor.close()
   })
-})
 
-describe('liars expected, exact answers at hand', () => {
-  const scheme = { queries: 2, byzantine: 1, code: 'systematic' } as const
+  it('fewer workers than could outvote the liars are refused', async () => {
+    const liars = { queries: 1, byzantine: 2, stragglers: 1, code: 'systematic' } as const
+    await expect(house(5, { scheme: liars })).rejects.toThrow('workers: expected >= 6, got 5')
+  })
 
-  it('deliver early: they are handed out at once, unverified; the report says later who lied', async () => {
-    const { predictor, workers } = await house(6, { scheme, deliver: 'early' })
-    const predictions = [1, 2].map((x) => predictor.predict(query(x)))
-    const own = workers.filter((worker) => [1, 2].includes(worker.calls[0].row[0]))
-    own[0].calls[0].answer()
-    const first = await Promise.race(predictions)
-    expect(first).toMatchObject({ status: 'unverified', confidence: undefined })
-    for (const worker of workers) worker.calls[0]?.answer(worker === own[1] ? Float32Array.of(90, -90) : undefined)
-    expect((await Promise.all(predictions)).map(({ status }) => status)).toEqual(['unverified', 'unverified'])
-    const liar = (await first.group).rows.filter(({ suspected }) => suspected)
-    expect(liar.map(({ worker }) => worker)).toEqual([own[1].name])
+  it('deliver early: an answer is handed out at once, unverified; the report says later who lied', async () => {
+    const scheme = { queries: 2, byzantine: 1, code: 'systematic' } as const
+    const { predictor, workers } = await house(6, { scheme, deliver: 'early', onWarning: () => {} })
+    const asked = predictor.predict(query(1))
+    const [liar, honest] = workers.filter(({ calls }) => calls.length)
+    liar.calls[0].answer(Float32Array.of(90, -90))
+    expect(await asked).toMatchObject({ status: 'unverified', confidence: undefined })
+    honest.calls[0].answer()
+    await settled(asked)
+    workers.find(({ calls }) => calls.length)?.calls[0].answer()
+    const { rows } = await (await asked).group
+    expect(rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
     await predictor.close()
   })
 })

@@ -7,16 +7,17 @@ import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
 import { Answers } from '../evaluate/model'
 import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
+import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../history/memory'
 import type { Policy } from '../history/worth'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/local'
-import { firstFigures, gridTable, type Result, recommendation, resultTable } from './figures'
+import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
 import { loadModel, type ModelOptions } from './model'
 import { InputFile, loadLabels } from './npy'
 import { Pace, Progress, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
-import { note } from './terminal'
+import { note, wrap } from './terminal'
 
 interface Options extends CodecOptions, ModelOptions, Wishes {
   inputs: string
@@ -57,6 +58,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   if (options.report) await checkReport(options.report)
   const model = await loadModel(await readModel(path), options)
   const results: Result[] = []
+  let verified: Verified | undefined
   const progress = new Progress(!options.json)
   let inputs: InputFile | undefined
   try {
@@ -67,15 +69,18 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     const data = { model: timed, inputs, labels, own: new Answers(timed, inputs) }
     const subject = { name: basename(path), warnings: model.warnings, ...data }
     for (const codec of codecs) results.push(await measure(subject, codec, options, progress))
+    if (options.byzantine) verified = await evaluateVerified({ ...options, ...data, core, liars: options.byzantine })
   } finally {
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
   if (!options.json) print(results, candidates, options)
+  if (verified && !options.json) printVerified(verified, results[0])
   if (options.report) await writeReport(options.report, results, candidates, options)
   if (options.json) {
-    console.log(JSON.stringify(options.grid ? { results, candidates } : { ...results[0], candidates }, null, 2))
+    const told = options.grid ? { results } : results[0]
+    console.log(JSON.stringify({ ...told, candidates, ...(verified && { verified }) }, null, 2))
   } else if (options.report) console.log(`\nreport: ${options.report}/report.md`)
 }
 
@@ -90,6 +95,14 @@ function announce(name: string, warnings: readonly string[], codecs: readonly Co
 function print(results: readonly Result[], candidates: readonly Candidate[], options: Options): void {
   console.log(options.grid ? gridTable(results) : resultTable(results[0]))
   if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
+}
+
+function printVerified(verified: Verified, { scheme }: Result): void {
+  const { workers, queries, byzantine } = scheme
+  const { integrity, why } = recommendVerified(verified, { extra: workers / queries - 1 })
+  console.log(`\n${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
+  const liars = `scheme: { queries: 8, byzantine: ${byzantine}, code: 'systematic' }`
+  console.log(wrap(`  createPredictor({ model, ${liars}, integrity: ${integrity} })`, 2))
 }
 
 /** The schemes to measure: one, or all of the grid. */

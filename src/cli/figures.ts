@@ -7,6 +7,7 @@ import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../e
 import type { Evaluation } from '../evaluate/scores'
 import { percent as percentOf, type Share } from '../evaluate/statistics'
 import { sureCells } from '../evaluate/sureness'
+import type { Verified } from '../evaluate/verified'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -99,6 +100,20 @@ export function resultTable(result: Result): string {
     rows.toString(),
     wrap(`${result.groups} groups, seed ${result.seed}, ${result.seconds.toFixed(1)} s`),
   ].join('\n')
+}
+
+/** What verified inference would come to, by integrity. */
+export function verifiedTable({ levels, queries, memory, attack }: Verified): string {
+  const rows = table(['integrity', 'one worker enough', 'inferences more', `lies that pass (${attack})`])
+  for (const { integrity, checked, extra, lies, passed } of levels) {
+    rows.push([
+      integrity < 1 ? `${integrity}` : '1, all proven',
+      percent(checked / queries),
+      extra.toFixed(2),
+      lies ? `${passed} of ${lies}` : 'no lie changed anything',
+    ])
+  }
+  return `${wrap(`verified inference, a memory of ${memory}, ${queries} queries:`)}\n${rows}`
 }
 
 /** What the shares are to be held against. */

@@ -1,0 +1,126 @@
+/**
+ * What verified inference would do on a user's own model and data: how many of a liar's answers would pass as checked, and how many
+ * inferences it takes in a pool where nobody lies. In process, no workers, no time.
+ */
+
+import type { Core } from '../core/core'
+import { type CriterionOptions, criterionOf } from '../criterion'
+import { checkInteger } from '../errors'
+import { Experience } from '../history/experience'
+import { DEFAULT_BYTES, type Features, Memory } from '../history/memory'
+import { seeded } from '../random'
+import { rowLength, rowShape } from '../tensor'
+import { parseAttack } from '../workers/attacks'
+import { Answers, type BatchModel, type Rows } from './model'
+
+export interface VerifiedOptions extends CriterionOptions {
+  core: Core
+  model: BatchModel
+  inputs: Rows
+  /** The model's answers to them. Default: asked for as they are needed. */
+  own?: Answers | undefined
+  /** E: workers that may lie. */
+  liars: number
+  /** How they lie; see `attackForms`. */
+  attack: string
+  /** Inputs that are remembered first. Default: half of them, at most 1,000. */
+  memory?: number | undefined
+  features?: Features | undefined
+  /** Default 1. */
+  seed?: number | undefined
+}
+
+/** What one choice of `integrity` comes to. */
+export interface IntegrityLevel {
+  /** Confidence from which a memory that agrees makes one worker's answer enough; 1: all is proven. */
+  integrity: number
+  /** Queries of which one worker is enough. */
+  checked: number
+  /** Inferences of a query beyond the first, where nobody lies; audits not counted. */
+  extra: number
+  /** Lies that are not right, and those of them that would be given as checked. */
+  lies: number
+  passed: number
+}
+
+export interface Verified {
+  liars: number
+  attack: string
+  memory: number
+  /** Inputs that were asked for after those that are remembered. */
+  queries: number
+  levels: IntegrityLevel[]
+}
+
+const LEVELS = [0.8, 0.9, 0.95, 0.97, 1]
+/** Inputs that tell what the levels are worth, and after which of them they count: the confidence is learned on the way. */
+const MOST = 3000
+const WARMING = 1 / 3
+
+/** @throws RangeError for options out of range, or inputs too few or too large to be remembered */
+export async function evaluateVerified(options: VerifiedOptions): Promise<Verified> {
+  const { core, model, inputs, own = new Answers(model, inputs), liars, attack, features, seed = 1 } = options
+  const { signature } = model
+  const lie = parseAttack(attack)
+  const lying = seeded(seed + 0x2c1b3c6d)
+  const memory = checkInteger('memory', options.memory ?? Math.min(1000, inputs.length >> 1), 0, inputs.length - 1)
+  const sizes = { shape: rowShape(signature.inputs), outputs: rowLength(signature.outputs) }
+  const bytes = Math.max(DEFAULT_BYTES, Memory.bytes(sizes, memory))
+  const experience = new Experience(core, signature, {
+    criterion: criterionOf(signature.outputs, options),
+    kernels: { save: () => 0, load() {} },
+    memory: memory > 0 && { bytes, ...(features && { features }) },
+    warn(text) {
+      throw new TypeError(text)
+    },
+  })
+  const order = seeded(seed).choose(inputs.length, Math.min(inputs.length, memory + MOST))
+  const levels = LEVELS.map((integrity) => ({ integrity, checked: 0, extra: 0, lies: 0, passed: 0 }))
+  let queries = 0
+  for (const [n, input] of order.entries()) {
+    const [answer] = await own.of([input])
+    const row = inputs.at(input) as Float32Array
+    experience.see(answer)
+    if (n >= memory) {
+      const told = n >= memory + WARMING * (order.length - memory)
+      const said = experience.recall(row)
+      const confidence = (said && experience.surest([{ ...said, missing: 1 }]).confidence) ?? 0
+      const right = said && experience.agrees(said.answer, answer)
+      const [wrong] = lie([answer], lying)
+      const isWrong = experience.agrees(wrong, answer) === false
+      queries += Number(told)
+      for (const level of told ? levels : []) {
+        const isSure = confidence >= level.integrity && level.integrity < 1
+        if (isSure && right) level.checked++
+        else level.extra += liars
+        if (!isWrong) continue
+        level.lies++
+        if (isSure && said && experience.agrees(said.answer, wrong)) level.passed++
+      }
+      if (said && !told) experience.rehearse({ ...said, missing: 1 }, answer)
+    } else Array.from(experience.teach(row, answer)) // at once: nobody waits
+  }
+  experience.settle()
+  const perQuery = (level: IntegrityLevel) => ({ ...level, extra: level.extra / Math.max(1, queries) })
+  return { liars, attack, memory: experience.remembered, queries, levels: levels.map(perQuery) }
+}
+
+/** Share of lies that may pass, and how many must have been told to say so. */
+const TOLERATED = 0.01
+const ENOUGH = 100
+/** Extra inferences below which a memory earns its keep. */
+const WORTH = 0.95
+
+/** The integrity that costs least and lets almost no lie pass, 1 where no memory earns its keep; and why. */
+export function recommendVerified(
+  { levels, liars }: Verified,
+  paper: { extra: number },
+): { integrity: number; why: string } {
+  const safe = levels.filter(({ lies, passed }) => lies >= ENOUGH && passed <= TOLERATED * lies)
+  const [best] = [...safe].sort((a, b) => a.extra - b.extra)
+  const { integrity, extra } = best && best.extra <= WORTH * liars ? best : { integrity: 1, extra: liars }
+  const what = integrity < 1 ? 'verified inference' : 'duplicate and compare (verified, all proven)'
+  const all = integrity < 1 ? `, where proving all takes ${liars.toFixed(2)}` : ''
+  const why = `${what}: ${extra.toFixed(2)} more inferences a query${all} and the paper's code ${paper.extra.toFixed(2)}, for approximations`
+  return { integrity, why }
+}
