@@ -2,6 +2,7 @@
 
 import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import { Evidence } from '../src/history/evidence'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { MoodyWorker } from './shared/moody-worker'
@@ -52,6 +53,7 @@ interface Ended {
   stats: PredictorStats
   overdue: number
   workers: Witness[]
+  saved: Uint8Array
 }
 
 /** A stream of queries through some workers of which the first E lie. */
@@ -108,8 +110,9 @@ async function stream(
   await clock.run()
   const stats = predictor.stats()
   expect({ seed, open }).toEqual({ seed, open: 0 })
+  const saved = predictor.save()
   await predictor.close()
-  return { wrong, answered, stats, overdue, workers }
+  return { wrong, answered, stats, overdue, workers, saved }
 }
 
 const quarantined = ({ stats }: Ended) =>
@@ -144,6 +147,36 @@ describe('verified inference', () => {
     expect([quarantined(ended), quarantined(honest)]).toEqual([['w0'], []])
     expect(ended.wrong.exact).toBeLessThan(30) // until then; a ninth of 450 without
     expect(ended.wrong.exact).toBeGreaterThan(0)
+  })
+
+  it('who was convicted is still in quarantine where the state is taken up again; who answers well for long enough is not', async () => {
+    const options = { liars: 1, count: 9, queries: 250 }
+    const before = await stream(7, { ...options, lie: lies.flip })
+    expect(quarantined(before)).toEqual(['w0'])
+    const state = before.saved
+    const still = await stream(8, { ...options, lie: lies.flip, state })
+    expect([still.stats.workers[0].onTime, still.wrong]).toEqual([0, {}])
+    const better = await stream(8, { ...options, state })
+    expect(better.stats.workers[0]).toMatchObject({ probation: 0, convictions: 1 })
+    expect(better.stats.workers[0].onTime).toBeGreaterThan(0)
+  })
+
+  it('evidence that no worker can have is refused', () => {
+    const evidence = new Evidence()
+    evidence.lied('a')
+    const state = evidence.save()
+    for (const [edit, message] of [
+      [{ workers: { a: { ...state.workers.a, lies: -1 } } }, 'evidence.workers.a.lies: expected a'],
+      [{ workers: { a: { ...state.workers.a, odd: 1 } } }, 'evidence.workers.a: expected only'],
+      [{ distance: { ...state.distance, variance: Number.NaN } }, 'evidence.distance.variance: expected'],
+      [{ workers: [] }, 'evidence.workers: expected an object'],
+    ] as const) {
+      expect(() => evidence.load({ ...state, ...edit })).toThrow(`state: ${message}`)
+    }
+    expect(evidence.save()).toEqual(state) // nothing was taken of them
+    const again = new Evidence()
+    again.load(JSON.parse(JSON.stringify(state)))
+    expect([again.convicted, again.isTrusted('b')]).toEqual([['a'], true])
   })
 
   it('audits need a third worker to tell who of two lies, and are off where none may be asked twice', async () => {

@@ -61,15 +61,16 @@ const most = Number.MAX_SAFE_INTEGER
 export class Evidence {
   readonly #workers = new Map<string, WorkerEvidence>()
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
-  #distance: EvidenceState['distance']
+  #distance: EvidenceState['distance'] = { count: 0, mean: 0, variance: 0 }
   /** Of proven answers. */
   readonly #spread = new Spread()
 
-  /** @throws RangeError for what `save` never gave */
-  constructor(state?: EvidenceState) {
-    const known = state === undefined ? undefined : savedEvidence(state)
-    for (const [name, record] of Object.entries(known?.workers ?? {})) this.#workers.set(name, record)
-    this.#distance = known?.distance ?? { count: 0, mean: 0, variance: 0 }
+  /** Takes what was saved in the place of all that is known. @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown): void {
+    const { workers, distance } = savedEvidence(state)
+    this.#workers.clear()
+    for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
+    this.#distance = distance
   }
 
   /** A worker's record. Read-only. */
@@ -81,6 +82,11 @@ export class Evidence {
     const record = this.#workers.get(worker) ?? blank()
     this.#workers.set(worker, record)
     return record
+  }
+
+  /** Workers that are not trusted. */
+  get convicted(): string[] {
+    return [...this.#workers].flatMap(([name, { probation }]) => (probation ? name : []))
   }
 
   isTrusted(worker: string): boolean {

@@ -11,8 +11,8 @@ import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
 
-/** What the codec learns: kept and saved with the rest. */
-export interface Kernels {
+/** What the codec learns, or is held against workers: kept and saved with the rest. */
+export interface Kept {
   save(): unknown
   /** @throws RangeError for what `save` never gave; then all is as it was */
   load(state: unknown): void
@@ -20,7 +20,9 @@ export interface Kernels {
 
 export interface ExperienceOptions {
   criterion: Criterion
-  kernels: Kernels
+  kernels: Kept
+  /** Where it is saved here, and not with another partition. */
+  evidence?: Kept | undefined
   /** What tells the model from others with its signature, where that is known. */
   fingerprint?: string | undefined
   /** Default: on, unless queries or answers are too large for it. */
@@ -42,20 +44,23 @@ interface Content {
   model: Model
   worth: WorthState
   kernels: unknown
+  evidence?: unknown
 }
 
 export class Experience {
   readonly #model: Model
-  readonly #kernels: Kernels
+  readonly #kernels: Kept
+  readonly #evidence: Kept | undefined
   readonly #worth: Worth
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
   /** @throws RangeError for a state of another model, code or memory, or one that is damaged: then nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, fingerprint = null, memory, state } = options
+    const { criterion, kernels, evidence, fingerprint = null, memory, state } = options
     this.#model = { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
     this.#kernels = kernels
+    this.#evidence = evidence
     this.#warn = options.warn
     const archive = state === undefined ? undefined : unpack('predictor', state)
     const content = archive && contentOf(archive.content, this.#model)
@@ -66,6 +71,7 @@ export class Experience {
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
+    if (content?.evidence !== undefined) evidence?.load(content.evidence)
     if (content) kernels.load(content.kernels) // last, since it is the codec's: nothing can be refused any more
   }
 
@@ -156,7 +162,13 @@ export class Experience {
 
   /** All that was learned, for the option `state`. */
   save(): Uint8Array {
-    const content: Content = { model: this.#model, worth: this.#worth.save(), kernels: this.#kernels.save() }
+    const evidence = this.#evidence && { evidence: this.#evidence.save() }
+    const content: Content = {
+      model: this.#model,
+      worth: this.#worth.save(),
+      kernels: this.#kernels.save(),
+      ...evidence,
+    }
     return pack('predictor', content, this.#memory ? { memory: this.#memory.save() } : {})
   }
 
@@ -175,7 +187,7 @@ const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...
 
 /** What was saved beside the memory, if it is of this model; the rest is checked by whose it is. */
 function contentOf(value: unknown, own: Model): Content {
-  const content = saved.object('content', value, ['model', 'worth', 'kernels'])
+  const content = saved.object('content', value, ['model', 'worth', 'kernels', 'evidence'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint'])
   saved.same('model.inputs', own.inputs, model.inputs)
   saved.same('model.outputs', own.outputs, model.outputs)
@@ -185,5 +197,6 @@ function contentOf(value: unknown, own: Model): Content {
   if (model.fingerprint !== null && own.fingerprint !== null) {
     saved.same('model.fingerprint', own.fingerprint, model.fingerprint)
   }
-  return { model: own, worth: content.worth as WorthState, kernels: content.kernels }
+  const { kernels, evidence } = content
+  return { model: own, worth: content.worth as WorthState, kernels, evidence }
 }

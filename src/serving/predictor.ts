@@ -123,6 +123,7 @@ export class Predictor {
     this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, fingerprint))
     for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
     this.#tenants.of(NOBODY)
+    this.#shared.verification.resume()
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
   }
@@ -135,7 +136,8 @@ export class Predictor {
     const honest = !codec.scheme.byzantine || isVerified(codec)
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
-    const learned = { criterion, fingerprint, kernels: codec.kernels, warn, state: states[partition] }
+    const evidence = partition === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
+    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, state: states[partition] }
     const experience = new Experience(codec.core, this.signature, { ...learned, memory: honest && own })
     const learning = new Learning(experience, clock, warn, 1 / partitions)
     const service = { ...this.#shared, codec, learning: honest ? learning : undefined }

@@ -83,6 +83,12 @@ export class Verification {
     this.#judged(worker, 'released')
   }
 
+  /** Workers that were convicted before what is known was saved get no rows either. */
+  resume(): void {
+    const { pool, bars } = this.#options
+    for (const worker of bars ? pool.workers : []) if (!this.isTrusted(worker)) pool.bar(worker)
+  }
+
   /** A worker gave an answer that is wrong, with proof. */
   lied(worker: ModelWorker): void {
     const { pool, bars } = this.#options
