@@ -140,6 +140,7 @@ export class VerifiedRun implements Asker, LiveRun {
 
   sent(call: Call): void {
     const worker = call.worker as ModelWorker
+    if (call === this.#hedge) this.#service.hedged.sent++
     if (call !== this.#calls[0] || this.#audited || !this.#verification.suspects(worker)) return
     this.#audited = this.#verification.audits(worker)
     if (!this.#audited) return
@@ -200,8 +201,9 @@ export class VerifiedRun implements Asker, LiveRun {
     for (const { worker } of agreeing) this.#verification.proven(worker as ModelWorker, own)
     this.#heard = this.#heard.filter((call) => !agreeing.includes(call) && !lies.includes(call))
     this.#answer(first, 'exact', 1)
-    if (this.#recovery && this.#look)
-      this.#recovery.agreed = learning?.experience.agrees(this.#look.recollection.answer, own)
+    if (this.#recovery && this.#look) {
+      this.#recovery.agreed = learning?.experience.grade({ ...this.#look.recollection, missing: 1 }, own)
+    }
     learning?.remember(this.#ticket.row, own)
     for (const call of lies) this.#lied(call)
     this.#compare()
@@ -239,7 +241,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const distance = evidence.deviation ? difference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
     evidence.checked((call.worker as ModelWorker).name, passed, distance)
     if (!passed) return false
-    learning?.experience.rehearse({ ...recollection, missing: 1 }, answer)
+    learning?.experience.rehearse({ ...recollection, missing: 1 }, answer, (call.worker as ModelWorker).name)
     this.#answer(call, 'checked', confidence)
     this.#settled()
     return true
@@ -323,7 +325,9 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#settled()
   }
 
-  #answer({ answer, worker, sentAt, ms }: Call, status: Status, confidence: number | undefined): void {
+  #answer(call: Call, status: Status, confidence: number | undefined): void {
+    const { answer, worker, sentAt, ms } = call
+    if (call === this.#hedge && this.#ticket.open) this.#service.hedged.won++
     const given = {
       status,
       confidence,
