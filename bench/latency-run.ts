@@ -357,7 +357,7 @@ function figuresOf(asked: Asked[], machineMs: number, deadline: number | undefin
 }
 
 /** What is no image was mixed of several: the real model answers, while time stands still. */
-async function modelled(name: ModelName, row: Float32Array, clock: VirtualClock): Promise<Float32Array> {
+export async function modelled(name: ModelName, row: Float32Array, clock: VirtualClock): Promise<Float32Array> {
   const release = clock.hold()
   try {
     const [answer] = await answersOf(await modelOf(name), [row])

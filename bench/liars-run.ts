@@ -2,11 +2,11 @@
 
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { labelAt } from '../src/criterion'
-import { seeded } from '../src/random'
+import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { parseAttack } from '../src/workers/attacks'
 import type { ModelName } from './accuracy'
-import { dataOf, experienceFor, remember } from './latency-run'
+import { dataOf, experienceFor, modelled, remember } from './latency-run'
 import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
 
 /** When a liar lies: in every answer, in one of ten, after 1,000 honest ones, or only where the memory is not sure. */
@@ -47,6 +47,23 @@ export interface Figures {
 
 type Tell = (own: Float32Array, row: Float32Array) => Float32Array | undefined
 
+/** Dies in one call of a thousand, and rounds in its own way: half of the workers are another runtime. */
+class Honest extends SimulatedWorker {
+  constructor(
+    private readonly place: number,
+    shop: Shop,
+    private readonly random: Random,
+  ) {
+    super(place, shop)
+  }
+
+  override async infer(row: Float32Array): Promise<Float32Array> {
+    const own = await super.infer(row)
+    if (this.random.next() < 0.001) throw new Error('crashed')
+    return this.place % 2 ? own.map((value) => value * (1 + 1e-6)) : own
+  }
+}
+
 /** Lies instead of answering, or answers nothing where it has no lie to tell. */
 class Liar extends SimulatedWorker {
   lies = 0
@@ -71,8 +88,8 @@ class Liar extends SimulatedWorker {
     return told
   }
 
-  override restart(): void {
-    this.convicted ??= { lies: this.lies, calls: this.asked }
+  override restart(why = ''): void {
+    if (why.includes('proven')) this.convicted ??= { lies: this.lies, calls: this.asked }
   }
 }
 
@@ -104,17 +121,21 @@ export async function simulate(job: Job): Promise<Figures> {
   const clock = new VirtualClock()
   const order = orderOf(seed % ORDERS, data.inputs.length)
   const rest = order.slice(memory)
-  const [arriving, serving, lying] = [seeded(100 * seed), seeded(100 * seed + 1), seeded(100 * seed + 2)]
+  const [arriving, serving, lying, crashing] = [0, 1, 2, 3].map((i) => seeded(100 * seed + i))
   const shop: Shop = {
     clock,
     law: randomTrouble(serving),
-    answer: (row) => data.answers[data.indexOf(row) as number].slice(),
+    answer: (row) => {
+      const index = data.indexOf(row)
+      return index === undefined ? modelled(model, row, clock) : data.answers[index].slice()
+    },
     signature: data.signature,
   }
-  const state = memory ? await stateOf(model, memory, seed % ORDERS) : undefined
+  const remembers = memory && job.options.memory !== false && job.options.scheme?.code !== 'berrut'
+  const state = remembers ? await stateOf(model, memory, seed % ORDERS) : undefined
   const tell = await teller(job, state, lying)
   const workers = Array.from({ length: job.workers }, (_, i) =>
-    i < liars ? new Liar(i, shop, tell(habit)) : new SimulatedWorker(i, shop),
+    i < liars ? new Liar(i, shop, tell(habit)) : new Honest(i, shop, crashing),
   )
   const predictor = await createPredictor({
     scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars), code: 'systematic' },
@@ -202,8 +223,8 @@ async function teller({ model, attack, liars }: Job, state: Uint8Array | undefin
     return parseAttack(attack)([own], lying)[0]
   }
   const shared: Tell = (own, row) => {
-    const index = data.indexOf(row) as number
-    const known = told.get(index) ?? lie(own, row)
+    const index = data.indexOf(row) ?? -1
+    const known = (index >= 0 ? told.get(index) : undefined) ?? lie(own, row)
     if (known) told.set(index, known)
     return known?.slice()
   }

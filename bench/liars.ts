@@ -36,21 +36,34 @@ function plan(seeds: number): Planned[] {
       planned.push({ cell: { model, ...usual, queries: 1500, options: { integrity: 0.9 }, ...each }, seeds: count })
     }
   }
+  const [some, few] = [Math.ceil(seeds / 3), Math.ceil(seeds / 10)]
   for (const attack of attacks) add(seeds, { attack, brief: true })
-  for (const habit of ['tenth', 'later', 'unsure'] as const) {
-    add(seeds, { attack: 'scaled', habit, brief: true, queries: 15_000 })
-  }
-  add(3, { attack: 'oracle', queries: 6000 })
-  for (const integrity of [0.8, 0.9, 0.95, 0.97, 1]) add(3, { liars: 0, queries: 3000, options: { integrity } })
+  for (const habit of ['tenth', 'unsure'] as const) add(some, { attack: 'scaled', habit, brief: true, queries: 15_000 })
+  add(few, { attack: 'scaled', habit: 'later', brief: true, queries: 20_000 })
+  add(few, { attack: 'oracle', queries: 6000 })
+  for (const integrity of [0.8, 0.9, 0.95, 0.97]) add(few, { liars: 0, queries: 3000, options: { integrity } })
+  add(few, { liars: 0, queries: 3000, options: { integrity: 1, memory: false } })
   for (const liars of [2, 3]) {
-    for (const attack of ['replay', 'swap', 'scaled']) add(Math.ceil(seeds / 3), { liars, attack, brief: true })
+    const scheme = { queries: 8, byzantine: liars, code: 'systematic' as const }
+    add(few, { liars: 0, queries: 3000, options: { integrity: 0.9, scheme } })
+    for (const attack of ['replay', 'swap', 'scaled']) add(some, { liars, attack, brief: true })
   }
-  for (const workers of [18, 27]) add(Math.ceil(seeds / 3), { workers, attack: 'swap', brief: true })
+  for (const workers of [18, 27]) add(some, { workers, attack: 'swap', brief: true })
   for (const memory of [0, 4000]) {
-    add(Math.ceil(seeds / 3), { memory, attack: 'swap', brief: true })
-    add(2, { memory, liars: 0, queries: 3000 })
+    add(some, { memory, attack: 'swap', brief: true })
+    add(few, { memory, liars: 0, queries: 3000 })
   }
-  add(2, { attack: 'swap', queries: 3000 })
+  add(few, { attack: 'swap', queries: 3000 })
+  // Beside the paper's code, on as many machines as that takes with some to spare.
+  const paper = { queries: 8, byzantine: 1, code: 'berrut' as const }
+  for (const attack of ['none', 'swap']) {
+    const at = { workers: 27, liars: attack === 'none' ? 0 : 1, attack, queries: 2000 }
+    add(few, at)
+    add(few, { ...at, options: { integrity: 1, memory: false } })
+    add(few, { ...at, options: { scheme: paper } })
+    add(few, { ...at, options: { scheme: paper, preset: 'aaai22' } })
+  }
+  add(1, { liars: 0, queries: 100_000 })
   return planned
 }
 

@@ -58,7 +58,7 @@ export class SimulatedWorker implements ModelWorker {
     })
   }
 
-  restart(): void {}
+  restart(_why?: string): void {}
   async close(): Promise<void> {}
 }
 
