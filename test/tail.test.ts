@@ -156,7 +156,7 @@ it('where looks are rarely sure a hedge goes first, and the look beside it', asy
     expect((await given).hedged).toBe(true)
   }
   next.push(200, 10)
-  const given = ask(x(1000), { minConfidence: 0.2 }) // so much it may be after so many strangers
+  const given = ask(x(1000), { policy: 'recover' }) // after so many strangers it is not sure
   await clock.run()
   expect(await given).toMatchObject({ status: 'recovered', hedged: true, ms: 13 })
   await predictor.close()
