@@ -175,3 +175,18 @@ it('patience: the share of answers that are not late; a name misspelt, or no sha
   }
   await expect(warm({ patence: 0.9 } as never)).rejects.toThrow('patience')
 })
+
+it('parities that save nobody are sent by one group in fifty only; for the policy recover by all', async () => {
+  for (const [policy, least, most] of [
+    ['auto', 25, 40],
+    ['recover', 200, 200],
+  ] as const) {
+    // biome-ignore format: one line
+    const options = { scheme: { queries: 2, stragglers: 1 }, memory: false, maxWaitMs: 100, policy } as const
+    const { predictor, rows, learn } = await house(options)
+    await learn(400, 6)
+    expect(rows.length - 400).toBeGreaterThanOrEqual(least)
+    expect(rows.length - 400).toBeLessThanOrEqual(most)
+    await predictor.close()
+  }
+})

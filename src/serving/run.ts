@@ -347,7 +347,10 @@ export class GroupRun implements Asker, Run {
   #extras(): readonly CodedRow[] {
     const { pool, extras } = this.#service
     const missing = this.#recoverable()
-    if (pool.utilisation > FULL || !missing.length || !extras.worthIt) return this.#group.close([])
+    // Who only recovers was promised an answer if S are lost; others are asked again.
+    const promised = missing.some((query) => this.#entries[query].ticket.choices.policy === 'recover')
+    const spared = !missing.length || (!promised && (pool.utilisation > FULL || !extras.worthIt))
+    if (spared) return this.#group.close([])
     return this.#group.close(this.#leastSure(missing) ?? missing)
   }
 
@@ -399,7 +402,7 @@ export class GroupRun implements Asker, Run {
 
   /** Whether somebody may get what is decoded. */
   get #isPressing(): boolean {
-    return this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
+    return !this.#paced || this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
   }
 
   /** Recovers what is missing. @param due  whose deadline has come */
