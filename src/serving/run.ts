@@ -465,11 +465,11 @@ export class GroupRun implements Asker, Run {
   }
 
   /** Recovers a query from the memory as well. */
-  #look(entry: Entry): void {
+  #look(entry: Entry, due = false): void {
     const { learning } = this.#service
     const { policy, minConfidence } = entry.ticket.choices
     const looked = entry.remembered === undefined
-    entry.remembered ??= learning?.look(entry.ticket.row)
+    entry.remembered ??= learning?.look(entry.ticket.row, due)
     if (!entry.recovery || looked) this.#recover(entry)
     if (looked && entry.remembered) learning?.judge(isSure(policy, minConfidence, entry.recovery?.report.confidence))
   }
@@ -500,7 +500,8 @@ export class GroupRun implements Asker, Run {
     const asked = calls.some(isLive)
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (policy !== 'retry' && may && this.#mayLook(entry, moment)) this.#look(entry)
+    if (policy !== 'retry' && may && this.#mayLook(entry, moment))
+      this.#look(entry, moment === 'due' || (moment === 'lost' && policy === 'recover'))
     const said = verdict({
       policy,
       minConfidence,
