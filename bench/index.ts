@@ -1,4 +1,4 @@
-/** npm run bench -- kernels | costs | domains | changes | coordinator | looks | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | looks | sections | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -7,6 +7,7 @@ import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { domainsBench } from './domains'
 import { kernels } from './kernels'
+import { latency } from './latency'
 import { looks } from './looks'
 import { sections } from './sections'
 import { simulateAll } from './simulate'
@@ -19,6 +20,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   domains: domainsBench,
   changes: changesBench,
   coordinator,
+  latency,
   looks,
   sections,
   simulate: simulateAll,

@@ -38,7 +38,7 @@ type System = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<{ ask
 const byHand =
   (hedges: number): System =>
   async (clock, workers) => {
-    const pool = new ByHand(clock, workers, hedges)
+    const pool = new ByHand(clock, workers, { hedges })
     return { ask: (query) => pool.ask(query) }
   }
 

@@ -10,8 +10,8 @@ export type Law = (index: number, now: number) => number
 export interface Shop {
   clock: Clock
   law: Law
-  /** The answer to a row. */
-  answer(row: Float32Array): Float32Array
+  /** The answer to a row, or a promise for whose time the clock is held. */
+  answer(row: Float32Array): Float32Array | Promise<Float32Array>
   signature: ModelWorker['signature']
 }
 
@@ -62,7 +62,7 @@ export class SimulatedWorker implements ModelWorker {
   async close(): Promise<void> {}
 }
 
-const MEDIAN_MS = 10
+export const MEDIAN_MS = 10
 const lognormal = (random: Random) => MEDIAN_MS * Math.exp(0.1 * random.gauss())
 
 /** 2 % of calls take ten times as long. */
@@ -80,4 +80,28 @@ export function wanderingTrouble(random: Random, workers: number): Law {
     }
     return lognormal(random) * (slow.includes(index) ? 5 : 1)
   }
+}
+
+/** One in five answers takes two and a half times as long, whoever gives it; and 2 % of calls ten times. */
+export function bimodal(random: Random): Law {
+  return () => lognormal(random) * (random.next() < 0.2 ? 2.5 : 1) * (random.next() < 0.02 ? 10 : 1)
+}
+
+/** Every second each worker rests for 50 ms, each at a moment of its own; what it is at work on takes so much longer. */
+export function pauses(random: Random, workers: number): Law {
+  const [every, rest] = [1000, 50]
+  const phases = Array.from({ length: workers }, () => every * random.next())
+  return (index, now) => {
+    const ms = lognormal(random)
+    const since = (now + phases[index]) % every // the rest begins at 0
+    if (since < rest) return rest - since + ms
+    return since + ms > every ? ms + rest : ms
+  }
+}
+
+/** As `randomTrouble`, and from the third second on all are three times as slow for ten seconds. */
+export function slowPool(random: Random): Law {
+  const law = randomTrouble(random)
+  const [from, to] = [3000, 13_000]
+  return (index, now) => law(index, now) * (now >= from && now < to ? 3 : 1)
 }

@@ -79,7 +79,7 @@ async function plain(name: string, way: (workers: FaultyWorker[]) => (query: Flo
 }
 
 const hedged = (workers: FaultyWorker[]) => {
-  const pool = new ByHand(systemClock, workers, 0.1)
+  const pool = new ByHand(systemClock, workers, { hedges: 0.1 })
   return (query: Float32Array) => pool.ask(query)
 }
 

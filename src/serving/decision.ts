@@ -29,10 +29,10 @@ export interface Lack {
   policy: Policy
   minConfidence: number
   /**
-   * `decoded`: its group was. `late`: it has waited longer than nearly all others do. `lost`: every row that asks for it
-   * failed. `due`: its deadline has come.
+   * `decoded`: its group was. `late`: it has waited longer than nearly all others do. `overdue`: and so long that a recovery may
+   * be given. `lost`: every row that asks for it failed. `due`: its deadline has come.
    */
-  moment: 'decoded' | 'late' | 'lost' | 'due'
+  moment: 'decoded' | 'late' | 'overdue' | 'lost' | 'due'
   /** Its surest recovery: undefined where there is none. */
   recovery: { confidence?: number | undefined } | undefined
   /** Whether a row that asks for it may still be answered. */
@@ -47,9 +47,11 @@ export interface Lack {
 export type Verdict = 'give' | 'ask' | 'wait' | 'fail'
 
 export function verdict({ policy, minConfidence, moment, recovery, asked, decodable, mayAsk }: Lack): Verdict {
-  if (recovery && isSure(policy, minConfidence, recovery.confidence)) return 'give'
+  const sure = recovery !== undefined && isSure(policy, minConfidence, recovery.confidence)
+  if (moment === 'late') return mayAsk && !sure ? 'ask' : 'wait' // a sure one is given when it is overdue
+  if (sure) return 'give'
   if (moment === 'due') return recovery && policy !== 'retry' ? 'give' : 'fail'
-  if (moment === 'late') return mayAsk ? 'ask' : 'wait'
+  if (moment === 'overdue') return mayAsk ? 'ask' : 'wait'
   if (asked || (decodable && policy === 'recover')) return 'wait'
   if (policy === 'recover' || !mayAsk) return 'fail'
   return 'ask'

@@ -3,17 +3,26 @@
 import type { Clock } from './clock'
 import { Line } from './line'
 
-/** Share of first answers that are not late. */
-export const PATIENCE = 0.95
-/** Times that are kept, and below which nothing is late. */
+/** Times that are kept; and those that tell a quantile. */
 const WINDOW = 500
 const ENOUGH = 50
+/** With so few, what takes three medians is late, whatever the quantile will be; with fewer nothing is. */
+const FEW = 10
+const FEW_MEDIANS = 3
 
 export class Lateness {
   /** Milliseconds, in the order in which they came, round and round; and in order of size. */
   readonly #times = new Float64Array(WINDOW)
   readonly #sorted = new Float64Array(WINDOW)
   #count = 0
+  readonly #patience: number
+  /** Told when it is first known what is late. */
+  known = () => {}
+
+  /** @param patience  share of first answers that are not late */
+  constructor(patience: number) {
+    this.#patience = patience
+  }
 
   /**
    * Takes the time from `predict` to the answer of a query's first row, when it comes, also long after another answer was
@@ -30,21 +39,23 @@ export class Lateness {
     this.#sorted.copyWithin(place + 1, place, size)
     this.#sorted[place] = ms
     this.#times[at] = ms
-    this.#count++
+    if (++this.#count === FEW) this.known()
   }
 
   /** How long a query waits until it is late; undefined before enough were seen. */
   get lateMs(): number | undefined {
-    return this.#quantile(PATIENCE)
+    const { medianMs } = this
+    if (medianMs === undefined || this.#count >= ENOUGH)
+      return medianMs === undefined ? undefined : this.#quantile(this.#patience)
+    return FEW_MEDIANS * medianMs
   }
 
   get medianMs(): number | undefined {
-    return this.#quantile(0.5)
+    return this.#count < FEW ? undefined : this.#quantile(0.5)
   }
 
-  #quantile(share: number): number | undefined {
-    const size = Math.min(this.#count, WINDOW)
-    return size < ENOUGH ? undefined : this.#sorted[Math.floor(share * (size - 1))]
+  #quantile(share: number): number {
+    return this.#sorted[Math.floor(share * (Math.min(this.#count, WINDOW) - 1))]
   }
 }
 
@@ -80,6 +91,7 @@ export class LateWatch<T extends Waiter> {
     this.#clock = clock
     this.#lateness = lateness
     this.#tell = tell
+    lateness.known = () => this.#unplan ?? this.#plan() // for those that came before
   }
 
   add(waiter: T): void {
@@ -109,10 +121,10 @@ export class LateWatch<T extends Waiter> {
 
   #look(): void {
     this.#unplan = undefined
-    const since = Math.max(this.#planned, this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY))
+    const before = this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY)
     const late: T[] = []
     this.#drop((waiter) => {
-      if (waiter.open && waiter.since > since) return false
+      if (waiter.open && waiter.since > this.#planned && waiter.since >= before) return false
       if (waiter.open) late.push(waiter)
       return true
     })

@@ -1,6 +1,7 @@
 /** Learning takes its turn behind callers: in short steps, each in a task of its own, and within a share of the time. */
 
 import { asError } from '../errors'
+import { TimeBudget } from './budget'
 import type { Clock } from './clock'
 
 /** How long the steps of one task may take together; a single step may take longer. */
@@ -17,14 +18,11 @@ const FEW = 2
 export type Lesson = Iterator<unknown>
 
 export class Lessons {
-  readonly #share: () => number
   readonly #failed: (why: string) => void
   readonly #waiting: { lesson: Lesson; bytes: number }[] = []
   readonly #clock: Clock
   #unplan: (() => void) | undefined
-  /** Milliseconds that learning may take now; below 0 it has to wait. */
-  #left = SAVED_UP_MS
-  #since: number
+  readonly #time: TimeBudget
 
   /**
    * @param share   of the time that lessons may take, 0..1; asked each time
@@ -32,8 +30,7 @@ export class Lessons {
    */
   constructor(clock: Clock, share: () => number, failed: (why: string) => void) {
     this.#clock = clock
-    this.#since = clock.now()
-    this.#share = share
+    this.#time = new TimeBudget(clock, share, SAVED_UP_MS)
     this.#failed = failed
   }
 
@@ -52,14 +49,11 @@ export class Lessons {
 
   /** Whether something else that could be done without has time now; `spend` says what it took. */
   hasTime(): boolean {
-    const now = this.#clock.now()
-    this.#left = Math.min(SAVED_UP_MS, this.#left + this.#share() * (now - this.#since))
-    this.#since = now
-    return this.#left > 0
+    return this.#time.has
   }
 
   spend(ms: number): void {
-    this.#left -= ms
+    this.#time.take(ms)
   }
 
   /** Learns all that waits, now. */
@@ -76,7 +70,6 @@ export class Lessons {
 
   #plan(): void {
     if (this.#unplan || !this.#waiting.length) return
-    const wait = this.hasTime() ? 0 : Math.ceil(-this.#left / this.#share())
     const learn = () => {
       this.#unplan = undefined
       const start = this.#clock.now()
@@ -84,7 +77,7 @@ export class Lessons {
       this.spend(this.#clock.now() - start)
       this.#plan()
     }
-    this.#unplan = this.#clock.after(wait, learn, true) // what is not learned yet keeps no process alive
+    this.#unplan = this.#clock.after(this.#time.waitMs, learn, true) // what is not learned yet keeps no process alive
   }
 
   #step(): void {

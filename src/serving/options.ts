@@ -25,10 +25,12 @@ export interface ServingOptions extends Choices, CriterionOptions {
   /** When to decode. Default 'fastest'. */
   rule?: Rule
   /**
-   * Share of the queries that may be sent a second time, to another worker, since they have waited longer than 95 % of
-   * the others; with the systematic code. 0 for workers that must not be asked twice. Default 0.1.
+   * Share of the queries that may be sent a second time, to another worker, since they are late (see `patience`); with the
+   * systematic code. 0 for workers that must not be asked twice. Default 0.1.
    */
   hedges?: number
+  /** Share of first answers that are not late, by the last 500; the others may be recovered or hedged. Default 0.95. */
+  patience?: number
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
@@ -70,7 +72,19 @@ const choiceNames = ['policy', 'minConfidence', 'deliver']
 export const predictOptions = ['deadlineMs', 'signal', ...choiceNames]
 export const servingOptions = [
   ...choiceNames,
-  ...['scheme', 'preset', 'labelAxis', 'tolerance', 'memory', 'state', 'rule', 'hedges', 'maxWaitMs', 'deadlineMs'],
+  ...[
+    'scheme',
+    'preset',
+    'labelAxis',
+    'tolerance',
+    'memory',
+    'state',
+    'rule',
+    'hedges',
+    'patience',
+    'maxWaitMs',
+    'deadlineMs',
+  ],
   ...['hangMs', 'maxQueries', 'core', 'seed', 'clock', 'onWarning'],
 ]
 
@@ -78,11 +92,14 @@ export type Settings = ReturnType<typeof checkSettings>
 
 /** @throws TypeError, RangeError naming the option, what was expected and what came */
 export function checkSettings(options: ServingOptions, codec: Codec) {
-  const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000, hedges = 0.1, memory, state } = options
+  const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000, hedges = 0.1, patience = 0.95, memory, state } = options
   const { scheme, code } = codec
   const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
-  if (!(typeof hedges === 'number' && hedges >= 0 && hedges <= 1)) {
-    throw new RangeError(expected('hedges', 'a share of the queries from 0 to 1', hedges))
+  for (const [field, share] of Object.entries({ hedges, patience })) {
+    if (typeof share === 'number' && share >= 0 && share <= 1) continue
+    throw new RangeError(
+      expected(field, `a share of the ${field === 'hedges' ? 'queries' : 'answers'} from 0 to 1`, share),
+    )
   }
   // Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies.
   const fallback = options.scheme ? defaultPolicy(code, scheme.byzantine) : 'retry'
@@ -97,6 +114,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     rule,
     choices,
     hedges,
+    patience,
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),

@@ -9,8 +9,8 @@ import type { Agreement } from '../history/worth'
 import { seeded } from '../random'
 import { type Query, type Signature, toRow } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
-import { Budget } from './budget'
-import { Lateness, LateWatch, PATIENCE } from './lateness'
+import { Budget, Extras } from './budget'
+import { Lateness, LateWatch } from './lateness'
 import { Learning } from './learning'
 import { checkChoices, checkMs, checkSignal, type PredictOptions, predictOptions, type Settings } from './options'
 import { Pool, type WorkerStats } from './pool'
@@ -49,7 +49,7 @@ const BURST = 10
  * Late queries that may be given a recovery, as a share of all: twice as many as are late by definition, and those of 500
  * queries saved up. A pool that slows down as a whole must not turn everybody's answer into a recovery.
  */
-const RECOVERED = { share: 2 * (1 - PATIENCE), burst: 2 * (1 - PATIENCE) * 500 }
+const RECOVERED = { times: 2, queries: 500 }
 
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
@@ -74,7 +74,7 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings) {
-    const { clock, hangMs, hedges, warn, rule, seed } = settings
+    const { clock, hangMs, hedges, patience, warn, rule, seed } = settings
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
@@ -83,6 +83,7 @@ export class Predictor {
     const learned = { ...settings, memory, criterion, fingerprint, kernels: codec.kernels }
     this.#experience = new Experience(codec.core, signature, learned)
     const learning = honest ? new Learning(this.#experience, clock, warn) : undefined
+    const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
     this.#settings = settings
     this.#service = {
@@ -93,9 +94,10 @@ export class Predictor {
       rule,
       criterion,
       learning,
-      lateness: new Lateness(),
+      lateness: new Lateness(patience),
       hedges: new Budget(hedges, BURST),
-      recoveries: new Budget(RECOVERED.share, RECOVERED.burst),
+      recoveries: new Budget(recovered, recovered * RECOVERED.queries),
+      extras: new Extras(),
       hedged: { sent: 0, won: 0 },
       done: (run) => this.#done(run),
     }

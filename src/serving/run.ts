@@ -7,9 +7,9 @@ import type { Recollection } from '../history/memory'
 import { type Recovered, surestOf } from '../history/worth'
 import type { Random } from '../random'
 import type { ModelWorker } from '../workers/worker'
-import type { Budget } from './budget'
+import type { Budget, Extras } from './budget'
 import type { Clock } from './clock'
-import { type Lack, type Rule, standing, verdict } from './decision'
+import { isSure, type Lack, type Rule, standing, verdict } from './decision'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
 import { type Asker, Call, type Pool } from './pool'
@@ -21,8 +21,12 @@ const MOST_KILLED = 2
 /** Workers beyond the scheme's stragglers that may fail on a query before it is given up: the fault is then its own. */
 const MORE_FAILURES = 3
 
-/** Medians that a query waits before it is recovered from the memory. */
+/** Medians that a query waits before it is recovered: where times differ little, answers lie there about to arrive. */
 const FLOOR = 1.3
+/** Timers may fire so much too early. */
+const EARLY_MS = 1
+/** Share of the workers at work beyond which what can be done without costs others more than it gives. */
+const FULL = 0.85
 
 /** What all runs of a predictor share. */
 export interface Service {
@@ -38,6 +42,8 @@ export interface Service {
   /** Second requests for late queries, and recoveries given to them. */
   readonly hedges: Budget
   readonly recoveries: Budget
+  /** What copies and parities are worth. */
+  readonly extras: Extras
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
   /** A run was reported. */
@@ -50,8 +56,11 @@ interface Entry {
   /** Rows that ask for it and for nothing else, in the order in which they were asked. */
   readonly calls: Call[]
   hedge?: Call
-  /** What the memory said of it while nothing was lost. */
-  foreseen?: Recollection | undefined
+  /** It has waited so long that a recovery may be given. */
+  overdue?: boolean
+  /** What was decoded, and what the memory says of it. */
+  decoded?: readonly Recovered[]
+  remembered?: Recollection | undefined
   /** The surest recovery, and all that were made. */
   recovery?: { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
 }
@@ -131,6 +140,24 @@ export class GroupRun implements Asker, Run {
     this.#advance()
   }
 
+  /** A late query is asked for again when its row has been at work for as long as nearly all take: most of its wait may be the queue's. */
+  #planHedge(entry: Entry): void {
+    const call = entry.calls.find(({ state }) => state === 'running')
+    const ms = call && !entry.hedge ? this.#hedgeIn(call) : 0
+    if (ms < EARLY_MS) return
+    const again = () => {
+      this.#settle(entry, this.#moment(entry) ?? 'late')
+      this.#advance()
+    }
+    this.#service.clock.after(ms, again, true)
+  }
+
+  /** Milliseconds until a row has been at work for so long that another worker may be asked. */
+  #hedgeIn({ sentAt }: Call): number {
+    const { clock, lateness } = this.#service
+    return sentAt + (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
+  }
+
   /** A query's deadline has come: it gets what can be had now, or an error. */
   due(ticket: Ticket): void {
     const entry = this.#entry(ticket)
@@ -140,14 +167,25 @@ export class GroupRun implements Asker, Run {
     this.#advance()
   }
 
-  /** A query has waited longer than nearly all others do. While its row waits, a second one would wait as well. */
+  /** A query has waited longer than nearly all others do: it may be asked for again, and be recovered a little later. */
   late(ticket: Ticket): void {
     const entry = this.#entry(ticket)
-    const early = this.#tooEarly(ticket)
-    if (early > 1) return void this.#service.clock.after(early, () => this.late(ticket), true)
+    if (!entry) return
     ticket.late = true
-    if (entry?.calls.some(({ state }) => state === 'running')) this.#settle(entry, 'late')
+    this.#advance() // its group may be decoded now
+    this.#settle(entry, 'late')
     this.#advance()
+    if (!ticket.open) return
+    this.#planHedge(entry)
+    if (ticket.choices.policy === 'retry') return
+    const { clock, lateness } = this.#service
+    const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
+    const overdue = () => {
+      entry.overdue = true
+      this.#settle(entry, 'overdue')
+      this.#advance()
+    }
+    clock.after(Math.max(0, ms), overdue, true)
   }
 
   /** A caller has left; rows that nobody wants any more are let go. */
@@ -181,8 +219,10 @@ export class GroupRun implements Asker, Run {
 
   sent(call: Call): void {
     const entry = this.#askedFor(call)
-    if (entry && call === entry.hedge) this.#service.hedged.sent++
-    else if (entry?.ticket.late) this.#settle(entry, 'late')
+    const { hedged, extras } = this.#service
+    if (this.#isExtra(call)) extras.send()
+    if (entry && call === entry.hedge) hedged.sent++
+    else if (entry?.ticket.late) this.#planHedge(entry)
   }
 
   spare(call: Call): void {
@@ -208,14 +248,15 @@ export class GroupRun implements Asker, Run {
 
   /** The model's own answer to a query has come, in time or late. */
   #own(entry: Entry, call: Call, answer: Float32Array, first: boolean): void {
-    const { lateness, learning, clock, hedged } = this.#service
+    const { lateness, learning, hedged, extras } = this.#service
     const { ticket, calls } = entry
     if (!this.#honest) {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    if (call === calls[0]) lateness.see(clock.now() - ticket.since)
+    if (call === calls[0]) lateness.see(call.ms)
     if (call === entry.hedge && ticket.open) hedged.won++
+    if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
     this.#grade(entry, call)
     if (first) learning?.remember(call.row.data, answer, (call.worker as ModelWorker).name)
@@ -236,11 +277,20 @@ export class GroupRun implements Asker, Run {
     return this.#entries.some(({ ticket }) => ticket.open)
   }
 
-  /** Milliseconds before a late query may be recovered: where times differ little, answers lie there about to arrive. */
-  #tooEarly({ since, choices }: Ticket): number {
-    const { learning, lateness, clock } = this.#service
-    if (choices.policy === 'retry' || learning?.experience.memory !== 'warm') return 0
-    return since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
+  /** Whether it is known what is late, so that recovering can wait for that: most answers that lack at the quorum are about to come. */
+  get #paced(): boolean {
+    return this.#early && this.#service.lateness.lateMs !== undefined
+  }
+
+  /** What a query without an answer may get when its group was decoded; undefined: it waits. */
+  #moment(entry: Entry): Lack['moment'] | undefined {
+    if (!this.#paced || isLost(entry)) return 'decoded'
+    return entry.overdue ? 'overdue' : entry.ticket.late ? 'late' : undefined
+  }
+
+  /** Whether a row is a copy or a parity that was sent ahead. */
+  #isExtra({ row }: Call): boolean {
+    return this.#early && row.index >= this.#entries.length && row.index < this.#service.codec.scheme.workers
   }
 
   #entry(ticket: Ticket): Entry | undefined {
@@ -295,7 +345,12 @@ export class GroupRun implements Asker, Run {
 
   /** Copies or parities of what may be recovered and is unanswered. */
   #extras(): readonly CodedRow[] {
+    const { pool, extras } = this.#service
     const missing = this.#recoverable()
+    // Who only recovers was promised an answer if S are lost; others are asked again.
+    const promised = missing.some((query) => this.#entries[query].ticket.choices.policy === 'recover')
+    const spared = !missing.length || (!promised && (pool.utilisation > FULL || !extras.worthIt))
+    if (spared) return this.#group.close([])
     return this.#group.close(this.#leastSure(missing) ?? missing)
   }
 
@@ -307,7 +362,7 @@ export class GroupRun implements Asker, Run {
     const rows = missing.map((query) => this.#entries[query].ticket.row)
     const foreseen = learning?.foresee(rows, lateness.medianMs ?? Number.POSITIVE_INFINITY)
     foreseen?.forEach((recollection, i) => {
-      this.#entries[missing[i]].foreseen = recollection
+      this.#entries[missing[i]].remembered = recollection
     })
     return foreseen && learning?.experience.copies(foreseen, workers - queries)?.map((at) => missing[at])
   }
@@ -338,11 +393,16 @@ export class GroupRun implements Asker, Run {
       return
     }
     const now = this.#standing()
-    if (now === 'decode') this.#decode()
+    if (now === 'decode' && this.#isPressing) this.#decode()
     if (now !== 'hopeless') return
     this.#failure ??= this.#lacking()
     this.#phase = 'decided'
     for (const entry of this.#entries) this.#settle(entry, 'lost')
+  }
+
+  /** Whether somebody may get what is decoded. */
+  get #isPressing(): boolean {
+    return !this.#paced || this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
   }
 
   /** Recovers what is missing. @param due  whose deadline has come */
@@ -362,7 +422,10 @@ export class GroupRun implements Asker, Run {
       const own = this.#group.exact(query)
       const call = own && entry.calls.find(({ answer }) => answer === own)
       if (call) this.#answer(entry, call, 'exact')
-      else this.#settle(entry, entry === due ? 'due' : 'decoded')
+      else {
+        const moment = entry === due ? 'due' : this.#moment(entry)
+        if (moment) this.#settle(entry, moment)
+      }
     })
     this.#withdraw(this.#calls.filter((call) => !this.#askedFor(call)?.ticket.open))
   }
@@ -382,7 +445,10 @@ export class GroupRun implements Asker, Run {
     const wanted = this.#recoverable()
     const decoded = wanted.length ? this.#decoded() : []
     for (const query of wanted) {
-      this.#recover(query, decoded.filter((each) => each.query === query)) // biome-ignore format: one line
+      const entry = this.#entries[query]
+      entry.decoded = decoded.filter((each) => each.query === query)
+      if (this.#paced) this.#recover(entry)
+      else this.#look(entry)
     }
     const fromCode = this.#entries.some(({ recovery }) => recovery?.all.some(({ source }) => source === 'code'))
     if (fromCode) learning?.later(this.#group.lessons(criterion), this.#bytes)
@@ -398,12 +464,21 @@ export class GroupRun implements Asker, Run {
     }
   }
 
-  /** Recovers a query from what was decoded and from the memory, and keeps the surer answer. */
-  #recover(query: number, decoded: readonly Recovered[]): void {
+  /** Recovers a query from the memory as well. */
+  #look(entry: Entry, due = false): void {
     const { learning } = this.#service
-    const entry = this.#entries[query]
-    if (entry.recovery && !decoded.length) return
-    const remembered = entry.foreseen ?? learning?.experience.recall(entry.ticket.row)
+    const { policy, minConfidence } = entry.ticket.choices
+    const looked = entry.remembered === undefined
+    entry.remembered ??= learning?.look(entry.ticket.row, due)
+    if (!entry.recovery || looked) this.#recover(entry)
+    if (looked && entry.remembered) learning?.judge(isSure(policy, minConfidence, entry.recovery?.report.confidence))
+  }
+
+  /** Recovers a query from what was decoded and what the memory said, and keeps the surer answer. */
+  #recover(entry: Entry): void {
+    const { learning } = this.#service
+    const { decoded = [], remembered } = entry
+    const query = this.#entries.indexOf(entry)
     const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
     const surest = surestOf(decoded, remembered, about, learning?.experience)
     if (!surest) {
@@ -420,12 +495,13 @@ export class GroupRun implements Asker, Run {
     const { ticket, calls } = entry
     if (!ticket.open) return
     const { policy, minConfidence } = ticket.choices
-    const late = moment === 'late'
+    const late = moment === 'late' || moment === 'overdue'
     const { recoveries, codec } = this.#service
     const asked = calls.some(isLive)
     if (moment === 'lost' && asked) return
-    if (policy !== 'retry' && moment !== 'decoded') this.#recover(this.#entries.indexOf(entry), [])
     const may = late ? recoveries.has : true
+    if (policy !== 'retry' && may && this.#mayLook(entry, moment))
+      this.#look(entry, moment === 'due' || (moment === 'lost' && policy === 'recover'))
     const said = verdict({
       policy,
       minConfidence,
@@ -442,11 +518,19 @@ export class GroupRun implements Asker, Run {
     if (!ticket.open) this.#withdraw(calls)
   }
 
-  /** A late query once, from the budget; a lost one as long as the fault may be its workers'. */
+  /** Where the memory is rarely sure, or a look takes longer than an answer, a late query is first asked for again. */
+  #mayLook(entry: Entry, moment: Lack['moment']): boolean {
+    const { learning, lateness } = this.#service
+    if (moment === 'late') return this.#mayAsk(entry, true) && learning?.looksFirst(lateness.medianMs ?? 0) === true
+    return moment !== 'decoded'
+  }
+
+  /** A late query once, from the budget, and not while its row waits, since a second one would wait as well; a lost one as long as the fault may be its workers'. */
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest || calls.length >= pool.workers.length) return false
-    if (late) return !hedge && hedges.has
+    if (late)
+      return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
   }
 
@@ -470,9 +554,10 @@ export class GroupRun implements Asker, Run {
   #give(entry: Entry, late: boolean): void {
     const { recovery, ticket, calls } = entry
     if (!recovery) return
-    const { clock, recoveries } = this.#service
+    const { clock, recoveries, extras } = this.#service
     const { report, answer } = recovery
     if (late) recoveries.take()
+    if (report.source === 'code') extras.save()
     report.given = true
     const sentAt = calls[0]?.sentAt || clock.now()
     const workers = this.#calls.flatMap(({ row, worker }) => (worker && this.#survivors.includes(row.index) ? worker.name : [])) // biome-ignore format: one line
