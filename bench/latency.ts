@@ -224,7 +224,9 @@ function print(cells: readonly Cell[], results: Results): void {
     }
     rows.push([
       keyOf(cell),
-      ...(['p50', 'p99', 'p999', 'machineMs'] as const).map((name) => over((each) => each[name]).toFixed(2)),
+      ...(['p50', 'p99', 'p999', 'machineMs'] as const).map((name) =>
+        over((each) => each[name] ?? Number.POSITIVE_INFINITY).toFixed(2),
+      ),
       `${(100 * over((each) => sum(each.recovered) / (each.recovered.length * 500))).toFixed(2)} %`,
       recovered ? (agreed / recovered).toFixed(3) : '',
       DEADLINES.map((D) => over((each) => each.inTime[D] ?? Number.NaN).toFixed(4)).join(' '),

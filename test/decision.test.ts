@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../src/random'
-import { Budget } from '../src/serving/budget'
+import { Budget, Extras, TimeBudget } from '../src/serving/budget'
 import { type Lack, type Standing, standing, verdict } from '../src/serving/decision'
 import { Lateness } from '../src/serving/lateness'
 import { Line } from '../src/serving/line'
+import { VirtualClock } from '../src/serving/virtual-clock'
 
 describe('a group', () => {
   const at = (given: Partial<Standing>) =>
@@ -48,8 +49,14 @@ describe('a query without an answer of its own', () => {
     [{ policy: 'recover' as const, asked: false, decodable: true }, 'wait'],
     [{ moment: 'late' as const }, 'ask'],
     [{ moment: 'late' as const, mayAsk: false }, 'wait'],
-    [{ moment: 'late' as const, recovery: sure }, 'give'],
+    [{ moment: 'late' as const, recovery: sure }, 'wait'],
     [{ moment: 'late' as const, recovery: unsure }, 'ask'],
+    [{ moment: 'late' as const, policy: 'recover' as const, recovery: unsure }, 'wait'],
+    [{ moment: 'late' as const, policy: 'retry' as const, recovery: sure }, 'ask'],
+    [{ moment: 'overdue' as const, recovery: sure }, 'give'],
+    [{ moment: 'overdue' as const, policy: 'recover' as const, recovery: unsure }, 'give'],
+    [{ moment: 'overdue' as const, recovery: unsure }, 'ask'],
+    [{ moment: 'overdue' as const, recovery: unsure, mayAsk: false }, 'wait'],
     [{ moment: 'lost' as const, asked: false }, 'ask'],
     [{ moment: 'lost' as const, asked: false, mayAsk: false }, 'fail'],
     [{ moment: 'lost' as const, asked: false, mayAsk: false, recovery: sure }, 'give'],
@@ -59,7 +66,7 @@ describe('a query without an answer of its own', () => {
   ])('%o: %s', (lack, expected) => expect(of(lack)).toBe(expected))
 })
 
-it('lateness: the quantiles of the last 500 times, as sorting would give them', () => {
+it('lateness: the quantiles of the last 500 times, as sorting would give them; of less than 50 three medians, of less than 10 none', () => {
   const random = seeded(1)
   const lateness = new Lateness(0.95)
   const times: number[] = []
@@ -68,8 +75,9 @@ it('lateness: the quantiles of the last 500 times, as sorting would give them', 
     times.push(ms)
     lateness.see(ms)
     const last = times.slice(-500).sort((a, b) => a - b)
-    const at = (share: number) => (last.length < 50 ? undefined : last[Math.floor(share * (last.length - 1))])
-    expect([lateness.lateMs, lateness.medianMs]).toEqual([at(0.95), at(0.5)])
+    const at = (share: number) => last[Math.floor(share * (last.length - 1))]
+    const late = last.length < 10 ? undefined : last.length < 50 ? 3 * at(0.5) : at(0.95)
+    expect([lateness.lateMs, lateness.medianMs]).toEqual([late, last.length < 10 ? undefined : at(0.5)])
   }
 })
 
@@ -89,6 +97,38 @@ it('a budget: a share of the queries, and no more than its burst is saved up', (
   for (let i = 0; i < 1000; i++) budget.earn()
   expect(taken(4)).toBe(2)
   expect(new Budget(0, 10).has).toBe(false)
+})
+
+it('a time budget: a share of all time, and no more than its burst is saved up', () => {
+  const clock = new VirtualClock()
+  const budget = new TimeBudget(clock, () => 0.1, 20)
+  budget.take(25)
+  expect([budget.has, budget.waitMs]).toEqual([false, 50])
+  clock.spend(51)
+  expect(budget.has).toBe(true)
+  clock.spend(1e6)
+  expect(budget.has).toBe(true)
+  budget.take(20)
+  expect(budget.has).toBe(false)
+})
+
+it('extras that save nobody are sent by one group in fifty only; when they save again, by all', () => {
+  const extras = new Extras()
+  const groups = (count: number, saves: boolean) => {
+    let sent = 0
+    for (let i = 0; i < count; i++) {
+      if (!extras.worthIt) continue
+      extras.send()
+      if (saves) extras.save()
+      sent++
+    }
+    return sent
+  }
+  expect(groups(20, false)).toBe(20) // nothing is known yet
+  groups(30, false)
+  expect(groups(1000, false)).toBe(20)
+  groups(400, true)
+  expect(groups(100, true)).toBe(100)
 })
 
 it('a line: first come, first served, whoever leaves in the middle', () => {

@@ -61,6 +61,7 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['createPredictor', 'maxQuerys', 'maxQueries'],
   ['createPredictor', 'memmory', 'memory'],
   ['createPredictor', 'hedge', 'hedges'],
+  ['createPredictor', 'patiance', 'patience'],
   ['createPredictor', 'wasmPath', 'wasmPaths'],
   ['createPredictor', 'inputShape', 'inputShapes'],
   ['createPredictor', 'output', 'outputs'],

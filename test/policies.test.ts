@@ -127,24 +127,27 @@ describe('policies: what becomes of a query whose answer is missing', () => {
 
   it('auto: recovers once late answers have shown that recovered ones can be believed', async () => {
     vi.useFakeTimers()
-    const { predictor, workers } = await house(5, { scheme, hedges: 0 })
+    const { predictor, workers } = await house(5, { scheme, hedges: 0, patience: 0.5 })
     const statuses: string[] = []
     for (let round = 0; round < 60; round++) {
       const spot = (i: number) => Float32Array.of(3 + Math.sin(round + i), 1) // the label is always the first
       const predictions = [0, 1, 2].map((i) => predictor.predict(spot(i)))
       const silent = workers.find((worker) => worker.calls[0]?.row[0] === spot(0)[0]) as HandWorker
+      await vi.advanceTimersByTimeAsync(6) // what an answer takes
       for (let i = 0; i < 3; i++) {
         for (const worker of workers) if (worker !== silent) worker.calls[0]?.answer()
         await turn()
       }
-      await settled(predictions[0]) // recovered by now, if it is
+      await vi.advanceTimersByTimeAsync(5) // it is late: recovered by now, if it is
       silent.calls[0].answer()
       statuses.push((await Promise.all(predictions)).map(({ status }) => status).join())
       await vi.advanceTimersByTimeAsync(1)
     }
     expect(statuses[0]).toBe('exact,exact,exact')
     expect(statuses.at(-1)).toBe('recovered,exact,exact')
-    expect(predictor.stats().agreements[0]).toMatchObject({ source: 'code', missing: 1, graded: 60, agreed: 60 })
+    const [{ source, missing, graded, agreed }] = predictor.stats().agreements
+    expect([source, missing, agreed]).toEqual(['code', 1, graded])
+    expect(graded).toBeGreaterThan(30) // not all 60: parities are no longer made for a while that saved nobody yet
     await predictor.close()
   })
 

@@ -54,15 +54,15 @@ export class TimeBudget {
   }
 
   get has(): boolean {
-    return this.waitMs === 0
+    const now = this.#clock.now()
+    this.#left = Math.min(this.#burstMs, this.#left + this.#share() * (now - this.#since))
+    this.#since = now
+    return this.#left > 0
   }
 
   /** How long until there is some. */
   get waitMs(): number {
-    const now = this.#clock.now()
-    this.#left = Math.min(this.#burstMs, this.#left + this.#share() * (now - this.#since))
-    this.#since = now
-    return this.#left > 0 ? 0 : Math.ceil(-this.#left / this.#share())
+    return this.has ? 0 : Math.ceil(-this.#left / this.#share())
   }
 
   take(ms: number): void {

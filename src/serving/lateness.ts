@@ -121,10 +121,10 @@ export class LateWatch<T extends Waiter> {
 
   #look(): void {
     this.#unplan = undefined
-    const since = Math.max(this.#planned, this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY))
+    const before = this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY)
     const late: T[] = []
     this.#drop((waiter) => {
-      if (waiter.open && waiter.since > since) return false
+      if (waiter.open && waiter.since > this.#planned && waiter.since >= before) return false
       if (waiter.open) late.push(waiter)
       return true
     })

@@ -173,7 +173,7 @@ export class Pool {
   #probeMs = 0
   #probeAt: number
   #sinceProbe = 0
-  /** Workers at work; their share, averaged, and up to when. */
+  /** Workers at work on what cannot be done without; their share, averaged, and up to when. */
   #busyCount = 0
   #utilisation = 0
   #utilisedAt: number
@@ -201,13 +201,13 @@ export class Pool {
     return [...this.#members.values()].reduce((sum, { state, worker }) => sum + Number(state !== 'busy' && isFree(worker)), 0) // biome-ignore format: one line
   }
 
-  /** Share of the workers that were at work in the last half second or so. */
+  /** Share of the workers that were at work on what cannot be done without, in the last half second or so. */
   get utilisation(): number {
     this.#utilise(0)
     return this.#utilisation
   }
 
-  /** @param more  workers at work from now on */
+  /** @param more  workers at such work from now on */
   #utilise(more: number): void {
     const now = this.#clock.now()
     const share = this.#busyCount / this.workers.length
@@ -387,7 +387,7 @@ export class Pool {
 
   /** A worker is at work on a call, as far as can be told. */
   #begin(member: Member, call: Call | undefined): void {
-    const more = Number(call !== undefined) - Number(member.call !== undefined)
+    const more = Number(isNeeded(call)) - Number(isNeeded(member.call))
     if (more) this.#utilise(more)
     member.call = call
     member.next = undefined
@@ -582,6 +582,11 @@ function faster(a: { ms: number; stamp: number }, b: { ms: number; stamp: number
 /** Whether a worker gets rows from the queue. */
 function mayWork({ worker, barred }: Member): boolean {
   return !barred && isFree(worker)
+}
+
+/** Whether it is a row that cannot be done without. */
+function isNeeded(call: Call | undefined): boolean {
+  return call !== undefined && call.kind !== 'extra'
 }
 
 /** What cannot say whether it is free is not. */

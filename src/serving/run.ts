@@ -383,7 +383,10 @@ export class GroupRun implements Asker, LiveRun {
   #extras(): readonly CodedRow[] {
     const { pool, extras } = this.#service
     const missing = this.#recoverable()
-    if (pool.utilisation > FULL || !missing.length || !extras.worthIt) return this.#group.close([])
+    // Who only recovers was promised an answer if S are lost; others are asked again.
+    const promised = missing.some((query) => this.#entries[query].ticket.choices.policy === 'recover')
+    const spared = !missing.length || (!promised && (pool.utilisation > FULL || !extras.worthIt))
+    if (spared) return this.#group.close([])
     return this.#group.close(this.#leastSure(missing) ?? missing)
   }
 
@@ -435,7 +438,7 @@ export class GroupRun implements Asker, LiveRun {
 
   /** Whether somebody may get what is decoded. */
   get #isPressing(): boolean {
-    return this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
+    return !this.#paced || this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
   }
 
   /** Recovers what is missing. @param due  whose deadline has come */
@@ -532,11 +535,11 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /** Recovers a query from the memory as well. */
-  #look(entry: Entry): void {
+  #look(entry: Entry, due = false): void {
     const { learning } = this.#service
     const { policy, minConfidence } = entry.ticket.choices
     const looked = entry.remembered === undefined
-    entry.remembered ??= learning?.look(entry.ticket.row)
+    entry.remembered ??= learning?.look(entry.ticket.row, due)
     if (!entry.recovery || looked) this.#recover(entry)
     if (looked && entry.remembered) learning?.judge(isSure(policy, minConfidence, entry.recovery?.report.confidence))
   }
@@ -567,7 +570,8 @@ export class GroupRun implements Asker, LiveRun {
     const asked = calls.some(isLive)
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (policy !== 'retry' && may && this.#mayLook(entry, moment)) this.#look(entry)
+    if (policy !== 'retry' && may && this.#mayLook(entry, moment))
+      this.#look(entry, moment === 'due' || (moment === 'lost' && policy === 'recover'))
     const said = verdict({
       policy,
       minConfidence,

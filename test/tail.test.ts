@@ -1,0 +1,192 @@
+/** What a late query gets and when, in made time, with a memory that has learned. */
+
+import { createPredictor, type PredictorOptions } from 'approxifer'
+import { expect, it } from 'vitest'
+import { SimulatedWorker } from '../bench/simulated'
+import { VirtualClock } from '../src/serving/virtual-clock'
+
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
+const stranger = Float32Array.of(8, -8)
+const scheme = { queries: 1, stragglers: 0 }
+
+/** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
+async function house(options: Partial<PredictorOptions>) {
+  const clock = new VirtualClock()
+  const next: number[] = []
+  const rows: Float32Array[] = []
+  const law = () => next.shift() ?? (rows.length % 10 ? 10 : 11.5)
+  const answer = (row: Float32Array) => {
+    rows.push(row)
+    return row.map((value) => 2 * value)
+  }
+  const workers = Array.from({ length: 9 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const predictor = await createPredictor({ workers, clock, scheme, ...options })
+  const learn = async (count: number, everyMs: number) => {
+    for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
+    await clock.run()
+  }
+  const ask = async (query: Float32Array, how = {}) => {
+    const start = clock.now()
+    const { status, hedged, confidence } = await predictor.predict(query, how)
+    return { status, hedged, sure: (confidence ?? 0) >= 0.9, ms: clock.now() - start }
+  }
+  return { clock, predictor, ask, next, rows, workers, learn }
+}
+
+let learned: Promise<Uint8Array> | undefined
+
+/** What 160 queries taught. */
+async function state(): Promise<Uint8Array> {
+  const { predictor, learn } = await house({})
+  await learn(160, 20)
+  const bytes = predictor.save()
+  await predictor.close()
+  return bytes
+}
+
+/** With a memory, and 60 answers that tell what is late. */
+async function warm(options: Partial<PredictorOptions> = {}) {
+  learned ??= state()
+  const warmed = await house({ state: await learned, ...options })
+  await warmed.learn(60, 5)
+  return warmed
+}
+
+it('auto: a late query that the memory is sure of is recovered after 1.3 medians, and costs no second inference', async () => {
+  const { clock, predictor, ask, next, rows } = await warm()
+  const before = rows.length
+  next.push(200)
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toEqual({ status: 'recovered', hedged: false, sure: true, ms: 13 })
+  expect(rows.length - before).toBe(1)
+  await predictor.close()
+})
+
+it('auto: an answer that comes within 1.3 medians is not given away', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(12.9)
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'exact', ms: expect.closeTo(12.9) })
+  await predictor.close()
+})
+
+it('auto: one that it is not sure of is hedged as soon as it is late, not only after 1.3 medians', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(200, 10)
+  const given = ask(stranger)
+  await clock.run()
+  const { ms, ...rest } = await given
+  expect(rest).toEqual({ status: 'exact', hedged: true, sure: true })
+  expect(ms).toBeCloseTo(21.5)
+  await predictor.close()
+})
+
+it('recover: what is late gets the surest recovery, sure or not; retry: never one', async () => {
+  for (const [policy, status, hedged] of [
+    ['recover', 'recovered', false],
+    ['retry', 'exact', true],
+  ] as const) {
+    // biome-ignore format: one line
+    const { clock, predictor, ask, next } = await warm({ policy })
+    next.push(200, 10)
+    const given = ask(stranger)
+    await clock.run()
+    expect(await given).toMatchObject({ status, hedged })
+    await predictor.close()
+  }
+})
+
+it('auto: at a deadline that leaves no time for a second inference, what there is, with its confidence', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(200, 10)
+  const given = ask(stranger, { deadlineMs: 15 })
+  await clock.run()
+  expect(await given).toEqual({ status: 'recovered', hedged: true, sure: false, ms: 15 })
+  await predictor.close()
+})
+
+it('a row that waited in the queue is not hedged the moment it runs, but when it has run for as long as nearly all', async () => {
+  const { clock, predictor, ask, next, workers } = await warm({ policy: 'retry' })
+  const start = clock.now()
+  next.push(...workers.map(() => 30), 10)
+  const all = [...workers.map((_, i) => ask(x(i), { policy: 'retry' })), ask(x(99), { policy: 'retry' })]
+  await clock.run(start + 39)
+  const { sent } = predictor.stats().hedges
+  await clock.run()
+  expect((await all[9]).hedged).toBe(false)
+  expect(sent).toBe(predictor.stats().hedges.sent)
+  await Promise.all(all)
+  await predictor.close()
+})
+
+it('a query that waits in the queue may be recovered, and its row is taken back', async () => {
+  const { clock, predictor, ask, next, workers, rows } = await warm()
+  next.push(...workers.map(() => 100))
+  const all = workers.map(() => ask(stranger))
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', ms: 13 })
+  await Promise.all(all)
+  expect(rows.some((row) => row[0] === x(1000)[0])).toBe(false)
+  await predictor.close()
+})
+
+it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
+  const clock = new VirtualClock()
+  const next = [500]
+  const shop = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
+  const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, shop))
+  const predictor = await createPredictor({ workers, clock })
+  const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
+  for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))
+  await clock.run()
+  expect(await first).toEqual({ hedged: true, at: 120 }) // known at 110 ms, and then at once
+  await predictor.close()
+})
+
+it('where looks are rarely sure a hedge goes first, and the look beside it', async () => {
+  const { clock, predictor, ask, next, learn } = await warm()
+  for (let i = 0; i < 16; i++) {
+    next.push(200, 10)
+    const given = ask(Float32Array.of(8 + i, -8 - i * i))
+    await learn(25, 10) // so that few are late
+    expect((await given).hedged).toBe(true)
+  }
+  next.push(200, 10)
+  const given = ask(x(1000), { policy: 'recover' }) // after so many strangers it is not sure
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', hedged: true, ms: 13 })
+  await predictor.close()
+})
+
+it('patience: the share of answers that are not late; a name misspelt, or no share, is refused', async () => {
+  const lateMs = async (patience: number) => {
+    const { predictor } = await warm({ patience })
+    const { lateMs } = predictor.stats()
+    await predictor.close()
+    return lateMs
+  }
+  expect([await lateMs(0.5), await lateMs(0.95)]).toEqual([10, 11.5])
+  for (const patience of [-0.1, 1.1, Number.NaN, '0.9' as never]) {
+    await expect(warm({ patience })).rejects.toThrow('patience: expected a share of the answers from 0 to 1, got')
+  }
+  await expect(warm({ patence: 0.9 } as never)).rejects.toThrow('patience')
+})
+
+it('parities that save nobody are sent by one group in fifty only; for the policy recover by all', async () => {
+  for (const [policy, least, most] of [
+    ['auto', 25, 40],
+    ['recover', 200, 200],
+  ] as const) {
+    // biome-ignore format: one line
+    const options = { scheme: { queries: 2, stragglers: 1 }, memory: false, maxWaitMs: 100, policy } as const
+    const { predictor, rows, learn } = await house(options)
+    await learn(400, 6)
+    expect(rows.length - 400).toBeGreaterThanOrEqual(least)
+    expect(rows.length - 400).toBeLessThanOrEqual(most)
+    await predictor.close()
+  }
+})
