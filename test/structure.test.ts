@@ -46,7 +46,8 @@ function sources(): Files {
   return Object.fromEntries(paths.map((entry) => [relative('src', path(entry)), readFileSync(path(entry), 'utf8')]))
 }
 
-const imports = (text: string) => [...text.matchAll(/(?:from|import\(|import) ?'([^']+)'/g)].map((match) => match[1])
+const imports = (text: string) =>
+  [...text.matchAll(/(?:from|import\(|import) ?'([\w@./:-]+)'/g)].map((match) => match[1])
 const layerOf = (path: string) => path.split('/')[0].replace(/\.ts$/, '')
 
 /** Imports that go the wrong way, as "file -> what". */
