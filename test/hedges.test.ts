@@ -19,7 +19,7 @@ async function warm(count: number, options: Partial<PredictorOptions> = {}) {
   const law = (i: number) => next.shift() ?? takes.get(i) ?? 10
   const shop = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
-  const predictor = await createPredictor({ workers, clock, ...options })
+  const predictor = await createPredictor({ workers, clock, audit: 0, ...options })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i)))
   await clock.run()
   const ask = async (x: number) => {
@@ -163,7 +163,7 @@ it('a query is hedged once; when both rows fail it is asked again, and no more',
 it('a retry does not stick to a silent worker', async () => {
   const clock = new VirtualClock()
   const workers = [0, 1, 2].map((i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await createPredictor({ workers, clock })
+  const predictor = await createPredictor({ workers, clock, audit: 0 })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i, 1)))
   await clock.run(2000)
   const [first, second, third] = [...workers].sort((a, b) => expectedMs(a) - expectedMs(b))

@@ -21,7 +21,7 @@ async function house(options: Partial<PredictorOptions>) {
     return row.map((value) => 2 * value)
   }
   const workers = Array.from({ length: 9 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
-  const predictor = await createPredictor({ workers, clock, scheme, ...options })
+  const predictor = await createPredictor({ workers, clock, scheme, audit: 0, ...options })
   const learn = async (count: number, everyMs: number) => {
     for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
     await clock.run()
@@ -139,7 +139,7 @@ it('before 50 answers were seen, what takes three medians is late; one that wait
   const next = [500]
   const shop = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
   const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, shop))
-  const predictor = await createPredictor({ workers, clock })
+  const predictor = await createPredictor({ workers, clock, audit: 0 })
   const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
   for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))
   await clock.run()
