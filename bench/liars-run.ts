@@ -30,7 +30,8 @@ export interface Job {
 export interface Figures {
   /** Lies of each liar until it was convicted; null: it never was. */
   lies: (number | null)[]
-  /** Calls of each liar until then. */
+  /** Calls of each liar, and those until then. */
+  asked: number[]
   calls: (number | null)[]
   /** Answers given with another label than the model's own, by status. */
   wrong: Record<string, number>
@@ -182,6 +183,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const at = (share: number) => times[Math.floor(share * (times.length - 1))]
   return {
     lies: all.map(({ convicted }) => convicted?.lies ?? null),
+    asked: all.map(({ asked }) => asked),
     calls: all.map(({ convicted }) => convicted?.calls ?? null),
     wrong,
     given,

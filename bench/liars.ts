@@ -6,34 +6,40 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { table } from '../src/cli/table'
+import { loadCore } from '../src/core/core'
+import { evaluateVerified, type Verified } from '../src/evaluate/verified'
 import { type ModelName, models } from './accuracy'
+import { dataOf } from './latency-run'
+import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
 import { inProcesses } from './processes'
 
-const names = Object.keys(models) as ModelName[]
+export const names = Object.keys(models) as ModelName[]
 const FILE = 'build/liars.json'
 
 export const attacks = ['gauss:1', 'gauss:10', 'gauss:100', 'flip', 'swap', 'runner-up', 'constant', 'replay', 'scaled', 'straddle'] // biome-ignore format: one line
 
-type Cell = Omit<Job, 'seed'>
+export type Cell = Omit<Job, 'seed'>
 interface Planned {
   cell: Cell
   seeds: number
 }
 
-const keyOf = ({ model, workers, liars, attack, habit, memory, queries, options }: Cell) => {
+const usual = { workers: 9, liars: 1, attack: 'none', habit: 'always' as Habit, memory: 1000, brief: false, queries: 1500, options: { integrity: 0.9 } } // biome-ignore format: one line
+
+/** The usual where nothing else is said. */
+export function keyOf(cell: Partial<Cell> & { model: ModelName }): string {
+  const { model, workers, liars, attack, habit, memory, queries, options } = { ...usual, ...cell }
   const chosen = Object.entries(options).map(([name, value]) => `${name} ${JSON.stringify(value)}`)
-  return [model, `M ${workers}`, `E ${liars}`, attack, habit, `memory ${memory}`, `${queries} queries`, ...chosen].join(
-    ' | ',
-  )
+  const at = [model, `M ${workers}`, `E ${liars}`, attack, habit, `memory ${memory}`, `${queries} queries`]
+  return [...at, ...chosen].join(' | ')
 }
 
 function plan(seeds: number): Planned[] {
   const planned: Planned[] = []
   const add = (count: number, each: Partial<Cell>) => {
     for (const model of names) {
-      const usual = { workers: 9, liars: 1, attack: 'none', habit: 'always' as Habit, memory: 1000, brief: false }
-      planned.push({ cell: { model, ...usual, queries: 1500, options: { integrity: 0.9 }, ...each }, seeds: count })
+      planned.push({ cell: { model, ...usual, ...each }, seeds: count })
     }
   }
   const [some, few] = [Math.ceil(seeds / 3), Math.ceil(seeds / 10)]
@@ -69,18 +75,25 @@ function plan(seeds: number): Planned[] {
 
 type Runs = Record<string, (Figures | null)[]>
 
-function kept(): Runs {
+/** Figures by cell and seed; and by model and attack how many lies would pass. */
+export interface Results {
+  runs: Runs
+  passing: Record<string, Verified>
+}
+
+function kept(): Results {
   try {
     return JSON.parse(readFileSync(FILE, 'utf8'))
   } catch {
-    return {}
+    return { runs: {}, passing: {} }
   }
 }
 
 export async function liars(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
-  const runs = kept()
+  const results = kept()
+  const { runs, passing } = results
   const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
   const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
     runs[keyOf(cell)] ??= []
@@ -92,12 +105,33 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
     runs[keyOf(job)][job.seed - 1] = figures
     if (performance.now() - writtenAt < 10_000) return
     writtenAt = performance.now()
-    writeFileSync(FILE, JSON.stringify(runs))
+    writeFileSync(FILE, JSON.stringify(results))
   })
-  writeFileSync(FILE, JSON.stringify(runs))
-  if (json) return console.log(JSON.stringify(runs, null, 1))
+  for (const model of wanted.length ? [] : names) {
+    for (const attack of PASSING) passing[`${model} ${attack}`] ??= await lies(model, attack)
+  }
+  writeFileSync(FILE, JSON.stringify(results))
+  if (json) return console.log(JSON.stringify(results, null, 1))
   print(cells.map(({ cell }) => cell), runs) // biome-ignore format: one line
+  if (!wanted.length) await report(results)
 }
+
+/** How many of a liar's answers would be given. */
+async function lies(model: ModelName, attack: string): Promise<Verified> {
+  const { inputs, answers, signature } = await dataOf(model)
+  const own = { of: async (which: readonly number[]) => which.map((i) => answers[i]) }
+  return evaluateVerified({
+    core: await loadCore(),
+    model: { signature, infer: never },
+    inputs,
+    own,
+    liars: 1,
+    attack,
+    memory: 1000,
+  })
+}
+
+const never = () => Promise.reject(new Error('all answers are known'))
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 

@@ -36,6 +36,32 @@ it('systematic: nothing missing, and every answer is the model’s own, bit for 
   await Promise.all([predictor.close(), alone.close()])
 })
 
+it('a worker with one flipped bit in its weights, which changes no label, is found and restarted', async () => {
+  const flipped = new Uint8Array(readFileSync(model))
+  flipped[60_002] ^= 0x40 // the exponent of one weight: values are off by up to 1
+  const [honest, others] = await Promise.all([
+    localWorkers({ model, count: 5 }),
+    localWorkers({ model: flipped, count: 5 }),
+  ])
+  const [alone, broken] = [honest[4], others[4]] // every worker has a name of its own
+  await Promise.all(others.slice(0, 4).map((worker) => worker.close()))
+  const told: string[] = []
+  const predictor = await createPredictor({
+    scheme: { queries: 2, byzantine: 1, code: 'systematic' },
+    workers: [...honest.slice(0, 4), broken],
+    onWarning: (text) => told.push(text),
+  })
+  const predictions = await predictor.predictAll(images.slice(0, 120))
+  for (const [i, { status, output }] of predictions.entries()) {
+    const own = await alone.infer(images[i])
+    expect(status).toBe('exact')
+    expect(Math.max(...own.map((value, c) => Math.abs(value - output.logits.data[c])))).toBeLessThan(0.05)
+  }
+  expect(told.filter((text) => text.startsWith(`${broken.name} lied, with proof`)).length).toBe(1)
+  expect(predictor.stats().workers.map(({ convictions }) => convictions)).toEqual([0, 0, 0, 0, 1])
+  await Promise.all([predictor.close(), alone.close()])
+})
+
 it('all cores give the same answers', async () => {
   const ask = async (prefer: 'wasm' | 'js') => {
     const options = { model, core: { prefer }, rule: 'deadline' as const }

@@ -18,7 +18,7 @@ export interface VerifiedOptions extends CriterionOptions {
   model: BatchModel
   inputs: Rows
   /** The model's answers to them. Default: asked for as they are needed. */
-  own?: Answers | undefined
+  own?: Pick<Answers, 'of'> | undefined
   /** E: workers that may lie. */
   liars: number
   /** How they lie; see `attackForms`. */
