@@ -165,6 +165,23 @@ describe('the systematic code', () => {
     await predictor.close()
   })
 
+  it('deliver at the deadline: one worker’s answer, unverified, rather than an error', async () => {
+    vi.useFakeTimers()
+    const liars = { queries: 2, byzantine: 1, code: 'systematic' } as const
+    const { predictor, workers } = await house(4, { scheme: liars, memory: false })
+    const [taken, not] = (['deadline', 'located'] as const).map((deliver) =>
+      predictor.predict(query(1), { deliver, deadlineMs: 50 }),
+    )
+    not.catch(() => {})
+    for (const worker of [workers[0], workers[2]]) worker.calls[0].answer()
+    await vi.advanceTimersByTimeAsync(50)
+    expect(await taken).toMatchObject({ status: 'unverified', confidence: undefined })
+    await expect(not).rejects.toThrow('answers: expected 2 workers to agree, got 1 answers in 50 ms')
+    await predictor.close()
+    const early = { scheme: { queries: 2, stragglers: 1, code: 'systematic' }, deliver: 'deadline' } as const
+    await expect(house(3, early)).rejects.toThrow("deliver: expected 'located' | 'early' where answers are not proven")
+  })
+
   it('fewer workers than could outvote the liars are refused', async () => {
     const liars = { queries: 1, byzantine: 2, stragglers: 1, code: 'systematic' } as const
     await expect(house(5, { scheme: liars })).rejects.toThrow('workers: expected >= 6, got 5')

@@ -232,7 +232,10 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
   if (policy !== 'recover' && rule === 'deadline') {
     throw new RangeError(`policy: expected 'recover' with rule 'deadline', which leaves no time, got '${policy}'`)
   }
-  const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early'])
+  const deliver = checkWord('deliver', choices.deliver ?? others.deliver, ['located', 'early', 'deadline'])
+  if (deliver === 'deadline' && !isVerified(codec)) {
+    throw new RangeError(`deliver: expected 'located' | 'early' where answers are not proven, got 'deadline'`)
+  }
   return { policy, minConfidence, deliver }
 }
 

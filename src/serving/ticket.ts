@@ -13,8 +13,11 @@ import type { GroupReport } from './report'
  */
 export type Status = 'exact' | 'checked' | 'recovered' | 'unverified'
 
-/** When queries get answers that are not proven, with byzantine > 0: after liars were located, or at once. */
-export type Deliver = 'located' | 'early'
+/**
+ * When queries get answers that are not proven, with byzantine > 0: never, or with the paper's code after liars were located; at
+ * once; or at the deadline, rather than an error, where answers are proven.
+ */
+export type Deliver = 'located' | 'early' | 'deadline'
 
 /** What a caller chooses for a query, or for all that do not say otherwise. */
 export interface Choices {

@@ -112,7 +112,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { policy, deliver } = ticket.choices
     const first = this.#answers()[0]
     if (policy !== 'retry' && this.#seen()) this.#recover()
-    else if (first && deliver === 'early') this.#answer(first, 'unverified', undefined)
+    else if (first && deliver === 'deadline') this.#answer(first, 'unverified', undefined)
     else ticket.fail(this.#unanswered())
     this.#settled()
   }
