@@ -3,6 +3,7 @@
 import { Codec, codecOptions } from './codec/codec'
 import { loadCore } from './core/core'
 import { checkInteger, checkNames, expected } from './errors'
+import { verifiedWorkers } from './scheme'
 import { checkAlike, checkSettings, isVerified, type ServingOptions, servingOptions } from './serving/options'
 import { Predictor } from './serving/predictor'
 import { type LocalOptions, localOptions, localWorkers } from './workers/local'
@@ -16,12 +17,6 @@ export interface PredictorOptions
    * `close` closes.
    */
   workers?: number | readonly ModelWorker[]
-}
-
-/** As many as a group has rows; where answers are proven, as many as it takes to outvote liars though some are late. */
-function workersNeeded(codec: Codec): number {
-  const { queries, stragglers, byzantine, workers } = codec.scheme
-  return isVerified(codec) ? Math.max(queries + stragglers, 2 * byzantine + 1 + stragglers) : workers
 }
 
 /** Of `localWorkers`, what a predictor passes on and has no use for itself. It gives a worker one row at a time. */
@@ -38,7 +33,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkNames('scheme', scheme, codecOptions)
   const codec = new Codec(await loadCore(options.core), { ...scheme, preset: scheme.preset ?? preset })
   const settings = checkSettings(options, codec)
-  const needed = workersNeeded(codec)
+  const needed = isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
   const { workers = needed, model, onWarning } = options
   const given = theirs.filter((name) => options[name as keyof PredictorOptions] !== undefined)
   if (Array.isArray(workers)) {

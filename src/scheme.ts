@@ -92,6 +92,11 @@ export function defaultWorkers(K: number, S: number, E: number): number {
   return E === 0 ? K + S : 2 * (K + E) + S
 }
 
+/** Workers where answers are proven rather than decoded: as many as a group needs, and as outvote the liars though some are late. */
+export function verifiedWorkers({ queries, stragglers, byzantine }: Scheme): number {
+  return Math.max(queries + stragglers, 2 * byzantine + 1 + stragglers)
+}
+
 function workerNodes(N: number, points: Points): number[] {
   const last = points === 'lobatto' ? N - 1 : N
   return Array.from({ length: N }, (_, i) => (i === 0 ? 1 : Math.cos((i * Math.PI) / last)))

@@ -3,7 +3,7 @@
 import { basename } from 'node:path'
 import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
-import { Scheme, type SchemeOptions } from '../scheme'
+import { Scheme, type SchemeOptions, verifiedWorkers } from '../scheme'
 import type { Signature } from '../tensor'
 import { readModel } from '../workers/local'
 import { loadModel, type ModelOptions, shapes } from './model'
@@ -70,17 +70,19 @@ function costs(scheme: Scheme, modelBytes: number) {
   return {
     scheme: { queries, stragglers, byzantine, workers, points, quorum },
     approxifer: cost(workers),
+    verified: byzantine ? cost(verifiedWorkers(scheme)) : null,
     replication: cost(replicationWorkers(scheme)),
     parm: parm === undefined ? null : cost(parm),
   }
 }
 
-function costTable({ scheme, approxifer, replication, parm }: ReturnType<typeof costs>): string {
+function costTable({ scheme, approxifer, verified, replication, parm }: ReturnType<typeof costs>): string {
   const { queries, stragglers, byzantine, points, quorum } = scheme
   const rows = table(['', 'workers', 'overhead', 'memory, about', 'note'])
   const row = (name: string, { workers, overhead, memoryMb }: typeof approxifer, note: string) =>
     rows.push([name, workers, `${overhead.toFixed(2)}x`, `${memoryMb} MB`, note])
   row('approxifer', approxifer, `decodes from ${quorum} results`)
+  if (verified) row('approxifer, verified', verified, `each answer proven by ${byzantine + 1}, or checked`)
   row('replication', replication, 'exact answers')
   if (parm) row('ParM', parm, `${stragglers} model(s) to train`)
   else rows.push(['ParM', '-', '-', '-', 'does not find liars'])
