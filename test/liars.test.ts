@@ -3,6 +3,7 @@
 import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { Evidence } from '../src/history/evidence'
+import { Scores } from '../src/history/scores'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { MoodyWorker } from './shared/moody-worker'
@@ -64,6 +65,8 @@ interface Ended {
   overdue: number
   workers: Witness[]
   saved: Uint8Array
+  /** Groups of which no report came. */
+  unreported: number
 }
 
 /** A stream of queries through some workers of which the first E lie. */
@@ -75,8 +78,9 @@ async function stream(
     queries,
     lie,
     share = 1,
+    same = false,
     ...options
-  }: PredictorOptions & { liars: number; count: number; queries: number; lie?: Lie; share?: number },
+  }: PredictorOptions & { liars: number; count: number; queries: number; lie?: Lie; share?: number; same?: boolean },
   during?: (clock: VirtualClock, workers: Witness[], random: Random) => void,
 ): Promise<Ended> {
   const random = seeded(seed)
@@ -94,15 +98,17 @@ async function stream(
     ...options,
   })
   const [wrong, answered]: Ended['wrong'][] = [{}, {}]
-  let [open, overdue] = [0, 0]
+  let [open, overdue, unreported] = [0, 0, 0]
   const ask = async () => {
-    const row = Float32Array.of(random.gauss(), random.gauss())
+    const row = same ? Float32Array.of(0.3, 0.7) : Float32Array.of(random.gauss(), random.gauss())
     const start = clock.now()
     const abort = new AbortController()
     if (during && random.next() < 0.05) clock.after(40 * random.next(), () => abort.abort())
     open++
     try {
-      const { status, output } = await predictor.predict(row, { signal: abort.signal })
+      const { status, output, group } = await predictor.predict(row, { signal: abort.signal })
+      unreported++
+      group.then(() => unreported--)
       const [own, got] = [truth(row), output.y.data]
       answered[status] = (answered[status] ?? 0) + 1
       const isOff = status === 'exact' && Math.hypot(own[0] - got[0], own[1] - got[1]) > 0.01
@@ -122,7 +128,7 @@ async function stream(
   expect({ seed, open }).toEqual({ seed, open: 0 })
   const saved = predictor.save()
   await predictor.close()
-  return { wrong, answered, stats, overdue, workers, saved }
+  return { wrong, answered, stats, overdue, workers, saved, unreported }
 }
 
 const quarantined = ({ stats }: Ended) =>
@@ -203,7 +209,7 @@ describe('verified inference', () => {
       count: 12,
       queries: 1200,
       scheme: { queries: 4, byzantine: 1, code: 'berrut' as const },
-      audit: 0,
+      audit: 1e-9,
     }
     for (const liars of [1, 0]) {
       const ended = await stream(6, { liars, lie: lies.flip, ...options })
@@ -211,6 +217,66 @@ describe('verified inference', () => {
       const dropped = ended.stats.workers.slice(liars).reduce((sum, { suspected }) => sum + suspected, 0)
       expect(dropped).toBeLessThan(150 + 0.04 * ended.stats.groups) // in each of the first 150, then in one of a hundred
     }
+  })
+
+  it('a liar that answers zeros from the first on does not make roundings into lies', async () => {
+    for (const options of [{ liars: 1 }, { liars: 1, scheme: { queries: 2 }, audit: 1 }]) {
+      const ended = await stream(9, { count: 5, queries: 200, lie: (own) => own.map(() => 0), ...options })
+      expect(quarantined(ended)).toEqual(['w0'])
+    }
+  })
+
+  it('the same query again and again makes no roundings into lies', async () => {
+    const ended = await stream(10, { liars: 0, count: 5, queries: 600, same: true, audit: 0.5 })
+    expect([quarantined(ended), ended.wrong]).toEqual([[], {}])
+  })
+
+  it('where the model answers otherwise every time, half of the workers stay', async () => {
+    const lots: Lie = (own, random) => own.map((value) => value + random.gauss())
+    const options = { scheme: { queries: 2 }, audit: 1, memory: false as const }
+    const ended = await stream(11, { liars: 8, count: 8, queries: 600, lie: lots, ...options })
+    expect(quarantined(ended).length).toBeLessThanOrEqual(4)
+    expect(ended.stats.failed).toEqual({})
+  })
+
+  it('who was wrong for a while is back where no liar is expected, too', async () => {
+    const options = { liars: 1, count: 6, queries: 1500, scheme: { queries: 2 }, audit: 0.3, memory: false as const }
+    const ended = await stream(12, { ...options, lie: lies.flip }, (clock, workers) => {
+      clock.after(800, () => {
+        workers[0].lie = undefined
+      })
+    })
+    expect(ended.stats.workers[0]).toMatchObject({ convictions: 1, probation: 0 })
+  })
+
+  it('recovers nothing where nothing is remembered, whatever the policy', async () => {
+    const during = (_: unknown, workers: Witness[]) => {
+      for (const worker of workers) worker.mood = 'slow'
+    }
+    const options = { liars: 0, count: 4, queries: 200, policy: 'recover' as const, memory: false as const }
+    const { answered, overdue } = await stream(13, options, during)
+    expect([Object.keys(answered), overdue]).toEqual([['exact'], 0])
+  })
+
+  it('with hardly more workers than can outvote the liars every group is reported', async () => {
+    const options = { liars: 1, count: 3, queries: 300, lie: lies.noise, deliver: 'early' as const }
+    expect((await stream(14, options)).unreported).toBe(0)
+  })
+
+  it('no false alarms at all are accusations of nobody', () => {
+    const [none, some] = [0, 0.01].map((falseAlarms) => {
+      const [scores, random] = [new Scores(falseAlarms), seeded(1)]
+      let accused = 0
+      for (let i = 0; i < 1000; i++) {
+        const group = [0, 1, 2, 3].map((row) => ({ row, worker: `w${row}`, score: Math.exp(random.gauss()) }))
+        expect(scores.isReady).toBe(falseAlarms === 0 || i >= 150)
+        accused += Number(scores.see(group).unusual.length > 0)
+      }
+      return accused
+    })
+    expect(none).toBe(0)
+    expect(some).toBeGreaterThan(2)
+    expect(some).toBeLessThan(25)
   })
 
   it('whatever liars, crashes, delays and aborts there are: no lie is exact, nobody honest is convicted, all settles', async () => {

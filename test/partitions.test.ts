@@ -92,6 +92,25 @@ it('a saved partition goes on where it was; the one that was asked longest ago m
   await again.predictor.close()
 })
 
+it('what was forgotten does not come back from the saved state; more states than partitions are refused', async () => {
+  const { clock, predictor } = await house()
+  for (let i = 0; i < 200; i++) {
+    predictor.predict(row(i), { partition: 'a' })
+    await clock.run()
+  }
+  const saved = predictor.save('a')
+  await predictor.close()
+  const again = (await house({ state: { a: saved } })).predictor
+  expect(again.forgetPartition('a')).toBe(true)
+  again.predict(row(1), { partition: 'a' }).catch(() => {})
+  expect(again.stats('a').remembered).toBe(0)
+  await again.close()
+  await expect(house({ partitions: 2, state: { a: saved, b: saved, c: saved } })).rejects.toThrow(
+    'state: expected at most 2 partitions',
+  )
+  await expect(house({ partitions: 1, state: { a: saved } })).rejects.toThrow('partition: expected none')
+})
+
 it('a partition needs the option, and must be a string', async () => {
   const { predictor } = await house({ partitions: 1 })
   await expect(predictor.predict(row(1), { partition: 'a' })).rejects.toThrow(

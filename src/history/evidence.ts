@@ -4,7 +4,7 @@
  */
 
 import * as saved from '../saved'
-import { Spread } from './spread'
+import { Spread, type SpreadState, savedSpread } from './spread'
 
 /**
  * Page's CUSUM ("Continuous inspection schemes", 1954) on how far a worker's answers are from what the memory says, in deviations
@@ -29,8 +29,8 @@ export interface WorkerEvidence {
   proven: number
   lies: number
   /** Answers of which a sure memory shares the label, and those of which it does not. */
-  passed: number
-  failed: number
+  checksPassed: number
+  checksFailed: number
   /** Calls without an answer. */
   silent: number
   /** CUSUM of the distances, from 0. */
@@ -43,13 +43,15 @@ export interface WorkerEvidence {
 export interface EvidenceState {
   workers: Record<string, WorkerEvidence>
   distance: { count: number; mean: number; variance: number }
+  /** Of proven answers. */
+  spread: SpreadState
 }
 
 const blank = (): WorkerEvidence => ({
   proven: 0,
   lies: 0,
-  passed: 0,
-  failed: 0,
+  checksPassed: 0,
+  checksFailed: 0,
   silent: 0,
   suspicion: 0,
   convictions: 0,
@@ -63,11 +65,12 @@ export class Evidence {
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
   #distance: EvidenceState['distance'] = { count: 0, mean: 0, variance: 0 }
   /** Of proven answers. */
-  readonly #spread = new Spread()
+  #spread = new Spread()
 
   /** Takes what was saved in the place of all that is known. @throws RangeError for what `save` never gave; then all is as it was */
   load(state: unknown): void {
-    const { workers, distance } = savedEvidence(state)
+    const { workers, distance, spread } = savedEvidence(state)
+    this.#spread = new Spread(spread)
     this.#workers.clear()
     for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
     this.#distance = distance
@@ -134,8 +137,8 @@ export class Evidence {
    */
   checked(worker: string, passed: boolean, distance: number): void {
     const record = this.#record(worker)
-    if (passed) record.passed++
-    else record.failed++
+    if (passed) record.checksPassed++
+    else record.checksFailed++
     const { count, mean, variance } = this.#distance
     const log = Math.log(1e-3 + distance)
     if (count >= ENOUGH) {
@@ -156,12 +159,13 @@ export class Evidence {
   }
 
   save(): EvidenceState {
-    return structuredClone({ workers: Object.fromEntries(this.#workers), distance: this.#distance })
+    const workers = structuredClone(Object.fromEntries(this.#workers))
+    return { workers, distance: { ...this.#distance }, spread: this.#spread.save() }
   }
 }
 
 function savedEvidence(value: unknown): EvidenceState {
-  const state = saved.object('evidence', value, ['workers', 'distance'])
+  const state = saved.object('evidence', value, ['workers', 'distance', 'spread'])
   const distance = saved.object('evidence.distance', state.distance, ['count', 'mean', 'variance'])
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
@@ -173,6 +177,7 @@ function savedEvidence(value: unknown): EvidenceState {
       mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
       variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
     },
+    spread: savedSpread('evidence.spread', state.spread, undefined),
   }
 }
 
@@ -182,8 +187,8 @@ function savedRecord(at: string, value: unknown): WorkerEvidence {
   return {
     proven: count('proven'),
     lies: count('lies'),
-    passed: count('passed'),
-    failed: count('failed'),
+    checksPassed: count('checksPassed'),
+    checksFailed: count('checksFailed'),
     silent: count('silent'),
     suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, most),
     convictions: count('convictions'),

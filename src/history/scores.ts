@@ -41,7 +41,7 @@ export class Scores {
 
   /** Whether enough groups were seen to say what is unusual in one. */
   get isReady(): boolean {
-    return this.#falseAlarms > 0 && this.#largest.length >= 1 / this.#falseAlarms
+    return !this.#falseAlarms || this.#largest.length >= Math.min(WINDOW, 1 / this.#falseAlarms)
   }
 
   /**
@@ -88,7 +88,7 @@ export class Scores {
 
   /** Which of the largest is exceeded by so few as may be false alarms. */
   get #bound(): number {
-    if (!this.isReady) return Number.POSITIVE_INFINITY
+    if (!this.isReady || !this.#falseAlarms) return Number.POSITIVE_INFINITY
     return this.#sorted[Math.floor((1 - this.#falseAlarms) * (this.#sorted.length - 1))]
   }
 

@@ -8,12 +8,18 @@ import { type Criterion, difference, sameLabels } from '../criterion'
 /** When answers are the same, and when they cannot both be honest. */
 export interface Equality {
   criterion: Criterion
-  /** Root mean square difference up to which they are the same: engines and machines round in their own ways. */
-  tolerance: number
+  /** Share of the deviation up to which two answers are the same: engines and machines round in their own ways. */
+  rounding: number
+  /** How much the model's answers differ from each other; undefined until it is known. */
+  deviation: number | undefined
 }
 
-/** Differences of so many tolerances are no rounding. In between nothing is proven. */
+/** Differences of so many times what is the same are no rounding. In between nothing is proven. */
 const FAR = 3
+/** And before it is known how much answers differ; without labels nothing is proven then: a value near 0 has no size to go by. */
+const FAR_AT_FIRST = 30
+/** Answers that hardly differ from each other, as to the same query again and again, are rounded all the same: by their size. */
+const LEAST_DEVIATION = 0.1
 
 export interface Ruling {
   /** The largest set of answers that agree with one another: positions. Each stands for all. */
@@ -35,16 +41,34 @@ export function ruling(answers: readonly Float32Array[], liars: number, equality
     if (set.length > agreeing.length) agreeing = set
   }
   const witnesses = Math.max(liars, 1) + 1
-  const isLie = (answer: Float32Array) => {
-    return agreeing.filter((i) => difference(answer, answers[i]) > FAR * equality.tolerance).length >= witnesses
-  }
+  const against = (answer: Float32Array) => agreeing.filter((i) => isLie(answer, answers[i], equality)).length
   const others = [...answers.keys()].filter((i) => !agreeing.includes(i))
-  return { agreeing, proven: agreeing.length > liars, lies: others.filter((i) => isLie(answers[i])) }
+  return { agreeing, proven: agreeing.length > liars, lies: others.filter((i) => against(answers[i]) >= witnesses) }
 }
 
 /** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
-export function agree(a: Float32Array, b: Float32Array, { criterion, tolerance }: Equality): boolean {
-  return difference(a, b) <= tolerance && (criterion.kind !== 'label' || sameLabels(a, b, criterion))
+export function agree(a: Float32Array, b: Float32Array, equality: Equality): boolean {
+  const { criterion } = equality
+  return difference(a, b) <= tolerance(a, b, equality) && (criterion.kind !== 'label' || sameLabels(a, b, criterion))
+}
+
+/** Whether an answer is no rounding of a right one. */
+export function isLie(answer: Float32Array, right: Float32Array, equality: Equality): boolean {
+  const { deviation, criterion } = equality
+  if (deviation === undefined && criterion.kind !== 'label') return false
+  const times = deviation === undefined ? FAR_AT_FIRST : FAR
+  return difference(answer, right) > times * tolerance(right, right, equality)
+}
+
+/** By the smaller of the two: no answer may decide by its size what is the same for others. */
+function tolerance(a: Float32Array, b: Float32Array, { rounding, deviation }: Equality): number {
+  const size = Math.min(sizeOf(a), sizeOf(b))
+  return rounding * Math.max(deviation ?? size, LEAST_DEVIATION * size)
+}
+
+/** Root mean square. */
+function sizeOf(answer: Float32Array): number {
+  return Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
 }
 
 /** The answer at `from`, and those behind it that agree with it and with one another. */

@@ -1,14 +1,14 @@
 /**
  * One query that several workers answered though one would do: nobody waits for it, but it tells who lies. It goes on asking until
- * enough agree to prove it.
+ * enough agree to prove it, a worker in quarantine as well.
  */
 
 import type { ModelWorker } from '../workers/worker'
-import { ruling } from './agreement'
+import { agree, isLie, ruling } from './agreement'
 import { type Asker, Call, type Pool } from './pool'
 import type { Verification } from './verification'
 
-/** Workers that an audit asks at most: where answers never agree, the model itself is not the same everywhere, or draws lots. */
+/** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */
 const MOST = 5
 
 export class Audit implements Asker {
@@ -16,7 +16,10 @@ export class Audit implements Asker {
   readonly #verification: Verification
   readonly #row: Call['row']
   readonly #calls: Call[]
-  #heard: Call[]
+  readonly #heard: Call[]
+  /** To a worker in quarantine: what it answers is only compared. */
+  #probation: Call | undefined
+  #proven: Float32Array | undefined
 
   /** @param answered  calls for one query, with their answers */
   constructor(pool: Pool, verification: Verification, answered: readonly Call[]) {
@@ -25,29 +28,26 @@ export class Audit implements Asker {
     this.#row = answered[0].row
     this.#calls = [...answered]
     this.#heard = [...answered]
+    const call = new Call(this, { ...this.#row }, 'extra')
+    if (pool.tryOn(call)) this.#probation = call
   }
 
-  /** Asks one more worker, where it takes one. */
+  /** Asks one more worker, where it takes one and there is one. */
   proceed(): void {
-    const { verification, answers } = this
-    const { agreeing, lies } = ruling(answers, verification.liars, verification.equality(answers))
-    if (agreeing.length > Math.max(1, verification.liars)) {
-      for (const i of agreeing) verification.proven(this.#heard[i].worker as ModelWorker, answers[i])
-      for (const i of lies) verification.lied(this.#heard[i].worker as ModelWorker)
-      return
+    if (this.#proven) return
+    const { liars, equality } = this.#verification
+    const answers = this.#heard.map(({ answer }) => answer as Float32Array)
+    const { agreeing, lies } = ruling(answers, liars, equality)
+    if (agreeing.length > Math.max(1, liars)) {
+      this.#proven = answers[agreeing[0]]
+      for (const i of agreeing) this.#verification.proven(this.#heard[i].worker as ModelWorker, answers[i])
+      for (const i of lies) this.#verification.lied(this.#heard[i].worker as ModelWorker)
+      return this.#compare()
     }
-    if (this.#calls.length >= Math.min(MOST, this.#pool.workers.length)) return
     const call = new Call(this, { ...this.#row }, 'extra')
+    if (this.#calls.length >= Math.max(MOST, 2 * liars + 2) || !this.#pool.candidates(call)) return
     this.#calls.push(call)
     this.#pool.put(call)
-  }
-
-  get verification(): Verification {
-    return this.#verification
-  }
-
-  get answers(): Float32Array[] {
-    return this.#heard.map(({ answer }) => answer as Float32Array)
   }
 
   avoids(call: Call, worker: ModelWorker): boolean {
@@ -61,7 +61,16 @@ export class Audit implements Asker {
     const { answer, error, worker } = call
     const outcome = answer ? 'late' : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
     this.#pool.count(worker as ModelWorker, outcome)
+    if (call === this.#probation) return this.#compare()
     if (answer) this.#heard.push(call)
     this.proceed()
+  }
+
+  #compare(): void {
+    const { answer, worker } = this.#probation ?? {}
+    if (!answer || !this.#proven) return
+    const { equality } = this.#verification
+    if (agree(answer, this.#proven, equality)) this.#verification.proven(worker as ModelWorker, this.#proven)
+    else if (isLie(answer, this.#proven, equality)) this.#verification.lied(worker as ModelWorker)
   }
 }

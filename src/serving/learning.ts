@@ -76,12 +76,16 @@ export class Learning {
     this.#sure += SURENESS.rate * (Number(sure) - this.#sure)
   }
 
-  /** Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first. */
-  remember(query: Float32Array, answer: Float32Array, from?: string): void {
+  /**
+   * Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first.
+   *
+   * @returns whether there is time to learn from it
+   */
+  remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
     experience.see(answer)
-    if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return
-    this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
+    if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return false
+    return this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
   }
 
   /** Learns something a little later, if there is time. @param bytes  that it holds on to */

@@ -39,12 +39,13 @@ export class Lessons {
     return this.#waiting.length
   }
 
-  /** Begins it some time later, if there is room. @param bytes  that it holds on to */
-  add(lesson: Lesson, bytes: number): void {
+  /** Begins it some time later, if there is room. @param bytes  that it holds on to @returns whether there is */
+  add(lesson: Lesson, bytes: number): boolean {
     const all = this.#waiting.reduce((sum, waiting) => sum + waiting.bytes, bytes)
-    if (this.#waiting.length >= MOST || (this.#waiting.length >= FEW && all > MOST_BYTES)) return
+    if (this.#waiting.length >= MOST || (this.#waiting.length >= FEW && all > MOST_BYTES)) return false
     this.#waiting.push({ lesson, bytes })
     this.#plan()
+    return true
   }
 
   /** Whether something else that could be done without has time now; `spend` says what it took. */

@@ -67,7 +67,7 @@ export interface ServingOptions extends Choices, CriterionOptions {
   core?: CoreOptions
   /**
    * Remembers queries with the model's own answers, in at most `bytes`, and recovers lost answers from them, with any
-   * code and even below the quorum. It keeps inputs (or features of them) in memory; `false` turns it off. Not with
+   * code and even below the quorum. It keeps inputs (or features of them) in memory; `false` turns it off. Not with the paper's code and
    * byzantine > 0, where no single answer is proven. Default: on with the systematic code, unless the policy is 'retry'.
    */
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
@@ -168,7 +168,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     rounding: checkShare('rounding', options.rounding ?? 1e-3),
     falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
-    states: state instanceof Uint8Array ? { '': state } : checkStates(state),
+    states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
     warn: guarded(options.onWarning ?? console.warn),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
@@ -176,12 +176,16 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
   }
 }
 
-function checkStates(state: ServingOptions['state'] = {}): Readonly<Record<string, Uint8Array>> {
+/** @param most  partitions */
+function checkStates(state: ServingOptions['state'] = {}, most: number): Record<string, Uint8Array> {
   for (const bytes of typeof state === 'object' && state !== null ? Object.values(state) : [state]) {
     if (!(bytes instanceof Uint8Array))
       throw new TypeError(expected('state', 'a Uint8Array, or one by partition', bytes))
   }
-  return state as Readonly<Record<string, Uint8Array>>
+  const states = { ...(state as Record<string, Uint8Array>) }
+  const names = Object.keys(states).map((partition) => checkPartition(partition, most))
+  if (names.length > most) throw new RangeError(`state: expected at most ${most} partitions, got ${names.length}`)
+  return states
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */

@@ -249,6 +249,11 @@ export class Pool {
     this.#dispatch()
   }
 
+  /** How many workers may ever take a row: those that are not barred, and that its asker does not avoid. */
+  candidates(call: Call): number {
+    return this.workers.reduce((sum, worker) => sum + Number(!this.#member(worker).barred && !call.asker.avoids(call, worker)), 0) // biome-ignore format: one line
+  }
+
   /** Gives a row to one of the workers that are barred, if one is free that may take it; its outcome is heard. */
   tryOn(call: Call): boolean {
     for (const member of this.#down) {

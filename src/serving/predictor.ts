@@ -122,7 +122,7 @@ export class Predictor {
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, fingerprint))
     for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
-    this.#tenants.of(NOBODY)
+    if (settings.partitions === 1) this.#tenants.of(NOBODY)
     this.#shared.verification.resume()
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
@@ -132,12 +132,14 @@ export class Predictor {
   #tenant(partition: string, fingerprint: string | undefined): Tenant {
     const { clock, criterion } = this.#shared
     const { partitions, states, memory, warn } = this.#settings
+    const state = states[partition]
+    delete states[partition] // it is taken up once: what is forgotten later stays so
     const codec = partition === NOBODY ? this.#codec : this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
     const evidence = partition === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
-    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, state: states[partition] }
+    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, state }
     const experience = new Experience(codec.core, this.signature, { ...learned, memory: honest && own })
     const learning = new Learning(experience, clock, warn, 1 / partitions)
     const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
@@ -306,10 +308,13 @@ export class Predictor {
   #judged({ worker, kind, evidence }: Verdict): void {
     const { warn } = this.#settings
     if (kind === 'released') return
+    if (kind === 'kept')
+      return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
     this.forget(worker)
-    for (const run of [...this.#runs]) run.reconsider()
+    const convicted = this.#shared.pool.workers.find(({ name }) => name === worker) as ModelWorker
+    for (const run of [...this.#runs]) run.reconsider(convicted)
   }
 
   #openRun(service: Service): LiveRun {

@@ -46,7 +46,7 @@ export interface LiveRun extends Run {
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
   /** A worker is believed no more. */
-  reconsider(): void
+  reconsider(worker: ModelWorker): void
 }
 
 /** What all runs of a predictor share. */
@@ -295,7 +295,7 @@ export class GroupRun implements Asker, LiveRun {
     const { pool, verification } = this.#service
     const answered = calls.filter(({ answer }) => answer)
     const isDue = answered.length === 2 || (answered.length === 1 && verification.audits(call.worker))
-    if (isDue) new Audit(pool, verification, answered).proceed()
+    if (isDue && verification.isAuditing) new Audit(pool, verification, answered).proceed()
   }
 
   /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */
@@ -499,7 +499,7 @@ export class GroupRun implements Asker, LiveRun {
     const { unusual, suspects } = scores.see(group)
     for (const call of this.#calls) {
       const isSuspect = suspects.includes(call.worker?.name ?? '') || known.includes(call) || verification.audits()
-      if (call.answer && isSuspect) new Audit(pool, verification, [call]).proceed()
+      if (call.answer && isSuspect && verification.isAuditing) new Audit(pool, verification, [call]).proceed()
     }
     for (const worker of suspects) scores.clear(worker)
     const accused = ready ? unusual.slice(0, limit).map(({ row }) => row) : ranked.slice(0, limit).map(({ row }) => row.index) // biome-ignore format: one line

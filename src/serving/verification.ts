@@ -9,10 +9,10 @@ import type { Clock } from './clock'
 import type { Pool } from './pool'
 import { Turns } from './turns'
 
-/** A worker was shown to lie, or has answered well for long enough since. */
+/** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
 export interface Verdict {
   worker: string
-  kind: 'convicted' | 'released'
+  kind: 'convicted' | 'released' | 'kept'
   evidence: WorkerEvidence
 }
 
@@ -66,14 +66,19 @@ export class Verification {
     return this.evidence.isSuspect(name)
   }
 
+  /** Whether anybody is asked for more than it takes; not where workers must not be asked twice. */
+  get isAuditing(): boolean {
+    return this.#options.audit > 0
+  }
+
   isTrusted({ name }: ModelWorker): boolean {
     return this.evidence.isTrusted(name)
   }
 
-  /** When answers are the same; until it is known how much the model's differ, by the least of these. */
-  equality(answers: readonly Float32Array[]): Equality {
+  /** When answers are the same. */
+  get equality(): Equality {
     const { criterion, rounding } = this.#options
-    return { criterion, tolerance: rounding * (this.evidence.deviation || Math.min(...answers.map(size))) }
+    return { criterion, rounding, deviation: this.evidence.deviation }
   }
 
   proven(worker: ModelWorker, answer: Float32Array): void {
@@ -91,13 +96,23 @@ export class Verification {
 
   /** A worker gave an answer that is wrong, with proof. */
   lied(worker: ModelWorker): void {
-    const { pool, bars } = this.#options
+    const { pool, bars, judged } = this.#options
     pool.count(worker, 'suspected')
+    if (!this.#canSpare(worker))
+      return judged({ worker: worker.name, kind: 'kept', evidence: { ...this.evidence.of(worker.name) } })
     if (!this.evidence.lied(worker.name)) return
     if (bars) pool.bar(worker)
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(worker.name).convictions === 1) restart(worker)
     this.#judged(worker, 'convicted')
+  }
+
+  /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
+  #canSpare(worker: ModelWorker): boolean {
+    if (!this.isTrusted(worker)) return true
+    const { workers } = this.#options.pool
+    const trusted = workers.filter((each) => this.isTrusted(each)).length
+    return trusted > Math.max(this.liars + 1, Math.ceil(workers.length / 2))
   }
 
   #judged({ name }: ModelWorker, kind: Verdict['kind']): void {
@@ -109,9 +124,4 @@ function restart(worker: ModelWorker): void {
   try {
     worker.restart('gave an answer that was proven wrong')
   } catch {} // it stays as it is
-}
-
-/** Root mean square. */
-function size(answer: Float32Array): number {
-  return Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
 }

@@ -8,7 +8,7 @@ import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
 import type { Recollection } from '../history/memory'
 import type { ModelWorker } from '../workers/worker'
-import { agree, ruling } from './agreement'
+import { agree, isLie, ruling } from './agreement'
 import { isSure } from './decision'
 import { type Asker, Call } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
@@ -53,6 +53,7 @@ export class VerifiedRun implements Asker, LiveRun {
   /** It is proven though the memory may be sure. */
   #audited = false
   #open = 0
+  #ended = false
   #decidedAt = Number.NaN
   #complete: ((report: GroupReport) => void) | undefined
 
@@ -103,7 +104,7 @@ export class VerifiedRun implements Asker, LiveRun {
   /** A second request, which is also its proof. */
   #hurry(): void {
     const { hedges } = this.#service
-    if (this.#hedge || !hedges.has || !this.#calls.some(({ state }) => state === 'running')) return
+    if (this.#hedge || !hedges.has || this.#left < 1 || !this.#calls.some(({ state }) => state === 'running')) return
     hedges.take()
     this.#hedge = this.#ask(1, 'urgent')
   }
@@ -123,13 +124,16 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** The predictor is closed. */
   end(error: ApproxiferError): void {
+    this.#ended = true
     this.#ticket.fail(error)
     this.#settled()
   }
 
-  /** What is believed of a worker has changed. */
-  reconsider(): void {
-    if (this.#ticket.open) this.#judge()
+  reconsider(worker: ModelWorker): void {
+    const excess = -this.#left // rows that wait for a worker which gets none any more
+    if (excess > 0) this.#cancel(this.#calls.filter(({ state }) => state === 'waiting').slice(-excess))
+    if (this.#ticket.open && this.#calls.some((call) => call.worker === worker)) this.#judge()
+    this.#finish()
   }
 
   // What the pool asks and tells.
@@ -183,7 +187,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { liars } = this.#verification
     const { open, choices } = this.#ticket
     const answers = told.map(({ answer }) => answer as Float32Array)
-    const { agreeing, proven, lies } = ruling(answers, liars, this.#verification.equality(answers))
+    const { agreeing, proven, lies } = ruling(answers, liars, this.#verification.equality)
     const at = (positions: readonly number[]) => positions.map((i) => told[i])
     if (proven) return this.#prove(at(agreeing), at(lies))
     if (open && told.length && choices.deliver === 'early') return this.#answer(told[0], 'unverified', undefined)
@@ -204,7 +208,9 @@ export class VerifiedRun implements Asker, LiveRun {
     if (this.#recovery && this.#look) {
       this.#recovery.agreed = learning?.experience.grade({ ...this.#look.recollection, missing: 1 }, own)
     }
-    learning?.remember(this.#ticket.row, own)
+    const taught = learning?.remember(this.#ticket.row, own)
+    // What a sure look got wrong must be told, also where there is no time to remember: what it got right is told every time.
+    if (!taught && this.#look) learning?.experience.rehearse({ ...this.#look.recollection, missing: 1 }, own)
     for (const call of lies) this.#lied(call)
     this.#compare()
     this.#settled()
@@ -212,16 +218,14 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** Those who answer when it is proven already. */
   #compare(): void {
-    const { liars } = this.#verification
+    const { equality } = this.#verification
     const own = this.#proven as Float32Array
-    const equality = this.#verification.equality([own])
-    const witnesses = new Array<Float32Array>(Math.max(liars, 1) + 1).fill(own)
     const heard = this.#heard
     this.#heard = []
     for (const call of heard) {
       const answer = call.answer as Float32Array
       if (agree(answer, own, equality)) this.#verification.proven(call.worker as ModelWorker, own)
-      else if (ruling([...witnesses, answer], liars, equality).lies.length) this.#lied(call)
+      else if (isLie(answer, own, equality)) this.#lied(call)
     }
   }
 
@@ -249,23 +253,29 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** As many further workers as it takes, were all to agree with those that do. */
   #demand(kind: Call['kind'], agreeing = this.#answers().length): void {
-    const { pool, codec } = this.#service
+    const { codec } = this.#service
     const { liars } = this.#verification
+    if (this.#ended) return
     const live = this.#calls.filter(isLive).length
     const missing = liars + 1 - agreeing - live
-    const left = pool.workers.length - this.#calls.length
     const killed = this.#calls.filter((call) => call.killed).length
-    const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + 1)
-    if (missing > 0 && left > 0 && !isDeadly) this.#ask(Math.min(missing, left), kind)
+    const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + liars + 1) // as many may be the liars' doing
+    if (missing > 0 && !isDeadly) this.#ask(Math.min(missing, this.#left), kind)
     if (!this.#calls.some(isLive)) {
       this.#ticket.fail(this.#unanswered())
       this.#settled()
     }
   }
 
-  #ask(count: number, kind: Call['kind']): Call {
+  /** Workers that may be asked yet, beside those that rows are waiting for. */
+  get #left(): number {
+    const waiting = this.#calls.filter(({ state }) => state === 'waiting').length
+    return this.#service.pool.candidates(new Call(this, this.#row(), 'extra')) - waiting
+  }
+
+  #ask(count: number, kind: Call['kind']): Call | undefined {
     const { pool } = this.#service
-    let call!: Call
+    let call: Call | undefined
     for (let i = 0; i < count; i++) {
       call = new Call(this, this.#row(), kind)
       this.#calls.push(call)
@@ -290,8 +300,8 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   #isSure(): boolean {
-    const look = this.#seen()
-    return look !== null && look.confidence >= this.#verification.integrity
+    const { integrity } = this.#verification
+    return integrity < 1 && (this.#seen()?.confidence ?? 0) >= integrity
   }
 
   #seen(): Look | null {
@@ -307,7 +317,8 @@ export class VerifiedRun implements Asker, LiveRun {
   /** Whether what is remembered may be given to a query that is late. */
   #recoverable(): boolean {
     const { policy, minConfidence } = this.#ticket.choices
-    return policy !== 'retry' && isSure(policy, minConfidence, this.#seen()?.confidence)
+    const look = policy === 'retry' ? null : this.#seen()
+    return look !== null && isSure(policy, minConfidence, look.confidence)
   }
 
   #recover(): void {
