@@ -69,7 +69,7 @@ function plan(seeds: number): Planned[] {
     add(few, { ...at, options: { scheme: paper } })
     add(few, { ...at, options: { scheme: paper, preset: 'aaai22' } })
   }
-  add(1, { liars: 0, queries: 100_000 })
+  add(few, { liars: 0, queries: 20_000 })
   return planned
 }
 
@@ -100,6 +100,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
     const missing = Array.from({ length: seeds }, (_, i) => i).filter((i) => !runs[keyOf(cell)][i])
     return missing.map((i) => ({ ...cell, seed: i + 1 }))
   })
+  jobs.sort((a, b) => b.queries - a.queries) // the long ones first, so that no process is left with one in the end
   let writtenAt = performance.now()
   await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, jobs, (job, figures) => {
     runs[keyOf(job)][job.seed - 1] = figures
