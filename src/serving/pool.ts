@@ -220,8 +220,10 @@ export class Pool {
   put(call: Call): void {
     call.putAt = this.#clock.now()
     call.place = this.#lines[call.kind].push(call)
-    const [down] = this.#down
-    if (down) this.#rest(down) // it may be free, and have forgotten to say so
+    for (let looks = Math.min(OFFERS, this.#down.size); looks > 0; looks--) {
+      const [down] = this.#down
+      this.#rest(down) // it may be free, and have forgotten to say so; if it is not, it is now the last
+    }
     this.#dispatch()
   }
 

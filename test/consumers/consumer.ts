@@ -54,7 +54,8 @@ export function addData(folder: string): void {
 
 /** Runs a program to its end. @returns what it printed @throws with all it said, unless it exits with 0 */
 export function run(cwd: string, command: string, ...args: string[]): Promise<string> {
-  const child = spawn(command, args, { cwd, timeout: 120_000, env: { PATH: process.env.PATH, HOME: process.env.HOME } })
+  const { PATH, HOME, NODE_EXTRA_CA_CERTS } = process.env // the last for networks whose proxy has a certificate of its own
+  const child = spawn(command, args, { cwd, timeout: 120_000, env: { PATH, HOME, NODE_EXTRA_CA_CERTS } })
   let [out, err] = ['', '']
   child.stdout.on('data', (text) => {
     out += text
