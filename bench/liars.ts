@@ -100,7 +100,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
     const missing = Array.from({ length: seeds }, (_, i) => i).filter((i) => !runs[keyOf(cell)][i])
     return missing.map((i) => ({ ...cell, seed: i + 1 }))
   })
-  jobs.sort((a, b) => b.queries - a.queries) // the long ones first, so that no process is left with one in the end
+  jobs.sort((a, b) => a.queries - b.queries) // the long ones last, so that most is known soon
   let writtenAt = performance.now()
   await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, jobs, (job, figures) => {
     runs[keyOf(job)][job.seed - 1] = figures
