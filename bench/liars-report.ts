@@ -62,7 +62,7 @@ export async function report({ runs, passing }: Results): Promise<void> {
 
 \`npm run data && npm run bench -- liars\` writes this page. Workers in made time, answers of about 10 ms of which 2 % take ten times as long, one call in a thousand that dies, and every second worker
 another runtime whose last digits differ; the answers are those of real models to their 10,000 test images, the predictor, its memory and its pool are the real ones. One worker of nine lies unless it says
-otherwise, \`integrity\` is .9, and the memory begins with 1,000 answers. Nobody honest was convicted: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
+otherwise, \`integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was convicted: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
     Object.values(runs)
       .flat()
       .map((run) => run?.queries ?? 0),
@@ -132,7 +132,7 @@ Wrong labels among exact, checked and recovered answers, while it lies and after
     .join('; ')} (swap).
 An **oracle** knows the memory, gives its wrong label where it is sure and wrong, and is silent elsewhere: ${each(
     { attack: 'oracle', queries: 6000 },
-    (all) => `${wrong(all)}, after ${median(all.map(({ asked }) => asked[0]))} calls`,
+    (all) => `${wrong(all)}, ${median(all.map(({ asked }) => asked[0]))} calls to it`,
   )
     .map((told, i) => `${heads[i]} ${told}`)
     .join('; ')}: it hangs on its first
