@@ -20,7 +20,7 @@ const LAYERS: Record<string, string[]> = {
   workers: ['platform', 'tensor', 'errors', 'abort', 'random', 'checksum'],
   serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
-  create: ['serving', 'codec', 'workers', 'core', 'errors'],
+  create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
   cli: [
     'create',
     'criterion',
