@@ -33,6 +33,11 @@ approxifer
   overhead: 2.38x
   memory, about: 1425 MB
   note: decodes from 18 results
+approxifer, verified
+  workers: 9
+  overhead: 1.13x
+  memory, about: 675 MB
+  note: each answer proven by 2, or checked
 replication
   workers: 32
   overhead: 4.00x
