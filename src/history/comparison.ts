@@ -8,7 +8,7 @@ import { size } from '../tensor'
 import type { Archive } from './archive'
 import { chooseMetric, type FadingName, fadings, type Metric, scaled, studied, type Tried, unitOf } from './metric'
 import { mirrorParts, PART_STEP, PATCH_FEATURES, Patches } from './patches'
-import { BLOCK, KernelRegression, PRODUCTS } from './regression'
+import { BLOCK, joined, KernelRegression, PRODUCTS } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
@@ -217,7 +217,10 @@ export class Comparison {
   /** Arrays by name, for `load`. */
   save(count: number): Record<string, Float32Array | Float64Array | Int8Array> {
     const rows = (table: Table) => {
-      const all = concatenated(Array.from({ length: count }, (_, i) => table.get(i)))
+      const all = joined(
+        Array.from({ length: count }, (_, i) => table.get(i)),
+        Float32Array,
+      )
       return this.#odd ? Int8Array.from(all, (value) => value / PART_STEP) : all
     }
     return {
@@ -336,14 +339,4 @@ export function squaredLength(row: Float32Array): number {
   let sum = 0
   for (let i = 0; i < row.length; i++) sum += row[i] * row[i]
   return sum
-}
-
-function concatenated(rows: readonly Float32Array[]): Float32Array {
-  const all = new Float32Array(rows.reduce((sum, row) => sum + row.length, 0))
-  let at = 0
-  for (const row of rows) {
-    all.set(row, at)
-    at += row.length
-  }
-  return all
 }

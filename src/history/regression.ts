@@ -374,7 +374,8 @@ export class KernelRegression {
   }
 }
 
-function joined<T extends Float32Array | Uint16Array>(rows: readonly T[], Kind: new (length: number) => T): T {
+/** All one after the other; fresh. */
+export function joined<T extends Float32Array | Uint16Array>(rows: readonly T[], Kind: new (length: number) => T): T {
   const all = new Kind(rows.reduce((sum, row) => sum + row.length, 0))
   let at = 0
   for (const row of rows) {

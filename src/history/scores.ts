@@ -3,6 +3,8 @@
  * groups, since rows differ. So nobody need be accused where nobody lies; and who is a little unusual every time stands out.
  */
 
+import { Recent } from './recent'
+
 /** Groups that a row's usual score is averaged over, and whose largest ones decide what is unusual. */
 const WINDOW = 5000
 /** Groups below which nothing is known. */
@@ -30,9 +32,8 @@ export class Scores {
   /** Of the logarithms, by row. */
   readonly #rows: { count: number; mean: number; variance: number }[] = []
   readonly #sums = new Map<string, number>()
-  /** The largest of each group, in deviations: in the order in which they came, and of size. */
-  readonly #largest: number[] = []
-  #sorted: number[] = []
+  /** The largest of each group, in deviations. */
+  readonly #largest = new Recent(WINDOW)
 
   /** @param falseAlarms  share of the honest groups in which somebody is accused */
   constructor(falseAlarms: number) {
@@ -41,7 +42,7 @@ export class Scores {
 
   /** Whether enough groups were seen to say what is unusual in one. */
   get isReady(): boolean {
-    return !this.#falseAlarms || this.#largest.length >= Math.min(WINDOW, 1 / this.#falseAlarms)
+    return !this.#falseAlarms || this.#largest.size >= Math.min(WINDOW, 1 / this.#falseAlarms)
   }
 
   /**
@@ -59,7 +60,7 @@ export class Scores {
     const bound = this.#bound
     const unusual = [...off.keys()].filter((each) => (off.get(each) as number) > bound)
     unusual.sort((a, b) => (off.get(b) as number) - (off.get(a) as number))
-    this.#keep(Math.max(...off.values()))
+    this.#largest.see(Math.max(...off.values()))
     const suspects: string[] = []
     for (const [{ worker }, deviations] of off) {
       const sum = LEFT * (this.#sums.get(worker) ?? 0) + Math.max(-MOST, Math.min(MOST, deviations))
@@ -89,26 +90,6 @@ export class Scores {
   /** Which of the largest is exceeded by so few as may be false alarms. */
   get #bound(): number {
     if (!this.isReady || !this.#falseAlarms) return Number.POSITIVE_INFINITY
-    return this.#sorted[Math.floor((1 - this.#falseAlarms) * (this.#sorted.length - 1))]
+    return this.#largest.quantile(1 - this.#falseAlarms)
   }
-
-  #keep(largest: number): void {
-    if (this.#largest.length === WINDOW) {
-      const oldest = this.#largest.shift() as number
-      this.#sorted.splice(below(this.#sorted, oldest), 1)
-    }
-    this.#largest.push(largest)
-    this.#sorted.splice(below(this.#sorted, largest), 0, largest)
-  }
-}
-
-/** How many of some numbers, which ascend, are below a value. */
-function below(sorted: readonly number[], value: number): number {
-  let [from, to] = [0, sorted.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (sorted[middle] < value) from = middle + 1
-    else to = middle
-  }
-  return from
 }

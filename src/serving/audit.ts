@@ -58,9 +58,8 @@ export class Audit implements Asker {
   spare(): void {}
 
   heard(call: Call): void {
-    const { answer, error, worker } = call
-    const outcome = answer ? 'late' : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
-    this.#pool.count(worker as ModelWorker, outcome)
+    const { answer, worker } = call
+    this.#pool.count(worker as ModelWorker, answer ? 'late' : call.failure)
     if (call === this.#probation) return this.#compare()
     if (answer) this.#heard.push(call)
     this.proceed()

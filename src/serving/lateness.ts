@@ -1,5 +1,6 @@
 /** When a query is late: it has waited longer than nearly all others did for their own answers. */
 
+import { Recent } from '../history/recent'
 import type { Clock } from './clock'
 import { Line } from './line'
 
@@ -11,10 +12,8 @@ const FEW = 10
 const FEW_MEDIANS = 3
 
 export class Lateness {
-  /** Milliseconds, in the order in which they came, round and round; and in order of size. */
-  readonly #times = new Float64Array(WINDOW)
-  readonly #sorted = new Float64Array(WINDOW)
-  #count = 0
+  /** Milliseconds. */
+  readonly #times = new Recent(WINDOW)
   readonly #patience: number
   /** Told when it is first known what is late. */
   known = () => {}
@@ -29,45 +28,21 @@ export class Lateness {
    * given: times at which callers were served would censor themselves, and more and more would be late.
    */
   see(ms: number): void {
-    const at = this.#count % WINDOW
-    let size = Math.min(this.#count, WINDOW)
-    if (size === WINDOW) {
-      const oldest = below(this.#sorted, size, this.#times[at])
-      this.#sorted.copyWithin(oldest, oldest + 1, size--)
-    }
-    const place = below(this.#sorted, size, ms)
-    this.#sorted.copyWithin(place + 1, place, size)
-    this.#sorted[place] = ms
-    this.#times[at] = ms
-    if (++this.#count === FEW) this.known()
+    this.#times.see(ms)
+    if (this.#times.count === FEW) this.known()
   }
 
   /** How long a query waits until it is late; undefined before enough were seen. */
   get lateMs(): number | undefined {
     const { medianMs } = this
-    if (medianMs === undefined || this.#count >= ENOUGH)
-      return medianMs === undefined ? undefined : this.#quantile(this.#patience)
+    if (medianMs === undefined || this.#times.count >= ENOUGH)
+      return medianMs === undefined ? undefined : this.#times.quantile(this.#patience)
     return FEW_MEDIANS * medianMs
   }
 
   get medianMs(): number | undefined {
-    return this.#count < FEW ? undefined : this.#quantile(0.5)
+    return this.#times.count < FEW ? undefined : this.#times.quantile(0.5)
   }
-
-  #quantile(share: number): number {
-    return this.#sorted[Math.floor(share * (Math.min(this.#count, WINDOW) - 1))]
-  }
-}
-
-/** How many of the first `size` numbers, which ascend, are below a value. */
-function below(sorted: ArrayLike<number>, size: number, value: number): number {
-  let [from, to] = [0, size]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (sorted[middle] < value) from = middle + 1
-    else to = middle
-  }
-  return from
 }
 
 /** What can be late. */

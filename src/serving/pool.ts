@@ -91,6 +91,16 @@ export class Call {
   get isLetGo(): boolean {
     return this.#let
   }
+
+  /** Whether it may still be answered. */
+  get isLive(): boolean {
+    return this.state === 'waiting' || this.state === 'running'
+  }
+
+  /** What its error counts as. */
+  get failure(): 'failed' | 'rejected' {
+    return this.error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+  }
 }
 
 /** What became of a worker's calls, and how fast it is. */
@@ -545,9 +555,9 @@ export class Pool {
     if (!member) return
     const expectedMs = member.pace.ms as number
     this.#sinceProbe = 0
-    const heard = ({ ms, error, worker }: Call) => {
+    const heard = ({ ms, error, worker, failure }: Call) => {
       this.#probeMs -= ms
-      if (error) this.count(worker as ModelWorker, error.code === 'PROTOCOL' ? 'rejected' : 'failed')
+      if (error) this.count(worker as ModelWorker, failure)
       else if (ms < expectedMs / 2) this.#sinceProbe = PROBE_EVERY // it seems to have recovered: the next will tell
     }
     this.#start(member, new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra'))

@@ -261,7 +261,7 @@ export class GroupRun implements Asker, LiveRun {
     const worker = call.worker as ModelWorker
     const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
-    const outcome = answer ? (wanted ? 'onTime' : 'late') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+    const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
     if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
     this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
     this.#open--
@@ -410,7 +410,7 @@ export class GroupRun implements Asker, LiveRun {
       if (call.row.index >= workers) continue // it asks for a query again
       rows++
       if (call.answer) answers++
-      else if (isLive(call)) outstanding++
+      else if (call.isLive) outstanding++
     }
     return standing({ rule, answers, outstanding, quorum, unmade: workers - rows })
   }
@@ -567,7 +567,7 @@ export class GroupRun implements Asker, LiveRun {
     const { policy, minConfidence } = ticket.choices
     const late = moment === 'late' || moment === 'overdue'
     const { recoveries, codec } = this.#service
-    const asked = calls.some(isLive)
+    const asked = calls.some(({ isLive }) => isLive)
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
     if (policy !== 'retry' && may && this.#mayLook(entry, moment))
@@ -749,14 +749,9 @@ function workerOf({ worker }: Call): ModelWorker {
   return worker as ModelWorker
 }
 
-/** Whether a row may still be answered. */
-function isLive({ state }: Call): boolean {
-  return state === 'waiting' || state === 'running'
-}
-
 /** Whether nobody is asked for a query that waits. */
 function isLost({ ticket, calls }: Entry): boolean {
-  return ticket.open && !calls.some(isLive)
+  return ticket.open && !calls.some(({ isLive }) => isLive)
 }
 
 /** Whether a second request went to a worker because the query was late. */
@@ -765,8 +760,8 @@ function hedged({ hedge }: Entry): boolean {
 }
 
 /** Who left by himself says nothing of the group, unless all did. */
-function outcomeOf(endings: readonly Ending[]): string {
-  const answered: readonly Ending[] = ['exact', 'recovered', 'unverified']
+export function outcomeOf(endings: readonly Ending[]): string {
+  const answered: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverified']
   const failed = endings.find((ending) => !answered.includes(ending) && ending !== 'ABORTED')
   return failed ?? (endings.some((ending) => ending !== 'ABORTED') ? 'decoded' : 'ABORTED')
 }

@@ -12,8 +12,8 @@ import { agree, isLie, ruling } from './agreement'
 import { isSure } from './decision'
 import { type Asker, Call } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
-import { FLOOR, type LiveRun, type Service } from './run'
-import type { Status, Ticket } from './ticket'
+import { FLOOR, type LiveRun, outcomeOf, type Service } from './run'
+import type { Ending, Status, Ticket } from './ticket'
 import type { Verification } from './verification'
 
 /** What the memory says of the query, and how sure it is. */
@@ -24,11 +24,6 @@ interface Look {
 
 /** Workers that may go down with a query before it is given up, beyond the scheme's stragglers. */
 const MOST_KILLED = 2
-
-const answered: readonly (string | undefined)[] = ['exact', 'checked', 'recovered', 'unverified']
-
-/** Whether a row may still be answered. */
-const isLive = ({ state }: Call) => state === 'waiting' || state === 'running'
 
 export class VerifiedRun implements Asker, LiveRun {
   readonly report: Promise<GroupReport>
@@ -161,7 +156,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const worker = call.worker as ModelWorker
     const { pool, lateness, clock } = this.#service
     const onTime = this.#ticket.open && !this.#probation.includes(call)
-    const outcome = answer ? (onTime ? 'onTime' : 'late') : error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
+    const outcome = answer ? (onTime ? 'onTime' : 'late') : call.failure
     const ended = call.isLetGo && error?.code === 'ABORTED'
     if (!ended) pool.count(worker, outcome)
     if (!answer && !ended) this.#verification.evidence.silent(worker.name)
@@ -256,12 +251,12 @@ export class VerifiedRun implements Asker, LiveRun {
     const { codec } = this.#service
     const { liars } = this.#verification
     if (this.#ended) return
-    const live = this.#calls.filter(isLive).length
+    const live = this.#calls.filter(({ isLive }) => isLive).length
     const missing = liars + 1 - agreeing - live
     const killed = this.#calls.filter((call) => call.killed).length
     const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + liars + 1) // as many may be the liars' doing
     if (missing > 0 && !isDeadly) this.#ask(Math.min(missing, this.#left), kind)
-    if (!this.#calls.some(isLive)) {
+    if (!this.#calls.some(({ isLive }) => isLive)) {
       this.#ticket.fail(this.#unanswered())
       this.#settled()
     }
@@ -376,7 +371,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const answers = this.#answers().length
     const errors = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
     const why = errors.length ? `; ${errors.slice(0, 3).join('; ')}` : ''
-    const code = this.#calls.some(isLive) ? 'DEADLINE' : 'QUORUM'
+    const code = this.#calls.some(({ isLive }) => isLive) ? 'DEADLINE' : 'QUORUM'
     return new ApproxiferError(
       code,
       `answers: expected ${liars + 1} workers to agree, got ${answers} answers in ${ms} ms${why}`,
@@ -386,7 +381,6 @@ export class VerifiedRun implements Asker, LiveRun {
   #finish(): void {
     if (this.#open || this.#ticket.open || !this.#complete) return
     const { codec, rule } = this.#service
-    const { ending } = this.#ticket
     this.#service.done(this)
     this.#complete({
       queries: 1,
@@ -394,7 +388,7 @@ export class VerifiedRun implements Asker, LiveRun {
       quorum: this.#verification.liars + 1,
       core: codec.core.kind,
       rule,
-      outcome: ending && answered.includes(ending) ? 'decoded' : `${ending}`,
+      outcome: outcomeOf([this.#ticket.ending as Ending]),
       rows: this.#rows,
       recoveries: this.#recovery ? [this.#recovery] : [],
       survivors: [],
