@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
-import { findChromium } from './scripts/chromium.js'
+import { findChromium } from './scripts/programs.js'
 import { modelsInstalled } from './scripts/models.js'
 import Totals from './scripts/totals.js'
 
