@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
-import { findChromium } from './scripts/programs.js'
 import { modelsInstalled } from './scripts/models.js'
+import { findChromium } from './scripts/programs.js'
 import Totals from './scripts/totals.js'
 
 const executablePath = findChromium()

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { findChromium } from '../../scripts/chromium.js'
+import { findChromium } from '../../scripts/programs.js'
 
 const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 const args = [...quiet, '--disable-component-update', '--disable-sync']
