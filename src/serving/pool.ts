@@ -260,8 +260,11 @@ export class Pool {
   /** A worker gets no more rows, and is closed when it has none. @returns whether there is one of this name */
   drain(name: string): boolean {
     const member = this.#members.get(name)
-    if (member) this.#dismiss(member)
-    return member !== undefined
+    if (!member) return false
+    this.#utilise(0) // so far it counted
+    this.#members.delete(name)
+    this.#dismiss(member)
+    return true
   }
 
   /** A worker's calls reject, and it is closed, also where it drains. @returns whether there is one of this name */
@@ -278,8 +281,6 @@ export class Pool {
 
   /** It is no member any more: nothing that is told of all counts it. */
   #dismiss(member: Member): void {
-    this.#utilise(0) // so far it counted
-    this.#members.delete(member.worker.name)
     if (member.state === 'idle') this.#idleCount--
     member.state = 'busy'
     member.left = true
