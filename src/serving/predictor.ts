@@ -306,7 +306,8 @@ export class Predictor {
 
   /** A worker was shown to lie, or is believed again. */
   #judged({ worker, kind, evidence }: Verdict): void {
-    const { warn } = this.#settings
+    const { warn, onVerdict } = this.#settings
+    onVerdict({ worker, kind, evidence })
     if (kind === 'released') return
     if (kind === 'kept')
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
