@@ -125,7 +125,7 @@ async function answersTo(name: ModelName, set: string, inputs: Float32Array[], m
 const loaded = new Map<string, Promise<Data>>()
 const theModels = new Map<ModelName, Promise<OnnxModel>>()
 
-function modelOf(name: ModelName): Promise<OnnxModel> {
+export function modelOf(name: ModelName): Promise<OnnxModel> {
   const model = theModels.get(name) ?? readModel(`models/${name}.onnx`).then((bytes) => OnnxModel.load(bytes))
   theModels.set(name, model)
   return model

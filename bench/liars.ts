@@ -9,6 +9,7 @@ import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/core'
 import { evaluateVerified, type Verified } from '../src/evaluate/verified'
 import { type ModelName, models } from './accuracy'
+import { type Accused, accusations } from './accused'
 import { dataOf } from './latency-run'
 import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
@@ -79,13 +80,16 @@ type Runs = Record<string, (Figures | null)[]>
 export interface Results {
   runs: Runs
   passing: Record<string, Verified>
+  /** By model. */
+  accused: Record<string, Accused>
 }
 
 function kept(): Results {
+  const nothing = { runs: {}, passing: {}, accused: {} }
   try {
-    return JSON.parse(readFileSync(FILE, 'utf8'))
+    return { ...nothing, ...JSON.parse(readFileSync(FILE, 'utf8')) }
   } catch {
-    return { runs: {}, passing: {} }
+    return nothing
   }
 }
 
@@ -93,7 +97,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
   const results = kept()
-  const { runs, passing } = results
+  const { runs, passing, accused } = results
   const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
   const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
     runs[keyOf(cell)] ??= []
@@ -110,6 +114,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   })
   for (const model of wanted.length ? [] : names) {
     for (const attack of PASSING) passing[`${model} ${attack}`] ??= await lies(model, attack)
+    accused[model] ??= await accusations(model)
   }
   writeFileSync(FILE, JSON.stringify(results))
   if (json) return console.log(JSON.stringify(results, null, 1))
