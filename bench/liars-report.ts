@@ -9,6 +9,7 @@ import { type Accused, ALWAYS } from './accused'
 import { attacks, type Cell, keyOf, names, type Results } from './liars'
 import type { Figures } from './liars-run'
 import { median } from './measure'
+import { CRAFTS } from './neighbours'
 
 const TITLES: Record<ModelName, string> = {
   'mnist-lenet': 'MNIST',
@@ -18,7 +19,7 @@ const TITLES: Record<ModelName, string> = {
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 
-export async function report({ runs, passing, accused }: Results): Promise<void> {
+export async function report({ runs, passing, accused, neighbours }: Results): Promise<void> {
   const figures = (cell: Partial<Cell> & { model: ModelName }): Figures[] =>
     (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
   const each = (cell: Partial<Cell>, of: (all: Figures[], model: ModelName) => string) => {
@@ -212,6 +213,30 @@ ${markdownTable(
     ]),
   ],
 )}
+
+## What a neighbour’s queries do to one’s confidence
+
+With \`partition\` nothing, to the byte. Where a caller shares a partition with one who asks five crafted queries for each of his, 10,000 in all: his recoveries with the model’s own label; those that are sure, and
+how many of these are wrong; calibration error.
+
+${markdownTable(
+  ['', ...heads],
+  CRAFTS.map((craft) => [
+    {
+      none: 'no neighbour',
+      border: 'his images, moved just over the border to another label',
+      outliers: 'his images, values 1,000 times too large',
+      grey: 'one grey',
+    }[craft],
+    ...names.map((model) => {
+      const told = neighbours[`${model} ${craft}`]
+      if (!told) return '-'
+      return `${percent(told.agreement)}; ${percent(told.sure)}, ${told.wrong} wrong; ${told.error.toFixed(3)}`
+    }),
+  ]),
+)}
+
+Nothing becomes surer than it should; what is lost is how often the memory is sure.
 
 ## What it does not protect from
 

@@ -13,6 +13,7 @@ import { type Accused, accusations } from './accused'
 import { dataOf } from './latency-run'
 import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
+import { CRAFTS, type Neighbour, neighbour } from './neighbours'
 import { inProcesses } from './processes'
 
 export const names = Object.keys(models) as ModelName[]
@@ -82,10 +83,12 @@ export interface Results {
   passing: Record<string, Verified>
   /** By model. */
   accused: Record<string, Accused>
+  /** By model and what the neighbour asks. */
+  neighbours: Record<string, Neighbour>
 }
 
 function kept(): Results {
-  const nothing = { runs: {}, passing: {}, accused: {} }
+  const nothing = { runs: {}, passing: {}, accused: {}, neighbours: {} }
   try {
     return { ...nothing, ...JSON.parse(readFileSync(FILE, 'utf8')) }
   } catch {
@@ -97,7 +100,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
   const results = kept()
-  const { runs, passing, accused } = results
+  const { runs, passing, accused, neighbours } = results
   const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
   const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
     runs[keyOf(cell)] ??= []
@@ -115,6 +118,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   for (const model of wanted.length ? [] : names) {
     for (const attack of PASSING) passing[`${model} ${attack}`] ??= await lies(model, attack)
     accused[model] ??= await accusations(model)
+    for (const craft of CRAFTS) neighbours[`${model} ${craft}`] ??= await neighbour(model, craft)
   }
   writeFileSync(FILE, JSON.stringify(results))
   if (json) return console.log(JSON.stringify(results, null, 1))
