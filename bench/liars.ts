@@ -109,7 +109,8 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   })
   jobs.sort((a, b) => a.queries - b.queries) // the long ones last, so that most is known soon
   let writtenAt = performance.now()
-  await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, jobs, (job, figures) => {
+  const batches = jobs.map((job) => [job])
+  await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, batches, (job, figures) => {
     runs[keyOf(job)][job.seed - 1] = figures
     if (performance.now() - writtenAt < 10_000) return
     writtenAt = performance.now()

@@ -134,7 +134,7 @@ export class Predictor {
     const { partitions, states, memory, warn } = this.#settings
     const state = states[partition]
     delete states[partition] // it is taken up once: what is forgotten later stays so
-    const codec = partition === NOBODY ? this.#codec : this.#codec.another()
+    const codec = this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
