@@ -455,6 +455,18 @@ describe('a name that comes back', () => {
     await predictor.close()
   })
 
+  it('the paper’s code: a group that still fills is none the worse for a worker that leaves', async () => {
+    const scheme = { queries: 2, stragglers: 1, byzantine: 1, code: 'berrut' as const }
+    const names = Array.from({ length: 12 }, (_, i) => `w${i}`)
+    const { predictor, workers, clock, tell } = await open(names, { scheme, policy: undefined as never })
+    const given = [1, 2, 1, 2, 1, 2, 1].map((x) => predictor.predict(query(x))) // the last group has one
+    await tell({ remove: 'w0' })
+    await clock.run(clock.now() + 6)
+    await answerAll(workers)
+    expect((await Promise.all(given)).length).toBe(7)
+    await predictor.close()
+  })
+
   it('what is told of a worker after it has left is not held against the next of its name', async () => {
     const scheme = { queries: 1, stragglers: 1, byzantine: 1, code: 'systematic' as const }
     const { predictor, workers, tell } = await open(['a', 'b', 'c', 'd'], { scheme, policy: undefined as never })

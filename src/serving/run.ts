@@ -239,7 +239,7 @@ export class GroupRun implements Asker, LiveRun {
   /** Rows that wait though there are fewer workers for them are given up; where all need one each, only if what is left cannot be decoded. */
   reconsider(): void {
     if (this.#honest) for (const { calls } of this.#entries) this.#giveUp(calls, 0)
-    else this.#giveUp(this.#calls, this.#group.scheme.quorum)
+    else if (this.#calls.length) this.#giveUp(this.#calls, this.#group.scheme.quorum) // else it still fills
   }
 
   /** @param needed  answers that will do, if so many may come */
