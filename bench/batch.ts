@@ -1,9 +1,9 @@
 /**
- * npm run bench -- batch [--json]: what it gains that a worker gets several rows in one run of its model where much waits. Real
+ * npm run bench -- batch [MODEL ...] [--json]: what it gains that a worker gets several rows in one run of its model where much waits. Real
  * threads, as many as cores; the same predictor with workers that take batches and with such that do not, in turn.
  * Queries a second on a deep queue, and the 99th percentile at 60 % of what goes without batches (Poisson arrivals, from when
  * a query was due). Medians, and the medians of each pair's ratio. Whether a batch changes the last bits of an answer is looked
- * at first. Needs `npm run data`; six minutes.
+ * at first. Needs `npm run data`; four minutes.
  */
 
 import { readFile } from 'node:fs/promises'
@@ -16,9 +16,9 @@ import { OnnxModel } from '../src/workers/onnx'
 import { median } from './measure'
 
 const models = [
-  { name: 'mnist-lenet', data: 'mnist', deep: 40_000, loaded: 15_000 },
-  { name: 'fashion-lenet', data: 'fashion', deep: 40_000, loaded: 15_000 },
-  { name: 'cifar-resnet8', data: 'cifar', deep: 1500, loaded: 600 },
+  { name: 'mnist-lenet', data: 'mnist', deep: 20_000, loaded: 10_000 },
+  { name: 'fashion-lenet', data: 'fashion', deep: 20_000, loaded: 10_000 },
+  { name: 'cifar-resnet8', data: 'cifar', deep: 800, loaded: 400 },
 ]
 const ROUNDS = 11
 /** Queries under way at a time, for each thread, where the queue is deep. */
@@ -113,9 +113,10 @@ async function measure({ name, data, deep: many, loaded: some }: (typeof models)
   return { name, threads, otherBits: bits, perSecond, p99 }
 }
 
-export async function batch(json: boolean): Promise<void> {
+export async function batch(json: boolean, names: string[]): Promise<void> {
   const results: Awaited<ReturnType<typeof measure>>[] = []
-  for (const model of models) results.push(await measure(model))
+  const chosen = models.filter(({ name }) => !names.length || names.includes(name))
+  for (const model of chosen) results.push(await measure(model))
   if (json) return console.log(JSON.stringify(results, null, 2))
   const out = table(['model, threads', 'queries a second: alone', 'batches', 'ratio', `p99 at load ${LOAD}: alone`, 'batches', 'ratio', 'rows with other bits']) // biome-ignore format: one line
   for (const { name, threads, otherBits: bits, perSecond, p99 } of results) {

@@ -53,6 +53,12 @@ export class Batches {
     return factor
   }
 
+  /** Whether it was measured. */
+  knows(rows: number): boolean {
+    for (let step = 0; 2 ** step < rows; step++) if (this.#factors[step] === undefined) return false
+    return true
+  }
+
   /** A run of so many rows took so long. */
   see(rows: number, ms: number): void {
     if (!this.#trial) return

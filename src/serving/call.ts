@@ -35,8 +35,10 @@ export class Call {
   sentAt = Number.NaN
   /** From then to the outcome. */
   ms = 0
-  /** Of these, what it is expected to take longer since it shares its run with others. */
-  sharedMs = 0
+  /** How many times as long as alone it is expected to take, since it shares its run with others. */
+  factor = 1
+  /** Whether that was measured, so that its time tells what one takes alone. */
+  comparable = true
   /** A copy: the caller's alone. */
   answer: Float32Array | undefined
   error: ApproxiferError | undefined

@@ -20,17 +20,22 @@ export class Job {
   again: Call[] | undefined
 
   /**
-   * @param calls     at least one
-   * @param sharedMs  what it is expected to take longer than one row
-   * @param measured  whether it tells what batches gain: others waited, and there was a choice
+   * @param calls       at least one
+   * @param factor      how many times as long as one row it is expected to take
+   * @param comparable  whether that was measured
+   * @param measured    whether it tells what batches gain: others waited, and there was a choice
    */
   constructor(
     readonly calls: readonly Call[],
-    readonly sharedMs: number,
-    readonly measured: boolean,
+    readonly factor = 1,
+    readonly comparable = true,
+    readonly measured = false,
   ) {
     this.open = calls.length
-    for (const call of calls) call.sharedMs = sharedMs
+    for (const call of calls) {
+      call.factor = factor
+      call.comparable = comparable
+    }
   }
 
   /** Whether it is something that cannot be done without. */

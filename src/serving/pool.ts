@@ -342,7 +342,7 @@ export class Pool {
       this.#down.delete(member)
       this.#barred.delete(member) // and in again as the last
       this.#barred.add(member)
-      this.#start(member, new Job([call], 0, false))
+      this.#start(member, new Job([call]))
       return true
     }
     return false
@@ -477,13 +477,13 @@ export class Pool {
 
   /** What a row goes through the model in: alone, or with rows of other groups where that pays. */
   #jobOf(member: Member, first: Call): Job {
-    const { batches, pace } = member
+    const { batches } = member
     const most = batches ? this.#mostTogether(member, first) : 1
     const size = batches && most > 1 ? batches.next(most) : 1
     const calls = size > 1 ? this.#together(member, first, size) : [first]
     for (const call of calls) this.#lines[call.kind].remove(call.place)
-    const sharedMs = calls.length > 1 ? runMs(member, calls.length) - (pace.ms ?? 0) : 0
-    return new Job(calls, sharedMs, most > 1)
+    if (most === 1 || !batches) return new Job(calls)
+    return new Job(calls, batches.factor(calls.length), batches.knows(calls.length), true)
   }
 
   /** Rows that may go in one run now, a power of two: no more than wait for each worker, nor than the first one has time for. */
@@ -600,8 +600,9 @@ export class Pool {
   #lateIn(member: Member | undefined): number | undefined {
     const lateMs = this.#lateMs()
     if (!member?.job || lateMs === undefined) return undefined
-    const factor = member.worker.interruptible === false ? UNTOLD : 1
-    return member.job.begunAt + member.job.sharedMs + factor * lateMs - this.#clock.now()
+    const { begunAt, factor } = member.job
+    const patience = member.worker.interruptible === false ? UNTOLD : 1
+    return begunAt + patience * factor * lateMs - this.#clock.now()
   }
 
   #lookAhead(): void {
@@ -714,15 +715,11 @@ export class Pool {
   }
 
   /** What it took tells how long one row takes, however many there were. */
-  #learn(member: Member, job: Job): void {
-    const { batches } = member
-    const { length } = job.calls
-    const ms = this.#clock.now() - (job.begunAt || job.sentAt)
-    if (job.measured && job.answered) batches?.see(length, ms)
-    this.#rate(
-      member,
-      job.answered ? ms / (length > 1 && batches ? batches.factor(length) : 1) : Number.POSITIVE_INFINITY,
-    )
+  #learn(member: Member, { calls, begunAt, sentAt, measured, answered, factor, comparable }: Job): void {
+    const ms = this.#clock.now() - (begunAt || sentAt)
+    if (measured && answered) member.batches?.see(calls.length, ms)
+    if (!answered) this.#rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) this.#rate(member, ms / factor)
   }
 
   #rate(member: Member, ms: number): void {
@@ -862,7 +859,7 @@ export class Pool {
       else if (ms < expectedMs / 2) this.#sinceProbe = PROBE_EVERY // it seems to have recovered: the next will tell
     }
     const call = new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra')
-    this.#start(member, new Job([call], 0, false))
+    this.#start(member, new Job([call]))
   }
 
   /** One of the idle that are passed over, in turn. */

@@ -179,9 +179,9 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /** Milliseconds until a row has been at work for so long that another worker may be asked. */
-  #hedgeIn({ sentAt, sharedMs }: Call): number {
+  #hedgeIn({ sentAt, factor }: Call): number {
     const { clock, lateness } = this.#service
-    return sentAt + sharedMs + (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
+    return sentAt + factor * (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
   }
 
   /** A query's deadline has come: it gets what can be had now, or an error. */
@@ -205,7 +205,7 @@ export class GroupRun implements Asker, LiveRun {
     this.#planHedge(entry)
     if (ticket.choices.policy === 'retry') return
     const { clock, lateness } = this.#service
-    const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) + sharedMs(entry) - clock.now()
+    const ms = ticket.since + FLOOR * factorOf(entry) * (lateness.medianMs ?? 0) - clock.now()
     const overdue = () => {
       entry.overdue = true
       this.#settle(entry, 'overdue')
@@ -298,7 +298,7 @@ export class GroupRun implements Asker, LiveRun {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    if (call === calls[0]) lateness.see(Math.max(0, call.ms - call.sharedMs)) // in a run of its own
+    if (call === calls[0] && call.comparable) lateness.see(call.ms / call.factor) // as in a run of its own
     if (call === entry.hedge && ticket.open) hedged.won++
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
@@ -773,9 +773,9 @@ function isLost({ ticket, calls }: Entry): boolean {
   return ticket.open && !calls.some(({ isLive }) => isLive)
 }
 
-/** What a query's row is expected to take longer since it shares a run with others. */
-function sharedMs({ calls }: Entry): number {
-  return Math.max(0, ...calls.map((call) => (call.state === 'running' ? call.sharedMs : 0)))
+/** How many times as long as alone a query's row takes, since it shares a run with others. */
+function factorOf({ calls }: Entry): number {
+  return Math.max(1, ...calls.map(({ state, factor }) => (state === 'running' ? factor : 1)))
 }
 
 /** Whether a second request went to a worker because the query was late. */

@@ -169,7 +169,8 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
     this.#open--
     if (answer) this.#heard.push(call)
-    if (answer && call === this.#calls[0]) lateness.see(Math.max(0, clock.now() - this.#ticket.since - call.sharedMs))
+    if (answer && call === this.#calls[0] && call.comparable)
+      lateness.see(clock.now() - this.#ticket.since - (1 - 1 / call.factor) * ms) // as in a run of its own
     this.#judge()
     this.#finish()
   }
