@@ -44,6 +44,8 @@ export class Call {
   error: ApproxiferError | undefined
   /** Whether the worker went down with it, or hung, while it had no other. */
   killed = false
+  /** Whether its worker was taken away from it: neither is to blame. */
+  removed = false
   /** It shares a run with no others: one that it shared failed. */
   alone = false
   /** When its caller's deadline is. */

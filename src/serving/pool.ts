@@ -230,7 +230,10 @@ export class Pool {
     const known = this.drain(name)
     const leaving = [...this.#leaving].filter(({ worker }) => worker.name === name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#endCalls(member, error)
+    for (const member of leaving) {
+      for (const job of [member.job, member.next]) for (const call of job?.left ?? []) call.removed = true
+      this.#endCalls(member, error)
+    }
     return known || leaving.length > 0
   }
 
@@ -763,7 +766,7 @@ export class Pool {
     this.#lookingForStranded = true
     queueMicrotask(() => {
       this.#lookingForStranded = false
-      if (this.#closed) return
+      if (this.#closed || !(this.#waiting + this.#lines.extra.size)) return
       this.#fewer()
       if (!this.#usable) this.#strand()
     })
