@@ -254,7 +254,7 @@ it('a row that is behind another hangs only from when its turn came', async () =
   const worker = new HandWorker('w')
   Object.assign(worker, { takesNext: true, capacity: 2 })
   const home = new Pool([worker], { clock, hangMs: 100, signature: worker.signature })
-  const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
+  const calls = Array.from({ length: 4 }, () => new Call({ ...nobody }, row, 'query')) // of four groups
   home.put(calls[0])
   worker.calls[0].answer()
   await turn()

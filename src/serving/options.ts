@@ -62,6 +62,11 @@ export interface ServingOptions extends Choices, CriterionOptions {
   deadlineMs?: number
   /** After this long without an answer a worker is restarted. Default 30,000 ms. */
   hangMs?: number
+  /**
+   * Rows that a worker gets in one run of its model at most, where more wait than there are workers: see docs/batches.md. How many
+   * pay is measured. 1: each has a run of its own. Default: as many as the worker takes.
+   */
+  maxBatch?: number
   /** Queries in the house, beyond which `predict` rejects with OVERLOADED. Default 1,000. */
   maxQueries?: number
   /** Which numerical core. Default: WASM, else JS. */
@@ -97,6 +102,8 @@ export interface PredictOptions extends Choices {
   signal?: AbortSignal
 }
 
+/** More rows than any worker takes in one run. */
+const MOST_ROWS = 2 ** 16
 /** Different warnings; more are told by nobody. */
 const MOST_WARNINGS = 100
 
@@ -119,6 +126,7 @@ export const servingOptions = [
   ],
   ...[
     'hangMs',
+    'maxBatch',
     'maxQueries',
     'core',
     'seed',
@@ -164,6 +172,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),
+    maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, MOST_ROWS),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
     partitions: checkInteger('partitions', options.partitions ?? 1, 1, 10_000),
@@ -303,6 +312,10 @@ export function checkWorker(field: string, worker: ModelWorker): void {
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
   if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
     throw new TypeError(expected(`${field}.fingerprint`, 'a string', worker.fingerprint))
+  }
+  const { maxBatch = 1, inferBatch } = worker
+  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
+    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
   }
 }
 

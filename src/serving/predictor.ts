@@ -104,7 +104,10 @@ export class Predictor {
     this.#settings = settings
     this.#codec = codec
     const fewer = () => this.#reconsider()
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer })
+    const lateness = new Lateness(patience)
+    const lateMs = () => lateness.lateMs
+    const { maxBatch } = settings
+    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch })
     const { integrity, audit, rounding } = settings
     const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
@@ -114,7 +117,7 @@ export class Predictor {
       random: seeded(seed),
       rule,
       criterion,
-      lateness: new Lateness(patience),
+      lateness,
       hedges: new Budget(hedges, BURST),
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
       extras: new Extras(),
@@ -195,10 +198,10 @@ export class Predictor {
       // Half of a short deadline for the group to fill, half for the answers.
       const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
       const caller = { resolve, reject, settled: (ending: Ending) => this.#settled(ending) }
-      const ticket = new Ticket(row, choices, maxWaitMs, this.#shared.clock, this.signature.outputs, caller)
+      const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#shared.clock, this.signature.outputs, caller)
       this.#open++
       this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
-      ticket.watch(this.#shared.clock, ms, signal)
+      ticket.watch(this.#shared.clock, signal)
     })
   }
 
