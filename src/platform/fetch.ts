@@ -17,7 +17,7 @@ export function fetchConnections(url: string, fetch: typeof globalThis.fetch): C
   }
 }
 
-async function bodyOf(response: Response, mostBytes: number): Promise<Uint8Array | undefined> {
+async function bodyOf(response: Response, mostBytes: number): Promise<Uint8Array[] | undefined> {
   const reader = response.body?.getReader()
   const chunks: Uint8Array[] = []
   for (let length = 0; reader; ) {
@@ -29,16 +29,5 @@ async function bodyOf(response: Response, mostBytes: number): Promise<Uint8Array
     reader.cancel().catch(() => {}) // it may fail as it likes
     return undefined
   }
-  return joined(chunks)
-}
-
-/** Chunks as one, aligned as tensors want it. */
-export function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0))
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return whole
+  return chunks
 }

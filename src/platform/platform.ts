@@ -33,8 +33,8 @@ export interface HttpRequest {
 export interface HttpReply {
   status: number
   header(name: string): string | undefined
-  /** In a buffer of its own; undefined where it is longer than asked for. */
-  body: Uint8Array | undefined
+  /** In the pieces in which it came; undefined where it is longer than asked for. */
+  body: readonly Uint8Array[] | undefined
 }
 
 /** Connections to one HTTP server, kept alive; idle ones keep no process alive. */

@@ -1,7 +1,6 @@
 /** HTTP in Node: one of undici's pools for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
-import { joined } from './fetch'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed. */
@@ -133,14 +132,14 @@ class Reading implements Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
-    this.#finish(joined(this.#chunks))
+    this.#finish(this.#chunks)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     this.fail(error)
   }
 
-  #finish(body: Uint8Array | undefined): void {
+  #finish(body: Uint8Array[] | undefined): void {
     const header = (name: string) => {
       const value = this.#headers[name]
       return Array.isArray(value) ? value[0] : value

@@ -48,8 +48,8 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   async return(): Promise<IteratorResult<T>> {
     const over = this.#end
     this.end()
-    this.#waiting.length = 0
     if (!over) await this.#onReturn()
+    this.#waiting.length = 0
     return { value: undefined, done: true }
   }
 

@@ -81,11 +81,17 @@ export function watchDns(name: string, options: DnsOptions): AsyncIterable<Where
 /** A server's URL, as it is compared: without slashes at its end. @throws TypeError */
 export function checkUrl(field: string, value: unknown): string {
   const what = 'an http or https URL without query, fragment and password (headers take those)'
-  const url = typeof value === 'string' || value instanceof URL ? URL.parse(String(value)) : null
+  const url = typeof value === 'string' || value instanceof URL ? parsed(String(value)) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
     throw new TypeError(expected(field, what, value instanceof URL ? value.href : value))
   }
   return url.href.replace(/\/+$/, '')
+}
+
+function parsed(text: string): URL | undefined {
+  try {
+    return new URL(text)
+  } catch {}
 }
 
 /** @throws Error for what is no list of URLs */
