@@ -124,7 +124,7 @@ class Reading implements Dispatcher.DispatchHandler {
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
     this.#length += chunk.byteLength
     if (this.#length <= this.request.mostBytes) {
-      this.#chunks.push(chunk)
+      this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)) // no Buffer, whose slice is a view
       return
     }
     this.#finish(undefined)

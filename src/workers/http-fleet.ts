@@ -150,7 +150,8 @@ class Fleet {
     const isNews = error && (member.outcome as Partial<ApproxiferError> | undefined)?.code !== error.code
     member.outcome = error ?? 'well'
     if (member.state === 'known' && !error) member.state = 'waiting'
-    if (isNews && member.state === 'known') this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
+    if (isNews && member.state === 'known')
+      this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     this.#agree()
   }
 

@@ -322,11 +322,12 @@ export class HttpWorker implements ModelWorker {
     const is = asError(error, 'WORKER', `${this.name}: `)
     // Its connection was dropped: the server may go on all the same, or not be there. It is well when it says so.
     if (is.code === 'ABORTED') void this.#lookAt(false, this.options.timeoutMs)
-    if (!(is instanceof ServerError)) return is
-    if (is.busyMs !== undefined) this.#busy(is.busyMs)
-    else if (is.down) this.#failed(is)
+    if (is.code === 'ABORTED' || is.code === 'CLOSED') return is
+    const { busyMs, down, unasked } = is as Partial<ServerError>
+    if (busyMs !== undefined) this.#busy(busyMs)
+    else if (down) this.#failed(is)
     else if (++this.#errors >= MOST_FAILURES) this.#isDue = true
-    return is.unasked ? new ApproxiferError('OVERLOADED', `${is.message}; it is tried again later`) : is
+    return unasked ? new ApproxiferError('OVERLOADED', `${is.message}; it is tried again later`) : is
   }
 
   #busy(ms: number): void {
