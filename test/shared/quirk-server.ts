@@ -183,9 +183,13 @@ export class QuirkServer {
 
   #check(name: string): void {
     if (name === this.model.name) return
-    const text =
-      this.mode === 'triton' ? `Request for unknown model: '${name}' is not found` : `Model ${name} not found`
-    throw new Told(this.mode === 'triton' ? 400 : 404, { error: text })
+    const error = {
+      triton: `Request for unknown model: '${name}' is not found`,
+      kserve: `Model with name ${name} does not exist.`,
+      mlserver: `Model ${name} not found`,
+      ovms: 'Model with requested name is not found',
+    }[this.mode]
+    throw new Told(this.mode === 'triton' ? 400 : 404, { error })
   }
 
   /** The path behind a version, where the server takes it. */
@@ -213,7 +217,7 @@ export class QuirkServer {
       throw mode === 'kserve' ? new Told(500, { error }) : new Told(400, { error })
     }
     const json = this.#json(body, at)
-    if (mode === 'mlserver' || mode === 'kserve') this.#checkId(json)
+    this.#checkId(json)
     let from = at
     let rows = 0
     const inputs = this.model.inputs.map(({ name }) => {
@@ -242,11 +246,14 @@ export class QuirkServer {
     }
   }
 
-  #checkId({ id }: Json): void {
+  #checkId(json: Json): void {
+    const { id } = json
     if (id === undefined || id === null || typeof id === 'string') return
     const wrong = { type: 'string_type', msg: 'Input should be a valid string', input: id }
-    const loc = this.mode === 'mlserver' ? ['body', 'id'] : ['body', 'InferenceRequest', 'id']
-    throw new Told(422, { detail: [{ ...wrong, loc }] })
+    if (this.mode === 'mlserver') throw new Told(422, { detail: [{ ...wrong, loc: ['body', 'id'] }] })
+    if (this.mode !== 'kserve') throw new Told(400, { error: 'id is expected to be a string' })
+    const bytes = { type: 'bytes_type', loc: ['body', 'bytes'], msg: 'Input should be a valid bytes', input: json }
+    throw new Told(422, { detail: [{ ...wrong, loc: ['body', 'InferenceRequest', 'id'] }, bytes] })
   }
 
   #truncated(bytes: number, shape: number[]): never {
