@@ -362,11 +362,16 @@ export class HttpWorker implements ModelWorker {
   /** Looks whether it is there, has the model that it should have, and answers. Never rejects. */
   examine(): Promise<void> {
     this.#isDue = false
-    return this.#lookAt(true, this.options.timeoutMs)
+    return this.#lookAt(true, HEALTH_MS)
   }
 
-  /** One look at a time: who asks for one meanwhile waits for it, and has its outcome. Never rejects. */
-  async #lookAt(whole: boolean, ms: number): Promise<void> {
+  /**
+   * One look at a time: who asks for one meanwhile waits for it, and has its outcome. Never rejects.
+   *
+   * @param whole    an examination
+   * @param readyMs  how long it may take to say that it is ready
+   */
+  async #lookAt(whole: boolean, readyMs: number): Promise<void> {
     for (let look = this.#look; look; look = this.#look) {
       await look.done
       if (look.whole || !whole) return
@@ -374,21 +379,18 @@ export class HttpWorker implements ModelWorker {
     if (this.#state === 'closed') return
     if (this.#state === 'ready') this.#state = 'looking'
     const cut = new AbortController()
-    this.#look = { whole, cut, done: this.#seen(whole, ms, cut) }
+    this.#look = { whole, cut, done: this.#seen(whole, readyMs, cut) }
     await this.#look.done
   }
 
-  async #seen(whole: boolean, ms: number, cut: AbortController): Promise<void> {
-    const late = () =>
-      cut.abort(new ServerError('WORKER', `${this.name} has not answered for ${ms} ms`, { down: true }))
-    const cancel = this.options.clock.after(ms, late, true)
+  async #seen(whole: boolean, readyMs: number, cut: AbortController): Promise<void> {
     let outcome: ApproxiferError | undefined
     try {
-      await orCut(cut.signal, whole ? this.#inspect(cut.signal) : this.#server.ready(cut.signal))
+      await this.#within(readyMs, cut, (signal) => this.#server.ready(signal))
+      if (whole) await this.#within(this.options.timeoutMs, cut, (signal) => this.#inspect(signal))
     } catch (error) {
       outcome = asError(error, 'WORKER', `${this.name}: `)
     }
-    cancel()
     this.#look = undefined
     if (this.#state === 'closed') return
     if (outcome) this.#failed(outcome)
@@ -396,8 +398,18 @@ export class HttpWorker implements ModelWorker {
     if (whole) this.onExamined?.(outcome)
   }
 
+  async #within(ms: number, cut: AbortController, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const late = () =>
+      cut.abort(new ServerError('WORKER', `${this.name} has not answered for ${ms} ms`, { down: true }))
+    const cancel = this.options.clock.after(ms, late, true)
+    try {
+      await orCut(cut.signal, ask(cut.signal))
+    } finally {
+      cancel()
+    }
+  }
+
   async #inspect(signal: AbortSignal): Promise<void> {
-    await this.#server.ready(signal)
     const signature = await this.#server.signature(signal)
     const { binary, values, version } = await this.#probed(signature, signal)
     this.#found = { signature, answer: values }
