@@ -69,7 +69,7 @@ export const httpOptions = [
 /** Waits before the n-th attempt in a row: 100 ms, 200 ms, ... up to the most, each times 0.5 to 1. */
 const LEAST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 10_000
-/** A sign of life of an idle server takes less. */
+/** To say that it is ready takes a server less, unless it is at work on a row that was given up. */
 const HEALTH_MS = 5000
 /** Failed calls in a row after which a server is looked at. */
 const MOST_FAILURES = 3
@@ -321,7 +321,7 @@ export class HttpWorker implements ModelWorker {
   #judged(error: unknown): ApproxiferError {
     const is = asError(error, 'WORKER', `${this.name}: `)
     // Its connection was dropped: the server may go on all the same, or not be there. It is well when it says so.
-    if (is.code === 'ABORTED') void this.#lookAt(false, this.options.timeoutMs)
+    if (is.code === 'ABORTED') void this.#lookAt(false)
     if (is.code === 'ABORTED' || is.code === 'CLOSED') return is
     const { busyMs, down, unasked } = is as Partial<ServerError>
     if (busyMs !== undefined) this.#busy(busyMs)
@@ -356,22 +356,21 @@ export class HttpWorker implements ModelWorker {
     const everyMs = probe ? probe.everyMs : Number.POSITIVE_INFINITY
     const isIdle = !this.#open.size && now >= this.#busyUntil && now - this.#heardAt >= healthMs / 2
     if (now - this.#examinedAt >= everyMs) this.#examineSoon()
-    else if (isIdle) void this.#lookAt(false, HEALTH_MS)
+    else if (isIdle) void this.#lookAt(false)
   }
 
   /** Looks whether it is there, has the model that it should have, and answers. Never rejects. */
   examine(): Promise<void> {
     this.#isDue = false
-    return this.#lookAt(true, HEALTH_MS)
+    return this.#lookAt(true)
   }
 
   /**
    * One look at a time: who asks for one meanwhile waits for it, and has its outcome. Never rejects.
    *
-   * @param whole    an examination
-   * @param readyMs  how long it may take to say that it is ready
+   * @param whole  an examination, not only whether it is ready
    */
-  async #lookAt(whole: boolean, readyMs: number): Promise<void> {
+  async #lookAt(whole: boolean): Promise<void> {
     for (let look = this.#look; look; look = this.#look) {
       await look.done
       if (look.whole || !whole) return
@@ -379,14 +378,14 @@ export class HttpWorker implements ModelWorker {
     if (this.#state === 'closed') return
     if (this.#state === 'ready') this.#state = 'looking'
     const cut = new AbortController()
-    this.#look = { whole, cut, done: this.#seen(whole, readyMs, cut) }
+    this.#look = { whole, cut, done: this.#seen(whole, cut) }
     await this.#look.done
   }
 
-  async #seen(whole: boolean, readyMs: number, cut: AbortController): Promise<void> {
+  async #seen(whole: boolean, cut: AbortController): Promise<void> {
     let outcome: ApproxiferError | undefined
     try {
-      await this.#within(readyMs, cut, (signal) => this.#server.ready(signal))
+      await this.#within(HEALTH_MS, cut, (signal) => this.#server.ready(signal))
       if (whole) await this.#within(this.options.timeoutMs, cut, (signal) => this.#inspect(signal))
     } catch (error) {
       outcome = asError(error, 'WORKER', `${this.name}: `)
