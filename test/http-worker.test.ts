@@ -67,7 +67,6 @@ for (const mode of ['triton', 'kserve', 'mlserver', 'ovms'] as const) {
   contract(`a server over HTTP, ${mode}`, {
     start: async () => httpWorker((await behaving(mode)).url, { model: 'm', concurrency: 3 }),
     deaths: ['dies', 'exits'],
-    remote: true,
   })
 }
 
