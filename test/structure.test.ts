@@ -7,18 +7,34 @@ import manifest from '../package.json'
 const LAYERS: Record<string, string[]> = {
   errors: [],
   random: [],
+  clock: [],
   checksum: [],
   saved: ['errors'],
   abort: ['errors'],
   tensor: ['errors'],
+  json: [],
+  oip: ['errors', 'json', 'tensor'],
   criterion: ['errors', 'tensor'],
   scheme: ['errors'],
   platform: [],
   core: ['platform', 'errors'],
   codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
-  workers: ['platform', 'tensor', 'errors', 'abort', 'random', 'checksum'],
-  serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
+  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'oip', 'json'],
+  serving: [
+    'criterion',
+    'codec',
+    'history',
+    'workers',
+    'core',
+    'scheme',
+    'tensor',
+    'oip',
+    'errors',
+    'abort',
+    'random',
+    'clock',
+  ],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
   create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
   cli: [
@@ -117,7 +133,7 @@ describe('structure', () => {
       .filter((to) => !/^[.#]|^node:/.test(to))
     const used = new Set(bare.map((to) => to.split('/')[0]))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node'] // imported by a variable, so that bundlers pass over it
+    const hidden = ['onnxruntime-node', 'undici'] // imported by a variable, so that bundlers pass over it
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })
