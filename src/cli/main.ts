@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** approxifer demo | plan | evaluate */
+/** approxifer demo | plan | evaluate | serve */
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
@@ -17,6 +17,7 @@ import { report } from './failure'
 import { describeItem } from './help'
 import { amount, attack, choice, GRID, grid, grouping, inputShapes, integer, names, probability } from './options'
 import { plan } from './plan'
+import { flagsOf, withServeFlags } from './serve/flags'
 import { width, wrap } from './terminal'
 
 /** The options that make a scheme. */
@@ -115,6 +116,16 @@ withModel(
   .action((model, options) =>
     evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
   )
+
+withServeFlags(
+  program
+    .command('serve')
+    .description('models behind the Open Inference Protocol v2, on threads of this process or on workers elsewhere')
+    .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
+).action(async (models, options) => {
+  const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
+  await serve(models, flagsOf(options))
+})
 
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
