@@ -1,4 +1,4 @@
-/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | sections | serve | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -11,6 +11,7 @@ import { latency } from './latency'
 import { liars } from './liars'
 import { looks } from './looks'
 import { sections } from './sections'
+import { serveBench } from './serve'
 import { simulateAll } from './simulate'
 import { stream } from './stream'
 import { summary } from './summary'
@@ -25,6 +26,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   liars,
   looks,
   sections,
+  serve: serveBench,
   simulate: simulateAll,
   stream,
   summary,

@@ -36,3 +36,12 @@ async function workersAt(where: string | readonly string[], options: { model: st
   if (host && !rest.length) return httpWorkers(watchDns(host, { port: Number(port) }), options)
   throw new RangeError(expected('workers', WORKERS, where))
 }
+
+/** 'nats://host:4222/FLEET', and further servers of the same. */
+function natsAddress(first: string, rest: readonly string[]): { servers: string; fleet: string } {
+  const url = new URL(first)
+  const fleet = url.pathname.slice(1)
+  if (!/^[\w-]+$/.test(fleet)) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', first))
+  url.pathname = ''
+  return { servers: [url.href, ...rest].join(','), fleet }
+}

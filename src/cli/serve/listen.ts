@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse, S
 import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 
 /** The socket's end of a request, for who must cut it off. */
@@ -36,7 +37,9 @@ export interface Listening {
   renew(tls: { cert: Buffer; key: Buffer }): void
   /** New connections are refused from now on. Those that are open get one more answer at most. */
   stop(): void
-  /** When no request is open any more, or `graceMs` are over; then all that is left is cut off. @returns how many were open */
+  /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
+  idle(graceMs: number): Promise<void>
+  /** Cuts off what is left when no request is open, or after `graceMs`. @returns how many requests that were */
   end(graceMs: number): Promise<number>
 }
 
@@ -59,6 +62,7 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     connectionsCheckingInterval: Math.min(options.headerMs, 1000),
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
+    requireHostHeader: false, // its own refusal has no sentence
   }
   const server = tls ? createSecureServer({ ...settings, ...tls }, house.serve) : createServer(settings, house.serve)
   house.watch(server)
@@ -72,6 +76,7 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     connections: () => house.connections,
     renew: (context) => (server as SecureServer).setSecureContext(context),
     stop: () => house.stop(server),
+    idle: (graceMs) => house.idle(graceMs),
     end: (graceMs) => house.end(server, graceMs),
   }
 }
@@ -131,12 +136,14 @@ class House {
       this.#open.delete(outgoing)
       if (!this.#open.size) this.#empty()
     })
-    const crowded = this.#crowd.has(incoming.socket)
-    if (this.#stopped || crowded) outgoing.shouldKeepAlive = false
-    if (!crowded) return void this.#listener(incoming, outgoing)
-    const text = JSON.stringify({ error: `connections: expected at most ${this.#most}, got one more` })
-    outgoing.writeHead(503, { 'content-type': 'application/json', 'retry-after': '1' }).end(text)
-    incoming.resume()
+    if (this.#stopped) outgoing.shouldKeepAlive = false
+    if (this.#crowd.has(incoming.socket)) {
+      return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
+    }
+    if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') {
+      return refuse(incoming, outgoing, 400, 'host: expected one, got none')
+    }
+    this.#listener(incoming, outgoing)
   }
 
   stop(server: Server): void {
@@ -146,14 +153,24 @@ class House {
     setTimeout(() => server.closeIdleConnections(), LINGER_MS).unref()
   }
 
-  async end(server: Server, graceMs: number): Promise<number> {
+  async idle(graceMs: number): Promise<void> {
+    if (this.connections) await sleep(Math.min(graceMs, LINGER_MS))
+    await this.#emptied(Math.max(0, graceMs - LINGER_MS))
+  }
+
+  /** Resolves when no request is open, or after so long. */
+  async #emptied(ms: number): Promise<void> {
+    if (!this.#open.size) return
     let timer: ReturnType<typeof setTimeout> | undefined
     await new Promise<void>((resolve) => {
-      if (!this.#open.size) return resolve()
       this.#empty = resolve
-      timer = setTimeout(resolve, graceMs)
+      timer = setTimeout(resolve, ms)
     })
     clearTimeout(timer)
+  }
+
+  async end(server: Server, graceMs: number): Promise<number> {
+    await this.#emptied(graceMs)
     const left = this.#open.size
     server.closeAllConnections()
     server.close()
@@ -172,6 +189,14 @@ class House {
     socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
     setTimeout(() => socket.destroy(), READ_MS).unref()
   }
+}
+
+/** Ends the connection, too. */
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): void {
+  outgoing.shouldKeepAlive = false
+  const headers = { 'content-type': 'application/json', ...(status === 503 && { 'retry-after': '1' }) }
+  outgoing.writeHead(status, headers).end(JSON.stringify({ error }))
+  incoming.resume()
 }
 
 function blame(code: string): [status: number, reason: string] {

@@ -1,7 +1,7 @@
 /** What Prometheus reads at /metrics. docs/serving.md says what each means, and which are worth an alert. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Predictor, PredictorStats } from '../../serving/predictor'
+import type { PredictorStats } from '../../serving/predictor'
 import type { GroupReport } from '../../serving/report'
 import type { Observed } from './observe'
 
@@ -64,7 +64,7 @@ export class Metrics {
   /** A group is complete. */
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
     for (const { outcome, ms } of rows) {
-      this.#rows.inc({ model, outcome })
+      this.#rows.inc({ model, outcome: outcomes[outcome] })
       this.#rowSeconds.observe({ model }, ms / 1000)
     }
     for (const { source, given } of recoveries) this.#recoveries.inc({ model, source, given: String(given) })
