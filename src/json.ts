@@ -14,9 +14,9 @@ export interface Numbers {
 
 /** What a document may hold beside the arrays of numbers: it is parsed at one go. */
 const MOST_REST = 2 ** 20
-/** Bytes read, or numbers written, before whatever else waits has its turn: about a millisecond. */
-const READ_SLICE = 2 ** 16
-const WRITE_SLICE = 2 ** 12
+/** Bytes read, or numbers written, before whatever else waits has its turn: one or two milliseconds. */
+const READ_SLICE = 2 ** 18
+const WRITE_SLICE = 2 ** 13
 /** No tensor has more dimensions. */
 const MOST_DIMS = 32
 /** Letters of a number, which is read at one go. */

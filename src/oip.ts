@@ -8,7 +8,7 @@
 
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from './errors'
 import { joined, type Numbers, parseJson, turn, written } from './json'
-import { rowLength, type Signature, size, type TensorSpec } from './tensor'
+import { type Query, rowLength, type Signature, size, type TensorSpec } from './tensor'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
@@ -55,10 +55,8 @@ export interface Rows extends TensorSpec {
 
 export interface InferRequest {
   id: string | undefined
-  /** Queries. */
-  size: number
-  /** Each query's row, in the signature's order: views where the model has one input, only to be read. Raw ones may hold NaN. */
-  rows: Float32Array[]
+  /** One a row of the batch; views of the message, only to be read. Raw ones may hold NaN, which `predict` refuses. */
+  queries: Query[]
   /** In the order in which they are wanted. */
   outputs: { name: string; binary: boolean }[]
   /** What else was asked for. */
@@ -136,12 +134,7 @@ export function readRequest(message: Message, signature: Signature, most = MOST_
   })
   return {
     id: (id as string | null) ?? undefined,
-    size: rows,
-    rows: rowsOf(
-      tensors.map((entry) => floats(entry)),
-      signature.inputs,
-      rows,
-    ),
+    queries: queriesOf(tensors.map(floats), signature.inputs, rows),
     outputs: readOutputs(outputs, signature.outputs, flag('parameters.binary_data_output', binary_data_output)),
     parameters,
   }
@@ -163,7 +156,7 @@ export function readReply(message: Message, outputs: readonly TensorSpec[], rows
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
       version: typeof json.model_version === 'string' ? json.model_version : undefined,
-      rows: rowsOf(tensors, outputs, rows).map((row) => row.slice()),
+      rows: rowsOf(tensors, outputs, rows),
       parameters: isObject(json.parameters) ? json.parameters : {},
     }
   } catch (error) {
@@ -391,19 +384,28 @@ function byteOffsetFits({ byteOffset }: Uint8Array): boolean {
   return byteOffset % 4 === 0
 }
 
-/** Each query's row, made of its part of each tensor. */
-function rowsOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Float32Array[] {
-  const part = (i: number, row: number) => tensors[i].subarray(row * size(specs[i]), (row + 1) * size(specs[i]))
+function queriesOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Query[] {
   return Array.from({ length: rows }, (_, row) => {
-    if (specs.length === 1) return part(0, row)
+    if (specs.length === 1) return part(tensors[0], specs[0], row)
+    return Object.fromEntries(specs.map((spec, i) => [spec.name, part(tensors[i], spec, row)]))
+  })
+}
+
+/** Each answer's row, made of its part of each tensor. */
+function rowsOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Float32Array[] {
+  return Array.from({ length: rows }, (_, row) => {
     const whole = new Float32Array(rowLength(specs))
     let at = 0
-    for (const i of specs.keys()) {
-      whole.set(part(i, row), at)
-      at += size(specs[i])
-    }
+    specs.forEach((spec, i) => {
+      whole.set(part(tensors[i], spec, row), at)
+      at += size(spec)
+    })
     return whole
   })
+}
+
+function part(tensor: Float32Array, spec: TensorSpec, row: number): Float32Array {
+  return tensor.subarray(row * size(spec), (row + 1) * size(spec))
 }
 
 function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean): InferRequest['outputs'] {

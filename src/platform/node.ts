@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
+import { files } from './node-files'
 import type { Platform, Thread } from './platform'
 
 /** Asks a thread to end itself, between two calls. */
@@ -53,6 +54,8 @@ export const platform: Platform = {
     if (!response.ok) throw new Error(`${url} answered ${response.status}`)
     return new Uint8Array(await response.arrayBuffer())
   },
+
+  files,
 
   share(bytes) {
     if (bytes.buffer instanceof SharedArrayBuffer) return bytes

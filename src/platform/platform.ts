@@ -17,6 +17,14 @@ export interface Thread {
   hold(on: boolean): void
 }
 
+/** Named bytes that outlive the process. */
+export interface Files {
+  /** What was last written in full; undefined where there is nothing. */
+  read(name: string): Promise<Uint8Array | undefined>
+  /** All or nothing: whoever reads gets these bytes or, if it fails or is cut off, those from before. */
+  write(name: string, bytes: Uint8Array): Promise<void>
+}
+
 export interface Platform {
   /** Threads that can run at the same time; undefined where nobody tells. */
   readonly cores: number | undefined
@@ -34,6 +42,8 @@ export interface Platform {
   parent(): Endpoint
   /** A model's bytes, from a path or URL. */
   read(source: string | URL): Promise<Uint8Array>
+  /** Files in a folder, if this runtime has any. */
+  files(folder: string): Files
   /** The same bytes where several workers can read them without a copy each, if this runtime can. */
   share(bytes: Uint8Array): Uint8Array
   /** What can run models here. */

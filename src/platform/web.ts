@@ -40,6 +40,10 @@ export const platform: Platform = {
     return new Uint8Array(await response.arrayBuffer())
   },
 
+  files() {
+    throw new Error('files: not on this runtime; write a store of your own')
+  },
+
   // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
   share(bytes) {
     if (!globalThis.crossOriginIsolated || bytes.buffer instanceof SharedArrayBuffer) return bytes

@@ -4,7 +4,7 @@ import core from '../../build/core.wasm'
 import type { Platform } from './platform'
 
 function none(what: string): never {
-  throw new Error(`${what}: not on this runtime; use the codec alone`)
+  throw new Error(`${what}: not on this runtime; bring workers, or a store, of your own`)
 }
 
 export const platform: Platform = {
@@ -13,6 +13,7 @@ export const platform: Platform = {
   spawn: () => none('threads'),
   parent: () => none('threads'),
   read: async () => none('models'),
+  files: () => none('files'),
   share: (bytes) => bytes,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),

@@ -76,6 +76,8 @@ export interface ServingOptions extends Choices, CriterionOptions {
    * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError. With `partitions`, one by partition.
    */
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>
+  /** What becomes of a `state` that does not fit or is damaged: an error, or a warning and a fresh start. Default 'refuse'. */
+  unfitState?: 'refuse' | 'forget'
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
   /** For dealing rows to workers. Default 1. */
@@ -108,6 +110,7 @@ export const servingOptions = [
     'tolerance',
     'memory',
     'state',
+    'unfitState',
     'rule',
     'hedges',
     'patience',
@@ -169,6 +172,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
     states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
+    unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
     warn: guarded(options.onWarning ?? console.warn),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
@@ -193,7 +197,7 @@ export function isVerified({ code, scheme }: Codec): boolean {
   return code === 'systematic' && scheme.byzantine > 0
 }
 
-function checkShare(field: string, value: unknown): number {
+export function checkShare(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value
   throw new RangeError(expected(field, 'a number from 0 to 1', value))
 }

@@ -5,7 +5,7 @@ import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames, expected } from '../errors'
 import { Evidence, type WorkerEvidence } from '../history/evidence'
-import { Experience } from '../history/experience'
+import { Experience, type ExperienceOptions } from '../history/experience'
 import { DEFAULT_BYTES } from '../history/memory'
 import { Scores } from '../history/scores'
 import type { Agreement } from '../history/worth'
@@ -80,6 +80,8 @@ export class Predictor {
   readonly #settings: Settings
   readonly #shared: Omit<Service, 'codec' | 'learning'>
   readonly #codec: Codec
+  /** Whether single answers are proven, so that something can be learned from them. */
+  readonly #honest: boolean
   readonly #tenants: Tenants
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
@@ -87,7 +89,7 @@ export class Predictor {
   readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
   #groups = 0
-  /** Calls of predictAll that wait for room in the house. */
+  /** Calls of `room` that wait for it. */
   readonly #forRoom: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -96,6 +98,7 @@ export class Predictor {
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
     const honest = !codec.scheme.byzantine || isVerified(codec)
+    this.#honest = honest
     const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
     this.#settings = settings
@@ -139,11 +142,22 @@ export class Predictor {
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
     const evidence = partition === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
-    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, state }
-    const experience = new Experience(codec.core, this.signature, { ...learned, memory: honest && own })
+    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, memory: honest && own }
+    const experience = this.#experience(codec, learned, state)
     const learning = new Learning(experience, clock, warn, 1 / partitions)
     const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
     return { service, learning }
+  }
+
+  #experience(codec: Codec, options: ExperienceOptions, state: Uint8Array | undefined): Experience {
+    const { unfitState, warn } = this.#settings
+    try {
+      return new Experience(codec.core, this.signature, { ...options, state })
+    } catch (error) {
+      if (state === undefined || unfitState === 'refuse') throw error
+      warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
+      return new Experience(codec.core, this.signature, options)
+    }
   }
 
   /**
@@ -189,29 +203,48 @@ export class Predictor {
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
-    const { workers } = this.#shared.pool
-    const most = Math.min(this.#settings.maxQueries, AHEAD * workers.length + this.#codec.scheme.queries)
-    const forget = onAbort(options.signal, () => this.#wake())
+    const stop = new AbortController()
+    const forget = onAbort(options.signal, () => stop.abort())
     try {
       for (const query of queries) {
-        const stop = () => failure || this.#closing || options.signal?.aborted
-        while (this.#open >= most && !stop()) {
-          await new Promise<void>((resolve) => this.#forRoom.push(resolve))
-        }
+        await this.room(stop.signal)
         if (failure) break
         const prediction = this.predict(query, options)
         prediction.catch((error) => {
           failure ??= { error }
-          this.#wake()
+          stop.abort()
         })
         predictions.push(prediction)
-        if (stop()) break
+        if (failure || this.#closing || options.signal?.aborted) break
       }
     } finally {
       forget()
     }
     if (failure) throw failure.error
     return Promise.all(predictions)
+  }
+
+  /**
+   * Resolves when there is room for one more query of somebody who has many: all workers have something to do, and other callers
+   * need not wait behind him. At once where the signal has fired or the predictor is closed.
+   */
+  async room(signal?: AbortSignal): Promise<void> {
+    const { workers } = this.#shared.pool
+    const most = Math.min(this.#settings.maxQueries, AHEAD * workers.length + this.#codec.scheme.queries)
+    if (this.#open < most) return
+    const forget = onAbort(signal, () => this.#wake())
+    try {
+      while (this.#open >= most && !this.#closing && !signal?.aborted) {
+        await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+      }
+    } finally {
+      forget()
+    }
+  }
+
+  /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
+  get partitions(): string[] {
+    return this.#honest ? this.#tenants.names : []
   }
 
   /** @param partition  whose memory it tells of */
@@ -342,7 +375,7 @@ export class Predictor {
     else this.#failed[ending] = (this.#failed[ending] ?? 0) + 1
   }
 
-  /** Lets every waiting predictAll look again. */
+  /** Lets all that wait for room look again. */
   #wake(): void {
     for (const wake of this.#forRoom.splice(0)) wake()
   }

@@ -1,0 +1,76 @@
+/** Bodies of requests and responses: within limits, packed and unpacked. */
+
+import { joined } from '../json'
+import { Refusal } from './refusal'
+
+type Coding = 'gzip' | 'deflate'
+
+const CODINGS: readonly Coding[] = ['gzip', 'deflate']
+
+/**
+ * A request's body, unpacked. What is too large is refused while it comes, packed or not.
+ *
+ * @param most  bytes
+ * @throws Refusal 400, 413, 415
+ */
+export async function readBody({ headers, body }: Request, most: number): Promise<Uint8Array> {
+  const coding = codingOf(headers.get('content-encoding'))
+  if (Number(headers.get('content-length')) > most) throw tooLarge(most)
+  if (!body) return new Uint8Array()
+  if (!coding) return read(body, most, 'the body')
+  const unpacked = body.pipeThrough(new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
+  return read(unpacked, most, `the body: expected ${coding}`)
+}
+
+/** Packs what is to be sent, if that was asked for. */
+export async function packBody(body: Uint8Array, coding: Coding): Promise<Uint8Array> {
+  const packed = new Blob([body as BlobPart]).stream().pipeThrough(new CompressionStream(coding))
+  return new Uint8Array(await new Response(packed).arrayBuffer())
+}
+
+/** The coding that a client likes best of those we have. @param accepts  its Accept-Encoding */
+export function chosenCoding(accepts: string | null): Coding | undefined {
+  if (!accepts || typeof CompressionStream === 'undefined') return undefined
+  const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
+  const weight = (coding: string) => weights.get(coding) ?? (coding === 'gzip' ? weights.get('*') : undefined) ?? 0
+  const best = weight('deflate') > weight('gzip') ? 'deflate' : 'gzip'
+  return weight(best) > 0 && weight(best) >= (weights.get('identity') ?? 0) ? best : undefined
+}
+
+function weighted(part: string): [string, number] {
+  const [coding, weight] = part.split(';')
+  const value = Number(/^\s*q=([\d.]+)\s*$/.exec(weight ?? 'q=1')?.[1])
+  return [coding.trim(), Number.isFinite(value) ? value : 0]
+}
+
+function codingOf(header: string | null): Coding | undefined {
+  const name = header?.trim().toLowerCase().replace(/^x-/, '') ?? ''
+  if (name === '' || name === 'identity') return undefined
+  if (CODINGS.includes(name as Coding) && typeof DecompressionStream !== 'undefined') return name as Coding
+  const message = `Content-Encoding: expected ${CODINGS.join(' or ')}, got ${JSON.stringify(name)}`
+  throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
+}
+
+async function read(stream: ReadableStream<Uint8Array>, most: number, what: string): Promise<Uint8Array> {
+  const reader = stream.getReader()
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    while (true) {
+      const { done, value } = await reader.read().catch((error) => {
+        throw new Refusal(400, `${what}: expected all of it, got an end with ${error?.message ?? error}`)
+      })
+      if (done) return joined(parts)
+      length += value.length
+      if (length > most) throw tooLarge(most)
+      parts.push(value)
+    }
+  } finally {
+    if (length > most) reader.cancel().catch(() => {})
+    else reader.releaseLock()
+  }
+}
+
+function tooLarge(most: number): Refusal {
+  return new Refusal(413, `the body: expected at most ${most} bytes, unpacked, got more`)
+}
