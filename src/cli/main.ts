@@ -43,9 +43,11 @@ const AFTER = `
 Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
 With --json, errors are JSON too: {"error": {"code", "message"}} on stdout.`
 
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
 const program = new Command('approxifer')
   .description('Prediction serving that stays fast and right when workers are slow, dead or lying.')
-  .version(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
+  .version(version)
   .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => Math.min(width(), 120) })
   .configureHelp({ minWidthToWrap: 20, formatItem: describeItem })
   .exitOverride() // before the commands, which inherit these
@@ -124,7 +126,7 @@ withServeFlags(
     .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
 ).action(async (models, options) => {
   const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
-  await serve(models, flagsOf(options))
+  await serve(models, flagsOf(options), version)
 })
 
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.

@@ -13,13 +13,23 @@ const CODINGS: readonly Coding[] = ['gzip', 'deflate']
  * @param most  bytes
  * @throws Refusal 400, 413, 415
  */
-export async function readBody({ headers, body }: Request, most: number): Promise<Uint8Array> {
-  const coding = codingOf(headers.get('content-encoding'))
-  if (Number(headers.get('content-length')) > most) throw tooLarge(most)
+export async function readBody(request: Request, most: number): Promise<Uint8Array> {
+  const coding = codingOf(request.headers.get('content-encoding'))
+  const length = request.headers.get('content-length')
+  if (Number(length) > most) throw tooLarge(most)
+  if (length !== null && !coding) return readAtOnce(request, most)
+  const { body } = request
   if (!body) return new Uint8Array()
   if (!coding) return read(body, most, 'the body')
   const unpacked = body.pipeThrough(new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
   return read(unpacked, most, `the body: expected ${coding}`)
+}
+
+/** A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream. */
+async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
+  const bytes = await request.arrayBuffer().catch(cutOff('the body'))
+  if (bytes.byteLength > most) throw tooLarge(most)
+  return new Uint8Array(bytes)
 }
 
 /** Packs what is to be sent, if that was asked for. */
@@ -57,9 +67,7 @@ async function read(stream: ReadableStream<Uint8Array>, most: number, what: stri
   let length = 0
   try {
     while (true) {
-      const { done, value } = await reader.read().catch((error) => {
-        throw new Refusal(400, `${what}: expected all of it, got an end with ${error?.message ?? error}`)
-      })
+      const { done, value } = await reader.read().catch(cutOff(what))
       if (done) return joined(parts)
       length += value.length
       if (length > most) throw tooLarge(most)
@@ -68,6 +76,12 @@ async function read(stream: ReadableStream<Uint8Array>, most: number, what: stri
   } finally {
     if (length > most) reader.cancel().catch(() => {})
     else reader.releaseLock()
+  }
+}
+
+function cutOff(what: string) {
+  return (error: unknown): never => {
+    throw new Refusal(400, `${what}: expected all of it, got an end with ${(error as Error)?.message ?? error}`)
   }
 }
 

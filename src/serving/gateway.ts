@@ -26,6 +26,8 @@ import type { Prediction, Status } from './ticket'
 
 /** What became of a request. */
 export interface RequestEvent {
+  /** Its body has been read. */
+  request: Request
   route: Route
   model?: string
   version?: string
@@ -199,7 +201,7 @@ class Server<Model> {
   /** Never rejects. */
   async answer(request: Request): Promise<Response> {
     const since = this.#clock.now()
-    const event = eventOf()
+    const event = eventOf(request)
     let response: Response
     try {
       response = await this.#answer(request, event)
@@ -332,9 +334,9 @@ function told(error: unknown): never {
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
 }
 
-function eventOf(): RequestEvent {
+function eventOf(request: Request): RequestEvent {
   const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
-  return { route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
+  return { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
 }
 
 function json(body: unknown, status = 200, headers: Readonly<Record<string, string>> = {}): Response {

@@ -194,8 +194,9 @@ class House {
 /** Ends the connection, too. */
 function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): void {
   outgoing.shouldKeepAlive = false
-  const headers = { 'content-type': 'application/json', ...(status === 503 && { 'retry-after': '1' }) }
-  outgoing.writeHead(status, headers).end(JSON.stringify({ error }))
+  const body = JSON.stringify({ error })
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  outgoing.writeHead(status, { ...headers, ...(status === 503 && { 'retry-after': '1' }) }).end(body)
   incoming.resume()
 }
 

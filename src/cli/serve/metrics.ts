@@ -1,9 +1,9 @@
 /** What Prometheus reads at /metrics. docs/serving.md says what each means, and which are worth an alert. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { RequestEvent } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
 import type { GroupReport } from '../../serving/report'
-import type { Observed } from './observe'
 
 /** Seconds: from a small model in memory to the longest deadline. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -55,8 +55,8 @@ export class Metrics {
     for (const family of families) new Snapshot(family, this.#registry, stats)
   }
 
-  /** A request was answered. */
-  request({ route, model = '', status, ms }: Observed): void {
+  /** A request was answered. @param model  '' for none */
+  request({ route, status, ms }: RequestEvent, model: string): void {
     this.#requests.inc({ route, model, code: status })
     if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)
   }

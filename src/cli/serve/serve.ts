@@ -2,35 +2,41 @@
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPredictor } from '../../create'
-import { stubGateway } from '../../serving/gateway'
+import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
+import { ApproxiferError } from '../../errors'
+import type { Gateway } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
 import { note } from '../terminal'
-import { type Config, type Flags, readConfig } from './config'
+import { type Config, type Flags, type ModelConfig, readConfig } from './config'
 import { Events } from './events'
 import { predictorOptions } from './fleet'
 import { pathOf, readTokens, withOrigins, withToken } from './guard'
-import { type Handler, type Listening, listen, problem } from './listen'
+import { type Handler, type Listening, listen } from './listen'
 import { type Logging, openLog } from './log'
 import { Metrics } from './metrics'
 import { observer } from './observe'
 import type { ServerSettings } from './options'
 import { Spans } from './spans'
 
-type Gateway = ReturnType<typeof stubGateway>
-
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
 const MIB = 2 ** 20
 
-/** Returns when the server is ready; a signal ends it, and with it the process. */
-export async function serve(models: readonly string[], flags: Flags): Promise<void> {
-  const config = await readConfig(models, flags)
+/**
+ * Returns when the models are loaded; a signal ends it, and with it the process.
+ *
+ * @param version  of this package
+ * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
+ */
+export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
+  const read = () => readConfig(models, flags)
+  const config = await read()
   const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
   const tls = await readTls(config.server)
-  const server = new Server(config, openLog(config.server.log))
+  const server = new Server(config, openLog(config.server.log), version)
   await server.listen(tokens, tls)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
+  process.on('SIGHUP', () => server.reload(read))
   try {
     await server.open()
   } catch (error) {
@@ -40,15 +46,17 @@ export async function serve(models: readonly string[], flags: Flags): Promise<vo
 }
 
 class Server {
-  readonly #config: Config
+  #config: Config
   readonly #logging: Logging
   readonly #metrics: Metrics
   readonly #events: Events
+  readonly #gateway: Gateway<GatewayModel>
   #listening: Listening | undefined
-  #gateway: Gateway | undefined
-  #stopping = false
+  #state: 'opening' | 'open' | 'closing' = 'opening'
 
-  constructor(config: Config, logging: Logging) {
+  constructor(config: Config, logging: Logging, version: string) {
+    const { state, saveEvery, maxBody, maxConnections } = config.server
+    const { log } = logging
     this.#config = config
     this.#logging = logging
     this.#events = new Events(() => this.#metrics.dropped())
@@ -57,6 +65,16 @@ class Server {
       () => this.#listening?.connections() ?? 0,
       () => this.#events.clients,
     )
+    this.#gateway = createGateway({
+      models: {},
+      observe: observer(log, this.#metrics, new Spans(), this.#events, (model) => this.#gateway.names.includes(model)),
+      ...(state !== undefined && { store: fileStore(state) }),
+      saveEveryMs: saveEvery * 1000,
+      maxBytes: Math.floor(maxBody * MIB),
+      maxRequests: maxConnections,
+      server: { name: 'approxifer', version },
+      onWarning: (text) => log.warn(text),
+    })
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
@@ -73,48 +91,78 @@ class Server {
 
   readonly #route: Handler = (request, connection) => {
     const path = pathOf(request)
-    if (path === '/metrics' && request.method === 'GET') return this.#metrics.response()
-    if (path === '/events' && request.method === 'GET') return this.#events.response(request, connection)
-    return this.#gateway ? this.#gateway(request) : starting(path)
+    if (request.method === 'GET') {
+      if (path === '/metrics') return this.#metrics.response()
+      if (path === '/events') return this.#events.response(request, connection)
+      if (path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
+    }
+    return this.#gateway(request)
   }
 
   /** Loads the models. */
   async open(): Promise<void> {
-    const { log } = this.#logging
-    const { models, server } = this.#config
-    const observe = observer(log, this.#metrics, new Spans(), this.#events)
-    const predictors = await Promise.all(
-      Object.entries(models).map(async ([name, model]) => {
-        const onWarning = (text: string) => log.warn({ model: name }, text)
-        return [name, await createPredictor({ ...(await predictorOptions(name, model)), onWarning })] as const
-      }),
-    )
-    this.#gateway = stubGateway(new Map(predictors), observe)
-    void server
+    const { models } = this.#config
+    const names = Object.keys(models)
+    const loads = await Promise.allSettled(names.map((name) => this.#load(name, models[name])))
+    const failed = loads.find((load) => load.status === 'rejected')
+    if (failed) throw failed.reason
+    if (this.#state === 'opening') this.#state = 'open'
     const url = this.#listening?.url
-    log.info({ url, models: Object.keys(models) }, 'ready')
-    note(`serving ${Object.keys(models).join(', ')} on ${url}`)
+    this.#logging.log.info({ url, models: names }, 'ready')
+    note(`serving ${names.join(', ')} on ${url}`)
+  }
+
+  async #load(name: string, model: ModelConfig): Promise<void> {
+    const onWarning = (text: string) => this.#logging.log.warn({ model: name }, text)
+    try {
+      await this.#gateway.load(name, { ...(await predictorOptions(name, model)), onWarning })
+    } catch (error) {
+      throw named(name, error)
+    }
+  }
+
+  /** Models that are described in another way than before are loaded anew, and others come and go; so does the certificate. */
+  async reload(read: () => Promise<Config>): Promise<void> {
+    const { log } = this.#logging
+    if (this.#state !== 'open') return
+    try {
+      const { models, server } = await read()
+      const before = this.#config.models
+      this.#config = { ...this.#config, models }
+      const tls = await readTls(server)
+      if (tls) this.#listening?.renew(tls)
+      const changed = Object.keys(models).filter(
+        (name) => JSON.stringify(models[name]) !== JSON.stringify(before[name]),
+      )
+      const gone = Object.keys(before).filter((name) => !Object.hasOwn(models, name))
+      await Promise.all([
+        ...changed.map((name) => this.#load(name, models[name])),
+        ...gone.map((name) => this.#gateway.unload(name)),
+      ])
+      log.info({ loaded: changed, unloaded: gone }, 'reloaded')
+    } catch (err) {
+      log.error({ err }, 'reloading failed; what was served is served on')
+    }
   }
 
   onSignal(signal: string): void {
-    if (this.#stopping) process.exit(1)
-    this.#stopping = true
-    this.#logging.log.info({ signal }, 'closing: open requests end first')
-    this.#stop().then(
-      () => process.exit(0),
-      (error) => {
-        this.#logging.log.error({ err: error }, 'closing failed')
-        process.exit(1)
-      },
-    )
-  }
-
-  async #stop(): Promise<void> {
-    const { grace, drainDelay } = this.#config.server
-    this.#gateway?.drain()
+    const { log, flush } = this.#logging
+    const before = this.#state
+    this.#state = 'closing'
+    if (before !== 'open') {
+      flush()
+      process.exit(before === 'opening' ? 0 : 1) // nothing is under way yet; or somebody is tired of waiting
+    }
+    log.info({ signal }, 'closing: open requests end first')
+    flush()
     this.#events.close()
-    await sleep(drainDelay * 1000)
-    await this.close(grace * 1000)
+    sleep(this.#config.server.drainDelay * 1000)
+      .then(() => this.close(this.#config.server.grace * 1000))
+      .then(() => process.exit(0))
+      .catch((error) => {
+        note(`approxifer: closing failed: ${error?.message ?? error}`)
+        process.exit(1)
+      })
   }
 
   /** Takes no more connections, lets what is open end, saves, and closes all. */
@@ -123,7 +171,7 @@ class Server {
     this.#events.close()
     this.#listening?.stop()
     await this.#listening?.idle(graceMs)
-    await this.#gateway?.close()
+    await this.#gateway.close()
     const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
     log.info('closed')
@@ -131,18 +179,30 @@ class Server {
   }
 
   *#stats(): Iterable<[string, PredictorStats]> {
-    for (const name of Object.keys(this.#config.models)) {
-      const predictor = this.#gateway?.predictor(name)
-      if (predictor) yield [name, predictor.stats()]
+    for (const name of this.#gateway.names) {
+      try {
+        yield [name, this.#gateway.predictor(name).stats()]
+      } catch {} // it is loading
     }
   }
 }
 
-/** While the models load. */
-function starting(path: string): Response {
-  if (path === '/v2/health/live')
-    return new Response('{"live":true}', { headers: { 'content-type': 'application/json' } })
-  return problem(503, 'the server is not ready: its models are loading', { 'retry-after': '1' })
+function unready(why: string): Response {
+  const headers = { 'content-type': 'application/json', 'retry-after': '1' }
+  return new Response(JSON.stringify({ ready: false, error: `the server is not ready: ${why}` }), {
+    status: 503,
+    headers,
+  })
+}
+
+/** An error that says which model it is about. */
+function named(name: string, error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const message = `${name}: ${error.message}`
+  if (error instanceof ApproxiferError) return new ApproxiferError(error.code, message, { cause: error })
+  if (error instanceof TypeError) return new TypeError(message, { cause: error })
+  if (error instanceof RangeError) return new RangeError(message, { cause: error })
+  return error
 }
 
 type Tls = { cert: Buffer; key: Buffer }
@@ -154,4 +214,3 @@ async function readTls({ tlsCert, tlsKey }: ServerSettings): Promise<Tls | undef
 }
 
 const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)
-void MIB

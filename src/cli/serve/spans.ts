@@ -4,8 +4,8 @@
  */
 
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import type { RequestEvent } from '../../serving/gateway'
 import type { GroupReport } from '../../serving/report'
-import type { Observed } from './observe'
 
 const headers = {
   get: (request: Request, name: string) => request.headers.get(name) ?? undefined,
@@ -16,10 +16,7 @@ export class Spans {
   readonly #tracer = trace.getTracer('approxifer')
 
   /** The request was answered just now. The span ends then, though it is told of when its groups are complete. */
-  request(
-    { request, route, model, version, status, ms, queries }: Observed,
-    groups: readonly Promise<GroupReport>[],
-  ): void {
+  request({ request, route, model, version, status, ms, queries, groups }: RequestEvent): void {
     const end = Date.now()
     const parent = propagation.extract(context.active(), request, headers)
     const name = model === undefined ? route : `${route} ${model}`
