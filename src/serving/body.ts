@@ -1,5 +1,6 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
+import { aborted } from '../abort'
 import { joined } from '../json'
 import { Refusal } from './refusal'
 
@@ -11,15 +12,21 @@ const CODINGS: readonly Coding[] = ['gzip', 'deflate']
  * A request's body, unpacked. What is too large is refused while it comes, packed or not.
  *
  * @param most  bytes
- * @throws Refusal 400, 413, 415
+ * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
-export async function readBody({ headers, body }: Request, most: number): Promise<Uint8Array> {
+export async function readBody({ headers, body, signal }: Request, most: number): Promise<Uint8Array> {
   const coding = codingOf(headers.get('content-encoding'))
   if (Number(headers.get('content-length')) > most) throw tooLarge(most)
   if (!body) return new Uint8Array()
-  if (!coding) return read(body, most, 'the body')
-  const unpacked = body.pipeThrough(new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-  return read(unpacked, most, `the body: expected ${coding}`)
+  const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
+  try {
+    return await read(coding ? body.pipeThrough(unpacking()) : body, most)
+  } catch (error) {
+    if (error instanceof Refusal) throw error
+    if (signal?.aborted) throw aborted(signal)
+    const what = coding ? `whole ${coding}` : 'all of it'
+    throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
+  }
 }
 
 /** Packs what is to be sent, if that was asked for. */
@@ -51,15 +58,13 @@ function codingOf(header: string | null): Coding | undefined {
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-async function read(stream: ReadableStream<Uint8Array>, most: number, what: string): Promise<Uint8Array> {
+async function read(stream: ReadableStream<Uint8Array>, most: number): Promise<Uint8Array> {
   const reader = stream.getReader()
   const parts: Uint8Array[] = []
   let length = 0
   try {
     while (true) {
-      const { done, value } = await reader.read().catch((error) => {
-        throw new Refusal(400, `${what}: expected all of it, got an end with ${error?.message ?? error}`)
-      })
+      const { done, value } = await reader.read()
       if (done) return joined(parts)
       length += value.length
       if (length > most) throw tooLarge(most)
