@@ -31,6 +31,8 @@ const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
 const code = (char: string) => char.charCodeAt(0)
 const [QUOTE, BACKSLASH, OPEN, CLOSE, COMMA, COLON] = [...'"\\[],:'].map(code)
 const [MINUS, PLUS, DOT, ZERO, NINE, UPPER_E, LOWER_E] = [...'-+.09Ee'].map(code)
+/** What an array may hold other than numbers, by its first letter. */
+const OTHERS: Readonly<Record<string, string>> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
 const KEY = new TextEncoder().encode('"data"')
 
 /**
@@ -222,10 +224,9 @@ class NumberReader {
   }
 
   #element(first: number): void {
-    if (first !== MINUS && !isDigit(first)) {
-      this.#spoil(shownByte(this.bytes, this.at))
-      return
-    }
+    const other = OTHERS[String.fromCharCode(first)]
+    if (other) return this.#spoil(other)
+    if (first !== MINUS && !isDigit(first)) throw this.#wrong('a number')
     const depth = this.#counts.length
     if (this.#dims.length && this.#dims.length !== depth) throw this.#ragged()
     if (!this.#dims.length) this.#dims.length = depth
@@ -233,8 +234,7 @@ class NumberReader {
     const start = this.at
     const value = this.#number()
     if (value > MOST || value < -MOST) {
-      this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
-      return
+      return this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
     }
     if (this.#length === this.#values.length) this.#grow()
     this.#values[this.#length++] = value
@@ -327,8 +327,7 @@ class NumberReader {
 
 /** What begins with a byte, in a word or two. */
 function shownByte(bytes: Uint8Array, at: number): string {
-  const known: Record<string, string> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
   const char = String.fromCharCode(bytes[at])
-  if (Object.hasOwn(known, char)) return known[char]
+  if (OTHERS[char]) return OTHERS[char]
   return bytes[at] > 32 && bytes[at] < 127 ? JSON.stringify(char) : `byte ${bytes[at]}`
 }

@@ -122,16 +122,14 @@ export function readRequest(message: Message, signature: Signature, most = MOST_
   const entries = readEntries('inputs', inputs, binary)
   checkInputs(inputs as object[])
   const tensors = matched(entries, signature.inputs)
-  const rows = tensors[0].shape[0]
-  if (rows === undefined || rows < 1 || rows > most) {
-    const got = `[${tensors[0].shape}]`
-    throw new RangeError(`${tensors[0].field}.shape: expected a batch of 1 to ${most} rows in front, got ${got}`)
-  }
-  tensors.forEach((entry, i) => {
-    const shape = [rows, ...signature.inputs[i].shape]
-    if (String(entry.shape) === String(shape)) return
-    throw new RangeError(`${entry.field}.shape: expected [${shape}] for '${entry.name}', got [${entry.shape}]`)
+  tensors.forEach(({ field, name, shape }, i) => {
+    const own = signature.inputs[i].shape
+    if (String(shape.slice(1)) === String(own) && shape.length === own.length + 1) return
+    throw new RangeError(`${field}.shape: expected [${['N', ...own]}] for '${name}', got [${shape}]`)
   })
+  const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
+  const odd = tensors.find(({ shape }) => shape[0] !== rows)
+  if (odd) throw new RangeError(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
   return {
     id: (id as string | null) ?? undefined,
     queries: queriesOf(tensors.map(floats), signature.inputs, rows),

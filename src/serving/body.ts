@@ -1,5 +1,6 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
+import { aborted } from '../abort'
 import { joined } from '../json'
 import { Refusal } from './refusal'
 
@@ -11,25 +12,32 @@ const CODINGS: readonly Coding[] = ['gzip', 'deflate']
  * A request's body, unpacked. What is too large is refused while it comes, packed or not.
  *
  * @param most  bytes
- * @throws Refusal 400, 413, 415
+ * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
 export async function readBody(request: Request, most: number): Promise<Uint8Array> {
-  const coding = codingOf(request.headers.get('content-encoding'))
-  const length = request.headers.get('content-length')
+  const { headers } = request
+  const coding = codingOf(headers.get('content-encoding'))
+  const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
-  if (length !== null && !coding) return readAtOnce(request, most)
-  const { body } = request
-  if (!body) return new Uint8Array()
-  if (!coding) return read(body, most, 'the body')
-  const unpacked = body.pipeThrough(new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-  return read(unpacked, most, `the body: expected ${coding}`)
+  const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
+  try {
+    if (length !== null && !coding) return await readAtOnce(request, most)
+    const { body } = request
+    if (!body) return new Uint8Array()
+    return await read(coding ? body.pipeThrough(unpacking()) : body, most)
+  } catch (error) {
+    if (error instanceof Refusal) throw error
+    if (request.signal?.aborted) throw aborted(request.signal)
+    const what = coding ? `whole ${coding}` : 'all of it'
+    throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
+  }
 }
 
 /** A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream. */
 async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
-  const bytes = await request.arrayBuffer().catch(cutOff('the body'))
-  if (bytes.byteLength > most) throw tooLarge(most)
-  return new Uint8Array(bytes)
+  const bytes = new Uint8Array(await request.arrayBuffer())
+  if (bytes.length > most) throw tooLarge(most)
+  return bytes
 }
 
 /** Packs what is to be sent, if that was asked for. */
@@ -61,13 +69,13 @@ function codingOf(header: string | null): Coding | undefined {
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-async function read(stream: ReadableStream<Uint8Array>, most: number, what: string): Promise<Uint8Array> {
+async function read(stream: ReadableStream<Uint8Array>, most: number): Promise<Uint8Array> {
   const reader = stream.getReader()
   const parts: Uint8Array[] = []
   let length = 0
   try {
     while (true) {
-      const { done, value } = await reader.read().catch(cutOff(what))
+      const { done, value } = await reader.read()
       if (done) return joined(parts)
       length += value.length
       if (length > most) throw tooLarge(most)
@@ -76,12 +84,6 @@ async function read(stream: ReadableStream<Uint8Array>, most: number, what: stri
   } finally {
     if (length > most) reader.cancel().catch(() => {})
     else reader.releaseLock()
-  }
-}
-
-function cutOff(what: string) {
-  return (error: unknown): never => {
-    throw new Refusal(400, `${what}: expected all of it, got an end with ${(error as Error)?.message ?? error}`)
   }
 }
 
