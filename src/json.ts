@@ -98,6 +98,7 @@ function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Gen
   let from = 0
   let restLength = 0
   let at = 0
+  let yieldedAt = 0
   while (at < bytes.length) {
     if (restLength + at - from > MOST_REST) {
       throw new RangeError(`the JSON: expected at most ${MOST_REST} bytes beside the tensors' data, got more`)
@@ -116,6 +117,8 @@ function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Gen
     restLength += open - from
     arrays.push(reader.numbers)
     from = at = reader.at
+    if (at - yieldedAt < READ_SLICE) continue // a turn takes a millisecond, which small messages need not spend
+    yieldedAt = at
     yield
   }
   rest.push(bytes.subarray(from))

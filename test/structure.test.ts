@@ -7,6 +7,7 @@ import manifest from '../package.json'
 const LAYERS: Record<string, string[]> = {
   errors: [],
   random: [],
+  clock: [],
   checksum: [],
   saved: ['errors'],
   abort: ['errors'],
@@ -19,7 +20,7 @@ const LAYERS: Record<string, string[]> = {
   core: ['platform', 'errors'],
   codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
-  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum'],
+  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'json'],
   serving: [
     'criterion',
     'codec',
@@ -33,6 +34,7 @@ const LAYERS: Record<string, string[]> = {
     'errors',
     'abort',
     'random',
+    'clock',
   ],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
   create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
@@ -147,7 +149,7 @@ describe('structure', () => {
       .filter((to) => !/^[.#]|^node:/.test(to))
     const used = new Set(bare.map((to) => (/^@[^/]+\/[^/]+|^[^/]+/.exec(to) as RegExpExecArray)[0]))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node', 'hono'] // imported by a variable, so that bundlers pass over it; @hono/node-server's peer
+    const hidden = ['onnxruntime-node', 'undici', 'hono'] // imported by a variable, so that bundlers pass over it; @hono/node-server's peer
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })

@@ -208,7 +208,7 @@ describe('real model in real threads', () => {
     const [worker] = await localWorkers({ model: lenet, count: 1 })
     const row = new Float32Array(784)
     const before = await worker.infer(row)
-    worker.restart('was killed')
+    worker.restart?.('was killed')
     await freed(worker)
     expect(await worker.infer(row)).toEqual(before)
     await worker.close()

@@ -2,6 +2,7 @@
 
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
+import { fetchConnections } from './fetch'
 import type { Platform, Thread } from './platform'
 
 /** Browsers do not say which. */
@@ -60,6 +61,9 @@ export const platform: Platform = {
     if (other !== undefined) throw new RangeError(`providers: '${other}' ${LARGER}`)
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
+
+  // Called as a function of nothing: a browser's fetch refuses any other `this`.
+  connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
 }
 
 const LARGER =
