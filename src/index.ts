@@ -34,5 +34,14 @@ export type { Choices, Deliver, Prediction, Status } from './serving/ticket'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './workers/faulty'
 export { type LocalOptions, localWorkers } from './workers/local'
+export { type NatsOptions, natsWorkers } from './workers/nats'
+export type {
+  NatsConnection,
+  NatsConnectOptions,
+  NatsMessage,
+  NatsServer,
+  NatsSubscription,
+} from './workers/nats/connection'
+export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
 export type { OnnxOptions } from './workers/onnx'
-export type { ModelWorker } from './workers/worker'
+export type { Change, ModelWorker } from './workers/worker'

@@ -11,14 +11,15 @@ const LAYERS: Record<string, string[]> = {
   saved: ['errors'],
   abort: ['errors'],
   tensor: ['errors'],
+  clock: [],
   criterion: ['errors', 'tensor'],
   scheme: ['errors'],
   platform: [],
   core: ['platform', 'errors'],
   codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
-  workers: ['platform', 'tensor', 'errors', 'abort', 'random', 'checksum'],
-  serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random'],
+  workers: ['platform', 'tensor', 'errors', 'abort', 'random', 'checksum', 'clock'],
+  serving: ['criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'abort', 'random', 'clock'],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
   create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
   cli: [
@@ -115,9 +116,9 @@ describe('structure', () => {
     const bare = Object.values(files)
       .flatMap(imports)
       .filter((to) => !/^[.#]|^node:/.test(to))
-    const used = new Set(bare.map((to) => to.split('/')[0]))
+    const used = new Set(bare.map((to) => to.match(/^(@[^/]+\/)?[^/]+/)?.[0] as string))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node'] // imported by a variable, so that bundlers pass over it
+    const hidden = ['onnxruntime-node', '@nats-io/transport-node', '@nats-io/nats-core'] // imported by a variable, so that bundlers pass over it
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })

@@ -1,7 +1,7 @@
 /** Node, and runtimes that offer its worker_threads. */
 
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
@@ -13,6 +13,8 @@ const PATIENCE_MS = 5000
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed, as for most users. */
 const NATIVE: string = 'onnxruntime-node'
+const NATS: string = '@nats-io/transport-node'
+const NATS_WS: string = '@nats-io/nats-core'
 
 export const platform: Platform = {
   cores: availableParallelism(),
@@ -64,6 +66,19 @@ export const platform: Platform = {
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
   importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')),
+
+  async importNats(ws) {
+    const name = ws ? NATS_WS : NATS
+    try {
+      const library = await import(name)
+      return ws ? library.wsconnect : library.connect
+    } catch (error) {
+      const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`
+      throw new Error(`${todo}: ${(error as Error).message}`, { cause: error })
+    }
+  },
+
+  identity: () => `${hostname()}-${process.pid}`,
 }
 
 function quit(worker: Worker): Promise<unknown> {

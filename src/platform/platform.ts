@@ -45,4 +45,13 @@ export interface Platform {
    * @param providers  the execution providers that it must have
    */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
+  /**
+   * A client library for NATS, on first use; it is an optional peer.
+   *
+   * @param ws  for servers that are reached over WebSocket
+   * @returns   its function that connects
+   */
+  importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** What to call this machine and process among others: letters, digits and what else a host name has. */
+  identity(): string
 }

@@ -56,6 +56,14 @@ export const platform: Platform = {
     if (other !== undefined) throw new RangeError(`providers: '${other}' ${LARGER}`)
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
+
+  // A bundler would fail where it is not installed, as for most.
+  importNats: async () => none("a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"),
+  identity: () => 'browser',
+}
+
+function none(todo: string): never {
+  throw new Error(`NATS: a page passes ${todo}`)
 }
 
 const LARGER =

@@ -16,4 +16,8 @@ export const platform: Platform = {
   share: (bytes) => bytes,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
+  importNats: async () => {
+    throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
+  },
+  identity: () => 'edge',
 }
