@@ -4,19 +4,22 @@ import { Codec, codecOptions } from './codec/codec'
 import { loadCore } from './core/core'
 import { checkInteger, checkNames, expected } from './errors'
 import { verifiedWorkers } from './scheme'
+import { Membership } from './serving/membership'
 import { checkAlike, checkSettings, isVerified, type ServingOptions, servingOptions } from './serving/options'
 import { Predictor } from './serving/predictor'
 import { type LocalOptions, localOptions, localWorkers } from './workers/local'
-import type { ModelWorker } from './workers/worker'
+import type { Change, ModelWorker } from './workers/worker'
 
 export interface PredictorOptions
   extends ServingOptions,
     Partial<Omit<LocalOptions, 'count' | 'maxPending' | 'onWarning'>> {
   /**
    * Workers: how many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which
-   * `close` closes.
+   * `close` closes. Or an iterable that tells of those that come and go: see `Change`. The predictor is there when as many have joined as the
+   * scheme needs, and takes further changes as they come; should there be no more, it goes on with the workers that it has. `close`
+   * calls its `return`.
    */
-  workers?: number | readonly ModelWorker[]
+  workers?: number | readonly ModelWorker[] | AsyncIterable<Change>
 }
 
 /** Of `localWorkers`, what a predictor passes on and has no use for itself. It gives a worker one row at a time. */
@@ -41,14 +44,34 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
     return new Predictor(codec, checkAlike(workers), settings)
   }
+  if (isIterable(workers)) {
+    if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
+    const membership = new Membership(workers, settings.warn)
+    const gathered = await membership.gather(needed)
+    return startOn(
+      gathered,
+      () => new Predictor(codec, gathered, settings, membership),
+      () => membership.close(),
+    )
+  }
   const count = checkInteger('workers', workers, needed)
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   const local = Object.fromEntries(given.map((name) => [name, options[name as keyof PredictorOptions]]))
   const started = await localWorkers({ ...local, model, count, ...(onWarning && { onWarning }) })
+  return startOn(started, () => new Predictor(codec, started, settings))
+}
+
+/** Closes the workers where the predictor cannot be made. */
+async function startOn(workers: readonly ModelWorker[], make: () => Predictor, failed = () => {}): Promise<Predictor> {
   try {
-    return new Predictor(codec, started, settings)
+    return make()
   } catch (error) {
-    await Promise.allSettled(started.map((worker) => worker.close()))
+    failed()
+    await Promise.allSettled(workers.map((worker) => worker.close()))
     throw error
   }
+}
+
+function isIterable(workers: unknown): workers is AsyncIterable<Change> {
+  return typeof workers === 'object' && workers !== null && Symbol.asyncIterator in workers
 }

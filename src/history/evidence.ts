@@ -19,6 +19,8 @@ const WINDOW = 1000
 const ENOUGH = 50
 /** Share of a suspect's answers that are looked at. */
 const CLOSELY = 0.5
+/** Workers that have left of which is remembered what is held against them. */
+const MOST_LEFT = 1000
 /** Right answers in a row that end a first quarantine; with every further one twice as many, at most so many. */
 const PROBATION = 20
 const LONGEST = 20 * 2 ** 10
@@ -62,6 +64,8 @@ const most = Number.MAX_SAFE_INTEGER
 
 export class Evidence {
   readonly #workers = new Map<string, WorkerEvidence>()
+  /** Those that have left, the one first that did so longest ago. */
+  readonly #left = new Set<string>()
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
   #distance: EvidenceState['distance'] = { count: 0, mean: 0, variance: 0 }
   /** Of proven answers. */
@@ -72,6 +76,7 @@ export class Evidence {
     const { workers, distance, spread } = savedEvidence(state)
     this.#spread = new Spread(spread)
     this.#workers.clear()
+    this.#left.clear()
     for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
     this.#distance = distance
   }
@@ -85,6 +90,33 @@ export class Evidence {
     const record = this.#workers.get(worker) ?? blank()
     this.#workers.set(worker, record)
     return record
+  }
+
+  /** Those of which there is a record. */
+  get workers(): string[] {
+    return [...this.#workers.keys()]
+  }
+
+  /** A worker has come, or has come back: its record goes on. */
+  join(worker: string): void {
+    this.#left.delete(worker)
+  }
+
+  /**
+   * A worker has left. Who lied, or is under suspicion, must not begin anew by coming back under the same name; of all others nothing is
+   * kept, so that a million of them that come and go take no room.
+   */
+  leave(worker: string): void {
+    this.#left.delete(worker)
+    if (!this.#workers.get(worker)?.lies && !this.isSuspect(worker)) {
+      this.#workers.delete(worker)
+      return
+    }
+    this.#left.add(worker)
+    const [oldest] = this.#left
+    if (this.#left.size <= MOST_LEFT) return
+    this.#left.delete(oldest)
+    this.#workers.delete(oldest)
   }
 
   /** Workers that are not trusted. */

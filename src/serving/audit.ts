@@ -45,7 +45,7 @@ export class Audit implements Asker {
       return this.#compare()
     }
     const call = new Call(this, { ...this.#row }, 'extra')
-    if (this.#calls.length >= Math.max(MOST, 2 * liars + 2) || !this.#pool.candidates(call)) return
+    if (this.#calls.length >= Math.max(MOST, 2 * liars + 2) || this.#pool.candidates(this.#calls) < 1) return
     this.#calls.push(call)
     this.#pool.put(call)
   }
@@ -59,7 +59,7 @@ export class Audit implements Asker {
 
   heard(call: Call): void {
     const { answer, worker } = call
-    this.#pool.count(worker as ModelWorker, answer ? 'late' : call.failure)
+    this.#pool.count(worker, answer ? 'late' : call.failure)
     if (call === this.#probation) return this.#compare()
     if (answer) this.#heard.push(call)
     this.proceed()

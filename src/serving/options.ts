@@ -264,12 +264,7 @@ export function checkMs(field: string, value: unknown): number {
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
 export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   workers.forEach((worker, i) => {
-    if (typeof worker?.infer !== 'function') throw new TypeError(expected(`workers[${i}]`, 'a ModelWorker', worker))
-    checkSpecs(`workers[${i}].signature.inputs`, worker.signature?.inputs)
-    checkSpecs(`workers[${i}].signature.outputs`, worker.signature?.outputs)
-    if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
-      throw new TypeError(expected(`workers[${i}].fingerprint`, 'a string', worker.fingerprint))
-    }
+    checkWorker(`workers[${i}]`, worker)
     if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
   })
   const seen = new Set<string>()
@@ -281,6 +276,17 @@ export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorke
   const odd = rest.findIndex((signature) => signature !== first)
   if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
   return workers
+}
+
+/** @throws TypeError, RangeError for what is no worker */
+export function checkWorker(field: string, worker: ModelWorker): void {
+  if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
+  if (typeof worker.name !== 'string') throw new TypeError(expected(`${field}.name`, 'a string', worker.name))
+  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
+  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
+  if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
+    throw new TypeError(expected(`${field}.fingerprint`, 'a string', worker.fingerprint))
+  }
 }
 
 function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {

@@ -37,6 +37,8 @@ const QUICK_MS = 5
 const RECENT_MS = 500
 /** How long `close` waits for a worker's own. */
 const CLOSE_MS = 5000
+/** Entries of the idle that may be out of date, beyond as many as there are workers, before they are sorted out. */
+const OUT_OF_DATE = 1000
 
 /** Who wants rows answered. */
 export interface Asker {
@@ -46,7 +48,10 @@ export interface Asker {
   sent(call: Call): void
   /** It was answered: cancels what need not be asked any more, before its worker gets another row. */
   spare(call: Call): void
-  /** It has an outcome; of every call that was put, once, unless it was cancelled while it waited. */
+  /**
+   * It has an outcome; of every call that was put, once, unless it was cancelled while it waited. It has no worker where it was given up
+   * while it waited, since none may take it.
+   */
   heard(call: Call): void
 }
 
@@ -142,10 +147,14 @@ interface Member {
   unwatch: (() => void) | undefined
   /** Seems to hang; is given a little time to be heard. */
   doubted: boolean
-  /** Known to be slow, and on the list of those to probe. */
-  listed: boolean
+  /** Given up while it hung, and nobody restarts it: it gets no row until it was heard of. */
+  hung: Call | undefined
   /** It gets no rows but those that `tryOn` gives it. */
   barred: boolean
+  /** It may take rows, now or in a moment: it is neither barred nor gone. */
+  usable: boolean
+  /** It is none of the members any more, and is closed when it has no call. */
+  left: boolean
 }
 
 export interface PoolOptions {
@@ -156,27 +165,37 @@ export interface PoolOptions {
   signature: Signature
   /** Rows do not wait for faster workers, since they need all of them: no two rows of a group may share one. Default false. */
   useAll?: boolean
+  /** Told a little later when there are fewer workers that may take rows: some rows that wait may have no worker left. */
+  fewer?: () => void
 }
 
 export class Pool {
-  readonly workers: readonly ModelWorker[]
   readonly #clock: Clock
   readonly #hangMs: number
   readonly #signature: Signature
   readonly #length: number
-  readonly #members: Map<ModelWorker, Member>
+  /** By name. */
+  readonly #members = new Map<string, Member>()
+  /** Those that left, while they have calls. */
+  readonly #leaving = new Set<Member>()
+  /** Of those that left. */
+  readonly #closing = new Set<Promise<void>>()
   readonly #speeds = new Speeds()
   readonly #useAll: boolean
   readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
   /** The fastest first, of equal ones the one that rested longest. An entry of a member that was busy since is skipped. */
-  readonly #idle = new TinyQueue<{ member: Member; stamp: number; ms: number }>([], faster)
+  #idle = new TinyQueue<Entry>([], faster)
   /** Busy workers that may get their next row, those first that have been at work longest. */
   readonly #quick = new Line<Member>()
   #stamps = 0
   #idleCount = 0
   readonly #down = new Set<Member>()
-  readonly #slow: Member[] = []
-  readonly #reserve: number
+  readonly #barred = new Set<Member>()
+  /** Those to probe, the first one next. */
+  readonly #slow = new Set<Member>()
+  #usable = 0
+  readonly #fewer: () => void
+  #lookingForStranded = false
   #dispatching = false
   #unplan: (() => void) | undefined
   /** Milliseconds that probes may take, and when that was reckoned. */
@@ -189,8 +208,8 @@ export class Pool {
   #utilisedAt: number
   #closed = false
 
-  constructor(workers: readonly ModelWorker[], { clock, hangMs, signature, useAll = false }: PoolOptions) {
-    this.workers = workers
+  constructor(workers: readonly ModelWorker[], options: PoolOptions) {
+    const { clock, hangMs, signature, useAll = false, fewer = () => {} } = options
     this.#clock = clock
     this.#hangMs = hangMs
     this.#signature = signature
@@ -198,12 +217,83 @@ export class Pool {
     this.#length = rowLength(signature.outputs)
     this.#probeAt = clock.now()
     this.#utilisedAt = clock.now()
-    this.#reserve = Math.floor(RESERVE * workers.length)
-    this.#members = new Map(workers.map((worker) => [worker, newMember(worker)]))
-    for (const member of this.#members.values()) {
-      this.#rest(member)
-      member.worker.onFree = () => this.#freed(member)
+    this.#fewer = fewer
+    for (const worker of workers) this.add(worker)
+  }
+
+  get size(): number {
+    return this.#members.size
+  }
+
+  get workers(): ModelWorker[] {
+    return Array.from(this.#members.values(), ({ worker }) => worker)
+  }
+
+  /** The one of this name. */
+  worker(name: string): ModelWorker | undefined {
+    return this.#members.get(name)?.worker
+  }
+
+  /** Workers that may take rows, now or in a moment: those that are neither barred nor gone. */
+  get usable(): number {
+    return this.#usable
+  }
+
+  /** A worker joins. @param worker  of a name that no other has @param barred  it gets no rows from the queue at first */
+  add(worker: ModelWorker, barred = false): void {
+    if (this.#closed) throw new ApproxiferError('CLOSED', 'the pool is closed')
+    this.#utilise(0) // so far it did not count
+    const member = newMember(worker)
+    this.#members.set(worker.name, member)
+    member.barred = barred
+    if (barred) this.#barred.add(member)
+    worker.onFree = () => {
+      member.hung = undefined
+      this.#freed(member)
     }
+    this.#rest(member)
+    this.#dispatch()
+  }
+
+  /** A worker gets no more rows, and is closed when it has none. @returns whether there is one of this name */
+  drain(name: string): boolean {
+    const member = this.#members.get(name)
+    if (member) this.#dismiss(member)
+    return member !== undefined
+  }
+
+  /** A worker's calls reject, and it is closed, also where it drains. @returns whether there is one of this name */
+  remove(name: string): boolean {
+    const known = this.drain(name)
+    const leaving = [...this.#leaving].filter(({ worker }) => worker.name === name)
+    const error = new ApproxiferError('WORKER', `${name} was removed`)
+    for (const member of leaving) this.#endCalls(member, error)
+    return known || leaving.length > 0
+  }
+
+  /** It is no member any more: nothing that is told of all counts it. */
+  #dismiss(member: Member): void {
+    this.#utilise(0) // so far it counted
+    this.#members.delete(member.worker.name)
+    if (member.state === 'idle') this.#idleCount--
+    member.state = 'busy'
+    member.left = true
+    for (const set of [this.#down, this.#barred, this.#slow]) set.delete(member)
+    this.#unlist(member)
+    this.#speeds.forget(member.pace)
+    this.#see(member, false)
+    this.#leaving.add(member)
+    if (!member.call) this.#discharge(member)
+  }
+
+  /** A worker that left has no calls any more. */
+  #discharge(member: Member): void {
+    if (!this.#leaving.delete(member)) return
+    member.unwatch?.()
+    member.worker.onFree = undefined
+    const closing = this.#shut([member.worker])
+    this.#closing.add(closing)
+    void closing.then(() => this.#closing.delete(closing))
   }
 
   /** Workers that could take a row now. */
@@ -220,7 +310,7 @@ export class Pool {
   /** @param more  workers at such work from now on */
   #utilise(more: number): void {
     const now = this.#clock.now()
-    const share = this.#busyCount / this.workers.length
+    const share = Math.min(1, this.#busyCount / Math.max(1, this.size)) // those that leave may be at work yet
     this.#utilisation = share + (this.#utilisation - share) * Math.exp((this.#utilisedAt - now) / RECENT_MS)
     this.#utilisedAt = now
     this.#busyCount += more
@@ -235,6 +325,7 @@ export class Pool {
       this.#rest(down) // it may be free, and have forgotten to say so; if it is not, it is now the last
     }
     this.#dispatch()
+    if (!this.#usable) this.#lookForStranded()
   }
 
   /** Takes a waiting row out; one that runs is let go, and its outcome is still heard. */
@@ -253,38 +344,65 @@ export class Pool {
     this.put(call)
   }
 
-  /** A worker gets no more rows from the queue, until it is admitted again. */
-  bar(worker: ModelWorker, barred = true): void {
-    const member = this.#member(worker)
+  /** The worker of this name gets no more rows from the queue, until it is admitted again. */
+  bar(name: string, barred = true): void {
+    const member = this.#members.get(name)
+    if (!member) return
     member.barred = barred
+    if (barred) this.#barred.add(member)
+    else this.#barred.delete(member)
     if (!member.call && member.since === undefined) this.#rest(member)
+    else this.#see(member, mayWorkSoon(member))
     this.#dispatch()
   }
 
-  /** How many workers may ever take a row: those that are not barred, and that its asker does not avoid. */
-  candidates(call: Call): number {
-    return this.workers.reduce((sum, worker) => sum + Number(!this.#member(worker).barred && !call.asker.avoids(call, worker)), 0) // biome-ignore format: one line
+  /**
+   * How many workers may yet take a row that must not go where these calls went, or will go: those that have, or had, one of them do not
+   * count, nor do as many as wait for one. Below 0: not all that wait will get one.
+   *
+   * @param calls  no two of one worker
+   */
+  candidates(calls: readonly Call[]): number {
+    let left = this.#usable
+    for (const { state, worker } of calls) {
+      const member = worker && this.#member(worker)
+      if (state === 'waiting' || member?.usable) left--
+    }
+    return left
   }
 
   /** Gives a row to one of the workers that are barred, if one is free that may take it; its outcome is heard. */
   tryOn(call: Call): boolean {
-    for (const member of this.#down) {
-      if (!member.barred || !isFree(member.worker) || call.asker.avoids(call, member.worker)) continue
+    for (const member of this.#barred) {
+      if (member.state !== 'down' || member.hung || !isFree(member.worker) || call.asker.avoids(call, member.worker))
+        continue
       this.#down.delete(member)
+      this.#barred.delete(member) // and in again as the last
+      this.#barred.add(member)
       this.#start(member, call)
       return true
     }
     return false
   }
 
-  /** Counts what became of a call's answer. */
-  count(worker: ModelWorker, outcome: keyof Member['counts']): void {
-    this.#member(worker).counts[outcome]++
+  /** A row that waits for a worker where there is none for it fails. */
+  giveUp(call: Call): void {
+    if (call.state !== 'waiting') return
+    this.#lines[call.kind].remove(call.place)
+    call.state = 'done'
+    call.error = new ApproxiferError('WORKER', this.nobody)
+    call.asker.heard(call)
+  }
+
+  /** Counts what became of a call's answer; of a worker that has left nobody asks. */
+  count(worker: ModelWorker | undefined, outcome: keyof Member['counts']): void {
+    const member = worker && this.#member(worker)
+    if (member) member.counts[outcome]++
   }
 
   stats(): WorkerStats[] {
     const each = ({ worker, counts, pace }: Member) => ({ worker: worker.name, ...counts, expectedMs: pace.ms })
-    return [...this.#members.values()].map(each)
+    return Array.from(this.#members.values(), each)
   }
 
   /** Ends every call with this error and closes the workers, those that take too long unseen. */
@@ -292,12 +410,23 @@ export class Pool {
     this.#closed = true
     this.#unplan?.()
     for (const line of Object.values(this.#lines)) for (const call of [...line]) this.cancel(call)
-    for (const member of this.#members.values()) {
+    const members = [...this.#members.values(), ...this.#leaving]
+    this.#leaving.clear()
+    for (const member of members) {
       member.worker.onFree = undefined
-      for (const call of [member.call, member.next]) if (call) this.#settle(member, call, { error })
+      this.#endCalls(member, error)
       member.unwatch?.()
     }
-    const all = Promise.allSettled(this.workers.map(async (worker) => worker.close()))
+    await Promise.all([this.#shut(members.map(({ worker }) => worker)), ...this.#closing])
+  }
+
+  #endCalls(member: Member, error: ApproxiferError): void {
+    for (const call of [member.call, member.next]) if (call) this.#settle(member, call, { error })
+  }
+
+  /** Closes workers, those that take too long unseen. */
+  async #shut(workers: readonly ModelWorker[]): Promise<void> {
+    const all = Promise.allSettled(workers.map(async (worker) => worker.close()))
     let giveUp = () => {}
     const late = new Promise<void>((resolve) => {
       giveUp = this.#clock.after(CLOSE_MS, resolve)
@@ -306,8 +435,10 @@ export class Pool {
     giveUp()
   }
 
-  #member(worker: ModelWorker): Member {
-    return this.#members.get(worker) as Member
+  /** Of one that has not left. */
+  #member(worker: ModelWorker): Member | undefined {
+    const member = this.#members.get(worker.name)
+    return member?.worker === worker ? member : undefined
   }
 
   /** Rows to idle workers, as long as there are both. */
@@ -347,7 +478,7 @@ export class Pool {
 
   /** Whether so many workers are idle that one may do what can be done without. */
   get #canSpare(): boolean {
-    return this.#idleCount > this.#reserve
+    return this.#idleCount > Math.floor(RESERVE * this.size)
   }
 
   get #first(): Call | undefined {
@@ -410,7 +541,8 @@ export class Pool {
     member.next = undefined
     member.since = call && this.#clock.now()
     member.doubted = false
-    const quick = call && !member.patience && member.worker.takesNext && (member.pace.ms ?? QUICK_MS) < QUICK_MS
+    const quick =
+      call && !member.left && !member.patience && member.worker.takesNext && (member.pace.ms ?? QUICK_MS) < QUICK_MS
     if (quick) member.place = this.#quick.push(member)
   }
 
@@ -422,7 +554,7 @@ export class Pool {
 
   /** Rows to workers that are about to be free. */
   #sendAhead(): void {
-    for (let looks = OFFERS; looks > 0 && this.#waiting > this.workers.length; looks--) {
+    for (let looks = OFFERS; looks > 0 && this.#waiting > this.size; looks--) {
       const member = this.#quick.first
       if (!member) return
       this.#unlist(member)
@@ -445,7 +577,7 @@ export class Pool {
   }
 
   #settle(member: Member, call: Call, { answer, error }: Outcome): void {
-    if (call.state !== 'running') return // it was taken for hung, or the pool is closed
+    if (call.state !== 'running') return this.#heardOf(member, call) // it was taken for hung, or the pool is closed
     const now = this.#clock.now()
     call.state = 'done'
     call.ms = now - call.sentAt
@@ -464,12 +596,13 @@ export class Pool {
   #leave(member: Member, call: Call, ended: boolean): void {
     const { next, since } = member
     const free = isFree(member.worker)
-    call.killed ||= call.error?.code === 'WORKER' && !free && call === member.call // which it was at work on
+    // The one that it was at work on, where it was not sent away.
+    call.killed ||= call.error?.code === 'WORKER' && !free && !member.left && call === member.call
     this.#unlist(member)
     this.#begin(member, call.killed ? undefined : next)
     if (member.call) return
     // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
-    if (ended && !free) member.since = since
+    if (ended && !free && !member.left) member.since = since
     else this.#rest(member)
     if (next) this.#settle(member, next, { error: call.error as ApproxiferError })
   }
@@ -479,17 +612,18 @@ export class Pool {
   }
 
   #learn(member: Member, ms: number): void {
+    if (member.left) return
     this.#speeds.see(member.pace, ms)
     member.patience = this.#patience(member)
-    if (!member.patience || member.listed) return
-    member.listed = true
-    this.#slow.push(member)
+    if (member.patience) this.#slow.add(member)
   }
 
   /** A worker has no call, or says that it has none any more: it is idle, or down. */
   #rest(member: Member): void {
+    if (member.left) return this.#discharge(member)
     member.since = undefined
     const free = mayWork(member)
+    this.#see(member, free || mayWorkSoon(member))
     if (member.state === 'idle') this.#idleCount--
     member.state = free ? 'idle' : 'down'
     this.#down.delete(member) // and in again as the last
@@ -500,6 +634,50 @@ export class Pool {
     this.#idleCount++
     member.stamp = ++this.#stamps
     this.#idle.push({ member, stamp: member.stamp, ms: member.pace.ms ?? 0 })
+    if (this.#idle.length < 2 * this.size + OUT_OF_DATE) return
+    this.#idle = new TinyQueue(this.#idle.data.filter(isValid), faster)
+  }
+
+  /** Whether a member may take rows, now or in a moment. */
+  #see(member: Member, usable: boolean): void {
+    if (usable === member.usable) return
+    member.usable = usable
+    this.#usable += usable ? 1 : -1
+    if (!usable) this.#lookForStranded()
+  }
+
+  /** In a moment: when workers leave, many do. */
+  #lookForStranded(): void {
+    if (this.#lookingForStranded || this.#closed) return
+    this.#lookingForStranded = true
+    queueMicrotask(() => {
+      this.#lookingForStranded = false
+      if (this.#closed) return
+      this.#fewer()
+      if (!this.#usable) this.#strand()
+    })
+  }
+
+  /** No worker may take a row, and nobody knows when one will: rows fail rather than wait for their deadlines. */
+  #strand(): void {
+    for (const line of Object.values(this.#lines)) for (const call of [...line]) this.giveUp(call)
+  }
+
+  /** A sentence that says why no worker may take a row. */
+  get nobody(): string {
+    const barred = this.#barred.size
+    const gone = this.size - barred // where none is usable
+    if (!this.size) return 'no worker is left: all were removed or drained'
+    if (this.#usable) return `all workers that can be reached, ${this.#usable} of ${this.size}, were asked already`
+    const which = [gone && `${gone} cannot be reached and are tried again`, barred && `${barred} are quarantined`]
+    return `no worker may take a query: of ${this.size} ${which.filter(Boolean).join(', ')}`
+  }
+
+  /** A call that was given up has settled after all. */
+  #heardOf(member: Member, call: Call): void {
+    if (member.hung !== call) return
+    member.hung = undefined
+    this.#freed(member)
   }
 
   #freed(member: Member): void {
@@ -514,7 +692,7 @@ export class Pool {
       const entry = this.#idle.pop()
       if (!entry) return undefined
       const { member, stamp } = entry
-      if (member.state !== 'idle' || stamp !== member.stamp) continue
+      if (!isValid({ member, stamp })) continue
       if (!mayWork(member)) {
         this.#rest(member)
         continue
@@ -537,17 +715,25 @@ export class Pool {
     }
     const why = `hung for ${this.#hangMs} ms`
     try {
-      member.worker.restart(why)
+      member.worker.restart?.(why)
     } catch {} // it stays as it is
     if (!call) return this.#freed(member)
     call.killed = true
+    if (!member.worker.restart) this.#giveUp(member, call)
     this.#settle(member, call, { error: new ApproxiferError('WORKER', `${member.worker.name} ${why}`) })
+  }
+
+  /** Nobody restarts it: its calls are aborted, and it is slow until it has shown otherwise, whatever its last answers took. */
+  #giveUp(member: Member, call: Call): void {
+    for (const each of [call, member.next]) each?.letGo()
+    member.hung = call
+    this.#learn(member, Number.POSITIVE_INFINITY)
   }
 
   /** Now and then a slow worker gets a copy of a row that runs elsewhere, to show whether it has recovered. */
   #probe(row: Call['row']): void {
     const now = this.#clock.now()
-    this.#probeMs += PROBING * this.workers.length * (now - this.#probeAt)
+    this.#probeMs += PROBING * this.size * (now - this.#probeAt)
     this.#probeMs = Math.min(SAVED_UP_MS, this.#probeMs)
     this.#probeAt = now
     if (++this.#sinceProbe < PROBE_EVERY || this.#probeMs <= 0) return
@@ -565,14 +751,21 @@ export class Pool {
 
   /** One of the idle that are passed over, in turn. */
   #slowest(): Member | undefined {
-    for (let looks = Math.min(OFFERS, this.#slow.length); looks > 0; looks--) {
-      const member = this.#slow.shift() as Member
-      member.listed = this.#patience(member) > 0
-      if (!member.listed) continue
-      this.#slow.push(member)
+    for (let looks = Math.min(OFFERS, this.#slow.size); looks > 0; looks--) {
+      const [member] = this.#slow
+      this.#slow.delete(member)
+      if (!this.#patience(member)) continue
+      this.#slow.add(member)
       if (member.state === 'idle' && isFree(member.worker)) return member
     }
   }
+}
+
+/** An idle member, as it was when it came to rest. */
+interface Entry {
+  member: Member
+  stamp: number
+  ms: number
 }
 
 function newMember(worker: ModelWorker): Member {
@@ -587,18 +780,30 @@ function newMember(worker: ModelWorker): Member {
     state: 'busy',
     stamp: 0,
     doubted: false,
-    listed: false,
+    hung: undefined,
     barred: false,
+    usable: false,
+    left: false,
   }
 }
 
-function faster(a: { ms: number; stamp: number }, b: { ms: number; stamp: number }): number {
+function faster(a: Entry, b: Entry): number {
   return a.ms === b.ms ? a.stamp - b.stamp : a.ms - b.ms
 }
 
+/** Whether a member has been idle since. */
+function isValid({ member, stamp }: Pick<Entry, 'member' | 'stamp'>): boolean {
+  return member.state === 'idle' && stamp === member.stamp
+}
+
 /** Whether a worker gets rows from the queue. */
-function mayWork({ worker, barred }: Member): boolean {
-  return !barred && isFree(worker)
+function mayWork({ worker, barred, hung }: Member): boolean {
+  return !barred && !hung && isFree(worker)
+}
+
+/** Whether it will, as far as can be told: it starts again, or was not heard of for a while. */
+function mayWorkSoon({ worker, barred }: Member): boolean {
+  return !barred && !isGone(worker)
 }
 
 /** Whether it is a row that cannot be done without. */
@@ -610,6 +815,14 @@ function isNeeded(call: Call | undefined): boolean {
 function isFree(worker: ModelWorker): boolean {
   try {
     return worker.free
+  } catch {
+    return false
+  }
+}
+
+function isGone(worker: ModelWorker): boolean {
+  try {
+    return worker.gone === true
   } catch {
     return false
   }

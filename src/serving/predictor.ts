@@ -15,6 +15,7 @@ import type { ModelWorker } from '../workers/worker'
 import { Budget, Extras } from './budget'
 import { Lateness, LateWatch } from './lateness'
 import { Learning } from './learning'
+import type { Membership } from './membership'
 import {
   checkChoices,
   checkMs,
@@ -83,6 +84,7 @@ export class Predictor {
   readonly #tenants: Tenants
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
+  readonly #membership: Membership | undefined
   #open = 0
   readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
@@ -91,7 +93,8 @@ export class Predictor {
   readonly #forRoom: (() => void)[] = []
   #closing: Promise<void> | undefined
 
-  constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings) {
+  /** @param membership  tells of workers that come and go */
+  constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
     const { clock, hangMs, hedges, patience, rule, seed } = settings
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
@@ -100,7 +103,8 @@ export class Predictor {
     this.signature = signature
     this.#settings = settings
     this.#codec = codec
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest })
+    const fewer = () => this.#reconsider()
+    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer })
     const { integrity, audit, rounding } = settings
     const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
@@ -124,8 +128,26 @@ export class Predictor {
     for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
     if (settings.partitions === 1) this.#tenants.of(NOBODY)
     this.#shared.verification.resume()
+    this.#membership = membership
+    void membership?.follow(clock, {
+      join: (worker) => this.#join(worker),
+      leave: (name, how) => this.#leave(name, how),
+      worker: (name) => pool.worker(name),
+    })
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
+  }
+
+  #join(worker: ModelWorker): void {
+    this.#shared.verification.join(worker)
+    this.#wake() // more may be under way
+  }
+
+  #leave(name: string, how: 'remove' | 'drain'): void {
+    const { pool, verification, scores } = this.#shared
+    if (!pool[how](name)) return
+    verification.left(name)
+    scores.clear(name)
   }
 
   /** What serves a partition; it has learned what its state says. */
@@ -189,13 +211,13 @@ export class Predictor {
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
-    const { workers } = this.#shared.pool
-    const most = Math.min(this.#settings.maxQueries, AHEAD * workers.length + this.#codec.scheme.queries)
+    const { pool } = this.#shared
+    const most = () => Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
     const forget = onAbort(options.signal, () => this.#wake())
     try {
       for (const query of queries) {
         const stop = () => failure || this.#closing || options.signal?.aborted
-        while (this.#open >= most && !stop()) {
+        while (this.#open >= most() && !stop()) {
           await new Promise<void>((resolve) => this.#forRoom.push(resolve))
         }
         if (failure) break
@@ -283,6 +305,7 @@ export class Predictor {
     for (const run of [...this.#runs]) run.end(error)
     for (const learning of this.#tenants) learning.close()
     this.#wake()
+    this.#membership?.close()
     await pool.close(error)
   }
 
@@ -313,7 +336,10 @@ export class Predictor {
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
     this.forget(worker)
-    const convicted = this.#shared.pool.workers.find(({ name }) => name === worker) as ModelWorker
+    this.#reconsider(worker)
+  }
+
+  #reconsider(convicted?: string): void {
     for (const run of [...this.#runs]) run.reconsider(convicted)
   }
 

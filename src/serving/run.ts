@@ -45,8 +45,8 @@ export interface LiveRun extends Run {
   close(): void
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
-  /** A worker is believed no more. */
-  reconsider(worker: ModelWorker): void
+  /** There are fewer workers that take rows. @param convicted  the one that is believed no more, if that is why */
+  reconsider(convicted?: string): void
 }
 
 /** What all runs of a predictor share. */
@@ -131,11 +131,11 @@ export class GroupRun implements Asker, LiveRun {
 
   /** Takes a query in. The systematic code sends it at once; the paper's sends nothing before the group is closed. */
   join(ticket: Ticket): void {
-    const { codec, clock } = this.#service
+    const { codec, clock, pool } = this.#service
     const entry: Entry = { ticket, calls: [] }
     const size = this.#entries.push(entry)
     if (this.#early) this.#put(this.#group.ready[this.#group.join(ticket.row)], 'query')
-    if (size === codec.scheme.queries) return this.close()
+    if (size === codec.scheme.queries || !pool.usable) return this.close() // nobody is worth waiting for
     const closesAt = clock.now() + ticket.maxWaitMs
     if (closesAt >= this.#closesAt) return
     this.#closesAt = closesAt
@@ -162,6 +162,7 @@ export class GroupRun implements Asker, LiveRun {
     this.#times.encodeMs = this.#closedAt - start
     for (const row of rows) this.#put(row, this.#early ? 'extra' : 'query')
     if (this.#early && this.#entries.some(isLost)) this.#hurry()
+    if (!this.#honest) this.reconsider()
     this.#advance()
   }
 
@@ -235,7 +236,16 @@ export class GroupRun implements Asker, LiveRun {
     this.#advance()
   }
 
-  reconsider(): void {}
+  /** Rows that wait though there are fewer workers for them than rows are given up, the last first. */
+  reconsider(): void {
+    const { pool } = this.#service
+    const apart = this.#honest ? this.#entries.map(({ calls }) => calls) : [this.#calls]
+    for (const calls of apart) {
+      const excess = -pool.candidates(calls)
+      const waiting = excess > 0 ? calls.filter(({ state }) => state === 'waiting') : []
+      for (const call of waiting.slice(-excess)) pool.giveUp(call)
+    }
+  }
 
   // What the pool asks and tells.
 
@@ -257,19 +267,19 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   heard(call: Call): void {
-    const { row, answer, error, ms } = call
-    const worker = call.worker as ModelWorker
+    const { row, answer, error, ms, worker } = call
     const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
     if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
-    this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
+    this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
     this.#open--
     if (answer) {
       const first = entry !== undefined && this.#group.exact(row.query as number) === undefined
       this.#group.add(row as CodedRow, answer)
       if (entry) this.#own(entry, call, answer, first)
     } else if (entry && this.#honest) this.#settle(entry, 'lost')
+    if (this.filling && !this.#service.pool.usable) this.close()
     this.#advance()
   }
 
@@ -598,7 +608,7 @@ export class GroupRun implements Asker, LiveRun {
   /** A late query once, from the budget, and not while its row waits, since a second one would wait as well; a lost one as long as the fault may be its workers'. */
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
-    if (!this.#honest || calls.length >= pool.workers.length) return false
+    if (!this.#honest || pool.candidates(calls) < 1) return false
     if (late)
       return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
     return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
@@ -694,14 +704,15 @@ export class GroupRun implements Asker, LiveRun {
   #why({ ticket, calls }: Entry, moment: Lack['moment']): ApproxiferError {
     const { pool, clock } = this.#service
     const asked = calls.length ? calls : this.#calls
+    if (moment !== 'due' && !pool.usable) return new ApproxiferError('WORKER', pool.nobody)
     if (moment === 'due') {
       const ms = Math.round(clock.now() - ticket.since)
-      const waited = `waited ${ms} ms for workers, ${pool.free} of ${pool.workers.length} free`
+      const waited = `waited ${ms} ms for workers, ${pool.free} of ${pool.size} free`
       if (!asked.some(({ worker }) => worker)) return new ApproxiferError('DEADLINE', waited)
       if (ticket.choices.policy !== 'recover') return new ApproxiferError('DEADLINE', `no answer within ${ms} ms`)
     }
     if (ticket.choices.policy === 'recover' || !calls.length) return this.#failure ?? this.#lacking()
-    const all = calls.length === pool.workers.length ? 'all ' : ''
+    const all = calls.length === pool.size ? 'all ' : ''
     const what = this.#kills(calls)
       ? `${calls.length} workers went down with the query, and no other is asked`
       : `${all}${calls.length} workers failed on the query`

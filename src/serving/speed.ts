@@ -56,6 +56,11 @@ export class Speeds {
     this.#count(pace, 1)
   }
 
+  /** A worker has left. */
+  forget(pace: Pace): void {
+    this.#count(pace, -1)
+  }
+
   /**
    * How many rows have to wait before a worker of this pace is of use: the F faster ones together take R rows per
    * millisecond, so that a row with q others before it gets an answer from one of them in (q + 1 + F) / R.

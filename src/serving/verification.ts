@@ -56,7 +56,7 @@ export class Verification {
   /** Whether more workers should be asked for what this one answers; without one, whoever will. */
   audits(worker?: ModelWorker): boolean {
     const { audit, pool } = this.#options
-    if (pool.workers.length < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    if (pool.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
     const share = worker ? this.evidence.audits(worker.name, audit) : audit
     return share > 0 && this.#random.next() < share
   }
@@ -81,17 +81,49 @@ export class Verification {
     return { criterion, rounding, deviation: this.evidence.deviation }
   }
 
-  proven(worker: ModelWorker, answer: Float32Array): void {
-    if (!this.evidence.proven(worker.name, answer)) return
+  /** A worker joins the pool. A name stands for a machine: one that was convicted under it is in quarantine until it has served it. */
+  join(worker: ModelWorker): void {
     const { pool, bars } = this.#options
-    if (bars) pool.bar(worker, false)
+    this.evidence.join(worker.name)
+    pool.add(worker, bars && !this.isTrusted(worker))
+  }
+
+  /** A worker has left; what is held against it stays. */
+  left(worker: string): void {
+    this.evidence.leave(worker)
+  }
+
+  proven(worker: ModelWorker, answer: Float32Array): void {
+    const released = this.evidence.proven(worker.name, answer)
+    this.#tidy(worker)
+    if (!released) return
+    const { pool, bars } = this.#options
+    if (bars) pool.bar(worker.name, false)
     this.#judged(worker, 'released')
+  }
+
+  /** What a sure memory said of an answer: see `Evidence.checked`. */
+  checked(worker: ModelWorker, passed: boolean, distance: number): void {
+    this.evidence.checked(worker.name, passed, distance)
+    this.#tidy(worker)
+  }
+
+  /** A call had no answer, where other workers give one. */
+  silent(worker: ModelWorker): void {
+    this.evidence.silent(worker.name)
+    this.#tidy(worker)
+  }
+
+  /** Of one that has left there is no more to know than that it lied. */
+  #tidy({ name }: ModelWorker): void {
+    if (!this.#options.pool.worker(name)) this.evidence.leave(name)
   }
 
   /** Workers that were convicted before what is known was saved get no rows either. */
   resume(): void {
     const { pool, bars } = this.#options
-    for (const worker of bars ? pool.workers : []) if (!this.isTrusted(worker)) pool.bar(worker)
+    for (const name of this.evidence.workers) if (!pool.worker(name)) this.evidence.leave(name)
+    for (const worker of bars ? pool.workers : []) if (!this.isTrusted(worker)) pool.bar(worker.name)
   }
 
   /** A worker gave an answer that is wrong, with proof. */
@@ -100,8 +132,10 @@ export class Verification {
     pool.count(worker, 'suspected')
     if (!this.#canSpare(worker))
       return judged({ worker: worker.name, kind: 'kept', evidence: { ...this.evidence.of(worker.name) } })
-    if (!this.evidence.lied(worker.name)) return
-    if (bars) pool.bar(worker)
+    const trusted = this.evidence.lied(worker.name)
+    this.#tidy(worker)
+    if (!trusted) return
+    if (bars) pool.bar(worker.name)
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(worker.name).convictions === 1) restart(worker)
     this.#judged(worker, 'convicted')
@@ -122,6 +156,6 @@ export class Verification {
 
 function restart(worker: ModelWorker): void {
   try {
-    worker.restart('gave an answer that was proven wrong')
+    worker.restart?.('gave an answer that was proven wrong')
   } catch {} // it stays as it is
 }

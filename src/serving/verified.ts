@@ -67,6 +67,7 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#audited = this.#verification.audits()
     const warm = learning?.experience.memory === 'warm' && integrity < 1
     this.#ask(warm && !this.#audited ? 1 : liars + 1, 'query')
+    if (this.#left < 0) this.reconsider()
     if (warm) turns.add(() => this.#weigh())
   }
 
@@ -124,10 +125,11 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#settled()
   }
 
-  reconsider(worker: ModelWorker): void {
+  reconsider(convicted?: string): void {
     const excess = -this.#left // rows that wait for a worker which gets none any more
     if (excess > 0) this.#cancel(this.#calls.filter(({ state }) => state === 'waiting').slice(-excess))
-    if (this.#ticket.open && this.#calls.some((call) => call.worker === worker)) this.#judge()
+    const isItsAnswer = ({ worker }: Call) => worker && worker.name === convicted
+    if (this.#ticket.open && (excess > 0 || this.#calls.some(isItsAnswer))) this.#judge()
     this.#finish()
   }
 
@@ -152,15 +154,14 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   heard(call: Call): void {
-    const { row, answer, error, ms } = call
-    const worker = call.worker as ModelWorker
+    const { row, answer, error, ms, worker } = call
     const { pool, lateness, clock } = this.#service
     const onTime = this.#ticket.open && !this.#probation.includes(call)
     const outcome = answer ? (onTime ? 'onTime' : 'late') : call.failure
     const ended = call.isLetGo && error?.code === 'ABORTED'
     if (!ended) pool.count(worker, outcome)
-    if (!answer && !ended) this.#verification.evidence.silent(worker.name)
-    this.#rows.push({ row: row.index, worker: worker.name, outcome, suspected: false, ms, error })
+    if (worker && !answer && !ended) this.#verification.silent(worker)
+    this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
     this.#open--
     if (answer) this.#heard.push(call)
     if (answer && call === this.#calls[0]) lateness.see(clock.now() - this.#ticket.since)
@@ -238,7 +239,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const answer = call.answer as Float32Array
     const passed = learning?.experience.agrees(recollection.answer, answer) === true
     const distance = evidence.deviation ? difference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
-    evidence.checked((call.worker as ModelWorker).name, passed, distance)
+    this.#verification.checked(call.worker as ModelWorker, passed, distance)
     if (!passed) return false
     learning?.experience.rehearse({ ...recollection, missing: 1 }, answer, (call.worker as ModelWorker).name)
     this.#answer(call, 'checked', confidence)
@@ -264,8 +265,7 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** Workers that may be asked yet, beside those that rows are waiting for. */
   get #left(): number {
-    const waiting = this.#calls.filter(({ state }) => state === 'waiting').length
-    return this.#service.pool.candidates(new Call(this, this.#row(), 'extra')) - waiting
+    return this.#service.pool.candidates([...this.#calls, ...this.#probation])
   }
 
   #ask(count: number, kind: Call['kind']): Call | undefined {
@@ -365,13 +365,15 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   #unanswered(): ApproxiferError {
-    const { clock } = this.#service
+    const { clock, pool } = this.#service
     const { liars } = this.#verification
+    const isUnderway = this.#calls.some(({ isLive }) => isLive)
+    if (!isUnderway && !pool.usable) return new ApproxiferError('WORKER', pool.nobody)
     const ms = Math.round(clock.now() - this.#ticket.since)
     const answers = this.#answers().length
     const errors = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
     const why = errors.length ? `; ${errors.slice(0, 3).join('; ')}` : ''
-    const code = this.#calls.some(({ isLive }) => isLive) ? 'DEADLINE' : 'QUORUM'
+    const code = isUnderway ? 'DEADLINE' : 'QUORUM'
     return new ApproxiferError(
       code,
       `answers: expected ${liars + 1} workers to agree, got ${answers} answers in ${ms} ms${why}`,

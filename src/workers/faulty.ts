@@ -12,7 +12,7 @@ export interface Faults {
   delayMs?: number | readonly [number, number]
   /** Share of calls that never settle (until aborted, or the worker is restarted). */
   hang?: number
-  /** Share of calls in which the worker is killed: it dies and starts again as after a real crash. */
+  /** Share of calls in which the worker is killed: it dies and starts again as after a real crash; without `restart` they fail. */
   crash?: number
   /** Share of answers that are NaN throughout. */
   garbage?: number
@@ -28,6 +28,8 @@ const shares = ['hang', 'crash', 'garbage', 'lie'] as const
 
 export class FaultyWorker implements ModelWorker {
   #faults: Faults = {}
+  /** As the wrapped worker's; absent where that has none. */
+  readonly restart?: (why: string) => void
   readonly #inner: ModelWorker
   readonly #random: Random
   readonly #open = new Set<(error: ApproxiferError) => void>()
@@ -43,6 +45,11 @@ export class FaultyWorker implements ModelWorker {
     this.faults = faults
     this.#inner = inner
     this.#random = seeded(checkInteger('seed', seed, 0))
+    if (!inner.restart) return
+    this.restart = (why) => {
+      inner.restart?.(why)
+      this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+    }
   }
 
   get faults(): Faults {
@@ -80,6 +87,10 @@ export class FaultyWorker implements ModelWorker {
     return this.#inner.fingerprint
   }
 
+  get gone() {
+    return this.#inner.gone === true
+  }
+
   get free() {
     return !this.#hung && !this.#slow && this.#inner.free
   }
@@ -101,15 +112,18 @@ export class FaultyWorker implements ModelWorker {
     if (draw[0] < hang && !this.#closed) await this.#hang(options.signal)
     const wait = typeof delayMs === 'number' ? delayMs : delayMs[0] + draw[2] * (delayMs[1] - delayMs[0])
     const answering = wait > 0 ? this.#slowly(row, wait, options.signal) : this.#inner.infer(row, options)
-    if (draw[1] < crash) this.#inner.restart('was killed by a fault')
+    if (draw[1] < crash) this.#crash(answering)
     const answer = await answering
     if (draw[3] < garbage) return answer.fill(Number.NaN)
     return draw[4] < lie ? told([answer], random)[0] : answer
   }
 
-  restart(why: string): void {
-    this.#inner.restart(why)
-    this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+  /** A worker that nobody can restart cannot be killed either: the call fails. */
+  #crash(answering: Promise<unknown>): void {
+    const why = 'was killed by a fault'
+    if (this.restart) return this.restart(why)
+    answering.catch(() => {}) // nobody waits for it
+    throw new ApproxiferError('WORKER', `${this.name} ${why}`)
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,13 @@ import type { Signature } from '../tensor'
  * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.
  *
  * Point 1 has one exception: a call that hangs settles only when it is aborted or the worker restarted.
+ *
+ * What is optional is for workers on other machines, which are somebody else's to start and stop:
+ *
+ * - Without `restart` a call that hangs is only given up: it is aborted, and counts as the slowest there is. The worker gets its next row
+ *   when that call has settled after all, or it calls `onFree`, and is `free`. Until it has reason to believe that the machine is well again, it
+ *   should not say so.
+ * - With `gone` it tells that nothing can reach it now, so that queries need not wait for it until their deadlines.
  */
 export interface ModelWorker {
   /** Unique among the workers of a predictor; stands in reports. */
@@ -31,7 +38,15 @@ export interface ModelWorker {
    * much waits and an inference takes a few milliseconds at most. Default false.
    */
   readonly takesNext?: boolean
-  /** To be called when `free` may have turned true while no call was open. One listener; undefined removes it. */
+  /**
+   * True: it cannot be reached, and is not `free`; it is tried again in the background, and `onFree` is called when it is back. False or
+   * absent: where it is not free it will be in a moment. Queries wait for that, but fail at once where all workers are gone.
+   */
+  readonly gone?: boolean
+  /**
+   * To be called when `free` may have turned true, or `gone` may have changed, while no call was open. One listener; undefined removes
+   * it.
+   */
   onFree: (() => void) | undefined
 
   /**
@@ -46,8 +61,15 @@ export interface ModelWorker {
   infer(row: Float32Array, options?: { signal?: AbortSignal }): Promise<Float32Array>
 
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
-  restart(why: string): void
+  restart?(why: string): void
 
   /** Rejects open calls with CLOSED and frees everything. */
   close(): Promise<void>
 }
+
+/**
+ * What becomes of the workers of a predictor: one joins, or one of a name leaves. `remove`: its calls reject with WORKER and go
+ * elsewhere. `drain`: it gets no more rows, and its calls end first. Either way it is closed then, and its name may be another's.
+ * One of which the name is taken, or the model another, is refused: closed, with a warning.
+ */
+export type Change = { add: ModelWorker } | { remove: string } | { drain: string }

@@ -57,7 +57,7 @@ export function contract(name: string, { start, deaths }: Kind): void {
       '1. infer settles when a worker that hangs is restarted; it comes back',
       withWorker(async (worker) => {
         const hung = worker.infer(ask('hangs'))
-        worker.restart('hung')
+        worker.restart?.('hung')
         await expect(hung).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('hung') })
         await free(worker)
         await works(worker)

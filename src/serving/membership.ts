@@ -1,0 +1,135 @@
+/** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
+
+import { ApproxiferError, asError, expected } from '../errors'
+import type { Change, ModelWorker } from '../workers/worker'
+import type { Clock } from './clock'
+import { checkWorker } from './options'
+
+/** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
+const AT_A_TIME = 50
+
+/** Whose workers they are. */
+export interface Members {
+  join(worker: ModelWorker): void
+  leave(name: string, how: 'remove' | 'drain'): void
+  /** The one of this name. */
+  worker(name: string): ModelWorker | undefined
+}
+
+export class Membership {
+  readonly #changes: AsyncIterator<Change>
+  readonly #warn: (text: string) => void
+  /** What the first of them is like: all others must be. */
+  #signature: string | undefined
+  #fingerprint: string | undefined
+  #closed = false
+
+  /** @param warn  must not throw */
+  constructor(changes: AsyncIterable<Change>, warn: (text: string) => void) {
+    this.#changes = changes[Symbol.asyncIterator]()
+    this.#warn = warn
+  }
+
+  /**
+   * Waits until so many workers have joined and not left.
+   *
+   * @throws ApproxiferError WORKER when the changes end before, or throw; the workers that came are closed then
+   */
+  async gather(needed: number): Promise<ModelWorker[]> {
+    const gathered = new Map<string, ModelWorker>()
+    const members: Members = {
+      join: (worker) => gathered.set(worker.name, worker),
+      leave: (name) => {
+        const worker = gathered.get(name)
+        gathered.delete(name)
+        if (worker) void shut(worker)
+        if (!gathered.size) this.#signature = this.#fingerprint = undefined
+      },
+      worker: (name) => gathered.get(name),
+    }
+    try {
+      while (gathered.size < needed) {
+        const { done, value } = await this.#changes.next()
+        if (done) throw new Error('the changes ended')
+        this.#take(value, members)
+      }
+    } catch (error) {
+      await Promise.all([...gathered.values()].map(shut))
+      const { message } = asError(error, 'WORKER')
+      const joined = `workers: expected >= ${needed} to join, got ${gathered.size}: ${message}`
+      throw new ApproxiferError('WORKER', joined, { cause: error })
+    }
+    return [...gathered.values()]
+  }
+
+  /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
+  async follow(clock: Clock, members: Members): Promise<void> {
+    try {
+      for (let taken = 1; !this.#closed; taken++) {
+        const { done, value } = await this.#changes.next()
+        if (done) return
+        this.#take(value, members)
+        if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))
+      }
+    } catch (error) {
+      if (this.#closed) return
+      const { message } = asError(error, 'WORKER')
+      this.#warn(`workers: nobody comes or goes any more, since the changes ended with an error: ${message}`)
+    }
+  }
+
+  /** Tells the iterable that nobody listens any more; a worker that it has under way is closed when it comes. */
+  close(): void {
+    this.#closed = true
+    // It is not waited for: a generator that waits for its next change returns only after that.
+    Promise.resolve(this.#changes.return?.()).catch(() => {})
+  }
+
+  #take(change: Change, members: Members): void {
+    if (isObject(change)) {
+      if ('add' in change) return this.#add(change.add, members)
+      if ('remove' in change) return members.leave(change.remove, 'remove')
+      if ('drain' in change) return members.leave(change.drain, 'drain')
+    }
+    this.#warn(expected('workers', 'changes of the form { add }, { remove } or { drain }', change))
+  }
+
+  #add(worker: ModelWorker, members: Members): void {
+    if (this.#closed) return void shut(worker)
+    try {
+      checkWorker('add', worker)
+      this.#checkAlike(worker, members)
+    } catch (error) {
+      this.#warn(`a worker was refused: ${(error as Error).message}`)
+      const isInUse = worker?.onFree || members.worker(worker?.name) === worker
+      return isInUse ? undefined : void shut(worker)
+    }
+    this.#signature = JSON.stringify(worker.signature)
+    this.#fingerprint ??= worker.fingerprint
+    members.join(worker)
+  }
+
+  /** @throws RangeError where a worker cannot be one of the members */
+  #checkAlike({ name, signature, fingerprint, onFree }: ModelWorker, members: Members): void {
+    const known = this.#fingerprint
+    const own = JSON.stringify(signature)
+    const wrong = (field: string, what: string, got: string) => {
+      throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
+    }
+    if (onFree) wrong('onFree', 'none of another predictor', 'one')
+    if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
+    if (this.#signature && own !== this.#signature) wrong('signature', this.#signature, own)
+    if (known && fingerprint && fingerprint !== known) wrong('fingerprint', `the model's, ${known}`, fingerprint)
+  }
+}
+
+/** What cannot be closed stays as it is. */
+async function shut(worker: ModelWorker): Promise<void> {
+  try {
+    await worker.close()
+  } catch {}
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
