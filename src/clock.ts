@@ -1,4 +1,4 @@
-/** Time, so that it can be made: whatever waits or measures in serving, or for workers elsewhere, asks a clock, never the system. */
+/** Time, so that it can be made: whatever waits or measures asks a clock, never the system. */
 
 export interface Clock {
   /** Milliseconds since some moment that never changes. */

@@ -249,7 +249,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     const worker = call?.worker ?? (key.startsWith(PING) ? this.#workers.get(key.slice(PING.length)) : undefined)
     if (!worker) return // it is settled
     if (headers?.code === 503 && !data.length) {
-      if (worker.reachable) worker.lose('is gone: nobody listens to its subject')
+      if (worker.state === 'present') worker.lose('is gone: nobody listens to its subject')
     } else if (call) {
       try {
         worker.receive(call, decode(data))

@@ -72,9 +72,9 @@ export class NatsWorker implements ModelWorker {
     return this.#state === 'present' && !this.#down && this.#calls.size <= this.#wire.maxPending
   }
 
-  /** Whether it can be asked: it was heard of lately. One that cannot may be back any time. */
-  get reachable(): boolean {
-    return this.#state === 'present'
+  /** One that is only `away` may be back in a moment. */
+  get gone(): boolean {
+    return this.#state === 'lost' || this.#state === 'closed'
   }
 
   get takesNext(): boolean {
@@ -171,9 +171,10 @@ export class NatsWorker implements ModelWorker {
 
   /** It is not to be reached: its calls are for others. It may be heard again. */
   lose(why: string): void {
-    if (this.#state === 'closed') return
+    if (this.gone) return
     this.#state = 'lost'
     this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+    this.onFree?.()
   }
 
   async close(): Promise<void> {
