@@ -9,6 +9,8 @@ export interface Kind {
   start(): Promise<ModelWorker>
   /** Ways to die that this runtime can show. */
   deaths: ('dies' | 'exits' | 'outOfMemory')[]
+  /** Somebody else's to restart. */
+  remote?: boolean
 }
 
 export const ask = (what: keyof typeof WHAT, x = 0) => Float32Array.of(WHAT[what], x)
@@ -26,7 +28,7 @@ export function free(worker: ModelWorker): Promise<void> {
   })
 }
 
-export function contract(name: string, { start, deaths }: Kind): void {
+export function contract(name: string, { start, deaths, remote = false }: Kind): void {
   const withWorker = (test: (worker: ModelWorker) => Promise<void>) => async () => {
     const worker = await start()
     try {
@@ -53,7 +55,7 @@ export function contract(name: string, { start, deaths }: Kind): void {
       20_000,
     )
 
-    it(
+    it.skipIf(remote)(
       '1. infer settles when a worker that hangs is restarted; it comes back',
       withWorker(async (worker) => {
         const hung = worker.infer(ask('hangs'))

@@ -1,0 +1,97 @@
+/** approxifer work: this machine's workers for a fleet. */
+
+import { readFile } from 'node:fs/promises'
+import { ApproxiferError } from '../errors'
+import { localWorkers } from '../workers/local'
+import type { NatsConnectOptions } from '../workers/nats/connection'
+import { serveNats } from '../workers/nats/serve'
+import type { ModelOptions } from './model'
+import { note } from './terminal'
+
+export interface WorkOptions extends ModelOptions {
+  nats: string
+  fleet: string
+  workers: number
+  name?: string
+  creds?: string
+  tlsCa?: string
+  tlsCert?: string
+  tlsKey?: string
+  grace: number
+  json?: boolean
+}
+
+/** Works until it is told to stop (SIGTERM, SIGINT): then it answers what it has, for `grace` seconds at most. */
+export async function work(model: string, options: WorkOptions): Promise<void> {
+  const { fleet, workers: count, name, grace, outputs, inputShapes, json } = options
+  const say = (event: string, fields: object, text: string) =>
+    json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
+  const server = await connectOptions(options)
+  const workers = await localWorkers({ model, count, outputs, inputShapes, onWarning: note })
+  try {
+    const service = await serveNats(server, { fleet, workers, ...(name && { name }), onWarning: note })
+    const { names } = service
+    const [{ fingerprint }] = workers
+    say(
+      'joined',
+      { fleet, names, fingerprint },
+      `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`,
+    )
+    const told = await Promise.race([signalled(), service.closed])
+    if (told) {
+      say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)
+      await Promise.race([service.drain(1000 * grace), signalled().then(() => service.close())])
+    }
+    await service.closed
+    say('left', { fleet }, `left fleet ${fleet}`)
+    if (!told) throw new ApproxiferError('WORKER', 'the connection to NATS was closed for good')
+  } finally {
+    await Promise.all(workers.map((worker) => worker.close()))
+  }
+}
+
+/** The next signal to stop. */
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals) => {
+      process.off('SIGTERM', stop)
+      process.off('SIGINT', stop)
+      resolve(signal)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+async function connectOptions({ nats, creds, tlsCa, tlsCert, tlsKey }: WorkOptions): Promise<NatsConnectOptions> {
+  const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }
+  for (const file of Object.values(tls)) if (file !== undefined) await readFile(file) // it is said now which is missing
+  const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
+  return {
+    servers: nats.split(','),
+    ...(Object.keys(given).length > 0 && { tls: given }),
+    ...(creds !== undefined && { authenticator: await credentials(creds) }),
+  }
+}
+
+/** In a variable: the library is an optional peer. */
+const NATS: string = '@nats-io/nats-core'
+
+/** Read again at each connection, since credentials are renewed in their file. */
+async function credentials(file: string): Promise<unknown> {
+  let bytes = await readFile(file)
+  const library = await import(NATS).catch((error) => {
+    throw new ApproxiferError('WORKER', `${NATS} cannot be imported; install it (npm install ${NATS})`, {
+      cause: error,
+    })
+  })
+  return (nonce?: string) => {
+    void readFile(file).then(
+      (now) => {
+        bytes = now
+      },
+      () => {}, // those that are known may still do
+    )
+    return library.credsAuthenticator(bytes)(nonce)
+  }
+}
