@@ -40,5 +40,14 @@ export { type Faults, FaultyWorker } from './workers/faulty'
 export { type HttpOptions, httpWorker, type ProbeOptions } from './workers/http'
 export { httpWorkers } from './workers/http-fleet'
 export { type LocalOptions, localWorkers } from './workers/local'
+export { type NatsOptions, natsWorkers } from './workers/nats'
+export type {
+  NatsConnection,
+  NatsConnectOptions,
+  NatsMessage,
+  NatsServer,
+  NatsSubscription,
+} from './workers/nats/connection'
+export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
 export type { OnnxOptions } from './workers/onnx'
 export type { Change, ModelWorker } from './workers/worker'

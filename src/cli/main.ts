@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** approxifer demo | plan | evaluate | serve */
+/** approxifer demo | plan | evaluate | serve | work */
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
@@ -19,6 +19,7 @@ import { amount, attack, choice, GRID, grid, grouping, inputShapes, integer, nam
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
 import { width, wrap } from './terminal'
+import { work } from './work'
 
 /** The options that make a scheme. */
 function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
@@ -128,6 +129,28 @@ withServeFlags(
   const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
   await serve(models, flagsOf(options), version)
 })
+
+withModel(
+  program
+    .command('work')
+    .description('lends this machine to a fleet: workers that are found by their heartbeats on a NATS server')
+    .argument('<model>', 'an .onnx file')
+    .optionsGroup('Fleet:')
+    .requiredOption('--nats <url>', 'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url')
+    .requiredOption('--fleet <name>', 'what the coordinator calls the fleet: letters, digits, - and _')
+    .option('--workers <n>', 'workers, each a thread with the model', integer(1), 1)
+    .option('--name <name>', 'of this machine (default: host name and process id)')
+    .optionsGroup('Access:')
+    .option('--creds <file>', 'credentials of NATS (.creds)')
+    .option('--tls-ca <file>', 'certificates to trust, PEM')
+    .option('--tls-cert <file>', 'certificate of this machine, PEM')
+    .option('--tls-key <file>', 'its key, PEM')
+    .optionsGroup('Model:'),
+)
+  .optionsGroup('Options:')
+  .option('--grace <s>', 'seconds for the rows that are here, when told to stop', amount, 10)
+  .option('--json', 'print events as JSON, one a line')
+  .action(work)
 
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])

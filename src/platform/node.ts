@@ -3,7 +3,7 @@
 import { lookup, Resolver } from 'node:dns/promises'
 import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
@@ -18,6 +18,8 @@ const PATIENCE_MS = 5000
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed, as for most users. */
 const NATIVE: string = 'onnxruntime-node'
+const NATS: string = '@nats-io/transport-node'
+const NATS_WS: string = '@nats-io/nats-core'
 
 export const platform: Platform = {
   cores: availableParallelism(),
@@ -99,6 +101,19 @@ export const platform: Platform = {
       return () => {} // whoever polls sees it all the same
     }
   },
+
+  async importNats(ws) {
+    const name = ws ? NATS_WS : NATS
+    try {
+      const library = await import(name)
+      return ws ? library.wsconnect : library.connect
+    } catch (error) {
+      const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`
+      throw new Error(`${todo}: ${(error as Error).message}`, { cause: error })
+    }
+  },
+
+  identity: () => `${hostname()}-${process.pid}`,
 }
 
 function quit(worker: Worker): Promise<unknown> {

@@ -116,4 +116,13 @@ export interface Platform {
   readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
   /** Calls `changed` when a file, or what stands in its place, may have changed; it may miss changes. @returns ends that */
   readonly watch?: (path: string, changed: () => void) => () => void
+  /**
+   * A client library for NATS, on first use; it is an optional peer.
+   *
+   * @param ws  for servers that are reached over WebSocket
+   * @returns   its function that connects
+   */
+  importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** What to call this machine and process among others: letters, digits and what else a host name has. */
+  identity(): string
 }

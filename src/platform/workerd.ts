@@ -19,4 +19,8 @@ export const platform: Platform = {
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
   connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
+  importNats: async () => {
+    throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
+  },
+  identity: () => 'edge',
 }

@@ -15,10 +15,15 @@ export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model' | 'core'> &
   version?: string
   /** How many local ones, or where others are: see `workersAt`. */
   workers?: number | string | readonly string[]
-  /** Options of `httpWorkers` or `natsWorkers`. */
-  remote?: Record<string, unknown>
+  remote?: Remote
   core?: { prefer?: 'wasm' | 'js' }
 }
+
+/**
+ * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `tlsCa`,
+ * `tlsCert` and `tlsKey`, which are files.
+ */
+export type Remote = Record<string, unknown>
 
 export interface Config {
   models: Record<string, ModelConfig>
@@ -88,11 +93,15 @@ function parse(path: string, text: string): unknown {
 
 /** Files that a configuration names lie beside it. */
 function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
-  const { model: path, workers } = model
+  const { model: path, workers, remote = {} } = model
+  const files = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey'].filter((name) => typeof remote[name] === 'string')
   const watched = typeof workers === 'string' && workers.startsWith('file:') && !workers.startsWith('file://')
   return {
     ...model,
-    ...(path !== undefined && !isElsewhere(workers) && !isUrl(path) && { model: near(path) }),
+    ...(path !== undefined && (isFile(path) || !isElsewhere(workers)) && !isUrl(path) && { model: near(path) }),
+    ...(model.remote && {
+      remote: { ...remote, ...Object.fromEntries(files.map((name) => [name, near(String(remote[name]))])) },
+    }),
     ...(watched && { workers: `file:${near(workers.slice(5))}` }),
   }
 }
@@ -112,6 +121,8 @@ function checkModel(field: string, model: unknown): void {
 
 /** Whether the workers are not threads of this process. */
 export const isElsewhere = (workers: unknown) => typeof workers === 'string' || Array.isArray(workers)
+/** Whether it is a model, rather than the name of one. */
+export const isFile = (text: string) => /\.(onnx|ort)$/.test(text)
 const isUrl = (text: string) => /^(https?|file|data):/.test(text)
 
 function fromCommandLine(models: readonly string[], flags: Flags['model']): Record<string, ModelConfig> {

@@ -1,47 +1,60 @@
-/** `--workers`: where a model's workers are, as options of a predictor. Each kind is imported where it is used. */
+/** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
+import { readFile } from 'node:fs/promises'
 import type { PredictorOptions } from '../../create'
 import { expected } from '../../errors'
-import { isElsewhere, type ModelConfig, WORKERS } from './config'
+import type { HttpOptions } from '../../workers/http'
+import type { NatsOptions } from '../../workers/nats'
+import type { Access } from '../nats'
+import { isElsewhere, isFile, type ModelConfig, type Remote, WORKERS } from './config'
 
-/** @param name  of the model here, and at its workers unless `model` says otherwise */
+/**
+ * @param name  of the model here, and at its workers unless `model` says otherwise
+ * @param onWarning  told of what an operator should know
+ */
 export async function predictorOptions(
   name: string,
-  config: ModelConfig,
+  { workers, remote = {}, model = name, ...options }: ModelConfig,
+  onWarning: (text: string) => void,
 ): Promise<PredictorOptions & { version?: string }> {
-  const { workers, remote, model = name, ...options } = config
-  if (!isElsewhere(workers)) {
-    if (remote) throw new TypeError(expected(`${name}: remote`, 'none with workers of this process', 'some'))
-    return { ...options, model, ...(workers !== undefined && { workers: workers as number }) } as PredictorOptions
+  if (isElsewhere(workers)) {
+    const where = typeof workers === 'string' ? workers.split(',') : (workers as readonly string[])
+    return { ...options, onWarning, workers: await workersAt(where, model, remote, onWarning) }
   }
-  return {
-    ...options,
-    workers: await workersAt(workers as string | readonly string[], { model, ...remote }),
-  } as PredictorOptions
+  if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
+  return { ...options, onWarning, model, ...(workers !== undefined && { workers: workers as number }) }
 }
 
 /** Whoever is at these addresses: they come and go while the server runs. */
-async function workersAt(where: string | readonly string[], options: { model: string }) {
-  const [first, ...rest] = typeof where === 'string' ? where.split(',') : where
-  const [scheme] = /^[a-z]+:/.exec(first ?? '') ?? []
-  if (scheme === 'nats:' || scheme === 'tls:' || scheme === 'ws:' || scheme === 'wss:') {
-    const { natsWorkers } = await import('../../workers/nats')
-    const { fleet, servers } = natsAddress(first, rest)
-    return natsWorkers(servers, { fleet, ...options })
+async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
+  const { creds, tlsCa, tlsCert, tlsKey, tokenFile, everyMs, ...options } = remote
+  const [first = '', ...rest] = where
+  if (/^(nats|tls|wss?):/.test(first)) {
+    const access = { creds, tlsCa, tlsCert, tlsKey } as Access
+    return natsFleet(where, model, access, { ...options, onWarning })
   }
-  const { httpWorkers, watchDns, watchFile } = await import('../../workers/http')
-  if (scheme === 'http:' || scheme === 'https:') return httpWorkers([first, ...rest], options)
-  if (scheme === 'file:' && !rest.length) return httpWorkers(watchFile(first.slice('file:'.length)), options)
-  const [, host, port] = /^dns:([\w.-]+):(\d+)$/.exec(first ?? '') ?? []
-  if (host && !rest.length) return httpWorkers(watchDns(host, { port: Number(port) }), options)
-  throw new RangeError(expected('workers', WORKERS, where))
+  const { httpWorkers } = await import('../../workers/http-fleet')
+  const { watchDns, watchFile } = await import('../../workers/discovery')
+  const headers = typeof tokenFile === 'string' ? { authorization: await bearer(tokenFile) } : undefined
+  const speaking = { ...(headers && { headers }), ...options, model, onWarning } as HttpOptions
+  const watching = { onWarning, ...(everyMs !== undefined && { everyMs: everyMs as number }) }
+  if (/^https?:/.test(first)) return httpWorkers([first, ...rest], speaking)
+  const [, path] = /^file:(.+)$/.exec(first) ?? []
+  const [, host, port] = /^dns:([\w.-]+):(\d+)$/.exec(first) ?? []
+  if (path && !rest.length) return httpWorkers(watchFile(path, watching), speaking)
+  if (host && !rest.length) return httpWorkers(watchDns(host, { ...watching, port: Number(port) }), speaking)
+  throw new RangeError(expected('workers', WORKERS, where.join()))
 }
 
-/** 'nats://host:4222/FLEET', and further servers of the same. */
-function natsAddress(first: string, rest: readonly string[]): { servers: string; fleet: string } {
-  const url = new URL(first)
-  const fleet = url.pathname.slice(1)
-  if (!/^[\w-]+$/.test(fleet)) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', first))
-  url.pathname = ''
-  return { servers: [url.href, ...rest].join(','), fleet }
+/** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
+async function natsFleet(where: readonly string[], model: string, access: Access, options: Partial<NatsOptions>) {
+  const { connectOptions } = await import('../nats')
+  const { natsWorkers } = await import('../../workers/nats')
+  const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
+  if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', where[0]))
+  const server = await connectOptions([url, ...where.slice(1)], access)
+  // Workers say what their model is by its bytes, not by a name.
+  return natsWorkers(server, { ...options, fleet, ...(isFile(model) && { model }) })
 }
+
+const bearer = async (file: string) => `Bearer ${(await readFile(file, 'utf8')).trim()}`

@@ -115,7 +115,7 @@ class Server {
   async #load(name: string, model: ModelConfig): Promise<void> {
     const onWarning = (text: string) => this.#logging.log.warn({ model: name }, text)
     try {
-      await this.#gateway.load(name, { ...(await predictorOptions(name, model)), onWarning })
+      await this.#gateway.load(name, await predictorOptions(name, model, onWarning))
     } catch (error) {
       throw named(name, error)
     }
