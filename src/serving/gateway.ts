@@ -308,13 +308,16 @@ class Server<Model> {
 
   async #send({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
     const binary = headerLength !== undefined
-    const headers = new Headers({ 'Content-Type': binary ? 'application/octet-stream' : 'application/json' })
-    if (binary) headers.set(HEADER_LENGTH, String(headerLength))
     const coding = body.length >= this.#limits.packFrom ? chosenCoding(accepts) : undefined
-    if (coding) headers.set('Content-Encoding', coding)
-    if (body.length >= this.#limits.packFrom) headers.set('Vary', 'Accept-Encoding')
     const sent = coding ? await packBody(body, coding) : body
-    headers.set('Content-Length', String(sent.length))
+    // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
+    const headers = {
+      'Content-Type': binary ? 'application/octet-stream' : 'application/json',
+      'Content-Length': String(sent.length),
+      ...(binary && { [HEADER_LENGTH]: String(headerLength) }),
+      ...(coding && { 'Content-Encoding': coding }),
+      ...(body.length >= this.#limits.packFrom && { Vary: 'Accept-Encoding' }),
+    }
     return new Response(sent as BodyInit, { headers })
   }
 

@@ -39,8 +39,10 @@ const SLICE = 2 ** 19
 export async function predictBatch(
   predictor: Predictor,
   queries: readonly Query[],
-  { partial, deadlineMs, clock, signal, ...choices }: BatchOptions,
+  options: BatchOptions,
 ): Promise<Outcome[]> {
+  if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
+  const { partial, deadlineMs, clock, signal, ...choices } = options
   const outcomes: Outcome[] = []
   const stop = new AbortController()
   const end = clock.now() + (deadlineMs ?? MOST_WAIT_MS)
@@ -63,7 +65,6 @@ export async function predictBatch(
   }
   const forget = onAbort(signal, () => stop.abort(signal?.reason))
   const late = new Promise<void>((resolve) => {
-    if (queries.length === 1) return
     const cancel = clock.after(end - clock.now(), resolve)
     stop.signal.addEventListener('abort', cancel)
   })
@@ -88,6 +89,20 @@ export async function predictBatch(
   if (signal?.aborted) throw new RowError(0, aborted(signal))
   if (failure) throw failure
   return outcomes
+}
+
+/** Most batches are of one, which waits for no room, and whose end stops nobody. */
+async function predictOne(
+  predictor: Predictor,
+  query: Query,
+  { partial, clock: _, ...choices }: BatchOptions,
+): Promise<Outcome> {
+  try {
+    return { prediction: await predictor.predict(query, choices) }
+  } catch (error) {
+    if (!partial || isMisuse(error) || choices.signal?.aborted) throw new RowError(0, error)
+    return { error: asError(error, 'WORKER') }
+  }
 }
 
 function expired(deadlineMs: number | undefined): ApproxiferError {
