@@ -367,7 +367,7 @@ function matched(entries: readonly Entry[], specs: readonly TensorSpec[]): Entry
 function floats({ field, datatype, shape, count, data }: Entry): Float32Array {
   if (datatype !== 'FP32') throw new TypeError(expected(`${field}.datatype`, "'FP32'", datatype))
   if (data instanceof Uint8Array) {
-    const { buffer, byteOffset } = byteOffsetFits(data) ? data : data.slice()
+    const { buffer, byteOffset } = data.byteOffset % 4 ? new Uint8Array(data) : data // slice() of a Buffer is no copy
     return new Float32Array(buffer, byteOffset, count)
   }
   if (data.flaw) throw new RangeError(`${field}.data: expected finite float32 values, got ${data.flaw}`)
@@ -376,10 +376,6 @@ function floats({ field, datatype, shape, count, data }: Entry): Float32Array {
   }
   if (data.dims.length === 1 || String(data.dims) === String(shape)) return data.values
   throw new RangeError(`${field}.data: expected values flat or nested as shape [${shape}], got [${data.dims}]`)
-}
-
-function byteOffsetFits({ byteOffset }: Uint8Array): boolean {
-  return byteOffset % 4 === 0
 }
 
 function queriesOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Query[] {

@@ -18,7 +18,6 @@ interface Resource {
   apiVersion: string
   kind: string
   metadata: { name: string }
-  // biome-ignore lint: as deep as it is
   spec: any
   data?: Record<string, string>
 }

@@ -215,6 +215,15 @@ describe('messages of the Open Inference Protocol', () => {
     )
   })
 
+  it('raw tensors at any offset, also of a Buffer, which cannot be copied as other arrays', async () => {
+    const rows = [Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8)]
+    for (const pad of ['', ' ', '  ', '   ']) {
+      const { body, headerLength = 0 } = await writeRequest(one, { rows, binary: true, id: pad })
+      const request = readRequest(await readMessage(Buffer.from(body), String(headerLength)), one)
+      expect(request.queries).toEqual(rows)
+    }
+  })
+
   it('values flat or nested as the shape, and in any place of the object', async () => {
     const flat = [1, 2, 3, 4, 5, 6, 7, 8]
     for (const data of [flat, [flat]]) {

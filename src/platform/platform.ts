@@ -17,7 +17,7 @@ export interface Thread {
   hold(on: boolean): void
 }
 
-/** Named bytes that outlive the process. */
+/** Named bytes that are there again after a restart. */
 export interface Files {
   /** What was last written in full; undefined where there is nothing. */
   read(name: string): Promise<Uint8Array | undefined>

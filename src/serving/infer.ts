@@ -35,7 +35,7 @@ const MOST_WAIT_MS = 60_000
 /** Values sent before whatever else waits has its turn. */
 const SLICE = 2 ** 19
 
-/** @throws RowError for the first row that failed, unless rows may; always for a malformed one */
+/** @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed */
 export async function predictBatch(
   predictor: Predictor,
   queries: readonly Query[],
@@ -88,6 +88,8 @@ export async function predictBatch(
   }
   if (signal?.aborted) throw new RowError(0, aborted(signal))
   if (failure) throw failure
+  const [first] = outcomes
+  if ('error' in first && outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
   return outcomes
 }
 

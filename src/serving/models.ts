@@ -1,4 +1,4 @@
-/** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, which outlives them. */
+/** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
 
 import { ApproxiferError, expected } from '../errors'
 import type { Clock } from './clock'

@@ -61,6 +61,8 @@ export interface PredictorStats {
 const NO_CHOICE: PredictOptions = Object.freeze({})
 /** Queries per worker that predictAll keeps under way. */
 const AHEAD = 4
+/** Steps within a turn after which who was given room has taken it; one too few wakes another in vain. */
+const STEPS = 8
 /** Hedges that may be saved up. */
 const BURST = 10
 /**
@@ -229,7 +231,7 @@ export class Predictor {
     const forget = onAbort(options.signal, () => stop.abort())
     try {
       for (const query of queries) {
-        await this.room(stop.signal)
+        if (this.#open >= this.#comfortable) await this.room(stop.signal)
         if (failure) break
         const prediction = this.predict(query, options)
         prediction.catch((error) => {
@@ -251,17 +253,21 @@ export class Predictor {
    * need not wait behind him. At once where the signal has fired or the predictor is closed.
    */
   async room(signal?: AbortSignal): Promise<void> {
-    const { pool } = this.#shared
-    const most = () => Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
-    if (this.#open < most()) return
+    if (this.#open < this.#comfortable) return
     const forget = onAbort(signal, () => this.#wake())
     try {
-      while (this.#open >= most() && !this.#closing && !signal?.aborted) {
+      while (this.#open >= this.#comfortable && !this.#closing && !signal?.aborted) {
         await new Promise<void>((resolve) => this.#forRoom.push(resolve))
       }
     } finally {
       forget()
     }
+  }
+
+  /** Queries that keep all workers busy. */
+  get #comfortable(): number {
+    const { pool } = this.#shared
+    return Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
   }
 
   /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
@@ -393,12 +399,20 @@ export class Predictor {
   #settled(ending: Ending): void {
     this.#open--
     this.#count(ending)
-    this.#wake()
+    if (this.#forRoom.length) void this.#admit()
   }
 
   #count(ending: Ending): void {
     if (ending in this.#counts) this.#counts[ending as Status]++
     else this.#failed[ending] = (this.#failed[ending] ?? 0) + 1
+  }
+
+  /** Lets as many look again as there is room for, and the next ones where somebody did not take it after all. */
+  async #admit(): Promise<void> {
+    while (this.#forRoom.length && this.#open < this.#comfortable) {
+      for (const wake of this.#forRoom.splice(0, this.#comfortable - this.#open)) wake()
+      for (let i = 0; i < STEPS; i++) await undefined
+    }
   }
 
   /** Lets all that wait for room look again. */
