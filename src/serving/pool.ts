@@ -657,7 +657,7 @@ export class Pool {
     this.#lookingForStranded = true
     queueMicrotask(() => {
       this.#lookingForStranded = false
-      if (this.#closed) return
+      if (this.#closed || !(this.#waiting + this.#lines.extra.size)) return
       this.#fewer()
       if (!this.#usable) this.#strand()
     })

@@ -246,8 +246,9 @@ export class GroupRun implements Asker, LiveRun {
   #giveUp(calls: readonly Call[], needed: number): void {
     const { pool } = this.#service
     const excess = -pool.candidates(calls)
+    if (excess <= 0) return
     const hopeful = calls.filter(({ answer, isLive }) => answer || isLive).length - excess
-    if (excess <= 0 || (needed && hopeful >= needed)) return
+    if (needed && hopeful >= needed) return
     const waiting = calls.filter(({ state }) => state === 'waiting')
     for (const call of waiting.slice(-excess)) pool.giveUp(call)
   }

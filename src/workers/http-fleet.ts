@@ -9,6 +9,8 @@ import type { Change } from './worker'
 
 /** Servers in a fleet. */
 const MOST = 10_000
+/** Starts after which whatever else happens has its turn. */
+const AT_A_TIME = 20
 /** How long the first servers that answer wait for the others, to see what most of them say. */
 const AGREE_MS = 5000
 
@@ -54,8 +56,13 @@ class Fleet {
   readonly #settings: HttpSettings
   readonly #members = new Map<string, Member>()
   readonly #source: AsyncIterator<Whereabouts> | undefined
-  /** What all have to answer, once that is agreed on. */
+  /** What all have to answer, once that is agreed on; until then those that answer alike. */
   #agreed: Evidence | undefined
+  readonly #groups: HttpWorker[][] = []
+  readonly #toStart: [string, Member][] = []
+  /** Members that were not examined yet, and that have joined. */
+  #unheard = 0
+  #joined = 0
   #hasJoined = false
   #closed = false
   /** Ends the hold on the process, and the wait for others to agree. */
@@ -107,10 +114,17 @@ class Fleet {
     if (this.#members.size >= MOST) return this.#settings.warn(`${name} is one server too many: ${MOST} are known`)
     const member: Member = { url, worker: undefined, state: 'known', outcome: undefined, again: undefined }
     this.#members.set(name, member)
-    void this.#start(name, member)
+    this.#unheard++
+    if (this.#toStart.push([name, member]) === 1) this.#settings.clock.after(0, () => this.#startSome())
+  }
+
+  #startSome(): void {
+    for (const [name, member] of this.#toStart.splice(0, AT_A_TIME)) void this.#start(name, member)
+    if (this.#toStart.length) this.#settings.clock.after(0, () => this.#startSome())
   }
 
   async #start(name: string, member: Member): Promise<void> {
+    if (this.#members.get(name) !== member || this.#closed) return
     try {
       const worker = await HttpWorker.make(member.url, this.#settings)
       if (this.#members.get(name) !== member || this.#closed) return void worker.close()
@@ -136,62 +150,75 @@ class Fleet {
       return
     }
     this.#members.delete(name)
+    if (!member.outcome) this.#unheard--
+    for (const group of this.#groups) remove(group, member.worker)
     void member.worker?.close()
-    this.#agree()
+    if (!this.#agreed) this.#agree()
   }
 
   #gone(name: string, member: Member): void {
     if (this.#members.get(name) !== member) return
     this.#members.delete(name)
+    this.#joined--
     if (member.again !== undefined && !this.#closed) this.#add(member.again)
   }
 
   #examined(member: Member, error: ApproxiferError | undefined): void {
-    const isNews = error && (member.outcome as Partial<ApproxiferError> | undefined)?.code !== error.code
+    const { outcome, state } = member
+    if (!outcome) this.#unheard--
     member.outcome = error ?? 'well'
-    if (member.state === 'known' && !error) member.state = 'waiting'
-    if (isNews && member.state === 'known')
+    if (state !== 'known') return
+    if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
+    }
+    if (!error) member.state = 'waiting'
+    if (this.#agreed) return this.#admit(member, this.#agreed)
+    if (!error) this.#vote(member.worker as HttpWorker)
     this.#agree()
   }
 
-  /** What most of them answer is what all have to answer; this is settled once. */
-  #agree(isLate = false): void {
-    const members = [...this.#members.values()].filter(({ state }) => state !== 'leaving')
-    const waiting = members.filter(({ state }) => state === 'waiting').map(({ worker }) => worker as HttpWorker)
-    if (!this.#agreed) {
-      const most = largest(waiting, this.#settings.probe ? this.#settings.probe.rounding : Number.POSITIVE_INFINITY)
-      const areAllHeard = members.every(({ outcome }) => outcome !== undefined)
-      const isSettled = most.length > members.length / 2 || areAllHeard || isLate
-      if (most.length && isSettled) this.#agreed = most[0].evidence
-      else if (most.length) this.#unwait ??= this.#settings.clock.after(AGREE_MS, () => this.#agree(true), true)
-      else if (areAllHeard) this.#hopeless(members)
-    }
-    if (!this.#agreed) return
-    this.#unwait?.()
-    for (const member of members) {
-      const { worker } = member
-      if (member.state === 'known') worker?.expect(this.#agreed)
-      if (member.state === 'waiting') this.#join(member, this.#agreed)
-    }
-    if (members.every(({ state }) => state === 'joined')) this.#giveUp()
+  #vote(worker: HttpWorker): void {
+    const { probe } = this.#settings
+    const rounding = probe ? probe.rounding : Number.POSITIVE_INFINITY
+    const isLike = ([first]: HttpWorker[]) => first && alike(first.evidence as Evidence, worker.evidence as Evidence, rounding) // biome-ignore format: one line
+    const own = this.#groups.find(isLike)
+    if (own) own.push(worker)
+    else this.#groups.push([worker])
   }
 
-  #join(member: Member, agreed: Evidence): void {
-    const worker = member.worker as HttpWorker
+  /** What most of them answer, of equally many those that came first, is what all have to answer; this is settled once. */
+  #agree(isLate = false): void {
+    const most = this.#groups.reduce((most, group) => (group.length > most.length ? group : most), [])
+    if (!most.length && !this.#unheard) this.#hopeless()
+    if (!most.length || this.#agreed) return
+    if (this.#unheard && most.length <= this.#members.size / 2 && !isLate) {
+      this.#unwait ??= this.#settings.clock.after(AGREE_MS, () => this.#agree(true), true)
+      return
+    }
+    this.#unwait?.()
+    this.#agreed = most[0].evidence as Evidence
+    for (const member of this.#members.values()) this.#admit(member, this.#agreed)
+  }
+
+  /** It joins if it is well, and answers as agreed. */
+  #admit(member: Member, agreed: Evidence): void {
+    const { worker } = member
+    if (!worker || member.state === 'joined' || member.state === 'leaving') return
     worker.expect(agreed)
+    if (member.state === 'known') return
     if (worker.gone) {
-      member.state = 'known' // it joins when it is well again
+      member.state = 'known'
       return
     }
     member.state = 'joined'
     this.#hasJoined = true
     this.changes.push({ add: worker })
+    if (++this.#joined === this.#members.size) this.#giveUp()
   }
 
   /** No server can be used, and to ask again will not help. */
-  #hopeless(members: readonly Member[]): void {
-    const errors = members.map(({ outcome }) => outcome as ApproxiferError)
+  #hopeless(): void {
+    const errors = [...this.#members.values()].map(({ outcome }) => outcome as ApproxiferError)
     if (errors.length && errors.every(({ code }) => code === 'MODEL' || code === 'PROTOCOL')) this.#fail(errors[0])
   }
 
@@ -222,13 +249,7 @@ class Fleet {
   }
 }
 
-/** The most workers that answer alike; of equally many, those that came first. */
-function largest(workers: readonly HttpWorker[], rounding: number): HttpWorker[] {
-  const groups: HttpWorker[][] = []
-  for (const worker of workers) {
-    const own = groups.find(([first]) => alike(first.evidence as Evidence, worker.evidence as Evidence, rounding))
-    if (own) own.push(worker)
-    else groups.push([worker])
-  }
-  return groups.reduce((most, group) => (group.length > most.length ? group : most), [])
+function remove<T>(list: T[], item: T | undefined): void {
+  const at = list.indexOf(item as T)
+  if (at >= 0) list.splice(at, 1)
 }

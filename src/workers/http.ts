@@ -12,7 +12,7 @@ import type { Connections, Tls } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
 import { checkUrl } from './discovery'
 import { alike, type Evidence, probeRow } from './evidence'
-import { type Answer, OipServer, ServerError } from './oip-server'
+import { type Answers, OipServer, ServerError } from './oip-server'
 import type { ModelWorker } from './worker'
 
 export interface ProbeOptions {
@@ -42,6 +42,11 @@ export interface HttpOptions {
   headers?: Readonly<Record<string, string>>
   /** Rows that the server is given at a time. Default 1. */
   concurrency?: number
+  /**
+   * Rows of several groups that the server may be given in one request, where its model and it take as many, which a first such query
+   * tells; whether that pays the predictor finds out by itself. Default 16, less for large inputs.
+   */
+  maxBatch?: number
   /** How long a server may take to be reached and to answer a first query. Default 60,000 ms. */
   timeoutMs?: number
   /** How often an idle server is asked whether it is ready, which also keeps its connection. Default 3,000 ms. */
@@ -62,14 +67,30 @@ export interface HttpOptions {
 }
 
 export const httpOptions = [
-  ...['model', 'version', 'outputs', 'shapes', 'binary', 'headers', 'concurrency', 'timeoutMs', 'healthMs', 'probe'],
+  ...[
+    'model',
+    'version',
+    'outputs',
+    'shapes',
+    'binary',
+    'headers',
+    'concurrency',
+    'maxBatch',
+    'timeoutMs',
+    'healthMs',
+    'probe',
+  ],
   ...['fetch', 'tls', 'onWarning', 'clock'],
 ]
 
+/** Rows of a batch, values in it, and how long an inference may take for batches to be worth trying. */
+const MOST_ROWS = 16
+const MOST_VALUES = 2 ** 20
+const QUICK_MS = 1000
 /** Waits before the n-th attempt in a row: 100 ms, 200 ms, ... up to the most, each times 0.5 to 1. */
 const LEAST_BACKOFF_MS = 100
 const MOST_BACKOFF_MS = 10_000
-/** A sign of life of an idle server takes less. */
+/** To say that it is ready takes a server less, unless it is at work on a row that was given up. */
 const HEALTH_MS = 5000
 /** Failed calls in a row after which a server is looked at. */
 const MOST_FAILURES = 3
@@ -137,6 +158,7 @@ export function checkHttpOptions(options: HttpOptions) {
     shapes: checkShapes(options.shapes),
     probe: checkProbe(probe),
     concurrency: checkInteger('concurrency', options.concurrency ?? 1, 1, 1000),
+    maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, 2 ** 31 - 1),
     healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, 2 ** 31 - 1),
     warn: (text: string) => {
@@ -206,6 +228,7 @@ export class HttpWorker implements ModelWorker {
   /** How it is asked; undefined until that is found out. */
   #binary: boolean | undefined
   #version: string | undefined
+  #maxBatch = 1
   /** Cuts a call that is open. */
   readonly #open = new Set<AbortController>()
   #look: { whole: boolean; cut: AbortController; done: Promise<void> } | undefined
@@ -263,22 +286,75 @@ export class HttpWorker implements ModelWorker {
     return this.#state === 'ready' && !this.#isDue && this.#open.size < concurrency && clock.now() >= this.#busyUntil
   }
 
+  /** As many as it answered when it was examined first. */
+  get maxBatch(): number {
+    return this.#maxBatch
+  }
+
   async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} is closed`)
-    if (this.#state === 'down') throw new ApproxiferError('WORKER', this.#why)
-    const length = rowLength(this.signature.inputs)
-    if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
-    if (signal?.aborted) throw aborted(signal)
-    if (!this.free) throw new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)
+    return this.#run([row], [signal])[0]
+  }
+
+  inferBatch(
+    rows: readonly Float32Array[],
+    { signals = [] }: { signals?: readonly AbortSignal[] } = {},
+  ): Promise<Float32Array>[] {
+    return this.#run(rows, signals)
+  }
+
+  #run(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
+    const fired = signals.find((signal) => signal?.aborted)
+    const refusal = this.#refusal(rows) ?? (fired && aborted(fired)) ?? this.#noRoom()
+    if (refusal) return rows.map(() => Promise.reject(refusal))
     const call = new AbortController()
     this.#open.add(call)
-    const forget = onAbort(signal, () => call.abort(aborted(signal as AbortSignal)))
+    const outcomes = this.#outcomes(rows, call)
+    let wanted = rows.length
+    return rows.map(async (_, i) => {
+      const signal = signals[i]
+      const left = new AbortController()
+      const forget = onAbort(signal, () => {
+        const why = aborted(signal as AbortSignal)
+        // The last one ends the call, and is heard of when that is said of the worker.
+        if (--wanted) left.abort(why)
+        else call.abort(why)
+      })
+      try {
+        const outcome = (await orCut(left.signal, outcomes))[i]
+        if (outcome instanceof Error) throw outcome
+        return outcome
+      } finally {
+        forget()
+      }
+    })
+  }
+
+  #refusal(rows: readonly Float32Array[]): Error | undefined {
+    if (this.#state === 'closed') return new ApproxiferError('CLOSED', `${this.name} is closed`)
+    if (this.#state === 'down') return new ApproxiferError('WORKER', this.#why)
+    if (rows.length > this.#maxBatch) {
+      return new RangeError(`rows: expected at most ${this.#maxBatch}, got ${rows.length}`)
+    }
+    const length = rowLength(this.signature.inputs)
+    const odd = rows.find((row) => row.length !== length)
+    return odd && new RangeError(`row: expected ${length} values, got ${odd.length}`)
+  }
+
+  #noRoom(): ApproxiferError | undefined {
+    return this.free ? undefined : new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)
+  }
+
+  /** Of each row. What the call tells about the worker holds before anybody hears of it. */
+  async #outcomes(
+    rows: readonly Float32Array[],
+    call: AbortController,
+  ): Promise<readonly (Float32Array | ApproxiferError)[]> {
     try {
-      return await orCut(call.signal, this.#ask(row, call.signal))
+      return await orCut(call.signal, this.#ask(rows, call.signal))
     } catch (error) {
-      throw this.#judged(error)
+      const judged = this.#judged(error)
+      return rows.map(() => judged)
     } finally {
-      forget()
       this.#open.delete(call)
       if (this.#isDue && !this.#open.size) void this.examine()
     }
@@ -300,28 +376,51 @@ export class HttpWorker implements ModelWorker {
     this.onClosed?.()
   }
 
-  async #ask(row: Float32Array, signal: AbortSignal): Promise<Float32Array> {
-    const ask = () => this.#server.infer(row, this.signature, this.#binary === true, signal)
-    const { values, version } = await ask().catch(async (error) => {
+  /** Rows together; where that fails and the server is not to blame for it, each alone, so that one costs no other its answer. */
+  async #ask(rows: readonly Float32Array[], signal: AbortSignal): Promise<Answers['rows']> {
+    try {
+      return await this.#askOnce(rows, signal)
+    } catch (error) {
+      const { down, busyMs } = error as Partial<ServerError>
+      if (rows.length === 1 || signal.aborted || down || busyMs !== undefined || this.#isDue) throw error
+    }
+    const outcomes: Answers['rows'] = []
+    for (const row of rows) {
+      const alone = this.#askOnce([row], signal).catch((error) => {
+        const { down, busyMs } = error as Partial<ServerError>
+        if (signal.aborted || down || busyMs !== undefined || this.#isDue) throw error
+        return [asError(error, 'WORKER', `${this.name}: `)]
+      })
+      outcomes.push(...(await alone))
+    }
+    return outcomes
+  }
+
+  async #askOnce(rows: readonly Float32Array[], signal: AbortSignal): Promise<Answers['rows']> {
+    const ask = () => this.#server.infer(rows, this.signature, this.#binary === true, signal)
+    const answers = await ask().catch(async (error) => {
       if (!error.stale || signal.aborted) throw error
       await this.examine() // who is at the other end now?
       if (this.#state !== 'ready') throw error
       return ask()
     })
-    if (version !== this.#version) {
+    if (answers.version !== this.#version) {
       this.#isDue = true
-      throw new ApproxiferError('WORKER', `${this.name} has version '${version}' now instead of '${this.#version}'`)
+      const [now, before] = [answers.version, this.#version]
+      throw new ApproxiferError('WORKER', `${this.name} has version '${now}' now instead of '${before}'`)
     }
+    const failed = answers.rows.find((row) => row instanceof Error)
+    if (failed && rows.length === 1) throw failed
     this.#errors = 0
     this.#heardAt = this.options.clock.now()
-    return values
+    return answers.rows
   }
 
   /** What an error means for the calls to come, before anybody hears of it. */
   #judged(error: unknown): ApproxiferError {
     const is = asError(error, 'WORKER', `${this.name}: `)
     // Its connection was dropped: the server may go on all the same, or not be there. It is well when it says so.
-    if (is.code === 'ABORTED') void this.#lookAt(false, this.options.timeoutMs)
+    if (is.code === 'ABORTED') void this.#lookAt(false)
     if (is.code === 'ABORTED' || is.code === 'CLOSED') return is
     const { busyMs, down, unasked } = is as Partial<ServerError>
     if (busyMs !== undefined) this.#busy(busyMs)
@@ -356,22 +455,21 @@ export class HttpWorker implements ModelWorker {
     const everyMs = probe ? probe.everyMs : Number.POSITIVE_INFINITY
     const isIdle = !this.#open.size && now >= this.#busyUntil && now - this.#heardAt >= healthMs / 2
     if (now - this.#examinedAt >= everyMs) this.#examineSoon()
-    else if (isIdle) void this.#lookAt(false, HEALTH_MS)
+    else if (isIdle) void this.#lookAt(false)
   }
 
   /** Looks whether it is there, has the model that it should have, and answers. Never rejects. */
   examine(): Promise<void> {
     this.#isDue = false
-    return this.#lookAt(true, HEALTH_MS)
+    return this.#lookAt(true)
   }
 
   /**
    * One look at a time: who asks for one meanwhile waits for it, and has its outcome. Never rejects.
    *
-   * @param whole    an examination
-   * @param readyMs  how long it may take to say that it is ready
+   * @param whole  an examination, not only whether it is ready
    */
-  async #lookAt(whole: boolean, readyMs: number): Promise<void> {
+  async #lookAt(whole: boolean): Promise<void> {
     for (let look = this.#look; look; look = this.#look) {
       await look.done
       if (look.whole || !whole) return
@@ -379,14 +477,14 @@ export class HttpWorker implements ModelWorker {
     if (this.#state === 'closed') return
     if (this.#state === 'ready') this.#state = 'looking'
     const cut = new AbortController()
-    this.#look = { whole, cut, done: this.#seen(whole, readyMs, cut) }
+    this.#look = { whole, cut, done: this.#seen(whole, cut) }
     await this.#look.done
   }
 
-  async #seen(whole: boolean, readyMs: number, cut: AbortController): Promise<void> {
+  async #seen(whole: boolean, cut: AbortController): Promise<void> {
     let outcome: ApproxiferError | undefined
     try {
-      await this.#within(readyMs, cut, (signal) => this.#server.ready(signal))
+      await this.#within(HEALTH_MS, cut, (signal) => this.#server.ready(signal))
       if (whole) await this.#within(this.options.timeoutMs, cut, (signal) => this.#inspect(signal))
     } catch (error) {
       outcome = asError(error, 'WORKER', `${this.name}: `)
@@ -410,21 +508,31 @@ export class HttpWorker implements ModelWorker {
   }
 
   async #inspect(signal: AbortSignal): Promise<void> {
+    const { clock, probe } = this.options
     const signature = await this.#server.signature(signal)
-    const { binary, values, version } = await this.#probed(signature, signal)
-    this.#found = { signature, answer: values }
+    const row = (probe && probe.row) || probeRow(signature)
+    const length = rowLength(signature.inputs)
+    if (row.length !== length) throw new RangeError(`probe.row: expected ${length} values, got ${row.length}`)
+    const from = clock.now()
+    const { binary, answer, version } = await this.#probed(row, signature, signal)
+    const isQuick = clock.now() - from < QUICK_MS
+    const isFirst = this.#found === undefined
+    this.#found = { signature, answer }
     this.#expected ??= this.#found
     if (!this.#isExpected) throw this.#stranger()
     this.#binary = binary
     this.#version = version
+    if (isFirst && isQuick && this.#server.takesBatches) this.#maxBatch = await this.#largestBatch(row, signal)
   }
 
-  async #probed(signature: Signature, signal: AbortSignal): Promise<Answer & { binary: boolean }> {
-    const { probe, binary } = this.options
-    const row = (probe && probe.row) || probeRow(signature)
-    const length = rowLength(signature.inputs)
-    if (row.length !== length) throw new RangeError(`probe.row: expected ${length} values, got ${row.length}`)
-    const ask = async (binary: boolean) => ({ binary, ...(await this.#server.infer(row, signature, binary, signal)) })
+  async #probed(row: Float32Array, signature: Signature, signal: AbortSignal) {
+    const ask = async (binary: boolean) => {
+      const { rows, version } = await this.#server.infer([row], signature, binary, signal)
+      const [answer] = rows
+      if (answer instanceof Error) throw answer
+      return { binary, answer, version }
+    }
+    const { binary } = this.options
     if (binary !== 'auto') return ask(binary)
     if (this.#binary !== undefined) return ask(this.#binary)
     try {
@@ -436,10 +544,31 @@ export class HttpWorker implements ModelWorker {
     }
   }
 
-  get #isExpected(): boolean {
+  /** The most rows at a time, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its model. */
+  async #largestBatch(row: Float32Array, signal: AbortSignal): Promise<number> {
+    const { signature, answer } = this.#found as Evidence
+    const most = Math.min(this.options.maxBatch, Math.floor(MOST_VALUES / row.length))
+    for (let rows = most; rows > 1; rows = Math.floor(rows / 2)) {
+      const others = Array.from({ length: rows - 1 }, (_, i) => row.map((value) => value / (i + 2)))
+      try {
+        const answers = await this.#server.infer([...others, row], signature, this.#binary === true, signal)
+        const last = answers.rows[rows - 1]
+        if (last instanceof Float32Array && this.#isLike({ signature, answer: last }, { signature, answer }))
+          return rows
+      } catch (error) {
+        if (signal.aborted || (error as Partial<ServerError>).down) throw error
+      }
+    }
+    return 1
+  }
+
+  #isLike(found: Evidence, expected: Evidence): boolean {
     const { probe } = this.options
-    const [found, expected] = [this.#found as Evidence, this.#expected as Evidence]
     return alike(found, expected, probe ? probe.rounding : Number.POSITIVE_INFINITY)
+  }
+
+  get #isExpected(): boolean {
+    return this.#isLike(this.#found as Evidence, this.#expected as Evidence)
   }
 
   #stranger(): ApproxiferError {

@@ -15,8 +15,9 @@ export interface Wanted {
   headers?: Readonly<Record<string, string>> | undefined
 }
 
-export interface Answer {
-  values: Float32Array
+export interface Answers {
+  /** One a row; an error where a row's own is none. */
+  rows: (Float32Array | ApproxiferError)[]
   /** The model's version, where the server tells. */
   version: string | undefined
 }
@@ -63,6 +64,7 @@ export class OipServer {
   readonly #name: string
   readonly #path: string
   readonly #wanted: Wanted
+  #takesBatches = false
   #ids = 0
 
   /** @param name  what errors call it */
@@ -91,6 +93,7 @@ export class OipServer {
     const json = await jsonOf(reply).catch((error) => {
       throw this.#error('PROTOCOL', `sends no metadata: ${error.message}`, { down: true })
     })
+    this.#takesBatches = leavesBatchOpen(json)
     return readMetadata(withShapes(json, shapes), outputs)
   }
 
@@ -105,17 +108,28 @@ export class OipServer {
     }
   }
 
+  /** Whether its model takes any number of rows at once, by its metadata. */
+  get takesBatches(): boolean {
+    return this.#takesBatches
+  }
+
   /**
-   * The model's answer to one row.
+   * The model's answers to some rows, in one request.
    *
-   * @param row  only read, until this settles
-   * @throws ServerError; ApproxiferError PROTOCOL for what is no answer
+   * @param rows  only read, until this settles
+   * @throws ServerError; ApproxiferError PROTOCOL for what are no answers
    */
-  async infer(row: Float32Array, signature: Signature, binary: boolean, signal: AbortSignal): Promise<Answer> {
+  async infer(
+    rows: readonly Float32Array[],
+    signature: Signature,
+    binary: boolean,
+    signal: AbortSignal,
+  ): Promise<Answers> {
     const id = String(this.#ids++)
-    const { body, headerLength } = await writeRequest(signature, { id, rows: [row], binary })
+    const { body, headerLength } = await writeRequest(signature, { id, rows, binary })
     signal.throwIfAborted()
     const { outputs } = signature
+    const length = rowLength(outputs)
     const reply = await this.#request('POST', `${this.#path}/infer`, signal, {
       headers: {
         // Without a type KServe and MLServer refuse either form.
@@ -123,15 +137,22 @@ export class OipServer {
         ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
       },
       body,
-      mostBytes: REST_BYTES + VALUE_BYTES * rowLength(outputs),
+      mostBytes: REST_BYTES + VALUE_BYTES * length * rows.length,
     })
     if (!reply.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
     const message = await readMessage(joined(reply.body), reply.header(HEADER_LENGTH)).catch((error) => {
       throw this.#error('PROTOCOL', `sends a reply that is none: ${error.message}`, {})
     })
-    const answer = readReply(message, outputs, 1)
-    if (answer.id !== undefined && answer.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
-    return { values: checkAnswer(answer.rows[0], rowLength(outputs), outputs), version: answer.version }
+    const answers = readReply(message, outputs, rows.length)
+    if (answers.id !== undefined && answers.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
+    const checked = (row: Float32Array) => {
+      try {
+        return checkAnswer(row, length, outputs)
+      } catch (error) {
+        return error as ApproxiferError
+      }
+    }
+    return { rows: answers.rows.map(checked), version: answers.version }
   }
 
   async #get(path: string, signal: AbortSignal): Promise<HttpReply> {
@@ -210,4 +231,10 @@ function withShapes(json: unknown, shapes: NonNullable<Wanted['shapes']>): unkno
   if (typeof json !== 'object' || json === null) return json
   const { inputs, outputs } = json as Record<string, unknown>
   return { ...json, inputs: fill(inputs), outputs: fill(outputs) }
+}
+
+function leavesBatchOpen(json: unknown): boolean {
+  const { inputs, outputs } = (json ?? {}) as Record<string, { shape?: unknown[] }[]>
+  const all = [inputs, outputs].flat()
+  return all.every((tensor) => Array.isArray(tensor?.shape) && Number(tensor.shape[0]) === -1)
 }
