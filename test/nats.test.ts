@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { type NatsConnection as Connection, connect } from '@nats-io/transport-node'
+import { connect } from '@nats-io/transport-node'
 import {
   type Change,
   createPredictor,
