@@ -7,6 +7,11 @@ import type { Predictor } from '../src/serving/predictor'
 
 const path = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
 
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 /** One machine of a fleet. */
 export class Machine {
   readonly names: readonly string[]
@@ -24,9 +29,10 @@ export class Machine {
     const work = ['work', path('models/mnist-lenet.onnx'), '--nats', url, '--fleet', fleet, '--workers', `${workers}`]
     const [command, ...args] = [...within, process.execPath, path('dist/cli.js'), ...work, '--json']
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    process.once('exit', () => child.kill('SIGKILL'))
+    running.add(child)
     let [out, errors] = ['', '']
     const exit = new Promise<number | null>((resolve) => child.once('exit', resolve))
+    void exit.then(() => running.delete(child))
     const names = await new Promise<string[]>((resolve, reject) => {
       child.stderr?.on('data', (text) => {
         errors += text

@@ -16,6 +16,9 @@ import { OnnxModel } from '../src/workers/onnx'
 import { NatsServer } from '../test/shared/nats-server'
 import { type Figures, Load, Machine, Network } from './nats-fleet'
 
+const everything = ['calm', 'restart', 'calm', 'kill', 'join', 'drain', 'join', 'cut', 'heal'] as const
+type Event = (typeof everything)[number]
+
 export interface Trial {
   machines: number
   workersEach: number
@@ -23,6 +26,8 @@ export interface Trial {
   perSecond: number
   /** Of each phase. */
   phaseMs: number
+  /** What becomes of it, in this order. */
+  events: readonly Event[]
   /** Whether to use network namespaces where this process may. */
   namespaces: boolean
 }
@@ -33,17 +38,13 @@ export interface Phase extends Figures {
 
 const FLEET = 'bench'
 
-export async function trial(
-  options: Trial,
-  told: (phase: Phase) => void = () => {},
-): Promise<{ partition: string; phases: Phase[] }> {
-  const { machines: count, workersEach, perSecond, phaseMs } = options
+export async function trial(options: Trial): Promise<{ partition: string; phases: Phase[] }> {
+  const { machines: count, workersEach, perSecond, phaseMs, events } = options
   const network = options.namespaces ? openNetwork() : undefined
   const server = await NatsServer.start('', network?.host)
   const start = (within: readonly string[] = []) => Machine.start(server.url, FLEET, workersEach, within)
   const places = network && Array.from({ length: count }, () => network.add())
-  const phases: Phase[] = []
-  let machines: Machine[] = []
+  const machines: Machine[] = []
   const all: Machine[] = []
   const join = async (at: number) => {
     const machine = await start(places?.[at])
@@ -61,46 +62,51 @@ export async function trial(
     const load = new Load(predictor, inputs, answers, perSecond)
     load.start()
     await sleep(phaseMs) // its first answers tell what is late
-    const during = async (phase: string, f: () => Promise<unknown>) => {
-      const from = performance.now()
-      await Promise.all([f(), sleep(phaseMs)])
-      const to = performance.now()
-      ends.push(() => {
-        const figures = { phase, ...load.figures(from, to) }
-        phases.push(figures)
-        told(figures)
-      })
-    }
-    const ends: (() => void)[] = []
     const [third, half] = [Math.ceil(count / 3), Math.ceil(count / 2)]
-    const first = (n: number) => Array.from({ length: n }, (_, at) => at)
-    await during('calm', async () => {})
-    await during('server restarted', async () => {
-      await server.down()
-      await sleep(1000)
-      await server.up()
-    })
-    await during('calm again', async () => {})
-    await during(`${third} of ${count} machines killed`, () =>
-      Promise.all(first(third).map((at) => machines[at].kill())),
-    )
-    await during('as many join', () => Promise.all(first(third).map(join)))
-    await during(`${half} of ${count} machines drained`, () =>
-      Promise.all(first(half).map((at) => machines[at].drain())),
-    )
-    await during('as many join', () => Promise.all(first(half).map(join)))
-    const cut = (on: boolean) => first(third).forEach((at) => (network ? network.cut(at, on) : machines[at].freeze(on))) // biome-ignore format: one line
-    await during(`${third} of ${count} machines cut off`, async () => cut(true))
-    await during('and back', async () => cut(false))
+    const each = (n: number, f: (at: number) => unknown) => Promise.all(Array.from({ length: n }, (_, at) => f(at)))
+    const cut = (on: boolean) => each(third, (at) => (network ? network.cut(at, on) : machines[at].freeze(on)))
+    const missing = new Set<number>()
+    const leaves = (at: number) => {
+      missing.add(at)
+      return machines[at]
+    }
+    const happens: Record<Event, [string, () => Promise<unknown>]> = {
+      calm: ['calm', async () => {}],
+      restart: ['server down for a second', () => restart(server)],
+      kill: [`${third} of ${count} machines killed`, () => each(third, (at) => leaves(at).kill())],
+      drain: [`${half} of ${count} machines drained`, () => each(half, (at) => leaves(at).drain())],
+      join: ['as many join', () => joinAll(missing, join)],
+      cut: [`${third} of ${count} machines cut off`, () => cut(true)],
+      heal: ['and back', () => cut(false)],
+    }
+    const times: { phase: string; from: number; to: number }[] = []
+    for (const event of events) {
+      const [phase, act] = happens[event]
+      const from = performance.now()
+      await Promise.all([act(), sleep(phaseMs)])
+      times.push({ phase, from, to: performance.now() })
+    }
     await load.stop()
-    for (const end of ends) end()
     await predictor.close()
+    const phases = times.map(({ phase, from, to }) => ({ phase, ...load.figures(from, to) }))
     return { partition: network ? 'network namespaces, cables pulled' : 'processes stopped (SIGSTOP)', phases }
   } finally {
     await Promise.all(all.map((machine) => machine.kill()))
     await server.stop()
     network?.close()
   }
+}
+
+async function restart(server: NatsServer): Promise<void> {
+  await server.down()
+  await sleep(1000)
+  await server.up()
+}
+
+/** One after the other: a start keeps a core busy. */
+async function joinAll(missing: Set<number>, join: (at: number) => Promise<void>): Promise<void> {
+  for (const at of missing) await join(at)
+  missing.clear()
 }
 
 function openNetwork(): Network | undefined {
@@ -130,7 +136,7 @@ export function heartbeatCost(workers: number): number {
 
 export async function natsBench(json: boolean): Promise<void> {
   const show = (ms: number) => (Number.isNaN(ms) ? '' : `${ms.toFixed(ms < 100 ? 1 : 0)} ms`)
-  const options = { machines: 9, workersEach: 3, scheme: { queries: 8, stragglers: 1 }, perSecond: 100, phaseMs: 8000, namespaces: true } // biome-ignore format: one line
+  const options = { machines: 9, workersEach: 3, scheme: { queries: 8, stragglers: 1 }, perSecond: 100, phaseMs: 8000, namespaces: true, events: everything } // biome-ignore format: one line
   const result = await trial(options)
   const beats = heartbeatCost(1000)
   if (json) return console.log(JSON.stringify({ ...options, ...result, heartbeatMs: beats }, null, 2))
