@@ -4,12 +4,13 @@ import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../errors'
 import { localWorkers } from '../workers/local'
 import type { NatsConnectOptions } from '../workers/nats/connection'
+import { checkFleet } from '../workers/nats/messages'
 import { serveNats } from '../workers/nats/serve'
 import type { ModelOptions } from './model'
 import { note } from './terminal'
 
 export interface WorkOptions extends ModelOptions {
-  nats: string
+  nats: string[]
   fleet: string
   workers: number
   name?: string
@@ -26,18 +27,20 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
   const { fleet, workers: count, name, grace, outputs, inputShapes, json } = options
   const say = (event: string, fields: object, text: string) =>
     json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
+  checkFleet(fleet) // before the model is loaded
   const server = await connectOptions(options)
   const workers = await localWorkers({ model, count, outputs, inputShapes, onWarning: note })
   try {
     const service = await serveNats(server, { fleet, workers, ...(name && { name }), onWarning: note })
     const { names } = service
+    const stop = signalled() // before anybody is told that it has joined
     const [{ fingerprint }] = workers
     say(
       'joined',
       { fleet, names, fingerprint },
       `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`,
     )
-    const told = await Promise.race([signalled(), service.closed])
+    const told = await Promise.race([stop, service.closed])
     if (told) {
       say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)
       await Promise.race([service.drain(1000 * grace), signalled().then(() => service.close())])
@@ -68,7 +71,7 @@ async function connectOptions({ nats, creds, tlsCa, tlsCert, tlsKey }: WorkOptio
   for (const file of Object.values(tls)) if (file !== undefined) await readFile(file) // it is said now which is missing
   const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
   return {
-    servers: nats.split(','),
+    servers: nats,
     ...(Object.keys(given).length > 0 && { tls: given }),
     ...(creds !== undefined && { authenticator: await credentials(creds) }),
   }
