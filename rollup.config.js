@@ -4,7 +4,17 @@ import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 import { declarations } from './scripts/declarations.js'
 
-const external = [/^node:/, /^onnxruntime-/, /^@nats-io\//, 'commander', 'cli-progress', 'cli-table3', 'npyjs', /^vega/]
+const external = [
+  /^node:/,
+  /^onnxruntime-/,
+  'undici',
+  /^@nats-io\//,
+  'commander',
+  'cli-progress',
+  'cli-table3',
+  'npyjs',
+  /^vega/,
+]
 
 /** One build per platform: the export condition decides which src/platform file is inside. */
 function build(input, conditions, options = {}) {

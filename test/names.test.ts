@@ -232,7 +232,7 @@ it('delayed calls that wait reject at once on abort, restart and close', async (
   const settled = Promise.allSettled(calls)
   aborts.abort()
   await expect(calls[1]).rejects.toMatchObject({ code: 'ABORTED' })
-  slow.restart('was restarted')
+  slow.restart?.('was restarted')
   const [first, , last] = await settled
   for (const each of [first, last]) expect(each).toMatchObject({ status: 'rejected', reason: { code: 'WORKER' } })
   await slow.close()

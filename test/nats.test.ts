@@ -83,7 +83,6 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
       return joined(changes)
     },
     deaths: ['dies', 'exits'],
-    remote: true,
   })
 
   it('workers join under names that no other has, also ones that come later', async () => {

@@ -7,18 +7,20 @@ import manifest from '../package.json'
 const LAYERS: Record<string, string[]> = {
   errors: [],
   random: [],
+  clock: [],
   checksum: [],
   saved: ['errors'],
   abort: ['errors'],
   tensor: ['errors'],
-  clock: [],
+  json: [],
+  oip: ['errors', 'json', 'tensor'],
   criterion: ['errors', 'tensor'],
   scheme: ['errors'],
   platform: [],
   core: ['platform', 'errors'],
   codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
-  workers: ['platform', 'tensor', 'errors', 'abort', 'random', 'checksum', 'clock'],
+  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'oip', 'json'],
   serving: [
     'criterion',
     'codec',
@@ -27,6 +29,7 @@ const LAYERS: Record<string, string[]> = {
     'core',
     'scheme',
     'tensor',
+    'oip',
     'errors',
     'abort',
     'random',
@@ -130,7 +133,7 @@ describe('structure', () => {
       .filter((to) => !/^[.#]|^node:/.test(to))
     const used = new Set(bare.map((to) => to.match(/^(@[^/]+\/)?[^/]+/)?.[0] as string))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node', '@nats-io/transport-node', '@nats-io/nats-core'] // imported by a variable, so that bundlers pass over it
+    const hidden = ['onnxruntime-node', 'undici', '@nats-io/transport-node', '@nats-io/nats-core'] // imported by a variable, so that bundlers pass over it
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { FaultyWorker, type LocalOptions, localWorkers } from 'approxifer'
+import { FaultyWorker, type LocalOptions, localWorkers, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WHAT } from './fixtures/behaviour.js'
 import { ask, contract, free as freed } from './shared/contract'
@@ -22,6 +22,45 @@ contract('threads', {
 contract('threads behind FaultyWorker', {
   start: async () => new FaultyWorker((await fake())[0], {}, 1),
   deaths: ['dies', 'exits'],
+})
+
+/** One that is somebody else's to restart. */
+function elsewhere(worker: ModelWorker): ModelWorker {
+  const { name, signature, infer, close } = worker
+  return {
+    name,
+    signature,
+    infer: infer.bind(worker),
+    close: close.bind(worker),
+    get free() {
+      return worker.free
+    },
+    get onFree() {
+      return worker.onFree
+    },
+    set onFree(listener) {
+      worker.onFree = listener
+    },
+  }
+}
+
+contract('threads without restart', {
+  start: async () => elsewhere((await fake())[0]),
+  deaths: ['dies'],
+})
+
+contract('threads without restart, behind FaultyWorker, that take one call at a time', {
+  start: async () => new FaultyWorker(elsewhere((await fake({ maxPending: 0 }))[0]), {}, 1),
+  deaths: ['dies'],
+  takes: 1,
+})
+
+it('a fault that kills fails the call where nobody can restart the worker', async () => {
+  const worker = new FaultyWorker(elsewhere((await fake())[0]), { crash: 1 }, 1)
+  await expect(worker.infer(ask('answer'))).rejects.toMatchObject({ code: 'WORKER', message: /was killed by a fault/ })
+  worker.faults = {}
+  expect([worker.restart, worker.gone, ...(await worker.infer(ask('answer', 1)))]).toEqual([undefined, false, 2, 2])
+  await worker.close()
 })
 
 describe('7. restarts', () => {
@@ -208,7 +247,7 @@ describe('real model in real threads', () => {
     const [worker] = await localWorkers({ model: lenet, count: 1 })
     const row = new Float32Array(784)
     const before = await worker.infer(row)
-    worker.restart('was killed')
+    worker.restart?.('was killed')
     await freed(worker)
     expect(await worker.infer(row)).toEqual(before)
     await worker.close()

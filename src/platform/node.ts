@@ -1,11 +1,15 @@
 /** Node, and runtimes that offer its worker_threads. */
 
+import { lookup, Resolver } from 'node:dns/promises'
+import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, hostname } from 'node:os'
+import { dirname } from 'node:path'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
 import type { Platform, Thread } from './platform'
+import { undiciConnections } from './undici'
 
 /** Asks a thread to end itself, between two calls. */
 const QUIT = 'approxifer: quit'
@@ -66,6 +70,34 @@ export const platform: Platform = {
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
   importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')),
+
+  connect: undiciConnections,
+
+  async resolve(name, servers) {
+    if (servers) {
+      const resolver = new Resolver({ timeout: 2000, tries: 2 })
+      resolver.setServers(servers)
+      return resolver.resolve4(name).catch((error) => {
+        if (error.code !== 'ENODATA') throw error
+        return resolver.resolve6(name)
+      })
+    }
+    // As the system does: with its search domains, which Kubernetes' short names need, and its hosts file.
+    const all = await lookup(name, { all: true })
+    const four = all.filter(({ family }) => family === 4)
+    return (four.length ? four : all).map(({ address }) => address)
+  },
+
+  watch(path, changed) {
+    // Its folder: a file that is replaced would take the watch with it, and Kubernetes swaps a link beside it.
+    try {
+      const watcher = watch(dirname(path), { persistent: false }, changed)
+      watcher.on('error', () => watcher.close())
+      return () => watcher.close()
+    } catch {
+      return () => {} // whoever polls sees it all the same
+    }
+  },
 
   async importNats(ws) {
     const name = ws ? NATS_WS : NATS

@@ -17,6 +17,52 @@ export interface Thread {
   hold(on: boolean): void
 }
 
+export interface HttpRequest {
+  method: 'GET' | 'POST'
+  /** Behind the server's URL, from the slash on. */
+  path: string
+  headers: Readonly<Record<string, string>>
+  /** Only read, until the promise has settled. */
+  body?: Uint8Array | undefined
+  /** Of the reply's body; what is longer is not read to its end. */
+  mostBytes: number
+  /** Rejects with its reason, and drops the connection so that the server may stop. */
+  signal: AbortSignal
+}
+
+export interface HttpReply {
+  status: number
+  header(name: string): string | undefined
+  /** In the pieces in which it came; undefined where it is longer than asked for. */
+  body: readonly Uint8Array[] | undefined
+}
+
+/** Connections to one HTTP server, kept alive; idle ones keep no process alive. */
+export interface Connections {
+  /**
+   * Asks once, and follows no redirect.
+   *
+   * @throws an Error; its property `stale` is true where the server closed a connection that had been used before, which it
+   *   may have done before it saw the request
+   */
+  request(request: HttpRequest): Promise<HttpReply>
+  /** Called when the server has closed a connection unannounced, where this runtime tells. One listener. */
+  onDrop: (() => void) | undefined
+  /** Drops all connections, and what is under way on them. May be called twice. */
+  close(): Promise<void>
+}
+
+/** Settings of TLS, in the words of Node's `tls.connect`. */
+export interface Tls {
+  /** The name that the server's certificate must bear, where its URL has an address. */
+  servername?: string
+  /** Certificates to trust instead of the well-known ones, PEM. */
+  ca?: string
+  /** The client's own certificate and key, PEM. */
+  cert?: string
+  key?: string
+}
+
 export interface Platform {
   /** Threads that can run at the same time; undefined where nobody tells. */
   readonly cores: number | undefined
@@ -45,6 +91,21 @@ export interface Platform {
    * @param providers  the execution providers that it must have
    */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
+  /**
+   * Connections to a server. What speaks HTTP is imported on first use; it is an optional peer.
+   *
+   * @param url    http or https, without a slash at its end
+   * @param count  requests at a time; more wait
+   */
+  connect(url: string, count: number, tls: Tls | undefined): Promise<Connections>
+  /**
+   * The addresses that a name stands for: IPv4, and only where it has none IPv6, so that no machine is counted twice.
+   *
+   * @param servers  DNS servers to ask, "address:port"; default: as the system does
+   */
+  readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
+  /** Calls `changed` when a file, or what stands in its place, may have changed; it may miss changes. @returns ends that */
+  readonly watch?: (path: string, changed: () => void) => () => void
   /**
    * A client library for NATS, on first use; it is an optional peer.
    *

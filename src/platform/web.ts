@@ -2,6 +2,7 @@
 
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
+import { fetchConnections } from './fetch'
 import type { Platform, Thread } from './platform'
 
 /** Browsers do not say which. */
@@ -57,6 +58,8 @@ export const platform: Platform = {
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
 
+  // Called as a function of nothing: a browser's fetch refuses any other `this`.
+  connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
   // A bundler would fail where it is not installed, as for most.
   importNats: async () => none("a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"),
   identity: () => 'browser',

@@ -1,6 +1,7 @@
 /** Edge runtimes: no threads, no compiling from bytes; the core comes as a module. */
 
 import core from '../../build/core.wasm'
+import { fetchConnections } from './fetch'
 import type { Platform } from './platform'
 
 function none(what: string): never {
@@ -16,6 +17,7 @@ export const platform: Platform = {
   share: (bytes) => bytes,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
+  connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
   importNats: async () => {
     throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
   },

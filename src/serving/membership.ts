@@ -6,7 +6,7 @@ import type { Clock } from './clock'
 import { checkWorker } from './options'
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
-const AT_A_TIME = 50
+const AT_A_TIME = 20
 
 /** Whose workers they are. */
 export interface Members {

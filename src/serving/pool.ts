@@ -68,6 +68,8 @@ export class Call {
   error: ApproxiferError | undefined
   /** Whether the worker went down with it, or hung. */
   killed = false
+  /** Whether its worker was taken away from it: neither is to blame. */
+  removed = false
   putAt = Number.NaN
   /** In its line. */
   place = 0
@@ -267,7 +269,10 @@ export class Pool {
     const known = this.drain(name)
     const leaving = [...this.#leaving].filter(({ worker }) => worker.name === name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#endCalls(member, error)
+    for (const member of leaving) {
+      for (const call of [member.call, member.next]) if (call) call.removed = true
+      this.#endCalls(member, error)
+    }
     return known || leaving.length > 0
   }
 
@@ -652,7 +657,7 @@ export class Pool {
     this.#lookingForStranded = true
     queueMicrotask(() => {
       this.#lookingForStranded = false
-      if (this.#closed) return
+      if (this.#closed || !(this.#waiting + this.#lines.extra.size)) return
       this.#fewer()
       if (!this.#usable) this.#strand()
     })

@@ -236,15 +236,21 @@ export class GroupRun implements Asker, LiveRun {
     this.#advance()
   }
 
-  /** Rows that wait though there are fewer workers for them than rows are given up, the last first. */
+  /** Rows that wait though there are fewer workers for them are given up; where all need one each, only if what is left cannot be decoded. */
   reconsider(): void {
+    if (this.#honest) for (const { calls } of this.#entries) this.#giveUp(calls, 0)
+    else this.#giveUp(this.#calls, this.#group.scheme.quorum)
+  }
+
+  /** @param needed  answers that will do, if so many may come */
+  #giveUp(calls: readonly Call[], needed: number): void {
     const { pool } = this.#service
-    const apart = this.#honest ? this.#entries.map(({ calls }) => calls) : [this.#calls]
-    for (const calls of apart) {
-      const excess = -pool.candidates(calls)
-      const waiting = excess > 0 ? calls.filter(({ state }) => state === 'waiting') : []
-      for (const call of waiting.slice(-excess)) pool.giveUp(call)
-    }
+    const excess = -pool.candidates(calls)
+    if (excess <= 0) return
+    const hopeful = calls.filter(({ answer, isLive }) => answer || isLive).length - excess
+    if (needed && hopeful >= needed) return
+    const waiting = calls.filter(({ state }) => state === 'waiting')
+    for (const call of waiting.slice(-excess)) pool.giveUp(call)
   }
 
   // What the pool asks and tells.
@@ -577,7 +583,7 @@ export class GroupRun implements Asker, LiveRun {
     const { policy, minConfidence } = ticket.choices
     const late = moment === 'late' || moment === 'overdue'
     const { recoveries, codec } = this.#service
-    const asked = calls.some(({ isLive }) => isLive)
+    const asked = this.#honest && calls.some(({ isLive }) => isLive) // where somebody may lie an answer alone is none
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
     if (policy !== 'retry' && may && this.#mayLook(entry, moment))
@@ -611,7 +617,8 @@ export class GroupRun implements Asker, LiveRun {
     if (!this.#honest || pool.candidates(calls) < 1) return false
     if (late)
       return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
-    return !this.#kills(calls) && calls.length < codec.scheme.stragglers + MORE_FAILURES
+    const failed = calls.filter(({ removed }) => !removed).length
+    return !this.#kills(calls) && failed < codec.scheme.stragglers + MORE_FAILURES
   }
 
   /** Whether the workers that went down with a query cannot all be bad ones. */

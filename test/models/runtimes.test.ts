@@ -59,7 +59,7 @@ describe('onnxruntime-node', () => {
       await stop()
       await fails
     }
-    await cutOff(() => slow.restart('was asked to'), 'WORKER')
+    await cutOff(() => slow.restart?.('was asked to'), 'WORKER')
     await expect.poll(() => slow.free, { timeout: 20_000 }).toBe(true)
     await cutOff(() => slow.close(), 'CLOSED')
     await quick.close()

@@ -2,6 +2,7 @@
 
 import {
   ApproxiferError,
+  type Change,
   type CodecOptions,
   createPredictor,
   type ModelWorker,
@@ -19,6 +20,8 @@ export class HandWorker implements ModelWorker {
   takesNext = false
   restarts: string[] = []
   closed = 0
+  gone = false
+  readonly fingerprint?: string
   readonly calls: {
     row: Float32Array
     signal?: AbortSignal
@@ -55,13 +58,50 @@ export class HandWorker implements ModelWorker {
     })
   }
 
-  restart(why: string) {
-    this.restarts.push(why)
-  }
+  /** undefined for one on another machine. */
+  restart?: (why: string) => void = (why) => this.restarts.push(why)
 
   async close() {
     this.closed++
     for (const call of [...this.calls]) call.fail(new ApproxiferError('CLOSED', 'closed'))
+  }
+}
+
+/** Changes that the test tells by hand. */
+export class Feed implements AsyncIterable<Change> {
+  /** How often its listener has left. */
+  returned = 0
+  readonly #told: Change[] = []
+  #end: { error?: unknown } | undefined
+  #wake = () => {}
+
+  tell(...changes: Change[]) {
+    this.#told.push(...changes)
+    this.#wake()
+  }
+
+  end(error?: unknown) {
+    this.#end = { error }
+    this.#wake()
+  }
+
+  [Symbol.asyncIterator]() {
+    const next = async (): Promise<IteratorResult<Change>> => {
+      while (!this.#told.length && !this.#end) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+      const value = this.#told.shift()
+      if (value) return { done: false, value }
+      if (this.#end?.error) throw this.#end.error
+      return { done: true, value: undefined }
+    }
+    const leave = async (): Promise<IteratorResult<Change>> => {
+      this.returned++
+      return { done: true, value: undefined }
+    }
+    return { next, return: leave }
   }
 }
 

@@ -1,0 +1,337 @@
+/**
+ * JSON whose weight is numbers under keys named `data`: read and written in slices, so that tensors of megabytes do not hold the event
+ * loop. The numbers go from the bytes to float32 and back without a JavaScript array in between.
+ */
+
+/** The numbers of an array, nested or not. */
+export interface Numbers {
+  values: Float32Array
+  /** Lengths from the outside in: one where the array is flat. */
+  dims: readonly number[]
+  /** What stands in the array that is no finite float32, and where; `values` are worth nothing then. */
+  flaw?: string
+}
+
+/** What a document may hold beside the arrays of numbers: it is parsed at one go. */
+const MOST_REST = 2 ** 20
+/** Bytes read, or numbers written, before whatever else waits has its turn: about a millisecond. */
+const READ_SLICE = 2 ** 16
+const WRITE_SLICE = 2 ** 12
+/** No tensor has more dimensions. */
+const MOST_DIMS = 32
+/** Letters of a number, which is read at one go. */
+const MOST_DIGITS = 2000
+/** The largest f32. */
+const MOST = 3.4028234663852886e38
+/** Relative error of a number put together from its digits, generously. */
+const ROUNDING = 2e-15
+/** Powers of ten that a double holds exactly. */
+const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
+
+const code = (char: string) => char.charCodeAt(0)
+const [QUOTE, BACKSLASH, OPEN, CLOSE, COMMA, COLON] = [...'"\\[],:'].map(code)
+const [MINUS, PLUS, DOT, ZERO, NINE, UPPER_E, LOWER_E] = [...'-+.09Ee'].map(code)
+const KEY = new TextEncoder().encode('"data"')
+
+/**
+ * @param bytes  UTF-8; only read
+ * @returns the document; where it has an array under a key `data`, there are `Numbers`
+ * @throws TypeError, RangeError for what is no JSON, with more than a megabyte beside the numbers, or with ragged arrays
+ */
+export async function parseJson(bytes: Uint8Array): Promise<unknown> {
+  const arrays: Numbers[] = []
+  const rest: Uint8Array[] = []
+  const scan = scanned(bytes, arrays, rest)
+  while (!scan.next().done) await turn()
+  return withArrays(decoded(joined(rest)), arrays)
+}
+
+/** A task of its own for whatever waits. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve))
+}
+
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
+/** The text between the brackets of an array of these numbers, in slices. @param rows  finite */
+export function* written(rows: readonly Float32Array[]): Generator<string> {
+  let comma = ''
+  for (const row of rows) {
+    for (let at = 0; at < row.length; at += WRITE_SLICE) {
+      yield comma + row.subarray(at, at + WRITE_SLICE).join(',')
+      comma = ','
+    }
+  }
+}
+
+function decoded(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw new TypeError('the JSON: expected UTF-8, got other bytes')
+  }
+}
+
+/** Each array of numbers stands in the text as [its number]: no text of the sender's can pass for one. */
+function withArrays(text: string, arrays: readonly Numbers[]): unknown {
+  const back = (key: string, value: unknown) => (key === 'data' && Array.isArray(value) ? arrays[value[0]] : value)
+  try {
+    return JSON.parse(text, arrays.length ? back : undefined)
+  } catch (error) {
+    throw new TypeError(`the body: expected JSON, got what ends in ${(error as Error).message}`)
+  }
+}
+
+/** Yields after every slice. @param arrays, rest  are filled */
+function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Generator<void> {
+  let from = 0
+  let restLength = 0
+  let at = 0
+  let yieldedAt = 0
+  while (at < bytes.length) {
+    if (restLength + at - from > MOST_REST) {
+      throw new RangeError(`the JSON: expected at most ${MOST_REST} bytes beside the tensors' data, got more`)
+    }
+    if (bytes[at] !== QUOTE) {
+      at++
+      continue
+    }
+    const start = at
+    at = afterString(bytes, start, from + MOST_REST + 1)
+    const open = isKey(bytes, start, at) ? afterColon(bytes, at) : -1
+    if (open < 0) continue
+    const reader = new NumberReader(bytes, open)
+    while (!reader.read(READ_SLICE)) yield
+    rest.push(bytes.subarray(from, open), new TextEncoder().encode(`[${arrays.length}]`))
+    restLength += open - from
+    arrays.push(reader.numbers)
+    from = at = reader.at
+    if (at - yieldedAt < READ_SLICE) continue // a turn takes a millisecond, which small messages need not spend
+    yieldedAt = at
+    yield
+  }
+  rest.push(bytes.subarray(from))
+}
+
+/** @param most  where to give up */
+function afterString(bytes: Uint8Array, from: number, most: number): number {
+  let at = from + 1
+  while (at < bytes.length && at < most && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
+  return at + 1
+}
+
+function isKey(bytes: Uint8Array, from: number, to: number): boolean {
+  return to - from === KEY.length && KEY.every((byte, i) => bytes[from + i] === byte)
+}
+
+/** Where the array begins that follows a key, or -1. */
+function afterColon(bytes: Uint8Array, at: number): number {
+  const colon = afterSpace(bytes, at)
+  const open = afterSpace(bytes, colon + 1)
+  return bytes[colon] === COLON && bytes[open] === OPEN ? open : -1
+}
+
+function isSpace(byte: number): boolean {
+  return byte === 32 || byte === 10 || byte === 13 || byte === 9
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE
+}
+
+function afterSpace(bytes: Uint8Array, at: number): number {
+  let to = at
+  while (isSpace(bytes[to])) to++
+  return to
+}
+
+/** Reads one array of numbers, a slice at a time. */
+class NumberReader {
+  #values = new Float32Array(64)
+  #length = 0
+  /** How many elements each open array has so far, and how many each array of that depth has to have. */
+  readonly #counts: number[] = []
+  readonly #dims: number[] = []
+  /** Whether an element or the end of an array may come, rather than a comma or the end. */
+  #fresh = true
+  /** Whether a comma came: then the array may not end. */
+  #after = false
+  #flaw: string | undefined
+  /** With a flaw, brackets and braces still open, and whether a string is. */
+  #open = 0
+  #quoted = false
+
+  constructor(
+    readonly bytes: Uint8Array,
+    public at: number,
+  ) {}
+
+  get numbers(): Numbers {
+    const values = this.#values.subarray(0, this.#length)
+    return { values, dims: this.#dims, ...(this.#flaw && { flaw: this.#flaw }) }
+  }
+
+  /** @returns whether the array has ended; `at` is behind it then */
+  read(slice: number): boolean {
+    const { bytes } = this
+    const to = Math.min(bytes.length, this.at + slice)
+    while (this.at < to) {
+      if (this.#flaw) return this.#skip(to)
+      const byte = bytes[this.at]
+      if (isSpace(byte)) this.at++
+      else if (byte === OPEN) this.#enter()
+      else if (byte === CLOSE) {
+        this.#leave()
+        if (!this.#counts.length) return true
+      } else if (byte === COMMA) {
+        if (this.#fresh) throw this.#wrong('a number')
+        this.#fresh = this.#after = true
+        this.at++
+      } else if (this.#fresh) this.#element(byte)
+      else throw this.#wrong('a comma or ]')
+    }
+    if (this.at >= bytes.length) throw this.#wrong('a closing ]')
+    return false
+  }
+
+  #enter(): void {
+    if (!this.#fresh) throw this.#wrong('a comma or ]')
+    if (this.#counts.length >= MOST_DIMS) throw this.#wrong(`at most ${MOST_DIMS} dimensions`)
+    if (this.#length && this.#counts.length >= this.#dims.length) throw this.#ragged()
+    if (this.#counts.length) this.#counts[this.#counts.length - 1]++
+    this.#counts.push(0)
+    this.#after = false
+    this.at++
+  }
+
+  #leave(): void {
+    if (this.#after) throw this.#wrong('a number')
+    const depth = this.#counts.length - 1
+    const count = this.#counts.pop() as number
+    // Filled from the inside out, so that an outer dimension has its place before it is known.
+    if ((this.#dims[depth] ?? count) !== count) throw this.#ragged()
+    this.#dims[depth] = count
+    this.#fresh = this.#after = false
+    this.at++
+  }
+
+  #element(first: number): void {
+    if (first !== MINUS && !isDigit(first)) {
+      this.#spoil(shownByte(this.bytes, this.at))
+      return
+    }
+    const depth = this.#counts.length
+    if (this.#dims.length && this.#dims.length !== depth) throw this.#ragged()
+    if (!this.#dims.length) this.#dims.length = depth
+    this.#counts[depth - 1]++
+    const start = this.at
+    const value = this.#number()
+    if (value > MOST || value < -MOST) {
+      this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
+      return
+    }
+    if (this.#length === this.#values.length) this.#grow()
+    this.#values[this.#length++] = value
+    this.#fresh = this.#after = false
+  }
+
+  #grow(): void {
+    const larger = new Float32Array(2 * this.#values.length)
+    larger.set(this.#values)
+    this.#values = larger
+  }
+
+  /** One number by JSON's grammar; to the bit the float32 next to what JSON.parse gives. */
+  #number(): number {
+    const { bytes } = this
+    const start = this.at
+    const negative = bytes[start] === MINUS
+    let at = negative ? start + 1 : start
+    let digits = 0
+    let exponent = 0
+    const whole = at
+    const end = start + MOST_DIGITS
+    for (; isDigit(bytes[at]) && at < end; at++) {
+      if (digits < 1e18) digits = 10 * digits + (bytes[at] - ZERO)
+      else exponent++
+    }
+    if (at === whole || (bytes[whole] === ZERO && at > whole + 1)) throw this.#wrong('a number', whole)
+    if (bytes[at] === DOT) {
+      const fraction = ++at
+      for (; isDigit(bytes[at]) && at < end; at++) {
+        if (digits >= 1e18) continue
+        digits = 10 * digits + (bytes[at] - ZERO)
+        exponent--
+      }
+      if (at === fraction) throw this.#wrong('a digit', at)
+    }
+    if (bytes[at] === LOWER_E || bytes[at] === UPPER_E) {
+      at++
+      const down = bytes[at] === MINUS
+      if (down || bytes[at] === PLUS) at++
+      const power = at
+      let value = 0
+      for (; isDigit(bytes[at]) && at < end; at++) value = Math.min(10 * value + (bytes[at] - ZERO), 1e6)
+      if (at === power) throw this.#wrong('a digit', at)
+      exponent += down ? -value : value
+    }
+    this.at = at
+    if (digits === 0) return negative ? -0 : 0
+    if (exponent >= -22 && exponent <= 22) {
+      const near = exponent < 0 ? digits / POWERS[-exponent] : digits * POWERS[exponent]
+      const value = Math.fround(near * (1 - ROUNDING))
+      if (value === Math.fround(near * (1 + ROUNDING))) return negative ? -value : value
+    }
+    return Math.fround(Number(decoded(bytes.subarray(start, at)))) // in the middle between two, or far out
+  }
+
+  /** From here on nothing is read: who wants the numbers is told what is wrong with them. */
+  #spoil(what: string): void {
+    this.#flaw = `${what} at ${this.#length}`
+    this.#open = this.#counts.length
+  }
+
+  #skip(to: number): boolean {
+    const { bytes } = this
+    for (; this.at < to; this.at++) {
+      const byte = bytes[this.at]
+      if (this.#quoted) {
+        if (byte === BACKSLASH) this.at++
+        else if (byte === QUOTE) this.#quoted = false
+      } else if (byte === QUOTE) this.#quoted = true
+      else if (byte === OPEN || byte === 123) this.#open++
+      else if ((byte === CLOSE || byte === 125) && --this.#open === 0) {
+        this.at++
+        return true
+      }
+    }
+    if (this.at >= bytes.length) throw this.#wrong('a closing ]')
+    return false
+  }
+
+  #wrong(what: string, at = this.at): TypeError {
+    const got = at < this.bytes.length ? shownByte(this.bytes, at) : 'the end'
+    return new TypeError(`the JSON: expected ${what} at byte ${at}, got ${got}`)
+  }
+
+  #ragged(): RangeError {
+    return new RangeError(`the JSON: expected arrays of equal lengths in data, got others at byte ${this.at}`)
+  }
+}
+
+/** What begins with a byte, in a word or two. */
+function shownByte(bytes: Uint8Array, at: number): string {
+  const known: Record<string, string> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
+  const char = String.fromCharCode(bytes[at])
+  if (Object.hasOwn(known, char)) return known[char]
+  return bytes[at] > 32 && bytes[at] < 127 ? JSON.stringify(char) : `byte ${bytes[at]}`
+}

@@ -1,0 +1,149 @@
+/** HTTP in Node: one of undici's pools for each server. */
+
+import type { Dispatcher, Pool } from 'undici'
+import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
+
+/** In a variable, which bundlers pass over: they would fail where it is not installed. */
+const UNDICI: string = 'undici'
+
+const CONNECT_MS = 5000
+/** Longer than the pauses between two requests; servers say so where they keep a connection for less. */
+const IDLE_MS = 60_000
+
+export async function undiciConnections(url: string, count: number, tls: Tls | undefined): Promise<Connections> {
+  const { Pool } = await (import(UNDICI) as Promise<typeof import('undici')>).catch(missing)
+  const { origin, pathname } = new URL(url)
+  const times = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS } // how long an answer may take others know
+  return new UndiciConnections(
+    new Pool(origin, { connections: count, connect: { timeout: CONNECT_MS, ...tls }, ...times }),
+    pathname.replace(/\/$/, ''),
+  )
+}
+
+function missing(error: Error): never {
+  const todo = 'npm install undici@7; or pass the option fetch, at 3 to 4 times the cost of a call'
+  throw new Error(`remote workers need the package undici (${error.message}): ${todo}`)
+}
+
+class UndiciConnections implements Connections {
+  onDrop: (() => void) | undefined
+  readonly #pool: Pool
+  readonly #prefix: string
+  /** Replies since a connection was last made. */
+  #replies = 0
+  /** What ended connections that we dropped ourselves. */
+  readonly #ours = new WeakSet<Error>()
+
+  constructor(pool: Pool, prefix: string) {
+    this.#pool = pool
+    this.#prefix = prefix
+    pool.on('connect', () => {
+      this.#replies = 0
+    })
+    pool.on('disconnect', (_origin, _targets, error) => {
+      // UND_ERR_INFO: the server had announced it, or undici itself found it idle.
+      if (!this.#ours.has(error) && (error as { code?: string }).code !== 'UND_ERR_INFO') this.onDrop?.()
+    })
+  }
+
+  request(request: HttpRequest): Promise<HttpReply> {
+    return new Promise((resolve, reject) => {
+      const { method, path, headers, body, signal } = request
+      const end = (error: Error, reused = false) => {
+        signal.removeEventListener('abort', cut)
+        reject(reused ? Object.assign(error, { stale: true }) : error)
+      }
+      const reading = new Reading(request, this.#ours, (reply) => {
+        this.#replies++
+        signal.removeEventListener('abort', cut)
+        resolve(reply)
+      }, (error) => end(error, this.#replies > 0 && isReset(error))) // biome-ignore format: two lines
+      const cut = () => {
+        end(signal.reason)
+        reading.cut(signal.reason)
+      }
+      if (signal.aborted) return reject(signal.reason)
+      signal.addEventListener('abort', cut, { once: true })
+      try {
+        const sent = body as Dispatcher.DispatchOptions['body']
+        this.#pool.dispatch({ method, path: this.#prefix + path, headers, body: sent }, reading)
+      } catch (error) {
+        end(error as Error)
+      }
+    })
+  }
+
+  close(): Promise<void> {
+    this.onDrop = undefined
+    return this.#pool.destroy()
+  }
+}
+
+function isReset(error: Error): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((error as { code?: string }).code as string)
+}
+
+/** One reply as it comes. */
+class Reading implements Dispatcher.DispatchHandler {
+  #controller: Dispatcher.DispatchController | undefined
+  #cut: Error | undefined
+  #status = 0
+  #headers: Record<string, string | string[] | undefined> = {}
+  readonly #chunks: Uint8Array[] = []
+  #length = 0
+
+  constructor(
+    readonly request: HttpRequest,
+    readonly ours: WeakSet<Error>,
+    readonly done: (reply: HttpReply) => void,
+    readonly fail: (error: Error) => void,
+  ) {}
+
+  /** Drops the connection, or never makes one. */
+  cut(reason: Error): void {
+    this.#cut = reason
+    this.ours.add(reason)
+    this.#controller?.abort(reason)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#cut) controller.abort(this.#cut)
+  }
+
+  onResponseStart(
+    _controller: Dispatcher.DispatchController,
+    status: number,
+    headers: Record<string, string | string[] | undefined>,
+  ): void {
+    // biome-ignore format: one line
+    this.#status = status
+    this.#headers = headers
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    this.#length += chunk.byteLength
+    if (this.#length <= this.request.mostBytes) {
+      this.#chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength)) // no Buffer, whose slice is a view
+      return
+    }
+    this.#finish(undefined)
+    this.cut(new Error('the reply is too long'))
+  }
+
+  onResponseEnd(): void {
+    this.#finish(this.#chunks)
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error)
+  }
+
+  #finish(body: Uint8Array[] | undefined): void {
+    const header = (name: string) => {
+      const value = this.#headers[name]
+      return Array.isArray(value) ? value[0] : value
+    }
+    this.done({ status: this.#status, header, body })
+  }
+}

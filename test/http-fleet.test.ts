@@ -1,0 +1,260 @@
+import { afterEach, expect, it } from 'vitest'
+import { VirtualClock } from '../src/serving/virtual-clock'
+import type { Whereabouts } from '../src/workers/discovery'
+import type { HttpOptions } from '../src/workers/http'
+import { httpWorkers } from '../src/workers/http-fleet'
+import type { ModelWorker } from '../src/workers/worker'
+import { PretendServer, silence } from './shared/pretend-server'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0)) await close()
+})
+
+/** A source of URLs that the test changes. */
+class Source implements AsyncIterable<Whereabouts> {
+  returned = 0
+  #tell: (change: Whereabouts) => void = () => {}
+  readonly #waiting: Whereabouts[] = []
+
+  push(...changes: unknown[]): void {
+    this.#waiting.push(...(changes as Whereabouts[]))
+    this.#tell(undefined as never)
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Whereabouts> {
+    return {
+      next: async () => {
+        while (!this.#waiting.length) await new Promise<void>((resolve) => (this.#tell = () => resolve()))
+        return { done: false, value: this.#waiting.shift() as Whereabouts }
+      },
+      return: async () => {
+        this.returned++
+        return { done: true, value: undefined }
+      },
+    }
+  }
+}
+
+/** Servers a, b, ... in made time, and what was told of them: "add a:1" and so on. */
+function fleet(
+  count: number,
+  how: Partial<HttpOptions> & { source?: Source; prepare?: (servers: PretendServer[]) => void } = {},
+) {
+  // biome-ignore format: one line
+  const { source, prepare, ...options } = how
+  const clock = new VirtualClock()
+  const servers = Array.from({ length: count }, () => new PretendServer())
+  prepare?.(servers)
+  const host = (i: number) => `http://${String.fromCharCode(97 + i)}:1`
+  const fetch = ((url: string, init: RequestInit) => servers[new URL(url).hostname.charCodeAt(0) - 97].fetch(url, init)) as typeof globalThis.fetch // biome-ignore format: one line
+  const warnings: string[] = []
+  const told: string[] = []
+  const workers = new Map<string, ModelWorker>()
+  let failure: Error | undefined
+  const urls = servers.map((_, i) => host(i))
+  const onWarning = (text: string) => warnings.push(text)
+  const changes = httpWorkers(source ?? urls, { model: 'm', binary: false, fetch, clock, onWarning, ...options })
+  const iterator = changes[Symbol.asyncIterator]()
+  const follow = async () => {
+    try {
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+        const [[what, value]] = Object.entries(next.value)
+        if (typeof value !== 'string') workers.set(value.name, value)
+        told.push(`${what} ${typeof value === 'string' ? value : value.name}`)
+      }
+    } catch (error) {
+      failure = error as Error
+    }
+  }
+  void follow()
+  closing.push(async () => {
+    await iterator.return?.()
+    for (const worker of workers.values()) await worker.close()
+  })
+  return { clock, servers, source, host, warnings, told, workers, iterator, failure: () => failure }
+}
+
+const added = (...names: string[]) => names.map((name) => `add ${name}:1`)
+
+it('all that answer alike join, named by host and port; duplicates once', async () => {
+  const source = new Source()
+  const { clock, told, workers } = fleet(3, { source })
+  source.push({ add: 'http://a:1' }, { add: 'http://b:1/' }, { add: 'http://a:1/' }, { add: 'http://c:1' })
+  await clock.run(0)
+  expect(told.sort()).toEqual(added('a', 'b', 'c'))
+  expect([...((await workers.get('b:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
+})
+
+it('one that cannot be reached holds up nobody; it is told of once, and joins when it is there', async () => {
+  const { clock, servers, told, warnings } = fleet(3, { prepare: ([a]) => (a.isGone = true) })
+  await clock.run(60_000)
+  expect(told).toEqual(added('b', 'c'))
+  expect(warnings).toEqual([expect.stringMatching(/^a:1 cannot be reached: .*ECONNREFUSED: it is tried again/)])
+  servers[0].isGone = false
+  await clock.run(71_000)
+  expect(told).toEqual(added('b', 'c', 'a'))
+})
+
+it('one that stalls holds up nobody', async () => {
+  const { clock, told, workers } = fleet(3, { prepare: ([a]) => (a.instead = () => silence) })
+  await clock.run(0)
+  expect(told).toEqual(added('b', 'c'))
+  expect([...((await workers.get('c:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
+})
+
+it('a model is what most have: the first with another gets no rows until it has the same', async () => {
+  const { clock, servers, told, warnings } = fleet(3, { prepare: ([a]) => (a.factor = 3) })
+  await clock.run(0)
+  expect(told.sort()).toEqual(added('b', 'c'))
+  expect(warnings).toEqual([expect.stringMatching(/^a:1 has another model/)])
+  servers[0].factor = 2
+  await clock.run(11_000)
+  expect(told).toEqual(added('b', 'c', 'a'))
+})
+
+it('of two halves that differ the first counts, once all were heard', async () => {
+  const { clock, told } = fleet(4, { prepare: ([, , c, d]) => (c.factor = d.factor = 3) })
+  await clock.run(0)
+  expect(told).toEqual(added('a', 'b'))
+})
+
+it('with another signature, or by a wrong URL in the source, changes nothing but for a warning', async () => {
+  const source = new Source()
+  const { clock, told, warnings } = fleet(4, {
+    source,
+    prepare: ([, , , d]) => {
+      d.metadata = { ...d.metadata, outputs: [{ name: 'z', datatype: 'FP32', shape: [-1, 2] }] }
+      d.instead = ({ json }) => (json ? d.answer(json.inputs[0].data, json.id, { name: 'z' }) : undefined)
+    },
+  })
+  for (const name of ['a', 'b', 'c', 'd']) source.push({ add: `http://${name}:1` })
+  source.push({ add: 'gopher://a' }, { ad: 'http://a:1' }, { add: 'http://a:1', drain: 'http://a:1' }, {}, 5, null)
+  await clock.run(0)
+  expect(told.sort()).toEqual(added('a', 'b', 'c'))
+  expect(warnings.filter((text) => text.startsWith('the list of workers: ')).length).toBe(6)
+  expect(warnings.filter((text) => text.startsWith('d:1 has another model (its metadata differ)')).length).toBe(1)
+})
+
+it('none at all: after timeoutMs, with the reason', async () => {
+  const { clock, told, failure, servers } = fleet(3, { timeoutMs: 30_000, prepare: (all) => all.map((each) => (each.isGone = true)) }) // biome-ignore format: one line
+  await clock.run(29_999)
+  expect(failure()).toBeUndefined()
+  await clock.run(30_000)
+  const message = 'none of 3 servers can be used after 30000 ms: a:1 cannot be reached: connect ECONNREFUSED'
+  expect(failure()).toMatchObject({ code: 'WORKER', message })
+  const asked = servers[0].asked.length
+  await clock.run(1e6)
+  expect([told, servers[0].asked.length, clock.pending]).toEqual([[], asked, 0])
+})
+
+it('no servers known at all: after timeoutMs', async () => {
+  const { clock, failure } = fleet(0, { source: new Source(), timeoutMs: 1000 })
+  await clock.run(1000)
+  expect(failure()).toMatchObject({ code: 'WORKER', message: 'no servers are known after 1000 ms' })
+})
+
+it('all with a model that cannot be coded: at once', async () => {
+  const prepare = (all: PretendServer[]) =>
+    all.forEach((each) => {
+      each.metadata = { ...each.metadata, inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2] }] }
+    })
+  const { clock, failure } = fleet(3, { prepare })
+  await clock.run(0)
+  expect(failure()).toMatchObject({ code: 'MODEL' })
+})
+
+it('what the source drains and removes is told on; what has not joined just goes', async () => {
+  const source = new Source()
+  const { clock, told, servers } = fleet(4, { source, prepare: ([, , , d]) => (d.isGone = true) })
+  for (const name of ['a', 'b', 'c', 'd']) source.push({ add: `http://${name}:1` })
+  await clock.run(1000)
+  source.push({ drain: 'http://a:1' }, { remove: 'http://b:1' }, { drain: 'http://d:1' }, { remove: 'http://nobody:1' })
+  await clock.run(1000)
+  expect(told.slice(3)).toEqual(['drain a:1', 'remove b:1'])
+  const asked = servers[3].asked.length
+  servers[3].isGone = false
+  await clock.run(1e5)
+  expect([told.length, servers[3].asked.length]).toEqual([5, asked])
+})
+
+it('one that comes back while it is drained joins once its old worker is closed', async () => {
+  const source = new Source()
+  const { clock, told, workers } = fleet(2, { source })
+  source.push({ add: 'http://a:1' }, { add: 'http://b:1' })
+  await clock.run(0)
+  const old = workers.get('a:1') as ModelWorker
+  source.push({ drain: 'http://a:1' }, { add: 'http://a:1' })
+  await clock.run(60_000)
+  expect(told.slice(2)).toEqual(['drain a:1'])
+  await old.close()
+  await clock.run(60_001)
+  expect(told.slice(2)).toEqual(['drain a:1', 'add a:1'])
+  expect(workers.get('a:1')).not.toBe(old)
+})
+
+it('once nobody listens the source is told, and nothing goes on but the workers that were taken', async () => {
+  const source = new Source()
+  const { clock, iterator, workers, servers } = fleet(3, { source, prepare: ([, , c]) => (c.isGone = true) })
+  for (const name of ['a', 'b', 'c']) source.push({ add: `http://${name}:1` })
+  await clock.run(1000)
+  await iterator.return?.()
+  const asked = servers[2].asked.length
+  await clock.run(1e5)
+  expect([source.returned, servers[2].asked.length]).toEqual([1, asked])
+  for (const worker of workers.values()) {
+    expect(worker.free).toBe(true)
+    await worker.close()
+  }
+  await clock.run(2e5)
+  expect(clock.pending).toBe(0)
+})
+
+it('workers that nobody has taken are closed with it', async () => {
+  const server = new PretendServer()
+  const clock = new VirtualClock()
+  const { fetch } = server
+  const changes = httpWorkers(['http://a:1', 'http://b:1'], { model: 'm', binary: false, fetch, clock })
+  await clock.run(10_000)
+  await changes[Symbol.asyncIterator]().return?.()
+  await clock.run(1e5)
+  expect(clock.pending).toBe(0)
+})
+
+it('a server too many is told of', () => {
+  const warnings: string[] = []
+  const onWarning = (text: string) => warnings.push(text)
+  const urls = Array.from({ length: 10_001 }, (_, i) => `http://w${i}:1`)
+  const clock = new VirtualClock()
+  httpWorkers(urls, { model: 'm', fetch: new PretendServer().fetch, clock, onWarning })
+  expect(warnings).toEqual(['w10000:1 is one server too many: 10000 are known'])
+})
+
+it('1,000 servers join', async () => {
+  const server = new PretendServer()
+  const clock = new VirtualClock()
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `http://w${i}:1`)
+  const { fetch } = server
+  const changes = httpWorkers(names(1000), { model: 'm', binary: false, fetch, clock })
+  const iterator = changes[Symbol.asyncIterator]()
+  await clock.run(0)
+  const workers: ModelWorker[] = []
+  for (let i = 0; i < 1000; i++) {
+    const { value } = await iterator.next()
+    if ('add' in value) workers.push(value.add)
+  }
+  expect(new Set(workers.map(({ name }) => name)).size).toBe(1000)
+  await iterator.return?.()
+  await Promise.all(workers.map((worker) => worker.close()))
+  await clock.run(1e5)
+  expect(clock.pending).toBe(0)
+})
+
+it.each([
+  [[], /^servers: expected at least one/],
+  [['a:1'], /^servers\[0\]: expected an http or https URL/],
+  ['http://a:1', /^servers: expected an array of URLs/],
+  [undefined, /^servers: expected an array of URLs/],
+])('refuses the servers %j', (servers, message) => {
+  expect(() => httpWorkers(servers as string[], { model: 'm' })).toThrow(message)
+})
