@@ -1,4 +1,4 @@
-/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | sections | serve | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | nats | sections | serve | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -10,6 +10,7 @@ import { kernels } from './kernels'
 import { latency } from './latency'
 import { liars } from './liars'
 import { looks } from './looks'
+import { natsBench } from './nats'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { simulateAll } from './simulate'
@@ -25,6 +26,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   latency,
   liars,
   looks,
+  nats: natsBench,
   sections,
   serve: serveBench,
   simulate: simulateAll,

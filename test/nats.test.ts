@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads'
-import { type NatsConnection as Connection, connect } from '@nats-io/transport-node'
+import { connect } from '@nats-io/transport-node'
 import {
   type Change,
   createPredictor,
@@ -83,7 +83,6 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
       return joined(changes)
     },
     deaths: ['dies', 'exits'],
-    remote: true,
   })
 
   it('workers join under names that no other has, also ones that come later', async () => {

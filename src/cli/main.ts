@@ -15,7 +15,19 @@ import { demo } from './demo'
 import { evaluateCommand } from './evaluate'
 import { report } from './failure'
 import { describeItem } from './help'
-import { amount, attack, choice, GRID, grid, grouping, inputShapes, integer, names, probability } from './options'
+import {
+  amount,
+  attack,
+  choice,
+  GRID,
+  grid,
+  grouping,
+  inputShapes,
+  integer,
+  names,
+  natsServers,
+  probability,
+} from './options'
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
 import { width, wrap } from './terminal'
@@ -136,7 +148,11 @@ withModel(
     .description('lends this machine to a fleet: workers that are found by their heartbeats on a NATS server')
     .argument('<model>', 'an .onnx file')
     .optionsGroup('Fleet:')
-    .requiredOption('--nats <url>', 'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url')
+    .requiredOption(
+      '--nats <url>',
+      'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url',
+      natsServers,
+    )
     .requiredOption('--fleet <name>', 'what the coordinator calls the fleet: letters, digits, - and _')
     .option('--workers <n>', 'workers, each a thread with the model', integer(1), 1)
     .option('--name <name>', 'of this machine (default: host name and process id)')

@@ -7,6 +7,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findNats } from '../../scripts/programs.js'
 
+const running = new Set<ChildProcess>()
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
 export const natsInstalled = findNats() !== undefined
 
 export class NatsServer {
@@ -45,7 +50,8 @@ export class NatsServer {
   async up(): Promise<void> {
     const child = spawn(findNats() as string, ['-c', this.#config], { stdio: ['ignore', 'ignore', 'pipe'] })
     this.#process = child
-    process.once('exit', () => child.kill('SIGKILL'))
+    running.add(child)
+    child.once('exit', () => running.delete(child))
     let log = ''
     await new Promise<void>((resolve, reject) => {
       child.stderr?.on('data', (text) => {
@@ -56,7 +62,7 @@ export class NatsServer {
       child.once('exit', (code) => reject(new Error(`nats-server exited with ${code}: ${log}`)))
     })
     child.stderr?.removeAllListeners('data').resume()
-    child.removeAllListeners('exit')
+    child.removeAllListeners('exit').once('exit', () => running.delete(child))
     await reachable(this.port, this.host)
   }
 
