@@ -1,11 +1,13 @@
-/** npm run bench -- kernels | costs | domains | changes | coordinator | latency | liars | looks | nats | sections | serve | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
+import { batch } from './batch'
 import { changesBench } from './changes'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { domainsBench } from './domains'
+import { fleet } from './fleet'
 import { kernels } from './kernels'
 import { latency } from './latency'
 import { liars } from './liars'
@@ -18,11 +20,13 @@ import { stream } from './stream'
 import { summary } from './summary'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
+  batch,
   kernels,
   costs,
   domains: domainsBench,
   changes: changesBench,
   coordinator,
+  fleet,
   latency,
   liars,
   looks,

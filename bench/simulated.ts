@@ -13,6 +13,8 @@ export interface Shop {
   /** The answer to a row, or a promise for whose time the clock is held. */
   answer(row: Float32Array): Float32Array | Promise<Float32Array>
   signature: ModelWorker['signature']
+  /** Rows in a run at most, and how much longer that takes than one row. Default: one row a run. */
+  batches?: { most: number; factor(rows: number): number }
 }
 
 /** One call at a time, which nothing cuts short: a call that was aborted keeps its worker busy to the end. */
@@ -42,20 +44,29 @@ export class SimulatedWorker implements ModelWorker {
     return this.#busy
   }
 
+  get maxBatch(): number {
+    return this.#shop.batches?.most ?? 1
+  }
+
   infer(row: Float32Array): Promise<Float32Array> {
-    const { clock, law, answer } = this.#shop
-    if (this.#busy) return Promise.reject(new Error(`${this.name} is at work`))
+    return this.inferBatch([row])[0]
+  }
+
+  inferBatch(rows: readonly Float32Array[]): Promise<Float32Array>[] {
+    const { clock, law, answer, batches } = this.#shop
+    if (this.#busy) return rows.map(() => Promise.reject(new Error(`${this.name} is at work`)))
     this.#busy = true
-    const ms = law(this.#index, clock.now())
+    const ms = law(this.#index, clock.now()) * (rows.length > 1 && batches ? batches.factor(rows.length) : 1)
     this.workedMs += ms
-    this.calls++
-    return new Promise((resolve) => {
+    this.calls += rows.length
+    const done = new Promise<void>((resolve) => {
       clock.after(ms, () => {
         this.#busy = false
-        resolve(answer(row))
+        resolve()
         this.onFree?.()
       })
     })
+    return rows.map((row) => done.then(() => answer(row)))
   }
 
   restart(_why?: string): void {}

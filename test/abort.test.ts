@@ -15,9 +15,9 @@ describe('aborts', () => {
 
   it('a call that waits leaves the queue and makes room', async () => {
     const queue = new CallQueue(() => new Promise(() => {}), [], 2)
-    for (const x of [1, 2]) void queue.push(Float32Array.of(x)) // the worker has both
+    for (const x of [1, 2]) void queue.push([Float32Array.of(x)]) // the worker has both
     const abort = new AbortController()
-    const waits = queue.push(Float32Array.of(3), abort.signal)
+    const [waits] = queue.push([Float32Array.of(3)], [abort.signal])
     expect(queue.full).toBe(true)
     abort.abort()
     await expect(waits).rejects.toMatchObject({ code: 'ABORTED', cause: { name: 'AbortError' } })

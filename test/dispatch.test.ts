@@ -186,7 +186,7 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
     return new SimulatedWorker(i, { clock, law: () => 5 + ((7 * i) % 11), answer, signature })
   })
   const predictor = await createPredictor({
-    scheme: { queries: 2, stragglers: 2, byzantine: 1 },
+    scheme: { queries: 2, stragglers: 2, byzantine: 1, code: 'berrut' },
     workers,
     clock,
     audit: 0,
@@ -254,7 +254,7 @@ it('a row that is behind another hangs only from when its turn came', async () =
   const worker = new HandWorker('w')
   Object.assign(worker, { takesNext: true, capacity: 2 })
   const home = new Pool([worker], { clock, hangMs: 100, signature: worker.signature })
-  const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
+  const calls = Array.from({ length: 4 }, () => new Call({ ...nobody }, row, 'query')) // of four groups
   home.put(calls[0])
   worker.calls[0].answer()
   await turn()

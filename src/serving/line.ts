@@ -21,6 +21,18 @@ export class Line<T> {
     return this.#moved + this.#places.push(item) - 1
   }
 
+  /** Puts one in front of all others. @returns its place */
+  unshift(item: T): number {
+    this.#size++
+    if (this.#head > 0) this.#head--
+    else {
+      this.#places.unshift(undefined)
+      this.#moved--
+    }
+    this.#places[this.#head] = item
+    return this.#moved + this.#head
+  }
+
   /** Takes the first one out. */
   shift(): void {
     this.remove(this.#moved + this.#head)

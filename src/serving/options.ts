@@ -11,12 +11,13 @@ import type { ModelWorker } from '../workers/worker'
 import { type Clock, systemClock } from './clock'
 import type { Rule } from './decision'
 import type { Choices } from './ticket'
+import type { Verdict } from './verification'
 
 export interface ServingOptions extends Choices, CriterionOptions {
   /**
-   * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
-   * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late. Default: none; queries go out one
-   * by one, and late ones are hedged.
+   * How many queries are coded together, and how many results may be late or wrong. The code is 'systematic' unless chosen
+   * otherwise, or with `preset`: exact answers when nobody is late; with byzantine > 0 every answer is proven or checked. Default:
+   * none; queries go out one by one, and late ones are hedged.
    */
   scheme?: CodecOptions
   /** The same as the scheme's own option of this name. */
@@ -61,6 +62,11 @@ export interface ServingOptions extends Choices, CriterionOptions {
   deadlineMs?: number
   /** After this long without an answer a worker is restarted. Default 30,000 ms. */
   hangMs?: number
+  /**
+   * Rows that a worker gets in one run of its model at most, where more wait than there are workers: see docs/batches.md. How many
+   * pay is measured. 1: each has a run of its own. Default: as many as the worker takes.
+   */
+  maxBatch?: number
   /** Queries in the house, beyond which `predict` rejects with OVERLOADED. Default 1,000. */
   maxQueries?: number
   /** Which numerical core. Default: WASM, else JS. */
@@ -80,6 +86,8 @@ export interface ServingOptions extends Choices, CriterionOptions {
   unfitState?: 'refuse' | 'forget'
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
+  /** Told of every worker that was shown to lie, is trusted again, or lied and is kept since too few others are left. */
+  onVerdict?: (verdict: Verdict) => void
   /** For dealing rows to workers. Default 1. */
   seed?: number
   /** Time, for simulations. Default: the system's. */
@@ -96,6 +104,8 @@ export interface PredictOptions extends Choices {
   signal?: AbortSignal
 }
 
+/** More rows than any worker takes in one run. */
+const MOST_ROWS = 2 ** 16
 /** Different warnings; more are told by nobody. */
 const MOST_WARNINGS = 100
 
@@ -119,11 +129,13 @@ export const servingOptions = [
   ],
   ...[
     'hangMs',
+    'maxBatch',
     'maxQueries',
     'core',
     'seed',
     'clock',
     'onWarning',
+    'onVerdict',
     'integrity',
     'audit',
     'rounding',
@@ -163,6 +175,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     maxWaitMs: checkMs('maxWaitMs', maxWaitMs),
     deadlineMs: checkMs('deadlineMs', deadlineMs),
     hangMs: checkMs('hangMs', hangMs),
+    maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, MOST_ROWS),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
     partitions: checkInteger('partitions', options.partitions ?? 1, 1, 10_000),
@@ -173,7 +186,8 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     memory: memory ?? (learns || state ? undefined : (false as const)),
     states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
     unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
-    warn: guarded(options.onWarning ?? console.warn),
+    warn: once(guarded(checkListener('onWarning', options.onWarning ?? console.warn))),
+    onVerdict: guarded(checkListener('onVerdict', options.onVerdict ?? (() => {}))),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
@@ -202,15 +216,27 @@ export function checkShare(field: string, value: unknown): number {
   throw new RangeError(expected(field, 'a number from 0 to 1', value))
 }
 
-/** Each warning once; and it is the user's function: what that throws from a timer would end everything. */
-function guarded(warn: (text: string) => void): (text: string) => void {
+function checkListener<T>(field: string, listener: (what: T) => void): (what: T) => void {
+  if (typeof listener !== 'function') throw new TypeError(expected(field, 'a function', listener))
+  return listener
+}
+
+/** It is the user's function: what that throws from a timer would end everything. */
+function guarded<T>(tell: (what: T) => void): (what: T) => void {
+  return (what) => {
+    try {
+      tell(what)
+    } catch {}
+  }
+}
+
+/** Each warning once. */
+function once(warn: (text: string) => void): (text: string) => void {
   const told = new Set<string>()
   return (text) => {
     if (told.has(text) || told.size >= MOST_WARNINGS) return
     told.add(text)
-    try {
-      warn(text)
-    } catch {}
+    warn(text)
   }
 }
 
@@ -290,6 +316,10 @@ export function checkWorker(field: string, worker: ModelWorker): void {
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
   if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
     throw new TypeError(expected(`${field}.fingerprint`, 'a string', worker.fingerprint))
+  }
+  const { maxBatch = 1, inferBatch } = worker
+  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
+    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
   }
 }
 

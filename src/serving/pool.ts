@@ -4,16 +4,17 @@
  */
 
 import TinyQueue from 'tinyqueue'
-import type { CodedRow } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength, type Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
+import { Batches } from './batches'
+import { Call, type Kind } from './call'
 import type { Clock } from './clock'
+import { Job, run } from './job'
 import { Line } from './line'
 import { Pace, Speeds } from './speed'
 
-/** In this order: hedges and retries, queries, and what can be done without: copies and parities. */
-export type Kind = 'urgent' | 'query' | 'extra'
+export { type Asker, Call, type Kind } from './call'
 
 /** Rows to look at for one that an idle worker may take, so that one that it may not take blocks nobody behind it. */
 const LOOK = 256
@@ -33,82 +34,20 @@ const GRACE_MS = 10
  * workers of 3 ms at 80 % load: p99 13.0 ms instead of 8.2).
  */
 const QUICK_MS = 5
+/** As well where its round trip takes more than this share of an inference, since the worker is idle meanwhile. */
+const LONG_WAY = 0.5
+/** A row behind one that is late is taken back; later by this factor where it cannot be told, and the row runs twice. */
+const UNTOLD = 2
+/** Time for replies that wait to be read, before that is done. */
+const READ_MS = 1
+/** A run takes at most this share of the time after which its worker hangs. */
+const SAFE = 0.25
 /** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
 const RECENT_MS = 500
 /** How long `close` waits for a worker's own. */
 const CLOSE_MS = 5000
 /** Entries of the idle that may be out of date, beyond as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
-
-/** Who wants rows answered. */
-export interface Asker {
-  /** Whether this worker must not take the call: it has another row of the group, or failed on the query. */
-  avoids(call: Call, worker: ModelWorker): boolean
-  /** A worker has it. */
-  sent(call: Call): void
-  /** It was answered: cancels what need not be asked any more, before its worker gets another row. */
-  spare(call: Call): void
-  /**
-   * It has an outcome; of every call that was put, once, unless it was cancelled while it waited. It has no worker where it was given up
-   * while it waited, since none may take it.
-   */
-  heard(call: Call): void
-}
-
-/** One row on its way: it waits, runs on one worker, and is done. */
-export class Call {
-  state: 'waiting' | 'running' | 'done' | 'cancelled' = 'waiting'
-  worker: ModelWorker | undefined
-  /** When a worker got it. */
-  sentAt = Number.NaN
-  /** From then to the outcome. */
-  ms = 0
-  /** A copy: the caller's alone. */
-  answer: Float32Array | undefined
-  error: ApproxiferError | undefined
-  /** Whether the worker went down with it, or hung. */
-  killed = false
-  /** Whether its worker was taken away from it: neither is to blame. */
-  removed = false
-  putAt = Number.NaN
-  /** In its line. */
-  place = 0
-  #abort: AbortController | undefined
-  #let = false
-
-  constructor(
-    readonly asker: Asker,
-    readonly row: Pick<CodedRow, 'data' | 'query' | 'index'>,
-    public kind: Kind,
-  ) {}
-
-  /** Fires when nobody wants the answer any more. Made for who looks: one for each call made a .1 ms model 8 % slower. */
-  get signal(): AbortSignal {
-    this.#abort ??= new AbortController()
-    if (this.#let) this.#abort.abort()
-    return this.#abort.signal
-  }
-
-  /** Nobody wants it any more. The worker is not to blame for what comes of it, but may go on. */
-  letGo(): void {
-    this.#let = true
-    this.#abort?.abort()
-  }
-
-  get isLetGo(): boolean {
-    return this.#let
-  }
-
-  /** Whether it may still be answered. */
-  get isLive(): boolean {
-    return this.state === 'waiting' || this.state === 'running'
-  }
-
-  /** What its error counts as. */
-  get failure(): 'failed' | 'rejected' {
-    return this.error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
-  }
-}
 
 /** What became of a worker's calls, and how fast it is. */
 export interface WorkerStats {
@@ -132,15 +71,18 @@ type Outcome = { answer?: Float32Array; error?: ApproxiferError }
 interface Member {
   readonly worker: ModelWorker
   readonly pace: Pace
+  /** Rows that it takes in one run, and how many it gets; only where it takes several. */
+  readonly maxBatch: number
+  readonly batches: Batches | undefined
   readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs'>
   /** Rows that have to wait before it gets one: 0 unless others are faster. */
   patience: number
-  call: Call | undefined
+  job: Job | undefined
   /** The one behind it, where it has that already. */
-  next: Call | undefined
+  next: Job | undefined
   /** Among those that may get a next one, or undefined. */
   place: number | undefined
-  /** When the call began that it is at work on, wanted or not; undefined while it has none. */
+  /** When the job began that it is at work on, wanted or not; undefined while it has none. */
   since: number | undefined
   /** `free` but without a call; `down`: without a call, not free. */
   state: 'idle' | 'down' | 'busy'
@@ -150,7 +92,7 @@ interface Member {
   /** Seems to hang; is given a little time to be heard. */
   doubted: boolean
   /** Given up while it hung, and nobody restarts it: it gets no row until it was heard of. */
-  hung: Call | undefined
+  hung: Job | undefined
   /** It gets no rows but those that `tryOn` gives it. */
   barred: boolean
   /** It may take rows, now or in a moment: it is neither barred nor gone. */
@@ -169,6 +111,10 @@ export interface PoolOptions {
   useAll?: boolean
   /** Told a little later when there are fewer workers that may take rows: some rows that wait may have no worker left. */
   fewer?: () => void
+  /** Rows that a worker gets in one run at most. Default: as many as it takes. */
+  maxBatch?: number
+  /** How long a call takes until it is late, as far as is known. Default: none ever is. */
+  lateMs?: () => number | undefined
 }
 
 export class Pool {
@@ -189,6 +135,11 @@ export class Pool {
   #idle = new TinyQueue<Entry>([], faster)
   /** Busy workers that may get their next row, those first that have been at work longest. */
   readonly #quick = new Line<Member>()
+  /** Rows that were sent ahead, those first that have been waiting at their workers longest. */
+  readonly #ahead = new Line<{ member: Member; job: Job }>()
+  #unwatchAhead: (() => void) | undefined
+  readonly #lateMs: () => number | undefined
+  readonly #maxBatch: number
   #stamps = 0
   #idleCount = 0
   readonly #down = new Set<Member>()
@@ -211,7 +162,15 @@ export class Pool {
   #closed = false
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions) {
-    const { clock, hangMs, signature, useAll = false, fewer = () => {} } = options
+    const {
+      clock,
+      hangMs,
+      signature,
+      useAll = false,
+      fewer = () => {},
+      lateMs = () => undefined,
+      maxBatch = Number.POSITIVE_INFINITY,
+    } = options
     this.#clock = clock
     this.#hangMs = hangMs
     this.#signature = signature
@@ -220,6 +179,8 @@ export class Pool {
     this.#probeAt = clock.now()
     this.#utilisedAt = clock.now()
     this.#fewer = fewer
+    this.#lateMs = lateMs
+    this.#maxBatch = maxBatch
     for (const worker of workers) this.add(worker)
   }
 
@@ -245,7 +206,7 @@ export class Pool {
   add(worker: ModelWorker, barred = false): void {
     if (this.#closed) throw new ApproxiferError('CLOSED', 'the pool is closed')
     this.#utilise(0) // so far it did not count
-    const member = newMember(worker)
+    const member = newMember(worker, this.#maxBatch)
     this.#members.set(worker.name, member)
     member.barred = barred
     if (barred) this.#barred.add(member)
@@ -270,7 +231,7 @@ export class Pool {
     const leaving = [...this.#leaving].filter(({ worker }) => worker.name === name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
     for (const member of leaving) {
-      for (const call of [member.call, member.next]) if (call) call.removed = true
+      for (const job of [member.job, member.next]) for (const call of job?.left ?? []) call.removed = true
       this.#endCalls(member, error)
     }
     return known || leaving.length > 0
@@ -288,7 +249,7 @@ export class Pool {
     this.#speeds.forget(member.pace)
     this.#see(member, false)
     this.#leaving.add(member)
-    if (!member.call) this.#discharge(member)
+    if (!member.job) this.#discharge(member)
   }
 
   /** A worker that left has no calls any more. */
@@ -356,7 +317,7 @@ export class Pool {
     member.barred = barred
     if (barred) this.#barred.add(member)
     else this.#barred.delete(member)
-    if (!member.call && member.since === undefined) this.#rest(member)
+    if (!member.job && member.since === undefined) this.#rest(member)
     else this.#see(member, mayWorkSoon(member))
     this.#dispatch()
   }
@@ -384,7 +345,7 @@ export class Pool {
       this.#down.delete(member)
       this.#barred.delete(member) // and in again as the last
       this.#barred.add(member)
-      this.#start(member, call)
+      this.#start(member, new Job([call]))
       return true
     }
     return false
@@ -414,6 +375,7 @@ export class Pool {
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = true
     this.#unplan?.()
+    this.#unwatchAhead?.()
     for (const line of Object.values(this.#lines)) for (const call of [...line]) this.cancel(call)
     const members = [...this.#members.values(), ...this.#leaving]
     this.#leaving.clear()
@@ -426,7 +388,9 @@ export class Pool {
   }
 
   #endCalls(member: Member, error: ApproxiferError): void {
-    for (const call of [member.call, member.next]) if (call) this.#settle(member, call, { error })
+    for (const job of [member.next, member.job]) {
+      for (const call of job?.left ?? []) this.#settle(member, job as Job, call, { error })
+    }
   }
 
   /** Closes workers, those that take too long unseen. */
@@ -458,10 +422,8 @@ export class Pool {
         if (!member) break
         const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
         const call = this.#callFor(member, skip)
-        if (call) {
-          this.#lines[call.kind].remove(call.place)
-          this.#start(member, call)
-        } else aside.push(member)
+        if (call) this.#start(member, this.#jobOf(member, call))
+        else aside.push(member)
         if (!call && skip) passedOver = member // as will be all that are slower
       }
       this.#sendAhead()
@@ -492,13 +454,13 @@ export class Pool {
   }
 
   /** The first row that a worker may take behind `skip` others, for which faster workers will be free sooner. */
-  #callFor({ worker, patience }: Member, skip: number): Call | undefined {
+  #callFor(member: Member, skip: number): Call | undefined {
     const { urgent, query, extra } = this.#lines
-    const mayTake = (call: Call) => !call.asker.avoids(call, worker)
+    const mayTake = (call: Call) => isApart(member, call)
     const call =
       (skip < urgent.size ? urgent.find(skip, LOOK, mayTake) : undefined) ??
       query.find(Math.max(0, skip - urgent.size), LOOK, mayTake)
-    return call ?? (!patience && this.#canSpare ? extra.find(0, LOOK, mayTake) : undefined)
+    return call ?? (!member.patience && this.#canSpare ? extra.find(0, LOOK, mayTake) : undefined)
   }
 
   /** Whatever was expected of faster workers, no row waits for them for longer than an idle one would take. */
@@ -516,39 +478,90 @@ export class Pool {
     this.#unplan = this.#clock.after(ms, () => this.#dispatch(), true)
   }
 
-  #start(member: Member, call: Call): void {
+  /** What a row goes through the model in: alone, or with rows of other groups where that pays. */
+  #jobOf(member: Member, first: Call): Job {
+    const { batches } = member
+    const most = batches ? this.#mostTogether(member, first) : 1
+    const size = batches && most > 1 ? batches.next(most) : 1
+    const calls = size > 1 ? this.#together(member, first, size) : [first]
+    for (const call of calls) this.#lines[call.kind].remove(call.place)
+    if (most === 1 || !batches) return new Job(calls)
+    return new Job(calls, batches.factor(calls.length), batches.knows(calls.length), true)
+  }
+
+  /** Rows that may go in one run now, a power of two: no more than wait for each worker, nor than the first one has time for. */
+  #mostTogether(member: Member, first: Call): number {
+    const share = Math.min(member.maxBatch, this.#waiting / Math.max(1, this.#usable))
+    if (share < 2 || member.patience || first.alone || first.kind === 'extra') return 1
+    const leftMs = Math.min(first.dueAt - this.#clock.now(), SAFE * this.#hangMs)
+    let most = 2 ** Math.floor(Math.log2(share))
+    while (most > 1 && !(runMs(member, most) <= leftMs)) most /= 2
+    return most
+  }
+
+  /** A row and those of other groups that go with it: of the next ones, so that nobody is overtaken for long. */
+  #together(member: Member, first: Call, size: number): Call[] {
+    const { urgent, query } = this.#lines
+    const calls = [first]
+    const endsAt = this.#clock.now() + runMs(member, size)
+    const joins = (call: Call) => {
+      const isOther = calls.every(({ asker }) => asker !== call.asker)
+      if (isOther && !call.alone && call.dueAt >= endsAt && isApart(member, call)) calls.push(call)
+      return calls.length === size
+    }
+    const look = Math.min(LOOK, size * this.#usable)
+    urgent.find(0, look, joins) ?? query.find(0, look, joins)
+    return calls.slice(0, 2 ** Math.floor(Math.log2(calls.length)))
+  }
+
+  #start(member: Member, job: Job): void {
     if (member.state === 'idle') this.#idleCount--
     member.state = 'busy'
     member.stamp = 0
-    this.#begin(member, call)
-    this.#send(member, call)
+    this.#begin(member, job)
+    this.#send(member, job)
+    this.#tell(member, job)
     member.unwatch ??= this.#clock.after(this.#hangMs, () => this.#watch(member), true)
   }
 
-  #send(member: Member, call: Call): void {
+  #send(member: Member, job: Job): void {
     const { worker } = member
-    call.sentAt = this.#clock.now()
-    call.state = 'running'
-    call.worker = worker
-    infer(worker, call).then(
-      (answer) => this.#answered(member, call, answer),
-      (error) => this.#settle(member, call, { error: asError(error, 'WORKER') }),
-    )
-    call.asker.sent(call)
-    if (call.kind === 'query' && !member.patience) this.#probe(call.row)
+    job.sentAt = this.#clock.now()
+    for (const call of job.calls) {
+      call.state = 'running'
+      call.worker = worker
+      call.job = job
+    }
+    run(worker, job).forEach((outcome, i) => {
+      const call = job.calls[i]
+      outcome.then(
+        (answer) => this.#answered(member, job, call, answer),
+        (error) => this.#settle(member, job, call, { error: asError(error, 'WORKER') }),
+      )
+    })
   }
 
-  /** A worker is at work on a call, as far as can be told. */
-  #begin(member: Member, call: Call | undefined): void {
-    const more = Number(isNeeded(call)) - Number(isNeeded(member.call))
+  /** A worker is at work on a job, as far as can be told, or on none. */
+  #begin(member: Member, job: Job | undefined): void {
+    const more = Number(job?.isNeeded ?? false) - Number(member.job?.isNeeded ?? false)
     if (more) this.#utilise(more)
-    member.call = call
+    const now = this.#clock.now()
+    member.job = job
     member.next = undefined
-    member.since = call && this.#clock.now()
+    member.since = job && now
     member.doubted = false
-    const quick =
-      call && !member.left && !member.patience && member.worker.takesNext && (member.pace.ms ?? QUICK_MS) < QUICK_MS
-    if (quick) member.place = this.#quick.push(member)
+    if (!job) return
+    job.begunAt = Math.max(job.sentAt || now, now - (member.worker.roundTripMs ?? 0)) // one sent ahead has made its way
+    for (const call of job.calls) call.sentAt = job.begunAt
+    if (maySendAhead(member)) member.place = this.#quick.push(member)
+  }
+
+  /** Who wants a row learns that a worker has begun with it. */
+  #tell({ patience }: Member, job: Job): void {
+    for (const call of job.calls) {
+      if (call.job === job) call.asker.sent(call)
+      if (call.kind === 'query' && !patience) this.#probe(call.row)
+    }
   }
 
   /** It has its next row, or needs none. */
@@ -565,58 +578,154 @@ export class Pool {
       this.#unlist(member)
       const call = isFree(member.worker) ? this.#callFor(member, 0) : undefined
       if (!call) continue
-      this.#lines[call.kind].remove(call.place)
-      member.next = call
-      this.#send(member, call)
+      const job = this.#jobOf(member, call)
+      member.next = job
+      this.#send(member, job)
+      this.#watchAhead(member, job)
     }
   }
 
-  #answered(member: Member, call: Call, answer: unknown): void {
+  /** Rows behind one that is late are taken back. One timer for all, which is set anew only when it fires. */
+  #watchAhead(member: Member, job: Job): void {
+    const line = this.#ahead
+    for (let { first } = line; first && first.member.next !== first.job; first = line.first) line.shift()
+    line.push({ member, job })
+    if (!this.#unwatchAhead) this.#planAhead()
+  }
+
+  #planAhead(ms = this.#lateIn(this.#ahead.first?.member)): void {
+    this.#unwatchAhead = undefined
+    if (ms === undefined || this.#closed) return
+    this.#unwatchAhead = this.#clock.after(Math.max(READ_MS, ms), () => this.#lookAhead(), true)
+  }
+
+  /** Milliseconds until a worker is late with what it is at work on, if that is known. */
+  #lateIn(member: Member | undefined): number | undefined {
+    const lateMs = this.#lateMs()
+    if (!member?.job || lateMs === undefined) return undefined
+    const { begunAt, factor } = member.job
+    const patience = member.worker.interruptible === false ? UNTOLD : 1
+    return begunAt + patience * factor * lateMs - this.#clock.now()
+  }
+
+  #lookAhead(): void {
+    const line = this.#ahead
+    for (let { first } = line; first; first = line.first) {
+      const { member, job } = first
+      if (member.next === job && (this.#lateIn(member) ?? Number.POSITIVE_INFINITY) > 0) break
+      if (member.next === job && !job.doubted) {
+        job.doubted = true // this thread may have stalled: replies that wait are read first
+        return this.#planAhead(READ_MS)
+      }
+      line.shift()
+      if (member.next === job) this.#takeBack(member)
+    }
+    this.#planAhead()
+    this.#dispatch()
+  }
+
+  /** A worker's next rows are to go elsewhere. */
+  #takeBack(member: Member): void {
+    const { next } = member
+    member.next = undefined
+    for (const call of next?.left ?? []) call.withdraw()
+    this.#putBack(next?.left ?? [])
+  }
+
+  /** Rows wait again, before all others. */
+  #putBack(calls: readonly Call[]): void {
+    for (const call of [...calls].reverse()) {
+      call.job = undefined
+      if (call.isLetGo) {
+        call.state = 'done'
+        call.error = new ApproxiferError('ABORTED', 'nobody waits for it any more')
+        call.asker.heard(call)
+        continue
+      }
+      call.state = 'waiting'
+      call.worker = undefined
+      call.sentAt = Number.NaN
+      call.place = this.#lines[call.kind].unshift(call)
+      call.asker.back?.(call)
+    }
+    if (!this.#usable) this.#lookForStranded()
+  }
+
+  #answered(member: Member, job: Job, call: Call, answer: unknown): void {
     let outcome: Outcome
     try {
       outcome = { answer: checkAnswer(answer, this.#length, this.#signature.outputs).slice() } // it may use its buffer again
     } catch (error) {
       outcome = { error: asError(error, 'PROTOCOL') }
     }
-    this.#settle(member, call, outcome)
+    this.#settle(member, job, call, outcome)
   }
 
-  #settle(member: Member, call: Call, { answer, error }: Outcome): void {
-    if (call.state !== 'running') return this.#heardOf(member, call) // it was taken for hung, or the pool is closed
-    const now = this.#clock.now()
-    call.state = 'done'
-    call.ms = now - call.sentAt
-    call.answer = answer
-    call.error = error
-    const ended = call.isLetGo && error?.code === 'ABORTED'
-    if (!ended) this.#learn(member, answer ? now - (member.since ?? call.sentAt) : Number.POSITIVE_INFINITY)
-    if (call === member.next) member.next = undefined
-    else this.#leave(member, call, ended)
-    if (answer) call.asker.spare(call)
-    this.#dispatch() // first: while the answer is looked at its worker can be at work
-    call.asker.heard(call)
-  }
-
-  /** A worker has done with a call, and is at work on the next, at rest, or gone. */
-  #leave(member: Member, call: Call, ended: boolean): void {
-    const { next, since } = member
-    const free = isFree(member.worker)
+  #settle(member: Member, job: Job, call: Call, { answer, error }: Outcome): void {
+    if (call.job !== job) return this.#heardOf(member, job) // it was taken for hung or taken back, or the pool is closed
+    call.job = undefined
+    job.open--
+    job.answered ||= answer !== undefined
+    job.ended &&= call.isLetGo && error?.code === 'ABORTED'
     // The one that it was at work on, where it was not sent away.
-    call.killed ||= call.error?.code === 'WORKER' && !free && !member.left && call === member.call
+    job.killed ||= error?.code === 'WORKER' && job === member.job && !member.left && !isFree(member.worker)
+    // Whose fault that is shows when each has a run of its own.
+    const again = error?.code === 'WORKER' && job.calls.length > 1 && !call.isLetGo && !member.left
+    if (again) job.again = [...(job.again ?? []), call]
+    else {
+      call.state = 'done'
+      call.sentAt ||= job.sentAt
+      call.ms = this.#clock.now() - call.sentAt
+      call.answer = answer
+      call.error = error
+      call.killed = job.killed && job.calls.length === 1
+    }
+    const next = job.open ? undefined : this.#leave(member, job)
+    if (answer) call.asker.spare(call)
+    if (!job.open) this.#dispatch() // first: while the answer is looked at its worker can be at work
+    if (next) this.#tell(member, next)
+    if (!again) call.asker.heard(call)
+  }
+
+  /** A worker has done with a job, and is at work on the next, at rest, or gone. @returns the next */
+  #leave(member: Member, job: Job): Job | undefined {
+    if (!job.ended) this.#learn(member, job)
+    if (job.again) this.#sendAgain(member, job.again)
+    if (job === member.next) {
+      member.next = undefined
+      return undefined
+    }
+    const { next, since } = member
     this.#unlist(member)
-    this.#begin(member, call.killed ? undefined : next)
-    if (member.call) return
+    if (job.killed) this.#takeBack(member)
+    this.#begin(member, member.next)
+    if (member.job) return next
     // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
-    if (ended && !free && !member.left) member.since = since
+    if (job.ended && !member.left && !isFree(member.worker)) member.since = since
     else this.#rest(member)
-    if (next) this.#settle(member, next, { error: call.error as ApproxiferError })
+    return undefined
+  }
+
+  /** Of rows that failed together one may be at fault: each gets a run of its own. */
+  #sendAgain(member: Member, calls: readonly Call[]): void {
+    member.counts.failed++
+    for (const call of calls) call.alone = true
+    this.#putBack(calls)
   }
 
   #patience({ pace }: Member): number {
     return this.#useAll ? 0 : this.#speeds.patience(pace)
   }
 
-  #learn(member: Member, ms: number): void {
+  /** What it took tells how long one row takes, however many there were. */
+  #learn(member: Member, { calls, begunAt, sentAt, measured, answered, factor, comparable }: Job): void {
+    const ms = this.#clock.now() - (begunAt || sentAt)
+    if (measured && answered) member.batches?.see(calls.length, ms)
+    if (!answered) this.#rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) this.#rate(member, ms / factor)
+  }
+
+  #rate(member: Member, ms: number): void {
     if (member.left) return
     this.#speeds.see(member.pace, ms)
     member.patience = this.#patience(member)
@@ -679,14 +788,14 @@ export class Pool {
   }
 
   /** A call that was given up has settled after all. */
-  #heardOf(member: Member, call: Call): void {
-    if (member.hung !== call) return
+  #heardOf(member: Member, job: Job): void {
+    if (member.hung !== job) return
     member.hung = undefined
     this.#freed(member)
   }
 
   #freed(member: Member): void {
-    if (member.call || this.#closed) return
+    if (member.job || this.#closed) return
     this.#rest(member)
     this.#dispatch()
   }
@@ -709,7 +818,7 @@ export class Pool {
 
   /** Silence since the current call began is a hang. One timer a worker, which is set anew only when it fires. */
   #watch(member: Member): void {
-    const { since, call } = member
+    const { since, job } = member
     member.unwatch = undefined
     if (since === undefined || this.#closed) return
     const overMs = this.#clock.now() - since - this.#hangMs
@@ -722,17 +831,18 @@ export class Pool {
     try {
       member.worker.restart?.(why)
     } catch {} // it stays as it is
-    if (!call) return this.#freed(member)
-    call.killed = true
-    if (!member.worker.restart) this.#giveUp(member, call)
-    this.#settle(member, call, { error: new ApproxiferError('WORKER', `${member.worker.name} ${why}`) })
+    if (!job) return this.#freed(member)
+    job.killed = true
+    if (!member.worker.restart) this.#giveUp(member, job)
+    const error = new ApproxiferError('WORKER', `${member.worker.name} ${why}`)
+    for (const call of job.left) this.#settle(member, job, call, { error })
   }
 
   /** Nobody restarts it: its calls are aborted, and it is slow until it has shown otherwise, whatever its last answers took. */
-  #giveUp(member: Member, call: Call): void {
-    for (const each of [call, member.next]) each?.letGo()
-    member.hung = call
-    this.#learn(member, Number.POSITIVE_INFINITY)
+  #giveUp(member: Member, job: Job): void {
+    for (const call of job.left) call.withdraw()
+    member.hung = job
+    this.#rate(member, Number.POSITIVE_INFINITY)
   }
 
   /** Now and then a slow worker gets a copy of a row that runs elsewhere, to show whether it has recovered. */
@@ -751,7 +861,8 @@ export class Pool {
       if (error) this.count(worker as ModelWorker, failure)
       else if (ms < expectedMs / 2) this.#sinceProbe = PROBE_EVERY // it seems to have recovered: the next will tell
     }
-    this.#start(member, new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra'))
+    const call = new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra')
+    this.#start(member, new Job([call]))
   }
 
   /** One of the idle that are passed over, in turn. */
@@ -773,12 +884,15 @@ interface Entry {
   ms: number
 }
 
-function newMember(worker: ModelWorker): Member {
+function newMember(worker: ModelWorker, most: number): Member {
   const counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
-  const none = { call: undefined, next: undefined, place: undefined, since: undefined, unwatch: undefined }
+  const maxBatch = Math.min(most, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
+  const none = { job: undefined, next: undefined, place: undefined, since: undefined, unwatch: undefined }
   return {
     worker,
     pace: new Pace(),
+    maxBatch,
+    batches: maxBatch > 1 ? new Batches() : undefined,
     counts,
     patience: 0,
     ...none,
@@ -811,9 +925,22 @@ function mayWorkSoon({ worker, barred }: Member): boolean {
   return !barred && !isGone(worker)
 }
 
-/** Whether it is a row that cannot be done without. */
-function isNeeded(call: Call | undefined): boolean {
-  return call !== undefined && call.kind !== 'extra'
+/** Milliseconds that so many rows in one run are expected to take. */
+function runMs({ pace, batches }: Member, rows: number): number {
+  return (pace.ms ?? Number.POSITIVE_INFINITY) * (batches?.factor(rows) ?? rows)
+}
+
+/** Whether a worker may take a row: of a group it has no other that is not answered. */
+function isApart({ worker, job }: Member, call: Call): boolean {
+  return !job?.isOf(call.asker) && !call.asker.avoids(call, worker)
+}
+
+/** Whether its next row may be on its way while it is at work. */
+function maySendAhead({ worker, pace, patience, left }: Member): boolean {
+  if (!worker.takesNext || patience || left) return false
+  const { ms = Number.POSITIVE_INFINITY } = pace
+  const { roundTripMs = 0 } = worker
+  return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)
 }
 
 /** What cannot say whether it is free is not. */
@@ -830,37 +957,5 @@ function isGone(worker: ModelWorker): boolean {
     return worker.gone === true
   } catch {
     return false
-  }
-}
-
-/** A worker that throws instead of rejecting rejects all the same. */
-function infer(worker: ModelWorker, call: Call): Promise<unknown> {
-  const { data } = call.row
-  try {
-    return Promise.resolve(
-      worker.interruptible === false ? worker.infer(data) : worker.infer(data, new InferOptions(call)),
-    )
-  } catch (error) {
-    return Promise.reject(error)
-  }
-}
-
-/**
- * What a worker is told of a call. All share one getter, as an own property so that `{ ...options }` has the signal, too: a
- * getter each, as in a literal, gives each object a hidden class of its own, which cost 5 us a query.
- */
-class InferOptions {
-  declare readonly signal: AbortSignal
-  readonly #call: Call
-  static readonly #signal = {
-    enumerable: true,
-    get(this: InferOptions) {
-      return this.#call.signal
-    },
-  }
-
-  constructor(call: Call) {
-    this.#call = call
-    Object.defineProperty(this, 'signal', InferOptions.#signal)
   }
 }

@@ -109,7 +109,10 @@ export class Predictor {
     this.#settings = settings
     this.#codec = codec
     const fewer = () => this.#reconsider()
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer })
+    const lateness = new Lateness(patience)
+    const lateMs = () => lateness.lateMs
+    const { maxBatch } = settings
+    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch })
     const { integrity, audit, rounding } = settings
     const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
@@ -119,7 +122,7 @@ export class Predictor {
       random: seeded(seed),
       rule,
       criterion,
-      lateness: new Lateness(patience),
+      lateness,
       hedges: new Budget(hedges, BURST),
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
       extras: new Extras(),
@@ -161,7 +164,7 @@ export class Predictor {
     const { partitions, states, memory, warn } = this.#settings
     const state = states[partition]
     delete states[partition] // it is taken up once: what is forgotten later stays so
-    const codec = partition === NOBODY ? this.#codec : this.#codec.another()
+    const codec = this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
@@ -211,10 +214,10 @@ export class Predictor {
       // Half of a short deadline for the group to fill, half for the answers.
       const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
       const caller = { resolve, reject, settled: (ending: Ending) => this.#settled(ending) }
-      const ticket = new Ticket(row, choices, maxWaitMs, this.#shared.clock, this.signature.outputs, caller)
+      const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#shared.clock, this.signature.outputs, caller)
       this.#open++
       this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
-      ticket.watch(this.#shared.clock, ms, signal)
+      ticket.watch(this.#shared.clock, signal)
     })
   }
 
@@ -368,7 +371,8 @@ export class Predictor {
 
   /** A worker was shown to lie, or is believed again. */
   #judged({ worker, kind, evidence }: Verdict): void {
-    const { warn } = this.#settings
+    const { warn, onVerdict } = this.#settings
+    onVerdict({ worker, kind, evidence })
     if (kind === 'released') return
     if (kind === 'kept')
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')

@@ -170,7 +170,7 @@ export class GroupRun implements Asker, LiveRun {
   #planHedge(entry: Entry): void {
     const call = entry.calls.find(({ state }) => state === 'running')
     const ms = call && !entry.hedge ? this.#hedgeIn(call) : 0
-    if (ms < EARLY_MS) return
+    if (!(ms >= EARLY_MS)) return // NaN while it is behind another
     const again = () => {
       this.#settle(entry, this.#moment(entry) ?? 'late')
       this.#advance()
@@ -179,9 +179,9 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /** Milliseconds until a row has been at work for so long that another worker may be asked. */
-  #hedgeIn({ sentAt }: Call): number {
+  #hedgeIn({ sentAt, factor }: Call): number {
     const { clock, lateness } = this.#service
-    return sentAt + (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
+    return sentAt + factor * (lateness.lateMs ?? Number.POSITIVE_INFINITY) - clock.now()
   }
 
   /** A query's deadline has come: it gets what can be had now, or an error. */
@@ -205,7 +205,7 @@ export class GroupRun implements Asker, LiveRun {
     this.#planHedge(entry)
     if (ticket.choices.policy === 'retry') return
     const { clock, lateness } = this.#service
-    const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
+    const ms = ticket.since + FLOOR * factorOf(entry) * (lateness.medianMs ?? 0) - clock.now()
     const overdue = () => {
       entry.overdue = true
       this.#settle(entry, 'overdue')
@@ -264,8 +264,15 @@ export class GroupRun implements Asker, LiveRun {
     const entry = this.#askedFor(call)
     const { hedged, extras } = this.#service
     if (this.#isExtra(call)) extras.send()
-    if (entry && call === entry.hedge) hedged.sent++
+    if (entry && call === entry.hedge)
+      hedged.sent += Number(!call.alone) // that was sent before
     else if (entry?.ticket.late) this.#planHedge(entry)
+  }
+
+  back(call: Call): void {
+    const entry = this.#askedFor(call)
+    if (entry ? !entry.ticket.open : this.#phase === 'decided') this.#withdraw([call])
+    this.#advance()
   }
 
   spare(call: Call): void {
@@ -297,7 +304,7 @@ export class GroupRun implements Asker, LiveRun {
       if (ticket.choices.deliver === 'early' && this.#phase === 'waiting') this.#answer(entry, call, 'unverified')
       return
     }
-    if (call === calls[0]) lateness.see(call.ms)
+    if (call === calls[0] && call.comparable) lateness.see(call.ms / call.factor) // as in a run of its own
     if (call === entry.hedge && ticket.open) hedged.won++
     if (this.#isExtra(call) && ticket.open) extras.save()
     this.#answer(entry, call, 'exact')
@@ -365,6 +372,7 @@ export class GroupRun implements Asker, LiveRun {
   #put(row: CodedRow, kind: Call['kind'], hedge = false): void {
     const call = new Call(this, row, kind)
     const entry = this.#askedFor(call)
+    if (entry) call.dueAt = entry.ticket.dueAt
     if (entry && hedge) entry.hedge = call
     entry?.calls.push(call)
     this.#calls.push(call)
@@ -770,6 +778,11 @@ function workerOf({ worker }: Call): ModelWorker {
 /** Whether nobody is asked for a query that waits. */
 function isLost({ ticket, calls }: Entry): boolean {
   return ticket.open && !calls.some(({ isLive }) => isLive)
+}
+
+/** How many times as long as alone a query's row takes, since it shares a run with others. */
+function factorOf({ calls }: Entry): number {
+  return Math.max(1, ...calls.map(({ state, factor }) => (state === 'running' ? factor : 1)))
 }
 
 /** Whether a second request went to a worker because the query was late. */

@@ -77,6 +77,8 @@ interface Caller {
 export class Ticket {
   readonly since: number
   ending: Ending | undefined
+  /** When its deadline is. */
+  readonly dueAt: number
   /** It has waited longer than nearly all others. */
   late = false
   /** Where it has its place. */
@@ -89,16 +91,19 @@ export class Ticket {
   /**
    * @param row        the query's values; a copy
    * @param maxWaitMs  how long it may wait for others to fill its group
+   * @param deadlineMs how long it may take
    */
   constructor(
     readonly row: Float32Array,
     readonly choices: Required<Choices>,
     readonly maxWaitMs: number,
+    deadlineMs: number,
     clock: Clock,
     outputs: readonly TensorSpec[],
     caller: Caller,
   ) {
     this.since = clock.now()
+    this.dueAt = this.since + deadlineMs
     this.#outputs = outputs
     this.#caller = caller
   }
@@ -108,9 +113,9 @@ export class Ticket {
   }
 
   /** From here on it has a deadline and can be aborted. To be called when it is on its way: until then, time counts. */
-  watch(clock: Clock, deadlineMs: number, signal: AbortSignal | undefined): void {
+  watch(clock: Clock, signal: AbortSignal | undefined): void {
     if (!this.open) return
-    this.#unplan = clock.after(deadlineMs, () => this.run?.due(this))
+    this.#unplan = clock.after(this.dueAt - clock.now(), () => this.run?.due(this))
     if (!signal) return
     const abort = () => {
       this.fail(aborted(signal))

@@ -141,11 +141,16 @@ export class VerifiedRun implements Asker, LiveRun {
 
   sent(call: Call): void {
     const worker = call.worker as ModelWorker
-    if (call === this.#hedge) this.#service.hedged.sent++
+    if (call === this.#hedge) this.#service.hedged.sent += Number(!call.alone) // that was sent before
     if (call !== this.#calls[0] || this.#audited || !this.#verification.suspects(worker)) return
     this.#audited = this.#verification.audits(worker)
     if (!this.#audited) return
     this.#demand('query')
+  }
+
+  back(call: Call): void {
+    if (!this.#ticket.open) this.#cancel([call])
+    this.#finish()
   }
 
   spare(call: Call): void {
@@ -164,7 +169,8 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
     this.#open--
     if (answer) this.#heard.push(call)
-    if (answer && call === this.#calls[0]) lateness.see(clock.now() - this.#ticket.since)
+    if (answer && call === this.#calls[0] && call.comparable)
+      lateness.see(clock.now() - this.#ticket.since - (1 - 1 / call.factor) * ms) // as in a run of its own
     this.#judge()
     this.#finish()
   }
@@ -273,6 +279,7 @@ export class VerifiedRun implements Asker, LiveRun {
     let call: Call | undefined
     for (let i = 0; i < count; i++) {
       call = new Call(this, this.#row(), kind)
+      call.dueAt = this.#ticket.dueAt
       this.#calls.push(call)
       this.#open++
       pool.put(call)

@@ -10,13 +10,18 @@ interface Event {
   f: (() => void) | undefined
 }
 
+/** Cancelled events that may lie in the heap beside as many others, before they are taken out. */
+const MOST_CANCELLED = 1000
+
 /**
  * Made time, for tests and benches: nothing happens by itself, and an hour passes in the time that its events take.
  * What runs is real; only waiting takes no time. Work takes none either, unless the clock is told of it.
  */
 export class VirtualClock implements Clock {
   /** The earliest first. */
-  readonly #events = new TinyQueue<Event>([], (a, b) => a.at - b.at || a.order - b.order)
+  #events = new TinyQueue<Event>([], sooner)
+  /** Events in the heap that were cancelled: deadlines, mostly, which would fill it. */
+  #cancelled = 0
   #now = 0
   #order = 0
   #held = 0
@@ -30,8 +35,18 @@ export class VirtualClock implements Clock {
     const event: Event = { at: this.#now + Math.max(0, ms), order: this.#order++, f }
     this.#events.push(event)
     return () => {
-      event.f = undefined // it leaves the heap when its time comes
+      if (!event.f) return
+      event.f = undefined
+      if (++this.#cancelled > MOST_CANCELLED && 2 * this.#cancelled > this.#events.length) this.#clear()
     }
+  }
+
+  #clear(): void {
+    this.#events = new TinyQueue(
+      this.#events.data.filter(({ f }) => f),
+      sooner,
+    )
+    this.#cancelled = 0
   }
 
   /** The one thread was busy for so long: what was due meanwhile happens late. */
@@ -60,8 +75,11 @@ export class VirtualClock implements Clock {
   async run(end = Number.POSITIVE_INFINITY): Promise<void> {
     await this.#settled()
     for (let next = this.#events.peek(); next && next.at <= end; next = this.#events.peek()) {
-      const { at, f } = this.#events.pop() as Event
+      const event = this.#events.pop() as Event
+      const { at, f } = event
+      if (!f) this.#cancelled--
       if (!f) continue
+      event.f = undefined
       this.#now = Math.max(this.#now, at) // after `spend` it may be late
       f()
       await this.#settled()
@@ -78,6 +96,10 @@ export class VirtualClock implements Clock {
       await this.#settled()
     }
   }
+}
+
+function sooner(a: Event, b: Event): number {
+  return a.at - b.at || a.order - b.order
 }
 
 /** Those who wait until no microtask is left: one turn of the loop serves all clocks. */

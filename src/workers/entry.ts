@@ -10,6 +10,8 @@ import { answerRows, plain, type Reply } from './rows'
 export interface Loaded {
   signature: Signature
   warnings: readonly string[]
+  /** Whether several rows can go through in one run. */
+  batches: boolean
 }
 
 export interface Entry {
@@ -22,16 +24,17 @@ const entry: Entry = {
   async load(bytes, options) {
     try {
       model = await OnnxModel.load(bytes, options)
-      return { value: { signature: model.signature, warnings: model.warnings } }
+      const { signature, warnings, batches } = model
+      return { value: { signature, warnings, batches } }
     } catch (error) {
       return plain(error, 'MODEL')
     }
   },
 }
 
-async function infer(row: Float32Array): Promise<Float32Array> {
+async function infer(rows: Float32Array, count: number): Promise<Float32Array> {
   if (!model) throw new Error('no model was loaded')
-  return model.infer(row)
+  return model.infer(rows, count)
 }
 
 const parent = platform.parent()

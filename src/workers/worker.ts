@@ -39,6 +39,13 @@ export interface ModelWorker {
    */
   readonly takesNext?: boolean
   /**
+   * Milliseconds that a call is on its way, there and back, beside the inference. Where it is long beside that, and much waits,
+   * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
+   */
+  readonly roundTripMs?: number | undefined
+  /** Rows that `inferBatch` takes at a time. Default 1: it has none. */
+  readonly maxBatch?: number
+  /**
    * True: it cannot be reached, and is not `free`; it is tried again in the background, and `onFree` is called when it is back. False or
    * absent: where it is not free it will be in a moment. Queries wait for that, but fail at once where all workers are gone.
    */
@@ -59,6 +66,16 @@ export interface ModelWorker {
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */
   infer(row: Float32Array, options?: { signal?: AbortSignal }): Promise<Float32Array>
+
+  /**
+   * Runs the model once on several rows, of which no two are of one group. It counts as one call, and each row has an outcome as
+   * if it had been alone: what is wrong with one, or an abort of it, costs no other its answer.
+   *
+   * @param rows     2 to `maxBatch`, each as for `infer`
+   * @param options  `signals` one a row, in their order
+   * @returns an outcome a row, in their order; it never throws
+   */
+  inferBatch?(rows: readonly Float32Array[], options?: { signals?: readonly AbortSignal[] }): Promise<Float32Array>[]
 
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
   restart?(why: string): void

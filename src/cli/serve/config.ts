@@ -44,7 +44,7 @@ export interface Flags extends Partial<ServerSettings> {
 }
 
 /** Functions, objects with methods, and what the server itself sets. */
-const noData = ['createWorker', 'onWarning', 'clock', 'state', 'unfitState', 'maxPending']
+const noData = ['createWorker', 'onWarning', 'onVerdict', 'clock', 'state', 'unfitState', 'maxPending']
 const modelOptions = [...new Set([...servingOptions, ...localOptions])].filter((name) => !noData.includes(name))
 const configOptions = [...modelOptions, 'version', 'workers', 'remote']
 

@@ -1,0 +1,168 @@
+/**
+ * npm run bench -- fleet [QUERIES] [--json]: what one coordinator costs as its fleet grows. 10, 100, 1,000 and 5,000 workers in
+ * made time, a million queries each, Poisson arrivals at 70 % of what the workers can do; an answer takes about 10 ms, one in
+ * fifty ten times as long, and one call in ten thousand takes its worker down for a second. Coordinator: the real processor
+ * time a query, less what the same arrivals, workers and deadlines take with a list of idle workers in the predictor's
+ * place, which is the clock's and the simulated workers' own. Memory off: what that takes does not know of the fleet. Eight
+ * minutes.
+ */
+
+import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
+import { table } from '../src/cli/table'
+import { type Random, seeded } from '../src/random'
+import type { Clock } from '../src/serving/clock'
+import { VirtualClock } from '../src/serving/virtual-clock'
+import { collectGarbage } from './measure'
+import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
+
+const FLEETS = [10, 100, 1000, 5000]
+const QUERIES = 1_000_000
+const LOAD = 0.7
+/** What an answer takes on average, the trouble included. */
+const MEAN_MS = 11.8
+const CRASHES = 1e-4
+const DOWN_MS = 1000
+const DEADLINE_MS = 10_000
+const WIDTH = 4
+const SEED = 1
+
+const schemes: Record<string, Partial<PredictorOptions>> = {
+  'no scheme': {},
+  'K = 8, S = 1': { scheme: { queries: 8, stragglers: 1 }, memory: false },
+}
+
+/** Now and then a call takes it down. */
+class MortalWorker extends SimulatedWorker {
+  readonly #clock: Clock
+  readonly #random: Random
+  #down = false
+
+  constructor(index: number, shop: Shop, random: Random) {
+    super(index, shop)
+    this.#clock = shop.clock
+    this.#random = random
+  }
+
+  override get free(): boolean {
+    return !this.#down && super.free
+  }
+
+  override infer(row: Float32Array): Promise<Float32Array> {
+    return this.#random.next() < CRASHES ? this.#crash() : super.infer(row)
+  }
+
+  async #crash(): Promise<Float32Array> {
+    this.#down = true
+    this.#clock.after(DOWN_MS, () => {
+      this.#down = false
+      this.onFree?.()
+    })
+    throw new ApproxiferError('WORKER', `${this.name} went down`)
+  }
+}
+
+interface System {
+  ask(query: Float32Array): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** In the predictor's place: whoever is idle, a deadline, and the same again where a worker went down. */
+function listOfIdle(workers: MortalWorker[], clock: Clock): System {
+  const idle = [...workers]
+  const waiting: ((worker: MortalWorker) => void)[] = []
+  const freed = (worker: MortalWorker) => {
+    const next = waiting.shift()
+    if (next) next(worker)
+    else idle.push(worker)
+  }
+  for (const worker of workers) worker.onFree = () => worker.free && freed(worker)
+  const ask = async (query: Float32Array): Promise<Float32Array> => {
+    const worker = idle.pop() ?? (await new Promise<MortalWorker>((resolve) => waiting.push(resolve)))
+    const cancel = clock.after(DEADLINE_MS, () => {})
+    try {
+      return await worker.infer(query)
+    } catch {
+      return await ask(query)
+    } finally {
+      cancel()
+    }
+  }
+  return { ask, close: async () => {} }
+}
+
+interface Figures {
+  microseconds: number
+  p50: number
+  p99: number
+  failed: number
+}
+
+export async function run(count: number, queries: number, options?: Partial<PredictorOptions>): Promise<Figures> {
+  const clock = new VirtualClock()
+  const random = seeded(SEED)
+  const answer = new Float32Array(WIDTH).fill(1)
+  const spec = (name: string) => [{ name, shape: [WIDTH] }]
+  const signature = { inputs: spec('x'), outputs: spec('y') }
+  const shop: Shop = { clock, law: randomTrouble(random), answer: () => answer, signature }
+  const workers = Array.from({ length: count }, (_, i) => new MortalWorker(i, shop, random))
+  const system = options ? await served(workers, clock, options) : listOfIdle(workers, clock)
+  const times = new Float64Array(queries)
+  let [asked, ended, failed] = [0, 0, 0]
+  const arrive = () => {
+    const start = clock.now()
+    const end = () => {
+      times[ended++] = clock.now() - start
+    }
+    system.ask(Float32Array.of(asked, 1, 2, 3)).then(end, () => {
+      failed++
+      end()
+    })
+    if (++asked < queries) clock.after((-Math.log(1 - random.next()) * MEAN_MS) / (LOAD * count), arrive)
+  }
+  clock.after(0, arrive)
+  collectGarbage()
+  const before = process.cpuUsage()
+  await clock.run()
+  const { user, system: kernel } = process.cpuUsage(before)
+  await system.close()
+  const sorted = times.sort()
+  return {
+    microseconds: (user + kernel) / queries,
+    p50: sorted[queries >> 1],
+    p99: sorted[(0.99 * queries) | 0],
+    failed,
+  }
+}
+
+async function served(workers: MortalWorker[], clock: Clock, options: Partial<PredictorOptions>): Promise<System> {
+  const rest = { deadlineMs: DEADLINE_MS, maxQueries: 1e6, onWarning: () => {} }
+  const predictor = await createPredictor({ workers, clock, ...rest, ...options })
+  return { ask: (query) => predictor.predict(query), close: () => predictor.close() }
+}
+
+export async function fleet(json: boolean, [count = String(QUERIES)]: string[]): Promise<void> {
+  const queries = Number(count)
+  await run(100, Math.min(queries, 50_000)) // the first ones are slow: code is compiled
+  for (const options of Object.values(schemes)) await run(100, Math.min(queries, 50_000), options)
+  const results: (Figures & { workers: number; scheme: string; clock: number })[] = []
+  for (const workers of FLEETS) {
+    const bare = await run(workers, queries)
+    for (const [scheme, options] of Object.entries(schemes)) {
+      const { microseconds, ...rest } = await run(workers, queries, options)
+      const own = microseconds - bare.microseconds
+      results.push({ workers, scheme, clock: bare.microseconds, microseconds: own, ...rest })
+    }
+  }
+  if (json) return console.log(JSON.stringify({ queries, results }, null, 2))
+  const out = table(['scheme', 'workers', 'coordinator, us a query', 'beside 10', 'ends at', 'clock', 'p50', 'p99', 'failed']) // biome-ignore format: one line
+  for (const scheme of Object.keys(schemes)) {
+    const own = results.filter((each) => each.scheme === scheme)
+    for (const { workers, clock, microseconds, p50, p99, failed } of own) {
+      const growth = `${(microseconds / own[0].microseconds).toFixed(2)}x`
+      const ends = `${Math.round(1e6 / microseconds).toLocaleString('en')} a second`
+      const ms = [p50, p99].map((each) => `${each.toFixed(1)} ms`)
+      out.push([scheme, workers, microseconds.toFixed(1), growth, ends, `${clock.toFixed(1)} us`, ...ms, failed])
+    }
+  }
+  console.log(`${queries.toLocaleString('en')} queries each\n${out}`)
+}
