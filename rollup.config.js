@@ -4,7 +4,19 @@ import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 import { declarations } from './scripts/declarations.js'
 
-const external = [/^node:/, /^onnxruntime-/, 'undici', 'commander', 'cli-progress', 'cli-table3', 'npyjs', /^vega/]
+const server = ['@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api']
+const external = [
+  /^node:/,
+  /^onnxruntime-/,
+  /^@nats-io\//,
+  'undici',
+  'commander',
+  'cli-progress',
+  'cli-table3',
+  'npyjs',
+  /^vega/,
+  ...server,
+]
 
 /** One build per platform: the export condition decides which src/platform file is inside. */
 function build(input, conditions, options = {}) {

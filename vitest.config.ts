@@ -21,10 +21,11 @@ const args = [...quiet, '--disable-component-update', '--disable-sync']
 
 const chromium: TestProjectConfiguration = {
   resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.web.js', import.meta.url)) } },
-  optimizeDeps: { exclude: ['onnxruntime-web'], include: ['comlink'] },
+  optimizeDeps: { exclude: ['onnxruntime-web'], include: ['comlink', '@nats-io/nats-core'] },
   test: {
     name: 'chromium',
     include: ['test/browser/*.test.ts'],
+    globalSetup: 'test/browser/setup.ts',
     testTimeout: 60_000,
     browser: {
       enabled: true,

@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | sections | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -12,7 +12,9 @@ import { kernels } from './kernels'
 import { latency } from './latency'
 import { liars } from './liars'
 import { looks } from './looks'
+import { natsBench } from './nats'
 import { sections } from './sections'
+import { serveBench } from './serve'
 import { simulateAll } from './simulate'
 import { stream } from './stream'
 import { summary } from './summary'
@@ -28,7 +30,9 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   latency,
   liars,
   looks,
+  nats: natsBench,
   sections,
+  serve: serveBench,
   simulate: simulateAll,
   stream,
   summary,

@@ -86,8 +86,12 @@ export function checkNames(field: string, options: unknown, known: readonly stri
   throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
 }
 
+/** Letters from which on a name is nobody's slip. */
+const MOST_MEANT = 100
+
 /** The known name that was probably meant; undefined where none is near. Swapped letters count as one edit. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (name.length > MOST_MEANT) return undefined
   const letters = (word: string) => [...word.toLowerCase()].sort().join('')
   const edits = (other: string) =>
     letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())

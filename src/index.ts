@@ -18,6 +18,7 @@ export type { DecoderName } from './codec/decoders'
 export type { LocatorName } from './codec/locators'
 export { type Core, type CoreOptions, loadCore } from './core/core'
 export { createPredictor, type PredictorOptions } from './create'
+export { createGateway, fileStore, type GatewayModel } from './create-gateway'
 export type { Criterion, CriterionOptions, LabelAxis, Labels, Tolerance } from './criterion'
 export { ApproxiferError, type Code } from './errors'
 export { type Features, Memory, type MemoryOptions, type Recollection } from './history/memory'
@@ -26,6 +27,8 @@ export { type Agreement, type Policy, Worth, type WorthState } from './history/w
 export { type Points, Scheme, type SchemeOptions } from './scheme'
 export type { Clock } from './serving/clock'
 export type { Rule } from './serving/decision'
+export type { Gateway, GatewayOptions, RequestEvent } from './serving/gateway'
+export type { Store } from './serving/models'
 export type { PredictOptions } from './serving/options'
 export type { WorkerStats } from './serving/pool'
 export type { Predictor, PredictorStats } from './serving/predictor'
@@ -38,5 +41,14 @@ export { type Faults, FaultyWorker } from './workers/faulty'
 export { type HttpOptions, httpWorker, type ProbeOptions } from './workers/http'
 export { httpWorkers } from './workers/http-fleet'
 export { type LocalOptions, localWorkers } from './workers/local'
+export { type NatsOptions, natsWorkers } from './workers/nats'
+export type {
+  NatsConnection,
+  NatsConnectOptions,
+  NatsMessage,
+  NatsServer,
+  NatsSubscription,
+} from './workers/nats/connection'
+export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
 export type { OnnxOptions } from './workers/onnx'
 export type { Change, ModelWorker } from './workers/worker'

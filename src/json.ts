@@ -14,9 +14,9 @@ export interface Numbers {
 
 /** What a document may hold beside the arrays of numbers: it is parsed at one go. */
 const MOST_REST = 2 ** 20
-/** Bytes read, or numbers written, before whatever else waits has its turn: about a millisecond. */
-const READ_SLICE = 2 ** 16
-const WRITE_SLICE = 2 ** 12
+/** Bytes read, or numbers written, before whatever else waits has its turn: one or two milliseconds. */
+const READ_SLICE = 2 ** 18
+const WRITE_SLICE = 2 ** 13
 /** No tensor has more dimensions. */
 const MOST_DIMS = 32
 /** Letters of a number, which is read at one go. */
@@ -31,6 +31,8 @@ const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
 const code = (char: string) => char.charCodeAt(0)
 const [QUOTE, BACKSLASH, OPEN, CLOSE, COMMA, COLON] = [...'"\\[],:'].map(code)
 const [MINUS, PLUS, DOT, ZERO, NINE, UPPER_E, LOWER_E] = [...'-+.09Ee'].map(code)
+/** What an array may hold other than numbers, by its first letter. */
+const OTHERS: Readonly<Record<string, string>> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
 const KEY = new TextEncoder().encode('"data"')
 
 /**
@@ -225,10 +227,9 @@ class NumberReader {
   }
 
   #element(first: number): void {
-    if (first !== MINUS && !isDigit(first)) {
-      this.#spoil(shownByte(this.bytes, this.at))
-      return
-    }
+    const other = OTHERS[String.fromCharCode(first)]
+    if (other) return this.#spoil(other)
+    if (first !== MINUS && !isDigit(first)) throw this.#wrong('a number')
     const depth = this.#counts.length
     if (this.#dims.length && this.#dims.length !== depth) throw this.#ragged()
     if (!this.#dims.length) this.#dims.length = depth
@@ -236,8 +237,7 @@ class NumberReader {
     const start = this.at
     const value = this.#number()
     if (value > MOST || value < -MOST) {
-      this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
-      return
+      return this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
     }
     if (this.#length === this.#values.length) this.#grow()
     this.#values[this.#length++] = value
@@ -330,8 +330,7 @@ class NumberReader {
 
 /** What begins with a byte, in a word or two. */
 function shownByte(bytes: Uint8Array, at: number): string {
-  const known: Record<string, string> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
   const char = String.fromCharCode(bytes[at])
-  if (Object.hasOwn(known, char)) return known[char]
+  if (OTHERS[char]) return OTHERS[char]
   return bytes[at] > 32 && bytes[at] < 127 ? JSON.stringify(char) : `byte ${bytes[at]}`
 }

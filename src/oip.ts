@@ -8,7 +8,7 @@
 
 import { ApproxiferError, asError, checkInteger, checkNames, expected } from './errors'
 import { joined, type Numbers, parseJson, turn, written } from './json'
-import { rowLength, type Signature, size, type TensorSpec } from './tensor'
+import { type Query, rowLength, type Signature, size, type TensorSpec } from './tensor'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
@@ -55,10 +55,8 @@ export interface Rows extends TensorSpec {
 
 export interface InferRequest {
   id: string | undefined
-  /** Queries. */
-  size: number
-  /** Each query's row, in the signature's order: views where the model has one input, only to be read. Raw ones may hold NaN. */
-  rows: Float32Array[]
+  /** One a row of the batch; views of the message, only to be read. Raw ones may hold NaN, which `predict` refuses. */
+  queries: Query[]
   /** In the order in which they are wanted. */
   outputs: { name: string; binary: boolean }[]
   /** What else was asked for. */
@@ -126,24 +124,17 @@ export function readRequest(message: Message, signature: Signature, most = MOST_
   const entries = readEntries('inputs', inputs, binary)
   checkInputs(inputs as object[])
   const tensors = matched(entries, signature.inputs)
-  const rows = tensors[0].shape[0]
-  if (rows === undefined || rows < 1 || rows > most) {
-    const got = `[${tensors[0].shape}]`
-    throw new RangeError(`${tensors[0].field}.shape: expected a batch of 1 to ${most} rows in front, got ${got}`)
-  }
-  tensors.forEach((entry, i) => {
-    const shape = [rows, ...signature.inputs[i].shape]
-    if (String(entry.shape) === String(shape)) return
-    throw new RangeError(`${entry.field}.shape: expected [${shape}] for '${entry.name}', got [${entry.shape}]`)
+  tensors.forEach(({ field, name, shape }, i) => {
+    const own = signature.inputs[i].shape
+    if (String(shape.slice(1)) === String(own) && shape.length === own.length + 1) return
+    throw new RangeError(`${field}.shape: expected [${['N', ...own]}] for '${name}', got [${shape}]`)
   })
+  const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
+  const odd = tensors.find(({ shape }) => shape[0] !== rows)
+  if (odd) throw new RangeError(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
   return {
     id: (id as string | null) ?? undefined,
-    size: rows,
-    rows: rowsOf(
-      tensors.map((entry) => floats(entry)),
-      signature.inputs,
-      rows,
-    ),
+    queries: queriesOf(tensors.map(floats), signature.inputs, rows),
     outputs: readOutputs(outputs, signature.outputs, flag('parameters.binary_data_output', binary_data_output)),
     parameters,
   }
@@ -165,7 +156,7 @@ export function readReply(message: Message, outputs: readonly TensorSpec[], rows
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
       version: typeof json.model_version === 'string' ? json.model_version : undefined,
-      rows: rowsOf(tensors, outputs, rows).map((row) => row.slice()),
+      rows: rowsOf(tensors, outputs, rows),
       parameters: isObject(json.parameters) ? json.parameters : {},
     }
   } catch (error) {
@@ -379,7 +370,7 @@ function matched(entries: readonly Entry[], specs: readonly TensorSpec[]): Entry
 function floats({ field, datatype, shape, count, data }: Entry): Float32Array {
   if (datatype !== 'FP32') throw new TypeError(expected(`${field}.datatype`, "'FP32'", datatype))
   if (data instanceof Uint8Array) {
-    const { buffer, byteOffset } = byteOffsetFits(data) ? data : data.slice()
+    const { buffer, byteOffset } = data.byteOffset % 4 ? new Uint8Array(data) : data // slice() of a Buffer is no copy
     return new Float32Array(buffer, byteOffset, count)
   }
   if (data.flaw) throw new RangeError(`${field}.data: expected finite float32 values, got ${data.flaw}`)
@@ -390,23 +381,28 @@ function floats({ field, datatype, shape, count, data }: Entry): Float32Array {
   throw new RangeError(`${field}.data: expected values flat or nested as shape [${shape}], got [${data.dims}]`)
 }
 
-function byteOffsetFits({ byteOffset }: Uint8Array): boolean {
-  return byteOffset % 4 === 0
+function queriesOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Query[] {
+  return Array.from({ length: rows }, (_, row) => {
+    if (specs.length === 1) return part(tensors[0], specs[0], row)
+    return Object.fromEntries(specs.map((spec, i) => [spec.name, part(tensors[i], spec, row)]))
+  })
 }
 
-/** Each query's row, made of its part of each tensor. */
+/** Each answer's row, made of its part of each tensor. */
 function rowsOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Float32Array[] {
-  const part = (i: number, row: number) => tensors[i].subarray(row * size(specs[i]), (row + 1) * size(specs[i]))
   return Array.from({ length: rows }, (_, row) => {
-    if (specs.length === 1) return part(0, row)
     const whole = new Float32Array(rowLength(specs))
     let at = 0
-    for (const i of specs.keys()) {
-      whole.set(part(i, row), at)
-      at += size(specs[i])
-    }
+    specs.forEach((spec, i) => {
+      whole.set(part(tensors[i], spec, row), at)
+      at += size(spec)
+    })
     return whole
   })
+}
+
+function part(tensor: Float32Array, spec: TensorSpec, row: number): Float32Array {
+  return tensor.subarray(row * size(spec), (row + 1) * size(spec))
 }
 
 function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean): InferRequest['outputs'] {

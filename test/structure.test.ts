@@ -20,7 +20,7 @@ const LAYERS: Record<string, string[]> = {
   core: ['platform', 'errors'],
   codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
-  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'oip', 'json'],
+  workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'json'],
   serving: [
     'criterion',
     'codec',
@@ -30,6 +30,7 @@ const LAYERS: Record<string, string[]> = {
     'scheme',
     'tensor',
     'oip',
+    'json',
     'errors',
     'abort',
     'random',
@@ -37,8 +38,11 @@ const LAYERS: Record<string, string[]> = {
   ],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
   create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
+  'create-gateway': ['create', 'serving', 'platform', 'errors'],
   cli: [
     'create',
+    'create-gateway',
+    'create-gateway',
     'criterion',
     'random',
     'evaluate',
@@ -51,7 +55,19 @@ const LAYERS: Record<string, string[]> = {
     'tensor',
     'errors',
   ],
-  index: ['create', 'criterion', 'serving', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors'],
+  index: [
+    'create',
+    'create-gateway',
+    'criterion',
+    'serving',
+    'codec',
+    'history',
+    'workers',
+    'core',
+    'scheme',
+    'tensor',
+    'errors',
+  ],
 }
 
 type Files = Record<string, string>
@@ -84,7 +100,7 @@ function misplaced(files: Files): string[] {
   const only: [RegExp, RegExp][] = [
     [/memory\.buffer/, /^core\/wasm\.ts$/],
     [/\bcos\(|\bsin\(/, /^scheme\.ts$/],
-    [/'node:|\bprocess\./, /^(platform\/node|cli\/.*)\.ts$/],
+    [/'node:|\bprocess\./, /^(platform\/node(-files)?|cli\/.*)\.ts$/],
     [/\b(navigator|window|Deno|Bun)\./, /^$/],
     [/FaultyWorker/, /^(workers\/faulty|cli\/demo|index)\.ts$/],
     [/import\.meta/, /^(platform\/.*|cli\/(demo|main))\.ts$/],
@@ -131,9 +147,9 @@ describe('structure', () => {
     const bare = Object.values(files)
       .flatMap(imports)
       .filter((to) => !/^[.#]|^node:/.test(to))
-    const used = new Set(bare.map((to) => to.split('/')[0]))
+    const used = new Set(bare.map((to) => (/^@[^/]+\/[^/]+|^[^/]+/.exec(to) as RegExpExecArray)[0]))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node', 'undici'] // imported by a variable, so that bundlers pass over it
+    const hidden = ['onnxruntime-node', 'undici', '@nats-io/transport-node', '@nats-io/nats-core', 'hono'] // imported by a variable, so that bundlers pass over it; @hono/node-server's peer
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** approxifer demo | plan | evaluate */
+/** approxifer demo | plan | evaluate | serve | work */
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
@@ -15,9 +15,23 @@ import { demo } from './demo'
 import { evaluateCommand } from './evaluate'
 import { report } from './failure'
 import { describeItem } from './help'
-import { amount, attack, choice, GRID, grid, grouping, inputShapes, integer, names, probability } from './options'
+import {
+  amount,
+  attack,
+  choice,
+  GRID,
+  grid,
+  grouping,
+  inputShapes,
+  integer,
+  names,
+  natsServers,
+  probability,
+} from './options'
 import { plan } from './plan'
+import { flagsOf, withServeFlags } from './serve/flags'
 import { width, wrap } from './terminal'
+import { work } from './work'
 
 /** The options that make a scheme. */
 function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
@@ -42,9 +56,11 @@ const AFTER = `
 Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
 With --json, errors are JSON too: {"error": {"code", "message"}} on stdout.`
 
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+
 const program = new Command('approxifer')
   .description('Prediction serving that stays fast and right when workers are slow, dead or lying.')
-  .version(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version)
+  .version(version)
   .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => Math.min(width(), 120) })
   .configureHelp({ minWidthToWrap: 20, formatItem: describeItem })
   .exitOverride() // before the commands, which inherit these
@@ -115,6 +131,42 @@ withModel(
   .action((model, options) =>
     evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
   )
+
+withServeFlags(
+  program
+    .command('serve')
+    .description('models behind the Open Inference Protocol v2, on threads of this process or on workers elsewhere')
+    .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
+).action(async (models, options) => {
+  const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
+  await serve(models, flagsOf(options), version)
+})
+
+withModel(
+  program
+    .command('work')
+    .description('lends this machine to a fleet: workers that are found by their heartbeats on a NATS server')
+    .argument('<model>', 'an .onnx file')
+    .optionsGroup('Fleet:')
+    .requiredOption(
+      '--nats <url>',
+      'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url',
+      natsServers,
+    )
+    .requiredOption('--fleet <name>', 'what the coordinator calls the fleet: letters, digits, - and _')
+    .option('--workers <n>', 'workers, each a thread with the model', integer(1), 1)
+    .option('--name <name>', 'of this machine (default: host name and process id)')
+    .optionsGroup('Access:')
+    .option('--creds <file>', 'credentials of NATS (.creds)')
+    .option('--tls-ca <file>', 'certificates to trust, PEM')
+    .option('--tls-cert <file>', 'certificate of this machine, PEM')
+    .option('--tls-key <file>', 'its key, PEM')
+    .optionsGroup('Model:'),
+)
+  .optionsGroup('Options:')
+  .option('--grace <s>', 'seconds for the rows that are here, when told to stop', amount, 10)
+  .option('--json', 'print events as JSON, one a line')
+  .action(work)
 
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])

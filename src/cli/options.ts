@@ -84,6 +84,13 @@ export function names(text: string, before: string[] = []): string[] {
   throw refused('name,name,.. each once')
 }
 
+/** 'url' or 'url,url' of NATS servers. */
+export function natsServers(text: string): string[] {
+  const urls = text.split(',')
+  if (urls.every((url) => /^(nats|tls|wss?):\/\/./.test(url))) return urls
+  throw refused('nats://host:port, or tls://, ws:// or wss://; or several with commas between them')
+}
+
 /** What stands before the colon, corrected. */
 function nearestHead(text: string, heads: readonly string[]): string | undefined {
   const [head, ...rest] = text.split(':')

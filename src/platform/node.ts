@@ -3,11 +3,12 @@
 import { lookup, Resolver } from 'node:dns/promises'
 import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
+import { files } from './node-files'
 import type { Platform, Thread } from './platform'
 import { undiciConnections } from './undici'
 
@@ -17,6 +18,8 @@ const PATIENCE_MS = 5000
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed, as for most users. */
 const NATIVE: string = 'onnxruntime-node'
+const NATS: string = '@nats-io/transport-node'
+const NATS_WS: string = '@nats-io/nats-core'
 
 export const platform: Platform = {
   cores: availableParallelism(),
@@ -58,6 +61,8 @@ export const platform: Platform = {
     return new Uint8Array(await response.arrayBuffer())
   },
 
+  files,
+
   share(bytes) {
     if (bytes.buffer instanceof SharedArrayBuffer) return bytes
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
@@ -96,6 +101,19 @@ export const platform: Platform = {
       return () => {} // whoever polls sees it all the same
     }
   },
+
+  async importNats(ws) {
+    const name = ws ? NATS_WS : NATS
+    try {
+      const library = await import(name)
+      return ws ? library.wsconnect : library.connect
+    } catch (error) {
+      const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`
+      throw new Error(`${todo}: ${(error as Error).message}`, { cause: error })
+    }
+  },
+
+  identity: () => `${hostname()}-${process.pid}`,
 }
 
 function quit(worker: Worker): Promise<unknown> {

@@ -17,6 +17,14 @@ export interface Thread {
   hold(on: boolean): void
 }
 
+/** Named bytes that are there again after a restart. */
+export interface Files {
+  /** What was last written in full; undefined where there is nothing. */
+  read(name: string): Promise<Uint8Array | undefined>
+  /** All or nothing: whoever reads gets these bytes or, if it fails or is cut off, those from before. */
+  write(name: string, bytes: Uint8Array): Promise<void>
+}
+
 export interface HttpRequest {
   method: 'GET' | 'POST'
   /** Behind the server's URL, from the slash on. */
@@ -80,6 +88,8 @@ export interface Platform {
   parent(): Endpoint
   /** A model's bytes, from a path or URL. */
   read(source: string | URL): Promise<Uint8Array>
+  /** Files in a folder, if this runtime has any. */
+  files(folder: string): Files
   /** The same bytes where several workers can read them without a copy each, if this runtime can. */
   share(bytes: Uint8Array): Uint8Array
   /** What can run models here. */
@@ -106,4 +116,13 @@ export interface Platform {
   readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
   /** Calls `changed` when a file, or what stands in its place, may have changed; it may miss changes. @returns ends that */
   readonly watch?: (path: string, changed: () => void) => () => void
+  /**
+   * A client library for NATS, on first use; it is an optional peer.
+   *
+   * @param ws  for servers that are reached over WebSocket
+   * @returns   its function that connects
+   */
+  importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** What to call this machine and process among others: letters, digits and what else a host name has. */
+  identity(): string
 }

@@ -41,6 +41,10 @@ export const platform: Platform = {
     return new Uint8Array(await response.arrayBuffer())
   },
 
+  files() {
+    throw new Error('files: not on this runtime; write a store of your own')
+  },
+
   // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
   share(bytes) {
     if (!globalThis.crossOriginIsolated || bytes.buffer instanceof SharedArrayBuffer) return bytes
@@ -60,6 +64,13 @@ export const platform: Platform = {
 
   // Called as a function of nothing: a browser's fetch refuses any other `this`.
   connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
+  // A bundler would fail where it is not installed, as for most.
+  importNats: async () => none("a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"),
+  identity: () => 'browser',
+}
+
+function none(todo: string): never {
+  throw new Error(`NATS: a page passes ${todo}`)
 }
 
 const LARGER =

@@ -5,7 +5,7 @@ import { fetchConnections } from './fetch'
 import type { Platform } from './platform'
 
 function none(what: string): never {
-  throw new Error(`${what}: not on this runtime; use the codec alone`)
+  throw new Error(`${what}: not on this runtime; bring workers, or a store, of your own`)
 }
 
 export const platform: Platform = {
@@ -14,8 +14,13 @@ export const platform: Platform = {
   spawn: () => none('threads'),
   parent: () => none('threads'),
   read: async () => none('models'),
+  files: () => none('files'),
   share: (bytes) => bytes,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
   connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
+  importNats: async () => {
+    throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
+  },
+  identity: () => 'edge',
 }

@@ -82,6 +82,8 @@ export interface ServingOptions extends Choices, CriterionOptions {
    * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError. With `partitions`, one by partition.
    */
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>
+  /** What becomes of a `state` that does not fit or is damaged: an error, or a warning and a fresh start. Default 'refuse'. */
+  unfitState?: 'refuse' | 'forget'
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
   /** Told of every worker that was shown to lie, is trusted again, or lied and is kept since too few others are left. */
@@ -118,6 +120,7 @@ export const servingOptions = [
     'tolerance',
     'memory',
     'state',
+    'unfitState',
     'rule',
     'hedges',
     'patience',
@@ -182,6 +185,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
     states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
+    unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
     warn: once(guarded(checkListener('onWarning', options.onWarning ?? console.warn))),
     onVerdict: guarded(checkListener('onVerdict', options.onVerdict ?? (() => {}))),
     clock: options.clock ?? systemClock,
@@ -207,7 +211,7 @@ export function isVerified({ code, scheme }: Codec): boolean {
   return code === 'systematic' && scheme.byzantine > 0
 }
 
-function checkShare(field: string, value: unknown): number {
+export function checkShare(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= 0 && value <= 1) return value
   throw new RangeError(expected(field, 'a number from 0 to 1', value))
 }

@@ -5,7 +5,7 @@ import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError, checkNames, expected } from '../errors'
 import { Evidence, type WorkerEvidence } from '../history/evidence'
-import { Experience } from '../history/experience'
+import { Experience, type ExperienceOptions } from '../history/experience'
 import { DEFAULT_BYTES } from '../history/memory'
 import { Scores } from '../history/scores'
 import type { Agreement } from '../history/worth'
@@ -61,6 +61,8 @@ export interface PredictorStats {
 const NO_CHOICE: PredictOptions = Object.freeze({})
 /** Queries per worker that predictAll keeps under way. */
 const AHEAD = 4
+/** Steps within a turn after which who was given room has taken it; one too few wakes another in vain. */
+const STEPS = 8
 /** Hedges that may be saved up. */
 const BURST = 10
 /**
@@ -81,6 +83,8 @@ export class Predictor {
   readonly #settings: Settings
   readonly #shared: Omit<Service, 'codec' | 'learning'>
   readonly #codec: Codec
+  /** Whether single answers are proven, so that something can be learned from them. */
+  readonly #honest: boolean
   readonly #tenants: Tenants
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
@@ -89,7 +93,7 @@ export class Predictor {
   readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
   #groups = 0
-  /** Calls of predictAll that wait for room in the house. */
+  /** Calls of `room` that wait for it. */
   readonly #forRoom: (() => void)[] = []
   #closing: Promise<void> | undefined
 
@@ -99,6 +103,7 @@ export class Predictor {
     const { signature } = workers[0]
     const criterion = criterionOf(signature.outputs, settings)
     const honest = !codec.scheme.byzantine || isVerified(codec)
+    this.#honest = honest
     const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
     this.#settings = settings
@@ -164,11 +169,22 @@ export class Predictor {
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
     const evidence = partition === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
-    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, state }
-    const experience = new Experience(codec.core, this.signature, { ...learned, memory: honest && own })
+    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, memory: honest && own }
+    const experience = this.#experience(codec, learned, state)
     const learning = new Learning(experience, clock, warn, 1 / partitions)
     const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
     return { service, learning }
+  }
+
+  #experience(codec: Codec, options: ExperienceOptions, state: Uint8Array | undefined): Experience {
+    const { unfitState, warn } = this.#settings
+    try {
+      return new Experience(codec.core, this.signature, { ...options, state })
+    } catch (error) {
+      if (state === undefined || unfitState === 'refuse') throw error
+      warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
+      return new Experience(codec.core, this.signature, options)
+    }
   }
 
   /**
@@ -214,29 +230,52 @@ export class Predictor {
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
-    const { pool } = this.#shared
-    const most = () => Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
-    const forget = onAbort(options.signal, () => this.#wake())
+    const stop = new AbortController()
+    const forget = onAbort(options.signal, () => stop.abort())
     try {
       for (const query of queries) {
-        const stop = () => failure || this.#closing || options.signal?.aborted
-        while (this.#open >= most() && !stop()) {
-          await new Promise<void>((resolve) => this.#forRoom.push(resolve))
-        }
+        if (this.#open >= this.#comfortable) await this.room(stop.signal)
         if (failure) break
         const prediction = this.predict(query, options)
         prediction.catch((error) => {
           failure ??= { error }
-          this.#wake()
+          stop.abort()
         })
         predictions.push(prediction)
-        if (stop()) break
+        if (failure || this.#closing || options.signal?.aborted) break
       }
     } finally {
       forget()
     }
     if (failure) throw failure.error
     return Promise.all(predictions)
+  }
+
+  /**
+   * Resolves when there is room for one more query of somebody who has many: all workers have something to do, and other callers
+   * need not wait behind him. At once where the signal has fired or the predictor is closed.
+   */
+  async room(signal?: AbortSignal): Promise<void> {
+    if (this.#open < this.#comfortable) return
+    const forget = onAbort(signal, () => this.#wake())
+    try {
+      while (this.#open >= this.#comfortable && !this.#closing && !signal?.aborted) {
+        await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+      }
+    } finally {
+      forget()
+    }
+  }
+
+  /** Queries that keep all workers busy. */
+  get #comfortable(): number {
+    const { pool } = this.#shared
+    return Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
+  }
+
+  /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
+  get partitions(): string[] {
+    return this.#honest ? this.#tenants.names : []
   }
 
   /** @param partition  whose memory it tells of */
@@ -364,7 +403,7 @@ export class Predictor {
   #settled(ending: Ending): void {
     this.#open--
     this.#count(ending)
-    this.#wake()
+    if (this.#forRoom.length) void this.#admit()
   }
 
   #count(ending: Ending): void {
@@ -372,7 +411,15 @@ export class Predictor {
     else this.#failed[ending] = (this.#failed[ending] ?? 0) + 1
   }
 
-  /** Lets every waiting predictAll look again. */
+  /** Lets as many look again as there is room for, and the next ones where somebody did not take it after all. */
+  async #admit(): Promise<void> {
+    while (this.#forRoom.length && this.#open < this.#comfortable) {
+      for (const wake of this.#forRoom.splice(0, this.#comfortable - this.#open)) wake()
+      for (let i = 0; i < STEPS; i++) await undefined
+    }
+  }
+
+  /** Lets all that wait for room look again. */
   #wake(): void {
     for (const wake of this.#forRoom.splice(0)) wake()
   }

@@ -40,6 +40,11 @@ export class Tenants {
     return this.#all.get(partition)
   }
 
+  /** Of all that are known. */
+  get names(): string[] {
+    return [...this.#all.keys()]
+  }
+
   /** @returns whether it was known */
   forget(partition: string): boolean {
     const tenant = this.#all.get(partition)

@@ -1,0 +1,152 @@
+/**
+ * npm run bench -- nats: 27 workers in 9 processes behind a real NATS server, and what may become of them under load: the server
+ * restarted, a third killed, half drained, a third cut off. As root on Linux each process has a network namespace of its own, and its
+ * cable is pulled; else it is stopped in its tracks.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createPredictor, natsWorkers } from 'approxifer'
+import { checksum } from '../src/checksum'
+import { loadInputs } from '../src/cli/npy'
+import { table } from '../src/cli/table'
+import { answersOf } from '../src/evaluate/model'
+import { readModel } from '../src/workers/local'
+import { decodeBeat, toJson, VERSION } from '../src/workers/nats/messages'
+import { OnnxModel } from '../src/workers/onnx'
+import { NatsServer } from '../test/shared/nats-server'
+import { type Figures, Load, Machine, Network } from './nats-fleet'
+
+const everything = ['calm', 'restart', 'calm', 'kill', 'join', 'drain', 'join', 'cut', 'heal'] as const
+type Event = (typeof everything)[number]
+
+export interface Trial {
+  machines: number
+  workersEach: number
+  scheme: { queries: number; stragglers: number }
+  perSecond: number
+  /** Of each phase. */
+  phaseMs: number
+  /** What becomes of it, in this order. */
+  events: readonly Event[]
+  /** Whether to use network namespaces where this process may. */
+  namespaces: boolean
+}
+
+export interface Phase extends Figures {
+  phase: string
+}
+
+const FLEET = 'bench'
+
+export async function trial(options: Trial): Promise<{ partition: string; phases: Phase[] }> {
+  const { machines: count, workersEach, perSecond, phaseMs, events } = options
+  const network = options.namespaces ? openNetwork() : undefined
+  const server = await NatsServer.start('', network?.host)
+  const start = (within: readonly string[] = []) => Machine.start(server.url, FLEET, workersEach, within)
+  const places = network && Array.from({ length: count }, () => network.add())
+  const machines: Machine[] = []
+  const all: Machine[] = []
+  const join = async (at: number) => {
+    const machine = await start(places?.[at])
+    machines[at] = machine
+    all.push(machine)
+  }
+  try {
+    await Promise.all(Array.from({ length: count }, (_, at) => join(at)))
+    const bytes = await readModel('models/mnist-lenet.onnx')
+    const inputs = (await loadInputs('models/mnist-digits.npy')).slice(0, 400)
+    const answers = await answersOf(await OnnxModel.load(bytes), inputs)
+    const workers = natsWorkers(server.url, { fleet: FLEET, fingerprint: checksum(bytes) })
+    const predictor = await createPredictor({ scheme: options.scheme, workers, onWarning: () => {} })
+    await sleep(1000) // for those that join last
+    const load = new Load(predictor, inputs, answers, perSecond)
+    load.start()
+    await sleep(phaseMs) // its first answers tell what is late
+    const [third, half] = [Math.ceil(count / 3), Math.ceil(count / 2)]
+    const each = (n: number, f: (at: number) => unknown) => Promise.all(Array.from({ length: n }, (_, at) => f(at)))
+    const cut = (on: boolean) => each(third, (at) => (network ? network.cut(at, on) : machines[at].freeze(on)))
+    const missing = new Set<number>()
+    const leaves = (at: number) => {
+      missing.add(at)
+      return machines[at]
+    }
+    const happens: Record<Event, [string, () => Promise<unknown>]> = {
+      calm: ['calm', async () => {}],
+      restart: ['server down for a second', () => restart(server)],
+      kill: [`${third} of ${count} machines killed`, () => each(third, (at) => leaves(at).kill())],
+      drain: [`${half} of ${count} machines drained`, () => each(half, (at) => leaves(at).drain())],
+      join: ['as many join', () => joinAll(missing, join)],
+      cut: [`${third} of ${count} machines cut off`, () => cut(true)],
+      heal: ['and back', () => cut(false)],
+    }
+    const times: { phase: string; from: number; to: number }[] = []
+    for (const event of events) {
+      const [phase, act] = happens[event]
+      const from = performance.now()
+      await Promise.all([act(), sleep(phaseMs)])
+      times.push({ phase, from, to: performance.now() })
+    }
+    await load.stop()
+    await predictor.close()
+    const phases = times.map(({ phase, from, to }) => ({ phase, ...load.figures(from, to) }))
+    return { partition: network ? 'network namespaces, cables pulled' : 'processes stopped (SIGSTOP)', phases }
+  } finally {
+    await Promise.all(all.map((machine) => machine.kill()))
+    await server.stop()
+    network?.close()
+  }
+}
+
+async function restart(server: NatsServer): Promise<void> {
+  await server.down()
+  await sleep(1000)
+  await server.up()
+}
+
+/** One after the other: a start keeps a core busy. */
+async function joinAll(missing: Set<number>, join: (at: number) => Promise<void>): Promise<void> {
+  for (const at of missing) await join(at)
+  missing.clear()
+}
+
+function openNetwork(): Network | undefined {
+  try {
+    return new Network()
+  } catch {
+    return undefined
+  }
+}
+
+/** Milliseconds of the coordinator's thread for the heartbeats of so many workers, a second: twice as many messages. */
+export function heartbeatCost(workers: number): number {
+  const signature = { inputs: [{ name: 'input', shape: [1, 28, 28] }], outputs: [{ name: 'logits', shape: [10] }] }
+  const beats = Array.from(
+    { length: 2 * workers },
+    (_, i) =>
+    toJson({ version: VERSION, name: `machine-${i >> 1}-0-abcdef`, state: 'up', everyMs: 500, connection: 1, open: 1, ms: 0.2, signature, fingerprint: '0123456789abcdef' }), // biome-ignore format: one line
+  )
+  let best = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 20; round++) {
+    const from = performance.now()
+    for (const beat of beats) decodeBeat(beat)
+    best = Math.min(best, performance.now() - from)
+  }
+  return best
+}
+
+export async function natsBench(json: boolean): Promise<void> {
+  const show = (ms: number) => (Number.isNaN(ms) ? '' : `${ms.toFixed(ms < 100 ? 1 : 0)} ms`)
+  const options = { machines: 9, workersEach: 3, scheme: { queries: 8, stragglers: 1 }, perSecond: 100, phaseMs: 8000, namespaces: true, events: everything } // biome-ignore format: one line
+  const result = await trial(options)
+  const beats = heartbeatCost(1000)
+  if (json) return console.log(JSON.stringify({ ...options, ...result, heartbeatMs: beats }, null, 2))
+  const rows = table(['27 workers in 9 processes', 'queries', 'p50', 'p99', 'longest', 'failed', 'failing for', 'open'])
+  for (const { phase, queries, p50, p99, most, failed, failingMs, unsettled } of result.phases) {
+    const what = Object.entries(failed).map(([code, n]) => `${n} ${code}`).join(', ') // biome-ignore format: one line
+    rows.push([phase, queries, show(p50), show(p99), show(most), what || 'none', what && show(failingMs), unsettled])
+  }
+  console.log(
+    `${rows}\ncut off by ${result.partition}; answers called exact that were not the model's own: ${result.phases.at(-1)?.wrong}`,
+  )
+  console.log(`reading the heartbeats of 1,000 workers takes ${show(beats)} a second`)
+}

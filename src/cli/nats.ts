@@ -1,0 +1,52 @@
+/** How the command line gets to a NATS server. */
+
+import { readFile } from 'node:fs/promises'
+import { ApproxiferError } from '../errors'
+import type { NatsConnectOptions } from '../workers/nats/connection'
+
+/** Files that open a NATS server. */
+export interface Access {
+  /** Credentials of NATS. */
+  creds?: string
+  /** Certificates to trust, and this machine's own certificate with its key: PEM. */
+  tlsCa?: string
+  tlsCert?: string
+  tlsKey?: string
+}
+
+/** @param urls  of one cluster; 'nats://user:password@host:4222' where the server wants these */
+export async function connectOptions(urls: readonly string[], access: Access): Promise<NatsConnectOptions> {
+  const { creds, tlsCa, tlsCert, tlsKey } = access
+  const { username, password } = new URL(urls[0])
+  const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }
+  for (const file of Object.values(tls)) if (file !== undefined) await readFile(file) // it is said now which is missing
+  const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
+  return {
+    servers: urls.map((url) => url.replace(/\/\/[^@/]*@/, '//')), // the library takes no names in an address
+    ...(username && { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
+    ...(Object.keys(given).length > 0 && { tls: given }),
+    ...(creds !== undefined && { authenticator: await credentials(creds) }),
+  }
+}
+
+/** In a variable: the library is an optional peer. */
+const NATS: string = '@nats-io/nats-core'
+
+/** Read again at each connection, since credentials are renewed in their file. */
+async function credentials(file: string): Promise<unknown> {
+  let bytes = await readFile(file)
+  const library = await import(NATS).catch((error) => {
+    throw new ApproxiferError('WORKER', `${NATS} cannot be imported; install it (npm install ${NATS})`, {
+      cause: error,
+    })
+  })
+  return (nonce?: string) => {
+    void readFile(file).then(
+      (now) => {
+        bytes = now
+      },
+      () => {}, // those that are known may still do
+    )
+    return library.credsAuthenticator(bytes)(nonce)
+  }
+}

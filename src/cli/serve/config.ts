@@ -1,0 +1,182 @@
+/** The command line and the configuration file, as one description of what to serve. */
+
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, resolve } from 'node:path'
+import type { PredictorOptions } from '../../create'
+import { checkNames, expected, nearest } from '../../errors'
+import { servingOptions } from '../../serving/options'
+import { localOptions } from '../../workers/local'
+import { type ServerOption, type ServerSettings, serverOptions } from './options'
+
+/** A model as it is asked for: options of a predictor that are data, and where its workers are. */
+export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model' | 'core'> & {
+  /** An .onnx file or URL; with workers elsewhere, the model's name there (default: its name here). */
+  model?: string
+  version?: string
+  /** How many local ones, or where others are: see `workersAt`. */
+  workers?: number | string | readonly string[]
+  remote?: Remote
+  core?: { prefer?: 'wasm' | 'js' }
+}
+
+/**
+ * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `tlsCa`,
+ * `tlsCert` and `tlsKey`, which are files.
+ */
+export type Remote = Record<string, unknown>
+
+export interface Config {
+  models: Record<string, ModelConfig>
+  server: ServerSettings
+}
+
+/** Where a model's workers may be. */
+export const WORKERS = 'N | URL,.. | file:PATH | dns:NAME:PORT | nats://HOST:PORT/FLEET'
+
+/** A flag's value: for all models of the command line, or for the one that is named. */
+export type PerModel<T> = Readonly<Record<string, T>>
+export const EVERY = ''
+
+/** Flags as commander gives them; those of models by model. */
+export interface Flags extends Partial<ServerSettings> {
+  config?: string
+  model: { path: readonly string[]; value: PerModel<unknown> }[]
+}
+
+/** Functions, objects with methods, and what the server itself sets. */
+const noData = ['createWorker', 'onWarning', 'onVerdict', 'clock', 'state', 'unfitState', 'maxPending']
+const modelOptions = [...new Set([...servingOptions, ...localOptions])].filter((name) => !noData.includes(name))
+const configOptions = [...modelOptions, 'version', 'workers', 'remote']
+
+/**
+ * @param models  'path', or 'name=path'; with workers elsewhere the model's name there
+ * @throws TypeError, RangeError naming what is wrong and what was probably meant
+ */
+export async function readConfig(models: readonly string[], flags: Flags): Promise<Config> {
+  const file = flags.config === undefined ? undefined : await readConfigFile(flags.config)
+  const named = fromCommandLine(models, flags.model)
+  const twice = Object.keys(named).find((name) => Object.hasOwn(file?.models ?? {}, name))
+  if (twice !== undefined)
+    throw new RangeError(`${twice}: expected a model of the command line or of --config, got both`)
+  const all = { ...file?.models, ...named }
+  if (!Object.keys(all).length) throw new TypeError('models: expected at least one, as an argument or by --config')
+  return { models: all, server: serverSettings(file?.server ?? {}, flags) }
+}
+
+interface File {
+  models: Record<string, ModelConfig>
+  server: Partial<ServerSettings>
+}
+
+async function readConfigFile(path: string): Promise<File> {
+  const json = parse(path, await readFile(path, 'utf8'))
+  const serverNames = Object.keys(serverOptions)
+  checkNames(path, json, ['models', ...serverNames])
+  const { models = {}, ...server } = json as { models?: Record<string, ModelConfig> } & Record<string, unknown>
+  checkNames(`${path}: models`, models, Object.keys(models)) // that it is an object
+  for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
+  const near = (file: string) => resolve(dirname(path), file)
+  const located = Object.entries(models).map(([name, model]) => [checkName(name), besideConfig(model, near)])
+  for (const name of ['tokenFile', 'tlsCert', 'tlsKey', 'state']) {
+    if (typeof server[name] === 'string') server[name] = near(server[name])
+  }
+  return { models: Object.fromEntries(located), server: checked(path, server) }
+}
+
+function parse(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new TypeError(`${path}: expected JSON: ${(error as Error).message}`)
+  }
+}
+
+/** Files that a configuration names lie beside it. */
+function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
+  const { model: path, workers, remote = {} } = model
+  const files = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey'].filter((name) => typeof remote[name] === 'string')
+  const watched = typeof workers === 'string' && workers.startsWith('file:') && !workers.startsWith('file://')
+  return {
+    ...model,
+    ...(path !== undefined && (isFile(path) || !isElsewhere(workers)) && !isUrl(path) && { model: near(path) }),
+    ...(model.remote && {
+      remote: { ...remote, ...Object.fromEntries(files.map((name) => [name, near(String(remote[name]))])) },
+    }),
+    ...(watched && { workers: `file:${near(workers.slice(5))}` }),
+  }
+}
+
+function checkModel(field: string, model: unknown): void {
+  checkNames(field, model, configOptions)
+  const { model: path, version, workers, remote } = model as ModelConfig
+  for (const [name, value] of Object.entries({ model: path, version })) {
+    if (value !== undefined && (typeof value !== 'string' || value === '')) {
+      throw new TypeError(expected(`${field}.${name}`, 'a text', value))
+    }
+  }
+  if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote))
+  if (path === undefined && !isElsewhere(workers))
+    throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
+}
+
+/** Whether the workers are not threads of this process. */
+export const isElsewhere = (workers: unknown) => typeof workers === 'string' || Array.isArray(workers)
+/** Whether it is a model, rather than the name of one. */
+export const isFile = (text: string) => /\.(onnx|ort)$/.test(text)
+const isUrl = (text: string) => /^(https?|file|data):/.test(text)
+
+function fromCommandLine(models: readonly string[], flags: Flags['model']): Record<string, ModelConfig> {
+  const named: Record<string, ModelConfig> = {}
+  for (const text of models) {
+    const [, given, path] = /^(?:([A-Za-z0-9][\w.-]*)=)?(.+)$/s.exec(text) ?? []
+    if (!path) throw new TypeError(expected('model', "'file' or 'name=file'", text))
+    const name = checkName(given ?? basename(path).replace(/\.(onnx|ort)$/, ''))
+    if (Object.hasOwn(named, name))
+      throw new RangeError(`${name}: expected another name, as name=${path}, got it twice`)
+    named[name] = { model: path }
+  }
+  for (const { path, value } of flags) {
+    for (const [name, each] of Object.entries(value)) {
+      if (name !== EVERY && !Object.hasOwn(named, name)) throw unknownModel(name, Object.keys(named))
+      for (const model of name === EVERY ? Object.keys(named) : [name]) {
+        if (name === EVERY && Object.hasOwn(value, model)) continue
+        assign(named[model] as Record<string, unknown>, path, each)
+      }
+    }
+  }
+  return named
+}
+
+function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (!rest.length) into[name] = value
+  else assign((into[name] ??= {}) as Record<string, unknown>, rest, value)
+}
+
+function unknownModel(name: string, known: readonly string[]): RangeError {
+  const near = nearest(name, known)
+  return new RangeError(`${name}: expected one of the models ${known.join(', ')}${near ? ` (${near}?)` : ''}`)
+}
+
+/** Names stand in addresses. */
+function checkName(name: string): string {
+  if (/^[A-Za-z0-9][\w.-]{0,99}$/.test(name)) return name
+  throw new RangeError(expected('model', 'a name of letters, digits, _ . -, as name=file', name))
+}
+
+/** What flags say goes before what the file says. */
+function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSettings>): ServerSettings {
+  const entries = Object.entries(serverOptions) as [keyof ServerSettings, ServerOption][]
+  const settings = entries.map(([name, { fallback }]) => [name, flags[name] ?? file[name] ?? fallback])
+  const server: ServerSettings = Object.fromEntries(settings)
+  if ((server.tlsCert === undefined) !== (server.tlsKey === undefined)) {
+    const missing = server.tlsCert === undefined ? 'tls-cert' : 'tls-key'
+    throw new TypeError(`--${missing}: expected a file: a certificate and its key go together`)
+  }
+  return server
+}
+
+function checked(path: string, server: Record<string, unknown>): Partial<ServerSettings> {
+  const options: Record<string, ServerOption> = serverOptions
+  const each = Object.entries(server).map(([name, value]) => [name, options[name].check(`${path}: ${name}`, value)])
+  return Object.fromEntries(each)
+}

@@ -1,0 +1,85 @@
+/** /events: reports of groups as server-sent events, without inputs, outputs, or workers' own words. */
+
+import type { GroupReport } from '../../serving/report'
+import { type Connection, problem } from './listen'
+
+/** Bytes that may wait for a client; one that is further behind is dropped. */
+const MOST_BEHIND = 256 * 1024
+const MOST_CLIENTS = 32
+/** Between two comments that keep proxies from closing a stream without reports. */
+const HEARTBEAT_MS = 15_000
+
+interface Client {
+  /** Of which it wants reports; null: of all. */
+  model: string | null
+  stream: ReadableStreamDefaultController<Uint8Array>
+  connection: Connection
+}
+
+export class Events {
+  readonly #clients = new Set<Client>()
+  readonly #onDrop: () => void
+  readonly #encoder = new TextEncoder()
+  readonly #heartbeat
+  #sent = 0
+
+  constructor(onDrop: () => void) {
+    this.#onDrop = onDrop
+    this.#heartbeat = setInterval(() => this.#tell(': still here\n\n'), HEARTBEAT_MS).unref()
+  }
+
+  get clients(): number {
+    return this.#clients.size
+  }
+
+  /** A stream of what is reported from now on; '?model=NAME' is of that one alone. */
+  response(request: Request, connection: Connection): Response {
+    if (this.#clients.size >= MOST_CLIENTS) {
+      return problem(503, `events: expected at most ${MOST_CLIENTS} clients, got one more`, { 'retry-after': '60' })
+    }
+    const model = new URL(request.url).searchParams.get('model')
+    let client: Client | undefined
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start: (stream) => {
+          client = { model, stream, connection }
+          this.#clients.add(client)
+          stream.enqueue(this.#encoder.encode(': approxifer group reports\n\n'))
+        },
+        cancel: () => {
+          if (client) this.#clients.delete(client)
+        },
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: MOST_BEHIND }),
+    )
+    return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
+  }
+
+  send(model: string, report: GroupReport): void {
+    if (!this.#clients.size) return
+    const rows = report.rows.map(({ error, ...row }) => (error ? { ...row, error: error.code } : row))
+    const data = JSON.stringify({ model, time: new Date().toISOString(), ...report, rows })
+    this.#tell(`event: group\nid: ${++this.#sent}\ndata: ${data}\n\n`, model)
+  }
+
+  close(): void {
+    clearInterval(this.#heartbeat)
+    for (const { stream } of this.#clients) stream.close()
+    this.#clients.clear()
+  }
+
+  #tell(text: string, model?: string): void {
+    const bytes = this.#encoder.encode(text)
+    for (const client of this.#clients) {
+      if (model !== undefined && client.model !== null && client.model !== model) continue
+      if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
+      else this.#drop(client)
+    }
+  }
+
+  #drop(client: Client): void {
+    this.#clients.delete(client)
+    client.connection.destroy()
+    this.#onDrop()
+  }
+}

@@ -1,0 +1,69 @@
+/** Who may ask: a bearer token, and pages of other origins. */
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { type Handler, problem } from './listen'
+
+/** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
+const EXPOSED = 'inference-header-content-length, retry-after'
+const SENT = 'authorization, content-type, content-encoding, inference-header-content-length, traceparent, tracestate'
+const PREFLIGHT_S = 600
+
+/** Health tells nothing that is worth a token, and probes have none. */
+const OPEN = ['/v2/health/live', '/v2/health/ready']
+
+/** @returns valid tokens; none where nobody needs one. @throws TypeError for a file without a token */
+export async function readTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
+  if (file === undefined) return variable ? [variable] : []
+  const tokens = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
+  if (tokens.length) return tokens
+  throw new TypeError(`--token-file: expected a token in ${file}, got none`)
+}
+
+/** @param onRefused  told of a request without a valid token */
+export function withToken(tokens: readonly string[], handle: Handler, onRefused: (request: Request) => void): Handler {
+  if (!tokens.length) return handle
+  const digest = (text: string) => createHash('sha256').update(text).digest()
+  const known = tokens.map(digest)
+  /** All are compared, each in constant time, so that nothing tells which letters were right. */
+  const valid = (token: string) => {
+    const given = digest(token)
+    return known.map((each) => timingSafeEqual(each, given)).includes(true)
+  }
+  return (request, connection) => {
+    const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
+    if ((token !== undefined && valid(token)) || OPEN.includes(pathOf(request))) return handle(request, connection)
+    onRefused(request)
+    const got = token === undefined ? 'none' : 'another one'
+    return problem(401, `authorization: expected a bearer token that is known here, got ${got}`, {
+      'www-authenticate': `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`,
+    })
+  }
+}
+
+/** @param origins  whose pages may ask; '*' for all */
+export function withOrigins(origins: readonly string[], handle: Handler): Handler {
+  if (!origins.length) return handle
+  const all = origins.includes('*')
+  return async (request, connection) => {
+    const origin = request.headers.get('origin')
+    if (origin === null || !(all || origins.includes(origin))) return handle(request, connection)
+    const allowed = { 'access-control-allow-origin': all ? '*' : origin, vary: 'origin' }
+    if (request.method === 'OPTIONS' && request.headers.has('access-control-request-method')) {
+      const methods = { 'access-control-allow-methods': 'GET, POST', 'access-control-max-age': String(PREFLIGHT_S) }
+      return new Response(null, {
+        status: 204,
+        headers: { ...allowed, ...methods, 'access-control-allow-headers': SENT },
+      })
+    }
+    const response = await handle(request, connection)
+    for (const [name, value] of Object.entries(allowed)) response.headers.set(name, value)
+    response.headers.set('access-control-expose-headers', EXPOSED)
+    return response
+  }
+}
+
+/** Without the query. */
+export function pathOf({ url }: Request): string {
+  return new URL(url).pathname
+}

@@ -1,0 +1,215 @@
+/** An HTTP or HTTPS server in front of a function of requests: limits, errors that are sentences, and a graceful end. */
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import { createServer as createSecureServer, type Server as SecureServer } from 'node:https'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { getRequestListener } from '@hono/node-server'
+
+/** The socket's end of a request, for who must cut it off. */
+export interface Connection {
+  destroy(): void
+}
+export type Handler = (request: Request, connection: Connection) => Promise<Response> | Response
+
+export interface Limits {
+  /** Milliseconds. */
+  headerMs: number
+  requestMs: number
+  /** Beyond which connections are answered 503. */
+  maxConnections: number
+}
+
+export interface ListenOptions extends Limits {
+  host: string
+  port: number
+  tls: { cert: Buffer; key: Buffer } | undefined
+  /** Told of an error that is this server's own fault. */
+  onError: (error: unknown) => void
+}
+
+export interface Listening {
+  url: string
+  /** Connections at the moment. */
+  connections(): number
+  /** Another certificate, from the next connection on. */
+  renew(tls: { cert: Buffer; key: Buffer }): void
+  /** New connections are refused from now on. Those that are open get one more answer at most. */
+  stop(): void
+  /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
+  idle(graceMs: number): Promise<void>
+  /** Cuts off what is left when no request is open, or after `graceMs`. @returns how many requests that were */
+  end(graceMs: number): Promise<number>
+}
+
+/** More than load balancers keep a connection idle (60 s), so that they close it, and never meet one that was just closed. */
+const KEEP_ALIVE_MS = 75_000
+/** Connections beyond the limit that get a sentence; those beyond are closed without one. */
+const SENTENCES = 256
+/** Idle connections of clients that may be about to ask are kept so long after `stop`. */
+const LINGER_MS = 1000
+/** For a client to read what it did wrong. */
+const READ_MS = 2000
+
+/** @throws Error with the system's code where the address is not to be had */
+export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
+  const { host, port, tls } = options
+  const house = new House(handle, options)
+  const settings = {
+    headersTimeout: options.headerMs,
+    requestTimeout: Math.max(options.requestMs, options.headerMs),
+    connectionsCheckingInterval: Math.min(options.headerMs, 1000),
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    noDelay: true,
+    requireHostHeader: false, // its own refusal has no sentence
+  }
+  const server = tls ? createSecureServer({ ...settings, ...tls }, house.serve) : createServer(settings, house.serve)
+  house.watch(server)
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port)))
+    server.listen(port, host, resolve)
+  })
+  const { port: taken } = server.address() as AddressInfo
+  return {
+    url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    connections: () => house.connections,
+    renew: (context) => (server as SecureServer).setSecureContext(context),
+    stop: () => house.stop(server),
+    idle: (graceMs) => house.idle(graceMs),
+    end: (graceMs) => house.end(server, graceMs),
+  }
+}
+
+function unheard(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const reasons: Record<string, string> = {
+    EADDRINUSE: `port ${port} of ${host} is in use: stop who uses it, or choose another with --port`,
+    EACCES: `port ${port} of ${host} is not for this user: choose one from 1024 on with --port`,
+    EADDRNOTAVAIL: `${host} is no address of this machine: choose another with --host`,
+    ENOTFOUND: `${host} is no address and no name of one: choose another with --host`,
+  }
+  const reason = reasons[error.code ?? '']
+  return reason ? Object.assign(new Error(reason), { code: error.code }) : error
+}
+
+class House {
+  readonly #open = new Set<ServerResponse>()
+  readonly #crowd = new WeakSet<Duplex>()
+  readonly #blamed = new WeakSet<Duplex>()
+  readonly #most: number
+  readonly #listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
+  connections = 0
+  #stopped = false
+  #empty: () => void = () => {}
+
+  constructor(handle: Handler, { maxConnections, onError }: ListenOptions) {
+    this.#most = maxConnections
+    const failed = (error: unknown) => {
+      const own = !(error instanceof Error && error.name === 'RequestError')
+      if (own) onError(error)
+      return problem(
+        own ? 500 : 400,
+        own ? 'the server failed' : `request: expected HTTP, got ${(error as Error).message}`,
+      )
+    }
+    this.#listener = getRequestListener(
+      (request, env) => handle(request, (env as { outgoing: ServerResponse }).outgoing),
+      { hostname: 'localhost', errorHandler: failed },
+    ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
+  }
+
+  watch(server: Server): void {
+    server.maxConnections = this.#most + SENTENCES
+    server.on('connection', (socket: Socket) => {
+      if (++this.connections > this.#most) this.#crowd.add(socket)
+      socket.once('close', () => this.connections--)
+    })
+    server.on('secureConnection', (socket: Duplex) => {
+      if (this.connections > this.#most) this.#crowd.add(socket)
+    })
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#blame(error, socket))
+  }
+
+  readonly serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    this.#open.add(outgoing)
+    outgoing.once('close', () => {
+      this.#open.delete(outgoing)
+      if (!this.#open.size) this.#empty()
+    })
+    if (this.#stopped) outgoing.shouldKeepAlive = false
+    if (this.#crowd.has(incoming.socket)) {
+      return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
+    }
+    if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') {
+      return refuse(incoming, outgoing, 400, 'host: expected one, got none')
+    }
+    this.#listener(incoming, outgoing)
+  }
+
+  stop(server: Server): void {
+    this.#stopped = true
+    NetServer.prototype.close.call(server) // http's own would also cut idle connections, whose next request may be on its way
+    for (const outgoing of this.#open) outgoing.shouldKeepAlive = false
+    setTimeout(() => server.closeIdleConnections(), LINGER_MS).unref()
+  }
+
+  async idle(graceMs: number): Promise<void> {
+    if (this.connections) await sleep(Math.min(graceMs, LINGER_MS))
+    await this.#emptied(Math.max(0, graceMs - LINGER_MS))
+  }
+
+  /** Resolves when no request is open, or after so long. */
+  async #emptied(ms: number): Promise<void> {
+    if (!this.#open.size) return
+    let timer: ReturnType<typeof setTimeout> | undefined
+    await new Promise<void>((resolve) => {
+      this.#empty = resolve
+      timer = setTimeout(resolve, ms)
+    })
+    clearTimeout(timer)
+  }
+
+  async end(server: Server, graceMs: number): Promise<number> {
+    await this.#emptied(graceMs)
+    const left = this.#open.size
+    server.closeAllConnections()
+    server.close()
+    return left
+  }
+
+  /** What no request could be made of: headers too large, too slow, or not HTTP. */
+  #blame(error: NodeJS.ErrnoException, socket: Duplex): void {
+    if (this.#blamed.has(socket)) return
+    this.#blamed.add(socket)
+    const begun = (socket as { _httpMessage?: ServerResponse })._httpMessage?.headersSent
+    if (!socket.writable || begun || error.code === 'ECONNRESET') return void socket.destroy()
+    const [status, reason] = blame(error.code ?? '')
+    const body = JSON.stringify({ error: reason })
+    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
+    socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+    setTimeout(() => socket.destroy(), READ_MS).unref()
+  }
+}
+
+/** Ends the connection, too. */
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): void {
+  outgoing.shouldKeepAlive = false
+  const body = JSON.stringify({ error })
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
+  outgoing.writeHead(status, { ...headers, ...(status === 503 && { 'retry-after': '1' }) }).end(body)
+  incoming.resume()
+}
+
+function blame(code: string): [status: number, reason: string] {
+  if (code === 'HPE_HEADER_OVERFLOW') return [431, 'headers: expected at most 16 KiB, got more']
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return [408, 'request: expected all of it within the time limit, got a part']
+  return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
+}
+
+/** An error as every client reads it. */
+export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify({ error }), {
+    status,
+    headers: { 'content-type': 'application/json', ...headers },
+  })
+}

@@ -1,0 +1,46 @@
+/** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
+
+import type { RequestEvent } from '../../serving/gateway'
+import type { GroupReport } from '../../serving/report'
+import type { Events } from './events'
+import type { Log } from './log'
+import type { Metrics } from './metrics'
+import type { Spans } from './spans'
+
+/**
+ * @param isModel  whether there is a model of this name: others, which anybody may invent, are no label
+ * @returns what the gateway calls once a request
+ */
+export function observer(
+  log: Log,
+  metrics: Metrics,
+  spans: Spans,
+  events: Events,
+  isModel: (name: string) => boolean,
+): (event: RequestEvent) => void {
+  /** A group may have queries of several requests. */
+  const seen = new WeakSet<Promise<GroupReport>>()
+  return (event) => {
+    const model = event.model !== undefined && isModel(event.model) ? event.model : ''
+    metrics.request(event, model)
+    spans.request(event)
+    logRequest(log, event)
+    for (const group of event.groups) {
+      if (seen.has(group)) continue
+      seen.add(group)
+      group.then((report) => {
+        metrics.group(model, report)
+        events.send(model, report)
+      })
+    }
+  }
+}
+
+/** Probes come every second; they are told at 'debug'. */
+function logRequest(log: Log, event: RequestEvent): void {
+  const { route, id, model, version, status, ms, queries, statuses, error } = event
+  const level = status >= 500 ? 'error' : route === 'health' ? 'debug' : 'info'
+  if (!log.isLevelEnabled(level)) return
+  const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
+  log[level]({ route, id, model, version, status, ms: Math.round(ms * 1000) / 1000, rows: queries, statuses, reason })
+}

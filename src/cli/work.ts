@@ -1,0 +1,62 @@
+/** approxifer work: this machine's workers for a fleet. */
+
+import { ApproxiferError } from '../errors'
+import { localWorkers } from '../workers/local'
+import { checkFleet } from '../workers/nats/messages'
+import { serveNats } from '../workers/nats/serve'
+import type { ModelOptions } from './model'
+import { type Access, connectOptions } from './nats'
+import { note } from './terminal'
+
+export interface WorkOptions extends ModelOptions, Access {
+  nats: string[]
+  fleet: string
+  workers: number
+  name?: string
+  grace: number
+  json?: boolean
+}
+
+/** Works until it is told to stop (SIGTERM, SIGINT): then it answers what it has, for `grace` seconds at most. */
+export async function work(model: string, options: WorkOptions): Promise<void> {
+  const { fleet, workers: count, name, grace, outputs, inputShapes, json } = options
+  const say = (event: string, fields: object, text: string) =>
+    json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
+  checkFleet(fleet) // before the model is loaded
+  const server = await connectOptions(options.nats, options)
+  const workers = await localWorkers({ model, count, outputs, inputShapes, onWarning: note })
+  try {
+    const service = await serveNats(server, { fleet, workers, ...(name && { name }), onWarning: note })
+    const { names } = service
+    const stop = signalled() // before anybody is told that it has joined
+    const [{ fingerprint }] = workers
+    say(
+      'joined',
+      { fleet, names, fingerprint },
+      `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`,
+    )
+    const told = await Promise.race([stop, service.closed])
+    if (told) {
+      say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)
+      await Promise.race([service.drain(1000 * grace), signalled().then(() => service.close())])
+    }
+    await service.closed
+    say('left', { fleet }, `left fleet ${fleet}`)
+    if (!told) throw new ApproxiferError('WORKER', 'the connection to NATS was closed for good')
+  } finally {
+    await Promise.all(workers.map((worker) => worker.close()))
+  }
+}
+
+/** The next signal to stop. */
+function signalled(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals) => {
+      process.off('SIGTERM', stop)
+      process.off('SIGINT', stop)
+      resolve(signal)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}

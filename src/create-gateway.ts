@@ -1,0 +1,51 @@
+/** Composes a gateway with predictors, so that serving knows neither threads nor models. */
+
+import { platform } from '#platform'
+import { createPredictor, type PredictorOptions } from './create'
+import { expected } from './errors'
+import { type Gateway, type GatewayOptions, gatewayOf } from './serving/gateway'
+import type { Store } from './serving/models'
+import { Predictor } from './serving/predictor'
+
+/**
+ * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready
+ * predictor, which the gateway closes.
+ */
+export type GatewayModel = (PredictorOptions & { version?: string }) | Predictor
+
+/**
+ * An inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the Open
+ * Inference Protocol v2, JSON and binary. Models start at once; see `Gateway` for how to wait for them, replace and end them.
+ *
+ * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject
+ */
+export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<GatewayModel> {
+  return gatewayOf(options, start, versionOf)
+}
+
+/**
+ * A store of files, one a model, for a gateway in Node (Deno, Bun): whole or as they were before, whenever the power fails.
+ *
+ * @param folder  made if it is not there; for one process at a time
+ */
+export function fileStore(folder: string): Store {
+  return platform.files(folder)
+}
+
+async function start(model: GatewayModel, states?: Readonly<Record<string, Uint8Array>>): Promise<Predictor> {
+  if (model instanceof Predictor) return model
+  const { version: _, ...options } = model
+  if (!states) return createPredictor(options)
+  const most = options.partitions ?? 1
+  const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })
+  const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
+  return createPredictor({ ...options, state, unfitState: 'forget' })
+}
+
+function versionOf(model: GatewayModel): string {
+  if (typeof model !== 'object' || model === null)
+    throw new TypeError(expected('models', 'options of a predictor', model))
+  const version = model instanceof Predictor ? '1' : (model.version ?? '1')
+  if (typeof version === 'string' && version !== '') return version
+  throw new TypeError(expected('version', 'a string', version))
+}

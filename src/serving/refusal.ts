@@ -1,0 +1,70 @@
+/** What a failure means to an HTTP client: the one table of status codes. */
+
+import { ApproxiferError, type Code, expected } from '../errors'
+
+/** An answer other than 200, with a sentence. */
+export class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly headers: Readonly<Record<string, string>> = {},
+  ) {
+    super(message)
+  }
+}
+
+/** Seconds after which what is over for the moment is worth another try. */
+const RETRY = { 'Retry-After': '1' }
+
+/**
+ * | status | when |
+ * |---|---|
+ * | 400 | the request is not what the protocol or the model takes, or damaged |
+ * | 404 | no such path, model or version |
+ * | 405 | another method; `Allow` says which |
+ * | 413 | the body, or what it unpacks to, is too large |
+ * | 415 | a content type or coding that is not read |
+ * | 429 | more requests or queries at a time than are taken; `Retry-After` |
+ * | 499 | the client is gone; nobody reads it |
+ * | 500 | a defect of ours |
+ * | 502 | a worker answered something that is no answer |
+ * | 503 | the model is not ready, or its workers failed; `Retry-After` |
+ * | 504 | the deadline passed |
+ */
+const STATUS: Record<Code, number> = {
+  DEADLINE: 504,
+  OVERLOADED: 429,
+  ABORTED: 499,
+  PROTOCOL: 502,
+  QUORUM: 503,
+  CLOSED: 503,
+  WORKER: 503,
+  MODEL: 503,
+}
+
+/** Anything thrown, as an answer. @param prefix  in front of its sentence, such as the row it is about */
+export function refusalOf(error: unknown, prefix = ''): Refusal {
+  if (error instanceof Refusal) return error
+  const message = prefix + (error instanceof Error ? error.message : String(error))
+  if (isMisuse(error)) return new Refusal(400, message)
+  if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
+  const status = STATUS[error.code]
+  return new Refusal(status, message, status === 429 || status === 503 ? RETRY : {})
+}
+
+/** Whether it is the caller's fault: such errors say what was expected; others of their kind are defects. */
+export function isMisuse(error: unknown): boolean {
+  return (error instanceof TypeError || error instanceof RangeError) && error.message.includes('expected')
+}
+
+export function unavailable(message: string): Refusal {
+  return new Refusal(503, message, RETRY)
+}
+
+export function overloaded(message: string): Refusal {
+  return new Refusal(429, message, RETRY)
+}
+
+export function notFound(field: string, what: string, got: unknown): Refusal {
+  return new Refusal(404, expected(field, what, got))
+}

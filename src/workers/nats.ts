@@ -1,0 +1,348 @@
+/**
+ * Workers behind a NATS server, found by their heartbeats: machines behind other people's routers, browser tabs, the edge. Each has a
+ * subject of its own, so that the predictor says who gets which row; `serveNats` answers at the other end.
+ */
+
+import { checksum } from '../checksum'
+import { type Clock, systemClock } from '../clock'
+import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
+import { readModel } from './local'
+import {
+  checkServer,
+  followConnection,
+  type NatsConnection,
+  type NatsMessage,
+  type NatsServer,
+  openConnection,
+  randomToken,
+  warner,
+} from './nats/connection'
+import { type Beat, checkFleet, decode, decodeBeat, encode, subjects } from './nats/messages'
+import { type Call, NatsWorker, type Wire } from './nats/worker'
+import type { Change } from './worker'
+
+export interface NatsOptions {
+  /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
+  fleet: string
+  /** The model that workers must have, a path, a URL or its bytes. Default: that of the first worker. */
+  model?: string | URL | Uint8Array
+  /** In place of `model`, what the workers say of theirs (`approxifer work` prints it). */
+  fingerprint?: string
+  /** Heartbeats that may be missed before a worker counts as lost, and its calls go to others. Default 3. */
+  missed?: number
+  /** After how long without a heartbeat a worker is removed. One that is heard again joins again. Default 10,000 ms. */
+  forgetMs?: number
+  /** Milliseconds within which an inference must begin at the worker; later nobody wants it. Default 10,000. */
+  expireMs?: number
+  /** Calls that may wait at a worker behind the one that runs, of this coordinator. Default 2. */
+  maxPending?: number
+  /** What answers are addressed to, where the server's permissions ask for a certain prefix. Default '_INBOX'. */
+  inboxPrefix?: string
+  /** Told once per thing worth knowing: a worker with another model, what the server refuses. Default: console.warn. */
+  onWarning?: (text: string) => void
+  /** Time, for tests. Default: the system's. */
+  clock?: Clock
+}
+
+const optionNames = [
+  ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
+  'clock',
+]
+
+/**
+ * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
+ * first asked; `return` ends it, closes the workers and the connection, if that was made here.
+ *
+ * A server that restarts costs time: open calls wait, and are asked again when their workers are heard again.
+ *
+ * @throws TypeError, RangeError for a wrong option; the iteration throws ApproxiferError WORKER where no server answers or the client
+ *   library is missing, MODEL where the model cannot be read
+ */
+export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIterableIterator<Change> {
+  checkServer(server)
+  checkNames('', options, optionNames)
+  const { fleet, model, fingerprint, missed, forgetMs, expireMs, maxPending, inboxPrefix } = options
+  checkFleet(fleet)
+  if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
+  if (fingerprint !== undefined && typeof fingerprint !== 'string') {
+    throw new TypeError(expected('fingerprint', 'a string', fingerprint))
+  }
+  checkInteger('missed', missed ?? 1, 1)
+  checkInteger('forgetMs', forgetMs ?? 1, 1, 2 ** 31 - 1)
+  checkInteger('expireMs', expireMs ?? 1, 1, 2 ** 31 - 1)
+  checkInteger('maxPending', maxPending ?? 0, 0)
+  if (inboxPrefix !== undefined && !/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
+    throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
+  }
+  return new Fleet(server, options)
+}
+
+/** How often it is looked who was silent for long. */
+const SWEEP_MS = 100
+/** Beats after which a worker with open calls is asked whether it is there. */
+const ASK_AFTER = 1.3
+/** Before a worker's name, what a call to no row is known by; other keys begin with none. */
+const PING = '-'
+
+class Fleet implements AsyncIterableIterator<Change>, Wire {
+  readonly expireMs: number
+  readonly maxPending: number
+  readonly #server: NatsServer
+  readonly #options: NatsOptions
+  readonly #clock: Clock
+  readonly #subjects: ReturnType<typeof subjects>
+  readonly #inbox: string
+  /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
+  readonly #workers = new Map<string, NatsWorker>()
+  /** Workers with another model, and when they were heard. */
+  readonly #refused = new Map<string, number>()
+  readonly #calls = new Map<string, Call>()
+  readonly #changes: Change[] = []
+  readonly #waiting: ((result: IteratorResult<Change>) => void)[] = []
+  readonly #warn: (text: string) => void
+  #started: Promise<void> | undefined
+  #connection: NatsConnection | undefined
+  #owned = false
+  #fingerprint: string | undefined
+  #lastKey = 0
+  #unsweep: (() => void) | undefined
+  /** When the connection was lost; undefined while there is one. */
+  #lostAt: number | undefined
+  #ended = false
+
+  constructor(server: NatsServer, options: NatsOptions) {
+    const { fleet, expireMs = 10_000, maxPending = 2, clock = systemClock, inboxPrefix = '_INBOX' } = options
+    this.#server = server
+    this.#options = options
+    this.#clock = clock
+    this.#warn = warner(options.onWarning)
+    this.#subjects = subjects(fleet)
+    this.#inbox = `${inboxPrefix}.${randomToken()}`
+    this.expireMs = expireMs
+    this.maxPending = maxPending
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async next(): Promise<IteratorResult<Change>> {
+    this.#started ??= this.#start()
+    try {
+      await this.#started
+    } catch (error) {
+      await this.return()
+      throw error
+    }
+    const change = this.#changes.shift()
+    if (change) return { value: change, done: false }
+    if (this.#ended) return { value: undefined, done: true }
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Ends it. May be called twice, and while `next` waits. */
+  async return(): Promise<IteratorResult<Change>> {
+    this.#end()
+    await this.#started?.catch(() => {})
+    if (this.#owned) await this.#connection?.close()
+    return { value: undefined, done: true }
+  }
+
+  async #start(): Promise<void> {
+    const { model, fingerprint } = this.#options
+    this.#fingerprint = model === undefined ? fingerprint : checksum(await readModel(model))
+    const { connection, owned } = await openConnection(this.#server)
+    this.#connection = connection
+    this.#owned = owned
+    if (this.#ended) return
+    this.#listen(`${this.#inbox}.*`, (message) => this.#received(message))
+    this.#listen(this.#subjects.beats, (message) => this.#heard(message))
+    void followConnection(connection, {
+      lost: () => this.#interrupted(),
+      back: () => this.#resumed(),
+      ended: () => this.#end('the connection to NATS was closed'),
+      warn: (text) => this.#warn(text),
+    })
+    connection.publish(this.#subjects.rollCall)
+    this.#sweepLater()
+  }
+
+  #unlisten: (() => void)[] = []
+
+  #listen(subject: string, f: (message: NatsMessage) => void): void {
+    const callback = (error: Error | null, message: NatsMessage) => {
+      if (error) this.#warn(`NATS: ${error.message}`)
+      else f(message)
+    }
+    const subscription = (this.#connection as NatsConnection).subscribe(subject, { callback })
+    this.#unlisten.push(() => subscription.unsubscribe())
+  }
+
+  /** @param why  it ends by itself: for who has the workers, they are gone */
+  #end(why?: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#unsweep?.()
+    for (const worker of [...this.#workers.values()]) {
+      if (why === undefined) void worker.close()
+      else this.#remove(worker, why)
+    }
+    if (!this.#connection?.isClosed()) for (const unlisten of this.#unlisten) unlisten()
+    for (const resolve of this.#waiting.splice(0)) resolve({ value: undefined, done: true })
+  }
+
+  #tell(change: Change): void {
+    const waiting = this.#waiting.shift()
+    if (waiting) waiting({ value: change, done: false })
+    else this.#changes.push(change)
+  }
+
+  // What workers say.
+
+  #heard({ subject, data }: NatsMessage): void {
+    let beat: Beat
+    try {
+      beat = decodeBeat(data)
+      if (this.#subjects.beat(beat.name) !== subject)
+        throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
+    } catch (error) {
+      return this.#warn(`${subject}: ${(error as Error).message}`)
+    }
+    const known = this.#workers.get(beat.name)
+    if (known) this.#heardAgain(known, beat)
+    else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
+  }
+
+  #heardAgain(worker: NatsWorker, beat: Beat): void {
+    const before = worker.beat.state
+    const wasClosed = worker.state === 'closed'
+    worker.hear(beat)
+    if (beat.state === 'gone') {
+      if (wasClosed) this.#workers.delete(worker.name)
+      else this.#remove(worker, 'has left')
+    } else if (beat.state === 'draining' && before !== 'draining' && !wasClosed) this.#tell({ drain: worker.name })
+  }
+
+  #join(beat: Beat): void {
+    const { name, fingerprint } = beat
+    if (this.#fingerprint !== undefined && fingerprint !== this.#fingerprint) {
+      if (!this.#refused.has(name)) {
+        this.#warn(`${name} was refused: its model is another (${fingerprint ?? 'unknown'}, not ${this.#fingerprint})`)
+      }
+      this.#refused.set(name, this.#clock.now())
+      return
+    }
+    const worker = new NatsWorker(beat, this)
+    this.#workers.set(name, worker)
+    this.#tell({ add: worker })
+  }
+
+  #remove(worker: NatsWorker, why: string): void {
+    worker.lose(why)
+    this.#workers.delete(worker.name)
+    this.#tell({ remove: worker.name })
+  }
+
+  #received({ subject, data, headers }: NatsMessage): void {
+    const key = subject.slice(this.#inbox.length + 1)
+    const call = this.#calls.get(key)
+    const worker = call?.worker ?? (key.startsWith(PING) ? this.#workers.get(key.slice(PING.length)) : undefined)
+    if (!worker) return // it is settled
+    if (headers?.code === 503 && !data.length) {
+      if (worker.state === 'present') worker.lose('is gone: nobody listens to its subject')
+    } else if (call) {
+      try {
+        worker.receive(call, decode(data))
+      } catch (error) {
+        worker.fail(call, asError(error, 'PROTOCOL'))
+      }
+    }
+  }
+
+  // Who is silent.
+
+  #sweepLater(): void {
+    const due = this.#clock.now() + SWEEP_MS
+    this.#unsweep = this.#clock.after(SWEEP_MS, () => this.#sweep(due), true)
+  }
+
+  #sweep(due: number): void {
+    const now = this.#clock.now()
+    const late = now - due
+    // This thread had no time to read, or the machine slept: who could have been heard?
+    const unheard = late > SWEEP_MS ? late : 0
+    if (this.#lostAt === undefined) for (const worker of [...this.#workers.values()]) this.#look(worker, now, unheard)
+    else if (now - this.#lostAt > this.expireMs) for (const worker of this.#workers.values()) worker.lose(OFFLINE)
+    for (const [name, at] of this.#refused) if (now - at > this.#forgetMs) this.#refused.delete(name)
+    this.#sweepLater()
+  }
+
+  #look(worker: NatsWorker, now: number, unheard: number): void {
+    worker.heardAt += unheard
+    const silence = now - worker.heardAt
+    const { everyMs } = worker.beat
+    if (silence > this.#forgetMs) {
+      if (worker.state === 'closed') this.#workers.delete(worker.name)
+      else this.#remove(worker, `was not heard for ${this.#forgetMs} ms`)
+    } else if (worker.state === 'closed' || worker.state === 'lost') return
+    else if (silence > this.#missed * everyMs) worker.lose(`missed ${this.#missed} heartbeats`)
+    else if (silence > ASK_AFTER * everyMs && worker.open && !worker.asked) this.#ask(worker)
+  }
+
+  /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
+  #ask(worker: NatsWorker): void {
+    worker.asked = true
+    try {
+      this.send(worker.name, encode('ping'), PING + worker.name)
+    } catch {} // the connection is being closed
+  }
+
+  get #missed(): number {
+    return this.#options.missed ?? 3
+  }
+
+  get #forgetMs(): number {
+    return this.#options.forgetMs ?? 10_000
+  }
+
+  #interrupted(): void {
+    this.#lostAt ??= this.#clock.now()
+    for (const worker of this.#workers.values()) worker.interrupt()
+  }
+
+  #resumed(): void {
+    this.#lostAt = undefined
+    for (const worker of this.#workers.values()) worker.heardAt = this.#clock.now() // they could not be heard before
+    this.#connection?.publish(this.#subjects.rollCall)
+  }
+
+  // The wire of its workers.
+
+  get most(): number {
+    return this.#connection?.info?.max_payload ?? 1_048_576
+  }
+
+  now(): number {
+    return this.#clock.now()
+  }
+
+  open(call: Call): string {
+    const key = (this.#lastKey++).toString(36)
+    this.#calls.set(key, call)
+    return key
+  }
+
+  forget(key: string): void {
+    this.#calls.delete(key)
+  }
+
+  send(worker: string, payload: Uint8Array, key: string): void {
+    this.#connection?.publish(this.#subjects.worker(worker), payload, { reply: `${this.#inbox}.${key}` })
+  }
+
+  closed(worker: NatsWorker): void {
+    if (this.#ended) this.#workers.delete(worker.name)
+  }
+}
+
+const OFFLINE = 'cannot be reached: there is no connection to NATS'

@@ -1,0 +1,110 @@
+/** The way to a NATS server: the caller's own connection, or one that is made with the client library on first use. */
+
+import { platform } from '#platform'
+import { ApproxiferError, asError, expected } from '../../errors'
+
+export interface NatsMessage {
+  subject: string
+  data: Uint8Array
+  reply?: string
+  headers?: { code: number }
+}
+
+export interface NatsSubscription {
+  unsubscribe(): void
+}
+
+/** Of a connection of @nats-io/transport-node's `connect` or @nats-io/nats-core's `wsconnect`, what is used here. */
+export interface NatsConnection {
+  info?: { max_payload: number }
+  publish(subject: string, payload?: Uint8Array, options?: { reply?: string }): void
+  subscribe(
+    subject: string,
+    options: { callback: (error: Error | null, message: NatsMessage) => void },
+  ): NatsSubscription
+  status(): AsyncIterable<{ type: string; error?: Error }>
+  flush(): Promise<void>
+  closed(): Promise<unknown>
+  close(): Promise<void>
+  isClosed(): boolean
+}
+
+/**
+ * The server: its URL (nats://, tls://, or ws:// and wss:// with a NATS server that speaks WebSocket), options of the client library
+ * (`{ servers, authenticator, tls, .. }`), or a connection, which stays the caller's to close.
+ */
+export type NatsServer = string | NatsConnectOptions | NatsConnection
+
+export interface NatsConnectOptions {
+  servers: string | string[]
+  [option: string]: unknown
+}
+
+/**
+ * What the library's own defaults are changed to: it gives up after ten attempts, two seconds apart, takes four minutes to notice a
+ * server that cannot be reached, and makes a stack trace for each request.
+ */
+const defaults = { maxReconnectAttempts: -1, reconnectTimeWait: 250, pingInterval: 5000, noAsyncTraces: true }
+
+const isConnection = (server: object): server is NatsConnection => 'publish' in server && 'subscribe' in server
+
+export function checkServer(server: unknown): asserts server is NatsServer {
+  if (typeof server === 'string' && /^(nats|tls|wss?):\/\/./.test(server)) return
+  if (typeof server === 'object' && server !== null && (isConnection(server) || 'servers' in server)) return
+  throw new TypeError(expected('server', "a URL such as 'nats://host:4222', connect options, or a connection", server))
+}
+
+/** @throws ApproxiferError WORKER where the library is missing, or no server answers */
+export async function openConnection(server: NatsServer): Promise<{ connection: NatsConnection; owned: boolean }> {
+  if (typeof server === 'object' && isConnection(server)) return { connection: server, owned: false }
+  const options = typeof server === 'string' ? { servers: server } : server
+  const ws = /^wss?:/.test([options.servers].flat()[0] ?? '')
+  let connect: (options: object) => Promise<unknown>
+  try {
+    connect = await platform.importNats(ws)
+  } catch (error) {
+    throw asError(error, 'WORKER')
+  }
+  try {
+    return { connection: (await connect({ ...defaults, ...options })) as NatsConnection, owned: true }
+  } catch (error) {
+    const { message } = asError(error, 'WORKER')
+    throw new ApproxiferError('WORKER', `no connection to NATS at ${[options.servers].flat()}: ${message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Tells of the connection's life until it ends. */
+export async function followConnection(
+  connection: NatsConnection,
+  told: { lost(): void; back(): void; ended(): void; warn(text: string): void },
+): Promise<void> {
+  void connection.closed().then(() => told.ended())
+  for await (const { type, error } of connection.status()) {
+    if (type === 'disconnect') told.lost()
+    else if (type === 'reconnect') told.back()
+    else if (type === 'error' && error) told.warn(`NATS: ${error.message}`)
+  }
+}
+
+/** Different warnings; more are told by nobody. */
+const MOST_WARNINGS = 100
+
+/** Tells each thing once; what the listener makes of it is its own affair. */
+export function warner(onWarning: (text: string) => void = console.warn): (text: string) => void {
+  const told = new Set<string>()
+  return (text) => {
+    if (told.has(text) || told.size >= MOST_WARNINGS) return
+    told.add(text)
+    try {
+      onWarning(text)
+    } catch {}
+  }
+}
+
+/** A random word for a subject: 60 bits. */
+export function randomToken(): string {
+  const letters = 'abcdefghijklmnopqrstuvwxyz234567'
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => letters[byte % 32]).join('')
+}

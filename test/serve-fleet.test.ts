@@ -1,0 +1,193 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { findNats } from '../scripts/programs.js'
+import { scratch } from './shared/cli'
+import { json, LENET, Served } from './shared/served'
+
+const { folder } = scratch()
+
+describe('workers elsewhere', () => {
+  let workers: Served[]
+  beforeAll(async () => {
+    const start = () =>
+      Served.start([`digits=${LENET}`, '--workers', '1', '--log', 'info'], { APPROXIFER_TOKEN: 'theirs' })
+    workers = await Promise.all([start(), start(), start()])
+  })
+  afterAll(async () => {
+    for (const worker of workers) expect(await worker.stop()).toBe(0)
+  })
+
+  const config = (where: unknown, more: object = {}) => {
+    writeFileSync(join(folder, 'their-token'), 'theirs\n')
+    const digits = {
+      workers: where,
+      scheme: { queries: 2, stragglers: 1 },
+      remote: { tokenFile: 'their-token', ...more },
+    }
+    writeFileSync(join(folder, 'fleet.json'), JSON.stringify({ models: { digits } }))
+    return ['--config', join(folder, 'fleet.json')]
+  }
+
+  it('by their addresses: the answers are theirs, and one that goes is not missed', async () => {
+    const gone = await Served.start([`digits=${LENET}`, '--workers', '1'], { APPROXIFER_TOKEN: 'theirs' })
+    const gateway = await Served.start(config([...workers.slice(0, 2), gone].map(({ url }) => url)))
+    const own = await workers[0].infer(json(5), { headers: { authorization: 'Bearer theirs' } })
+    const { outputs } = await own.json()
+    const answer = async () => (await gateway.infer(json(5))).json()
+    expect((await answer()).outputs).toEqual(outputs)
+    gone.process.kill('SIGKILL')
+    for (let i = 0; i < 20; i++) expect((await answer()).outputs).toEqual(outputs)
+    const samples = await gateway.metrics()
+    const answered = [...samples].filter(([name]) => /worker_answers_total.*on_time/.test(name))
+    expect(answered.map(([name]) => /worker="([^"]*)"/.exec(name)?.[1]).sort()).toEqual(
+      expect.arrayContaining(workers.slice(0, 2).map(({ port }) => `127.0.0.1:${port}`)),
+    )
+    expect(await gateway.stop()).toBe(0)
+  })
+
+  it('by a file, as it changes', async () => {
+    const list = join(folder, 'workers')
+    const write = (some: Served[]) => writeFileSync(list, `# who is there\n${some.map(({ url }) => url).join('\n')}\n`)
+    write(workers)
+    const gateway = await Served.start(config('file:workers', { everyMs: 100 }))
+    expect((await gateway.infer()).status).toBe(200)
+    write(workers.slice(1))
+    const named = `worker="127.0.0.1:${workers[0].port}"`
+    await until(async () => ![...(await gateway.metrics()).keys()].some((name) => name.includes(named)))
+    expect((await gateway.infer()).status).toBe(200)
+    expect(await gateway.stop()).toBe(0)
+  })
+
+  it('that do not come: it can be stopped all the same', async () => {
+    const gateway = new Served(['digits', '--workers', `http://127.0.0.1:${await freePort()}`])
+    await new Promise((resolve) => setTimeout(resolve, 1500)) // it waits for them, whatever the time
+    expect(await gateway.stop()).toBe(0)
+  })
+})
+
+const nats = findNats()
+
+describe('workers behind a NATS server', () => {
+  it.skipIf(!nats)('that wants a name and a password', async () => {
+    const port = await freePort()
+    const broker = spawn(String(nats), ['-a', '127.0.0.1', '-p', String(port), '--user', 'fleet', '--pass', 'p@ss'])
+    const access = `nats://fleet:p%40ss@127.0.0.1:${port}`
+    const work = ['dist/cli.js', 'work', LENET, '--nats', access, '--fleet', 'digits', '--workers', '2']
+    const machine = spawn(process.execPath, work)
+    const gateway = await Served.start([
+      'digits',
+      '--workers',
+      `${access}/digits`,
+      '--queries',
+      '1',
+      '--stragglers',
+      '1',
+    ])
+    const answer = await gateway.infer(json(2))
+    expect(answer.status).toBe(200)
+    expect((await answer.json()).outputs[0].data).toHaveLength(10)
+    expect(JSON.stringify(gateway.lines) + gateway.stderr).not.toContain('p@ss')
+    expect(await gateway.stop()).toBe(0)
+    for (const each of [machine, broker]) {
+      const ended = once(each, 'exit')
+      each.kill()
+      await ended
+    }
+  })
+})
+
+describe('a folder for what was learned', () => {
+  it('is written when the server ends, and read when it starts', async () => {
+    const state = join(folder, 'state')
+    const args = [`digits=${LENET}`, '--workers', '3', '--queries', '2', '--stragglers', '1', '--state', state]
+    const first = await Served.start(args)
+    for (let i = 0; i < 200; i++) await first.infer(json(i))
+    await until(async () => ((await first.metrics()).get('approxifer_remembered_queries{model="digits"}') ?? 0) > 0)
+    const before = (await first.metrics()).get('approxifer_remembered_queries{model="digits"}') ?? 0
+    expect(await first.stop()).toBe(0)
+    const second = await Served.start(args)
+    const after = (await second.metrics()).get('approxifer_remembered_queries{model="digits"}')
+    expect(after).toBeGreaterThanOrEqual(before)
+    expect(await second.stop()).toBe(0)
+  })
+})
+
+describe('SIGHUP', () => {
+  it('loads what is described anew, ends what is gone, and keeps what is not', async () => {
+    const path = join(folder, 'models.json')
+    const write = (models: object) => writeFileSync(path, JSON.stringify({ models }))
+    const own = (version: string) => ({ model: join(process.cwd(), LENET), workers: 1, version })
+    write({ kept: own('1'), changed: own('1'), gone: own('1') })
+    const served = await Served.start(['--config', path])
+    write({ kept: own('1'), changed: own('2'), come: own('1') })
+    served.process.kill('SIGHUP')
+    const line = await served.line(({ msg }) => msg === 'reloaded')
+    expect(line).toMatchObject({ loaded: ['changed', 'come'], unloaded: ['gone'] })
+    const versions = async (name: string) => (await (await fetch(`${served.url}/v2/models/${name}`)).json()).versions
+    expect([await versions('kept'), await versions('changed'), await versions('come')]).toEqual([['1'], ['2'], ['1']])
+    expect((await served.infer(json(), {}, 'gone')).status).toBe(404)
+    writeFileSync(path, '{')
+    served.process.kill('SIGHUP')
+    await served.line(({ msg }) => String(msg).startsWith('reloading failed'))
+    expect((await served.infer(json(), {}, 'kept')).status).toBe(200)
+    expect(await served.stop()).toBe(0)
+  })
+})
+
+describe('OpenTelemetry', () => {
+  it('gets a span per request, under the caller’s own, with an event per row', async () => {
+    const preload = join(folder, 'tracing.mjs')
+    writeFileSync(preload, TRACING)
+    const served = await Served.start([`digits=${LENET}`, '--workers', '1'], { NODE_OPTIONS: `--import ${preload}` })
+    await served.infer(json(0), { headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` } })
+    const { span } = (await served.line(({ span }) => span !== undefined)) as { span: Record<string, unknown> }
+    expect(span).toMatchObject({ name: 'infer digits', parent: 'b'.repeat(16), ended: true })
+    expect(span.attributes).toMatchObject({ 'http.response.status_code': 200, 'approxifer.queries': 1 })
+    expect(span.events).toEqual([['row', expect.objectContaining({ row: 0, outcome: 'onTime', worker: 'worker 0' })]])
+    expect(await served.stop()).toBe(0)
+  })
+})
+
+/** Stands in for an SDK: what ends is written to stdout. */
+const TRACING = `
+import { propagation, trace } from '${pathToFileURL(createRequire(import.meta.url).resolve('@opentelemetry/api')).href}'
+propagation.setGlobalPropagator({
+  inject() {},
+  fields: () => ['traceparent'],
+  extract: (context, carrier, { get }) => {
+    const [, traceId, spanId] = (get(carrier, 'traceparent') ?? '').split('-')
+    return spanId ? trace.setSpanContext(context, { traceId, spanId, traceFlags: 1, isRemote: true }) : context
+  },
+})
+const startSpan = (name, { attributes }, context) => {
+  const span = { name, parent: trace.getSpanContext(context)?.spanId, attributes: { ...attributes }, events: [] }
+  return {
+    isRecording: () => true,
+    setAttributes: (more) => Object.assign(span.attributes, more),
+    setStatus() {},
+    addEvent: (event, about) => span.events.push([event, about]),
+    end: () => console.log(JSON.stringify({ span: { ...span, ended: true } })),
+  }
+}
+trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan }) })
+`
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+}
+
+async function until(done: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 500 && !(await done()); tries++) await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(await done()).toBe(true)
+}

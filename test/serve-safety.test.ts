@@ -1,0 +1,219 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { get } from 'node:https'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { runWith, scratch } from './shared/cli'
+import { json, LENET, Served } from './shared/served'
+
+const { folder, write } = scratch()
+const model = [`digits=${LENET}`, '--workers', '1']
+const text = (name: string, content: string) => write(name, Buffer.from(content))
+
+describe('a token', () => {
+  it.each([
+    ['in a file, one of several', { file: true }],
+    ['in the environment', { file: false }],
+  ])('%s', async (_, { file }) => {
+    const args = file ? ['--token-file', text('tokens', 'old-secret\nsecret\n')] : []
+    const served = await Served.start([...model, ...args], file ? {} : { APPROXIFER_TOKEN: 'secret' })
+    const as = (token: string) => served.infer(json(), { headers: { authorization: token } })
+    expect((await as('Bearer secret')).status).toBe(200)
+    expect((await as('bearer secret')).status).toBe(200)
+    if (file) expect((await as('Bearer old-secret')).status).toBe(200)
+    for (const response of [
+      await served.infer(),
+      await as('Bearer secre'),
+      await as('Bearer secret2'),
+      await as('Basic secret'),
+    ]) {
+      expect(response.status).toBe(401)
+      expect(response.headers.get('www-authenticate')).toMatch(/^Bearer/)
+      expect((await response.json()).error).toMatch(/^authorization: expected a bearer token/)
+    }
+    for (const path of ['/metrics', '/events', '/v2', '/v2/models/digits', '/v2/health/ready/', '/']) {
+      expect([path, (await fetch(served.url + path)).status]).toEqual([path, 401])
+    }
+    for (const path of ['/v2/health/live', '/v2/health/ready'])
+      expect((await fetch(served.url + path)).status).toBe(200)
+    await served.stop()
+    expect(JSON.stringify(served.lines) + served.stderr).not.toMatch(/old-secret|secre/)
+  })
+})
+
+describe('pages of other origins', () => {
+  it('may ask if they are named', async () => {
+    const served = await Served.start([...model, '--cors', 'https://example.org'], { APPROXIFER_TOKEN: 'secret' })
+    const origin = 'https://example.org'
+    const headers = {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization',
+    }
+    const preflight = await fetch(`${served.url}/v2/models/digits/infer`, { method: 'OPTIONS', headers })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('access-control-allow-origin')).toBe(origin)
+    expect(preflight.headers.get('access-control-allow-headers')).toContain('authorization')
+    const asked = await served.infer(json(), { headers: { origin, authorization: 'Bearer secret' } })
+    expect([asked.status, asked.headers.get('access-control-allow-origin')]).toEqual([200, origin])
+    expect(asked.headers.get('access-control-expose-headers')).toContain('inference-header-content-length')
+    const refused = await served.infer(json(), { headers: { origin } })
+    expect([refused.status, refused.headers.get('access-control-allow-origin')]).toEqual([401, origin]) // so that the page can read why
+    const other = await served.infer(json(), {
+      headers: { origin: 'https://example.com', authorization: 'Bearer secret' },
+    })
+    expect(other.headers.get('access-control-allow-origin')).toBeNull()
+    await served.stop()
+  })
+})
+
+describe('TLS', () => {
+  const openssl = spawnSync('openssl', ['version']).status === 0
+
+  it.skipIf(!openssl)('by a certificate and its key', async () => {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
+    const made = [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '1',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      ...subject,
+    ]
+    expect(spawnSync('openssl', made).status).toBe(0)
+    const served = await Served.start([...model, '--tls-cert', cert, '--tls-key', key])
+    expect(served.url).toMatch(/^https:/)
+    const live = await new Promise<string>((resolve, reject) => {
+      get(`${served.url}/v2/health/live`, { ca: readFileSync(cert) }, (response) => {
+        response.on('data', (data) => resolve(String(data)))
+      }).on('error', reject)
+    })
+    expect(live).toBe('{"live":true}')
+    expect(await served.stop()).toBe(0)
+  })
+
+  it('with half of it is refused', () => {
+    expect(serve(...model, '--tls-cert', 'cert.pem')).toEqual([
+      2,
+      'approxifer: --tls-key: expected a file: a certificate and its key go together\n',
+    ])
+  })
+})
+
+describe('what cannot be', () => {
+  it('a port in use: one sentence, exit code 1, before any model is loaded', async () => {
+    const taken = createServer()
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+    const { port } = taken.address() as { port: number }
+    const result = runWith({}, 'serve', 'no-such.onnx', '--port', String(port))
+    taken.close()
+    const sentence = `port ${port} of 127.0.0.1 is in use: stop who uses it, or choose another with --port`
+    expect([result.status, result.stderr]).toEqual([1, `approxifer: ${sentence}\n`])
+  })
+
+  it.each([
+    ['no model', [], 'models: expected at least one, as an argument or by --config'],
+    [
+      'the same name twice',
+      [LENET, LENET],
+      /^mnist-lenet: expected another name, as name=models.mnist-lenet.onnx, got it twice/,
+    ],
+    [
+      'a name for no address',
+      ['a b=m.onnx'],
+      'model: expected a name of letters, digits, _ . -, as name=file, got "a b=m"',
+    ],
+    ['a flag of no model', [...model, '--queries', 'digit=4'], 'digit: expected one of the models digits (digits?)'],
+    [
+      'too few workers',
+      [`digits=${LENET}`, '--workers', '1', '--queries', '4'],
+      'digits: workers: expected an integer >= 4, got 1',
+    ],
+    [
+      'a flag with a typo',
+      [...model, '--tokenfile', 'x'],
+      /unknown option '--tokenfile'\n\(Did you mean --token-file\?\)/,
+    ],
+    ['a port that is none', [...model, '--port', '70000'], /Expected an integer from 0 to 65535/],
+    ['workers nowhere', ['m', '--workers', 'htp://a'], /Expected N \| URL,\.\. \| file:PATH \| dns:NAME:PORT \| nats:/],
+    ['a level that is none', [...model, '--log', 'inof'], /Expected 'trace' \| 'debug'/],
+    ['an origin that is none', [...model, '--cors', 'example.org'], /Expected origins such as/],
+  ])('%s', (_, args, sentence) => {
+    const [status, stderr] = serve(...args)
+    expect(stderr.replace(/^approxifer: /, '').trim()).toMatch(
+      typeof sentence === 'string' ? equal(sentence) : sentence,
+    )
+    expect(status).toBe(2)
+  })
+
+  it('a model that is not there', () => {
+    const [status, stderr] = serve('no-such.onnx')
+    expect(stderr).toMatch(/^approxifer: MODEL: no-such: the model '.*no-such.onnx' cannot be read/)
+    expect(status).toBe(1)
+  })
+})
+
+describe('a configuration file', () => {
+  const config = (content: unknown) =>
+    text('config.json', typeof content === 'string' ? content : JSON.stringify(content))
+
+  it.each([
+    ['is no JSON', '{', /config.json: expected JSON/],
+    ['misspells a name', { prot: 8000 }, /config.json\.prot: expected 'port', got an unknown option/],
+    ['misspells a model’s option', { models: { m: { modle: 'm.onnx' } } }, /models\.m\.modle: expected 'model'/],
+    [
+      'misspells a scheme',
+      { models: { m: { model: LENET, scheme: { query: 4 } } } },
+      /m: scheme\.query: expected 'queries'/,
+    ],
+    [
+      'has a function’s place',
+      { models: { m: { model: LENET, clock: 1 } } },
+      /models\.m\.clock: expected .*, got an unknown option/,
+    ],
+    ['has a model without a file', { models: { m: {} } }, /models\.m\.model: expected an .onnx file, got undefined/],
+    [
+      'has a wrong kind',
+      { models: { m: { model: LENET } }, maxBody: 'much' },
+      /maxBody: expected a number from 0.001 to 2047, got "much"/,
+    ],
+    ['has a list of models', { models: [LENET] }, /models: expected an object, got Array/],
+  ])('that %s', (_, content, sentence) => {
+    const [status, stderr] = serve('--config', config(content))
+    expect(stderr).toMatch(sentence)
+    expect(status).toBe(2)
+  })
+
+  it('says what a flag does not, and its files lie beside it', async () => {
+    writeFileSync(join(folder, 'lenet.onnx'), readFileSync(LENET))
+    const digits = { model: 'lenet.onnx', version: '7', workers: 2, scheme: { queries: 2 }, core: { prefer: 'js' } }
+    const file = config({
+      models: { digits, again: { model: 'lenet.onnx', workers: 1 } },
+      port: 1,
+      grace: 1,
+      log: 'debug',
+    })
+    const served = await Served.start(['--config', file, '--log', 'info']) // and a port
+    const metadata = await (await fetch(`${served.url}/v2/models/digits`)).json()
+    expect(metadata.versions).toEqual(['7'])
+    expect((await served.infer(json(), {}, 'again')).status).toBe(200)
+    await fetch(`${served.url}/v2/health/live`)
+    expect(await served.stop()).toBe(0)
+    expect(served.lines.filter(({ level }) => level === 'debug')).toEqual([])
+  })
+})
+
+function serve(...args: string[]): [status: number | null, stderr: string] {
+  const { status, stderr } = runWith({}, 'serve', ...args, '--port', '0')
+  return [status, stderr]
+}
+
+const equal = (sentence: string) => new RegExp(`^${sentence.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)

@@ -1,0 +1,59 @@
+/** A gateway behind node:http, as small as it can be: what a proper server does more is no concern of the gateway's tests. */
+
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface TestServer {
+  url: string
+  port: number
+  close(): Promise<void>
+}
+
+export async function serve(answer: (request: Request) => Promise<Response>): Promise<TestServer> {
+  const server = createServer((incoming, outgoing) => {
+    handle(answer, incoming, outgoing).catch((error) => outgoing.destroy(error))
+  })
+  server.headersTimeout = 2000
+  server.requestTimeout = 3000
+  server.on('connection', (socket) => socket.on('error', () => {}))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  return { url: `http://127.0.0.1:${port}`, port, close }
+}
+
+async function handle(
+  answer: (request: Request) => Promise<Response>,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const { method = 'GET', url = '/', rawHeaders } = incoming
+  const gone = new AbortController()
+  outgoing.on('close', () => gone.abort())
+  const headers = new Headers()
+  for (let i = 0; i < rawHeaders.length; i += 2) headers.append(rawHeaders[i], rawHeaders[i + 1])
+  const body = method === 'GET' || method === 'HEAD' ? {} : { body: bodyOf(incoming), duplex: 'half' }
+  const init = { method, headers, signal: gone.signal, ...body } as RequestInit
+  const response = await answer(new Request(`http://test${url.startsWith('/') ? url : '/'}`, init))
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+  outgoing.end(method === 'HEAD' ? undefined : new Uint8Array(await response.arrayBuffer()))
+  // What nobody read is let through for a while: a client that still sends would not see the answer otherwise.
+  incoming.resume()
+  setTimeout(() => incoming.complete || incoming.destroy(), 2000).unref()
+}
+
+/** Read only as far as somebody asks for it. */
+function bodyOf(incoming: IncomingMessage): ReadableStream {
+  let chunks: AsyncIterator<Buffer> | undefined
+  const pull = async (controller: ReadableStreamDefaultController) => {
+    chunks ??= incoming.iterator({ destroyOnReturn: false })
+    const { done, value } = await chunks.next()
+    if (done) controller.close()
+    else controller.enqueue(value)
+  }
+  return new ReadableStream({ pull, cancel: () => void chunks?.return?.() }, { highWaterMark: 0 })
+}
