@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import process from 'node:process'
 import { localWorkers, type ModelWorker, serveNats } from 'approxifer'
-import { readMessage, readRequest, writeMetadata, writeReply } from '../src/oip'
+import { writeMetadata, writeReply } from '../src/oip'
 
 const MODEL = 'm'
 
@@ -15,9 +15,8 @@ function serveHttp(worker: ModelWorker): Promise<string> {
     for await (const chunk of request) chunks.push(chunk)
     const send = (body: Uint8Array | string, headers = {}) => response.writeHead(200, headers).end(body)
     if (request.url?.endsWith('/infer')) {
-      const header = request.headers['inference-header-content-length'] as string | undefined
-      const { rows } = readRequest(await readMessage(Buffer.concat(chunks), header), signature)
-      const answer = await worker.infer(rows[0])
+      const head = Number(request.headers['inference-header-content-length']) // what follows is the one raw tensor
+      const answer = await worker.infer(new Float32Array(Uint8Array.from(Buffer.concat(chunks).subarray(head)).buffer))
       const outputs = [{ ...signature.outputs[0], rows: [answer], binary: true }]
       const { body, headerLength } = await writeReply({ model: MODEL, version: '1', outputs })
       const type = { 'content-type': 'application/octet-stream', 'inference-header-content-length': `${headerLength}` }
