@@ -1,9 +1,11 @@
 /**
  * npm run bench -- nats: 27 workers in 9 processes behind a real NATS server, and what may become of them under load: the server
- * restarted, a third killed, half drained, a third cut off. As root on Linux each process has a network namespace of its own, and its
+ * restarted, a third killed, half drained, a third cut off; before that, the same workers over NATS and over HTTP. As root on Linux each process has a network namespace of its own, and its
  * cable is pulled; else it is stopped in its tracks.
  */
 
+import { spawn } from 'node:child_process'
+import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, natsWorkers } from 'approxifer'
 import { checksum } from '../src/checksum'
@@ -11,10 +13,10 @@ import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { answersOf } from '../src/evaluate/model'
 import { readModel } from '../src/workers/local'
-import { decodeBeat, toJson, VERSION } from '../src/workers/nats/messages'
 import { OnnxModel } from '../src/workers/onnx'
 import { NatsServer } from '../test/shared/nats-server'
 import { type Figures, Load, Machine, Network } from './nats-fleet'
+import { bothWays } from './nats-http'
 
 const everything = ['calm', 'restart', 'calm', 'kill', 'join', 'drain', 'join', 'cut', 'heal'] as const
 type Event = (typeof everything)[number]
@@ -53,9 +55,7 @@ export async function trial(options: Trial): Promise<{ partition: string; phases
   }
   try {
     await Promise.all(Array.from({ length: count }, (_, at) => join(at)))
-    const bytes = await readModel('models/mnist-lenet.onnx')
-    const inputs = (await loadInputs('models/mnist-digits.npy')).slice(0, 400)
-    const answers = await answersOf(await OnnxModel.load(bytes), inputs)
+    const { bytes, inputs, answers } = await digits()
     const workers = natsWorkers(server.url, { fleet: FLEET, fingerprint: checksum(bytes) })
     const predictor = await createPredictor({ scheme: options.scheme, workers, onWarning: () => {} })
     await sleep(1000) // for those that join last
@@ -97,6 +97,12 @@ export async function trial(options: Trial): Promise<{ partition: string; phases
   }
 }
 
+async function digits() {
+  const bytes = await readModel('models/mnist-lenet.onnx')
+  const inputs = (await loadInputs('models/mnist-digits.npy')).slice(0, 400)
+  return { bytes, inputs, answers: await answersOf(await OnnxModel.load(bytes), inputs) }
+}
+
 async function restart(server: NatsServer): Promise<void> {
   await server.down()
   await sleep(1000)
@@ -117,36 +123,50 @@ function openNetwork(): Network | undefined {
   }
 }
 
-/** Milliseconds of the coordinator's thread for the heartbeats of so many workers, a second: twice as many messages. */
-export function heartbeatCost(workers: number): number {
-  const signature = { inputs: [{ name: 'input', shape: [1, 28, 28] }], outputs: [{ name: 'logits', shape: [10] }] }
-  const beats = Array.from(
-    { length: 2 * workers },
-    (_, i) =>
-    toJson({ version: VERSION, name: `machine-${i >> 1}-0-abcdef`, state: 'up', everyMs: 500, connection: 1, open: 1, ms: 0.2, signature, fingerprint: '0123456789abcdef' }), // biome-ignore format: one line
-  )
-  let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < 20; round++) {
-    const from = performance.now()
-    for (const beat of beats) decodeBeat(beat)
-    best = Math.min(best, performance.now() - from)
+const LISTEN_MS = 5000
+
+/** Milliseconds of the coordinator's processor, a second, for the heartbeats of so many workers: two a second each. */
+export async function heartbeatCost(count: number): Promise<number> {
+  const server = await NatsServer.start()
+  const args = ['--import', 'tsx', '--conditions', 'node', 'bench/many-workers.ts', server.url, FLEET, `${count}`]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const changes = natsWorkers(server.url, { fleet: FLEET })
+  try {
+    await new Promise((resolve) => child.stdout.once('data', resolve))
+    for (let joined = 0; joined < count; joined++) await changes.next()
+    await sleep(1000) // what was compiled for the first of them
+    const before = process.cpuUsage()
+    await sleep(LISTEN_MS)
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / LISTEN_MS
+  } finally {
+    await changes.return?.()
+    child.kill('SIGKILL')
+    await server.stop()
   }
-  return best
 }
 
+const ms = (value: number) => (Number.isNaN(value) ? '' : `${value.toFixed(value < 100 ? 1 : 0)} ms`)
+
 export async function natsBench(json: boolean): Promise<void> {
-  const show = (ms: number) => (Number.isNaN(ms) ? '' : `${ms.toFixed(ms < 100 ? 1 : 0)} ms`)
-  const options = { machines: 9, workersEach: 3, scheme: { queries: 8, stragglers: 1 }, perSecond: 100, phaseMs: 8000, namespaces: true, events: everything } // biome-ignore format: one line
-  const result = await trial(options)
-  const beats = heartbeatCost(1000)
-  if (json) return console.log(JSON.stringify({ ...options, ...result, heartbeatMs: beats }, null, 2))
+  const fleet = { machines: 9, workersEach: 3, scheme: { queries: 8, stragglers: 1 }, perSecond: 100 }
+  const { inputs, answers } = await digits()
+  const ways = await bothWays({ ...fleet, inputs, answers })
+  const heartbeats = await heartbeatCost(1000)
+  const result = await trial({ ...fleet, phaseMs: 8000, namespaces: true, events: everything })
+  if (json) return console.log(JSON.stringify({ ...fleet, ways, heartbeats, ...result }, null, 2))
+  const sides = table(['27 workers in 9 processes', 'p50', 'p99', 'failed'])
+  for (const [way, { p50, p99, failed }] of Object.entries(ways)) sides.push([way, ms(p50), ms(p99), failed])
+  console.log(`${sides}\nthe same workers either way, in turns; medians of the rounds`)
+  console.log(`heartbeats of 1,000 workers: ${ms(heartbeats)} of the coordinator's processor a second\n`)
   const rows = table(['27 workers in 9 processes', 'queries', 'p50', 'p99', 'longest', 'failed', 'failing for', 'open'])
   for (const { phase, queries, p50, p99, most, failed, failingMs, unsettled } of result.phases) {
-    const what = Object.entries(failed).map(([code, n]) => `${n} ${code}`).join(', ') // biome-ignore format: one line
-    rows.push([phase, queries, show(p50), show(p99), show(most), what || 'none', what && show(failingMs), unsettled])
+    const counts = Object.entries(failed).map(([code, count]) => `${count} ${code}`)
+    const failures = [counts.join(', ') || 'none', counts.length ? ms(failingMs) : '']
+    rows.push([phase, queries, ms(p50), ms(p99), ms(most), ...failures, unsettled])
   }
+  const { partition, phases } = result
   console.log(
-    `${rows}\ncut off by ${result.partition}; answers called exact that were not the model's own: ${result.phases.at(-1)?.wrong}`,
+    `${rows}\ncut off by: ${partition}; answers called exact that were not the model's own: ${phases.at(-1)?.wrong}`,
   )
-  console.log(`reading the heartbeats of 1,000 workers takes ${show(beats)} a second`)
 }
