@@ -853,10 +853,10 @@ export class Pool {
     this.#probeMs = Math.min(SAVED_UP_MS, this.#probeMs)
     this.#probeAt = now
     if (++this.#sinceProbe < PROBE_EVERY || this.#probeMs <= 0) return
+    this.#sinceProbe = 0 // also where none is idle: to look for one costs as much as a query
     const member = this.#slowest()
     if (!member) return
     const expectedMs = member.pace.ms as number
-    this.#sinceProbe = 0
     const heard = ({ ms, error, worker, failure }: Call) => {
       this.#probeMs -= ms
       if (error) this.count(worker as ModelWorker, failure)
