@@ -5,7 +5,7 @@ import type { PredictorOptions } from '../../create'
 import { expected } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
-import type { Access } from '../nats'
+import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
@@ -48,7 +48,6 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 
 /** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, access: Access, options: Partial<NatsOptions>) {
-  const { connectOptions } = await import('../nats')
   const { natsWorkers } = await import('../../workers/nats')
   const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', where[0]))
