@@ -20,7 +20,8 @@ export type GatewayModel = (PredictorOptions & { version?: string }) | Predictor
  * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject
  */
 export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<GatewayModel> {
-  return gatewayOf(options, start, versionOf)
+  const { onWarning } = options
+  return gatewayOf(options, (model, states) => start(model, states, onWarning), versionOf)
 }
 
 /**
@@ -32,9 +33,15 @@ export function fileStore(folder: string): Store {
   return platform.files(folder)
 }
 
-async function start(model: GatewayModel, states?: Readonly<Record<string, Uint8Array>>): Promise<Predictor> {
+/** @param onWarning  for models that have none of their own */
+async function start(
+  model: GatewayModel,
+  states: Readonly<Record<string, Uint8Array>> | undefined,
+  onWarning: ((text: string) => void) | undefined,
+): Promise<Predictor> {
   if (model instanceof Predictor) return model
-  const { version: _, ...options } = model
+  const { version: _, ...own } = model
+  const options = onWarning ? { onWarning, ...own } : own
   if (!states) return createPredictor(options)
   const most = options.partitions ?? 1
   const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })

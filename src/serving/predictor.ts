@@ -162,7 +162,7 @@ export class Predictor {
   #tenant(partition: string, fingerprint: string | undefined): Tenant {
     const { clock, criterion } = this.#shared
     const { partitions, states, memory, warn } = this.#settings
-    const state = states[partition]
+    const state = Object.hasOwn(states, partition) ? states[partition] : undefined // one may be named __proto__
     delete states[partition] // it is taken up once: what is forgotten later stays so
     const codec = this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
