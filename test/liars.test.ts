@@ -6,6 +6,7 @@ import { Evidence } from '../src/history/evidence'
 import { Scores } from '../src/history/scores'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
+import { HandWorker, query } from './shared/house'
 import { MoodyWorker } from './shared/moody-worker'
 
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
@@ -306,4 +307,33 @@ describe('verified inference', () => {
       expect({ seed, overdue, wrong: wrong.exact ?? 0, honest }).toEqual({ seed, overdue: 0, wrong: 0, honest: [] })
     }
   })
+})
+
+it('a dispute is settled without the worker that hangs: an honest third and fourth are asked', async () => {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 6 }, (_, i) => new HandWorker(`w${i}`))
+  const options = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false, hedges: 1 } as const
+  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...options })
+  const asked = () => workers.filter(({ calls }) => calls.length)
+  const pass = (ms: number) => clock.run(clock.now() + ms)
+  for (let i = 0; i < 60; i++) {
+    const told = predictor.predict(query(i))
+    await pass(10)
+    for (const worker of asked()) worker.calls[0].answer()
+    await told
+  }
+  const told = predictor.predict(query(100))
+  await pass(10)
+  const [hangs, liar] = asked()
+  liar.calls[0].answer(Float32Array.of(-9, 9))
+  await pass(10) // it is late, and hedged
+  const hedge = asked().find((worker) => worker !== hangs) as HandWorker
+  hedge.calls[0].answer()
+  await pass(1)
+  const fourth = asked().filter((worker) => worker !== hangs)
+  expect(fourth.length).toBe(1)
+  fourth[0].calls[0].answer()
+  expect((await told).status).toBe('exact')
+  expect(predictor.stats().workers.filter(({ convictions }) => convictions).map(({ worker }) => worker)).toEqual([liar.name]) // biome-ignore format: one line
+  await predictor.close()
 })

@@ -258,7 +258,8 @@ export class VerifiedRun implements Asker, LiveRun {
     const { codec } = this.#service
     const { liars } = this.#verification
     if (this.#ended) return
-    const live = this.#calls.filter(({ isLive }) => isLive).length
+    const isDisputed = agreeing < this.#answers().length
+    const live = this.#calls.filter((call) => call.isLive && !(isDisputed && this.#isSilent(call))).length
     const missing = liars + 1 - agreeing - live
     const killed = this.#calls.filter((call) => call.killed).length
     const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + liars + 1) // as many may be the liars' doing
@@ -267,6 +268,12 @@ export class VerifiedRun implements Asker, LiveRun {
       this.#ticket.fail(this.#unanswered())
       this.#settled()
     }
+  }
+
+  /** Whether its worker has been at it for so long that whoever settles a dispute should not wait for it: it may hang. */
+  #isSilent({ state, sentAt }: Call): boolean {
+    const { clock, lateness } = this.#service
+    return state === 'running' && clock.now() - sentAt > (lateness.lateMs ?? Number.POSITIVE_INFINITY)
   }
 
   /** Workers that may be asked yet, beside those that rows are waiting for. */
