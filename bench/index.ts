@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | serve-soak | simulate | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -15,6 +15,7 @@ import { looks } from './looks'
 import { natsBench } from './nats'
 import { sections } from './sections'
 import { serveBench } from './serve'
+import { serveSoak } from './serve-soak'
 import { simulateAll } from './simulate'
 import { stream } from './stream'
 import { summary } from './summary'
@@ -33,6 +34,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   nats: natsBench,
   sections,
   serve: serveBench,
+  'serve-soak': serveSoak,
   simulate: simulateAll,
   stream,
   summary,

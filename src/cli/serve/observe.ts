@@ -39,7 +39,7 @@ export function observer(
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {
   const { route, id, model, version, status, ms, queries, statuses, error } = event
-  const level = status >= 500 ? 'error' : route === 'health' ? 'debug' : 'info'
+  const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
   log[level]({ route, id, model, version, status, ms: Math.round(ms * 1000) / 1000, rows: queries, statuses, reason })

@@ -96,6 +96,8 @@ class Server {
       if (path === '/events') return this.#events.response(request, connection)
       if (path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
     }
+    const known = this.#gateway.names.length >= Object.keys(this.#config.models).length
+    if (this.#state === 'opening' && !known && path !== '/v2/health/live') return unready('it is opening')
     return this.#gateway(request)
   }
 
