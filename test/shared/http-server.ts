@@ -10,11 +10,20 @@ export interface TestServer {
 }
 
 export async function serve(answer: (request: Request) => Promise<Response>): Promise<TestServer> {
-  const server = createServer((incoming, outgoing) => {
+  const server = createServer({ connectionsCheckingInterval: 500 }, (incoming, outgoing) => {
     handle(answer, incoming, outgoing).catch((error) => outgoing.destroy(error))
   })
   server.headersTimeout = 2000
   server.requestTimeout = 3000
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    const body = JSON.stringify({
+      error: late ? 'the request: expected within 3 s' : `the request: expected HTTP/1.1, got ${error.message}`,
+    })
+    const head = `HTTP/1.1 ${late ? '408 Request Timeout' : '400 Bad Request'}\r\nContent-Type: application/json`
+    if (socket.writable)
+      socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`)
+  })
   server.on('connection', (socket) => socket.on('error', () => {}))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
