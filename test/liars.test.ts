@@ -323,7 +323,7 @@ it('a dispute is settled without the worker that hangs: an honest third and four
     await told
   }
   const told = predictor.predict(query(100))
-  await pass(10)
+  await pass(5)
   const [hangs, liar] = asked()
   liar.calls[0].answer(Float32Array.of(-9, 9))
   await pass(10) // it is late, and hedged

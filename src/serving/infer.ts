@@ -72,9 +72,9 @@ export async function predictBatch(
   let values = 0
   try {
     for (let row = 0; row < queries.length && !failure && !signal?.aborted; row++) {
-      if (row > 0) await Promise.race([predictor.room(stop.signal), late])
+      await Promise.race([predictor.room(stop.signal), late])
       if (failure || signal?.aborted) break
-      if (clock.now() < end || row === 0) sent.push(send(row))
+      if (clock.now() < end) sent.push(send(row))
       else failed(row, expired(deadlineMs))
       values += valuesOf(queries[row])
       if (values < SLICE) continue
@@ -93,17 +93,16 @@ export async function predictBatch(
   return outcomes
 }
 
-/** Most batches are of one, which waits for no room, and whose end stops nobody. */
+/** Most batches are of one, which waits for no room, and whose end stops nobody: where it failed all did. */
 async function predictOne(
   predictor: Predictor,
   query: Query,
-  { partial, clock: _, ...choices }: BatchOptions,
+  { partial: _, clock: __, ...choices }: BatchOptions,
 ): Promise<Outcome> {
   try {
     return { prediction: await predictor.predict(query, choices) }
   } catch (error) {
-    if (!partial || isMisuse(error) || choices.signal?.aborted) throw new RowError(0, error)
-    return { error: asError(error, 'WORKER') }
+    throw new RowError(0, error)
   }
 }
 
