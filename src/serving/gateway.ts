@@ -313,7 +313,8 @@ class Server<Model> {
     if (body.length >= this.#limits.packFrom) headers.set('Vary', 'Accept-Encoding')
     const sent = coding ? await packBody(body, coding) : body
     headers.set('Content-Length', String(sent.length))
-    return new Response(sent as BodyInit, { headers })
+    const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
+    return new Response(sent as BodyInit, init)
   }
 
   /** It is the user's function: what that throws from a timer would end everything. */
