@@ -8,6 +8,7 @@ import {
   byzantineCells,
   CALIBRATION_GROUPS,
   decoderCells,
+  FEWER_GROUPS,
   GROUPS,
   key,
   type Measured,
@@ -150,7 +151,7 @@ export async function report(results: Results): Promise<void> {
 
   const text = `# Accuracy
 
-\`npm run data && npm run bench -- accuracy\` writes this page: ${GROUPS.toLocaleString('en')} random groups a cell, seed ${SEED}, the first 1,000 test
+\`npm run data && npm run bench -- accuracy\` writes this page: ${GROUPS.toLocaleString('en')} random groups a cell (ResNet-8 ${FEWER_GROUPS.toLocaleString('en')}), seed ${SEED}, the first 1,000 test
 images of each set (all 10,000 where there is a memory: it holds the first so many in random order, groups come from the rest).
 In every group S random results out of N are missing. **all**: accuracy over the K queries; **lost only**: over the queries whose own answer is missing, however they were answered; **guessing**:
 no code at all, what is lost is guessed, on the very same groups and losses; **nothing missing**: nobody is late; **worst set**: the
@@ -211,7 +212,7 @@ that the memory knows least of the eight, a second time, where that saves more t
 
 ## What recovered answers say of their own worth
 
-Without labels: the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups teach, by their late answers (and the memory by what it would have said of each query before it
+Without labels: the first 300 of ${CALIBRATION_GROUPS.toLocaleString('en')} groups (ResNet-8 a quarter of that) teach, by their late answers (and the memory by what it would have said of each query before it
 was told); the others test. Agreement is with the model's own label. Calibration error: 10 bins of equal mass. **sure**: confidence of at least ${MIN_CONFIDENCE}, what
 the policy \`auto\` gives without the pressure of a deadline.
 

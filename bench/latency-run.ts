@@ -125,7 +125,7 @@ async function answersTo(name: ModelName, set: string, inputs: Float32Array[], m
 const loaded = new Map<string, Promise<Data>>()
 const theModels = new Map<ModelName, Promise<OnnxModel>>()
 
-function modelOf(name: ModelName): Promise<OnnxModel> {
+export function modelOf(name: ModelName): Promise<OnnxModel> {
   const model = theModels.get(name) ?? readModel(`models/${name}.onnx`).then((bytes) => OnnxModel.load(bytes))
   theModels.set(name, model)
   return model
@@ -279,8 +279,8 @@ export const systems: Record<string, Make> = {
 }
 
 /** @param costs  what the coordinator is charged with; none: it works for nothing */
-export async function simulate(job: Job, costs: Costs): Promise<Figures> {
-  const { trouble, load, system, seed, deadline } = job
+export async function simulate(job: Job & { costs: Costs }): Promise<Figures> {
+  const { trouble, load, system, seed, deadline, costs } = job
   const { law, meanMs } = troubles[trouble]
   const data = await dataOf(job.model, job.shift === 'clothes' ? 'fashion' : undefined)
   const order = orderOf(job, data)

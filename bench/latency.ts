@@ -7,15 +7,13 @@
  * `npm run data`.
  */
 
-import { fork } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { table } from '../src/cli/table'
 import { type ModelName, models } from './accuracy'
 import { report } from './latency-report'
 import { type Costs, DEADLINES, type Figures, type Job, measureCosts } from './latency-run'
 import { median } from './measure'
+import { inProcesses } from './processes'
 
 export const names = Object.keys(models) as ModelName[]
 export const SEEDS = 10
@@ -128,37 +126,23 @@ function batches(jobs: readonly Job[]): Job[][] {
 }
 
 async function run(jobs: Job[], results: Results, quiet: boolean): Promise<void> {
-  const waiting = batches(jobs)
   let [done, writtenAt] = [0, performance.now()]
   const start = performance.now()
   const save = () => writeFileSync(FILE, JSON.stringify(results))
-  const process = async () => {
-    const child = fork(fileURLToPath(new URL('./latency-child.ts', import.meta.url)))
-    const ask = (job: Job) =>
-      new Promise<Figures>((resolve, reject) => {
-        child.removeAllListeners()
-        child.once('message', (figures) => resolve(figures as Figures))
-        child.once('exit', (code) => reject(new Error(`a process of the bench ended with ${code}`)))
-        child.send({ job, costs: results.costs[job.model] })
-      })
-    for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
-      for (const job of batch) {
-        const runs = results.runs[keyOf(job)]
-        while (runs.length < job.seed) runs.push(null)
-        runs[job.seed - 1] = await ask(job)
-        done++
-        if (performance.now() - writtenAt < 10_000) continue
-        writtenAt = performance.now()
-        save()
-        const minutes = (performance.now() - start) / 60_000
-        if (!quiet)
-          console.error(`${done} of ${jobs.length} runs, ${minutes.toFixed(1)} min: ${keyOf(job)}, seed ${job.seed}`)
-      }
-    }
-    child.removeAllListeners()
-    child.kill()
+  const take = (job: Job, figures: Figures) => {
+    const runs = results.runs[keyOf(job)]
+    while (runs.length < job.seed) runs.push(null)
+    runs[job.seed - 1] = figures
+    done++
+    if (performance.now() - writtenAt < 10_000) return
+    writtenAt = performance.now()
+    save()
+    const minutes = (performance.now() - start) / 60_000
+    if (!quiet)
+      console.error(`${done} of ${jobs.length} runs, ${minutes.toFixed(1)} min: ${keyOf(job)}, seed ${job.seed}`)
   }
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), waiting.length) }, process))
+  const charged = batches(jobs).map((batch) => batch.map((job) => ({ ...job, costs: results.costs[job.model] })))
+  await inProcesses<Job & { costs: Costs }, Figures>(new URL('./latency-run.ts', import.meta.url).href, charged, take)
   save()
 }
 

@@ -9,9 +9,11 @@ import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/core'
 import { evaluateVerified, type Verified } from '../src/evaluate/verified'
 import { type ModelName, models } from './accuracy'
+import { type Accused, accusations } from './accused'
 import { dataOf } from './latency-run'
 import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
+import { CRAFTS, type Neighbour, neighbour } from './neighbours'
 import { inProcesses } from './processes'
 
 export const names = Object.keys(models) as ModelName[]
@@ -79,13 +81,18 @@ type Runs = Record<string, (Figures | null)[]>
 export interface Results {
   runs: Runs
   passing: Record<string, Verified>
+  /** By model. */
+  accused: Record<string, Accused>
+  /** By model and what the neighbour asks. */
+  neighbours: Record<string, Neighbour>
 }
 
 function kept(): Results {
+  const nothing = { runs: {}, passing: {}, accused: {}, neighbours: {} }
   try {
-    return JSON.parse(readFileSync(FILE, 'utf8'))
+    return { ...nothing, ...JSON.parse(readFileSync(FILE, 'utf8')) }
   } catch {
-    return { runs: {}, passing: {} }
+    return nothing
   }
 }
 
@@ -93,7 +100,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
   const results = kept()
-  const { runs, passing } = results
+  const { runs, passing, accused, neighbours } = results
   const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
   const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
     runs[keyOf(cell)] ??= []
@@ -102,7 +109,8 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   })
   jobs.sort((a, b) => a.queries - b.queries) // the long ones last, so that most is known soon
   let writtenAt = performance.now()
-  await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, jobs, (job, figures) => {
+  const batches = jobs.map((job) => [job])
+  await inProcesses<Job, Figures>(new URL('./liars-run.ts', import.meta.url).href, batches, (job, figures) => {
     runs[keyOf(job)][job.seed - 1] = figures
     if (performance.now() - writtenAt < 10_000) return
     writtenAt = performance.now()
@@ -110,6 +118,8 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   })
   for (const model of wanted.length ? [] : names) {
     for (const attack of PASSING) passing[`${model} ${attack}`] ??= await lies(model, attack)
+    accused[model] ??= await accusations(model)
+    for (const craft of CRAFTS) neighbours[`${model} ${craft}`] ??= await neighbour(model, craft)
   }
   writeFileSync(FILE, JSON.stringify(results))
   if (json) return console.log(JSON.stringify(results, null, 1))

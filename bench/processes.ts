@@ -5,28 +5,32 @@ import { availableParallelism } from 'node:os'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
-/** @param done  is told each job's figures, in the order in which they come */
+/**
+ * @param batches  jobs that one process should do in a row, since they share what takes long to load
+ * @param done     is told each job's figures, in the order in which they come
+ */
 export async function inProcesses<Job, Figures>(
   module: string,
-  jobs: readonly Job[],
+  batches: readonly (readonly Job[])[],
   done: (job: Job, figures: Figures) => void,
 ): Promise<void> {
-  const waiting = [...jobs]
+  const waiting = [...batches]
   const work = async () => {
     const child = fork(fileURLToPath(import.meta.url), [module])
-    for (let job = waiting.shift(); job; job = waiting.shift()) {
-      const figures = await new Promise<Figures>((resolve, reject) => {
+    const ask = (job: Job) =>
+      new Promise<Figures>((resolve, reject) => {
         child.removeAllListeners()
         child.once('message', (message) => resolve(message as Figures))
         child.once('exit', (code) => reject(new Error(`a process of the bench ended with ${code}`)))
         child.send(job as object)
       })
-      done(job, figures)
+    for (let batch = waiting.shift(); batch; batch = waiting.shift()) {
+      for (const job of batch) done(job, await ask(job))
     }
     child.removeAllListeners()
     child.kill()
   }
-  await Promise.all(Array.from({ length: Math.min(availableParallelism(), jobs.length) }, work))
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), batches.length) }, work))
 }
 
 if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -31,7 +31,9 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkNames('', options, [...theirs, ...servingOptions, 'workers'])
   const { preset, scheme = { queries: 1 } } = options
   checkNames('scheme', scheme, codecOptions)
-  const codec = new Codec(await loadCore(options.core), { ...scheme, preset: scheme.preset ?? preset })
+  const published = scheme.preset ?? preset
+  const code = scheme.code ?? (published ? undefined : 'systematic') // where workers may lie, too: every answer is proven or checked
+  const codec = new Codec(await loadCore(options.core), { ...scheme, preset: published, ...(code && { code }) })
   const settings = checkSettings(options, codec)
   const needed = isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
   const { workers = needed, model, onWarning } = options

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { createPredictor, FaultyWorker, localWorkers } from 'approxifer'
+import { createPredictor, FaultyWorker, localWorkers, type Verdict } from 'approxifer'
 import { expect, it } from 'vitest'
 import { accuracy, digits } from './shared/digits'
 
@@ -7,13 +7,16 @@ const file = (name: string) => new Uint8Array(readFileSync(`models/${name}`)).bu
 const { images, labels } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))
 const model = 'models/mnist-lenet.onnx'
 
-it('real digits, real threads: a straggler, a crash and a liar at once', async () => {
+it('the paper’s code, real digits, real threads: a straggler, a crash and a liar at once', async () => {
   const local = await localWorkers({ model, count: 12 })
   const workers = local.map((worker, i) => new FaultyWorker(worker, {}, i))
   workers[1].faults = { delayMs: 400 }
   workers[5].faults = { crash: 1 }
   workers[9].faults = { lie: 1, attack: 'gauss:30' }
-  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 2, byzantine: 1 }, workers })
+  const predictor = await createPredictor({
+    scheme: { queries: 4, stragglers: 2, byzantine: 1, code: 'berrut' },
+    workers,
+  })
   const predictions = await predictor.predictAll(images.slice(0, 80))
   expect(accuracy(predictions, labels)).toBeGreaterThan(0.85)
   const { workers: stats, exact, recovered, failed } = predictor.stats()
@@ -46,10 +49,15 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
   const [alone, broken] = [honest[4], others[4]] // every worker has a name of its own
   await Promise.all(others.slice(0, 4).map((worker) => worker.close()))
   const told: string[] = []
+  const verdicts: Verdict[] = []
   const predictor = await createPredictor({
-    scheme: { queries: 2, byzantine: 1, code: 'systematic' },
+    scheme: { queries: 2, byzantine: 1 },
     workers: [...honest.slice(0, 4), broken],
     onWarning: (text) => told.push(text),
+    onVerdict: (verdict) => {
+      verdicts.push(verdict)
+      throw new Error('a listener that throws costs nothing')
+    },
   })
   const predictions = await predictor.predictAll(images.slice(0, 120))
   for (const [i, { status, output }] of predictions.entries()) {
@@ -58,6 +66,8 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
     expect(Math.max(...own.map((value, c) => Math.abs(value - output.logits.data[c])))).toBeLessThan(0.05)
   }
   expect(told.filter((text) => text.startsWith(`${broken.name} lied, with proof`)).length).toBe(1)
+  const evidence = { lies: expect.any(Number), convictions: 1 }
+  expect(verdicts).toEqual([{ worker: broken.name, kind: 'convicted', evidence: expect.objectContaining(evidence) }])
   expect(predictor.stats().workers.map(({ convictions }) => convictions)).toEqual([0, 0, 0, 0, 1])
   await Promise.all([predictor.close(), alone.close()])
 })

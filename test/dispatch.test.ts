@@ -186,7 +186,7 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
     return new SimulatedWorker(i, { clock, law: () => 5 + ((7 * i) % 11), answer, signature })
   })
   const predictor = await createPredictor({
-    scheme: { queries: 2, stragglers: 2, byzantine: 1 },
+    scheme: { queries: 2, stragglers: 2, byzantine: 1, code: 'berrut' },
     workers,
     clock,
     audit: 0,

@@ -75,6 +75,19 @@ it('nothing is recovered from what another remembers, and what is forgotten is f
   await predictor.close()
 })
 
+it('of the partition of those who name none nothing is left either, what the code learned included', async () => {
+  const { clock, predictor } = await house({ scheme: { queries: 2, stragglers: 1 }, audit: 0, partitions: 1 })
+  const fresh = predictor.save()
+  for (let i = 0; i < 300; i++) {
+    predictor.predict(row(i))
+    await clock.run()
+  }
+  expect(predictor.save()).not.toEqual(fresh)
+  expect(predictor.forgetPartition('')).toBe(true)
+  expect(predictor.save()).toEqual(fresh)
+  await predictor.close()
+})
+
 it('a saved partition goes on where it was; the one that was asked longest ago makes room', async () => {
   const { clock, predictor } = await house()
   for (let i = 0; i < 200; i++) {

@@ -17,10 +17,11 @@ describe('defaults', () => {
     return sent
   }
 
-  it('systematic where nobody lies: a query leaves at once; the paper’s scheme is one preset away', async () => {
+  it('systematic, whether or not workers may lie: a query leaves at once; the paper’s scheme is one preset away', async () => {
     expect(await ask({})).toBe(true)
     expect(await ask({ preset: 'aaai22' })).toBe(false)
-    expect(await ask({}, 1)).toBe(false)
+    expect(await ask({}, 1)).toBe(true)
+    expect(await ask({ preset: 'aaai22' }, 1)).toBe(false)
     await expect(ask({ preset: 'nips30' as 'aaai22' })).rejects.toThrow('preset: expected \'aaai22\', got "nips30"')
   })
 })
@@ -39,8 +40,9 @@ describe('bad options are refused with field, expected, got', () => {
     [{ scheme, model: 'm.onnx', deadlineMs: -1 }, 'deadlineMs: expected milliseconds from 0 to 2,147,483,647, got -1'],
     [{ scheme, model: 'm.onnx', hangMs: Number.POSITIVE_INFINITY }, 'hangMs: expected milliseconds'],
     [{ scheme, model: 'm.onnx', maxQueries: 0 }, 'maxQueries: expected an integer >= 1, got 0'],
+    [{ scheme, model: 'm.onnx', onVerdict: 'log' }, 'onVerdict: expected a function, got "log"'],
     [{ scheme, model: 'm.onnx', memory: null }, 'memory: expected an object or false, got null'],
-    [{ scheme: { queries: 2, byzantine: 1 }, state: new Uint8Array(9) }, 'state: expected byzantine 0'],
+    [{ scheme: { queries: 2, byzantine: 1, code: 'berrut' }, state: new Uint8Array(9) }, 'state: expected byzantine 0'],
   ])('%o', async (options, message) => {
     await expect(createPredictor(options as PredictorOptions)).rejects.toThrow(message)
   })

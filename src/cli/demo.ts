@@ -6,8 +6,9 @@ import { createPredictor } from '../create'
 import { labelAt } from '../criterion'
 import { replicationWorkers } from '../evaluate/rivals'
 import { seeded } from '../random'
-import { Scheme, type SchemeOptions } from '../scheme'
+import { Scheme, type SchemeOptions, verifiedWorkers } from '../scheme'
 import type { Predictor } from '../serving/predictor'
+import type { Verdict } from '../serving/verification'
 import { type Faults, FaultyWorker } from '../workers/faulty'
 import { localWorkers } from '../workers/local'
 import { loadInputs, loadLabels } from './npy'
@@ -29,9 +30,9 @@ const SLOW_MS = 400
 const IN_TIME_MS = 250
 /** Share of the machines' time that queries alone take. */
 const LOAD = 0.25
-/** Digits from which the memory learns before the scenes; no scene shows one of them. */
 /** Answers by whose times a predictor tells what is late, as many as it keeps. */
 const PACE = 500
+/** Digits from which the memory learns before the scenes; no scene shows one of them. */
 const WARM_UP = 160
 const MOST = 240
 
@@ -53,8 +54,8 @@ const ACT_TWO: Scene[] = [{ name: 'one lies', culprit: 3, faults: { lie: 1, atta
 interface Got {
   digit: number | undefined
   ms: number
-  /** Of the coded way: the model's own answer, bit for bit. */
-  exact?: boolean
+  /** Of the coded way: the model's own answer, not a recovered one. */
+  own?: boolean
 }
 
 export interface Figures {
@@ -62,7 +63,9 @@ export interface Figures {
   accuracy: number
   lost: number
   late: number
-  exact?: number
+  own?: number
+  /** Inferences per query. */
+  asked: number
   p50: number
   p99: number
 }
@@ -70,8 +73,8 @@ export interface Figures {
 interface Result {
   scene: string
   ways: Record<string, Figures>
-  /** Of the coded way, where somebody lies: groups in which the liar, and others, were accused. */
-  accused?: { liar: string; right: number; wrong: number }
+  /** Of the coded way, where somebody lies: who was shown to, and after how many lies. */
+  convicted?: { liar: string; lies: number | undefined; others: number }
 }
 
 interface Digits {
@@ -86,6 +89,7 @@ export async function demo(options: DemoOptions): Promise<void> {
   const { queries, stragglers, byzantine, seed, json } = options
   if (!stragglers && !byzantine) throw new RangeError('demo: expected stragglers or liars to show, got none of either')
   const schemes = { one: new Scheme({ queries, stragglers }), two: new Scheme({ queries, byzantine }) }
+  const machines = verifiedWorkers(schemes.two)
   const digits = await load(options.digits)
   const say = (text: string) => json || console.log(wrap(text))
   say(
@@ -96,19 +100,19 @@ export async function demo(options: DemoOptions): Promise<void> {
   try {
     if (stragglers) {
       say(
-        `\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way. "Slow" takes ${SLOW_MS} ms, "late" is after ${IN_TIME_MS} ms, "right" is not late, "exact" is the model's own answer (others are recovered); hedged asks another machine for what is late; replicated asks every query ${stragglers + 1} times`,
+        `\nAct one, nobody lies: ${queries} queries on ${schemes.one.workers} machines, in every way. "Slow" takes ${SLOW_MS} ms, "late" is after ${IN_TIME_MS} ms, "right" is not late, "own" is the model's own answer (others are recovered), "asked" how many machines a query took; hedged asks another machine for what is late; replicated asks every query ${stragglers + 1} times`,
       )
     }
-    const first = stragglers ? await act(ACT_ONE, schemes.one, digits, seed, progress) : []
+    const first = stragglers ? await act(ACT_ONE, schemes.one, schemes.one.workers, digits, seed, progress) : []
     if (!json && first.length) printFigures(first)
     if (byzantine)
       say(
-        `\nAct two: ${queries} queries on ${schemes.two.workers} machines, one of which may lie; coded answers are then approximations`,
+        `\nAct two: ${machines} machines, of which ${byzantine} may lie: an answer is given if ${byzantine + 1} machines agree on it, or if a memory of earlier answers is sure of the label`,
       )
-    const second = byzantine ? await act(ACT_TWO, schemes.two, digits, seed, progress) : []
+    const second = byzantine ? await act(ACT_TWO, schemes.two, machines, digits, seed, progress) : []
     if (!json && second.length) printFigures(second)
     if (json) console.log(JSON.stringify([...first, ...second], null, 2))
-    else for (const sentence of conclusion(first, second, schemes)) say(`\n${sentence}`)
+    else for (const sentence of conclusion(first, second, schemes, machines)) say(`\n${sentence}`)
   } finally {
     progress.stop()
   }
@@ -125,16 +129,16 @@ async function load(count: number): Promise<Digits> {
 }
 
 /** Every scene in every way, with the same queries at the same times. */
-async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number, progress: Progress) {
+async function act(scenes: Scene[], scheme: Scheme, count: number, digits: Digits, seed: number, progress: Progress) {
   const results: Result[] = []
-  const { workers: count, byzantine, queries } = scheme
+  const { byzantine, queries } = scheme
   const copies = replicationWorkers(scheme) / queries
   for (const scene of scenes) {
     const run = (way: string, ask: Ask) => {
       progress.start(`${scene.name}, ${way}`, digits.inputs.length)
       return stream(ask, digits.inputs, (LOAD * count) / SERVICE_MS[1], seed, progress)
     }
-    const { got: ours, accused } = await runCoded(scene, scheme, digits, seed, run)
+    const { convicted, ...ours } = await runCoded(scene, scheme, count, digits, seed, run)
     const hedged = byzantine ? undefined : await runHedged(scene, count, digits, seed, run)
     let machines = await start(count, seed, scene)
     const bare = await run('uncoded', plain(uncoded(machines)))
@@ -144,9 +148,14 @@ async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number
     }
     const twice = await run('replicated', plain(replicated(machines, copies, byzantine, sameDigit)))
     await Promise.all(machines.map((machine) => machine.close()))
-    const ways = { coded: ours, ...(hedged && { hedged }), uncoded: bare, replicated: twice }
-    const each = Object.entries(ways).map(([way, got]) => [way, figures(got, digits.labels)])
-    results.push({ scene: scene.name, ways: Object.fromEntries(each), accused })
+    const ways = {
+      [byzantine ? 'verified' : 'coded']: ours,
+      ...(hedged && { hedged }),
+      uncoded: { got: bare, asked: 1 },
+      replicated: { got: twice, asked: copies },
+    }
+    const each = Object.entries(ways).map(([way, { got, asked }]) => [way, figures(got, asked, digits.labels)])
+    results.push({ scene: scene.name, ways: Object.fromEntries(each), ...(convicted && { convicted }) })
   }
   progress.stop()
   return results
@@ -155,19 +164,37 @@ async function act(scenes: Scene[], scheme: Scheme, digits: Digits, seed: number
 /** With machines and a predictor of its own: what it learned or suffered in one scene is no matter to the next. */
 async function runCoded(
   scene: Scene,
-  { queries, stragglers, byzantine, workers: count }: Scheme,
+  { queries, stragglers, byzantine }: Scheme,
+  count: number,
   digits: Digits,
   seed: number,
   run: (way: string, ask: Ask) => Promise<Got[]>,
 ) {
   const machines = await start(count, seed, scene)
   const options = { scheme: { queries, stragglers, byzantine }, maxWaitMs: 2 * SERVICE_MS[1], seed }
-  const predictor = await createPredictor({ ...options, workers: machines, onWarning: () => {} })
+  const verdicts: Verdict[] = []
+  const told = { onWarning: () => {}, onVerdict: (verdict: Verdict) => void verdicts.push(verdict) }
+  const predictor = await createPredictor({ ...options, ...told, workers: machines })
+  const truths = machines.map((machine) => machine.faults)
+  if (scene.faults?.lie) for (const machine of machines) machine.faults = { delayMs: SERVICE_MS } // it lies once the scene begins
   await warmUp(predictor, machines, digits.warm)
-  const got = await run('coded', coded(predictor))
-  const accused = scene.faults?.lie ? accusedBy(predictor, machines[scene.culprit as number].name) : undefined
+  machines.forEach((machine, i) => {
+    machine.faults = truths[i]
+  })
+  const before = answersOf(predictor)
+  const got = await run(byzantine ? 'verified' : 'coded', coded(predictor))
+  const asked = (answersOf(predictor) - before) / got.length
+  const liar = machines[scene.culprit as number]?.name
+  const lies = verdicts.find(({ worker, kind }) => worker === liar && kind === 'convicted')?.evidence.lies
+  const others = new Set(verdicts.map(({ worker }) => worker).filter((worker) => worker !== liar)).size
   await predictor.close()
-  return { got, accused }
+  return { got, asked, ...(scene.faults?.lie && { convicted: { liar, lies, others } }) }
+}
+
+/** Inferences that a predictor's machines were asked for so far. */
+function answersOf(predictor: Predictor): number {
+  const each = predictor.stats().workers.map(({ onTime, late, failed, rejected }) => onTime + late + failed + rejected)
+  return each.reduce((sum, count) => sum + count, 0)
 }
 
 /** On the same pool, nothing coded and nothing remembered: what is late is asked for again. */
@@ -181,9 +208,11 @@ async function runHedged(
   const machines = await start(count, seed, scene)
   const predictor = await createPredictor({ workers: machines, seed, onWarning: () => {} })
   await pace(predictor, machines, digits.warm)
+  const before = answersOf(predictor)
   const got = await run('hedged', coded(predictor))
+  const asked = (answersOf(predictor) - before) / got.length
   await predictor.close()
-  return got.map(({ digit, ms }) => ({ digit, ms }))
+  return { got: got.map(({ digit, ms }) => ({ digit, ms })), asked }
 }
 
 /** Threads with the model, each slowed down to a machine's pace. */
@@ -227,12 +256,12 @@ async function pace(predictor: Predictor, machines: readonly FaultyWorker[], dig
   })
 }
 
-type Ask = (query: Float32Array) => Promise<Pick<Got, 'digit' | 'exact'>>
+type Ask = (query: Float32Array) => Promise<Pick<Got, 'digit' | 'own'>>
 
 function coded(predictor: Predictor): Ask {
   return async (query) => {
     const { output, status } = await predictor.predict(query)
-    return { digit: digitOf(Object.values(output)[0].data), exact: status === 'exact' }
+    return { digit: digitOf(Object.values(output)[0].data), own: status === 'exact' || status === 'checked' }
   }
 }
 
@@ -261,7 +290,7 @@ async function stream(ask: Ask, queries: readonly Float32Array[], rate: number, 
   return Promise.all(got)
 }
 
-function figures(got: readonly Got[], labels: readonly number[]): Figures {
+function figures(got: readonly Got[], asked: number, labels: readonly number[]): Figures {
   const answered = got.filter(({ digit }) => digit !== undefined)
   const times = answered.map(({ ms }) => ms).sort((a, b) => a - b)
   const at = (share: number) => times[Math.ceil(share * times.length) - 1]
@@ -270,43 +299,46 @@ function figures(got: readonly Got[], labels: readonly number[]): Figures {
     accuracy: right / got.length,
     lost: got.length - answered.length,
     late: answered.filter(({ ms }) => ms > IN_TIME_MS).length,
-    ...(got[0].exact !== undefined && { exact: got.filter(({ exact }) => exact).length / got.length }),
+    ...(got.some(({ own }) => own !== undefined) && { own: got.filter(({ own }) => own).length / got.length }),
+    asked,
     p50: at(0.5),
     p99: at(0.99),
   }
-}
-
-function accusedBy(predictor: Predictor, liar: string) {
-  const counts = { liar, right: 0, wrong: 0 }
-  for (const { worker, suspected } of predictor.stats().workers) {
-    counts[worker === liar ? 'right' : 'wrong'] += suspected
-  }
-  return counts
 }
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 const ms = (value: number) => `${value.toFixed(0)} ms`
 
 function printFigures(results: readonly Result[]): void {
-  const rows = table(['', 'way', 'right', 'exact', 'lost', 'late', 'median', '99 % within'])
+  const rows = table(['', 'way', 'right', 'own', 'asked', 'lost', 'late', 'median', '99 % within'])
   for (const { scene, ways } of results) {
-    Object.entries(ways).forEach(([way, { accuracy, exact, lost, late, p50, p99 }], i) => {
-      const share = exact === undefined ? '' : percent(exact)
-      rows.push([i ? '' : scene, way, percent(accuracy), share, lost, late, ms(p50), ms(p99)])
+    Object.entries(ways).forEach(([way, { accuracy, own, asked, lost, late, p50, p99 }], i) => {
+      const share = own === undefined ? '' : percent(own)
+      rows.push([i ? '' : scene, way, percent(accuracy), share, asked.toFixed(2), lost, late, ms(p50), ms(p99)])
     })
   }
   console.log(rows.toString())
 }
 
 /** What happened, in numbers of this run. */
-function conclusion(one: readonly Result[], two: readonly Result[], schemes: { one: Scheme; two: Scheme }): string[] {
+function conclusion(
+  one: readonly Result[],
+  two: readonly Result[],
+  schemes: { one: Scheme; two: Scheme },
+  machines: number,
+): string[] {
   const said: string[] = []
   const lie = two[0]
-  if (lie?.accused) {
-    const { ways, accused } = lie
+  if (lie?.convicted) {
+    const { ways, convicted } = lie
+    const { verified, uncoded: bare, replicated: thrice } = ways
+    const when =
+      convicted.lies === undefined
+        ? 'was not caught'
+        : `was convicted after ${convicted.lies} of its lies and asked for nothing more`
     said.push(
-      `The liar, ${accused.liar}, was accused in ${accused.right} groups, honest machines in ${accused.wrong} (a locator accuses one machine in every ` +
-        `group). Right: ${percent(ways.coded.accuracy)} coded, ${percent(ways.uncoded.accuracy)} uncoded. Replication that outvotes a liar takes ${replicationWorkers(schemes.two)} machines instead of ${schemes.two.workers}.`,
+      `The liar, ${convicted.liar}, ${when}; honest machines convicted: ${convicted.others}. Right: ${percent(verified.accuracy)} verified, ${percent(bare.accuracy)} uncoded, ${percent(thrice.accuracy)} replicated, for ` +
+        `${verified.asked.toFixed(2)}, 1 and ${thrice.asked} inferences a query. The paper's code takes ${schemes.two.workers} machines in the place of ${machines}.`,
     )
   }
   const slow = one[1]?.ways

@@ -101,7 +101,7 @@ function printVerified(verified: Verified, { scheme }: Result): void {
   const { workers, queries, byzantine } = scheme
   const { integrity, why } = recommendVerified(verified, { extra: workers / queries - 1 })
   console.log(`\n${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
-  const liars = `scheme: { queries: 8, byzantine: ${byzantine}, code: 'systematic' }`
+  const liars = `scheme: { queries: 8, byzantine: ${byzantine} }`
   console.log(wrap(`  createPredictor({ model, ${liars}, integrity: ${integrity} })`, 2))
 }
 

@@ -203,13 +203,15 @@ function patchKernels(space: Space): PatchKernels {
       const [scales, shifts] = [space.floats(scale, rows * pitch), space.floats(offsets, filters)]
       const [weights, columns] = [space.floats(down, 2 * rows), space.floats(across, CELLS * pitch)]
       const pooled = space.floats(out, 4 * filters * cells)
+      const above = new Float32Array(rows * pitch)
       for (let k = 0; k < filters; k++) {
         const [e, o] = [even, odd].map((at) => space.floats(at + 4 * k * stride, rows * pitch))
         for (let kind = 0; kind < 4; kind++) {
-          const above = e.map((value, at) => {
-            const r = fround(fround(fround(kind & 1 ? value - o[at] : value + o[at]) * scales[at]) - shifts[k])
-            return max(0, kind & 2 ? -threshold - r : r - threshold)
-          })
+          const [part, side] = [kind & 1 ? -1 : 1, kind & 2 ? -1 : 1]
+          for (let at = 0; at < above.length; at++) {
+            const r = fround(fround(fround(e[at] + part * o[at]) * scales[at]) - shifts[k])
+            above[at] = max(0, side * r - threshold)
+          }
           const sums = cellSums(above, last, weights, columns, pitch)
           pooled.set(sums, (kind * filters + k) * cells)
         }

@@ -11,12 +11,13 @@ import type { ModelWorker } from '../workers/worker'
 import { type Clock, systemClock } from './clock'
 import type { Rule } from './decision'
 import type { Choices } from './ticket'
+import type { Verdict } from './verification'
 
 export interface ServingOptions extends Choices, CriterionOptions {
   /**
-   * How many queries are coded together, and how many results may be late or wrong. Where nobody is expected to lie
-   * the code is 'systematic' unless chosen otherwise: exact answers when nobody is late. Default: none; queries go out one
-   * by one, and late ones are hedged.
+   * How many queries are coded together, and how many results may be late or wrong. The code is 'systematic' unless chosen
+   * otherwise, or with `preset`: exact answers when nobody is late; with byzantine > 0 every answer is proven or checked. Default:
+   * none; queries go out one by one, and late ones are hedged.
    */
   scheme?: CodecOptions
   /** The same as the scheme's own option of this name. */
@@ -80,6 +81,8 @@ export interface ServingOptions extends Choices, CriterionOptions {
   unfitState?: 'refuse' | 'forget'
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
+  /** Told of every worker that was shown to lie, is trusted again, or lied and is kept since too few others are left. */
+  onVerdict?: (verdict: Verdict) => void
   /** For dealing rows to workers. Default 1. */
   seed?: number
   /** Time, for simulations. Default: the system's. */
@@ -124,6 +127,7 @@ export const servingOptions = [
     'seed',
     'clock',
     'onWarning',
+    'onVerdict',
     'integrity',
     'audit',
     'rounding',
@@ -173,7 +177,8 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     memory: memory ?? (learns || state ? undefined : (false as const)),
     states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
     unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
-    warn: guarded(options.onWarning ?? console.warn),
+    warn: once(guarded(checkListener('onWarning', options.onWarning ?? console.warn))),
+    onVerdict: guarded(checkListener('onVerdict', options.onVerdict ?? (() => {}))),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
@@ -202,15 +207,27 @@ export function checkShare(field: string, value: unknown): number {
   throw new RangeError(expected(field, 'a number from 0 to 1', value))
 }
 
-/** Each warning once; and it is the user's function: what that throws from a timer would end everything. */
-function guarded(warn: (text: string) => void): (text: string) => void {
+function checkListener<T>(field: string, listener: (what: T) => void): (what: T) => void {
+  if (typeof listener !== 'function') throw new TypeError(expected(field, 'a function', listener))
+  return listener
+}
+
+/** It is the user's function: what that throws from a timer would end everything. */
+function guarded<T>(tell: (what: T) => void): (what: T) => void {
+  return (what) => {
+    try {
+      tell(what)
+    } catch {}
+  }
+}
+
+/** Each warning once. */
+function once(warn: (text: string) => void): (text: string) => void {
   const told = new Set<string>()
   return (text) => {
     if (told.has(text) || told.size >= MOST_WARNINGS) return
     told.add(text)
-    try {
-      warn(text)
-    } catch {}
+    warn(text)
   }
 }
 

@@ -139,7 +139,7 @@ export class Predictor {
     const { partitions, states, memory, warn } = this.#settings
     const state = Object.hasOwn(states, partition) ? states[partition] : undefined // one may be named __proto__
     delete states[partition] // it is taken up once: what is forgotten later stays so
-    const codec = partition === NOBODY ? this.#codec : this.#codec.another()
+    const codec = this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
     const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
     const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
@@ -345,7 +345,8 @@ export class Predictor {
 
   /** A worker was shown to lie, or is believed again. */
   #judged({ worker, kind, evidence }: Verdict): void {
-    const { warn } = this.#settings
+    const { warn, onVerdict } = this.#settings
+    onVerdict({ worker, kind, evidence })
     if (kind === 'released') return
     if (kind === 'kept')
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
