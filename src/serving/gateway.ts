@@ -318,7 +318,8 @@ class Server<Model> {
       ...(coding && { 'Content-Encoding': coding }),
       ...(body.length >= this.#limits.packFrom && { Vary: 'Accept-Encoding' }),
     }
-    return new Response(sent as BodyInit, { headers })
+    const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
+    return new Response(sent as BodyInit, init)
   }
 
   /** It is the user's function: what that throws from a timer would end everything. */
