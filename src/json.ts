@@ -98,7 +98,8 @@ function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Gen
   let from = 0
   let restLength = 0
   let at = 0
-  let yieldedAt = 0
+  /** Where others had their last turn. */
+  let rested = 0
   while (at < bytes.length) {
     if (restLength + at - from > MOST_REST) {
       throw new RangeError(`the JSON: expected at most ${MOST_REST} bytes beside the tensors' data, got more`)
@@ -112,13 +113,16 @@ function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Gen
     const open = isKey(bytes, start, at) ? afterColon(bytes, at) : -1
     if (open < 0) continue
     const reader = new NumberReader(bytes, open)
-    while (!reader.read(READ_SLICE)) yield
+    while (!reader.read(READ_SLICE)) {
+      rested = reader.at
+      yield
+    }
     rest.push(bytes.subarray(from, open), new TextEncoder().encode(`[${arrays.length}]`))
     restLength += open - from
     arrays.push(reader.numbers)
     from = at = reader.at
-    if (at - yieldedAt < READ_SLICE) continue // a turn takes a millisecond, which small messages need not spend
-    yieldedAt = at
+    if (at < rested + READ_SLICE) continue
+    rested = at
     yield
   }
   rest.push(bytes.subarray(from))

@@ -72,7 +72,8 @@ export async function predictBatch(
   let values = 0
   try {
     for (let row = 0; row < queries.length && !failure && !signal?.aborted; row++) {
-      await Promise.race([predictor.room(stop.signal), late])
+      const mayWait = () => !failure && !signal?.aborted && clock.now() < end
+      while (!predictor.hasRoom && mayWait()) await Promise.race([predictor.room(stop.signal), late])
       if (failure || signal?.aborted) break
       if (clock.now() < end) sent.push(send(row))
       else failed(row, expired(deadlineMs))

@@ -234,7 +234,7 @@ export class Predictor {
     const forget = onAbort(options.signal, () => stop.abort())
     try {
       for (const query of queries) {
-        if (this.#open >= this.#comfortable) await this.room(stop.signal)
+        while (!this.hasRoom && !stop.signal.aborted) await this.room(stop.signal)
         if (failure) break
         const prediction = this.predict(query, options)
         prediction.catch((error) => {
@@ -251,15 +251,20 @@ export class Predictor {
     return Promise.all(predictions)
   }
 
+  /** Whether `room` would resolve at once: to be asked again after it has, since others may have been quicker. */
+  get hasRoom(): boolean {
+    return this.#open < this.#comfortable || this.#closing !== undefined
+  }
+
   /**
    * Resolves when there is room for one more query of somebody who has many: all workers have something to do, and other callers
    * need not wait behind him. At once where the signal has fired or the predictor is closed.
    */
   async room(signal?: AbortSignal): Promise<void> {
-    if (this.#open < this.#comfortable) return
+    if (this.hasRoom) return
     const forget = onAbort(signal, () => this.#wake())
     try {
-      while (this.#open >= this.#comfortable && !this.#closing && !signal?.aborted) {
+      while (!this.hasRoom && !signal?.aborted) {
         await new Promise<void>((resolve) => this.#forRoom.push(resolve))
       }
     } finally {
