@@ -51,19 +51,22 @@ export async function predictBatch(
     failure = new RowError(row, error)
     stop.abort()
   }
-  const send = (row: number): Promise<void> => {
-    const left = end - clock.now()
-    const own = deadlineMs === undefined ? {} : { deadlineMs: left }
-    return predictor.predict(queries[row], { ...choices, ...own, signal: stop.signal }).then(
-      (prediction) => {
-        outcomes[row] = { prediction }
-      },
-      (error) => failed(row, error),
-    )
+  const alone = queries.length === 1
+  const room = () => Promise.race([predictor.room(stop.signal), late])
+  const send = async (row: number): Promise<void> => {
+    const own = deadlineMs === undefined ? {} : { deadlineMs: Math.max(0, end - clock.now()) }
+    try {
+      outcomes[row] = { prediction: await predictor.predict(queries[row], { ...choices, ...own, signal: stop.signal }) }
+    } catch (error) {
+      const taken = error instanceof ApproxiferError && error.code === 'OVERLOADED' // the room that it was given
+      if (alone || !taken || stop.signal.aborted || clock.now() >= end) return failed(row, error)
+      await room()
+      return send(row)
+    }
   }
   const forget = onAbort(signal, () => stop.abort(signal?.reason))
   const late = new Promise<void>((resolve) => {
-    if (queries.length === 1) return
+    if (alone) return
     const cancel = clock.after(end - clock.now(), resolve)
     stop.signal.addEventListener('abort', cancel)
   })
@@ -71,9 +74,9 @@ export async function predictBatch(
   let values = 0
   try {
     for (let row = 0; row < queries.length && !failure && !signal?.aborted; row++) {
-      if (row > 0) await Promise.race([predictor.room(stop.signal), late])
+      if (!alone) await room()
       if (failure || signal?.aborted) break
-      if (clock.now() < end || row === 0) sent.push(send(row))
+      if (alone || clock.now() < end) sent.push(send(row))
       else failed(row, expired(deadlineMs))
       values += valuesOf(queries[row])
       if (values < SLICE) continue
