@@ -66,7 +66,7 @@ describe('workers elsewhere', () => {
 
   it('that do not come: it can be stopped all the same', async () => {
     const gateway = new Served(['digits', '--workers', `http://127.0.0.1:${await freePort()}`])
-    await new Promise((resolve) => setTimeout(resolve, 1500)) // it waits for them, whatever the time
+    await gateway.line(({ msg }) => String(msg).includes('cannot be reached'))
     expect(await gateway.stop()).toBe(0)
   })
 })
