@@ -64,6 +64,8 @@ export interface WorkerStats {
   suspected: number
   /** Milliseconds that it takes: the median of the last three, Infinity where it fails; undefined before the first. */
   expectedMs: number | undefined
+  /** It cannot be reached, and is tried again in the background. */
+  gone: boolean
 }
 
 type Outcome = { answer?: Float32Array; error?: ApproxiferError }
@@ -74,7 +76,7 @@ interface Member {
   /** Rows that it takes in one run, and how many it gets; only where it takes several. */
   readonly maxBatch: number
   readonly batches: Batches | undefined
-  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs'>
+  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs' | 'gone'>
   /** Rows that have to wait before it gets one: 0 unless others are faster. */
   patience: number
   job: Job | undefined
@@ -368,8 +370,12 @@ export class Pool {
   }
 
   stats(): WorkerStats[] {
-    const each = ({ worker, counts, pace }: Member) => ({ worker: worker.name, ...counts, expectedMs: pace.ms })
-    return Array.from(this.#members.values(), each)
+    return Array.from(this.#members.values(), ({ worker, counts, pace }) => ({
+      worker: worker.name,
+      ...counts,
+      expectedMs: pace.ms,
+      gone: isGone(worker),
+    }))
   }
 
   /** Ends every call with this error and closes the workers, those that take too long unseen. */
@@ -784,8 +790,9 @@ export class Pool {
     const gone = this.size - barred // where none is usable
     if (!this.size) return 'no worker is left: all were removed or drained'
     if (this.#usable) return `all workers that can be reached, ${this.#usable} of ${this.size}, were asked already`
-    const which = [gone && `${gone} cannot be reached and are tried again`, barred && `${barred} are quarantined`]
-    return `no worker may take a query: of ${this.size} ${which.filter(Boolean).join(', ')}`
+    const all = `of ${this.size}`
+    const which = [gone && `${gone} ${all} cannot be reached for now`, barred && `${barred} ${all} quarantined`]
+    return `no worker may take a query: ${which.filter(Boolean).join(', ')}`
   }
 
   /** A call that was given up has settled after all. */
