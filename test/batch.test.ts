@@ -459,6 +459,20 @@ describe('a row sent ahead', () => {
     expect(rows(worker)).toEqual([[1], [3]])
   })
 
+  it('goes to no worker that is in quarantine, nor behind the row that such a one is tried with', async () => {
+    const [liar, other] = [far('liar'), far('other')]
+    const { pool, put, pass } = await busy([liar, other])
+    pool.bar('liar')
+    put(...Array.from({ length: 12 }, (_, i) => call(i + 1)))
+    expect(rows(liar)).toEqual([[0]])
+    liar.runs[0].answer()
+    await pass(0)
+    expect(rows(liar)).toEqual([])
+    expect(pool.tryOn(call(99))).toBe(true)
+    put(call(13))
+    expect(rows(liar)).toEqual([[99]])
+  })
+
   it('what it took behind another is not held against it, nor counts the way that it had made', async () => {
     const worker = Object.assign(far('w'), { roundTripMs: 4 })
     const { pool, put, pass } = await busy([worker])

@@ -318,6 +318,7 @@ export class Pool {
     member.barred = barred
     if (barred) this.#barred.add(member)
     else this.#barred.delete(member)
+    if (barred) this.#unlist(member)
     if (!member.job && member.since === undefined) this.#rest(member)
     else this.#see(member, mayWorkSoon(member))
     this.#dispatch()
@@ -937,8 +938,8 @@ function isApart({ worker, job }: Member, call: Call): boolean {
 }
 
 /** Whether its next row may be on its way while it is at work. */
-function maySendAhead({ worker, pace, patience, left }: Member): boolean {
-  if (!worker.takesNext || patience || left) return false
+function maySendAhead({ worker, pace, patience, barred, left }: Member): boolean {
+  if (!worker.takesNext || patience || barred || left) return false
   const { ms = Number.POSITIVE_INFINITY } = pace
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)
