@@ -268,6 +268,11 @@ export class Pool {
     return [...this.#members.values()].reduce((sum, { state, worker }) => sum + Number(state !== 'busy' && isFree(worker)), 0) // biome-ignore format: one line
   }
 
+  /** Whether no more wait of what can be done without than it may soon get round to: while all are at work, none is done. */
+  get hasSpare(): boolean {
+    return this.#lines.extra.size < this.size
+  }
+
   /** Share of the workers that were at work on what cannot be done without, in the last half second or so. */
   get utilisation(): number {
     this.#utilise(0)
