@@ -217,6 +217,32 @@ describe('a deep queue', () => {
     expect(pool.stats()[0].failed).toBe(1) // the batch; what became of row 1 its asker tells
   })
 
+  it('a worker that cannot do several is given one at a time before long', async () => {
+    const refuses = () => {
+      throw new Error('too many')
+    }
+    const asynchronous = async () => [new Float32Array(2), new Float32Array(2)]
+    for (const inferBatch of [refuses, asynchronous] as unknown as BatchWorker['inferBatch'][]) {
+      const worker = new BatchWorker()
+      const { put, pass } = await busy([worker])
+      const single = worker.inferBatch.bind(worker)
+      worker.infer = (row, { signal } = {}) => single([row], { signals: signal ? [signal] : [] })[0]
+      let refused = 0
+      worker.inferBatch = (...all) => {
+        refused++
+        return inferBatch(...all)
+      }
+      const calls = Array.from({ length: 200 }, (_, i) => call(i + 1))
+      put(...calls)
+      while (worker.runs.length) {
+        worker.runs[0].answer()
+        await pass(1)
+      }
+      expect(calls.every(({ answer }) => answer)).toBe(true)
+      expect([refused > 0, refused < 5]).toEqual([true, true])
+    }
+  })
+
   it('a run that hangs is no row’s fault; the worker is watched as with one row', async () => {
     const worker = new BatchWorker()
     const { put, pass } = await busy([worker], { hangMs: 100 })
@@ -484,6 +510,35 @@ describe('a row sent ahead', () => {
     }
     expect(calls[1].ms).toBe(8) // four at work, four on the way
     expect(pool.stats()[0].expectedMs).toBe(8)
+  })
+
+  it('of several rows ahead one that failed is not lost when the others are taken back: it waits again, too', async () => {
+    const worker = Object.assign(far('w'), { maxBatch: 8 })
+    const { put, pass } = await busy([worker], { lateMs: 15 })
+    const calls = [1, 2].map((x) => call(x))
+    put(...calls)
+    expect(rows(worker)).toEqual([[0], [1, 2]])
+    worker.runs[1].fail(died, 0)
+    await pass(15)
+    expect(calls.map(({ state, alone }) => [state, alone])).toEqual([
+      ['waiting', true],
+      ['waiting', false],
+    ])
+    for (let i = 0; i < 3; i++) {
+      worker.runs[0].answer()
+      await pass(1)
+    }
+    expect(calls.map(({ answer }) => answer?.[0])).toEqual([2, 4])
+  })
+
+  it('no row shares a run that its deadline forbids, the one before it counted', async () => {
+    const worker = Object.assign(far('w'), { maxBatch: 8 })
+    const { put, pass } = await busy([worker])
+    put(call(1))
+    worker.runs[0].answer()
+    await pass(0)
+    put(call(2, { dueAt: 45 }), call(3)) // it is at work until 30 ms, and two rows take until 50
+    expect(rows(worker)).toEqual([[1], [2]])
   })
 
   it('goes elsewhere when its worker goes down, and is not to blame', async () => {

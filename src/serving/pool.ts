@@ -500,17 +500,24 @@ export class Pool {
   #mostTogether(member: Member, first: Call): number {
     const share = Math.min(member.maxBatch, this.#waiting / Math.max(1, this.#usable))
     if (share < 2 || member.patience || first.alone || first.kind === 'extra') return 1
-    const leftMs = Math.min(first.dueAt - this.#clock.now(), SAFE * this.#hangMs)
+    const leftMs = Math.min(first.dueAt - this.#turnAt(member), SAFE * this.#hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
     while (most > 1 && !(runMs(member, most) <= leftMs)) most /= 2
     return most
+  }
+
+  /** When a worker gets round to what it is given now, as far as is known: after what it is at work on. */
+  #turnAt(member: Member): number {
+    const { job } = member
+    const now = this.#clock.now()
+    return job ? Math.max(now, job.begunAt + runMs(member, job.calls.length)) : now
   }
 
   /** A row and those of other groups that go with it: of the next ones, so that nobody is overtaken for long. */
   #together(member: Member, first: Call, size: number): Call[] {
     const { urgent, query } = this.#lines
     const calls = [first]
-    const endsAt = this.#clock.now() + runMs(member, size)
+    const endsAt = this.#turnAt(member) + runMs(member, size)
     const joins = (call: Call) => {
       const isOther = calls.every(({ asker }) => asker !== call.asker)
       if (isOther && !call.alone && call.dueAt >= endsAt && isApart(member, call)) calls.push(call)
@@ -635,8 +642,10 @@ export class Pool {
   #takeBack(member: Member): void {
     const { next } = member
     member.next = undefined
-    for (const call of next?.left ?? []) call.withdraw()
-    this.#putBack(next?.left ?? [])
+    if (!next) return
+    for (const call of next.left) call.withdraw()
+    this.#putBack(next.left)
+    if (next.again) this.#sendAgain(member, next.again)
   }
 
   /** Rows wait again, before all others. */
@@ -728,6 +737,7 @@ export class Pool {
   #learn(member: Member, { calls, begunAt, sentAt, measured, answered, factor, comparable }: Job): void {
     const ms = this.#clock.now() - (begunAt || sentAt)
     if (measured && answered) member.batches?.see(calls.length, ms)
+    if (calls.length > 1 && !answered) member.batches?.fail(calls.length)
     if (!answered) this.#rate(member, Number.POSITIVE_INFINITY)
     else if (comparable) this.#rate(member, ms / factor)
   }
