@@ -1,5 +1,7 @@
 /** Several rows in one run of a model, and rows sent ahead: who shares a run with whom, and what becomes of each. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { localWorkers, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -19,6 +21,8 @@ import { onnx } from './shared/onnx'
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 const nobody = { avoids: () => false, sent() {}, spare() {}, heard() {} }
 const MS = 10
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
 
 interface Run {
   /** The first value of each row. */
@@ -539,6 +543,26 @@ describe('a row sent ahead', () => {
     await pass(0)
     put(call(2, { dueAt: 45 }), call(3)) // it is at work until 30 ms, and two rows take until 50
     expect(rows(worker)).toEqual([[1], [2]])
+  })
+
+  it('those that were answered are not kept while one waits behind a worker that hangs', async () => {
+    const [hangs, other] = [far('hangs'), far('other')]
+    const { put, pass } = await busy([hangs, other]) // what is late is not known
+    const answered: WeakRef<Float32Array>[] = []
+    const ask = () => {
+      const each = call(1)
+      answered.push(new WeakRef(each.row.data))
+      put(each)
+    }
+    for (let i = 0; i < 6; i++) ask()
+    expect(rows(hangs).length).toBe(2)
+    for (let i = 0; i < 1000; i++) {
+      ask()
+      other.runs[0].answer()
+      await pass(0)
+    }
+    collectGarbage()
+    expect(answered.filter((each) => each.deref()).length).toBeLessThan(100)
   })
 
   it('goes elsewhere when its worker goes down, and is not to blame', async () => {

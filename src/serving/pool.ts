@@ -48,6 +48,8 @@ const RECENT_MS = 500
 const CLOSE_MS = 5000
 /** Entries of the idle that may be out of date, beyond as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
+/** Likewise of those sent ahead, which keep rows. */
+const OUT_OF_TURN = 16
 
 /** What became of a worker's calls, and how fast it is. */
 export interface WorkerStats {
@@ -136,7 +138,7 @@ export class Pool {
   /** Busy workers that may get their next row, those first that have been at work longest. */
   readonly #quick = new Line<Member>()
   /** Rows that were sent ahead, those first that have been waiting at their workers longest. */
-  readonly #ahead = new Line<{ member: Member; job: Job }>()
+  #ahead = new Line<{ member: Member; job: Job }>()
   #unwatchAhead: (() => void) | undefined
   readonly #lateMs: () => number | undefined
   readonly #maxBatch: number
@@ -604,7 +606,15 @@ export class Pool {
     const line = this.#ahead
     for (let { first } = line; first && first.member.next !== first.job; first = line.first) line.shift()
     line.push({ member, job })
+    if (line.size > 2 * this.size + OUT_OF_TURN) this.#tidyAhead()
     if (!this.#unwatchAhead) this.#planAhead()
+  }
+
+  /** Where the first one waits for long, those behind it that wait no more would keep their rows. */
+  #tidyAhead(): void {
+    const line = this.#ahead
+    this.#ahead = new Line()
+    for (const entry of line) if (entry.member.next === entry.job) this.#ahead.push(entry)
   }
 
   #planAhead(ms = this.#lateIn(this.#ahead.first?.member)): void {
