@@ -527,6 +527,7 @@ describe('as a client', () => {
     }
     expect(codeOf(more)).toBe('MODEL')
     expect(codeOf(json, ['nope'])).toBe('MODEL')
+    expect(codeOf({ ...json, inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 20_000, 1000] }] })).toBe('MODEL')
     expect(codeOf({ ...json, inputs: [{ name: 'x', datatype: 'FP32', shape: [4, 8] }] })).toBe('MODEL')
     expect(codeOf({ ...json, inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, -1] }] })).toBe('MODEL')
     for (const none of [null, [], {}, { ...json, inputs: 'x' }, { ...json, outputs: [{ name: 'y' }] }]) {

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import type { PredictorOptions } from '../../create'
-import { expected } from '../../errors'
+import { expected, withoutPassword } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
 import { type Access, connectOptions } from '../nats'
@@ -43,14 +43,14 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
   const [, host, port] = /^dns:([\w.-]+):(\d+)$/.exec(first) ?? []
   if (path && !rest.length) return httpWorkers(watchFile(path, watching), speaking)
   if (host && !rest.length) return httpWorkers(watchDns(host, { ...watching, port: Number(port) }), speaking)
-  throw new RangeError(expected('workers', WORKERS, where.join()))
+  throw new RangeError(expected('workers', WORKERS, where.map(withoutPassword).join()))
 }
 
 /** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, access: Access, options: Partial<NatsOptions>) {
   const { natsWorkers } = await import('../../workers/nats')
   const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
-  if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', where[0]))
+  if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
   const server = await connectOptions([url, ...where.slice(1)], access)
   // Workers say what their model is by its bytes, not by a name.
   return natsWorkers(server, { ...options, fleet, ...(isFile(model) && { model }) })
