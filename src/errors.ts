@@ -44,6 +44,11 @@ export function asError(error: unknown, code: Code, prefix = ''): ApproxiferErro
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 
+/** A URL, for people to read. */
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//...@')
+}
+
 /** "field: expected E, got G" */
 export function expected(field: string, what: string, got: unknown): string {
   return `${field}: expected ${what}, got ${typeof got === 'string' ? JSON.stringify(got) : shown(got)}`

@@ -1,6 +1,6 @@
 /**
- * JSON whose weight is numbers under keys named `data`: read and written in slices, so that tensors of megabytes do not hold the event
- * loop. The numbers go from the bytes to float32 and back without a JavaScript array in between.
+ * JSON whose weight is numbers under keys named `data`: what is long is read and written in slices, so that tensors of megabytes do not
+ * hold the event loop. There the numbers go from the bytes to float32 and back without a JavaScript array in between.
  */
 
 /** The numbers of an array, nested or not. */
@@ -12,8 +12,12 @@ export interface Numbers {
   flaw?: string
 }
 
-/** What a document may hold beside the arrays of numbers: it is parsed at one go. */
-const MOST_REST = 2 ** 20
+/** Bytes of a document that JSON.parse reads in a millisecond or two, whatever it holds, and faster than slices are. */
+const AT_ONCE = 2 ** 16
+/** What a longer one may hold beside the arrays of numbers: it is parsed at one go. */
+const MOST_REST = 2 ** 16
+/** As many as a message may have tensors. */
+const MOST_ARRAYS = 1000
 /** Bytes read, or numbers written, before whatever else waits has its turn: one or two milliseconds. */
 const READ_SLICE = 2 ** 18
 const WRITE_SLICE = 2 ** 13
@@ -21,6 +25,8 @@ const WRITE_SLICE = 2 ** 13
 const MOST_DIMS = 32
 /** Letters of a number, which is read at one go. */
 const MOST_DIGITS = 2000
+/** Bytes that are read in the time of one number that only JavaScript's own reader gets right. */
+const SLOW_BYTES = 256
 /** The largest f32. */
 const MOST = 3.4028234663852886e38
 /** Relative error of a number put together from its digits, generously. */
@@ -34,18 +40,24 @@ const [MINUS, PLUS, DOT, ZERO, NINE, UPPER_E, LOWER_E] = [...'-+.09Ee'].map(code
 /** What an array may hold other than numbers, by its first letter. */
 const OTHERS: Readonly<Record<string, string>> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
 const KEY = new TextEncoder().encode('"data"')
+/** Of that key with each of its letters escaped. */
+const LONGEST_KEY = '"\\u0064\\u0061\\u0074\\u0061"'.length
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
- * @param bytes  UTF-8; only read
+ * @param bytes   UTF-8; only read
+ * @param atOnce  what is longer is read in slices
  * @returns the document; where it has an array under a key `data`, there are `Numbers`
- * @throws TypeError, RangeError for what is no JSON, with more than a megabyte beside the numbers, or with ragged arrays
+ * @throws TypeError, RangeError for what is no JSON, with more than 64 KB beside the numbers, or with ragged arrays
  */
-export async function parseJson(bytes: Uint8Array): Promise<unknown> {
+export async function parseJson(bytes: Uint8Array, atOnce = AT_ONCE): Promise<unknown> {
+  if (bytes.length <= atOnce) return withNumbers(parsed(decoded(bytes)), (array) => flattened(array, bytes.length))
   const arrays: Numbers[] = []
   const rest: Uint8Array[] = []
   const scan = scanned(bytes, arrays, rest)
   while (!scan.next().done) await turn()
-  return withArrays(decoded(joined(rest)), arrays)
+  // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
+  return withNumbers(parsed(decoded(joined(rest))), ([n]) => arrays[n as number])
 }
 
 /** A task of its own for whatever waits. */
@@ -77,20 +89,71 @@ export function* written(rows: readonly Float32Array[]): Generator<string> {
 
 function decoded(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return UTF8.decode(bytes)
   } catch {
     throw new TypeError('the JSON: expected UTF-8, got other bytes')
   }
 }
 
-/** Each array of numbers stands in the text as [its number]: no text of the sender's can pass for one. */
-function withArrays(text: string, arrays: readonly Numbers[]): unknown {
-  const back = (key: string, value: unknown) => (key === 'data' && Array.isArray(value) ? arrays[value[0]] : value)
+function parsed(text: string): unknown {
   try {
-    return JSON.parse(text, arrays.length ? back : undefined)
+    return JSON.parse(text)
   } catch (error) {
     throw new TypeError(`the body: expected JSON, got what ends in ${(error as Error).message}`)
   }
+}
+
+/** Puts numbers in place of each array under a key `data`, however deep: without recursion, which a stack would end. */
+function withNumbers(document: unknown, numbersOf: (array: readonly unknown[]) => Numbers): unknown {
+  const todo = [document]
+  while (todo.length) {
+    const value = todo.pop()
+    if (typeof value !== 'object' || value === null) continue
+    const isList = Array.isArray(value)
+    for (const key of isList ? value.keys() : Object.keys(value)) {
+      const own = value[key as keyof typeof value] as unknown
+      if (typeof own !== 'object') continue
+      if (!isList && key === 'data' && Array.isArray(own)) Object.assign(value, { data: numbersOf(own) })
+      else todo.push(own)
+    }
+  }
+  return document
+}
+
+/** The same numbers as a `NumberReader` gives. @param most  values that there may be */
+function flattened(array: readonly unknown[], most: number): Numbers {
+  const dims: number[] = []
+  for (let first: unknown = array; Array.isArray(first); first = first[0]) {
+    if (dims.push(first.length) > MOST_DIMS)
+      throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
+  }
+  const count = dims.reduce((product, length) => product * length, 1)
+  const values = new Float32Array(Math.min(count, most)) // of ragged arrays the first may be much longer than the others
+  let length = 0
+  let flaw: string | undefined
+  const ragged = () => new RangeError('the JSON: expected arrays of equal lengths in data, got others')
+  const fill = (array: readonly unknown[], depth: number): void => {
+    for (const value of array) {
+      if (flaw !== undefined) return
+      if (typeof value === 'number' && depth === dims.length) {
+        if (value <= MOST && value >= -MOST) values[length++] = value
+        else if (Number.isFinite(Math.fround(value)))
+          values[length++] = value // it rounds to the largest
+        else flaw = `${value} at ${length}`
+      } else if (typeof value === 'number') throw ragged()
+      else if (!Array.isArray(value)) flaw = `${kindOf(value)} at ${length}`
+      else if (depth === dims.length || value.length !== dims[depth]) throw ragged()
+      else fill(value, depth + 1)
+    }
+  }
+  fill(array, 1)
+  if (flaw !== undefined) return { values, dims, flaw }
+  return { values, dims }
+}
+
+function kindOf(value: unknown): string {
+  if (typeof value === 'string') return 'a string'
+  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }
 
 /** Yields after every slice. @param arrays, rest  are filled */
@@ -110,8 +173,11 @@ function* scanned(bytes: Uint8Array, arrays: Numbers[], rest: Uint8Array[]): Gen
     }
     const start = at
     at = afterString(bytes, start, from + MOST_REST + 1)
-    const open = isKey(bytes, start, at) ? afterColon(bytes, at) : -1
+    const open = isKey(bytes, start, at) ? afterColon(bytes, at, from + MOST_REST + 1) : -1
     if (open < 0) continue
+    if (arrays.length === MOST_ARRAYS) {
+      throw new RangeError(`the JSON: expected at most ${MOST_ARRAYS} arrays under 'data', got more`)
+    }
     const reader = new NumberReader(bytes, open)
     while (!reader.read(READ_SLICE)) {
       rested = reader.at
@@ -136,14 +202,26 @@ function afterString(bytes: Uint8Array, from: number, most: number): number {
 }
 
 function isKey(bytes: Uint8Array, from: number, to: number): boolean {
-  return to - from === KEY.length && KEY.every((byte, i) => bytes[from + i] === byte)
+  const length = to - from
+  if (length === KEY.length) return KEY.every((byte, i) => bytes[from + i] === byte)
+  if (length < KEY.length || length > LONGEST_KEY || !bytes.subarray(from, to).includes(BACKSLASH)) return false
+  try {
+    return JSON.parse(ascii(bytes, from, to)) === 'data'
+  } catch {
+    return false // whoever parses the rest tells
+  }
 }
 
-/** Where the array begins that follows a key, or -1. */
-function afterColon(bytes: Uint8Array, at: number): number {
-  const colon = afterSpace(bytes, at)
-  const open = afterSpace(bytes, colon + 1)
+/** Where the array begins that follows a key, or -1. @param most  where to give up */
+function afterColon(bytes: Uint8Array, at: number, most: number): number {
+  const colon = afterSpace(bytes, at, most)
+  const open = afterSpace(bytes, colon + 1, most)
   return bytes[colon] === COLON && bytes[open] === OPEN ? open : -1
+}
+
+/** Of a few bytes, faster than a decoder; others than letters of ASCII become other letters. */
+function ascii(bytes: Uint8Array, from: number, to: number): string {
+  return String.fromCharCode.apply(undefined, bytes.subarray(from, to) as unknown as number[])
 }
 
 function isSpace(byte: number): boolean {
@@ -154,9 +232,9 @@ function isDigit(byte: number): boolean {
   return byte >= ZERO && byte <= NINE
 }
 
-function afterSpace(bytes: Uint8Array, at: number): number {
+function afterSpace(bytes: Uint8Array, at: number, most: number): number {
   let to = at
-  while (isSpace(bytes[to])) to++
+  while (to < most && isSpace(bytes[to])) to++
   return to
 }
 
@@ -172,6 +250,8 @@ class NumberReader {
   /** Whether a comma came: then the array may not end. */
   #after = false
   #flaw: string | undefined
+  /** Bytes that could have been read in this slice in place of its slow numbers. */
+  #lost = 0
   /** With a flaw, brackets and braces still open, and whether a string is. */
   #open = 0
   #quoted = false
@@ -190,7 +270,8 @@ class NumberReader {
   read(slice: number): boolean {
     const { bytes } = this
     const to = Math.min(bytes.length, this.at + slice)
-    while (this.at < to) {
+    this.#lost = 0
+    while (this.at + this.#lost < to) {
       if (this.#flaw) return this.#skip(to)
       const byte = bytes[this.at]
       if (isSpace(byte)) this.at++
@@ -241,7 +322,7 @@ class NumberReader {
     const start = this.at
     const value = this.#number()
     if (value > MOST || value < -MOST) {
-      return this.#spoil(decoded(this.bytes.subarray(start, Math.min(this.at, start + 40))))
+      return this.#spoil(ascii(this.bytes, start, Math.min(this.at, start + 40)))
     }
     if (this.#length === this.#values.length) this.#grow()
     this.#values[this.#length++] = value
@@ -295,7 +376,8 @@ class NumberReader {
       const value = Math.fround(near * (1 - ROUNDING))
       if (value === Math.fround(near * (1 + ROUNDING))) return negative ? -value : value
     }
-    return Math.fround(Number(decoded(bytes.subarray(start, at)))) // in the middle between two, or far out
+    this.#lost += SLOW_BYTES
+    return Math.fround(Number(ascii(bytes, start, at))) // in the middle between two, or far out
   }
 
   /** From here on nothing is read: who wants the numbers is told what is wrong with them. */

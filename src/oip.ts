@@ -86,6 +86,8 @@ const MOST_TENSORS = 1000
 /** Letters of numbers that are written before whatever else waits has its turn. */
 const TURN_LETTERS = 2 ** 15
 const MOST_LENGTH = 2 ** 31 - 1
+/** Values of a row, 64 MB of them: a server may say what it likes, and the first query is as long as it says. */
+const MOST_VALUES = 2 ** 24
 /** Parameters of an input that are known, though not needed: MLServer's clients say how tensors were made. */
 const INPUT_PARAMETERS = ['binary_data_size', 'content_type']
 
@@ -225,7 +227,16 @@ export function readMetadata(json: unknown, outputs?: readonly string[]): Signat
     const names = chosen ?? json.map(({ name }) => name)
     return names.map((name) => specOf(name, field, json))
   }
-  return { inputs: told(json.inputs, 'inputs'), outputs: told(json.outputs, 'outputs', outputs) }
+  const signature = { inputs: told(json.inputs, 'inputs'), outputs: told(json.outputs, 'outputs', outputs) }
+  for (const [field, specs] of Object.entries(signature)) {
+    const length = rowLength(specs)
+    if (length <= MOST_VALUES) continue
+    throw new ApproxiferError(
+      'MODEL',
+      `the metadata's ${field}: expected at most ${MOST_VALUES} values a row, got ${length}`,
+    )
+  }
+  return signature
 }
 
 type Told = { name: string; datatype: string; shape: number[] }

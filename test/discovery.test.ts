@@ -87,6 +87,18 @@ describe('a file of URLs', () => {
     await told(list, ['add http://a:1', 'add http://b:1', 'drain http://a:1'])
   })
 
+  it('is seen to change in a folder where others are written all the time', async () => {
+    const own = folder()
+    const path = join(own, 'workers')
+    writeFileSync(path, 'http://a:1')
+    const { list } = watched(path)
+    await told(list, ['add http://a:1'])
+    const noise = setInterval(() => writeFileSync(join(own, 'log'), 'x'), 5)
+    closing.push(() => clearInterval(noise))
+    writeFileSync(path, 'http://a:1\nhttp://b:1')
+    await told(list, ['add http://a:1', 'add http://b:1'])
+  })
+
   it('that is not there yet is waited for', async () => {
     const path = join(folder(), 'workers')
     const { list, warnings } = watched(path, 20)

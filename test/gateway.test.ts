@@ -506,6 +506,20 @@ describe('loading and unloading', () => {
     expect((await under).status).toBe(503)
   })
 
+  it('close ends what is under way with a version that was replaced, too', async () => {
+    const [old, unloaded] = [workersOf(1, hang), workersOf(1, hang)]
+    const { gateway } = await started({}, { m: model(old), n: model(unloaded) })
+    const under = ['m', 'n'].map((name) => told(gateway, post(inputOf(1), {}, `/v2/models/${name}/infer`)))
+    while (!old[0].calls.length || !unloaded[0].calls.length) await turn()
+    await gateway.load('m', model())
+    const unloading = gateway.unload('n')
+    await turn()
+    await gateway.close()
+    expect((await Promise.all(under)).map(({ status }) => status)).toEqual([503, 503])
+    await unloading
+    expect([old[0].closed, unloaded[0].closed]).toEqual([1, 1])
+  })
+
   it('a ready predictor is served as it is', async () => {
     const predictor = await createPredictor({ workers: workersOf(1) })
     const { gateway } = await started({}, { m: predictor })

@@ -725,6 +725,19 @@ describe('the end of it', () => {
     expect(late.closed).toBe(1)
   })
 
+  it('an iterable that throws when it is left keeps no worker from being closed', async () => {
+    const [worker] = hand('a')
+    const feed = new Feed()
+    feed.tell(add(worker))
+    const leave = () => {
+      throw new Error('it cannot be left')
+    }
+    const workers = { [Symbol.asyncIterator]: () => ({ ...feed[Symbol.asyncIterator](), return: leave }) }
+    const predictor = await createPredictor({ workers, scheme: systematic })
+    await predictor.close()
+    expect(worker.closed).toBe(1)
+  })
+
   it('a generator that waits for a change does not keep the predictor from closing', async () => {
     async function* forever(): AsyncGenerator<Change> {
       yield add(hand('a')[0])

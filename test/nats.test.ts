@@ -477,5 +477,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     await expect(serve({ workers: [] })).rejects.toThrow('workers: expected ModelWorkers, one or more')
     await expect(serve({ beatMs: 1 })).rejects.toThrow('beatMs: expected an integer from 10')
     await expect(serve({})).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('no connection to NATS at nats://127.0.0.1:1') }) // biome-ignore format: one line
+    const refused = await natsWorkers('nats://me:secret@127.0.0.1:1', { fleet: 'f' }).next().catch((error) => error) // biome-ignore format: one line
+    expect(refused).toMatchObject({ code: 'WORKER', message: expect.not.stringContaining('secret') })
   })
 })

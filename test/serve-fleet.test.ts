@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { copyFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -152,9 +152,20 @@ describe('SIGHUP', () => {
     const versions = async (name: string) => (await (await fetch(`${served.url}/v2/models/${name}`)).json()).versions
     expect([await versions('kept'), await versions('changed'), await versions('come')]).toEqual([['1'], ['2'], ['1']])
     expect((await served.infer(json(), {}, 'gone')).status).toBe(404)
+    const broken = { ...own('1'), model: join(folder, 'not-there-yet.onnx') }
+    const failures = () => served.lines.filter(({ msg }) => String(msg).startsWith('reloading failed')).length
+    write({ kept: own('1'), changed: { ...broken, version: '3' }, broken })
+    served.process.kill('SIGHUP')
+    await served.line(() => failures() === 1)
+    expect((await fetch(`${served.url}/v2/health/ready`)).status).toBe(200)
+    expect([await versions('changed'), (await served.infer(json(), {}, 'broken')).status]).toEqual([['2'], 404])
+    copyFileSync(LENET, join(folder, 'not-there-yet.onnx'))
+    served.process.kill('SIGHUP')
+    const again = await served.line(({ loaded }) => String(loaded) === 'changed,broken')
+    expect([again.unloaded, await versions('changed'), await versions('broken')]).toEqual([[], ['3'], ['1']])
     writeFileSync(path, '{')
     served.process.kill('SIGHUP')
-    await served.line(({ msg }) => String(msg).startsWith('reloading failed'))
+    await served.line(() => failures() === 2)
     expect((await served.infer(json(), {}, 'kept')).status).toBe(200)
     expect(await served.stop()).toBe(0)
   })

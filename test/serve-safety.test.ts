@@ -1,9 +1,11 @@
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { listen } from '../src/cli/serve/listen'
 import { runWith, scratch } from './shared/cli'
 import { json, LENET, Served } from './shared/served'
 
@@ -39,6 +41,51 @@ describe('a token', () => {
       expect((await fetch(served.url + path)).status).toBe(200)
     await served.stop()
     expect(JSON.stringify(served.lines) + served.stderr).not.toMatch(/old-secret|secre/)
+  })
+})
+
+describe('a connection', () => {
+  /** A server of one answer, and what it says to raw bytes until it ends the connection. */
+  async function listening(answer: Uint8Array) {
+    const limits = { headerMs: 1000, requestMs: 1000, maxConnections: 10 }
+    const options = { host: '127.0.0.1', port: 0, tls: undefined, onError: () => {}, ...limits }
+    const server = await listen(() => new Response(answer as BodyInit), options)
+    const open = () => connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
+    const say = async (text: string) => {
+      const socket = open()
+      socket.write(text)
+      let told = ''
+      for await (const bytes of socket) told += bytes
+      return told
+    }
+    return { server, open, say }
+  }
+
+  it('whose client does not read its answer is closed; one that reads slowly is not', { timeout: 20_000 }, async () => {
+    const size = 32 * 2 ** 20
+    const { server, open } = await listening(new Uint8Array(size))
+    const [deaf, slow] = [open(), open()]
+    for (const socket of [deaf, slow]) socket.pause().write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+    let read = 0
+    const reading = setInterval(() => {
+      read += slow.read()?.length ?? 0
+    }, 20)
+    await once(slow, 'end')
+    clearInterval(reading)
+    expect(read).toBeGreaterThan(size)
+    while (server.connections()) await new Promise((resolve) => setTimeout(resolve, 50))
+    deaf.destroy()
+    await server.end(0)
+  })
+
+  it('that expects what nobody has, or wants a tunnel, is told so in a sentence', async () => {
+    const { server, say } = await listening(new Uint8Array(1))
+    const expects = await say('POST / HTTP/1.1\r\nHost: a\r\nExpect: a-wonder\r\nContent-Length: 1\r\n\r\n1')
+    expect(expects).toMatch(/^HTTP\/1.1 417 [\s\S]*{"error":"expect: expected 100-continue/)
+    expect(await say('CONNECT b:1 HTTP/1.1\r\nHost: b\r\n\r\n')).toMatch(
+      /^HTTP\/1.1 405 [\s\S]*{"error":"the method: exp/,
+    )
+    await server.end(0)
   })
 })
 

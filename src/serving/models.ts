@@ -75,7 +75,7 @@ export class Models<Model> {
   readonly #slots = new Map<string, Slot>()
   /** What is being done with a name: one thing after the other. */
   readonly #work = new Map<string, Promise<unknown>>()
-  readonly #draining = new Set<Promise<void>>()
+  readonly #draining = new Set<Served>()
   #unplan: (() => void) | undefined
   #closing: Promise<void> | undefined
 
@@ -125,7 +125,7 @@ export class Models<Model> {
       }
       const old = slot.served
       Object.assign(slot, { served, saved: 0 })
-      if (old) this.#drain(old)
+      if (old) void this.#drain(old)
       this.#plan()
     } catch (error) {
       slot.why = error instanceof Error ? error.message : String(error)
@@ -205,10 +205,10 @@ export class Models<Model> {
     this.#unplan = clock.after(saveEveryMs, saveAll, true)
   }
 
-  #drain(served: Served): Promise<void> {
-    const drained = served.drain().finally(() => this.#draining.delete(drained))
-    this.#draining.add(drained)
-    return drained
+  async #drain(served: Served): Promise<void> {
+    this.#draining.add(served)
+    await served.drain()
+    this.#draining.delete(served)
   }
 
   /** Saves and closes all; what is under way ends with CLOSED. */
@@ -219,6 +219,7 @@ export class Models<Model> {
 
   async #close(): Promise<void> {
     this.#unplan?.()
+    const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // their last requests would not end before
     const slots = [...this.#slots]
     await Promise.all(
       slots.map(([name, slot]) =>
@@ -228,7 +229,7 @@ export class Models<Model> {
         }),
       ),
     )
-    await Promise.allSettled(this.#draining)
+    await Promise.allSettled(drained)
   }
 
   /** Does something with a name when all that was begun before has ended. */

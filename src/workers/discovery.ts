@@ -2,7 +2,7 @@
 
 import { platform } from '#platform'
 import { type Clock, systemClock } from '../clock'
-import { asError, checkInteger, checkNames, checkWord, expected } from '../errors'
+import { asError, checkInteger, checkNames, checkWord, expected, withoutPassword } from '../errors'
 import { Changes } from './changes'
 
 /** A server has come; it has gone; or it is about to go, and gets nothing new. */
@@ -31,8 +31,9 @@ export interface DnsOptions extends WatchOptions {
 const watchNames = ['everyMs', 'onWarning', 'clock']
 /** More is no list of servers. */
 const MOST_BYTES = 1 << 20
-/** A file is often written in several steps. */
+/** A file is often written in several steps, and others may lie in its folder that are written all the time. */
 const QUIET_MS = 50
+const MOST_UNQUIET_MS = 1000
 const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of URLs, or an async iterable of your own'
 
 /**
@@ -83,7 +84,8 @@ export function checkUrl(field: string, value: unknown): string {
   const what = 'an http or https URL without query, fragment and password (headers take those)'
   const url = typeof value === 'string' || value instanceof URL ? parsed(String(value)) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
-    throw new TypeError(expected(field, what, value instanceof URL ? value.href : value))
+    const given = value instanceof URL ? value.href : value
+    throw new TypeError(expected(field, what, typeof given === 'string' ? withoutPassword(given) : given))
   }
   return url.href.replace(/\/+$/, '')
 }
@@ -119,6 +121,8 @@ class Lookout {
   /** It may have changed while it was looked at. */
   #again = false
   #stopped = false
+  /** When it was told of a change that it has not looked at. */
+  #changedAt: number | undefined
   #cancel = () => {}
 
   constructor(
@@ -133,7 +137,7 @@ class Lookout {
     this.#look = look
     this.#clock = clock
     this.#onWarning = onWarning
-    this.#unwatch = watch?.(() => this.#in(QUIET_MS))
+    this.#unwatch = watch?.(() => this.#changed())
     void this.#see()
   }
 
@@ -143,7 +147,14 @@ class Lookout {
     if (!this.#stopped) this.#cancel = this.#clock.after(ms, () => this.#see(), true)
   }
 
+  #changed(): void {
+    const now = this.#clock.now()
+    this.#changedAt ??= now
+    if (now - this.#changedAt < MOST_UNQUIET_MS) this.#in(QUIET_MS)
+  }
+
   async #see(): Promise<void> {
+    this.#changedAt = undefined
     this.#again = this.#looking
     if (this.#looking || this.#stopped) return
     this.#looking = true

@@ -77,6 +77,8 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIter
   return new Fleet(server, options)
 }
 
+/** Workers of a fleet, and others that were refused: whoever may write to the server can invent any number. */
+const MOST = 10_000
 /** How often it is looked who was silent for long. */
 const SWEEP_MS = 100
 /** Beats after which a worker with open calls is asked whether it is there. */
@@ -229,9 +231,10 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
       if (!this.#refused.has(name)) {
         this.#warn(`${name} was refused: its model is another (${fingerprint ?? 'unknown'}, not ${this.#fingerprint})`)
       }
-      this.#refused.set(name, this.#clock.now())
+      if (this.#refused.size < MOST) this.#refused.set(name, this.#clock.now())
       return
     }
+    if (this.#workers.size >= MOST) return this.#warn(`${name} is one worker too many: ${MOST} are known`)
     const worker = new NatsWorker(beat, this)
     this.#workers.set(name, worker)
     this.#tell({ add: worker })

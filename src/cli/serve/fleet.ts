@@ -1,7 +1,7 @@
 /** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
 import type { PredictorOptions } from '../../create'
-import { checkNames, expected } from '../../errors'
+import { checkNames, expected, withoutPassword } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
 import { readNamed } from '../files'
@@ -47,7 +47,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
   const [, host, port] = /^dns:([\w.-]+):(\d+)$/.exec(first) ?? []
   if (path && !rest.length) return httpWorkers(watchFile(path, watching), speaking)
   if (host && !rest.length) return httpWorkers(watchDns(host, { ...watching, port: Number(port) }), speaking)
-  throw new RangeError(expected('workers', WORKERS, where.join()))
+  throw new RangeError(expected('workers', WORKERS, where.map(withoutPassword).join()))
 }
 
 /** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
@@ -56,7 +56,7 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
   checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
   const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
   const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
-  if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', where[0]))
+  if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
   const server = await connectOptions([url, ...where.slice(1)], { creds, tlsCa, tlsCert, tlsKey } as Access)
   // Workers say what their model is by its bytes, not by a name.
   return natsWorkers(server, {

@@ -57,7 +57,8 @@ export function withOrigins(origins: readonly string[], handle: Handler): Handle
       })
     }
     const response = await handle(request, connection)
-    for (const [name, value] of Object.entries(allowed)) response.headers.set(name, value)
+    response.headers.set('access-control-allow-origin', allowed['access-control-allow-origin'])
+    response.headers.append('vary', allowed.vary)
     response.headers.set('access-control-expose-headers', EXPOSED)
     return response
   }

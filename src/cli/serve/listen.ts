@@ -97,13 +97,15 @@ class House {
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
+  readonly #patienceMs: number
   readonly #listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
   connections = 0
   #stopped = false
   #empty: () => void = () => {}
 
-  constructor(handle: Handler, { maxConnections, onError }: ListenOptions) {
+  constructor(handle: Handler, { maxConnections, requestMs, onError }: ListenOptions) {
     this.#most = maxConnections
+    this.#patienceMs = requestMs
     const failed = (error: unknown) => {
       const own = !(error instanceof Error && error.name === 'RequestError')
       if (own) onError(error)
@@ -127,6 +129,12 @@ class House {
     server.on('secureConnection', (socket: Duplex) => {
       if (this.connections > this.#most) this.#crowd.add(socket)
     })
+    server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      refuse(incoming, outgoing, 417, 'expect: expected 100-continue or none, got another')
+    })
+    server.on('connect', (_: IncomingMessage, socket: Duplex) =>
+      end(socket, 405, 'the method: expected another than CONNECT'),
+    )
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#blame(error, socket))
   }
 
@@ -137,6 +145,8 @@ class House {
       if (!this.#open.size) this.#empty()
     })
     if (this.#stopped) outgoing.shouldKeepAlive = false
+    // Who does not read his answer holds its memory: as long as a byte is read now and then, and no longer.
+    outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
     if (this.#crowd.has(incoming.socket)) {
       return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
     }
@@ -183,12 +193,17 @@ class House {
     this.#blamed.add(socket)
     const begun = (socket as { _httpMessage?: ServerResponse })._httpMessage?.headersSent
     if (!socket.writable || begun || error.code === 'ECONNRESET') return void socket.destroy()
-    const [status, reason] = blame(error.code ?? '')
-    const body = JSON.stringify({ error: reason })
-    const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
-    socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
-    setTimeout(() => socket.destroy(), READ_MS).unref()
+    end(socket, ...blame(error.code ?? ''))
   }
+}
+
+/** The answer to what is no request. */
+function end(socket: Duplex, status: number, reason: string): void {
+  const body = JSON.stringify({ error: reason })
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
+  socket.on('error', () => {}) // it is gone already
+  socket.end(`${head}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`)
+  setTimeout(() => socket.destroy(), READ_MS).unref()
 }
 
 /** Ends the connection, too. */

@@ -25,6 +25,9 @@ export class Metrics {
   readonly #groupSeconds
   readonly #recoveries
   readonly #drops
+  readonly #stats: () => Stats
+  /** Taken once a scrape: of a thousand workers they take a while. */
+  #taken: [string, PredictorStats][] = []
 
   /**
    * @param stats        of each model, asked for at every scrape
@@ -32,6 +35,7 @@ export class Metrics {
    * @param clients      of /events
    */
   constructor(stats: () => Stats, connections: () => number, clients: () => number) {
+    this.#stats = stats
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
     const counter = <T extends string>(name: string, help: string, labelNames: T[]) =>
@@ -52,7 +56,7 @@ export class Metrics {
       new Gauge({ name: `approxifer_${name}`, help, registers, collect() { this.set(value()) } }) // biome-ignore format: one line
     gauge('connections', 'Open connections', connections)
     gauge('events_clients', 'Clients of /events', clients)
-    for (const family of families) new Snapshot(family, this.#registry, stats)
+    for (const family of families) new Snapshot(family, this.#registry, () => this.#taken)
   }
 
   /** A request was answered. @param model  '' for none */
@@ -78,6 +82,7 @@ export class Metrics {
   }
 
   async response(): Promise<Response> {
+    this.#taken = [...this.#stats()]
     return new Response(await this.#registry.metrics(), { headers: { 'content-type': this.#registry.contentType } })
   }
 }

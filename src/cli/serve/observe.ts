@@ -36,11 +36,28 @@ export function observer(
   }
 }
 
+/** Letters of a client's own words. */
+const MOST_TOLD = 200
+
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {
   const { route, id, model, version, status, ms, queries, statuses, error } = event
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
-  log[level]({ route, id, model, version, status, ms: Math.round(ms * 1000) / 1000, rows: queries, statuses, reason })
+  log[level]({
+    route,
+    id: cut(id),
+    model: cut(model),
+    version: cut(version),
+    status,
+    ms: Math.round(ms * 1000) / 1000,
+    rows: queries,
+    statuses,
+    reason,
+  })
+}
+
+function cut(text: string | undefined): string | undefined {
+  return text?.slice(0, MOST_TOLD)
 }

@@ -41,7 +41,10 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   const server = new Server(config, openLog(config.server.log), version)
   await server.listen(tokens, tls)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
-  process.on('SIGHUP', () => server.reload(read))
+  let reloaded = Promise.resolve()
+  process.on('SIGHUP', () => {
+    reloaded = reloaded.then(() => server.reload(read))
+  })
   try {
     await server.open()
   } catch (error) {
@@ -136,28 +139,48 @@ class Server {
     }
   }
 
-  /** Models that are described in another way than before are loaded anew, and others come and go; so does the certificate. */
+  /**
+   * Models that are described in another way than before are loaded anew, and others come and go; so does the certificate. What fails
+   * is tried again the next time. Never rejects.
+   */
   async reload(read: () => Promise<Config>): Promise<void> {
     const { log } = this.#logging
     if (this.#state !== 'open') return
     try {
       const { models, server } = await read()
-      const before = this.#config.models
-      this.#config = { ...this.#config, models }
       const tls = await readTls(server)
       if (tls) this.#listening?.renew(tls)
+      const before = this.#config.models
       const changed = Object.keys(models).filter(
         (name) => JSON.stringify(models[name]) !== JSON.stringify(before[name]),
       )
       const gone = Object.keys(before).filter((name) => !Object.hasOwn(models, name))
-      await Promise.all([
-        ...changed.map((name) => this.#load(name, models[name])),
-        ...gone.map((name) => this.#gateway.unload(name)),
-      ])
+      const changes = [
+        ...changed.map((name) => this.#reload(name, models[name])),
+        ...gone.map((name) => this.#unload(name)),
+      ]
+      const failed = (await Promise.allSettled(changes)).find((change) => change.status === 'rejected')
+      if (failed) throw failed.reason
       log.info({ loaded: changed, unloaded: gone }, 'reloaded')
     } catch (err) {
       log.error({ err }, 'reloading failed; what was served is served on')
     }
+  }
+
+  async #reload(name: string, model: ModelConfig): Promise<void> {
+    const isNew = !Object.hasOwn(this.#config.models, name)
+    try {
+      await this.#load(name, model)
+    } catch (error) {
+      if (isNew && this.#gateway.names.includes(name)) await this.#gateway.unload(name) // the server is ready without it
+      throw error
+    }
+    this.#config.models[name] = model
+  }
+
+  async #unload(name: string): Promise<void> {
+    delete this.#config.models[name]
+    await this.#gateway.unload(name)
   }
 
   onSignal(signal: string): void {

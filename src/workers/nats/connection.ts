@@ -1,7 +1,7 @@
 /** The way to a NATS server: the caller's own connection, or one that is made with the client library on first use. */
 
 import { platform } from '#platform'
-import { ApproxiferError, asError, expected } from '../../errors'
+import { ApproxiferError, asError, expected, withoutPassword } from '../../errors'
 
 export interface NatsMessage {
   subject: string
@@ -69,9 +69,13 @@ export async function openConnection(server: NatsServer): Promise<{ connection: 
     return { connection: (await connect({ ...defaults, ...options })) as NatsConnection, owned: true }
   } catch (error) {
     const { message } = asError(error, 'WORKER')
-    throw new ApproxiferError('WORKER', `no connection to NATS at ${[options.servers].flat()}: ${message}`, {
-      cause: error,
-    })
+    throw new ApproxiferError(
+      'WORKER',
+      `no connection to NATS at ${[options.servers].flat().map(withoutPassword)}: ${message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }
 
