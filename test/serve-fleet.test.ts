@@ -74,6 +74,25 @@ describe('workers elsewhere', () => {
 
 const nats = findNats()
 
+describe('a model that waits for its workers', () => {
+  it('keeps no other from being served, nor from ending in order', async () => {
+    const elsewhere = `nowhere=http://127.0.0.1:${await freePort()}`
+    const workers = ['--workers', 'digits=2', '--workers', elsewhere]
+    const served = new Served([`digits=${LENET}`, 'nowhere', ...workers])
+    const waits = await served.line(({ msg }) => String(msg).startsWith('waits for workers'))
+    served.url = String(waits.url)
+    expect((await served.infer()).status).toBe(200)
+    const rows = 1500
+    const input = { name: 'input', datatype: 'FP32', shape: [rows, 1, 28, 28], data: Array(rows * 784).fill(0.5) }
+    const answer = served.infer(JSON.stringify({ inputs: [input] }))
+    await until(async () => ((await served.metrics()).get('approxifer_queries_open{model="digits"}') ?? 0) > 0)
+    served.process.kill('SIGTERM')
+    expect((await answer).status).toBe(200)
+    await served.line(({ msg }) => msg === 'closed')
+    expect(await served.stop()).toBe(0)
+  })
+})
+
 describe('workers behind a NATS server', () => {
   it.skipIf(!nats)('that wants a name and a password', async () => {
     const port = await freePort()

@@ -15,7 +15,7 @@ it('prints the answer to a real digit', async () => {
 })
 
 it('names no file that is not there', () => {
-  for (const page of ['README.md', 'docs/reference.md', 'examples/README.md']) {
+  for (const page of ['README.md', 'docs/reference.md', 'docs/remote.md', 'docs/serving.md', 'examples/README.md']) {
     const links = [...readFileSync(page, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, to]) => to)
     for (const to of links) expect(() => readFileSync(join(page, '..', to)), `${page}: ${to}`).not.toThrow(/ENOENT/)
   }

@@ -23,6 +23,8 @@ import { Spans } from './spans'
 const LAST_WORDS_MS = 500
 /** For workers elsewhere to join, before it is said that they have not. */
 const WAIT_MS = 3000
+/** To save what the models that are served have learned, while others have not started. */
+const SAVE_MS = 2000
 const MIB = 2 ** 20
 
 /**
@@ -123,7 +125,10 @@ class Server {
   async #load(name: string, model: ModelConfig): Promise<void> {
     const { log } = this.#logging
     const onWarning = (text: string) => log.warn({ model: name }, text)
-    const wait = () => log.warn({ model: name }, 'waits for workers: fewer than its scheme needs have joined')
+    const wait = () => {
+      const url = this.#listening?.url
+      log.warn({ model: name, url }, 'waits for workers: fewer than its scheme needs have joined')
+    }
     const waiting = isElsewhere(model.workers) ? setTimeout(wait, WAIT_MS) : undefined
     try {
       await this.#gateway.load(name, await predictorOptions(name, model, onWarning))
@@ -182,15 +187,16 @@ class Server {
     const { log, flush } = this.#logging
     const before = this.#state
     this.#state = 'closing'
-    if (before !== 'open') {
+    const isIdle = before === 'opening' && [...this.#stats()].length === 0
+    if (before === 'closing' || isIdle) {
       flush()
-      process.exit(before === 'opening' ? 0 : 1) // nothing is under way yet; or somebody is tired of waiting
+      process.exit(isIdle ? 0 : 1) // nothing is under way yet; or somebody is tired of waiting
     }
     log.info({ signal }, 'closing: open requests end first')
     flush()
     this.#events.close()
     sleep(this.#config.server.drainDelay * 1000)
-      .then(() => this.close(this.#config.server.grace * 1000))
+      .then(() => this.close(this.#config.server.grace * 1000, before === 'opening' ? SAVE_MS : undefined))
       .then(() => process.exit(0))
       .catch((error) => {
         note(`approxifer: closing failed: ${error?.message ?? error}`)
@@ -198,13 +204,18 @@ class Server {
       })
   }
 
-  /** Takes no more connections, lets what is open end, saves, and closes all. */
-  async close(graceMs: number): Promise<void> {
+  /**
+   * Takes no more connections, lets what is open end, saves, and closes all.
+   *
+   * @param saveMs  how long that may take where a model still waits for its workers, which nothing ends
+   */
+  async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()
     this.#listening?.stop()
     await this.#listening?.idle(graceMs)
-    await this.#gateway.close()
+    const closed = this.#gateway.close()
+    await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
     const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
     log.info('closed')
