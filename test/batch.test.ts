@@ -1,5 +1,7 @@
 /** Several rows in one run of a model, and rows sent ahead: who shares a run with whom, and what becomes of each. */
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { Worker } from 'node:worker_threads'
 import { localWorkers, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -19,6 +21,8 @@ import { onnx } from './shared/onnx'
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 const nobody = { avoids: () => false, sent() {}, spare() {}, heard() {} }
 const MS = 10
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
 
 interface Run {
   /** The first value of each row. */
@@ -215,6 +219,32 @@ describe('a deep queue', () => {
     await crash()
     expect([calls[0].state, calls[0].killed, rows(worker)]).toEqual(['done', true, [[2]]])
     expect(pool.stats()[0].failed).toBe(1) // the batch; what became of row 1 its asker tells
+  })
+
+  it('a worker that cannot do several is given one at a time before long', async () => {
+    const refuses = () => {
+      throw new Error('too many')
+    }
+    const asynchronous = async () => [new Float32Array(2), new Float32Array(2)]
+    for (const inferBatch of [refuses, asynchronous] as unknown as BatchWorker['inferBatch'][]) {
+      const worker = new BatchWorker()
+      const { put, pass } = await busy([worker])
+      const single = worker.inferBatch.bind(worker)
+      worker.infer = (row, { signal } = {}) => single([row], { signals: signal ? [signal] : [] })[0]
+      let refused = 0
+      worker.inferBatch = (...all) => {
+        refused++
+        return inferBatch(...all)
+      }
+      const calls = Array.from({ length: 200 }, (_, i) => call(i + 1))
+      put(...calls)
+      while (worker.runs.length) {
+        worker.runs[0].answer()
+        await pass(1)
+      }
+      expect(calls.every(({ answer }) => answer)).toBe(true)
+      expect([refused > 0, refused < 5]).toEqual([true, true])
+    }
   })
 
   it('a run that hangs is no row’s fault; the worker is watched as with one row', async () => {
@@ -459,6 +489,20 @@ describe('a row sent ahead', () => {
     expect(rows(worker)).toEqual([[1], [3]])
   })
 
+  it('goes to no worker that is in quarantine, nor behind the row that such a one is tried with', async () => {
+    const [liar, other] = [far('liar'), far('other')]
+    const { pool, put, pass } = await busy([liar, other])
+    pool.bar('liar')
+    put(...Array.from({ length: 12 }, (_, i) => call(i + 1)))
+    expect(rows(liar)).toEqual([[0]])
+    liar.runs[0].answer()
+    await pass(0)
+    expect(rows(liar)).toEqual([])
+    expect(pool.tryOn(call(99))).toBe(true)
+    put(call(13))
+    expect(rows(liar)).toEqual([[99]])
+  })
+
   it('what it took behind another is not held against it, nor counts the way that it had made', async () => {
     const worker = Object.assign(far('w'), { roundTripMs: 4 })
     const { pool, put, pass } = await busy([worker])
@@ -470,6 +514,55 @@ describe('a row sent ahead', () => {
     }
     expect(calls[1].ms).toBe(8) // four at work, four on the way
     expect(pool.stats()[0].expectedMs).toBe(8)
+  })
+
+  it('of several rows ahead one that failed is not lost when the others are taken back: it waits again, too', async () => {
+    const worker = Object.assign(far('w'), { maxBatch: 8 })
+    const { put, pass } = await busy([worker], { lateMs: 15 })
+    const calls = [1, 2].map((x) => call(x))
+    put(...calls)
+    expect(rows(worker)).toEqual([[0], [1, 2]])
+    worker.runs[1].fail(died, 0)
+    await pass(15)
+    expect(calls.map(({ state, alone }) => [state, alone])).toEqual([
+      ['waiting', true],
+      ['waiting', false],
+    ])
+    for (let i = 0; i < 3; i++) {
+      worker.runs[0].answer()
+      await pass(1)
+    }
+    expect(calls.map(({ answer }) => answer?.[0])).toEqual([2, 4])
+  })
+
+  it('no row shares a run that its deadline forbids, the one before it counted', async () => {
+    const worker = Object.assign(far('w'), { maxBatch: 8 })
+    const { put, pass } = await busy([worker])
+    put(call(1))
+    worker.runs[0].answer()
+    await pass(0)
+    put(call(2, { dueAt: 45 }), call(3)) // it is at work until 30 ms, and two rows take until 50
+    expect(rows(worker)).toEqual([[1], [2]])
+  })
+
+  it('those that were answered are not kept while one waits behind a worker that hangs', async () => {
+    const [hangs, other] = [far('hangs'), far('other')]
+    const { put, pass } = await busy([hangs, other]) // what is late is not known
+    const answered: WeakRef<Float32Array>[] = []
+    const ask = () => {
+      const each = call(1)
+      answered.push(new WeakRef(each.row.data))
+      put(each)
+    }
+    for (let i = 0; i < 6; i++) ask()
+    expect(rows(hangs).length).toBe(2)
+    for (let i = 0; i < 1000; i++) {
+      ask()
+      other.runs[0].answer()
+      await pass(0)
+    }
+    collectGarbage()
+    expect(answered.filter((each) => each.deref()).length).toBeLessThan(100)
   })
 
   it('goes elsewhere when its worker goes down, and is not to blame', async () => {

@@ -6,7 +6,7 @@ import { Evidence } from '../src/history/evidence'
 import { Scores } from '../src/history/scores'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
-import { HandWorker, query } from './shared/house'
+import { HandWorker, query, turn } from './shared/house'
 import { MoodyWorker } from './shared/moody-worker'
 
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
@@ -336,5 +336,57 @@ it('a dispute is settled without the worker that hangs: an honest third and four
   fourth[0].calls[0].answer()
   expect((await told).status).toBe('exact')
   expect(predictor.stats().workers.filter(({ convictions }) => convictions).map(({ worker }) => worker)).toEqual([liar.name]) // biome-ignore format: one line
+  await predictor.close()
+})
+
+it('a dispute that waits for a worker which then hangs goes on without it, hedged or not', async () => {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 12 }, (_, i) => new HandWorker(`w${i}`))
+  const options = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false, hedges: 0, hangMs: 60_000 } as const
+  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...options })
+  const asked = () => workers.filter(({ calls }) => calls.length)
+  const pass = (ms: number) => clock.run(clock.now() + ms)
+  for (let i = 0; i < 60; i++) {
+    const told = predictor.predict(query(i))
+    await pass(10)
+    for (const worker of asked()) worker.calls[0].answer()
+    await told
+  }
+  const told = predictor.predict(query(100))
+  await pass(5)
+  const [honest, liar] = asked()
+  honest.calls[0].answer()
+  liar.calls[0].answer(Float32Array.of(-9, 9))
+  await pass(9)
+  expect(asked().length).toBe(1) // the third, which is not late yet
+  await pass(2)
+  expect(asked().length).toBe(2)
+  await pass(1000)
+  expect(asked().length).toBe(3) // where all are slow, to ask everybody makes it worse
+  asked()[2].calls[0].answer()
+  expect((await told).status).toBe('exact')
+  expect(asked().length).toBe(2)
+  await predictor.close()
+})
+
+it('audits that no worker has time for do not pile up: each keeps its row', async () => {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: 3 }, (_, i) => new HandWorker(`w${i}`))
+  const predictor = await createPredictor({ workers, clock, audit: 1, hedges: 0 })
+  const answers: Promise<unknown>[] = []
+  const serve = async () => {
+    for (const { calls } of workers) calls[0]?.answer()
+    await turn()
+  }
+  for (let i = 0; i < 900; i++) answers.push(predictor.predict(query(i)))
+  let isOpen = true
+  const all = Promise.all(answers).finally(() => {
+    isOpen = false
+  })
+  while (isOpen) await serve()
+  await all
+  let left = 0
+  for (; workers.some(({ calls }) => calls.length); await serve()) left++
+  expect(left).toBeLessThan(10)
   await predictor.close()
 })

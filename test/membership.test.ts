@@ -525,7 +525,7 @@ describe('no worker that can be reached', () => {
   }
   /** What those get that are at work when the first few are gone, and have too few left. */
   const lost = 'results: expected >= . of .'
-  const sentence = 'no worker may take a query: of 5 5 cannot be reached and are tried again'
+  const sentence = 'no worker may take a query: 5 of 5 cannot be reached for now'
 
   it.each(schemes)('%s: a query fails at once, and the next is answered when they are back', async (_, options) => {
     const { predictor, workers, clock } = await open(names, options)
@@ -723,6 +723,19 @@ describe('the end of it', () => {
     const [late] = hand('late')
     await tell(add(late))
     expect(late.closed).toBe(1)
+  })
+
+  it('an iterable that throws when it is left keeps no worker from being closed', async () => {
+    const [worker] = hand('a')
+    const feed = new Feed()
+    feed.tell(add(worker))
+    const leave = () => {
+      throw new Error('it cannot be left')
+    }
+    const workers = { [Symbol.asyncIterator]: () => ({ ...feed[Symbol.asyncIterator](), return: leave }) }
+    const predictor = await createPredictor({ workers, scheme: systematic })
+    await predictor.close()
+    expect(worker.closed).toBe(1)
   })
 
   it('a generator that waits for a change does not keep the predictor from closing', async () => {

@@ -48,6 +48,7 @@ describe('workers elsewhere', () => {
     expect(answered.map(([name]) => /worker="([^"]*)"/.exec(name)?.[1]).sort()).toEqual(
       expect.arrayContaining(workers.slice(0, 2).map(({ port }) => `127.0.0.1:${port}`)),
     )
+    await until(async () => (await gateway.metrics()).get('approxifer_workers{model="digits",state="gone"}') === 1)
     expect(await gateway.stop()).toBe(0)
   })
 
@@ -66,7 +67,7 @@ describe('workers elsewhere', () => {
 
   it('that do not come: it can be stopped all the same', async () => {
     const gateway = new Served(['digits', '--workers', `http://127.0.0.1:${await freePort()}`])
-    await new Promise((resolve) => setTimeout(resolve, 1500)) // it waits for them, whatever the time
+    await gateway.line(({ msg }) => String(msg).startsWith('waits for workers'))
     expect(await gateway.stop()).toBe(0)
   })
 })

@@ -144,7 +144,16 @@ describe('TLS', () => {
       }).on('error', reject)
     })
     expect(live).toBe('{"live":true}')
+    const remote = { workers: served.url, remote: { tlsCa: 'cert.pem' } }
+    writeFileSync(join(folder, 'remote.json'), JSON.stringify({ models: { digits: remote } }))
+    const gateway = await Served.start(['--config', join(folder, 'remote.json')])
+    expect((await gateway.infer()).status).toBe(200)
+    expect(await gateway.stop()).toBe(0)
     expect(await served.stop()).toBe(0)
+    expect(serve(...model, '--tls-cert', cert, '--tls-key', LENET)).toEqual([
+      2,
+      expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}, got what ends in `),
+    ])
   })
 
   it('with half of it is refused', () => {
@@ -201,6 +210,15 @@ describe('what cannot be', () => {
     expect(status).toBe(2)
   })
 
+  it.each([
+    ['--token-file', [...model, '--token-file', 'no-such']],
+    ['--tls-cert', [...model, '--tls-cert', 'no-such', '--tls-key', 'no-such']],
+    ['--config', ['--config', 'no-such']],
+  ])('a file that is not there: the error names %s', (option, args) => {
+    const sentence = `approxifer: ${option}: ENOENT: no such file or directory, open 'no-such'\n`
+    expect(serve(...args)).toEqual([1, sentence])
+  })
+
   it('a model that is not there', () => {
     const [status, stderr] = serve('no-such.onnx')
     expect(stderr).toMatch(/^approxifer: MODEL: no-such: the model '.*no-such.onnx' cannot be read/)
@@ -225,6 +243,16 @@ describe('a configuration file', () => {
       'has a function’s place',
       { models: { m: { model: LENET, clock: 1 } } },
       /models\.m\.clock: expected .*, got an unknown option/,
+    ],
+    [
+      'misspells an option of workers elsewhere',
+      { models: { m: { workers: 'http://127.0.0.1:9', remote: { tokenfile: 'x' } } } },
+      /m: remote\.tokenfile: expected 'tokenFile', got an unknown option/,
+    ],
+    [
+      'has what workers of that kind lack',
+      { models: { m: { workers: 'nats://127.0.0.1:9/fleet', remote: { tokenFile: 'x' } } } },
+      /m: remote\.tokenFile: expected .*, got an unknown option/,
     ],
     ['has a model without a file', { models: { m: {} } }, /models\.m\.model: expected an .onnx file, got undefined/],
     [

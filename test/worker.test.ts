@@ -212,15 +212,19 @@ describe('7. restarts', () => {
   })
 })
 
-it('a call that was aborted while it ran no longer keeps the process alive', () => {
+it.each([
+  ['while it ran', 'setTimeout(() => abort.abort(), 50)', ''],
+  ['before it came', '', 'abort.abort()'],
+])('a call that was aborted %s no longer keeps the process alive', (_, later, before) => {
   const script = `
     import { Worker } from 'node:worker_threads'
     import { localWorkers } from 'approxifer'
     const createWorker = () => new Worker(new URL(process.argv[1]), { execArgv: [] })
     const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
     const abort = new AbortController()
+    ${before}
     worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
-    setTimeout(() => abort.abort(), 50)`
+    ${later}`
   const options = { encoding: 'utf8', timeout: 20_000 } as const
   const args = ['--input-type=module', '-e', script, '--', fixture.href]
   const { status, stdout } = spawnSync(process.execPath, args, options)

@@ -30,8 +30,8 @@ const SLOW_MS = 400
 const IN_TIME_MS = 250
 /** Share of the machines' time that queries alone take. */
 const LOAD = 0.25
-/** Answers by whose times a predictor tells what is late, as many as it keeps. */
-const PACE = 500
+/** Answers by whose times a predictor tells what is late. */
+const PACE = 200
 /** Digits from which the memory learns before the scenes; no scene shows one of them. */
 const WARM_UP = 160
 const MOST = 240

@@ -53,7 +53,8 @@ function withModel(command: Command): Command {
 }
 
 const AFTER = `
-Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.
+Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.`
+const AFTER_JSON = `
 With --json, errors are JSON too: {"error": {"code", "message"}} on stdout.`
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
@@ -64,7 +65,7 @@ const program = new Command('approxifer')
   .configureOutput({ writeErr: () => {}, getOutHelpWidth: () => Math.min(width(), 120) })
   .configureHelp({ minWidthToWrap: 20, formatItem: describeItem })
   .exitOverride() // before the commands, which inherit these
-  .addHelpText('afterAll', () => wrap(AFTER))
+  .addHelpText('afterAll', ({ command }) => wrap(command.name() === 'serve' ? AFTER : AFTER + AFTER_JSON))
 
 withScheme(program.command('demo'), 8, 1, 1)
   .description('real digits through emulated machines: one is slow, one crashes, one lies')

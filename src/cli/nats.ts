@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../errors'
 import type { NatsConnectOptions } from '../workers/nats/connection'
+import { readNamed } from './files'
 
 /** Files that open a NATS server. */
 export interface Access {
@@ -19,7 +20,9 @@ export async function connectOptions(urls: readonly string[], access: Access): P
   const { creds, tlsCa, tlsCert, tlsKey } = access
   const { username, password } = new URL(urls[0])
   const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }
-  for (const file of Object.values(tls)) if (file !== undefined) await readFile(file) // it is said now which is missing
+  for (const [name, file] of Object.entries({ tlsCa, tlsCert, tlsKey })) {
+    if (file !== undefined) await readNamed(name, file) // it is said now which is missing
+  }
   const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
   return {
     servers: urls.map((url) => url.replace(/\/\/[^@/]*@/, '//')), // the library takes no names in an address
@@ -34,7 +37,7 @@ const NATS: string = '@nats-io/nats-core'
 
 /** Read again at each connection, since credentials are renewed in their file. */
 async function credentials(file: string): Promise<unknown> {
-  let bytes = await readFile(file)
+  let bytes = await readNamed('creds', file)
   const library = await import(NATS).catch((error) => {
     throw new ApproxiferError('WORKER', `${NATS} cannot be imported; install it (npm install ${NATS})`, {
       cause: error,

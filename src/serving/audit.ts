@@ -46,6 +46,7 @@ export class Audit implements Asker {
     }
     const call = new Call(this, { ...this.#row }, 'extra')
     if (this.#calls.length >= Math.max(MOST, 2 * liars + 2) || this.#pool.candidates(this.#calls) < 1) return
+    if (agreeing.length === answers.length && !this.#pool.hasSpare) return // nobody disagrees, and each that waits keeps its row
     this.#calls.push(call)
     this.#pool.put(call)
   }

@@ -72,6 +72,13 @@ export class Batches {
     this.#learn(low, two / one)
   }
 
+  /** A run of so many rows came to nothing. They may be too many, as for the worker's memory, so that fewer are given for a while. */
+  fail(rows: number): void {
+    this.#trial = undefined
+    this.#step = Math.min(this.#step, Math.log2(rows) - 1)
+    this.#pauseLonger()
+  }
+
   #begin(most: number) {
     const more = 2 ** (this.#step + 1) <= most
     if (!more && !this.#step) return undefined
@@ -88,7 +95,13 @@ export class Batches {
     else if (low < before && gain < LEAST_GAIN) this.#step--
     const changed = this.#step !== before
     if (changed) this.#triedMore = this.#step < before // it goes on in the same direction
-    this.#pause = changed ? PAUSE : Math.min(MOST_PAUSE, 2 * this.#pause)
-    this.#left = changed ? 0 : this.#pause
+    if (!changed) return this.#pauseLonger()
+    this.#pause = PAUSE
+    this.#left = 0
+  }
+
+  #pauseLonger(): void {
+    this.#pause = Math.min(MOST_PAUSE, 2 * this.#pause)
+    this.#left = this.#pause
   }
 }

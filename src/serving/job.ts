@@ -1,5 +1,6 @@
 /** What a worker is at work on, or has next: a row, or several of different groups that go through its model in one run. */
 
+import { expected } from '../errors'
 import type { ModelWorker } from '../workers/worker'
 import type { Asker, Call } from './call'
 
@@ -65,7 +66,8 @@ export function run(worker: ModelWorker, { calls }: Job): Promise<unknown>[] {
     }
     const rows = calls.map(({ row }) => row.data)
     const options = isTold ? { signals: calls.map(({ signal }) => signal) } : {}
-    const answers = worker.inferBatch?.(rows, options) as Promise<Float32Array>[]
+    const answers = worker.inferBatch?.(rows, options)
+    if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each row', answers))
     return calls.map((_, i) => Promise.resolve(answers[i]))
   } catch (error) {
     return calls.map(() => Promise.reject(error))

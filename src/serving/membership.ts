@@ -81,8 +81,9 @@ export class Membership {
   /** Tells the iterable that nobody listens any more; a worker that it has under way is closed when it comes. */
   close(): void {
     this.#closed = true
+    const leave = async () => this.#changes.return?.() // what throws rejects, and keeps no worker from being closed
     // It is not waited for: a generator that waits for its next change returns only after that.
-    Promise.resolve(this.#changes.return?.()).catch(() => {})
+    leave().catch(() => {})
   }
 
   #take(change: Change, members: Members): void {

@@ -48,6 +48,8 @@ const RECENT_MS = 500
 const CLOSE_MS = 5000
 /** Entries of the idle that may be out of date, beyond as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
+/** Likewise of those sent ahead, which keep rows. */
+const OUT_OF_TURN = 16
 
 /** What became of a worker's calls, and how fast it is. */
 export interface WorkerStats {
@@ -64,6 +66,8 @@ export interface WorkerStats {
   suspected: number
   /** Milliseconds that it takes: the median of the last three, Infinity where it fails; undefined before the first. */
   expectedMs: number | undefined
+  /** It cannot be reached, and is tried again in the background. */
+  gone: boolean
 }
 
 type Outcome = { answer?: Float32Array; error?: ApproxiferError }
@@ -74,7 +78,7 @@ interface Member {
   /** Rows that it takes in one run, and how many it gets; only where it takes several. */
   readonly maxBatch: number
   readonly batches: Batches | undefined
-  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs'>
+  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs' | 'gone'>
   /** Rows that have to wait before it gets one: 0 unless others are faster. */
   patience: number
   job: Job | undefined
@@ -136,7 +140,7 @@ export class Pool {
   /** Busy workers that may get their next row, those first that have been at work longest. */
   readonly #quick = new Line<Member>()
   /** Rows that were sent ahead, those first that have been waiting at their workers longest. */
-  readonly #ahead = new Line<{ member: Member; job: Job }>()
+  #ahead = new Line<{ member: Member; job: Job }>()
   #unwatchAhead: (() => void) | undefined
   readonly #lateMs: () => number | undefined
   readonly #maxBatch: number
@@ -268,6 +272,11 @@ export class Pool {
     return [...this.#members.values()].reduce((sum, { state, worker }) => sum + Number(state !== 'busy' && isFree(worker)), 0) // biome-ignore format: one line
   }
 
+  /** Whether no more wait of what can be done without than it may soon get round to: while all are at work, none is done. */
+  get hasSpare(): boolean {
+    return this.#lines.extra.size < this.size
+  }
+
   /** Share of the workers that were at work on what cannot be done without, in the last half second or so. */
   get utilisation(): number {
     this.#utilise(0)
@@ -318,6 +327,7 @@ export class Pool {
     member.barred = barred
     if (barred) this.#barred.add(member)
     else this.#barred.delete(member)
+    if (barred) this.#unlist(member)
     if (!member.job && member.since === undefined) this.#rest(member)
     else this.#see(member, mayWorkSoon(member))
     this.#dispatch()
@@ -368,8 +378,12 @@ export class Pool {
   }
 
   stats(): WorkerStats[] {
-    const each = ({ worker, counts, pace }: Member) => ({ worker: worker.name, ...counts, expectedMs: pace.ms })
-    return Array.from(this.#members.values(), each)
+    return Array.from(this.#members.values(), ({ worker, counts, pace }) => ({
+      worker: worker.name,
+      ...counts,
+      expectedMs: pace.ms,
+      gone: isGone(worker),
+    }))
   }
 
   /** Ends every call with this error and closes the workers, those that take too long unseen. */
@@ -494,17 +508,24 @@ export class Pool {
   #mostTogether(member: Member, first: Call): number {
     const share = Math.min(member.maxBatch, this.#waiting / Math.max(1, this.#usable))
     if (share < 2 || member.patience || first.alone || first.kind === 'extra') return 1
-    const leftMs = Math.min(first.dueAt - this.#clock.now(), SAFE * this.#hangMs)
+    const leftMs = Math.min(first.dueAt - this.#turnAt(member), SAFE * this.#hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
     while (most > 1 && !(runMs(member, most) <= leftMs)) most /= 2
     return most
+  }
+
+  /** When a worker gets round to what it is given now, as far as is known: after what it is at work on. */
+  #turnAt(member: Member): number {
+    const { job } = member
+    const now = this.#clock.now()
+    return job ? Math.max(now, job.begunAt + runMs(member, job.calls.length)) : now
   }
 
   /** A row and those of other groups that go with it: of the next ones, so that nobody is overtaken for long. */
   #together(member: Member, first: Call, size: number): Call[] {
     const { urgent, query } = this.#lines
     const calls = [first]
-    const endsAt = this.#clock.now() + runMs(member, size)
+    const endsAt = this.#turnAt(member) + runMs(member, size)
     const joins = (call: Call) => {
       const isOther = calls.every(({ asker }) => asker !== call.asker)
       if (isOther && !call.alone && call.dueAt >= endsAt && isApart(member, call)) calls.push(call)
@@ -591,7 +612,15 @@ export class Pool {
     const line = this.#ahead
     for (let { first } = line; first && first.member.next !== first.job; first = line.first) line.shift()
     line.push({ member, job })
+    if (line.size > 2 * this.size + OUT_OF_TURN) this.#tidyAhead()
     if (!this.#unwatchAhead) this.#planAhead()
+  }
+
+  /** Where the first one waits for long, those behind it that wait no more would keep their rows. */
+  #tidyAhead(): void {
+    const line = this.#ahead
+    this.#ahead = new Line()
+    for (const entry of line) if (entry.member.next === entry.job) this.#ahead.push(entry)
   }
 
   #planAhead(ms = this.#lateIn(this.#ahead.first?.member)): void {
@@ -629,8 +658,10 @@ export class Pool {
   #takeBack(member: Member): void {
     const { next } = member
     member.next = undefined
-    for (const call of next?.left ?? []) call.withdraw()
-    this.#putBack(next?.left ?? [])
+    if (!next) return
+    for (const call of next.left) call.withdraw()
+    this.#putBack(next.left)
+    if (next.again) this.#sendAgain(member, next.again)
   }
 
   /** Rows wait again, before all others. */
@@ -722,6 +753,7 @@ export class Pool {
   #learn(member: Member, { calls, begunAt, sentAt, measured, answered, factor, comparable }: Job): void {
     const ms = this.#clock.now() - (begunAt || sentAt)
     if (measured && answered) member.batches?.see(calls.length, ms)
+    if (calls.length > 1 && !answered) member.batches?.fail(calls.length)
     if (!answered) this.#rate(member, Number.POSITIVE_INFINITY)
     else if (comparable) this.#rate(member, ms / factor)
   }
@@ -784,8 +816,9 @@ export class Pool {
     const gone = this.size - barred // where none is usable
     if (!this.size) return 'no worker is left: all were removed or drained'
     if (this.#usable) return `all workers that can be reached, ${this.#usable} of ${this.size}, were asked already`
-    const which = [gone && `${gone} cannot be reached and are tried again`, barred && `${barred} are quarantined`]
-    return `no worker may take a query: of ${this.size} ${which.filter(Boolean).join(', ')}`
+    const all = `of ${this.size}`
+    const which = [gone && `${gone} ${all} cannot be reached for now`, barred && `${barred} ${all} quarantined`]
+    return `no worker may take a query: ${which.filter(Boolean).join(', ')}`
   }
 
   /** A call that was given up has settled after all. */
@@ -937,8 +970,8 @@ function isApart({ worker, job }: Member, call: Call): boolean {
 }
 
 /** Whether its next row may be on its way while it is at work. */
-function maySendAhead({ worker, pace, patience, left }: Member): boolean {
-  if (!worker.takesNext || patience || left) return false
+function maySendAhead({ worker, pace, patience, barred, left }: Member): boolean {
+  if (!worker.takesNext || patience || barred || left) return false
   const { ms = Number.POSITIVE_INFINITY } = pace
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)

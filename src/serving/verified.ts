@@ -47,6 +47,9 @@ export class VerifiedRun implements Asker, LiveRun {
   #proven: Float32Array | undefined
   /** It is proven though the memory may be sure. */
   #audited = false
+  /** Answers differ so that nothing is proven yet; a timer runs after which that is looked at again. */
+  #disputed = false
+  #looksAgain = false
   #open = 0
   #ended = false
   #decidedAt = Number.NaN
@@ -142,6 +145,7 @@ export class VerifiedRun implements Asker, LiveRun {
   sent(call: Call): void {
     const worker = call.worker as ModelWorker
     if (call === this.#hedge) this.#service.hedged.sent += Number(!call.alone) // that was sent before
+    this.#lookAgain()
     if (call !== this.#calls[0] || this.#audited || !this.#verification.suspects(worker)) return
     this.#audited = this.#verification.audits(worker)
     if (!this.#audited) return
@@ -258,22 +262,39 @@ export class VerifiedRun implements Asker, LiveRun {
     const { codec } = this.#service
     const { liars } = this.#verification
     if (this.#ended) return
-    const isDisputed = agreeing < this.#answers().length
-    const live = this.#calls.filter((call) => call.isLive && !(isDisputed && this.#isSilent(call))).length
-    const missing = liars + 1 - agreeing - live
-    const killed = this.#calls.filter((call) => call.killed).length
-    const isDeadly = killed >= Math.max(MOST_KILLED, codec.scheme.stragglers + liars + 1) // as many may be the liars' doing
+    const most = Math.max(MOST_KILLED, codec.scheme.stragglers + liars + 1) // as many may be the liars' doing
+    this.#disputed = agreeing < this.#answers().length
+    const live = this.#calls.filter(({ isLive }) => isLive)
+    const silent = this.#disputed ? live.filter((call) => this.#silentIn(call) <= 0).length : 0
+    const missing = liars + 1 - agreeing - live.length + Math.min(silent, most) // more: all are slow, and asking makes it worse
+    const isDeadly = this.#calls.filter((call) => call.killed).length >= most
     if (missing > 0 && !isDeadly) this.#ask(Math.min(missing, this.#left), kind)
     if (!this.#calls.some(({ isLive }) => isLive)) {
       this.#ticket.fail(this.#unanswered())
       this.#settled()
     }
+    this.#lookAgain()
   }
 
-  /** Whether its worker has been at it for so long that whoever settles a dispute should not wait for it: it may hang. */
-  #isSilent({ state, sentAt }: Call): boolean {
+  /** Milliseconds until its worker has been at it for so long that whoever settles a dispute should not wait for it: it may hang. */
+  #silentIn({ state, sentAt, factor }: Call): number {
     const { clock, lateness } = this.#service
-    return state === 'running' && clock.now() - sentAt > (lateness.lateMs ?? Number.POSITIVE_INFINITY)
+    if (state !== 'running' || lateness.lateMs === undefined) return Number.POSITIVE_INFINITY
+    return sentAt + factor * lateness.lateMs - clock.now() // NaN while it is behind another
+  }
+
+  /** Who hangs tells of nothing: a dispute that waits is looked at again when the next of its rows should have had an answer. */
+  #lookAgain(): void {
+    if (!this.#disputed || !this.#ticket.open || this.#looksAgain) return
+    const ms = Math.min(...this.#calls.map((call) => this.#silentIn(call)).filter((left) => left > 0))
+    if (ms === Number.POSITIVE_INFINITY) return
+    this.#looksAgain = true
+    const look = () => {
+      this.#looksAgain = false
+      this.#judge()
+      this.#finish()
+    }
+    this.#service.clock.after(Math.ceil(ms), look, true)
   }
 
   /** Workers that may be asked yet, beside those that rows are waiting for. */

@@ -212,8 +212,9 @@ class LocalWorker implements ModelWorker {
     for (const row of rows) {
       if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
     }
-    this.#thread?.hold(true)
-    return queue.push(rows, signals)
+    const answers = queue.push(rows, signals)
+    if (queue.wanted) this.#thread?.hold(true) // not where all are refused
+    return answers
   }
 
   restart(why: string): void {

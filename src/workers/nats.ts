@@ -44,7 +44,7 @@ export interface NatsOptions {
   clock?: Clock
 }
 
-const optionNames = [
+export const natsOptions = [
   ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
   'clock',
 ]
@@ -60,7 +60,7 @@ const optionNames = [
  */
 export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIterableIterator<Change> {
   checkServer(server)
-  checkNames('', options, optionNames)
+  checkNames('', options, natsOptions)
   const { fleet, model, fingerprint, missed, forgetMs, expireMs, maxPending, inboxPrefix } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')

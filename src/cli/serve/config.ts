@@ -1,11 +1,11 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
-import { readFile } from 'node:fs/promises'
 import { basename, dirname, resolve } from 'node:path'
 import type { PredictorOptions } from '../../create'
 import { checkNames, expected, nearest } from '../../errors'
 import { servingOptions } from '../../serving/options'
 import { localOptions } from '../../workers/local'
+import { readNamed } from '../files'
 import { type ServerOption, type ServerSettings, serverOptions } from './options'
 
 /** A model as it is asked for: options of a predictor that are data, and where its workers are. */
@@ -69,7 +69,7 @@ interface File {
 }
 
 async function readConfigFile(path: string): Promise<File> {
-  const json = parse(path, await readFile(path, 'utf8'))
+  const json = parse(path, (await readNamed('--config', path)).toString())
   const serverNames = Object.keys(serverOptions)
   checkNames(path, json, ['models', ...serverNames])
   const { models = {}, ...server } = json as { models?: Record<string, ModelConfig> } & Record<string, unknown>

@@ -1,10 +1,10 @@
 /** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
-import { readFile } from 'node:fs/promises'
 import type { PredictorOptions } from '../../create'
-import { expected, withoutPassword } from '../../errors'
+import { checkNames, expected, withoutPassword } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
+import { readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, type ModelConfig, type Remote, WORKERS } from './config'
 
@@ -27,16 +27,20 @@ export async function predictorOptions(
 
 /** Whoever is at these addresses: they come and go while the server runs. */
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
-  const { creds, tlsCa, tlsCert, tlsKey, tokenFile, everyMs, ...options } = remote
   const [first = '', ...rest] = where
-  if (/^(nats|tls|wss?):/.test(first)) {
-    const access = { creds, tlsCa, tlsCert, tlsKey } as Access
-    return natsFleet(where, model, access, { ...options, onWarning })
-  }
+  if (/^(nats|tls|wss?):/.test(first)) return natsFleet(where, model, remote, onWarning)
+  const { httpOptions } = await import('../../workers/http')
   const { httpWorkers } = await import('../../workers/http-fleet')
   const { watchDns, watchFile } = await import('../../workers/discovery')
-  const headers = typeof tokenFile === 'string' ? { authorization: await bearer(tokenFile) } : undefined
-  const speaking = { ...(headers && { headers }), ...options, model, onWarning } as HttpOptions
+  checkNames('remote', remote, [...httpOptions.filter(isData), 'everyMs', 'tokenFile', 'tlsCa', 'tlsCert', 'tlsKey'])
+  const { tlsCa, tlsCert, tlsKey, tokenFile, everyMs, ...options } = remote
+  const tls = await pem({ ca: tlsCa, cert: tlsCert, key: tlsKey })
+  const speaking = {
+    ...options,
+    ...(tokenFile !== undefined && { headers: { ...Object(options.headers), authorization: await bearer(tokenFile) } }),
+    ...(tls && { tls: { ...Object(options.tls), ...tls } }),
+    ...{ model, onWarning },
+  } as HttpOptions
   const watching = { onWarning, ...(everyMs !== undefined && { everyMs: everyMs as number }) }
   if (/^https?:/.test(first)) return httpWorkers([first, ...rest], speaking)
   const [, path] = /^file:(.+)$/.exec(first) ?? []
@@ -47,13 +51,31 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 }
 
 /** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
-async function natsFleet(where: readonly string[], model: string, access: Access, options: Partial<NatsOptions>) {
-  const { natsWorkers } = await import('../../workers/nats')
+async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
+  const { natsOptions, natsWorkers } = await import('../../workers/nats')
+  checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
+  const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
   const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
-  const server = await connectOptions([url, ...where.slice(1)], access)
+  const server = await connectOptions([url, ...where.slice(1)], { creds, tlsCa, tlsCert, tlsKey } as Access)
   // Workers say what their model is by its bytes, not by a name.
-  return natsWorkers(server, { ...options, fleet, ...(isFile(model) && { model }) })
+  return natsWorkers(server, {
+    ...(options as Partial<NatsOptions>),
+    onWarning,
+    fleet,
+    ...(isFile(model) && { model }),
+  })
 }
 
-const bearer = async (file: string) => `Bearer ${(await readFile(file, 'utf8')).trim()}`
+/** Functions, and what stands elsewhere in a model's description. */
+const isData = (name: string) => !['model', 'fleet', 'fetch', 'onWarning', 'clock'].includes(name)
+
+const bearer = async (file: unknown) => `Bearer ${(await readNamed('remote.tokenFile', file)).toString().trim()}`
+
+/** What these files hold; undefined for none. */
+async function pem(files: Record<'ca' | 'cert' | 'key', unknown>): Promise<HttpOptions['tls']> {
+  const given = Object.entries(files).filter(([, file]) => file !== undefined)
+  const field = (name: string) => `remote.tls${name[0].toUpperCase()}${name.slice(1)}`
+  const read = given.map(async ([name, file]) => [name, (await readNamed(field(name), file)).toString()])
+  return given.length ? Object.fromEntries(await Promise.all(read)) : undefined
+}

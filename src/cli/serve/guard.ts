@@ -1,7 +1,7 @@
 /** Who may ask: a bearer token, and pages of other origins. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readNamed } from '../files'
 import { type Handler, problem } from './listen'
 
 /** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
@@ -15,7 +15,7 @@ const OPEN = ['/v2/health/live', '/v2/health/ready']
 /** @returns valid tokens; none where nobody needs one. @throws TypeError for a file without a token */
 export async function readTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
   if (file === undefined) return variable ? [variable] : []
-  const tokens = (await readFile(file, 'utf8')).split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
+  const tokens = (await readNamed('--token-file', file)).toString().split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
   if (tokens.length) return tokens
   throw new TypeError(`--token-file: expected a token in ${file}, got none`)
 }

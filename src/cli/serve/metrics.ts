@@ -220,17 +220,18 @@ const families: Family[] = [
   {
     name: 'workers',
     kind: 'gauge',
-    help: 'Workers, by whether their latest calls were answered: up, failing, new',
+    help: 'Workers: up or failing by their latest calls, new before the first, gone where they cannot be reached',
     labels: ['state'],
     samples: ({ workers }) =>
-      ['up', 'failing', 'new'].map((state) => [
+      ['up', 'failing', 'new', 'gone'].map((state) => [
         { state },
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
   },
 ]
 
-function stateOf({ expectedMs }: Worker): string {
+function stateOf({ expectedMs, gone }: Worker): string {
+  if (gone) return 'gone'
   if (expectedMs === undefined) return 'new'
   return Number.isFinite(expectedMs) ? 'up' : 'failing'
 }

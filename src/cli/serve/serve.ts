@@ -1,13 +1,14 @@
 /** approxifer serve: models behind the Open Inference Protocol, until somebody says stop. */
 
-import { readFile } from 'node:fs/promises'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
 import { ApproxiferError } from '../../errors'
 import type { Gateway } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
+import { readNamed } from '../files'
 import { note } from '../terminal'
-import { type Config, type Flags, type ModelConfig, readConfig } from './config'
+import { type Config, type Flags, isElsewhere, type ModelConfig, readConfig } from './config'
 import { Events } from './events'
 import { predictorOptions } from './fleet'
 import { pathOf, readTokens, withOrigins, withToken } from './guard'
@@ -20,6 +21,8 @@ import { Spans } from './spans'
 
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
+/** For workers elsewhere to join, before it is said that they have not. */
+const WAIT_MS = 3000
 const MIB = 2 ** 20
 
 /**
@@ -118,11 +121,16 @@ class Server {
   }
 
   async #load(name: string, model: ModelConfig): Promise<void> {
-    const onWarning = (text: string) => this.#logging.log.warn({ model: name }, text)
+    const { log } = this.#logging
+    const onWarning = (text: string) => log.warn({ model: name }, text)
+    const wait = () => log.warn({ model: name }, 'waits for workers: fewer than its scheme needs have joined')
+    const waiting = isElsewhere(model.workers) ? setTimeout(wait, WAIT_MS) : undefined
     try {
       await this.#gateway.load(name, await predictorOptions(name, model, onWarning))
     } catch (error) {
       throw named(name, error)
+    } finally {
+      clearTimeout(waiting)
     }
   }
 
@@ -234,8 +242,22 @@ type Tls = { cert: Buffer; key: Buffer }
 
 async function readTls({ tlsCert, tlsKey }: ServerSettings): Promise<Tls | undefined> {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
-  const [cert, key] = await Promise.all([readFile(tlsCert), readFile(tlsKey)])
-  return { cert, key }
+  const cert = await readNamed('--tls-cert', tlsCert)
+  const key = await readNamed('--tls-key', tlsKey)
+  const [leaf, secret] = [
+    parsed(`--tls-cert: expected a certificate chain in PEM in ${tlsCert}`, () => new X509Certificate(cert)),
+    parsed(`--tls-key: expected a private key in PEM in ${tlsKey}`, () => createPrivateKey(key)),
+  ]
+  if (leaf.checkPrivateKey(secret)) return { cert, key }
+  throw new TypeError(`--tls-key: expected the key of the certificate ${tlsCert}, got another one in ${tlsKey}`)
+}
+
+function parsed<T>(what: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new TypeError(`${what}, got what ends in ${(error as Error).message}`, { cause: error })
+  }
 }
 
 const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)
