@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createPredictor, httpWorkers, type Whereabouts, watchDns, watchFile } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { platform } from '../src/platform/node'
 import { VirtualClock } from '../src/serving/virtual-clock'
-import { watchDns as watchDnsHere } from '../src/workers/discovery'
+import { watchDns as watchDnsHere, watchFile as watchFileHere } from '../src/workers/discovery'
 import { DnsServer } from './shared/dns-server'
 import { toyModel, toyQueries } from './shared/oip-fleet'
 import { QuirkServer } from './shared/quirk-server'
@@ -87,16 +88,27 @@ describe('a file of URLs', () => {
     await told(list, ['add http://a:1', 'add http://b:1', 'drain http://a:1'])
   })
 
-  it('is seen to change in a folder where others are written all the time', async () => {
-    const own = folder()
-    const path = join(own, 'workers')
-    writeFileSync(path, 'http://a:1')
-    const { list } = watched(path)
-    await told(list, ['add http://a:1'])
-    const noise = setInterval(() => writeFileSync(join(own, 'log'), 'x'), 5)
-    closing.push(() => clearInterval(noise))
-    writeFileSync(path, 'http://a:1\nhttp://b:1')
-    await told(list, ['add http://a:1', 'add http://b:1'])
+  it('is looked at every second where others are written in its folder all the time', async () => {
+    const clock = new VirtualClock()
+    let changed = () => {}
+    const looks: number[] = []
+    const watch = vi.spyOn(platform, 'watch').mockImplementation((_, told) => {
+      changed = told
+      return () => {}
+    })
+    const read = vi.spyOn(platform, 'read').mockImplementation(async () => {
+      looks.push(clock.now())
+      return new TextEncoder().encode('http://a:1')
+    })
+    closing.push(() => watch.mockRestore(), () => read.mockRestore()) // biome-ignore format: one line
+    const changes = watchFileHere('workers', { everyMs: 3_600_000, clock })
+    for (let ms = 20; ms <= 3000; ms += 20) {
+      changed()
+      await clock.run(ms)
+    }
+    expect(looks.length).toBeGreaterThanOrEqual(3)
+    expect(looks.length).toBeLessThanOrEqual(4)
+    await changes[Symbol.asyncIterator]().return?.()
   })
 
   it('that is not there yet is waited for', async () => {

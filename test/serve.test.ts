@@ -1,9 +1,31 @@
 import { readFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Metrics } from '../src/cli/serve/metrics'
 import { type Answer, ask, binary, json, LENET, LENGTH, Served } from './shared/served'
 
 const LABELS = readFileSync('models/mnist-labels.npy').subarray(-400)
+
+it('a scrape asks for what the predictors know once, and lets others have their turn between its families', async () => {
+  let asked = 0
+  const metrics = new Metrics(
+    () => {
+      asked++
+      return []
+    },
+    () => 0,
+    () => 0,
+  )
+  let turns = 0
+  const count = () => {
+    turns++
+    timer = setImmediate(count)
+  }
+  let timer = setImmediate(count)
+  await metrics.response()
+  clearImmediate(timer)
+  expect([asked, turns > 10]).toEqual([1, true])
+})
 
 describe('a server of one model', () => {
   let served: Served

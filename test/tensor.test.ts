@@ -74,6 +74,20 @@ describe('a query becomes a row', () => {
 })
 
 describe('checkAnswer', () => {
+  it.each([10, 1000, 1003])('finds what is not finite anywhere among %i values, and nothing else', (length) => {
+    const fine = Float32Array.from({ length }, (_, i) => (i % 2 ? 3.4028234663852886e38 : -3.4028234663852886e38))
+    expect(checkAnswer(fine, length)).toBe(fine)
+    const places = [0, 1, 2, 3, 4, length >> 1, length - 4, length - 3, length - 2, length - 1]
+    for (const at of places) {
+      for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+        const answer = fine.with(at, bad)
+        expect(() => checkAnswer(answer, length)).toThrow(`answer: expected finite values, got ${bad} at ${at}`)
+      }
+    }
+    const odd = new Float32Array(length).with(length - 1, 1.1e36)
+    expect(() => toRow(odd, [{ name: 'x', shape: [length] }])).toThrow(/got 1\.1\d*e\+36 at/)
+  })
+
   it.each([
     [[1, 2], 'answer: expected Float32Array, got Array'],
     [undefined, 'answer: expected Float32Array, got undefined'],

@@ -1,5 +1,6 @@
 /** What Prometheus reads at /metrics. docs/serving.md says what each means, and which are worth an alert. */
 
+import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { RequestEvent } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
@@ -56,7 +57,13 @@ export class Metrics {
       new Gauge({ name: `approxifer_${name}`, help, registers, collect() { this.set(value()) } }) // biome-ignore format: one line
     gauge('connections', 'Open connections', connections)
     gauge('events_clients', 'Clients of /events', clients)
-    for (const family of families) new Snapshot(family, this.#registry, () => this.#taken)
+    let last = Promise.resolve()
+    /** One family a turn of the loop. */
+    const inTurn = () => {
+      last = last.then(() => setImmediate())
+      return last
+    }
+    for (const family of families) new Snapshot(family, this.#registry, () => this.#taken, inTurn)
   }
 
   /** A request was answered. @param model  '' for none */
@@ -231,7 +238,12 @@ function stateOf({ expectedMs, gone }: Worker): string {
 
 /** Set anew at every scrape. */
 class Snapshot {
-  constructor({ name, kind, help, labels, samples }: Family, registry: Registry, stats: () => Stats) {
+  constructor(
+    { name, kind, help, labels, samples }: Family,
+    registry: Registry,
+    stats: () => Stats,
+    inTurn: () => Promise<void>,
+  ) {
     const settings = { name: `approxifer_${name}`, help, labelNames: ['model', ...labels], registers: [registry] }
     const fill = (put: (labels: Record<string, string | number>, value: number) => void) => {
       for (const [model, each] of stats()) {
@@ -239,9 +251,9 @@ class Snapshot {
       }
     }
     if (kind === 'gauge') {
-      new Gauge({ ...settings, collect() { this.reset(); fill((own, value) => this.set(own, value)) } }) // biome-ignore format: one line
+      new Gauge({ ...settings, async collect() { await inTurn(); this.reset(); fill((own, value) => this.set(own, value)) } }) // biome-ignore format: one line
     } else {
-      new Counter({ ...settings, collect() { this.reset(); fill((own, value) => this.inc(own, value)) } }) // biome-ignore format: one line
+      new Counter({ ...settings, async collect() { await inTurn(); this.reset(); fill((own, value) => this.inc(own, value)) } }) // biome-ignore format: one line
     }
   }
 }
