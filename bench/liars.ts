@@ -164,7 +164,7 @@ function print(cells: readonly Cell[], runs: Runs): void {
     if (!all.length) continue
     const lies = all.flatMap((each) => each.lies)
     const told = lies.filter((each) => each !== null).sort((a, b) => a - b)
-    const at = (values: readonly number[], share: number) => values[Math.floor(share * (values.length - 1))]
+    const at = (values: readonly number[], share: number) => values[Math.ceil(share * values.length) - 1]
     const middle = (of: (each: Figures) => number) => at(all.map(of).sort((a, b) => a - b), 0.5) // biome-ignore format: one line
     const wrong = (status: string) => sum(all.map((each) => each.wrong[status] ?? 0))
     const given = sum(all.map((each) => each.queries))
