@@ -309,20 +309,26 @@ describe('verified inference', () => {
   })
 })
 
-it('a dispute is settled without the worker that hangs: an honest third and fourth are asked', async () => {
+/** A pool that takes 10 ms an answer, of which each query is asked of two, after so many queries. */
+async function practised(count: number, queries: number, options: { hedges: number; hangMs?: number }) {
   const clock = new VirtualClock()
-  const workers = Array.from({ length: 6 }, (_, i) => new HandWorker(`w${i}`))
-  const options = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false, hedges: 1 } as const
-  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...options })
+  const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
+  const verified = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false } as const
+  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...verified, ...options })
   const asked = () => workers.filter(({ calls }) => calls.length)
   const pass = (ms: number) => clock.run(clock.now() + ms)
-  // So few that what takes three medians is late, and nobody is hedged meanwhile.
-  for (let i = 0; i < 45; i++) {
+  for (let i = 0; i < queries; i++) {
     const told = predictor.predict(query(i))
     await pass(10)
     for (const worker of asked()) worker.calls[0].answer()
     await told
   }
+  return { predictor, asked, pass }
+}
+
+it('a dispute is settled without the worker that hangs: an honest third and fourth are asked', async () => {
+  // So few queries that what takes three medians is late, and nobody was hedged.
+  const { predictor, asked, pass } = await practised(6, 45, { hedges: 1 })
   const told = predictor.predict(query(100))
   await pass(5)
   const [hangs, liar] = asked()
@@ -340,18 +346,7 @@ it('a dispute is settled without the worker that hangs: an honest third and four
 })
 
 it('a dispute that waits for a worker which then hangs goes on without it, hedged or not', async () => {
-  const clock = new VirtualClock()
-  const workers = Array.from({ length: 12 }, (_, i) => new HandWorker(`w${i}`))
-  const options = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false, hedges: 0, hangMs: 60_000 } as const
-  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...options })
-  const asked = () => workers.filter(({ calls }) => calls.length)
-  const pass = (ms: number) => clock.run(clock.now() + ms)
-  for (let i = 0; i < 60; i++) {
-    const told = predictor.predict(query(i))
-    await pass(10)
-    for (const worker of asked()) worker.calls[0].answer()
-    await told
-  }
+  const { predictor, asked, pass } = await practised(12, 60, { hedges: 0, hangMs: 60_000 })
   const told = predictor.predict(query(100))
   await pass(5)
   const [honest, liar] = asked()
