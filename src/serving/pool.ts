@@ -885,7 +885,7 @@ export class Pool {
     this.#probeMs += PROBING * this.size * (now - this.#probeAt)
     this.#probeMs = Math.min(SAVED_UP_MS, this.#probeMs)
     this.#probeAt = now
-    if (++this.#sinceProbe < PROBE_EVERY || this.#probeMs <= 0) return
+    if (++this.#sinceProbe < PROBE_EVERY || this.#probeMs <= 0 || !this.#slow.size) return
     this.#sinceProbe = 0 // also where none is idle: to look for one costs as much as a query
     const member = this.#slowest()
     if (!member) return
