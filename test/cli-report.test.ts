@@ -1,5 +1,5 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
 import { lenet, run, runWith, scratch, unlabelled } from './shared/cli'
@@ -13,6 +13,7 @@ function withoutVega(): string {
   cpSync('dist', join(home, 'dist'), { recursive: true })
   cpSync('package.json', join(home, 'package.json'))
   for (const name of [...Object.keys(manifest.dependencies), 'onnxruntime-web']) {
+    mkdirSync(dirname(join(home, 'node_modules', name)), { recursive: true }) // of a scope
     symlinkSync(resolve('node_modules', name), join(home, 'node_modules', name))
   }
   return join(home, 'dist/cli.js')
