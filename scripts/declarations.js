@@ -9,6 +9,8 @@ const GLOBALS = `
 declare global {
   interface AbortSignal {}
   interface ErrorOptions {}
+  interface Request {}
+  interface Response {}
   interface URL {}
   interface SymbolConstructor {
     readonly asyncDispose: unique symbol
@@ -40,7 +42,11 @@ function edits(source) {
   return found
 }
 
-export function portable(code) {
+/** Without the DOM's or Node's types there is no global `fetch` to be the type of. */
+const FETCH = '((input: string, init?: any) => Promise<Response>)'
+
+export function portable(declared) {
+  const code = declared.replaceAll('typeof globalThis.fetch', FETCH)
   const source = ts.createSourceFile('index.d.ts', code, ts.ScriptTarget.Latest, true)
   const apply = (text, [start, end, put]) => text.slice(0, start) + put + text.slice(end)
   // From the end, so that the positions before stay right; of two at one place the later one first.

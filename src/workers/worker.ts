@@ -78,7 +78,7 @@ export interface ModelWorker {
   inferBatch?(rows: readonly Float32Array[], options?: { signals?: readonly AbortSignal[] }): Promise<Float32Array>[]
 
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
-  restart?(why: string): void
+  restart?: (why: string) => void
 
   /** Rejects open calls with CLOSED and frees everything. */
   close(): Promise<void>
