@@ -124,8 +124,8 @@ export async function report(results: Results): Promise<void> {
   )
 
   const costs = names.map((name) => {
-    const { look, firstStep, step } = results.costs[name]
-    return [TITLES[name], ...[look, firstStep, step].map((ms) => `${ms.toFixed(3)} ms`)]
+    const { look, comparing, step } = results.costs[name]
+    return [TITLES[name], ...[look, comparing, step].map((ms) => `${ms.toFixed(3)} ms`)]
   })
   const other = ([['bimodal', 0.6], ['pauses', 0.6], ['pool slow', 0.3]] as const).map(([trouble, load]) => {
     const where = at(trouble, load)
@@ -139,7 +139,7 @@ export async function report(results: Results): Promise<void> {
 seconds. The answers are those of real models to their 10,000 test images; a seed is one pass, the first 1,000 of which are remembered and not counted. Predictor, pool and memory are the
 real ones; what the memory costs the coordinator is charged to the clock as processor time measured at the start of the bench (with 1,000 pairs):
 
-${markdownTable(['', 'a look', 'remembering: a pass', 'and every further step'], costs)}
+${markdownTable(['', 'a look', 'remembering: each step of the pass', 'and each further step'], costs)}
 
 Rivals have the same arrivals, queue and dispatch. **hedge**: a second request for what takes longer than the running 95th percentile, to another worker, at most one query in ten, queued
 ones cancelled. **S = 0**: nothing coded, late answers from the memory or a hedge. **S = 1**: copies or parities sent ahead as well, where they are worth it. Times in ms, medians over seeds; ratios are

@@ -79,7 +79,7 @@ export interface Figures {
 /** Milliseconds of the coordinator: a look into the memory, and two kinds of steps of remembering a query. */
 export interface Costs {
   look: number
-  firstStep: number
+  comparing: number
   step: number
 }
 
@@ -96,17 +96,19 @@ interface Data {
 let charged: { clock: VirtualClock; costs: Costs } | undefined
 const spend = (what: keyof Costs) => charged?.clock.spend(charged.costs[what])
 
-const { recall, teach } = Experience.prototype
-Experience.prototype.recall = function (query) {
+const { recalling, teach } = Experience.prototype
+Experience.prototype.recalling = function* (query) {
   spend('look')
-  return recall.call(this, query)
+  return yield* recalling.call(this, query)
 }
-Experience.prototype.teach = function* (query, own) {
-  const lesson = teach.call(this, query, own)
-  for (let step = 0; ; step++) {
-    spend(step ? 'step' : 'firstStep')
-    if (lesson.next().done) return
-    yield
+Experience.prototype.teach = function* (query, own, from) {
+  const lesson = teach.call(this, query, own, from)
+  for (let isCompared = false; ; ) {
+    spend(isCompared ? 'step' : 'comparing')
+    const { value, done } = lesson.next()
+    if (done) return
+    isCompared ||= value === 'compared'
+    yield value
   }
 }
 
@@ -204,7 +206,7 @@ export async function measureCosts(name: ModelName): Promise<Costs> {
   const data = await dataOf(name)
   const memory = await experienceFor(data)
   remember(memory, data, [...Array(FIRST).keys()])
-  const times: Record<keyof Costs, number[][]> = { look: [], firstStep: [], step: [] }
+  const times: Record<keyof Costs, number[][]> = { look: [], comparing: [], step: [] }
   const timed = (what: keyof Costs, run: () => unknown) => {
     const before = process.cpuUsage()
     run()
@@ -217,16 +219,16 @@ export async function measureCosts(name: ModelName): Promise<Costs> {
       const at = FIRST + 100 * round + i
       timed('look', () => memory.recall(data.inputs[at]))
       const lesson = memory.teach(data.inputs[at], data.answers[at])
-      timed('firstStep', () => lesson.next())
-      for (let done: boolean | undefined = false; !done; ) {
-        timed('step', () => {
-          done = lesson.next().done
+      let next: ReturnType<typeof lesson.next> | undefined
+      for (let isCompared = false; !next?.done; isCompared ||= next?.value === 'compared') {
+        timed(isCompared ? 'step' : 'comparing', () => {
+          next = lesson.next()
         })
       }
     }
   }
   const least = (what: keyof Costs) => Math.min(...times[what].map(mean))
-  return { look: least('look'), firstStep: least('firstStep'), step: least('step') }
+  return { look: least('look'), comparing: least('comparing'), step: least('step') }
 }
 
 interface System {

@@ -5,6 +5,7 @@ import { Kernels } from '../src/codec/kernels'
 import { loadCore } from '../src/core/core'
 import { Experience } from '../src/history/experience'
 import { Memory, type MemoryOptions } from '../src/history/memory'
+import { finished } from '../src/history/steps'
 import { Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 import { Learning } from '../src/serving/learning'
@@ -37,20 +38,12 @@ async function measure(options: MemoryOptions, pairs = Number.POSITIVE_INFINITY)
   for (let i = 0; i < Math.min(pairs, memory.capacity); i++) {
     const answer = Float32Array.from({ length: options.outputs }, (_, c) => Math.sin(i + c))
     const from = (i * 7) % 3000
-    memory.take(noise.subarray(from, from + size), answer)
+    finished(memory.take(noise.subarray(from, from + size), answer))
     if (i === 126) look()
     while (memory.work()) if (steps++ % (i < 128 ? 50 : 500) === 0) look()
   }
   memory.settle()
   look()
-  console.log(
-    options.shape,
-    memory.size,
-    memory.capacity,
-    (most - before) / (options.bytes as number),
-    (held() - before) / (options.bytes as number),
-    steps,
-  )
   return { most: most - before, end: held() - before, memory }
 }
 

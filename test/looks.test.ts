@@ -8,6 +8,7 @@ import { BLOCK } from '../src/core/kernel-matrix'
 import { pack, unpack } from '../src/history/archive'
 import { mirrorParts, PATCH_FEATURES } from '../src/history/patches'
 import { KernelRegression } from '../src/history/regression'
+import { finished } from '../src/history/steps'
 import { seeded } from '../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -15,13 +16,6 @@ const js = await loadCore({ prefer: 'js' })
 const noise = (length: number, seed: number, scale = 1) => {
   const random = seeded(seed)
   return Float32Array.from({ length }, () => scale * random.gauss())
-}
-
-function finished<T>(steps: Generator<void, T>): T {
-  while (true) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
 }
 
 describe('a table in 8 bits', () => {
@@ -186,7 +180,7 @@ describe('kernel regression', () => {
     for (let i = 0; i < 20; i++) {
       const query = noise(3, 1e6 + i)
       const k = all.map((x) => similarity(x, query))
-      const predicted = regression.predict(Float32Array.from(k), 1)
+      const predicted = finished(regression.predict(Float32Array.from(k), 1))
       const weights = weighted(whole, k)
       for (const c of [0, 1]) {
         const exact = all.reduce((sum, x, j) => sum + weights[j] * (answer(x, 2)[c] - mean[c]), mean[c])

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../src/core/core'
 import { labelAt } from '../src/criterion'
 import { Memory, type MemoryOptions, type Recollection } from '../src/history/memory'
+import { finished } from '../src/history/steps'
 import { type Random, seeded } from '../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -113,7 +114,7 @@ describe('how queries are compared', () => {
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
     const before = memory.recover(other) as Recollection
-    memory.take(row, units.model(row)) // there are twice as many as when it was decided
+    finished(memory.take(row, units.model(row))) // there are twice as many as when it was decided
     let [steps, answered] = [0, 0]
     while (memory.work()) {
       if (++steps % 50) continue

@@ -42,7 +42,6 @@ const LAYERS: Record<string, string[]> = {
   cli: [
     'create',
     'create-gateway',
-    'create-gateway',
     'criterion',
     'random',
     'evaluate',

@@ -1,14 +1,19 @@
 /** What a late query gets and when, in made time, with a memory that has learned. */
 
-import { createPredictor, type PredictorOptions } from 'approxifer'
-import { expect, it } from 'vitest'
+import type { PredictorOptions } from 'approxifer'
+import { afterEach, expect, it, vi } from 'vitest'
 import { SimulatedWorker } from '../bench/simulated'
+import { createPredictor } from '../src/create'
+import { Experience } from '../src/history/experience'
+import { Looks } from '../src/serving/looks'
 import { VirtualClock } from '../src/serving/virtual-clock'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
 const stranger = Float32Array.of(8, -8)
 const scheme = { queries: 1, stragglers: 0 }
+
+afterEach(() => void vi.restoreAllMocks())
 
 /** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
 async function house(options: Partial<PredictorOptions>) {
@@ -189,4 +194,84 @@ it('parities that save nobody are sent by one group in fifty only; for the polic
     expect(rows.length - 400).toBeLessThanOrEqual(most)
     await predictor.close()
   }
+})
+
+/** As a memory in JavaScript, or a very large one: a look takes nine milliseconds, one a step. */
+function slowLooks(clock: VirtualClock) {
+  const { recalling } = Experience.prototype
+  vi.spyOn(Experience.prototype, 'recalling').mockImplementation(function* (this: Experience, query) {
+    for (let step = 0; step < 9; step++) {
+      clock.spend(1)
+      yield
+    }
+    return yield* recalling.call(this, query)
+  })
+}
+
+/** How late, at most, tasks were that were to run every millisecond. */
+async function heldUp(clock: VirtualClock, ms: number) {
+  let most = 0
+  const from = clock.now()
+  for (let at = 0; at < ms; at++) {
+    clock.after(at, () => {
+      most = Math.max(most, clock.now() - from - at)
+    })
+  }
+  await clock.run()
+  return most
+}
+
+it.each([1, 2])('looks of nine milliseconds, %i at a time, hold up nothing for more than five', async (count) => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  next.push(...Array(count).fill(200))
+  const given = Array.from({ length: count }, (_, i) => ask(x(1000 + i)))
+  expect(await heldUp(clock, 100)).toBeLessThan(5)
+  expect(await Promise.all(given)).toEqual(Array(count).fill(expect.objectContaining({ status: 'recovered' })))
+  await predictor.close()
+})
+
+it('a look that is under way at the deadline is waited for, and no longer', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  next.push(200)
+  const given = ask(x(1000), { deadlineMs: 12 })
+  await clock.run()
+  const { status, ms } = await given
+  expect(status).toBe('recovered')
+  expect(ms).toBeLessThan(22)
+  await predictor.close()
+})
+
+it('closed, or left by the caller, while a look is under way: nothing is left open', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  const controller = new AbortController()
+  next.push(200, 200)
+  const given = Promise.allSettled([ask(x(1000)), ask(x(1001), { signal: controller.signal })])
+  clock.after(14, () => controller.abort())
+  clock.after(15, () => void predictor.close())
+  await clock.run()
+  const codes = (await given).map((each) => each.status === 'rejected' && each.reason.code)
+  expect([codes, clock.pending]).toEqual([['CLOSED', 'ABORTED'], 0])
+})
+
+it('what a worker taught is forgotten while a look is under way: the look begins again', async () => {
+  const clock = new VirtualClock()
+  const looks = new Looks(clock)
+  const said: unknown[] = []
+  let begun = 0
+  function* steps(): Generator<void, undefined> {
+    begun++
+    for (let step = 0; step < 5; step++) {
+      clock.spend(1)
+      yield
+    }
+  }
+  const told = (_: unknown, ms: number | undefined) => said.push(ms)
+  for (const wanted of [true, false, true]) looks.add({ steps, wanted: () => wanted, told })
+  expect(looks.busy).toBe(true)
+  looks.restart()
+  await clock.run()
+  expect([begun, said]).toEqual([3, [7, undefined, 5]])
 })

@@ -50,7 +50,8 @@ export class JsCore implements Core {
         rows[index] = row.slice()
       },
       get: (index) => rows[index].slice(),
-      distances: (row, count) => Float32Array.from({ length: count }, (_, i) => distance(rows[i], row)),
+      distances: (row, to, from = 0) =>
+        Float32Array.from({ length: to - from }, (_, i) => distance(rows[from + i], row)),
     }
   }
 
@@ -279,9 +280,9 @@ function byteTable(width: number, step: number): Table {
       quantised(row, step, rows[index])
     },
     get: (index) => Float32Array.from(rows[index], (value) => value * step),
-    distances: (row, count) => {
+    distances: (row, to, from = 0) => {
       quantised(row, step, given)
-      return Float32Array.from({ length: count }, (_, i) => square(rows[i])).map((sum) => sum * step ** 2)
+      return Float32Array.from({ length: to - from }, (_, i) => square(rows[from + i])).map((sum) => sum * step ** 2)
     },
   }
 }

@@ -26,8 +26,8 @@ export interface Table {
   set(index: number, row: Float32Array): void
   /** A copy of a row. */
   get(index: number): Float32Array
-  /** |row i - row|² of the first `count` rows, in f32 (exact but for the last rounding where rows are kept in 8 bits); fresh. */
-  distances(row: Float32Array, count: number): Float32Array
+  /** |row i - row|² of rows from .. to - 1, in f32 (exact but for the last rounding where rows are kept in 8 bits); fresh. */
+  distances(row: Float32Array, to: number, from?: number): Float32Array
 }
 
 /** A row in 8 bits a value: the nearest multiples of `step`, from -127 to 127. */

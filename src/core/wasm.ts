@@ -235,10 +235,10 @@ class WasmTable implements Table {
     return this.#at(this.#rows + index * this.#stride * 4, this.#width).slice()
   }
 
-  distances(row: Float32Array, count: number): Float32Array {
+  distances(row: Float32Array, to: number, from = 0): Float32Array {
     this.#at(this.#row, this.#width).set(row)
-    this.#exports.distances(this.#out, this.#rows, this.#row, count, this.#stride)
-    return this.#at(this.#out, count).slice()
+    this.#exports.distances(this.#out, this.#rows + from * this.#stride * 4, this.#row, to - from, this.#stride)
+    return this.#at(this.#out, to - from).slice()
   }
 
   #at(pointer: number, length: number): Float32Array {
@@ -276,11 +276,11 @@ class ByteTable implements Table {
     return Float32Array.from(this.#at(index), (value) => value * this.#step)
   }
 
-  distances(row: Float32Array, count: number): Float32Array {
+  distances(row: Float32Array, to: number, from = 0): Float32Array {
     const { memory, byteDistances } = this.#exports
     quantised(row, this.#step, new Int16Array(memory.buffer, this.#row, this.#width))
-    byteDistances(this.#out, this.#rows, this.#row, count, this.#stride)
-    return new Float32Array(new Int32Array(memory.buffer, this.#out, count)).map((sum) => sum * this.#step ** 2)
+    byteDistances(this.#out, this.#rows + from * this.#stride, this.#row, to - from, this.#stride)
+    return new Float32Array(new Int32Array(memory.buffer, this.#out, to - from)).map((sum) => sum * this.#step ** 2)
   }
 
   #at(index: number): Int8Array {

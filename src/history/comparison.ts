@@ -8,8 +8,9 @@ import { size } from '../tensor'
 import type { Archive } from './archive'
 import { chooseMetric, type FadingName, fadings, type Metric, scaled, studied, type Tried, unitOf } from './metric'
 import { mirrorParts, PART_STEP, PATCH_FEATURES, Patches } from './patches'
-import { BLOCK, joined, KernelRegression, PRODUCTS } from './regression'
+import { BLOCK, joined, KernelRegression, PRODUCTS, QUICK_PRODUCTS } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
+import { finished } from './steps'
 
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
 export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
@@ -150,7 +151,7 @@ export class Comparison {
     const width = this.#scales?.length ?? PATCH_FEATURES
     const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * width)))
     for (const [i, answer] of answers.entries()) {
-      const { similarities, self } = this.to(this.#point(i), i)
+      const { similarities, self } = finished(this.to(this.#point(i), i))
       regression.place(i, similarities, self, answer)
       if (i % every === every - 1) yield
     }
@@ -173,9 +174,9 @@ export class Comparison {
     return this.#odd !== undefined
   }
 
-  /** A query as it is compared; fresh. */
-  point(query: Float32Array): Point {
-    if (this.#learned instanceof Patches) return mirrorParts(this.#learned.of(query))
+  /** A query as it is compared, in steps; fresh. */
+  *point(query: Float32Array): Generator<void, Point> {
+    if (this.#learned instanceof Patches) return mirrorParts(yield* this.#learned.steps(query))
     return { even: scaled(vectorOf(query, this.#subject, this.#learned), this.#scales as Float32Array) }
   }
 
@@ -187,17 +188,21 @@ export class Comparison {
     this.#oddLengths[place] = squaredLength(odd)
   }
 
-  /** To the first `count` remembered ones: the least squared distance over the unit, and similarities; and that to itself. */
-  to(point: Point, count: number): { nearest: number; similarities: Float32Array; self: number } {
-    const { plain, mirrored } = this.#distances(point, count)
+  /** To the first `count` remembered ones: the least squared distance over the unit, and similarities; and that to itself. In steps. */
+  *to(point: Point, count: number): Generator<void, { nearest: number; similarities: Float32Array; self: number }> {
     const { similarity } = fadings[this.#fading]
     const rate = 1 / this.#unit
     const similarities = new Float32Array(count)
     let nearest = Number.POSITIVE_INFINITY
-    for (let i = 0; i < count; i++) {
-      const own = similarity(rate * plain[i])
-      similarities[i] = this.mirror && mirrored ? (own + similarity(rate * mirrored[i])) / 2 : own
-      nearest = Math.min(nearest, plain[i])
+    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / (this.#scales?.length ?? PATCH_FEATURES)))
+    for (let from = 0; from < count; from += pairs) {
+      if (from) yield
+      const { plain, mirrored } = this.#distances(point, Math.min(from + pairs, count), from)
+      for (let i = 0; i < plain.length; i++) {
+        const own = similarity(rate * plain[i])
+        similarities[from + i] = this.mirror && mirrored ? (own + similarity(rate * mirrored[i])) / 2 : own
+        nearest = Math.min(nearest, plain[i])
+      }
     }
     const { odd } = point
     const self = this.mirror && odd ? (1 + Math.exp(-4 * rate * squaredLength(odd))) / 2 : 1
@@ -206,7 +211,7 @@ export class Comparison {
 
   /** Similarities of a remembered query to the first `count`. */
   at(place: number, count: number): Float32Array {
-    return this.to(this.#point(place), count).similarities
+    return finished(this.to(this.#point(place), count)).similarities
   }
 
   get state(): ComparisonState {
@@ -278,16 +283,16 @@ export class Comparison {
     return this.#even.get(place).map((value, k) => value / scales[k])
   }
 
-  /** Squared distances to the first `count` queries, and to their mirror images. */
-  #distances({ even, odd }: Point, count: number): { plain: Float32Array; mirrored?: Float32Array } {
-    const same = this.#even.distances(even, count)
+  /** Squared distances to queries from .. to - 1, and to their mirror images. */
+  #distances({ even, odd }: Point, to: number, from = 0): { plain: Float32Array; mirrored?: Float32Array } {
+    const same = this.#even.distances(even, to, from)
     if (!odd || !this.#odd) return { plain: same }
-    const turned = this.#odd.distances(odd, count)
+    const turned = this.#odd.distances(odd, to, from)
     const length = squaredLength(odd)
-    const [plain, mirrored] = [new Float32Array(count), new Float32Array(count)]
-    for (let i = 0; i < count; i++) {
+    const [plain, mirrored] = [new Float32Array(to - from), new Float32Array(to - from)]
+    for (let i = 0; i < plain.length; i++) {
       plain[i] = same[i] + turned[i]
-      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[i]) - turned[i])
+      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[from + i]) - turned[i])
     }
     return { plain, mirrored }
   }

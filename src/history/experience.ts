@@ -9,6 +9,7 @@ import * as saved from '../saved'
 import { rowLength, rowShape, type Signature, size, type TensorSpec } from '../tensor'
 import { pack, unpack } from './archive'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
+import { finished } from './steps'
 import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
 
 /** What the codec learns, or is held against workers: kept and saved with the rest. */
@@ -95,7 +96,12 @@ export class Experience {
 
   /** What is remembered says of a query; undefined where there is no memory, or it knows too little. */
   recall(query: Float32Array): Recollection | undefined {
-    return this.#guarded((memory) => memory.recover(query))
+    return finished(this.recalling(query))
+  }
+
+  /** The same in steps of less than a millisecond or two, between which nothing may be taught or forgotten. */
+  recalling(query: Float32Array): Generator<void, Recollection | undefined> {
+    return this.#guardedSteps((memory) => memory.recovering(query))
   }
 
   /** The surest of several recoveries of one query. */
@@ -119,14 +125,15 @@ export class Experience {
   }
 
   /**
-   * Remembers a query with the model's own answer, in steps of a few milliseconds; the first compares it with what was foretold.
+   * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`. The first ones
+   * compare it with what was foretold.
    *
    * @param from  the worker that gave the answer, for `forget`
    */
-  *teach(query: Float32Array, own: Float32Array, from?: string): Generator<void> {
-    const foretold = this.#guarded((memory) => memory.take(query, own, from).foretold)
+  *teach(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
+    const foretold = (yield* this.#guardedSteps((memory) => memory.take(query, own, from)))?.foretold
     if (foretold) this.#worth.rehearse({ ...foretold, missing: 1 }, own, from)
-    yield
+    yield 'compared'
     while (this.#guarded((memory) => memory.work())) yield
   }
 
@@ -177,9 +184,21 @@ export class Experience {
     try {
       return this.#memory && use(this.#memory)
     } catch (error) {
-      this.#memory = undefined
-      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
+      this.#giveUp(error)
     }
+  }
+
+  *#guardedSteps<T>(use: (memory: Memory) => Generator<void, T>): Generator<void, T | undefined> {
+    try {
+      return this.#memory && (yield* use(this.#memory))
+    } catch (error) {
+      this.#giveUp(error)
+    }
+  }
+
+  #giveUp(error: unknown): void {
+    this.#memory = undefined
+    this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
   }
 }
 

@@ -26,6 +26,7 @@ import { hasPatches, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 import { isSignal, SIGNAL_FEATURES } from './signals'
 import { plausible, Spread } from './spread'
+import { finished } from './steps'
 
 export type { Features }
 
@@ -235,16 +236,20 @@ export class Memory {
    *   be learned from every answer, not only from late ones
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): { kept: boolean; foretold?: Recollection } {
-    const remembered = this.take(query, answer, from)
+    const remembered = finished(this.take(query, answer, from))
     while (this.work()) {}
     return remembered
   }
 
   /**
-   * The same, for who must not be held up: it leaves what can wait to `work`. While that has more to do the next pair
-   * would have to wait for it.
+   * The same, for who must not be held up: in steps, the last of which leaves what can wait to `work`. While that has more to do
+   * the next pair would have to wait for it. Between the steps others may `recover`, and nothing else.
    */
-  take(query: Float32Array, answer: Float32Array, from?: string): { kept: boolean; foretold?: Recollection } {
+  *take(
+    query: Float32Array,
+    answer: Float32Array,
+    from?: string,
+  ): Generator<void, { kept: boolean; foretold?: Recollection }> {
     this.#check(query)
     const { outputs } = this.#subject
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
@@ -256,12 +261,12 @@ export class Memory {
     this.#answers.see(answer)
     if (absurd) return { kept: false }
     const { comparison, regression } = known
-    const point = comparison.point(pair.query)
-    const likeness = comparison.to(point, this.size)
+    const point = yield* comparison.point(pair.query)
+    const likeness = yield* comparison.to(point, this.size)
     const isNew = likeness.nearest > DUPLICATE
     const watched = ++this.#seen > this.#watchAfter && this.#hasRoom
     if (!isNew && !watched) return { kept: false }
-    const foretold = this.#recollect(known, regression.predict(likeness.similarities, likeness.self))
+    const foretold = this.#recollect(known, yield* regression.predict(likeness.similarities, likeness.self))
     const error = difference(foretold.answer, answer) ** 2
     if (watched) this.#watch(pair, error)
     if (!isNew) return { kept: false }
@@ -336,12 +341,18 @@ export class Memory {
    * @returns undefined while the memory is not `ready`
    */
   recover(query: Float32Array): Recollection | undefined {
+    return finished(this.recovering(query))
+  }
+
+  /** The same in steps, between which the memory must not change. */
+  *recovering(query: Float32Array): Generator<void, Recollection | undefined> {
     this.#check(query)
     const known = this.#known
     if (!known) return undefined
     const { comparison, regression } = known
-    const { similarities, self } = comparison.to(comparison.point(this.#looked(query)), this.size)
-    return this.#recollect(known, regression.predict(similarities, self))
+    const point = yield* comparison.point(this.#looked(query))
+    const { similarities, self } = yield* comparison.to(point, this.size)
+    return this.#recollect(known, yield* regression.predict(similarities, self))
   }
 
   #recollect(known: Known, predicted: Predicted): Recollection {

@@ -12,6 +12,7 @@ import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import * as saved from '../saved'
 import type { Archive } from './archive'
+import { finished } from './steps'
 
 /** Half of them mirror images of the others. */
 const FILTERS = 64
@@ -96,14 +97,6 @@ export function patchFeatures(core: Core, options: PatchOptions): (image: Float3
   const small = samples.map((image) => shrunk(image, shape))
   const patches = finished(Patches.learn(core, shape, small, seed))
   return (image) => patches.of(shrunk(image, shape))
-}
-
-/** What a computation in steps gives, for who can wait for all of them. */
-function finished<T>(steps: Generator<void, T>): T {
-  while (true) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
 }
 
 export class Patches {

@@ -5,6 +5,7 @@ import type { Recollection } from '../history/memory'
 import { TimeBudget } from './budget'
 import type { Clock } from './clock'
 import { type Lesson, Lessons } from './lessons'
+import { Looks } from './looks'
 
 /**
  * Share of the time that learning may take: with a memory that cannot help yet, and later. A fifth later on made the median
@@ -13,8 +14,8 @@ import { type Lesson, Lessons } from './lessons'
 const SHARES = { cold: 0.5, warm: 0.05 }
 /** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
 const WAITING = { cold: 32, warm: 2 }
-/** Share of an answer's time that a group may spend on foreseeing what the memory would say. */
-const FORESEEING = 0.25
+/** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */
+const FORESEEING = { share: 0.25, mostMs: 4 }
 
 /**
  * Share of the time that looks for late queries may take were all of them sure, and what of it may be saved up: where a pool slows
@@ -24,10 +25,18 @@ const FORESEEING = 0.25
 const LOOKING = { share: 0.2, burstMs: 20 }
 /** The moving average of how often looks were sure moves so far with each; where it is below half, a hedge goes first. */
 const SURENESS = { rate: 0.05, enough: 0.5 }
+
+/** What the memory said of a query, and the probability that its label is the model's own. */
+export interface Seen {
+  recollection: Recollection
+  confidence: number
+}
+
 export class Learning {
   readonly experience: Experience
   readonly #clock: Clock
   readonly #lessons: Lessons
+  readonly #looks: Looks
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
   readonly #looking: TimeBudget
@@ -43,12 +52,15 @@ export class Learning {
     this.#dueLooks = new TimeBudget(clock, () => part * LOOKING.share, LOOKING.burstMs)
     this.#looking = new TimeBudget(clock, () => part * LOOKING.share * this.#sure, LOOKING.burstMs)
     const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
-    this.#lessons = new Lessons(clock, share, (why) => warn(`nothing was learned from a group: ${why}`))
+    const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
+    this.#looks = new Looks(clock)
+    this.#lessons = new Lessons(clock, share, failed, () => this.#looks.busy)
   }
 
   /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
-    if (!(queries.length * this.#passMs <= FORESEEING * ms) || !this.#lessons.hasTime()) return undefined
+    const { share, mostMs } = FORESEEING
+    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#lessons.hasTime()) return undefined
     const start = this.#clock.now()
     const foreseen = queries.map((query) => this.experience.recall(query))
     this.#lessons.spend(this.#clock.now() - start)
@@ -60,15 +72,34 @@ export class Learning {
     return this.experience.memory === 'warm' && this.#sure >= SURENESS.enough && !(this.#passMs > ms)
   }
 
-  /** What the memory says of a query that is late or lost; undefined where that would take too much time. @param due  else it gets an error */
-  look(query: Float32Array, due: boolean): Recollection | undefined {
-    if (this.experience.memory !== 'warm' || !(due ? this.#dueLooks : this.#looking).has) return undefined
-    const start = this.#clock.now()
-    const said = this.experience.recall(query)
-    const ms = this.#clock.now() - start
-    ;(due ? this.#dueLooks : this.#looking).take(ms)
-    this.#sees(ms)
-    return said
+  /**
+   * What the memory says of a query that is late or lost.
+   *
+   * @param due     else it gets an error
+   * @param wanted  whether anybody still wants to know
+   * @param told    once, before this returns or a little later; undefined where that would take too much time
+   */
+  look(query: Float32Array, due: boolean, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
+    const time = due ? this.#dueLooks : this.#looking
+    this.#looks.add({
+      steps: () => this.experience.recalling(query),
+      wanted: () => this.experience.memory === 'warm' && time.has && wanted(),
+      told: (said, ms) => {
+        time.take(ms ?? 0)
+        if (ms !== undefined) this.#sees(ms)
+        told(said)
+      },
+    })
+  }
+
+  /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
+  see(query: Float32Array, wanted: () => boolean, told: (seen: Seen | undefined) => void): void {
+    const { experience } = this
+    const say = (recollection: Recollection | undefined) => {
+      const all = recollection && [{ ...recollection, missing: 1 }]
+      told(recollection && all && { recollection, confidence: experience.surest(all).confidence ?? 0 })
+    }
+    this.#looks.add({ steps: () => experience.recalling(query), wanted, told: say }, true)
   }
 
   /** Whether what a look said was sure enough to be given. */
@@ -96,6 +127,7 @@ export class Learning {
   /** Takes out what a worker's answers taught, also those that wait to be learned, with what else does. */
   forget(from: string): void {
     this.#lessons.stop()
+    this.#looks.restart()
     const forgetting = this.experience.forget(from)
     forgetting.next()
     this.#lessons.add(forgetting, 0)
@@ -103,21 +135,30 @@ export class Learning {
 
   /** All that was learned, the last answer included. */
   save(): Uint8Array {
+    this.#looks.restart()
     this.#lessons.finish()
     return this.experience.save()
   }
 
   close(): void {
     this.#lessons.stop()
+    this.#looks.stop()
   }
 
-  /** The first step of a lesson of the memory is a pass over it. */
-  *#timed(lesson: Generator<void>): Generator<void> {
-    const start = this.#clock.now()
-    lesson.next()
-    if (this.experience.memory === 'warm') this.#sees(this.#clock.now() - start)
-    yield
-    yield* lesson
+  /** The first steps of a lesson are a pass over the memory. */
+  *#timed(lesson: ReturnType<Experience['teach']>): Generator<void> {
+    const isPass = this.experience.memory === 'warm'
+    for (let ms = 0; ; ) {
+      const start = this.#clock.now()
+      const { value, done } = lesson.next()
+      ms += this.#clock.now() - start
+      if (done) return
+      yield
+      if (value !== 'compared') continue
+      if (isPass) this.#sees(ms)
+      for (; !lesson.next().done; ) yield
+      return
+    }
   }
 
   /** A pass over the memory took so long. */

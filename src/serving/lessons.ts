@@ -19,6 +19,7 @@ export type Lesson = Iterator<unknown>
 
 export class Lessons {
   readonly #failed: (why: string) => void
+  readonly #held: () => boolean
   readonly #waiting: { lesson: Lesson; bytes: number }[] = []
   readonly #clock: Clock
   #unplan: (() => void) | undefined
@@ -27,11 +28,13 @@ export class Lessons {
   /**
    * @param share   of the time that lessons may take, 0..1; asked each time
    * @param failed  told of a lesson that threw; it costs nothing else
+   * @param held    whether nothing may be learned now
    */
-  constructor(clock: Clock, share: () => number, failed: (why: string) => void) {
+  constructor(clock: Clock, share: () => number, failed: (why: string) => void, held = () => false) {
     this.#clock = clock
     this.#time = new TimeBudget(clock, share, SAVED_UP_MS)
     this.#failed = failed
+    this.#held = held
   }
 
   /** Lessons that wait, the one that has begun included. */
@@ -74,7 +77,7 @@ export class Lessons {
     const learn = () => {
       this.#unplan = undefined
       const start = this.#clock.now()
-      while (this.#waiting.length && this.#clock.now() - start < SLICE_MS) this.#step()
+      while (this.#waiting.length && !this.#held() && this.#clock.now() - start < SLICE_MS) this.#step()
       this.spend(this.#clock.now() - start)
       this.#plan()
     }

@@ -83,6 +83,9 @@ interface Entry {
   hedge?: Call
   /** It has waited so long that a recovery may be given. */
   overdue?: boolean
+  /** It is being looked up, and why it is to be settled when that is done. */
+  looking?: boolean
+  moment?: Lack['moment']
   /** What was decoded, and what the memory says of it. */
   decoded?: readonly Recovered[]
   remembered?: Recollection | undefined
@@ -441,7 +444,7 @@ export class GroupRun implements Asker, LiveRun {
 
   #advance(): void {
     if (this.#phase === 'waiting') this.#decide()
-    if (this.#phase === 'decided' && !this.#open) this.#finish()
+    if (this.#phase === 'decided' && !this.#open && !this.#entries.some(({ looking }) => looking)) this.#finish()
   }
 
   #decide(): void {
@@ -541,8 +544,7 @@ export class GroupRun implements Asker, LiveRun {
     for (const query of wanted) {
       const entry = this.#entries[query]
       entry.decoded = decoded.filter((each) => each.query === query)
-      if (this.#paced) this.#recover(entry)
-      else this.#look(entry)
+      this.#recover(entry)
     }
     const fromCode = this.#entries.some(({ recovery }) => recovery?.all.some(({ source }) => source === 'code'))
     if (fromCode) learning?.later(this.#group.lessons(criterion), this.#bytes)
@@ -558,14 +560,25 @@ export class GroupRun implements Asker, LiveRun {
     }
   }
 
-  /** Recovers a query from the memory as well. */
-  #look(entry: Entry, due = false): void {
+  /** Recovers a query from the memory as well; where that is not done at once, it is settled again. */
+  #look(entry: Entry, due: boolean): void {
     const { learning } = this.#service
-    const { policy, minConfidence } = entry.ticket.choices
-    const looked = entry.remembered === undefined
-    entry.remembered ??= learning?.look(entry.ticket.row, due)
-    if (!entry.recovery || looked) this.#recover(entry)
-    if (looked && entry.remembered) learning?.judge(isSure(policy, minConfidence, entry.recovery?.report.confidence))
+    const { ticket } = entry
+    const { policy, minConfidence } = ticket.choices
+    if (entry.remembered || !learning) return entry.recovery ? undefined : this.#recover(entry)
+    let later = false
+    const told = (said: Recollection | undefined) => {
+      entry.looking = false
+      entry.remembered = said
+      this.#recover(entry)
+      if (said) learning.judge(isSure(policy, minConfidence, entry.recovery?.report.confidence))
+      if (!later) return
+      this.#settle(entry, entry.moment as Lack['moment'], true)
+      this.#advance()
+    }
+    entry.looking = true
+    learning.look(ticket.row, due, () => ticket.open, told)
+    later = true
   }
 
   /** Recovers a query from what was decoded and what the memory said, and keeps the surer answer. */
@@ -584,8 +597,8 @@ export class GroupRun implements Asker, LiveRun {
     entry.recovery = { report: { ...rest, query, confidence, given: false }, answer, all, graded: false }
   }
 
-  /** Gives a query that waits what its policy says. */
-  #settle(entry: Entry, moment: Lack['moment']): void {
+  /** Gives a query that waits what its policy says. @param looked  it was looked up for that, if there was time */
+  #settle(entry: Entry, moment: Lack['moment'], looked = false): void {
     const { ticket, calls } = entry
     if (!ticket.open) return
     const { policy, minConfidence } = ticket.choices
@@ -594,8 +607,10 @@ export class GroupRun implements Asker, LiveRun {
     const asked = this.#honest && calls.some(({ isLive }) => isLive) // where somebody may lie an answer alone is none
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (policy !== 'retry' && may && this.#mayLook(entry, moment))
+    if (entry.moment !== 'due') entry.moment = moment
+    if (!looked && !entry.looking && policy !== 'retry' && may && this.#mayLook(entry, moment))
       this.#look(entry, moment === 'due' || (moment === 'lost' && policy === 'recover'))
+    if (entry.looking) return
     const said = verdict({
       policy,
       minConfidence,
@@ -616,7 +631,7 @@ export class GroupRun implements Asker, LiveRun {
   #mayLook(entry: Entry, moment: Lack['moment']): boolean {
     const { learning, lateness } = this.#service
     if (moment === 'late') return this.#mayAsk(entry, true) && learning?.looksFirst(lateness.medianMs ?? 0) === true
-    return moment !== 'decoded'
+    return moment !== 'decoded' || !this.#paced
   }
 
   /** A late query once, from the budget, and not while its row waits, since a second one would wait as well; a lost one as long as the fault may be its workers'. */

@@ -7,7 +7,6 @@ import type { ModelWorker } from '../workers/worker'
 import type { Equality } from './agreement'
 import type { Clock } from './clock'
 import type { Pool } from './pool'
-import { Turns } from './turns'
 
 /** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
 export interface Verdict {
@@ -39,8 +38,6 @@ export class Verification {
   readonly evidence: Evidence
   readonly liars: number
   readonly integrity: number
-  /** For looks into the memory. */
-  readonly turns: Turns
   readonly #options: VerificationOptions
   readonly #random: Random
 
@@ -49,7 +46,6 @@ export class Verification {
     this.liars = options.liars
     this.integrity = options.integrity
     this.#random = seeded(options.seed)
-    this.turns = new Turns(options.clock)
     this.#options = options
   }
 

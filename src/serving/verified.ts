@@ -6,21 +6,15 @@
 import type { CodedRow } from '../codec/codec'
 import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
-import type { Recollection } from '../history/memory'
 import type { ModelWorker } from '../workers/worker'
 import { agree, isLie, ruling } from './agreement'
 import { isSure } from './decision'
+import type { Seen } from './learning'
 import { type Asker, Call } from './pool'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
 import { FLOOR, type LiveRun, outcomeOf, type Service } from './run'
 import type { Ending, Status, Ticket } from './ticket'
 import type { Verification } from './verification'
-
-/** What the memory says of the query, and how sure it is. */
-interface Look {
-  recollection: Recollection
-  confidence: number
-}
 
 /** Workers that may go down with a query before it is given up, beyond the scheme's stragglers. */
 const MOST_KILLED = 2
@@ -39,8 +33,10 @@ export class VerifiedRun implements Asker, LiveRun {
   /** Answers that nothing was concluded from yet. */
   #heard: Call[] = []
   readonly #rows: RowReport[] = []
-  /** undefined: not looked yet. null: nothing is remembered that tells of it. */
-  #look: Look | null | undefined
+  /** undefined: not looked up, or nothing is remembered that tells of it. */
+  #seen: Seen | undefined
+  /** What waits until it is looked up; undefined when it was. */
+  #unseen: (() => void)[] | undefined = []
   #hedge: Call | undefined
   #recovery: RecoveryReport | undefined
   /** What all others are compared with, once it is proven. */
@@ -65,19 +61,32 @@ export class VerifiedRun implements Asker, LiveRun {
 
   join(ticket: Ticket): void {
     const { learning } = this.#service
-    const { liars, integrity, turns } = this.#verification
+    const { liars, integrity } = this.#verification
     this.#ticket = ticket
     this.#audited = this.#verification.audits()
     const warm = learning?.experience.memory === 'warm' && integrity < 1
     this.#ask(warm && !this.#audited ? 1 : liars + 1, 'query')
     if (this.#left < 0) this.reconsider()
-    if (warm) turns.add(() => this.#weigh())
+    if (warm) this.#whenSeen(() => this.#weigh())
+  }
+
+  /** Calls it when it is known what the memory says of the query. */
+  #whenSeen(then: () => void): void {
+    const { learning } = this.#service
+    if (!this.#unseen || learning?.experience.memory !== 'warm') return then()
+    if (this.#unseen.push(then) > 1) return
+    const told = (seen: Seen | undefined) => {
+      const waiting = this.#unseen ?? []
+      this.#unseen = undefined
+      this.#seen = seen
+      for (const each of waiting) if (this.#ticket.open) each()
+    }
+    learning.see(this.#ticket.row, () => this.#ticket.open, told)
   }
 
   /** Asks for proof at once where the memory will not do: while the first worker is at work. */
   #weigh(): void {
-    if (!this.#ticket.open || this.#isSure()) return
-    this.#demand('query')
+    if (!this.#isSure()) this.#demand('query')
   }
 
   close(): void {}
@@ -85,8 +94,13 @@ export class VerifiedRun implements Asker, LiveRun {
   // What the ticket tells.
 
   late(ticket: Ticket): void {
-    const { clock, lateness } = this.#service
     ticket.late = true
+    if (ticket.choices.policy === 'retry') this.#hurry()
+    else this.#whenSeen(() => this.#late(ticket))
+  }
+
+  #late(ticket: Ticket): void {
+    const { clock, lateness } = this.#service
     if (!this.#recoverable()) return this.#hurry()
     const ms = ticket.since + FLOOR * (lateness.medianMs ?? 0) - clock.now()
     clock.after(Math.max(0, ms), () => this.#overdue(), true)
@@ -109,9 +123,14 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   due(ticket: Ticket): void {
+    if (ticket.choices.policy === 'retry') this.#due(ticket)
+    else this.#whenSeen(() => this.#due(ticket))
+  }
+
+  #due(ticket: Ticket): void {
     const { policy, deliver } = ticket.choices
     const first = this.#answers()[0]
-    if (policy !== 'retry' && this.#seen()) this.#recover()
+    if (policy !== 'retry' && this.#seen) this.#recover()
     else if (first && deliver === 'deadline') this.#answer(first, 'unverified', undefined)
     else ticket.fail(this.#unanswered())
     this.#settled()
@@ -197,7 +216,10 @@ export class VerifiedRun implements Asker, LiveRun {
     const at = (positions: readonly number[]) => positions.map((i) => told[i])
     if (proven) return this.#prove(at(agreeing), at(lies))
     if (open && told.length && choices.deliver === 'early') return this.#answer(told[0], 'unverified', undefined)
-    if (open && told.length === 1 && !this.#audited && this.#isSure() && this.#check(told[0])) return
+    if (open && told.length === 1 && !this.#audited) {
+      if (this.#unseen?.length) return void this.#unseen.push(() => this.#judge())
+      if (this.#isSure() && this.#check(told[0])) return
+    }
     const isDisputed = agreeing.length < told.length
     if (open || isDisputed) this.#demand(open ? 'urgent' : 'extra', agreeing.length)
   }
@@ -211,12 +233,12 @@ export class VerifiedRun implements Asker, LiveRun {
     for (const { worker } of agreeing) this.#verification.proven(worker as ModelWorker, own)
     this.#heard = this.#heard.filter((call) => !agreeing.includes(call) && !lies.includes(call))
     this.#answer(first, 'exact', 1)
-    if (this.#recovery && this.#look) {
-      this.#recovery.agreed = learning?.experience.grade({ ...this.#look.recollection, missing: 1 }, own)
+    if (this.#recovery && this.#seen) {
+      this.#recovery.agreed = learning?.experience.grade({ ...this.#seen.recollection, missing: 1 }, own)
     }
     const taught = learning?.remember(this.#ticket.row, own)
     // What a sure look got wrong must be told, also where there is no time to remember: what it got right is told every time.
-    if (!taught && this.#look) learning?.experience.rehearse({ ...this.#look.recollection, missing: 1 }, own)
+    if (!taught && this.#seen) learning?.experience.rehearse({ ...this.#seen.recollection, missing: 1 }, own)
     for (const call of lies) this.#lied(call)
     this.#compare()
     this.#settled()
@@ -245,7 +267,7 @@ export class VerifiedRun implements Asker, LiveRun {
   #check(call: Call): boolean {
     const { evidence } = this.#verification
     const { learning } = this.#service
-    const { recollection, confidence } = this.#look as Look
+    const { recollection, confidence } = this.#seen as Seen
     const answer = call.answer as Float32Array
     const passed = learning?.experience.agrees(recollection.answer, answer) === true
     const distance = evidence.deviation ? difference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
@@ -331,29 +353,18 @@ export class VerifiedRun implements Asker, LiveRun {
 
   #isSure(): boolean {
     const { integrity } = this.#verification
-    return integrity < 1 && (this.#seen()?.confidence ?? 0) >= integrity
-  }
-
-  #seen(): Look | null {
-    const experience = this.#service.learning?.experience
-    if (this.#look !== undefined || !experience) return this.#look ?? null
-    const recollection = experience.recall(this.#ticket.row)
-    if (!recollection) return null
-    const { confidence } = experience.surest([{ ...recollection, missing: 1 }])
-    this.#look = { recollection, confidence: confidence ?? 0 }
-    return this.#look
+    return integrity < 1 && (this.#seen?.confidence ?? 0) >= integrity
   }
 
   /** Whether what is remembered may be given to a query that is late. */
   #recoverable(): boolean {
     const { policy, minConfidence } = this.#ticket.choices
-    const look = policy === 'retry' ? null : this.#seen()
-    return look !== null && isSure(policy, minConfidence, look.confidence)
+    return this.#seen !== undefined && isSure(policy, minConfidence, this.#seen.confidence)
   }
 
   #recover(): void {
     const { clock } = this.#service
-    const { recollection, confidence } = this.#look as Look
+    const { recollection, confidence } = this.#seen as Seen
     const { answer, ...rest } = recollection
     this.#recovery = { ...rest, missing: 1, query: 0, confidence, given: true }
     const sentAt = this.#calls[0].sentAt || clock.now()
