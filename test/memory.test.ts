@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../src/core/core'
 import { Memory, type MemoryOptions, type Recollection } from '../src/history/memory'
 import { patchFeatures } from '../src/history/patches'
+import { finished } from '../src/history/steps'
 import { Worth } from '../src/history/worth'
 import { seeded } from '../src/random'
 
@@ -229,6 +230,24 @@ describe('images', () => {
       .map(({ image, slant }) => Math.abs((memory.recover(image)?.answer[0] ?? 9) - told(slant)))
     return errors.sort((a, b) => a - b)[50]
   }
+
+  it('looks between the steps of a lesson, and of each other, change nothing: neither what they say nor what is learned', () => {
+    for (const core of [wasm, js]) {
+      const [alone, looked] = [0, 1].map(() => {
+        const memory = new Memory(core, { shape: [1, side, side], outputs: 1 })
+        for (const { image, slant } of images.slice(0, 150)) memory.remember(image, row(slant))
+        return memory
+      })
+      for (const { image, slant } of images.slice(150, 160)) {
+        const other = images[500].image
+        const said = finished(looked.recovering(other))
+        for (const _ of looked.take(image, row(slant))) expect(looked.recover(other)).toEqual(said)
+        while (looked.work()) expect(looked.recover(other)).toBeDefined()
+        alone.remember(image, row(slant))
+      }
+      expect(looked.save()).toEqual(alone.save())
+    }
+  })
 
   it('are compared by patches; what mirroring changes is told from what it does not', () => {
     expect(worst((slant) => slant)).toBeLessThan(0.15)

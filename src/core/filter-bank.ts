@@ -119,7 +119,8 @@ export class FilterBank {
   }
 
   /**
-   * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r, in steps.
+   * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r, in steps, between which
+   * no other image may be begun.
    *
    * @returns fresh: sign (2) x filter, then its mirror image x row x column of the grid
    */

@@ -176,7 +176,11 @@ export class Comparison {
 
   /** A query as it is compared, in steps; fresh. */
   *point(query: Float32Array): Generator<void, Point> {
-    if (this.#learned instanceof Patches) return mirrorParts(yield* this.#learned.steps(query))
+    if (this.#learned instanceof Patches) {
+      const features = this.#learned.of(query) // at once: who looks between its steps would find half of it written over
+      yield
+      return mirrorParts(features)
+    }
     return { even: scaled(vectorOf(query, this.#subject, this.#learned), this.#scales as Float32Array) }
   }
 

@@ -4,8 +4,12 @@ import { asError } from '../errors'
 import { TimeBudget } from './budget'
 import type { Clock } from './clock'
 
-/** How long the steps of one task may take together; a single step may take longer. */
-const SLICE_MS = 1
+/**
+ * How long the steps of one task may take together, over the share of the time that lessons may take; a single step may take longer.
+ * Callers that come meanwhile wait for it: with 1 ms instead of .1 where the share is a twentieth, p99.9 of answers of 10 ms was 13.6
+ * instead of 13.2 ms. While much is learned and little answered, one step a task would take long.
+ */
+const SLICE_MS = 2
 /** What may be saved up: queries after a pause should not pay for it. */
 const SAVED_UP_MS = 20
 /** Lessons that wait; beyond these the newest go, since there will be others. */
@@ -22,6 +26,7 @@ export class Lessons {
   readonly #held: () => boolean
   readonly #waiting: { lesson: Lesson; bytes: number }[] = []
   readonly #clock: Clock
+  readonly #share: () => number
   #unplan: (() => void) | undefined
   readonly #time: TimeBudget
 
@@ -32,6 +37,7 @@ export class Lessons {
    */
   constructor(clock: Clock, share: () => number, failed: (why: string) => void, held = () => false) {
     this.#clock = clock
+    this.#share = share
     this.#time = new TimeBudget(clock, share, SAVED_UP_MS)
     this.#failed = failed
     this.#held = held
@@ -76,8 +82,8 @@ export class Lessons {
     if (this.#unplan || !this.#waiting.length) return
     const learn = () => {
       this.#unplan = undefined
-      const start = this.#clock.now()
-      while (this.#waiting.length && !this.#held() && this.#clock.now() - start < SLICE_MS) this.#step()
+      const [start, slice] = [this.#clock.now(), SLICE_MS * this.#share()]
+      while (this.#waiting.length && !this.#held() && this.#clock.now() - start < slice) this.#step()
       this.spend(this.#clock.now() - start)
       this.#plan()
     }

@@ -8,7 +8,7 @@ import { Line } from './line'
  * How long looks may take in one task. One look is .3 to .6 ms with 1,000 pairs, in JavaScript 3 to 9; what comes in a burst, or takes
  * longer, goes on in another task, which is a millisecond later where timers are as slow as Node's.
  */
-const SLICE_MS = 2
+const SLICE_MS = 1
 
 /** What is to be looked up, and who is told. */
 interface Look {
