@@ -94,6 +94,7 @@ it('one that cannot be reached holds up nobody; it is told of once, and joins wh
   servers[0].isGone = false
   await clock.run(71_000)
   expect(told).toEqual(added('b', 'c', 'a'))
+  expect(warnings.slice(1)).toEqual(['a:1 has joined'])
 })
 
 it('one that stalls holds up nobody', async () => {

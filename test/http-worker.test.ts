@@ -65,7 +65,7 @@ async function behaving(mode: QuirkServer['mode']): Promise<QuirkServer> {
 
 for (const mode of ['triton', 'kserve', 'mlserver', 'ovms'] as const) {
   contract(`a server over HTTP, ${mode}`, {
-    start: async () => httpWorker((await behaving(mode)).url, { model: 'm', concurrency: 3 }),
+    start: async () => httpWorker((await behaving(mode)).url, { model: 'm', concurrency: 3, onWarning: () => {} }),
     deaths: ['dies', 'exits'],
   })
 }
@@ -406,6 +406,38 @@ describe('a server that was rolled to another model', () => {
     }
     expect([worker.gone, warnings.length]).toEqual([true, 1])
     expect(wrong).toBeLessThan(3400) // those of 30 s and a health interval
+  })
+})
+
+describe('one that is lost', () => {
+  it('is told of once, however often it is tried again, and once more when it is back', async () => {
+    const { server, clock, warnings } = await running()
+    for (const times of [1, 2]) {
+      server.isGone = true
+      await clock.run(clock.now() + 60_000)
+      expect(warnings.length).toBe(2 * times - 1)
+      expect(warnings.at(-1)).toMatch(/^there:8000 was lost: it cannot be reached: .*ECONNREFUSED; it is tried again/)
+      server.isGone = false
+      await clock.run(clock.now() + 12_000)
+      expect([warnings.length, warnings.at(-1)]).toEqual([2 * times, 'there:8000 is back'])
+    }
+  })
+
+  it('and comes and goes twice a second is told of once, until it stays', async () => {
+    const { worker, server, clock, warnings } = await running()
+    let losses = 0
+    for (let times = 0; times < 20; times++) {
+      server.isGone = true
+      worker.infer(row).catch(() => {})
+      await clock.run(clock.now() + 50)
+      if (worker.gone) losses++
+      server.isGone = false
+      await clock.run(clock.now() + 450)
+      expect(worker.gone).toBe(false)
+    }
+    expect([losses, warnings.length]).toEqual([20, 1])
+    await clock.run(clock.now() + 2000)
+    expect(warnings.slice(1)).toEqual(['there:8000 is back'])
   })
 })
 

@@ -119,6 +119,22 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     expect([worker.gone, onFree.mock.calls.length > 0]).toEqual([false, true])
   })
 
+  it('one that is lost is told of once, and once more when it is back for a while', async () => {
+    const { changes, clock, theirs, connection, onWarning } = await fleet([new HandWorker('a')])
+    const worker = await joined(changes)
+    const told = () => onWarning.mock.calls.map(([text]) => text)
+    for (const times of [1, 2]) {
+      const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {})
+      await clock.run(clock.now() + 5000)
+      expect(told().slice(2 * times - 2)).toEqual([`${worker.name} was lost: it missed 3 heartbeats`])
+      partition.mockRestore()
+      await theirs.run(theirs.now() + 500)
+      await until(() => worker.free)
+      await clock.run(clock.now() + 1100)
+      expect(told().slice(2 * times - 1)).toEqual([`${worker.name} is back`])
+    }
+  })
+
   it('one with a late heartbeat is asked, and answers', async () => {
     const hand = new HandWorker('a')
     const { changes, clock } = await fleet([hand])

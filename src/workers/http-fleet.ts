@@ -47,6 +47,8 @@ interface Member {
   state: 'known' | 'waiting' | 'joined' | 'leaving'
   /** How its last examination failed, once it was examined. */
   outcome: ApproxiferError | 'well' | undefined
+  /** It was told that it could not join. */
+  isMissed: boolean
   /** It was added again while it was leaving. */
   again: string | undefined
 }
@@ -112,7 +114,8 @@ class Fleet {
     if (known?.state === 'leaving') known.again = url
     if (known) return
     if (this.#members.size >= MOST) return this.#settings.warn(`${name} is one server too many: ${MOST} are known`)
-    const member: Member = { url, worker: undefined, state: 'known', outcome: undefined, again: undefined }
+    const rest = { outcome: undefined, isMissed: false, again: undefined }
+    const member: Member = { url, worker: undefined, state: 'known', ...rest }
     this.#members.set(name, member)
     this.#unheard++
     if (this.#toStart.push([name, member]) === 1) this.#settings.clock.after(0, () => this.#startSome())
@@ -169,6 +172,7 @@ class Fleet {
     member.outcome = error ?? 'well'
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
+      member.isMissed = true
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
     if (!error) member.state = 'waiting'
@@ -212,6 +216,7 @@ class Fleet {
     }
     member.state = 'joined'
     this.#hasJoined = true
+    if (member.isMissed) this.#settings.warn(`${worker.name} has joined`)
     this.changes.push({ add: worker })
     if (++this.#joined === this.#members.size) this.#giveUp()
   }

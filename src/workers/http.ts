@@ -96,6 +96,8 @@ const HEALTH_MS = 5000
 const MOST_FAILURES = 3
 /** Between a look at a server and one because it closed a connection: some close all of them. */
 const CALM_MS = 1000
+/** How long one that was lost has to be well before it is told that it is back: some come and go many times a second. */
+const STEADY_MS = 1000
 
 /**
  * One server as a worker; resolves when it has answered a first query.
@@ -206,6 +208,8 @@ function checkProbe(probe: unknown): false | (Required<Omit<ProbeOptions, 'row'>
   return { row, everyMs: checkInteger('probe.everyMs', everyMs, 1, 2 ** 31 - 1), rounding }
 }
 
+type Timer = 'retry' | 'tick' | 'busy' | 'dropped' | 'steady'
+
 /**
  * Its life: `down` (not examined yet, or gone) until an examination finds the model that it should be, then `ready`, and `looking` while it
  * is asked whether it still is: whether it is there, when it has been idle; all that an examination asks, now and then and
@@ -241,8 +245,9 @@ export class HttpWorker implements ModelWorker {
   #failures = 0
   #errors = 0
   #why: string
+  /** What was told when it was lost; undefined while it is well. */
   #told: string | undefined
-  readonly #timers = new Map<'retry' | 'tick' | 'busy' | 'dropped', () => void>()
+  readonly #timers = new Map<Timer, () => void>()
   #closing: Promise<void> | undefined
 
   private constructor(name: string, connections: Connections, options: HttpSettings) {
@@ -585,30 +590,47 @@ export class HttpWorker implements ModelWorker {
       this.#examinedAt = this.#heardAt
       this.#failures = 0
       this.#errors = 0
-      this.#told = undefined
+      if (this.#told !== undefined) this.#after('steady', STEADY_MS, () => this.#back())
     }
     if (!this.#timers.has('tick')) this.#tick()
     this.onFree?.()
   }
 
+  /** It was lost, and is well again for a while. */
+  #back(): void {
+    this.#told = undefined
+    this.options.warn(`${this.name} is back`)
+  }
+
   /** It is gone, or not what it should be, until an examination finds otherwise. */
   #failed(error: ApproxiferError): void {
     if (this.#state === 'closed') return
+    this.#timers.get('steady')?.()
     this.#state = 'down'
     this.#why = error.message
     this.#binary = undefined
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** this.#failures++, MOST_BACKOFF_MS)
     const ms = (error as ServerError).busyMs ?? backoff * (0.5 + 0.5 * Math.random()) // not all at the same moment
     this.#after('retry', ms, () => void this.examine())
-    if (error.code === 'MODEL' && this.#examinedAt > Number.NEGATIVE_INFINITY && this.#told !== error.message) {
-      this.#told = error.message
-      this.options.warn(`${error.message}: it gets no rows until it answers as before`)
-    }
+    if (this.#examinedAt > Number.NEGATIVE_INFINITY) this.#tell(error)
     this.onFree?.()
   }
 
+  /** Once, however often it is tried again; and when it turns out to have another model. */
+  #tell({ code, message }: ApproxiferError): void {
+    const isStranger = code === 'MODEL'
+    if (this.#told !== undefined && !(isStranger && this.#told !== message)) return
+    this.#told = message
+    const why = message.replace(`${this.name}: `, '').replace(`${this.name} `, 'it ')
+    this.options.warn(
+      isStranger
+        ? `${message}: it gets no rows until it answers as before`
+        : `${this.name} was lost: ${why}; it is tried again until it answers`,
+    )
+  }
+
   /** Sets one of its timers; none keeps the process alive. */
-  #after(timer: 'retry' | 'tick' | 'busy' | 'dropped', ms: number, f: () => void): void {
+  #after(timer: Timer, ms: number, f: () => void): void {
     this.#timers.get(timer)?.()
     if (this.#state !== 'closed') this.#timers.set(timer, this.options.clock.after(ms, f, true))
   }

@@ -10,6 +10,7 @@ import { readModel } from './local'
 import {
   checkServer,
   followConnection,
+  guarded,
   type NatsConnection,
   type NatsMessage,
   type NatsServer,
@@ -81,6 +82,8 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIter
 const MOST = 10_000
 /** How often it is looked who was silent for long. */
 const SWEEP_MS = 100
+/** How long one that was lost has to be there before it is told that it is back: some come and go all the time. */
+const STEADY_MS = 1000
 /** Beats after which a worker with open calls is asked whether it is there. */
 const ASK_AFTER = 1.3
 /** Before a worker's name, what a call to no row is known by; other keys begin with none. */
@@ -98,10 +101,14 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   readonly #workers = new Map<string, NatsWorker>()
   /** Workers with another model, and when they were heard. */
   readonly #refused = new Map<string, number>()
+  /** Workers that were told to be lost, and when they were so last. */
+  readonly #lost = new Map<string, number>()
   readonly #calls = new Map<string, Call>()
   readonly #changes: Change[] = []
   readonly #waiting: ((result: IteratorResult<Change>) => void)[] = []
+  /** Each text once, and however often. */
   readonly #warn: (text: string) => void
+  readonly #report: (text: string) => void
   #started: Promise<void> | undefined
   #connection: NatsConnection | undefined
   #owned = false
@@ -118,6 +125,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     this.#options = options
     this.#clock = clock
     this.#warn = warner(options.onWarning)
+    this.#report = guarded(options.onWarning)
     this.#subjects = subjects(fleet)
     this.#inbox = `${inboxPrefix}.${randomToken()}`
     this.expireMs = expireMs
@@ -185,6 +193,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     if (this.#ended) return
     this.#ended = true
     this.#unsweep?.()
+    if (why !== undefined) this.#report(why)
     for (const worker of [...this.#workers.values()]) {
       if (why === undefined) void worker.close()
       else this.#remove(worker, why)
@@ -246,13 +255,23 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     this.#tell({ remove: worker.name })
   }
 
+  /** Its calls are for others. It is told once, until it was there for a while. */
+  #lose(worker: NatsWorker, why: string): void {
+    const { name } = worker
+    const [oldest] = this.#lost.keys()
+    worker.lose(why)
+    if (!this.#lost.has(name)) this.#report(`${name} was lost: it ${why}`)
+    this.#lost.set(name, this.#clock.now())
+    if (this.#lost.size > MOST) this.#lost.delete(oldest)
+  }
+
   #received({ subject, data, headers }: NatsMessage): void {
     const key = subject.slice(this.#inbox.length + 1)
     const call = this.#calls.get(key)
     const worker = call?.worker ?? (key.startsWith(PING) ? this.#workers.get(key.slice(PING.length)) : undefined)
     if (!worker) return // it is settled
     if (headers?.code === 503 && !data.length) {
-      if (worker.state === 'present') worker.lose('is gone: nobody listens to its subject')
+      if (worker.state === 'present') this.#lose(worker, 'is gone: nobody listens to its subject')
     } else if (call) {
       try {
         worker.receive(call, decode(data))
@@ -285,11 +304,17 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     const silence = now - worker.heardAt
     const { everyMs } = worker.beat
     if (silence > this.#forgetMs) {
-      if (worker.state === 'closed') this.#workers.delete(worker.name)
-      else this.#remove(worker, `was not heard for ${this.#forgetMs} ms`)
+      const why = `was not heard for ${this.#forgetMs} ms`
+      if (worker.state === 'closed') return void this.#workers.delete(worker.name)
+      this.#lose(worker, why)
+      this.#remove(worker, why)
     } else if (worker.state === 'closed' || worker.state === 'lost') return
-    else if (silence > this.#missed * everyMs) worker.lose(`missed ${this.#missed} heartbeats`)
+    else if (silence > this.#missed * everyMs) this.#lose(worker, `missed ${this.#missed} heartbeats`)
     else if (silence > ASK_AFTER * everyMs && worker.open && !worker.asked) this.#ask(worker)
+    const lostAt = this.#lost.get(worker.name)
+    if (lostAt === undefined || worker.gone || now - lostAt < STEADY_MS) return
+    this.#lost.delete(worker.name)
+    this.#report(`${worker.name} is back`)
   }
 
   /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
@@ -309,11 +334,14 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   }
 
   #interrupted(): void {
-    this.#lostAt ??= this.#clock.now()
+    if (this.#ended || this.#lostAt !== undefined) return
+    this.#lostAt = this.#clock.now()
+    this.#report('the connection to NATS was lost: it is tried again for ever')
     for (const worker of this.#workers.values()) worker.interrupt()
   }
 
   #resumed(): void {
+    if (this.#lostAt !== undefined) this.#report('the connection to NATS is back')
     this.#lostAt = undefined
     for (const worker of this.#workers.values()) worker.heardAt = this.#clock.now() // they could not be heard before
     this.#connection?.publish(this.#subjects.rollCall)

@@ -95,12 +95,20 @@ export async function followConnection(
 /** Different warnings; more are told by nobody. */
 const MOST_WARNINGS = 100
 
-/** Tells each thing once; what the listener makes of it is its own affair. */
-export function warner(onWarning: (text: string) => void = console.warn): (text: string) => void {
+/** Tells each thing once. */
+export function warner(onWarning?: (text: string) => void): (text: string) => void {
   const told = new Set<string>()
+  const warn = guarded(onWarning)
   return (text) => {
     if (told.has(text) || told.size >= MOST_WARNINGS) return
     told.add(text)
+    warn(text)
+  }
+}
+
+/** What the listener makes of it is its own affair. */
+export function guarded(onWarning: (text: string) => void = console.warn): (text: string) => void {
+  return (text) => {
     try {
       onWarning(text)
     } catch {}
