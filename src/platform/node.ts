@@ -9,6 +9,7 @@ import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_t
 import type { Endpoint } from 'comlink'
 import core from '../../build/core-bytes.js'
 import { files } from './node-files'
+import { missing } from './peers'
 import type { Platform, Thread } from './platform'
 import { undiciConnections } from './undici'
 
@@ -72,7 +73,7 @@ export const platform: Platform = {
 
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
-  importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')),
+  importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')).catch(missing),
 
   connect: undiciConnections,
 
@@ -105,7 +106,7 @@ export const platform: Platform = {
   async importNats(ws) {
     const name = ws ? NATS_WS : NATS
     try {
-      const library = await import(name)
+      const library = await import(name).catch(missing)
       return ws ? library.wsconnect : library.connect
     } catch (error) {
       const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`

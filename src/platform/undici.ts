@@ -1,6 +1,7 @@
 /** HTTP in Node: one of undici's pools for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
+import { missing } from './peers'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed. */
@@ -11,7 +12,7 @@ const CONNECT_MS = 5000
 const IDLE_MS = 60_000
 
 export async function undiciConnections(url: string, count: number, tls: Tls | undefined): Promise<Connections> {
-  const { Pool } = await (import(UNDICI) as Promise<typeof import('undici')>).catch(missing)
+  const { Pool } = await (import(UNDICI) as Promise<typeof import('undici')>).catch(missing).catch(advise)
   const { origin, pathname } = new URL(url)
   const times = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS } // how long an answer may take others know
   return new UndiciConnections(
@@ -20,7 +21,7 @@ export async function undiciConnections(url: string, count: number, tls: Tls | u
   )
 }
 
-function missing(error: Error): never {
+function advise(error: Error): never {
   const todo = 'npm install undici@7; or pass the option fetch, at 3 to 4 times the cost of a call'
   throw new Error(`remote workers need the package undici (${error.message}): ${todo}`)
 }
