@@ -5,24 +5,20 @@ import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createGateway } from 'approxifer'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { serve, type TestServer } from './shared/http-server'
+import { serveGateway, type TestServer } from './shared/http-server'
 
-const gateway = createGateway({
-  models: {
-    toy: { model: 'test/oip/toy.onnx', outputs: ['y'], scheme: { queries: 2, stragglers: 1 }, onWarning: () => {} },
-  },
-})
+const toy = {
+  model: 'test/oip/toy.onnx',
+  outputs: ['y'],
+  scheme: { queries: 2, stragglers: 1 },
+  onWarning: () => {},
+}
 let server: TestServer
 beforeAll(async () => {
-  await gateway.ready()
-  server = await serve(gateway)
+  server = await serveGateway({ models: { toy } })
 })
-afterAll(async () => {
-  await server?.close()
-  await gateway.close()
-})
+afterAll(() => server?.close())
 
 const ask = {
   id: '42',

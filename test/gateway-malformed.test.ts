@@ -3,11 +3,10 @@
 import { Agent, request } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
-import { createGateway } from 'approxifer'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { seeded } from '../src/random'
 import { HandWorker } from './shared/house'
-import { serve, type TestServer } from './shared/http-server'
+import { serveGateway, type TestServer } from './shared/http-server'
 import { messages } from './shared/recorded'
 
 const REQUESTS = Number(process.env.APPROXIFER_MALFORMED ?? 3000)
@@ -19,23 +18,16 @@ const workers = ['a', 'b'].map((name) => {
   return worker
 })
 const warnings: string[] = []
-const gateway = createGateway({
-  models: { m: { workers, hedges: 0 } },
-  maxBytes: 20_000,
-  maxRows: 50,
-  onWarning: (text) => warnings.push(text),
-})
+const onWarning = (text: string) => warnings.push(text)
 const agent = new Agent({ keepAlive: true, maxSockets: AT_A_TIME })
 let server: TestServer
 
 beforeAll(async () => {
-  await gateway.ready()
-  server = await serve(gateway)
+  server = await serveGateway({ models: { m: { workers, hedges: 0 } }, maxBytes: 20_000, maxRows: 50, onWarning })
 })
 afterAll(async () => {
   agent.destroy()
   await server?.close()
-  await gateway.close()
 })
 
 interface Asked {
@@ -248,7 +240,7 @@ it('bodies and heads that stop half-way, whether the client waits or has ended i
       expect.stringMatching(/^HTTP\/1\.1 4\d\d [\s\S]*\{"error":".*expected/),
     ])
   }
-  expect(gateway.predictor('m').stats().open).toBe(0)
+  expect(server.gateway.predictor('m').stats().open).toBe(0)
 })
 
 it('fifty that send a byte now and then hold up nobody, and are ended', { timeout: 30_000 }, async () => {

@@ -1,25 +1,17 @@
 /** What NVIDIA's and KServe's clients were recorded to send, to a gateway with the model itself. */
 
-import { createGateway } from 'approxifer'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { serve, type TestServer } from './shared/http-server'
+import { serveGateway, type TestServer } from './shared/http-server'
 import { content, exchange, type HttpMessage, recorded, withJson } from './shared/recorded'
 
 // The output idx is INT64, which is neither coded nor served: it is left out of the model, and of what the clients ask for.
-const gateway = createGateway({
-  models: { toy: { model: 'test/oip/toy.onnx', outputs: ['y'], workers: 2 } },
-  packFrom: 1, // as the recorded server, which packs the smallest reply
-})
+const models = { toy: { model: 'test/oip/toy.onnx', outputs: ['y'], workers: 2 } }
+const packFrom = 1 // as the recorded server, which packs the smallest reply
 let server: TestServer
-
 beforeAll(async () => {
-  await gateway.ready()
-  server = await serve(gateway)
+  server = await serveGateway({ models, packFrom })
 })
-afterAll(async () => {
-  await server?.close()
-  await gateway.close()
-})
+afterAll(() => server?.close())
 
 /** What the model answers, by KServe's own server. */
 const numbers: number[] = recorded('server-kserve/014.response').flatMap((reply) => {

@@ -2,14 +2,28 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { createGateway } from 'approxifer'
 
 export interface TestServer {
+  gateway: ReturnType<typeof createGateway>
   url: string
   port: number
   close(): Promise<void>
 }
 
-export async function serve(answer: (request: Request) => Promise<Response>): Promise<TestServer> {
+/** A gateway with these options, when it is ready. */
+export async function serveGateway(options: Parameters<typeof createGateway>[0]): Promise<TestServer> {
+  const gateway = createGateway(options)
+  await gateway.ready()
+  const server = await serve(gateway)
+  const close = async () => {
+    await server.close()
+    await gateway.close()
+  }
+  return { ...server, gateway, close }
+}
+
+async function serve(answer: (request: Request) => Promise<Response>): Promise<Omit<TestServer, 'gateway'>> {
   const server = createServer({ connectionsCheckingInterval: 500 }, (incoming, outgoing) => {
     handle(answer, incoming, outgoing).catch((error) => outgoing.destroy(error))
   })
