@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { get } from 'node:https'
+import { Agent, get } from 'node:https'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
+import type { TLSSocket } from 'node:tls'
 import { describe, expect, it } from 'vitest'
-import { listen } from '../src/cli/serve/listen'
+import { type Handler, listen } from '../src/cli/serve/listen'
 import { runWith, scratch } from './shared/cli'
 import { json, LENET, Served } from './shared/served'
 
@@ -46,10 +47,10 @@ describe('a token', () => {
 
 describe('a connection', () => {
   /** A server of one answer, and what it says to raw bytes until it ends the connection. */
-  async function listening(answer: Uint8Array) {
+  async function listening(answer: Uint8Array, handle: Handler = () => new Response(answer as BodyInit)) {
     const limits = { headerMs: 1000, requestMs: 1000, maxConnections: 10 }
     const options = { host: '127.0.0.1', port: 0, tls: undefined, onError: () => {}, ...limits }
-    const server = await listen(() => new Response(answer as BodyInit), options)
+    const server = await listen(handle, options)
     const open = () => connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
     const say = async (text: string) => {
       const socket = open()
@@ -75,6 +76,19 @@ describe('a connection', () => {
     expect(read).toBeGreaterThan(size)
     while (server.connections()) await new Promise((resolve) => setTimeout(resolve, 50))
     deaf.destroy()
+    await server.end(0)
+  })
+
+  it('whose body was refused half-read is good for the next request', async () => {
+    const { server, say } = await listening(new Uint8Array(), async (request) => {
+      await request.body?.getReader().read()
+      return new Response('refused')
+    })
+    const piece = `10000\r\n${'x'.repeat(65_536)}\r\n`
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
+    const next = 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n'
+    const told = await say(`${head}${piece.repeat(40)}0\r\n\r\n${next}`)
+    expect(told.match(/HTTP\/1.1 200 OK/g)?.length).toBe(2)
     await server.end(0)
   })
 
@@ -118,24 +132,17 @@ describe('pages of other origins', () => {
 describe('TLS', () => {
   const openssl = spawnSync('openssl', ['version']).status === 0
 
+  /** Writes key.pem, and cert.pem for this name. */
+  function certify(name: string): void {
+    const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name},IP:127.0.0.1`]
+    const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')]
+    const made = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', ...files, ...subject]
+    expect(spawnSync('openssl', made).status).toBe(0)
+  }
+
   it.skipIf(!openssl)('by a certificate and its key', async () => {
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-    const made = [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '1',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      ...subject,
-    ]
-    expect(spawnSync('openssl', made).status).toBe(0)
+    certify('localhost')
     const served = await Served.start([...model, '--tls-cert', cert, '--tls-key', key])
     expect(served.url).toMatch(/^https:/)
     const live = await new Promise<string>((resolve, reject) => {
@@ -154,6 +161,29 @@ describe('TLS', () => {
       2,
       expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}, got what ends in `),
     ])
+  })
+
+  it.skipIf(!openssl)('SIGHUP reads the certificate again: new connections get it, open ones go on', async () => {
+    const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    certify('old.example')
+    const served = await Served.start([...model, '--tls-cert', cert, '--tls-key', key])
+    const kept = new Agent({ keepAlive: true, maxSockets: 1 })
+    const asked = (agent: Agent) =>
+      new Promise<[string | undefined, number | undefined]>((resolve, reject) => {
+        get(`${served.url}/v2/health/live`, { agent, rejectUnauthorized: false }, (response) => {
+          const socket = response.socket as TLSSocket
+          const told = [String(socket.getPeerCertificate().subject.CN), socket.localPort] as [string, number]
+          response.resume().on('end', () => resolve(told))
+        }).on('error', reject)
+      })
+    const first = await asked(kept)
+    certify('new.example')
+    served.process.kill('SIGHUP')
+    await served.line(({ msg }) => msg === 'reloaded')
+    expect(await asked(kept)).toEqual(first)
+    expect([first[0], (await asked(new Agent()))[0]]).toEqual(['old.example', 'new.example'])
+    kept.destroy()
+    expect(await served.stop()).toBe(0)
   })
 
   it('with half of it is refused', () => {

@@ -144,6 +144,8 @@ class House {
       this.#open.delete(outgoing)
       if (!this.#open.size) this.#empty()
     })
+    // What is left of a body that was refused is let through; who had begun to read it would hold it up, and the next request with it.
+    outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
     // Who does not read his answer holds its memory: as long as a byte is read now and then, and no longer.
     outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
