@@ -353,6 +353,54 @@ describe('bodies', () => {
     await gateway.close()
   })
 
+  it('of all requests together have a limit: beyond it 429 before one is read, until others have their answers', async () => {
+    const workers = workersOf(1, hang)
+    const { gateway } = await started({ maxBytes: 200_000, maxTotalBytes: 300_000 }, { m: model(workers) })
+    const padded = (bytes: number) => {
+      const text = JSON.stringify(inputOf(1))
+      return text.replace('"data":[', `"data":[${' '.repeat(bytes - text.length)}`)
+    }
+    const first = gateway(post(padded(200_000), { 'content-length': '200000' }))
+    await turn()
+    let pulled = 0
+    const body = () =>
+      new ReadableStream(
+        {
+          pull(controller) {
+            if (++pulled < 15) controller.enqueue(new Uint8Array(10_000).fill(32))
+            else controller.close()
+          },
+        },
+        { highWaterMark: 0 },
+      )
+    const streaming = (headers = {}) =>
+      request('/v2/models/m/infer', { method: 'POST', headers, body: body(), duplex: 'half' } as RequestInit)
+    const announced = await told(gateway, streaming({ 'content-length': '150000' }))
+    const sentence = 'the bodies of all requests: expected at most 300000 bytes together, got more'
+    expect([announced.status, announced.json.error, pulled]).toEqual([429, sentence, 0])
+    expect(announced.headers.get('retry-after')).toBe('1')
+    expect(await refused(gateway, streaming())).toEqual([429, sentence])
+    expect(pulled).toBeLessThan(13)
+    const packed = gzipSync(padded(150_000))
+    expect((await refused(gateway, post(packed, { 'content-encoding': 'gzip' })))[0]).toBe(429)
+    const small = gateway(post(padded(60_000), { 'content-length': '60000' }))
+    await turn()
+    workers[0].calls[0].answer()
+    expect((await first).status).toBe(200)
+    workers[0].calls[0].answer()
+    expect((await small).status).toBe(200)
+    // The room of one whose client has gone, and of one that was refused for what it is, is given back, too.
+    const gone = new AbortController()
+    const left = gateway(post(padded(200_000), { 'content-length': '200000' }, undefined, gone.signal))
+    await turn()
+    gone.abort()
+    expect((await left).status).toBe(499)
+    for (const _ of [1, 2]) {
+      expect((await refused(gateway, post('x'.repeat(200_000), { 'content-length': '200000' })))[0]).toBe(400)
+    }
+    await gateway.close()
+  })
+
   it('replies are packed where asked for, and large enough to gain by it', async () => {
     const { gateway } = await started()
     const accepted: [string, string | null][] = [
@@ -435,6 +483,51 @@ describe('loading and unloading', () => {
     expect((await told(gateway, request('/v2/health/ready'))).json.error).toContain("model 'bad'")
     await gateway.unload('bad')
     expect((await told(gateway, request('/v2/health/ready'))).status).toBe(200)
+    await gateway.close()
+  })
+
+  it('is not ready while no worker can be reached, and is again with the first one', async () => {
+    const workers = [new HandWorker('w0'), new HandWorker('w1')]
+    const { gateway, events } = await started({}, { m: model(workers), other: model(workersOf(1)) })
+    const reach = (...there: boolean[]) =>
+      workers.forEach((worker, i) => {
+        Object.assign(worker, { gone: !there[i], capacity: Number(there[i]) })
+        worker.onFree?.()
+      })
+    const readiness = async () => {
+      const paths = ['/v2/health/ready', '/v2/models/m/ready', '/v2/models/other/ready', '/v2/health/live']
+      return Promise.all(paths.map(async (path) => (await gateway(request(path))).status))
+    }
+    for (const there of [
+      [true, true],
+      [false, true],
+      [true, false],
+    ]) {
+      // biome-ignore format: one line
+      reach(...there)
+      expect(await readiness()).toEqual([200, 200, 200, 200])
+    }
+    reach(false, false)
+    expect(await readiness()).toEqual([503, 503, 200, 200])
+    const why = 'no worker may take a query: 2 of 2 cannot be reached for now'
+    const [server, one] = [await told(gateway, request('/v2/health/ready')), await told(gateway, request('/v2/models/m/ready'))] // biome-ignore format: one line
+    expect([server.json, server.headers.get('retry-after')]).toEqual([
+      { ready: false, error: `model 'm': ${why}` },
+      '1',
+    ])
+    expect(one.json).toEqual({ name: 'm', ready: false, error: `model 'm' is not ready: ${why}` })
+    expect(events.at(-1)).toMatchObject({ route: 'health', status: 503, error: one.json.error })
+    reach(false, true)
+    expect(await readiness()).toEqual([200, 200, 200, 200])
+    await gateway.close()
+  })
+
+  it('stays ready while a worker of its own is restarted, and the only one, too', async () => {
+    const worker = new HandWorker('w0')
+    const { gateway } = await started({}, { m: model([worker]) })
+    worker.capacity = 0
+    worker.onFree?.()
+    expect((await gateway(request('/v2/health/ready'))).status).toBe(200)
     await gateway.close()
   })
 

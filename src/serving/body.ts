@@ -2,30 +2,65 @@
 
 import { aborted } from '../abort'
 import { joined } from '../json'
-import { Refusal } from './refusal'
+import { overloaded, Refusal } from './refusal'
 
 type Coding = 'gzip' | 'deflate'
 
 const CODINGS: readonly Coding[] = ['gzip', 'deflate']
 
+/** Bodies up to so many bytes always have room: a thousand of them are no more than a large one. */
+const SMALL = 64 * 1024
+
+/** How many bytes the bodies of all requests have together. */
+export class Room {
+  readonly #most: number
+  #taken = 0
+
+  /** @param most  bytes */
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** A body has other bytes than before. @throws Refusal 429 where there is no room for them */
+  resize(before: number, now: number): void {
+    const more = (now > SMALL ? now : 0) - (before > SMALL ? before : 0)
+    if (more > 0 && this.#taken + more > this.#most) {
+      throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+    }
+    this.#taken += more
+  }
+}
+
 /**
- * A request's body, unpacked. What is too large is refused while it comes, packed or not.
+ * A request's body, unpacked. What is too large is refused while it comes, packed or not. Its bytes take up room until the caller
+ * gives that back.
  *
  * @param most  bytes
- * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
+ * @throws Refusal 400, 413, 415, 429; ApproxiferError ABORTED where the client is gone
  */
-export async function readBody(request: Request, most: number): Promise<Uint8Array> {
+export async function readBody(request: Request, most: number, room: Room): Promise<Uint8Array> {
   const { headers } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
   const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
+  let held = 0
+  const hold = (bytes: number) => {
+    room.resize(held, bytes)
+    held = bytes
+  }
   try {
-    if (length !== null && !coding) return await readAtOnce(request, most)
+    if (length !== null && !coding) {
+      hold(Number(length))
+      const bytes = await readAtOnce(request, most)
+      hold(bytes.length)
+      return bytes
+    }
     const { body } = request
     if (!body) return new Uint8Array()
-    return await read(coding ? body.pipeThrough(unpacking()) : body, most)
+    return await read(coding ? body.pipeThrough(unpacking()) : body, most, hold)
   } catch (error) {
+    hold(0)
     if (error instanceof Refusal) throw error
     if (request.signal?.aborted) throw aborted(request.signal)
     const what = coding ? `whole ${coding}` : 'all of it'
@@ -69,7 +104,12 @@ function codingOf(header: string | null): Coding | undefined {
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-async function read(stream: ReadableStream<Uint8Array>, most: number): Promise<Uint8Array> {
+/** @param hold  told how many bytes there are; may throw */
+async function read(
+  stream: ReadableStream<Uint8Array>,
+  most: number,
+  hold: (bytes: number) => void,
+): Promise<Uint8Array> {
   const reader = stream.getReader()
   const parts: Uint8Array[] = []
   let length = 0
@@ -79,11 +119,11 @@ async function read(stream: ReadableStream<Uint8Array>, most: number): Promise<U
       if (done) return joined(parts)
       length += value.length
       if (length > most) throw tooLarge(most)
+      hold(length)
       parts.push(value)
     }
   } finally {
-    if (length > most) reader.cancel().catch(() => {})
-    else reader.releaseLock()
+    reader.cancel().catch(() => {}) // of what has come to its end nothing is left to cancel
   }
 }
 

@@ -13,7 +13,7 @@ import {
   writeReply,
 } from '../oip'
 import { type Signature, size, type TensorSpec } from '../tensor'
-import { chosenCoding, packBody, readBody } from './body'
+import { chosenCoding, packBody, Room, readBody } from './body'
 import { type Clock, systemClock } from './clock'
 import { type BatchOptions, type Outcome, predictBatch, RowError } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
@@ -59,6 +59,8 @@ export interface GatewayOptions<Model> {
   saveEveryMs?: number
   /** Bytes of a request's body, unpacked. Default 64 MiB. */
   maxBytes?: number
+  /** Bytes of the bodies of all requests that have no answer yet; more are refused before they are read. Default four times `maxBytes`. */
+  maxTotalBytes?: number
   /** Rows of a batch. Default 10,000. */
   maxRows?: number
   /** Requests for inference at a time. Default 1,000. */
@@ -74,8 +76,8 @@ export interface GatewayOptions<Model> {
 }
 
 const optionNames = [
-  ...['models', 'observe', 'store', 'saveEveryMs', 'maxBytes', 'maxRows', 'maxRequests', 'packFrom', 'server'],
-  ...['onWarning', 'clock'],
+  ...['models', 'observe', 'store', 'saveEveryMs', 'maxBytes', 'maxTotalBytes', 'maxRows', 'maxRequests', 'packFrom'],
+  ...['server', 'onWarning', 'clock'],
 ]
 
 /** Answers a request; never rejects. Its properties govern what is served. */
@@ -119,6 +121,8 @@ interface Visit {
   request: Request
   place: Place
   event: RequestEvent
+  /** Bytes of its body that take up room. */
+  bytes: number
 }
 
 /** Letters of an error. */
@@ -163,6 +167,7 @@ class Server<Model> {
   readonly #observe: ((event: RequestEvent) => void) | undefined
   readonly #clock: Clock
   readonly #limits: { bytes: number; rows: number; requests: number; packFrom: number }
+  readonly #room: Room
   readonly #about: { name: string; version: string; extensions: string[] }
   readonly #onWarning: (text: string) => void
   /** Requests for inference under way. */
@@ -193,6 +198,8 @@ class Server<Model> {
       requests: checkInteger('maxRequests', options.maxRequests ?? 1000, 1),
       packFrom: checkInteger('packFrom', options.packFrom ?? 1024, 0),
     }
+    const { bytes } = this.#limits
+    this.#room = new Room(checkInteger('maxTotalBytes', options.maxTotalBytes ?? 4 * bytes, bytes))
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
     const warn = (text: string) => this.#warn(text)
     this.models = new Models({ start, versionOf, store, saveEveryMs: checkMs('saveEveryMs', saveEveryMs), clock, warn })
@@ -224,7 +231,7 @@ class Server<Model> {
   async #answer(request: Request, event: RequestEvent): Promise<Response> {
     const place = placeOf(request)
     event.route = HEADINGS[place.resource]
-    return this.#answers[place.resource]({ request, place, event })
+    return this.#answers[place.resource]({ request, place, event, bytes: 0 })
   }
 
   /** Takes no more requests; resolves when those under way have their answers. */
@@ -239,8 +246,8 @@ class Server<Model> {
   }
 
   #serverReady(): Response {
-    const [missing] = this.models.missing
-    const why = this.#draining ? 'the server is shutting down' : missing && `model '${missing[0]}': ${missing[1]}`
+    const [unready] = this.models.unready
+    const why = this.#draining ? 'the server is shutting down' : unready && `model '${unready[0]}': ${unready[1]}`
     if (why === undefined) return json({ ready: true })
     const { status, headers } = unavailable(why)
     return json({ ready: false, error: why }, status, headers)
@@ -249,7 +256,8 @@ class Server<Model> {
   #modelReady(visit: Visit): Response {
     const { model } = visit.place
     try {
-      this.#find(visit)
+      const { unready } = this.#find(visit).predictor
+      if (unready !== undefined) throw unavailable(`model '${model}' is not ready: ${unready}`)
     } catch (error) {
       const { status, message, headers } = refusalOf(error)
       if (status !== 503) throw error
@@ -282,16 +290,19 @@ class Server<Model> {
       return await this.#infer(visit, served)
     } finally {
       leave()
+      this.#room.resize(visit.bytes, 0)
       this.#open--
       if (!this.#open) for (const told of this.#idle.splice(0)) told()
     }
   }
 
-  async #infer({ request, event, place }: Visit, { predictor, version }: Served): Promise<Response> {
+  async #infer(visit: Visit, { predictor, version }: Served): Promise<Response> {
+    const { request, event, place } = visit
     const { headers, signal } = request
     const { signature } = predictor
     checkType(headers.get('content-type'))
-    const body = await readBody(request, this.#limits.bytes)
+    const body = await readBody(request, this.#limits.bytes, this.#room)
+    visit.bytes = body.length
     const message = await readMessage(body, headers.get(HEADER_LENGTH))
     const asked = readRequest(message, signature, this.#limits.rows)
     if (asked.id !== undefined) event.id = asked.id

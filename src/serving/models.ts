@@ -87,9 +87,12 @@ export class Models<Model> {
     return [...this.#slots.keys()]
   }
 
-  /** Why a model is not served, by name; empty where all are. */
-  get missing(): [string, string][] {
-    return [...this.#slots].flatMap(([name, { served, why }]): [string, string][] => (served ? [] : [[name, why]]))
+  /** Why a model can answer nobody now, by name; empty where all can. */
+  get unready(): [string, string][] {
+    return [...this.#slots].flatMap(([name, { served, why }]): [string, string][] => {
+      const own = served ? served.predictor.unready : why
+      return own === undefined ? [] : [[name, own]]
+    })
   }
 
   /** @param version  undefined for whichever there is. @throws Refusal 404, 503 */

@@ -283,6 +283,12 @@ export class Predictor {
     return this.#honest ? this.#tenants.names : []
   }
 
+  /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
+  get unready(): string | undefined {
+    const { pool } = this.#shared
+    return pool.usable ? undefined : pool.nobody
+  }
+
   /** @param partition  whose memory it tells of */
   stats(partition = NOBODY): PredictorStats {
     const { lateness, hedged, pool, verification } = this.#shared

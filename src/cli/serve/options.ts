@@ -16,6 +16,7 @@ export interface ServerSettings {
   tlsCert: string | undefined
   tlsKey: string | undefined
   maxBody: number
+  maxBodies: number | undefined
   headerTimeout: number
   requestTimeout: number
   maxConnections: number
@@ -52,6 +53,11 @@ export const serverOptions: Options = {
     check: whole(1, 100_000),
   },
   maxBody: { flags: '--max-body <MiB>', about: 'largest body, unpacked', fallback: 64, check: number(0.001, 2047) },
+  maxBodies: {
+    flags: '--max-bodies <MiB>',
+    about: 'all bodies together; more are answered 429 (default: 4 times --max-body)',
+    check: number(0.001, 1_000_000),
+  },
   headerTimeout: {
     flags: '--header-timeout <s>',
     about: 'within which a request’s headers must be here',
