@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findNats } from '../scripts/programs.js'
 import { scratch } from './shared/cli'
+import { QuirkServer } from './shared/quirk-server'
 import { json, LENET, Served } from './shared/served'
 
 const { folder } = scratch()
@@ -63,6 +64,34 @@ describe('workers elsewhere', () => {
     await until(async () => ![...(await gateway.metrics()).keys()].some((name) => name.includes(named)))
     expect((await gateway.infer()).status).toBe(200)
     expect(await gateway.stop()).toBe(0)
+  })
+
+  it('of which the last is lost: not ready until it is back, and the log says both once', async () => {
+    const outputs = [{ name: 'y', datatype: 'FP32' as const, shape: [1] }]
+    const run = ([[x]]: Float32Array[]) => [{ ...outputs[0], values: [x] }]
+    const worker = await new QuirkServer('triton', {
+      name: 'm',
+      inputs: [{ name: 'x', shape: [1] }],
+      outputs,
+      run,
+    }).listen()
+    const gateway = await Served.start(['m', '--workers', worker.url])
+    const ready = async () => {
+      const answers = await Promise.all(['health', 'models/m'].map((path) => fetch(`${gateway.url}/v2/${path}/ready`)))
+      return answers.map(({ status }) => status).join()
+    }
+    const told = () => gateway.lines.filter(({ msg }) => String(msg).includes(`127.0.0.1:${worker.port} `))
+    expect(await ready()).toBe('200,200')
+    await worker.kill()
+    await until(async () => (await ready()) === '503,503')
+    expect((await fetch(`${gateway.url}/v2/health/live`)).status).toBe(200)
+    await worker.listen()
+    await until(async () => (await ready()) === '200,200')
+    await gateway.line(({ msg }) => String(msg).endsWith(' is back'))
+    expect(told().map(({ level, model }) => [level, model])).toEqual([['warn', 'm'], ['warn', 'm']]) // biome-ignore format: one line
+    expect(told()[0].msg).toMatch(/ was lost: it .*; it is tried again until it answers$/)
+    expect(await gateway.stop()).toBe(0)
+    await worker.kill()
   })
 
   it('that do not come: it can be stopped all the same', async () => {
@@ -167,6 +196,84 @@ describe('SIGHUP', () => {
     served.process.kill('SIGHUP')
     await served.line(() => failures() === 2)
     expect((await served.infer(json(), {}, 'kept')).status).toBe(200)
+    expect(await served.stop()).toBe(0)
+  })
+})
+
+describe('SIGHUP, where names stay and what is in the files changes', () => {
+  const put = (name: string, content: Uint8Array | string) => {
+    writeFileSync(join(folder, name), content)
+    return join(folder, name)
+  }
+  const reloaded = async (served: Served) => {
+    const before = served.lines.length
+    served.process.kill('SIGHUP')
+    return served.line((line) => served.lines.indexOf(line) >= before && /^reload/.test(String(line.msg)))
+  }
+
+  it('a model is loaded anew, another is kept', async () => {
+    const model = put('model.onnx', readFileSync(LENET))
+    const served = await Served.start([`digits=${model}`, `kept=${LENET}`, '--workers', '1'])
+    const answer = async () => (await (await served.infer()).json()).outputs[0].data
+    const before = await answer()
+    expect(await reloaded(served)).toMatchObject({ loaded: [], unloaded: [] })
+    put('model.onnx', readFileSync('models/fashion-lenet.onnx'))
+    expect(await reloaded(served)).toMatchObject({ loaded: ['digits'], unloaded: [] })
+    expect(await answer()).not.toEqual(before)
+    put('model.onnx', 'half a model')
+    expect(await reloaded(served)).toMatchObject({ level: 'error', msg: expect.stringMatching(/^reloading failed/) })
+    expect(await answer()).not.toEqual(before)
+    put('model.onnx', readFileSync(LENET))
+    expect(await reloaded(served)).toMatchObject({ loaded: ['digits'] })
+    expect(await answer()).toEqual(before)
+    expect(await served.stop()).toBe(0)
+  })
+
+  it('tokens are replaced; a file without any changes nothing', async () => {
+    const file = put('tokens', 'old\n')
+    const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--token-file', file])
+    const as = async (token: string) => (await served.infer(json(), { headers: { authorization: `Bearer ${token}` } })).status // biome-ignore format: one line
+    expect([await as('old'), await as('new')]).toEqual([200, 401])
+    put('tokens', 'old\nnew\n')
+    expect((await reloaded(served)).msg).toBe('reloaded')
+    expect([await as('old'), await as('new')]).toEqual([200, 200])
+    put('tokens', 'new\n')
+    expect((await reloaded(served)).msg).toBe('reloaded')
+    expect([await as('old'), await as('new')]).toEqual([401, 200])
+    put('tokens', '\n')
+    expect(await reloaded(served)).toMatchObject({ level: 'error', err: { message: expect.stringContaining('token') } })
+    expect([await as('old'), await as('new')]).toEqual([401, 200])
+    expect(await served.stop()).toBe(0)
+  })
+
+  it('a token for workers elsewhere', async () => {
+    const worker = await Served.start([
+      `digits=${LENET}`,
+      '--workers',
+      '1',
+      '--token-file',
+      put('worker-tokens', 'old'),
+    ])
+    put('their-token', 'old')
+    const digits = { workers: worker.url, remote: { tokenFile: 'their-token' } }
+    const gateway = await Served.start(['--config', put('gateway.json', JSON.stringify({ models: { digits } }))])
+    put('worker-tokens', 'new')
+    await reloaded(worker)
+    expect((await gateway.infer()).status).toBe(503)
+    put('their-token', 'new')
+    expect(await reloaded(gateway)).toMatchObject({ loaded: ['digits'] })
+    expect((await gateway.infer()).status).toBe(200)
+    for (const each of [gateway, worker]) expect(await each.stop()).toBe(0)
+  })
+
+  it('of other settings it says that they need a restart', async () => {
+    const models = { digits: { model: join(process.cwd(), LENET), workers: 1 } }
+    const file = put('settings.json', JSON.stringify({ models, grace: 1 }))
+    const served = await Served.start(['--config', file])
+    put('settings.json', JSON.stringify({ models, grace: 2, maxBodies: 100 }))
+    expect(await reloaded(served)).toMatchObject({ loaded: [] })
+    const said = await served.line(({ settings }) => settings !== undefined)
+    expect(said).toMatchObject({ level: 'warn', settings: ['maxBodies', 'grace'] })
     expect(await served.stop()).toBe(0)
   })
 })

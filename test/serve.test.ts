@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Agent } from 'node:http'
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Metrics } from '../src/cli/serve/metrics'
 import { type Answer, ask, binary, json, LENET, LENGTH, Served } from './shared/served'
@@ -30,7 +31,18 @@ it('a scrape asks for what the predictors know once, and lets others have their 
 describe('a server of one model', () => {
   let served: Served
   beforeAll(async () => {
-    const limits = ['--max-body', '1', '--header-timeout', '1', '--request-timeout', '2', '--max-connections', '50']
+    const limits = [
+      '--max-body',
+      '1',
+      '--max-bodies',
+      '2.5',
+      '--header-timeout',
+      '1',
+      '--request-timeout',
+      '2',
+      '--max-connections',
+      '50',
+    ]
     served = await Served.start([`digits=${LENET}`, '--workers', '2', ...limits])
   })
   afterAll(async () => {
@@ -169,6 +181,23 @@ describe('a server of one model', () => {
     const response = await served.infer(json(), { headers: { origin: 'https://example.org' } })
     expect([...response.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
   })
+})
+
+it('reads bodies of 2.5 MiB at a time, says 429 to others, and forgets those whose clients have gone', async () => {
+  const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--max-body', '1', '--max-bodies', '2.5'])
+  const head = 'POST /v2/models/digits/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n'
+  const sockets = [1, 2].map(() => connect(served.port, '127.0.0.1'))
+  for (const socket of sockets) socket.write(`${head}{`)
+  const text = json().replace('"data":[', `"data":[${' '.repeat(900_000)}`)
+  const third = () => served.infer(text)
+  await until(async () => (await third()).status === 429)
+  const refused = await third()
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+  expect((await refused.json()).error).toMatch(/^the bodies of all requests: expected at most 2621440 bytes together/)
+  expect((await served.infer()).status).toBe(200)
+  for (const socket of sockets) socket.destroy()
+  await until(async () => (await third()).status === 200)
+  expect(await served.stop()).toBe(0)
 })
 
 describe('SIGTERM', () => {

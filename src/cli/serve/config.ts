@@ -91,10 +91,21 @@ function parse(path: string, text: string): unknown {
   }
 }
 
+/** Options of workers elsewhere that are files. */
+const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
+
+/** Files that are read when a model is loaded: what is in them may change while their names stay. */
+export function filesOf({ model = '', workers, remote = {} }: ModelConfig): (string | URL)[] {
+  const own = isFile(model) || !isElsewhere(workers)
+  const path = model.startsWith('file:') ? [new URL(model)] : isUrl(model) || !own ? [] : [model]
+  const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
+  return [...path, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
+}
+
 /** Files that a configuration names lie beside it. */
 function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
   const { model: path, workers, remote = {} } = model
-  const files = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey'].filter((name) => typeof remote[name] === 'string')
+  const files = remoteFiles.filter((name) => typeof remote[name] === 'string')
   const watched = typeof workers === 'string' && workers.startsWith('file:') && !workers.startsWith('file://')
   return {
     ...model,
@@ -172,6 +183,8 @@ function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSett
     const missing = server.tlsCert === undefined ? 'tls-cert' : 'tls-key'
     throw new TypeError(`--${missing}: expected a file: a certificate and its key go together`)
   }
+  const { maxBody, maxBodies = maxBody } = server
+  if (maxBodies < maxBody) throw new RangeError(expected('--max-bodies', `at least --max-body, ${maxBody}`, maxBodies))
   return server
 }
 

@@ -20,19 +20,39 @@ export async function readTokens(file: string | undefined, variable: string | un
   throw new TypeError(`--token-file: expected a token in ${file}, got none`)
 }
 
-/** @param onRefused  told of a request without a valid token */
-export function withToken(tokens: readonly string[], handle: Handler, onRefused: (request: Request) => void): Handler {
-  if (!tokens.length) return handle
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  const known = tokens.map(digest)
-  /** All are compared, each in constant time, so that nothing tells which letters were right. */
-  const valid = (token: string) => {
-    const given = digest(token)
-    return known.map((each) => timingSafeEqual(each, given)).includes(true)
+/** Those of which a request must bring one; they may be replaced. */
+export class Tokens {
+  #digests: Buffer[]
+
+  /** @param tokens  none: nobody needs one */
+  constructor(tokens: readonly string[]) {
+    this.#digests = tokens.map(digest)
   }
+
+  replace(tokens: readonly string[]): void {
+    this.#digests = tokens.map(digest)
+  }
+
+  get count(): number {
+    return this.#digests.length
+  }
+
+  /** All are compared, each in constant time, so that nothing tells which letters were right. */
+  has(token: string): boolean {
+    const given = digest(token)
+    return this.#digests.map((each) => timingSafeEqual(each, given)).includes(true)
+  }
+}
+
+const digest = (text: string) => createHash('sha256').update(text).digest()
+
+/** @param onRefused  told of a request without a valid token */
+export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: Request) => void): Handler {
   return (request, connection) => {
+    if (!tokens.count) return handle(request, connection)
     const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
-    if ((token !== undefined && valid(token)) || OPEN.includes(pathOf(request))) return handle(request, connection)
+    const isKnown = token !== undefined && tokens.has(token)
+    if (isKnown || OPEN.includes(pathOf(request))) return handle(request, connection)
     onRefused(request)
     const got = token === undefined ? 'none' : 'another one'
     return problem(401, `authorization: expected a bearer token that is known here, got ${got}`, {

@@ -1,6 +1,7 @@
 /** approxifer serve: models behind the Open Inference Protocol, until somebody says stop. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
 import { ApproxiferError } from '../../errors'
@@ -8,10 +9,10 @@ import type { Gateway } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
 import { readNamed } from '../files'
 import { note } from '../terminal'
-import { type Config, type Flags, isElsewhere, type ModelConfig, readConfig } from './config'
+import { type Config, type Flags, filesOf, isElsewhere, type ModelConfig, readConfig } from './config'
 import { Events } from './events'
 import { predictorOptions } from './fleet'
-import { pathOf, readTokens, withOrigins, withToken } from './guard'
+import { pathOf, readTokens, Tokens, withOrigins, withToken } from './guard'
 import { type Handler, type Listening, listen } from './listen'
 import { type Logging, openLog } from './log'
 import { Metrics } from './metrics'
@@ -34,12 +35,10 @@ const MIB = 2 ** 20
  * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
  */
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
-  const read = () => readConfig(models, flags)
-  const config = await read()
-  const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
-  const tls = await readTls(config.server)
-  const server = new Server(config, openLog(config.server.log), version)
-  await server.listen(tokens, tls)
+  const read = () => readAll(models, flags)
+  const all = await read()
+  const server = new Server(all, openLog(all.config.server.log), version)
+  await server.listen(all.tls)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let reloaded = Promise.resolve()
   process.on('SIGHUP', () => {
@@ -53,8 +52,27 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   }
 }
 
+/** All that the command line names, and what is in those files; of models, their description alone. */
+interface All {
+  config: Config
+  tokens: readonly string[]
+  tls: Tls | undefined
+}
+
+async function readAll(models: readonly string[], flags: Flags): Promise<All> {
+  const config = await readConfig(models, flags)
+  const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
+  return { config, tokens, tls: await readTls(config.server) }
+}
+
+/** What SIGHUP reads again; other settings need a restart. */
+const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey']
+
 class Server {
   #config: Config
+  readonly #tokens: Tokens
+  /** What each model was when it was loaded. */
+  readonly #loaded = new Map<string, string>()
   readonly #logging: Logging
   readonly #metrics: Metrics
   readonly #events: Events
@@ -62,10 +80,11 @@ class Server {
   #listening: Listening | undefined
   #state: 'opening' | 'open' | 'closing' = 'opening'
 
-  constructor(config: Config, logging: Logging, version: string) {
-    const { state, saveEvery, maxBody, maxConnections } = config.server
+  constructor({ config, tokens }: All, logging: Logging, version: string) {
+    const { state, saveEvery, maxBody, maxBodies = 4 * maxBody, maxConnections } = config.server
     const { log } = logging
     this.#config = config
+    this.#tokens = new Tokens(tokens)
     this.#logging = logging
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
@@ -79,6 +98,7 @@ class Server {
       ...(state !== undefined && { store: fileStore(state) }),
       saveEveryMs: saveEvery * 1000,
       maxBytes: Math.floor(maxBody * MIB),
+      maxTotalBytes: Math.floor(maxBodies * MIB),
       maxRequests: maxConnections,
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
@@ -86,15 +106,20 @@ class Server {
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
-  async listen(tokens: readonly string[], tls: Tls | undefined): Promise<void> {
+  async listen(tls: Tls | undefined): Promise<void> {
     const { log } = this.#logging
     const { host, port, cors, headerTimeout, requestTimeout, maxConnections } = this.#config.server
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
     const refused = ({ method }: Request) => log.info({ route: 'refused', method, status: 401 })
-    const handle = withOrigins(cors, withToken(tokens, this.#route, refused))
+    const handle = withOrigins(cors, withToken(this.#tokens, this.#route, refused))
     this.#listening = await listen(handle, { host, port, tls, onError, ...limits })
-    if (!tokens.length && !isLoopback(host)) log.warn('no token: everybody who reaches this address may ask')
+    this.#warnOfOpenness()
+  }
+
+  #warnOfOpenness(): void {
+    if (this.#tokens.count || isLoopback(this.#config.server.host)) return
+    this.#logging.log.warn('no token: everybody who reaches this address may ask')
   }
 
   readonly #route: Handler = (request, connection) => {
@@ -131,7 +156,9 @@ class Server {
     }
     const waiting = isElsewhere(model.workers) ? setTimeout(wait, WAIT_MS) : undefined
     try {
+      const is = await stateOf(model) // first: what changes meanwhile is loaded anew the next time
       await this.#gateway.load(name, await predictorOptions(name, model, onWarning))
+      this.#loaded.set(name, is)
     } catch (error) {
       throw named(name, error)
     } finally {
@@ -140,21 +167,19 @@ class Server {
   }
 
   /**
-   * Models that are described in another way than before are loaded anew, and others come and go; so does the certificate. What fails
-   * is tried again the next time. Never rejects.
+   * Models that are described in another way than before, or whose files have changed, are loaded anew, and others come and go; tokens and
+   * the certificate are replaced. What fails is tried again the next time. Never rejects.
    */
-  async reload(read: () => Promise<Config>): Promise<void> {
+  async reload(read: () => Promise<All>): Promise<void> {
     const { log } = this.#logging
     if (this.#state !== 'open') return
     try {
-      const { models, server } = await read()
-      const tls = await readTls(server)
-      if (tls) this.#listening?.renew(tls)
-      const before = this.#config.models
-      const changed = Object.keys(models).filter(
-        (name) => JSON.stringify(models[name]) !== JSON.stringify(before[name]),
-      )
-      const gone = Object.keys(before).filter((name) => !Object.hasOwn(models, name))
+      const { config, tokens, tls } = await read()
+      const { models } = config
+      this.#renew(config.server, tokens, tls)
+      const states = await Promise.all(Object.values(models).map(stateOf))
+      const changed = Object.keys(models).filter((name, i) => states[i] !== this.#loaded.get(name))
+      const gone = Object.keys(this.#config.models).filter((name) => !Object.hasOwn(models, name))
       const changes = [
         ...changed.map((name) => this.#reload(name, models[name])),
         ...gone.map((name) => this.#unload(name)),
@@ -165,6 +190,22 @@ class Server {
     } catch (err) {
       log.error({ err }, 'reloading failed; what was served is served on')
     }
+  }
+
+  /** Of the server's settings those that can be replaced while it is at work; of the others it is said that they were not. */
+  #renew(settings: ServerSettings, tokens: readonly string[], tls: Tls | undefined): void {
+    const before = this.#config.server
+    const isOther = (name: string) => {
+      const [now, then] = [settings, before].map((each) => JSON.stringify(each[name as keyof ServerSettings]))
+      return now !== then && !RENEWED.includes(name)
+    }
+    const others = Object.keys(settings).filter(isOther)
+    if ((tls === undefined) !== (before.tlsCert === undefined)) others.push('tlsCert')
+    if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
+    if (tls && before.tlsCert !== undefined) this.#listening?.renew(tls)
+    const hadTokens = this.#tokens.count > 0
+    this.#tokens.replace(tokens)
+    if (hadTokens) this.#warnOfOpenness()
   }
 
   async #reload(name: string, model: ModelConfig): Promise<void> {
@@ -180,6 +221,7 @@ class Server {
 
   async #unload(name: string): Promise<void> {
     delete this.#config.models[name]
+    this.#loaded.delete(name)
     await this.#gateway.unload(name)
   }
 
@@ -269,6 +311,15 @@ function parsed<T>(what: string, parse: () => T): T {
   } catch (error) {
     throw new TypeError(`${what}, got what ends in ${(error as Error).message}`, { cause: error })
   }
+}
+
+/** What tells whether a model is described in the same way as before, and its files are the same. */
+async function stateOf(model: ModelConfig): Promise<string> {
+  const files = filesOf(model).map(async (file) => {
+    const is = await stat(file).catch(() => undefined) // loading it will say so
+    return is && [is.ino, is.size, is.mtimeMs]
+  })
+  return JSON.stringify([model, await Promise.all(files)])
 }
 
 const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)
