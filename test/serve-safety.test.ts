@@ -189,7 +189,7 @@ describe('TLS', () => {
   it('with half of it is refused', () => {
     expect(serve(...model, '--tls-cert', 'cert.pem')).toEqual([
       2,
-      'approxifer: --tls-key: expected a file: a certificate and its key go together\n',
+      'approxifer: --tls-key: expected a file beside --tls-cert: they go together, got none\n',
     ])
   })
 })
@@ -206,7 +206,7 @@ describe('what cannot be', () => {
   })
 
   it.each([
-    ['no model', [], 'models: expected at least one, as an argument or by --config'],
+    ['no model', [], 'models: expected at least one, as an argument such as NAME=FILE.onnx or by --config, got none'],
     [
       'the same name twice',
       [LENET, LENET],
@@ -223,6 +223,17 @@ describe('what cannot be', () => {
       [`digits=${LENET}`, '--workers', '1', '--queries', '4'],
       'digits: workers: expected an integer >= 4, got 1',
     ],
+    [
+      'stragglers without queries',
+      [...model, '--stragglers', '1'],
+      'digits: scheme.queries (--queries): expected how many queries are coded together beside stragglers, such as 4, got none',
+    ],
+    [
+      'fewer bytes for all bodies than for one',
+      [...model, '--max-bodies', '1'],
+      '--max-bodies: expected at least --max-body, 64, got 1',
+    ],
+    ['an address without http://', ['m', '--workers', 'a:8000,b:8000'], /\(Did you mean http:\/\/a:8000,b:8000\?\)/],
     [
       'a flag with a typo',
       [...model, '--tokenfile', 'x'],
@@ -245,14 +256,20 @@ describe('what cannot be', () => {
     ['--tls-cert', [...model, '--tls-cert', 'no-such', '--tls-key', 'no-such']],
     ['--config', ['--config', 'no-such']],
   ])('a file that is not there: the error names %s', (option, args) => {
-    const sentence = `approxifer: ${option}: ENOENT: no such file or directory, open 'no-such'\n`
+    const sentence = `approxifer: ${option}: expected a file, got "no-such": it is not there, seen from ${process.cwd()}\n`
     expect(serve(...args)).toEqual([1, sentence])
   })
 
-  it('a model that is not there', () => {
-    const [status, stderr] = serve('no-such.onnx')
-    expect(stderr).toMatch(/^approxifer: MODEL: no-such: the model '.*no-such.onnx' cannot be read/)
-    expect(status).toBe(1)
+  const where = `, seen from ${process.cwd()}`
+  const elsewhere = '; where other servers have a model of this name, say which: --workers http://HOST:PORT,..'
+  it.each([
+    ['no-such.onnx', 'no-such', `it is not there${where}`],
+    ['digits', 'digits', `it is not there${where}${elsewhere}`],
+    ['models', 'models', `it is a folder${elsewhere}`],
+  ])('a model that is none: %s', (path, name, why) => {
+    const { status, stdout, stderr } = runWith({}, 'serve', path, '--port', '0')
+    const sentence = `approxifer: MODEL: ${name}: model: expected an .onnx file, got "${path}": ${why}\n`
+    expect([status, stderr, stdout]).toEqual([1, sentence, ''])
   })
 })
 
@@ -261,7 +278,14 @@ describe('a configuration file', () => {
     text('config.json', typeof content === 'string' ? content : JSON.stringify(content))
 
   it.each([
-    ['is no JSON', '{', /config.json: expected JSON/],
+    ['is no JSON', '{', /config.json: line 1: expected JSON: /],
+    [
+      'has a comma too many',
+      '{\n"port": 1,\n}',
+      /config.json: line 3: expected JSON: Expected double-quoted property name\n/,
+    ],
+    ['has a word that is none', '{\n"port": x\n}', /config.json: line 2: expected JSON: Unexpected token 'x'\n/],
+    ['ends too early', '{\n"port": 1', /config.json: line 2: expected JSON: /],
     ['misspells a name', { prot: 8000 }, /config.json\.prot: expected 'port', got an unknown option/],
     ['misspells a model’s option', { models: { m: { modle: 'm.onnx' } } }, /models\.m\.modle: expected 'model'/],
     [

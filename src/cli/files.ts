@@ -1,6 +1,8 @@
-/** Files that options name: which option it was stands in the error. */
+/** Files that options name: which option it was stands in the error, and what is wrong in words rather than in the system's. */
 
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
+import { isAbsolute } from 'node:path'
+import { ApproxiferError, expected } from '../errors'
 
 /**
  * @param field  the option, as the user wrote it
@@ -11,6 +13,26 @@ export async function readNamed(field: string, path: unknown): Promise<Buffer> {
     return await readFile(path as string)
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw Object.assign(new Error(`${field}: ${message}`, { cause: error }), { code })
+    const text = `${expected(field, 'a file', path)}: ${reason(code, String(path)) ?? message}`
+    throw Object.assign(new Error(text, { cause: error }), { code })
   }
+}
+
+/** Whether there is a model of this path. @throws ApproxiferError MODEL that says what to do, in place of the system's word for it */
+export async function checkModelFile(path: string): Promise<void> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => error)
+  const why = found instanceof Error ? reason(found.code, path) : found.isDirectory() && reason('EISDIR', path)
+  if (!why) return // what else there may be is found out when it is loaded
+  const elsewhere = '; where other servers have a model of this name, say which: --workers http://HOST:PORT,..'
+  const todo = /\.(onnx|ort)$/.test(path) ? '' : elsewhere
+  throw new ApproxiferError('MODEL', `${expected('model', 'an .onnx file', path)}: ${why}${todo}`)
+}
+
+function reason(code: string | undefined, path: string): string | undefined {
+  const reasons: Record<string, string> = {
+    ENOENT: `it is not there${isAbsolute(path) ? '' : `, seen from ${process.cwd()}`}`,
+    EISDIR: 'it is a folder',
+    EACCES: 'this user may not read it',
+  }
+  return reasons[code ?? '']
 }

@@ -1,6 +1,7 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
+import { codecOptions } from '../../codec/codec'
 import type { PredictorOptions } from '../../create'
 import { checkNames, expected, nearest } from '../../errors'
 import { servingOptions } from '../../serving/options'
@@ -59,7 +60,16 @@ export async function readConfig(models: readonly string[], flags: Flags): Promi
   if (twice !== undefined)
     throw new RangeError(`${twice}: expected a model of the command line or of --config, got both`)
   const all = { ...file?.models, ...named }
-  if (!Object.keys(all).length) throw new TypeError('models: expected at least one, as an argument or by --config')
+  if (!Object.keys(all).length) {
+    throw new TypeError('models: expected at least one, as an argument such as NAME=FILE.onnx or by --config, got none')
+  }
+  for (const [name, { scheme }] of Object.entries(all)) {
+    if (!scheme) continue
+    checkNames(`${name}: scheme`, scheme, codecOptions)
+    if (scheme.queries !== undefined) continue
+    const what = `how many queries are coded together beside ${Object.keys(scheme).join(', ')}, such as 4`
+    throw new TypeError(`${name}: scheme.queries (--queries): expected ${what}, got none`)
+  }
   return { models: all, server: serverSettings(file?.server ?? {}, flags) }
 }
 
@@ -87,8 +97,27 @@ function parse(path: string, text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new TypeError(`${path}: expected JSON: ${(error as Error).message}`)
+    // Not the excerpt that some engines give: an address in it may have a password.
+    const why = (error as Error).message.replace(/(, ".*" is not valid JSON|( in JSON)? at position \d+.*)$/s, '')
+    throw new TypeError(`${path}: line ${badLine(text.split('\n'))}: expected JSON: ${why}`)
   }
+}
+
+/** The number of the first line that no JSON which begins like this can have; engines tell a position at most. */
+function badLine(lines: readonly string[]): number {
+  const mayGoOn = (count: number) => {
+    const text = `${lines.slice(0, count).join('\n')}\n`
+    try {
+      JSON.parse(text)
+      return true
+    } catch (error) {
+      const { message } = error as Error
+      const [, at = 0] = /at position (\d+)/.exec(message) ?? []
+      return Number(at) >= text.length || /end of JSON/.test(message)
+    }
+  }
+  const first = lines.findIndex((_, i) => !mayGoOn(i + 1))
+  return first < 0 ? lines.length : first + 1
 }
 
 /** Options of workers elsewhere that are files. */
@@ -134,7 +163,7 @@ function checkModel(field: string, model: unknown): void {
 export const isElsewhere = (workers: unknown) => typeof workers === 'string' || Array.isArray(workers)
 /** Whether it is a model, rather than the name of one. */
 export const isFile = (text: string) => /\.(onnx|ort)$/.test(text)
-const isUrl = (text: string) => /^(https?|file|data):/.test(text)
+export const isUrl = (text: string) => /^(https?|file|data):/.test(text)
 
 function fromCommandLine(models: readonly string[], flags: Flags['model']): Record<string, ModelConfig> {
   const named: Record<string, ModelConfig> = {}
@@ -180,8 +209,8 @@ function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSett
   const settings = entries.map(([name, { fallback }]) => [name, flags[name] ?? file[name] ?? fallback])
   const server: ServerSettings = Object.fromEntries(settings)
   if ((server.tlsCert === undefined) !== (server.tlsKey === undefined)) {
-    const missing = server.tlsCert === undefined ? 'tls-cert' : 'tls-key'
-    throw new TypeError(`--${missing}: expected a file: a certificate and its key go together`)
+    const [missing, given] = server.tlsCert === undefined ? ['cert', 'key'] : ['key', 'cert']
+    throw new TypeError(`--tls-${missing}: expected a file beside --tls-${given}: they go together, got none`)
   }
   const { maxBody, maxBodies = maxBody } = server
   if (maxBodies < maxBody) throw new RangeError(expected('--max-bodies', `at least --max-body, ${maxBody}`, maxBodies))

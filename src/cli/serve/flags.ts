@@ -145,5 +145,6 @@ function word(words: readonly string[]) {
 function where(text: string): number | string {
   if (/^[1-9]\d*$/.test(text)) return Number(text)
   if (/^(https?|nats|tls|wss?):\/\/.|^file:.|^dns:[\w.-]+:\d+$/.test(text)) return text
-  throw new InvalidArgumentError(`Expected ${WORKERS}.`)
+  const near = /^[\w.-]+:\d+(,|$)/.test(text) ? `\n(Did you mean http://${text}?)` : ''
+  throw new InvalidArgumentError(`Expected ${WORKERS}.${near}`)
 }

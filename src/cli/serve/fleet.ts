@@ -4,9 +4,9 @@ import type { PredictorOptions } from '../../create'
 import { checkNames, expected, withoutPassword } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
-import { readNamed } from '../files'
+import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
-import { isElsewhere, isFile, type ModelConfig, type Remote, WORKERS } from './config'
+import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
  * @param name  of the model here, and at its workers unless `model` says otherwise
@@ -21,6 +21,7 @@ export async function predictorOptions(
     const where = typeof workers === 'string' ? workers.split(',') : (workers as readonly string[])
     return { ...options, onWarning, workers: await workersAt(where, model, remote, onWarning) }
   }
+  if (!isUrl(model)) await checkModelFile(model)
   if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
   return { ...options, onWarning, model, ...(workers !== undefined && { workers: workers as number }) }
 }

@@ -260,7 +260,7 @@ class Server {
     await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
     const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
-    log.info('closed')
+    if (this.#state !== 'opening') log.info('closed') // else why it did not open is told
     flush()
   }
 
