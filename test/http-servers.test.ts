@@ -28,7 +28,7 @@ async function predictorOf(urls: string[], options: Partial<HttpOptions> = {}): 
   const onWarning = (text: string) => warnings.push(text)
   warnings.length = 0
   const workers = httpWorkers(urls, { model: 'toy', outputs: ['y'], onWarning, ...options })
-  const predictor = await createPredictor({ scheme, workers, onWarning, policy: 'retry', hangMs: 2000 })
+  const predictor = await createPredictor({ scheme, workers, onWarning, policy: 'retry' })
   closing.push(() => predictor.close())
   return predictor
 }
