@@ -114,6 +114,11 @@ describe('manifests for Kubernetes', () => {
     expect(find('PodDisruptionBudget', 'triton').spec.maxUnavailable).toBe(scheme.stragglers)
     const pod = find('Deployment', 'approxifer').spec.template.spec
     expect(pod.terminationGracePeriodSeconds).toBeGreaterThan(drainDelay + grace)
+    const triton = find('Deployment', 'triton').spec.template.spec
+    const [{ args, lifecycle }] = triton.containers
+    const exit = Number(/--exit-timeout-secs=(\d+)/.exec(args.join(' '))?.[1])
+    const wait = Number(lifecycle.preStop.exec.command[1])
+    expect(triton.terminationGracePeriodSeconds).toBeGreaterThan(exit + wait)
     for (const name of ['triton', 'approxifer']) {
       const { selector, template } = find('Deployment', name).spec
       expect(template.metadata.labels).toMatchObject(selector.matchLabels)

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import manifest from '../package.json'
 
@@ -157,5 +158,21 @@ describe('structure', () => {
     const libraries = Object.keys(manifest.dependencies)
     const users = Object.entries(files).filter(([, text]) => imports(text).some((to) => libraries.includes(to)))
     expect(users.map(([file]) => layerOf(file)).filter((layer) => layer !== 'cli')).toEqual([])
+  })
+})
+
+describe('the package', () => {
+  it('has all that its own documents link to', () => {
+    const listed = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { encoding: 'utf8', stdio: 'pipe' }) // biome-ignore format: one line
+    const packed: string[] = JSON.parse(listed)[0].files.map(({ path }: { path: string }) => path)
+    const isThere = (path: string) => packed.some((each) => each === path || each.startsWith(`${path}/`))
+    const links = packed
+      .filter((path) => path.endsWith('.md'))
+      .flatMap((path) =>
+        [...readFileSync(path, 'utf8').matchAll(/\]\(([^)#\s]+)/g)].map(([, to]) => [path, to] as const),
+      )
+      .filter(([, to]) => !/^\w+:/.test(to))
+    expect(links.length).toBeGreaterThan(20)
+    expect(links.filter(([path, to]) => !isThere(join(dirname(path), to)))).toEqual([])
   })
 })
