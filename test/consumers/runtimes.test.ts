@@ -34,6 +34,21 @@ describe('other runtimes', () => {
     expect(await run(consumer(['node']), binary('@oven', 'bun'), 'main.js')).toBe(DIGITS)
   })
 
+  it.each([
+    ['Deno', () => [binary('@deno', 'deno'), 'run', '--allow-all']],
+    ['Bun', () => [binary('@oven', 'bun')]],
+  ] as const)('%s: a gateway behind its own server is ready, and answers in JSON and binary', async (_, command) => {
+    const [program, ...args] = command()
+    const told = await run(consumer(['../gateway']), program, ...args, 'main.js')
+    expect(told.split('\n')).toEqual([
+      '200 {"ready":true}',
+      '200 {"name":"digits","ready":true}',
+      expect.stringMatching(/^200 {"name":"digits".*"shape":\[-1,1,28,28\]/),
+      `JSON: ${DIGITS}`,
+      `binary: ${DIGITS}`,
+    ])
+  })
+
   it('workerd: the codec recovers a lost row', async () => {
     const folder = consumer(['workerd'], ['esbuild'])
     await run(folder, process.execPath, 'build.js')
