@@ -45,14 +45,18 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
 }
 
 /**
- * A query's values as one fresh row, which the caller of this function owns; the query is only read.
+ * A query's values as one row, which the caller of this function owns.
  *
+ * @param given  whether the query is his as well: of a single tensor its own data is the row then, else it is only read
  * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong
  *   type, a wrong shape, a NaN or an Inf
  */
-export function toRow(query: Query, specs: readonly TensorSpec[]): Float32Array {
+export function toRow(query: Query, specs: readonly TensorSpec[], given = false): Float32Array {
   const named = byName(query, specs)
-  if (specs.length === 1) return checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`).slice()
+  if (specs.length === 1) {
+    const data = checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`)
+    return given ? data : data.slice()
+  }
   const row = new Float32Array(rowLength(specs))
   let at = 0
   for (const spec of specs) {

@@ -64,6 +64,8 @@ export const platform: Platform = {
 
   files,
 
+  memory: (bytes) => new SharedArrayBuffer(bytes),
+
   share(bytes) {
     if (bytes.buffer instanceof SharedArrayBuffer) return bytes
     const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))

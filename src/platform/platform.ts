@@ -92,6 +92,8 @@ export interface Platform {
   files(folder: string): Files
   /** The same bytes where several workers can read them without a copy each, if this runtime can. */
   share(bytes: Uint8Array): Uint8Array
+  /** Memory that workers see alike, if this runtime has such. */
+  memory(bytes: number): SharedArrayBuffer | undefined
   /** What can run models here. */
   readonly runtimes: readonly Runtime[]
   /**

@@ -16,6 +16,7 @@ export const platform: Platform = {
   read: async () => none('models'),
   files: () => none('files'),
   share: (bytes) => bytes,
+  memory: () => undefined,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
   connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),

@@ -35,7 +35,10 @@ const MOST_WAIT_MS = 60_000
 /** Values sent before whatever else waits has its turn. */
 const SLICE = 2 ** 19
 
-/** @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed */
+/**
+ * @param queries  of which one that is alone is given away; of several views of one body each is copied, or one would hold on to all
+ * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed
+ */
 export async function predictBatch(
   predictor: Predictor,
   queries: readonly Query[],
@@ -101,7 +104,7 @@ async function predictOne(
   { partial: _, clock: __, ...choices }: BatchOptions,
 ): Promise<Outcome> {
   try {
-    return { prediction: await predictor.predict(query, choices) }
+    return { prediction: await predictor.predictGiven(query, choices) }
   } catch (error) {
     throw new RowError(0, error)
   }

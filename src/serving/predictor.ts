@@ -194,12 +194,24 @@ export class Predictor {
    * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
    *   ApproxiferError QUORUM, DEADLINE, WORKER, OVERLOADED, ABORTED, CLOSED
    */
-  async predict(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
+  predict(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
+    return this.#predict(query, options, false)
+  }
+
+  /**
+   * The same for a query that is given away, which saves a copy: nobody writes to its memory from here on, nor to what it is a view of.
+   * That is kept as long as anything is done with the query, also after its answer.
+   */
+  predictGiven(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
+    return this.#predict(query, options, true)
+  }
+
+  async #predict(query: Query, options: PredictOptions, given: boolean): Promise<Prediction> {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     if (options !== NO_CHOICE) checkNames('', options, predictOptions)
     const { signal } = options
     const settings = this.#settings
-    const row = toRow(query, this.signature.inputs)
+    const row = toRow(query, this.signature.inputs, given)
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#codec, settings.rule, settings.choices)
     const ms = checkMs('deadlineMs', options.deadlineMs ?? settings.deadlineMs)

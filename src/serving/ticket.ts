@@ -89,7 +89,7 @@ export class Ticket {
   #unlisten: (() => void) | undefined
 
   /**
-   * @param row        the query's values; a copy
+   * @param row        the query's values; nobody writes to it
    * @param maxWaitMs  how long it may wait for others to fill its group
    * @param deadlineMs how long it may take
    */

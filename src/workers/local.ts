@@ -276,7 +276,8 @@ class LocalWorker implements ModelWorker {
   }
 
   #makeQueue(thread: Thread, { outputs }: Signature): CallQueue {
-    const caller = new RowCaller(thread.endpoint)
+    const isNative = this.#options.runtime === 'onnxruntime-node' // which takes no shared memory
+    const caller = new RowCaller(thread.endpoint, (bytes) => (isNative ? undefined : platform.memory(bytes)))
     const run = async (rows: readonly Float32Array[]) => {
       const replies = await caller.ask(rows)
       if (replies.some((reply) => reply && 'value' in reply)) this.#failures = 0
