@@ -25,6 +25,9 @@ const WRITE_SLICE = 2 ** 13
 const MOST_DIMS = 32
 /** Letters of a number, which is read at one go. */
 const MOST_DIGITS = 2000
+/** Numbers by which the length of the others can be told, and how much room is made for that they may be a little shorter. */
+const TELLING = 2 ** 12
+const MARGIN = 1.02
 /** Bytes that are read in the time of one number that only JavaScript's own reader gets right. */
 const SLOW_BYTES = 256
 /** The largest f32. */
@@ -255,14 +258,19 @@ class NumberReader {
   /** With a flaw, brackets and braces still open, and whether a string is. */
   #open = 0
   #quoted = false
+  readonly #start: number
 
   constructor(
     readonly bytes: Uint8Array,
     public at: number,
-  ) {}
+  ) {
+    this.#start = at
+  }
 
   get numbers(): Numbers {
-    const values = this.#values.subarray(0, this.#length)
+    // What took more room than it needs does not keep it: there may be many such arrays in one body.
+    const isRoomy = this.#values.length > 2 * this.#length
+    const values = isRoomy ? this.#values.slice(0, this.#length) : this.#values.subarray(0, this.#length)
     return { values, dims: this.#dims, ...(this.#flaw && { flaw: this.#flaw }) }
   }
 
@@ -329,8 +337,11 @@ class NumberReader {
     this.#fresh = this.#after = false
   }
 
+  /** To twice the room; or, when enough is read to tell, to the room for all if the rest is like it: large blocks of memory are dear. */
   #grow(): void {
-    const larger = new Float32Array(2 * this.#values.length)
+    const { length } = this.#values
+    const whole = (this.bytes.length - this.#start) / (this.at - this.#start)
+    const larger = new Float32Array(length < TELLING ? 2 * length : Math.ceil(length * Math.max(2, MARGIN * whole)))
     larger.set(this.#values)
     this.#values = larger
   }
