@@ -82,6 +82,7 @@ interface Entry {
   data: Numbers | Uint8Array
 }
 
+const utf8 = new TextEncoder()
 const MOST_TENSORS = 1000
 /** Letters of numbers that are written before whatever else waits has its turn. */
 const TURN_LETTERS = 2 ** 15
@@ -274,27 +275,29 @@ export function readError(body: Uint8Array): string {
 
 /** The bytes of a message: its head, then the tensors under `field`, the raw ones behind. */
 async function encode(head: object, field: string, tensors: readonly Rows[]): Promise<Encoded> {
-  const encoder = new TextEncoder()
-  const json = [encoder.encode(`${JSON.stringify(head).slice(0, -1)},"${field}":[`)]
+  const json: Uint8Array[] = []
+  let text = `${JSON.stringify(head).slice(0, -1)},"${field}":[`
   const raw: Uint8Array[] = []
   for (const [i, { name, shape, rows, binary }] of tensors.entries()) {
     const told = { name, datatype: 'FP32', shape: [rows.length, ...shape] }
     if (binary) {
       const parameters = { binary_data_size: rows.reduce((sum, row) => sum + row.byteLength, 0) }
-      json.push(encoder.encode(`${i ? ',' : ''}${JSON.stringify({ ...told, parameters })}`))
+      text += `${i ? ',' : ''}${JSON.stringify({ ...told, parameters })}`
       for (const row of rows) raw.push(new Uint8Array(row.buffer, row.byteOffset, row.byteLength))
       continue
     }
-    json.push(encoder.encode(`${i ? ',' : ''}${JSON.stringify(told).slice(0, -1)},"data":[`))
-    let letters = 0
-    for (const text of written(rows)) {
-      if (letters > TURN_LETTERS) await turn() // which takes a millisecond: short rows go together
-      letters = letters > TURN_LETTERS ? 0 : letters + text.length
-      json.push(encoder.encode(text))
+    text += `${i ? ',' : ''}${JSON.stringify(told).slice(0, -1)},"data":[`
+    for (const numbers of written(rows)) {
+      if (text.length > TURN_LETTERS) {
+        json.push(utf8.encode(text))
+        text = ''
+        await turn() // which takes a millisecond: short rows go together
+      }
+      text += numbers
     }
-    json.push(encoder.encode(']}'))
+    text += ']}'
   }
-  json.push(encoder.encode(']}'))
+  json.push(utf8.encode(`${text}]}`))
   if (!raw.length) return { body: joined(json), headerLength: undefined }
   const headerLength = json.reduce((sum, part) => sum + part.length, 0)
   return { body: joined([...json, ...raw]), headerLength }

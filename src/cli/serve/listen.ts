@@ -6,7 +6,7 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
-import { readsWhole } from './whole'
+import { cheaper } from './incoming'
 
 /** The socket's end of a request, for who must cut it off. */
 export interface Connection {
@@ -118,7 +118,7 @@ class House {
     this.#listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
-        return handle(readsWhole(request, incoming), outgoing)
+        return handle(cheaper(request, incoming), outgoing)
       },
       { hostname: 'localhost', errorHandler: failed },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
