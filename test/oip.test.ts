@@ -137,6 +137,14 @@ describe('numbers in slices', () => {
     expect(turns).toBeGreaterThan(8)
   })
 
+  it('keep no more memory than twice what they need, however long the rest of the body made them seem', async () => {
+    const short = `{"data":[${Array(5000).fill(1)}]}`
+    const long = `{"data":[${Array(300_000).fill(1.25)}]}`
+    const read = (await parseJson(bytesOf(`[${short},${long}]`), 0)) as { data: Numbers }[]
+    expect(read.map(({ data }) => data.values.length)).toEqual([5000, 300_000])
+    for (const { data } of read) expect(data.values.buffer.byteLength).toBeLessThanOrEqual(2 * data.values.byteLength)
+  })
+
   it.each([0, 1000])('under a key that only looks like one are left as they are (at once: %i)', async (atOnce) => {
     const text = '{"a":"data","b":["data",[1]],"\\"data":[1],"data":{"data":[[1,2]]},"c":"\\"data\\":[1,"}'
     const read = (await parseJson(bytesOf(text), atOnce)) as { data: { data: Numbers } }

@@ -20,6 +20,14 @@ describe('a query becomes a row', () => {
     expect(row.buffer).not.toBe(four.buffer)
   })
 
+  it('that is given away is not copied where it is one tensor, and looked through all the same', () => {
+    expect(toRow(four, image, true)).toBe(four)
+    const named = { a: Float32Array.of(1, 2), b: Float32Array.of(3, 4, 5) }
+    expect([...toRow(named, pair, true)]).toEqual([1, 2, 3, 4, 5])
+    expect(() => toRow(Float32Array.of(1, 2, Number.NaN, 4), image, true)).toThrow('got NaN at 2')
+    expect(() => toRow(Float32Array.of(1, 2), image, true)).toThrow('expected 4 values')
+  })
+
   it('several inputs, in the order of the signature, and back', () => {
     const query = { b: { data: Float32Array.of(3, 4, 5), shape: [1, 3] }, a: Float32Array.of(1, 2) }
     const row = toRow(query, pair)
