@@ -2,7 +2,10 @@
 
 import { aborted } from '../abort'
 import { joined } from '../json'
+import { HEADER_LENGTH } from '../oip'
 import { overloaded, Refusal } from './refusal'
+
+const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
 type Coding = 'gzip' | 'deflate'
 
@@ -74,6 +77,16 @@ async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
   const bytes = 'bytes' in request ? await request.bytes() : new Uint8Array(await (request as Request).arrayBuffer())
   if (bytes.length > most) throw tooLarge(most)
   return bytes
+}
+
+/**
+ * Bytes to leave free in front of a body in memory, so that raw numbers behind its JSON lie where a view of them can be.
+ *
+ * @param header  of the request, by its name in small letters
+ */
+export function spaceBefore(header: (name: string) => unknown): number {
+  const json = Number(header(HEADER_LENGTH) ?? 0)
+  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // whoever reads it says what is wrong with it
 }
 
 /** Packs what is to be sent, if that was asked for. */

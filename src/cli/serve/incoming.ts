@@ -5,12 +5,11 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { HEADER_LENGTH } from '../../oip'
+import { spaceBefore } from '../../serving/body'
 
 /** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */
 const MOST = 2 ** 22
 const NOTHING = new Uint8Array()
-const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
 /** One of a connection: a request is aborted when that closes, and one of its own for each took 15 us. */
 const signals = new WeakMap<Socket, AbortSignal>()
@@ -43,7 +42,11 @@ function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
       if (!at && chunk.length === length)
         bytes = chunk // nobody else keeps it
       else {
-        if (!at) bytes = aligned(length, Number(incoming.headers[HEADER_LENGTH] ?? 0))
+        if (!at)
+          bytes = memory(
+            length,
+            spaceBefore((name) => incoming.headers[name]),
+          )
         bytes.set(chunk, at)
       }
       at += chunk.length
@@ -58,8 +61,6 @@ function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
   })
 }
 
-/** So that the numbers behind so many bytes of JSON are where a view of them can be. */
-function aligned(length: number, json: number): Uint8Array {
-  const before = json >= 0 && json <= length ? (FLOAT - (json % FLOAT)) % FLOAT : 0
-  return new Uint8Array(Buffer.allocUnsafeSlow(length + before).buffer, before, length)
+function memory(length: number, before: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(before + length).buffer, before)
 }
