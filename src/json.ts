@@ -25,7 +25,7 @@ const WRITE_SLICE = 2 ** 13
 const MOST_DIMS = 32
 /** Letters of a number, which is read at one go. */
 const MOST_DIGITS = 2000
-/** Numbers by which the length of the others can be told, and how much room is made for that they may be a little shorter. */
+/** Numbers that tell how long the others are, and how much room is made in case these are a little shorter. */
 const TELLING = 2 ** 12
 const MARGIN = 1.02
 /** Bytes that are read in the time of one number that only JavaScript's own reader gets right. */
@@ -337,7 +337,7 @@ class NumberReader {
     this.#fresh = this.#after = false
   }
 
-  /** To twice the room; or, when enough is read to tell, to the room for all if the rest is like it: large blocks of memory are dear. */
+  /** To twice the room or, when enough is read to tell, to room for all if they are alike: large blocks are dear. */
   #grow(): void {
     const { length } = this.#values
     const whole = (this.bytes.length - this.#start) / (this.at - this.#start)

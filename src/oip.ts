@@ -55,7 +55,10 @@ export interface Rows extends TensorSpec {
 
 export interface InferRequest {
   id: string | undefined
-  /** One a row of the batch; views of the message, or of the array that its numbers were read into. Raw ones may hold NaN, which `predict` refuses. */
+  /**
+   * One a row of the batch; views of the message, or of the array that its numbers were read into. Raw ones may hold NaN,
+   * which `predict` refuses.
+   */
   queries: Query[]
   /** In the order in which they are wanted. */
   outputs: { name: string; binary: boolean }[]

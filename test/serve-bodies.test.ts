@@ -91,7 +91,7 @@ it('a client that leaves in the middle of its body is one that is gone, and hold
   expect([all.events[0].status, all.worker.calls.length]).toEqual([499, 0])
 })
 
-it('who leaves before the answer aborts his request, not those of others nor the one before it on his connection', async () => {
+it('who leaves before the answer aborts his request, not those of others nor the one before it', async () => {
   const all = await open()
   const [leaves, stays] = [socketTo(all), socketTo(all)]
   const { head, body } = binary([1, 2], 0)

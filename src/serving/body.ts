@@ -72,7 +72,10 @@ export async function readBody(request: Request, most: number, room: Room): Prom
   }
 }
 
-/** A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream. Node 20's own has no `bytes`. */
+/**
+ * A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream. Node 20's own
+ * requests have no `bytes`.
+ */
 async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
   const bytes = 'bytes' in request ? await request.bytes() : new Uint8Array(await (request as Request).arrayBuffer())
   if (bytes.length > most) throw tooLarge(most)
@@ -86,7 +89,7 @@ async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
  */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
-  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // whoever reads it says what is wrong with it
+  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` tells what is wrong
 }
 
 /** Packs what is to be sent, if that was asked for. */

@@ -36,7 +36,8 @@ const MOST_WAIT_MS = 60_000
 const SLICE = 2 ** 19
 
 /**
- * @param queries  of which one that is alone is given away; of several views of one body each is copied, or one would hold on to all
+ * @param queries  one that is alone is given away; of several, which may be views of one body, each is copied: one that is
+ *   kept would hold on to all
  * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed
  */
 export async function predictBatch(

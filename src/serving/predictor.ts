@@ -199,8 +199,8 @@ export class Predictor {
   }
 
   /**
-   * The same for a query that is given away, which saves a copy: nobody writes to its memory from here on, nor to what it is a view of.
-   * That is kept as long as anything is done with the query, also after its answer.
+   * The same for a query that is given away, which saves a copy where the model has one input: nobody may write to its
+   * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
    */
   predictGiven(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return this.#predict(query, options, true)

@@ -2,8 +2,8 @@
  * Rows and answers in plain messages, beside comlink, which does the rest: its envelope for a call costs as much as a small
  * model does (LeNet on two threads: 8,100 answers a second in envelopes, 14,900 without). Answers come in the order of the
  * messages; one that brings several rows lets the model run once for all. Nothing is transferred: to send a copy takes less
- * time than to make one and detach it, at every size. Large rows are laid into memory that both threads see, where there is such, and that is used
- * over and over: of 150,528 values that takes 80 us of both threads, a message with a copy 110 to 190.
+ * time than to make one and detach it, at every size. Large rows are laid into memory that both threads see, where there
+ * is such, and that is used over and over: of 150,528 values that takes 80 us of both, a message with a copy 110 to 190.
  */
 
 import type { Endpoint } from 'comlink'

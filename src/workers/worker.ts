@@ -59,8 +59,8 @@ export interface ModelWorker {
   /**
    * Runs the model on one query.
    *
-   * @param row  the inputs' values in the signature's order, perhaps a part of a larger buffer; the caller keeps it and may reuse it
-   *   once the promise has settled
+   * @param row  the inputs' values in the signature's order, perhaps a part of a larger buffer; the caller keeps it and
+   *   may reuse it once the promise has settled
    * @param options  `signal` aborts the call: nobody wants its answer any more
    * @returns the outputs' values in the signature's order, all finite; the caller owns them
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED

@@ -1,6 +1,6 @@
 /**
- * What the HTTP library makes of a request, with a cheaper body and signal. It gathers a body's pieces, joins them and copies them again: of large
- * bodies that is more work than all else that is done with them, since memory that was never touched before has to be made for each copy.
+ * What the HTTP library makes of a request, with a cheaper body and signal. It gathers a body's pieces, joins them and
+ * copies them again: fresh memory each time, which is dear to make and brings the garbage collection on.
  */
 
 import type { IncomingMessage } from 'node:http'
