@@ -49,7 +49,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   if (isIterable(workers)) {
     if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
     const membership = new Membership(workers, settings.warn)
-    const gathered = await membership.gather(needed)
+    const gathered = await membership.gather(needed, settings.clock)
     return startOn(
       gathered,
       () => new Predictor(codec, gathered, settings, membership),

@@ -110,6 +110,20 @@ describe('the start', () => {
     },
   )
 
+  it('changes without end that bring nobody keep nothing else from its turn', async () => {
+    async function* vain() {
+      let hadTurn = false
+      setTimeout(() => {
+        hadTurn = true
+      })
+      for (let i = 0; !hadTurn && i < 1e5; i++) yield { remove: 'nobody' }
+      if (!hadTurn) throw new Error('nothing else had a turn')
+      yield* hand('a', 'b', 'c').map(add)
+    }
+    const predictor = await createPredictor({ workers: vain(), scheme })
+    await predictor.close()
+  })
+
   it('a predictor that cannot be made closes the workers, and leaves the iterable', async () => {
     const feed = new Feed()
     const workers = hand('a', 'b', 'c')

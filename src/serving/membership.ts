@@ -31,11 +31,12 @@ export class Membership {
   }
 
   /**
-   * Waits until so many workers have joined and not left.
+   * Waits until so many workers have joined and not left; changes that bring that no nearer, which an iterable may have without
+   * end, leave others their turns.
    *
    * @throws ApproxiferError WORKER when the changes end before, or throw; the workers that came are closed then
    */
-  async gather(needed: number): Promise<ModelWorker[]> {
+  async gather(needed: number, clock: Clock): Promise<ModelWorker[]> {
     const gathered = new Map<string, ModelWorker>()
     const members: Members = {
       join: (worker) => gathered.set(worker.name, worker),
@@ -48,10 +49,13 @@ export class Membership {
       worker: (name) => gathered.get(name),
     }
     try {
-      while (gathered.size < needed) {
+      for (let inVain = 0; gathered.size < needed; ) {
         const { done, value } = await this.#changes.next()
         if (done) throw new Error('the changes ended')
+        const before = gathered.size
         this.#take(value, members)
+        if (gathered.size <= before && ++inVain % AT_A_TIME === 0)
+          await new Promise<void>((resolve) => clock.after(0, resolve))
       }
     } catch (error) {
       await Promise.all([...gathered.values()].map(shut))
