@@ -2,7 +2,7 @@
  * npm run bench -- fleet [QUERIES] [--json]: what one coordinator costs as its fleet grows. 10, 100, 1,000 and 5,000 workers in
  * made time, a million queries each, Poisson arrivals at 70 % of what the workers can do; an answer takes about 10 ms, one in
  * fifty ten times as long, and one call in ten thousand takes its worker down for a second. Coordinator: the real processor
- * time a query, less what the same arrivals, workers and deadlines take with a list of idle workers in the predictor's
+ * time a query, less what the same arrivals and workers take with a list of idle workers in the predictor's
  * place, which is the clock's and the simulated workers' own. Memory off: what that takes does not know of the fleet. Eight
  * minutes.
  */
@@ -66,8 +66,8 @@ interface System {
   close(): Promise<void>
 }
 
-/** In the predictor's place: whoever is idle, a deadline, and the same again where a worker went down. */
-function listOfIdle(workers: MortalWorker[], clock: Clock): System {
+/** In the predictor's place: whoever is idle, and the same again where a worker went down. */
+function listOfIdle(workers: MortalWorker[]): System {
   const idle = [...workers]
   const waiting: ((worker: MortalWorker) => void)[] = []
   const freed = (worker: MortalWorker) => {
@@ -78,13 +78,10 @@ function listOfIdle(workers: MortalWorker[], clock: Clock): System {
   for (const worker of workers) worker.onFree = () => worker.free && freed(worker)
   const ask = async (query: Float32Array): Promise<Float32Array> => {
     const worker = idle.pop() ?? (await new Promise<MortalWorker>((resolve) => waiting.push(resolve)))
-    const cancel = clock.after(DEADLINE_MS, () => {})
     try {
       return await worker.infer(query)
     } catch {
       return await ask(query)
-    } finally {
-      cancel()
     }
   }
   return { ask, close: async () => {} }
@@ -105,7 +102,7 @@ export async function run(count: number, queries: number, options?: Partial<Pred
   const signature = { inputs: spec('x'), outputs: spec('y') }
   const shop: Shop = { clock, law: randomTrouble(random), answer: () => answer, signature }
   const workers = Array.from({ length: count }, (_, i) => new MortalWorker(i, shop, random))
-  const system = options ? await served(workers, clock, options) : listOfIdle(workers, clock)
+  const system = options ? await served(workers, clock, options) : listOfIdle(workers)
   const times = new Float64Array(queries)
   let [asked, ended, failed] = [0, 0, 0]
   const arrive = () => {

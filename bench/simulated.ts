@@ -27,21 +27,37 @@ export class SimulatedWorker implements ModelWorker {
   calls = 0
   readonly #shop: Shop
   readonly #index: number
-  #busy = false
+  /** What ends the call that it is at work on. */
+  #end: (() => void) | undefined
+  readonly #done: () => void
+  /** Of a row that is alone. */
+  #row: Float32Array | undefined
+  #resolve: ((answer: Float32Array | Promise<Float32Array>) => void) | undefined
+  readonly #answer = () => {
+    const [row, resolve] = [this.#row as Float32Array, this.#resolve]
+    this.#row = this.#resolve = undefined
+    resolve?.(this.#shop.answer(row))
+  }
 
   constructor(index: number, shop: Shop) {
     this.name = `worker ${index}`
     this.signature = shop.signature
     this.#index = index
     this.#shop = shop
+    this.#done = () => {
+      const end = this.#end
+      this.#end = undefined
+      end?.()
+      this.onFree?.()
+    }
   }
 
   get free(): boolean {
-    return !this.#busy
+    return !this.#end
   }
 
   get busy(): boolean {
-    return this.#busy
+    return this.#end !== undefined
   }
 
   get maxBatch(): number {
@@ -49,24 +65,29 @@ export class SimulatedWorker implements ModelWorker {
   }
 
   infer(row: Float32Array): Promise<Float32Array> {
-    return this.inferBatch([row])[0]
+    return new Promise((resolve, reject) => {
+      if (this.#end) reject(new Error(`${this.name} is at work`))
+      else {
+        this.#row = row
+        this.#resolve = resolve
+        this.#work(1, this.#answer)
+      }
+    })
   }
 
   inferBatch(rows: readonly Float32Array[]): Promise<Float32Array>[] {
-    const { clock, law, answer, batches } = this.#shop
-    if (this.#busy) return rows.map(() => Promise.reject(new Error(`${this.name} is at work`)))
-    this.#busy = true
-    const ms = law(this.#index, clock.now()) * (rows.length > 1 && batches ? batches.factor(rows.length) : 1)
+    if (this.#end) return rows.map(() => Promise.reject(new Error(`${this.name} is at work`)))
+    const done = new Promise<void>((resolve) => this.#work(rows.length, resolve))
+    return rows.map((row) => done.then(() => this.#shop.answer(row)))
+  }
+
+  #work(rows: number, end: () => void): void {
+    const { clock, law, batches } = this.#shop
+    const ms = law(this.#index, clock.now()) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    this.#end = end
     this.workedMs += ms
-    this.calls += rows.length
-    const done = new Promise<void>((resolve) => {
-      clock.after(ms, () => {
-        this.#busy = false
-        resolve()
-        this.onFree?.()
-      })
-    })
-    return rows.map((row) => done.then(() => answer(row)))
+    this.calls += rows
+    clock.after(ms, this.#done)
   }
 
   restart(_why?: string): void {}

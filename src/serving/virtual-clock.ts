@@ -82,18 +82,19 @@ export class VirtualClock implements Clock {
       event.f = undefined
       this.#now = Math.max(this.#now, at) // after `spend` it may be late
       f()
-      await this.#settled()
+      await turn()
+      if (this.#held) await this.#settled()
     }
     if (end < Number.POSITIVE_INFINITY) this.#now = Math.max(this.#now, end)
   }
 
   async #settled(): Promise<void> {
-    await new Promise<void>((resolve) => queue.push(resolve) === 1 && setImmediate(drain))
+    await turn()
     while (this.#held) {
       await new Promise<void>((resolve) => {
         this.#released = resolve
       })
-      await this.#settled()
+      await turn()
     }
   }
 }
@@ -102,9 +103,19 @@ function sooner(a: Event, b: Event): number {
   return a.at - b.at || a.order - b.order
 }
 
-/** Those who wait until no microtask is left: one turn of the loop serves all clocks. */
-const queue: (() => void)[] = []
+let underway: Promise<void> | undefined
+let over = () => {}
 
-function drain(): void {
-  for (const resolve of queue.splice(0)) resolve()
+/** Until no microtask is left: one turn of the loop serves all clocks. */
+function turn(): Promise<void> {
+  underway ??= new Promise((resolve) => {
+    over = resolve
+    setImmediate(end)
+  })
+  return underway
+}
+
+function end(): void {
+  underway = undefined
+  over()
 }
