@@ -56,6 +56,36 @@ describe('deadlines', () => {
     await predictor.close()
   })
 
+  it("the predictor's own: each query has it to the full, whoever before it was answered", async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(3, {
+      scheme: { queries: 1, code: 'systematic' },
+      deadlineMs: 20,
+      policy: 'retry',
+    })
+    const ends: (string | number)[][] = []
+    const ask = (x: number) =>
+      predictor.predict(query(x)).then(
+        () => ends.push([x, 'answered', Date.now() - start]),
+        ({ code }) => ends.push([x, code, Date.now() - start]),
+      )
+    const start = Date.now()
+    void ask(1)
+    for (const x of [2, 3]) {
+      await vi.advanceTimersByTimeAsync(5)
+      void ask(x)
+    }
+    workers.find(({ calls }) => calls[0]?.row[0] === 1)?.calls[0].answer()
+    await vi.advanceTimersByTimeAsync(100)
+    expect(ends).toEqual([
+      [1, 'answered', 10],
+      [2, 'DEADLINE', 25],
+      [3, 'DEADLINE', 30],
+    ])
+    expect(vi.getTimerCount()).toBe(workers.length) // those that watch for hangs
+    await predictor.close()
+  })
+
   it('a call longer than hangMs fails and its worker is restarted', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, hangMs: 100 })

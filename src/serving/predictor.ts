@@ -13,6 +13,7 @@ import { seeded } from '../random'
 import { type Query, type Signature, toRow } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import { Budget, Extras } from './budget'
+import { Deadlines } from './deadlines'
 import { Lateness, LateWatch } from './lateness'
 import { Learning } from './learning'
 import type { Membership } from './membership'
@@ -29,7 +30,7 @@ import {
 import { Pool, type WorkerStats } from './pool'
 import { GroupRun, type LiveRun, type Service } from './run'
 import { type Tenant, Tenants } from './tenants'
-import { type Ending, type Prediction, type Status, Ticket } from './ticket'
+import { type Ending, type House, type Prediction, type Status, Ticket } from './ticket'
 import { type Verdict, Verification } from './verification'
 import { VerifiedRun } from './verified'
 
@@ -86,6 +87,9 @@ export class Predictor {
   /** Whether single answers are proven, so that something can be learned from them. */
   readonly #honest: boolean
   readonly #tenants: Tenants
+  readonly #house: House
+  /** Of queries that do not have one of their own. */
+  readonly #deadlines: Deadlines
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
   readonly #membership: Membership | undefined
@@ -108,6 +112,8 @@ export class Predictor {
     this.signature = signature
     this.#settings = settings
     this.#codec = codec
+    this.#house = { clock, outputs: signature.outputs, settled: (ending) => this.#settled(ending) }
+    this.#deadlines = new Deadlines(clock)
     const fewer = () => this.#reconsider()
     const lateness = new Lateness(patience)
     const lateMs = () => lateness.lateMs
@@ -195,7 +201,7 @@ export class Predictor {
    *   ApproxiferError QUORUM, DEADLINE, WORKER, OVERLOADED, ABORTED, CLOSED
    */
   predict(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
-    return this.#predict(query, options, false)
+    return new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject))
   }
 
   /**
@@ -203,10 +209,16 @@ export class Predictor {
    * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
    */
   predictGiven(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
-    return this.#predict(query, options, true)
+    return new Promise((resolve, reject) => this.#admit(query, options, true, resolve, reject))
   }
 
-  async #predict(query: Query, options: PredictOptions, given: boolean): Promise<Prediction> {
+  #admit(
+    query: Query,
+    options: PredictOptions,
+    given: boolean,
+    resolve: (prediction: Prediction) => void,
+    reject: (error: ApproxiferError) => void,
+  ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     if (options !== NO_CHOICE) checkNames('', options, predictOptions)
     const { signal } = options
@@ -222,15 +234,12 @@ export class Predictor {
       this.#count('OVERLOADED')
       throw new ApproxiferError('OVERLOADED', `${this.#open} queries are in the house already`)
     }
-    return new Promise((resolve, reject) => {
-      // Half of a short deadline for the group to fill, half for the answers.
-      const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
-      const caller = { resolve, reject, settled: (ending: Ending) => this.#settled(ending) }
-      const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#shared.clock, this.signature.outputs, caller)
-      this.#open++
-      this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
-      ticket.watch(this.#shared.clock, signal)
-    })
+    // Half of a short deadline for the group to fill, half for the answers.
+    const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
+    const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#house, resolve, reject)
+    this.#open++
+    this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
+    ticket.watch(ms === settings.deadlineMs ? this.#deadlines : new Deadlines(settings.clock), signal)
   }
 
   /**
@@ -387,8 +396,7 @@ export class Predictor {
       run.join(ticket)
       this.#watch?.add(ticket)
     } catch (error) {
-      ticket.fail(asError(error, 'WORKER'))
-      ticket.run?.left(ticket)
+      ticket.leave(asError(error, 'WORKER'))
     }
   }
 
@@ -426,7 +434,7 @@ export class Predictor {
   #settled(ending: Ending): void {
     this.#open--
     this.#count(ending)
-    if (this.#forRoom.length) void this.#admit()
+    if (this.#forRoom.length) void this.#letIn()
   }
 
   #count(ending: Ending): void {
@@ -435,7 +443,7 @@ export class Predictor {
   }
 
   /** Lets as many look again as there is room for, and the next ones where somebody did not take it after all. */
-  async #admit(): Promise<void> {
+  async #letIn(): Promise<void> {
     while (this.#forRoom.length && this.#open < this.#comfortable) {
       for (const wake of this.#forRoom.splice(0, this.#comfortable - this.#open)) wake()
       for (let i = 0; i < STEPS; i++) await undefined

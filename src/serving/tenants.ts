@@ -27,11 +27,15 @@ export class Tenants {
 
   /** A partition, new or as it was. */
   of(partition: string): Tenant {
-    const tenant = this.#all.get(partition) ?? this.#make(partition)
-    if (this.#all.size > 1) this.#all.delete(partition) // and in again, as the last
+    const known = this.#all.get(partition)
+    if (known && this.#all.size === 1) return known
+    const tenant = known ?? this.#make(partition)
+    this.#all.delete(partition) // and in again, as the last
     this.#all.set(partition, tenant)
-    const [oldest] = this.#all.keys()
-    if (this.#all.size > this.#most) this.forget(oldest)
+    if (this.#all.size > this.#most) {
+      const [oldest] = this.#all.keys()
+      this.forget(oldest)
+    }
     return tenant
   }
 

@@ -5,6 +5,7 @@ import type { ApproxiferError, Code } from '../errors'
 import type { Policy } from '../history/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Clock } from './clock'
+import type { Deadlines } from './deadlines'
 import type { GroupReport } from './report'
 
 /**
@@ -67,25 +68,28 @@ export interface Run {
   left(ticket: Ticket): void
 }
 
-interface Caller {
-  resolve(prediction: Prediction): void
-  reject(error: ApproxiferError): void
-  /** Told first, once. */
+/** What all tickets of a predictor share. */
+export interface House {
+  readonly clock: Clock
+  readonly outputs: readonly TensorSpec[]
+  /** Told before the caller is, once for each ticket. */
   settled(ending: Ending): void
 }
 
 export class Ticket {
   readonly since: number
   ending: Ending | undefined
-  /** When its deadline is. */
-  readonly dueAt: number
   /** It has waited longer than nearly all others. */
   late = false
-  /** Where it has its place. */
+  /** Where it has its place, while it waits: who still has a ticket that was answered keeps nothing of its group. */
   run: Run | undefined
-  readonly #outputs: readonly TensorSpec[]
-  readonly #caller: Caller
-  #unplan: (() => void) | undefined
+  readonly #deadlineMs: number
+  readonly #house: House
+  #resolve: ((prediction: Prediction) => void) | undefined
+  #reject: ((error: ApproxiferError) => void) | undefined
+  #deadlines: Deadlines | undefined
+  /** Its place among them. */
+  #place = 0
   #unlisten: (() => void) | undefined
 
   /**
@@ -98,14 +102,20 @@ export class Ticket {
     readonly choices: Required<Choices>,
     readonly maxWaitMs: number,
     deadlineMs: number,
-    clock: Clock,
-    outputs: readonly TensorSpec[],
-    caller: Caller,
+    house: House,
+    resolve: (prediction: Prediction) => void,
+    reject: (error: ApproxiferError) => void,
   ) {
-    this.since = clock.now()
-    this.dueAt = this.since + deadlineMs
-    this.#outputs = outputs
-    this.#caller = caller
+    this.since = house.clock.now()
+    this.#deadlineMs = deadlineMs
+    this.#house = house
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  /** When its deadline is. */
+  get dueAt(): number {
+    return this.since + this.#deadlineMs
   }
 
   get open(): boolean {
@@ -113,14 +123,12 @@ export class Ticket {
   }
 
   /** From here on it has a deadline and can be aborted. To be called when it is on its way: until then, time counts. */
-  watch(clock: Clock, signal: AbortSignal | undefined): void {
+  watch(deadlines: Deadlines, signal: AbortSignal | undefined): void {
     if (!this.open) return
-    this.#unplan = clock.after(this.dueAt - clock.now(), () => this.run?.due(this))
+    this.#deadlines = deadlines
+    this.#place = deadlines.add(this)
     if (!signal) return
-    const abort = () => {
-      this.fail(aborted(signal))
-      this.run?.left(this)
-    }
+    const abort = () => this.leave(aborted(signal))
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
   }
@@ -128,21 +136,31 @@ export class Ticket {
   /** @param answer  copied */
   answer(answer: Float32Array, given: Given, group: Promise<GroupReport>): void {
     if (!this.open) return
-    const output = fromRow(answer, this.#outputs)
+    const output = fromRow(answer, this.#house.outputs)
+    const resolve = this.#resolve
     this.#settle(given.status)
-    this.#caller.resolve({ output, ...given, group })
+    resolve?.({ output, ...given, group })
   }
 
   fail(error: ApproxiferError): void {
     if (!this.open) return
+    const reject = this.#reject
     this.#settle(error.code)
-    this.#caller.reject(error)
+    reject?.(error)
+  }
+
+  /** It fails, and its run need not go on for it. */
+  leave(error: ApproxiferError): void {
+    const { run } = this
+    this.fail(error)
+    run?.left(this)
   }
 
   #settle(ending: Ending): void {
     this.ending = ending
-    this.#unplan?.()
+    this.run = this.#resolve = this.#reject = undefined
+    this.#deadlines?.remove(this.#place)
     this.#unlisten?.()
-    this.#caller.settled(ending)
+    this.#house.settled(ending)
   }
 }
