@@ -7,6 +7,7 @@ import manifest from '../package.json'
 /** Which folders (or files) of src each may import from. */
 const LAYERS: Record<string, string[]> = {
   errors: [],
+  append: [],
   random: [],
   clock: [],
   checksum: [],
@@ -19,10 +20,11 @@ const LAYERS: Record<string, string[]> = {
   scheme: ['errors'],
   platform: [],
   core: ['platform', 'errors'],
-  codec: ['core', 'criterion', 'scheme', 'errors', 'saved'],
+  codec: ['append', 'core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
   workers: ['platform', 'tensor', 'oip', 'errors', 'abort', 'random', 'checksum', 'clock', 'json'],
   serving: [
+    'append',
     'criterion',
     'codec',
     'history',

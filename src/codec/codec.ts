@@ -1,5 +1,6 @@
 /** Codes: which rows a group of queries becomes, and how answers to the rows become answers to the queries. */
 
+import { append } from '../append'
 import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { type Criterion, criterionFor } from '../criterion'
 import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
@@ -80,6 +81,7 @@ export class Codec {
   readonly kernels = new Kernels()
   readonly #options: CodecOptions
   readonly #schemes = new Map<number, Scheme>()
+  readonly #weights = new Map<number, readonly Float64Array[]>()
   readonly #decoded = new Map<string, Decoded>()
 
   /** @throws RangeError for an option out of range, or a locator that the scheme gives too few results */
@@ -138,6 +140,13 @@ export class Codec {
     return scheme
   }
 
+  /** The weights of all rows of a group that closed with this many queries. Shared: read-only. */
+  weightsFor(queries: number): readonly Float64Array[] {
+    const weights = this.#weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
+    this.#weights.set(queries, weights)
+    return weights
+  }
+
   /**
    * Decode weights of a survivor set. Cached where they do not depend on the queries; shared: read-only.
    *
@@ -158,8 +167,17 @@ export class Codec {
 /** The weights of a row while its group is open. */
 const UNKNOWN = new Float64Array()
 
-/** A row while its group is open: its weights are known when the number of queries is. */
-type OpenRow = { -readonly [Key in keyof CodedRow]: CodedRow[Key] }
+/** What no parity is made of, and no query was asked for again. */
+const NONE: never[] = Object.freeze([]) as never[]
+
+/** A row, and what its group knows of it. */
+interface OwnRow extends CodedRow {
+  /** Known when the number of queries is. */
+  weights: Float64Array
+  answer: Float32Array | undefined
+  /** Its answer was taken for a lie. */
+  dropped: boolean
+}
 
 /**
  * One coded group: open while queries join, then closed, then fed with answers. A small state machine
@@ -167,14 +185,16 @@ type OpenRow = { -readonly [Key in keyof CodedRow]: CodedRow[Key] }
  */
 export class Group {
   readonly #codec: Codec
-  readonly #queries: Float32Array[] = []
-  readonly #answers = new Map<number, Float32Array>()
-  /** Rows whose answers were dropped. */
-  #dropped: number[] = []
-  readonly #rows: OpenRow[] = []
-  readonly #repeats: CodedRow[] = []
+  #size = 0
+  /** The queries; none with the systematic code, of which they are the first rows. */
+  #apart: Float32Array[] | undefined
+  /** Of the code, in their order; and those that ask for a query again. */
+  #rows: OwnRow[] = NONE
+  #repeats: OwnRow[] | undefined
   /** Queries that the parities are made of: those unanswered when the group closed. */
-  #mixed: number[] = []
+  #mixed: readonly number[] = NONE
+  /** Of an answer. */
+  #length: number | undefined
   #scheme: Scheme | undefined
   #gram: Float64Array | undefined
 
@@ -184,7 +204,7 @@ export class Group {
 
   /** Queries that joined. */
   get size(): number {
-    return this.#queries.length
+    return this.#size
   }
 
   /** The scheme of the closed group, for as many queries as joined. */
@@ -195,7 +215,11 @@ export class Group {
 
   /** Answers that came and were not dropped. */
   get survivors(): number[] {
-    return [...this.#answers.keys()].filter((i) => !this.#dropped.includes(i)).sort((a, b) => a - b)
+    const survivors: number[] = []
+    for (const rows of [this.#rows, this.#repeats ?? NONE]) {
+      for (const row of rows) if (counts(row)) survivors.push(row.index)
+    }
+    return survivors
   }
 
   /**
@@ -208,11 +232,13 @@ export class Group {
     if (!(query instanceof Float32Array)) throw new TypeError(expected('query', 'Float32Array', query))
     const most = this.#codec.scheme.queries
     if (this.size === most) throw new RangeError(`group: expected at most ${most} queries, got one more`)
-    const length = this.#queries[0]?.length ?? query.length
+    const length = this.#size ? this.#query(0).length : query.length
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
-    const number = this.#queries.push(query) - 1
-    if (this.#codec.code === 'systematic') {
-      this.#rows.push({ index: number, weights: UNKNOWN, query: number, data: query })
+    const number = this.#size++
+    if (this.#codec.code === 'systematic') this.#rows = append(this.#rows, newRow(number, UNKNOWN, number, query))
+    else {
+      this.#apart ??= []
+      this.#apart.push(query)
     }
     return number
   }
@@ -239,16 +265,18 @@ export class Group {
     mix?.forEach((query, i) => checkInteger(`mix[${i}]`, query, 0, K - 1))
     this.#scheme = scheme
     const before = this.#rows.length
-    this.#mixed = mix ? [...new Set(mix)] : systematic ? this.missing() : [...this.#queries.keys()]
-    for (const row of this.#rows) row.weights = unitRow(K, row.index)
+    if (mix) this.#mixed = mix.length ? [...new Set(mix)] : NONE
+    else this.#mixed = systematic ? this.missing() : this.#numbers()
+    const all = this.#codec.weightsFor(K)
+    for (const row of this.#rows) row.weights = all[row.index]
     if (before && !this.#mixed.length) return []
     const parities = this.#encodeRows().slice(before)
     const mixed = parities.filter((weights) => unit(weights) === undefined)
-    const data = mixed.length ? this.#codec.core.combine(flat(mixed), this.#queries) : []
+    const data = mixed.length ? this.#codec.core.combine(flat(mixed), this.#queries()) : []
     for (const weights of parities) {
       const query = unit(weights)
-      const sent = query === undefined ? data[mixed.indexOf(weights)] : this.#queries[query]
-      this.#rows.push({ index: this.#rows.length, weights, query, data: sent })
+      const sent = query === undefined ? data[mixed.indexOf(weights)] : this.#query(query)
+      this.#rows = append(this.#rows, newRow(this.#rows.length, weights, query, sent))
     }
     return this.#rows.slice(before)
   }
@@ -261,10 +289,10 @@ export class Group {
   /** All N rows of weights; the systematic code's parities only mix the queries that need it. */
   #encodeRows(): readonly Float64Array[] {
     const { queries: K, workers: N } = this.scheme
-    const code = codes[this.#codec.code]
-    if (this.#mixed.length === K) return code(this.scheme)
+    const all = this.#codec.weightsFor(K)
+    if (this.#mixed.length === K) return all
     const k = this.#mixed.length
-    const parities = code(new Scheme({ queries: k, workers: k + N - K })).slice(k)
+    const parities = codes[this.#codec.code](new Scheme({ queries: k, workers: k + N - K })).slice(k)
     const spread = (weights: Float64Array) => {
       const row = new Float64Array(K)
       this.#mixed.forEach((query, i) => {
@@ -272,62 +300,75 @@ export class Group {
       })
       return row
     }
-    return [...Array.from({ length: K }, (_, i) => unitRow(K, i)), ...parities.map(spread)]
+    return [...all.slice(0, K), ...parities.map(spread)]
   }
 
   /** One more row that asks for a query itself, at any time; repeats are numbered from N on, whether the group is full or not. */
   repeat(query: number): CodedRow {
     checkInteger('query', query, 0, this.size - 1)
+    this.#repeats ??= []
     const index = this.#codec.scheme.workers + this.#repeats.length
-    const row = { index, weights: unitRow(this.size, query), query, data: this.#queries[query] }
+    const row = newRow(index, unitRow(this.size, query), query, this.#query(query))
     this.#repeats.push(row)
     return row
   }
 
-  #row(index: number): CodedRow | undefined {
+  #query(number: number): Float32Array {
+    return this.#apart?.[number] ?? this.#rows[number].data
+  }
+
+  #queries(): Float32Array[] {
+    return this.#numbers().map((number) => this.#query(number))
+  }
+
+  #numbers(): number[] {
+    return Array.from({ length: this.#size }, (_, number) => number)
+  }
+
+  #row(index: number): OwnRow | undefined {
     const { workers } = this.#codec.scheme
-    return index < workers ? this.#rows[index] : this.#repeats[index - workers]
+    return index < workers ? this.#rows[index] : this.#repeats?.[index - workers]
   }
 
   /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
   add(row: CodedRow, answer: Float32Array): void {
-    if (this.#row(row.index) !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
-    const length = this.#answers.values().next().value?.length ?? answer.length
+    const own = this.#row(row.index)
+    if (own !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
+    const length = this.#length ?? answer.length
     if (!(answer instanceof Float32Array) || answer.length !== length) {
       throw new TypeError(expected('answer', `a Float32Array of ${length}`, answer))
     }
-    if (this.#answers.has(row.index)) throw new RangeError(`row ${row.index}: expected one answer, got a second`)
-    this.#answers.set(row.index, answer)
+    if (own.answer) throw new RangeError(`row ${row.index}: expected one answer, got a second`)
+    own.answer = answer
+    this.#length = length
   }
 
   /** Forgets all answers and verdicts, so that another survivor set can be tried on the same rows. */
   forget(): void {
-    this.#answers.clear()
-    this.#dropped = []
+    this.#length = undefined
+    for (const row of [...this.#rows, ...(this.#repeats ?? NONE)]) {
+      row.answer = undefined
+      row.dropped = false
+    }
   }
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
-    const index = this.#exactRow(query)
-    return index === undefined ? undefined : this.#answers.get(index)
+    return this.#exactRow(query)?.answer
   }
 
   /** The first row that equals a query, was answered and not dropped. */
-  #exactRow(query: number): number | undefined {
-    let first: number | undefined
-    for (const index of this.#answers.keys()) {
-      const own = this.#row(index)?.query === query && !this.#dropped.includes(index)
-      if (own && (first === undefined || index < first)) first = index
+  #exactRow(query: number): OwnRow | undefined {
+    for (const rows of [this.#rows, this.#repeats ?? NONE]) {
+      for (const row of rows) if (row.query === query && counts(row)) return row
     }
-    return first
   }
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    const exact = new Uint8Array(this.size)
-    for (const index of this.#answers.keys()) {
-      const query = this.#row(index)?.query
-      if (query !== undefined && !this.#dropped.includes(index)) exact[query] = 1
+    const exact = new Array<boolean>(this.size)
+    for (const rows of [this.#rows, this.#repeats ?? NONE]) {
+      for (const row of rows) if (row.query !== undefined && counts(row)) exact[row.query] = true
     }
     const missing: number[] = []
     for (let query = 0; query < exact.length; query++) if (!exact[query]) missing.push(query)
@@ -347,14 +388,15 @@ export class Group {
     const have = this.#coded()
     const most = Math.min(limit, have.length - 1)
     if (!(most >= 1)) return []
-    const answers = have.map((i) => this.#answers.get(i) as Float32Array)
+    const answers = this.#answersOf(have)
     const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
     return locators[locator](evidence, most).map(({ position, score }) => ({ row: this.#rows[have[position]], score }))
   }
 
   /** Takes the answer to a row for a lie. */
   drop(row: CodedRow): void {
-    if (!this.#dropped.includes(row.index)) this.#dropped.push(row.index)
+    const own = this.#row(row.index)
+    if (own) own.dropped = true
   }
 
   /**
@@ -383,8 +425,8 @@ export class Group {
     if (this.size - lost.length + parities.length < this.scheme.quorum) return
     for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
       const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
-      const rest = [...this.#queries.keys()].filter((query) => !others.includes(query))
-      const exact = rest.map((query) => this.#exactRow(query) as number)
+      const rest = this.#numbers().filter((query) => !others.includes(query))
+      const exact = rest.map((query) => (this.#exactRow(query) as OwnRow).index)
       yield this.#decode(others, lost.length, [...exact, ...parities])
     }
   }
@@ -402,14 +444,14 @@ export class Group {
     const own = [...have.keys()].filter((at) => this.#rows[have[at]].query !== undefined)
     if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
     const most = largestParity(have.map((i) => (this.#row(i) as CodedRow).weights))
-    const answers = have.map((i) => this.#answers.get(i) as Float32Array)
+    const answers = this.#answersOf(have)
     yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
   answers(): { query: number; answer: Float32Array; exact: boolean }[] {
     const recovered = new Map(this.recover().map((each) => [each.query, each]))
-    return this.#queries.map((_, query) => {
+    return this.#numbers().map((query) => {
       const answer = this.exact(query)
       return answer ? { query, answer, exact: true } : { ...(recovered.get(query) as Recovery), exact: false }
     })
@@ -420,10 +462,10 @@ export class Group {
     const { core } = this.#codec
     const { quorum } = this.scheme
     if (!queries.length) return []
-    const came = have.length + this.#dropped.length
+    const came = have.length + this.#rows.filter(({ dropped }) => dropped).length
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
     const rows = have.map((i) => (this.#row(i) as CodedRow).weights)
-    const all = [...this.#queries.keys()]
+    const all = this.#numbers()
     const { data }: Decoder = decoders[this.#codec.decoder]
     const survivors = {
       core,
@@ -436,10 +478,7 @@ export class Group {
       kernels: this.#codec.kernels,
     }
     const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
-    const answers = core.combine(
-      flat(data ? weights : queries.map((query) => weights[query])),
-      have.map((i) => this.#answers.get(i) as Float32Array),
-    )
+    const answers = core.combine(flat(data ? weights : queries.map((query) => weights[query])), this.#answersOf(have))
     return queries.map((query, i) => ({
       query,
       answer: answers[i],
@@ -454,8 +493,12 @@ export class Group {
     return this.survivors.filter((i) => i < this.scheme.workers)
   }
 
+  #answersOf(rows: readonly number[]): Float32Array[] {
+    return rows.map((i) => this.#row(i)?.answer as Float32Array)
+  }
+
   #gramOfQueries(): Float64Array {
-    this.#gram ??= this.#codec.core.gram(this.#queries)
+    this.#gram ??= this.#codec.core.gram(this.#queries())
     return this.#gram
   }
 
@@ -466,6 +509,15 @@ export class Group {
       this.#gramOfQueries(),
     )
   }
+}
+
+function newRow(index: number, weights: Float64Array, query: number | undefined, data: Float32Array): OwnRow {
+  return { index, weights, query, data, answer: undefined, dropped: false }
+}
+
+/** Whether a row was answered, and its answer not dropped. */
+function counts({ answer, dropped }: OwnRow): boolean {
+  return answer !== undefined && !dropped
 }
 
 function flat(rows: readonly Float64Array[]): Float32Array {

@@ -1,5 +1,6 @@
 /** One group, from its first query to its last answer: late ones, which nobody waits for any more, still teach. */
 
+import { append } from '../append'
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
@@ -32,6 +33,8 @@ export const FLOOR = 1.3
 const EARLY_MS = 1
 /** Share of the workers at work beyond which what can be done without costs others more than it gives. */
 const FULL = 0.85
+
+const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverified']
 
 /** What a predictor does with a run. */
 export interface LiveRun extends Run {
@@ -79,7 +82,7 @@ export interface Service {
 interface Entry {
   readonly ticket: Ticket
   /** Rows that ask for it and for nothing else, in the order in which they were asked. */
-  readonly calls: Call[]
+  calls: Call[]
   hedge?: Call
   /** It has waited so long that a recovery may be given. */
   overdue?: boolean
@@ -93,38 +96,51 @@ interface Entry {
   recovery?: { report: RecoveryReport; answer: Float32Array; all: readonly Recovered[]; graded: boolean }
 }
 
+/** What most groups have none of. */
+const NONE: never[] = Object.freeze([]) as never[]
+
 export class GroupRun implements Asker, LiveRun {
-  readonly report: Promise<GroupReport>
   /** Among the predictor's. */
   place = 0
   readonly #service: Service
   readonly #group: Group
   /** `filling`: queries join. `waiting`: for answers to decode from. `decided`: for the last ones. `done`: reported. */
   #phase: 'filling' | 'waiting' | 'decided' | 'done' = 'filling'
-  #entries: Entry[] = []
-  readonly #calls: Call[] = []
+  #entries: Entry[] = NONE
+  #calls: Call[] = NONE
   /** Calls without an outcome. */
   #open = 0
-  readonly #rows: RowReport[] = []
-  readonly #suspects: number[] = []
-  #survivors: readonly number[] = []
-  readonly #times = { encodeMs: 0, waitMs: 0, decodeMs: 0 }
+  #rows: RowReport[] = NONE
+  #suspects: readonly number[] = NONE
+  #survivors: readonly number[] = NONE
+  #encodeMs: number | undefined
+  #waitMs: number | undefined
+  #decodeMs: number | undefined
   #closedAt = Number.NaN
   /** When it closes, full or not. */
-  #closesAt = Number.POSITIVE_INFINITY
+  #closesAt: number | undefined
   #unplan: (() => void) | undefined
   /** Why nothing can be recovered. */
   #failure: ApproxiferError | undefined
   /** The predictor's end. */
   #ended: ApproxiferError | undefined
+  /** When it is done, and when somebody asks for it. */
+  #reported: GroupReport | undefined
+  #report: Promise<GroupReport> | undefined
   #complete: ((report: GroupReport) => void) | undefined
 
   constructor(service: Service) {
     this.#service = service
     this.#group = service.codec.open()
-    this.report = new Promise((resolve) => {
-      this.#complete = resolve
+  }
+
+  /** Made for who asks: the first to do so are those who get an answer. */
+  get report(): Promise<GroupReport> {
+    this.#report ??= new Promise((resolve) => {
+      if (this.#reported) resolve(this.#reported)
+      else this.#complete = resolve
     })
+    return this.#report
   }
 
   /** Whether queries may join. */
@@ -135,12 +151,15 @@ export class GroupRun implements Asker, LiveRun {
   /** Takes a query in. The systematic code sends it at once; the paper's sends nothing before the group is closed. */
   join(ticket: Ticket): void {
     const { codec, clock, pool } = this.#service
-    const entry: Entry = { ticket, calls: [] }
-    const size = this.#entries.push(entry)
-    if (this.#early) this.#put(this.#group.ready[this.#group.join(ticket.row)], 'query')
-    if (size === codec.scheme.queries || !pool.usable) return this.close() // nobody is worth waiting for
+    const entry: Entry = { ticket, calls: NONE }
+    this.#entries = append(this.#entries, entry)
+    if (this.#early) {
+      const query = this.#group.join(ticket.row)
+      this.#put(this.#group.ready[query], 'query')
+    }
+    if (this.#entries.length === codec.scheme.queries || !pool.usable) return this.close() // nobody is worth waiting for
     const closesAt = clock.now() + ticket.maxWaitMs
-    if (closesAt >= this.#closesAt) return
+    if (this.#closesAt !== undefined && closesAt >= this.#closesAt) return
     this.#closesAt = closesAt
     this.#unplan?.()
     this.#unplan = clock.after(ticket.maxWaitMs, () => this.close())
@@ -162,7 +181,7 @@ export class GroupRun implements Asker, LiveRun {
       if (!this.#early) for (const { ticket } of this.#entries) ticket.fail(this.#failure)
     }
     this.#closedAt = clock.now()
-    this.#times.encodeMs = this.#closedAt - start
+    this.#encodeMs = this.#closedAt - start
     for (const row of rows) this.#put(row, this.#early ? 'extra' : 'query')
     if (this.#early && this.#entries.some(isLost)) this.#hurry()
     if (!this.#honest) this.reconsider()
@@ -288,7 +307,8 @@ export class GroupRun implements Asker, LiveRun {
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
     if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
-    this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
+    const report: RowReport = { row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error }
+    this.#rows = append(this.#rows, report)
     this.#open--
     if (answer) {
       const first = entry !== undefined && this.#group.exact(row.query as number) === undefined
@@ -319,9 +339,11 @@ export class GroupRun implements Asker, LiveRun {
   /** Whether workers agree shows where two answered; now and then one more is asked, though nobody waits for it. */
   #audit({ calls }: Entry, call: Call): void {
     const { pool, verification } = this.#service
-    const answered = calls.filter(({ answer }) => answer)
-    const isDue = answered.length === 2 || (answered.length === 1 && verification.audits(call.worker))
-    if (isDue && verification.isAuditing) new Audit(pool, verification, answered).proceed()
+    if (!verification.isAuditing) return
+    let answered = 0
+    for (const { answer } of calls) if (answer) answered++
+    if (answered === 2 || (answered === 1 && verification.audits(call.worker)))
+      new Audit(pool, verification, calls.filter(({ answer }) => answer)).proceed() // biome-ignore format: one line
   }
 
   /** With the systematic code where nobody lies, a query's own row is sent before the group is closed. */
@@ -377,8 +399,8 @@ export class GroupRun implements Asker, LiveRun {
     const entry = this.#askedFor(call)
     if (entry) call.dueAt = entry.ticket.dueAt
     if (entry && hedge) entry.hedge = call
-    entry?.calls.push(call)
-    this.#calls.push(call)
+    if (entry) entry.calls = append(entry.calls, call)
+    this.#calls = append(this.#calls, call)
     this.#open++
     this.#service.pool.put(call)
   }
@@ -393,7 +415,7 @@ export class GroupRun implements Asker, LiveRun {
 
   /** Takes back those of the rows that no worker has. */
   #withdraw(calls: readonly Call[]): void {
-    this.#cancel(calls.filter(({ state }) => state === 'waiting'))
+    if (calls.some(isWaiting)) this.#cancel(calls.filter(isWaiting))
   }
 
   /** All rows. Where somebody may lie, workers get places at random: a place biases a score. */
@@ -408,12 +430,14 @@ export class GroupRun implements Asker, LiveRun {
 
   /** Copies or parities of what may be recovered and is unanswered. */
   #extras(): readonly CodedRow[] {
-    const { pool, extras } = this.#service
+    const { pool, extras, codec } = this.#service
+    const { queries, workers } = codec.schemeFor(this.#entries.length)
+    if (workers === queries) return this.#group.close(NONE) // there are none
     const missing = this.#recoverable()
     // Who only recovers was promised an answer if S are lost; others are asked again.
     const promised = missing.some((query) => this.#entries[query].ticket.choices.policy === 'recover')
     const spared = !missing.length || (!promised && (pool.utilisation > FULL || !extras.worthIt))
-    if (spared) return this.#group.close([])
+    if (spared) return this.#group.close(NONE)
     return this.#group.close(this.#leastSure(missing) ?? missing)
   }
 
@@ -452,7 +476,7 @@ export class GroupRun implements Asker, LiveRun {
     if (!this.#wanted && !unverified) {
       this.#phase = 'decided'
       this.#withdraw(this.#calls)
-      this.#times.waitMs ||= this.#service.clock.now() - this.#closedAt
+      this.#waitMs ||= this.#service.clock.now() - this.#closedAt
       return
     }
     const now = this.#standing()
@@ -473,14 +497,14 @@ export class GroupRun implements Asker, LiveRun {
     const { clock } = this.#service
     const start = clock.now()
     this.#phase = 'decided'
-    this.#times.waitMs = start - this.#closedAt
+    this.#waitMs = start - this.#closedAt
     try {
       this.#locate()
       this.#recoverAll()
     } catch (error) {
       this.#failure = asError(error, 'QUORUM')
     }
-    this.#times.decodeMs = clock.now() - start
+    this.#decodeMs = clock.now() - start
     this.#entries.forEach((entry, query) => {
       const own = this.#group.exact(query)
       const call = own && entry.calls.find(({ answer }) => answer === own)
@@ -497,7 +521,7 @@ export class GroupRun implements Asker, LiveRun {
     const { pool, codec } = this.#service
     for (const call of codec.published ? this.#mostSuspicious() : this.#unusual()) {
       this.#group.drop(call.row as CodedRow)
-      this.#suspects.push(call.row.index)
+      this.#suspects = [...this.#suspects, call.row.index]
       pool.count(call.worker as ModelWorker, 'suspected')
     }
     this.#survivors = this.#group.survivors
@@ -766,23 +790,32 @@ export class GroupRun implements Asker, LiveRun {
     for (const { state, kind, row } of this.#calls) {
       if (state !== 'cancelled' || kind === 'urgent') continue
       const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
-      this.#rows.push({ row: row.index, worker: '', outcome: 'failed', suspected: false, ms: 0, error })
+      const report: RowReport = { row: row.index, worker: '', outcome: 'failed', suspected: false, ms: 0, error }
+      this.#rows = append(this.#rows, report)
     }
     for (const row of this.#rows) row.suspected = this.#suspects.includes(row.row)
     this.#service.done(this)
-    this.#complete?.({
+    this.#reported = {
       queries: this.#entries.length,
       workers,
       quorum,
       core: codec.core.kind,
       rule,
       outcome: this.#ended?.code ?? outcomeOf(this.#entries.map(({ ticket }) => ticket.ending as Ending)),
-      rows: this.#rows.length > 1 ? this.#rows.sort((a, b) => a.row - b.row) : this.#rows,
+      rows: this.#rows.length > 1 ? this.#rows.sort((a, b) => a.row - b.row) : [...this.#rows],
       recoveries: this.#entries.flatMap(({ recovery }) => recovery?.report ?? []),
       survivors: [...this.#survivors],
-      ...this.#times,
-    })
+      encodeMs: this.#encodeMs ?? 0,
+      waitMs: this.#waitMs ?? 0,
+      decodeMs: this.#decodeMs ?? 0,
+    }
+    this.#complete?.(this.#reported)
   }
+}
+
+/** Whether no worker has a row yet. */
+function isWaiting({ state }: Call): boolean {
+  return state === 'waiting'
 }
 
 /** Who answered. */
@@ -807,7 +840,6 @@ function hedged({ hedge }: Entry): boolean {
 
 /** Who left by himself says nothing of the group, unless all did. */
 export function outcomeOf(endings: readonly Ending[]): string {
-  const answered: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverified']
-  const failed = endings.find((ending) => !answered.includes(ending) && ending !== 'ABORTED')
+  const failed = endings.find((ending) => !ANSWERED.includes(ending) && ending !== 'ABORTED')
   return failed ?? (endings.some((ending) => ending !== 'ABORTED') ? 'decoded' : 'ABORTED')
 }
