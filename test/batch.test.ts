@@ -478,6 +478,19 @@ describe('a row sent ahead', () => {
     expect([ahead.worker, told]).toEqual([quick, ['back', 'sent']])
   })
 
+  it('is taken back in time though one that was sent before has longer', async () => {
+    const [one, other] = [far('one'), far('other')]
+    const { put, pass } = await busy([one, other], { lateMs: 15 }) // both have been at work for 10
+    put(call(1), call(2), call(3), call(4))
+    const [first, second] = rows(one)[1][0] === 1 ? [one, other] : [other, one]
+    Object.assign(first, { interruptible: false }) // it is given twice as long
+    expect([rows(first)[1], rows(second)[1]]).toEqual([[1], [2]])
+    await pass(8)
+    expect([first.runs.length, second.runs.length]).toEqual([2, 1])
+    await pass(15)
+    expect(first.runs.length).toBe(1)
+  })
+
   it('is of another group than the one before it', async () => {
     const worker = far('w')
     const asker = { ...nobody }

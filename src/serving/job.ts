@@ -5,9 +5,9 @@ import type { ModelWorker } from '../workers/worker'
 import type { Asker, Call } from './call'
 
 export class Job {
-  /** When the worker got it, and when it began with it, as far as can be told. */
-  sentAt = Number.NaN
+  /** When the worker began with it, as far as can be told; and when it got it, where that was before it could. */
   begunAt = Number.NaN
+  sentAt: number | undefined
   /** Rows without an outcome. */
   open: number
   /** Whether any row was answered; whether every row ended since nobody wanted it. */
@@ -37,6 +37,11 @@ export class Job {
       call.factor = factor
       call.comparable = comparable
     }
+  }
+
+  /** When the worker began with it or, where it never did, got it. */
+  get startedAt(): number {
+    return Number.isNaN(this.begunAt) ? (this.sentAt as number) : this.begunAt
   }
 
   /** Whether it is something that cannot be done without. */

@@ -7,14 +7,27 @@ import TinyQueue from 'tinyqueue'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength, type Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
-import { Batches } from './batches'
+import { Ahead } from './ahead'
 import { Call, type Kind } from './call'
 import type { Clock } from './clock'
 import { Job, run } from './job'
 import { Line } from './line'
-import { Pace, Speeds } from './speed'
+import { Listeners } from './listeners'
+import {
+  isApart,
+  isFree,
+  isGone,
+  type Member,
+  mayWork,
+  mayWorkSoon,
+  newMember,
+  runMs,
+  type WorkerStats,
+} from './member'
+import { Speeds } from './speed'
 
 export { type Asker, Call, type Kind } from './call'
+export type { WorkerStats } from './member'
 
 /** Rows to look at for one that an idle worker may take, so that one that it may not take blocks nobody behind it. */
 const LOOK = 256
@@ -28,18 +41,6 @@ const SAVED_UP_MS = 100
 const PROBE_EVERY = 50
 /** Time for replies that wait to be read, before a worker that seems to hang is restarted: this thread may have stalled. */
 const GRACE_MS = 10
-/**
- * Where an inference takes less, and more rows wait than there are workers, a worker gets its next row while it is at work:
- * the way to a thread and back takes .05 to .1 ms. With less to do the row could wait behind a straggler for nothing (27
- * workers of 3 ms at 80 % load: p99 13.0 ms instead of 8.2).
- */
-const QUICK_MS = 5
-/** As well where its round trip takes more than this share of an inference, since the worker is idle meanwhile. */
-const LONG_WAY = 0.5
-/** A row behind one that is late is taken back; later by this factor where it cannot be told, and the row runs twice. */
-const UNTOLD = 2
-/** Time for replies that wait to be read, before that is done. */
-const READ_MS = 1
 /** A run takes at most this share of the time after which its worker hangs. */
 const SAFE = 0.25
 /** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
@@ -48,62 +49,7 @@ const RECENT_MS = 500
 const CLOSE_MS = 5000
 /** Entries of the idle that may be out of date, beyond as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
-/** Likewise of those sent ahead, which keep rows. */
-const OUT_OF_TURN = 16
-
-/** What became of a worker's calls, and how fast it is. */
-export interface WorkerStats {
-  worker: string
-  /** Answers that somebody waited for. */
-  onTime: number
-  /** Answers that came when nobody did any more. */
-  late: number
-  /** Calls that ended in a crash, a hang or an error. */
-  failed: number
-  /** Answers that were none: wrong length, NaN, Inf. */
-  rejected: number
-  /** Answers dropped as lies. */
-  suspected: number
-  /** Milliseconds that it takes: the median of the last three, Infinity where it fails; undefined before the first. */
-  expectedMs: number | undefined
-  /** It cannot be reached, and is tried again in the background. */
-  gone: boolean
-}
-
 type Outcome = { answer?: Float32Array; error?: ApproxiferError }
-
-interface Member {
-  readonly worker: ModelWorker
-  readonly pace: Pace
-  /** Rows that it takes in one run, and how many it gets; only where it takes several. */
-  readonly maxBatch: number
-  readonly batches: Batches | undefined
-  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs' | 'gone'>
-  /** Rows that have to wait before it gets one: 0 unless others are faster. */
-  patience: number
-  job: Job | undefined
-  /** The one behind it, where it has that already. */
-  next: Job | undefined
-  /** Among those that may get a next one, or undefined. */
-  place: number | undefined
-  /** When the job began that it is at work on, wanted or not; undefined while it has none. */
-  since: number | undefined
-  /** `free` but without a call; `down`: without a call, not free. */
-  state: 'idle' | 'down' | 'busy'
-  /** Of its entry among the idle; 0 while it has none. */
-  stamp: number
-  unwatch: (() => void) | undefined
-  /** Seems to hang; is given a little time to be heard. */
-  doubted: boolean
-  /** Given up while it hung, and nobody restarts it: it gets no row until it was heard of. */
-  hung: Job | undefined
-  /** It gets no rows but those that `tryOn` gives it. */
-  barred: boolean
-  /** It may take rows, now or in a moment: it is neither barred nor gone. */
-  usable: boolean
-  /** It is none of the members any more, and is closed when it has no call. */
-  left: boolean
-}
 
 export interface PoolOptions {
   clock: Clock
@@ -137,12 +83,11 @@ export class Pool {
   readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
   /** The fastest first, of equal ones the one that rested longest. An entry of a member that was busy since is skipped. */
   #idle = new TinyQueue<Entry>([], faster)
-  /** Busy workers that may get their next row, those first that have been at work longest. */
-  readonly #quick = new Line<Member>()
-  /** Rows that were sent ahead, those first that have been waiting at their workers longest. */
-  #ahead = new Line<{ member: Member; job: Job }>()
-  #unwatchAhead: (() => void) | undefined
-  readonly #lateMs: () => number | undefined
+  readonly #ahead: Ahead
+  readonly #listeners = new Listeners(
+    (member, job, call, answer) => this.#answered(member, job, call, answer),
+    (member, job, call, error) => this.#settle(member, job, call, { error: asError(error, 'WORKER') }),
+  )
   readonly #maxBatch: number
   #stamps = 0
   #idleCount = 0
@@ -183,7 +128,10 @@ export class Pool {
     this.#probeAt = clock.now()
     this.#utilisedAt = clock.now()
     this.#fewer = fewer
-    this.#lateMs = lateMs
+    this.#ahead = new Ahead(clock, lateMs, (late) => {
+      for (const member of late) this.#takeBack(member)
+      this.#dispatch()
+    })
     this.#maxBatch = maxBatch
     for (const worker of workers) this.add(worker)
   }
@@ -250,7 +198,7 @@ export class Pool {
     member.state = 'busy'
     member.left = true
     for (const set of [this.#down, this.#barred, this.#slow]) set.delete(member)
-    this.#unlist(member)
+    this.#ahead.unlist(member)
     this.#speeds.forget(member.pace)
     this.#see(member, false)
     this.#leaving.add(member)
@@ -327,7 +275,7 @@ export class Pool {
     member.barred = barred
     if (barred) this.#barred.add(member)
     else this.#barred.delete(member)
-    if (barred) this.#unlist(member)
+    if (barred) this.#ahead.unlist(member)
     if (!member.job && member.since === undefined) this.#rest(member)
     else this.#see(member, mayWorkSoon(member))
     this.#dispatch()
@@ -390,7 +338,7 @@ export class Pool {
   async close(error: ApproxiferError): Promise<void> {
     this.#closed = true
     this.#unplan?.()
-    this.#unwatchAhead?.()
+    this.#ahead.close()
     for (const line of Object.values(this.#lines)) for (const call of [...line]) this.cancel(call)
     const members = [...this.#members.values(), ...this.#leaving]
     this.#leaving.clear()
@@ -548,19 +496,13 @@ export class Pool {
 
   #send(member: Member, job: Job): void {
     const { worker } = member
-    job.sentAt = this.#clock.now()
     for (const call of job.calls) {
       call.state = 'running'
       call.worker = worker
       call.job = job
     }
-    run(worker, job).forEach((outcome, i) => {
-      const call = job.calls[i]
-      outcome.then(
-        (answer) => this.#answered(member, job, call, answer),
-        (error) => this.#settle(member, job, call, { error: asError(error, 'WORKER') }),
-      )
-    })
+    const outcomes = run(worker, job)
+    for (let i = 0; i < outcomes.length; i++) this.#listeners.listen(member, job, job.calls[i], outcomes[i])
   }
 
   /** A worker is at work on a job, as far as can be told, or on none. */
@@ -569,13 +511,12 @@ export class Pool {
     if (more) this.#utilise(more)
     const now = this.#clock.now()
     member.job = job
-    member.next = undefined
     member.since = job && now
     member.doubted = false
     if (!job) return
-    job.begunAt = Math.max(job.sentAt || now, now - (member.worker.roundTripMs ?? 0)) // one sent ahead has made its way
+    job.begunAt = Math.max(job.sentAt ?? now, now - (member.worker.roundTripMs ?? 0)) // one sent ahead has made its way
     for (const call of job.calls) call.sentAt = job.begunAt
-    if (maySendAhead(member)) member.place = this.#quick.push(member)
+    this.#ahead.begun(member)
   }
 
   /** Who wants a row learns that a worker has begun with it. */
@@ -586,78 +527,24 @@ export class Pool {
     }
   }
 
-  /** It has its next row, or needs none. */
-  #unlist(member: Member): void {
-    if (member.place !== undefined) this.#quick.remove(member.place)
-    member.place = undefined
-  }
-
   /** Rows to workers that are about to be free. */
   #sendAhead(): void {
     for (let looks = OFFERS; looks > 0 && this.#waiting > this.size; looks--) {
-      const member = this.#quick.first
+      const member = this.#ahead.first
       if (!member) return
-      this.#unlist(member)
+      this.#ahead.unlist(member)
       const call = isFree(member.worker) ? this.#callFor(member, 0) : undefined
       if (!call) continue
       const job = this.#jobOf(member, call)
-      member.next = job
+      job.sentAt = this.#clock.now()
+      this.#ahead.give(member, job)
       this.#send(member, job)
-      this.#watchAhead(member, job)
     }
-  }
-
-  /** Rows behind one that is late are taken back. One timer for all, which is set anew only when it fires. */
-  #watchAhead(member: Member, job: Job): void {
-    const line = this.#ahead
-    for (let { first } = line; first && first.member.next !== first.job; first = line.first) line.shift()
-    line.push({ member, job })
-    if (line.size > 2 * this.size + OUT_OF_TURN) this.#tidyAhead()
-    if (!this.#unwatchAhead) this.#planAhead()
-  }
-
-  /** Where the first one waits for long, those behind it that wait no more would keep their rows. */
-  #tidyAhead(): void {
-    const line = this.#ahead
-    this.#ahead = new Line()
-    for (const entry of line) if (entry.member.next === entry.job) this.#ahead.push(entry)
-  }
-
-  #planAhead(ms = this.#lateIn(this.#ahead.first?.member)): void {
-    this.#unwatchAhead = undefined
-    if (ms === undefined || this.#closed) return
-    this.#unwatchAhead = this.#clock.after(Math.max(READ_MS, ms), () => this.#lookAhead(), true)
-  }
-
-  /** Milliseconds until a worker is late with what it is at work on, if that is known. */
-  #lateIn(member: Member | undefined): number | undefined {
-    const lateMs = this.#lateMs()
-    if (!member?.job || lateMs === undefined) return undefined
-    const { begunAt, factor } = member.job
-    const patience = member.worker.interruptible === false ? UNTOLD : 1
-    return begunAt + patience * factor * lateMs - this.#clock.now()
-  }
-
-  #lookAhead(): void {
-    const line = this.#ahead
-    for (let { first } = line; first; first = line.first) {
-      const { member, job } = first
-      if (member.next === job && (this.#lateIn(member) ?? Number.POSITIVE_INFINITY) > 0) break
-      if (member.next === job && !job.doubted) {
-        job.doubted = true // this thread may have stalled: replies that wait are read first
-        return this.#planAhead(READ_MS)
-      }
-      line.shift()
-      if (member.next === job) this.#takeBack(member)
-    }
-    this.#planAhead()
-    this.#dispatch()
   }
 
   /** A worker's next rows are to go elsewhere. */
   #takeBack(member: Member): void {
-    const { next } = member
-    member.next = undefined
+    const next = this.#ahead.end(member)
     if (!next) return
     for (const call of next.left) call.withdraw()
     this.#putBack(next.left)
@@ -706,7 +593,7 @@ export class Pool {
     if (again) job.again = [...(job.again ?? []), call]
     else {
       call.state = 'done'
-      call.sentAt ||= job.sentAt
+      if (Number.isNaN(call.sentAt)) call.sentAt = job.startedAt
       call.ms = this.#clock.now() - call.sentAt
       call.answer = answer
       call.error = error
@@ -724,14 +611,15 @@ export class Pool {
     if (!job.ended) this.#learn(member, job)
     if (job.again) this.#sendAgain(member, job.again)
     if (job === member.next) {
-      member.next = undefined
+      this.#ahead.end(member)
       return undefined
     }
-    const { next, since } = member
-    this.#unlist(member)
+    const { since } = member
+    this.#ahead.unlist(member)
     if (job.killed) this.#takeBack(member)
-    this.#begin(member, member.next)
-    if (member.job) return next
+    const next = this.#ahead.end(member)
+    this.#begin(member, next)
+    if (next) return next
     // A worker that rejects what was let go may be at work on it all the same, or hang: it is watched until it is free.
     if (job.ended && !member.left && !isFree(member.worker)) member.since = since
     else this.#rest(member)
@@ -750,8 +638,8 @@ export class Pool {
   }
 
   /** What it took tells how long one row takes, however many there were. */
-  #learn(member: Member, { calls, begunAt, sentAt, measured, answered, factor, comparable }: Job): void {
-    const ms = this.#clock.now() - (begunAt || sentAt)
+  #learn(member: Member, { calls, startedAt, measured, answered, factor, comparable }: Job): void {
+    const ms = this.#clock.now() - startedAt
     if (measured && answered) member.batches?.see(calls.length, ms)
     if (calls.length > 1 && !answered) member.batches?.fail(calls.length)
     if (!answered) this.#rate(member, Number.POSITIVE_INFINITY)
@@ -918,28 +806,6 @@ interface Entry {
   ms: number
 }
 
-function newMember(worker: ModelWorker, most: number): Member {
-  const counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
-  const maxBatch = Math.min(most, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
-  const none = { job: undefined, next: undefined, place: undefined, since: undefined, unwatch: undefined }
-  return {
-    worker,
-    pace: new Pace(),
-    maxBatch,
-    batches: maxBatch > 1 ? new Batches() : undefined,
-    counts,
-    patience: 0,
-    ...none,
-    state: 'busy',
-    stamp: 0,
-    doubted: false,
-    hung: undefined,
-    barred: false,
-    usable: false,
-    left: false,
-  }
-}
-
 function faster(a: Entry, b: Entry): number {
   return a.ms === b.ms ? a.stamp - b.stamp : a.ms - b.ms
 }
@@ -947,49 +813,4 @@ function faster(a: Entry, b: Entry): number {
 /** Whether a member has been idle since. */
 function isValid({ member, stamp }: Pick<Entry, 'member' | 'stamp'>): boolean {
   return member.state === 'idle' && stamp === member.stamp
-}
-
-/** Whether a worker gets rows from the queue. */
-function mayWork({ worker, barred, hung }: Member): boolean {
-  return !barred && !hung && isFree(worker)
-}
-
-/** Whether it will, as far as can be told: it starts again, or was not heard of for a while. */
-function mayWorkSoon({ worker, barred }: Member): boolean {
-  return !barred && !isGone(worker)
-}
-
-/** Milliseconds that so many rows in one run are expected to take. */
-function runMs({ pace, batches }: Member, rows: number): number {
-  return (pace.ms ?? Number.POSITIVE_INFINITY) * (batches?.factor(rows) ?? rows)
-}
-
-/** Whether a worker may take a row: of a group it has no other that is not answered. */
-function isApart({ worker, job }: Member, call: Call): boolean {
-  return !job?.isOf(call.asker) && !call.asker.avoids(call, worker)
-}
-
-/** Whether its next row may be on its way while it is at work. */
-function maySendAhead({ worker, pace, patience, barred, left }: Member): boolean {
-  if (!worker.takesNext || patience || barred || left) return false
-  const { ms = Number.POSITIVE_INFINITY } = pace
-  const { roundTripMs = 0 } = worker
-  return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)
-}
-
-/** What cannot say whether it is free is not. */
-function isFree(worker: ModelWorker): boolean {
-  try {
-    return worker.free
-  } catch {
-    return false
-  }
-}
-
-function isGone(worker: ModelWorker): boolean {
-  try {
-    return worker.gone === true
-  } catch {
-    return false
-  }
 }
