@@ -3,8 +3,11 @@
  * made time, a million queries each, Poisson arrivals at 70 % of what the workers can do; an answer takes about 10 ms, one in
  * fifty ten times as long, and one call in ten thousand takes its worker down for a second. Coordinator: the real processor
  * time a query, less what the same arrivals and workers take with a list of idle workers in the predictor's
- * place, which is the clock's and the simulated workers' own. Memory off: what that takes does not know of the fleet. Eight
- * minutes.
+ * place, which is the clock's and the simulated workers' own. Memory off: what that takes does not know of the fleet.
+ *
+ * Then the largest fleet shared by 1 to 16 coordinators, each with workers and queries of its own: what a core of each is at
+ * work, and what a smaller share costs in the tail. Whose arrivals are a part of a Poisson stream knows nothing of the others,
+ * so that one of them alone tells of all. Ten minutes.
  */
 
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
@@ -16,7 +19,10 @@ import { collectGarbage } from './measure'
 import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
 
 const FLEETS = [10, 100, 1000, 5000]
+const SHARED_BY = [1, 2, 4, 8, 16]
 const QUERIES = 1_000_000
+/** As many tell of a share. */
+const ENOUGH = 200_000
 const LOAD = 0.7
 /** What an answer takes on average, the trouble included. */
 const MEAN_MS = 11.8
@@ -87,6 +93,9 @@ function listOfIdle(workers: MortalWorker[]): System {
   return { ask, close: async () => {} }
 }
 
+/** Queries a second. */
+const arrivals = (workers: number) => (1000 * LOAD * workers) / MEAN_MS
+
 interface Figures {
   microseconds: number
   p50: number
@@ -107,14 +116,12 @@ export async function run(count: number, queries: number, options?: Partial<Pred
   let [asked, ended, failed] = [0, 0, 0]
   const arrive = () => {
     const start = clock.now()
-    const end = () => {
+    const end = (given: unknown) => {
+      if (given instanceof Error) failed++
       times[ended++] = clock.now() - start
     }
-    system.ask(Float32Array.of(asked, 1, 2, 3)).then(end, () => {
-      failed++
-      end()
-    })
-    if (++asked < queries) clock.after((-Math.log(1 - random.next()) * MEAN_MS) / (LOAD * count), arrive)
+    system.ask(Float32Array.of(asked, 1, 2, 3)).then(end, end)
+    if (++asked < queries) clock.after((-Math.log(1 - random.next()) * 1000) / arrivals(count), arrive)
   }
   clock.after(0, arrive)
   collectGarbage()
@@ -137,29 +144,50 @@ async function served(workers: MortalWorker[], clock: Clock, options: Partial<Pr
   return { ask: (query) => predictor.predict(query), close: () => predictor.close() }
 }
 
-export async function fleet(json: boolean, [count = String(QUERIES)]: string[]): Promise<void> {
-  const queries = Number(count)
+export async function fleet(json: boolean, [asked = String(QUERIES)]: string[]): Promise<void> {
+  const queries = Number(asked)
   await run(100, Math.min(queries, 50_000)) // the first ones are slow: code is compiled
   for (const options of Object.values(schemes)) await run(100, Math.min(queries, 50_000), options)
-  const results: (Figures & { workers: number; scheme: string; clock: number })[] = []
+  const results: (Own & { workers: number; scheme: string })[] = []
   for (const workers of FLEETS) {
-    const bare = await run(workers, queries)
     for (const [scheme, options] of Object.entries(schemes)) {
-      const { microseconds, ...rest } = await run(workers, queries, options)
-      const own = microseconds - bare.microseconds
-      results.push({ workers, scheme, clock: bare.microseconds, microseconds: own, ...rest })
+      results.push({ workers, scheme, ...(await own(workers, queries, options)) })
     }
   }
-  if (json) return console.log(JSON.stringify({ queries, results }, null, 2))
+  const [largest] = FLEETS.slice(-1)
+  const shared: (Own & { coordinators: number; workers: number; perSecond: number })[] = []
+  for (const coordinators of SHARED_BY) {
+    const workers = Math.round(largest / coordinators)
+    const figures = await own(workers, Math.min(queries, Math.max(ENOUGH, queries / coordinators)), {})
+    shared.push({ coordinators, workers, perSecond: arrivals(workers), ...figures })
+  }
+  if (json) return console.log(JSON.stringify({ queries, results, shared }, null, 2))
   const out = table(['scheme', 'workers', 'coordinator, us a query', 'beside 10', 'ends at', 'clock', 'p50', 'p99', 'failed']) // biome-ignore format: one line
   for (const scheme of Object.keys(schemes)) {
-    const own = results.filter((each) => each.scheme === scheme)
-    for (const { workers, clock, microseconds, p50, p99, failed } of own) {
-      const growth = `${(microseconds / own[0].microseconds).toFixed(2)}x`
-      const ends = `${Math.round(1e6 / microseconds).toLocaleString('en')} a second`
+    const all = results.filter((each) => each.scheme === scheme)
+    for (const { workers, clock, microseconds, p50, p99, failed } of all) {
+      const growth = `${(microseconds / all[0].microseconds).toFixed(2)}x`
       const ms = [p50, p99].map((each) => `${each.toFixed(1)} ms`)
-      out.push([scheme, workers, microseconds.toFixed(1), growth, ends, `${clock.toFixed(1)} us`, ...ms, failed])
+      out.push([scheme, workers, microseconds.toFixed(1), growth, count(1e6 / microseconds), `${clock.toFixed(1)} us`, ...ms, failed]) // biome-ignore format: one line
     }
   }
-  console.log(`${queries.toLocaleString('en')} queries each\n${out}`)
+  console.log(`${count(queries)} queries each; it ends where a core has nothing left, at so many a second\n${out}`)
+  const by = table(['coordinators', 'workers each', 'queries a second each', 'us a query', 'of a core each', 'all end at', 'p50', 'p99']) // biome-ignore format: one line
+  for (const { coordinators, workers, perSecond, microseconds, p50, p99 } of shared) {
+    const busy = `${((perSecond * microseconds) / 1e4).toFixed(0)} %`
+    const ms = [p50, p99].map((each) => `${each.toFixed(1)} ms`)
+    by.push([coordinators, workers, count(perSecond), microseconds.toFixed(1), busy, count((coordinators * 1e6) / microseconds), ...ms]) // biome-ignore format: one line
+  }
+  console.log(`\n${count(largest)} workers shared\n${by}`)
+}
+
+const count = (value: number) => Math.round(value).toLocaleString('en')
+
+type Own = Figures & { clock: number }
+
+/** The coordinator's own time, and the clock's. */
+async function own(workers: number, queries: number, options: Partial<PredictorOptions>): Promise<Own> {
+  const { microseconds: clock } = await run(workers, queries)
+  const { microseconds, ...rest } = await run(workers, queries, options)
+  return { microseconds: microseconds - clock, clock, ...rest }
 }

@@ -61,7 +61,6 @@ export interface Member {
 export function newMember(worker: ModelWorker, most: number): Member {
   const counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
   const maxBatch = Math.min(most, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
-  const none = { job: undefined, next: undefined, place: undefined, since: undefined, unwatch: undefined }
   return {
     worker,
     pace: new Pace(),
@@ -69,9 +68,13 @@ export function newMember(worker: ModelWorker, most: number): Member {
     batches: maxBatch > 1 ? new Batches() : undefined,
     counts,
     patience: 0,
-    ...none,
+    job: undefined,
+    next: undefined,
+    place: undefined,
+    since: undefined,
     state: 'busy',
     stamp: 0,
+    unwatch: undefined,
     doubted: false,
     hung: undefined,
     barred: false,

@@ -73,49 +73,37 @@ export class VirtualClock implements Clock {
    * Between two events everything that promises have queued is done.
    */
   async run(end = Number.POSITIVE_INFINITY): Promise<void> {
-    await this.#settled()
-    for (let next = this.#events.peek(); next && next.at <= end; next = this.#events.peek()) {
-      const event = this.#events.pop() as Event
-      const { at, f } = event
-      if (!f) this.#cancelled--
-      if (!f) continue
-      event.f = undefined
-      this.#now = Math.max(this.#now, at) // after `spend` it may be late
-      f()
-      await turn()
-      if (this.#held) await this.#settled()
-    }
+    await new Promise<void>((resolve, reject) => {
+      const step = () => {
+        try {
+          if (this.#held) this.#released = () => setImmediate(step)
+          else if (this.#happen(end)) setImmediate(step)
+          else resolve()
+        } catch (error) {
+          reject(error)
+        }
+      }
+      setImmediate(step)
+    })
     if (end < Number.POSITIVE_INFINITY) this.#now = Math.max(this.#now, end)
   }
 
-  async #settled(): Promise<void> {
-    await turn()
-    while (this.#held) {
-      await new Promise<void>((resolve) => {
-        this.#released = resolve
-      })
-      await turn()
+  /** The next event. @returns whether there was one */
+  #happen(end: number): boolean {
+    for (let next = this.#events.peek(); next && next.at <= end; next = this.#events.peek()) {
+      this.#events.pop()
+      const { at, f } = next
+      if (!f) this.#cancelled--
+      if (!f) continue
+      next.f = undefined
+      this.#now = Math.max(this.#now, at) // after `spend` it may be late
+      f()
+      return true
     }
+    return false
   }
 }
 
 function sooner(a: Event, b: Event): number {
   return a.at - b.at || a.order - b.order
-}
-
-let underway: Promise<void> | undefined
-let over = () => {}
-
-/** Until no microtask is left: one turn of the loop serves all clocks. */
-function turn(): Promise<void> {
-  underway ??= new Promise((resolve) => {
-    over = resolve
-    setImmediate(end)
-  })
-  return underway
-}
-
-function end(): void {
-  underway = undefined
-  over()
 }
