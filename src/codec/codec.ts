@@ -36,7 +36,7 @@ export const codecOptions = [...schemeOptions, 'preset', 'code', 'decoder', 'loc
 export interface CodedRow {
   /** 0 .. N-1 as encoded; repeats count on from N. */
   readonly index: number
-  /** Its weights over the group's queries. */
+  /** Its weights over the group's queries. Shared: read-only. */
   readonly weights: Float64Array
   /** The query that it equals, if it equals one: its answer is then exact. */
   readonly query?: number
