@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { seeded } from '../src/random'
 import { Budget, Extras, TimeBudget } from '../src/serving/budget'
 import { type Lack, type Standing, standing, verdict } from '../src/serving/decision'
-import { Lateness } from '../src/serving/lateness'
+import { Lateness, LateWatch } from '../src/serving/lateness'
 import { Line } from '../src/serving/line'
 import { VirtualClock } from '../src/serving/virtual-clock'
 
@@ -58,6 +58,7 @@ describe('a query without an answer of its own', () => {
     [{ moment: 'overdue' as const, recovery: unsure }, 'ask'],
     [{ moment: 'overdue' as const, recovery: unsure, mayAsk: false }, 'wait'],
     [{ moment: 'lost' as const, asked: false }, 'ask'],
+    [{ moment: 'lost' as const, asked: false, decodable: true }, 'ask'],
     [{ moment: 'lost' as const, asked: false, mayAsk: false }, 'fail'],
     [{ moment: 'lost' as const, asked: false, mayAsk: false, recovery: sure }, 'give'],
     [{ moment: 'due' as const }, 'fail'],
@@ -79,6 +80,22 @@ it('lateness: the quantiles of the last 500 times, as sorting would give them; o
     const late = last.length < 10 ? undefined : last.length < 50 ? 3 * at(0.5) : at(0.95)
     expect([lateness.lateMs, lateness.medianMs]).toEqual([late, last.length < 10 ? undefined : at(0.5)])
   }
+})
+
+it('those that were answered before it is known what is late are not kept', () => {
+  const clock = new VirtualClock()
+  const lateness = new Lateness(0.95)
+  const watch = new LateWatch(clock, lateness, () => {})
+  let asked = 0
+  const answered = {
+    since: 0,
+    get open() {
+      return ++asked === 1
+    },
+  }
+  watch.add(answered)
+  for (let i = 0; i < 3; i++) watch.add({ since: i, open: true })
+  expect(asked).toBe(2) // it is gone with the next
 })
 
 it('a budget: a share of the queries, and no more than its burst is saved up', () => {

@@ -104,6 +104,26 @@ it('hedges: 0 asks nobody twice; else at most a share of the queries, and a burs
   }
 })
 
+it('many late at once: no more hedges than were saved up', async () => {
+  const { clock, predictor, ask, next } = await warm(60, { hedges: 0.05 })
+  next.push(...Array(25).fill(500))
+  const all = Array.from({ length: 25 }, (_, i) => ask(i))
+  await clock.run()
+  await Promise.all(all)
+  expect(predictor.stats().hedges).toEqual({ sent: 10, won: 10 })
+  await predictor.close()
+})
+
+it('late by its wait in the queue, not by its row: it is not hedged as long as that has only begun', async () => {
+  const { clock, predictor, ask, next } = await warm(2)
+  next.push(5, 5, 9)
+  const [, , waited] = [ask(1), ask(2), ask(3)]
+  await clock.run()
+  expect(await waited).toMatchObject({ ms: 14, waitedMs: 5, hedged: false })
+  expect(predictor.stats().hedges.sent).toBe(0)
+  await predictor.close()
+})
+
 it('the budget is earned by queries: one in twenty late for long, all of them hedged', async () => {
   const { clock, predictor, ask, next } = await warm(9)
   for (let i = 0; i < 3000; i++) {

@@ -5,6 +5,7 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { SimulatedWorker } from '../bench/simulated'
 import { createPredictor } from '../src/create'
 import { Experience } from '../src/history/experience'
+import { Lessons } from '../src/serving/lessons'
 import { Looks } from '../src/serving/looks'
 import { VirtualClock } from '../src/serving/virtual-clock'
 
@@ -21,8 +22,11 @@ async function house(options: Partial<PredictorOptions>) {
   const next: number[] = []
   const rows: Float32Array[] = []
   const law = () => next.shift() ?? (rows.length % 10 ? 10 : 11.5)
+  /** First values of rows on which a worker fails. */
+  const fail = new Set<number>()
   const answer = (row: Float32Array) => {
     rows.push(row)
+    if (fail.has(row[0])) throw new Error('failed')
     return row.map((value) => 2 * value)
   }
   const workers = Array.from({ length: 9 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
@@ -36,7 +40,7 @@ async function house(options: Partial<PredictorOptions>) {
     const { status, hedged, confidence } = await predictor.predict(query, how)
     return { status, hedged, sure: (confidence ?? 0) >= 0.9, ms: clock.now() - start }
   }
-  return { clock, predictor, ask, next, rows, workers, learn }
+  return { clock, predictor, ask, next, rows, workers, learn, fail }
 }
 
 let learned: Promise<Uint8Array> | undefined
@@ -138,6 +142,19 @@ it('a query that waits in the queue may be recovered, and its row is taken back'
   expect(rows.some((row) => row[0] === x(1000)[0])).toBe(false)
   await predictor.close()
 })
+
+it.each([0, 1])(
+  '%i liars: of many that are late at once no more are recovered than a share of the queries',
+  async (byzantine) => {
+    const { clock, predictor, ask, next } = await warm({ patience: 0.99, scheme: { ...scheme, byzantine }, hedges: 0 })
+    next.push(...Array(9).fill(500))
+    const all = Array.from({ length: 40 }, (_, i) => ask(x(1000 + i)))
+    await clock.run()
+    const recovered = (await Promise.all(all)).filter(({ status }) => status === 'recovered')
+    expect(recovered.length).toBe(10) // two in a hundred of 500 queries
+    await predictor.close()
+  },
+)
 
 it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
   const clock = new VirtualClock()
@@ -243,6 +260,29 @@ it('a look that is under way at the deadline is waited for, and no longer', asyn
   await predictor.close()
 })
 
+it('a row that fails after the deadline, while the look goes on: the recovery is given all the same', async () => {
+  const { clock, predictor, ask, next, fail } = await warm()
+  slowLooks(clock)
+  next.push(18)
+  fail.add(stranger[0])
+  const given = ask(stranger, { deadlineMs: 15 })
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', hedged: false, sure: false })
+  await predictor.close()
+})
+
+it('looks take their share of the time: where all are late few are looked up', async () => {
+  const { clock, predictor, ask, next } = await warm({ hedges: 0 })
+  slowLooks(clock)
+  next.push(...Array(9).fill(200))
+  const all = Array.from({ length: 9 }, (_, i) => ask(x(1000 + i)))
+  await clock.run()
+  const recovered = (await Promise.all(all)).filter(({ status }) => status === 'recovered')
+  expect(recovered.length).toBeGreaterThan(0)
+  expect(recovered.length).toBeLessThan(5) // 20 ms of looks were saved up
+  await predictor.close()
+})
+
 it('closed, or left by the caller, while a look is under way: nothing is left open', async () => {
   const { clock, predictor, ask, next } = await warm()
   slowLooks(clock)
@@ -274,4 +314,23 @@ it('what a worker taught is forgotten while a look is under way: the look begins
   looks.restart()
   await clock.run()
   expect([begun, said]).toEqual([3, [6, undefined, 5]]) // the one step that was lost took its time, too
+})
+
+it('looks that are stopped leave no timer, and tell who waits', () => {
+  const clock = new VirtualClock()
+  const looks = new Looks(clock)
+  const said: unknown[] = []
+  looks.add({ steps: function* () {} as never, wanted: () => true, told: (_, ms) => said.push(ms) }, true)
+  looks.stop()
+  expect([said, clock.pending]).toEqual([[undefined], 0])
+})
+
+it('nothing is learned while a look is under way: the memory must not change', async () => {
+  const clock = new VirtualClock()
+  let looks = 3
+  const lessons = new Lessons(clock, () => 0.5, () => {}, () => looks-- > 0) // biome-ignore format: one line
+  const learned: number[] = []
+  lessons.add({ next: () => ({ value: learned.push(looks), done: true }) }, 0)
+  await clock.run()
+  expect(learned).toEqual([-1]) // asked three times, each in a task of its own
 })
