@@ -36,7 +36,11 @@ export class SimulatedWorker implements ModelWorker {
   readonly #answer = () => {
     const [row, resolve] = [this.#row as Float32Array, this.#resolve]
     this.#row = this.#resolve = undefined
-    resolve?.(this.#shop.answer(row))
+    try {
+      resolve?.(this.#shop.answer(row))
+    } catch (error) {
+      resolve?.(Promise.reject(error))
+    }
   }
 
   constructor(index: number, shop: Shop) {
