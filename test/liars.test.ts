@@ -1,10 +1,15 @@
 /** Verified inference: what liars do, alone or together, and what becomes of them and of the honest. */
 
-import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
+import { ApproxiferError, createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import { criterionOf } from '../src/criterion'
 import { Evidence } from '../src/history/evidence'
 import { Scores } from '../src/history/scores'
 import { type Random, seeded } from '../src/random'
+import { ruling } from '../src/serving/agreement'
+import { Audit } from '../src/serving/audit'
+import { Call, Pool } from '../src/serving/pool'
+import { type Verdict, Verification } from '../src/serving/verification'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { HandWorker, query, turn } from './shared/house'
 import { MoodyWorker } from './shared/moody-worker'
@@ -384,4 +389,106 @@ it('audits that no worker has time for do not pile up: each keeps its row', asyn
   for (; workers.some(({ calls }) => calls.length); await serve()) left++
   expect(left).toBeLessThan(10)
   await predictor.close()
+})
+
+it('many late at once, each asked of two: no more hedges than were saved up, and those are told', async () => {
+  const { predictor, pass } = await practised(60, 45, { hedges: 0.05 })
+  for (let i = 0; i < 15; i++) void predictor.predict(query(100 + i)).catch(() => {})
+  await pass(40)
+  expect(predictor.stats().hedges.sent).toBe(10)
+  await predictor.close()
+})
+
+it('a query that takes two workers down is asked of no more than the one that has it already', async () => {
+  const workers = Array.from({ length: 8 }, (_, i) => new HandWorker(`w${i}`))
+  const verified = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false } as const
+  const predictor = await createPredictor({ workers, clock: new VirtualClock(), ...verified })
+  const poison = predictor.predict(query(66)).catch(({ code }) => code)
+  let deaths = 0
+  for (let victim = workers.find(({ calls }) => calls.length); victim; deaths++) {
+    victim.capacity = 0 // it is down
+    victim.calls[0].fail(new ApproxiferError('WORKER', 'exited with code 1'))
+    await turn()
+    victim = workers.find(({ calls }) => calls.length)
+  }
+  expect([await poison, deaths]).toEqual(['QUORUM', 3])
+  await predictor.close()
+})
+
+describe('a worker that lies', () => {
+  function court(count: number, liars: number) {
+    const clock = new VirtualClock()
+    const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
+    const { signature } = workers[0]
+    const pool = new Pool(workers, { clock, hangMs: 30_000, signature })
+    const kinds: Verdict['kind'][] = []
+    const judged = ({ kind }: Verdict) => kinds.push(kind)
+    const rest = { integrity: 1, audit: 0, rounding: 0.001, seed: 1, bars: true }
+    const criterion = criterionOf(signature.outputs, {})
+    const evidence = new Evidence()
+    return { workers, kinds, court: new Verification({ pool, clock, criterion, evidence, liars, ...rest, judged }) }
+  }
+
+  it('is kept where half of the pool, or no more than it takes to outvote the liars, are left', () => {
+    for (const [count, liars, convicted] of [
+      [6, 1, 3],
+      [7, 1, 3],
+      [5, 2, 2],
+      [4, 3, 0],
+    ]) {
+      const { court: verification, workers, kinds } = court(count, liars)
+      for (const worker of workers) verification.lied(worker)
+      expect(kinds.filter((kind) => kind === 'convicted').length).toBe(convicted)
+      expect(kinds.filter((kind) => kind === 'kept').length).toBe(count - convicted)
+    }
+  })
+
+  it('is restarted the first time only: its memory may be corrupt, which is likelier than malice', () => {
+    const { court: verification, workers, kinds } = court(6, 1)
+    for (let times = 0; times < 2; times++) {
+      verification.lied(workers[0])
+      while (!verification.isTrusted(workers[0])) verification.proven(workers[0], Float32Array.of(1, 2))
+    }
+    expect(kinds).toEqual(['convicted', 'released', 'convicted', 'released'])
+    expect(workers[0].restarts).toEqual(['gave an answer that was proven wrong'])
+  })
+})
+
+it('an answer that only one of those who agree is far from is no lie, also where no liar is expected', () => {
+  const criterion = criterionOf([{ name: 'y', shape: [1] }], {})
+  const equality = { criterion, rounding: 0.001, deviation: 1 }
+  const lies = (...answers: number[]) => ruling(answers.map((y) => Float32Array.of(y)), 0, equality).lies // biome-ignore format: one line
+  expect([lies(0, 0.0009, 0.0035), lies(0, 0.0009, 0.0045)]).toEqual([[], [2]])
+})
+
+it('an audit: what a worker in quarantine says is only compared, and proves nothing', () => {
+  const [liar, tried, ...honest] = ['liar', 'tried', 'b', 'c'].map((name) => new HandWorker(name))
+  const asked: Call[] = []
+  let onTrial: Call | undefined
+  const told: string[] = []
+  const pool = {
+    tryOn: (call: Call) => Boolean((onTrial = Object.assign(call, { worker: tried }))),
+    put: (call: Call) => asked.push(Object.assign(call, { worker: honest[asked.length] })),
+    ...{ candidates: () => 5, hasSpare: true, count() {} },
+  }
+  const verification = {
+    liars: 0,
+    equality: { criterion: criterionOf(liar.signature.outputs, {}), rounding: 0.001, deviation: 1 },
+    proven: ({ name }: HandWorker) => told.push(`${name} is right`),
+    lied: ({ name }: HandWorker) => told.push(`${name} lied`),
+  }
+  const answered = new Call(
+    { avoids: () => false, sent() {}, spare() {}, heard() {} },
+    { data: query(1), index: 0 },
+    'query',
+  )
+  const lie = Float32Array.of(9, -9)
+  const audit = new Audit(pool as never, verification as never, [
+    Object.assign(answered, { worker: liar, answer: lie }),
+  ])
+  audit.proceed()
+  audit.heard(Object.assign(onTrial as Call, { answer: lie }))
+  expect([told, asked.length]).toEqual([[], 1])
+  for (const at of [0, 1]) audit.heard(Object.assign(asked[at], { answer: Float32Array.of(2, 2) }))
+  expect(told).toEqual(['b is right', 'c is right', 'liar lied', 'tried lied'])
 })

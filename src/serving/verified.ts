@@ -119,7 +119,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { hedges } = this.#service
     if (this.#hedge || !hedges.has || this.#left < 1 || !this.#calls.some(({ state }) => state === 'running')) return
     hedges.take()
-    this.#hedge = this.#ask(1, 'urgent')
+    this.#ask(1, 'urgent', true)
   }
 
   due(ticket: Ticket): void {
@@ -324,18 +324,17 @@ export class VerifiedRun implements Asker, LiveRun {
     return this.#service.pool.candidates([...this.#calls, ...this.#probation])
   }
 
-  #ask(count: number, kind: Call['kind']): Call | undefined {
+  #ask(count: number, kind: Call['kind'], hedge = false): void {
     const { pool } = this.#service
-    let call: Call | undefined
     for (let i = 0; i < count; i++) {
-      call = new Call(this, this.#row(), kind)
+      const call = new Call(this, this.#row(), kind)
       call.dueAt = this.#ticket.dueAt
+      if (hedge) this.#hedge = call // before it is put: it may be sent at once
       this.#calls.push(call)
       this.#open++
       pool.put(call)
     }
     if (this.#calls.length > 1) this.#test()
-    return call
   }
 
   /** Where it is to be proven anyway, a worker in quarantine can show whether it answers well again. */
