@@ -107,7 +107,7 @@ async function busy(workers: BatchWorker[], options: { hangMs?: number; lateMs?:
     if (round === 0) for (const { runs } of workers) runs[0].answer()
     await pass(0)
   }
-  return { pool, pass, put: (...calls: Call[]) => calls.forEach((each) => pool.put(each)) }
+  return { clock, pool, pass, put: (...calls: Call[]) => calls.forEach((each) => pool.put(each)) }
 }
 
 const rows = (worker: BatchWorker) => worker.runs.map((run) => run.rows)
@@ -216,6 +216,7 @@ describe('a deep queue', () => {
       ['waiting', false],
     ])
     expect(rows(worker)).toEqual([[1]])
+    expect(calls[1].sentAt).toBeNaN() // its time begins anew
     await crash()
     expect([calls[0].state, calls[0].killed, rows(worker)]).toEqual(['done', true, [[2]]])
     expect(pool.stats()[0].failed).toBe(1) // the batch; what became of row 1 its asker tells
@@ -489,6 +490,18 @@ describe('a row sent ahead', () => {
     expect([first.runs.length, second.runs.length]).toEqual([2, 1])
     await pass(15)
     expect(first.runs.length).toBe(1)
+  })
+
+  it('is not taken back where this thread stalled, and the answer to the one before it waits to be read', async () => {
+    const workers = [far('a'), far('b')]
+    const { clock, put, pass } = await busy(workers, { lateMs: 15 })
+    const told: string[] = []
+    put(...[1, 2, 3, 4].map((x) => call(x, { asker: { ...nobody, back: () => told.push('back') } })))
+    expect(workers.map(({ runs }) => runs.length)).toEqual([2, 2])
+    clock.spend(20)
+    clock.after(0, () => workers.forEach(({ runs }) => runs[0].answer())) // behind the timers that are due
+    await pass(3)
+    expect([told, workers.map(({ runs }) => runs.length)]).toEqual([[], [1, 1]])
   })
 
   it('is of another group than the one before it', async () => {

@@ -148,13 +148,15 @@ it('extras that save nobody are sent by one group in fifty only; when they save 
   expect(groups(100, true)).toBe(100)
 })
 
-it('a line: first come, first served, whoever leaves in the middle', () => {
+it('a line: first come, first served, whoever leaves in the middle or comes back', () => {
   const random = seeded(2)
   const line = new Line<number>()
   let model: { item: number; place: number }[] = []
   for (let step = 0; step < 5000; step++) {
     const what = random.next()
-    if (what < 0.5 || !model.length) model.push({ item: step, place: line.push(step) })
+    if (what < 0.4 || !model.length) model.push({ item: step, place: line.push(step) })
+    else if (what < 0.5)
+      model.unshift({ item: step, place: line.unshift(step) }) // one that was taken back
     else if (what < 0.8) {
       line.remove(model[0].place)
       model = model.slice(1)

@@ -98,6 +98,22 @@ it('no row waits for a faster worker for longer than an idle one would take', as
   expect(took(second)).toBeLessThan(101)
 })
 
+it('rows that wait for a faster worker, and leave again, leave no timers', async () => {
+  const { clock, pool: to } = pool(2, (i) => (i === 1 ? 50 : 10))
+  stream({ clock, pool: to } as ReturnType<typeof pool>, 20, 60)
+  await clock.run(2000)
+  to.put(new Call(nobody, row, 'query'))
+  const before = clock.pending
+  for (let i = 0; i < 100; i++) {
+    const call = new Call(nobody, row, 'query')
+    to.put(call)
+    expect(call.state).toBe('waiting')
+    to.cancel(call)
+  }
+  expect(clock.pending - before).toBeLessThanOrEqual(1)
+  await clock.run()
+})
+
 it('a worker that nobody may give a row does not block the rows behind it', async () => {
   const home = pool(2, () => 10)
   const picky: Asker = { ...nobody, avoids: (_, worker) => worker === home.workers[0] }

@@ -153,6 +153,23 @@ it('is written at intervals where anything was asked since, and by save', async 
   expect(writes).toEqual(['m', 'n', 'n'])
 })
 
+it('what is asked while it is being written is written the next time', async () => {
+  let written = () => {}
+  let writes = 0
+  const write = async () => {
+    if (++writes === 1) await new Promise<void>((resolve) => (written = resolve))
+  }
+  const { gateway } = await started({ read: async () => undefined, write }, { m: model() })
+  await ask(gateway, 'm', 4)
+  const saved = gateway.save()
+  while (!writes) await new Promise(setImmediate)
+  await ask(gateway, 'm', 4)
+  written()
+  await saved
+  await gateway.close()
+  expect(writes).toBe(2)
+})
+
 it(`killed ${KILLS} times while it saves, it always starts with the last complete state`, {
   timeout: KILLS * 20_000,
 }, async () => {

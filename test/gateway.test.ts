@@ -3,6 +3,7 @@
 import { gzipSync } from 'node:zlib'
 import { type ApproxiferError, createGateway, createPredictor, type GatewayModel, type RequestEvent } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import { VirtualClock } from '../src/serving/virtual-clock'
 import { HandWorker, turn } from './shared/house'
 
 type Options = Partial<Parameters<typeof createGateway>[0]>
@@ -281,6 +282,16 @@ describe('rows that fail', () => {
     await gateway.close()
   })
 
+  it('a batch that has its answers leaves no timer', async () => {
+    const clock = new VirtualClock()
+    const { gateway } = await started({ clock }, { m: model(workersOf(2), { clock, memory: false }) })
+    const before = clock.pending
+    for (let i = 0; i < 20; i++) expect((await told(gateway, post(inputOf(3)))).status).toBe(200)
+    expect(clock.pending - before).toBeLessThan(10) // not a deadline a batch
+    await gateway.close()
+    expect(clock.pending).toBe(0)
+  })
+
   it('a client that leaves takes its queries with it', async () => {
     const workers = workersOf(1, hang)
     const { gateway, events } = await started({}, { m: model(workers) })
@@ -389,12 +400,21 @@ describe('bodies', () => {
     expect((await first).status).toBe(200)
     workers[0].calls[0].answer()
     expect((await small).status).toBe(200)
-    // The room of one whose client has gone, and of one that was refused for what it is, is given back, too.
+    // The room of one whose client has gone, and of one that breaks off or was refused for what it is, is given back, too.
     const gone = new AbortController()
     const left = gateway(post(padded(200_000), { 'content-length': '200000' }, undefined, gone.signal))
     await turn()
     gone.abort()
     expect((await left).status).toBe(499)
+    const breaking = () => {
+      const start = (controller: ReadableStreamDefaultController) => controller.enqueue(new Uint8Array(150_000))
+      const pull = (controller: ReadableStreamDefaultController) => controller.error(new Error('broke off'))
+      return new ReadableStream({ start, pull })
+    }
+    for (const _ of [1, 2, 3]) {
+      const init = { method: 'POST', body: breaking(), duplex: 'half' } as RequestInit
+      expect((await refused(gateway, request('/v2/models/m/infer', init)))[0]).toBe(400)
+    }
     for (const _ of [1, 2]) {
       expect((await refused(gateway, post('x'.repeat(200_000), { 'content-length': '200000' })))[0]).toBe(400)
     }
@@ -411,6 +431,8 @@ describe('bodies', () => {
       ['gzip;q=0', null],
       ['identity', null],
       ['*', 'gzip'],
+      ['gzip, identity', 'gzip'],
+      ['gzip;q=0.5, identity', null],
       ['br', null],
       ['gzip;q=x', null],
     ]

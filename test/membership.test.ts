@@ -164,12 +164,14 @@ describe('joining', () => {
 
   it('one of another model, without a name of its own, or that is none is refused, closed, and told of', async () => {
     const { predictor, warnings, workers, tell, listed } = await open(['a'])
-    const [odd, twice, alike, other] = hand('odd', 'a', 'alike', 'other')
+    const [odd, twice, alike, silent, other] = hand('odd', 'a', 'alike', 'silent', 'other') // silent about its model
     Object.assign(odd, { signature: { ...odd.signature, outputs: [{ name: 'z', shape: [2] }] } })
     Object.assign(alike, { fingerprint: 'x' })
     Object.assign(other, { fingerprint: 'y' })
-    await tell(add(odd), add(twice), add(alike), add(other), add({ name: 'none' } as never), { ad: 1 } as never)
-    expect(listed()).toEqual(['a', 'alike'])
+    await tell(add(odd), add(twice), add(alike), add(silent), add(other), add({ name: 'none' } as never), {
+      ad: 1,
+    } as never)
+    expect(listed()).toEqual(['a', 'alike', 'silent'])
     expect([odd, twice, other, alike, workers[0]].map(({ closed }) => closed)).toEqual([1, 1, 1, 0, 0])
     expect(warnings).toEqual([
       expect.stringMatching(/^a worker was refused: odd: signature: expected .*"y".*, got .*"z"/),

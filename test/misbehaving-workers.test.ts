@@ -124,9 +124,11 @@ describe('workers that misbehave', () => {
       })
     const restart = vi.spyOn(worker, 'restart')
     const predictor = await createPredictor({ workers: [worker], clock, hangMs: 100 })
-    const given = predictor.predict(query(1))
-    await clock.run()
-    expect((await given).status).toBe('exact')
+    for (let times = 0; times < 2; times++) {
+      const given = predictor.predict(query(1))
+      await clock.run()
+      expect((await given).status).toBe('exact')
+    }
     expect(restart).not.toHaveBeenCalled()
     await predictor.close()
   })

@@ -2,7 +2,7 @@
 
 import type { PredictorOptions } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
-import { SimulatedWorker } from '../bench/simulated'
+import { type Shop, SimulatedWorker } from '../bench/simulated'
 import { createPredictor } from '../src/create'
 import { Experience } from '../src/history/experience'
 import { Lessons } from '../src/serving/lessons'
@@ -17,7 +17,7 @@ const scheme = { queries: 1, stragglers: 0 }
 afterEach(() => void vi.restoreAllMocks())
 
 /** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
-async function house(options: Partial<PredictorOptions>) {
+async function house(options: Partial<PredictorOptions>, count = 9, batches?: Shop['batches']) {
   const clock = new VirtualClock()
   const next: number[] = []
   const rows: Float32Array[] = []
@@ -29,7 +29,8 @@ async function house(options: Partial<PredictorOptions>) {
     if (fail.has(row[0])) throw new Error('failed')
     return row.map((value) => 2 * value)
   }
-  const workers = Array.from({ length: 9 }, (_, i) => new SimulatedWorker(i, { clock, law, answer, signature }))
+  const shop = { clock, law, answer, signature, ...(batches && { batches }) }
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
   const predictor = await createPredictor({ workers, clock, scheme, audit: 0, ...options })
   const learn = async (count: number, everyMs: number) => {
     for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
@@ -131,6 +132,24 @@ it('a row that waited in the queue is not hedged the moment it runs, but when it
   await predictor.close()
 })
 
+it('a row that shares its run with another is not taken for late by what one takes alone', async () => {
+  learned ??= state()
+  const batches = { most: 2, factor: () => 1.6 }
+  const { clock, predictor, ask, next } = await house({ state: await learned, deadlineMs: 1e6 }, 1, batches)
+  const burst = Array.from({ length: 100 }, (_, i) => ask(x(i), { policy: 'retry' })) // shows what a run of two takes
+  await clock.run()
+  await Promise.all(burst)
+  next.push(3, 10)
+  const all = [1000, 1001, 1002].map((i) => ask(x(i)))
+  await clock.run()
+  expect((await Promise.all(all)).map(({ status, ms }) => [status, Math.round(ms)])).toEqual([
+    ['exact', 3],
+    ['exact', 19],
+    ['exact', 19],
+  ])
+  await predictor.close()
+})
+
 it('a query that waits in the queue may be recovered, and its row is taken back', async () => {
   const { clock, predictor, ask, next, workers, rows } = await warm()
   next.push(...workers.map(() => 100))
@@ -155,6 +174,19 @@ it.each([0, 1])(
     await predictor.close()
   },
 )
+
+it('what is audited is proven, however sure the memory is', async () => {
+  for (const [audit, status] of [
+    [0, 'checked'],
+    [1, 'exact'],
+  ] as const) {
+    const { clock, predictor, ask } = await warm({ audit, scheme: { ...scheme, byzantine: 1 }, integrity: 0.9 })
+    const given = ask(x(1000))
+    await clock.run()
+    expect((await given).status).toBe(status)
+    await predictor.close()
+  }
+})
 
 it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
   const clock = new VirtualClock()
