@@ -348,13 +348,16 @@ it('what a worker taught is forgotten while a look is under way: the look begins
   expect([begun, said]).toEqual([3, [6, undefined, 5]]) // the one step that was lost took its time, too
 })
 
-it('looks that are stopped leave no timer, and tell who waits', () => {
+it('looks that are stopped leave no timer, and tell who waits, or comes later', () => {
   const clock = new VirtualClock()
   const looks = new Looks(clock)
   const said: unknown[] = []
-  looks.add({ steps: function* () {} as never, wanted: () => true, told: (_, ms) => said.push(ms) }, true)
+  const add = () =>
+    looks.add({ steps: function* () {} as never, wanted: () => true, told: (_, ms) => said.push(ms) }, true)
+  add()
   looks.stop()
-  expect([said, clock.pending]).toEqual([[undefined], 0])
+  add()
+  expect([said, clock.pending]).toEqual([[undefined, undefined], 0])
 })
 
 it('nothing is learned while a look is under way: the memory must not change', async () => {

@@ -29,6 +29,7 @@ export class Looks {
   #leftMs = SLICE_MS
   #unplan: (() => void) | undefined
   #looking = false
+  #stopped = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -41,6 +42,7 @@ export class Looks {
 
   /** Looks it up: before it returns, if there is time, or in another task. */
   add(look: Look, later = false): void {
+    if (this.#stopped) return look.told(undefined, undefined)
     this.#waiting.push(look)
     if (later) this.#plan()
     else if (!this.#looking) this.#proceed()
@@ -51,8 +53,9 @@ export class Looks {
     this.#underway = undefined
   }
 
-  /** Whoever waits is told that there is nothing. */
+  /** Whoever waits, or comes later, is told that there is nothing. */
   stop(): void {
+    this.#stopped = true
     this.#unplan?.()
     for (let { first } = this.#waiting; first; first = this.#waiting.first) this.#end(first, undefined, undefined)
   }
