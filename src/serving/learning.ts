@@ -85,8 +85,10 @@ export class Learning {
       steps: () => this.experience.recalling(query),
       wanted: () => this.experience.memory === 'warm' && time.has && wanted(),
       told: (said, ms) => {
-        time.take(ms ?? 0)
-        if (ms !== undefined) this.#sees(ms)
+        if (ms !== undefined) {
+          time.take(ms)
+          this.#sees(ms)
+        }
         told(said)
       },
     })
