@@ -24,12 +24,15 @@ const FALSE_ALARMS = 0.01
 export const ALWAYS = ['gauss:10', 'flip', 'constant', 'swap'] as const
 
 export interface Accused {
-  /** Honest groups, those of them in which an answer was dropped, and spans of ten in which a worker was suspected. */
+  /** Honest groups, those of them in which an answer was unusual, and spans of ten in which a worker was suspected. */
   honest: number
   alarms: number
   suspectedSpans: number
-  /** Recovered answers with the model's own label: with this test, with nobody dropped, and as published. */
-  right: { tested: number; all: number; published: number }
+  /**
+   * Recovered answers with the model's own label: where the unusual is dropped at once, with nobody dropped, as where others are asked
+   * first, and as published.
+   */
+  right: { atOnce: number; all: number; published: number }
   queries: number
   /** By attack: liars, those whose first lie was dropped, and those who were suspected within ten groups. */
   liars: Record<string, { count: number; first: number; suspected: number }>
@@ -51,7 +54,7 @@ export async function accusations(model: ModelName): Promise<Accused> {
   const random = seeded(1)
   const codec = new Codec(await loadCore(), SCHEME)
   const honest: RowScores[] = []
-  const right = { tested: 0, all: 0, published: 0 }
+  const right = { atOnce: 0, all: 0, published: 0 }
   const live = new Scores(FALSE_ALARMS)
   let [alarms, spans, suspectedIn] = [0, 0, -1]
   const last: Answered[] = []
@@ -73,7 +76,7 @@ export async function accusations(model: ModelName): Promise<Accused> {
     const published = rightOf(answered)
     right.all += all
     right.published += published
-    right.tested += unusual.length ? published : all
+    right.atOnce += unusual.length ? published : all
     last.push(answered)
     if (last.length > SPAN * LIARS) last.shift()
   }

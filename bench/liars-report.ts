@@ -191,15 +191,15 @@ ${markdownTable(
 
 ## The paper’s code with a test that may accuse nobody
 
-K = 8, E = 1, 18 workers, after 5,000 groups in which nobody lied: of 10,000 more, those in which an answer was dropped, recovered answers with the model’s own label, and spans of ten groups in which an honest worker
-was suspected; then, of ${Object.values(accused)[0]?.liars.swap.count ?? 0} liars who lie in every group, those suspected within ten. A suspect’s rows are asked of others, which is the proof.
+K = 8, E = 1, 18 workers, after 5,000 groups in which nobody lied: of 10,000 more, those in which an answer was unusual, recovered answers with the model’s own label, and spans of ten groups in which an honest
+worker was suspected; then, of ${Object.values(accused)[0]?.liars.swap.count ?? 0} liars who lie in every group, those suspected within ten. Others are asked for a row whose answer is unusual before it is dropped, and for a suspect’s: where they agree it stays.
 
 ${markdownTable(
   ['', ...heads],
   [
-    ['groups with an answer dropped', ...tested(({ alarms, honest }) => percent(alarms / honest, 2))],
-    ['right: with the test', ...tested(({ right, queries }) => percent(right.tested / queries, 2))],
-    ['right: nobody dropped', ...tested(({ right, queries }) => percent(right.all / queries, 2))],
+    ['groups with an unusual answer', ...tested(({ alarms, honest }) => percent(alarms / honest, 2))],
+    ['right: others are asked first', ...tested(({ right, queries }) => percent(right.all / queries, 2))],
+    ['right: dropped at once (`audit: 0`)', ...tested(({ right, queries }) => percent(right.atOnce / queries, 2))],
     [
       'right: as published, one dropped in every group',
       ...tested(({ right, queries }) => percent(right.published / queries, 2)),

@@ -6,14 +6,13 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { table } from '../src/cli/table'
-import { loadCore } from '../src/core/core'
-import { evaluateVerified, type Verified } from '../src/evaluate/verified'
+import type { Verified } from '../src/evaluate/verified'
 import { type ModelName, models } from './accuracy'
-import { type Accused, accusations } from './accused'
-import { dataOf } from './latency-run'
+import type { Accused } from './accused'
+import type { Part } from './liars-parts'
 import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
-import { CRAFTS, type Neighbour, neighbour } from './neighbours'
+import { CRAFTS, type Neighbour } from './neighbours'
 import { inProcesses } from './processes'
 
 export const names = Object.keys(models) as ModelName[]
@@ -100,7 +99,7 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 30), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
   const results = kept()
-  const { runs, passing, accused, neighbours } = results
+  const { runs } = results
   const cells = plan(seeds).filter(({ cell }) => wanted.every((word) => keyOf(cell).includes(word)))
   const jobs: Job[] = cells.flatMap(({ cell, seeds }) => {
     runs[keyOf(cell)] ??= []
@@ -116,10 +115,15 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
     writtenAt = performance.now()
     writeFileSync(FILE, JSON.stringify(results))
   })
-  for (const model of wanted.length ? [] : names) {
-    for (const attack of PASSING) passing[`${model} ${attack}`] ??= await lies(model, attack)
-    accused[model] ??= await accusations(model)
-    for (const craft of CRAFTS) neighbours[`${model} ${craft}`] ??= await neighbour(model, craft)
+  if (!wanted.length) {
+    await inProcesses<Part, unknown>(
+      new URL('./liars-parts.ts', import.meta.url).href,
+      missing(results),
+      (part, told) => {
+        keep(results, part, told)
+        writeFileSync(FILE, JSON.stringify(results))
+      },
+    )
   }
   writeFileSync(FILE, JSON.stringify(results))
   if (json) return console.log(JSON.stringify(results, null, 1))
@@ -127,22 +131,22 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
   if (!wanted.length) await report(results)
 }
 
-/** How many of a liar's answers would be given. */
-async function lies(model: ModelName, attack: string): Promise<Verified> {
-  const { inputs, answers, signature } = await dataOf(model)
-  const own = { of: async (which: readonly number[]) => which.map((i) => answers[i]) }
-  return evaluateVerified({
-    core: await loadCore(),
-    model: { signature, infer: never },
-    inputs,
-    own,
-    liars: 1,
-    attack,
-    memory: 1000,
-  })
+/** What there is beside the runs, the longest first. */
+function missing({ passing, accused, neighbours }: Results): Part[][] {
+  const models = [...names].reverse()
+  const parts: Part[] = [
+    ...models.flatMap((model) => (accused[model] ? [] : { kind: 'accused' as const, model })),
+    ...models.flatMap((model) => CRAFTS.flatMap((craft) => (neighbours[`${model} ${craft}`] ? [] : { kind: 'neighbour' as const, model, craft }))),
+    ...models.flatMap((model) => PASSING.flatMap((attack) => (passing[`${model} ${attack}`] ? [] : { kind: 'passing' as const, model, attack }))),
+  ] // biome-ignore format: a line a kind
+  return parts.map((part) => [part])
 }
 
-const never = () => Promise.reject(new Error('all answers are known'))
+function keep({ passing, accused, neighbours }: Results, part: Part, told: unknown): void {
+  if (part.kind === 'accused') accused[part.model] = told as Accused
+  else if (part.kind === 'passing') passing[`${part.model} ${part.attack}`] = told as Verified
+  else neighbours[`${part.model} ${part.craft}`] = told as Neighbour
+}
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 

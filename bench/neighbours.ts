@@ -21,7 +21,7 @@ const CRAFTED = 5
 const SURE = 0.9
 const BISECTIONS = 6
 export const CRAFTS = ['none', 'border', 'outliers', 'grey'] as const
-type Craft = (typeof CRAFTS)[number]
+export type Craft = (typeof CRAFTS)[number]
 
 export interface Neighbour {
   /** Of the victim's recoveries: with the model's own label, sure ones, wrong ones of these, and the calibration error. */

@@ -225,6 +225,29 @@ describe('verified inference', () => {
     }
   })
 
+  it('the paper’s code: an honest answer that looks unusual is not dropped, since others give it as well', async () => {
+    const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
+    const options = { liars: 0, count: 12, queries: 1200, scheme, falseAlarms: 0.1 }
+    const [asked, not] = [await stream(6, { ...options, audit: 1e-9 }), await stream(6, { ...options, audit: 0 })]
+    const dropped = ({ stats }: Ended) => stats.workers.reduce((sum, { suspected }) => sum + suspected, 0)
+    expect(dropped(asked)).toBe(60) // one in each group until it is known what is usual
+    expect(dropped(not)).toBeGreaterThan(70)
+    expect([asked.overdue, asked.unreported, asked.stats.failed]).toEqual([0, 0, {}])
+  })
+
+  it('the paper’s code: a group whose doubtful answer nobody else will give is decoded without it at the deadline', async () => {
+    const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
+    const options = { liars: 0, count: 12, queries: 1200, scheme, audit: 1e-9, falseAlarms: 0.1, hangMs: 10_000 }
+    const asked = new Set<string>()
+    const once: Lie = (own, _, row) => (asked.has(String(row)) ? undefined : (asked.add(String(row)), own))
+    const ended = await stream(6, options, (_, workers) => {
+      for (const worker of workers) worker.lie = once
+    })
+    const dropped = ended.stats.workers.reduce((sum, { suspected }) => sum + suspected, 0)
+    expect(dropped).toBeGreaterThan(60)
+    expect([ended.overdue, ended.unreported]).toEqual([0, 0])
+  })
+
   it('a liar that answers zeros from the first on does not make roundings into lies', async () => {
     for (const options of [{ liars: 1 }, { liars: 1, scheme: { queries: 2 }, audit: 1 }]) {
       const ended = await stream(9, { count: 5, queries: 200, lie: (own) => own.map(() => 0), ...options })

@@ -1,6 +1,6 @@
 /**
- * One query that several workers answered though one would do: nobody waits for it, but it tells who lies. It goes on asking until
- * enough agree to prove it, a worker in quarantine as well.
+ * One row that several workers answer though one would do: it tells who lies. It goes on asking until enough agree to prove an
+ * answer, a worker in quarantine as well. Mostly nobody waits for it.
  */
 
 import type { ModelWorker } from '../workers/worker'
@@ -20,10 +20,20 @@ export class Audit implements Asker {
   /** To a worker in quarantine: what it answers is only compared. */
   #probation: Call | undefined
   #proven: Float32Array | undefined
+  readonly #done: ((agreeing: readonly Call[]) => void) | undefined
 
-  /** @param answered  calls for one query, with their answers */
-  constructor(pool: Pool, verification: Verification, answered: readonly Call[]) {
+  /**
+   * @param answered  calls for one row, with their answers
+   * @param done      told once, when it is proven or given up: whose answers were proven
+   */
+  constructor(
+    pool: Pool,
+    verification: Verification,
+    answered: readonly Call[],
+    done?: (agreeing: readonly Call[]) => void,
+  ) {
     this.#pool = pool
+    this.#done = done
     this.#verification = verification
     this.#row = answered[0].row
     this.#calls = [...answered]
@@ -42,13 +52,20 @@ export class Audit implements Asker {
       this.#proven = answers[agreeing[0]]
       for (const i of agreeing) this.#verification.proven(this.#heard[i].worker as ModelWorker, answers[i])
       for (const i of lies) this.#verification.lied(this.#heard[i].worker as ModelWorker)
-      return this.#compare()
+      this.#compare()
+      return this.#done?.(agreeing.map((i) => this.#heard[i]))
     }
-    const call = new Call(this, { ...this.#row }, 'extra')
-    if (this.#calls.length >= Math.max(MOST, 2 * liars + 2) || this.#pool.candidates(this.#calls) < 1) return
-    if (agreeing.length === answers.length && !this.#pool.hasSpare) return // nobody disagrees, and each that waits keeps its row
+    if (!this.#mayAsk(agreeing.length === answers.length)) return this.#done?.([])
+    const call = new Call(this, { ...this.#row }, this.#done ? 'urgent' : 'extra')
     this.#calls.push(call)
     this.#pool.put(call)
+  }
+
+  /** @param alike  nobody disagrees: where nobody waits for the proof either, it is not worth a row that must wait for a worker */
+  #mayAsk(alike: boolean): boolean {
+    const most = Math.max(MOST, 2 * this.#verification.liars + 2)
+    if (this.#calls.length >= most || this.#pool.candidates(this.#calls) < 1) return false
+    return !alike || this.#done !== undefined || this.#pool.hasSpare
   }
 
   avoids(call: Call, worker: ModelWorker): boolean {

@@ -47,8 +47,9 @@ export interface ServingOptions extends Choices, CriterionOptions {
   /** Share of first answers that are not late, by the last 500; the others may be recovered or hedged. Default 0.95. */
   patience?: number
   /**
-   * With byzantine > 0 and the paper's code: share of the groups without a lie in which an answer is dropped for one. Until so many
-   * groups were seen that this can be told, and always with `preset: 'aaai22'`, as many are dropped as may be lies. Default 0.01.
+   * With byzantine > 0 and the paper's code: share of the groups without a lie in which an answer is taken for one: it is dropped
+   * unless others who are asked for its row give the same. Until so many groups were seen that this can be told, and always with
+   * `preset: 'aaai22'`, as many are dropped as may be lies. Default 0.01.
    */
   falseAlarms?: number
   /** How long a query may wait for others to fill its group. Default 5 ms. */

@@ -112,6 +112,10 @@ export class GroupRun implements Asker, LiveRun {
   #open = 0
   #rows: RowReport[] = NONE
   #suspects: readonly number[] = NONE
+  /** Calls whose answers will be dropped; undefined until it was looked for them. */
+  #accused: readonly Call[] | undefined
+  /** How many of these others are being asked for: one that they agree with is not dropped. */
+  #audits = 0
   #survivors: readonly number[] = NONE
   #encodeMs: number | undefined
   #waitMs: number | undefined
@@ -492,18 +496,21 @@ export class GroupRun implements Asker, LiveRun {
     return !this.#paced || this.#entries.some((entry) => entry.ticket.open && this.#moment(entry))
   }
 
-  /** Recovers what is missing. @param due  whose deadline has come */
+  /** Recovers what is missing, as soon as it is known which answers are lies. @param due  whose deadline has come */
   #decode(due?: Entry): void {
     const { clock } = this.#service
     const start = clock.now()
-    this.#phase = 'decided'
-    this.#waitMs = start - this.#closedAt
     try {
-      this.#locate()
+      if (!this.#accused) this.#accuse()
+      if (this.#audits && !due) return
+      this.#phase = 'decided'
+      this.#drop(this.#accused ?? NONE)
       this.#recoverAll()
     } catch (error) {
+      this.#phase = 'decided'
       this.#failure = asError(error, 'QUORUM')
     }
+    this.#waitMs = start - this.#closedAt
     this.#decodeMs = clock.now() - start
     this.#entries.forEach((entry, query) => {
       const own = this.#group.exact(query)
@@ -517,9 +524,27 @@ export class GroupRun implements Asker, LiveRun {
     this.#withdraw(this.#calls.filter((call) => !this.#askedFor(call)?.ticket.open))
   }
 
-  #locate(): void {
-    const { pool, codec } = this.#service
-    for (const call of codec.published ? this.#mostSuspicious() : this.#unusual()) {
+  /** Looks for lies. An answer that is unusual may be honest: it is not dropped before others were asked for its row. */
+  #accuse(): void {
+    const { codec, pool, verification } = this.#service
+    const { known, unusual } = codec.published ? { known: this.#mostSuspicious(), unusual: NONE } : this.#unusual()
+    this.#accused = [...known, ...unusual]
+    if (!verification.isAuditing) return
+    this.#audits = 1 + unusual.length // one for this loop: an audit that can ask nobody is done at once
+    for (const call of unusual) {
+      const done = (proven: readonly Call[]) => {
+        if (proven.includes(call)) this.#accused = this.#accused?.filter((each) => each !== call)
+        this.#audits--
+        this.#advance()
+      }
+      new Audit(pool, verification, [call], done).proceed()
+    }
+    this.#audits--
+  }
+
+  #drop(calls: readonly Call[]): void {
+    const { pool } = this.#service
+    for (const call of calls) {
       this.#group.drop(call.row as CodedRow)
       this.#suspects = [...this.#suspects, call.row.index]
       pool.count(call.worker as ModelWorker, 'suspected')
@@ -534,13 +559,13 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   /**
-   * Those who were shown to lie, and answers that are unlike what earlier groups had. Who is under suspicion is looked at: others
-   * are asked for his row.
+   * Answers of those who were shown to lie, and such as are unlike what earlier groups had; while that is not known yet, as many as may
+   * lie. Who is under suspicion is looked at: others are asked for his row.
    */
-  #unusual(): Call[] {
+  #unusual(): { known: Call[]; unusual: Call[] } {
     const { pool, scores, verification } = this.#service
     const { byzantine } = this.#group.scheme
-    if (!byzantine) return []
+    if (!byzantine) return { known: NONE, unusual: NONE }
     const known = this.#calls.filter(({ answer, worker }) => answer && !verification.isTrusted(worker as ModelWorker))
     for (const { row } of known) this.#group.drop(row as CodedRow)
     const limit = byzantine - known.length
@@ -548,13 +573,15 @@ export class GroupRun implements Asker, LiveRun {
     const group = ranked.map(({ row, score }) => ({ row: row.index, score, worker: workerOf(this.#callOf(row)).name }))
     const ready = scores.isReady
     const { unusual, suspects } = scores.see(group)
+    const accused = (ready ? unusual : group).slice(0, limit).map(({ row }) => row)
+    const doubtful = this.#calls.filter(({ row }) => accused.includes(row.index))
     for (const call of this.#calls) {
+      if (ready && doubtful.includes(call)) continue // asked for anyway
       const isSuspect = suspects.includes(call.worker?.name ?? '') || known.includes(call) || verification.audits()
       if (call.answer && isSuspect && verification.isAuditing) new Audit(pool, verification, [call]).proceed()
     }
     for (const worker of suspects) scores.clear(worker)
-    const accused = ready ? unusual.slice(0, limit).map(({ row }) => row) : ranked.slice(0, limit).map(({ row }) => row.index) // biome-ignore format: one line
-    return [...known, ...this.#calls.filter(({ row }) => accused.includes(row.index))]
+    return ready ? { known, unusual: doubtful } : { known: [...known, ...doubtful], unusual: NONE }
   }
 
   #callOf(row: CodedRow): Call {
