@@ -246,6 +246,23 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     expect(await served.stop()).toBe(0)
   })
 
+  it('a stream of events whose token is revoked ends, one whose token stays goes on', async () => {
+    const file = put('tokens', 'old\nnew\n')
+    const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--token-file', file])
+    const stream = async (token: string) => {
+      const { body } = await fetch(`${served.url}/events`, { headers: { authorization: `Bearer ${token}` } })
+      return (body as ReadableStream<Uint8Array>).getReader()
+    }
+    const [revoked, kept] = [await stream('old'), await stream('new')]
+    for (const reader of [revoked, kept]) expect((await reader.read()).done).toBe(false) // what it begins with
+    put('tokens', 'new\n')
+    expect((await reloaded(served)).msg).toBe('reloaded')
+    await served.infer(json(), { headers: { authorization: 'Bearer new' } })
+    expect((await revoked.read()).done).toBe(true)
+    expect(new TextDecoder().decode((await kept.read()).value)).toMatch(/^event: group/)
+    expect(await served.stop()).toBe(0)
+  })
+
   it('a token for workers elsewhere', async () => {
     const worker = await Served.start([
       `digits=${LENET}`,

@@ -1,6 +1,7 @@
 /** /events: reports of groups as server-sent events, without inputs, outputs, or workers' own words. */
 
 import type { GroupReport } from '../../serving/report'
+import { tokenOf } from './guard'
 import { type Connection, problem } from './listen'
 
 /** Bytes that may wait for a client; one that is further behind is dropped. */
@@ -12,6 +13,8 @@ const HEARTBEAT_MS = 15_000
 interface Client {
   /** Of which it wants reports; null: of all. */
   model: string | null
+  /** That its request brought, if any. */
+  token: string | undefined
   stream: ReadableStreamDefaultController<Uint8Array>
   connection: Connection
 }
@@ -42,7 +45,7 @@ export class Events {
     const body = new ReadableStream<Uint8Array>(
       {
         start: (stream) => {
-          client = { model, stream, connection }
+          client = { model, token: tokenOf(request), stream, connection }
           this.#clients.add(client)
           stream.enqueue(this.#encoder.encode(': approxifer group reports\n\n'))
         },
@@ -62,10 +65,18 @@ export class Events {
     this.#tell(`event: group\nid: ${++this.#sent}\ndata: ${data}\n\n`, model)
   }
 
+  /** Ends the streams of those who may not ask any more. */
+  keep(may: (token: string | undefined) => boolean): void {
+    for (const client of this.#clients) {
+      if (may(client.token)) continue
+      this.#clients.delete(client)
+      client.stream.close()
+    }
+  }
+
   close(): void {
     clearInterval(this.#heartbeat)
-    for (const { stream } of this.#clients) stream.close()
-    this.#clients.clear()
+    this.keep(() => false)
   }
 
   #tell(text: string, model?: string): void {

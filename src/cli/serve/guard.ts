@@ -37,8 +37,14 @@ export class Tokens {
     return this.#digests.length
   }
 
-  /** All are compared, each in constant time, so that nothing tells which letters were right. */
-  has(token: string): boolean {
+  /**
+   * Whether who brought this may ask. All are compared, each in constant time, so that nothing tells which letters were right.
+   *
+   * @param token  undefined where none was brought
+   */
+  admit(token: string | undefined): boolean {
+    if (!this.count) return true
+    if (token === undefined) return false
     const given = digest(token)
     return this.#digests.map((each) => timingSafeEqual(each, given)).includes(true)
   }
@@ -46,13 +52,17 @@ export class Tokens {
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
 
+/** What a request brought. */
+export function tokenOf(request: Request): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+}
+
 /** @param onRefused  told of a request without a valid token */
 export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: Request) => void): Handler {
   return (request, connection) => {
     if (!tokens.count) return handle(request, connection)
-    const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '') ?? []
-    const isKnown = token !== undefined && tokens.has(token)
-    if (isKnown || OPEN.includes(pathOf(request))) return handle(request, connection)
+    const token = tokenOf(request)
+    if (tokens.admit(token) || OPEN.includes(pathOf(request))) return handle(request, connection)
     onRefused(request)
     const got = token === undefined ? 'none' : 'another one'
     return problem(401, `authorization: expected a bearer token that is known here, got ${got}`, {

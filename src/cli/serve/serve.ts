@@ -205,6 +205,7 @@ class Server {
     if (tls && before.tlsCert !== undefined) this.#listening?.renew(tls)
     const hadTokens = this.#tokens.count > 0
     this.#tokens.replace(tokens)
+    this.#events.keep((token) => this.#tokens.admit(token))
     if (hadTokens) this.#warnOfOpenness()
   }
 
