@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { createPredictor } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { run, scratch } from './shared/cli'
 import { onnx, types } from './shared/onnx'
@@ -162,5 +164,50 @@ describe('evaluate', () => {
     expect(run(...args).stderr).toMatch(/^approxifer: warning: output 'y' looks like probabilities/)
     const { stdout, stderr } = run(...args, '--json')
     expect([stderr, JSON.parse(stdout).warnings.length]).toEqual(['', 1])
+  })
+})
+
+describe('a file that is no ONNX model', () => {
+  const text = (content: string) => Buffer.from(content, 'latin1')
+  const lenet = readFileSync('models/mnist-lenet.onnx')
+
+  it.each([
+    ['is empty', text(''), 'an empty file'],
+    ['is a page that says where to log in', text('\n<!DOCTYPE html>\n<title>'), 'an HTML page'],
+    ['is an error of object storage', text('<?xml version="1.0"?><Error>'), 'an XML document'],
+    [
+      'was not fetched by git-lfs',
+      text('version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n'),
+      "a pointer of git-lfs: 'git lfs pull' fetches the file itself",
+    ],
+    ['is a checkpoint of PyTorch', text('PK\x03\x04\0\0'), /^a zip archive, as PyTorch saves them: torch.onnx.export/],
+    ['is packed', text('\x1f\x8b\x08'), 'a gzip archive: unpack it first'],
+    ['came in part', lenet.subarray(0, lenet.length / 2), /^what begins as one .*: it is damaged or cut off$/],
+    ['may be a secret', text('hunter2\n'), 'a text of 8 bytes'],
+    ['is anything else', text('\xff\xfe\0\x01\0'), '5 bytes that begin with ff fe 00 01'],
+  ])('%s', async (_, bytes, kind) => {
+    const sentence = (where: string) =>
+      typeof kind === 'string'
+        ? `model: expected an ONNX model${where}, got ${kind}`
+        : expect.stringMatching(`model: expected an ONNX model.*, got ${kind.source.slice(1)}`)
+    const path = write('none.onnx', bytes)
+    await expect(createPredictor({ model: path, workers: 1 })).rejects.toMatchObject({
+      code: 'MODEL',
+      message: sentence(` in "${path}"`),
+      cause: { message: expect.stringMatching(/^the model cannot be loaded: .*protobuf/) },
+    })
+    await expect(createPredictor({ model: bytes, workers: 1 })).rejects.toMatchObject({ message: sentence('') })
+  })
+
+  it.each([
+    ['serve', '--port', '0'],
+    ['evaluate', '--inputs', 'models/mnist-digits.npy'],
+  ])('%s names the file', (command, ...more) => {
+    const path = write('page.onnx', text('<html>'))
+    const { status, stderr } = run(command, path, ...more)
+    expect(stderr).toMatch(
+      new RegExp(`^approxifer: MODEL: (page: )?model: expected an ONNX model in "${path}", got an HTML page\n$`),
+    )
+    expect(status).toBe(1)
   })
 })

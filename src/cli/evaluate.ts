@@ -56,7 +56,7 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   if (options.report) await checkReport(options.report)
-  const model = await loadModel(await readModel(path), options)
+  const model = await loadModel(path, await readModel(path), options)
   const results: Result[] = []
   let verified: Verified | undefined
   const progress = new Progress(!options.json)

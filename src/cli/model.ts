@@ -2,16 +2,25 @@
 
 import { ApproxiferError } from '../errors'
 import type { TensorSpec } from '../tensor'
+import { asModelError } from '../workers/no-model'
 import { OnnxModel, type OnnxOptions } from '../workers/onnx'
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 
-/** @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options */
-export async function loadModel(bytes: Uint8Array, { inputShapes, outputs }: ModelOptions): Promise<OnnxModel> {
+/**
+ * @param bytes  those of the file of this path
+ * @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options
+ */
+export async function loadModel(
+  path: string,
+  bytes: Uint8Array,
+  { inputShapes, outputs }: ModelOptions,
+): Promise<OnnxModel> {
   try {
     return await OnnxModel.load(bytes, { inputShapes, outputs })
-  } catch (error) {
-    throw new ApproxiferError('MODEL', asOptions((error as Error).message), { cause: error })
+  } catch (cause) {
+    const error = asModelError(cause, path, bytes) as Error
+    throw new ApproxiferError('MODEL', asOptions(error.message), { cause: error })
   }
 }
 

@@ -34,7 +34,7 @@ export async function plan(options: PlanOptions): Promise<void> {
     throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
   }
   const bytes = path === undefined ? undefined : await readModel(path)
-  const model = bytes && (await judge(bytes, options))
+  const model = path === undefined || !bytes ? undefined : await judge(path, bytes, options)
   const result = { ...costs(scheme, bytes?.length ?? 0), ...(model && { model }) }
   if (model && !model.ok) process.exitCode = 1
   if (options.json) {
@@ -45,9 +45,9 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
 }
 
-async function judge(bytes: Uint8Array, options: ModelOptions): Promise<Verdict> {
+async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Verdict> {
   try {
-    const model = await loadModel(bytes, options)
+    const model = await loadModel(path, bytes, options)
     await model.close()
     return { ok: true, ...model.signature, warnings: model.warnings, reason: null }
   } catch (error) {

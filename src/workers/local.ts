@@ -8,6 +8,7 @@ import type { Thread } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
 import type { Entry, Loaded } from './entry'
 import { awaitHello } from './hello'
+import { asModelError } from './no-model'
 import { importOrt, type OnnxOptions } from './onnx'
 import { checkOnnxOptions } from './options'
 import { CallQueue } from './queue'
@@ -66,7 +67,9 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const bytes = platform.share(await readModel(options.model))
   const model = { bytes, fingerprint: checksum(bytes) }
   const { onWarning = console.warn } = options
-  const first = await LocalWorker.start('worker 0', model, options, onWarning)
+  const first = await LocalWorker.start('worker 0', model, options, onWarning).catch((error) => {
+    throw asModelError(error, options.model, bytes)
+  })
   try {
     for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
   } catch (error) {
