@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer as createWebServer } from 'node:http'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findNats } from '../scripts/programs.js'
+import { checksum } from '../src/checksum'
 import { scratch } from './shared/cli'
 import { QuirkServer } from './shared/quirk-server'
 import { json, LENET, Served } from './shared/served'
@@ -227,6 +229,37 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     expect(await reloaded(served)).toMatchObject({ loaded: ['digits'] })
     expect(await answer()).toEqual(before)
     expect(await served.stop()).toBe(0)
+  })
+
+  it.each([
+    ['that tags what it gives', true],
+    ['that does not', false],
+  ])('a model of a web server %s is loaded anew when its bytes are others', { timeout: 20_000 }, async (_, tags) => {
+    let bytes = readFileSync(LENET)
+    let asked = 0
+    const server = createWebServer((_, response) => {
+      asked++
+      if (!bytes.length) response.statusCode = 503
+      if (tags) response.setHeader('etag', `"${bytes.length ? checksum(bytes) : ''}"`)
+      response.end(bytes)
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/model`
+    const served = await Served.start([`digits=${url}`, '--workers', '1'])
+    const answer = async () => (await (await served.infer()).json()).outputs[0].data
+    const before = await answer()
+    asked = 0
+    expect(await reloaded(served)).toMatchObject({ loaded: [] })
+    expect(asked).toBe(1)
+    bytes = Buffer.alloc(0)
+    const sentence = expect.stringContaining(`digits: the model '${url}' cannot be read: ${url} answered 503`)
+    expect(await reloaded(served)).toMatchObject({ level: 'error', err: { message: sentence } })
+    expect(await answer()).toEqual(before)
+    bytes = readFileSync('models/fashion-lenet.onnx')
+    expect(await reloaded(served)).toMatchObject({ loaded: ['digits'] })
+    expect(await answer()).not.toEqual(before)
+    expect(await served.stop()).toBe(0)
+    server.close()
   })
 
   it('tokens are replaced; a file without any changes nothing', async () => {

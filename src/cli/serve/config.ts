@@ -123,10 +123,10 @@ function badLine(lines: readonly string[]): number {
 /** Options of workers elsewhere that are files. */
 const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
 
-/** Files that are read when a model is loaded: what is in them may change while their names stay. */
-export function filesOf({ model = '', workers, remote = {} }: ModelConfig): (string | URL)[] {
+/** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
+export function filesOf({ model = '', workers, remote = {} }: ModelConfig): string[] {
   const own = isFile(model) || !isElsewhere(workers)
-  const path = model.startsWith('file:') ? [new URL(model)] : isUrl(model) || !own ? [] : [model]
+  const path = !own || model.startsWith('data:') ? [] : [model]
   const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
   return [...path, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
 }

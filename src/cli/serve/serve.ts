@@ -3,6 +3,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { checksum } from '../../checksum'
 import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
 import { ApproxiferError } from '../../errors'
 import type { Gateway } from '../../serving/gateway'
@@ -316,11 +317,21 @@ function parsed<T>(what: string, parse: () => T): T {
 
 /** What tells whether a model is described in the same way as before, and its files are the same. */
 async function stateOf(model: ModelConfig): Promise<string> {
-  const files = filesOf(model).map(async (file) => {
-    const is = await stat(file).catch(() => undefined) // loading it will say so
-    return is && [is.ino, is.size, is.mtimeMs]
-  })
+  const files = filesOf(model).map((file) => stateOfFile(file).catch(() => undefined)) // loading it will say so
   return JSON.stringify([model, await Promise.all(files)])
+}
+
+/** Of an address what its server says of the bytes, where it says anything, else what they are. */
+async function stateOfFile(file: string): Promise<unknown> {
+  if (/^https?:/.test(file)) {
+    const { ok, status, headers, body } = await fetch(file)
+    const tag = headers.get('etag')
+    if (tag === null && ok && body) return checksum(new Uint8Array(await new Response(body).arrayBuffer()))
+    await body?.cancel()
+    return [status, tag]
+  }
+  const { ino, size, mtimeMs } = await stat(file.startsWith('file:') ? new URL(file) : file)
+  return [ino, size, mtimeMs]
 }
 
 const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)
