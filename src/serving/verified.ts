@@ -20,7 +20,6 @@ import type { Verification } from './verification'
 const MOST_KILLED = 2
 
 export class VerifiedRun implements Asker, LiveRun {
-  readonly report: Promise<GroupReport>
   /** Among the predictor's. */
   place = 0
   readonly filling = false
@@ -49,14 +48,23 @@ export class VerifiedRun implements Asker, LiveRun {
   #open = 0
   #ended = false
   #decidedAt = Number.NaN
+  /** When it is done, and when somebody asks for it. */
+  #reported: GroupReport | undefined
+  #report: Promise<GroupReport> | undefined
   #complete: ((report: GroupReport) => void) | undefined
 
   constructor(service: Service) {
     this.#service = service
     this.#verification = service.verification
-    this.report = new Promise((resolve) => {
-      this.#complete = resolve
+  }
+
+  /** Made for who asks: the first to do so is who gets an answer. */
+  get report(): Promise<GroupReport> {
+    this.#report ??= new Promise((resolve) => {
+      if (this.#reported) resolve(this.#reported)
+      else this.#complete = resolve
     })
+    return this.#report
   }
 
   join(ticket: Ticket): void {
@@ -426,10 +434,10 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   #finish(): void {
-    if (this.#open || this.#ticket.open || !this.#complete) return
+    if (this.#open || this.#ticket.open || this.#reported) return
     const { codec, rule } = this.#service
     this.#service.done(this)
-    this.#complete({
+    this.#reported = {
       queries: 1,
       workers: this.#calls.length,
       quorum: this.#verification.liars + 1,
@@ -442,7 +450,7 @@ export class VerifiedRun implements Asker, LiveRun {
       encodeMs: 0,
       waitMs: this.#decidedAt - this.#ticket.since,
       decodeMs: 0,
-    })
-    this.#complete = undefined
+    }
+    this.#complete?.(this.#reported)
   }
 }
