@@ -272,25 +272,20 @@ export class Predictor {
     return Promise.all(predictions)
   }
 
-  /** Whether `room` would resolve at once: to be asked again after it has, since others may have been quicker. */
+  /** Whether there is room for one more query of somebody who has many: all workers have something to do, and others need not wait behind him. */
   get hasRoom(): boolean {
     return this.#open < this.#comfortable || this.#closing !== undefined
   }
 
   /**
-   * Resolves when there is room for one more query of somebody who has many: all workers have something to do, and other callers
-   * need not wait behind him. At once where the signal has fired or the predictor is closed.
+   * Waits where there is no room, until there may be some: `hasRoom` is to be asked again, since others may have been quicker. At once
+   * where the signal has fired.
    */
   async room(signal?: AbortSignal): Promise<void> {
-    if (this.hasRoom) return
+    if (this.hasRoom || signal?.aborted) return
     const forget = onAbort(signal, () => this.#wake())
-    try {
-      while (!this.hasRoom && !signal?.aborted) {
-        await new Promise<void>((resolve) => this.#forRoom.push(resolve))
-      }
-    } finally {
-      forget()
-    }
+    await new Promise<void>((resolve) => this.#forRoom.push(resolve))
+    forget()
   }
 
   /** Queries that keep all workers busy. */
