@@ -132,6 +132,22 @@ describe('manifests for Kubernetes', () => {
   })
 })
 
+it('gateways have a young generation that queries in flight fit into, and the container what its heap may take', () => {
+  const [gateway] = find('Deployment', 'approxifer').spec.template.spec.containers
+  const { maxBodies } = JSON.parse(find('ConfigMap', 'approxifer').data?.['config.json'] as string)
+  const { value } = gateway.env.find(({ name }: { name: string }) => name === 'NODE_OPTIONS')
+  const composed = ['compose.yaml', 'compose-nats.yaml'].map((name) => parse(read(name)).services.gateway.environment.NODE_OPTIONS) // biome-ignore format: one line
+  for (const options of [value, ...composed]) {
+    expect(options).toContain('--max-semi-space-size=64')
+    const { status, stderr } = spawnSync(process.execPath, ['-e', ''], { env: { NODE_OPTIONS: options } })
+    expect([status, String(stderr)]).toEqual([0, ''])
+  }
+  const [old, semi] = ['old', 'semi'].map((space) => Number(new RegExp(`max-${space}-space-size=(\\d+)`).exec(value)?.[1])) // biome-ignore format: one line
+  const others = 64 + 100 // MiB of the memory; of WebAssembly and Node itself
+  expect(gateway.resources.limits.memory).toBe('1Gi')
+  expect(old + 3 * semi + maxBodies + others).toBeLessThanOrEqual(1024)
+})
+
 describe('compose files', () => {
   // Its ids are those of an older draft, which Ajv refuses; references are by path.
   const plain = (key: string, value: unknown) =>
