@@ -82,20 +82,20 @@ it('lateness: the quantiles of the last 500 times, as sorting would give them; o
   }
 })
 
-it('those that were answered before it is known what is late are not kept', () => {
+it('only those are told late that still wait, in the order in which they came, also where what is late is known later', async () => {
   const clock = new VirtualClock()
   const lateness = new Lateness(0.95)
-  const watch = new LateWatch(clock, lateness, () => {})
-  let asked = 0
-  const answered = {
-    since: 0,
-    get open() {
-      return ++asked === 1
-    },
-  }
-  watch.add(answered)
-  for (let i = 0; i < 3; i++) watch.add({ since: i, open: true })
-  expect(asked).toBe(2) // it is gone with the next
+  const told: number[] = []
+  const watch = new LateWatch<{ since: number }>(clock, lateness, ({ since }) => told.push(since))
+  const places = [0, 1, 2, 3, 4].map((since) => watch.add({ since }))
+  watch.remove(places[0])
+  watch.remove(places[3])
+  for (let i = 0; i < 10; i++) lateness.see(10) // what takes 30 ms is late
+  await clock.run(31)
+  expect(told).toEqual([1])
+  watch.remove(places[1]) // answered after it was late
+  await clock.run()
+  expect(told).toEqual([1, 2, 4])
 })
 
 it('a budget: a share of the queries, and no more than its burst is saved up', () => {

@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createPredictor, localWorkers } from 'approxifer'
+import { createPredictor, localWorkers, type ModelWorker } from 'approxifer'
 import { expect, it, vi } from 'vitest'
+import { VirtualClock } from '../src/serving/virtual-clock'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
@@ -25,4 +26,56 @@ it('a predictor that was closed during a call does not stay in memory', async ()
     return closed.deref() !== undefined
   }
   await vi.waitUntil(() => !isKept(), { timeout: 5000 })
+})
+
+it('queries that were answered are not kept while one before them waits and is not late yet', async () => {
+  const clock = new VirtualClock()
+  let ms = 1000
+  const worker = (name: string): ModelWorker => {
+    let busy = false
+    return {
+      name,
+      signature: { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] },
+      get free() {
+        return !busy
+      },
+      onFree: undefined,
+      infer(row) {
+        busy = true
+        return new Promise((resolve) => {
+          clock.after(ms, () => {
+            busy = false
+            resolve(row.slice())
+            this.onFree?.()
+          })
+        })
+      },
+      restart: () => {},
+      close: async () => {},
+    }
+  }
+  const workers = [worker('a'), worker('b')]
+  const predictor = await createPredictor({ workers, clock, hedges: 0, memory: false })
+  const ask = () => {
+    const query = Float32Array.of(1, 2)
+    predictor.predictGiven(query).catch(() => {}) // the one that waits is closed
+    return new WeakRef(query)
+  }
+  for (let i = 0; i < 50; i++) {
+    for (const _ of workers) ask()
+    await clock.run(clock.now() + ms)
+  }
+  expect(predictor.stats().lateMs).toBe(1000)
+  const waits = ask()
+  ms = 1
+  const answered: WeakRef<Float32Array>[] = []
+  for (let i = 0; i < 100; i++) {
+    answered.push(ask())
+    await clock.run(clock.now() + ms)
+  }
+  expect(predictor.stats()).toMatchObject({ open: 1, lateMs: 1000 })
+  collectGarbage()
+  expect(answered.filter((query) => query.deref()).length).toBeLessThan(5)
+  expect(waits.deref()).toBeDefined()
+  await predictor.close()
 })

@@ -389,7 +389,7 @@ export class Predictor {
       hedges.earn()
       recoveries.earn()
       run.join(ticket)
-      this.#watch?.add(ticket)
+      if (this.#watch) ticket.noticeLate(this.#watch)
     } catch (error) {
       ticket.leave(asError(error, 'WORKER'))
     }

@@ -6,6 +6,7 @@ import type { Policy } from '../history/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Clock } from './clock'
 import type { Deadlines } from './deadlines'
+import type { LateWatch } from './lateness'
 import type { GroupReport } from './report'
 
 /**
@@ -90,6 +91,8 @@ export class Ticket {
   #deadlines: Deadlines | undefined
   /** Its place among them. */
   #place = 0
+  #lateWatch: LateWatch<Ticket> | undefined
+  #latePlace = 0
   #unlisten: (() => void) | undefined
 
   /**
@@ -133,6 +136,13 @@ export class Ticket {
     if (signal.aborted) abort() // while it was being sent
   }
 
+  /** From here on it is told when it is late. */
+  noticeLate(watch: LateWatch<Ticket>): void {
+    if (!this.open) return
+    this.#lateWatch = watch
+    this.#latePlace = watch.add(this)
+  }
+
   /** @param answer  copied */
   answer(answer: Float32Array, given: Given, group: Promise<GroupReport>): void {
     if (!this.open) return
@@ -160,6 +170,7 @@ export class Ticket {
     this.ending = ending
     this.run = this.#resolve = this.#reject = undefined
     this.#deadlines?.remove(this.#place)
+    this.#lateWatch?.remove(this.#latePlace)
     this.#unlisten?.()
     this.#house.settled(ending)
   }
