@@ -199,6 +199,12 @@ describe('a file that is no ONNX model', () => {
     await expect(createPredictor({ model: bytes, workers: 1 })).rejects.toMatchObject({ message: sentence('') })
   })
 
+  it('an address that cannot be reached: the error says why', async () => {
+    const asked = createPredictor({ model: 'http://no-such-host.invalid/m.onnx', workers: 1 })
+    const why = /^the model 'http:\/\/no-such-host\.invalid\/m\.onnx' cannot be read: getaddrinfo /
+    await expect(asked).rejects.toMatchObject({ code: 'MODEL', message: expect.stringMatching(why) })
+  })
+
   it.each([
     ['serve', '--port', '0'],
     ['evaluate', '--inputs', 'models/mnist-digits.npy'],

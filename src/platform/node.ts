@@ -57,7 +57,9 @@ export const platform: Platform = {
   async read(source) {
     const url = source instanceof URL ? source : /^(https?|file|data):/.test(source) ? new URL(source) : undefined
     if (!url || url.protocol === 'file:') return readFile(url ?? source)
-    const response = await fetch(url)
+    const response = await fetch(url).catch((error) => {
+      throw error.cause instanceof Error && error.cause.message ? error.cause : error // its own words are 'fetch failed'
+    })
     if (!response.ok) throw new Error(`${url} answered ${response.status}`)
     return new Uint8Array(await response.arrayBuffer())
   },
