@@ -92,6 +92,16 @@ describe('a connection', () => {
     await server.end(0)
   })
 
+  it('that names no host and no path that a URL may have is told what is wrong', async () => {
+    const { server, say } = await listening(new Uint8Array(1))
+    for (const request of ['GET / HTTP/1.1\r\nHost: [[', 'OPTIONS * HTTP/1.1\r\nHost: a']) {
+      const sentence =
+        /^HTTP\/1.1 400 [\s\S]*{"error":"request: expected a host and a path that make a URL, got others"}/
+      expect(await say(`${request}\r\nConnection: close\r\n\r\n`)).toMatch(sentence)
+    }
+    await server.end(0)
+  })
+
   it('that expects what nobody has, or wants a tunnel, is told so in a sentence', async () => {
     const { server, say } = await listening(new Uint8Array(1))
     const expects = await say('POST / HTTP/1.1\r\nHost: a\r\nExpect: a-wonder\r\nContent-Length: 1\r\n\r\n1')
@@ -314,6 +324,18 @@ describe('a configuration file', () => {
       { models: { m: { model: LENET } }, maxBody: 'much' },
       /maxBody: expected a number from 0.001 to 2047, got "much"/,
     ],
+    [
+      'describes a model twice, of which a parser would take the last',
+      '{"models": {"a": {"model": "a{\\"}.onnx"}, "m": {"model": "a"}, "b": {}, "m": {"model": "b"}}}',
+      /config.json: models\.m: expected once, got it twice/,
+    ],
+    ['has no models', { models: null }, /config.json: models: expected an object, got null/],
+    ['has no remote', { models: { m: { workers: 'http://a', remote: null } } }, /models\.m\.remote: expected an object, got null/], // biome-ignore format: one line
+    [
+      'has a password near an error',
+      '{"models": {"m": {"workers": x, "nats://fleet:secret@host/fleet"}}}',
+      /config.json: line 1: expected JSON: Unexpected token 'x'\n/,
+    ],
     ['has a list of models', { models: [LENET] }, /models: expected an object, got Array/],
   ])('that %s', (_, content, sentence) => {
     const [status, stderr] = serve('--config', config(content))
@@ -330,6 +352,7 @@ describe('a configuration file', () => {
       grace: 1,
       log: 'debug',
     })
+    writeFileSync(file, `\ufeff${readFileSync(file)}`) // as some editors begin one
     const served = await Served.start(['--config', file, '--log', 'info']) // and a port
     const metadata = await (await fetch(`${served.url}/v2/models/digits`)).json()
     expect(metadata.versions).toEqual(['7'])

@@ -79,11 +79,14 @@ interface File {
 }
 
 async function readConfigFile(path: string): Promise<File> {
-  const json = parse(path, (await readNamed('--config', path)).toString())
+  const text = (await readNamed('--config', path)).toString().replace(/^\ufeff/, '') // which some editors put there
+  const json = parse(path, text)
+  const double = nameTwice(text)
+  if (double !== undefined) throw new TypeError(`${path}: ${double}: expected once, got it twice`)
   const serverNames = Object.keys(serverOptions)
   checkNames(path, json, ['models', ...serverNames])
   const { models = {}, ...server } = json as { models?: Record<string, ModelConfig> } & Record<string, unknown>
-  checkNames(`${path}: models`, models, Object.keys(models)) // that it is an object
+  checkNames(`${path}: models`, models, Object.keys(models ?? {})) // that it is an object
   for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
   const near = (file: string) => resolve(dirname(path), file)
   const located = Object.entries(models).map(([name, model]) => [checkName(name), besideConfig(model, near)])
@@ -98,8 +101,26 @@ function parse(path: string, text: string): unknown {
     return JSON.parse(text)
   } catch (error) {
     // Not the excerpt that some engines give: an address in it may have a password.
-    const why = (error as Error).message.replace(/(, ".*" is not valid JSON|( in JSON)? at position \d+.*)$/s, '')
+    const why = (error as Error).message.replace(
+      /(, (\.\.\.)?".*"(\.\.\.)? is not valid JSON|( in JSON)? at position \d+.*)$/s,
+      '',
+    )
     throw new TypeError(`${path}: line ${badLine(text.split('\n'))}: expected JSON: ${why}`)
+  }
+}
+
+/** The first name that an object of this JSON has twice, with those that it stands in: a parser takes the last, and says nothing. */
+function nameTwice(json: string): string | undefined {
+  const objects: { names: Set<string>; last: string }[] = []
+  for (const [token, name] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
+    const current = objects.at(-1)
+    if (token === '{') objects.push({ names: new Set(), last: '' })
+    else if (token === '}') objects.pop()
+    else if (name && current) {
+      current.last = JSON.parse(name)
+      if (current.names.has(current.last)) return objects.map(({ last }) => last).join('.')
+      current.names.add(current.last)
+    }
   }
 }
 
@@ -154,7 +175,7 @@ function checkModel(field: string, model: unknown): void {
       throw new TypeError(expected(`${field}.${name}`, 'a text', value))
     }
   }
-  if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote))
+  if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
   if (path === undefined && !isElsewhere(workers))
     throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
 }

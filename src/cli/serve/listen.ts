@@ -112,7 +112,7 @@ class House {
       if (own) onError(error)
       return problem(
         own ? 500 : 400,
-        own ? 'the server failed' : `request: expected HTTP, got ${(error as Error).message}`,
+        own ? 'the server failed' : 'request: expected a host and a path that make a URL, got others',
       )
     }
     this.#listener = getRequestListener(
