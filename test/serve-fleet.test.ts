@@ -316,6 +316,27 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     for (const each of [gateway, worker]) expect(await each.stop()).toBe(0)
   })
 
+  it('while models are loading: tokens count at once, models when that is done', async () => {
+    const port = await freePort()
+    const tokens = put('tokens', 'old\n')
+    const own = { model: join(process.cwd(), LENET), workers: 1 }
+    const slow = { workers: `http://127.0.0.1:${port}`, remote: { tokenFile: put('slow-token', 'theirs') } }
+    const file = put('loading.json', JSON.stringify({ models: { digits: own, slow }, tokenFile: tokens }))
+    const served = new Served(['--config', file])
+    served.url = String((await served.line(({ msg }) => String(msg).startsWith('waits for workers'))).url)
+    const as = async (token: string) => (await served.infer(json(), { headers: { authorization: `Bearer ${token}` } })).status // biome-ignore format: one line
+    expect([await as('old'), await as('new')]).toEqual([200, 401])
+    put('tokens', 'new\n')
+    put('loading.json', JSON.stringify({ models: { digits: own, slow, more: own }, tokenFile: tokens }))
+    served.process.kill('SIGHUP')
+    await served.line(({ msg }) => String(msg).startsWith('tokens and certificate were read again'))
+    expect([await as('old'), await as('new')]).toEqual([401, 200])
+    const worker = spawn(process.execPath, ['dist/cli.js', 'serve', `slow=${LENET}`, '--workers', '1', '--port', `${port}`], { env: { ...process.env, APPROXIFER_TOKEN: 'theirs' } }) // biome-ignore format: one line
+    expect(await served.line(({ msg }) => msg === 'reloaded')).toMatchObject({ loaded: ['more'], unloaded: [] })
+    expect(await served.stop()).toBe(0)
+    worker.kill()
+  })
+
   it('of other settings it says that they need a restart', async () => {
     const models = { digits: { model: join(process.cwd(), LENET), workers: 1 } }
     const file = put('settings.json', JSON.stringify({ models, grace: 1 }))

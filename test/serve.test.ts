@@ -177,6 +177,18 @@ describe('a server of one model', () => {
     await until(async () => (await fetch(`${served.url}/v2`)).status === 200)
   })
 
+  it('says which methods /metrics and /events take: what is there is not called missing', async () => {
+    const asked = async (path: string, method: string) => {
+      const response = await fetch(served.url + path, { method })
+      return [response.status, response.headers.get('allow'), await response.text()]
+    }
+    expect(await asked('/metrics', 'HEAD')).toEqual([200, null, ''])
+    const sentence = (methods: string) => JSON.stringify({ error: `the method: expected ${methods}, got "POST"` })
+    expect(await asked('/metrics', 'POST')).toEqual([405, 'GET, HEAD', sentence('GET or HEAD')])
+    expect(await asked('/events', 'POST')).toEqual([405, 'GET', sentence('GET')])
+    expect((await asked('/events', 'HEAD')).slice(0, 2)).toEqual([405, 'GET'])
+  })
+
   it('sends no header for pages of other origins', async () => {
     const response = await served.infer(json(), { headers: { origin: 'https://example.org' } })
     expect([...response.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([])
@@ -234,6 +246,7 @@ describe('SIGTERM', () => {
     await served.line(({ signal }) => signal === 'SIGTERM')
     const ready = await fetch(`${served.url}/v2/health/ready`)
     expect([ready.status, await ready.json()]).toMatchObject([503, { ready: false, error: expect.any(String) }])
+    expect((await fetch(`${served.url}/v2/health/ready`, { method: 'HEAD' })).status).toBe(503)
     expect((await fetch(`${served.url}/v2/health/live`)).status).toBe(200)
     expect((await served.infer()).status).toBe(200)
     served.process.kill('SIGTERM') // a second one waits for nothing

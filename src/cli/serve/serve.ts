@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { checksum } from '../../checksum'
 import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
-import { ApproxiferError } from '../../errors'
+import { ApproxiferError, expected } from '../../errors'
 import type { Gateway } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
 import { readNamed } from '../files'
@@ -14,7 +14,7 @@ import { type Config, type Flags, filesOf, isElsewhere, type ModelConfig, readCo
 import { Events } from './events'
 import { predictorOptions } from './fleet'
 import { pathOf, readTokens, Tokens, withOrigins, withToken } from './guard'
-import { type Handler, type Listening, listen } from './listen'
+import { type Handler, type Listening, listen, problem } from './listen'
 import { type Logging, openLog } from './log'
 import { Metrics } from './metrics'
 import { observer } from './observe'
@@ -42,15 +42,17 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   await server.listen(all.tls)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let reloaded = Promise.resolve()
-  process.on('SIGHUP', () => {
+  const reload = () => {
     reloaded = reloaded.then(() => server.reload(read))
-  })
+  }
+  process.on('SIGHUP', reload)
   try {
     await server.open()
   } catch (error) {
     await server.close(0)
     throw error
   }
+  if (server.isBehind) reload()
 }
 
 /** All that the command line names, and what is in those files; of models, their description alone. */
@@ -80,6 +82,8 @@ class Server {
   readonly #gateway: Gateway<GatewayModel>
   #listening: Listening | undefined
   #state: 'opening' | 'open' | 'closing' = 'opening'
+  /** Models are to be read again, since a signal said so when they were loading. */
+  isBehind = false
 
   constructor({ config, tokens }: All, logging: Logging, version: string) {
     const { state, saveEvery, maxBody, maxBodies = 4 * maxBody, maxConnections } = config.server
@@ -125,11 +129,11 @@ class Server {
 
   readonly #route: Handler = (request, connection) => {
     const path = pathOf(request)
-    if (request.method === 'GET') {
-      if (path === '/metrics') return this.#metrics.response()
-      if (path === '/events') return this.#events.response(request, connection)
-      if (path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
-    }
+    const { method } = request
+    const reads = method === 'GET' || method === 'HEAD'
+    if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
+    if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
+    if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
     const known = this.#gateway.names.length >= Object.keys(this.#config.models).length
     if (this.#state === 'opening' && !known && path !== '/v2/health/live') return unready('it is opening')
     return this.#gateway(request)
@@ -173,11 +177,15 @@ class Server {
    */
   async reload(read: () => Promise<All>): Promise<void> {
     const { log } = this.#logging
-    if (this.#state !== 'open') return
+    if (this.#state === 'closing') return
     try {
       const { config, tokens, tls } = await read()
       const { models } = config
       this.#renew(config.server, tokens, tls)
+      if (this.#state !== 'open') {
+        this.isBehind = true
+        return log.warn('tokens and certificate were read again; models are when all that are loading have been loaded')
+      }
       const states = await Promise.all(Object.values(models).map(stateOf))
       const changed = Object.keys(models).filter((name, i) => states[i] !== this.#loaded.get(name))
       const gone = Object.keys(this.#config.models).filter((name) => !Object.hasOwn(models, name))
@@ -281,6 +289,10 @@ function unready(why: string): Response {
     status: 503,
     headers,
   })
+}
+
+function otherMethod(method: string, allowed: readonly string[]): Response {
+  return problem(405, expected('the method', allowed.join(' or '), method), { allow: allowed.join(', ') })
 }
 
 /** An error that says which model it is about. */
