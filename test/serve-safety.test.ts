@@ -17,10 +17,10 @@ const text = (name: string, content: string) => write(name, Buffer.from(content)
 describe('a token', () => {
   it.each([
     ['in a file, one of several', { file: true }],
-    ['in the environment', { file: false }],
+    ['in the environment, with the end of line that a Secret may have', { file: false }],
   ])('%s', async (_, { file }) => {
     const args = file ? ['--token-file', text('tokens', 'old-secret\nsecret\n')] : []
-    const served = await Served.start([...model, ...args], file ? {} : { APPROXIFER_TOKEN: 'secret' })
+    const served = await Served.start([...model, ...args], file ? {} : { APPROXIFER_TOKEN: 'secret\n' })
     const as = (token: string) => served.infer(json(), { headers: { authorization: token } })
     expect((await as('Bearer secret')).status).toBe(200)
     expect((await as('bearer secret')).status).toBe(200)
@@ -43,6 +43,25 @@ describe('a token', () => {
     await served.stop()
     expect(JSON.stringify(served.lines) + served.stderr).not.toMatch(/old-secret|secre/)
   })
+})
+
+it.each([
+  ['of blanks', ' \n', 'expected a token%, got none'],
+  [
+    'with a space, which no request can bring',
+    'my secret',
+    'expected tokens without spaces, one a line%, got one with a space',
+  ],
+])('a token %s is refused: else everybody would be', (_, token, sentence) => {
+  const { status, stderr } = spawnSync(process.execPath, ['dist/cli.js', 'serve', ...model, '--port', '0'], {
+    env: { ...process.env, APPROXIFER_TOKEN: token },
+    encoding: 'utf8',
+    timeout: 20_000,
+  })
+  expect([status, stderr]).toEqual([2, `approxifer: APPROXIFER_TOKEN: ${sentence.replace('%', '')}\n`])
+  const file = text('tokens', token)
+  const refused = `approxifer: --token-file: ${sentence.replace('%', ` in ${file}`)}\n`
+  expect(serve(...model, '--token-file', file)).toEqual([2, refused])
 })
 
 describe('a connection', () => {
@@ -167,6 +186,12 @@ describe('TLS', () => {
     expect((await gateway.infer()).status).toBe(200)
     expect(await gateway.stop()).toBe(0)
     expect(await served.stop()).toBe(0)
+    const locked = join(folder, 'locked.pem')
+    spawnSync('openssl', ['pkey', '-in', key, '-aes128', '-passout', 'pass:abcd', '-out', locked])
+    expect(serve(...model, '--tls-cert', cert, '--tls-key', locked)).toEqual([
+      2,
+      `approxifer: --tls-key: expected a private key without a passphrase in ${locked}, got an encrypted one\n`,
+    ])
     expect(serve(...model, '--tls-cert', cert, '--tls-key', LENET)).toEqual([
       2,
       expect.stringMatching(`^approxifer: --tls-key: expected a private key in PEM in ${LENET}, got what ends in `),

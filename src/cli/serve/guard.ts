@@ -12,12 +12,19 @@ const PREFLIGHT_S = 600
 /** Health tells nothing that is worth a token, and probes have none. */
 const OPEN = ['/v2/health/live', '/v2/health/ready']
 
-/** @returns valid tokens; none where nobody needs one. @throws TypeError for a file without a token */
+/**
+ * @param variable  APPROXIFER_TOKEN
+ * @returns valid tokens; none where nobody needs one
+ * @throws TypeError for a file without a token, or one that no request can bring
+ */
 export async function readTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
-  if (file === undefined) return variable ? [variable] : []
-  const tokens = (await readNamed('--token-file', file)).toString().split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
-  if (tokens.length) return tokens
-  throw new TypeError(`--token-file: expected a token in ${file}, got none`)
+  if (file === undefined && !variable) return []
+  const text = file === undefined ? String(variable) : (await readNamed('--token-file', file)).toString()
+  const tokens = text.split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
+  const [field, where] = file === undefined ? ['APPROXIFER_TOKEN', ''] : ['--token-file', ` in ${file}`]
+  if (!tokens.length) throw new TypeError(`${field}: expected a token${where}, got none`)
+  if (tokens.every((token) => /^\S+$/.test(token))) return tokens
+  throw new TypeError(`${field}: expected tokens without spaces, one a line${where}, got one with a space`)
 }
 
 /** Those of which a request must bring one; they may be replaced. */
