@@ -11,7 +11,7 @@ import { findNats } from '../scripts/programs.js'
 import { checksum } from '../src/checksum'
 import { scratch } from './shared/cli'
 import { QuirkServer } from './shared/quirk-server'
-import { json, LENET, Served } from './shared/served'
+import { json, LENET, type Line, Served } from './shared/served'
 
 const { folder } = scratch()
 
@@ -252,7 +252,7 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     expect(await reloaded(served)).toMatchObject({ loaded: [] })
     expect(asked).toBe(1)
     bytes = Buffer.alloc(0)
-    const sentence = expect.stringContaining(`digits: the model '${url}' cannot be read: ${url} answered 503`)
+    const sentence = `digits: the model '${url}' cannot be read: ${url} answered 503`
     expect(await reloaded(served)).toMatchObject({ level: 'error', err: { message: sentence } })
     expect(await answer()).toEqual(before)
     bytes = readFileSync('models/fashion-lenet.onnx')
@@ -335,6 +335,19 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     expect(await served.line(({ msg }) => msg === 'reloaded')).toMatchObject({ loaded: ['more'], unloaded: [] })
     expect(await served.stop()).toBe(0)
     worker.kill()
+  })
+
+  it('SIGTERM while a model is loaded anew is no failure of that', async () => {
+    const own = (version: string) => ({ model: join(process.cwd(), LENET), workers: 1, version })
+    const file = put('ending.json', JSON.stringify({ models: { digits: own('1') } }))
+    const served = await Served.start(['--config', file])
+    put('ending.json', JSON.stringify({ models: { digits: own('2') } }))
+    served.process.kill('SIGHUP')
+    const loading = ({ msg }: Line) => /^reload|^closing/.test(String(msg))
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    expect(await served.stop()).toBe(0)
+    expect(served.lines.filter(({ level }) => level === 'error')).toEqual([])
+    expect(served.lines.filter(loading).length).toBe(2)
   })
 
   it('of other settings it says that they need a restart', async () => {

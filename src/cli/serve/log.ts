@@ -25,10 +25,14 @@ export function openLog(level: (typeof logLevels)[number]): Logging {
     periodicFlush: FLUSH_MS,
   })
   out.on('error', () => {}) // nobody reads any more
-  const log = pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (name) => ({ level: name }) } },
-    out,
-  )
+  const settings: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (name) => ({ level: name }) },
+    serializers: { err: pino.stdSerializers.errWithCause }, // the other adds the causes' words to ours, which have them already
+  }
+  const log = pino(settings, out)
   return {
     log,
     flush: () => {

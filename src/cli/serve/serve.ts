@@ -177,7 +177,7 @@ class Server {
    */
   async reload(read: () => Promise<All>): Promise<void> {
     const { log } = this.#logging
-    if (this.#state === 'closing') return
+    if (this.#isClosing) return
     try {
       const { config, tokens, tls } = await read()
       const { models } = config
@@ -197,8 +197,13 @@ class Server {
       if (failed) throw failed.reason
       log.info({ loaded: changed, unloaded: gone }, 'reloaded')
     } catch (err) {
+      if (this.#isClosing) return log.info('reloading was given up, since the server is closing')
       log.error({ err }, 'reloading failed; what was served is served on')
     }
+  }
+
+  get #isClosing(): boolean {
+    return this.#state === 'closing'
   }
 
   /** Of the server's settings those that can be replaced while it is at work; of the others it is said that they were not. */
@@ -311,6 +316,9 @@ async function readTls({ tlsCert, tlsKey }: ServerSettings): Promise<Tls | undef
   if (tlsCert === undefined || tlsKey === undefined) return undefined
   const cert = await readNamed('--tls-cert', tlsCert)
   const key = await readNamed('--tls-key', tlsKey)
+  if (key.includes('ENCRYPTED')) {
+    throw new TypeError(`--tls-key: expected a private key without a passphrase in ${tlsKey}, got an encrypted one`)
+  }
   const [leaf, secret] = [
     parsed(`--tls-cert: expected a certificate chain in PEM in ${tlsCert}`, () => new X509Certificate(cert)),
     parsed(`--tls-key: expected a private key in PEM in ${tlsKey}`, () => createPrivateKey(key)),
