@@ -1,9 +1,8 @@
 /** approxifer serve: models behind the Open Inference Protocol, until somebody says stop. */
 
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { checksum } from '../../checksum'
 import { createGateway, fileStore, type GatewayModel } from '../../create-gateway'
 import { ApproxiferError, expected } from '../../errors'
 import type { Gateway } from '../../serving/gateway'
@@ -346,7 +345,10 @@ async function stateOfFile(file: string): Promise<unknown> {
   if (/^https?:/.test(file)) {
     const { ok, status, headers, body } = await fetch(file)
     const tag = headers.get('etag')
-    if (tag === null && ok && body) return checksum(new Uint8Array(await new Response(body).arrayBuffer()))
+    if (tag === null && ok && body) {
+      const bytes = new Uint8Array(await new Response(body).arrayBuffer())
+      return createHash('sha256').update(bytes).digest('hex')
+    }
     await body?.cancel()
     return [status, tag]
   }
