@@ -7,7 +7,7 @@ import { verifiedWorkers } from './scheme'
 import { Membership } from './serving/membership'
 import { checkAlike, checkSettings, isVerified, type ServingOptions, servingOptions } from './serving/options'
 import { Predictor } from './serving/predictor'
-import { type LocalOptions, localOptions, localWorkers } from './workers/local'
+import { type LocalOptions, localOptions, localWorkers, mostThreads } from './workers/local'
 import type { Change, ModelWorker } from './workers/worker'
 
 export interface PredictorOptions
@@ -57,6 +57,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     )
   }
   const count = checkInteger('workers', workers, needed)
+  checkInteger('workers', count, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   const local = Object.fromEntries(given.map((name) => [name, options[name as keyof PredictorOptions]]))
   const started = await localWorkers({ ...local, model, count, ...(onWarning && { onWarning }) })

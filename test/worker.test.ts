@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { FaultyWorker, type LocalOptions, localWorkers, type ModelWorker } from 'approxifer'
+import { createPredictor, FaultyWorker, type LocalOptions, localWorkers, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WHAT } from './fixtures/behaviour.js'
 import { ask, contract, free as freed } from './shared/contract'
@@ -256,6 +257,13 @@ describe('real model in real threads', () => {
     expect(await worker.infer(row)).toEqual(before)
     await worker.close()
   }, 20_000)
+
+  it('a number of threads that would take all memory', async () => {
+    const most = Math.max(64, 16 * availableParallelism())
+    const message = (field: string) => `${field}: expected an integer from 1 to ${most}, got ${most + 1}`
+    await expect(localWorkers({ model: lenet, count: most + 1 })).rejects.toThrow(message('count'))
+    await expect(createPredictor({ model: lenet, workers: most + 1 })).rejects.toThrow(message('workers'))
+  })
 
   it('a missing file, a wrong kind of model, no model at all', async () => {
     await expect(localWorkers({ model: 'no/such.onnx', count: 1 })).rejects.toMatchObject({

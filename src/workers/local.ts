@@ -18,7 +18,7 @@ import type { ModelWorker } from './worker'
 export interface LocalOptions extends OnnxOptions {
   /** The .onnx model: a path (Node), a URL, or its bytes. */
   model: string | URL | Uint8Array
-  /** How many workers. */
+  /** How many workers: at most 64, or 16 a core. */
   count: number
   /** Calls that may wait in a worker behind the one that runs. Default 2. */
   maxPending?: number
@@ -43,6 +43,10 @@ export const localOptions = [
 const MOST_ROWS = 16
 const MOST_VALUES = 2 ** 18
 
+/** Each takes 40 MB and a model: 500 on two cores took 20 GB, and the machine stood still. */
+const MOST_THREADS = 64
+const THREADS_A_CORE = 16
+
 /** Wait before the n-th restart in a row: 100 ms, 200 ms, ... up to this. */
 const MOST_BACKOFF_MS = 60_000
 
@@ -50,11 +54,11 @@ const MOST_BACKOFF_MS = 60_000
  * Starts workers, all with the same model bytes, shared where the runtime can. The first one starts alone:
  * a model that does not load is reported once and costs one thread.
  *
- * @throws ApproxiferError MODEL or WORKER, after closing what had started
+ * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
   checkNames('', options, [...localOptions, 'count'])
-  const count = checkInteger('count', options.count, 1, 1000)
+  const count = checkInteger('count', options.count, 1, mostThreads())
   const { maxPending = 2, startMs = 1, createWorker } = options
   checkInteger('maxPending', maxPending, 0)
   checkInteger('startMs', startMs, 1, 2 ** 31 - 1)
@@ -83,6 +87,11 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   if (!failed) return workers
   await Promise.all(workers.map((worker) => worker.close()))
   throw failed.reason
+}
+
+/** Workers that one machine may have as threads. */
+export function mostThreads(): number {
+  return Math.max(MOST_THREADS, THREADS_A_CORE * (platform.cores ?? 1))
 }
 
 /** Threads that share cores answer later than fewer would. */
