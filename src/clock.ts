@@ -10,7 +10,15 @@ export interface Clock {
    * @returns cancels it; may be called at any time, also twice
    */
   after(ms: number, f: () => void, quiet?: boolean): () => void
+  /**
+   * Calls `f` when everything has been heard that has arrived already, which takes no time where nothing has. Absent where nobody can
+   * tell.
+   */
+  readonly soon?: ((f: () => void) => void) | undefined
 }
+
+/** Node's and its likes; browsers have none. */
+const { setImmediate } = globalThis as { setImmediate?: (f: () => void) => unknown }
 
 /** The system's. */
 export const systemClock: Clock = {
@@ -20,4 +28,5 @@ export const systemClock: Clock = {
     if (quiet && typeof timer === 'object') timer.unref()
     return () => clearTimeout(timer)
   },
+  soon: setImmediate && ((f) => void setImmediate(f)),
 }

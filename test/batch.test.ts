@@ -146,6 +146,43 @@ describe('a deep queue', () => {
     }
   })
 
+  /** A pool whose clock tells when all that has arrived was heard, and a worker that has learned that runs of several pay. */
+  async function gathering(ms: number) {
+    const later: (() => void)[] = []
+    const clock = Object.assign(new VirtualClock(), { soon: (f: () => void) => later.push(f) })
+    const worker = Object.assign(new BatchWorker(), { takesNext: true, capacity: 2 })
+    const pool = new Pool([worker], { clock, hangMs: 30_000, signature })
+    const arrive = (...values: number[]) => {
+      for (const x of values) pool.put(call(x))
+      for (const f of later.splice(0)) f()
+    }
+    for (let round = 0; round < 40; round++) {
+      arrive(...Array<number>(16).fill(0))
+      while (worker.runs.length) {
+        await clock.run(clock.now() + ms)
+        worker.runs[0].answer()
+        await clock.run(clock.now())
+      }
+    }
+    return { worker, arrive }
+  }
+
+  it.each([
+    ['of a quick model share a run: each woke its thread', 1, 2],
+    ['of a model that takes its time do not wait for each other', MS, undefined],
+  ])('rows that have arrived at the same time and meet an idle worker %s', async (_, ms, expected) => {
+    const { worker, arrive } = await gathering(ms)
+    arrive(1, 2, 3, 4)
+    expect(worker.runs[0].rows[1]).toBe(expected)
+  })
+
+  it('no run is sent ahead to a quick model that is smaller than pays: each woke its thread', async () => {
+    const { worker, arrive } = await gathering(1)
+    arrive(1)
+    for (const x of [2, 3]) arrive(x)
+    expect(rows(worker)).toEqual([[1]])
+  })
+
   it('two rows of a group never share a run, nor is a row with one whose worker it avoids', async () => {
     const workers = ['a', 'b', 'c', 'd'].map((name) => new BatchWorker(name))
     const { put, pass } = await busy(workers)

@@ -10,7 +10,7 @@ import type { Member } from './member'
  * the way to a thread and back takes .05 to .1 ms. With less to do the row could wait behind a straggler for nothing (27
  * workers of 3 ms at 80 % load: p99 13.0 ms instead of 8.2).
  */
-const QUICK_MS = 5
+export const QUICK_MS = 5
 /** As well where its round trip takes more than this share of an inference, since the worker is idle meanwhile. */
 const LONG_WAY = 0.5
 /** A row behind one that is late is taken back; later by this factor where it cannot be told, and the row runs twice. */

@@ -46,6 +46,11 @@ export class Batches {
     return 2 ** Math.min(step, Math.floor(Math.log2(most)))
   }
 
+  /** Rows in a run that have turned out to pay. */
+  get size(): number {
+    return 2 ** this.#step
+  }
+
   /** How many times as long as one row such a run takes, as far as is known. */
   factor(rows: number): number {
     let factor = 1
