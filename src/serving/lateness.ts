@@ -74,7 +74,7 @@ export class LateWatch<T extends Waiter> {
     return place
   }
 
-  /** It was answered. What stood here until it would have been late was 3 to 9 times what waited. */
+  /** It was answered. Were it kept until it would have been late, answered ones were 3 to 9 times as many here as those that wait. */
   remove(place: number): void {
     this.#waiting.remove(place) // a timer that was set for it is set anew when it fires
   }
