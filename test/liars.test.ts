@@ -225,6 +225,15 @@ describe('verified inference', () => {
     }
   })
 
+  it('the paper’s code: no single worker’s word is called exact', async () => {
+    const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
+    for (const preset of [undefined, 'aaai22'] as const) {
+      const options = { liars: 1, count: 12, queries: 400, scheme, ...(preset && { preset }) }
+      const { answered, wrong } = await stream(6, { ...options, lie: lies.constant })
+      expect([answered.exact, wrong.exact]).toEqual([undefined, undefined])
+    }
+  })
+
   it('the paper’s code: an honest answer that looks unusual is not dropped, since others give it as well', async () => {
     const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
     const options = { liars: 0, count: 12, queries: 1200, scheme, falseAlarms: 0.1 }

@@ -515,7 +515,8 @@ export class GroupRun implements Asker, LiveRun {
     this.#entries.forEach((entry, query) => {
       const own = this.#group.exact(query)
       const call = own && entry.calls.find(({ answer }) => answer === own)
-      if (call) this.#answer(entry, call, 'exact')
+      // Where some may lie, one worker's word proves nothing.
+      if (call) this.#answer(entry, call, this.#honest ? 'exact' : 'unverified')
       else {
         const moment = entry === due ? 'due' : this.#moment(entry)
         if (moment) this.#settle(entry, moment)

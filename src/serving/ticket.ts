@@ -11,7 +11,8 @@ import type { GroupReport } from './report'
 
 /**
  * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a sure
- * memory shares. `unverified`: one worker's, handed out before anybody looked whether it lies.
+ * memory shares. `unverified`: one worker's word, which no other's shows to be right: handed out before anybody looked
+ * whether it lies or, with the paper's code, after it did not look like a lie.
  */
 export type Status = 'exact' | 'checked' | 'recovered' | 'unverified'
 
