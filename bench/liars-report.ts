@@ -49,7 +49,7 @@ export async function report({ runs, passing, accused, neighbours }: Results): P
   const rivals: [string, Cell['options']][] = [
     ['verified, integrity .9', { integrity: 0.9 }],
     ['duplicate and compare (integrity 1)', { integrity: 1, memory: false }],
-    ['the paper’s code, dropping only what is unusual', { scheme: paper }],
+    ['the paper’s code, dropping what is unusual and nobody else gives', { scheme: paper }],
     ['the paper’s code as published', { scheme: paper, preset: 'aaai22' }],
   ]
   const beside = (attack: string) => {

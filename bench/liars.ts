@@ -115,16 +115,16 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
     writtenAt = performance.now()
     writeFileSync(FILE, JSON.stringify(results))
   })
-  if (!wanted.length) {
-    await inProcesses<Part, unknown>(
-      new URL('./liars-parts.ts', import.meta.url).href,
-      missing(results),
-      (part, told) => {
-        keep(results, part, told)
-        writeFileSync(FILE, JSON.stringify(results))
-      },
-    )
-  }
+  const missing = (wanted.length ? [] : parts()).filter((part) => {
+    const [all, key] = placeOf(results, part)
+    return !all[key]
+  })
+  const each = missing.map((part) => [part])
+  await inProcesses<Part, unknown>(new URL('./liars-parts.ts', import.meta.url).href, each, (part, told) => {
+    const [all, key] = placeOf(results, part)
+    all[key] = told
+    writeFileSync(FILE, JSON.stringify(results))
+  })
   writeFileSync(FILE, JSON.stringify(results))
   if (json) return console.log(JSON.stringify(results, null, 1))
   print(cells.map(({ cell }) => cell), runs) // biome-ignore format: one line
@@ -132,20 +132,20 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
 }
 
 /** What there is beside the runs, the longest first. */
-function missing({ passing, accused, neighbours }: Results): Part[][] {
+function parts(): Part[] {
   const models = [...names].reverse()
-  const parts: Part[] = [
-    ...models.flatMap((model) => (accused[model] ? [] : { kind: 'accused' as const, model })),
-    ...models.flatMap((model) => CRAFTS.flatMap((craft) => (neighbours[`${model} ${craft}`] ? [] : { kind: 'neighbour' as const, model, craft }))),
-    ...models.flatMap((model) => PASSING.flatMap((attack) => (passing[`${model} ${attack}`] ? [] : { kind: 'passing' as const, model, attack }))),
-  ] // biome-ignore format: a line a kind
-  return parts.map((part) => [part])
+  return [
+    ...models.map((model) => ({ kind: 'accused' as const, model })),
+    ...models.flatMap((model) => CRAFTS.map((craft) => ({ kind: 'neighbour' as const, model, craft }))),
+    ...models.flatMap((model) => PASSING.map((attack) => ({ kind: 'passing' as const, model, attack }))),
+  ]
 }
 
-function keep({ passing, accused, neighbours }: Results, part: Part, told: unknown): void {
-  if (part.kind === 'accused') accused[part.model] = told as Accused
-  else if (part.kind === 'passing') passing[`${part.model} ${part.attack}`] = told as Verified
-  else neighbours[`${part.model} ${part.craft}`] = told as Neighbour
+/** Where a part's figures are kept. */
+function placeOf({ passing, accused, neighbours }: Results, part: Part): [all: Record<string, unknown>, key: string] {
+  if (part.kind === 'accused') return [accused, part.model]
+  if (part.kind === 'passing') return [passing, `${part.model} ${part.attack}`]
+  return [neighbours, `${part.model} ${part.craft}`]
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
