@@ -25,6 +25,11 @@ import type { Signature } from '../tensor'
 export interface ModelWorker {
   /** Unique among the workers of a predictor; stands in reports. */
   readonly name: string
+  /**
+   * What is known of its honesty goes by this, and so does which workers must not get one query twice. Workers of one machine share it: they
+   * fail and lie together, and count as one vote. Default: its `name`.
+   */
+  readonly identity?: string | undefined
   /** What the model takes and gives. */
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
@@ -82,6 +87,11 @@ export interface ModelWorker {
 
   /** Rejects open calls with CLOSED and frees everything. */
   close(): Promise<void>
+}
+
+/** The identity of a worker: what it says, else its name. */
+export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): string {
+  return worker.identity ?? worker.name
 }
 
 /**
