@@ -5,7 +5,7 @@ import { distance } from 'fastest-levenshtein'
  * `RangeError` instead.
  *
  * - `QUORUM`      too few results came to decode, or too few can still come
- * - `DEADLINE`    the deadline passed before the query reached a worker
+ * - `DEADLINE`    the deadline passed before there was an answer; `recovery` is what there was in its place
  * - `OVERLOADED`  `maxQueries` queries are in the house already, or a worker's queue is full
  * - `ABORTED`     the caller's signal fired
  * - `CLOSED`      the predictor or the worker was closed
@@ -17,16 +17,27 @@ export const codes = ['QUORUM', 'DEADLINE', 'OVERLOADED', 'ABORTED', 'CLOSED', '
 
 export type Code = (typeof codes)[number]
 
+/** What was recovered of an answer, of which nobody can be sure. */
+export interface Unsure {
+  /** The outputs by name; the caller owns them. */
+  output: Record<string, { data: Float32Array; shape: readonly number[] }>
+  /** As that of a prediction: undefined until enough late answers have shown what recovered ones are worth. */
+  confidence: number | undefined
+}
+
 export class ApproxiferError extends Error {
   /** 'AbortError' where the caller's signal fired, since that is what people check for; else 'ApproxiferError'. */
   override readonly name: 'ApproxiferError' | 'AbortError'
+  /** Of `DEADLINE`: what there was at the deadline, and was not given since it is not confident enough; see the option `atDeadline`. */
+  readonly recovery?: Unsure | undefined
 
   constructor(
     readonly code: Code,
     message: string,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { recovery?: Unsure | undefined },
   ) {
     super(message, options)
+    if (options?.recovery) this.recovery = options.recovery
     this.name = code === 'ABORTED' ? 'AbortError' : 'ApproxiferError'
   }
 }

@@ -35,6 +35,7 @@ describe('a query without an answer of its own', () => {
       asked: true,
       decodable: false,
       mayAsk: true,
+      atDeadline: 'fail',
       ...lack,
     })
 
@@ -62,7 +63,11 @@ describe('a query without an answer of its own', () => {
     [{ moment: 'lost' as const, asked: false, mayAsk: false }, 'fail'],
     [{ moment: 'lost' as const, asked: false, mayAsk: false, recovery: sure }, 'give'],
     [{ moment: 'due' as const }, 'fail'],
-    [{ moment: 'due' as const, recovery: unknown }, 'give'],
+    [{ moment: 'due' as const, recovery: sure }, 'give'],
+    [{ moment: 'due' as const, recovery: unsure }, 'fail'],
+    [{ moment: 'due' as const, recovery: unknown }, 'fail'],
+    [{ moment: 'due' as const, recovery: unknown, atDeadline: 'give' as const }, 'give'],
+    [{ moment: 'due' as const, recovery: unknown, policy: 'recover' as const }, 'give'],
     [{ moment: 'due' as const, recovery: sure, policy: 'retry' as const }, 'fail'],
   ])('%o: %s', (lack, expected) => expect(of(lack)).toBe(expected))
 })

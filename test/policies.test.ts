@@ -67,28 +67,68 @@ describe('policies: what becomes of a query whose answer is missing', () => {
     await predictor.close()
   })
 
-  it('retry: where all workers failed on it there is nobody left to ask', async () => {
-    const { predictor, workers } = await house(2, { scheme: { queries: 1, code: 'systematic' }, policy: 'retry' })
-    const lost = predictor.predict(query(1))
+  it.each([1, 2])(
+    'a transient failure where nobody else is left: a worker is asked again, once (of %d)',
+    async (count) => {
+      for (const isOver of [true, false]) {
+        const { predictor, workers } = await house(count, {
+          scheme: { queries: 1, code: 'systematic' },
+          policy: 'retry',
+        })
+        const given = predictor.predict(query(1))
+        given.catch(() => {})
+        const asked = () => workers.flatMap(({ calls }) => calls)
+        for (let tries = 0; tries < count; tries++) {
+          asked()[0].fail(dead)
+          await turn()
+        }
+        expect(asked().length).toBe(1)
+        if (isOver) asked()[0].answer()
+        else asked()[0].fail(dead)
+        const message = `all ${count} workers failed on the query in ${count + 1} tries: dead`
+        if (isOver) expect((await given).status).toBe('exact')
+        else await expect(given).rejects.toMatchObject({ code: 'WORKER', message })
+        await predictor.close()
+      }
+    },
+  )
+
+  it('answers that are none, and silence of a worker that nobody restarts, are no transient failures', async () => {
+    const alone = { scheme: { queries: 1, code: 'systematic' }, policy: 'retry', hangMs: 100 } as const
+    const garbled = await house(1, alone)
+    const wrong = garbled.predictor.predict(query(1))
+    wrong.catch(() => {})
+    garbled.workers[0].calls[0].answer(Float32Array.of(Number.NaN, 1))
+    await expect(wrong).rejects.toMatchObject({ code: 'WORKER', message: /all 1 workers failed on the query: / })
+    await garbled.predictor.close()
+    vi.useFakeTimers()
+    const silent = await house(1, alone)
+    silent.workers[0].restart = undefined
+    const lost = silent.predictor.predict(query(1))
     lost.catch(() => {})
-    for (const worker of workers) {
-      worker.calls[0].fail(dead)
-      await turn()
-    }
-    await expect(lost).rejects.toMatchObject({ code: 'WORKER', message: 'all 2 workers failed on the query: dead' })
-    await predictor.close()
+    await vi.advanceTimersByTimeAsync(200)
+    await expect(lost).rejects.toMatchObject({ code: 'WORKER' })
+    await silent.predictor.close()
   })
 
-  it('retry: exact or an error; auto: at the deadline the recovery after all', async () => {
-    for (const [policy, code] of [['retry', 'DEADLINE'] as const, ['auto', undefined] as const]) {
-      const { predictor, lost } = await group({ policy }, { deadlineMs: 50 })
+  it('retry: exact or an error; auto: no recovery that is not confident, unless it is asked for', async () => {
+    const none = { policy: 'retry' as const, message: 'no answer within 50 ms' }
+    const why = 'no answer within 50 ms; what was recovered is not confident enough'
+    for (const { message, ...choices } of [none, { policy: 'auto' as const, message: why }]) {
+      const { predictor, lost } = await group(choices, { deadlineMs: 50 })
       expect(await settled(lost)).toBe('open')
       await vi.advanceTimersByTimeAsync(50)
-      if (code) await expect(lost).rejects.toMatchObject({ code, message: 'no answer within 50 ms' })
-      else expect(await lost).toMatchObject({ status: 'recovered', confidence: undefined, workers: ['w0', 'w1', 'w3'] })
+      const error = await lost.catch((reason) => reason)
+      expect(error).toMatchObject({ code: 'DEADLINE', message })
+      const shape = { output: { y: { data: expect.any(Float32Array), shape: [2] } }, confidence: undefined }
+      expect(error.recovery).toEqual(choices.policy === 'auto' ? shape : undefined)
       await predictor.close()
       expect(vi.getTimerCount()).toBe(0)
     }
+    const { predictor, lost } = await group({ policy: 'auto', atDeadline: 'give' }, { deadlineMs: 50 })
+    await vi.advanceTimersByTimeAsync(50)
+    expect(await lost).toMatchObject({ status: 'recovered', confidence: undefined, workers: ['w0', 'w1', 'w3'] })
+    await predictor.close()
   })
 
   it('retry: waits for a worker to be free, and is dropped when its caller goes', async () => {

@@ -3,7 +3,7 @@
  * answer, a worker in quarantine as well. Mostly nobody waits for it.
  */
 
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { agree, isLie, ruling } from './agreement'
 import { type Asker, Call, type Pool } from './pool'
 import type { Verification } from './verification'
@@ -69,7 +69,8 @@ export class Audit implements Asker {
   }
 
   avoids(call: Call, worker: ModelWorker): boolean {
-    return this.#calls.some((other) => other !== call && other.worker === worker)
+    const identity = identityOf(worker)
+    return this.#calls.some((other) => other !== call && other.asked === identity)
   }
 
   sent(): void {}

@@ -2,7 +2,7 @@
 
 import type { CodedRow } from '../codec/codec'
 import type { ApproxiferError } from '../errors'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Job } from './job'
 
 /** In this order: hedges and retries, queries, and what can be done without: copies and parities. */
@@ -46,6 +46,8 @@ export class Call {
   killed = false
   /** Whether its worker was taken away from it: neither is to blame. */
   removed = false
+  /** Whether its worker may be asked again although it failed: nobody else is left. */
+  forgiven = false
   /** It shares a run with no others: one that it shared failed. */
   alone = false
   /** When its caller's deadline is. */
@@ -90,8 +92,28 @@ export class Call {
     return this.state === 'waiting' || this.state === 'running'
   }
 
+  /** The identity that must not get the same query again; undefined while it waits, and where its worker is not to blame. */
+  get asked(): string | undefined {
+    return this.worker && !this.removed && !this.forgiven ? identityOf(this.worker) : undefined
+  }
+
   /** What its error counts as. */
   get failure(): 'failed' | 'rejected' {
     return this.error?.code === 'PROTOCOL' ? 'rejected' : 'failed'
   }
+}
+
+/** Whether workers that failed on a query may be asked for it again, where nobody else is left: once. */
+export function mayForgive(calls: readonly Call[]): boolean {
+  return calls.some(isForgivable) && !calls.some(({ forgiven }) => forgiven)
+}
+
+/** Lets them be asked again. */
+export function forgive(calls: readonly Call[]): void {
+  for (const call of calls) call.forgiven = isForgivable(call)
+}
+
+/** It may be over: not an answer that is none, nor silence of a worker that nobody restarts. */
+function isForgivable({ error, killed, worker }: Call): boolean {
+  return error?.code === 'WORKER' && (!killed || worker?.restart !== undefined)
 }

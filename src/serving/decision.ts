@@ -41,23 +41,26 @@ export interface Lack {
   decodable: boolean
   /** Whether it may be asked for again, for want of an answer. */
   mayAsk: boolean
+  /** What becomes of a recovery that is not confident enough when the deadline comes. */
+  atDeadline: 'fail' | 'give'
 }
 
 /** `give`: the recovery. `ask`: again, another worker. */
 export type Verdict = 'give' | 'ask' | 'wait' | 'fail'
 
-export function verdict({ policy, minConfidence, moment, recovery, asked, decodable, mayAsk }: Lack): Verdict {
+export function verdict(lack: Lack): Verdict {
+  const { policy, minConfidence, moment, recovery, asked, decodable, mayAsk, atDeadline } = lack
   const sure = recovery !== undefined && isSure(policy, minConfidence, recovery.confidence)
   if (moment === 'late') return mayAsk && !sure ? 'ask' : 'wait' // a sure one is given when it is overdue
   if (sure) return 'give'
-  if (moment === 'due') return recovery && policy !== 'retry' ? 'give' : 'fail'
+  if (moment === 'due') return recovery && policy !== 'retry' && atDeadline === 'give' ? 'give' : 'fail'
   if (moment === 'overdue') return mayAsk ? 'ask' : 'wait'
   if (asked || (decodable && policy === 'recover')) return 'wait'
   if (policy === 'recover' || !mayAsk) return 'fail'
   return 'ask'
 }
 
-/** Whether a recovered answer may be given before the deadline: the one question that `evaluate` asks as well. */
+/** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
 export function isSure(policy: Policy, minConfidence: number, confidence: number | undefined): boolean {
   return policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
 }

@@ -9,6 +9,8 @@ import { Pace } from './speed'
 /** What became of a worker's calls, and how fast it is. */
 export interface WorkerStats {
   worker: string
+  /** Of its machine; see `ModelWorker.identity`. */
+  identity: string
   /** Answers that somebody waited for. */
   onTime: number
   /** Answers that came when nobody did any more. */
@@ -31,7 +33,7 @@ export interface Member {
   /** Rows that it takes in one run, and how many it gets; only where it takes several. */
   readonly maxBatch: number
   readonly batches: Batches | undefined
-  readonly counts: Omit<WorkerStats, 'worker' | 'expectedMs' | 'gone'>
+  readonly counts: Omit<WorkerStats, 'worker' | 'identity' | 'expectedMs' | 'gone'>
   /** Rows that have to wait before it gets one: 0 unless others are faster. */
   patience: number
   job: Job | undefined

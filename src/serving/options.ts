@@ -110,7 +110,7 @@ const MOST_ROWS = 2 ** 16
 /** Different warnings; more are told by nobody. */
 const MOST_WARNINGS = 100
 
-const choiceNames = ['policy', 'minConfidence', 'deliver']
+const choiceNames = ['policy', 'minConfidence', 'deliver', 'atDeadline']
 export const predictOptions = ['deadlineMs', 'signal', 'partition', ...choiceNames]
 export const servingOptions = [
   ...choiceNames,
@@ -165,6 +165,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     policy: rule === 'fastest' ? fallback : 'recover',
     minConfidence: 0.9,
     deliver: 'located',
+    atDeadline: 'fail',
   })
   checkMemory(options, codec)
   const learns = code === 'systematic' && choices.policy !== 'retry'
@@ -271,7 +272,8 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
   if (deliver === 'deadline' && !isVerified(codec)) {
     throw new RangeError(`deliver: expected 'located' | 'early' where answers are not proven, got 'deadline'`)
   }
-  return { policy, minConfidence, deliver }
+  const atDeadline = checkWord('atDeadline', choices.atDeadline ?? others.atDeadline, ['fail', 'give'])
+  return { policy, minConfidence, deliver, atDeadline }
 }
 
 /** @param most  partitions that are kept apart */

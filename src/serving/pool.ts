@@ -6,10 +6,11 @@
 import TinyQueue from 'tinyqueue'
 import { ApproxiferError, asError } from '../errors'
 import { checkAnswer, rowLength, type Signature } from '../tensor'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { Ahead, QUICK_MS } from './ahead'
 import { Call, type Kind } from './call'
 import type { Clock } from './clock'
+import { Identities } from './identities'
 import { Job, run } from './job'
 import { Line } from './line'
 import { Listeners } from './listeners'
@@ -74,6 +75,7 @@ export class Pool {
   readonly #length: number
   /** By name. */
   readonly #members = new Map<string, Member>()
+  readonly #identities = new Identities()
   /** Those that left, while they have calls. */
   readonly #leaving = new Set<Member>()
   /** Of those that left. */
@@ -143,6 +145,26 @@ export class Pool {
     return this.#members.size
   }
 
+  /** How many machines its workers are: those of one share its identity. */
+  get machines(): number {
+    return this.#identities.size
+  }
+
+  /** Of its workers, each once. */
+  get identities(): string[] {
+    return this.#identities.all()
+  }
+
+  /** Those of one machine. */
+  workersOf(identity: string): ModelWorker[] {
+    return this.#identities.workersOf(identity)
+  }
+
+  /** Whether a worker has this identity. */
+  has(identity: string): boolean {
+    return this.#identities.has(identity)
+  }
+
   get workers(): ModelWorker[] {
     return Array.from(this.#members.values(), ({ worker }) => worker)
   }
@@ -163,6 +185,7 @@ export class Pool {
     this.#utilise(0) // so far it did not count
     const member = newMember(worker, this.#maxBatch)
     this.#members.set(worker.name, member)
+    this.#identities.add(worker)
     member.barred = barred
     if (barred) this.#barred.add(member)
     worker.onFree = () => {
@@ -204,6 +227,7 @@ export class Pool {
     this.#ahead.unlist(member)
     this.#speeds.forget(member.pace)
     this.#see(member, false)
+    this.#identities.remove(member.worker)
     this.#leaving.add(member)
     if (!member.job) this.#discharge(member)
   }
@@ -286,32 +310,35 @@ export class Pool {
     this.put(call)
   }
 
-  /** The worker of this name gets no more rows from the queue, until it is admitted again. */
-  bar(name: string, barred = true): void {
-    const member = this.#members.get(name)
-    if (!member) return
+  /** The workers of this identity get no more rows from the queue, until they are admitted again. */
+  bar(identity: string, barred = true): void {
+    for (const worker of this.#identities.workersOf(identity))
+      this.#bar(this.#members.get(worker.name) as Member, barred)
+    this.#dispatch()
+  }
+
+  #bar(member: Member, barred: boolean): void {
     member.barred = barred
     if (barred) this.#barred.add(member)
     else this.#barred.delete(member)
     if (barred) this.#ahead.unlist(member)
     if (!member.job && member.since === undefined) this.#rest(member)
     else this.#see(member, mayWorkSoon(member))
-    this.#dispatch()
   }
 
   /**
-   * How many workers may yet take a row that must not go where these calls went, or will go: those that have, or had, one of them do not
+   * How many machines may yet take a row that must not go where these calls went, or will go: those that have, or had, one of them do not
    * count, nor do as many as wait for one. Below 0: not all that wait will get one.
-   *
-   * @param calls  no two of one worker
    */
   candidates(calls: readonly Call[]): number {
-    let left = this.#usable
-    for (const { state, worker } of calls) {
-      const member = worker && this.#member(worker)
-      if (state === 'waiting' || member?.usable) left--
+    const asked = new Set<string>()
+    let waiting = 0
+    for (const call of calls) {
+      const { asked: identity, state } = call
+      if (state === 'waiting') waiting++
+      else if (identity !== undefined && this.#identities.isUsable(identity)) asked.add(identity)
     }
-    return left
+    return this.#identities.usable - asked.size - waiting
   }
 
   /** Gives a row to one of the workers that are barred, if one is free that may take it; its outcome is heard. */
@@ -346,6 +373,7 @@ export class Pool {
   stats(): WorkerStats[] {
     return Array.from(this.#members.values(), ({ worker, counts, pace }) => ({
       worker: worker.name,
+      identity: identityOf(worker),
       ...counts,
       expectedMs: pace.ms,
       gone: isGone(worker),
@@ -698,6 +726,7 @@ export class Pool {
     if (usable === member.usable) return
     member.usable = usable
     this.#usable += usable ? 1 : -1
+    this.#identities.use(member.worker, usable)
     if (!usable) this.#lookForStranded()
   }
 

@@ -159,8 +159,9 @@ export class Predictor {
 
   #leave(name: string, how: 'remove' | 'drain'): void {
     const { pool, verification, scores } = this.#shared
+    const worker = pool.worker(name)
     if (!pool[how](name)) return
-    verification.left(name)
+    if (worker) verification.left(worker)
     scores.clear(name)
   }
 
@@ -320,7 +321,7 @@ export class Predictor {
       remembered: experience?.remembered ?? 0,
       tolerance: experience?.tolerance,
       agreements: experience?.agreements ?? [],
-      workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.worker) })),
+      workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.identity) })),
     }
   }
 
@@ -396,16 +397,18 @@ export class Predictor {
   }
 
   /** A worker was shown to lie, or is believed again. */
-  #judged({ worker, kind, evidence }: Verdict): void {
+  #judged(verdict: Verdict): void {
+    const { worker, identity, kind, evidence } = verdict
     const { warn, onVerdict } = this.#settings
-    onVerdict({ worker, kind, evidence })
+    onVerdict(verdict)
     if (kind === 'released') return
     if (kind === 'kept')
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
-    this.forget(worker)
-    this.#reconsider(worker)
+    const { pool } = this.#shared
+    for (const name of new Set([worker, ...pool.workersOf(identity).map(({ name }) => name)])) this.forget(name)
+    this.#reconsider(identity)
   }
 
   #reconsider(convicted?: string): void {

@@ -8,9 +8,10 @@ import type { Recollection } from '../history/memory'
 import type { Scores } from '../history/scores'
 import { type Recovered, surestOf } from '../history/worth'
 import type { Random } from '../random'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Budget, Extras } from './budget'
+import { forgive, mayForgive } from './call'
 import type { Clock } from './clock'
 import { isSure, type Lack, type Rule, standing, verdict } from './decision'
 import type { Lateness } from './lateness'
@@ -48,7 +49,7 @@ export interface LiveRun extends Run {
   close(): void
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
-  /** There are fewer workers that take rows. @param convicted  the one that is believed no more, if that is why */
+  /** There are fewer workers that take rows. @param convicted  the identity that is believed no more, if that is why */
   reconsider(convicted?: string): void
 }
 
@@ -110,6 +111,8 @@ export class GroupRun implements Asker, LiveRun {
   #calls: Call[] = NONE
   /** Calls without an outcome. */
   #open = 0
+  /** Calls without an answer, that their workers are to blame for. */
+  #failures: Call[] = NONE
   #rows: RowReport[] = NONE
   #suspects: readonly number[] = NONE
   /** Calls whose answers will be dropped; undefined until it was looked for them. */
@@ -282,8 +285,15 @@ export class GroupRun implements Asker, LiveRun {
   // What the pool asks and tells.
 
   avoids(call: Call, worker: ModelWorker): boolean {
-    const others = this.#honest ? this.#askedFor(call)?.calls : this.#calls
-    return others?.some((other) => other !== call && other.worker === worker) === true
+    const identity = identityOf(worker)
+    const isItsOwn = (other: Call) => other !== call && other.asked === identity
+    if (!this.#honest) return this.#calls.some(isItsOwn)
+    return this.#askedFor(call)?.calls.some(isItsOwn) === true || this.#failedOn(identity)
+  }
+
+  /** A worker that failed on one of the rows gets no other while somebody else can: it would soon have failed on all of them. */
+  #failedOn(identity: string): boolean {
+    return this.#failures.some(({ asked }) => asked === identity) && this.#service.pool.candidates(this.#failures) > 0
   }
 
   sent(call: Call): void {
@@ -310,7 +320,9 @@ export class GroupRun implements Asker, LiveRun {
     const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
-    if (!call.isLetGo || error?.code !== 'ABORTED') this.#service.pool.count(worker, outcome)
+    const wasEnded = call.isLetGo && error?.code === 'ABORTED'
+    if (!wasEnded) this.#service.pool.count(worker, outcome)
+    if (!wasEnded && !answer) this.#failures = append(this.#failures, call)
     const report: RowReport = { row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error }
     this.#rows = append(this.#rows, report)
     this.#open--
@@ -486,7 +498,6 @@ export class GroupRun implements Asker, LiveRun {
     const now = this.#standing()
     if (now === 'decode' && this.#isPressing) this.#decode()
     if (now !== 'hopeless') return
-    this.#failure ??= this.#lacking()
     this.#phase = 'decided'
     for (const entry of this.#entries) this.#settle(entry, 'lost')
   }
@@ -653,7 +664,7 @@ export class GroupRun implements Asker, LiveRun {
   #settle(entry: Entry, moment: Lack['moment'], looked = false): void {
     const { ticket, calls } = entry
     if (!ticket.open) return
-    const { policy, minConfidence } = ticket.choices
+    const { policy, minConfidence, atDeadline } = ticket.choices
     const late = moment === 'late' || moment === 'overdue'
     const { recoveries, codec } = this.#service
     const asked = this.#honest && calls.some(({ isLive }) => isLive) // where somebody may lie an answer alone is none
@@ -671,10 +682,11 @@ export class GroupRun implements Asker, LiveRun {
       asked,
       decodable: this.#phase !== 'decided' && codec.scheme.stragglers > 0,
       mayAsk: this.#mayAsk(entry, late),
+      atDeadline,
     })
     if (said === 'give') this.#give(entry, late)
     else if (said === 'ask') this.#ask(entry, late)
-    else if (said === 'fail') ticket.fail(this.#why(entry, moment))
+    else if (said === 'fail') this.#fail(entry, moment)
     else if (moment === 'lost') this.#hurry()
     if (!ticket.open) this.#withdraw(calls)
   }
@@ -689,9 +701,11 @@ export class GroupRun implements Asker, LiveRun {
   /** A late query once, from the budget, and not while its row waits, since a second one would wait as well; a lost one as long as the fault may be its workers'. */
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
-    if (!this.#honest || pool.candidates(calls) < 1) return false
-    if (late)
-      return !hedge && hedges.has && calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
+    if (!this.#honest) return false
+    const others = pool.candidates(calls) > 0
+    if (late && !(others && !hedge && hedges.has)) return false
+    if (late) return calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
+    if (!others && !(pool.usable && mayForgive(calls))) return false
     const failed = calls.filter(({ removed }) => !removed).length
     return !this.#kills(calls) && failed < codec.scheme.stragglers + MORE_FAILURES
   }
@@ -702,9 +716,11 @@ export class GroupRun implements Asker, LiveRun {
     return killed >= Math.max(MOST_KILLED, this.#service.codec.scheme.stragglers + 1)
   }
 
-  /** Asks for a query again: another worker, before all that is new. */
+  /** Asks for a query again, before all that is new: another worker, or who failed on it where there is no other. */
   #ask(entry: Entry, late: boolean): void {
-    if (late) this.#service.hedges.take()
+    const { hedges, pool } = this.#service
+    if (late) hedges.take()
+    else if (pool.candidates(entry.calls) < 1) forgive(entry.calls)
     this.#put(this.#group.repeat(this.#entries.indexOf(entry)), 'urgent', late)
   }
 
@@ -782,33 +798,45 @@ export class GroupRun implements Asker, LiveRun {
     }
   }
 
-  /** Why a query gets an error. */
-  #why({ ticket, calls }: Entry, moment: Lack['moment']): ApproxiferError {
+  /** A query gets an error. */
+  #fail(entry: Entry, moment: Lack['moment']): void {
     const { pool, clock } = this.#service
-    const asked = calls.length ? calls : this.#calls
-    if (moment !== 'due' && !pool.usable) return new ApproxiferError('WORKER', pool.nobody)
-    if (moment === 'due') {
-      const ms = Math.round(clock.now() - ticket.since)
-      const waited = `waited ${ms} ms for workers, ${pool.free} of ${pool.size} free`
-      if (!asked.some(({ worker }) => worker)) return new ApproxiferError('DEADLINE', waited)
-      if (ticket.choices.policy !== 'recover') return new ApproxiferError('DEADLINE', `no answer within ${ms} ms`)
-    }
-    if (ticket.choices.policy === 'recover' || !calls.length) return this.#failure ?? this.#lacking()
-    const all = calls.length === pool.size ? 'all ' : ''
+    const { ticket, calls, recovery } = entry
+    if (moment !== 'due')
+      return ticket.fail(pool.usable ? this.#why(entry) : new ApproxiferError('WORKER', pool.nobody))
+    const isAsked = (calls.length ? calls : this.#calls).some(({ worker }) => worker)
+    if (isAsked && ticket.choices.policy === 'recover') return ticket.fail(this.#failure ?? this.#lacking(entry))
+    const ms = Math.round(clock.now() - ticket.since)
+    const why = isAsked ? `no answer within ${ms} ms` : `waited ${ms} ms for workers, ${pool.free} of ${pool.size} free`
+    ticket.expire(why, recovery && { answer: recovery.answer, confidence: recovery.report.confidence })
+  }
+
+  /** Why a query can have no answer. */
+  #why(entry: Entry): ApproxiferError {
+    const { calls, ticket } = entry
+    if (ticket.choices.policy === 'recover' || !calls.length) return this.#failure ?? this.#lacking(entry)
+    const workers = new Set(calls.map(({ worker }) => worker?.name)).size
+    const all = workers === this.#service.pool.size ? 'all ' : ''
+    const tries = calls.length > workers ? ` in ${calls.length} tries` : ''
     const what = this.#kills(calls)
-      ? `${calls.length} workers went down with the query, and no other is asked`
-      : `${all}${calls.length} workers failed on the query`
+      ? `${workers} workers went down with the query, and no other is asked`
+      : `${all}${workers} workers failed on the query${tries}`
     return new ApproxiferError('WORKER', `${what}: ${calls.at(-1)?.error?.message}`)
   }
 
-  #lacking(): ApproxiferError {
+  /** Of the other rows only who failed is told: what a worker says of a row may tell of another caller's query. */
+  #lacking({ calls }: Entry): ApproxiferError {
     const { quorum, workers } = this.#service.codec.schemeFor(this.#entries.length)
-    const lost = this.#rows.flatMap(({ error }) => (error ? [error.message] : []))
-    const others = lost.length - MOST_REASONS
-    const why = [...lost.slice(0, MOST_REASONS), ...(others > 0 ? [`and ${others} others`] : [])]
+    const own = calls.flatMap(({ error }) => error?.message ?? [])
+    const others = this.#failures.filter((call) => !calls.includes(call))
+    const told = others.slice(0, MOST_REASONS).map(({ worker, error }) => `${worker?.name}: ${error?.code}`)
+    const more = others.length - told.length
     const answers = this.#calls.filter(({ answer }) => answer).length
     const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${this.#open} outstanding`
-    return new ApproxiferError('QUORUM', [text, ...why].join('; '))
+    return new ApproxiferError(
+      'QUORUM',
+      [text, ...own, ...told, ...(more > 0 ? [`and ${more} others`] : [])].join('; '),
+    )
   }
 
   #finish(): void {

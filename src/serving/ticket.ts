@@ -1,7 +1,7 @@
 /** One caller's query: owns the promise, the deadline timer and the abort listener, and settles once. */
 
 import { aborted, onAbort } from '../abort'
-import type { ApproxiferError, Code } from '../errors'
+import { ApproxiferError, type Code } from '../errors'
 import type { Policy } from '../history/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Clock } from './clock'
@@ -33,6 +33,11 @@ export interface Choices {
   minConfidence?: number
   /** With byzantine > 0, when an answer to a query itself is given. Default 'located'. */
   deliver?: Deliver
+  /**
+   * What `auto` does at the deadline with a recovery below `minConfidence`: 'fail' rejects with DEADLINE, and the error's `recovery`
+   * has it; 'give' answers with it, status `recovered`. Default 'fail'.
+   */
+  atDeadline?: 'fail' | 'give'
 }
 
 export interface Prediction {
@@ -151,6 +156,16 @@ export class Ticket {
     const resolve = this.#resolve
     this.#settle(given.status)
     resolve?.({ output, ...given, group })
+  }
+
+  /** Its deadline has come. @param recovery  what there is in the place of an answer, and its confidence */
+  expire(why: string, recovery?: { answer: Float32Array; confidence?: number | undefined }): void {
+    if (!recovery) return this.fail(new ApproxiferError('DEADLINE', why))
+    const { answer, confidence } = recovery
+    const unsure = { output: fromRow(answer, this.#house.outputs), confidence }
+    this.fail(
+      new ApproxiferError('DEADLINE', `${why}; what was recovered is not confident enough`, { recovery: unsure }),
+    )
   }
 
   fail(error: ApproxiferError): void {

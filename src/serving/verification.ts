@@ -3,7 +3,7 @@
 import type { Criterion } from '../criterion'
 import type { Evidence, WorkerEvidence } from '../history/evidence'
 import { type Random, seeded } from '../random'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Equality } from './agreement'
 import type { Clock } from './clock'
 import type { Pool } from './pool'
@@ -11,6 +11,8 @@ import type { Pool } from './pool'
 /** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
 export interface Verdict {
   worker: string
+  /** Of its machine, whose workers are all quarantined or released with it; see `ModelWorker.identity`. */
+  identity: string
   kind: 'convicted' | 'released' | 'kept'
   evidence: WorkerEvidence
 }
@@ -52,14 +54,14 @@ export class Verification {
   /** Whether more workers should be asked for what this one answers; without one, whoever will. */
   audits(worker?: ModelWorker): boolean {
     const { audit, pool } = this.#options
-    if (pool.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
-    const share = worker ? this.evidence.audits(worker.name, audit) : audit
+    if (pool.machines < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    const share = worker ? this.evidence.audits(identityOf(worker), audit) : audit
     return share > 0 && this.#random.next() < share
   }
 
   /** Whether a worker's answers are looked at more closely than all others'. */
-  suspects({ name }: ModelWorker): boolean {
-    return this.evidence.isSuspect(name)
+  suspects(worker: ModelWorker): boolean {
+    return this.evidence.isSuspect(identityOf(worker))
   }
 
   /** Whether anybody is asked for more than it takes; not where workers must not be asked twice. */
@@ -67,8 +69,8 @@ export class Verification {
     return this.#options.audit > 0
   }
 
-  isTrusted({ name }: ModelWorker): boolean {
-    return this.evidence.isTrusted(name)
+  isTrusted(worker: ModelWorker): boolean {
+    return this.evidence.isTrusted(identityOf(worker))
   }
 
   /** When answers are the same. */
@@ -77,76 +79,80 @@ export class Verification {
     return { criterion, rounding, deviation: this.evidence.deviation }
   }
 
-  /** A worker joins the pool. A name stands for a machine: one that was convicted under it is in quarantine until it has served it. */
+  /** A worker joins the pool. One that comes back under the identity of a convicted one stays in quarantine. */
   join(worker: ModelWorker): void {
     const { pool, bars } = this.#options
-    this.evidence.join(worker.name)
+    this.evidence.join(identityOf(worker))
     pool.add(worker, bars && !this.isTrusted(worker))
   }
 
   /** A worker has left; what is held against it stays. */
-  left(worker: string): void {
-    this.evidence.leave(worker)
+  left(worker: ModelWorker): void {
+    this.#tidy(identityOf(worker))
   }
 
   proven(worker: ModelWorker, answer: Float32Array): void {
-    const released = this.evidence.proven(worker.name, answer)
-    this.#tidy(worker)
+    const identity = identityOf(worker)
+    const released = this.evidence.proven(identity, answer)
+    this.#tidy(identity)
     if (!released) return
     const { pool, bars } = this.#options
-    if (bars) pool.bar(worker.name, false)
+    if (bars) pool.bar(identity, false)
     this.#judged(worker, 'released')
   }
 
   /** What a sure memory said of an answer: see `Evidence.checked`. */
   checked(worker: ModelWorker, passed: boolean, distance: number): void {
-    this.evidence.checked(worker.name, passed, distance)
-    this.#tidy(worker)
+    const identity = identityOf(worker)
+    this.evidence.checked(identity, passed, distance)
+    this.#tidy(identity)
   }
 
   /** A call had no answer, where other workers give one. */
   silent(worker: ModelWorker): void {
-    this.evidence.silent(worker.name)
-    this.#tidy(worker)
+    const identity = identityOf(worker)
+    this.evidence.silent(identity)
+    this.#tidy(identity)
   }
 
   /** Of one that has left there is no more to know than that it lied. */
-  #tidy({ name }: ModelWorker): void {
-    if (!this.#options.pool.worker(name)) this.evidence.leave(name)
+  #tidy(identity: string): void {
+    if (!this.#options.pool.has(identity)) this.evidence.leave(identity)
   }
 
   /** Workers that were convicted before what is known was saved get no rows either. */
   resume(): void {
     const { pool, bars } = this.#options
-    for (const name of this.evidence.workers) if (!pool.worker(name)) this.evidence.leave(name)
-    for (const worker of bars ? pool.workers : []) if (!this.isTrusted(worker)) pool.bar(worker.name)
+    for (const identity of this.evidence.workers) this.#tidy(identity)
+    for (const identity of bars ? pool.identities : []) if (!this.evidence.isTrusted(identity)) pool.bar(identity)
   }
 
   /** A worker gave an answer that is wrong, with proof. */
   lied(worker: ModelWorker): void {
-    const { pool, bars, judged } = this.#options
+    const { pool, bars } = this.#options
+    const identity = identityOf(worker)
     pool.count(worker, 'suspected')
-    if (!this.#canSpare(worker))
-      return judged({ worker: worker.name, kind: 'kept', evidence: { ...this.evidence.of(worker.name) } })
-    const trusted = this.evidence.lied(worker.name)
-    this.#tidy(worker)
+    if (!this.#canSpare(identity)) return this.#judged(worker, 'kept')
+    const trusted = this.evidence.lied(identity)
+    this.#tidy(identity)
     if (!trusted) return
-    if (bars) pool.bar(worker.name)
+    if (bars) pool.bar(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
-    if (this.evidence.of(worker.name).convictions === 1) restart(worker)
+    if (this.evidence.of(identity).convictions === 1) restart(worker)
     this.#judged(worker, 'convicted')
   }
 
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
-  #canSpare(worker: ModelWorker): boolean {
-    if (!this.isTrusted(worker)) return true
-    const { workers } = this.#options.pool
-    const trusted = workers.filter((each) => this.isTrusted(each)).length
-    return trusted > Math.max(this.liars + 1, Math.ceil(workers.length / 2))
+  #canSpare(identity: string): boolean {
+    if (!this.evidence.isTrusted(identity)) return true
+    const { identities } = this.#options.pool
+    const trusted = identities.filter((each) => this.evidence.isTrusted(each)).length
+    return trusted > Math.max(this.liars + 1, Math.ceil(identities.length / 2))
   }
 
-  #judged({ name }: ModelWorker, kind: Verdict['kind']): void {
-    this.#options.judged({ worker: name, kind, evidence: { ...this.evidence.of(name) } })
+  #judged(worker: ModelWorker, kind: Verdict['kind']): void {
+    const identity = identityOf(worker)
+    this.#options.judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }
 }
 

@@ -6,8 +6,9 @@
 import type { CodedRow } from '../codec/codec'
 import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import { agree, isLie, ruling } from './agreement'
+import { forgive, mayForgive } from './call'
 import { isSure } from './decision'
 import type { Seen } from './learning'
 import { type Asker, Call } from './pool'
@@ -117,7 +118,7 @@ export class VerifiedRun implements Asker, LiveRun {
   #overdue(): void {
     const { recoveries } = this.#service
     if (!this.#ticket.open) return
-    if (!recoveries.has) return this.#hurry()
+    if (!recoveries.has || !this.#recoverable()) return this.#hurry()
     recoveries.take()
     this.#recover()
   }
@@ -136,11 +137,12 @@ export class VerifiedRun implements Asker, LiveRun {
   }
 
   #due(ticket: Ticket): void {
-    const { policy, deliver } = ticket.choices
+    const { policy, deliver, atDeadline } = ticket.choices
     const first = this.#answers()[0]
-    if (policy !== 'retry' && this.#seen) this.#recover()
+    const recovery = policy !== 'retry' && !this.#isContradicted() ? this.#seen : undefined
+    if (recovery && (atDeadline === 'give' || this.#recoverable())) this.#recover()
     else if (first && deliver === 'deadline') this.#answer(first, 'unverified', undefined)
-    else ticket.fail(this.#unanswered())
+    else this.#expire(recovery)
     this.#settled()
   }
 
@@ -158,7 +160,7 @@ export class VerifiedRun implements Asker, LiveRun {
   reconsider(convicted?: string): void {
     const excess = -this.#left // rows that wait for a worker which gets none any more
     if (excess > 0) this.#cancel(this.#calls.filter(({ state }) => state === 'waiting').slice(-excess))
-    const isItsAnswer = ({ worker }: Call) => worker && worker.name === convicted
+    const isItsAnswer = ({ worker }: Call) => worker && identityOf(worker) === convicted
     if (this.#ticket.open && (excess > 0 || this.#calls.some(isItsAnswer))) this.#judge()
     this.#finish()
   }
@@ -166,7 +168,8 @@ export class VerifiedRun implements Asker, LiveRun {
   // What the pool asks and tells.
 
   avoids(call: Call, worker: ModelWorker): boolean {
-    return [...this.#calls, ...this.#probation].some((other) => other !== call && other.worker === worker)
+    const identity = identityOf(worker)
+    return [...this.#calls, ...this.#probation].some((other) => other !== call && other.asked === identity)
   }
 
   sent(call: Call): void {
@@ -298,6 +301,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const silent = this.#disputed ? live.filter((call) => this.#silentIn(call) <= 0).length : 0
     const missing = liars + 1 - agreeing - live.length + Math.min(silent, most) // more: all are slow, and asking makes it worse
     const isDeadly = this.#calls.filter((call) => call.killed).length >= most
+    if (missing > this.#left && mayForgive(this.#calls)) forgive(this.#calls) // nobody else is left
     if (missing > 0 && !isDeadly) this.#ask(Math.min(missing, this.#left), kind)
     if (!this.#calls.some(({ isLive }) => isLive)) {
       this.#ticket.fail(this.#unanswered())
@@ -366,7 +370,15 @@ export class VerifiedRun implements Asker, LiveRun {
   /** Whether what is remembered may be given to a query that is late. */
   #recoverable(): boolean {
     const { policy, minConfidence } = this.#ticket.choices
-    return this.#seen !== undefined && isSure(policy, minConfidence, this.#seen.confidence)
+    return this.#seen !== undefined && isSure(policy, minConfidence, this.#seen.confidence) && !this.#isContradicted()
+  }
+
+  /** Whether a worker answered otherwise than the memory would: nearly all wrong labels of honest pools were recoveries of that kind. */
+  #isContradicted(): boolean {
+    const { learning } = this.#service
+    const own = this.#seen?.recollection.answer
+    if (!own || !learning) return false
+    return this.#answers().some(({ answer }) => learning.experience.agrees(own, answer as Float32Array) === false)
   }
 
   #recover(): void {
@@ -415,6 +427,13 @@ export class VerifiedRun implements Asker, LiveRun {
       if (call.state === 'waiting') this.#open--
       this.#service.pool.cancel(call)
     }
+  }
+
+  /** The deadline has come. */
+  #expire(seen: Seen | undefined): void {
+    const error = this.#unanswered()
+    if (error.code !== 'DEADLINE') return this.#ticket.fail(error)
+    this.#ticket.expire(error.message, seen && { answer: seen.recollection.answer, confidence: seen.confidence })
   }
 
   #unanswered(): ApproxiferError {
