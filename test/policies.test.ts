@@ -93,6 +93,25 @@ describe('policies: what becomes of a query whose answer is missing', () => {
     },
   )
 
+  it('a QUORUM text tells nobody what workers said of another caller’s query', async () => {
+    const two = { scheme: { queries: 2, stragglers: 1, code: 'systematic' }, policy: 'recover' } as const
+    const { predictor, workers } = await house(3, two)
+    const lost = [1, 2].map((x) => predictor.predict(query(x)).catch((error) => error))
+    const said = ['no room for Ann', 'no room for Bob', 'no room for Ann plus Bob']
+    for (const [i, worker] of workers.entries()) {
+      worker.calls[0]?.fail(new ApproxiferError('WORKER', said[i]))
+      await turn()
+    }
+    for (const [i, other] of [1, 0].entries()) {
+      const { code, message } = await lost[i]
+      expect(code).toBe('QUORUM')
+      expect(message).toContain(`w${other}: WORKER`)
+      expect(message).not.toContain(said[other])
+      expect(message).not.toContain(said[2])
+    }
+    await predictor.close()
+  })
+
   it('answers that are none, and silence of a worker that nobody restarts, are no transient failures', async () => {
     const alone = { scheme: { queries: 1, code: 'systematic' }, policy: 'retry', hangMs: 100 } as const
     const garbled = await house(1, alone)

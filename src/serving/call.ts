@@ -18,6 +18,8 @@ export interface Asker {
   back?(call: Call): void
   /** It was answered: cancels what need not be asked any more, before its worker gets another row. */
   spare(call: Call): void
+  /** It failed, and its worker has not got another row yet. */
+  failed?(call: Call): void
   /**
    * It has an outcome; of every call that was put, once, unless it was cancelled while it waited. It has no worker where it was given up
    * while it waited, since none may take it.

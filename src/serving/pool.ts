@@ -648,6 +648,7 @@ export class Pool {
     }
     const next = job.open ? undefined : this.#leave(member, job)
     if (answer) call.asker.spare(call)
+    else if (!again) call.asker.failed?.(call)
     if (!job.open) this.#dispatch() // first: while the answer is looked at its worker can be at work
     if (next) this.#tell(member, next)
     if (!again) call.asker.heard(call)

@@ -315,14 +315,16 @@ export class GroupRun implements Asker, LiveRun {
     if (this.#honest) this.#withdraw(this.#askedFor(call)?.calls ?? [])
   }
 
+  failed(call: Call): void {
+    if (!isEnded(call)) this.#failures = append(this.#failures, call)
+  }
+
   heard(call: Call): void {
     const { row, answer, error, ms, worker } = call
     const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
-    const wasEnded = call.isLetGo && error?.code === 'ABORTED'
-    if (!wasEnded) this.#service.pool.count(worker, outcome)
-    if (!wasEnded && !answer) this.#failures = append(this.#failures, call)
+    if (!isEnded(call)) this.#service.pool.count(worker, outcome)
     const report: RowReport = { row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error }
     this.#rows = append(this.#rows, report)
     this.#open--
@@ -872,6 +874,11 @@ export class GroupRun implements Asker, LiveRun {
 /** Whether no worker has a row yet. */
 function isWaiting({ state }: Call): boolean {
   return state === 'waiting'
+}
+
+/** Whether it has no answer since nobody wanted one. */
+function isEnded({ isLetGo, error }: Call): boolean {
+  return isLetGo && error?.code === 'ABORTED'
 }
 
 /** Who answered. */
