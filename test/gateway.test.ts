@@ -208,6 +208,7 @@ describe('inference', () => {
       [{ deliver: 'x' }, "parameters.deliver: expected 'located'"],
       [{ partition: 1 }, 'parameters.partition: expected a string'],
       [{ min_confidence: 2 }, 'parameters.min_confidence: expected a number from 0 to 1'],
+      [{ at_deadline: 'x' }, "parameters.at_deadline: expected 'fail' | 'give', got"],
       [{ allow_partial: 1 }, 'parameters.allow_partial: expected true or false'],
     ]
     for (const [parameters, sentence] of wrong) {
@@ -248,6 +249,26 @@ describe('rows that fail', () => {
     expect(status).toBe(503)
     expect(error).toMatch(/^row 1: /)
     expect(events[0]).toMatchObject({ status: 503, queries: 3, error })
+    await gateway.close()
+  })
+
+  it('a recovery that nobody can be sure of is no 200: DEADLINE, with the recovery beside the error, unless it is asked for', async () => {
+    const silent = (worker: HandWorker) => worker.calls[0].row[0] !== 4 && worker.calls[0].answer()
+    const scheme = { queries: 3, stragglers: 1 }
+    const { gateway } = await started({}, { m: model(workersOf(5, silent), { scheme, hedges: 0, maxWaitMs: 60_000 }) })
+    const ask = (parameters: object) =>
+      told(gateway, post({ ...inputOf(3), parameters: { deadline_ms: 300, ...parameters } }))
+    const { status, json } = await ask({})
+    expect([status, json.error]).toEqual([
+      504,
+      expect.stringMatching(/^row 2: no answer within .* not confident enough$/),
+    ])
+    expect(json.recovery).toEqual({
+      confidence: null,
+      outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [expect.any(Number), expect.any(Number)] }],
+    })
+    const given = await ask({ at_deadline: 'give' })
+    expect([given.status, given.json.parameters.status]).toEqual([200, ['exact', 'exact', 'recovered']])
     await gateway.close()
   })
 

@@ -13,7 +13,7 @@ import { Spread, type SpreadState, savedSpread, TELLING } from './spread'
 /**
  * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
  * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
- * confidence is enough, else retry, and give the recovery after all if the deadline comes first.
+ * confidence is enough, else retry.
  */
 export type Policy = 'recover' | 'retry' | 'auto'
 

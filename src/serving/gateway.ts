@@ -1,6 +1,6 @@
 /** An inference server as a function from Request to Response: the Open Inference Protocol v2 in front of predictors. */
 
-import { checkInteger, checkNames, expected } from '../errors'
+import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import {
   BINARY,
   type Encoded,
@@ -129,7 +129,16 @@ interface Visit {
 const MOST_TOLD = 500
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
-const PARAMETERS = ['deadline_ms', 'timeout', 'policy', 'partition', 'deliver', 'min_confidence', 'allow_partial']
+const PARAMETERS = [
+  'deadline_ms',
+  'timeout',
+  'policy',
+  'partition',
+  'deliver',
+  'min_confidence',
+  'at_deadline',
+  'allow_partial',
+]
 
 /**
  * @param start      makes a predictor of what the option `models` and `load` take
@@ -216,7 +225,7 @@ class Server<Model> {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
       event.error = refusal.message.slice(0, MOST_TOLD)
-      response = json({ error: event.error }, refusal.status, refusal.headers)
+      response = json({ error: event.error, ...refusal.details }, refusal.status, refusal.headers)
     }
     event.status = response.status
     event.ms = this.#clock.now() - since
@@ -368,7 +377,7 @@ function checkType(type: string | null): void {
 /** What a request's parameters choose. @throws TypeError, RangeError */
 function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
   checkNames('parameters', parameters, PARAMETERS)
-  const { deadline_ms, timeout, allow_partial = false, min_confidence, ...rest } = parameters
+  const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
   if (typeof allow_partial !== 'boolean') {
     throw new TypeError(expected('parameters.allow_partial', 'true or false', allow_partial))
   }
@@ -383,6 +392,9 @@ function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clo
     partial: allow_partial,
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
+    ...(at_deadline !== undefined && {
+      atDeadline: checkWord('parameters.at_deadline', at_deadline, ['fail', 'give'] as const),
+    }),
   }
 }
 

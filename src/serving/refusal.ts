@@ -1,6 +1,6 @@
 /** What a failure means to an HTTP client: the one table of status codes. */
 
-import { ApproxiferError, type Code, expected } from '../errors'
+import { ApproxiferError, type Code, expected, type Unsure } from '../errors'
 
 /** An answer other than 200, with a sentence. */
 export class Refusal extends Error {
@@ -8,6 +8,8 @@ export class Refusal extends Error {
     readonly status: number,
     message: string,
     readonly headers: Readonly<Record<string, string>> = {},
+    /** What else its body says. */
+    readonly details: Readonly<Record<string, unknown>> = {},
   ) {
     super(message)
   }
@@ -29,7 +31,7 @@ const RETRY = { 'Retry-After': '1' }
  * | 500 | a defect of ours |
  * | 502 | a worker answered something that is no answer |
  * | 503 | the model is not ready, or its workers failed; `Retry-After` |
- * | 504 | the deadline passed |
+ * | 504 | the deadline passed; `recovery` is what there was, of which nobody can be sure |
  */
 const STATUS: Record<Code, number> = {
   DEADLINE: 504,
@@ -49,7 +51,22 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (isMisuse(error)) return new Refusal(400, message)
   if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
   const status = STATUS[error.code]
-  return new Refusal(status, message, status === 429 || status === 503 ? RETRY : {})
+  const headers = status === 429 || status === 503 ? RETRY : {}
+  return new Refusal(status, message, headers, error.recovery && { recovery: told(error.recovery) })
+}
+
+/** Values up to which an error has them. Where there are more, clients ask for them by `at_deadline`. */
+const MOST_VALUES = 10_000
+
+/** A recovery as a client reads outputs. */
+function told({ output, confidence: known }: Unsure) {
+  const confidence = known ?? null // undefined would be left out
+  const values = Object.values(output).reduce((sum, { data }) => sum + data.length, 0)
+  if (values > MOST_VALUES) return { confidence }
+  const outputs = Object.entries(output).map(([name, { data, shape }]) => {
+    return { name, datatype: 'FP32', shape: [1, ...shape], data: Array.from(data) }
+  })
+  return { confidence, outputs }
 }
 
 /** Whether it is the caller's fault: such errors say what was expected; others of their kind are defects. */

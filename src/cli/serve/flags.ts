@@ -60,6 +60,12 @@ const modelFlags: ModelFlag[] = [
     path: ['minConfidence'],
     parse: probability,
   },
+  {
+    flags: '--at-deadline <what>',
+    about: 'with a recovery that is less sure: fail (504, default) or give',
+    path: ['atDeadline'],
+    parse: word(['fail', 'give']),
+  },
   { flags: '--deadline <ms>', about: 'that a query may take (default: 10000)', path: ['deadlineMs'], parse: amount },
   {
     flags: '--max-queries <n>',
