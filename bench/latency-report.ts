@@ -166,7 +166,7 @@ ${matrix('random')}
 ${matrix('wandering')}
 ## Right in time
 
-Share of the queries that were answered by D medians with the model's own label; each D of ours is a run of its own with \`deadlineMs: D\`.
+Share of the queries that were answered by D medians with the model's own label; each D of ours is a run of its own with \`deadlineMs: D, atDeadline: 'give'\`.
 
 ${markdownTable(['', '', ...DEADLINES.map((D) => `D = ${D}`)], inTime)}
 
