@@ -1,11 +1,8 @@
 import { fileURLToPath } from 'node:url'
-import { playwright } from '@vitest/browser-playwright'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { connectTimeout, installed, installedBrowsers } from './scripts/browsers.js'
 import { modelsInstalled } from './scripts/models.js'
-import { findChromium } from './scripts/programs.js'
 import Totals from './scripts/totals.js'
-
-const executablePath = findChromium()
 
 const node: TestProjectConfiguration = {
   test: { name: 'node', include: ['test/*.test.ts'], testTimeout: 60_000 },
@@ -16,23 +13,21 @@ const models: TestProjectConfiguration = {
   test: { name: 'models', include: ['test/models/*.test.ts'], testTimeout: 60_000 },
 }
 
-const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
-const args = [...quiet, '--disable-component-update', '--disable-sync']
-
-const chromium: TestProjectConfiguration = {
+const browsers: TestProjectConfiguration = {
   resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.web.js', import.meta.url)) } },
   optimizeDeps: { exclude: ['onnxruntime-web'], include: ['comlink', '@nats-io/nats-core'] },
   test: {
-    name: 'chromium',
+    name: 'browsers',
     include: ['test/browser/*.test.ts'],
     globalSetup: 'test/browser/setup.ts',
-    testTimeout: 60_000,
+    testTimeout: 300_000, // WebKit compiles a model's runtime for each worker anew
     browser: {
       enabled: true,
       headless: true,
       screenshotFailures: false,
-      provider: playwright({ launchOptions: { executablePath, args } }),
-      instances: [{ browser: 'chromium' }],
+      provider: installed,
+      connectTimeout,
+      instances: installedBrowsers.map((browser) => ({ browser, name: browser })),
     },
   },
 }
@@ -50,7 +45,7 @@ const consumers: TestProjectConfiguration = {
 
 const projects = [
   node,
-  ...(executablePath ? [chromium] : []),
+  ...(installedBrowsers.length ? [browsers] : []),
   ...(modelsInstalled() ? [models] : []),
   ...(process.env.CI ? [consumers] : []),
 ]

@@ -11,12 +11,32 @@ const CHROMIUM_PLACES = [
   'C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe',
 ]
 
+const FIREFOX_PLACES = [
+  '/Applications/Firefox.app/Contents/MacOS/firefox',
+  'C:\\Program Files\\Mozilla Firefox\\firefox.exe',
+]
+/** Debian's, by architecture; Arch's; Fedora's. */
+const WEBKIT_PLACES = ['lib/x86_64-linux-gnu', 'lib/aarch64-linux-gnu', 'lib', 'libexec'].map(
+  (folder) => `/usr/${folder}/webkit2gtk-4.1/MiniBrowser`,
+)
+
 const inPath = (names) =>
   (process.env.PATH ?? '').split(delimiter).flatMap((folder) => names.map((name) => join(folder, name)))
 
 /** Path of a Chromium or Chrome, or undefined. The variable CHROMIUM overrides the search. */
 export function findChromium() {
   return process.env.CHROMIUM ?? [...inPath(CHROMIUM), ...CHROMIUM_PLACES].find(existsSync)
+}
+
+/** Path of a Firefox, or undefined. The variable FIREFOX overrides the search. */
+export function findFirefox() {
+  return process.env.FIREFOX ?? [...inPath(['firefox-esr', 'firefox']), ...FIREFOX_PLACES].find(existsSync)
+}
+
+/** Path of WebKitGTK's own small browser, or undefined, also where it lacks a screen. The variable WEBKIT overrides the search. */
+export function findWebKit() {
+  if (!['xvfb-run', 'xauth'].every((name) => inPath([name]).some(existsSync))) return undefined
+  return process.env.WEBKIT ?? WEBKIT_PLACES.find(existsSync)
 }
 
 /** Path of a NATS server, or undefined. The variable NATS_SERVER overrides the search. */
@@ -30,8 +50,19 @@ export function findPython() {
   return process.env.PYTHON ?? ['/usr/bin/python3', ...inPath(['python3'])].find(works)
 }
 
+/** The version in what a program prints for --version. */
+export const versionIn = (text) => /\d[\w.-]*/.exec(text)?.[0] ?? 'unknown'
+
 const programs = [
-  { what: 'Chromium', for: 'browser tests', find: findChromium, debian: ['chromium'], variable: 'CHROMIUM' },
+  { what: 'Chromium', for: 'tests in it', find: findChromium, debian: ['chromium'], variable: 'CHROMIUM' },
+  { what: 'Firefox', for: 'tests in it', find: findFirefox, debian: ['firefox-esr'], variable: 'FIREFOX' },
+  {
+    what: 'WebKitGTK with Xvfb',
+    for: 'tests in it',
+    find: findWebKit,
+    debian: ['libwebkit2gtk-4.1-0', 'xvfb', 'xauth'],
+    variable: 'WEBKIT',
+  },
   { what: 'nats-server', for: 'tests over NATS', find: findNats, debian: ['nats-server'], variable: 'NATS_SERVER' },
   {
     what: 'Python with onnxruntime',
@@ -44,7 +75,10 @@ const programs = [
 
 function install(names) {
   console.log(`Installing Debian's ${names.join(', ')} for the tests ...`)
-  const apt = (...args) => execFileSync('apt-get', args, { stdio: ['ignore', 'ignore', 'inherit'] })
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const options = ['-o', 'DPkg::Lock::Timeout=600'] // another installation may be under way
+  const apt = (...args) =>
+    execFileSync('apt-get', [...options, ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] })
   apt('update')
   apt('install', '-y', '--no-install-recommends', ...names)
 }

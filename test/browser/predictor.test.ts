@@ -4,6 +4,8 @@ import { accuracy, digits } from '../shared/digits'
 
 const model = new URL('../../models/mnist-lenet.onnx', import.meta.url)
 const file = (name: string) => fetch(`/models/${name}`).then((response) => response.arrayBuffer())
+/** On a busy machine, and in WebKit, a worker takes seconds to start: only a test that hangs takes so long. */
+const [startMs, deadlineMs] = [240_000, 240_000]
 const { images, labels } = digits(await file('mnist-digits.npy'), await file('mnist-labels.npy'))
 
 it('the bundled model reads real digits, with a worker terminated on the way', async () => {
@@ -18,6 +20,8 @@ it('the bundled model reads real digits, with a worker terminated on the way', a
     scheme: { queries: 4, stragglers: 1 },
     createWorker,
     hangMs: 3000,
+    startMs,
+    deadlineMs,
   })
   const before = await predictor.predictAll(images.slice(0, 80))
   const calls = predictor.predictAll(images.slice(80, 160))
@@ -26,19 +30,19 @@ it('the bundled model reads real digits, with a worker terminated on the way', a
   expect(accuracy([...before, ...after], labels.slice(0, 160))).toBeGreaterThan(0.75) // about .86
   await Promise.all(after.map(({ group }) => group))
   // The silent one hangs and is replaced; what it was asked last may belong to an earlier group.
-  await expect.poll(() => predictor.stats().workers[2].failed, { timeout: 20_000 }).toBeGreaterThan(0)
-  await expect.poll(() => workers.length).toBe(6)
+  await expect.poll(() => predictor.stats().workers[2].failed, { timeout: 240_000 }).toBeGreaterThan(0)
+  await expect.poll(() => workers.length, { timeout: 240_000 }).toBeGreaterThan(5)
   expect((await predictor.predictAll(images.slice(0, 4))).length).toBe(4)
   await predictor.close()
 })
 
 it('with the default worker script: a liar is found, and no answer of its is given', async () => {
-  const local = await localWorkers({ model, count: 10 })
-  const workers = local.map((worker, i) => new FaultyWorker(worker, i === 6 ? { lie: 1, attack: 'gauss:30' } : {}, i))
-  const predictor = await createPredictor({ scheme: { queries: 4, byzantine: 1 }, workers })
+  const local = await localWorkers({ model, count: 6, startMs })
+  const workers = local.map((worker, i) => new FaultyWorker(worker, i === 3 ? { lie: 1, attack: 'gauss:30' } : {}, i))
+  const predictor = await createPredictor({ scheme: { queries: 4, byzantine: 1 }, workers, deadlineMs })
   const predictions = await predictor.predictAll(images.slice(0, 80))
   expect(accuracy(predictions, labels)).toBeGreaterThan(0.95)
   const convicted = predictor.stats().workers.filter(({ convictions }) => convictions)
-  expect(convicted.map(({ worker }) => worker)).toEqual([workers[6].name])
+  expect(convicted.map(({ worker }) => worker)).toEqual([workers[3].name])
   await predictor.close()
 })
