@@ -5,6 +5,7 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
+import { ranBy } from '../shared/ran-by'
 import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
 
 /** The binary that a launcher package brings for this machine. */
@@ -16,29 +17,28 @@ function binary(scope: string, name: string): string {
 }
 
 describe.each([20, 22, 24] as const)('Node %i', (version) => {
-  it('import', async () => {
+  const own = ranBy('Node', node(version))
+
+  it('import', own, async () => {
     expect(await run(consumer(['node']), node(version), 'main.js')).toBe(DIGITS)
   })
 
-  it('require', async () => {
+  it('require', own, async () => {
     expect(await run(consumer(['node']), node(version), 'main.cjs')).toBe(DIGITS)
   })
 })
 
-describe('other runtimes', () => {
-  it('Deno', async () => {
-    expect(await run(consumer(['node']), binary('@deno', 'deno'), 'run', '--allow-all', 'main.js')).toBe(DIGITS)
+describe.each([
+  ['Deno', binary('@deno', 'deno'), ['run', '--allow-all']],
+  ['Bun', binary('@oven', 'bun'), []],
+] as const)('%s', (name, program, args) => {
+  const own = ranBy(name, program)
+
+  it('import', own, async () => {
+    expect(await run(consumer(['node']), program, ...args, 'main.js')).toBe(DIGITS)
   })
 
-  it('Bun', async () => {
-    expect(await run(consumer(['node']), binary('@oven', 'bun'), 'main.js')).toBe(DIGITS)
-  })
-
-  it.each([
-    ['Deno', () => [binary('@deno', 'deno'), 'run', '--allow-all']],
-    ['Bun', () => [binary('@oven', 'bun')]],
-  ] as const)('%s: a gateway behind its own server is ready, and answers in JSON and binary', async (_, command) => {
-    const [program, ...args] = command()
+  it('a gateway behind its own server is ready, and answers in JSON and binary', own, async () => {
     const told = await run(consumer(['../gateway']), program, ...args, 'main.js')
     expect(told.split('\n')).toEqual([
       '200 {"ready":true}',
@@ -48,8 +48,10 @@ describe('other runtimes', () => {
       `binary: ${DIGITS}`,
     ])
   })
+})
 
-  it('workerd: the codec recovers a lost row', async () => {
+describe('workerd', () => {
+  it('the codec recovers a lost row', ranBy('workerd', workerd), async () => {
     const folder = consumer(['workerd'], ['esbuild'])
     await run(folder, process.execPath, 'build.js')
     expect(await ask(join(folder, 'config.capnp'))).toBe('wasm, row 0 lost: 7 2 1 0')
