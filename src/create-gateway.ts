@@ -3,6 +3,7 @@
 import { platform } from '#platform'
 import { createPredictor, type PredictorOptions } from './create'
 import { expected } from './errors'
+import { ownRequest } from './own-request'
 import { type Gateway, type GatewayOptions, gatewayOf } from './serving/gateway'
 import type { Store } from './serving/models'
 import { Predictor } from './serving/predictor'
@@ -16,12 +17,13 @@ export type GatewayModel = (PredictorOptions & { version?: string }) | Predictor
 /**
  * An inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the Open
  * Inference Protocol v2, JSON and binary. Models start at once; see `Gateway` for how to wait for them, replace and end them.
+ * In workerd it serves the request, or the Durable Object, that made it, and answers others 500.
  *
  * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject
  */
 export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<GatewayModel> {
   const { onWarning } = options
-  return gatewayOf(options, (model, states) => start(model, states, onWarning), versionOf)
+  return gatewayOf(options, (model, states) => start(model, states, onWarning), versionOf, ownRequest('the gateway'))
 }
 
 /**

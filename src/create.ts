@@ -3,6 +3,7 @@
 import { Codec, codecOptions } from './codec/codec'
 import { loadCore } from './core/core'
 import { checkInteger, checkNames, expected } from './errors'
+import { ownRequest } from './own-request'
 import { verifiedWorkers } from './scheme'
 import { Membership } from './serving/membership'
 import { checkAlike, checkSettings, isVerified, type ServingOptions, servingOptions } from './serving/options'
@@ -26,18 +27,20 @@ export interface PredictorOptions
 const theirs = localOptions.filter((name) => name !== 'onWarning' && name !== 'maxPending')
 
 /**
- * Starts workers and returns when all have loaded the model and run it once.
+ * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
+ * Object, that made it, and throws CLOSED in others.
  *
  * @throws TypeError, RangeError for a wrong option; ApproxiferError MODEL, WORKER where the start fails
  */
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
+  const guard = ownRequest('the predictor')
   checkNames('', options, [...theirs, ...servingOptions, 'workers'])
   const { preset, scheme = { queries: 1 } } = options
   checkNames('scheme', scheme, codecOptions)
   const published = scheme.preset ?? preset
   const code = scheme.code ?? (published ? undefined : 'systematic') // where workers may lie, too: every answer is proven or checked
   const codec = new Codec(await loadCore(options.core), { ...scheme, preset: published, ...(code && { code }) })
-  const settings = checkSettings(options, codec)
+  const settings = checkSettings(options, codec, guard)
   const needed = isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
   const { workers = needed, model, onWarning } = options
   const given = theirs.filter((name) => options[name as keyof PredictorOptions] !== undefined)

@@ -8,7 +8,7 @@ import { distance } from 'fastest-levenshtein'
  * - `DEADLINE`    the deadline passed before there was an answer; `recovery` is what there was in its place
  * - `OVERLOADED`  `maxQueries` queries are in the house already, or a worker's queue is full
  * - `ABORTED`     the caller's signal fired
- * - `CLOSED`      the predictor or the worker was closed
+ * - `CLOSED`      the predictor or the worker was closed, or (workerd) belongs to another request
  * - `WORKER`      a worker crashed, hung or could not start
  * - `MODEL`       the model cannot be loaded, or not be coded
  * - `PROTOCOL`    a worker answered something that is no answer: wrong type, wrong length, NaN, Inf
@@ -41,6 +41,9 @@ export class ApproxiferError extends Error {
     this.name = code === 'ABORTED' ? 'AbortError' : 'ApproxiferError'
   }
 }
+
+/** What stands in the way of the request under way, where anything does. */
+export type Guard = () => ApproxiferError | undefined
 
 /** Letters of somebody else's error that are told: a worker may send a megabyte. */
 const MOST_TOLD = 500

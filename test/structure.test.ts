@@ -19,6 +19,7 @@ const LAYERS: Record<string, string[]> = {
   criterion: ['errors', 'tensor'],
   scheme: ['errors'],
   platform: [],
+  'own-request': ['platform', 'errors'],
   core: ['platform', 'errors'],
   codec: ['append', 'core', 'criterion', 'scheme', 'errors', 'saved'],
   history: ['core', 'criterion', 'scheme', 'errors', 'tensor', 'random', 'checksum', 'saved'],
@@ -40,8 +41,8 @@ const LAYERS: Record<string, string[]> = {
     'clock',
   ],
   evaluate: ['serving', 'criterion', 'codec', 'history', 'workers', 'core', 'scheme', 'tensor', 'errors', 'random'],
-  create: ['serving', 'codec', 'workers', 'core', 'scheme', 'errors'],
-  'create-gateway': ['create', 'serving', 'platform', 'errors'],
+  create: ['serving', 'codec', 'workers', 'core', 'scheme', 'own-request', 'errors'],
+  'create-gateway': ['create', 'serving', 'platform', 'own-request', 'errors'],
   cli: [
     'create',
     'create-gateway',

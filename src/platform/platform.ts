@@ -125,6 +125,12 @@ export interface Platform {
    * @returns   its function that connects
    */
   importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /**
+   * Where a request cannot wait for what another one began: remembers the request under way.
+   *
+   * @returns whether the request under way is that one; never where there was none
+   */
+  readonly thisRequest?: () => () => boolean
   /** What to call this machine and process among others: letters, digits and what else a host name has. */
   identity(): string
 }

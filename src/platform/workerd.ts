@@ -4,8 +4,20 @@ import core from '../../build/core.wasm'
 import { fetchConnections } from './fetch'
 import type { Platform } from './platform'
 
+/** One of workerd's I/O objects: only the request that made it may use it, and at module scope none can be made. */
+declare const WebSocketPair: new () => { 0: WebSocket }
+
 function none(what: string): never {
   throw new Error(`${what}: not on this runtime; bring workers, or a store, of your own`)
+}
+
+function works(use: () => unknown): boolean {
+  try {
+    use()
+    return true
+  } catch {
+    return false
+  }
 }
 
 export const platform: Platform = {
@@ -24,4 +36,12 @@ export const platform: Platform = {
     throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
   },
   identity: () => 'edge',
+  thisRequest() {
+    try {
+      const { 0: socket } = new WebSocketPair()
+      return () => works(() => socket.readyState)
+    } catch {
+      return () => false
+    }
+  },
 }

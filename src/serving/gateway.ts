@@ -1,6 +1,6 @@
 /** An inference server as a function from Request to Response: the Open Inference Protocol v2 in front of predictors. */
 
-import { checkInteger, checkNames, checkWord, expected } from '../errors'
+import { checkInteger, checkNames, checkWord, expected, type Guard } from '../errors'
 import {
   BINARY,
   type Encoded,
@@ -143,19 +143,23 @@ const PARAMETERS = [
 /**
  * @param start      makes a predictor of what the option `models` and `load` take
  * @param versionOf  what its version is called
+ * @param guard      refuses requests that cannot use the gateway
  */
 export function gatewayOf<Model>(
   options: GatewayOptions<Model>,
   start: Start<Model>,
   versionOf: (model: Model) => string,
+  guard?: Guard,
 ): Gateway<Model> {
-  const server = new Server(options, start, versionOf)
+  const server = new Server(options, start, versionOf, guard)
   const { models } = server
   const loads = Object.entries(options.models).map(([name, model]) => models.load(name, model))
   for (const load of loads) load.catch(() => {}) // `ready` tells, and so does every request
   return Object.defineProperty(
     Object.assign((request: Request) => server.answer(request), {
       ready: async () => {
+        const error = guard?.()
+        if (error) throw error
         await Promise.allSettled(loads)
         await Promise.all(loads)
       },
@@ -173,6 +177,7 @@ export function gatewayOf<Model>(
 
 class Server<Model> {
   readonly models: Models<Model>
+  readonly #guard: Guard | undefined
   readonly #observe: ((event: RequestEvent) => void) | undefined
   readonly #clock: Clock
   readonly #limits: { bytes: number; rows: number; requests: number; packFrom: number }
@@ -193,11 +198,12 @@ class Server<Model> {
     infer: (visit) => this.#counted(visit),
   }
 
-  constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string) {
+  constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
     checkNames('', options, optionNames)
     const { models, store, saveEveryMs = 60_000, server = {}, clock = systemClock, onWarning = console.warn } = options
     if (typeof models !== 'object' || models === null) throw new TypeError(expected('models', 'models by name', models))
     checkNames('server', server, ['name', 'version'])
+    this.#guard = guard
     this.#observe = options.observe
     this.#clock = clock
     this.#onWarning = onWarning
@@ -238,6 +244,8 @@ class Server<Model> {
   }
 
   async #answer(request: Request, event: RequestEvent): Promise<Response> {
+    const refused = this.#guard?.()
+    if (refused) throw new Refusal(500, refused.message) // to try again does not help
     const place = placeOf(request)
     event.route = HEADINGS[place.resource]
     return this.#answers[place.resource]({ request, place, event, bytes: 0 })

@@ -3,7 +3,7 @@
 import type { Codec, CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/core'
 import type { CriterionOptions } from '../criterion'
-import { checkInteger, checkNames, checkWord, expected } from '../errors'
+import { checkInteger, checkNames, checkWord, expected, type Guard } from '../errors'
 import type { MemoryOptions } from '../history/memory'
 import { checkPolicy, defaultPolicy } from '../history/worth'
 import type { Signature } from '../tensor'
@@ -147,8 +147,11 @@ export const servingOptions = [
 
 export type Settings = ReturnType<typeof checkSettings>
 
-/** @throws TypeError, RangeError naming the option, what was expected and what came */
-export function checkSettings(options: ServingOptions, codec: Codec) {
+/**
+ * @param guard  refuses requests that cannot use the predictor
+ * @throws TypeError, RangeError naming the option, what was expected and what came
+ */
+export function checkSettings(options: ServingOptions, codec: Codec, guard?: Guard) {
   const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000, hedges = 0.1, patience = 0.95, memory, state } = options
   const { scheme, code } = codec
   const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
@@ -193,6 +196,7 @@ export function checkSettings(options: ServingOptions, codec: Codec) {
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
+    guard,
   }
 }
 

@@ -221,6 +221,7 @@ export class Predictor {
     reject: (error: ApproxiferError) => void,
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
+    this.#checkRequest()
     if (options !== NO_CHOICE) checkNames('', options, predictOptions)
     const { signal } = options
     const settings = this.#settings
@@ -283,10 +284,17 @@ export class Predictor {
    * where the signal has fired.
    */
   async room(signal?: AbortSignal): Promise<void> {
+    this.#checkRequest()
     if (this.hasRoom || signal?.aborted) return
     const forget = onAbort(signal, () => this.#wake())
     await new Promise<void>((resolve) => this.#forRoom.push(resolve))
     forget()
+  }
+
+  /** @throws ApproxiferError CLOSED in a request that would wait for ever */
+  #checkRequest(): void {
+    const error = this.#settings.guard?.()
+    if (error) throw error
   }
 
   /** Queries that keep all workers busy. */

@@ -1,0 +1,18 @@
+/** Where a request cannot wait for what another one began, predictors and gateways serve the request that made them. */
+
+import { platform } from '#platform'
+import { ApproxiferError, type Guard } from './errors'
+
+/**
+ * Remembers the request under way.
+ *
+ * @param what  is made in it
+ * @returns refuses all other requests; undefined where one can wait for what another one began
+ */
+export function ownRequest(what: string): Guard | undefined {
+  const isThisOne = platform.thisRequest?.()
+  if (!isThisOne) return undefined
+  const where = `${what} was made at module scope or in another request`
+  const text = `${where}; on this runtime a request cannot wait for what another one began: make it in a Durable Object, or in each request`
+  return () => (isThisOne() ? undefined : new ApproxiferError('CLOSED', text))
+}

@@ -1,0 +1,69 @@
+/** Scripts of test/fixtures in the real workerd, with the package's build for it. */
+
+import { spawn } from 'node:child_process'
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import workerd from 'workerd'
+
+const modules = [
+  ['index.edge.js', 'esModule', 'dist/index.edge.js'],
+  ['core.wasm', 'wasm', 'dist/core.wasm'],
+  ['scheme.json', 'json', 'test/vectors/scheme.json'],
+]
+
+const config = (all: string[][], durable: string) => `
+using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (
+      compatibilityDate = "2024-09-23",
+      modules = [${all.map(([name, type]) => `(name = "${name}", ${type} = embed "${name}")`)}],
+      ${durable}
+    )),
+    (name = "local", network = (allow = ["local"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "main")],
+);`
+
+const keeper = (servers: readonly string[]) => `
+      durableObjectNamespaces = [(className = "Keeper", uniqueKey = "keeper")],
+      durableObjectStorage = (inMemory = void),
+      bindings = [
+        (name = "KEEPER", durableObjectNamespace = "Keeper"),
+        (name = "SERVERS", json = ${JSON.stringify(JSON.stringify(servers))}),
+      ],
+      globalOutbound = "local",`
+
+export interface Edge {
+  url: string
+  /** What it printed as errors. */
+  errors(): string
+}
+
+/** @param servers  for a script with a Durable Object `Keeper`: URLs that it may ask */
+export async function inWorkerd(
+  script: string,
+  use: (edge: Edge) => Promise<void>,
+  servers?: readonly string[],
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'approxifer-edge-'))
+  const all = [[script, 'esModule', `test/fixtures/${script}`], ...modules]
+  for (const [name, , path] of all) copyFileSync(path, join(folder, name))
+  writeFileSync(join(folder, 'config.capnp'), config(all, servers ? keeper(servers) : ''))
+  const server = spawn(workerd, ['serve', '--control-fd=1', join(folder, 'config.capnp')])
+  try {
+    let errors = ''
+    server.stderr.on('data', (text) => {
+      errors += text
+    })
+    const port = await new Promise<number>((resolve, reject) => {
+      server.stdout.on('data', (line) => resolve(JSON.parse(String(line).split('\n')[0]).port))
+      server.on('exit', (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)))
+    })
+    await use({ url: `http://127.0.0.1:${port}`, errors: () => errors })
+  } finally {
+    server.kill()
+    rmSync(folder, { recursive: true })
+  }
+}
