@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import type { PredictorOptions } from 'approxifer'
+import { type Charges, charged } from '../src/cli/demo/charges'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
@@ -76,40 +77,12 @@ export interface Figures {
   failed: number
 }
 
-/** Milliseconds of the coordinator: a look into the memory, and two kinds of steps of remembering a query. */
-export interface Costs {
-  look: number
-  comparing: number
-  step: number
-}
-
 interface Data {
   inputs: Float32Array[]
   answers: Float32Array[]
   signature: Signature
   /** Which image a row is. */
   indexOf(row: Float32Array): number | undefined
-}
-
-// The clock of the run that is under way is charged with what its predictor does with its memory.
-
-let charged: { clock: VirtualClock; costs: Costs } | undefined
-const spend = (what: keyof Costs) => charged?.clock.spend(charged.costs[what])
-
-const { recalling, teach } = Experience.prototype
-Experience.prototype.recalling = function* (query) {
-  spend('look')
-  return yield* recalling.call(this, query)
-}
-Experience.prototype.teach = function* (query, own, from) {
-  const lesson = teach.call(this, query, own, from)
-  for (let isCompared = false; ; ) {
-    spend(isCompared ? 'step' : 'comparing')
-    const { value, done } = lesson.next()
-    if (done) return
-    isCompared ||= value === 'compared'
-    yield value
-  }
 }
 
 /** The model's answers to images of a set, kept in build/. */
@@ -202,12 +175,12 @@ async function stateOf(job: Job, data: Data, order: readonly number[]): Promise<
 }
 
 /** What looks and lessons cost here, with 1,000 pairs, in processor time: the least of three means. */
-export async function measureCosts(name: ModelName): Promise<Costs> {
+export async function measureCosts(name: ModelName): Promise<Charges> {
   const data = await dataOf(name)
   const memory = await experienceFor(data)
   remember(memory, data, [...Array(FIRST).keys()])
-  const times: Record<keyof Costs, number[][]> = { look: [], comparing: [], step: [] }
-  const timed = (what: keyof Costs, run: () => unknown) => {
+  const times: Record<keyof Charges, number[][]> = { look: [], comparing: [], step: [] }
+  const timed = (what: keyof Charges, run: () => unknown) => {
     const before = process.cpuUsage()
     run()
     const { user, system } = process.cpuUsage(before)
@@ -227,7 +200,7 @@ export async function measureCosts(name: ModelName): Promise<Costs> {
       }
     }
   }
-  const least = (what: keyof Costs) => Math.min(...times[what].map(mean))
+  const least = (what: keyof Charges) => Math.min(...times[what].map(mean))
   return { look: least('look'), comparing: least('comparing'), step: least('step') }
 }
 
@@ -280,8 +253,8 @@ export const systems: Record<string, Make> = {
   'auto, S = 1': ours({ scheme: coded, policy: 'auto' }),
 }
 
-/** @param costs  what the coordinator is charged with; none: it works for nothing */
-export async function simulate(job: Job & { costs: Costs }): Promise<Figures> {
+/** @param job  with what the coordinator is charged */
+export async function simulate(job: Job & { costs: Charges }): Promise<Figures> {
   const { trouble, load, system, seed, deadline, costs } = job
   const { law, meanMs } = troubles[trouble]
   const data = await dataOf(job.model, job.shift === 'clothes' ? 'fashion' : undefined)
@@ -299,7 +272,6 @@ export async function simulate(job: Job & { costs: Costs }): Promise<Figures> {
   }
   const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, shop))
   const { ask, close } = await systems[system](clock, workers, () => stateOf(job, data, order))
-  charged = { clock, costs }
   const asked: Asked[] = []
   let before = 0
   const worked = () => workers.reduce((sum, { workedMs }) => sum + workedMs, 0)
@@ -325,8 +297,7 @@ export async function simulate(job: Job & { costs: Costs }): Promise<Figures> {
     clock.after(due - clock.now(), arrive)
   }
   clock.after(0, arrive)
-  await clock.run()
-  charged = undefined
+  await charged(clock, costs, () => clock.run())
   await close()
   return figuresOf(asked.slice(ASKED), (worked() - before) / (order.length - FIRST), deadline)
 }

@@ -8,12 +8,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor, FaultyWorker, localWorkers, type Prediction, type PredictorOptions } from 'approxifer'
 import { loadInputs, loadLabels } from '../src/cli/npy'
-import { uncoded } from '../src/cli/pools'
 import { table } from '../src/cli/table'
 import { labelAt } from '../src/criterion'
 import { type Random, seeded } from '../src/random'
 import { systemClock } from '../src/serving/clock'
 import { ByHand } from './by-hand'
+import { uncoded } from './plain-pool'
 
 const TURN = 100
 const WANDER = 50

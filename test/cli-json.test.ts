@@ -16,7 +16,7 @@ describe('with --json a failure is one JSON object on stdout, and nothing else i
     [['evaluate', '--json', ...lenet.with(0, 'no.onnx')], 1, 'MODEL', /the model 'no\.onnx' cannot be read/],
     [['evaluate', '--json', ...lenet.with(2, 'no.npy')], 1, 'ENOENT', /no\.npy: expected an \.npy file, got ENOENT/],
     [['evaluate', ...lenet, '--report', 'package.json/x', '--json'], 2, 'USAGE', /--report package\.json\/x/],
-    [['demo', '--json', '--digits', 'all'], 2, 'USAGE', /Expected an integer/],
+    [['demo', '--json', '--seed', 'all'], 2, 'USAGE', /Expected an integer/],
   ])('%s', (args, exitCode, code, message) => {
     const { status, stdout, stderr } = run(...args)
     expect([status, stderr]).toEqual([exitCode, ''])

@@ -21,7 +21,6 @@ const typos: [string[], string][] = [
   [['plan', '--modle', 'm.onnx'], '--model'],
   [['plan', '--jsno'], '--json'],
   [['plan', '--helpp'], '--help'],
-  [['demo', '--digit', '8'], '--digits'],
   [['demo', '--sede', '8'], '--seed'],
   [evaluate('--label', 'y.npy'), '--labels'],
   [evaluate('--input', 'x.npy'), '--inputs'],

@@ -7,7 +7,7 @@ describe('approxifer', () => {
     [['--help'], /demo[\s\S]*plan[\s\S]*evaluate/],
     [['-h'], /demo[\s\S]*plan[\s\S]*evaluate/],
     [['help', 'plan'], /--queries <K>/],
-    [['demo', '--help'], /--digits <n>/],
+    [['demo', '--help'], /--seed <n>/],
     [['plan', '-h'], /--queries <K>/],
     [['evaluate', '-h'], /gauss:SIGMA \| flip \| swap/],
     [['evaluate', '--help'], /Exit codes: 0 done, 1 it failed, 2 it was asked wrongly\.\nWith --json, errors are JSON/],
@@ -174,33 +174,4 @@ describe('evaluate', () => {
     expect(run(...args, '--grid', '2,4:1').stderr).toBe('mnist-lenet.onnx: measuring 2 schemes, 2 groups each ...\n')
     expect(run(...args, '--json').stderr).toBe('')
   })
-})
-
-describe('demo', () => {
-  it('ends by itself, with an answer for every query in every scene, and says in its last line what happened', () => {
-    const args = ['demo', '--queries', '4', '--digits', '24']
-    const { status, stdout, stderr } = run(...args, '--json')
-    expect([status, stderr]).toEqual([0, ''])
-    const scenes = JSON.parse(stdout)
-    expect(scenes.map(({ scene }: { scene: string }) => scene)).toEqual([
-      'all is well',
-      'one is slow',
-      'one crashes',
-      'one lies',
-    ])
-    for (const { ways } of scenes) expect((ways.coded ?? ways.verified).lost).toBe(0)
-    for (const { ways } of scenes.slice(0, 3)) expect(ways.coded.own).toBeGreaterThan(0.5)
-    const [, slow, , liar] = scenes
-    expect(slow.ways.coded.late).toBeLessThanOrEqual(slow.ways.uncoded.late)
-    expect(liar.convicted).toMatchObject({ others: 0 })
-    expect(liar.convicted.lies).toBeGreaterThan(0)
-    expect(liar.ways.verified.own).toBe(1)
-  }, 180_000)
-
-  it('without liars there is one act', () => {
-    const { stdout } = run('demo', '--queries', '2', '--digits', '10', '--byzantine', '0')
-    expect(stdout).not.toMatch(/Act two/)
-    expect(stdout).toMatch(/^With one of 3 machines slow, 99 of 100 answers came within \d+ ms/m)
-    expect(stdout.trimEnd().split('\n').at(-1)).toMatch(/^Hedged requests on the same pool took \d+ ms for that/)
-  }, 60_000)
 })

@@ -105,8 +105,8 @@ function misplaced(files: Files): string[] {
     [/\bcos\(|\bsin\(/, /^scheme\.ts$/],
     [/'node:|\bprocess\./, /^(platform\/node(-files)?|cli\/.*)\.ts$/],
     [/\b(navigator|window|Deno|Bun)\./, /^$/],
-    [/FaultyWorker/, /^(workers\/faulty|cli\/demo|index)\.ts$/],
-    [/import\.meta/, /^(platform\/.*|cli\/(demo|main))\.ts$/],
+    [/FaultyWorker/, /^(workers\/faulty|index)\.ts$/],
+    [/import\.meta/, /^(platform\/.*|cli\/(demo\/demo|main))\.ts$/],
   ]
   return Object.entries(files).flatMap(([file, text]) =>
     only.flatMap(([what, where]) => (what.test(text) && !where.test(file) ? [`${file}: ${what.source}`] : [])),

@@ -11,7 +11,6 @@ import { featureNames } from '../history/memory'
 import { policies } from '../history/worth'
 import { pointSets } from '../scheme'
 import { attackForms } from '../workers/attacks'
-import { demo } from './demo'
 import { evaluateCommand } from './evaluate'
 import { report } from './failure'
 import { describeItem } from './help'
@@ -67,13 +66,15 @@ const program = new Command('approxifer')
   .exitOverride() // before the commands, which inherit these
   .addHelpText('afterAll', ({ command }) => wrap(command.name() === 'serve' ? AFTER : AFTER + AFTER_JSON))
 
-withScheme(program.command('demo'), 8, 1, 1)
-  .description('real digits through emulated machines: one is slow, one crashes, one lies')
-  .optionsGroup('Options:')
-  .option('--digits <n>', 'digits per scene', integer(1), 160)
-  .option('--seed <n>', 'seed of faults and lies', integer(0), 1)
+program
+  .command('demo')
+  .description('slow and lying machines in simulated time, beside hedges and replication; then a few real answers')
+  .option('--seed <n>', 'seed of arrivals, of what is slow and of what is asked', integer(0), 1)
   .option('--json', 'print JSON instead of tables')
-  .action(demo)
+  .action(async (options) => {
+    const { demo } = await import('./demo/demo') // the other commands need not wait for it
+    await demo(options)
+  })
 
 withModel(
   withScheme(program.command('plan'), 8, 1, 0)
@@ -168,6 +169,11 @@ withModel(
   .option('--grace <s>', 'seconds for the rows that are here, when told to stop', amount, 10)
   .option('--json', 'print events as JSON, one a line')
   .action(work)
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit() // who read it wants no more, as `head`
+})
 
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])

@@ -37,3 +37,8 @@ function wrapLine(line: string, hanging: number, columns: number): string {
   }
   return [...lines, current].join('\n')
 }
+
+/** Whether only ASCII should be printed: who sets NO_COLOR wants it plain, and the kernel's console has no blocks. */
+export function isPlain({ NO_COLOR, TERM = '' }: NodeJS.ProcessEnv = process.env): boolean {
+  return !!NO_COLOR || TERM === 'dumb' || TERM === 'linux'
+}

@@ -1,6 +1,6 @@
-/** The demo's rivals: the same machines without a code, as a good engineer would use them. */
+/** The plainest rival: one queue in front of the machines. */
 
-import type { ModelWorker } from '../workers/worker'
+import type { ModelWorker } from 'approxifer'
 
 /** Asks for one query's answer; rejects where it is lost. */
 export type Way = (query: Float32Array) => Promise<Float32Array>
@@ -40,31 +40,4 @@ class Pool {
 export function uncoded(workers: readonly ModelWorker[]): Way {
   const pool = new Pool(workers)
   return (query) => pool.ask(query)
-}
-
-/**
- * Every query to several machines; an answer that more than `liars` of them share counts.
- *
- * @param same  whether two answers are the same
- */
-export function replicated(
-  workers: readonly ModelWorker[],
-  copies: number,
-  liars: number,
-  same: (a: Float32Array, b: Float32Array) => boolean,
-): Way {
-  const pool = new Pool(workers)
-  return (query) =>
-    new Promise((resolve, reject) => {
-      const answers: Float32Array[] = []
-      let open = copies
-      const settle = () => {
-        if (!--open) reject(new Error('no majority'))
-      }
-      const heard = (answer: Float32Array) => {
-        answers.push(answer)
-        if (answers.filter((other) => same(other, answer)).length > liars) resolve(answer)
-      }
-      for (let copy = 0; copy < copies; copy++) pool.ask(query).then(heard).catch(() => {}).finally(settle) // biome-ignore format: one line
-    })
 }

@@ -1,0 +1,226 @@
+/**
+ * Queries and machines in simulated time. Real are the digits, the model's answers to them, the predictor, its pool and its memory.
+ * Only waiting takes no time, so that the figures are the same on any machine, however busy.
+ */
+
+import { createPredictor, type PredictorOptions } from '../../create'
+import { labelAt } from '../../criterion'
+import { type Random, seeded } from '../../random'
+import { VirtualClock } from '../../serving/virtual-clock'
+import type { Signature } from '../../tensor'
+import { parseAttack } from '../../workers/attacks'
+import { MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../../workers/simulated'
+import { ByHand, type ByHandOptions } from './by-hand'
+import { type Charges, charged } from './charges'
+
+/** Images with the model's own answers. */
+export interface Digits {
+  images: readonly Float32Array[]
+  answers: readonly Float32Array[]
+  signature: Signature
+}
+
+/** Where a system answers queries; every system has the same queries at the same times. */
+export interface World {
+  machines: number
+  /** Share of their time that the queries take if each is asked once. */
+  load: number
+  /** Queries of a run that are not counted: until then nobody knows what is late. */
+  first: number
+  /** Whether one machine swaps the two largest values of every answer. */
+  liar: boolean
+  runs: number
+  seed: number
+}
+
+/** What answers queries in one run; `convicted` is told the names of workers that were shown to lie. */
+export type System = (
+  clock: VirtualClock,
+  workers: readonly SimulatedWorker[],
+  convicted: (worker: string) => void,
+) => Promise<{ ask(query: Float32Array): Promise<Float32Array>; close?(): Promise<void> }>
+
+export interface Measured {
+  /** Milliseconds within which 99 of 100 answers came. */
+  p99: number
+  /** Shares of the queries: not answered with the model's own label, and not so by IN_TIME_MS. */
+  wrong: number
+  missed: number
+  /** Inferences a query; and the share of the machines' time that they take: above 1 the queue grows as long as queries come. */
+  asked: number
+  busy: number
+  /** How often the liar had lied when it was convicted, of each run in which it was. */
+  lies: number[]
+  /** Honest machines that were convicted. */
+  framed: number
+}
+
+/** Digits that the memory knows before a run; the others are asked for, each once in a run. */
+export const KNOWN = 160
+/** An answer that takes longer is of no use. */
+export const IN_TIME_MS = 2 * MEDIAN_MS
+/** What an answer takes on average, by `randomTrouble`. */
+const MEAN_MS = 11.8
+/** As measured by `npm run bench -- latency`, with a memory of 1,000 pairs. */
+const CHARGES: Charges = { look: 0.54, comparing: 0.052, step: 0.079 }
+
+export const byHand =
+  (options: ByHandOptions): System =>
+  async (clock, workers) => {
+    const pool = new ByHand(clock, workers, { same: (a, b) => labelOf(a) === labelOf(b), ...options })
+    return { ask: (query) => pool.ask(query) }
+  }
+
+export const predictor =
+  (options: PredictorOptions): System =>
+  async (clock, workers, convicted) => {
+    const made = await createPredictor({
+      workers,
+      clock,
+      onWarning() {},
+      onVerdict: ({ worker, kind }) => kind === 'convicted' && convicted(worker),
+      ...options,
+    })
+    return {
+      ask: async (query) => Object.values((await made.predict(query)).output)[0].data as Float32Array,
+      close: () => made.close(),
+    }
+  }
+
+export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
+
+/** What a predictor has learned from the first digits, for its option `state`. */
+export async function learned(digits: Digits): Promise<Uint8Array> {
+  const clock = new VirtualClock()
+  const worker = new SimulatedWorker(
+    0,
+    shopOf(digits, clock, () => MEDIAN_MS),
+  )
+  const made = await createPredictor({ workers: [worker], clock, policy: 'auto' })
+  for (const image of digits.images.slice(0, KNOWN)) {
+    const predicted = made.predict(image)
+    await clock.run() // to the end of what is learned from it
+    await predicted
+  }
+  const state = made.save()
+  await made.close()
+  return state
+}
+
+/**
+ * @param machines  that it has, where they are not as many as the world says
+ * @param done      told after every run
+ */
+export async function simulate(
+  system: System,
+  world: World,
+  digits: Digits,
+  machines = world.machines,
+  done = () => {},
+): Promise<Measured> {
+  const journal = new Journal()
+  for (let run = 0; run < world.runs; run++) {
+    await once(system, world, digits, machines, 1000 * world.seed + 10 * run, journal)
+    done()
+  }
+  const { measured } = journal
+  return { ...measured, busy: (measured.asked * world.load * world.machines) / machines }
+}
+
+async function once(
+  system: System,
+  world: World,
+  digits: Digits,
+  machines: number,
+  seed: number,
+  journal: Journal,
+): Promise<void> {
+  const [arriving, serving, lying] = [seed, seed + 1, seed + 2].map(seeded)
+  const clock = new VirtualClock()
+  const shop = shopOf(digits, clock, randomTrouble(serving))
+  const workers = Array.from({ length: machines }, (_, i) => new SimulatedWorker(i, shop))
+  const liar = world.liar ? new Liar(machines - 1, shop, lying) : undefined
+  if (liar) workers.splice(-1, 1, liar)
+  const { ask, close } = await system(clock, workers, (worker) => journal.convicted(worker === liar?.name, liar?.lies))
+  const rest = digits.images.length - KNOWN
+  const queries = arriving.choose(rest, rest).map((i) => KNOWN + i)
+  let [asked, due] = [0, 0]
+  const arrive = () => {
+    const at = queries[asked++]
+    const since = due // it came then, whenever the coordinator could see to it
+    const counts = asked > world.first
+    ask(digits.images[at]).then(
+      (answer) => counts && journal.answered(clock.now() - since, labelOf(answer) === labelOf(digits.answers[at])),
+      () => counts && journal.answered(Number.POSITIVE_INFINITY, false),
+    )
+    if (asked === rest) return
+    due += (-Math.log(1 - arriving.next()) * MEAN_MS) / (world.load * world.machines)
+    clock.after(due - clock.now(), arrive)
+  }
+  clock.after(0, arrive)
+  await charged(clock, CHARGES, () => clock.run())
+  journal.asked += asked
+  for (const { calls } of workers) journal.calls += calls
+  await close?.()
+}
+
+/** Machines that give the model's own answers; nothing here is coded, so that they are asked for nothing but these images. */
+function shopOf({ images, answers, signature }: Digits, clock: VirtualClock, law: Shop['law']): Shop {
+  const keyOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+    Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
+  const known = new Map(images.map((image, i) => [keyOf(image), answers[i]]))
+  return { clock, law, signature, answer: (row) => (known.get(keyOf(row)) as Float32Array).slice() }
+}
+
+class Liar extends SimulatedWorker {
+  lies = 0
+  readonly #attack = parseAttack('swap')
+  readonly #random: Random
+
+  constructor(index: number, shop: Shop, random: Random) {
+    super(index, shop)
+    this.#random = random
+  }
+
+  override async infer(row: Float32Array): Promise<Float32Array> {
+    const own = await super.infer(row)
+    this.lies++
+    return this.#attack([own], this.#random)[0]
+  }
+}
+
+/** What became of the queries of all runs. */
+class Journal {
+  /** Queries, those included that are not counted otherwise, and inferences. */
+  asked = 0
+  calls = 0
+  readonly #ms: number[] = []
+  #wrong = 0
+  #missed = 0
+  readonly #lies: number[] = []
+  #framed = 0
+
+  answered(ms: number, right: boolean): void {
+    this.#ms.push(ms)
+    if (!right) this.#wrong++
+    if (!right || ms > IN_TIME_MS) this.#missed++
+  }
+
+  convicted(isLiar: boolean, lies = 0): void {
+    if (isLiar) this.#lies.push(lies)
+    else this.#framed++
+  }
+
+  get measured(): Omit<Measured, 'busy'> {
+    const sorted = this.#ms.toSorted((a, b) => a - b)
+    const { length } = sorted
+    return {
+      p99: sorted[Math.floor(0.99 * (length - 1))],
+      wrong: this.#wrong / length,
+      missed: this.#missed / length,
+      asked: this.calls / this.asked,
+      lies: this.#lies,
+      framed: this.#framed,
+    }
+  }
+}
