@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
 import { lenet, runWith, unlabelled } from './shared/cli'
 
@@ -84,6 +84,21 @@ describe('a terminal', () => {
     const counts = bars.filter(([, what]) => what === 'groups').map(([, , done]) => Number(done))
     expect(counts).toEqual([...counts].sort((a, b) => a - b))
     expect(Math.max(...bars.map(([text]) => text.length))).toBeLessThanOrEqual(50)
+  })
+
+  it('Ctrl-C while a bar is shown ends the command, and the terminal goes on wrapping lines', async () => {
+    const command = `exec ${[process.execPath, 'dist/cli.js', 'evaluate', ...unlabelled, '--groups', '100000'].join(' ')}`
+    const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'])
+    let screen = ''
+    child.stdout.on('data', (text) => {
+      const before = screen
+      screen += text
+      if (!/inputs [-=]/.test(before) && /inputs [-=]/.test(screen)) child.stdin.write('\x03')
+    })
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    expect(code).toBe(130)
+    const [off, on] = ['\x1b[?7l', '\x1b[?7h'].map((sequence) => screen.lastIndexOf(sequence))
+    expect(off).toBeLessThanOrEqual(on)
   })
 
   it('is asked for its width, whatever COLUMNS says', () => {

@@ -57,7 +57,9 @@ export class Progress {
   #draw(at: number, payload: object): SingleBar {
     const text = `${this.#what}  ${this.#total}/${this.#total}, 59 min left `.length
     const barsize = Math.max(0, Math.min(40, width(process.stderr) - text))
-    const bar = new SingleBar({ format: '{what} {bar} {done}/{of}{left}', barsize, clearOnComplete: true })
+    const format = '{what} {bar} {done}/{of}{left}'
+    // Without linewrap the terminal is told to wrap no lines, and Ctrl-C would leave it so.
+    const bar = new SingleBar({ format, barsize, clearOnComplete: true, linewrap: true })
     bar.start(1, at, payload)
     return bar
   }
