@@ -1,4 +1,4 @@
-/** docs/latency.md: what bench latency measured, beside what was asked of it, with plots. */
+/** docs/latency.md: what bench latency measured, beside what was asked of it, with plots; the README's, too. */
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
@@ -7,6 +7,7 @@ import { markdownTable } from '../src/cli/report'
 import type { ModelName } from './accuracy'
 import { ANY, type Cell, hedgeOf, middle, names, paired, type Results, runsOf, sum } from './latency'
 import { BLOCK, DEADLINES, type Figures, WORKERS } from './latency-run'
+import { tail } from './tail'
 
 const TITLES: Record<ModelName, string> = {
   'mnist-lenet': 'MNIST',
@@ -185,6 +186,7 @@ ${markdownTable(['', '', 'worst 5,000', '1,000 after', '5,000 after', 'recovered
 `
   writeFileSync('docs/latency.md', text)
   writeFileSync('docs/latency.svg', await svg(plot(over, results)))
+  await tail(results)
   console.log('docs/latency.md')
 }
 
