@@ -109,10 +109,14 @@ it('recover: what is late gets the surest recovery, sure or not; retry: never on
   }
 })
 
-it('auto: at a deadline that leaves no time for a second inference, what there is, with its confidence', async () => {
+it('auto: at a deadline that leaves no time for a second inference, what there is, with its confidence, where it is asked for', async () => {
   const { clock, predictor, ask, next } = await warm()
-  next.push(200, 10)
-  const given = ask(stranger, { deadlineMs: 15 })
+  next.push(200, 10, 200, 10)
+  const lost = ask(stranger, { deadlineMs: 15 }).catch((error) => error)
+  await clock.run()
+  const recovery = { confidence: expect.any(Number), output: { y: { data: expect.any(Float32Array) } } }
+  expect(await lost).toMatchObject({ code: 'DEADLINE', recovery })
+  const given = ask(stranger, { deadlineMs: 15, atDeadline: 'give' })
   await clock.run()
   expect(await given).toEqual({ status: 'recovered', hedged: true, sure: false, ms: 15 })
   await predictor.close()
@@ -293,7 +297,7 @@ it('a look that is under way at the deadline is waited for, and no longer', asyn
 })
 
 it('a row that fails after the deadline, while the look goes on: the recovery is given all the same', async () => {
-  const { clock, predictor, ask, next, fail } = await warm()
+  const { clock, predictor, ask, next, fail } = await warm({ atDeadline: 'give' })
   slowLooks(clock)
   next.push(18)
   fail.add(stranger[0])

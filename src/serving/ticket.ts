@@ -29,7 +29,7 @@ export interface Choices {
    * and where nobody lies, 'retry' without a scheme, else 'recover'.
    */
   policy?: Policy
-  /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9; 0.98 where answers are proven. */
   minConfidence?: number
   /** With byzantine > 0, when an answer to a query itself is given. Default 'located'. */
   deliver?: Deliver
