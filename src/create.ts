@@ -1,7 +1,7 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
 import { Codec, codecOptions } from './codec/codec'
-import { loadCore } from './core/core'
+import { type Core, loadCore } from './core/core'
 import { checkInteger, checkNames, expected } from './errors'
 import { ownRequest } from './own-request'
 import { verifiedWorkers } from './scheme'
@@ -35,13 +35,9 @@ const theirs = localOptions.filter((name) => name !== 'onWarning' && name !== 'm
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   const guard = ownRequest('the predictor')
   checkNames('', options, [...theirs, ...servingOptions, 'workers'])
-  const { preset, scheme = { queries: 1 } } = options
-  checkNames('scheme', scheme, codecOptions)
-  const published = scheme.preset ?? preset
-  const code = scheme.code ?? (published ? undefined : 'systematic') // where workers may lie, too: every answer is proven or checked
-  const codec = new Codec(await loadCore(options.core), { ...scheme, preset: published, ...(code && { code }) })
+  const codec = codecFor(await loadCore(options.core), options)
   const settings = checkSettings(options, codec, guard)
-  const needed = isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
+  const needed = workersNeeded(codec)
   const { workers = needed, model, onWarning } = options
   const given = theirs.filter((name) => options[name as keyof PredictorOptions] !== undefined)
   if (Array.isArray(workers)) {
@@ -65,6 +61,19 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const local = Object.fromEntries(given.map((name) => [name, options[name as keyof PredictorOptions]]))
   const started = await localWorkers({ ...local, model, count, ...(onWarning && { onWarning }) })
   return startOn(started, () => new Predictor(codec, started, settings))
+}
+
+/** What a predictor codes with: the systematic code unless the options name another or the preset, also where workers may lie. */
+export function codecFor(core: Core, { preset, scheme = { queries: 1 } }: Pick<PredictorOptions, 'preset' | 'scheme'>) {
+  checkNames('scheme', scheme, codecOptions)
+  const published = scheme.preset ?? preset
+  const code = scheme.code ?? (published ? undefined : 'systematic')
+  return new Codec(core, { ...scheme, preset: published, ...(code && { code }) })
+}
+
+/** The fewest workers that a predictor with this codec starts on. */
+export function workersNeeded(codec: Codec): number {
+  return isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
 }
 
 /** Closes the workers where the predictor cannot be made. */

@@ -20,7 +20,7 @@ export interface SchemeOptions {
   stragglers?: number | undefined
   /** E: results that may be wrong. Default 0. */
   byzantine?: number | undefined
-  /** N: coded queries. Default K + S, or 2(K + E) + S where E > 0; at least K + 2E + S. */
+  /** N: coded queries. Default K + S; where E > 0, 2(K + E) + S, which the paper's code needs. At least K + 2E + S. */
   workers?: number | undefined
   /** Default 'lobatto-open'. */
   points?: Points | undefined

@@ -66,8 +66,9 @@ describe('plan', () => {
   it('prints JSON', () => {
     const { stdout } = run('plan', '--queries', '8', '--stragglers', '1', '--byzantine', '1', '--json')
     expect(JSON.parse(stdout)).toMatchObject({
-      scheme: { queries: 8, stragglers: 1, byzantine: 1, workers: 19, points: 'lobatto-open', quorum: 18 },
-      approxifer: { workers: 19, overhead: 19 / 8 },
+      scheme: { queries: 8, stragglers: 1, byzantine: 1, code: 'systematic' },
+      approxifer: { workers: 9, overhead: 9 / 8, quorum: null },
+      paper: { workers: 19, overhead: 19 / 8, quorum: 18 },
       replication: { workers: 32, overhead: 4 },
       parm: null,
     })
@@ -76,6 +77,12 @@ describe('plan', () => {
   it('prints a table', () => {
     const { stdout } = run('plan')
     expect(stdout).toMatch(/approxifer +9 +1\.13x[\s\S]*replication +16 +2\.00x[\s\S]*ParM +9/)
+  })
+
+  it('shows first what createPredictor does where workers may lie, then the paper’s code', () => {
+    const { stdout } = run('plan', '--byzantine', '1')
+    expect(stdout).toMatch(/\napproxifer +9 .*\nthe paper's code +19 .*\nreplication +32 /)
+    expect(run('plan', '--byzantine', '1', '--preset', 'aaai22').stdout).toMatch(/paper's code.*\n.*\napproxifer +19 /)
   })
 })
 
@@ -120,6 +127,8 @@ describe('evaluate', () => {
     expect(stdout).toMatch(/liars found \(gauss:10\)/)
     expect(stdout).toMatch(/1, all proven +0.0 % +1.00 +0 of \d+/)
     expect(stdout).toMatch(/recommended: (verified inference|duplicate and compare)/)
+    expect(stdout).toMatch(/scheme: { queries: 4, stragglers: 0, byzantine: 1 }/)
+    expect(stdout.indexOf('verified inference')).toBeLessThan(stdout.indexOf('code berrut')) // the default first
   })
 
   it('systematic: own answers, and lost ones from parity, likeness and memory', () => {

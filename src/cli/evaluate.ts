@@ -75,8 +75,8 @@ export async function evaluateCommand(path: string, options: Options): Promise<v
     await Promise.all([inputs?.close(), model.close()])
   }
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
-  if (!options.json) print(results, candidates, options)
   if (verified && !options.json) printVerified(verified, results[0])
+  if (!options.json) print(results, candidates, options)
   if (options.report) await writeReport(options.report, results, candidates, options)
   if (options.json) {
     const told = options.grid ? { results } : results[0]
@@ -97,12 +97,13 @@ function print(results: readonly Result[], candidates: readonly Candidate[], opt
   if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
 }
 
+/** What `createPredictor` would do where workers may lie; the paper's code is what it is held against. */
 function printVerified(verified: Verified, { scheme }: Result): void {
-  const { workers, queries, byzantine } = scheme
+  const { workers, queries, stragglers, byzantine } = scheme
   const { integrity, why } = recommendVerified(verified, { extra: workers / queries - 1 })
-  console.log(`\n${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
-  const liars = `scheme: { queries: 8, byzantine: ${byzantine} }`
-  console.log(wrap(`  createPredictor({ model, ${liars}, integrity: ${integrity} })`, 2))
+  console.log(`${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
+  const use = `scheme: { queries: ${queries}, stragglers: ${stragglers}, byzantine: ${byzantine} }`
+  console.log(`${wrap(`  createPredictor({ model, ${use}, integrity: ${integrity} })`, 2)}\n`)
 }
 
 /** The schemes to measure: one, or all of the grid. */

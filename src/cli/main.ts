@@ -39,7 +39,7 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
     .option('--queries <K>', 'queries coded together', integer(1), queries)
     .option('--stragglers <S>', 'results that may be missing', integer(0), stragglers)
     .option('--byzantine <E>', 'results that may be wrong', integer(0), byzantine)
-    .option('--workers <N>', 'coded queries (default: K + S, or 2(K + E) + S where E > 0)', integer(1))
+    .option('--workers <N>', 'coded queries (default: K + S; of the paper’s code 2(K + E) + S where E > 0)', integer(1))
     .addOption(choice('--points <set>', 'worker nodes of the paper’s code', pointSets).default(pointSets[0]))
     .addOption(choice('--preset <name>', 'aaai22: the paper’s code, decoder and locator', ['aaai22']))
 }
@@ -102,7 +102,7 @@ withModel(
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
-  .addOption(choice('--code <code>', 'which rows (default: systematic, or berrut where E > 0)', codeNames))
+  .addOption(choice('--code <code>', 'which rows (default: systematic; where E > 0 berrut, beside verified inference)', codeNames))
   .addOption(choice('--decoder <decoder>', 'how answers are recovered (default: the code’s own)', decoderNames))
   .addOption(choice('--locator <locator>', 'who lies (default: residual)', locatorNames))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')

@@ -1,9 +1,13 @@
 /** approxifer plan: what a scheme costs, beside what it replaces, and whether a model can be coded. */
 
 import { basename } from 'node:path'
+import type { Codec, CodecOptions } from '../codec/codec'
+import { loadCore } from '../core/core'
+import { codecFor, workersNeeded } from '../create'
 import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
-import { Scheme, type SchemeOptions, verifiedWorkers } from '../scheme'
+import type { SchemeOptions } from '../scheme'
+import { isVerified } from '../serving/options'
 import type { Signature } from '../tensor'
 import { readModel } from '../workers/local'
 import { loadModel, type ModelOptions, shapes } from './model'
@@ -14,7 +18,7 @@ import { wrap } from './terminal'
 const WORKER_MB = 75
 const MODEL_COPIES = 3
 
-export interface PlanOptions extends SchemeOptions, ModelOptions {
+export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>, ModelOptions {
   model?: string
   json?: boolean
 }
@@ -28,14 +32,14 @@ interface Verdict extends Signature {
 
 /** Exit code 1 for a model that cannot be coded; the plan is printed all the same. */
 export async function plan(options: PlanOptions): Promise<void> {
-  const { queries, stragglers, byzantine, workers, points, model: path } = options
-  const scheme = new Scheme({ queries, stragglers, byzantine, workers, points })
+  const { queries, stragglers, byzantine, workers, points, preset, model: path } = options
+  const codec = codecFor(await loadCore(), { preset, scheme: { queries, stragglers, byzantine, workers, points } })
   if (path === undefined && (options.inputShapes || options.outputs)) {
     throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
   }
   const bytes = path === undefined ? undefined : await readModel(path)
   const model = path === undefined || !bytes ? undefined : await judge(path, bytes, options)
-  const result = { ...costs(scheme, bytes?.length ?? 0), ...(model && { model }) }
+  const result = { ...costs(codec, bytes?.length ?? 0), ...(model && { model }) }
   if (model && !model.ok) process.exitCode = 1
   if (options.json) {
     const error = model?.reason ? { error: { code: 'MODEL', message: model.reason } } : {}
@@ -62,29 +66,38 @@ function verdict(name: string, { ok, inputs, outputs, warnings, reason }: Verdic
   return wrap([`${name} can be coded`, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
 }
 
-function costs(scheme: Scheme, modelBytes: number) {
-  const { queries, stragglers, byzantine, workers, points, quorum } = scheme
+/** What `createPredictor` does with this scheme, and what else there is. */
+function costs(codec: Codec, modelBytes: number) {
+  const { code, scheme } = codec
+  const { queries, stragglers, byzantine, points, quorum } = scheme
   const workerMb = WORKER_MB + (MODEL_COPIES * modelBytes) / 2 ** 20
   const cost = (n: number) => ({ workers: n, overhead: n / queries, memoryMb: Math.round(n * workerMb) })
   const parm = parmWorkers(scheme)
+  const verified = isVerified(codec)
   return {
-    scheme: { queries, stragglers, byzantine, workers, points, quorum },
-    approxifer: cost(workers),
-    verified: byzantine ? cost(verifiedWorkers(scheme)) : null,
+    scheme: { queries, stragglers, byzantine, code, points },
+    approxifer: { ...cost(workersNeeded(codec)), quorum: verified ? null : quorum },
+    paper: verified ? { ...cost(scheme.workers), quorum } : null,
     replication: cost(replicationWorkers(scheme)),
     parm: parm === undefined ? null : cost(parm),
   }
 }
 
-function costTable({ scheme, approxifer, verified, replication, parm }: ReturnType<typeof costs>): string {
-  const { queries, stragglers, byzantine, points, quorum } = scheme
+function costTable({ scheme, approxifer, paper, replication, parm }: ReturnType<typeof costs>): string {
+  const { queries, stragglers, byzantine, code, points } = scheme
   const rows = table(['', 'workers', 'overhead', 'memory, about', 'note'])
-  const row = (name: string, { workers, overhead, memoryMb }: typeof approxifer, note: string) =>
+  const row = (name: string, { workers, overhead, memoryMb }: typeof replication, note: string) =>
     rows.push([name, workers, `${overhead.toFixed(2)}x`, `${memoryMb} MB`, note])
-  row('approxifer', approxifer, `decodes from ${quorum} results`)
-  if (verified) row('approxifer, verified', verified, `each answer proven by ${byzantine + 1}, or checked`)
+  const { quorum } = approxifer
+  row(
+    'approxifer',
+    approxifer,
+    quorum ? `decodes from ${quorum} results` : `each answer proven by ${byzantine + 1}, or checked`,
+  )
+  if (paper) row("the paper's code", paper, `decodes from ${paper.quorum} results, approximations`)
   row('replication', replication, 'exact answers')
   if (parm) row('ParM', parm, `${stragglers} model(s) to train`)
   else rows.push(['ParM', '-', '-', '-', 'does not find liars'])
-  return `${wrap(`${queries} queries, ${stragglers} straggler(s), ${byzantine} liar(s), ${points} nodes`)}\n${rows}`
+  const nodes = code === 'berrut' ? `, the paper's code, ${points} nodes` : ''
+  return `${wrap(`${queries} queries, ${stragglers} straggler(s), ${byzantine} liar(s)${nodes}`)}\n${rows}`
 }
