@@ -2,7 +2,7 @@
 
 import { ApproxiferError, checkNames, expected } from './errors'
 
-/** Row-major f32 values. A query's tensor has no batch dimension. */
+/** Row-major f32 values of one answer, without a batch dimension. */
 export interface Tensor {
   data: Float32Array
   shape: readonly number[]
@@ -22,8 +22,16 @@ export interface Signature {
   outputs: readonly TensorSpec[]
 }
 
-/** A query: its tensors by name; or, for a model with one input, just the tensor or its data. */
-export type Query = Tensor | Float32Array | Record<string, Tensor | Float32Array>
+/**
+ * One input of a query: row-major f32 values, alone or with their shape, which onnxruntime's tensors call `dims`. The shape is the model's
+ * without the batch dimension, or with one of 1.
+ */
+export type QueryTensor =
+  | Float32Array
+  | { readonly data: Float32Array; readonly shape?: readonly number[]; readonly dims?: readonly number[] }
+
+/** A query: its tensors by name; or, for a model with one input, just that one. */
+export type Query = QueryTensor | Record<string, QueryTensor>
 
 /** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
 const MOST = 1e36
@@ -119,7 +127,7 @@ function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unkn
   if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
   if (Array.isArray(query))
     throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
-  const single = ArrayBuffer.isView(query) || !specs.some(({ name }) => name === 'data')
+  const single = specs.length === 1 || !specs.some(({ name }) => name === 'data')
   if (ArrayBuffer.isView(query) || (single && ArrayBuffer.isView(query.data))) {
     if (specs.length === 1) return { [specs[0].name]: query }
     throw new TypeError(`query: expected one tensor for each of ${names(specs)}, got a single one`)
@@ -130,19 +138,32 @@ function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unkn
 }
 
 function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Array {
-  const data: unknown = ArrayBuffer.isView(value) ? value : (value as Tensor | undefined)?.data
+  const data: unknown = ArrayBuffer.isView(value) ? value : (value as { data?: unknown } | undefined)?.data
   if (!(data instanceof Float32Array)) throw new TypeError(expected(field, 'a Float32Array', data))
-  if (isPlain(value)) checkNames(field, value, ['data', 'shape']) // another library's tensors have more
-  const shape = data === value ? undefined : (value as Tensor).shape
-  if (shape && String(shape) !== String(spec.shape)) {
-    throw new RangeError(`${field}: expected shape [${spec.shape}], got [${shape}]`)
-  }
+  if (data !== value) checkShape(value as Exclude<QueryTensor, Float32Array>, spec, field)
   if (data.length !== size(spec)) {
     throw new RangeError(`${field}: expected ${size(spec)} values (shape [${spec.shape}]), got ${data.length}`)
   }
   const wrong = notFinite(data, field, MOST)
   if (wrong) throw new RangeError(wrong)
   return data
+}
+
+/** What is said of a tensor's shape has to be true: values in another order would be answered, wrongly. */
+function checkShape(tensor: Exclude<QueryTensor, Float32Array>, spec: TensorSpec, field: string): void {
+  if (isPlain(tensor)) checkNames(field, tensor, ['data', 'shape', 'dims']) // another library's tensors have more
+  for (const shape of [tensor.shape, tensor.dims]) {
+    if (!shape || isShapeOf(shape, spec)) continue
+    const right = [spec.shape, [1, ...spec.shape]].join('] or [')
+    throw new RangeError(`${field}: expected shape [${right}], got [${shape}]`)
+  }
+}
+
+/** As the model has it, with or without a batch dimension of 1. */
+function isShapeOf(shape: readonly number[], spec: TensorSpec): boolean {
+  const extra = shape.length - spec.shape.length
+  if (extra !== 0 && !(extra === 1 && shape[0] === 1)) return false
+  return spec.shape.every((n, axis) => shape[extra + axis] === n)
 }
 
 function isPlain(value: unknown): value is object {

@@ -1,3 +1,4 @@
+import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
 import { checkAnswer, fromRow, type Query, toRow } from '../src/tensor'
 
@@ -14,6 +15,13 @@ describe('a query becomes a row', () => {
     ['a tensor', { data: four, shape: [2, 2] }],
     ['by name', { image: { data: four, shape: [2, 2] } }],
     ['data by name', { image: four }],
+    ['a tensor with a batch dimension of 1', { data: four, shape: [1, 2, 2] }],
+    ['a tensor with a batch dimension of 1, by name', { image: { data: four, shape: [1, 2, 2] } }],
+    ['a tensor with dims', { data: four, dims: [2, 2] }],
+    ['a tensor with dims that begin with a batch of 1', { data: four, dims: [1, 2, 2] }],
+    ['a tensor of onnxruntime', new ort.Tensor('float32', four, [2, 2])],
+    ['a tensor of onnxruntime with a batch dimension of 1', new ort.Tensor('float32', four, [1, 2, 2])],
+    ['tensors of onnxruntime by name', { image: new ort.Tensor('float32', four, [1, 2, 2]) }],
   ] as [string, Query][])('%s', (_, query) => {
     const row = toRow(query, image)
     expect(row).toEqual(four)
@@ -45,7 +53,14 @@ describe('a query becomes a row', () => {
     [{ image: [1, 2, 3, 4] }, 'query.image: expected a Float32Array, got undefined'],
     [{}, 'query.image: expected a Float32Array, got undefined'],
     [{ picture: four }, "query: expected inputs 'image', got 'picture'"],
-    [{ data: four, shape: [4] }, 'query.image: expected shape [2,2], got [4]'],
+    [{ data: four, shape: [4] }, 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
+    [{ data: four, dims: [4] }, 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
+    [{ data: four, shape: [1, 1, 2, 2] }, 'query.image: expected shape [2,2] or [1,2,2], got [1,1,2,2]'],
+    [{ data: four, shape: [2, 1, 2] }, 'query.image: expected shape [2,2] or [1,2,2], got [2,1,2]'],
+    [{ data: four, shape: [2, 2], dims: [4] }, 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
+    [{ data: four, shpae: [2, 2] }, "query.image.shpae: expected 'shape', got an unknown option"],
+    [new ort.Tensor('float32', four, [4]), 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
+    [{ image: new ort.Tensor('float32', four, [4]) }, 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
     [new Float32Array(5), 'query.image: expected 4 values (shape [2,2]), got 5'],
     [Float32Array.of(1, Number.NaN, 3, 4), 'query.image: expected finite values, got NaN at 1'],
     [Float32Array.of(1, 2, 3, Number.NEGATIVE_INFINITY), 'query.image: expected finite values, got -Infinity at 3'],
@@ -59,6 +74,10 @@ describe('a query becomes a row', () => {
       { name: 'info', shape: [1] },
     ]
     expect([...toRow({ data: Float32Array.of(1, 2), info: Float32Array.of(3) }, specs)]).toEqual([1, 2, 3])
+    const [alone] = [specs.slice(0, 1)]
+    const two = Float32Array.of(1, 2)
+    for (const query of [{ data: two }, { data: two, shape: [1, 2] }, new ort.Tensor('float32', two, [1, 2])])
+      expect([...toRow(query, alone)]).toEqual([1, 2])
   })
 
   it('inputs may be called what every object has already', () => {
