@@ -4,13 +4,16 @@ import { connectTimeout, installed, installedBrowsers } from './scripts/browsers
 import { modelsInstalled } from './scripts/models.js'
 import Totals from './scripts/totals.js'
 
+/** For tests that hang; how fast a machine is decides nothing. */
+const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
+
 const node: TestProjectConfiguration = {
-  test: { name: 'node', include: ['test/*.test.ts'], testTimeout: 60_000 },
+  test: { name: 'node', include: ['test/*.test.ts'], ...limits },
 }
 
 const models: TestProjectConfiguration = {
   resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
-  test: { name: 'models', include: ['test/models/*.test.ts'], testTimeout: 60_000 },
+  test: { name: 'models', include: ['test/models/*.test.ts'], ...limits },
 }
 
 const browsers: TestProjectConfiguration = {
@@ -37,7 +40,7 @@ const consumers: TestProjectConfiguration = {
     name: 'consumers',
     include: ['test/consumers/*.test.ts'],
     globalSetup: 'test/consumers/setup.ts',
-    testTimeout: 120_000,
+    ...limits,
     maxWorkers: 2,
     sequence: { groupOrder: 1 }, // after the others, some of which measure time
   },

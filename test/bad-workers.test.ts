@@ -76,16 +76,12 @@ it.each([
   ['no scheme', {}],
   ['retry', { scheme: { queries: 7, stragglers: 1 }, policy: 'retry' as const }],
   ['auto', { scheme: { queries: 7, stragglers: 1 } }],
-])(
-  '%s: one bad worker of nine costs p99 at most a tenth more than to be without it',
-  async (_, options) => {
-    const without = await p99(options, 'absent')
-    for (const mood of ['flapping', ...moods] as const) {
-      expect({ mood, ratio: (await p99(options, mood)) / without }).toEqual({
-        mood,
-        ratio: expect.toSatisfy((x) => x < 1.1),
-      })
-    }
-  },
-  60_000,
-)
+])('%s: one bad worker of nine costs p99 at most a tenth more than to be without it', async (_, options) => {
+  const without = await p99(options, 'absent')
+  for (const mood of ['flapping', ...moods] as const) {
+    expect({ mood, ratio: (await p99(options, mood)) / without }).toEqual({
+      mood,
+      ratio: expect.toSatisfy((x) => x < 1.1),
+    })
+  }
+})

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { createPredictor, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { HandWorker, house, query, settled } from './shared/house'
+import { PATIENCE_MS } from './shared/patience'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -116,10 +117,10 @@ it('after close a worker that hangs does not keep the process alive', () => {
     import { createPredictor } from 'approxifer'
     const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
     const hanging = (name) => ({ name, signature, free: true, busy: true, infer: () => new Promise(() => {}), restart() {}, async close() {} })
-    const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: ['a', 'b', 'c'].map(hanging) })
+    const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: ['a', 'b', 'c'].map(hanging), hangMs: 3_600_000 })
     predictor.predict(new Float32Array(2)).catch(({ code }) => console.log(code))
     await predictor.close()`
-  const options = { encoding: 'utf8', timeout: 20_000 } as const // a watch of 30 s is set
+  const options = { encoding: 'utf8', timeout: PATIENCE_MS } as const // a watch of an hour is set
   const { status, stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], options)
   expect([status, stdout.trim()]).toEqual([0, 'CLOSED'])
 })

@@ -8,6 +8,7 @@ import { VirtualClock } from '../src/serving/virtual-clock'
 import { watchDns as watchDnsHere, watchFile as watchFileHere } from '../src/workers/discovery'
 import { DnsServer } from './shared/dns-server'
 import { toyModel, toyQueries } from './shared/oip-fleet'
+import { PATIENCE_MS, until } from './shared/patience'
 import { QuirkServer } from './shared/quirk-server'
 
 const closing: (() => unknown)[] = []
@@ -29,7 +30,7 @@ function following(changes: AsyncIterable<Whereabouts>) {
   return told
 }
 
-const told = (list: string[], expected: string[]) => vi.waitFor(() => expect(list).toEqual(expected), 10_000)
+const told = (list: string[], expected: string[]) => until(() => expect(list).toEqual(expected))
 
 describe('a file of URLs', () => {
   const folder = () => {
@@ -48,7 +49,7 @@ describe('a file of URLs', () => {
     const { list, warnings } = watched(path)
     await told(list, ['add http://a:8000', 'add http://b:8000'])
     writeFileSync(path, '["http://b:8000", "https://c/models/"]')
-    await vi.waitFor(() => expect(list.slice(2)).toEqual(['add https://c/models', 'drain http://a:8000']), 10_000)
+    await until(() => expect(list.slice(2)).toEqual(['add https://c/models', 'drain http://a:8000']))
     expect(warnings).toEqual([])
   })
 
@@ -66,7 +67,7 @@ describe('a file of URLs', () => {
     await told(list, ['add http://a:1', 'add http://b:1', 'drain http://a:1'])
     put('third', 'http://c:1')
     renameSync(join(own, 'third'), path)
-    await vi.waitFor(() => expect(list.slice(3)).toEqual(['add http://c:1', 'drain http://b:1']), 10_000)
+    await until(() => expect(list.slice(3)).toEqual(['add http://c:1', 'drain http://b:1']))
   })
 
   it('that cannot be understood, or is gone, changes nothing but for a warning; and is understood again', async () => {
@@ -77,11 +78,11 @@ describe('a file of URLs', () => {
     for (const bad of ['["http://a:1", ', '["ftp://a"]', '{"a": 1}', 'not a url', `"${'x'.repeat(2 ** 20)}"`]) {
       const before = warnings.length
       writeFileSync(path, bad)
-      await vi.waitFor(() => expect(warnings.length).toBeGreaterThan(before), 10_000)
+      await until(() => expect(warnings.length).toBeGreaterThan(before))
     }
     const before = warnings.length
     rmSync(path)
-    await vi.waitFor(() => expect(warnings.length).toBeGreaterThan(before), 10_000)
+    await until(() => expect(warnings.length).toBeGreaterThan(before))
     expect(warnings.every((text) => /cannot be used: .*; the 1 known workers stay$/.test(text))).toBe(true)
     expect(list).toEqual(['add http://a:1'])
     writeFileSync(path, 'http://b:1')
@@ -114,7 +115,7 @@ describe('a file of URLs', () => {
   it('that is not there yet is waited for', async () => {
     const path = join(folder(), 'workers')
     const { list, warnings } = watched(path, 20)
-    await vi.waitFor(() => expect(warnings.length).toBe(1))
+    await until(() => expect(warnings.length).toBe(1))
     writeFileSync(path, 'http://a:1')
     await told(list, ['add http://a:1'])
     expect(warnings.length).toBe(1)
@@ -137,9 +138,9 @@ describe('a DNS name', () => {
     const server = await dns()
     server.records = ['10.0.0.1', '10.0.0.2']
     const { list } = watched(server)
-    await vi.waitFor(() => expect([...list].sort()).toEqual(['add http://10.0.0.1:8000', 'add http://10.0.0.2:8000']))
+    await until(() => expect([...list].sort()).toEqual(['add http://10.0.0.1:8000', 'add http://10.0.0.2:8000']))
     server.records = ['10.0.0.2', '10.0.0.3']
-    await vi.waitFor(() => expect(list.slice(2)).toEqual(['add http://10.0.0.3:8000', 'drain http://10.0.0.1:8000']))
+    await until(() => expect(list.slice(2)).toEqual(['add http://10.0.0.3:8000', 'drain http://10.0.0.1:8000']))
   })
 
   it('IPv6 counts only where there is nothing else: it may be the same machine', async () => {
@@ -157,14 +158,14 @@ describe('a DNS name', () => {
     const { list, warnings } = watched(server)
     await told(list, ['add http://10.0.0.1:8000'])
     server.mode = mode
-    await vi.waitFor(() => expect(warnings.length).toBe(1), 10_000)
+    await until(() => expect(warnings.length).toBe(1))
     expect(warnings[0]).toMatch(/^the DNS name triton.default.svc cannot be used: .*; the 1 known workers stay$/)
     const queries = server.queries
-    await vi.waitFor(() => expect(server.queries).toBeGreaterThan(queries + 3), 10_000)
+    await until(() => expect(server.queries).toBeGreaterThan(queries + 3))
     expect([list.length, warnings.length]).toEqual([1, 1]) // the same is told once
     server.mode = 'answers'
     server.records = ['10.0.0.2']
-    await vi.waitFor(() => expect(list.slice(1)).toEqual(['add http://10.0.0.2:8000', 'drain http://10.0.0.1:8000']))
+    await until(() => expect(list.slice(1)).toEqual(['add http://10.0.0.2:8000', 'drain http://10.0.0.1:8000']))
   })
 
   it('in made time: looked up every so often, nothing once nobody listens', async () => {
@@ -230,7 +231,7 @@ describe.skipIf(process.platform !== 'linux')('workers by DNS, under load', () =
     const onWarning = (text: string) => warnings.push(text)
     const names = watchDns('workers', { port: servers[0].port, everyMs: 25, servers: [dns.address], onWarning })
     const workers = httpWorkers(names, { model: 'toy', outputs: ['y'], onWarning })
-    const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, policy: 'retry', onWarning }) // biome-ignore format: one line
+    const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, policy: 'retry', onWarning, deadlineMs: PATIENCE_MS }) // biome-ignore format: one line
     closing.push(() => predictor.close())
 
     const queries = toyQueries(50)
@@ -247,10 +248,10 @@ describe.skipIf(process.platform !== 'linux')('workers by DNS, under load', () =
     const load = Promise.all(Array.from({ length: 12 }, ask))
     const serving = (from: number, to: number) => {
       const names = hosts.slice(from, to).map((host) => `${host}:${servers[0].port}`)
-      return vi.waitFor(() => {
+      return until(() => {
         const now = predictor.stats().workers.filter(({ onTime }) => onTime > 0).map(({ worker }) => worker) // biome-ignore format: one line
         expect(now.sort()).toEqual(names.sort())
-      }, 20_000)
+      })
     }
     try {
       // A window of six that moves on by two, again and again, and the servers that are left are stopped.
@@ -263,7 +264,7 @@ describe.skipIf(process.platform !== 'linux')('workers by DNS, under load', () =
       }
       dns.mode = 'fails'
       const before = asked
-      await vi.waitFor(() => expect(asked).toBeGreaterThan(before + 200), 20_000)
+      await until(() => expect(asked).toBeGreaterThan(before + 200))
       dns.mode = 'answers'
       for (let from = 0; from < 6; from++) await servers[from].listen(hosts[from])
       dns.records = hosts

@@ -2,6 +2,7 @@ import { createPredictor, type HttpOptions, httpWorkers, type Predictor } from '
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Exchange, exchanges, type RecordedMessage, replay } from './shared/exchanges'
 import { PythonServer, python, toyModel, toyQueries } from './shared/oip-fleet'
+import { PATIENCE_MS } from './shared/patience'
 import { type Mode, QuirkServer } from './shared/quirk-server'
 
 const toy = await toyModel()
@@ -28,7 +29,7 @@ async function predictorOf(urls: string[], options: Partial<HttpOptions> = {}): 
   const onWarning = (text: string) => warnings.push(text)
   warnings.length = 0
   const workers = httpWorkers(urls, { model: 'toy', outputs: ['y'], onWarning, ...options })
-  const predictor = await createPredictor({ scheme, workers, onWarning, policy: 'retry' })
+  const predictor = await createPredictor({ scheme, workers, onWarning, policy: 'retry', deadlineMs: PATIENCE_MS })
   closing.push(() => predictor.close())
   return predictor
 }

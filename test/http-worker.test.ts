@@ -6,6 +6,7 @@ import { type HttpOptions, HttpWorker, httpWorker } from '../src/workers/http'
 import type { ModelWorker } from '../src/workers/worker'
 import { WHAT } from './fixtures/behaviour.js'
 import { contract, free } from './shared/contract'
+import { PATIENCE_MS, until } from './shared/patience'
 import { PretendServer, Reply, silence } from './shared/pretend-server'
 import { type Model, QuirkServer } from './shared/quirk-server'
 
@@ -92,7 +93,7 @@ async function running(options: Partial<HttpOptions> = {}) {
 
 /** What a script in a process of its own prints. */
 function spawnChild(script: string, ...args: string[]): Promise<{ code: number; text: string }> {
-  const options = { timeout: 20_000 }
+  const options = { timeout: PATIENCE_MS }
   return new Promise((resolve) => {
     execFile(process.execPath, ['--input-type=module', '-e', script, ...args], options, (error, text, said) =>
       resolve({ code: error ? Number(error.code ?? -1) : 0, text: text + said }),
@@ -548,7 +549,7 @@ describe('over real connections', () => {
     const worker = await start(url)
     isStarting = false
     await expect(worker.infer(row)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('longer') }) // biome-ignore format: one line
-    await vi.waitFor(() => expect(closed).toBe(1))
+    await until(() => closed === 1)
   })
 
   it('an abort closes the connection', async () => {
@@ -572,19 +573,20 @@ describe('over real connections', () => {
     await wasAsked
     abort.abort()
     await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
-    await vi.waitFor(() => expect(closed).toBe(true))
+    await until(() => closed)
     await free(worker)
   })
 
   it('a closed connection is looked into at once, without a query', async () => {
     const made = await server()
-    const worker = await httpWorker(made.url, { model: 'm' })
+    const clock = new VirtualClock()
+    const worker = await httpWorker(made.url, { model: 'm', clock })
     closing.unshift(() => worker.close())
     const before = made.seen.length
-    await new Promise((resolve) => setTimeout(resolve, 1100)) // it was examined just now
+    await clock.run(1100) // it was examined just now
     made.drop()
-    await vi.waitFor(() => expect(made.seen.slice(before).map(({ path }) => path)).toContain('/v2/models/m/infer'))
-    await vi.waitFor(() => expect(worker.free).toBe(true))
+    await until(() => made.seen.slice(before).some(({ path }) => path === '/v2/models/m/infer'))
+    await until(() => worker.free)
   })
 
   it('keeps to one connection', async () => {
@@ -593,7 +595,7 @@ describe('over real connections', () => {
     for (let i = 0; i < 20; i++) await worker.infer(row)
     expect(made.connections).toBe(1)
     await Promise.all([worker.close(), worker.close()])
-    await vi.waitFor(() => expect(made.connections).toBe(0))
+    await until(() => made.connections === 0)
   })
 
   it('nothing keeps the process alive, closed or not', async () => {

@@ -1,8 +1,9 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createPredictor, localWorkers, type ModelWorker } from 'approxifer'
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
+import { until } from './shared/patience'
 
 setFlagsFromString('--expose-gc')
 const collectGarbage: () => void = runInNewContext('gc')
@@ -25,7 +26,7 @@ it('a predictor that was closed during a call does not stay in memory', async ()
     collectGarbage()
     return closed.deref() !== undefined
   }
-  await vi.waitUntil(() => !isKept(), { timeout: 5000 })
+  await until(() => !isKept())
 })
 
 it('queries that were answered are not kept while one before them waits and is not late yet', async () => {

@@ -9,6 +9,7 @@ import { seeded } from '../src/random'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { Feed, HandWorker, query, settled, turn } from './shared/house'
 import { MoodyWorker } from './shared/moody-worker'
+import { until } from './shared/patience'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -85,7 +86,7 @@ describe('the start', () => {
     const starting = createPredictor({ workers: feed, scheme })
     const [a, b, c, d] = hand('a', 'b', 'c', 'd')
     feed.tell(add(a), add(b), { remove: 'a' }, { drain: 'nobody' }, add(c))
-    await vi.waitUntil(() => a.closed)
+    await until(() => a.closed > 0)
     expect(await settled(starting)).toBe('open')
     feed.tell(add(d))
     await (await starting).close()
@@ -386,7 +387,7 @@ describe('leaving', () => {
     expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(['stays'])
     expect(used[1] - used[0]).toBeLessThan(0.8 * CHANGES * BYTES)
     await predictor.close()
-  }, 120_000)
+  })
 })
 
 describe('a name that comes back', () => {
@@ -827,7 +828,7 @@ it('whoever comes, goes, hangs, dies or vanishes: every query settles, right, an
     await closed
     expect(all.filter(({ closes }) => closes !== 1).map(({ name }) => name)).toEqual([])
   }
-}, 120_000)
+})
 
 /** Nobody can restart it; it may be out of reach for a while. */
 class Changing extends MoodyWorker {

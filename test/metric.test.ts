@@ -89,11 +89,11 @@ function agreement(memory: Memory, { query, model, outputs }: Kind): number {
 }
 
 describe('how queries are compared', () => {
-  it('finds the two columns of six that a checkerboard is of, and that answers jump', { timeout: 60_000 }, () => {
+  it('finds the two columns of six that a checkerboard is of, and that answers jump', () => {
     expect(agreement(taught(checkerboard, 520), checkerboard)).toBeGreaterThan(0.85)
   })
 
-  it('columns in mixed units are weighed by what they tell', { timeout: 60_000 }, () => {
+  it('columns in mixed units are weighed by what they tell', () => {
     expect(agreement(taught(units, 300), units)).toBeGreaterThan(0.85)
   })
 
@@ -109,7 +109,7 @@ describe('how queries are compared', () => {
     )
   })
 
-  it('goes on answering while all that is remembered is looked at anew', { timeout: 60_000 }, () => {
+  it('goes on answering while all that is remembered is looked at anew', () => {
     const memory = taught(units, 255)
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
@@ -126,7 +126,7 @@ describe('how queries are compared', () => {
     expect(memory.size).toBe(256)
   })
 
-  it('both cores choose alike, and what was chosen is saved', { timeout: 60_000 }, () => {
+  it('both cores choose alike, and what was chosen is saved', () => {
     const [memory, other] = [taught(units, 150), taught(units, 150, {}, js)]
     const row = units.query(seeded(4))
     expect(other.recover(row)?.answer).toEqual(memory.recover(row)?.answer)

@@ -25,5 +25,5 @@ describe.skipIf(!natsInstalled)('approxifer work: 9 workers in 3 processes', () 
       expect(queries).toBeGreaterThan(20)
       expect([failed, unsettled, wrong]).toEqual([{}, 0, 0])
     }
-  }, 120_000)
+  })
 })

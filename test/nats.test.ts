@@ -15,6 +15,7 @@ import { VirtualClock } from '../src/serving/virtual-clock'
 import { contract } from './shared/contract'
 import { HandWorker, settled, turn } from './shared/house'
 import { NatsServer, natsInstalled } from './shared/nats-server'
+import { PATIENCE_MS, until } from './shared/patience'
 
 const fixture = new URL('./fixtures/thread.js', import.meta.url)
 
@@ -61,9 +62,6 @@ async function joined(changes: AsyncIterator<Change>): Promise<ModelWorker> {
 }
 
 const row = (x: number) => Float32Array.of(x, 1)
-/** Until the messages that are on their way have had their effect. */
-const until = (condition: () => boolean) =>
-  vi.waitFor(() => expect(condition()).toBe(true), { timeout: 5000, interval: 2 })
 
 describe.skipIf(!natsInstalled)('workers over NATS', () => {
   const open: (() => unknown)[] = []
@@ -162,7 +160,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     const raw = await connect({ servers: server.url })
     ends.push(() => raw.close())
     const ask = () => raw.request(`approxifer.${name}.worker.${service.names[0]}`, '', { timeout: 100 })
-    await vi.waitFor(() => expect(ask()).rejects.toThrow(/no responders/i)) // the server has noticed
+    await until(() => expect(ask()).rejects.toThrow(/no responders/i)) // the server has noticed
     await clock.run(700)
     await expect(call).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('nobody listens') })
     expect(worker.gone).toBe(true)
@@ -376,10 +374,12 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     await call
     const raw = await connect({ servers: server.url })
     ends.push(() => raw.close())
-    const ask = async (subject: string) => {
+    /** Replies until those of these workers are there. */
+    const ask = async (subject: string, ids: readonly string[] = service.names) => {
       const replies: { id: string; [field: string]: unknown }[] = []
-      for await (const message of await raw.requestMany(subject, '', { maxWait: 150, strategy: 'timer' })) {
+      for await (const message of await raw.requestMany(subject, '', { maxWait: PATIENCE_MS, strategy: 'timer' })) {
         replies.push(message.json())
+        if (ids.every((id) => replies.some((reply) => reply.id === id))) break
       }
       return replies
     }
@@ -389,15 +389,16 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
       expect(pings).toContainEqual({ type: 'io.nats.micro.v1.ping_response', id, ...standard })
     }
     expect((await ask(`$SRV.PING.${name}`)).length).toBe(2)
-    expect((await ask(`$SRV.PING.${name}.${service.names[1]}`)).map(({ id }) => id)).toEqual([service.names[1]])
-    const [info] = await ask(`$SRV.INFO.${name}.${service.names[0]}`)
+    const [a, b] = service.names.map((id) => [id])
+    expect((await ask(`$SRV.PING.${name}.${b}`, b)).map(({ id }) => id)).toEqual(b)
+    const [info] = await ask(`$SRV.INFO.${name}.${a}`, a)
     const subject = `approxifer.${name}.worker.${service.names[0]}`
     expect(info).toMatchObject({
       type: 'io.nats.micro.v1.info_response',
       description: expect.stringContaining('approxifer'),
       endpoints: [{ name: 'rows', subject, queue_group: '', metadata: {} }],
     })
-    const [stats] = await ask(`$SRV.STATS.${name}.${service.names[0]}`)
+    const [stats] = await ask(`$SRV.STATS.${name}.${a}`, a)
     expect(stats).toMatchObject({
       type: 'io.nats.micro.v1.stats_response',
       started: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
@@ -425,7 +426,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     ends.push(() => own.stop())
     const echo = (name: string) => Object.assign(new HandWorker(name), { infer: async (x: Float32Array) => x.map((v) => 2 * v) }) // biome-ignore format: one line
     const service = await serveNats(own.url, { fleet: 'restart', workers: ['a', 'b', 'c'].map(echo), beatMs: 100 })
-    const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: natsWorkers(own.url, { fleet: 'restart' }) }) // biome-ignore format: one line
+    const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: natsWorkers(own.url, { fleet: 'restart' }), deadlineMs: PATIENCE_MS }) // biome-ignore format: one line
     ends.push(
       () => service.close(),
       () => predictor.close(),
@@ -440,7 +441,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     await own.down()
     await own.up()
     const before = count
-    await vi.waitFor(() => expect(count).toBeGreaterThan(before + 500), { timeout: 10_000 })
+    await until(() => count > before + 500)
     stop = true
     await load
   })
@@ -454,6 +455,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     const predictor = await createPredictor({
       scheme: { code: 'systematic', queries: 4, stragglers: 1, byzantine: 1 },
       workers: natsWorkers(server.url, { fleet: name }),
+      deadlineMs: PATIENCE_MS,
       onWarning,
     })
     ends.push(

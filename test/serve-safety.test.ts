@@ -8,6 +8,7 @@ import type { TLSSocket } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { type Handler, listen } from '../src/cli/serve/listen'
 import { runWith, scratch } from './shared/cli'
+import { PATIENCE_MS } from './shared/patience'
 import { json, LENET, Served } from './shared/served'
 
 const { folder, write } = scratch()
@@ -56,7 +57,7 @@ it.each([
   const { status, stderr } = spawnSync(process.execPath, ['dist/cli.js', 'serve', ...model, '--port', '0'], {
     env: { ...process.env, APPROXIFER_TOKEN: token },
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: PATIENCE_MS,
   })
   expect([status, stderr]).toEqual([2, `approxifer: APPROXIFER_TOKEN: ${sentence.replace('%', '')}\n`])
   const file = text('tokens', token)
@@ -81,7 +82,7 @@ describe('a connection', () => {
     return { server, open, say }
   }
 
-  it('whose client does not read its answer is closed; one that reads slowly is not', { timeout: 20_000 }, async () => {
+  it('whose client does not read its answer is closed; one that reads slowly is not', async () => {
     const size = 32 * 2 ** 20
     const { server, open } = await listening(new Uint8Array(size))
     const [deaf, slow] = [open(), open()]

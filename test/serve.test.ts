@@ -3,6 +3,7 @@ import { Agent } from 'node:http'
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Metrics } from '../src/cli/serve/metrics'
+import { until } from './shared/patience'
 import { type Answer, ask, binary, json, LENET, LENGTH, Served } from './shared/served'
 
 const LABELS = readFileSync('models/mnist-labels.npy').subarray(-400)
@@ -241,7 +242,7 @@ describe('SIGTERM', () => {
   })
 
   it('is told to load balancers first: not ready, and still at work', async () => {
-    const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--drain-delay', '3'])
+    const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--drain-delay', '600'])
     served.process.kill('SIGTERM')
     await served.line(({ signal }) => signal === 'SIGTERM')
     const ready = await fetch(`${served.url}/v2/health/ready`)
@@ -271,9 +272,4 @@ function endless(): ReadableStream<Uint8Array> {
       else stream.close()
     },
   })
-}
-
-async function until(done: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500 && !(await done()); tries++) await new Promise((resolve) => setTimeout(resolve, 20))
-  expect(await done()).toBe(true)
 }

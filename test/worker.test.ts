@@ -7,6 +7,7 @@ import { createPredictor, FaultyWorker, type LocalOptions, localWorkers, type Mo
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WHAT } from './fixtures/behaviour.js'
 import { ask, contract, free as freed } from './shared/contract'
+import { PATIENCE_MS } from './shared/patience'
 
 const fixture = new URL('./fixtures/thread.js', import.meta.url)
 const small = { resourceLimits: { maxOldGenerationSizeMb: 24 } } // so that running out of memory takes no minute
@@ -226,7 +227,7 @@ it.each([
     ${before}
     worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
     ${later}`
-  const options = { encoding: 'utf8', timeout: 20_000 } as const
+  const options = { encoding: 'utf8', timeout: PATIENCE_MS } as const
   const args = ['--input-type=module', '-e', script, '--', fixture.href]
   const { status, stdout } = spawnSync(process.execPath, args, options)
   expect([status, stdout.trim()]).toEqual([0, 'ABORTED'])
@@ -256,7 +257,7 @@ describe('real model in real threads', () => {
     await freed(worker)
     expect(await worker.infer(row)).toEqual(before)
     await worker.close()
-  }, 20_000)
+  })
 
   it('a number of threads that would take all memory', async () => {
     const most = Math.max(64, 16 * availableParallelism())
@@ -293,16 +294,12 @@ describe('6. nothing keeps the process alive', () => {
       'const c = new AbortController(); const p = worker.infer(new Float32Array(784), { signal: c.signal }); c.abort(); await p.catch(() => {})',
     ],
     ['while a dead worker waits for its restart', "worker.restart('was killed')"],
-  ])(
-    '%s',
-    (_, after) => {
-      const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script(after)], {
-        cwd: fileURLToPath(new URL('..', import.meta.url)),
-        timeout: 30_000,
-        encoding: 'utf8',
-      })
-      expect([status, stdout.trim(), stderr]).toEqual([0, 'end of script', ''])
-    },
-    40_000,
-  )
+  ])('%s', (_, after) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script(after)], {
+      cwd: fileURLToPath(new URL('..', import.meta.url)),
+      timeout: PATIENCE_MS,
+      encoding: 'utf8',
+    })
+    expect([status, stdout.trim(), stderr]).toEqual([0, 'end of script', ''])
+  })
 })

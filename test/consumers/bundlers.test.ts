@@ -84,12 +84,16 @@ describe('a page without a bundler', () => {
     expect(await shown(plain())).toBe(DIGITS)
   })
 
-  const failing = (options: string) => `import { createPredictor } from 'approxifer'
-    const begun = performance.now()
+  const starting = (options: string) => `import { createPredictor } from 'approxifer'
     createPredictor({ model: '/mnist-lenet.onnx', scheme: { queries: 4, stragglers: 1 }, ${options} })
-      .catch((error) => { document.body.textContent = (performance.now() - begun < 2000 ? '' : 'late: ') + error.message })`
+      .catch((error) => { document.body.textContent = error.message })`
 
-  it('the default worker cannot import onnxruntime-web there: a clear error within 2 s', async () => {
+  /** What it says is said at once: timers of a second or more, such as those that wait for a silent worker, never fire. */
+  const failing = (options: string) => `const soon = globalThis.setTimeout
+    globalThis.setTimeout = (callback, ms, ...rest) => (ms < 1000 ? soon(callback, ms, ...rest) : 0)
+    ${starting(options)}`
+
+  it('the default worker cannot import onnxruntime-web there: a clear error at once', async () => {
     expect(await shown(plain(failing('')))).toMatch(/^onnxruntime-web cannot be imported.*worker\.bundle\.js/)
   })
 
@@ -97,7 +101,7 @@ describe('a page without a bundler', () => {
     ['that is not there', "new Worker('/no-such-worker.js', { type: 'module' })"],
     ['that is a page', "new Worker('/index.html', { type: 'module' })"],
     ['whose import cannot be resolved', "new Worker('/worker.js', { type: 'module' })"],
-  ])('a worker %s: an error within 2 s that says what to do', async (_, worker) => {
+  ])('a worker %s: an error at once that says what to do', async (_, worker) => {
     const text = await shown(plain(failing(`createWorker: () => ${worker}`)))
     expect(text).toMatch(/^worker 0 could not load its script.*'approxifer\/worker'.*createWorker/)
   })
@@ -105,7 +109,7 @@ describe('a page without a bundler', () => {
   it('a worker that was bundled to nothing: a warning after 2 s that says what to do', async () => {
     const empty = "new Worker(URL.createObjectURL(new Blob([''], { type: 'text/javascript' })), { type: 'module' })"
     const told = 'onWarning: (text) => { document.body.textContent = text }'
-    const text = await shown(plain(failing(`createWorker: () => ${empty}, ${told}`)))
+    const text = await shown(plain(starting(`createWorker: () => ${empty}, ${told}`)))
     expect(text).toMatch(/^a worker has been silent for 2000 ms.*'approxifer\/worker'.*createWorker/)
   })
 })

@@ -5,6 +5,7 @@ import { cpSync, linkSync, mkdirSync, mkdtempSync, readdirSync, symlinkSync, wri
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
+import { PATIENCE_MS } from '../shared/patience'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
@@ -55,7 +56,7 @@ export function addData(folder: string): void {
 /** Runs a program to its end. @returns what it printed @throws with all it said, unless it exits with 0 */
 export function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   const { PATH, HOME, NODE_EXTRA_CA_CERTS } = process.env // the last for networks whose proxy has a certificate of its own
-  const child = spawn(command, args, { cwd, timeout: 120_000, env: { PATH, HOME, NODE_EXTRA_CA_CERTS } })
+  const child = spawn(command, args, { cwd, timeout: PATIENCE_MS, env: { PATH, HOME, NODE_EXTRA_CA_CERTS } })
   let [out, err] = ['', '']
   child.stdout.on('data', (text) => {
     out += text

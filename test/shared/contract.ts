@@ -45,17 +45,14 @@ export function contract(name: string, { start, deaths, takes = 3 }: Kind): void
   describe(`ModelWorker contract: ${name}`, () => {
     it('answers', withWorker(works))
 
-    it.each(deaths)(
-      '1. infer settles when the worker %s, calls that wait too; it comes back',
-      (how) =>
-        withWorker(async (worker) => {
-          const open = await Promise.allSettled(upTo(2, (i) => worker.infer(ask(i ? 'answer' : how))))
-          for (const call of open) expect(call).toMatchObject({ status: 'rejected', reason: { code: 'WORKER' } })
-          await expect(worker.infer(ask('answer'))).rejects.toMatchObject({ code: 'WORKER' })
-          await free(worker)
-          await works(worker)
-        })(),
-      20_000,
+    it.each(deaths)('1. infer settles when the worker %s, calls that wait too; it comes back', (how) =>
+      withWorker(async (worker) => {
+        const open = await Promise.allSettled(upTo(2, (i) => worker.infer(ask(i ? 'answer' : how))))
+        for (const call of open) expect(call).toMatchObject({ status: 'rejected', reason: { code: 'WORKER' } })
+        await expect(worker.infer(ask('answer'))).rejects.toMatchObject({ code: 'WORKER' })
+        await free(worker)
+        await works(worker)
+      })(),
     )
 
     it(
@@ -72,7 +69,6 @@ export function contract(name: string, { start, deaths, takes = 3 }: Kind): void
         await free(worker)
         await works(worker)
       }),
-      20_000,
     )
 
     it.each([

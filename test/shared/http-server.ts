@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createGateway } from 'approxifer'
+import { PATIENCE_MS } from './patience'
 
 export interface TestServer {
   gateway: ReturnType<typeof createGateway>
@@ -11,11 +12,14 @@ export interface TestServer {
   close(): Promise<void>
 }
 
-/** A gateway with these options, when it is ready. */
-export async function serveGateway(options: Parameters<typeof createGateway>[0]): Promise<TestServer> {
+/** A gateway with these options, when it is ready. @param requestMs  within which a request must be here */
+export async function serveGateway(
+  options: Parameters<typeof createGateway>[0],
+  requestMs = PATIENCE_MS,
+): Promise<TestServer> {
   const gateway = createGateway(options)
   await gateway.ready()
-  const server = await serve(gateway)
+  const server = await serve(gateway, requestMs)
   const close = async () => {
     await server.close()
     await gateway.close()
@@ -23,16 +27,20 @@ export async function serveGateway(options: Parameters<typeof createGateway>[0])
   return { ...server, gateway, close }
 }
 
-async function serve(answer: (request: Request) => Promise<Response>): Promise<Omit<TestServer, 'gateway'>> {
+type Answer = (request: Request) => Promise<Response>
+
+async function serve(answer: Answer, requestMs: number): Promise<Omit<TestServer, 'gateway'>> {
   const server = createServer({ connectionsCheckingInterval: 500 }, (incoming, outgoing) => {
     handle(answer, incoming, outgoing).catch((error) => outgoing.destroy(error))
   })
-  server.headersTimeout = 2000
-  server.requestTimeout = 3000
+  server.headersTimeout = requestMs
+  server.requestTimeout = requestMs
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
     const body = JSON.stringify({
-      error: late ? 'the request: expected within 3 s' : `the request: expected HTTP/1.1, got ${error.message}`,
+      error: late
+        ? `the request: expected within ${requestMs} ms`
+        : `the request: expected HTTP/1.1, got ${error.message}`,
     })
     const head = `HTTP/1.1 ${late ? '408 Request Timeout' : '400 Bad Request'}\r\nContent-Type: application/json`
     if (socket.writable)
