@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
 import { connectTimeout, installed, installedBrowsers } from './scripts/browsers.js'
@@ -8,7 +9,7 @@ import Totals from './scripts/totals.js'
 const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 const node: TestProjectConfiguration = {
-  test: { name: 'node', include: ['test/*.test.ts'], ...limits },
+  test: { name: 'node', include: ['test/*.test.ts'], setupFiles: 'test/shared/typed-arrays.ts', ...limits },
 }
 
 const models: TestProjectConfiguration = {
@@ -41,8 +42,7 @@ const consumers: TestProjectConfiguration = {
     include: ['test/consumers/*.test.ts'],
     globalSetup: 'test/consumers/setup.ts',
     ...limits,
-    maxWorkers: 2,
-    sequence: { groupOrder: 1 }, // after the others, some of which measure time
+    sequence: { groupOrder: 1 }, // after the others
   },
 }
 
@@ -54,5 +54,6 @@ const projects = [
 ]
 
 export default defineConfig({
-  test: { projects, reporters: ['default', new Totals()] },
+  // One more than there are cores, since some tests wait. By default vitest leaves a core to itself, half of a machine with two.
+  test: { projects, maxWorkers: availableParallelism() + 1, reporters: ['default', new Totals()] },
 })

@@ -33,7 +33,7 @@ async function episode(seed: number): Promise<void> {
     maxWaitMs: pick([0, 5, 50]),
     policy: pick(['auto', 'retry', 'recover'] as const),
     hedges: pick([0, 0.1, 1]),
-    memory: pick([undefined, false] as const),
+    memory: pick([undefined, false, false] as const), // one that begins costs as much as a hundred queries
     onWarning: () => {},
     seed,
   }

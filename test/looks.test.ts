@@ -156,7 +156,7 @@ describe('kernel regression', () => {
     [13, 2 * BLOCK, 0],
     [30, 3 * BLOCK, 70],
   ])('%i outputs, %i pairs, %i written over: both cores agree to the bit', (outputs, count, over) => {
-    const [a, b] = [wasm, js].map((core) => solved(core, outputs, count, over))
+    const [a, b] = [wasm, js].map((core) => solved(core, outputs, count, over, 4))
     expect(a.save()).toEqual(b.save())
     const query = noise(3, 1e6)
     expect(a.predict(to(query, count), 1)).toEqual(b.predict(to(query, count), 1))
