@@ -102,7 +102,13 @@ withModel(
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
-  .addOption(choice('--code <code>', 'which rows (default: systematic; where E > 0 berrut, beside verified inference)', codeNames))
+  .addOption(
+    choice(
+      '--code <code>',
+      'which rows (default: systematic; where E > 0 berrut, beside verified inference)',
+      codeNames,
+    ),
+  )
   .addOption(choice('--decoder <decoder>', 'how answers are recovered (default: the code’s own)', decoderNames))
   .addOption(choice('--locator <locator>', 'who lies (default: residual)', locatorNames))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')
