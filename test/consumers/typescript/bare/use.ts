@@ -15,6 +15,7 @@ import {
   type Predictor,
   type PredictorOptions,
   patchFeatures,
+  type Query,
   Scheme,
 } from 'approxifer'
 import core from 'approxifer/core.wasm'
@@ -31,6 +32,8 @@ export const options: PredictorOptions = {
   core: { module: core, prefer: undefined },
 }
 export const choices: PredictOptions = { signal: undefined, deadlineMs: undefined }
+/** A query's tensors, also as onnxruntime has them. */
+export const query: Query = { x: { data: new Float32Array(4), dims: [1, 4] }, y: new Float32Array(1) }
 export const local: LocalOptions = { model: 'model.onnx', count: 2, outputs: undefined, wasmPaths: undefined }
 
 export async function ask(predictor: Predictor, row: Float32Array): Promise<number | undefined> {
