@@ -28,7 +28,7 @@ const ask = {
 
 /** What curl prints, with the status in a line of its own. */
 async function curl(...args: string[]): Promise<{ status: number; json: any }> {
-  const { stdout } = await promisify(execFile)('curl', ['-s', '-m', '20', '-w', '\n%{http_code}', ...args])
+  const { stdout } = await promisify(execFile)('curl', ['-s', '-w', '\n%{http_code}', ...args])
   const [body, status] = [stdout.slice(0, stdout.lastIndexOf('\n')), stdout.slice(stdout.lastIndexOf('\n') + 1)]
   return { status: Number(status), json: JSON.parse(body) }
 }
