@@ -1,5 +1,6 @@
 import { expect, it, vi } from 'vitest'
 import Totals from '../scripts/totals.js'
+import { until } from './shared/patience'
 
 /** A file of tests as vitest tells of it. */
 const file = (...tests: { state: string; runtime?: [string, string] }[]) => ({
@@ -16,7 +17,7 @@ it('a run ends with what ran how many tests, and with the totals alone in the la
   const edge: [string, string] = ['workerd', '2026-11-17']
   const files = [file({ state: 'passed' }, { state: 'skipped' }), file(), file({ state: 'failed', runtime: edge })]
   new Totals().onTestRunEnd(files, [new Error('outside of all tests')])
-  await vi.waitFor(() => expect(print).toHaveBeenCalledOnce())
+  await until(() => expect(print).toHaveBeenCalledOnce())
   const [[text]] = print.mock.calls
   print.mockRestore()
   expect(text.split('\n').map((line: string) => line.split(/ {2,}/))).toEqual([

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { PATIENCE_MS } from '../shared/patience'
 import { consumer, run } from './consumer'
 import { openBrowser, serve, start } from './page'
 
@@ -27,6 +28,7 @@ it('browser: the page reads eight digits', async () => {
   const [browser, server] = [await openBrowser(), await serve('.')]
   try {
     const page = await browser.newPage()
+    page.setDefaultTimeout(PATIENCE_MS)
     await page.goto(`${server.url}examples/browser/`)
     const answer = page.locator('#answer', { hasNotText: 'Loading' })
     await answer.waitFor()

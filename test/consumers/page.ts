@@ -19,10 +19,11 @@ type Browser = Awaited<ReturnType<typeof openBrowser>>
 export async function show(browser: Browser, url: string): Promise<string> {
   const context = await browser.newContext()
   try {
+    context.setDefaultTimeout(PATIENCE_MS)
     const page = await context.newPage()
     const failed = new Promise<string>((resolve) => page.on('pageerror', ({ message }) => resolve(message)))
     await page.goto(url)
-    const shown = page.waitForFunction(() => document.body?.textContent?.trim(), null, { timeout: PATIENCE_MS })
+    const shown = page.waitForFunction(() => document.body?.textContent?.trim())
     return await Promise.race([failed, shown.then((text) => text.jsonValue() as Promise<string>)])
   } finally {
     await context.close()
