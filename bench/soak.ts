@@ -4,19 +4,15 @@
  * failed, unless all held. More digits with `npm run data`.
  */
 
-import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { mean } from '../src/evaluate/statistics'
 import { seeded } from '../src/random'
-import { readModel } from '../src/workers/local'
-import { OnnxModel } from '../src/workers/onnx'
-import type { Digit } from './soak/callers'
 import { atMost, type Check, counts, equal } from './soak/checks'
 import { type Configuration, configurations } from './soak/configurations'
+import { loadDigits } from './soak/digits'
 import { memory, resources } from './soak/holdings'
-import { type Load, MODEL, type Served, serve, startWorkers, until } from './soak/serving'
+import { type Load, type Served, serve, startWorkers, until } from './soak/serving'
 
 interface Result extends Served {
   name: string
@@ -27,21 +23,12 @@ interface Result extends Served {
   remembered: number[]
 }
 
+/** From `npm run data`. */
+const MORE_DIGITS = 'data/mnist-images.npy'
 /** Pools that start and stop before: until then malloc holds less than it will. */
 const WARM_UPS = 8
 /** Growth of resident memory, see there. */
 const MOST_GROWTH = 0.1
-
-/** Digits, and what the bare model says of each. */
-async function loadDigits(): Promise<Digit[]> {
-  const paths = ['models/mnist-digits.npy', 'data/mnist-images.npy'].filter(existsSync)
-  const images = (await Promise.all(paths.map((path) => loadInputs(path)))).flat()
-  const model = await OnnxModel.load(await readModel(MODEL))
-  const digits: Digit[] = []
-  for (const image of images) digits.push({ image, answer: await model.infer(image) })
-  await model.close()
-  return digits
-}
 
 /** @param queries  a multiple of 5 and of the number of predictors */
 async function run(configuration: Configuration, queries: number, load: Load): Promise<Result> {
@@ -53,6 +40,7 @@ async function run(configuration: Configuration, queries: number, load: Load): P
     endings: {},
     times: [],
     troubles: 0,
+    convictions: 0,
     heap: [],
     rss: [],
     remembered: [],
@@ -74,11 +62,12 @@ async function run(configuration: Configuration, queries: number, load: Load): P
   return result
 }
 
-function add(result: Result, { asked, agreed, endings, times, troubles, checks }: Served): void {
+function add(result: Result, { asked, agreed, endings, times, troubles, convictions, checks }: Served): void {
   result.asked += asked
   result.agreed += agreed
   result.times.push(...times)
   result.troubles += troubles
+  result.convictions += convictions
   result.checks.push(...checks)
   for (const [ending, n] of Object.entries(endings)) result.endings[ending] = (result.endings[ending] ?? 0) + n
 }
@@ -127,24 +116,26 @@ function print(results: Result[]): void {
     'configuration',
     'queries',
     'exact',
+    'checked',
     'recovered',
     'failed',
     'right',
     'p50',
     'p99',
     'troubles',
+    'convicted',
     'heap, MB',
     'rss, MB',
     '',
   ]
   const rows = table(head)
-  for (const { name, asked, agreed, endings, times, troubles, heap, rss, checks } of results) {
-    const { exact = 0, recovered = 0, ...failed } = endings
+  for (const { name, asked, agreed, endings, times, troubles, convictions, heap, rss, checks } of results) {
+    const { exact = 0, checked = 0, recovered = 0, ...failed } = endings
     const sorted = times.sort((a, b) => a - b)
     const at = (share: number) => `${sorted[Math.floor(share * (sorted.length - 1))].toFixed(1)} ms`
     const megabytes = (values: number[]) => values.map((value) => value.toFixed(0)).join(' ')
     const ok = checks.every(({ holds }) => holds) ? 'ok' : 'FAILED'
-    rows.push([name, asked, exact, recovered, counts(failed), `${(100 * agreed / times.length).toFixed(2)} %`, at(0.5), at(0.99), troubles, megabytes(heap), megabytes(rss), ok]) // biome-ignore format: one line
+    rows.push([name, asked, exact, checked, recovered, counts(failed), `${(100 * agreed / times.length).toFixed(2)} %`, at(0.5), at(0.99), troubles, convictions, megabytes(heap), megabytes(rss), ok]) // biome-ignore format: one line
   }
   console.log(String(rows))
 }
@@ -152,7 +143,7 @@ function print(results: Result[]): void {
 async function soak(chosen: Configuration[], queries: number): Promise<boolean> {
   const rejections: string[] = []
   process.on('unhandledRejection', (reason) => rejections.push(String(reason)))
-  const load = { digits: await loadDigits(), random: seeded(7) }
+  const load = { digits: await loadDigits(MORE_DIGITS), random: seeded(7) }
   for (let pool = 0; pool < WARM_UPS; pool++) await Promise.all((await startWorkers()).map((worker) => worker.close()))
   const each = 25 * Math.max(1, Math.round(queries / chosen.length / 25))
   const results: Result[] = []
@@ -169,7 +160,9 @@ async function soak(chosen: Configuration[], queries: number): Promise<boolean> 
   const failed = all.filter(({ holds }) => !holds)
   for (const { name, text } of failed) console.log(`FAILED ${name}: ${text}`)
   const held = failed.length ? `${failed.length} of ${all.length} checks failed` : `all ${all.length} checks held`
-  console.log(`${held}; ${whole.checks[1].text}`)
+  const sum = (of: (result: Result) => number) => results.reduce((all, result) => all + of(result), 0)
+  const [checked, convictions] = [sum(({ endings }) => endings.checked ?? 0), sum((result) => result.convictions)]
+  console.log(`${held}; ${checked} checked answers, ${convictions} convictions; ${whole.checks[1].text}`)
   return !failed.length
 }
 

@@ -4,12 +4,7 @@ import { ApproxiferError, type GroupReport, type Prediction, type Predictor } fr
 import { sameLabels } from '../../src/criterion'
 import type { Random } from '../../src/random'
 import type { Configuration } from './configurations'
-
-export interface Digit {
-  image: Float32Array
-  /** The bare model's. */
-  answer: Float32Array
-}
+import type { Digit } from './digits'
 
 /** What a caller does besides asking. */
 interface Habit {
@@ -35,14 +30,16 @@ export class Callers {
   /** Promises that have not settled, and reports that have not come. */
   open = 0
   unreported = 0
-  /** Answers with the bare model's label, and milliseconds to each answer. */
-  agreed = 0
+  /** Answers with the bare model's label, by status, and milliseconds to each answer. */
+  readonly agreed: Record<string, number> = {}
   readonly times: number[] = []
   /** Errors of callers with time who did not abort, but for those of the end. */
   letDown = 0
   /** What must not happen: promises open after their deadline or an abort, exact answers that are not, errors without a reason. */
   overdue = 0
   altered = 0
+  /** Checked answers with other values than the bare model's, by the worker that gave them. */
+  readonly doctored: Record<string, number> = {}
   readonly unforeseen: string[] = []
   /** Recoveries that were given, as reports have it. */
   given = 0
@@ -87,14 +84,13 @@ export class Callers {
     return { deadlineMs, signal: controller.signal, refused: this.ended || ms === -2, abort }
   }
 
-  #answered({ status, output, group }: Prediction, expected: Float32Array, { refused }: Habit, ms: number): void {
-    const { data } = output.logits
+  #answered(prediction: Prediction, expected: Float32Array, { refused }: Habit, ms: number): void {
+    const { status, group } = prediction
     this.open--
     this.times.push(ms)
-    this.#count(status)
+    count(this.endings, status)
     if (refused) this.unforeseen.push('an answer to who should have been refused')
-    if (status === 'exact' && !data.every((value, i) => Object.is(value, expected[i]))) this.altered++
-    this.agreed += Number(sameLabels(data, expected, { kind: 'label', positions: 1, classes: expected.length }))
+    this.#compare(prediction, expected)
     this.unreported++
     void group.then((report) => {
       this.unreported--
@@ -104,11 +100,21 @@ export class Callers {
     })
   }
 
+  /** What each status promises: `exact` the model's own values, `checked` its label and one worker's values, `recovered` nothing for sure. */
+  #compare({ status, output, workers }: Prediction, expected: Float32Array): void {
+    const { data } = output.logits
+    const isOwn = data.every((value, i) => Object.is(value, expected[i]))
+    if (sameLabels(data, expected, { kind: 'label', positions: 1, classes: expected.length }))
+      count(this.agreed, status)
+    if (status === 'exact' && !isOwn) this.altered++
+    if (status === 'checked' && !isOwn) count(this.doctored, workers[0])
+  }
+
   #failed(error: unknown, habit: Habit, ms: number): void {
     const code = error instanceof ApproxiferError ? error.code : String(error)
     this.open--
     if (habit.refused) this.refused++
-    else this.#count(code)
+    else count(this.endings, code)
     if (!this.#isForeseen(code, habit, ms)) this.unforeseen.push(`${code} after ${ms.toFixed(1)} ms`)
     else if (code !== 'ABORTED' && code !== 'CLOSED' && habit.deadlineMs === DEADLINE_MS) this.letDown++
   }
@@ -121,10 +127,10 @@ export class Callers {
     if (code === 'DEADLINE') return ms > deadlineMs - EARLY_MS
     return ['WORKER', 'QUORUM', 'PROTOCOL', 'OVERLOADED'].includes(code)
   }
+}
 
-  #count(ending: string): void {
-    this.endings[ending] = (this.endings[ending] ?? 0) + 1
-  }
+function count(of: Record<string, number>, name: string): void {
+  of[name] = (of[name] ?? 0) + 1
 }
 
 /** Whether a promise settles within so many milliseconds, and as soon as the signal fires. */

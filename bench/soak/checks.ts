@@ -9,19 +9,24 @@ export interface Check {
   text: string
 }
 
+/** Share of checked answers that may have a wrong label: what `integrity`, .95 by default, leaves. */
+const UNSURE = 0.05
+
 /** Of a predictor that all callers are done with. */
 export function checkCallers(callers: Callers, stats: PredictorStats, agreement: number): Check[] {
-  const { open, exact, recovered, unverified, failed } = stats
-  const { endings, times } = callers
+  const { open, exact, checked, recovered, unverified, failed } = stats
+  const { endings, times, agreed } = callers
+  const wrong = (endings.checked ?? 0) - (agreed.checked ?? 0)
   return [
     equal('promises that never settled', 0, callers.open),
     equal('promises open after their deadline or an abort', 0, callers.overdue),
     equal('reports that never came', 0, callers.unreported),
     equal('exact answers that are not', 0, callers.altered),
     equal('errors without a reason', '', callers.unforeseen.join('; ')),
-    atLeast('share of answers with the label of the bare model', agreement, callers.agreed / times.length),
+    atLeast('share of answers with the label of the bare model', agreement, total(agreed) / times.length),
+    atMost('share of checked answers with another label', UNSURE, wrong / (endings.checked || 1)),
     atMost('share of errors among callers with time', 0.005, callers.letDown / callers.asked),
-    equal('what the predictor counted', counts(endings), counts({ exact, recovered, unverified, ...failed })),
+    equal('what the predictor counted', counts(endings), counts({ exact, checked, recovered, unverified, ...failed })),
     equal('endings, and callers refused', callers.asked, total(endings) + callers.refused),
     equal('recoveries given, as reports have it', endings.recovered ?? 0, callers.given),
     equal('open queries, as the predictor has it', 0, open),
@@ -49,5 +54,5 @@ export function counts(of: Record<string, number>): string {
     .join(', ')
 }
 
-const total = (of: Record<string, number>) => Object.values(of).reduce((sum, n) => sum + n, 0)
+export const total = (of: Record<string, number>) => Object.values(of).reduce((sum, n) => sum + n, 0)
 const figure = (value: number) => String(Number(value.toPrecision(4)))

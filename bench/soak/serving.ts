@@ -1,14 +1,15 @@
 /** One predictor on real threads, from its start to its end. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPredictor, FaultyWorker, localWorkers, type Predictor } from 'approxifer'
+import { createPredictor, localWorkers, type Predictor } from 'approxifer'
 import type { Random } from '../../src/random'
-import { Callers, type Digit, isInTime } from './callers'
-import { atLeast, type Check, checkCallers, equal } from './checks'
+import { Callers, isInTime } from './callers'
+import { atLeast, type Check, checkCallers, equal, total } from './checks'
 import type { Configuration } from './configurations'
+import { type Digit, MODEL } from './digits'
 import { Trouble } from './trouble'
+import { CountingWorker, Verdicts } from './verdicts'
 
-export const MODEL = 'models/mnist-lenet.onnx'
 /** Of every predictor, so that memory compares. */
 const WORKERS = 12
 /** Queries a second, for so many queries: calm, busy, more than the workers can take. */
@@ -37,6 +38,8 @@ export interface Served {
   /** Milliseconds to each answer. */
   times: number[]
   troubles: number
+  /** Workers that were shown to lie, each time. */
+  convictions: number
   checks: Check[]
 }
 
@@ -44,6 +47,8 @@ interface Serving {
   predictor: Predictor
   callers: Callers
   trouble: Trouble
+  verdicts: Verdicts
+  /** But for those that say what a verdict did. */
   warnings: string[]
   checks: Check[]
 }
@@ -60,24 +65,37 @@ export async function serve(
 ): Promise<Served> {
   const { troubled, liars, closing, agreement } = configuration
   const serving = await start(configuration, options, load.random)
-  const { predictor, callers, trouble, warnings, checks } = serving
+  const { predictor, callers, trouble, verdicts, warnings, checks } = serving
   const wandering = trouble.wander(troubled, liars)
   await arrive(callers, load, queries, () => arrived(() => predictor.stats().remembered))
   if (closing) await closeUnderLoad(serving, load.digits)
   trouble.stop()
   await wandering
   if (!closing) await closeAtRest(serving)
-  checks.push(...checkCallers(callers, predictor.stats(), agreement), equal('warnings', '', warnings.join('; ')))
+  const stats = predictor.stats()
+  verdicts.check(stats, callers.doctored)
+  checks.push(
+    ...checkCallers(callers, stats, agreement),
+    equal('workers that lied less often than was found', '', [...verdicts.wronged].join('; ')),
+    equal('warnings that no verdict explains', '', warnings.join('; ')),
+  )
   const { asked, agreed, endings, times } = callers
-  return { asked, agreed, endings, times, troubles: trouble.count, checks }
+  const { convicted } = verdicts.counts
+  return { asked, agreed: total(agreed), endings, times, troubles: trouble.count, convictions: convicted, checks }
 }
 
 async function start(configuration: Configuration, options: object, random: Random): Promise<Serving> {
-  const workers = (await startWorkers()).map((worker, i) => new FaultyWorker(worker, {}, i))
+  const workers = (await startWorkers()).map((worker, i) => new CountingWorker(worker, {}, i))
+  const verdicts = new Verdicts(workers)
   const warnings: string[] = []
-  const predictor = await createPredictor({ ...options, workers, onWarning: (text) => void warnings.push(text) })
+  const predictor = await createPredictor({
+    ...options,
+    workers,
+    onVerdict: (verdict) => verdicts.hear(verdict),
+    onWarning: (text) => void (verdicts.explains(text) || warnings.push(text)),
+  })
   const callers = new Callers(predictor, configuration, random)
-  return { predictor, callers, trouble: new Trouble(workers, random), warnings, checks: [] }
+  return { predictor, callers, trouble: new Trouble(workers, random), verdicts, warnings, checks: [] }
 }
 
 /** Queries at random times; resolves when all have ended. */
