@@ -5,6 +5,7 @@ import { sameLabels } from '../../src/criterion'
 import type { Random } from '../../src/random'
 import type { Configuration } from './configurations'
 import type { Digit } from './digits'
+import { processorMs } from './processor'
 
 /** What a caller does besides asking. */
 interface Habit {
@@ -15,8 +16,8 @@ interface Habit {
 }
 
 const DEADLINE_MS = 5000
-/** After a deadline. A busy loop needs no more, since it delays the predictor's timer and the caller's alike. */
-const ALLOWANCE_MS = 5
+/** After a deadline a promise that is open is given up. */
+const PATIENCE_MS = 10_000
 /** What a timer may come too early. */
 const EARLY_MS = 2
 const HASTE_MS = 3
@@ -35,8 +36,10 @@ export class Callers {
   readonly times: number[] = []
   /** Errors of callers with time who did not abort, but for those of the end. */
   letDown = 0
-  /** What must not happen: promises open after their deadline or an abort, exact answers that are not, errors without a reason. */
+  /** What must not happen: promises open after an abort or for ever, exact answers that are not, errors without a reason. */
   overdue = 0
+  /** The most milliseconds of this thread's that a promise was open after its deadline. */
+  lateMs = 0
   altered = 0
   /** Checked answers with other values than the bare model's, by the worker that gave them. */
   readonly doctored: Record<string, number> = {}
@@ -67,9 +70,21 @@ export class Callers {
       (prediction) => this.#answered(prediction, answer, habit, performance.now() - start),
       (error) => this.#failed(error, habit, performance.now() - start),
     )
-    const inTime = isInTime(settled, deadlineMs + ALLOWANCE_MS, signal)
+    const inTime = isInTime(settled, deadlineMs + PATIENCE_MS, signal)
+    this.#time(settled, deadlineMs)
     abort()
     if (!(await inTime)) this.overdue++
+  }
+
+  #time(settled: Promise<void>, deadlineMs: number): void {
+    let due: number | undefined
+    const timer = setTimeout(() => {
+      due = processorMs()
+    }, deadlineMs)
+    void settled.then(() => {
+      clearTimeout(timer)
+      if (due !== undefined) this.lateMs = Math.max(this.lateMs, processorMs() - due)
+    })
   }
 
   #habit(): Habit & { abort: () => void } {
