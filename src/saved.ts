@@ -7,8 +7,12 @@ import { expected } from './errors'
 
 /** The largest f32. */
 export const MOST = 3.4028234663852886e38
+/** The smallest above 0. */
+export const LEAST = 1.401298464324817e-45
 /** Beyond all squares and sums of f32. */
 export const MOST_SQUARE = 1e80
+/** Of what is counted: half of the whole numbers are left to count on with. */
+export const MOST_COUNT = 2 ** 52
 
 const MOST_SHOWN = 200
 

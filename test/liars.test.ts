@@ -193,11 +193,11 @@ describe('verified inference', () => {
       [{ distance: { ...state.distance, variance: Number.NaN } }, 'evidence.distance.variance: expected'],
       [{ workers: [] }, 'evidence.workers: expected an object'],
     ] as const) {
-      expect(() => evidence.load({ ...state, ...edit })).toThrow(`state: ${message}`)
+      expect(() => evidence.load({ ...state, ...edit }, 10)).toThrow(`state: ${message}`)
     }
     expect(evidence.save()).toEqual(state) // nothing was taken of them
     const again = new Evidence()
-    again.load(JSON.parse(JSON.stringify(state)))
+    again.load(JSON.parse(JSON.stringify(state)), 10)
     expect([again.convicted, again.isTrusted('b')]).toEqual([['a'], true])
   })
 

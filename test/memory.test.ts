@@ -312,6 +312,17 @@ describe('images', () => {
     expect(memory.size).toBeGreaterThan(350)
   })
 
+  it('one image of values that f32 cannot square does not turn the memory off, and nothing is told of it', () => {
+    const memory = new Memory(wasm, { shape: [1, side, side], outputs: 1, bytes: 2e7 })
+    const huge = images[10].image.map((pixel) => 1e30 * (pixel + 1))
+    images.slice(0, 200).forEach(({ image, slant }, i) => {
+      memory.remember(i === 10 ? huge : image, row(slant))
+    })
+    expect(memory.size).toBe(199)
+    expect(memory.recover(huge)).toBeUndefined()
+    expect(memory.recover(images[300].image)?.answer[0]).toBeLessThan(Number.POSITIVE_INFINITY)
+  })
+
   it.each([
     ['faint', 0.2],
     ['huge', 1000],

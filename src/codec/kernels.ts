@@ -122,7 +122,7 @@ function savedLessons(field: string, value: unknown): Lessons {
   const { groups, wins, losses } = saved.object(field, value, ['groups', 'wins', 'losses'])
   const { length } = CANDIDATES
   return {
-    groups: saved.integer(`${field}.groups`, groups, 0, Number.MAX_SAFE_INTEGER),
+    groups: saved.integer(`${field}.groups`, groups, 0, saved.MOST_COUNT),
     wins: saved.numbers(`${field}.wins`, wins, length, 0, MOST_WINS),
     losses: saved.numbers(`${field}.losses`, losses, length, 0, MOST_WINS),
   }

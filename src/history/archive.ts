@@ -82,10 +82,11 @@ export class Archive {
   }
 
   /**
+   * @param most  the largest value there may be; of floats no more than f32 has, unless it is told
    * @returns a copy, all finite
    * @throws RangeError where there is none of this name and kind, or it has another length (where one is given)
    */
-  take<K extends Kind>(name: string, kind: K, length?: number): InstanceType<(typeof KINDS)[K]> {
+  take<K extends Kind>(name: string, kind: K, length?: number, most = saved.MOST): InstanceType<(typeof KINDS)[K]> {
     const found = this.#arrays.get(name)
     this.#arrays.delete(name)
     const got = found && found.bytes.length / KINDS[found.kind].BYTES_PER_ELEMENT
@@ -97,8 +98,8 @@ export class Archive {
     if (kind !== 'f4' && kind !== 'f8') return array
     // A loop, since `findIndex` takes four times as long.
     for (let i = 0; i < array.length; i++) {
-      if (Math.abs(array[i]) <= saved.MOST_SQUARE) continue
-      throw saved.refused(`${name}[${i}]`, `a number of at most ${saved.MOST_SQUARE}`, array[i])
+      if (Math.abs(array[i]) <= most) continue
+      throw saved.refused(`${name}[${i}]`, `a number from -${most} to ${most}`, array[i])
     }
     return array
   }

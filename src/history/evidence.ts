@@ -60,8 +60,6 @@ const blank = (): WorkerEvidence => ({
   probation: 0,
 })
 
-const most = Number.MAX_SAFE_INTEGER
-
 export class Evidence {
   readonly #workers = new Map<string, WorkerEvidence>()
   /** Those that have left, the one first that did so longest ago. */
@@ -71,9 +69,14 @@ export class Evidence {
   /** Of proven answers. */
   #spread = new Spread()
 
-  /** Takes what was saved in the place of all that is known. @throws RangeError for what `save` never gave; then all is as it was */
-  load(state: unknown): void {
-    const { workers, distance, spread } = savedEvidence(state)
+  /**
+   * Takes what was saved in the place of all that is known.
+   *
+   * @param outputs  values in an answer
+   * @throws RangeError for what `save` never gave; then all is as it was
+   */
+  load(state: unknown, outputs: number): void {
+    const { workers, distance, spread } = savedEvidence(state, outputs)
     this.#spread = new Spread(spread)
     this.#workers.clear()
     this.#left.clear()
@@ -196,7 +199,7 @@ export class Evidence {
   }
 }
 
-function savedEvidence(value: unknown): EvidenceState {
+function savedEvidence(value: unknown, outputs: number): EvidenceState {
   const state = saved.object('evidence', value, ['workers', 'distance', 'spread'])
   const distance = saved.object('evidence.distance', state.distance, ['count', 'mean', 'variance'])
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
@@ -209,20 +212,21 @@ function savedEvidence(value: unknown): EvidenceState {
       mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
       variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
     },
-    spread: savedSpread('evidence.spread', state.spread, undefined),
+    spread: savedSpread('evidence.spread', state.spread, outputs),
   }
 }
 
 function savedRecord(at: string, value: unknown): WorkerEvidence {
   const record = saved.object(at, value, Object.keys(blank()))
-  const count = (name: keyof WorkerEvidence, limit = most) => saved.integer(`${at}.${name}`, record[name], 0, limit)
+  const count = (name: keyof WorkerEvidence, limit = saved.MOST_COUNT) =>
+    saved.integer(`${at}.${name}`, record[name], 0, limit)
   return {
     proven: count('proven'),
     lies: count('lies'),
     checksPassed: count('checksPassed'),
     checksFailed: count('checksFailed'),
     silent: count('silent'),
-    suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, most),
+    suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, saved.MOST_COUNT),
     convictions: count('convictions'),
     probation: count('probation', LONGEST),
   }

@@ -15,8 +15,8 @@ import { type Agreement, type Recovered, Worth, type WorthState } from './worth'
 /** What the codec learns, or is held against workers: kept and saved with the rest. */
 export interface Kept {
   save(): unknown
-  /** @throws RangeError for what `save` never gave; then all is as it was */
-  load(state: unknown): void
+  /** @param outputs  values in an answer  @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown, outputs: number): void
 }
 
 export interface ExperienceOptions {
@@ -72,8 +72,8 @@ export class Experience {
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
-    if (content?.evidence !== undefined) evidence?.load(content.evidence)
-    if (content) kernels.load(content.kernels) // last, since it is the codec's: nothing can be refused any more
+    if (content?.evidence !== undefined) evidence?.load(content.evidence, rowLength(outputs))
+    if (content) kernels.load(content.kernels, rowLength(outputs)) // last, since it is the codec's: nothing can be refused any more
   }
 
   /** Whether there is a memory, and whether it can recover something. */

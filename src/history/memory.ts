@@ -8,7 +8,7 @@ import { type Criterion, criterionFor, difference } from '../criterion'
 import { checkInteger, checkNames, checkWord, expected } from '../errors'
 import { seeded } from '../random'
 import * as saved from '../saved'
-import { size } from '../tensor'
+import { allFinite, size } from '../tensor'
 import { type Archive, pack, unpack } from './archive'
 import {
   Comparison,
@@ -22,7 +22,7 @@ import {
 import { beginning, footprint, grown, needed, ownSizes, restudying, room, type Sizes, sizesOf } from './footprint'
 import { fadingNames } from './metric'
 import { labelOdds } from './odds'
-import { hasPatches, shrunk } from './patches'
+import { hasPatches, isLegible, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 import { isSignal, SIGNAL_FEATURES } from './signals'
 import { plausible, Spread } from './spread'
@@ -89,7 +89,8 @@ const SOON = 32
 const SMALL = 2000
 /** What an error leaves of the older ones. */
 const FADE = 0.999
-/** More than the variances of all errors come to. */
+/** Less than one variance and its noise come to, and more than all of them do. */
+const LEAST_TOLD = NOISE / 2
 const MOST_TOLD = 10 / (1 - FADE)
 /** Share of its bytes that the first queries may take, until the user's own features of them are asked for. */
 const EARLY = 1 / 8
@@ -255,6 +256,7 @@ export class Memory {
     if (answer.length !== outputs) throw new RangeError(expected('answer', `${outputs} values`, answer.length))
     while (this.work()) {}
     const pair = { query: this.#looked(query), answer, from }
+    if (!this.#isLegible(pair.query)) return { kept: false }
     const known = this.#known
     if (!known) return { kept: this.#collect(pair) }
     const absurd = this.#answers.isAbsurd(answer)
@@ -267,6 +269,7 @@ export class Memory {
     const watched = ++this.#seen > this.#watchAfter && this.#hasRoom
     if (!isNew && !watched) return { kept: false }
     const foretold = this.#recollect(known, yield* regression.predict(likeness.similarities, likeness.self))
+    if (!foretold) return { kept: false }
     const error = difference(foretold.answer, answer) ** 2
     if (watched) this.#watch(pair, error)
     if (!isNew) return { kept: false }
@@ -338,7 +341,7 @@ export class Memory {
   /**
    * A query's answer as all that is remembered tells it: one pass over the memory.
    *
-   * @returns undefined while the memory is not `ready`
+   * @returns undefined while the memory is not `ready`, or for a query of values so large that it cannot be compared
    */
   recover(query: Float32Array): Recollection | undefined {
     return finished(this.recovering(query))
@@ -349,15 +352,19 @@ export class Memory {
     this.#check(query)
     const known = this.#known
     if (!known) return undefined
+    const looked = this.#looked(query)
+    if (!this.#isLegible(looked)) return undefined
     const { comparison, regression } = known
-    const point = yield* comparison.point(this.#looked(query))
+    const point = yield* comparison.point(looked)
     const { similarities, self } = yield* comparison.to(point, this.size)
     return this.#recollect(known, yield* regression.predict(similarities, self))
   }
 
-  #recollect(known: Known, predicted: Predicted): Recollection {
+  /** Undefined where it is not finite: of values that f32 has no room for, or by a state that somebody forged. */
+  #recollect(known: Known, predicted: Predicted): Recollection | undefined {
     const { criterion } = this.#subject
     const error = Math.sqrt(squaredError(known, predicted.variance))
+    if (!Number.isFinite(error) || !allFinite(predicted.answer)) return undefined
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
     return { ...predicted, source: 'memory', error, odds }
   }
@@ -438,11 +445,11 @@ export class Memory {
       options: this.#kind,
       size,
       next: saved.integer('memory.next', content.next, 0, size),
-      unit: saved.number('memory.unit', content.unit, size && Number.MIN_VALUE, saved.MOST),
+      unit: saved.number('memory.unit', content.unit, size && saved.LEAST, saved.MOST),
       mirror,
       told: {
         error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
-        variance: saved.number('memory.told.variance', told.variance, 0, MOST_TOLD),
+        variance: saved.number('memory.told.variance', told.variance, size && LEAST_TOLD, MOST_TOLD),
       },
       fading: saved.word('memory.fading', content.fading, fadingNames),
       compared: saved.word('memory.compared', content.compared, size ? this.#ways : compared),
@@ -605,6 +612,10 @@ export class Memory {
     const { shape, features, early, own } = this.#subject
     if (typeof features === 'function' && early) return ownFeatures(features, query, own)
     return features === 'patches' ? shrunk(query, shape) : query
+  }
+
+  #isLegible(looked: Float32Array): boolean {
+    return this.#subject.features !== 'patches' || isLegible(looked)
   }
 }
 

@@ -8,6 +8,7 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
+import { MOST } from '../saved'
 import { PRODUCTS } from './regression'
 
 /** Similarity by squared distance over the median one. */
@@ -27,11 +28,15 @@ export const fadings = {
   smooth: { similarity: (d) => Math.exp(-d), slope: (d) => Math.exp(-d), noise: 0.01 },
   narrow: { similarity: (d) => Math.exp(-2 * d), slope: (d) => 2 * Math.exp(-2 * d), noise: 0.05 },
   rough: {
-    similarity: (d) => (1 + Math.sqrt(6 * d)) * Math.exp(-Math.sqrt(6 * d)),
-    slope: (d) => 3 * Math.exp(-Math.sqrt(6 * d)),
+    similarity: (d) => (1 + root(d)) * Math.exp(-root(d)),
+    slope: (d) => 3 * Math.exp(-root(d)),
     noise: 0.01,
   },
 } satisfies Record<string, Fading>
+
+/** Squared distances beyond which nothing is alike: of an infinite one the similarity would be Infinity * 0. */
+const FARTHEST = 1e6
+const root = (distance: number) => Math.sqrt(6 * Math.min(distance, FARTHEST))
 
 export type FadingName = keyof typeof fadings
 
@@ -116,11 +121,14 @@ function perPart(deviations: Float32Array, parts: readonly number[]): Float32Arr
   for (const length of parts) {
     let square = 0
     for (let i = at; i < at + length; i++) square += deviations[i] ** 2 / length
-    scales.fill(1 / Math.sqrt(square || 1), at, at + length)
+    scales.fill(Math.min(MOST, 1 / Math.sqrt(square || 1)), at, at + length)
     at += length
   }
   return scales
 }
+
+/** Of less, f32 has no inverse. */
+const LEAST_DEVIATION = 1e-37
 
 /** Standard deviation of each value over the rows; 0 for one that hardly varies. */
 function deviationsOf(rows: readonly Float32Array[]): Float32Array {
@@ -134,7 +142,7 @@ function deviationsOf(rows: readonly Float32Array[]): Float32Array {
     let square = 0
     for (const row of rows) square += (row[i] - mean) ** 2
     const deviation = Math.sqrt(square / rows.length)
-    return deviation > 1e-6 * most ? deviation : 0
+    return deviation > Math.max(1e-6 * most, LEAST_DEVIATION) ? deviation : 0
   })
 }
 
@@ -281,9 +289,9 @@ function sumsOf(inverse: Float64Array, n: number): { sums: Float64Array; total: 
   return { sums, total }
 }
 
-/** A query's values as a metric sees them; fresh. */
+/** A query's values as a metric sees them; fresh, and finite: a table with Infinity in it could not be saved. */
 export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
-  return values.map((value, i) => value * scales[i])
+  return values.map((value, i) => Math.max(-MOST, Math.min(MOST, value * scales[i])))
 }
 
 /**

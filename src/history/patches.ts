@@ -20,6 +20,9 @@ const FILTERS = 64
 const LARGEST = 48
 const SMALLEST = 12
 const MOST_CHANNELS = 4
+/** Squares of larger values would not add up in f32, or their patches have no deviation in it. */
+const MOST_PIXEL = 1e18
+const LEAST_CONTRAST = 1e-37
 /** Responses below this are noise. */
 const THRESHOLD = 1
 /** Patches that the whitening is computed from, per value of a patch. */
@@ -84,6 +87,11 @@ export function learningBytes(shape: readonly number[]): number {
   return 2 * PATCHES_PER_VALUE * size * (4 * size + ARRAY_BYTES)
 }
 
+/** Whether an image has features. @param image  shrunk */
+export function isLegible(image: Float32Array): boolean {
+  return image.every((value) => Math.abs(value) <= MOST_PIXEL)
+}
+
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */
 export function patchFeatures(core: Core, options: PatchOptions): (image: Float32Array) => Float32Array {
   checkNames('', options, ['shape', 'samples', 'seed'])
@@ -118,8 +126,8 @@ export class Patches {
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Patches {
     const size = gridOf(shape).channels * SIDE * SIDE
-    const [contrast] = archive.take('contrast', 'f8', 1)
-    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
+    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
     const mean = archive.take('patch', 'f4', size)
     const filters = archive.take('filters', 'f4', FILTERS * size)
     const centre = archive.take('centre', 'f4', PATCH_FEATURES)
@@ -304,8 +312,8 @@ function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
   }
   const variances = Float64Array.from(seen, ({ variance }) => variance)
   const most = FAR * variances.slice().sort()[Math.floor(0.95 * variances.length)] // one glaring image must not hide the others
-  const contrast =
-    (CONTRAST * variances.reduce((sum, variance) => sum + Math.min(variance, most), 0)) / patches.length || 1
+  const usual = (CONTRAST * variances.reduce((sum, variance) => sum + Math.min(variance, most), 0)) / patches.length
+  const contrast = Math.max(LEAST_CONTRAST, usual || 1)
   for (const [i, patch] of patches.entries()) {
     const { mean, variance } = seen[i]
     const scale = Math.sqrt(variance + contrast)

@@ -75,8 +75,8 @@ export class Signals {
 
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Signals {
-    const [contrast] = archive.take('contrast', 'f8', 1)
-    if (!(contrast > 0)) throw saved.refused('contrast', 'a number above 0', contrast)
+    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
+    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
     return new Signals(core, shape, {
       contrast,
       filters: archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels),

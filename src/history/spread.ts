@@ -25,7 +25,7 @@ export interface SpreadState {
 /** Of a saved state. @param outputs  values in an answer, where that is known */
 export function savedSpread(field: string, value: unknown, outputs: number | undefined): SpreadState {
   const state = saved.object(field, value, ['count', 'means', 'variances'])
-  const count = saved.integer(`${field}.count`, state.count, 0, Number.MAX_SAFE_INTEGER)
+  const count = saved.integer(`${field}.count`, state.count, 0, saved.MOST_COUNT)
   const most = count ? Math.min(SAMPLE, outputs ?? SAMPLE) : 0
   const { length } = saved.list(`${field}.means`, state.means, most, outputs ? most : Math.min(1, most))
   const means = saved.numbers(`${field}.means`, state.means, length, -saved.MOST, saved.MOST)

@@ -380,7 +380,7 @@ function savedTallies(value: unknown, workers: string[]): Tally[] {
     const key = `${source} ${missing} ${tally.from}`
     if (seen.has(key)) throw saved.refused(field, 'no other of its source, missing and worker', 'another')
     seen.add(key)
-    const graded = saved.integer(`${field}.graded`, tally.graded, 1, Number.MAX_SAFE_INTEGER)
+    const graded = saved.integer(`${field}.graded`, tally.graded, 1, saved.MOST_COUNT)
     return { source, missing, from, graded, agreed: saved.integer(`${field}.agreed`, tally.agreed, 0, graded) }
   })
 }
