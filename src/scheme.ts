@@ -43,8 +43,7 @@ export class Scheme {
   readonly alpha: readonly number[]
   /** N worker nodes, descending. */
   readonly beta: readonly number[]
-  /** U, N rows of K weights: coded query i = Σ_j encode[i][j] · query j. Rows sum to 1. */
-  readonly encode: readonly Float64Array[]
+  #encode: readonly Float64Array[] | undefined
 
   /** @throws RangeError naming the option, what was expected and what came */
   constructor(options: SchemeOptions) {
@@ -62,7 +61,12 @@ export class Scheme {
     this.quorum = N - S
     this.alpha = Array.from({ length: K }, (_, j) => Math.cos(((2 * j + 1) * Math.PI) / (2 * K)))
     this.beta = workerNodes(N, points)
-    this.encode = this.beta.map((z) => berrutWeights(this.alpha, z))
+  }
+
+  /** U, N rows of K weights: coded query i = Σ_j encode[i][j] · query j. Rows sum to 1. Made when first asked for: the systematic code does without. */
+  get encode(): readonly Float64Array[] {
+    this.#encode ??= this.beta.map((z) => berrutWeights(this.alpha, z))
+    return this.#encode
   }
 
   /**

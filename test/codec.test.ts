@@ -162,6 +162,7 @@ describe('Codec', () => {
           scheme,
           have,
           rows: [],
+          most: 8,
           wanted: [],
           gram: () => new Float64Array(),
           kernels: codec.kernels,

@@ -59,6 +59,7 @@ function weightsOf(name: keyof typeof decoders, options: CodecOptions, lost: num
       scheme,
       have,
       rows,
+      most: Math.max(...rows.map((weights) => weights.filter((w) => w).length)),
       wanted: [...scheme.alpha.keys()],
       gram: () => gram,
       kernels: new Kernels(),

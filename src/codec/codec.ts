@@ -5,19 +5,12 @@ import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { type Criterion, criterionFor } from '../criterion'
 import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
 import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
-import { type CodeName, codeNames, codes, unitRow } from './codes'
-import {
-  type Decoded,
-  type Decoder,
-  type DecoderName,
-  decoderNames,
-  decoders,
-  largestParity,
-  type Survivors,
-} from './decoders'
-import { Kernels } from './kernels'
+import { type CodeName, codeNames, codes, parities, unitRow } from './codes'
+import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
+import { Kernels, MOST_ROWS } from './kernels'
 import { gramOf } from './kriging'
 import { type LocatorName, locatorNames, locators, resultsNeeded } from './locators'
+import { NEIGHBOURS, neighbourhood, TOGETHER } from './nearby'
 
 export interface CodecOptions extends SchemeOptions {
   /** 'aaai22': the paper's code, decoder and locator, where the options do not name others. */
@@ -67,6 +60,9 @@ export interface Recovery {
 
 /** Survivor sets whose decode weights are kept; all of them for N = 12, S = 3. */
 const CACHE = 512
+
+/** Sizes of groups whose weights are kept. */
+const SIZES = 64
 
 /** Sets of queries whose loss is rehearsed in a group. */
 const REHEARSALS = 8
@@ -146,6 +142,7 @@ export class Codec {
   /** The weights of all rows of a group that closed with this many queries. Shared: read-only. */
   weightsFor(queries: number): readonly Float64Array[] {
     const weights = this.#weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
+    if (this.#weights.size >= SIZES) this.#weights.clear()
     this.#weights.set(queries, weights)
     return weights
   }
@@ -273,15 +270,27 @@ export class Group {
     const all = this.#codec.weightsFor(K)
     for (const row of this.#rows) row.weights = all[row.index]
     if (before && !this.#mixed.length) return []
-    const parities = this.#encodeRows().slice(before)
-    const mixed = parities.filter((weights) => unit(weights) === undefined)
-    const data = mixed.length ? this.#codec.core.combine(flat(mixed), this.#queries()) : []
-    for (const weights of parities) {
+    const others = this.#encodeRows().slice(before)
+    const mixed = others.filter((weights) => unit(weights) === undefined)
+    const data = this.#combined(mixed)
+    for (const weights of others) {
       const query = unit(weights)
       const sent = query === undefined ? data[mixed.indexOf(weights)] : this.#query(query)
       this.#rows = append(this.#rows, newRow(this.#rows.length, weights, query, sent))
     }
     return this.#rows.slice(before)
+  }
+
+  /** Weighted sums of the queries; of the systematic code's parities each from those that it mixes, which are few of many. */
+  #combined(rows: readonly Float64Array[]): Float32Array[] {
+    const { core, code } = this.#codec
+    if (!rows.length) return []
+    if (code !== 'systematic') return core.combine(flat(rows), this.#queries())
+    return rows.flatMap((weights) => {
+      const some = this.#numbers().filter((query) => weights[query])
+      const own = Float32Array.from(some, (query) => weights[query])
+      return core.combine(own, some.map((query) => this.#query(query))) // biome-ignore format: one line
+    })
   }
 
   /** Whether a parity tells of a query. */
@@ -294,8 +303,6 @@ export class Group {
     const { queries: K, workers: N } = this.scheme
     const all = this.#codec.weightsFor(K)
     if (this.#mixed.length === K) return all
-    const k = this.#mixed.length
-    const parities = codes[this.#codec.code](new Scheme({ queries: k, workers: k + N - K })).slice(k)
     const spread = (weights: Float64Array) => {
       const row = new Float64Array(K)
       this.#mixed.forEach((query, i) => {
@@ -303,7 +310,7 @@ export class Group {
       })
       return row
     }
-    return [...all.slice(0, K), ...parities.map(spread)]
+    return [...all.slice(0, K), ...parities(this.#mixed.length, N - K).map(spread)]
   }
 
   /** One more row that asks for a query itself, at any time; repeats are numbered from N on, whether the group is full or not. */
@@ -362,6 +369,8 @@ export class Group {
 
   /** The first row that equals a query, was answered and not dropped. */
   #exactRow(query: number): OwnRow | undefined {
+    const own = this.#rows[query]
+    if (own?.query === query && counts(own)) return own // the systematic code's first
     for (const rows of [this.#rows, this.#repeats ?? NONE]) {
       for (const row of rows) if (row.query === query && counts(row)) return row
     }
@@ -444,10 +453,11 @@ export class Group {
     const { core, code, decoder, kernels } = this.#codec
     if (decoder !== 'learned-kriging' || code !== 'systematic') return
     const have = this.#coded()
+    if (have.length > MOST_ROWS) return
     const own = [...have.keys()].filter((at) => this.#rows[have[at]].query !== undefined)
     if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
-    const most = largestParity(have.map((i) => (this.#row(i) as CodedRow).weights))
     const answers = this.#answersOf(have)
+    const most = this.#largestParity(have)
     yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
@@ -467,28 +477,41 @@ export class Group {
     if (!queries.length) return []
     const came = have.length + this.#rows.filter(({ dropped }) => dropped).length
     if (came < quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${quorum}`, came))
-    const rows = have.map((i) => (this.#row(i) as CodedRow).weights)
-    const all = this.#numbers()
     const { data }: Decoder = decoders[this.#codec.decoder]
-    const survivors = {
-      core,
-      code: this.#codec.code,
-      scheme: this.scheme,
-      have,
-      rows,
-      wanted: data ? queries : all,
-      gram: () => this.#gramOfQueries(),
-      kernels: this.#codec.kernels,
-    }
+    if (data && have.length > NEIGHBOURS) return this.#decodeNearby(queries, missing, have)
+    const rows = have.map((i) => (this.#row(i) as CodedRow).weights)
+    const wanted = data ? queries : this.#numbers()
+    const survivors = { ...this.#survivors(have), rows, wanted, gram: () => this.#gramOfQueries() }
     const { weights, variance } = this.#codec.decode(survivors, `${this.size}:${this.#mixed}:${have}`)
     const answers = core.combine(flat(data ? weights : queries.map((query) => weights[query])), this.#answersOf(have))
-    return queries.map((query, i) => ({
-      query,
-      answer: answers[i],
-      source: 'code',
-      missing,
-      ...(variance && { variance: variance[data ? i : query] }),
-    }))
+    return queries.map((query, i) => recovery(query, answers[i], missing, variance?.[data ? i : query]))
+  }
+
+  /** The same of many rows: a few queries at a time, each few from the rows that are nearest. */
+  #decodeNearby(queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
+    const { core } = this.#codec
+    const rows = have.map((i) => this.#row(i) as CodedRow)
+    const recovered: Recovery[] = []
+    for (let from = 0; from < queries.length; from += TOGETHER) {
+      const some = queries.slice(from, from + TOGETHER)
+      const { near, ...told } = neighbourhood(core, rows, some, some.map((query) => this.#query(query))) // biome-ignore format: one line
+      const own = near.map((at) => have[at])
+      const { weights, variance } = this.#codec.decode({ ...this.#survivors(have), ...told, have: own }, '')
+      const answers = core.combine(flat(weights), this.#answersOf(own))
+      recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
+    }
+    return recovered
+  }
+
+  #survivors(have: readonly number[]) {
+    const { core, code, kernels } = this.#codec
+    return { core, code, scheme: this.scheme, have, most: this.#largestParity(have), kernels }
+  }
+
+  /** Queries in the row that mixes most of them. */
+  #largestParity(have: readonly number[]): number {
+    const mixed = have.map((i) => this.#row(i) as CodedRow).filter(({ query }) => query === undefined)
+    return Math.max(1, ...mixed.map(({ weights }) => weights.reduce((count, w) => count + Number(w !== 0), 0)))
   }
 
   /** Survivors among the coded rows, without repeats: those that have a node. */
@@ -516,6 +539,10 @@ export class Group {
 
 function newRow(index: number, weights: Float64Array, query: number | undefined, data: Float32Array): OwnRow {
   return { index, weights, query, data, answer: undefined, dropped: false }
+}
+
+function recovery(query: number, answer: Float32Array, missing: number, variance: number | undefined): Recovery {
+  return { query, answer, source: 'code', missing, ...(variance !== undefined && { variance }) }
 }
 
 /** Whether a row was answered, and its answer not dropped. */

@@ -17,25 +17,34 @@ export const codes = {
    * s + 2R, ...; means and not sums keep a parity in the input range, strided and not overlapping, since a mean of fewer
    * queries says more about each of them. Many: means of pairs s, s + 1 (mod K).
    */
-  systematic({ queries: K, workers: N }) {
-    const copies = K * Math.floor((N - K) / K)
-    const rest = N - K - copies
-    const units = Array.from({ length: K }, (_, i) => unitRow(K, i))
-    const parity = (s: number) => {
-      if (rest > K / 2) return [s, (s + 1) % K]
-      return Array.from({ length: Math.ceil((K - s) / rest) }, (_, j) => s + j * rest)
-    }
-    return [
-      ...units,
-      ...Array.from({ length: copies }, (_, m) => unitRow(K, m % K)),
-      ...Array.from({ length: rest }, (_, s) => mean(K, parity(s))),
-    ]
-  },
+  systematic: ({ queries: K, workers: N }) => [...unitRows(K), ...parities(K, N - K)],
 } satisfies Record<string, Code>
 
 export type CodeName = keyof typeof codes
 
 export const codeNames = Object.keys(codes) as CodeName[]
+
+/** The M parities of K queries that the systematic code has. */
+export function parities(K: number, M: number): Float64Array[] {
+  const copies = K * Math.floor(M / K)
+  const rest = M - copies
+  const parity = (s: number) => {
+    if (rest > K / 2) return [s, (s + 1) % K]
+    return Array.from({ length: Math.ceil((K - s) / rest) }, (_, j) => s + j * rest)
+  }
+  const units = copies ? unitRows(K) : []
+  return [
+    ...Array.from({ length: copies }, (_, m) => units[m % K]),
+    ...Array.from({ length: rest }, (_, s) => mean(K, parity(s))),
+  ]
+}
+
+/** The weights of all queries themselves: views of one row of zeros and a 1, since of 1,000 queries rows of their own are 8 MB. */
+function unitRows(K: number): Float64Array[] {
+  const row = new Float64Array(2 * K - 1)
+  row[K - 1] = 1
+  return Array.from({ length: K }, (_, i) => row.subarray(K - 1 - i, 2 * K - 1 - i))
+}
 
 /** The weights of a query itself. */
 export function unitRow(K: number, query: number): Float64Array {

@@ -15,6 +15,8 @@ export interface Survivors {
   have: readonly number[]
   /** Their weights over the queries, in the same order. */
   rows: readonly Float64Array[]
+  /** Queries in the row that mixes most of them. */
+  most: number
   /** Queries to recover. */
   wanted: readonly number[]
   /** Gram matrix of the group's queries (K², row-major); computed when first asked for. */
@@ -60,27 +62,22 @@ export const decoders = {
   kriging: {
     codes: ['berrut', 'systematic'],
     data: true,
-    decode: ({ core, code, rows, wanted, gram }) =>
-      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, fixedKernel(code, largestParity(rows))),
+    decode: ({ core, code, rows, most, wanted, gram }) =>
+      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, fixedKernel(code, most)),
   },
 
   /** The same with the kernel that did best on the groups that passed. */
   'learned-kriging': {
     codes: ['systematic'],
     data: true,
-    decode: ({ core, rows, wanted, gram, kernels }) =>
-      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, kernels.kernel(largestParity(rows))),
+    decode: ({ core, rows, most, wanted, gram, kernels }) =>
+      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, kernels.kernel(most)),
   },
 } satisfies Record<string, Decoder>
 
 export type DecoderName = keyof typeof decoders
 
 export const decoderNames = Object.keys(decoders) as DecoderName[]
-
-/** Queries in the row that mixes most of them. */
-export function largestParity(rows: readonly Float64Array[]): number {
-  return Math.max(...rows.map((row) => row.reduce((count, w) => count + Number(w !== 0), 0)))
-}
 
 /** Gram matrix of the returned coded queries and then the queries that are wanted. */
 function gramOfPoints(rows: readonly Float64Array[], wanted: readonly number[], gram: Float64Array): Float64Array {

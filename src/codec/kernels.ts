@@ -1,7 +1,7 @@
 /** Which kernel kriging takes: fixed by measurement, or learned on line from the groups that pass, without labels. */
 
 import type { Core } from '../core/core'
-import { type Criterion, labelAt } from '../criterion'
+import { type Criterion, type Labels, labelAt } from '../criterion'
 import * as saved from '../saved'
 import type { CodeName } from './codes'
 import { centred, covariance, type KrigingKernel } from './kriging'
@@ -30,7 +30,7 @@ const FADE = 0.998
 /** Standard errors by which a candidate has to lead. */
 const LEAD = 2
 /** Rows of a group beyond which nothing is learned: their inverses would take too long, and so many mixed say little. */
-const MOST_ROWS = 33
+export const MOST_ROWS = 33
 /** Values of an answer that are looked at: of a thousand and more, as many choose the kernel that all would choose. */
 const SAMPLE = 256
 
@@ -85,7 +85,7 @@ export class Kernels {
     this.#lessons[most] ??= { groups: 0, wins: CANDIDATES.map(() => 0), losses: CANDIDATES.map(() => 0) }
     const lessons = this.#lessons[most]
     if (lessons.groups++ >= EAGER && lessons.groups % EVERY) return
-    const { values, labels } = sampled(answers, criterion)
+    const { values, labels } = yield* sampled(answers, criterion)
     const score = (kernel: KrigingKernel) =>
       leaveOneOut(core, gram, values, own, kernel).map((guess, i) => {
         const truth = values[own[i]]
@@ -160,15 +160,18 @@ function leaveOneOut(
 
 /**
  * At most SAMPLE values of each answer, the same of all, evenly spread. Where they have one label, the scores of all labels
- * that occur are among them, so that no answer's label changes.
+ * that occur are among them, so that no answer's label changes. In steps: there may be a million.
  */
-function sampled(answers: readonly Float32Array[], criterion: Criterion) {
+function* sampled(answers: readonly Float32Array[], criterion: Criterion) {
   const whole = criterion.kind === 'label' && criterion.positions === 1 ? criterion : undefined
   const count = whole?.classes ?? answers[0].length
   const labels = whole && { ...whole }
   if (count <= SAMPLE) return { values: answers, labels }
   const chosen = new Set(Array.from({ length: SAMPLE }, (_, i) => Math.floor((i * count) / SAMPLE)))
-  if (whole) for (const answer of answers) chosen.add(labelAt(answer, whole))
+  for (const answer of whole ? answers : []) {
+    chosen.add(labelAt(answer, whole as Labels))
+    yield
+  }
   if (labels) labels.classes = chosen.size
   return { values: answers.map((answer) => Float32Array.from(chosen, (i) => answer[i])), labels }
 }

@@ -66,9 +66,11 @@ function tolerance(a: Float32Array, b: Float32Array, { rounding, deviation }: Eq
   return rounding * Math.max(deviation ?? size, LEAST_DEVIATION * size)
 }
 
-/** Root mean square. */
+/** Root mean square. A loop, since `reduce` takes ten times as long: 20 ms for two answers of a million values. */
 function sizeOf(answer: Float32Array): number {
-  return Math.sqrt(answer.reduce((sum, value) => sum + value * value, 0) / answer.length)
+  let sum = 0
+  for (let i = 0; i < answer.length; i++) sum += answer[i] * answer[i]
+  return Math.sqrt(sum / answer.length)
 }
 
 /** The answer at `from`, and those behind it that agree with it and with one another. */

@@ -490,8 +490,7 @@ export class GroupRun implements Asker, LiveRun {
   }
 
   #decide(): void {
-    const unverified = this.#entries.some(({ ticket }) => ticket.ending === 'unverified')
-    if (!this.#wanted && !unverified) {
+    if (!this.#wanted && !this.#entries.some(({ ticket }) => ticket.ending === 'unverified')) {
       this.#phase = 'decided'
       this.#withdraw(this.#calls)
       this.#waitMs ||= this.#service.clock.now() - this.#closedAt
