@@ -58,9 +58,9 @@ export function asError(error: unknown, code: Code, prefix = ''): ApproxiferErro
   return new ApproxiferError(code, prefix + message, { cause: error })
 }
 
-/** A URL, for people to read. */
+/** A URL, or several, for people to read: also one that is written wrongly, with slashes in its password or none in front. */
 export function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/]*@/, '//...@')
+  return url.replace(/^(\w+:\/+)?.*@/s, '$1...@')
 }
 
 /** "field: expected E, got G" */

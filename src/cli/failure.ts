@@ -1,6 +1,6 @@
 /** What went wrong, for people and for scripts. */
 
-import { ApproxiferError } from '../errors'
+import { ApproxiferError, withoutPassword } from '../errors'
 import { note } from './terminal'
 
 interface Failure {
@@ -23,7 +23,12 @@ const isCommander = (error: unknown) => (error as { code?: string }).code?.start
 function failure(error: unknown): Failure {
   const { code, message, cause } = error as { code?: string; message: string; cause?: { code?: string } }
   if (code === 'commander.help') return { code: 'USAGE', message: 'expected a command, got none that is known' }
-  if (isCommander(error)) return { code: 'USAGE', message: message.replace(/^error: /, '') }
+  if (isCommander(error)) return { code: 'USAGE', message: discreet(message.replace(/^error: /, '')) }
   if (error instanceof RangeError || error instanceof TypeError) return { code: 'USAGE', message }
   return { code: code ?? cause?.code ?? 'FAILED', message }
+}
+
+/** What was typed may be an address with a password. */
+function discreet(message: string): string {
+  return message.replace(/(argument ')(.*)(' is invalid)/s, (_, before, typed, after) => before + withoutPassword(typed) + after) // biome-ignore format: one line
 }

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../errors'
+import { accessOf } from '../workers/nats/address'
 import type { NatsConnectOptions } from '../workers/nats/connection'
 import { readNamed } from './files'
 
@@ -15,18 +16,16 @@ export interface Access {
   tlsKey?: string
 }
 
-/** @param urls  of one cluster; 'nats://user:password@host:4222' where the server wants these */
+/** @param urls  of one cluster; they may name who connects: see `NatsServer` */
 export async function connectOptions(urls: readonly string[], access: Access): Promise<NatsConnectOptions> {
   const { creds, tlsCa, tlsCert, tlsKey } = access
-  const { username, password } = new URL(urls[0])
   const tls = { caFile: tlsCa, certFile: tlsCert, keyFile: tlsKey }
   for (const [name, file] of Object.entries({ tlsCa, tlsCert, tlsKey })) {
     if (file !== undefined) await readNamed(name, file) // it is said now which is missing
   }
   const given = Object.fromEntries(Object.entries(tls).filter(([, file]) => file !== undefined))
   return {
-    servers: urls.map((url) => url.replace(/\/\/[^@/]*@/, '//')), // the library takes no names in an address
-    ...(username && { user: decodeURIComponent(username), pass: decodeURIComponent(password) }),
+    ...accessOf(urls),
     ...(Object.keys(given).length > 0 && { tls: given }),
     ...(creds !== undefined && { authenticator: await credentials(creds) }),
   }

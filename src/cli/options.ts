@@ -3,6 +3,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../errors'
 import { attackForms, parseAttack } from '../workers/attacks'
+import { addressesIn, SCHEME } from '../workers/nats/address'
 
 /** An option that takes one of a few words. */
 export function choice(flags: string, description: string, words: readonly string[]): Option {
@@ -86,8 +87,8 @@ export function names(text: string, before: string[] = []): string[] {
 
 /** 'url' or 'url,url' of NATS servers. */
 export function natsServers(text: string): string[] {
-  const urls = text.split(',')
-  if (urls.every((url) => /^(nats|tls|wss?):\/\/./.test(url))) return urls
+  const urls = addressesIn(text)
+  if (urls.every((url) => SCHEME.test(url))) return urls
   throw refused('nats://host:port, or tls://, ws:// or wss://; or several with commas between them')
 }
 

@@ -4,6 +4,7 @@ import type { PredictorOptions } from '../../create'
 import { checkNames, expected, withoutPassword } from '../../errors'
 import type { HttpOptions } from '../../workers/http'
 import type { NatsOptions } from '../../workers/nats'
+import { addressesIn, SCHEME } from '../../workers/nats/address'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
@@ -18,13 +19,15 @@ export async function predictorOptions(
   onWarning: (text: string) => void,
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
-    const where = typeof workers === 'string' ? workers.split(',') : (workers as readonly string[])
+    const where = typeof workers === 'string' ? addresses(workers) : (workers as readonly string[])
     return { ...options, onWarning, workers: await workersAt(where, model, remote, onWarning) }
   }
   if (!isUrl(model)) await checkModelFile(model)
   if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
   return { ...options, onWarning, model, ...(workers !== undefined && { workers: workers as number }) }
 }
+
+const addresses = (text: string) => (SCHEME.test(text) ? addressesIn(text) : text.split(','))
 
 /** Whoever is at these addresses: they come and go while the server runs. */
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
@@ -51,12 +54,12 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
   throw new RangeError(expected('workers', WORKERS, where.map(withoutPassword).join()))
 }
 
-/** @param where  'nats://host:4222/FLEET', and further servers of the same cluster */
+/** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const { natsOptions, natsWorkers } = await import('../../workers/nats')
   checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
   const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
-  const [, url, fleet] = /^(\w+:\/\/[^/]+)\/([\w-]+)$/.exec(where[0]) ?? []
+  const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
   const server = await connectOptions([url, ...where.slice(1)], { creds, tlsCa, tlsCert, tlsKey } as Access)
   // Workers say what their model is by its bytes, not by a name.

@@ -2,6 +2,7 @@
 
 import { platform } from '#platform'
 import { ApproxiferError, asError, expected, withoutPassword } from '../../errors'
+import { accessOf, addressesIn, SCHEME } from './address'
 
 export interface NatsMessage {
   subject: string
@@ -30,8 +31,9 @@ export interface NatsConnection {
 }
 
 /**
- * The server: its URL (nats://, tls://, or ws:// and wss:// with a NATS server that speaks WebSocket), options of the client library
- * (`{ servers, authenticator, tls, .. }`), or a connection, which stays the caller's to close.
+ * The server: its URL (nats://, tls://, or ws:// and wss:// with a NATS server that speaks WebSocket), or several of one cluster with
+ * commas between them; options of the client library (`{ servers, authenticator, tls, .. }`); or a connection, which stays the
+ * caller's to close. A URL may name who connects: `nats://user:password@host`, or `nats://token@host`, with %40 for an @ and so on.
  */
 export type NatsServer = string | NatsConnectOptions | NatsConnection
 
@@ -48,34 +50,40 @@ const defaults = { maxReconnectAttempts: -1, reconnectTimeWait: 250, pingInterva
 
 const isConnection = (server: object): server is NatsConnection => 'publish' in server && 'subscribe' in server
 
+/** @throws TypeError, never with a password */
 export function checkServer(server: unknown): asserts server is NatsServer {
-  if (typeof server === 'string' && /^(nats|tls|wss?):\/\/./.test(server)) return
-  if (typeof server === 'object' && server !== null && (isConnection(server) || 'servers' in server)) return
-  throw new TypeError(expected('server', "a URL such as 'nats://host:4222', connect options, or a connection", server))
+  if (typeof server === 'string') {
+    if (addressesIn(server).every((url) => SCHEME.test(url))) return void accessOf(server)
+  } else if (typeof server === 'object' && server !== null) {
+    if (isConnection(server)) return
+    if (areServers((server as NatsConnectOptions).servers)) return void accessOf((server as NatsConnectOptions).servers)
+  }
+  const what = "a URL such as 'nats://host:4222', connect options, or a connection"
+  throw new TypeError(expected('server', what, typeof server === 'string' ? withoutPassword(server) : server))
+}
+
+function areServers(servers: unknown): servers is NatsConnectOptions['servers'] {
+  const all = [servers].flat()
+  return all.length > 0 && all.every((url) => typeof url === 'string' && url !== '')
 }
 
 /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
 export async function openConnection(server: NatsServer): Promise<{ connection: NatsConnection; owned: boolean }> {
   if (typeof server === 'object' && isConnection(server)) return { connection: server, owned: false }
-  const options = typeof server === 'string' ? { servers: server } : server
-  const ws = /^wss?:/.test([options.servers].flat()[0] ?? '')
+  const given = typeof server === 'string' ? { servers: server } : server
+  const access = accessOf(given.servers)
+  const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
   let connect: (options: object) => Promise<unknown>
   try {
-    connect = await platform.importNats(ws)
+    connect = await platform.importNats(/^wss?:/.test(access.servers[0]))
   } catch (error) {
     throw asError(error, 'WORKER')
   }
   try {
-    return { connection: (await connect({ ...defaults, ...options })) as NatsConnection, owned: true }
+    return { connection: (await connect(options)) as NatsConnection, owned: true }
   } catch (error) {
     const { message } = asError(error, 'WORKER')
-    throw new ApproxiferError(
-      'WORKER',
-      `no connection to NATS at ${[options.servers].flat().map(withoutPassword)}: ${message}`,
-      {
-        cause: error,
-      },
-    )
+    throw new ApproxiferError('WORKER', `no connection to NATS at ${access.servers}: ${message}`, { cause: error })
   }
 }
 
