@@ -15,11 +15,11 @@ import {
   type NatsMessage,
   type NatsServer,
   openConnection,
-  randomToken,
   warner,
 } from './nats/connection'
 import { type Beat, checkFleet, decode, decodeBeat, encode, subjects } from './nats/messages'
-import { type Call, NatsWorker, type Wire } from './nats/worker'
+import { randomToken } from './nats/token'
+import { type Call, NatsWorker, type Ping, type Wire } from './nats/worker'
 import type { Change } from './worker'
 
 export interface NatsOptions {
@@ -86,8 +86,6 @@ const SWEEP_MS = 100
 const STEADY_MS = 1000
 /** Beats after which a worker with open calls is asked whether it is there. */
 const ASK_AFTER = 1.3
-/** Before a worker's name, what a call to no row is known by; other keys begin with none. */
-const PING = '-'
 
 class Fleet implements AsyncIterableIterator<Change>, Wire {
   readonly expireMs: number
@@ -103,7 +101,8 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   readonly #refused = new Map<string, number>()
   /** Workers that were told to be lost, and when they were so last. */
   readonly #lost = new Map<string, number>()
-  readonly #calls = new Map<string, Call>()
+  /** What waits for an answer, by what that is addressed to. */
+  readonly #asked = new Map<string, Call | Ping>()
   readonly #changes: Change[] = []
   readonly #waiting: ((result: IteratorResult<Change>) => void)[] = []
   /** Each text once, and however often. */
@@ -113,7 +112,6 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   #connection: NatsConnection | undefined
   #owned = false
   #fingerprint: string | undefined
-  #lastKey = 0
   #unsweep: (() => void) | undefined
   /** When the connection was lost; undefined while there is one. */
   #lostAt: number | undefined
@@ -266,17 +264,16 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   }
 
   #received({ subject, data, headers }: NatsMessage): void {
-    const key = subject.slice(this.#inbox.length + 1)
-    const call = this.#calls.get(key)
-    const worker = call?.worker ?? (key.startsWith(PING) ? this.#workers.get(key.slice(PING.length)) : undefined)
-    if (!worker) return // it is settled
+    const asked = this.#asked.get(subject.slice(this.#inbox.length + 1))
+    if (!asked) return // it is settled, or somebody guesses
+    const { worker } = asked
     if (headers?.code === 503 && !data.length) {
       if (worker.state === 'present') this.#lose(worker, 'is gone: nobody listens to its subject')
-    } else if (call) {
+    } else if (asked.row) {
       try {
-        worker.receive(call, decode(data))
+        worker.receive(asked, decode(data))
       } catch (error) {
-        worker.fail(call, asError(error, 'PROTOCOL'))
+        worker.fail(asked, asError(error, 'PROTOCOL'))
       }
     }
   }
@@ -310,7 +307,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
       this.#remove(worker, why)
     } else if (worker.state === 'closed' || worker.state === 'lost') return
     else if (silence > this.#missed * everyMs) this.#lose(worker, `missed ${this.#missed} heartbeats`)
-    else if (silence > ASK_AFTER * everyMs && worker.open && !worker.asked) this.#ask(worker)
+    else if (silence > ASK_AFTER * everyMs && worker.open && worker.asked === undefined) this.#ask(worker)
     const lostAt = this.#lost.get(worker.name)
     if (lostAt === undefined || worker.gone || now - lostAt < STEADY_MS) return
     this.#lost.delete(worker.name)
@@ -319,9 +316,9 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
 
   /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
   #ask(worker: NatsWorker): void {
-    worker.asked = true
+    worker.asked = this.open({ worker })
     try {
-      this.send(worker.name, encode('ping'), PING + worker.name)
+      this.send(worker.name, encode('ping'), worker.asked)
     } catch {} // the connection is being closed
   }
 
@@ -357,14 +354,14 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     return this.#clock.now()
   }
 
-  open(call: Call): string {
-    const key = (this.#lastKey++).toString(36)
-    this.#calls.set(key, call)
+  open(asked: Call | Ping): string {
+    const key = randomToken()
+    this.#asked.set(key, asked)
     return key
   }
 
   forget(key: string): void {
-    this.#calls.delete(key)
+    this.#asked.delete(key)
   }
 
   send(worker: string, payload: Uint8Array, key: string): void {

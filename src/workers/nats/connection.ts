@@ -122,9 +122,3 @@ export function guarded(onWarning: (text: string) => void = console.warn): (text
     } catch {}
   }
 }
-
-/** A random word for a subject: 60 bits. */
-export function randomToken(): string {
-  const letters = 'abcdefghijklmnopqrstuvwxyz234567'
-  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => letters[byte % 32]).join('')
-}

@@ -11,12 +11,12 @@ import {
   type NatsMessage,
   type NatsServer,
   openConnection,
-  randomToken,
   warner,
 } from './connection'
 import { Desk } from './desk'
 import { type Beat, checkFleet, isPing, LEAST_EVERY_MS, subjects, toJson, VERSION } from './messages'
 import { describe, verbOf } from './service'
+import { randomToken } from './token'
 
 export interface ServeNatsOptions {
   /** Name of the fleet: letters, digits, `-` and `_`. */

@@ -14,13 +14,19 @@ export interface Wire {
   readonly expireMs: number
   readonly maxPending: number
   now(): number
-  /** A key for a call: answers to it go to `receive` of its worker. */
-  open(call: Call): string
+  /** A key that nobody guesses: whoever answers under it is believed. Answers to a call go to `receive` of its worker. */
+  open(asked: Call | Ping): string
   forget(key: string): void
   /** To the worker; answers come under the key. @throws where the connection is closed */
   send(worker: string, payload: Uint8Array, key: string): void
   /** The worker was closed. */
   closed(worker: NatsWorker): void
+}
+
+/** A question to a worker whether it is there: its next heartbeat says so, or the server that nobody listens. */
+export interface Ping {
+  readonly worker: NatsWorker
+  readonly row?: undefined
 }
 
 export interface Call {
@@ -51,8 +57,8 @@ export class NatsWorker implements ModelWorker {
   /** What it said last, and when. */
   beat: Beat
   heardAt: number
-  /** Whether it was asked for a sign of life since. */
-  asked = false
+  /** What the question is known by whether it is there, where it was asked since. */
+  asked: string | undefined
   readonly #wire: Wire
   readonly #calls = new Set<Call>()
   #state: State = 'present'
@@ -152,7 +158,7 @@ export class NatsWorker implements ModelWorker {
     const again = this.#state === 'away' || connection !== beat.connection
     this.beat = beat
     this.heardAt = this.#wire.now()
-    this.asked = false
+    this.#unask()
     if (this.#state === 'closed') return
     this.#state = 'present'
     this.#down = beat.state === 'down'
@@ -173,6 +179,7 @@ export class NatsWorker implements ModelWorker {
   lose(why: string): void {
     if (this.gone) return
     this.#state = 'lost'
+    this.#unask()
     this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
     this.onFree?.()
   }
@@ -180,10 +187,17 @@ export class NatsWorker implements ModelWorker {
   async close(): Promise<void> {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#unask()
     this.onFree = undefined
     for (const call of this.#calls) if (call.wanted) this.#cancel(call)
     this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
     this.#wire.closed(this)
+  }
+
+  /** Nothing is answered to that question any more. */
+  #unask(): void {
+    if (this.asked !== undefined) this.#wire.forget(this.asked)
+    this.asked = undefined
   }
 
   #send(call: Call): void {
