@@ -5,11 +5,11 @@ import { type Core, loadCore } from './core/core'
 import { checkInteger, checkNames, expected } from './errors'
 import { ownRequest } from './own-request'
 import { verifiedWorkers } from './scheme'
-import { Membership } from './serving/membership'
+import { Membership, machinesOf } from './serving/membership'
 import { checkAlike, checkSettings, isVerified, type ServingOptions, servingOptions } from './serving/options'
 import { Predictor } from './serving/predictor'
 import { type LocalOptions, localOptions, localWorkers, mostThreads } from './workers/local'
-import type { Change, ModelWorker } from './workers/worker'
+import type { ModelWorker, WorkerChanges } from './workers/worker'
 
 export interface PredictorOptions
   extends ServingOptions,
@@ -18,9 +18,9 @@ export interface PredictorOptions
    * Workers: how many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which
    * `close` closes. Or an iterable that tells of those that come and go: see `Change`. The predictor is there when as many have joined as the
    * scheme needs, and takes further changes as they come; should there be no more, it goes on with the workers that it has. `close`
-   * calls its `return`.
+   * calls its `return`. With `byzantine` > 0 machines count, not workers: see `ModelWorker.identity`.
    */
-  workers?: number | readonly ModelWorker[] | AsyncIterable<Change>
+  workers?: number | readonly ModelWorker[] | WorkerChanges
 }
 
 /** Of `localWorkers`, what a predictor passes on and has no use for itself. It gives a worker one row at a time. */
@@ -38,17 +38,23 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const codec = codecFor(await loadCore(options.core), options)
   const settings = checkSettings(options, codec, guard)
   const needed = workersNeeded(codec)
+  const counted = codec.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed, model, onWarning } = options
   const given = theirs.filter((name) => options[name as keyof PredictorOptions] !== undefined)
   if (Array.isArray(workers)) {
     if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
     if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
-    return new Predictor(codec, checkAlike(workers), settings)
+    checkAlike(workers)
+    const machines = machinesOf(workers)
+    if (counted === 'machines' && machines < needed) {
+      throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
+    }
+    return new Predictor(codec, workers, settings)
   }
   if (isIterable(workers)) {
     if (given.length) throw new TypeError(`${given[0]}: expected none beside ready workers, which have theirs`)
     const membership = new Membership(workers, settings.warn)
-    const gathered = await membership.gather(needed, settings.clock)
+    const gathered = await membership.gather(needed, settings.clock, counted)
     return startOn(
       gathered,
       () => new Predictor(codec, gathered, settings, membership),
@@ -71,7 +77,7 @@ export function codecFor(core: Core, { preset, scheme = { queries: 1 } }: Pick<P
   return new Codec(core, { ...scheme, preset: published, ...(code && { code }) })
 }
 
-/** The fewest workers that a predictor with this codec starts on. */
+/** The fewest workers that a predictor with this codec starts on; where some may lie the fewest machines. */
 export function workersNeeded(codec: Codec): number {
   return isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
 }
@@ -87,6 +93,6 @@ async function startOn(workers: readonly ModelWorker[], make: () => Predictor, f
   }
 }
 
-function isIterable(workers: unknown): workers is AsyncIterable<Change> {
+function isIterable(workers: unknown): workers is WorkerChanges {
   return typeof workers === 'object' && workers !== null && Symbol.asyncIterator in workers
 }

@@ -51,4 +51,4 @@ export type {
 } from './workers/nats/connection'
 export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
 export type { OnnxOptions } from './workers/onnx'
-export type { Change, ModelWorker } from './workers/worker'
+export type { Change, ModelWorker, WorkerChanges } from './workers/worker'

@@ -95,6 +95,27 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     expect(await told('left')).toEqual({ event: 'left', fleet: 'f' })
   })
 
+  it('--workers 2 has one vote: two machines with four workers are not the three that a liar asks for', async () => {
+    const { url } = await serverWith()
+    const start = async () => (await work(['--nats', url, '--workers', '2']).told('joined')) as { names: string[] }
+    const [first, second] = [await start(), await start()]
+    let warned = (_: string) => {}
+    const waits = new Promise<string>((resolve) => {
+      warned = resolve
+    })
+    const starting = createPredictor({
+      scheme: { queries: 1, byzantine: 1 },
+      workers: natsWorkers(url, { fleet: 'f' }),
+      onWarning: (text) => warned(text),
+    })
+    ends.push(async () => (await starting).close())
+    const text = 'waits for workers: 2 of the 3 machines that the scheme needs have joined (4 workers)'
+    expect(await Promise.race([starting.then(() => 'it began'), waits])).toBe(text)
+    const third = await start()
+    const { workers } = (await starting).stats()
+    expect([...first.names, ...second.names, ...third.names]).toEqual(expect.arrayContaining(workers.map(({ worker }) => worker))) // biome-ignore format: one line
+  }, 60_000)
+
   it('--creds: the credentials of NATS', async () => {
     const { config, creds } = credentials()
     const { url } = await serverWith(config)

@@ -1,4 +1,5 @@
-import { afterEach, expect, it } from 'vitest'
+import { createPredictor } from 'approxifer'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import type { Whereabouts } from '../src/workers/discovery'
 import type { HttpOptions } from '../src/workers/http'
@@ -59,9 +60,9 @@ function fleet(
   const follow = async () => {
     try {
       for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
-        const [[what, value]] = Object.entries(next.value)
-        if (typeof value !== 'string') workers.set(value.name, value)
-        told.push(`${what} ${typeof value === 'string' ? value : value.name}`)
+        const change = next.value
+        if ('add' in change) workers.set(change.add.name, change.add)
+        told.push('add' in change ? `add ${change.add.name}` : Object.entries(change).flat().join(' ').trim())
       }
     } catch (error) {
       failure = error as Error
@@ -220,6 +221,50 @@ it('workers that nobody has taken are closed with it', async () => {
   await changes[Symbol.asyncIterator]().return?.()
   await clock.run(1e5)
   expect(clock.pending).toBe(0)
+})
+
+describe('a list that cannot grow', () => {
+  const made = (servers: string[]) => {
+    const clock = new VirtualClock()
+    const options = { model: 'm', binary: false, fetch: new PretendServer().fetch, clock, onWarning: () => {} }
+    const workers = httpWorkers(servers, options)
+    return { clock, start: createPredictor({ workers, clock, scheme: { queries: 4, stragglers: 1 } }) }
+  }
+  const urls = (...names: string[]) => names.map((name) => `http://${name}:1`)
+
+  it('of four addresses for a scheme of five is refused at once, with both numbers', async () => {
+    const { clock, start } = made(urls('a', 'b', 'c', 'd'))
+    const refused = start.catch((error) => error)
+    await clock.run(10_000)
+    expect(await refused).toBeInstanceOf(RangeError)
+    expect((await refused).message).toBe('workers: expected >= 5 workers, got 4, and no others can join')
+    await clock.run(100_000)
+    expect(clock.pending).toBe(0) // nobody is asked any more
+  })
+
+  it('counts one that stands there twice once', async () => {
+    const { clock, start } = made(urls('a', 'b', 'c', 'd', 'a'))
+    const refused = start.catch((error) => error)
+    await clock.run(10_000)
+    expect((await refused).message).toContain('got 4, and no others can join')
+  })
+
+  it('of five is waited for, as long as the fifth cannot be reached', async () => {
+    const clock = new VirtualClock()
+    const [gone, there] = [new PretendServer(), new PretendServer()]
+    gone.isGone = true
+    const fetch = ((url: string, init: RequestInit) => (url.startsWith('http://e') ? gone : there).fetch(url, init)) as typeof globalThis.fetch // biome-ignore format: one line
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const options = { model: 'm', binary: false, fetch, clock, onWarning }
+    const workers = httpWorkers(urls('a', 'b', 'c', 'd', 'e'), options)
+    const start = createPredictor({ workers, clock, onWarning, scheme: { queries: 4, stragglers: 1 } })
+    await vi.waitUntil(() => clock.run(clock.now() + 1000).then(() => warnings.length > 1))
+    expect(warnings).toContain('waits for workers: 4 of the 5 workers that the scheme needs have joined')
+    gone.isGone = false
+    await clock.run(20_000)
+    await (await start).close()
+  })
 })
 
 it('a server too many is told of', () => {

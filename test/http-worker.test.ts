@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process'
 import { createServer, type Server, type Socket } from 'node:net'
+import { createPredictor, httpWorkers } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import { type HttpOptions, HttpWorker, httpWorker } from '../src/workers/http'
-import type { ModelWorker } from '../src/workers/worker'
+import { identityOf, type ModelWorker } from '../src/workers/worker'
 import { WHAT } from './fixtures/behaviour.js'
 import { contract, free } from './shared/contract'
 import { PATIENCE_MS, until } from './shared/patience'
@@ -507,6 +508,21 @@ describe('over real connections', () => {
     closing.unshift(() => worker.close())
     return worker
   }
+
+  it('is one machine under all names, with all its models', async () => {
+    const url = await raw((socket, request) => socket.write(usual(request.replaceAll('/a/', '/'))))
+    const named = url.replace('127.0.0.1', 'localhost')
+    const others = [await raw((socket, request) => socket.write(usual(request))), url]
+    const workers = await Promise.all([url, named, `${named}/a`, ...others].map((each) => start(each)))
+    expect(workers.map(({ name }) => name)).toEqual([url, named, `${named}/a`, ...others].map((each) => each.slice(7)))
+    const [first, second, third, other, again] = workers.map(identityOf)
+    expect([second, third, again]).toEqual([first, first, first])
+    expect(other).not.toBe(first)
+    const scheme = { queries: 1, byzantine: 1 }
+    const list = [url, named, others[0]]
+    const refused = createPredictor({ scheme, workers: httpWorkers(list, { model: 'm', binary: false }) })
+    await expect(refused).rejects.toThrow('workers: expected >= 3 machines, got 2 (3 workers), and no others can join')
+  })
 
   it('a connection that was used and is closed before the reply: once more on another', async () => {
     let drops = 0

@@ -81,6 +81,43 @@ describe('the start', () => {
     expect(feed.returned).toBe(1)
   })
 
+  it('that takes long: a warning says what is waited for, again and again until it is there', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const warnings: string[] = []
+    const starting = createPredictor({ workers: feed, scheme, clock, onWarning: (text) => warnings.push(text) })
+    const [a, b, c] = hand('a', 'b', 'c')
+    feed.tell(add(a))
+    await vi.waitUntil(() => clock.pending) // the core is loaded
+    await clock.run(2999)
+    expect(warnings).toEqual([])
+    await clock.run(3000)
+    feed.tell(add(b))
+    await clock.run(70_000)
+    const waits = (joined: number) => `waits for workers: ${joined} of the 3 workers that the scheme needs have joined`
+    expect(warnings).toEqual([waits(1), waits(2)])
+    feed.tell(add(c))
+    await turn()
+    await (await starting).close()
+    await clock.run(1e6)
+    expect(warnings.length).toBe(2)
+  })
+
+  it('where liars are expected machines count, since workers of one lie together', async () => {
+    const feed = new Feed()
+    const on = (machine: string, ...names: string[]) => hand(...names).map((worker) => Object.assign(worker, { identity: machine })) // biome-ignore format: one line
+    const verified = { queries: 1, byzantine: 1 }
+    const starting = createPredictor({ workers: feed, scheme: verified })
+    feed.tell(...[...on('m', 'a', 'b'), ...on('n', 'c', 'd')].map(add))
+    expect(await settled(starting)).toBe('open')
+    feed.tell(...hand('e').map(add))
+    await (await starting).close()
+    const ready = createPredictor({ workers: [...on('m', 'a', 'b'), ...on('n', 'c', 'd')], scheme: verified })
+    await expect(ready).rejects.toThrow('workers: expected >= 3 machines, got 2 (4 workers)')
+    const honest = await createPredictor({ workers: on('m', 'a', 'b', 'c'), scheme })
+    await honest.close()
+  })
+
   it('one that leaves before there are enough does not count, and is closed', async () => {
     const feed = new Feed()
     const starting = createPredictor({ workers: feed, scheme })

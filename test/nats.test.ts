@@ -12,6 +12,7 @@ import {
 } from 'approxifer'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
+import { identityOf } from '../src/workers/worker'
 import { contract } from './shared/contract'
 import { HandWorker, settled, turn } from './shared/house'
 import { NatsServer, natsInstalled } from './shared/nats-server'
@@ -91,6 +92,27 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     ends.push(() => later.close())
     expect((await joined(changes)).name).toBe(later.names[0])
     expect(new Set([...names, ...later.names]).size).toBe(3)
+  })
+
+  it('those of one machine have one identity, those of older machines their names', async () => {
+    const { name, changes } = await fleet([new HandWorker('a'), new HandWorker('b')])
+    const of = async () => identityOf(await joined(changes))
+    const [first, second] = [await of(), await of()]
+    expect([first, first.length >= 32]).toEqual([second, true])
+    const more = { fleet: name, workers: [new HandWorker('c')] }
+    const [other, own] = [await serveNats(server.url, more), await serveNats(server.url, { ...more, identity: 'mine' })]
+    ends.push(
+      () => other.close(),
+      () => own.close(),
+    )
+    const [third, fourth] = [await of(), await of()].sort((a) => (a === 'mine' ? 1 : -1))
+    expect([third === first, fourth]).toEqual([false, 'mine'])
+    const raw = await connect({ servers: server.url })
+    ends.push(() => raw.close())
+    const { signature } = new HandWorker('old')
+    const beat = { version: 1, name: 'old', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    raw.publish(`approxifer.${name}.beat.old`, JSON.stringify(beat))
+    expect(await of()).toBe('old')
   })
 
   it('one that misses three heartbeats is gone, its calls reject; heard again, it takes rows', async () => {
@@ -450,7 +472,8 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     const echo = (name: string, lie: boolean) => Object.assign(new HandWorker(name), { infer: async (x: Float32Array) => x.map((v) => (lie ? 3 * v : 2 * v)) }) // biome-ignore format: one line
     const workers = Array.from({ length: 9 }, (_, i) => echo(`w${i}`, i === 4))
     const name = `liar-${process.pid}`
-    const service = await serveNats(server.url, { fleet: name, workers })
+    const machine = (worker: HandWorker) => serveNats(server.url, { fleet: name, workers: [worker] })
+    const services = await Promise.all(workers.map(machine))
     const onWarning = vi.fn()
     const predictor = await createPredictor({
       scheme: { code: 'systematic', queries: 4, stragglers: 1, byzantine: 1 },
@@ -459,12 +482,12 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
       onWarning,
     })
     ends.push(
-      () => service.close(),
+      () => Promise.all(services.map((service) => service.close())),
       () => predictor.close(),
     )
     const answers = await predictor.predictAll(Array.from({ length: 400 }, (_, i) => row(i % 37)))
     answers.forEach(({ output }, i) => expect([...output.y.data]).toEqual([2 * (i % 37), 2]))
-    expect(onWarning.mock.calls.flat().join()).toContain(`${service.names[4]} lied, with proof`)
+    expect(onWarning.mock.calls.flat().join()).toContain(`${services[4].names[0]} lied, with proof`)
   })
 
   it('access by user and password; refused without', async () => {
@@ -493,6 +516,7 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     expect(() => natsWorkers('nats://x', { fleet: 'f', modle: 'm' } as never)).toThrow("modle: expected 'model'")
     expect(() => natsWorkers('nats://x', { fleet: 'f', missed: 0 })).toThrow('missed: expected an integer >= 1')
     await expect(serve({ workers: [] })).rejects.toThrow('workers: expected ModelWorkers, one or more')
+    await expect(serve({ identity: 'a b' })).rejects.toThrow('identity: expected letters, digits, - and _, got "a b"')
     await expect(serve({ beatMs: 1 })).rejects.toThrow('beatMs: expected an integer from 10')
     await expect(serve({})).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('no connection to NATS at nats://127.0.0.1:1') }) // biome-ignore format: one line
     const refused = await natsWorkers('nats://me:secret@127.0.0.1:1', { fleet: 'f' }).next().catch((error) => error) // biome-ignore format: one line

@@ -97,6 +97,26 @@ describe('workers elsewhere', () => {
     await worker.kill()
   })
 
+  it('fewer than the scheme needs: refused at once, with both numbers', async () => {
+    const where = [1, 2, 3, 4].map((port) => `http://127.0.0.1:${port}`).join()
+    const gateway = new Served(['digits', '--workers', where, '--queries', '4', '--stragglers', '1'])
+    const [code] = await once(gateway.process, 'exit')
+    const sentence = 'approxifer: digits: workers: expected >= 5 workers, got 4, and no others can join\n'
+    expect([code, gateway.stderr]).toEqual([2, sentence])
+  }, 30_000)
+
+  it('by a file with too few: it says what it waits for, and serves when they are there', async () => {
+    const list = join(folder, 'too-few')
+    const write = (some: Served[]) => writeFileSync(list, some.map(({ url }) => url).join('\n'))
+    write(workers.slice(1))
+    const gateway = new Served(config('file:too-few', { everyMs: 100 }))
+    const sentence = 'waits for workers: 2 of the 3 workers that the scheme needs have joined'
+    await gateway.line(({ msg }) => msg === sentence)
+    write(workers)
+    await gateway.line(({ msg }) => msg === 'ready')
+    expect(await gateway.stop()).toBe(0)
+  })
+
   it('that do not come: it can be stopped all the same', async () => {
     const gateway = new Served(['digits', '--workers', `http://127.0.0.1:${await freePort()}`])
     await gateway.line(({ msg }) => String(msg).startsWith('waits for workers'))

@@ -54,6 +54,8 @@ export interface Connections {
    *   may have done before it saw the request
    */
   request(request: HttpRequest): Promise<HttpReply>
+  /** The address and port of the latest connection, "127.0.0.1:8000" or "[::1]:8000", where this runtime tells. */
+  readonly address?: string | undefined
   /** Called when the server has closed a connection unannounced, where this runtime tells. One listener. */
   onDrop: (() => void) | undefined
   /** Drops all connections, and what is under way on them. May be called twice. */

@@ -12,13 +12,27 @@ const CONNECT_MS = 5000
 const IDLE_MS = 60_000
 
 export async function undiciConnections(url: string, count: number, tls: Tls | undefined): Promise<Connections> {
-  const { Pool } = await (import(UNDICI) as Promise<typeof import('undici')>).catch(missing).catch(advise)
+  const { Pool, buildConnector } = await (import(UNDICI) as Promise<typeof import('undici')>)
+    .catch(missing)
+    .catch(advise)
   const { origin, pathname } = new URL(url)
+  const connector = buildConnector({ timeout: CONNECT_MS, ...tls })
+  const connect: typeof connector = (options, made) => {
+    connector(options, (...outcome) => {
+      const [, socket] = outcome
+      if (socket) connections.address = addressOf(socket)
+      made(...outcome)
+    })
+  }
   const times = { headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: IDLE_MS } // how long an answer may take others know
-  return new UndiciConnections(
-    new Pool(origin, { connections: count, connect: { timeout: CONNECT_MS, ...tls }, ...times }),
-    pathname.replace(/\/$/, ''),
-  )
+  const pool = new Pool(origin, { connections: count, connect, ...times })
+  const connections = new UndiciConnections(pool, pathname.replace(/\/$/, ''))
+  return connections
+}
+
+function addressOf({ remoteAddress = '', remotePort }: { remoteAddress?: string; remotePort?: number }): string {
+  const address = remoteAddress.replace(/^::ffff:/, '')
+  return `${address.includes(':') ? `[${address}]` : address}:${remotePort}`
 }
 
 function advise(error: Error): never {
@@ -28,6 +42,7 @@ function advise(error: Error): never {
 
 class UndiciConnections implements Connections {
   onDrop: (() => void) | undefined
+  address: string | undefined
   readonly #pool: Pool
   readonly #prefix: string
   /** Replies since a connection was last made. */

@@ -1,12 +1,15 @@
 /** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
 
 import { ApproxiferError, asError, expected } from '../errors'
-import type { Change, ModelWorker } from '../workers/worker'
+import { type Change, identityOf, type ModelWorker, type WorkerChanges } from '../workers/worker'
 import type { Clock } from './clock'
 import { checkWorker } from './options'
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
+/** For the first workers to join, before it is said who is waited for; and until that is said again. */
+const WAIT_MS = 3000
+const AGAIN_MS = 60_000
 
 /** Whose workers they are. */
 export interface Members {
@@ -16,8 +19,18 @@ export interface Members {
   worker(name: string): ModelWorker | undefined
 }
 
+/** How many machines workers are on: those of one lie together. */
+export function machinesOf(workers: Iterable<ModelWorker>): number {
+  return new Set(Array.from(workers, identityOf)).size
+}
+
+/** No more workers can join. */
+class TooFew extends Error {}
+
 export class Membership {
   readonly #changes: AsyncIterator<Change>
+  /** Workers that will ever have joined, at most. */
+  readonly #most: number
   readonly #warn: (text: string) => void
   /** What the first of them is like: all others must be. */
   #signature: string | undefined
@@ -25,31 +38,32 @@ export class Membership {
   #closed = false
 
   /** @param warn  must not throw */
-  constructor(changes: AsyncIterable<Change>, warn: (text: string) => void) {
+  constructor(changes: WorkerChanges, warn: (text: string) => void) {
+    this.#most = changes.most ?? Number.POSITIVE_INFINITY
     this.#changes = changes[Symbol.asyncIterator]()
     this.#warn = warn
   }
 
   /**
    * Waits until so many workers have joined and not left; changes that bring that no nearer, which an iterable may have without
-   * end, leave others their turns.
+   * end, leave others their turns. Where that takes long a warning says what is waited for.
    *
-   * @throws ApproxiferError WORKER when the changes end before, or throw; the workers that came are closed then
+   * @param counted  workers, or where some may lie their machines
+   * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
+   *   are closed then
    */
-  async gather(needed: number, clock: Clock): Promise<ModelWorker[]> {
+  async gather(needed: number, clock: Clock, counted: 'workers' | 'machines' = 'workers'): Promise<ModelWorker[]> {
     const gathered = new Map<string, ModelWorker>()
-    const members: Members = {
-      join: (worker) => gathered.set(worker.name, worker),
-      leave: (name) => {
-        const worker = gathered.get(name)
-        gathered.delete(name)
-        if (worker) void shut(worker)
-        if (!gathered.size) this.#signature = this.#fingerprint = undefined
-      },
-      worker: (name) => gathered.get(name),
-    }
+    const members = this.#gathering(gathered)
+    const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
+    const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
+    const waits = () =>
+      `waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`
+    const stop = remind(clock, () => this.#warn(waits()))
     try {
-      for (let inVain = 0; gathered.size < needed; ) {
+      if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
+      for (let inVain = 0; joined() < needed; ) {
+        if (gathered.size >= this.#most) throw new TooFew(`${joined()}${all()}, and no others can join`)
         const { done, value } = await this.#changes.next()
         if (done) throw new Error('the changes ended')
         const before = gathered.size
@@ -59,11 +73,31 @@ export class Membership {
       }
     } catch (error) {
       await Promise.all([...gathered.values()].map(shut))
+      if (error instanceof TooFew) {
+        this.close()
+        throw new RangeError(`workers: expected >= ${needed} ${counted}, got ${error.message}`)
+      }
       const { message } = asError(error, 'WORKER')
-      const joined = `workers: expected >= ${needed} to join, got ${gathered.size}: ${message}`
-      throw new ApproxiferError('WORKER', joined, { cause: error })
+      const text = `workers: expected >= ${needed} to join, got ${gathered.size}: ${message}`
+      throw new ApproxiferError('WORKER', text, { cause: error })
+    } finally {
+      stop()
     }
     return [...gathered.values()]
+  }
+
+  /** Members of no predictor yet. */
+  #gathering(gathered: Map<string, ModelWorker>): Members {
+    return {
+      join: (worker) => gathered.set(worker.name, worker),
+      leave: (name) => {
+        const worker = gathered.get(name)
+        gathered.delete(name)
+        if (worker) void shut(worker)
+        if (!gathered.size) this.#signature = this.#fingerprint = undefined
+      },
+      worker: (name) => gathered.get(name),
+    }
   }
 
   /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
@@ -126,6 +160,16 @@ export class Membership {
     if (this.#signature && own !== this.#signature) wrong('signature', this.#signature, own)
     if (known && fingerprint && fingerprint !== known) wrong('fingerprint', `the model's, ${known}`, fingerprint)
   }
+}
+
+/** Says it after a while, and again and again. @returns ends that */
+function remind(clock: Clock, say: () => void): () => void {
+  const again = () => {
+    say()
+    cancel = clock.after(AGAIN_MS, again, true)
+  }
+  let cancel = clock.after(WAIT_MS, again, true)
+  return () => cancel()
 }
 
 /** What cannot be closed stays as it is. */

@@ -5,10 +5,13 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   readonly #readers: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
   #end: { error?: unknown } | undefined
   readonly #onReturn: () => unknown
+  /** No more than so many of whatever comes will ever be there; undefined: any number may. */
+  readonly most: number | undefined
 
   /** @param onReturn  called once, when the reader wants no more */
-  constructor(onReturn: () => unknown) {
+  constructor(onReturn: () => unknown, most?: number) {
     this.#onReturn = onReturn
+    this.most = most
   }
 
   /** What nobody has read yet, in order; whoever makes changes may take back some. */

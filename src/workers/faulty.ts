@@ -79,6 +79,10 @@ export class FaultyWorker implements ModelWorker {
     return this.#inner.name
   }
 
+  get identity() {
+    return this.#inner.identity
+  }
+
   get signature() {
     return this.#inner.signature
   }

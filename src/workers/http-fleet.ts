@@ -4,8 +4,9 @@ import { ApproxiferError, asError, expected } from '../errors'
 import { Changes } from './changes'
 import { checkUrl, type Whereabouts } from './discovery'
 import { alike, type Evidence } from './evidence'
-import { checkHttpOptions, type HttpOptions, type HttpSettings, HttpWorker, nameOf } from './http'
-import type { Change } from './worker'
+import { checkHttpOptions, type HttpOptions, type HttpSettings, HttpWorker } from './http'
+import { nameOf } from './names'
+import type { Change, WorkerChanges } from './worker'
 
 /** Servers in a fleet. */
 const MOST = 10_000
@@ -26,7 +27,7 @@ const AGREE_MS = 5000
 export function httpWorkers(
   servers: readonly (string | URL)[] | AsyncIterable<Whereabouts>,
   options: HttpOptions,
-): AsyncIterable<Change> {
+): WorkerChanges {
   const settings = checkHttpOptions(options)
   if (Array.isArray(servers)) {
     if (!servers.length) throw new RangeError('servers: expected at least one, got []')
@@ -54,7 +55,7 @@ interface Member {
 }
 
 class Fleet {
-  readonly changes = new Changes<Change>(() => this.#close())
+  readonly changes: Changes<Change>
   readonly #settings: HttpSettings
   readonly #members = new Map<string, Member>()
   readonly #source: AsyncIterator<Whereabouts> | undefined
@@ -72,6 +73,7 @@ class Fleet {
   #unwait: (() => void) | undefined
 
   constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<Whereabouts>) {
+    this.changes = new Changes(() => this.#close(), source ? undefined : new Set(urls.map(nameOf)).size)
     this.#settings = settings
     const { clock, timeoutMs } = settings
     // The only timer that holds the process: somebody waits for the first workers.

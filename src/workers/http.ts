@@ -12,6 +12,7 @@ import type { Connections, Tls } from '../platform/platform'
 import { rowLength, type Signature } from '../tensor'
 import { checkUrl } from './discovery'
 import { alike, type Evidence, probeRow } from './evidence'
+import { machineOf, nameOf } from './names'
 import { type Answers, OipServer, ServerError } from './oip-server'
 import type { ModelWorker } from './worker'
 
@@ -225,6 +226,7 @@ export class HttpWorker implements ModelWorker {
   onClosed: (() => void) | undefined
   readonly #server: OipServer
   readonly #connections: Connections
+  #identity: string
   #state: 'down' | 'looking' | 'ready' | 'closed' = 'down'
   /** What it answered when it was examined last, and what it has to answer: at first what it did answer. */
   #found: Evidence | undefined
@@ -250,8 +252,10 @@ export class HttpWorker implements ModelWorker {
   readonly #timers = new Map<Timer, () => void>()
   #closing: Promise<void> | undefined
 
-  private constructor(name: string, connections: Connections, options: HttpSettings) {
+  private constructor(url: string, connections: Connections, options: HttpSettings) {
+    const name = nameOf(url)
     this.name = name
+    this.#identity = machineOf(url)
     this.options = options
     this.#why = `${name} has not been reached yet`
     this.#connections = connections
@@ -263,7 +267,7 @@ export class HttpWorker implements ModelWorker {
   static async make(url: string, options: HttpSettings): Promise<HttpWorker> {
     const { fetch, concurrency, tls } = options
     const connections = fetch ? fetchConnections(url, fetch) : await platform.connect(url, concurrency, tls)
-    return new HttpWorker(nameOf(url), connections, options)
+    return new HttpWorker(url, connections, options)
   }
 
   /** What it answered when it was examined last; undefined before it was. */
@@ -280,6 +284,11 @@ export class HttpWorker implements ModelWorker {
 
   get signature(): Signature {
     return (this.#expected as Evidence).signature
+  }
+
+  /** The address that it answered at, whatever it is called: several models at one, or names for one, are one machine. */
+  get identity(): string {
+    return this.#identity
   }
 
   get gone(): boolean {
@@ -522,6 +531,7 @@ export class HttpWorker implements ModelWorker {
     const { binary, answer, version } = await this.#probed(row, signature, signal)
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.#found === undefined
+    if (isFirst && this.#connections.address) this.#identity = machineOf(`http://${this.#connections.address}`)
     this.#found = { signature, answer }
     this.#expected ??= this.#found
     if (!this.#isExpected) throw this.#stranger()
@@ -642,10 +652,4 @@ function orCut<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     work.then(resolve, reject)
   })
-}
-
-/** Host and port, and the path where there is one: what tells servers apart, and stands in reports. */
-export function nameOf(url: string): string {
-  const { host, pathname } = new URL(url)
-  return host + pathname.replace(/\/$/, '')
 }

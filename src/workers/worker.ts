@@ -100,3 +100,9 @@ export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): stri
  * One of which the name is taken, or the model another, is refused: closed, with a warning.
  */
 export type Change = { add: ModelWorker } | { remove: string } | { drain: string }
+
+/** Workers that come and go, for a predictor's option `workers`. */
+export interface WorkerChanges extends AsyncIterable<Change> {
+  /** More workers than these will never have joined: a scheme that needs more is refused at once. Default: any number may come. */
+  readonly most?: number | undefined
+}

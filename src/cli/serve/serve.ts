@@ -9,7 +9,7 @@ import type { Gateway } from '../../serving/gateway'
 import type { PredictorStats } from '../../serving/predictor'
 import { readNamed } from '../files'
 import { note } from '../terminal'
-import { type Config, type Flags, filesOf, isElsewhere, type ModelConfig, readConfig } from './config'
+import { type Config, type Flags, filesOf, type ModelConfig, readConfig } from './config'
 import { Events } from './events'
 import { predictorOptions } from './fleet'
 import { pathOf, readTokens, Tokens, withOrigins, withToken } from './guard'
@@ -22,8 +22,6 @@ import { Spans } from './spans'
 
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
-/** For workers elsewhere to join, before it is said that they have not. */
-const WAIT_MS = 3000
 /** To save what the models that are served have learned, while others have not started. */
 const SAVE_MS = 2000
 const MIB = 2 ** 20
@@ -153,20 +151,13 @@ class Server {
 
   async #load(name: string, model: ModelConfig): Promise<void> {
     const { log } = this.#logging
-    const onWarning = (text: string) => log.warn({ model: name }, text)
-    const wait = () => {
-      const url = this.#listening?.url
-      log.warn({ model: name, url }, 'waits for workers: fewer than its scheme needs have joined')
-    }
-    const waiting = isElsewhere(model.workers) ? setTimeout(wait, WAIT_MS) : undefined
+    const onWarning = (text: string) => log.warn({ model: name, url: this.#listening?.url }, text)
     try {
       const is = await stateOf(model) // first: what changes meanwhile is loaded anew the next time
       await this.#gateway.load(name, await predictorOptions(name, model, onWarning))
       this.#loaded.set(name, is)
     } catch (error) {
       throw named(name, error)
-    } finally {
-      clearTimeout(waiting)
     }
   }
 

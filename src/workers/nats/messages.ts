@@ -159,6 +159,8 @@ export interface Beat {
   ms: number
   signature: Signature
   fingerprint?: string | undefined
+  /** Of the machine, the same for all its workers; older ones do not say it. */
+  identity?: string | undefined
 }
 
 const states = ['up', 'down', 'draining', 'gone']
@@ -172,7 +174,7 @@ export function toJson(value: object): Uint8Array {
 /** @throws ApproxiferError PROTOCOL for what is no heartbeat */
 export function decodeBeat(bytes: Uint8Array): Beat {
   const beat = bytes.length > MOST_BEAT ? undefined : parse(bytes)
-  const { version, name, state, everyMs, connection, open, ms, signature, fingerprint } = (beat ?? {}) as Beat
+  const { version, name, state, everyMs, connection, open, ms, signature, fingerprint, identity } = (beat ?? {}) as Beat
   const problem =
     (version !== VERSION && expected('version', `${VERSION}`, version)) ||
     (!isToken(name) && expected('name', 'a token', name)) ||
@@ -183,6 +185,7 @@ export function decodeBeat(bytes: Uint8Array): Beat {
     (fingerprint !== undefined &&
       typeof fingerprint !== 'string' &&
       expected('fingerprint', 'a string', fingerprint)) ||
+    (identity !== undefined && !isToken(identity) && expected('identity', 'a token', identity)) ||
     (!(areSpecs(signature?.inputs) && areSpecs(signature?.outputs)) &&
       expected('signature', 'inputs and outputs', signature))
   if (problem) throw new ApproxiferError('PROTOCOL', `heartbeat: ${problem}`)

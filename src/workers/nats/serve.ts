@@ -14,7 +14,7 @@ import {
   warner,
 } from './connection'
 import { Desk } from './desk'
-import { type Beat, checkFleet, isPing, LEAST_EVERY_MS, subjects, toJson, VERSION } from './messages'
+import { type Beat, checkFleet, isPing, isToken, LEAST_EVERY_MS, subjects, toJson, VERSION } from './messages'
 import { describe, verbOf } from './service'
 import { randomToken } from './token'
 
@@ -25,6 +25,8 @@ export interface ServeNatsOptions {
   workers: readonly ModelWorker[]
   /** What this machine is called; the workers' names begin with it. Default: host name and process id. */
   name?: string
+  /** What tells this machine from others: its workers share it, and have one vote where liars are expected. Default: random. */
+  identity?: string
   /** Milliseconds between two heartbeats. Default 500. */
   beatMs?: number
   /** Calls that may wait at a worker behind the one that runs, whoever asked; more are refused. Default 8. */
@@ -37,7 +39,7 @@ export interface ServeNatsOptions {
   clock?: Clock
 }
 
-const optionNames = ['fleet', 'workers', 'name', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
+const optionNames = ['fleet', 'workers', 'name', 'identity', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
 
 export interface NatsService {
   /** The workers' names in the fleet; after a restart they are others. */
@@ -64,11 +66,14 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   checkServer(server)
   checkNames('', options, optionNames)
   checkFleet(options.fleet)
-  const { workers, name, beatMs, maxPending, hangMs } = options
+  const { workers, name, identity, beatMs, maxPending, hangMs } = options
   if (!Array.isArray(workers) || !workers.length || workers.some((worker) => typeof worker?.infer !== 'function')) {
     throw new TypeError(expected('workers', 'ModelWorkers, one or more', workers))
   }
   if (name !== undefined && typeof name !== 'string') throw new TypeError(expected('name', 'a string', name))
+  if (identity !== undefined && !isToken(identity)) {
+    throw new TypeError(expected('identity', 'letters, digits, - and _', identity))
+  }
   checkInteger('beatMs', beatMs ?? LEAST_EVERY_MS, LEAST_EVERY_MS, 60_000)
   checkInteger('maxPending', maxPending ?? 0, 0)
   checkInteger('hangMs', hangMs ?? 1, 1, 2 ** 31 - 1)
@@ -97,6 +102,7 @@ class Service implements NatsService {
   readonly #options: ServeNatsOptions
   readonly #clock: Clock
   readonly #subjects: ReturnType<typeof subjects>
+  readonly #identity: string
   readonly #posts: readonly Post[]
   readonly #unlisten: (() => void)[] = []
   readonly #startedAt = new Date()
@@ -121,6 +127,7 @@ class Service implements NatsService {
     })
     const run = randomToken().slice(0, 6)
     const machine = name.replace(/[^\w-]+/g, '_').slice(0, 100)
+    this.#identity = options.identity ?? `${machine}-${randomToken()}`
     this.#posts = workers.map((worker, i) => this.#post(`${machine}-${i}-${run}`, worker))
     this.names = this.#posts.map((post) => post.name)
     this.#unlisten.push(
@@ -234,6 +241,7 @@ class Service implements NatsService {
       ms: desk.ms,
       signature,
       fingerprint,
+      identity: this.#identity,
     }
     this.#publish(this.#subjects.beat(name), beat)
   }

@@ -53,6 +53,7 @@ export class NatsWorker implements ModelWorker {
   readonly name: string
   readonly signature: Signature
   readonly fingerprint: string | undefined
+  readonly identity: string | undefined
   onFree: (() => void) | undefined
   /** What it said last, and when. */
   beat: Beat
@@ -68,6 +69,7 @@ export class NatsWorker implements ModelWorker {
     this.name = beat.name
     this.signature = beat.signature
     this.fingerprint = beat.fingerprint
+    this.identity = beat.identity
     this.beat = beat
     this.heardAt = wire.now()
     this.#wire = wire
