@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
-import { HandWorker } from './shared/house'
+import { Feed, HandWorker, turn } from './shared/house'
 
 /** How often the process is killed. */
 const KILLS = Number(process.env.APPROXIFER_KILLS ?? 20)
@@ -82,6 +82,28 @@ it('partitions are kept apart, and all are kept', async () => {
   const again = await started(fileStore(folder), { m: model({ partitions: 4 }) })
   expect(['a', '__proto__'].map((partition) => remembered(again.gateway, 'm', partition))).toEqual(before)
   expect(again.warnings).toEqual([])
+  await again.gateway.close()
+})
+
+it.each([
+  ['', 1],
+  [', in partitions', 4],
+])('what was learned of a model that the workers have no more is gone from the store%s', async (_, partitions) => {
+  const feed = new Feed()
+  const workersOf = (fingerprint: string) => {
+    const infer = async (row: Float32Array) => row.map((v) => 2 * v)
+    return [0, 1, 2].map((i) => Object.assign(new HandWorker(`${fingerprint}${i}`), { fingerprint, infer }))
+  }
+  const [old, others] = [workersOf('x'), workersOf('y')]
+  feed.tell(...old.map((worker) => ({ add: worker })))
+  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, partitions }) })
+  await teach(gateway, 'm', partitions > 1 ? 'a' : undefined)
+  await gateway.save()
+  feed.tell(...old.map(({ name }) => ({ remove: name })), ...others.map((worker) => ({ add: worker })))
+  await turn()
+  await gateway.close() // nobody has asked since it was saved
+  const again = await started(fileStore(folder), { m: model({ partitions }) }) // whose workers do not say what they have
+  expect([gateway.names, remembered(again.gateway, 'm', partitions > 1 ? 'a' : undefined)]).toEqual([['m'], 0])
   await again.gateway.close()
 })
 

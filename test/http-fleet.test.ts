@@ -223,6 +223,82 @@ it('workers that nobody has taken are closed with it', async () => {
   expect(clock.pending).toBe(0)
 })
 
+describe('a model that is replaced', () => {
+  const replaced = (warnings: string[]) => warnings.filter((text) => text.startsWith("no server that is there has the fleet's model any more")) // biome-ignore format: one line
+  const others = (servers: PretendServer[]) => {
+    for (const server of servers) server.factor = 3
+  }
+
+  it('on one server after the other: each is refused until none is left, then theirs is the model', async () => {
+    const { clock, servers, told, warnings, workers } = fleet(3)
+    await clock.run(0)
+    for (const server of servers) {
+      expect(replaced(warnings)).toEqual([])
+      server.factor = 3
+      await clock.run(clock.now() + 40_000) // it is examined
+    }
+    expect(told).toEqual([...added('a', 'b', 'c'), 'model'])
+    expect(replaced(warnings)).toEqual([expect.stringContaining('begins 1.881, 0.008207 instead of 1.254, 0.005471')])
+    for (const worker of workers.values()) expect([...(await worker.infer(Float32Array.of(1, 2)))]).toEqual([3, 6])
+    servers[0].factor = 2
+    await clock.run(clock.now() + 40_000)
+    expect([workers.get('a:1')?.gone, replaced(warnings).length, told.length]).toEqual([true, 1, 4])
+  })
+
+  it('on all of a new list: those of the old one drain, and the new ones join', async () => {
+    const source = new Source()
+    const { clock, told, workers } = fleet(4, { source, prepare: ([, , c, d]) => others([c, d]) })
+    for (const name of ['a', 'b']) source.push({ add: `http://${name}:1` })
+    await clock.run(1000)
+    for (const name of ['c', 'd']) source.push({ add: `http://${name}:1` })
+    await clock.run(2000)
+    expect(told).toEqual(added('a', 'b'))
+    source.push({ drain: 'http://a:1' }, { drain: 'http://b:1' })
+    await clock.run(2001)
+    expect(told.slice(2)).toEqual(['drain a:1', 'drain b:1', 'model', ...added('c', 'd')])
+    await clock.run(2100)
+    expect([...((await workers.get('d:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([3, 6])
+  })
+
+  it('is not that of one wrong server while the others are cut off; it is when they are given up', async () => {
+    const { clock, servers, told, warnings } = fleet(3, { timeoutMs: 100_000, prepare: ([a]) => others([a]) })
+    await clock.run(0)
+    const [, ...cut] = servers
+    for (const times of [1, 2]) {
+      for (const server of cut) server.isGone = true
+      await clock.run(clock.now() + 90_000)
+      expect([told, times]).toEqual([added('b', 'c'), times])
+      for (const server of cut) server.isGone = false
+      await clock.run(clock.now() + 20_000)
+    }
+    for (const server of cut) server.isGone = true
+    await clock.run(clock.now() + 120_000)
+    expect(told.slice(2)).toEqual(['model', ...added('a')])
+    expect(replaced(warnings).length).toBe(1)
+  })
+
+  it('by one with other outputs is refused for good, and a warning says why', async () => {
+    const { clock, servers, told, warnings } = fleet(2)
+    await clock.run(0)
+    for (const server of servers) {
+      server.metadata = { ...server.metadata, outputs: [{ name: 'z', datatype: 'FP32', shape: [-1, 2] }] }
+      server.instead = ({ json }) => (json ? server.answer(json.inputs[0].data, json.id, { name: 'z' }) : undefined)
+    }
+    await clock.run(200_000)
+    expect(told).toEqual(added('a', 'b'))
+    expect(replaced(warnings)).toEqual([expect.stringMatching(/"z".*they are refused, since a predictor's are fixed/)])
+  })
+
+  it('by one that cannot be used is no reason to wait for its server', async () => {
+    const { clock, servers, told } = fleet(2, { prepare: ([a]) => others([a]) })
+    await clock.run(6000) // of two that differ the first counts
+    expect(told).toEqual(added('a'))
+    servers[0].metadata = { ...servers[0].metadata, inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2] }] }
+    await clock.run(60_000)
+    expect(told.slice(1)).toEqual(['model', ...added('b')])
+  })
+})
+
 describe('a list that cannot grow', () => {
   const made = (servers: string[]) => {
     const clock = new VirtualClock()

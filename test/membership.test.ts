@@ -26,10 +26,10 @@ const add = (worker: ModelWorker): Change => ({ add: worker })
 const systematic = { queries: 1, stragglers: 0, code: 'systematic' } as const
 
 /** A predictor that hand-settled workers have joined, in made time. */
-async function open(names: string[], options: Omit<PredictorOptions, 'workers'> = {}) {
+async function open(names: (string | HandWorker)[], options: Omit<PredictorOptions, 'workers'> = {}) {
   const feed = new Feed()
   const clock = new VirtualClock()
-  const workers = hand(...names)
+  const workers = names.map((name) => (typeof name === 'string' ? new HandWorker(name) : name))
   const warnings: string[] = []
   feed.tell(...workers.map(add))
   const own = { clock, audit: 0, hangMs: 1000, deadlineMs: 60_000, scheme: systematic, policy: 'retry' as const }
@@ -216,8 +216,67 @@ describe('joining', () => {
       'a worker was refused: a: name: expected one that no other worker has, got it again',
       "a worker was refused: other: fingerprint: expected the model's, x, got y",
       'a worker was refused: add: expected a ModelWorker, got Object',
-      'workers: expected changes of the form { add }, { remove } or { drain }, got Object',
+      'workers: expected changes of the form { add }, { remove }, { drain } or { model }, got Object',
     ])
+    await predictor.close()
+  })
+
+  /** Answers queries until some are remembered. */
+  async function taught({ predictor, workers, clock }: Awaited<ReturnType<typeof open>>): Promise<void> {
+    for (let x = 0; x < 40; x++) {
+      const given = predictor.predict(query(x))
+      await answerAll(workers)
+      await given
+      await clock.run(clock.now() + 100)
+    }
+    expect(predictor.stats().remembered).toBeGreaterThan(10)
+  }
+  const of = (fingerprint: string, ...names: string[]) => hand(...names).map((worker) => Object.assign(worker, { fingerprint })) // biome-ignore format: one line
+
+  it('when none is left: its model is the predictor’s, with a warning, and what was learned is forgotten', async () => {
+    const opened = await open(of('x', 'a'), { memory: {} })
+    const { predictor, warnings, tell, listed } = opened
+    const [[b, c], [d]] = [of('y', 'b', 'c'), of('x', 'd')]
+    await taught(opened)
+    await tell(add(b))
+    expect([listed(), b.closed]).toEqual([['a'], 1]) // one is left
+    await tell({ remove: 'a' }, add(c), add(d))
+    expect([listed(), c.closed, d.closed, predictor.stats().remembered]).toEqual([['c'], 0, 1, 0])
+    expect(warnings.slice(1)).toEqual([
+      'workers: none is left with the model x: from here on it is that of c, y; what was learned of the one before is forgotten',
+      "a worker was refused: d: fingerprint: expected the model's, y, got x",
+    ])
+    const given = predictor.predict(query(1))
+    c.calls[0].answer()
+    expect((await given).status).toBe('exact')
+    await predictor.close()
+  })
+
+  it('when none is left, with other outputs: refused, and it is said that a predictor’s are fixed', async () => {
+    const { predictor, warnings, tell, listed } = await open(['a'])
+    const [odd] = hand('odd')
+    Object.assign(odd, { signature: { ...odd.signature, outputs: [{ name: 'z', shape: [2] }] } })
+    await tell({ remove: 'a' }, add(odd))
+    expect([listed(), odd.closed]).toEqual([[], 1])
+    expect(warnings).toEqual([expect.stringMatching(/"z".*; a predictor's is fixed: start another one$/)])
+    expect(await code(predictor.predict(query(1)))).toBe('WORKER')
+    await predictor.close()
+  })
+
+  it('all with another model than before: what was learned is forgotten, and queries under way are rejected', async () => {
+    const opened = await open(['a'], { memory: {} })
+    const { predictor, workers, tell, listed } = opened
+    await taught(opened)
+    const under = message(predictor.predict(query(1)))
+    await tell({ model: 'y' })
+    expect([await under, predictor.stats().remembered]).toEqual(['the model of the workers was replaced', 0])
+    expect(predictor.partitions).toEqual([''])
+    const [[b], [c]] = [of('y', 'b'), of('x', 'c')]
+    await tell(add(b), add(c))
+    expect(listed()).toEqual(['a', 'b'])
+    const next = predictor.predict(query(1))
+    await answerAll([...workers, b])
+    expect((await next).status).toBe('exact')
     await predictor.close()
   })
 

@@ -298,6 +298,68 @@ describe.skipIf(!natsInstalled)('workers over NATS', () => {
     expect(onWarning.mock.calls).toEqual([[expect.stringContaining(`${service.names[0]} was refused: its model`)]])
   })
 
+  describe('where none is left of a model', () => {
+    const alike = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
+    /** What is told, as it comes: "add x" of a worker with this model. */
+    const follow = (changes: AsyncIterableIterator<Change>) => {
+      const told: string[] = []
+      const read = async () => {
+        for await (const change of changes) {
+          told.push('add' in change ? `add ${change.add.fingerprint}` : Object.keys(change)[0])
+        }
+      }
+      void read()
+      return told
+    }
+
+    it('the others’ is taken; not where the caller said which it must be', async () => {
+      const { name, service, changes, theirs, onWarning } = await fleet(alike('x', 'a'))
+      const fixed = natsWorkers(server.url, { fleet: name, fingerprint: 'x', onWarning: () => {} })
+      ends.push(() => fixed.return?.())
+      const [told, toFixed] = [follow(changes), follow(fixed)]
+      await until(() => told.length + toFixed.length === 2)
+      const others = await serveNats(server.url, { fleet: name, workers: alike('y', 'b', 'c') })
+      ends.push(() => others.close())
+      await until(() => onWarning.mock.calls.length === 2) // both are refused
+      const drained = service.drain()
+      await until(() => told.length === 4)
+      expect(told).toEqual(['add x', 'drain', 'add y', 'add y'])
+      await theirs.run(theirs.now() + 200)
+      await drained
+      await until(() => told.length === 5)
+      await until(() => toFixed.length === 3)
+      expect([told.at(-1), ...toFixed]).toEqual(['remove', 'add x', 'drain', 'remove'])
+    })
+
+    it('but merely lost are more than there are others: they are waited for until they are removed', async () => {
+      const name = `lost-${process.pid}`
+      const [clock, own, theirs, mine] = [new VirtualClock(), ...(await Promise.all([1, 2, 3].map(() => connect({ servers: server.url }))))] as const // biome-ignore format: one line
+      const serve = (connection: typeof own, workers: ModelWorker[]) => serveNats(connection, { fleet: name, workers, clock }) // biome-ignore format: one line
+      const service = await serve(own, alike('x', 'a', 'b'))
+      const changes = natsWorkers(mine, { fleet: name, clock, onWarning: () => {} })
+      const told = follow(changes)
+      await until(() => told.length === 2)
+      const others = await serve(theirs, alike('y', 'c'))
+      ends.push(
+        () => changes.return?.(),
+        () => service.close(),
+        () => others.close(),
+        () => Promise.all([own, theirs, mine].map((connection) => connection.close())),
+      )
+      vi.spyOn(own, 'publish').mockImplementation(() => {}) // they are not heard any more
+      const after = async (ms: number) => {
+        for (let at = clock.now(); at <= ms; at += 100) {
+          await clock.run(at)
+          await theirs.flush() // what it said is at the server,
+          await mine.flush() // and here
+        }
+        return told.slice(2)
+      }
+      expect(await after(9000)).toEqual([])
+      expect(await after(12_000)).toEqual(['remove', 'remove', 'add y'])
+    })
+  })
+
   it('a full worker says so, whoever filled it', async () => {
     const hand = new HandWorker('a')
     const { name, changes } = await fleet([hand], { serving: { maxPending: 1 } })

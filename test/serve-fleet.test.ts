@@ -97,6 +97,33 @@ describe('workers elsewhere', () => {
     await worker.kill()
   })
 
+  it('that all come back with another model: ready again, and the answers are its', async () => {
+    const output = { name: 'y', datatype: 'FP32' as const, shape: [1] }
+    const times = (factor: number) => ({
+      name: 'm',
+      inputs: [{ name: 'x', shape: [1] }],
+      outputs: [output],
+      run: ([x]: Float32Array[]) => [{ ...output, values: [...x].map((value) => factor * value) }],
+    })
+    const servers = await Promise.all([1, 2].map(() => new QuirkServer('triton', times(2)).listen()))
+    const gateway = await Served.start(['m', '--workers', servers.map(({ url }) => url).join(), '--partitions', '2'])
+    const ready = async () => (await fetch(`${gateway.url}/v2/health/ready`)).status
+    const input = { name: 'x', datatype: 'FP32', shape: [1, 1], data: [5] }
+    const answer = async () => (await (await gateway.infer(JSON.stringify({ inputs: [input] }), {}, 'm')).json()).outputs[0].data // biome-ignore format: one line
+    expect([await ready(), await answer()]).toEqual([200, [10]])
+    await Promise.all(servers.map((server) => server.kill()))
+    await until(async () => (await ready()) === 503)
+    for (const server of servers) server.model = times(3)
+    await Promise.all(servers.map((server) => server.listen()))
+    await until(async () => (await ready()) === 200)
+    expect(await answer()).toEqual([15])
+    const isSaid = ({ msg }: Line) => String(msg).startsWith("no server that is there has the fleet's model any more")
+    await gateway.line(isSaid)
+    expect(await gateway.stop()).toBe(0)
+    expect(gateway.lines.filter(isSaid).length).toBe(1)
+    await Promise.all(servers.map((server) => server.kill()))
+  })
+
   it('fewer than the scheme needs: refused at once, with both numbers', async () => {
     const where = [1, 2, 3, 4].map((port) => `http://127.0.0.1:${port}`).join()
     const gateway = new Served(['digits', '--workers', where, '--queries', '4', '--stragglers', '1'])

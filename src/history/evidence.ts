@@ -193,6 +193,13 @@ export class Evidence {
     this.#record(worker).silent++
   }
 
+  /** The workers have another model: its answers differ by as much as will be seen. What is held against workers stays. */
+  renew(): void {
+    this.#distance = { count: 0, mean: 0, variance: 0 }
+    this.#spread = new Spread()
+    for (const record of this.#workers.values()) record.suspicion = 0
+  }
+
   save(): EvidenceState {
     const workers = structuredClone(Object.fromEntries(this.#workers))
     return { workers, distance: { ...this.#distance }, spread: this.#spread.save() }

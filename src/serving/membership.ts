@@ -15,8 +15,11 @@ const AGAIN_MS = 60_000
 export interface Members {
   join(worker: ModelWorker): void
   leave(name: string, how: 'remove' | 'drain'): void
+  /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known */
+  renew(fingerprint: string | undefined): void
   /** The one of this name. */
   worker(name: string): ModelWorker | undefined
+  isEmpty(): boolean
 }
 
 /** How many machines workers are on: those of one lie together. */
@@ -96,7 +99,9 @@ export class Membership {
         if (worker) void shut(worker)
         if (!gathered.size) this.#signature = this.#fingerprint = undefined
       },
+      renew: () => {},
       worker: (name) => gathered.get(name),
+      isEmpty: () => !gathered.size,
     }
   }
 
@@ -129,8 +134,9 @@ export class Membership {
       if ('add' in change) return this.#add(change.add, members)
       if ('remove' in change) return members.leave(change.remove, 'remove')
       if ('drain' in change) return members.leave(change.drain, 'drain')
+      if ('model' in change) return this.#renew(change.model, members)
     }
-    this.#warn(expected('workers', 'changes of the form { add }, { remove } or { drain }', change))
+    this.#warn(expected('workers', 'changes of the form { add }, { remove }, { drain } or { model }', change))
   }
 
   #add(worker: ModelWorker, members: Members): void {
@@ -144,8 +150,22 @@ export class Membership {
       return isInUse ? undefined : void shut(worker)
     }
     this.#signature = JSON.stringify(worker.signature)
-    this.#fingerprint ??= worker.fingerprint
+    this.#welcome(worker, members)
     members.join(worker)
+  }
+
+  /** The first worker says what the model is, and so does one that joins when none is left. */
+  #welcome({ name, fingerprint }: ModelWorker, members: Members): void {
+    const known = this.#fingerprint
+    this.#fingerprint ??= fingerprint
+    if (!known || !fingerprint || fingerprint === known) return
+    this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    this.#renew(fingerprint, members)
+  }
+
+  #renew(fingerprint: string | undefined, members: Members): void {
+    this.#fingerprint = fingerprint
+    members.renew(fingerprint)
   }
 
   /** @throws RangeError where a worker cannot be one of the members */
@@ -157,8 +177,12 @@ export class Membership {
     }
     if (onFree) wrong('onFree', 'none of another predictor', 'one')
     if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
-    if (this.#signature && own !== this.#signature) wrong('signature', this.#signature, own)
-    if (known && fingerprint && fingerprint !== known) wrong('fingerprint', `the model's, ${known}`, fingerprint)
+    if (this.#signature && own !== this.#signature) {
+      wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)
+    }
+    if (known && fingerprint && fingerprint !== known && !members.isEmpty()) {
+      wrong('fingerprint', `the model's, ${known}`, fingerprint)
+    }
   }
 }
 

@@ -66,7 +66,7 @@ interface Slot {
   served?: Served
   /** Why there is nothing. */
   why: string
-  /** Requests of `served` when it was last saved. */
+  /** Requests of `served`, and how often its model was replaced, when it was last saved. */
   saved: number
 }
 
@@ -182,11 +182,12 @@ export class Models<Model> {
 
   async #save(name: string, slot: Slot): Promise<void> {
     const { served } = slot
-    if (!this.#options.store || !served || served.taken === slot.saved) return
-    const taken = served.taken
+    if (!this.#options.store || !served) return
+    const changes = served.taken + served.predictor.renewals
+    if (changes === slot.saved) return
     const bytes = packStates(served.predictor)
     if (bytes) await this.#options.store.write(name, bytes)
-    slot.saved = taken
+    slot.saved = changes
   }
 
   #unsaved(name: string, error: unknown): void {

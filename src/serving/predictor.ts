@@ -93,6 +93,9 @@ export class Predictor {
   readonly #watch: LateWatch<Ticket> | undefined
   readonly #runs: LiveRun[] = []
   readonly #membership: Membership | undefined
+  /** Of the model, where it is known. */
+  #fingerprint: string | undefined
+  #renewals = 0
   #open = 0
   readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
@@ -137,8 +140,8 @@ export class Predictor {
       scores: new Scores(settings.falseAlarms),
       done: (run) => this.#done(run),
     }
-    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, fingerprint))
+    this.#fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+    this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, this.#fingerprint))
     for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
     if (settings.partitions === 1) this.#tenants.of(NOBODY)
     this.#shared.verification.resume()
@@ -146,7 +149,9 @@ export class Predictor {
     void membership?.follow(clock, {
       join: (worker) => this.#join(worker),
       leave: (name, how) => this.#leave(name, how),
+      renew: (fingerprint) => this.#renew(fingerprint),
       worker: (name) => pool.worker(name),
+      isEmpty: () => pool.size === 0,
     })
     if (!honest || codec.code !== 'systematic') return
     this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
@@ -163,6 +168,20 @@ export class Predictor {
     if (!pool[how](name)) return
     if (worker) verification.left(worker)
     scores.clear(name)
+  }
+
+  /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
+  #renew(fingerprint: string | undefined): void {
+    this.#renewals++
+    this.#fingerprint = fingerprint
+    for (const run of [...this.#runs]) run.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
+    this.#shared.verification.evidence.renew()
+    for (const partition of this.#tenants.names) this.forgetPartition(partition)
+  }
+
+  /** How often the model was replaced. */
+  get renewals(): number {
+    return this.#renewals
   }
 
   /** What serves a partition; it has learned what its state says. */

@@ -9,7 +9,7 @@ const LINE = '\n'.charCodeAt(0)
 /** Of one without partitions, exactly what `save` gives; undefined where nothing is learned. */
 export function packStates(predictor: Predictor): Uint8Array | undefined {
   const names = predictor.partitions
-  if (!names.length) return undefined
+  if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
   if (names.length === 1 && names[0] === '') return predictor.save()
   const states = names.map((name) => predictor.save(name))
   const partitions = names.map((name, i) => [name, states[i].length])

@@ -1,7 +1,14 @@
 /** Things that happen, as an async iterable: whoever makes them does not wait for whoever reads them. */
 
+interface Told<T> {
+  change: T
+  taken: (() => void) | undefined
+}
+
 export class Changes<T> implements AsyncIterableIterator<T> {
-  readonly #waiting: T[] = []
+  readonly #waiting: Told<T>[] = []
+  /** Of the change that the reader has. */
+  #taken: (() => void) | undefined
   readonly #readers: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
   #end: { error?: unknown } | undefined
   readonly #onReturn: () => unknown
@@ -14,16 +21,22 @@ export class Changes<T> implements AsyncIterableIterator<T> {
     this.most = most
   }
 
-  /** What nobody has read yet, in order; whoever makes changes may take back some. */
+  /** What nobody has read yet, in order. */
   get unread(): T[] {
-    return this.#waiting
+    return this.#waiting.map(({ change }) => change)
   }
 
-  push(change: T): void {
+  /** @param taken  called when the reader has dealt with it, and asks for the next one */
+  push(change: T, taken?: () => void): void {
     if (this.#end) return
     const reader = this.#readers.shift()
-    if (reader) reader.resolve({ value: change, done: false })
-    else this.#waiting.push(change)
+    if (reader) reader.resolve(this.#give({ change, taken }))
+    else this.#waiting.push({ change, taken })
+  }
+
+  #give({ change, taken }: Told<T>): IteratorResult<T> {
+    this.#taken = taken
+    return { value: change, done: false }
   }
 
   /** Nothing more will come; readers are told the error, where there is one, once. */
@@ -38,7 +51,11 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    if (this.#waiting.length) return { value: this.#waiting.shift() as T, done: false }
+    const taken = this.#taken
+    this.#taken = undefined
+    taken?.()
+    const told = this.#waiting.shift()
+    if (told) return this.#give(told)
     if (this.#end) {
       const { error } = this.#end
       this.#end = {}

@@ -6,6 +6,7 @@ import { checkUrl, type Whereabouts } from './discovery'
 import { alike, type Evidence } from './evidence'
 import { checkHttpOptions, type HttpOptions, type HttpSettings, HttpWorker } from './http'
 import { nameOf } from './names'
+import { type Sighting, successor } from './succession'
 import type { Change, WorkerChanges } from './worker'
 
 /** Servers in a fleet. */
@@ -17,8 +18,9 @@ const AGREE_MS = 5000
 
 /**
  * Workers for a predictor, one a server. All must have one model: that of most of those that answer first, by their metadata and
- * their answers to a probe query; a server with another gets no rows, and a warning tells. What cannot be reached is tried for ever, and
- * joins when it is there; workers are named by host and port.
+ * their answers to a probe query; a server with another gets no rows, and a warning tells. Where none that is there has it any more, that
+ * of most of those that are is theirs from then on, with a warning. What cannot be reached is tried for ever, and joins when it is there;
+ * workers are named by host and port.
  *
  * @param servers  URLs, in front of `/v2`; or where to learn of them, such as `watchFile` or `watchDns`
  * @throws TypeError, RangeError for a wrong option. The iterable throws where no server at all can be used: ApproxiferError MODEL or
@@ -61,6 +63,8 @@ class Fleet {
   readonly #source: AsyncIterator<Whereabouts> | undefined
   /** What all have to answer, once that is agreed on; until then those that answer alike. */
   #agreed: Evidence | undefined
+  /** It was told that only models with other inputs or outputs are left. */
+  #isStuck = false
   readonly #groups: HttpWorker[][] = []
   readonly #toStart: [string, Member][] = []
   /** Members that were not examined yet, and that have joined. */
@@ -136,6 +140,7 @@ class Fleet {
       member.worker = worker
       worker.onClosed = () => this.#gone(name, member)
       worker.onExamined = (error) => this.#examined(member, error)
+      worker.onFailed = () => this.#reconsider()
       if (this.#agreed) worker.expect(this.#agreed)
       void worker.examine()
     } catch (error) {
@@ -152,7 +157,7 @@ class Fleet {
     if (member.state === 'joined') {
       member.state = 'leaving'
       this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
-      return
+      return this.#reconsider()
     }
     this.#members.delete(name)
     if (!member.outcome) this.#unheard--
@@ -184,9 +189,7 @@ class Fleet {
   }
 
   #vote(worker: HttpWorker): void {
-    const { probe } = this.#settings
-    const rounding = probe ? probe.rounding : Number.POSITIVE_INFINITY
-    const isLike = ([first]: HttpWorker[]) => first && alike(first.evidence as Evidence, worker.evidence as Evidence, rounding) // biome-ignore format: one line
+    const isLike = ([first]: HttpWorker[]) => first && this.#areAlike(first.evidence as Evidence, worker.evidence as Evidence) // biome-ignore format: one line
     const own = this.#groups.find(isLike)
     if (own) own.push(worker)
     else this.#groups.push([worker])
@@ -206,12 +209,52 @@ class Fleet {
     for (const member of this.#members.values()) this.#admit(member, this.#agreed)
   }
 
+  readonly #areAlike = (one: Evidence, other: Evidence) => {
+    const { probe } = this.#settings
+    return alike(one, other, probe ? probe.rounding : Number.POSITIVE_INFINITY)
+  }
+
+  /** Where nobody is left with the model that was agreed on, that of most others is: those that were refused join. */
+  #reconsider(): void {
+    const agreed = this.#agreed
+    if (!agreed || this.#closed) return
+    const fits = (model: Evidence) => JSON.stringify(model.signature) === JSON.stringify(agreed.signature)
+    const next = successor(agreed, this.#seen(fits), this.#areAlike)
+    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(agreed)
+    this.#agreed = next
+    this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(agreed)}`) // biome-ignore format: one line
+    // What was learned of the old one is forgotten before the first row is answered by the new one.
+    this.changes.push({ model: undefined }, () => {
+      for (const member of this.#members.values()) this.#admit(member, next)
+    })
+  }
+
+  /** What is known of the servers' models; those that were lost for long will not come back as they were. */
+  *#seen(counts: (model: Evidence) => boolean): Generator<Sighting<Evidence>> {
+    for (const { worker, state } of this.#members.values()) {
+      const model = worker?.evidence
+      if (!worker || !model || state === 'leaving' || !counts(model)) continue
+      if (worker.answers || worker.downMs < this.#settings.timeoutMs) yield { model, there: worker.answers }
+    }
+  }
+
+  #warnIfStuck(agreed: Evidence): void {
+    const next = successor(
+      agreed,
+      this.#seen(() => true),
+      this.#areAlike,
+    )
+    if (!next) return
+    this.#isStuck = true
+    this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
+  }
+
   /** It joins if it is well, and answers as agreed. */
   #admit(member: Member, agreed: Evidence): void {
     const { worker } = member
-    if (!worker || member.state === 'joined' || member.state === 'leaving') return
+    if (!worker || member.state === 'leaving') return
     worker.expect(agreed)
-    if (member.state === 'known') return
+    if (member.state === 'joined') return
     if (worker.gone) {
       member.state = 'known'
       return
@@ -255,6 +298,10 @@ class Fleet {
     }
   }
 }
+
+/** The first few values of an answer. */
+const beginning = ({ answer }: Evidence) =>
+  Array.from(answer.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')
 
 function remove<T>(list: T[], item: T | undefined): void {
   const at = list.indexOf(item as T)

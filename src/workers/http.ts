@@ -222,6 +222,8 @@ export class HttpWorker implements ModelWorker {
   onFree: (() => void) | undefined
   /** Told of each examination's outcome. */
   onExamined: ((error?: ApproxiferError) => void) | undefined
+  /** Told whenever it is found gone, or not what it should be. */
+  onFailed: (() => void) | undefined
   /** Told once it is closed. */
   onClosed: (() => void) | undefined
   readonly #server: OipServer
@@ -246,7 +248,9 @@ export class HttpWorker implements ModelWorker {
   /** Failed looks, and failed calls, in a row. */
   #failures = 0
   #errors = 0
-  #why: string
+  /** Why it is down, and since when. */
+  #failure: ApproxiferError
+  #downAt: number
   /** What was told when it was lost; undefined while it is well. */
   #told: string | undefined
   readonly #timers = new Map<Timer, () => void>()
@@ -257,7 +261,8 @@ export class HttpWorker implements ModelWorker {
     this.name = name
     this.#identity = machineOf(url)
     this.options = options
-    this.#why = `${name} has not been reached yet`
+    this.#failure = new ApproxiferError('WORKER', `${name} has not been reached yet`)
+    this.#downAt = options.clock.now()
     this.#connections = connections
     this.#server = new OipServer(connections, name, options)
     connections.onDrop = () => this.#dropped()
@@ -270,16 +275,36 @@ export class HttpWorker implements ModelWorker {
     return new HttpWorker(url, connections, options)
   }
 
-  /** What it answered when it was examined last; undefined before it was. */
+  /** What it answered when it was examined last; undefined before it was, and where its model cannot be used. */
   get evidence(): Evidence | undefined {
     return this.#found
   }
 
-  /** Says what it has to answer. */
+  /** Whether it was there when it was last asked, if with another model than it should have. */
+  get answers(): boolean {
+    return this.#state === 'looking' || this.#state === 'ready' || this.#isStranger
+  }
+
+  /** Milliseconds since it answered as it should. */
+  get downMs(): number {
+    return this.#state === 'down' ? this.options.clock.now() - this.#downAt : 0
+  }
+
+  get #isStranger(): boolean {
+    return this.#state === 'down' && this.#failure.code === 'MODEL'
+  }
+
+  /** Says what it has to answer. One that did so when it was examined last is examined at once, and rows wait for that. */
   expect(evidence: Evidence): void {
     this.#expected = evidence
-    if (this.#state !== 'ready' || this.#isExpected) return
-    this.#failed(this.#stranger())
+    if (!this.#found) return
+    if (this.#state === 'ready' && !this.#isExpected) this.#failed(this.#stranger())
+    else if (this.#isStranger && this.#isExpected) {
+      this.#timers.get('retry')?.()
+      this.#state = 'looking'
+      this.onFree?.()
+      void this.examine()
+    }
   }
 
   get signature(): Signature {
@@ -345,7 +370,7 @@ export class HttpWorker implements ModelWorker {
 
   #refusal(rows: readonly Float32Array[]): Error | undefined {
     if (this.#state === 'closed') return new ApproxiferError('CLOSED', `${this.name} is closed`)
-    if (this.#state === 'down') return new ApproxiferError('WORKER', this.#why)
+    if (this.#state === 'down') return new ApproxiferError('WORKER', this.#failure.message)
     if (rows.length > this.#maxBatch) {
       return new RangeError(`rows: expected at most ${this.#maxBatch}, got ${rows.length}`)
     }
@@ -523,7 +548,10 @@ export class HttpWorker implements ModelWorker {
 
   async #inspect(signal: AbortSignal): Promise<void> {
     const { clock, probe } = this.options
-    const signature = await this.#server.signature(signal)
+    const signature = await this.#server.signature(signal).catch((error) => {
+      if ((error as ApproxiferError).code === 'MODEL') this.#found = undefined // it is not what it was
+      throw error
+    })
     const row = (probe && probe.row) || probeRow(signature)
     const length = rowLength(signature.inputs)
     if (row.length !== length) throw new RangeError(`probe.row: expected ${length} values, got ${row.length}`)
@@ -534,14 +562,14 @@ export class HttpWorker implements ModelWorker {
     if (isFirst && this.#connections.address) this.#identity = machineOf(`http://${this.#connections.address}`)
     this.#found = { signature, answer }
     this.#expected ??= this.#found
-    if (!this.#isExpected) throw this.#stranger()
     this.#binary = binary
-    this.#version = version
     if (isFirst && isQuick && this.#server.takesBatches) this.#maxBatch = await this.#largestBatch(row, signal)
   }
 
   async #probed(row: Float32Array, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
+    if (!this.#isExpected) throw this.#stranger()
+    this.#version = version
       const { rows, version } = await this.#server.infer([row], signature, binary, signal)
       const [answer] = rows
       if (answer instanceof Error) throw answer
@@ -617,9 +645,10 @@ export class HttpWorker implements ModelWorker {
     if (this.#state === 'closed') return
     this.#timers.get('steady')?.()
     this.#state = 'down'
-    this.#why = error.message
+    this.#failure = error
     this.#binary = undefined
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** this.#failures++, MOST_BACKOFF_MS)
+    if (this.#state !== 'down') this.#downAt = this.options.clock.now()
     const ms = (error as ServerError).busyMs ?? backoff * (0.5 + 0.5 * Math.random()) // not all at the same moment
     this.#after('retry', ms, () => void this.examine())
     if (this.#examinedAt > Number.NEGATIVE_INFINITY) this.#tell(error)
@@ -628,6 +657,7 @@ export class HttpWorker implements ModelWorker {
 
   /** Once, however often it is tried again; and when it turns out to have another model. */
   #tell({ code, message }: ApproxiferError): void {
+    this.onFailed?.()
     const isStranger = code === 'MODEL'
     if (this.#told !== undefined && !(isStranger && this.#told !== message)) return
     this.#told = message

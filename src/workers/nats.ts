@@ -20,12 +20,16 @@ import {
 import { type Beat, checkFleet, decode, decodeBeat, encode, subjects } from './nats/messages'
 import { randomToken } from './nats/token'
 import { type Call, NatsWorker, type Ping, type Wire } from './nats/worker'
+import { type Sighting, successor } from './succession'
 import type { Change } from './worker'
 
 export interface NatsOptions {
   /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
   fleet: string
-  /** The model that workers must have, a path, a URL or its bytes. Default: that of the first worker. */
+  /**
+   * The model that workers must have, a path, a URL or its bytes. Default: that of the first worker, and where nobody that is there
+   * has it any more, that of most of those that are, with a warning.
+   */
   model?: string | URL | Uint8Array
   /** In place of `model`, what the workers say of theirs (`approxifer work` prints it). */
   fingerprint?: string
@@ -97,8 +101,8 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   readonly #inbox: string
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
-  /** Workers with another model, and when they were heard. */
-  readonly #refused = new Map<string, number>()
+  /** What workers with another model said last, and when. */
+  readonly #refused = new Map<string, { beat: Beat; heardAt: number }>()
   /** Workers that were told to be lost, and when they were so last. */
   readonly #lost = new Map<string, number>()
   /** What waits for an answer, by what that is addressed to. */
@@ -111,16 +115,20 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   #started: Promise<void> | undefined
   #connection: NatsConnection | undefined
   #owned = false
+  /** Of the fleet's model, once that is known; and whether the caller said it, so that there can be no other. */
   #fingerprint: string | undefined
+  readonly #isFixed: boolean
   #unsweep: (() => void) | undefined
-  /** When the connection was lost; undefined while there is one. */
+  /** When the connection was lost; undefined while there is one. And when it was back. */
   #lostAt: number | undefined
+  #backAt = Number.NEGATIVE_INFINITY
   #ended = false
 
   constructor(server: NatsServer, options: NatsOptions) {
     const { fleet, expireMs = 10_000, maxPending = 2, clock = systemClock, inboxPrefix = '_INBOX' } = options
     this.#server = server
     this.#options = options
+    this.#isFixed = options.model !== undefined || options.fingerprint !== undefined
     this.#clock = clock
     this.#warn = warner(options.onWarning)
     this.#report = guarded(options.onWarning)
@@ -219,10 +227,13 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     }
     const known = this.#workers.get(beat.name)
     if (known) this.#heardAgain(known, beat)
-    else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
+    else if (isThere(beat)) this.#join(beat)
+    else this.#refused.delete(beat.name)
+    this.#reconsider()
   }
 
   #heardAgain(worker: NatsWorker, beat: Beat): void {
+    if (beat.fingerprint !== worker.fingerprint) return this.#remove(worker, 'has another model now') // and may join with that
     const before = worker.beat.state
     const wasClosed = worker.state === 'closed'
     worker.hear(beat)
@@ -233,18 +244,59 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   }
 
   #join(beat: Beat): void {
-    const { name, fingerprint } = beat
-    if (this.#fingerprint !== undefined && fingerprint !== this.#fingerprint) {
-      if (!this.#refused.has(name)) {
-        this.#warn(`${name} was refused: its model is another (${fingerprint ?? 'unknown'}, not ${this.#fingerprint})`)
-      }
-      if (this.#refused.size < MOST) this.#refused.set(name, this.#clock.now())
-      return
-    }
-    if (this.#workers.size >= MOST) return this.#warn(`${name} is one worker too many: ${MOST} are known`)
+    if (!this.#isOurs(beat)) return this.#refuse(beat)
+    if (this.#workers.size >= MOST) return this.#warn(`${beat.name} is one worker too many: ${MOST} are known`)
+    this.#fingerprint ??= beat.fingerprint
     const worker = new NatsWorker(beat, this)
-    this.#workers.set(name, worker)
+    this.#workers.set(beat.name, worker)
     this.#tell({ add: worker })
+  }
+
+  /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
+  #isOurs({ fingerprint }: Pick<Beat, 'fingerprint'>): boolean {
+    if (this.#fingerprint === undefined || fingerprint === this.#fingerprint) return true
+    return fingerprint === undefined && !this.#isFixed
+  }
+
+  #refuse(beat: Beat): void {
+    const { name, fingerprint = 'unknown' } = beat
+    if (!this.#refused.has(name)) {
+      this.#warn(`${name} was refused: its model is another (${fingerprint}, not ${this.#fingerprint})`)
+    }
+    if (this.#refused.size < MOST || this.#refused.has(name)) {
+      this.#refused.set(name, { beat, heardAt: this.#clock.now() })
+    }
+  }
+
+  /** Where nobody is left with the fleet's model, that of most others is: those join, and the lost ones leave. */
+  #reconsider(): void {
+    if (this.#isFixed || this.#fingerprint === undefined || this.#ended) return
+    const next = successor<string | undefined>(this.#fingerprint, this.#seen(), (one, other) => one === other)
+    if (next === undefined) return
+    this.#fingerprint = next
+    for (const worker of [...this.#workers.values()]) {
+      if (worker.gone && worker.state !== 'closed')
+        this.#remove(worker, 'was lost, and most of the others have another model')
+    }
+    for (const [name, { beat }] of this.#refused) {
+      if (!this.#isOurs(beat)) continue
+      this.#refused.delete(name)
+      this.#join(beat)
+    }
+  }
+
+  /** What is known of the workers' models. After an interruption all have a few heartbeats' time to be heard. */
+  *#seen(): Generator<Sighting<string | undefined>> {
+    const now = this.#clock.now()
+    const isBack = this.#lostAt === undefined
+    for (const worker of this.#workers.values()) {
+      if (worker.state === 'closed' || worker.beat.state === 'draining') continue
+      const isWaitedFor = !isBack || now - this.#backAt <= this.#missed * worker.beat.everyMs
+      yield { model: this.#fingerprint, there: !worker.gone || isWaitedFor }
+    }
+    for (const { beat, heardAt } of this.#refused.values()) {
+      yield { model: beat.fingerprint, there: now - heardAt <= this.#missed * beat.everyMs }
+    }
   }
 
   #remove(worker: NatsWorker, why: string): void {
@@ -269,6 +321,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     const { worker } = asked
     if (headers?.code === 503 && !data.length) {
       if (worker.state === 'present') this.#lose(worker, 'is gone: nobody listens to its subject')
+      this.#reconsider()
     } else if (asked.row) {
       try {
         worker.receive(asked, decode(data))
@@ -292,7 +345,8 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     const unheard = late > SWEEP_MS ? late : 0
     if (this.#lostAt === undefined) for (const worker of [...this.#workers.values()]) this.#look(worker, now, unheard)
     else if (now - this.#lostAt > this.expireMs) for (const worker of this.#workers.values()) worker.lose(OFFLINE)
-    for (const [name, at] of this.#refused) if (now - at > this.#forgetMs) this.#refused.delete(name)
+    for (const [name, { heardAt }] of this.#refused) if (now - heardAt > this.#forgetMs) this.#refused.delete(name)
+    this.#reconsider()
     this.#sweepLater()
   }
 
@@ -340,6 +394,7 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   #resumed(): void {
     if (this.#lostAt !== undefined) this.#report('the connection to NATS is back')
     this.#lostAt = undefined
+    this.#backAt = this.#clock.now()
     for (const worker of this.#workers.values()) worker.heardAt = this.#clock.now() // they could not be heard before
     this.#connection?.publish(this.#subjects.rollCall)
   }
@@ -372,5 +427,8 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     if (this.#ended) this.#workers.delete(worker.name)
   }
 }
+
+/** Whether it takes rows, now or in a moment. */
+const isThere = ({ state }: Beat) => state === 'up' || state === 'down'
 
 const OFFLINE = 'cannot be reached: there is no connection to NATS'

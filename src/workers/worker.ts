@@ -97,9 +97,13 @@ export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): stri
 /**
  * What becomes of the workers of a predictor: one joins, or one of a name leaves. `remove`: its calls reject with WORKER and go
  * elsewhere. `drain`: it gets no more rows, and its calls end first. Either way it is closed then, and its name may be another's.
- * One of which the name is taken, or the model another, is refused: closed, with a warning.
+ * One of which the name is taken, or the model another, is refused: closed, with a warning; but where no worker is left, the model of
+ * the next one that joins is the predictor's from then on.
+ *
+ * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
+ * known. What was learned of the one before is forgotten, and queries under way are rejected.
  */
-export type Change = { add: ModelWorker } | { remove: string } | { drain: string }
+export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | { model: string | undefined }
 
 /** Workers that come and go, for a predictor's option `workers`. */
 export interface WorkerChanges extends AsyncIterable<Change> {
