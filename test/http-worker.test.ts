@@ -509,6 +509,34 @@ describe('over real connections', () => {
     return worker
   }
 
+  it.each([
+    ['the same model: it counts', [6, 8], '6,8'],
+    ['another model: it does not', [7, 9], 'WORKER'],
+  ])('a row under way when the server closes a connection, and then has %s', async (_, then, outcome) => {
+    const sockets = new Set<Socket>()
+    let data = [6, 8]
+    let held: Socket | undefined
+    let holds = false
+    const url = await raw((socket, request) => {
+      sockets.add(socket)
+      if (!request.startsWith('POST') || !holds) {
+        return socket.write(request.startsWith('POST') ? sent({ outputs: [{ ...y, data }] }) : usual(request))
+      }
+      held = socket
+      holds = false
+    })
+    const worker = await start(url, { concurrency: 2, onWarning: () => {} })
+    await Promise.all([worker.infer(row), worker.infer(row)]) // over a connection each
+    holds = true
+    const given = worker.infer(row).then(String, (error) => error.code)
+    await vi.waitUntil(() => held)
+    for (const socket of sockets) if (socket !== held) socket.destroy()
+    data = then
+    await vi.waitUntil(() => !worker.free, { timeout: 5000 }) // it was noticed
+    held?.write(sent({ outputs: [y] }))
+    expect(await given).toBe(outcome)
+  })
+
   it('is one machine under all names, with all its models', async () => {
     const url = await raw((socket, request) => socket.write(usual(request.replaceAll('/a/', '/'))))
     const named = url.replace('127.0.0.1', 'localhost')

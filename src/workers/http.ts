@@ -448,6 +448,10 @@ export class HttpWorker implements ModelWorker {
       const [now, before] = [answers.version, this.#version]
       throw new ApproxiferError('WORKER', `${this.name} has version '${now}' now instead of '${before}'`)
     }
+    if (this.#isDue) {
+      await this.examine() // its connection was closed meanwhile: who has answered?
+      if (this.#state !== 'ready') throw new ApproxiferError('WORKER', this.#failure.message)
+    }
     const failed = answers.rows.find((row) => row instanceof Error)
     if (failed && rows.length === 1) throw failed
     this.#errors = 0
@@ -564,12 +568,12 @@ export class HttpWorker implements ModelWorker {
     this.#expected ??= this.#found
     this.#binary = binary
     if (isFirst && isQuick && this.#server.takesBatches) this.#maxBatch = await this.#largestBatch(row, signal)
+    if (!this.#isExpected) throw this.#stranger()
+    this.#version = version
   }
 
   async #probed(row: Float32Array, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
-    if (!this.#isExpected) throw this.#stranger()
-    this.#version = version
       const { rows, version } = await this.#server.infer([row], signature, binary, signal)
       const [answer] = rows
       if (answer instanceof Error) throw answer
@@ -644,20 +648,20 @@ export class HttpWorker implements ModelWorker {
   #failed(error: ApproxiferError): void {
     if (this.#state === 'closed') return
     this.#timers.get('steady')?.()
+    if (this.#state !== 'down') this.#downAt = this.options.clock.now()
     this.#state = 'down'
     this.#failure = error
     this.#binary = undefined
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** this.#failures++, MOST_BACKOFF_MS)
-    if (this.#state !== 'down') this.#downAt = this.options.clock.now()
     const ms = (error as ServerError).busyMs ?? backoff * (0.5 + 0.5 * Math.random()) // not all at the same moment
     this.#after('retry', ms, () => void this.examine())
     if (this.#examinedAt > Number.NEGATIVE_INFINITY) this.#tell(error)
     this.onFree?.()
+    this.onFailed?.()
   }
 
   /** Once, however often it is tried again; and when it turns out to have another model. */
   #tell({ code, message }: ApproxiferError): void {
-    this.onFailed?.()
     const isStranger = code === 'MODEL'
     if (this.#told !== undefined && !(isStranger && this.#told !== message)) return
     this.#told = message
