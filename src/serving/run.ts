@@ -228,7 +228,7 @@ export class GroupRun implements Asker, LiveRun {
     if (!entry) return
     ticket.late = true
     this.#advance() // its group may be decoded now
-    this.#settle(entry, 'late')
+    this.#settle(entry, isLost(entry) ? 'lost' : 'late')
     this.#advance()
     if (!ticket.open) return
     this.#planHedge(entry)
@@ -237,7 +237,7 @@ export class GroupRun implements Asker, LiveRun {
     const ms = ticket.since + FLOOR * factorOf(entry) * (lateness.medianMs ?? 0) - clock.now()
     const overdue = () => {
       entry.overdue = true
-      this.#settle(entry, 'overdue')
+      this.#settle(entry, isLost(entry) ? 'lost' : 'overdue')
       this.#advance()
     }
     clock.after(Math.max(0, ms), overdue, true)
