@@ -2,7 +2,7 @@ import { connect } from '@nats-io/transport-node'
 import { createPredictor, httpWorkers, type NatsService, natsWorkers, type Predictor, serveNats } from 'approxifer'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { NatsServer, natsInstalled } from './shared/nats-server'
-import { QuirkServer } from './shared/quirk-server'
+import { type Model, QuirkServer } from './shared/quirk-server'
 import { asked, Callers, fingerprints, served, type Which, worker } from './shared/rollout'
 
 const LANES = 4
@@ -14,6 +14,13 @@ afterEach(async () => {
 
 const until = (condition: () => boolean) => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 30_000, interval: 5 }) // biome-ignore format: one line
 
+const SLOW_MS = 300
+const later = () => new Promise((resolve) => setTimeout(resolve, SLOW_MS))
+const slowed = (model: Model): Model => ({
+  ...model,
+  run: (inputs, rows) => later().then(() => model.run(inputs, rows)),
+})
+
 /** Callers that have asked for long enough that the old model is remembered. */
 async function calling(predictor: Predictor): Promise<Callers> {
   const callers = new Callers(predictor, LANES)
@@ -23,13 +30,13 @@ async function calling(predictor: Predictor): Promise<Callers> {
   return callers
 }
 
-/** The new model answers, also what is recovered; nothing of the old one is left. */
-async function expectNew(callers: Callers, hang: () => void): Promise<void> {
+/** The new model answers, also what is recovered since a worker is slow; nothing of the old one is left. */
+async function expectNew(callers: Callers, slow: () => void): Promise<void> {
   await callers.more(400, 'new')
   await callers.stop()
   const { counts, relapses, errors } = callers
   expect({ relapses, neither: counts.neither, errors: [...errors.keys()] }).toMatchObject({ relapses: 0, neither: 0 })
-  hang()
+  slow()
   const given = await asked(callers.predictor)
   expect({ ...given, 'recovered new': 0, 'recovered old': 0 }).toEqual({ 'exact new': expect.any(Number), 'recovered new': 0, 'recovered old': 0 }) // biome-ignore format: one line
   const { 'recovered new': right, 'recovered old': stale = 0 } = given // one in ten may be wrong, and then nearer to whatever it is
@@ -51,11 +58,11 @@ describe('five OIP servers that are rolled to other weights', () => {
     const callers = await calling(predictor)
     const replaced = () => warnings.filter((text) => text.startsWith("no server that is there has the fleet's model any more")) // biome-ignore format: one line
     const isOther = ({ port }: QuirkServer) => warnings.some((text) => text.startsWith(`127.0.0.1:${port} has another model`)) // biome-ignore format: one line
-    return { servers, callers, replaced, isOther, hang: () => (servers[0].instead = () => true) }
+    return { servers, callers, replaced, isOther, slow: () => (servers[0].model = slowed(served('new'))) }
   }
 
   it('one by one: at most what is under way at the switch fails, and the new model answers at the end', async () => {
-    const { servers, callers, replaced, isOther, hang } = await fiveServers()
+    const { servers, callers, replaced, isOther, slow } = await fiveServers()
     for (const server of servers) {
       await server.kill()
       await callers.more(100, server === servers[4] ? 'new' : 'old') // the others answer while it starts again
@@ -64,17 +71,17 @@ describe('five OIP servers that are rolled to other weights', () => {
       if (server !== servers[4]) await until(() => isOther(server))
     }
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
-    await expectNew(callers, hang)
+    await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
   }, 120_000)
 
   it('all at once: the new model answers when they are back', async () => {
-    const { servers, callers, replaced, hang } = await fiveServers()
+    const { servers, callers, replaced, slow } = await fiveServers()
     await Promise.all(servers.map((server) => server.kill()))
     for (const server of servers) server.model = served('new')
     await until(() => callers.counts.failed > 0)
     await Promise.all(servers.map((server) => server.listen()))
-    await expectNew(callers, hang)
+    await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
   }, 120_000)
 })
@@ -94,11 +101,14 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
 
   async function fiveMachines() {
     const fleet = `rolled-${fleets++}`
-    /** Of those whose machines are told to hang. */
-    const hung = new Set<string>()
+    /** Names of workers that are told to be slow. */
+    const slowOnes = new Set<string>()
     const start = async (which: Which): Promise<Machine> => {
       const own = worker(which)
-      const infer: typeof own.infer = (row) => (hung.has(service.names[0]) ? new Promise(() => {}) : own.infer(row))
+      const infer: typeof own.infer = async (row) => {
+        if (slowOnes.has(service.names[0])) await later()
+        return own.infer(row)
+      }
       const connection = await connect({ servers: server.url })
       const service = await serveNats(connection, { fleet, workers: [{ ...own, infer }] })
       ends.push(() => service.close().then(() => connection.close()))
@@ -116,42 +126,42 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     const callers = await calling(predictor)
     const replaced = () => warnings.filter((text) => text.startsWith('workers: none is left with the model'))
     const isRefused = ({ service }: Machine) => warnings.some((text) => text.startsWith(`${service.names[0]} was refused`)) // biome-ignore format: one line
-    const hang = () => hung.add(predictor.stats().workers[0].worker)
-    return { machines, start, callers, predictor, warnings, replaced, isRefused, hang }
+    const slow = () => slowOnes.add(predictor.stats().workers[0].worker)
+    return { machines, start, callers, predictor, warnings, replaced, isRefused, slow }
   }
 
   it('one by one, in good order: at most what is under way at the switch fails', async () => {
-    const { machines, start, callers, replaced, isRefused, hang } = await fiveMachines()
+    const { machines, start, callers, replaced, isRefused, slow } = await fiveMachines()
     for (const machine of machines) {
       await machine.service.drain()
       const again = await start('new')
       if (machine !== machines[4]) await until(() => isRefused(again))
     }
-    await expectNew(callers, hang)
+    await expectNew(callers, slow)
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
     expect(replaced()).toEqual([expect.stringContaining(`the model ${fingerprints.old}: from here on it is`)])
     expect(replaced()[0]).toContain(fingerprints.new)
   }, 120_000)
 
   it('one by one, killed: at most what is under way at the switch fails', async () => {
-    const { machines, start, callers, predictor, replaced, isRefused, hang } = await fiveMachines()
+    const { machines, start, callers, predictor, replaced, isRefused, slow } = await fiveMachines()
     for (const [at, machine] of machines.entries()) {
       await machine.kill()
       const again = await start('new')
       if (at === 4) break
       await until(() => isRefused(again) && predictor.stats().workers.length === 4 - at) // the one before is given up
     }
-    await expectNew(callers, hang)
+    await expectNew(callers, slow)
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
     expect(replaced().length).toBe(1)
   }, 120_000)
 
   it('all at once, killed: the new model answers when they are there', async () => {
-    const { machines, start, callers, replaced, hang, predictor } = await fiveMachines()
+    const { machines, start, callers, replaced, slow, predictor } = await fiveMachines()
     await Promise.all(machines.map((machine) => machine.kill()))
     await until(() => callers.counts.failed > 0)
     await Promise.all(machines.map(() => start('new')))
-    await expectNew(callers, hang)
+    await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
     expect(predictor.unready).toBeUndefined()
   }, 120_000)

@@ -12,7 +12,7 @@ import { checksum } from '../src/checksum'
 import { scratch } from './shared/cli'
 import { until } from './shared/patience'
 import { QuirkServer } from './shared/quirk-server'
-import { json, LENET, Served } from './shared/served'
+import { json, LENET, type Line, Served } from './shared/served'
 
 const { folder } = scratch()
 
