@@ -671,7 +671,7 @@ export class GroupRun implements Asker, LiveRun {
     const asked = this.#honest && calls.some(({ isLive }) => isLive) // where somebody may lie an answer alone is none
     if (moment === 'lost' && asked) return
     const may = late ? recoveries.has : true
-    if (entry.moment !== 'due' && !(entry.looking && entry.moment === 'lost' && late)) entry.moment = moment // it stays lost
+    if (entry.moment !== 'due') entry.moment = moment
     if (!looked && !entry.looking && policy !== 'retry' && may && this.#mayLook(entry, moment))
       this.#look(entry, moment === 'due' || (moment === 'lost' && policy === 'recover'))
     if (entry.looking) return
