@@ -257,7 +257,7 @@ describe('rows that fail', () => {
     const scheme = { queries: 3, stragglers: 1 }
     const { gateway } = await started({}, { m: model(workersOf(5, silent), { scheme, hedges: 0, maxWaitMs: 60_000 }) })
     const ask = (parameters: object) =>
-      told(gateway, post({ ...inputOf(3), parameters: { deadline_ms: 300, ...parameters } }))
+      told(gateway, post({ ...inputOf(3), parameters: { deadline_ms: 1500, ...parameters } }))
     const { status, json } = await ask({})
     expect([status, json.error]).toEqual([
       504,

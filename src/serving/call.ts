@@ -48,6 +48,8 @@ export class Call {
   killed = false
   /** Whether its worker was taken away from it: neither is to blame. */
   removed = false
+  /** Whether its worker hung and nobody restarts it. */
+  abandoned = false
   /** Whether its worker may be asked again although it failed: nobody else is left. */
   forgiven = false
   /** It shares a run with no others: one that it shared failed. */
@@ -116,6 +118,6 @@ export function forgive(calls: readonly Call[]): void {
 }
 
 /** It may be over: not an answer that is none, nor silence of a worker that nobody restarts. */
-function isForgivable({ error, killed, worker }: Call): boolean {
-  return error?.code === 'WORKER' && (!killed || worker?.restart !== undefined)
+function isForgivable({ error, abandoned }: Call): boolean {
+  return (error?.code === 'WORKER' || error?.code === 'OVERLOADED') && !abandoned
 }

@@ -812,7 +812,10 @@ export class Pool {
 
   /** Nobody restarts it: its calls are aborted, and it is slow until it has shown otherwise, whatever its last answers took. */
   #giveUp(member: Member, job: Job): void {
-    for (const call of job.left) call.withdraw()
+    for (const call of job.left) {
+      call.abandoned = true
+      call.withdraw()
+    }
     member.hung = job
     this.#rate(member, Number.POSITIVE_INFINITY)
   }

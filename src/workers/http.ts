@@ -250,6 +250,8 @@ export class HttpWorker implements ModelWorker {
   #errors = 0
   /** Why it is down, and since when. */
   #failure: ApproxiferError
+  /** A call failed as those of a server that is gone do, and it was not looked at since. */
+  #suspicion: ApproxiferError | undefined
   #downAt: number
   /** What was told when it was lost; undefined while it is well. */
   #told: string | undefined
@@ -370,7 +372,8 @@ export class HttpWorker implements ModelWorker {
 
   #refusal(rows: readonly Float32Array[]): Error | undefined {
     if (this.#state === 'closed') return new ApproxiferError('CLOSED', `${this.name} is closed`)
-    if (this.#state === 'down') return new ApproxiferError('WORKER', this.#failure.message)
+    const why = this.#state === 'down' ? this.#failure : this.#suspicion
+    if (why) return new ApproxiferError('WORKER', why.message)
     if (rows.length > this.#maxBatch) {
       return new RangeError(`rows: expected at most ${this.#maxBatch}, got ${rows.length}`)
     }
@@ -467,9 +470,15 @@ export class HttpWorker implements ModelWorker {
     if (is.code === 'ABORTED' || is.code === 'CLOSED') return is
     const { busyMs, down, unasked } = is as Partial<ServerError>
     if (busyMs !== undefined) this.#busy(busyMs)
-    else if (down) this.#failed(is)
+    else if (down) this.#suspected(is)
     else if (++this.#errors >= MOST_FAILURES) this.#isDue = true
     return unasked ? new ApproxiferError('OVERLOADED', `${is.message}; it is tried again later`) : is
+  }
+
+  /** It is looked at before it counts as gone: one address may stand for many servers, of which another takes the next call. */
+  #suspected(error: ApproxiferError): void {
+    this.#suspicion = error
+    void this.examine()
   }
 
   #busy(ms: number): void {
@@ -533,6 +542,7 @@ export class HttpWorker implements ModelWorker {
       outcome = asError(error, 'WORKER', `${this.name}: `)
     }
     this.#look = undefined
+    if (whole) this.#suspicion = undefined
     if (this.#state === 'closed') return
     if (outcome) this.#failed(outcome)
     else this.#well(whole)
