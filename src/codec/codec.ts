@@ -113,6 +113,7 @@ export class Codec {
       const { quorum } = this.scheme
       throw new RangeError(`locator: '${this.locator}' needs ${needed} results, got a quorum of ${quorum}; set workers`)
     }
+    this.weightsFor(this.scheme.queries) // now, rather than while the first group waits
   }
 
   /** Another of the same options, which has learned nothing. */

@@ -6,7 +6,16 @@
 import type { Core } from './core'
 import { CELLS, FilterBank, type FilterBankOptions, type PatchKernels, SIDE } from './filter-bank'
 import { BLOCK, KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
+import {
+  type Answers,
+  freshRows,
+  multiplied,
+  notDefinite,
+  quantised,
+  type Residuals,
+  type Space,
+  type Table,
+} from './rows'
 
 const { abs, fround, max, sqrt } = Math
 
@@ -279,7 +288,7 @@ function byteTable(width: number, step: number): Table {
       rows[index] ??= new Int8Array(width)
       quantised(row, step, rows[index])
     },
-    get: (index) => Float32Array.from(rows[index], (value) => value * step),
+    get: (index) => multiplied(rows[index], step),
     distances: (row, to, from = 0) => {
       quantised(row, step, given)
       return Float32Array.from({ length: to - from }, (_, i) => square(rows[from + i])).map((sum) => sum * step ** 2)

@@ -35,6 +35,13 @@ export function quantised(row: Float32Array, step: number, out: Int8Array | Int1
   for (let i = 0; i < row.length; i++) out[i] = Math.round(Math.max(-127, Math.min(127, row[i] / step)))
 }
 
+/** Values times a factor, fresh. A loop, since `Float32Array.from` with a function takes fifty times as long. */
+export function multiplied(values: ArrayLike<number>, factor: number): Float32Array {
+  const out = new Float32Array(values.length)
+  for (let i = 0; i < out.length; i++) out[i] = values[i] * factor
+  return out
+}
+
 /** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
 export interface Space {
   /** First byte that may be used, a multiple of 16. */

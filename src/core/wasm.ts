@@ -3,7 +3,16 @@
 import type { Core } from './core'
 import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { type Answers, freshRows, notDefinite, quantised, type Residuals, type Space, type Table } from './rows'
+import {
+  type Answers,
+  freshRows,
+  multiplied,
+  notDefinite,
+  quantised,
+  type Residuals,
+  type Space,
+  type Table,
+} from './rows'
 
 const ABI = 2
 
@@ -273,7 +282,7 @@ class ByteTable implements Table {
   }
 
   get(index: number): Float32Array {
-    return Float32Array.from(this.#at(index), (value) => value * this.#step)
+    return multiplied(this.#at(index), this.#step)
   }
 
   distances(row: Float32Array, to: number, from = 0): Float32Array {

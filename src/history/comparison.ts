@@ -1,7 +1,7 @@
 /** How queries are compared, and the remembered ones as they are compared: by which values or features, how much each counts. */
 
 import type { Core } from '../core/core'
-import type { Table } from '../core/rows'
+import { multiplied, type Table } from '../core/rows'
 import type { Criterion } from '../criterion'
 import { expected } from '../errors'
 import { size } from '../tensor'
@@ -230,7 +230,7 @@ export class Comparison {
         Array.from({ length: count }, (_, i) => table.get(i)),
         Float32Array,
       )
-      return this.#odd ? Int8Array.from(all, (value) => value / PART_STEP) : all
+      return this.#odd ? new Int8Array(multiplied(all, 1 / PART_STEP)) : all
     }
     return {
       even: rows(this.#even),
@@ -253,7 +253,7 @@ export class Comparison {
     const part = (name: string) => {
       const all = archive.take(name, patches ? 'i1' : 'f4', count * width)
       const step = patches ? PART_STEP : 1
-      return (i: number) => Float32Array.from(all.subarray(i * width, (i + 1) * width), (value) => step * value)
+      return (i: number) => multiplied(all.subarray(i * width, (i + 1) * width), step)
     }
     const [even, odd] = [part('even'), patches && part('odd')]
     for (let i = 0; i < count; i++) made.put(odd ? { even: even(i), odd: odd(i) } : { even: even(i) }, i)
