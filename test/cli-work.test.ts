@@ -114,7 +114,7 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     const third = await start()
     const { workers } = (await starting).stats()
     expect([...first.names, ...second.names, ...third.names]).toEqual(expect.arrayContaining(workers.map(({ worker }) => worker))) // biome-ignore format: one line
-  }, 60_000)
+  })
 
   it('--creds: the credentials of NATS', async () => {
     const { config, creds } = credentials()

@@ -1,10 +1,11 @@
 import { createPredictor } from 'approxifer'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { VirtualClock } from '../src/serving/virtual-clock'
 import type { Whereabouts } from '../src/workers/discovery'
 import type { HttpOptions } from '../src/workers/http'
 import { httpWorkers } from '../src/workers/http-fleet'
 import type { ModelWorker } from '../src/workers/worker'
+import { until } from './shared/patience'
 import { PretendServer, silence } from './shared/pretend-server'
 
 const closing: (() => unknown)[] = []
@@ -335,7 +336,7 @@ describe('a list that cannot grow', () => {
     const options = { model: 'm', binary: false, fetch, clock, onWarning }
     const workers = httpWorkers(urls('a', 'b', 'c', 'd', 'e'), options)
     const start = createPredictor({ workers, clock, onWarning, scheme: { queries: 4, stragglers: 1 } })
-    await vi.waitUntil(() => clock.run(clock.now() + 1000).then(() => warnings.length > 1))
+    await until(() => clock.run(clock.now() + 1000).then(() => warnings.length > 1))
     expect(warnings).toContain('waits for workers: 4 of the 5 workers that the scheme needs have joined')
     gone.isGone = false
     await clock.run(20_000)

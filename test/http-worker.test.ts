@@ -531,10 +531,10 @@ describe('over real connections', () => {
     await Promise.all([worker.infer(row), worker.infer(row)]) // over a connection each
     holds = true
     const given = worker.infer(row).then(String, (error) => error.code)
-    await vi.waitUntil(() => held)
+    await until(() => held !== undefined)
     for (const socket of sockets) if (socket !== held) socket.destroy()
     data = then
-    await vi.waitUntil(() => !worker.free, { timeout: 5000 }) // it was noticed
+    await until(() => !worker.free) // it was noticed
     held?.write(sent({ outputs: [y] }))
     expect(await given).toBe(outcome)
   })

@@ -88,7 +88,7 @@ describe('the start', () => {
     const starting = createPredictor({ workers: feed, scheme, clock, onWarning: (text) => warnings.push(text) })
     const [a, b, c] = hand('a', 'b', 'c')
     feed.tell(add(a))
-    await vi.waitUntil(() => clock.pending) // the core is loaded
+    await until(() => clock.pending > 0) // the core is loaded
     await clock.run(2999)
     expect(warnings).toEqual([])
     await clock.run(3000)

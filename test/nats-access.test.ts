@@ -103,7 +103,7 @@ describe.skipIf(!natsInstalled)('who a NATS address names', () => {
     }
     expect(texts.filter((text) => text.includes('wr0'))).toEqual([])
     expect(texts.filter((text) => /authorization/i.test(text)).length).toBeGreaterThan(3)
-  }, 60_000)
+  })
 
   it("approxifer work by a token, which is not part of its workers' names either", async () => {
     const server = await serverWith('token: t0ken')
@@ -117,5 +117,5 @@ describe.skipIf(!natsInstalled)('who a NATS address names', () => {
     const connection = await connect({ servers: server.url, token: 't0ken' }) // the server is open to nobody else
     await connection.close()
     await expect(connect({ servers: server.url })).rejects.toThrow(/authorization/i)
-  }, 60_000)
+  })
 })

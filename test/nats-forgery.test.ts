@@ -107,7 +107,7 @@ describe.skipIf(!natsInstalled)('a member of a fleet on NATS that guesses what o
     console.log(`${QUERIES} queries: ${JSON.stringify({ ...counts, convicted })}`)
     expect(counts).toEqual({ wrong: 0, exact: 0, failed: 0 })
     expect(convicted).toEqual(['forger'])
-  }, 60_000)
+  })
 
   it('says in the place of the server that nobody listens to the others: nobody is lost', async () => {
     const names = await Promise.all(['a', 'b', 'c'].map(honest))

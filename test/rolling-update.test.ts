@@ -1,7 +1,8 @@
 import { connect } from '@nats-io/transport-node'
 import { createPredictor, httpWorkers, type NatsService, natsWorkers, type Predictor, serveNats } from 'approxifer'
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer, natsInstalled } from './shared/nats-server'
+import { until } from './shared/patience'
 import { type Model, QuirkServer } from './shared/quirk-server'
 import { asked, Callers, fingerprints, served, type Which, worker } from './shared/rollout'
 
@@ -11,8 +12,6 @@ const ends: (() => unknown)[] = []
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end()
 })
-
-const until = (condition: () => boolean) => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 30_000, interval: 5 }) // biome-ignore format: one line
 
 const SLOW_MS = 300
 const later = () => new Promise((resolve) => setTimeout(resolve, SLOW_MS))
@@ -73,7 +72,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
     await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
-  }, 120_000)
+  })
 
   it('all at once: the new model answers when they are back', async () => {
     const { servers, callers, replaced, slow } = await fiveServers()
@@ -83,7 +82,7 @@ describe('five OIP servers that are rolled to other weights', () => {
     await Promise.all(servers.map((server) => server.listen()))
     await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
-  }, 120_000)
+  })
 })
 
 describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other weights', () => {
@@ -141,7 +140,7 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
     expect(replaced()).toEqual([expect.stringContaining(`the model ${fingerprints.old}: from here on it is`)])
     expect(replaced()[0]).toContain(fingerprints.new)
-  }, 120_000)
+  })
 
   it('one by one, killed: at most what is under way at the switch fails', async () => {
     const { machines, start, callers, predictor, replaced, isRefused, slow } = await fiveMachines()
@@ -154,7 +153,7 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     await expectNew(callers, slow)
     expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
     expect(replaced().length).toBe(1)
-  }, 120_000)
+  })
 
   it('all at once, killed: the new model answers when they are there', async () => {
     const { machines, start, callers, replaced, slow, predictor } = await fiveMachines()
@@ -164,5 +163,5 @@ describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other 
     await expectNew(callers, slow)
     expect(replaced().length).toBe(1)
     expect(predictor.unready).toBeUndefined()
-  }, 120_000)
+  })
 })

@@ -130,7 +130,7 @@ describe('workers elsewhere', () => {
     const [code] = await once(gateway.process, 'exit')
     const sentence = 'approxifer: digits: workers: expected >= 5 workers, got 4, and no others can join\n'
     expect([code, gateway.stderr]).toEqual([2, sentence])
-  }, 30_000)
+  })
 
   it('by a file with too few: it says what it waits for, and serves when they are there', async () => {
     const list = join(folder, 'too-few')
