@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/table'
 import { mean } from '../src/evaluate/statistics'
+import { grown, sizesOf } from '../src/history/footprint'
 import { seeded } from '../src/random'
 import { atMost, type Check, counts, equal } from './soak/checks'
 import { type Configuration, configurations } from './soak/configurations'
@@ -72,9 +73,9 @@ function add(result: Result, { asked, agreed, endings, times, troubles, convicti
   for (const [ending, n] of Object.entries(endings)) result.endings[ending] = (result.endings[ending] ?? 0) + n
 }
 
-/** MB that so many remembered queries take beside their features: two bytes for each pair of them, and a few small arrays each. */
+/** MB that so many remembered digits take, by the memory's own reckoning. */
 function learned(count: number): number {
-  return (count * (count + 1000)) / 2 ** 20
+  return grown(sizesOf([1, 28, 28], 10, 'patches'), count) / 2 ** 20
 }
 
 /** What a configuration holds at its end, and what it leaves behind. */

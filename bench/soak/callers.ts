@@ -38,7 +38,7 @@ export class Callers {
   letDown = 0
   /** What must not happen: promises open after an abort or for ever, exact answers that are not, errors without a reason. */
   overdue = 0
-  /** The most milliseconds of this thread's that a promise was open after its deadline. */
+  /** The most milliseconds of this thread's that a promise was open after its deadline, but for those in which others were asked. */
   lateMs = 0
   altered = 0
   /** Checked answers with other values than the bare model's, by the worker that gave them. */
@@ -52,6 +52,8 @@ export class Callers {
   readonly #configuration: Configuration
   readonly #random: Random
   readonly #reports = new WeakSet<GroupReport>()
+  /** Milliseconds of this thread's that asking took, all together. */
+  #askingMs = 0
 
   constructor(predictor: Predictor, configuration: Configuration, random: Random) {
     this.#predictor = predictor
@@ -66,7 +68,10 @@ export class Callers {
     const start = performance.now()
     this.asked++
     this.open++
-    const settled = this.#predictor.predict(image, { deadlineMs, signal }).then(
+    const before = processorMs()
+    const predicted = this.#predictor.predict(image, { deadlineMs, signal })
+    this.#askingMs += processorMs() - before
+    const settled = predicted.then(
       (prediction) => this.#answered(prediction, answer, habit, performance.now() - start),
       (error) => this.#failed(error, habit, performance.now() - start),
     )
@@ -77,13 +82,14 @@ export class Callers {
   }
 
   #time(settled: Promise<void>, deadlineMs: number): void {
+    const workedMs = () => processorMs() - this.#askingMs
     let due: number | undefined
     const timer = setTimeout(() => {
-      due = processorMs()
+      due = workedMs()
     }, deadlineMs)
     void settled.then(() => {
       clearTimeout(timer)
-      if (due !== undefined) this.lateMs = Math.max(this.lateMs, processorMs() - due)
+      if (due !== undefined) this.lateMs = Math.max(this.lateMs, workedMs() - due)
     })
   }
 
