@@ -5,7 +5,7 @@ import { encodeValues, toJson, VERSION } from '../src/workers/nats/messages'
 import { HandWorker } from './shared/house'
 import { NatsServer, natsInstalled } from './shared/nats-server'
 
-/** As the issue asks for by `QUERIES=5000`. */
+/** More by the variable QUERIES. */
 const QUERIES = Number(process.env.QUERIES ?? 1000)
 const INFERENCE_MS = 2
 /** Callers at a time. */

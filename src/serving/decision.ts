@@ -24,6 +24,10 @@ export function standing({ rule, answers, outstanding, quorum, unmade }: Standin
   return answers + outstanding >= needed ? 'wait' : 'hopeless'
 }
 
+/** What becomes of a recovery that is not confident enough when the deadline comes: an error that has it, or the answer. */
+export const atDeadlines = ['fail', 'give'] as const
+export type AtDeadline = (typeof atDeadlines)[number]
+
 /** What is known of a query that has no answer of its own. */
 export interface Lack {
   policy: Policy
@@ -41,8 +45,7 @@ export interface Lack {
   decodable: boolean
   /** Whether it may be asked for again, for want of an answer. */
   mayAsk: boolean
-  /** What becomes of a recovery that is not confident enough when the deadline comes. */
-  atDeadline: 'fail' | 'give'
+  atDeadline: AtDeadline
 }
 
 /** `give`: the recovery. `ask`: again, another worker. */

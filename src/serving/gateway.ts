@@ -15,6 +15,7 @@ import {
 import { type Signature, size, type TensorSpec } from '../tensor'
 import { chosenCoding, packBody, Room, readBody } from './body'
 import { type Clock, systemClock } from './clock'
+import { atDeadlines } from './decision'
 import { type BatchOptions, type Outcome, predictBatch, RowError } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
 import { checkMs, checkShare } from './options'
@@ -401,7 +402,7 @@ function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clo
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
     ...(at_deadline !== undefined && {
-      atDeadline: checkWord('parameters.at_deadline', at_deadline, ['fail', 'give'] as const),
+      atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
     }),
   }
 }

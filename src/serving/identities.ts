@@ -8,6 +8,9 @@ interface Machine {
   usable: number
 }
 
+/** What others may ask. */
+export type IdentitiesView = Pick<Identities, 'size' | 'has' | 'all' | 'workersOf'>
+
 export class Identities {
   readonly #machines = new Map<string, Machine>()
   #usable = 0
@@ -15,7 +18,8 @@ export class Identities {
   add(worker: ModelWorker): void {
     const identity = identityOf(worker)
     const machine = this.#machines.get(identity) ?? { workers: new Set(), usable: 0 }
-    this.#machines.set(identity, machine.workers.add(worker) && machine)
+    machine.workers.add(worker)
+    this.#machines.set(identity, machine)
   }
 
   /** @param worker  one that may take no rows any more */

@@ -9,7 +9,7 @@ import { checkPolicy, defaultPolicy } from '../history/worth'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import { type Clock, systemClock } from './clock'
-import type { Rule } from './decision'
+import { atDeadlines, type Rule } from './decision'
 import type { Choices } from './ticket'
 import type { Verdict } from './verification'
 
@@ -281,7 +281,7 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
   if (deliver === 'deadline' && !isVerified(codec)) {
     throw new RangeError(`deliver: expected 'located' | 'early' where answers are not proven, got 'deadline'`)
   }
-  const atDeadline = checkWord('atDeadline', choices.atDeadline ?? others.atDeadline, ['fail', 'give'])
+  const atDeadline = checkWord('atDeadline', choices.atDeadline ?? others.atDeadline, atDeadlines)
   return { policy, minConfidence, deliver, atDeadline }
 }
 

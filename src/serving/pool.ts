@@ -10,7 +10,7 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 import { Ahead, QUICK_MS } from './ahead'
 import { Call, type Kind } from './call'
 import type { Clock } from './clock'
-import { Identities } from './identities'
+import { Identities, type IdentitiesView } from './identities'
 import { Job, run } from './job'
 import { Line } from './line'
 import { Listeners } from './listeners'
@@ -145,24 +145,9 @@ export class Pool {
     return this.#members.size
   }
 
-  /** How many machines its workers are: those of one share its identity. */
-  get machines(): number {
-    return this.#identities.size
-  }
-
-  /** Of its workers, each once. */
-  get identities(): string[] {
-    return this.#identities.all()
-  }
-
-  /** Those of one machine. */
-  workersOf(identity: string): ModelWorker[] {
-    return this.#identities.workersOf(identity)
-  }
-
-  /** Whether a worker has this identity. */
-  has(identity: string): boolean {
-    return this.#identities.has(identity)
+  /** Of its workers: those of one machine share it. */
+  get identities(): IdentitiesView {
+    return this.#identities
   }
 
   get workers(): ModelWorker[] {

@@ -433,8 +433,8 @@ export class Predictor {
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
-    const { pool } = this.#shared
-    for (const name of new Set([worker, ...pool.workersOf(identity).map(({ name }) => name)])) this.forget(name)
+    const own = this.#shared.pool.identities.workersOf(identity)
+    for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
     this.#reconsider(identity)
   }
 

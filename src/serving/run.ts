@@ -704,8 +704,8 @@ export class GroupRun implements Asker, LiveRun {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest) return false
     const others = pool.candidates(calls) > 0
-    if (late && !(others && !hedge && hedges.has)) return false
-    if (late) return calls.some((call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS)
+    const isSlow = (call: Call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS
+    if (late) return others && !hedge && hedges.has && calls.some(isSlow)
     if (!others && !(pool.usable && mayForgive(calls))) return false
     const failed = calls.filter(({ removed }) => !removed).length
     return !this.#kills(calls) && failed < codec.scheme.stragglers + MORE_FAILURES

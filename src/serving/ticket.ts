@@ -6,6 +6,7 @@ import type { Policy } from '../history/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Clock } from './clock'
 import type { Deadlines } from './deadlines'
+import type { AtDeadline } from './decision'
 import type { LateWatch } from './lateness'
 import type { GroupReport } from './report'
 
@@ -37,7 +38,7 @@ export interface Choices {
    * What `auto` does at the deadline with a recovery below `minConfidence`: 'fail' rejects with DEADLINE, and the error's `recovery`
    * has it; 'give' answers with it, status `recovered`. Default 'fail'.
    */
-  atDeadline?: 'fail' | 'give'
+  atDeadline?: AtDeadline
 }
 
 export interface Prediction {

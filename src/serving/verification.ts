@@ -54,7 +54,7 @@ export class Verification {
   /** Whether more workers should be asked for what this one answers; without one, whoever will. */
   audits(worker?: ModelWorker): boolean {
     const { audit, pool } = this.#options
-    if (pool.machines < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    if (pool.identities.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
     const share = worker ? this.evidence.audits(identityOf(worker), audit) : audit
     return share > 0 && this.#random.next() < share
   }
@@ -117,14 +117,14 @@ export class Verification {
 
   /** Of one that has left there is no more to know than that it lied. */
   #tidy(identity: string): void {
-    if (!this.#options.pool.has(identity)) this.evidence.leave(identity)
+    if (!this.#options.pool.identities.has(identity)) this.evidence.leave(identity)
   }
 
   /** Workers that were convicted before what is known was saved get no rows either. */
   resume(): void {
     const { pool, bars } = this.#options
     for (const identity of this.evidence.workers) this.#tidy(identity)
-    for (const identity of bars ? pool.identities : []) if (!this.evidence.isTrusted(identity)) pool.bar(identity)
+    for (const identity of bars ? pool.identities.all() : []) if (!this.evidence.isTrusted(identity)) pool.bar(identity)
   }
 
   /** A worker gave an answer that is wrong, with proof. */
@@ -145,7 +145,7 @@ export class Verification {
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
   #canSpare(identity: string): boolean {
     if (!this.evidence.isTrusted(identity)) return true
-    const { identities } = this.#options.pool
+    const identities = this.#options.pool.identities.all()
     const trusted = identities.filter((each) => this.evidence.isTrusted(each)).length
     return trusted > Math.max(this.liars + 1, Math.ceil(identities.length / 2))
   }

@@ -301,8 +301,10 @@ export class VerifiedRun implements Asker, LiveRun {
     const silent = this.#disputed ? live.filter((call) => this.#silentIn(call) <= 0).length : 0
     const missing = liars + 1 - agreeing - live.length + Math.min(silent, most) // more: all are slow, and asking makes it worse
     const isDeadly = this.#calls.filter((call) => call.killed).length >= most
-    if (missing > this.#left && mayForgive(this.#calls)) forgive(this.#calls) // nobody else is left
-    if (missing > 0 && !isDeadly) this.#ask(Math.min(missing, this.#left), kind)
+    if (missing > 0 && !isDeadly) {
+      if (missing > this.#left && mayForgive(this.#calls)) forgive(this.#calls) // nobody else is left
+      this.#ask(Math.min(missing, this.#left), kind)
+    }
     if (!this.#calls.some(({ isLive }) => isLive)) {
       this.#ticket.fail(this.#unanswered())
       this.#settled()

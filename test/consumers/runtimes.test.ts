@@ -1,11 +1,11 @@
 /** Node, Deno, Bun, workerd, pnpm: the packed package in real programs. */
 
-import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, inject, it } from 'vitest'
 import workerd from 'workerd'
 import { ranBy } from '../shared/ran-by'
+import { serving } from '../shared/workerd'
 import { addData, consumer, DIGITS, node, run, TOOLS } from './consumer'
 
 /** The binary that a launcher package brings for this machine. */
@@ -54,27 +54,10 @@ describe('workerd', () => {
   it('the codec recovers a lost row', ranBy('workerd', workerd), async () => {
     const folder = consumer(['workerd'], ['esbuild'])
     await run(folder, process.execPath, 'build.js')
-    expect(await ask(join(folder, 'config.capnp'))).toBe('wasm, row 0 lost: 7 2 1 0')
+    const told = await serving(join(folder, 'config.capnp'), async ({ url }) => (await fetch(url)).text())
+    expect(told).toBe('wasm, row 0 lost: 7 2 1 0')
   })
 })
-
-/** Starts workerd and returns what it answers. */
-async function ask(config: string): Promise<string> {
-  const server = spawn(workerd, ['serve', '--control-fd=1', config])
-  try {
-    let errors = ''
-    server.stderr.on('data', (text) => {
-      errors += text
-    })
-    const port = await new Promise<number>((resolve, reject) => {
-      server.stdout.on('data', (line) => resolve(JSON.parse(String(line).split('\n')[0]).port))
-      server.on('exit', (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)))
-    })
-    return await (await fetch(`http://127.0.0.1:${port}/`)).text()
-  } finally {
-    server.kill()
-  }
-}
 
 describe('pnpm', () => {
   it('installs the package, whose modules find each other in its strict folders', async () => {

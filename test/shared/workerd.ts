@@ -50,8 +50,18 @@ export async function inWorkerd(
   const folder = mkdtempSync(join(tmpdir(), 'approxifer-edge-'))
   const all = [[script, 'esModule', `test/fixtures/${script}`], ...modules]
   for (const [name, , path] of all) copyFileSync(path, join(folder, name))
-  writeFileSync(join(folder, 'config.capnp'), config(all, servers ? keeper(servers) : ''))
-  const server = spawn(workerd, ['serve', '--control-fd=1', join(folder, 'config.capnp')])
+  const path = join(folder, 'config.capnp')
+  writeFileSync(path, config(all, servers ? keeper(servers) : ''))
+  try {
+    await serving(path, use)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+/** @param config  path of a configuration with one socket */
+export async function serving<T>(config: string, use: (edge: Edge) => Promise<T>): Promise<T> {
+  const server = spawn(workerd, ['serve', '--control-fd=1', config])
   try {
     let errors = ''
     server.stderr.on('data', (text) => {
@@ -61,9 +71,8 @@ export async function inWorkerd(
       server.stdout.on('data', (line) => resolve(JSON.parse(String(line).split('\n')[0]).port))
       server.on('exit', (code) => reject(new Error(`workerd exited with ${code}: ${errors}`)))
     })
-    await use({ url: `http://127.0.0.1:${port}`, errors: () => errors })
+    return await use({ url: `http://127.0.0.1:${port}`, errors: () => errors })
   } finally {
     server.kill()
-    rmSync(folder, { recursive: true })
   }
 }

@@ -4,6 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { codeNames } from '../../codec/codes'
 import { nearest } from '../../errors'
 import { policies } from '../../history/worth'
+import { atDeadlines } from '../../serving/decision'
 import { amount, inputShapes, integer, names, probability } from '../options'
 import type { Flags, PerModel } from './config'
 import { WORKERS } from './config'
@@ -64,7 +65,7 @@ const modelFlags: ModelFlag[] = [
     flags: '--at-deadline <what>',
     about: 'with a recovery that is less sure: fail (504, default) or give',
     path: ['atDeadline'],
-    parse: word(['fail', 'give']),
+    parse: word(atDeadlines),
   },
   { flags: '--deadline <ms>', about: 'that a query may take (default: 10000)', path: ['deadlineMs'], parse: amount },
   {
