@@ -50,17 +50,21 @@ const license = readFileSync('scripts/onnxruntime-license.txt', 'utf8')
   .replace(/^/gm, ' * ')
   .replace(/ +$/gm, '')
 /** The browser's worker with onnxruntime-web's JavaScript inside, for pages without a bundler. */
-const bundle = build({ 'worker.bundle': 'src/workers/entry.ts' }, ['browser', 'onnxruntime-web-use-extern-wasm'], {
-  external: [],
-  output: { inlineDynamicImports: true, sourcemap: false, banner: `/*!\n${license}\n */` },
-})
+const bundle = build(
+  { 'worker.bundle': 'src/workers/local/entry.ts' },
+  ['browser', 'onnxruntime-web-use-extern-wasm'],
+  {
+    external: [],
+    output: { inlineDynamicImports: true, sourcemap: false, banner: `/*!\n${license}\n */` },
+  },
+)
 
 export default [
-  build({ index: 'src/index.ts', worker: 'src/workers/entry.ts', cli: 'src/cli/main.ts' }, ['node'], {
+  build({ index: 'src/index.ts', worker: 'src/workers/local/entry.ts', cli: 'src/cli/main.ts' }, ['node'], {
     plugins: [executable],
   }),
-  build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/entry.ts' }, ['browser']),
-  build({ 'worker.webgpu': 'src/workers/entry.ts' }, ['webgpu', 'browser']),
+  build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/local/entry.ts' }, ['browser']),
+  build({ 'worker.webgpu': 'src/workers/local/entry.ts' }, ['webgpu', 'browser']),
   bundle,
   edge,
   {

@@ -9,7 +9,13 @@ import Totals from './scripts/totals.js'
 const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
 
 const node: TestProjectConfiguration = {
-  test: { name: 'node', include: ['test/*.test.ts'], setupFiles: 'test/shared/typed-arrays.ts', ...limits },
+  test: {
+    name: 'node',
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/{browser,consumers,models}/**'],
+    setupFiles: 'test/shared/typed-arrays.ts',
+    ...limits,
+  },
 }
 
 const models: TestProjectConfiguration = {

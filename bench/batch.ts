@@ -12,7 +12,7 @@ import { createPredictor, localWorkers, type Predictor } from 'approxifer'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { seeded } from '../src/random'
-import { OnnxModel } from '../src/workers/onnx'
+import { OnnxModel } from '../src/workers/onnx/model'
 import { median } from './measure'
 
 const models = [

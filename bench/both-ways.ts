@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import process from 'node:process'
 import { localWorkers, type ModelWorker, serveNats } from 'approxifer'
-import { writeMetadata, writeReply } from '../src/oip'
+import { writeMetadata, writeReply } from '../src/oip/messages'
 
 const MODEL = 'm'
 

@@ -1,9 +1,9 @@
 /** A pool without its judgement, as a rival. */
 
 import type { ModelWorker } from 'approxifer'
+import type { Clock } from '../src/clock'
+import type { Call, PoolOptions } from '../src/pool/pool'
 import { type Random, seeded } from '../src/random'
-import type { Clock } from '../src/serving/clock'
-import type { Call, PoolOptions } from '../src/serving/pool'
 
 export { ByHand, type ByHandOptions } from '../src/cli/demo/by-hand'
 

@@ -12,11 +12,11 @@ import { table } from '../src/cli/table'
 import { type Core, loadCore } from '../src/core/core'
 import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
-import { Experience } from '../src/history/experience'
+import { Experience } from '../src/memory/experience'
 import { type Random, seeded } from '../src/random'
 import type { Signature } from '../src/tensor'
-import { readModel } from '../src/workers/local'
-import { OnnxModel } from '../src/workers/onnx'
+import { readModel } from '../src/workers/local/local'
+import { OnnxModel } from '../src/workers/onnx/model'
 
 const MIN_CONFIDENCE = 0.9
 /** Of 900 images a class: as many as 95 % before, and a tenth after, leave room for. */

@@ -12,9 +12,9 @@
 
 import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
 import { table } from '../src/cli/table'
+import type { Clock } from '../src/clock'
 import { type Random, seeded } from '../src/random'
-import type { Clock } from '../src/serving/clock'
-import { VirtualClock } from '../src/serving/virtual-clock'
+import { VirtualClock } from '../src/testing/virtual-clock'
 import { collectGarbage } from './measure'
 import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
 

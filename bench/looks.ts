@@ -9,8 +9,8 @@
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { type Core, loadCore } from '../src/core/core'
-import { Memory } from '../src/history/memory'
-import { BLOCK } from '../src/history/regression'
+import { Memory } from '../src/memory/memory'
+import { BLOCK } from '../src/memory/regression'
 import { seeded } from '../src/random'
 import { collectGarbage, median } from './measure'
 

@@ -3,7 +3,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
-import type { Predictor } from '../src/serving/predictor'
+import type { Predictor } from '../src/predictor/predictor'
 
 const path = (name: string) => fileURLToPath(new URL(`../${name}`, import.meta.url))
 

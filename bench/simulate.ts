@@ -9,7 +9,7 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { table } from '../src/cli/table'
 import { type Random, seeded } from '../src/random'
-import { VirtualClock } from '../src/serving/virtual-clock'
+import { VirtualClock } from '../src/testing/virtual-clock'
 import { ByHand } from './by-hand'
 import { median } from './measure'
 import { type Law, randomTrouble, type Shop, SimulatedWorker, wanderingTrouble } from './simulated'

@@ -1,9 +1,9 @@
 /** Laws of the time that simulated workers take; the plainest is the demo's, too. */
 
 import type { Random } from '../src/random'
-import { type Law, lognormal, randomTrouble } from '../src/workers/simulated'
+import { type Law, lognormal, randomTrouble } from '../src/testing/simulated-worker'
 
-export { type Law, MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../src/workers/simulated'
+export { type Law, MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../src/testing/simulated-worker'
 
 /** At any time two workers are five times slower; others every five seconds. */
 export function wanderingTrouble(random: Random, workers: number): Law {

@@ -5,6 +5,7 @@
  * @module
  */
 
+export type { Clock } from './clock'
 export {
   Codec,
   type CodecOptions,
@@ -17,31 +18,28 @@ export type { CodeName } from './codec/codes'
 export type { DecoderName } from './codec/decoders'
 export type { LocatorName } from './codec/locators'
 export { type Core, type CoreOptions, loadCore } from './core/core'
-export { createPredictor, type PredictorOptions } from './create'
-export { createGateway, fileStore, type GatewayModel } from './create-gateway'
 export type { Criterion, CriterionOptions, LabelAxis, Labels, Tolerance } from './criterion'
 export { ApproxiferError, type Code } from './errors'
-export { type Features, Memory, type MemoryOptions, type Recollection } from './history/memory'
-export { type PatchOptions, patchFeatures } from './history/patches'
-export { type Agreement, type Policy, Worth, type WorthState } from './history/worth'
+export { createGateway, fileStore, type GatewayModel } from './gateway/create'
+export type { Gateway, GatewayOptions, RequestEvent } from './gateway/gateway'
+export type { Store } from './gateway/models'
+export { type Features, Memory, type MemoryOptions, type Recollection } from './memory/memory'
+export { type PatchOptions, patchFeatures } from './memory/patches'
+export { type Agreement, type Policy, Worth, type WorthState } from './memory/worth'
+export type { WorkerStats } from './pool/pool'
+export { createPredictor, type PredictorOptions } from './predictor/create'
+export type { PredictOptions } from './predictor/options'
+export type { Predictor, PredictorStats } from './predictor/predictor'
+export type { Rule } from './query/decision'
+export type { GroupReport, RecoveryReport, RowReport } from './query/report'
+export type { Choices, Deliver, Prediction, Status } from './query/ticket'
 export { type Points, Scheme, type SchemeOptions } from './scheme'
-export type { Clock } from './serving/clock'
-export type { Rule } from './serving/decision'
-export type { Gateway, GatewayOptions, RequestEvent } from './serving/gateway'
-export type { Store } from './serving/models'
-export type { PredictOptions } from './serving/options'
-export type { WorkerStats } from './serving/pool'
-export type { Predictor, PredictorStats } from './serving/predictor'
-export type { GroupReport, RecoveryReport, RowReport } from './serving/report'
-export type { Choices, Deliver, Prediction, Status } from './serving/ticket'
-export type { Verdict } from './serving/verification'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
-export { type DnsOptions, type WatchOptions, type Whereabouts, watchDns, watchFile } from './workers/discovery'
-export { type Faults, FaultyWorker } from './workers/faulty'
-export { type HttpOptions, httpWorker, type ProbeOptions } from './workers/http'
-export { httpWorkers } from './workers/http-fleet'
-export { type LocalOptions, localWorkers } from './workers/local'
-export { type NatsOptions, natsWorkers } from './workers/nats'
+export { type Faults, FaultyWorker } from './testing/faulty'
+export type { Verdict } from './trust/verification'
+export { httpWorkers } from './workers/http/fleet'
+export { type HttpOptions, httpWorker, type ProbeOptions } from './workers/http/worker'
+export { type LocalOptions, localWorkers } from './workers/local/local'
 export type {
   NatsConnection,
   NatsConnectOptions,
@@ -49,6 +47,8 @@ export type {
   NatsServer,
   NatsSubscription,
 } from './workers/nats/connection'
+export { type NatsOptions, natsWorkers } from './workers/nats/fleet'
 export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
-export type { OnnxOptions } from './workers/onnx'
+export type { OnnxOptions } from './workers/onnx/model'
+export { type DnsOptions, type WatchOptions, type Whereabouts, watchDns, watchFile } from './workers/remote/discovery'
 export type { Change, ModelWorker, WorkerChanges } from './workers/worker'

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import { onAbort } from '../src/abort'
-import { CallQueue } from '../src/workers/queue'
+import { CallQueue } from '../src/workers/local/queue'
 
 describe('aborts', () => {
   it('listeners hear it once, those that were taken back do not', () => {

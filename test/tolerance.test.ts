@@ -5,10 +5,10 @@ import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
 import { type CriterionOptions, criterionOf, labelAt, lead, sameLabels } from '../src/criterion'
 import { evaluate } from '../src/evaluate/evaluate'
-import { Spread } from '../src/history/spread'
-import { Worth } from '../src/history/worth'
+import { Spread } from '../src/memory/spread'
+import { Worth } from '../src/memory/worth'
 import { seeded } from '../src/random'
-import { OnnxModel } from '../src/workers/onnx'
+import { OnnxModel } from '../src/workers/onnx/model'
 
 const core = await loadCore()
 const y = (...shape: number[]) => [{ name: 'y', shape }]

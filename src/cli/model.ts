@@ -2,8 +2,8 @@
 
 import { ApproxiferError } from '../errors'
 import type { TensorSpec } from '../tensor'
-import { asModelError } from '../workers/no-model'
-import { OnnxModel, type OnnxOptions } from '../workers/onnx'
+import { OnnxModel, type OnnxOptions } from '../workers/onnx/model'
+import { asModelError } from '../workers/onnx/no-model'
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 

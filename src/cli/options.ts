@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../errors'
-import { attackForms, parseAttack } from '../workers/attacks'
+import { attackForms, parseAttack } from '../testing/attacks'
 import { addressesIn, SCHEME } from '../workers/nats/address'
 
 /** An option that takes one of a few words. */

@@ -1,7 +1,7 @@
 /** approxifer work: this machine's workers for a fleet. */
 
 import { ApproxiferError } from '../errors'
-import { localWorkers } from '../workers/local'
+import { localWorkers } from '../workers/local/local'
 import { checkFleet } from '../workers/nats/messages'
 import { serveNats } from '../workers/nats/serve'
 import type { ModelOptions } from './model'

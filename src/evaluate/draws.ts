@@ -4,7 +4,7 @@ import { Likeness } from '../codec/likeness'
 import type { Core } from '../core/core'
 import type { Random } from '../random'
 import type { Scheme } from '../scheme'
-import type { Attack } from '../workers/attacks'
+import type { Attack } from '../testing/attacks'
 import type { Rows } from './model'
 
 /**

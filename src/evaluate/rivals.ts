@@ -1,6 +1,6 @@
 /** What the same tolerance costs without coding, or with other codes. */
 
-import type { Recollection } from '../history/memory'
+import type { Recollection } from '../memory/memory'
 import type { Scheme } from '../scheme'
 import { answersOf } from './model'
 import type { Subject, Trial } from './trial'

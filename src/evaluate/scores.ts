@@ -1,9 +1,9 @@
 /** What is counted group by group, and what it comes to. */
 
 import { labelAt } from '../criterion'
-import type { MemoryOptions } from '../history/memory'
-import type { Policy } from '../history/worth'
-import { isSure } from '../serving/decision'
+import type { MemoryOptions } from '../memory/memory'
+import type { Policy } from '../memory/worth'
+import { isSure } from '../query/decision'
 import { guessLost, replicationWorkers, type Said } from './rivals'
 import {
   type Bin,

@@ -1,6 +1,6 @@
 /** Means with intervals, and how far stated probabilities can be believed. */
 
-import { wilson } from '../history/worth'
+import { wilson } from '../memory/worth'
 
 export type Interval = [low: number, high: number]
 

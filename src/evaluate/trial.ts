@@ -2,9 +2,9 @@
 
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import type { Criterion } from '../criterion'
-import type { Experience } from '../history/experience'
-import type { Recollection } from '../history/memory'
-import { type Surest, surestOf } from '../history/worth'
+import type { Experience } from '../memory/experience'
+import type { Recollection } from '../memory/memory'
+import { type Surest, surestOf } from '../memory/worth'
 import { type Answers, answersOf, type BatchModel, type Rows } from './model'
 
 /** What all trials of an evaluation share. */

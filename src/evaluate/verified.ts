@@ -6,11 +6,11 @@
 import type { Core } from '../core/core'
 import { type CriterionOptions, criterionOf } from '../criterion'
 import { checkInteger } from '../errors'
-import { Experience } from '../history/experience'
-import { DEFAULT_BYTES, type Features, Memory } from '../history/memory'
+import { Experience } from '../memory/experience'
+import { DEFAULT_BYTES, type Features, Memory } from '../memory/memory'
 import { seeded } from '../random'
 import { rowLength, rowShape } from '../tensor'
-import { parseAttack } from '../workers/attacks'
+import { parseAttack } from '../testing/attacks'
 import { Answers, type BatchModel, type Rows } from './model'
 
 export interface VerifiedOptions extends CriterionOptions {

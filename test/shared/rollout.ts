@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import type { ModelWorker, Prediction, Predictor } from 'approxifer'
 import { checksum } from '../../src/checksum'
 import { answersOf } from '../../src/evaluate/model'
-import { OnnxModel } from '../../src/workers/onnx'
+import { OnnxModel } from '../../src/workers/onnx/model'
 import type { Model } from './quirk-server'
 import { digit } from './served'
 

@@ -5,7 +5,7 @@ import { checksum } from '../../src/checksum'
 import { Kernels } from '../../src/codec/kernels'
 import { loadCore } from '../../src/core/core'
 import type { Criterion } from '../../src/criterion'
-import { Experience, type ExperienceOptions } from '../../src/history/experience'
+import { Experience, type ExperienceOptions } from '../../src/memory/experience'
 import { seeded } from '../../src/random'
 import type { Signature } from '../../src/tensor'
 

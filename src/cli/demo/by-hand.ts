@@ -1,9 +1,9 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
-import { Budget } from '../../serving/budget'
-import type { Clock } from '../../serving/clock'
-import { Lateness } from '../../serving/lateness'
-import { type Asker, Call, Pool, type PoolOptions } from '../../serving/pool'
+import type { Clock } from '../../clock'
+import { type Asker, Call, Pool, type PoolOptions } from '../../pool/pool'
+import { Budget } from '../../query/budget'
+import { Lateness } from '../../query/lateness'
 import type { ModelWorker } from '../../workers/worker'
 
 export interface ByHandOptions {

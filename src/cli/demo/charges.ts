@@ -1,7 +1,7 @@
 /** What the memory costs the coordinator, as simulated time: work takes none there unless the clock is told. */
 
-import { Experience } from '../../history/experience'
-import type { VirtualClock } from '../../serving/virtual-clock'
+import { Experience } from '../../memory/experience'
+import type { VirtualClock } from '../../testing/virtual-clock'
 
 /** Milliseconds of the coordinator. */
 export interface Charges {

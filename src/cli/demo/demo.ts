@@ -2,8 +2,8 @@
 
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { createPredictor } from '../../create'
 import { answersOf } from '../../evaluate/model'
+import { createPredictor } from '../../predictor/create'
 import { loadModel } from '../model'
 import { loadInputs } from '../npy'
 import { Progress } from '../progress'

@@ -3,13 +3,13 @@
  * Only waiting takes no time, so that the figures are the same on any machine, however busy.
  */
 
-import { createPredictor, type PredictorOptions } from '../../create'
 import { labelAt } from '../../criterion'
+import { createPredictor, type PredictorOptions } from '../../predictor/create'
 import { type Random, seeded } from '../../random'
-import { VirtualClock } from '../../serving/virtual-clock'
 import type { Signature } from '../../tensor'
-import { parseAttack } from '../../workers/attacks'
-import { MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../../workers/simulated'
+import { parseAttack } from '../../testing/attacks'
+import { MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../../testing/simulated-worker'
+import { VirtualClock } from '../../testing/virtual-clock'
 import { ByHand, type ByHandOptions } from './by-hand'
 import { type Charges, charged } from './charges'
 

@@ -2,10 +2,10 @@
 
 import { basename, dirname, resolve } from 'node:path'
 import { codecOptions } from '../../codec/codec'
-import type { PredictorOptions } from '../../create'
 import { checkNames, expected, nearest } from '../../errors'
-import { servingOptions } from '../../serving/options'
-import { localOptions } from '../../workers/local'
+import type { PredictorOptions } from '../../predictor/create'
+import { servingOptions } from '../../predictor/options'
+import { localOptions } from '../../workers/local/local'
 import { readNamed } from '../files'
 import { type ServerOption, type ServerSettings, serverOptions } from './options'
 

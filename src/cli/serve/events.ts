@@ -1,6 +1,6 @@
 /** /events: reports of groups as server-sent events, without inputs, outputs, or workers' own words. */
 
-import type { GroupReport } from '../../serving/report'
+import type { GroupReport } from '../../query/report'
 import { tokenOf } from './guard'
 import { type Connection, problem } from './listen'
 

@@ -1,10 +1,10 @@
 /** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
-import type { PredictorOptions } from '../../create'
 import { checkNames, expected, withoutPassword } from '../../errors'
-import type { HttpOptions } from '../../workers/http'
-import type { NatsOptions } from '../../workers/nats'
+import type { PredictorOptions } from '../../predictor/create'
+import type { HttpOptions } from '../../workers/http/worker'
 import { addressesIn, SCHEME } from '../../workers/nats/address'
+import type { NatsOptions } from '../../workers/nats/fleet'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
@@ -33,9 +33,9 @@ const addresses = (text: string) => (SCHEME.test(text) ? addressesIn(text) : tex
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const [first = '', ...rest] = where
   if (/^(nats|tls|wss?):/.test(first)) return natsFleet(where, model, remote, onWarning)
-  const { httpOptions } = await import('../../workers/http')
-  const { httpWorkers } = await import('../../workers/http-fleet')
-  const { watchDns, watchFile } = await import('../../workers/discovery')
+  const { httpOptions } = await import('../../workers/http/worker')
+  const { httpWorkers } = await import('../../workers/http/fleet')
+  const { watchDns, watchFile } = await import('../../workers/remote/discovery')
   checkNames('remote', remote, [...httpOptions.filter(isData), 'everyMs', 'tokenFile', 'tlsCa', 'tlsCert', 'tlsKey'])
   const { tlsCa, tlsCert, tlsKey, tokenFile, everyMs, ...options } = remote
   const tls = await pem({ ca: tlsCa, cert: tlsCert, key: tlsKey })
@@ -56,7 +56,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 
 /** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
-  const { natsOptions, natsWorkers } = await import('../../workers/nats')
+  const { natsOptions, natsWorkers } = await import('../../workers/nats/fleet')
   checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
   const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []

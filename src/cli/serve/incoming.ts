@@ -5,7 +5,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import { spaceBefore } from '../../serving/body'
+import { spaceBefore } from '../../gateway/body'
 
 /** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */
 const MOST = 2 ** 22

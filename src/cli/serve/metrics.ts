@@ -2,9 +2,9 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { RequestEvent } from '../../serving/gateway'
-import type { PredictorStats } from '../../serving/predictor'
-import type { GroupReport } from '../../serving/report'
+import type { RequestEvent } from '../../gateway/gateway'
+import type { PredictorStats } from '../../predictor/predictor'
+import type { GroupReport } from '../../query/report'
 
 /** Seconds: from a small model in memory to the longest deadline. */
 const BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]

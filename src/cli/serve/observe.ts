@@ -1,7 +1,7 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
-import type { RequestEvent } from '../../serving/gateway'
-import type { GroupReport } from '../../serving/report'
+import type { RequestEvent } from '../../gateway/gateway'
+import type { GroupReport } from '../../query/report'
 import type { Events } from './events'
 import type { Log } from './log'
 import type { Metrics } from './metrics'

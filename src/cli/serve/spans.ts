@@ -4,8 +4,8 @@
  */
 
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { RequestEvent } from '../../serving/gateway'
-import type { GroupReport } from '../../serving/report'
+import type { RequestEvent } from '../../gateway/gateway'
+import type { GroupReport } from '../../query/report'
 
 const headers = {
   get: (request: Request, name: string) => request.headers.get(name) ?? undefined,

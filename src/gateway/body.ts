@@ -1,0 +1,149 @@
+/** Bodies of requests and responses: within limits, packed and unpacked. */
+
+import { aborted } from '../abort'
+import { joined } from '../oip/json'
+import { HEADER_LENGTH } from '../oip/messages'
+import { overloaded, Refusal } from './refusal'
+
+const FLOAT = Float32Array.BYTES_PER_ELEMENT
+
+type Coding = 'gzip' | 'deflate'
+
+const CODINGS: readonly Coding[] = ['gzip', 'deflate']
+
+/** Bodies up to so many bytes always have room: a thousand of them are no more than a large one. */
+const SMALL = 64 * 1024
+
+/** How many bytes the bodies of all requests have together. */
+export class Room {
+  readonly #most: number
+  #taken = 0
+
+  /** @param most  bytes */
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** A body has other bytes than before. @throws Refusal 429 where there is no room for them */
+  resize(before: number, now: number): void {
+    const more = (now > SMALL ? now : 0) - (before > SMALL ? before : 0)
+    if (more > 0 && this.#taken + more > this.#most) {
+      throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+    }
+    this.#taken += more
+  }
+}
+
+/**
+ * A request's body, unpacked. What is too large is refused while it comes, packed or not. Its bytes take up room until the caller
+ * gives that back.
+ *
+ * @param most  bytes
+ * @returns fresh memory, the caller's
+ * @throws Refusal 400, 413, 415, 429; ApproxiferError ABORTED where the client is gone
+ */
+export async function readBody(request: Request, most: number, room: Room): Promise<Uint8Array> {
+  const { headers } = request
+  const coding = codingOf(headers.get('content-encoding'))
+  const length = headers.get('content-length')
+  if (Number(length) > most) throw tooLarge(most)
+  const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
+  let held = 0
+  const hold = (bytes: number) => {
+    room.resize(held, bytes)
+    held = bytes
+  }
+  try {
+    if (length !== null && !coding) {
+      hold(Number(length))
+      const bytes = await readAtOnce(request, most)
+      hold(bytes.length)
+      return bytes
+    }
+    const { body } = request
+    if (!body) return new Uint8Array()
+    return await read(coding ? body.pipeThrough(unpacking()) : body, most, hold)
+  } catch (error) {
+    hold(0)
+    if (error instanceof Refusal) throw error
+    if (request.signal?.aborted) throw aborted(request.signal)
+    const what = coding ? `whole ${coding}` : 'all of it'
+    throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
+  }
+}
+
+/**
+ * A body of a known length, to which HTTP servers hold their clients: several times as fast as a stream. Node 20's own
+ * requests have no `bytes`.
+ */
+async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
+  const bytes = 'bytes' in request ? await request.bytes() : new Uint8Array(await (request as Request).arrayBuffer())
+  if (bytes.length > most) throw tooLarge(most)
+  return bytes
+}
+
+/**
+ * Bytes to leave free in front of a body in memory, so that raw numbers behind its JSON lie where a view of them can be.
+ *
+ * @param header  of the request, by its name in small letters
+ */
+export function spaceBefore(header: (name: string) => unknown): number {
+  const json = Number(header(HEADER_LENGTH) ?? 0)
+  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` tells what is wrong
+}
+
+/** Packs what is to be sent, if that was asked for. */
+export async function packBody(body: Uint8Array, coding: Coding): Promise<Uint8Array> {
+  const packed = new Blob([body as BlobPart]).stream().pipeThrough(new CompressionStream(coding))
+  return new Uint8Array(await new Response(packed).arrayBuffer())
+}
+
+/** The coding that a client likes best of those we have. @param accepts  its Accept-Encoding */
+export function chosenCoding(accepts: string | null): Coding | undefined {
+  if (!accepts || typeof CompressionStream === 'undefined') return undefined
+  const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
+  const weight = (coding: string) => weights.get(coding) ?? (coding === 'gzip' ? weights.get('*') : undefined) ?? 0
+  const best = weight('deflate') > weight('gzip') ? 'deflate' : 'gzip'
+  return weight(best) > 0 && weight(best) >= (weights.get('identity') ?? 0) ? best : undefined
+}
+
+function weighted(part: string): [string, number] {
+  const [coding, weight] = part.split(';')
+  const value = Number(/^\s*q=([\d.]+)\s*$/.exec(weight ?? 'q=1')?.[1])
+  return [coding.trim(), Number.isFinite(value) ? value : 0]
+}
+
+function codingOf(header: string | null): Coding | undefined {
+  const name = header?.trim().toLowerCase().replace(/^x-/, '') ?? ''
+  if (name === '' || name === 'identity') return undefined
+  if (CODINGS.includes(name as Coding) && typeof DecompressionStream !== 'undefined') return name as Coding
+  const message = `Content-Encoding: expected ${CODINGS.join(' or ')}, got ${JSON.stringify(name)}`
+  throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
+}
+
+/** @param hold  told how many bytes there are; may throw */
+async function read(
+  stream: ReadableStream<Uint8Array>,
+  most: number,
+  hold: (bytes: number) => void,
+): Promise<Uint8Array> {
+  const reader = stream.getReader()
+  const parts: Uint8Array[] = []
+  let length = 0
+  try {
+    while (true) {
+      const { done, value } = await reader.read()
+      if (done) return joined(parts)
+      length += value.length
+      if (length > most) throw tooLarge(most)
+      hold(length)
+      parts.push(value)
+    }
+  } finally {
+    reader.cancel().catch(() => {}) // of what has come to its end nothing is left to cancel
+  }
+}
+
+function tooLarge(most: number): Refusal {
+  return new Refusal(413, `the body: expected at most ${most} bytes, unpacked, got more`)
+}

@@ -1,0 +1,250 @@
+/** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
+
+import type { Clock } from '../clock'
+import { ApproxiferError, expected } from '../errors'
+import type { Predictor } from '../predictor/predictor'
+import { notFound, unavailable } from './refusal'
+import { packStates, unpackStates } from './states'
+
+/** Where what a model learned is kept: files, a key-value store, a bucket. */
+export interface Store {
+  /** What was last written under this name in full; undefined where there is nothing. */
+  read(name: string): Promise<Uint8Array | undefined>
+  /** All or nothing: whoever reads gets these bytes or, if it fails or is cut off, those from before. */
+  write(name: string, bytes: Uint8Array): Promise<void>
+}
+
+/** Starts a predictor. @param states  what an earlier one of this name has learned, by partition */
+export type Start<Model> = (
+  model: Model,
+  states: Readonly<Record<string, Uint8Array>> | undefined,
+) => Promise<Predictor>
+
+interface ModelsOptions<Model> {
+  start: Start<Model>
+  versionOf(model: Model): string
+  store: Store | undefined
+  saveEveryMs: number
+  clock: Clock
+  warn: (text: string) => void
+}
+
+/** One version of a model, and how many requests it is at work on. */
+export class Served {
+  #requests = 0
+  #taken = 0
+  #idle: (() => void) | undefined
+
+  constructor(
+    readonly predictor: Predictor,
+    readonly version: string,
+  ) {}
+
+  /** Requests so far. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** @returns to be called when the request has its answer */
+  enter(): () => void {
+    this.#requests++
+    this.#taken++
+    return () => {
+      if (--this.#requests === 0) this.#idle?.()
+    }
+  }
+
+  /** Lets the requests under way end, then closes it. */
+  async drain(): Promise<void> {
+    if (this.#requests) await new Promise<void>((resolve) => (this.#idle = resolve))
+    await this.predictor.close()
+  }
+}
+
+/** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
+interface Slot {
+  served?: Served
+  /** Why there is nothing. */
+  why: string
+  /** Requests of `served`, and how often its model was replaced, when it was last saved. */
+  saved: number
+}
+
+export class Models<Model> {
+  readonly #options: ModelsOptions<Model>
+  readonly #slots = new Map<string, Slot>()
+  /** What is being done with a name: one thing after the other. */
+  readonly #work = new Map<string, Promise<unknown>>()
+  readonly #draining = new Set<Served>()
+  #unplan: (() => void) | undefined
+  #closing: Promise<void> | undefined
+
+  constructor(options: ModelsOptions<Model>) {
+    this.#options = options
+  }
+
+  get names(): string[] {
+    return [...this.#slots.keys()]
+  }
+
+  /** Why a model can answer nobody now, by name; empty where all can. */
+  get unready(): [string, string][] {
+    return [...this.#slots].flatMap(([name, { served, why }]): [string, string][] => {
+      const own = served ? served.predictor.unready : why
+      return own === undefined ? [] : [[name, own]]
+    })
+  }
+
+  /** @param version  undefined for whichever there is. @throws Refusal 404, 503 */
+  find(name: string, version?: string): Served {
+    const slot = this.#slots.get(name)
+    if (!slot) throw notFound('the model', this.names.map((each) => `'${each}'`).join(', ') || 'none at all', name)
+    if (!slot.served) throw unavailable(`model '${name}' is not ready: ${slot.why}`)
+    if (version === undefined || version === slot.served.version) return slot.served
+    throw notFound(`the version of model '${name}'`, `'${slot.served.version}'`, version)
+  }
+
+  /**
+   * Starts a model; where there is one of this name it serves until the new one is up, and ends what it has begun.
+   *
+   * @throws whatever the start throws; then all is as it was
+   */
+  load(name: string, model: Model): Promise<void> {
+    if (typeof name !== 'string' || name === '') throw new TypeError(expected('name', "a model's name", name))
+    const version = this.#options.versionOf(model)
+    if (this.#closing) throw new ApproxiferError('CLOSED', 'the gateway is closed')
+    const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0 }
+    this.#slots.set(name, slot)
+    return this.#inTurn(name, () => this.#load(name, slot, model, version))
+  }
+
+  async #load(name: string, slot: Slot, model: Model, version: string): Promise<void> {
+    try {
+      const states = await this.#statesOf(name, slot)
+      const served = new Served(await this.#start(name, model, states), version)
+      if (this.#closing || this.#slots.get(name) !== slot) {
+        await served.predictor.close()
+        throw new ApproxiferError('CLOSED', `model '${name}' was unloaded while it was loading`)
+      }
+      const old = slot.served
+      Object.assign(slot, { served, saved: 0 })
+      if (old) void this.#drain(old)
+      this.#plan()
+    } catch (error) {
+      slot.why = error instanceof Error ? error.message : String(error)
+      throw error
+    }
+  }
+
+  /** What is known of a model: by the one that is to be replaced, else by the store. */
+  async #statesOf(name: string, { served }: Slot): Promise<Record<string, Uint8Array> | undefined> {
+    const { store } = this.#options
+    try {
+      const bytes = served ? packStates(served.predictor) : await store?.read(name)
+      return bytes && unpackStates(bytes)
+    } catch (error) {
+      this.#fresh(name, error)
+    }
+  }
+
+  /** A state that is damaged, or another model's, costs what was learned, and never the start. */
+  async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Predictor> {
+    const { start } = this.#options
+    try {
+      return await start(model, states)
+    } catch (error) {
+      if (!states || !(error instanceof Error) || !error.message.startsWith('state')) throw error
+      this.#fresh(name, error)
+      return start(model, undefined)
+    }
+  }
+
+  #fresh(name: string, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error)
+    this.#options.warn(`model '${name}' starts without what was learned before: ${why}`)
+  }
+
+  /** @throws RangeError for a name that is not known */
+  unload(name: string): Promise<void> {
+    const slot = this.#slots.get(name)
+    if (!slot) throw new RangeError(expected('name', `one of ${this.names.join(', ')}`, name))
+    this.#slots.delete(name)
+    return this.#inTurn(name, async () => {
+      await this.#save(name, slot).catch((error) => this.#unsaved(name, error))
+      if (slot.served) await this.#drain(slot.served)
+    })
+  }
+
+  /** Writes what was learned since it was last written. @throws what the store throws */
+  async save(): Promise<void> {
+    await Promise.all([...this.#slots].map(([name, slot]) => this.#inTurn(name, () => this.#save(name, slot))))
+  }
+
+  async #save(name: string, slot: Slot): Promise<void> {
+    const { served } = slot
+    if (!this.#options.store || !served) return
+    const changes = served.taken + served.predictor.renewals
+    if (changes === slot.saved) return
+    const bytes = packStates(served.predictor)
+    if (bytes) await this.#options.store.write(name, bytes)
+    slot.saved = changes
+  }
+
+  #unsaved(name: string, error: unknown): void {
+    this.#options.warn(`what model '${name}' learned could not be saved: ${(error as Error)?.message ?? error}`)
+  }
+
+  /** Saves at intervals, as long as there is something to save. */
+  #plan(): void {
+    const { clock, saveEveryMs, store } = this.#options
+    if (!store || this.#unplan || this.#closing) return
+    const saveAll = async () => {
+      const saves = [...this.#slots].map(([name, slot]) =>
+        this.#inTurn(name, () => this.#save(name, slot)).catch((error) => this.#unsaved(name, error)),
+      )
+      await Promise.all(saves)
+      this.#unplan = undefined
+      this.#plan()
+    }
+    this.#unplan = clock.after(saveEveryMs, saveAll, true)
+  }
+
+  async #drain(served: Served): Promise<void> {
+    this.#draining.add(served)
+    await served.drain()
+    this.#draining.delete(served)
+  }
+
+  /** Saves and closes all; what is under way ends with CLOSED. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#unplan?.()
+    const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // their last requests would not end before
+    const slots = [...this.#slots]
+    await Promise.all(
+      slots.map(([name, slot]) =>
+        this.#inTurn(name, async () => {
+          await this.#save(name, slot).catch((error) => this.#unsaved(name, error))
+          await slot.served?.predictor.close()
+        }),
+      ),
+    )
+    await Promise.allSettled(drained)
+  }
+
+  /** Does something with a name when all that was begun before has ended. */
+  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#work.get(name) ?? Promise.resolve()
+    const done = before.catch(() => {}).then(work)
+    const forget = () => {
+      if (this.#work.get(name) === done) this.#work.delete(name)
+    }
+    this.#work.set(name, done)
+    done.then(forget, forget)
+    return done
+  }
+}

@@ -1,0 +1,208 @@
+/** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
+
+import type { Clock } from '../clock'
+import { ApproxiferError, asError, expected } from '../errors'
+import { type Change, identityOf, type ModelWorker, type WorkerChanges } from '../workers/worker'
+import { checkWorker } from './options'
+
+/** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
+const AT_A_TIME = 20
+/** For the first workers to join, before it is said who is waited for; and until that is said again. */
+const WAIT_MS = 3000
+const AGAIN_MS = 60_000
+
+/** Whose workers they are. */
+export interface Members {
+  join(worker: ModelWorker): void
+  leave(name: string, how: 'remove' | 'drain'): void
+  /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known */
+  renew(fingerprint: string | undefined): void
+  /** The one of this name. */
+  worker(name: string): ModelWorker | undefined
+  isEmpty(): boolean
+}
+
+/** How many machines workers are on: those of one lie together. */
+export function machinesOf(workers: Iterable<ModelWorker>): number {
+  return new Set(Array.from(workers, identityOf)).size
+}
+
+/** No more workers can join. */
+class TooFew extends Error {}
+
+export class Membership {
+  readonly #changes: AsyncIterator<Change>
+  /** Workers that will ever have joined, at most. */
+  readonly #most: number
+  readonly #warn: (text: string) => void
+  /** What the first of them is like: all others must be. */
+  #signature: string | undefined
+  #fingerprint: string | undefined
+  #closed = false
+
+  /** @param warn  must not throw */
+  constructor(changes: WorkerChanges, warn: (text: string) => void) {
+    this.#most = changes.most ?? Number.POSITIVE_INFINITY
+    this.#changes = changes[Symbol.asyncIterator]()
+    this.#warn = warn
+  }
+
+  /**
+   * Waits until so many workers have joined and not left; changes that bring that no nearer, which an iterable may have without
+   * end, leave others their turns. Where that takes long a warning says what is waited for.
+   *
+   * @param counted  workers, or where some may lie their machines
+   * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
+   *   are closed then
+   */
+  async gather(needed: number, clock: Clock, counted: 'workers' | 'machines' = 'workers'): Promise<ModelWorker[]> {
+    const gathered = new Map<string, ModelWorker>()
+    const members = this.#gathering(gathered)
+    const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
+    const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
+    const waits = () =>
+      `waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`
+    const stop = remind(clock, () => this.#warn(waits()))
+    try {
+      if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
+      for (let inVain = 0; joined() < needed; ) {
+        if (gathered.size >= this.#most) throw new TooFew(`${joined()}${all()}, and no others can join`)
+        const { done, value } = await this.#changes.next()
+        if (done) throw new Error('the changes ended')
+        const before = gathered.size
+        this.#take(value, members)
+        if (gathered.size <= before && ++inVain % AT_A_TIME === 0)
+          await new Promise<void>((resolve) => clock.after(0, resolve))
+      }
+    } catch (error) {
+      await Promise.all([...gathered.values()].map(shut))
+      if (error instanceof TooFew) {
+        this.close()
+        throw new RangeError(`workers: expected >= ${needed} ${counted}, got ${error.message}`)
+      }
+      const { message } = asError(error, 'WORKER')
+      const text = `workers: expected >= ${needed} to join, got ${gathered.size}: ${message}`
+      throw new ApproxiferError('WORKER', text, { cause: error })
+    } finally {
+      stop()
+    }
+    return [...gathered.values()]
+  }
+
+  /** Members of no predictor yet. */
+  #gathering(gathered: Map<string, ModelWorker>): Members {
+    return {
+      join: (worker) => gathered.set(worker.name, worker),
+      leave: (name) => {
+        const worker = gathered.get(name)
+        gathered.delete(name)
+        if (worker) void shut(worker)
+        if (!gathered.size) this.#signature = this.#fingerprint = undefined
+      },
+      renew: () => {},
+      worker: (name) => gathered.get(name),
+      isEmpty: () => !gathered.size,
+    }
+  }
+
+  /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
+  async follow(clock: Clock, members: Members): Promise<void> {
+    try {
+      for (let taken = 1; !this.#closed; taken++) {
+        const { done, value } = await this.#changes.next()
+        if (done) return
+        this.#take(value, members)
+        if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))
+      }
+    } catch (error) {
+      if (this.#closed) return
+      const { message } = asError(error, 'WORKER')
+      this.#warn(`workers: nobody comes or goes any more, since the changes ended with an error: ${message}`)
+    }
+  }
+
+  /** Tells the iterable that nobody listens any more; a worker that it has under way is closed when it comes. */
+  close(): void {
+    this.#closed = true
+    const leave = async () => this.#changes.return?.() // what throws rejects, and keeps no worker from being closed
+    // It is not waited for: a generator that waits for its next change returns only after that.
+    leave().catch(() => {})
+  }
+
+  #take(change: Change, members: Members): void {
+    if (isObject(change)) {
+      if ('add' in change) return this.#add(change.add, members)
+      if ('remove' in change) return members.leave(change.remove, 'remove')
+      if ('drain' in change) return members.leave(change.drain, 'drain')
+      if ('model' in change) return this.#renew(change.model, members)
+    }
+    this.#warn(expected('workers', 'changes of the form { add }, { remove }, { drain } or { model }', change))
+  }
+
+  #add(worker: ModelWorker, members: Members): void {
+    if (this.#closed) return void shut(worker)
+    try {
+      checkWorker('add', worker)
+      this.#checkAlike(worker, members)
+    } catch (error) {
+      this.#warn(`a worker was refused: ${(error as Error).message}`)
+      const isInUse = worker?.onFree || members.worker(worker?.name) === worker
+      return isInUse ? undefined : void shut(worker)
+    }
+    this.#signature = JSON.stringify(worker.signature)
+    this.#welcome(worker, members)
+    members.join(worker)
+  }
+
+  /** The first worker says what the model is, and so does one that joins when none is left. */
+  #welcome({ name, fingerprint }: ModelWorker, members: Members): void {
+    const known = this.#fingerprint
+    this.#fingerprint ??= fingerprint
+    if (!known || !fingerprint || fingerprint === known) return
+    this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    this.#renew(fingerprint, members)
+  }
+
+  #renew(fingerprint: string | undefined, members: Members): void {
+    this.#fingerprint = fingerprint
+    members.renew(fingerprint)
+  }
+
+  /** @throws RangeError where a worker cannot be one of the members */
+  #checkAlike({ name, signature, fingerprint, onFree }: ModelWorker, members: Members): void {
+    const known = this.#fingerprint
+    const own = JSON.stringify(signature)
+    const wrong = (field: string, what: string, got: string) => {
+      throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
+    }
+    if (onFree) wrong('onFree', 'none of another predictor', 'one')
+    if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
+    if (this.#signature && own !== this.#signature) {
+      wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)
+    }
+    if (known && fingerprint && fingerprint !== known && !members.isEmpty()) {
+      wrong('fingerprint', `the model's, ${known}`, fingerprint)
+    }
+  }
+}
+
+/** Says it after a while, and again and again. @returns ends that */
+function remind(clock: Clock, say: () => void): () => void {
+  const again = () => {
+    say()
+    cancel = clock.after(AGAIN_MS, again, true)
+  }
+  let cancel = clock.after(WAIT_MS, again, true)
+  return () => cancel()
+}
+
+/** What cannot be closed stays as it is. */
+async function shut(worker: ModelWorker): Promise<void> {
+  try {
+    await worker.close()
+  } catch {}
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

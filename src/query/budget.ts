@@ -1,0 +1,103 @@
+/** How many inferences, recoveries and how much time may go beyond what the queries themselves take. */
+
+import type { Clock } from '../clock'
+
+/** A share of the queries, with a small burst. */
+export class Budget {
+  readonly #share: number
+  readonly #burst: number
+  #left: number
+
+  /**
+   * @param share  of the queries, 0..1
+   * @param burst  how many may be saved up; so many there are at first
+   */
+  constructor(share: number, burst: number) {
+    this.#share = share
+    this.#burst = share ? burst : 0
+    this.#left = this.#burst
+  }
+
+  /** One more query. */
+  earn(): void {
+    this.#left = Math.min(this.#burst, this.#left + this.#share)
+  }
+
+  get has(): boolean {
+    return this.#left >= 1
+  }
+
+  take(): void {
+    this.#left--
+  }
+}
+
+/** How much time something may take: a share of all time, with some saved up. */
+export class TimeBudget {
+  readonly #clock: Clock
+  readonly #share: () => number
+  readonly #burstMs: number
+  /** Milliseconds that it may take now; below 0 it has to wait. */
+  #left: number
+  #since: number
+
+  /**
+   * @param share    0..1; asked each time
+   * @param burstMs  what may be saved up; so much there is at first
+   */
+  constructor(clock: Clock, share: () => number, burstMs: number) {
+    this.#clock = clock
+    this.#share = share
+    this.#burstMs = burstMs
+    this.#left = burstMs
+    this.#since = clock.now()
+  }
+
+  get has(): boolean {
+    const now = this.#clock.now()
+    this.#left = Math.min(this.#burstMs, this.#left + this.#share() * (now - this.#since))
+    this.#since = now
+    return this.#left > 0
+  }
+
+  /** How long until there is some. */
+  get waitMs(): number {
+    return this.has ? 0 : Math.ceil(-this.#left / this.#share())
+  }
+
+  take(ms: number): void {
+    this.#left -= ms
+  }
+}
+
+/** An extra row is worth its machine time if it is what saves a query in one case of so many; a hedge budget pays as much. */
+const SAVES = 1 / 10
+/** Extras that tell: fewer say nothing yet, older ones count for less. */
+const TELL = 50
+/** Groups between two that find out whether extras have become worth it. */
+const FIND_OUT = 50
+
+/** Whether copies and parities sent ahead are worth their machine time, by what they saved so far. */
+export class Extras {
+  #sent = 0
+  #saved = 0
+  #sinceSent = 0
+
+  /** Whether a group should have some. To be asked once for each. */
+  get worthIt(): boolean {
+    if (this.#sent >= TELL / 2 && this.#saved < SAVES * this.#sent && ++this.#sinceSent < FIND_OUT) return false
+    this.#sinceSent = 0
+    return true
+  }
+
+  /** A worker got one. */
+  send(): void {
+    this.#sent = (1 - 1 / TELL) * this.#sent + 1
+    this.#saved *= 1 - 1 / TELL
+  }
+
+  /** A caller got his answer from one, or from what was decoded with one. */
+  save(): void {
+    this.#saved++
+  }
+}

@@ -1,0 +1,170 @@
+/** Learning beside serving: what of it may be done now, and what waits for its share of the time. */
+
+import type { Clock } from '../clock'
+import type { Experience } from '../memory/experience'
+import type { Recollection } from '../memory/memory'
+import { TimeBudget } from './budget'
+import { type Lesson, Lessons } from './lessons'
+import { Looks } from './looks'
+
+/**
+ * Share of the time that learning may take: with a memory that cannot help yet, and later. A fifth later on made the median
+ * answer of a model of .1 ms a tenth slower.
+ */
+const SHARES = { cold: 0.5, warm: 0.05 }
+/** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
+const WAITING = { cold: 32, warm: 2 }
+/** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */
+const FORESEEING = { share: 0.25, mostMs: 4 }
+
+/**
+ * Share of the time that looks for late queries may take were all of them sure, and what of it may be saved up: where a pool slows
+ * down as a whole all are late, and looks for all of them would make them later still. With a memory that was rarely sure (CIFAR, load
+ * .8) a fifth of the time for looks made p99 1.44 times a hedge's.
+ */
+const LOOKING = { share: 0.2, burstMs: 20 }
+/** The moving average of how often looks were sure moves so far with each; where it is below half, a hedge goes first. */
+const SURENESS = { rate: 0.05, enough: 0.5 }
+
+/** What the memory said of a query, and the probability that its label is the model's own. */
+export interface Seen {
+  recollection: Recollection
+  confidence: number
+}
+
+export class Learning {
+  readonly experience: Experience
+  readonly #clock: Clock
+  readonly #lessons: Lessons
+  readonly #looks: Looks
+  /** Moving average of what a pass over the memory takes. */
+  #passMs = Number.POSITIVE_INFINITY
+  readonly #looking: TimeBudget
+  /** For those whose deadline has come: they would get nothing, however rarely looks are sure. */
+  readonly #dueLooks: TimeBudget
+  /** Moving average of how often looks were sure. */
+  #sure = 1
+
+  /** @param part  of the time that learning may take, which others take their parts of */
+  constructor(experience: Experience, clock: Clock, warn: (text: string) => void, part = 1) {
+    this.experience = experience
+    this.#clock = clock
+    this.#dueLooks = new TimeBudget(clock, () => part * LOOKING.share, LOOKING.burstMs)
+    this.#looking = new TimeBudget(clock, () => part * LOOKING.share * this.#sure, LOOKING.burstMs)
+    const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
+    const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
+    this.#looks = new Looks(clock)
+    this.#lessons = new Lessons(clock, share, failed, () => this.#looks.busy)
+  }
+
+  /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
+  foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
+    const { share, mostMs } = FORESEEING
+    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#lessons.hasTime()) return undefined
+    const start = this.#clock.now()
+    const foreseen = queries.map((query) => this.experience.recall(query))
+    this.#lessons.spend(this.#clock.now() - start)
+    return foreseen.every((each) => each !== undefined) ? foreseen : undefined
+  }
+
+  /** Whether a late query should be looked up before it is asked for again, which takes the `ms` of an answer. */
+  looksFirst(ms: number): boolean {
+    return this.experience.memory === 'warm' && this.#sure >= SURENESS.enough && !(this.#passMs > ms)
+  }
+
+  /**
+   * What the memory says of a query that is late or lost.
+   *
+   * @param due     else it gets an error
+   * @param wanted  whether anybody still wants to know
+   * @param told    once, before this returns or a little later; undefined where that would take too much time
+   */
+  look(query: Float32Array, due: boolean, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
+    const time = due ? this.#dueLooks : this.#looking
+    this.#looks.add({
+      steps: () => this.experience.recalling(query),
+      wanted: () => this.experience.memory === 'warm' && time.has && wanted(),
+      told: (said, ms) => {
+        if (ms !== undefined) {
+          time.take(ms)
+          this.#sees(ms)
+        }
+        told(said)
+      },
+    })
+  }
+
+  /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
+  see(query: Float32Array, wanted: () => boolean, told: (seen: Seen | undefined) => void): void {
+    const { experience } = this
+    const say = (recollection: Recollection | undefined) => {
+      const all = recollection && [{ ...recollection, missing: 1 }]
+      told(recollection && all && { recollection, confidence: experience.surest(all).confidence ?? 0 })
+    }
+    this.#looks.add({ steps: () => experience.recalling(query), wanted, told: say }, true)
+  }
+
+  /** Whether what a look said was sure enough to be given. */
+  judge(sure: boolean): void {
+    this.#sure += SURENESS.rate * (Number(sure) - this.#sure)
+  }
+
+  /**
+   * Takes a query and a worker's answer to it, and returns at once: the caller and the next query go first.
+   *
+   * @returns whether there is time to learn from it
+   */
+  remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
+    const { experience } = this
+    experience.see(answer)
+    if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return false
+    return this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
+  }
+
+  /** Learns something a little later, if there is time. @param bytes  that it holds on to */
+  later(lesson: Lesson, bytes: number): void {
+    this.#lessons.add(lesson, bytes)
+  }
+
+  /** Takes out what a worker's answers taught, also those that wait to be learned, with what else does. */
+  forget(from: string): void {
+    this.#lessons.stop()
+    this.#looks.restart()
+    const forgetting = this.experience.forget(from)
+    forgetting.next()
+    this.#lessons.add(forgetting, 0)
+  }
+
+  /** All that was learned, the last answer included. */
+  save(): Uint8Array {
+    this.#looks.restart()
+    this.#lessons.finish()
+    return this.experience.save()
+  }
+
+  close(): void {
+    this.#lessons.stop()
+    this.#looks.stop()
+  }
+
+  /** The first steps of a lesson are a pass over the memory. */
+  *#timed(lesson: ReturnType<Experience['teach']>): Generator<void> {
+    const isPass = this.experience.memory === 'warm'
+    for (let ms = 0; ; ) {
+      const start = this.#clock.now()
+      const { value, done } = lesson.next()
+      ms += this.#clock.now() - start
+      if (done) return
+      yield
+      if (value !== 'compared') continue
+      if (isPass) this.#sees(ms)
+      for (; !lesson.next().done; ) yield
+      return
+    }
+  }
+
+  /** A pass over the memory took so long. */
+  #sees(ms: number): void {
+    this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * What is held against each worker, and what was proven. Suspicion only decides who is looked at more closely; a verdict rests on
+ * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
+ */
+
+import { Spread, type SpreadState, savedSpread } from '../memory/spread'
+import * as saved from '../saved'
+
+/**
+ * Page's CUSUM ("Continuous inspection schemes", 1954) on how far a worker's answers are from what the memory says, in deviations
+ * of the pool's: what each exceeds this by adds up, and from here on its worker is under suspicion.
+ */
+const DRIFT = 0.5
+const SUSPECT = 8
+/** No single answer counts for more. */
+const MOST = 4
+/** Answers that the pool's usual distance is averaged over; below so many nobody is suspected. */
+const WINDOW = 1000
+const ENOUGH = 50
+/** Share of a suspect's answers that are looked at. */
+const CLOSELY = 0.5
+/** Workers that have left of which is remembered what is held against them. */
+const MOST_LEFT = 1000
+/** Right answers in a row that end a first quarantine; with every further one twice as many, at most so many. */
+const PROBATION = 20
+const LONGEST = 20 * 2 ** 10
+
+/** One worker's record; plain data. */
+export interface WorkerEvidence {
+  /** Answers that were proven, and lies. */
+  proven: number
+  lies: number
+  /** Answers of which a sure memory shares the label, and those of which it does not. */
+  checksPassed: number
+  checksFailed: number
+  /** Calls without an answer. */
+  silent: number
+  /** CUSUM of the distances, from 0. */
+  suspicion: number
+  convictions: number
+  /** Right answers in a row that it still has to give before it is trusted again; 0: it is trusted. */
+  probation: number
+}
+
+export interface EvidenceState {
+  workers: Record<string, WorkerEvidence>
+  distance: { count: number; mean: number; variance: number }
+  /** Of proven answers. */
+  spread: SpreadState
+}
+
+const blank = (): WorkerEvidence => ({
+  proven: 0,
+  lies: 0,
+  checksPassed: 0,
+  checksFailed: 0,
+  silent: 0,
+  suspicion: 0,
+  convictions: 0,
+  probation: 0,
+})
+
+export class Evidence {
+  readonly #workers = new Map<string, WorkerEvidence>()
+  /** Those that have left, the one first that did so longest ago. */
+  readonly #left = new Set<string>()
+  /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
+  #distance: EvidenceState['distance'] = { count: 0, mean: 0, variance: 0 }
+  /** Of proven answers. */
+  #spread = new Spread()
+
+  /**
+   * Takes what was saved in the place of all that is known.
+   *
+   * @param outputs  values in an answer
+   * @throws RangeError for what `save` never gave; then all is as it was
+   */
+  load(state: unknown, outputs: number): void {
+    const { workers, distance, spread } = savedEvidence(state, outputs)
+    this.#spread = new Spread(spread)
+    this.#workers.clear()
+    this.#left.clear()
+    for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
+    this.#distance = distance
+  }
+
+  /** A worker's record. Read-only. */
+  of(worker: string): Readonly<WorkerEvidence> {
+    return this.#record(worker)
+  }
+
+  #record(worker: string): WorkerEvidence {
+    const record = this.#workers.get(worker) ?? blank()
+    this.#workers.set(worker, record)
+    return record
+  }
+
+  /** Those of which there is a record. */
+  get workers(): string[] {
+    return [...this.#workers.keys()]
+  }
+
+  /** A worker has come, or has come back: its record goes on. */
+  join(worker: string): void {
+    this.#left.delete(worker)
+  }
+
+  /**
+   * A worker has left. Who lied, or is under suspicion, must not begin anew by coming back under the same name; of all others nothing is
+   * kept, so that a million of them that come and go take no room.
+   */
+  leave(worker: string): void {
+    this.#left.delete(worker)
+    if (!this.#workers.get(worker)?.lies && !this.isSuspect(worker)) {
+      this.#workers.delete(worker)
+      return
+    }
+    this.#left.add(worker)
+    const [oldest] = this.#left
+    if (this.#left.size <= MOST_LEFT) return
+    this.#left.delete(oldest)
+    this.#workers.delete(oldest)
+  }
+
+  /** Workers that are not trusted. */
+  get convicted(): string[] {
+    return [...this.#workers].flatMap(([name, { probation }]) => (probation ? name : []))
+  }
+
+  isTrusted(worker: string): boolean {
+    return !this.#workers.get(worker)?.probation
+  }
+
+  /** Share of its answers to look at, where `usual` is everybody's. */
+  audits(worker: string, usual: number): number {
+    return this.isSuspect(worker) ? Math.max(CLOSELY, usual) : usual
+  }
+
+  isSuspect(worker: string): boolean {
+    return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
+  }
+
+  /** How much the model's answers differ from each other: see `Spread.deviation`. */
+  get deviation(): number | undefined {
+    return this.#spread.deviation
+  }
+
+  /** An answer was proven. @returns whether that ends its worker's probation */
+  proven(worker: string, answer: Float32Array): boolean {
+    const record = this.#record(worker)
+    record.proven++
+    this.#spread.see(answer)
+    if (!record.probation || --record.probation) return false
+    record.suspicion = 0
+    return true
+  }
+
+  /** An answer is a lie, with proof. @returns whether its worker was trusted until now */
+  lied(worker: string): boolean {
+    const record = this.#record(worker)
+    const trusted = !record.probation
+    record.lies++
+    if (trusted) record.convictions++
+    record.probation = Math.min(LONGEST, PROBATION * 2 ** (record.convictions - 1))
+    return trusted
+  }
+
+  /**
+   * What a sure memory said of an answer.
+   *
+   * @param distance  of the two, over the error that the memory expected
+   */
+  checked(worker: string, passed: boolean, distance: number): void {
+    const record = this.#record(worker)
+    if (passed) record.checksPassed++
+    else record.checksFailed++
+    const { count, mean, variance } = this.#distance
+    const log = Math.log(1e-3 + distance)
+    if (count >= ENOUGH) {
+      const off = (log - mean) / Math.sqrt(variance + 1e-6)
+      record.suspicion = Math.max(0, record.suspicion + Math.min(MOST, off) - DRIFT)
+    }
+    const n = Math.min(count + 1, WINDOW)
+    this.#distance = {
+      count: n,
+      mean: mean + (log - mean) / n,
+      variance: (1 - 1 / n) * (variance + (log - mean) ** 2 / n),
+    }
+  }
+
+  /** A call had no answer, where other workers give one. */
+  silent(worker: string): void {
+    this.#record(worker).silent++
+  }
+
+  /** The workers have another model: its answers differ by as much as will be seen. What is held against workers stays. */
+  renew(): void {
+    this.#distance = { count: 0, mean: 0, variance: 0 }
+    this.#spread = new Spread()
+    for (const record of this.#workers.values()) record.suspicion = 0
+  }
+
+  save(): EvidenceState {
+    const workers = structuredClone(Object.fromEntries(this.#workers))
+    return { workers, distance: { ...this.#distance }, spread: this.#spread.save() }
+  }
+}
+
+function savedEvidence(value: unknown, outputs: number): EvidenceState {
+  const state = saved.object('evidence', value, ['workers', 'distance', 'spread'])
+  const distance = saved.object('evidence.distance', state.distance, ['count', 'mean', 'variance'])
+  const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
+    return [name, savedRecord(`evidence.workers.${name}`, record)] as const
+  })
+  return {
+    workers: Object.fromEntries(workers),
+    distance: {
+      count: saved.integer('evidence.distance.count', distance.count, 0, WINDOW),
+      mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
+      variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
+    },
+    spread: savedSpread('evidence.spread', state.spread, outputs),
+  }
+}
+
+function savedRecord(at: string, value: unknown): WorkerEvidence {
+  const record = saved.object(at, value, Object.keys(blank()))
+  const count = (name: keyof WorkerEvidence, limit = saved.MOST_COUNT) =>
+    saved.integer(`${at}.${name}`, record[name], 0, limit)
+  return {
+    proven: count('proven'),
+    lies: count('lies'),
+    checksPassed: count('checksPassed'),
+    checksFailed: count('checksFailed'),
+    silent: count('silent'),
+    suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, saved.MOST_COUNT),
+    convictions: count('convictions'),
+    probation: count('probation', LONGEST),
+  }
+}

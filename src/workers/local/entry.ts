@@ -1,0 +1,43 @@
+/** What runs inside a local worker: one model behind comlink. */
+
+import { expose } from 'comlink'
+import { platform } from '#platform'
+import type { Signature } from '../../tensor'
+import { OnnxModel, type OnnxOptions } from '../onnx/model'
+import { sayHello } from './hello'
+import { answerRows, plain, type Reply } from './rows'
+
+export interface Loaded {
+  signature: Signature
+  warnings: readonly string[]
+  /** Whether several rows can go through in one run. */
+  batches: boolean
+}
+
+export interface Entry {
+  load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
+}
+
+let model: OnnxModel | undefined
+
+const entry: Entry = {
+  async load(bytes, options) {
+    try {
+      model = await OnnxModel.load(bytes, options)
+      const { signature, warnings, batches } = model
+      return { value: { signature, warnings, batches } }
+    } catch (error) {
+      return plain(error, 'MODEL')
+    }
+  },
+}
+
+async function infer(rows: Float32Array, count: number): Promise<Float32Array> {
+  if (!model) throw new Error('no model was loaded')
+  return model.infer(rows, count)
+}
+
+const parent = platform.parent()
+sayHello(parent)
+answerRows(parent, infer)
+expose(entry, parent)

@@ -1,0 +1,222 @@
+/** A model on onnxruntime-web: what is accepted, what it takes and gives, and batches of rows through it. */
+
+import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
+import { platform } from '#platform'
+import { ApproxiferError, asError } from '../../errors'
+import type { Ort, Runtime } from '../../platform/platform'
+import { rowLength, type Signature, size } from '../../tensor'
+import { inputSpecs, outputNames, outputSpec, takesBatches } from './acceptance'
+import { checkOnnxOptions } from './options'
+import { warningsAbout } from './probe'
+
+export interface OnnxOptions {
+  /** The outputs to use. Default: all; the others are not even computed. */
+  outputs?: readonly string[]
+  /**
+   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not. An input called
+   * `__proto__` is written `['__proto__']`.
+   */
+  inputShapes?: Readonly<Record<string, readonly number[]>>
+  /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
+  wasmPaths?: string | Record<string, string>
+  /**
+   * Execution providers, most wanted first; passed on as `executionProviders`. Default `['wasm']`, with
+   * onnxruntime-node `['cpu']`. In browsers `webgpu` and `webnn` take the worker script `approxifer/worker.webgpu`,
+   * through `createWorker`: it has the larger runtime. The runtime drops those that it does not have, with a line on
+   * the console; if none is left, or one fails, loading rejects with MODEL.
+   */
+  providers?: readonly string[]
+  /**
+   * The package that runs the model, an optional peer. Default `'onnxruntime-web'`. `'onnxruntime-node'`, on Node
+   * only, is native code: faster, larger to install. Node looks for it beside approxifer, so it belongs into the same
+   * `node_modules` or one further up. Native code cannot be cut off: a worker that is restarted or closed ends its
+   * call first, and a process that exits during a call aborts: `close()` before.
+   */
+  runtime?: Runtime
+}
+
+/** The first version whose sessions tell the shapes of their inputs. */
+const OLDEST = '1.22'
+
+/** A batch may round in another order: how far its answers may be from those of each row alone, over their norm. */
+const ROUNDING = 1e-3
+
+/** One session. Runs one batch at a time. */
+export class OnnxModel {
+  readonly signature: Signature
+  /** Things worth telling the user about this model. */
+  readonly warnings: readonly string[]
+  /** Whether several rows can go through in one run, and are answered as each would be alone. */
+  readonly batches: boolean
+  readonly #ort: Ort
+  readonly #session: InferenceSession
+
+  private constructor(ort: Ort, session: InferenceSession, signature: Signature, batches: boolean, warnings: string[]) {
+    this.#ort = ort
+    this.#session = session
+    this.signature = signature
+    this.batches = batches
+    this.warnings = warnings
+  }
+
+  /**
+   * Loads, checks and warms up a model.
+   *
+   * @param bytes  the .onnx file; may lie in shared memory; not kept
+   * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
+   */
+  static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
+    checkOnnxOptions(options)
+    const ort = await importOrt(options)
+    ort.env.wasm.numThreads = 1
+    ort.env.wasm.proxy = false
+    ort.env.logLevel = 'error'
+    if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
+    const session = await openSession(ort, bytes, options)
+    try {
+      return await OnnxModel.#check(ort, session, options)
+    } catch (error) {
+      await session.release().catch(() => {})
+      throw asError(error, 'MODEL', 'the model cannot be run: ')
+    }
+  }
+
+  static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
+    const inputs = inputSpecs(session, options.inputShapes)
+    const names = outputNames(session, options.outputs)
+    const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })) }
+    const length = rowLength(inputs)
+    const zeros = await run(ort, session, draft, new Float32Array(length), 1)
+    // Any fixed values will do, as long as they are not all alike.
+    const values = Float32Array.from({ length }, (_, i) => ((i * 7919) % 97) / 97)
+    const some = await run(ort, session, draft, values, 1)
+    const outputs = names.map((name, i) => outputSpec(name, zeros[i], some[i]))
+    const warnings = names.flatMap((name, i) => warningsAbout(name, zeros[i], some[i]))
+    const signature = { inputs, outputs }
+    const model = new OnnxModel(ort, session, signature, takesBatches(session), warnings)
+    if (!model.batches) return model
+    const both = new Float32Array(2 * length)
+    both.set(values, length)
+    const batches = await model.#answersTo(both, [zeros, some])
+    return batches ? model : new OnnxModel(ort, session, signature, false, warnings)
+  }
+
+  /** Whether rows that go through together get the answers that each got alone: a dimension called dynamic promises less. */
+  async #answersTo(rows: Float32Array, alone: readonly OrtTensor[][]): Promise<boolean> {
+    try {
+      const together = await this.infer(rows, alone.length)
+      let [at, norm, distance] = [0, 0, 0]
+      for (const { data } of alone.flat()) {
+        for (const value of data as Float32Array) {
+          norm += value ** 2
+          distance += (value - together[at++]) ** 2
+        }
+      }
+      return distance <= ROUNDING ** 2 * norm
+    } catch {
+      return false
+    }
+  }
+
+  /**
+   * Runs `count` rows that lie one after the other; output rows likewise, in a fresh array. The values are
+   * not checked.
+   */
+  async infer(rows: Float32Array, count = 1): Promise<Float32Array> {
+    const { outputs } = this.signature
+    const width = rowLength(outputs)
+    const results = new Float32Array(count * width)
+    const step = this.batches ? count : 1
+    for (let from = 0; from < count; from += step) {
+      const each = rows.length / count
+      const part = rows.subarray(from * each, (from + step) * each)
+      const tensors = await run(this.#ort, this.#session, this.signature, part, step)
+      let at = 0
+      tensors.forEach((tensor, i) => {
+        const n = size(outputs[i])
+        const data = tensor.data as Float32Array
+        if (data.length !== step * n) {
+          const expected = `output '${outputs[i].name}': expected shape [${outputs[i].shape}] per query`
+          throw new ApproxiferError('PROTOCOL', `${expected}, got [${tensor.dims}] for ${step}`)
+        }
+        for (let b = 0; b < step; b++) results.set(data.subarray(b * n, (b + 1) * n), (from + b) * width + at)
+        at += n
+        tensor.dispose()
+      })
+    }
+    return results
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release()
+  }
+}
+
+const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
+
+function providersOf(options: OnnxOptions): string[] {
+  return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
+}
+
+/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
+export async function importOrt(options: OnnxOptions): Promise<Ort> {
+  const runtime = runtimeOf(options)
+  try {
+    return await platform.importOrt(runtime, providersOf(options))
+  } catch (error) {
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without such a provider
+    const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
+    throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
+  const runtime = runtimeOf(options)
+  const executionProviders = providersOf(options)
+  // One session per worker: the parallelism is ours.
+  const settings = { executionProviders, intraOpNumThreads: 1, interOpNumThreads: 1 }
+  let session: InferenceSession
+  try {
+    // Native code takes no shared memory.
+    session = await ort.InferenceSession.create(
+      runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes,
+      settings,
+    )
+  } catch (error) {
+    const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
+    throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)
+  }
+  if (session.inputMetadata) return session
+  await session.release().catch(() => {})
+  const todo = `npm install ${runtime}@latest`
+  throw new ApproxiferError('MODEL', `${runtime}: expected >= ${OLDEST}, got ${ort.env.versions.common}; ${todo}`)
+}
+
+/** The chosen outputs of `count` rows, in the order of the signature. */
+async function run(
+  ort: Ort,
+  session: InferenceSession,
+  { inputs, outputs }: Signature,
+  rows: Float32Array,
+  count: number,
+) {
+  const each = rows.length / count
+  let at = 0
+  const feeds = inputs.map((spec): [string, OrtTensor] => {
+    const n = size(spec)
+    const single = inputs.length === 1 || count === 1
+    const data = single ? rows.subarray(at, at + n * count) : columns(rows, each, at, n, count)
+    at += n
+    return [spec.name, new ort.Tensor('float32', data, [count, ...spec.shape])]
+  })
+  const names = outputs.map((spec) => spec.name)
+  const results = await session.run(Object.fromEntries(feeds), names)
+  return names.map((name) => results[name])
+}
+
+/** Values at..at+n of each row, one after the other. */
+function columns(rows: Float32Array, each: number, at: number, n: number, count: number): Float32Array {
+  const data = new Float32Array(n * count)
+  for (let b = 0; b < count; b++) data.set(rows.subarray(b * each + at, b * each + at + n), b * n)
+  return data
+}

@@ -1,0 +1,116 @@
+/** approxifer demo: figures of simulated time, the same on an idle machine and on a busy one. */
+
+import { spawn } from 'node:child_process'
+import { afterEach, describe, expect, it } from 'vitest'
+import { gallery, lyingTable, type Shown, slowTable } from '../../src/cli/demo/display'
+import { bar, picture } from '../../src/cli/demo/draw'
+import { isPlain } from '../../src/cli/terminal'
+
+/** @returns what it prints, once it has ended with 0 and without a word on stderr */
+function demo(env: Record<string, string>, ...args: string[]): Promise<string> {
+  const child = spawn(process.execPath, ['dist/cli.js', 'demo', ...args], { env: { ...process.env, ...env } })
+  return new Promise((resolve, reject) => {
+    let [out, err] = ['', '']
+    child.stdout.on('data', (text) => {
+      out += text
+    })
+    child.stderr.on('data', (text) => {
+      err += text
+    })
+    child.on('close', (code) => (code || err ? reject(new Error(`exit ${code}: ${err}`)) : resolve(out)))
+  })
+}
+
+const longest = (text: string) => Math.max(...text.split('\n').map((line) => line.length))
+
+describe('approxifer demo', () => {
+  it('shows the same figures, to the digit, beside busy processes; with NO_COLOR in ASCII, in 80 columns', async () => {
+    const plain = { COLUMNS: '80', NO_COLOR: '1' }
+    const alone = await demo(plain)
+    const others = Array.from({ length: 4 }, () => spawn(process.execPath, ['-e', 'while (1);']))
+    const busy = await demo(plain).finally(() => {
+      for (const other of others) other.kill('SIGKILL')
+    })
+    expect(busy).toBe(alone)
+    expect(alone).toMatch(/^approxifer +\d+\.\d ms #+ +0\.\d % /m)
+    expect(alone).toMatch(/\nOn the same machines 99 of 100 answers came within \d+\.\d ms with approxifer, /)
+    expect(alone).toMatch(/^[\n -~]*$/)
+    expect(longest(alone)).toBeLessThanOrEqual(80)
+    expect(alone.trimEnd().split('\n').at(-1)).toMatch(/^7, exact +2, exact +1, exact +0, exact$/)
+  }, 600_000)
+
+  it('--json: nothing else is printed; a shorter tail than hedges at fewer inferences, and the liar caught in every run', async () => {
+    const { slow, lying, here } = JSON.parse(await demo({}, '--json', '--seed', '2'))
+    const [nothing, hedged, twice, more, ours] = slow
+    expect(nothing.asked).toBeLessThan(1.01) // a worker that was slow is tried again with copies
+    expect(hedged.p99).toBeLessThan(0.5 * nothing.p99)
+    expect(ours.p99).toBeLessThan(0.75 * hedged.p99)
+    expect(ours.asked).toBeLessThan(hedged.asked)
+    expect(ours.missed).toBeLessThan(0.5 * hedged.missed)
+    expect([twice, more, ours].map(({ busy }) => busy > 1)).toEqual([true, false, false])
+    const [unchecked, majority, compared, proven] = lying
+    expect(unchecked.wrong).toBeGreaterThan(0.05)
+    expect([majority.wrong, compared.wrong]).toEqual([0, 0])
+    expect(proven.wrong).toBeLessThan(0.005)
+    expect(proven.asked).toBeLessThan(compared.asked)
+    expect(proven).toMatchObject({ framed: 0, lies: Array(8).fill(expect.any(Number)) })
+    expect(here).toEqual([7, 2, 1, 0].map((digit) => ({ digit, status: 'exact' })))
+  }, 600_000)
+
+  it('who reads it may stop early, as `head` does: it ends without a stack trace', async () => {
+    const child = spawn(process.execPath, ['dist/cli.js', 'demo'])
+    child.stdout.once('data', () => child.stdout.destroy())
+    let stderr = ''
+    child.stderr.on('data', (text) => {
+      stderr += text
+    })
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    expect([code, stderr]).toEqual([0, ''])
+  }, 600_000)
+})
+
+describe('what it draws', () => {
+  const { COLUMNS } = process.env
+  afterEach(() => {
+    process.env.COLUMNS = COLUMNS
+  })
+
+  it('bars are as long as their share; the least is seen, what has no end ends in an arrow', () => {
+    expect([0, 0.001, 0.5, 1, 2].map((share) => bar(share, 4, false))).toEqual(['', '▏', '██', '████', '███>'])
+    expect([0, 0.001, 0.5, 1, 2].map((share) => bar(share, 4, true))).toEqual(['', '', '##', '####', '###>'])
+    expect(bar(0.3, 10, false)).toBe('███')
+    expect(bar(0.33, 10, false)).toBe('███▎')
+  })
+
+  it.each([
+    [{}, false],
+    [{ TERM: 'xterm-256color', NO_COLOR: '' }, false],
+    [{ NO_COLOR: '1' }, true],
+    [{ TERM: 'dumb' }, true],
+    [{ TERM: 'linux' }, true],
+  ])('%j: plain %s', (env, plain) => {
+    expect(isPlain(env)).toBe(plain)
+  })
+
+  const shown = (name: string, busy: number): Shown => {
+    return { name, p99: 100.5, wrong: 0.103, missed: 0.86, asked: 3.01, busy, lies: [], framed: 0 }
+  }
+  const rows = [shown('duplicate and compare', 0.5), shown('replication, a majority', 1.2)]
+  const images = Array.from({ length: 4 }, () => new Float32Array(784).fill(1))
+  const answers = [7, 2, 1, 0].map((digit) => ({ digit, status: 'exact' as const }))
+
+  it.each([20, 40, 60, 80, 120])('%i columns: no line is longer', (columns) => {
+    process.env.COLUMNS = String(columns)
+    for (const text of [slowTable(rows), lyingTable(rows), gallery(images, answers)]) {
+      expect(longest(text)).toBeLessThanOrEqual(columns)
+    }
+  })
+
+  it('a picture has a character for 2 x 4 pixels', () => {
+    const image = Float32Array.from({ length: 64 }, (_, i) => Number(i < 32))
+    expect([picture(image, false), picture(image, true)]).toEqual([
+      ['████', '    '],
+      ['####', '    '],
+    ])
+  })
+})

@@ -1,0 +1,36 @@
+import { expect, it } from 'vitest'
+import { Likeness } from '../../src/codec/likeness'
+import { loadCore } from '../../src/core/core'
+import { seeded } from '../../src/random'
+
+const core = await loadCore()
+
+it('follows the nearest neighbour, every query once, the same on both cores', async () => {
+  const random = seeded(5)
+  const queries = Array.from({ length: 40 }, () => Float32Array.from({ length: 6 }, () => random.gauss()))
+  const path = new Likeness(core, 6, 40).order(queries)
+  expect([...path].sort((a, b) => a - b)).toEqual([...queries.keys()])
+  expect(new Likeness(await loadCore({ prefer: 'js' }), 6, 40).order(queries)).toEqual(path)
+  const distance = (a: number, b: number) => queries[a].reduce((sum, v, i) => sum + (v - queries[b][i]) ** 2, 0)
+  path.slice(0, -1).forEach((current, step) => {
+    const nearest = Math.min(...path.slice(step + 1).map((other) => distance(current, other)))
+    expect(distance(current, path[step + 1])).toBeCloseTo(nearest, 4)
+  })
+})
+
+it('puts alike ones into one group, and takes pools of any size up to its own', () => {
+  const likeness = new Likeness(core, 2, 12)
+  const clusters = Array.from({ length: 12 }, (_, i) => Float32Array.of(10 * (i % 3), i))
+  const groups = likeness.order(clusters).map((i) => i % 3)
+  for (const group of [groups.slice(0, 4), groups.slice(4, 8), groups.slice(8)]) expect(new Set(group).size).toBe(1)
+  expect(likeness.order(clusters.slice(0, 1))).toEqual([0])
+  expect(likeness.order([])).toEqual([])
+})
+
+it('stops after as many as are asked for, and takes only one of a pair that must stay apart', () => {
+  const likeness = new Likeness(core, 1, 6)
+  const queries = [0, 1, 2, 3, 10, 11].map((x) => Float32Array.of(x))
+  expect(likeness.order(queries, 3)).toEqual([0, 1, 2])
+  const parity = (a: number, b: number) => a % 2 === b % 2
+  expect(likeness.order(queries, 3, parity)).toEqual([0, 1])
+})

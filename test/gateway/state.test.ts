@@ -1,0 +1,219 @@
+/** What models learned, over the end of a gateway: kept whole, or started without. */
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { Feed, HandWorker, turn } from '../shared/house'
+
+/** How often the process is killed. */
+const KILLS = Number(process.env.APPROXIFER_KILLS ?? 20)
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'approxifer-state-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function model(more: object = {}): GatewayModel {
+  const workers = Array.from({ length: 3 }, (_, i) => {
+    const worker = new HandWorker(`w${i}`)
+    worker.infer = async (row) => row.map((v) => 2 * v)
+    return worker
+  })
+  return { workers, scheme: { queries: 2, stragglers: 1 }, audit: 0, maxWaitMs: 0, ...more } as GatewayModel
+}
+
+async function started(store: Store, models: Record<string, GatewayModel>, more: object = {}) {
+  const warnings: string[] = []
+  const gateway = createGateway({ models, store, onWarning: (text) => warnings.push(text), ...more })
+  await gateway.ready()
+  return { gateway, warnings }
+}
+type Started = Awaited<ReturnType<typeof started>>['gateway']
+
+let asked = 0
+
+async function ask(gateway: Started, name: string, rows: number, parameters: object = {}) {
+  const data = Array.from({ length: 2 * rows }, () => Math.sin((asked++) ** 2))
+  const inputs = [{ name: 'x', shape: [rows, 2], datatype: 'FP32', data }]
+  const body = JSON.stringify({ inputs, parameters })
+  const response = await gateway(
+    new Request(`http://test/v2/models/${encodeURIComponent(name)}/infer`, { method: 'POST', body }),
+  )
+  expect([response.status, (await response.json()).error]).toEqual([200, undefined])
+}
+
+/** Fewer than 128 are not worth saving. */
+async function teach(gateway: Started, name: string, partition?: string) {
+  for (let round = 0; round < 100 && remembered(gateway, name, partition) < 140; round++) {
+    await ask(gateway, name, 10, partition === undefined ? {} : { partition })
+    gateway.predictor(name).save(partition) // what it has not yet thought over is done by this
+  }
+  expect(remembered(gateway, name, partition)).toBeGreaterThanOrEqual(140)
+}
+
+const remembered = (gateway: Started, name = 'm', partition?: string) =>
+  gateway.predictor(name).stats(partition).remembered
+
+it('what was learned is there again, also under names that are no file names', async () => {
+  const name = '../../ä b/..'
+  const { gateway } = await started(fileStore(join(folder, 'new')), { [name]: model() })
+  await teach(gateway, name)
+  await gateway.save()
+  const before = remembered(gateway, name)
+  await gateway.close()
+  expect(readdirSync(join(folder, 'new'))).toEqual(['%2E%2E%2F%2E%2E%2F%C3%A4%20b%2F%2E%2E.state'])
+  const again = await started(fileStore(join(folder, 'new')), { [name]: model() })
+  expect([remembered(again.gateway, name), again.warnings]).toEqual([before, []])
+  await again.gateway.close()
+})
+
+it('partitions are kept apart, and all are kept', async () => {
+  const { gateway } = await started(fileStore(folder), { m: model({ partitions: 4 }) })
+  await teach(gateway, 'm', 'a')
+  await teach(gateway, 'm', '__proto__')
+  await gateway.save()
+  const before = ['a', '__proto__'].map((partition) => remembered(gateway, 'm', partition))
+  await gateway.close()
+  const again = await started(fileStore(folder), { m: model({ partitions: 4 }) })
+  expect(['a', '__proto__'].map((partition) => remembered(again.gateway, 'm', partition))).toEqual(before)
+  expect(again.warnings).toEqual([])
+  await again.gateway.close()
+})
+
+it.each([
+  ['', 1],
+  [', in partitions', 4],
+])('what was learned of a model that the workers have no more is gone from the store%s', async (_, partitions) => {
+  const feed = new Feed()
+  const workersOf = (fingerprint: string) => {
+    const infer = async (row: Float32Array) => row.map((v) => 2 * v)
+    return [0, 1, 2].map((i) => Object.assign(new HandWorker(`${fingerprint}${i}`), { fingerprint, infer }))
+  }
+  const [old, others] = [workersOf('x'), workersOf('y')]
+  feed.tell(...old.map((worker) => ({ add: worker })))
+  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, partitions }) })
+  await teach(gateway, 'm', partitions > 1 ? 'a' : undefined)
+  await gateway.save()
+  feed.tell(...old.map(({ name }) => ({ remove: name })), ...others.map((worker) => ({ add: worker })))
+  await turn()
+  await gateway.close() // nobody has asked since it was saved
+  const again = await started(fileStore(folder), { m: model({ partitions }) }) // whose workers do not say what they have
+  expect([gateway.names, remembered(again.gateway, 'm', partitions > 1 ? 'a' : undefined)]).toEqual([['m'], 0])
+  await again.gateway.close()
+})
+
+it('a damaged state, another model’s, and a store that fails cost a warning, and no start', async () => {
+  const { gateway } = await started(fileStore(folder), { m: model() })
+  await teach(gateway, 'm')
+  await gateway.close()
+  const path = join(folder, 'm.state')
+  const whole = readFileSync(path)
+  const wrong: Record<string, Uint8Array> = {
+    empty: new Uint8Array(),
+    cut: whole.subarray(0, -9),
+    flipped: whole.map((byte, i) => (i === whole.length - 20 ? byte ^ 1 : byte)),
+    foreign: Buffer.from('{"partitions":[["a",3]]}\nabc'),
+    torn: Buffer.from('{"partitions":[["a",3'),
+    long: Buffer.from('{"partitions":[["a",1e15]]}\nabc'),
+  }
+  for (const [what, bytes] of Object.entries(wrong)) {
+    writeFileSync(path, bytes)
+    const again = await started(fileStore(folder), {
+      m: model({ onWarning: (text: string) => again?.warnings.push(text), partitions: what === 'foreign' ? 2 : 1 }),
+    })
+    expect([what, remembered(again.gateway)]).toEqual([what, 0])
+    await ask(again.gateway, 'm', 1)
+    await again.gateway.close()
+  }
+  const bad: Store = {
+    read: () => Promise.reject(new Error('no disk')),
+    write: () => Promise.reject(new Error('no space')),
+  }
+  const again = await started(bad, { m: model() })
+  await ask(again.gateway, 'm', 1)
+  await expect(again.gateway.save()).rejects.toThrow('no space')
+  await again.gateway.close()
+  expect(again.warnings).toEqual([expect.stringContaining('no disk'), expect.stringContaining('no space')])
+})
+
+it('a new version of the same model goes on with what the old one learned', async () => {
+  const { gateway } = await started(fileStore(folder), { m: model() })
+  await teach(gateway, 'm')
+  const before = remembered(gateway)
+  await gateway.load('m', { ...model(), version: '2' } as GatewayModel)
+  expect(remembered(gateway)).toBe(before)
+  await gateway.close()
+})
+
+it('is written at intervals where anything was asked since, and by save', async () => {
+  const clock = new VirtualClock()
+  const writes: string[] = []
+  const store: Store = { read: async () => undefined, write: async (name) => void writes.push(name) }
+  const { gateway } = await started(store, { m: model(), n: model() }, { clock, saveEveryMs: 1000 })
+  await ask(gateway, 'm', 4)
+  await clock.run(clock.now() + 999)
+  expect(writes).toEqual([])
+  await clock.run(clock.now() + 1)
+  await new Promise(setImmediate)
+  expect(writes).toEqual(['m'])
+  await clock.run(clock.now() + 5000)
+  expect(writes).toEqual(['m'])
+  await ask(gateway, 'n', 4)
+  await gateway.save()
+  expect(writes).toEqual(['m', 'n'])
+  await ask(gateway, 'n', 4)
+  await clock.run(clock.now() + 2000)
+  await new Promise(setImmediate)
+  expect(writes).toEqual(['m', 'n', 'n'])
+  await gateway.close()
+  expect(writes).toEqual(['m', 'n', 'n'])
+})
+
+it('what is asked while it is being written is written the next time', async () => {
+  let written = () => {}
+  let writes = 0
+  const write = async () => {
+    if (++writes === 1) await new Promise<void>((resolve) => (written = resolve))
+  }
+  const { gateway } = await started({ read: async () => undefined, write }, { m: model() })
+  await ask(gateway, 'm', 4)
+  const saved = gateway.save()
+  while (!writes) await new Promise(setImmediate)
+  await ask(gateway, 'm', 4)
+  written()
+  await saved
+  await gateway.close()
+  expect(writes).toBe(2)
+})
+
+it(`killed ${KILLS} times while it saves, it always starts with the last complete state`, async () => {
+  let last = 0
+  for (let kill = 0; kill < KILLS; kill++) {
+    const child = spawn(process.execPath, ['test/fixtures/saving.js', folder], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let errors = ''
+    child.stderr.on('data', (text) => (errors += text))
+    let lines = ''
+    const dead = new Promise<void>((resolve) => child.on('exit', () => resolve()))
+    await new Promise<void>((resolve, reject) => {
+      child.stdout.on('data', (text) => {
+        lines += text
+        // Some time after its first save began: at random within the saves that follow.
+        if (lines.includes('saving')) setTimeout(resolve, 40 * Math.random())
+      })
+      child.on('exit', (code) => reject(new Error(`exited with ${code}: ${errors}`)))
+    })
+    child.kill('SIGKILL')
+    await dead
+    const [, found] = /^started (\d+)$/m.exec(lines) ?? []
+    expect(errors).toBe('')
+    // What a process said that it saved is there, whenever it was killed; maybe the one it was at work on, too.
+    expect(Number(found)).toBeGreaterThanOrEqual(last)
+    const saved = [...lines.matchAll(/^saved (\d+)$/gm)].map((match) => Number(match[1]))
+    last = saved.at(-1) ?? Number(found)
+  }
+})

@@ -1,0 +1,284 @@
+/** Which worker gets which row: the pool, in made time. */
+
+import { ApproxiferError, createPredictor } from 'approxifer'
+import { expect, it, vi } from 'vitest'
+import { type Law, SimulatedWorker } from '../../bench/simulated'
+import { type Asker, Call, Pool } from '../../src/pool/pool'
+import { seeded } from '../../src/random'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HandWorker, house, query, turn } from '../shared/house'
+
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+const nobody: Asker = { avoids: () => false, sent() {}, spare() {}, heard() {} }
+const row = { data: new Float32Array(2), index: 0 }
+
+function pool(count: number, law: Law, useAll = false) {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: count }, (_, i) => {
+    return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
+  })
+  return { clock, workers, pool: new Pool(workers, { clock, hangMs: 30_000, signature, useAll }) }
+}
+
+/** Rows one after the other, one every so many milliseconds; what became of them. */
+function stream({ clock, pool: to }: ReturnType<typeof pool>, count: number, everyMs: number, asker = nobody): Call[] {
+  const calls = Array.from({ length: count }, () => new Call(asker, row, 'query'))
+  calls.forEach((call, i) => {
+    clock.after(i * everyMs, () => to.put(call))
+  })
+  return calls
+}
+
+const took = ({ putAt, sentAt, ms }: Call) => sentAt + ms - putAt
+
+it('a worker that is always slow gets probes and no query, as long as the others can do it', async () => {
+  const home = pool(9, (i) => (i === 0 ? 200 : 10))
+  const calls = stream(home, 2000, 4)
+  await home.clock.run()
+  expect(calls.filter(({ worker }) => worker === home.workers[0]).length).toBeLessThan(3)
+  expect(Math.max(...calls.slice(100).map(took))).toBeLessThan(15)
+  const share = home.workers[0].workedMs / (9 * 8000)
+  expect([share > 0.001, share < 0.01 + 400 / 72_000]).toEqual([true, true]) // 1 %, the first row, the last probe
+})
+
+it('one answer in fifty ten times slower makes no worker a slow one', async () => {
+  const random = seeded(3)
+  const home = pool(9, () => 10 * (random.next() < 0.02 ? 10 : 1))
+  const calls = stream(home, 5000, 3)
+  await home.clock.run()
+  const each = home.workers.map((worker) => calls.filter((call) => call.worker === worker).length)
+  expect(Math.min(...each)).toBeGreaterThan(0.7 * (5000 / 9))
+})
+
+it('a worker slow for a minute and then well is back in full use within 200 queries', async () => {
+  for (const factor of [3, 5]) {
+    const home = pool(9, (i, now) => (i === 0 && now < 60_000 ? 10 * factor : 10))
+    const calls = stream(home, 40_000, 2)
+    await home.clock.run()
+    const well = calls.filter(({ putAt }) => putAt >= 60_000)
+    const back = well.findIndex(({ worker }) => worker === home.workers[0])
+    expect({ factor, back: back >= 0 && back < 200 }).toEqual({ factor, back: true })
+    const later = well.slice(back, back + 900).filter(({ worker }) => worker === home.workers[0])
+    expect(later.length).toBeGreaterThan(80) // a ninth of them
+  }
+})
+
+it('most workers slow: the fast ones are not held for slow, and all are used when the fast ones do not suffice', async () => {
+  const home = pool(27, (i) => (i < 14 ? 30 : 10))
+  const calls = stream(home, 20_000, 1 / (0.8 * (13 / 10 + 14 / 30)))
+  await home.clock.run()
+  expect(Math.max(...calls.slice(-2000).map(took))).toBeLessThan(60)
+  const slow = pool(2, (i) => (i ? 10 : 1000))
+  const few = stream(slow, 500, 20)
+  await slow.clock.run()
+  expect(few.slice(5).filter((call) => took(call) > 30)).toEqual([])
+})
+
+it('where rows need all workers, a slow one gets its row at once', async () => {
+  for (const useAll of [true, false]) {
+    const home = pool(4, (i) => (i === 0 ? 100 : 10), useAll)
+    stream(home, 40, 30)
+    await home.clock.run()
+    const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
+    for (const call of calls) home.pool.put(call)
+    expect(calls.every(({ state }) => state === 'running')).toBe(useAll)
+    await home.clock.run()
+  }
+})
+
+it('no row waits for a faster worker for longer than an idle one would take', async () => {
+  let silent = false
+  const home = pool(2, (i) => (i === 1 ? 50 : silent ? 1e6 : 10))
+  stream(home, 20, 60)
+  await home.clock.run(1999)
+  silent = true
+  const [first, second] = stream(home, 2, 1)
+  await home.clock.run(2300)
+  expect([first.worker, second.worker]).toEqual(home.workers)
+  expect(took(second)).toBeLessThan(101)
+})
+
+it('rows that wait for a faster worker, and leave again, leave no timers', async () => {
+  const { clock, pool: to } = pool(2, (i) => (i === 1 ? 50 : 10))
+  stream({ clock, pool: to } as ReturnType<typeof pool>, 20, 60)
+  await clock.run(2000)
+  to.put(new Call(nobody, row, 'query'))
+  const before = clock.pending
+  for (let i = 0; i < 100; i++) {
+    const call = new Call(nobody, row, 'query')
+    to.put(call)
+    expect(call.state).toBe('waiting')
+    to.cancel(call)
+  }
+  expect(clock.pending - before).toBeLessThanOrEqual(1)
+  await clock.run()
+})
+
+it('a worker that nobody may give a row does not block the rows behind it', async () => {
+  const home = pool(2, () => 10)
+  const picky: Asker = { ...nobody, avoids: (_, worker) => worker === home.workers[0] }
+  const calls = stream(home, 4, 0, picky)
+  const others = stream(home, 4, 0)
+  await home.clock.run()
+  expect(new Set(calls.map(({ worker }) => worker))).toEqual(new Set([home.workers[1]]))
+  expect(others.map(({ sentAt }) => sentAt)).toEqual([0, 10, 20, 30])
+})
+
+it('hedges and retries go first, then queries; extras only while more are idle than the reserve', async () => {
+  const home = pool(20, () => 10)
+  const of = (kind: Call['kind'], count: number) => Array.from({ length: count }, () => new Call(nobody, row, kind))
+  const [first, extras, queries, urgent] = [of('query', 17), of('extra', 3), of('query', 4), of('urgent', 2)]
+  for (const call of [...first, ...extras, ...queries, ...urgent]) home.pool.put(call)
+  expect(extras.map(({ state }) => state)).toEqual(['running', 'waiting', 'waiting']) // two of twenty stay idle
+  expect(queries.map(({ state }) => state)).toEqual(['running', 'running', 'waiting', 'waiting'])
+  home.workers[19].onFree?.()
+  await home.clock.run()
+  expect(Math.max(...urgent.map(({ sentAt }) => sentAt))).toBe(10)
+  expect([...extras, ...queries].every(({ state }) => state === 'done')).toBe(true)
+})
+
+it('a cancelled row that waits is never sent; one that runs is let go, and counts for its worker', async () => {
+  const home = pool(1, () => 10)
+  const [runs, waits] = [new Call(nobody, row, 'query'), new Call(nobody, row, 'query')]
+  for (const call of [runs, waits]) home.pool.put(call)
+  for (const call of [runs, waits]) home.pool.cancel(call)
+  await home.clock.run()
+  expect([runs.state, waits.state, home.workers[0].calls]).toEqual(['done', 'cancelled', 1])
+  expect(home.pool.stats()[0].expectedMs).toBe(10)
+})
+
+it('a thousand rows wait: a pick looks at a few of them', async () => {
+  const home = pool(1, () => 1)
+  let looks = 0
+  const asker: Asker = { ...nobody, avoids: () => ++looks < 0 }
+  const calls = stream(home, 1000, 0, asker)
+  await home.clock.run()
+  expect(calls.every(({ state }) => state === 'done')).toBe(true)
+  expect(looks).toBe(1000)
+})
+
+it('a worker that forgets to say that it is free is found', async () => {
+  const home = pool(1, () => 10)
+  Object.defineProperty(home.workers[0], 'free', { configurable: true, value: false })
+  const [call] = stream(home, 1, 0)
+  await home.clock.run(5)
+  expect(call.state).toBe('waiting')
+  Object.defineProperty(home.workers[0], 'free', { value: true })
+  stream(home, 1, 0)
+  await home.clock.run()
+  expect(call.state).toBe('done')
+})
+
+it('where somebody may lie, rows are permuted among workers, the same way for the same seed', async () => {
+  vi.useFakeTimers() // all workers equally fast
+  const deal = async (seed: number) => {
+    const { predictor, workers } = await house(8, { scheme: { queries: 2, stragglers: 2, byzantine: 1 }, seed })
+    const rows: number[][] = []
+    for (let i = 0; i < 3; i++) {
+      const predictions = predictor.predictAll([1, 2].map(query))
+      rows.push(workers.map((worker) => worker.calls[0].row[0]))
+      for (const worker of workers) worker.calls[0].answer()
+      await predictions
+      await turn()
+    }
+    await predictor.close()
+    return rows
+  }
+  const [first, again, other] = [await deal(1), await deal(1), await deal(2)]
+  expect(again).toEqual(first)
+  expect(other).not.toEqual(first)
+  expect(first[1]).not.toEqual(first[0])
+  vi.useRealTimers()
+})
+
+it('where somebody may lie, no two rows of a group share a worker, however many wait', async () => {
+  const clock = new VirtualClock()
+  const asked: [worker: number, row: string][] = []
+  const workers = Array.from({ length: 8 }, (_, i) => {
+    const answer = (data: Float32Array) => {
+      asked.push([i, String(Math.round(data[1] * 1e3))]) // the second value is the group's
+      return data.slice()
+    }
+    return new SimulatedWorker(i, { clock, law: () => 5 + ((7 * i) % 11), answer, signature })
+  })
+  const predictor = await createPredictor({
+    scheme: { queries: 2, stragglers: 2, byzantine: 1, code: 'berrut' },
+    workers,
+    clock,
+    audit: 0,
+  })
+  for (let i = 0; i < 40; i++) void predictor.predict(Float32Array.of(i, i >> 1))
+  await clock.run()
+  const pairs = asked.map(([worker, group]) => `${worker} ${group}`)
+  expect(pairs.length).toBeGreaterThan(100)
+  expect(new Set(pairs).size).toBe(pairs.length)
+  await predictor.close()
+})
+
+it('while more rows wait than there are workers, a quick one has its next row already, and they are answered in order', async () => {
+  const { predictor, workers } = await house(2, { scheme: { queries: 1, stragglers: 0, code: 'systematic' } })
+  const all = (each: (worker: HandWorker) => void) => workers.forEach(each)
+  all((worker) => Object.assign(worker, { takesNext: true, capacity: 2 }))
+  const answers = [0, 1, 2, 3, 4, 5, 6].map((x) => predictor.predict(query(x)))
+  expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1]) // nobody knows yet how fast they are
+  all((worker) => worker.calls[0].answer())
+  await turn()
+  const rows = () => workers.map(({ calls }) => calls.map(({ row }) => row[0]))
+  expect(rows()).toEqual([[2, 3], [4]]) // then two wait, for two workers
+  for (let i = 0; i < 3; i++) {
+    all((worker) => worker.calls[0]?.answer())
+    await turn()
+  }
+  const labels = await Promise.all(answers)
+  expect(labels.map(({ output }) => output.y.data[0])).toEqual([0, 2, 4, 6, 8, 10, 12])
+  await predictor.close()
+})
+
+it('a worker that goes down takes its next row with it, which is asked again and is not to blame', async () => {
+  const { predictor, workers } = await house(3, {
+    scheme: { queries: 1, stragglers: 0, code: 'systematic' },
+    policy: 'retry',
+  })
+  for (const worker of workers) Object.assign(worker, { takesNext: true, capacity: 2 })
+  const first = workers.map((_, i) => predictor.predict(query(i)))
+  for (const { calls } of workers) calls[0].answer()
+  await Promise.all(first)
+  const POISON = 7
+  const answers = Array.from({ length: 30 }, (_, i) => predictor.predict(query(i === 1 ? POISON : 100 + i)))
+  const results = Promise.allSettled(answers)
+  while (workers.some(({ calls }) => calls.length)) {
+    for (const worker of workers) {
+      const [call, next] = [...worker.calls]
+      if (call?.row[0] !== POISON) call?.answer()
+      else {
+        worker.capacity = 0
+        for (const each of [call, next]) each?.fail(new ApproxiferError('WORKER', 'went down'))
+        await turn()
+        worker.capacity = 2
+        worker.onFree?.()
+      }
+    }
+    await turn()
+  }
+  const failed = (await results).flatMap(({ status }, i) => (status === 'rejected' ? i : []))
+  expect(failed).toEqual([1])
+  await predictor.close()
+})
+
+it('a row that is behind another hangs only from when its turn came', async () => {
+  const clock = new VirtualClock()
+  const worker = new HandWorker('w')
+  Object.assign(worker, { takesNext: true, capacity: 2 })
+  const home = new Pool([worker], { clock, hangMs: 100, signature: worker.signature })
+  const calls = Array.from({ length: 4 }, () => new Call({ ...nobody }, row, 'query')) // of four groups
+  home.put(calls[0])
+  worker.calls[0].answer()
+  await turn()
+  for (const call of calls.slice(1)) home.put(call)
+  expect(calls.map(({ state }) => state)).toEqual(['done', 'running', 'running', 'waiting'])
+  clock.after(90, () => worker.calls[0].answer())
+  const restarts: number[] = []
+  for (const at of [180, 195]) clock.after(at, () => restarts.push(worker.restarts.length))
+  await clock.run()
+  expect(restarts).toEqual([0, 1])
+})

@@ -1,0 +1,142 @@
+/** Queries of different callers tell each other nothing: groups, memories, calibrations and error texts are apart. */
+
+import { createPredictor } from 'approxifer'
+import { expect, it } from 'vitest'
+import { seeded } from '../../src/random'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { MoodyWorker } from '../shared/moody-worker'
+
+const scheme = { queries: 2, stragglers: 1 } as const
+
+async function house(options: object = {}, count = 5) {
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
+  const predictor = await createPredictor({ scheme, workers, clock, partitions: 4, onWarning: () => {}, ...options })
+  return { clock, workers, predictor }
+}
+
+const row = (i: number) => Float32Array.of(Math.sin(1.7 * i), Math.cos(2.3 * i))
+
+it('queries of different partitions never share a group: it closes short', async () => {
+  const { clock, predictor } = await house()
+  const asked = [0, 1, 2, 3].map((i) => predictor.predict(row(i), { partition: i % 2 ? 'a' : 'b' }))
+  const lonely = predictor.predict(row(4), { partition: 'c' })
+  await clock.run()
+  const groups = await Promise.all([...asked, lonely].map(async (each) => (await each).group))
+  const { queries } = await groups[4]
+  expect([(await groups[0]).queries, (await groups[1]).queries, queries]).toEqual([2, 2, 1])
+  expect(await groups[0]).toBe(await groups[2])
+  expect(await groups[1]).toBe(await groups[3])
+  await predictor.close()
+})
+
+it('what one is asked changes nothing of what is learned of another, to the byte', async () => {
+  const save = async (hostile: boolean) => {
+    const { clock, predictor } = await house({ scheme: { queries: 1 }, patience: 1 }, 1) // nothing is late, and all answers are the same worker's
+    const random = seeded(5)
+    for (let i = 0; i < 400; i++) {
+      const own = predictor.predict(row(i), { partition: 'victim' })
+      if (hostile) {
+        // Near duplicates of the other's, outliers, and all the same.
+        const near = row(i).map((x) => x + 1e-3 * random.gauss())
+        for (const query of [near, row(i).map((x) => 1e3 * x), Float32Array.of(1, 1)]) {
+          predictor.predict(query, { partition: 'attacker' }).catch(() => {})
+        }
+      }
+      await clock.run()
+      await own
+    }
+    const bytes = predictor.save('victim')
+    expect(predictor.stats('victim').remembered).toBeGreaterThan(300)
+    await predictor.close()
+    return bytes
+  }
+  expect(await save(true)).toEqual(await save(false))
+})
+
+it('nothing is recovered from what another remembers, and what is forgotten is forgotten', async () => {
+  const { clock, workers, predictor } = await house({ policy: 'recover' })
+  for (let i = 0; i < 300; i++) {
+    predictor.predict(row(i), { partition: 'a' })
+    await clock.run()
+  }
+  for (const worker of workers) worker.mood = 'rejects'
+  const endings = async (partition: string) => {
+    const asked = predictor.predict(row(1000), { partition, deadlineMs: 50 })
+    const ending = asked.then(({ status }) => status, ({ code }) => code) // biome-ignore format: one line
+    await clock.run(clock.now() + 100)
+    return ending
+  }
+  expect(await endings('a')).toBe('recovered')
+  expect(await endings('b')).not.toBe('recovered')
+  expect(predictor.forgetPartition('a')).toBe(true)
+  expect(predictor.forgetPartition('a')).toBe(false)
+  expect(await endings('a')).not.toBe('recovered')
+  await predictor.close()
+})
+
+it('of the partition of those who name none nothing is left either, what the code learned included', async () => {
+  // Groups from which the code can learn, and a worker that is often late: it learns from what it recovers.
+  const taught = { queries: 4, stragglers: 1 }
+  const { clock, workers, predictor } = await house({ scheme: taught, audit: 0, partitions: 1, policy: 'recover' })
+  const kernels = () => /"kernels":(\{.*?\}),"evidence"/.exec(new TextDecoder().decode(predictor.save()))?.[1]
+  const fresh = predictor.save()
+  workers[0].mood = 'slow'
+  for (let i = 0; i < 300; i += 4) {
+    for (const each of [i, i + 1, i + 2, i + 3]) predictor.predict(row(each)).catch(() => {})
+    await clock.run()
+  }
+  expect(predictor.save().length).toBeGreaterThan(2 * fresh.length) // and the memory
+  expect(kernels()).toMatch(/"groups":[1-9]/)
+  expect(predictor.forgetPartition('')).toBe(true)
+  expect(predictor.save()).toEqual(fresh)
+  await predictor.close()
+})
+
+it('a saved partition goes on where it was; the one that was asked longest ago makes room', async () => {
+  const { clock, predictor } = await house()
+  for (let i = 0; i < 200; i++) {
+    predictor.predict(row(i), { partition: 'a' })
+    await clock.run()
+  }
+  const state = { a: predictor.save('a') }
+  const { remembered } = predictor.stats('a')
+  for (const partition of ['b', 'c', 'd', 'e']) predictor.predict(row(1), { partition })
+  await clock.run()
+  expect(() => predictor.save('a')).toThrow('partition: expected one that was asked for, got "a"')
+  await predictor.close()
+  const again = await house({ state })
+  expect(again.predictor.stats('a').remembered).toBe(remembered)
+  await again.predictor.close()
+})
+
+it('what was forgotten does not come back from the saved state; more states than partitions are refused', async () => {
+  const { clock, predictor } = await house()
+  for (let i = 0; i < 200; i++) {
+    predictor.predict(row(i), { partition: 'a' })
+    await clock.run()
+  }
+  const saved = predictor.save('a')
+  await predictor.close()
+  const again = (await house({ state: { a: saved } })).predictor
+  expect(again.forgetPartition('a')).toBe(true)
+  again.predict(row(1), { partition: 'a' }).catch(() => {})
+  expect(again.stats('a').remembered).toBe(0)
+  await again.close()
+  await expect(house({ partitions: 2, state: { a: saved, b: saved, c: saved } })).rejects.toThrow(
+    'state: expected at most 2 partitions',
+  )
+  await expect(house({ partitions: 1, state: { a: saved } })).rejects.toThrow('partition: expected none')
+})
+
+it('a partition needs the option, and must be a string', async () => {
+  const { predictor } = await house({ partitions: 1 })
+  await expect(predictor.predict(row(1), { partition: 'a' })).rejects.toThrow(
+    'expected none without the option partitions',
+  )
+  await expect(predictor.predict(row(1), { partition: 7 as never })).rejects.toThrow(
+    'partition: expected a string, got 7',
+  )
+  await predictor.close()
+  await expect(house({ partitions: 0 })).rejects.toThrow('partitions: expected an integer from 1 to 10000, got 0')
+})

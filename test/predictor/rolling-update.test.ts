@@ -1,0 +1,167 @@
+import { connect } from '@nats-io/transport-node'
+import { createPredictor, httpWorkers, type NatsService, natsWorkers, type Predictor, serveNats } from 'approxifer'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { NatsServer, natsInstalled } from '../shared/nats-server'
+import { until } from '../shared/patience'
+import { type Model, QuirkServer } from '../shared/quirk-server'
+import { asked, Callers, fingerprints, served, type Which, worker } from '../shared/rollout'
+
+const LANES = 4
+const scheme = { queries: 4, stragglers: 1 }
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+const SLOW_MS = 300
+const later = () => new Promise((resolve) => setTimeout(resolve, SLOW_MS))
+const slowed = (model: Model): Model => ({
+  ...model,
+  run: (inputs, rows) => later().then(() => model.run(inputs, rows)),
+})
+
+/** Callers that have asked for long enough that the old model is remembered. */
+async function calling(predictor: Predictor): Promise<Callers> {
+  const callers = new Callers(predictor, LANES)
+  ends.push(() => callers.stop())
+  await callers.more(600)
+  expect(predictor.stats().remembered).toBeGreaterThan(100)
+  return callers
+}
+
+/** The new model answers, also what is recovered since a worker is slow; nothing of the old one is left. */
+async function expectNew(callers: Callers, slow: () => void): Promise<void> {
+  await callers.more(400, 'new')
+  await callers.stop()
+  const { counts, relapses, errors } = callers
+  expect({ relapses, neither: counts.neither, errors: [...errors.keys()] }).toMatchObject({ relapses: 0, neither: 0 })
+  slow()
+  const given = await asked(callers.predictor)
+  expect({ ...given, 'recovered new': 0, 'recovered old': 0 }).toEqual({ 'exact new': expect.any(Number), 'recovered new': 0, 'recovered old': 0 }) // biome-ignore format: one line
+  const { 'recovered new': right, 'recovered old': stale = 0 } = given // one in ten may be wrong, and then nearer to whatever it is
+  expect(right).toBeGreaterThan(10)
+  expect(stale).toBeLessThanOrEqual(0.1 * right)
+}
+
+describe('five OIP servers that are rolled to other weights', () => {
+  async function fiveServers() {
+    const start = () => new QuirkServer('triton', served('old')).listen()
+    const servers = await Promise.all(Array.from({ length: 5 }, start))
+    ends.push(() => Promise.all(servers.map((server) => server.kill().catch(() => {}))))
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const urls = servers.map(({ url }) => url)
+    const workers = httpWorkers(urls, { model: 'digits', onWarning })
+    const predictor = await createPredictor({ scheme, workers, onWarning })
+    ends.push(() => predictor.close())
+    const callers = await calling(predictor)
+    const replaced = () => warnings.filter((text) => text.startsWith("no server that is there has the fleet's model any more")) // biome-ignore format: one line
+    const isOther = ({ port }: QuirkServer) => warnings.some((text) => text.startsWith(`127.0.0.1:${port} has another model`)) // biome-ignore format: one line
+    return { servers, callers, replaced, isOther, slow: () => (servers[0].model = slowed(served('new'))) }
+  }
+
+  it('one by one: at most what is under way at the switch fails, and the new model answers at the end', async () => {
+    const { servers, callers, replaced, isOther, slow } = await fiveServers()
+    for (const server of servers) {
+      await server.kill()
+      await callers.more(100, server === servers[4] ? 'new' : 'old') // the others answer while it starts again
+      server.model = served('new')
+      await server.listen()
+      if (server !== servers[4]) await until(() => isOther(server))
+    }
+    expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
+    await expectNew(callers, slow)
+    expect(replaced().length).toBe(1)
+  })
+
+  it('all at once: the new model answers when they are back', async () => {
+    const { servers, callers, replaced, slow } = await fiveServers()
+    await Promise.all(servers.map((server) => server.kill()))
+    for (const server of servers) server.model = served('new')
+    await until(() => callers.counts.failed > 0)
+    await Promise.all(servers.map((server) => server.listen()))
+    await expectNew(callers, slow)
+    expect(replaced().length).toBe(1)
+  })
+})
+
+describe.skipIf(!natsInstalled)('five machines on NATS that are rolled to other weights', () => {
+  let server: NatsServer
+  let fleets = 0
+  beforeAll(async () => {
+    server = await NatsServer.start()
+  })
+  afterAll(() => server.stop())
+
+  interface Machine {
+    service: NatsService
+    kill(): Promise<void>
+  }
+
+  async function fiveMachines() {
+    const fleet = `rolled-${fleets++}`
+    /** Names of workers that are told to be slow. */
+    const slowOnes = new Set<string>()
+    const start = async (which: Which): Promise<Machine> => {
+      const own = worker(which)
+      const infer: typeof own.infer = async (row) => {
+        if (slowOnes.has(service.names[0])) await later()
+        return own.infer(row)
+      }
+      const connection = await connect({ servers: server.url })
+      const service = await serveNats(connection, { fleet, workers: [{ ...own, infer }] })
+      ends.push(() => service.close().then(() => connection.close()))
+      return { service, kill: () => connection.close() } // as the kernel does with those of a dead process
+    }
+    const machines = await Promise.all(Array.from({ length: 5 }, () => start('old')))
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const predictor = await createPredictor({
+      scheme,
+      workers: natsWorkers(server.url, { fleet, forgetMs: 3000, onWarning }),
+      onWarning,
+    })
+    ends.push(() => predictor.close())
+    const callers = await calling(predictor)
+    const replaced = () => warnings.filter((text) => text.startsWith('workers: none is left with the model'))
+    const isRefused = ({ service }: Machine) => warnings.some((text) => text.startsWith(`${service.names[0]} was refused`)) // biome-ignore format: one line
+    const slow = () => slowOnes.add(predictor.stats().workers[0].worker)
+    return { machines, start, callers, predictor, warnings, replaced, isRefused, slow }
+  }
+
+  it('one by one, in good order: at most what is under way at the switch fails', async () => {
+    const { machines, start, callers, replaced, isRefused, slow } = await fiveMachines()
+    for (const machine of machines) {
+      await machine.service.drain()
+      const again = await start('new')
+      if (machine !== machines[4]) await until(() => isRefused(again))
+    }
+    await expectNew(callers, slow)
+    expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
+    expect(replaced()).toEqual([expect.stringContaining(`the model ${fingerprints.old}: from here on it is`)])
+    expect(replaced()[0]).toContain(fingerprints.new)
+  })
+
+  it('one by one, killed: at most what is under way at the switch fails', async () => {
+    const { machines, start, callers, predictor, replaced, isRefused, slow } = await fiveMachines()
+    for (const [at, machine] of machines.entries()) {
+      await machine.kill()
+      const again = await start('new')
+      if (at === 4) break
+      await until(() => isRefused(again) && predictor.stats().workers.length === 4 - at) // the one before is given up
+    }
+    await expectNew(callers, slow)
+    expect(callers.counts.failed).toBeLessThanOrEqual(LANES)
+    expect(replaced().length).toBe(1)
+  })
+
+  it('all at once, killed: the new model answers when they are there', async () => {
+    const { machines, start, callers, replaced, slow, predictor } = await fiveMachines()
+    await Promise.all(machines.map((machine) => machine.kill()))
+    await until(() => callers.counts.failed > 0)
+    await Promise.all(machines.map(() => start('new')))
+    await expectNew(callers, slow)
+    expect(replaced().length).toBe(1)
+    expect(predictor.unready).toBeUndefined()
+  })
+})

@@ -1,0 +1,375 @@
+/** What a late query gets and when, in made time, with a memory that has learned. */
+
+import type { PredictorOptions } from 'approxifer'
+import { afterEach, expect, it, vi } from 'vitest'
+import { type Shop, SimulatedWorker } from '../../bench/simulated'
+import { Experience } from '../../src/memory/experience'
+import { createPredictor } from '../../src/predictor/create'
+import { Lessons } from '../../src/query/lessons'
+import { Looks } from '../../src/query/looks'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+const x = (i: number) => Float32Array.of(Math.sin(i), Math.cos(i))
+const stranger = Float32Array.of(8, -8)
+const scheme = { queries: 1, stragglers: 0 }
+
+afterEach(() => void vi.restoreAllMocks())
+
+/** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
+async function house(options: Partial<PredictorOptions>, count = 9, batches?: Shop['batches']) {
+  const clock = new VirtualClock()
+  const next: number[] = []
+  const rows: Float32Array[] = []
+  const law = () => next.shift() ?? (rows.length % 10 ? 10 : 11.5)
+  /** First values of rows on which a worker fails. */
+  const fail = new Set<number>()
+  const answer = (row: Float32Array) => {
+    rows.push(row)
+    if (fail.has(row[0])) throw new Error('failed')
+    return row.map((value) => 2 * value)
+  }
+  const shop = { clock, law, answer, signature, ...(batches && { batches }) }
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
+  const predictor = await createPredictor({ workers, clock, scheme, audit: 0, ...options })
+  const learn = async (count: number, everyMs: number) => {
+    for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
+    await clock.run()
+  }
+  const ask = async (query: Float32Array, how = {}) => {
+    const start = clock.now()
+    const { status, hedged, confidence } = await predictor.predict(query, how)
+    return { status, hedged, sure: (confidence ?? 0) >= 0.9, ms: clock.now() - start }
+  }
+  return { clock, predictor, ask, next, rows, workers, learn, fail }
+}
+
+let learned: Promise<Uint8Array> | undefined
+
+/** What 160 queries taught. */
+async function state(): Promise<Uint8Array> {
+  const { predictor, learn } = await house({})
+  await learn(160, 20)
+  const bytes = predictor.save()
+  await predictor.close()
+  return bytes
+}
+
+/** With a memory, and 60 answers that tell what is late. */
+async function warm(options: Partial<PredictorOptions> = {}) {
+  learned ??= state()
+  const warmed = await house({ state: await learned, ...options })
+  await warmed.learn(60, 5)
+  return warmed
+}
+
+it('auto: a late query that the memory is sure of is recovered after 1.3 medians, and costs no second inference', async () => {
+  const { clock, predictor, ask, next, rows } = await warm()
+  const before = rows.length
+  next.push(200)
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toEqual({ status: 'recovered', hedged: false, sure: true, ms: 13 })
+  expect(rows.length - before).toBe(1)
+  await predictor.close()
+})
+
+it('auto: an answer that comes within 1.3 medians is not given away', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(12.9)
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'exact', ms: expect.closeTo(12.9) })
+  await predictor.close()
+})
+
+it('auto: one that it is not sure of is hedged as soon as it is late, not only after 1.3 medians', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(200, 10)
+  const given = ask(stranger)
+  await clock.run()
+  const { ms, ...rest } = await given
+  expect(rest).toEqual({ status: 'exact', hedged: true, sure: true })
+  expect(ms).toBeCloseTo(21.5)
+  await predictor.close()
+})
+
+it('recover: what is late gets the surest recovery, sure or not; retry: never one', async () => {
+  for (const [policy, status, hedged] of [
+    ['recover', 'recovered', false],
+    ['retry', 'exact', true],
+  ] as const) {
+    // biome-ignore format: one line
+    const { clock, predictor, ask, next } = await warm({ policy })
+    next.push(200, 10)
+    const given = ask(stranger)
+    await clock.run()
+    expect(await given).toMatchObject({ status, hedged })
+    await predictor.close()
+  }
+})
+
+it('auto: at a deadline that leaves no time for a second inference, what there is, with its confidence, where it is asked for', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  next.push(200, 10, 200, 10)
+  const lost = ask(stranger, { deadlineMs: 15 }).catch((error) => error)
+  await clock.run()
+  const recovery = { confidence: expect.any(Number), output: { y: { data: expect.any(Float32Array) } } }
+  expect(await lost).toMatchObject({ code: 'DEADLINE', recovery })
+  const given = ask(stranger, { deadlineMs: 15, atDeadline: 'give' })
+  await clock.run()
+  expect(await given).toEqual({ status: 'recovered', hedged: true, sure: false, ms: 15 })
+  await predictor.close()
+})
+
+it('a row that waited in the queue is not hedged the moment it runs, but when it has run for as long as nearly all', async () => {
+  const { clock, predictor, ask, next, workers } = await warm({ policy: 'retry' })
+  const start = clock.now()
+  next.push(...workers.map(() => 30), 10)
+  const all = [...workers.map((_, i) => ask(x(i), { policy: 'retry' })), ask(x(99), { policy: 'retry' })]
+  await clock.run(start + 39)
+  const { sent } = predictor.stats().hedges
+  await clock.run()
+  expect((await all[9]).hedged).toBe(false)
+  expect(sent).toBe(predictor.stats().hedges.sent)
+  await Promise.all(all)
+  await predictor.close()
+})
+
+it('a row that shares its run with another is not taken for late by what one takes alone', async () => {
+  learned ??= state()
+  const batches = { most: 2, factor: () => 1.6 }
+  const { clock, predictor, ask, next } = await house({ state: await learned, deadlineMs: 1e6 }, 1, batches)
+  const burst = Array.from({ length: 100 }, (_, i) => ask(x(i), { policy: 'retry' })) // shows what a run of two takes
+  await clock.run()
+  await Promise.all(burst)
+  next.push(3, 10)
+  const all = [1000, 1001, 1002].map((i) => ask(x(i)))
+  await clock.run()
+  expect((await Promise.all(all)).map(({ status, ms }) => [status, Math.round(ms)])).toEqual([
+    ['exact', 3],
+    ['exact', 19],
+    ['exact', 19],
+  ])
+  await predictor.close()
+})
+
+it('a query that waits in the queue may be recovered, and its row is taken back', async () => {
+  const { clock, predictor, ask, next, workers, rows } = await warm()
+  next.push(...workers.map(() => 100))
+  const all = workers.map(() => ask(stranger))
+  const given = ask(x(1000))
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', ms: 13 })
+  await Promise.all(all)
+  expect(rows.some((row) => row[0] === x(1000)[0])).toBe(false)
+  await predictor.close()
+})
+
+it.each([0, 1])(
+  '%i liars: of many that are late at once no more are recovered than a share of the queries',
+  async (byzantine) => {
+    const { clock, predictor, ask, next } = await warm({ patience: 0.99, scheme: { ...scheme, byzantine }, hedges: 0 })
+    next.push(...Array(9).fill(500))
+    const all = Array.from({ length: 40 }, (_, i) => ask(x(1000 + i)))
+    await clock.run()
+    const recovered = (await Promise.all(all)).filter(({ status }) => status === 'recovered')
+    expect(recovered.length).toBe(10) // two in a hundred of 500 queries
+    await predictor.close()
+  },
+)
+
+it('what is audited is proven, however sure the memory is', async () => {
+  for (const [audit, status] of [
+    [0, 'checked'],
+    [1, 'exact'],
+  ] as const) {
+    const { clock, predictor, ask } = await warm({ audit, scheme: { ...scheme, byzantine: 1 }, integrity: 0.9 })
+    const given = ask(x(1000))
+    await clock.run()
+    expect((await given).status).toBe(status)
+    await predictor.close()
+  }
+})
+
+it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
+  const clock = new VirtualClock()
+  const next = [500]
+  const shop = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
+  const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, shop))
+  const predictor = await createPredictor({ workers, clock, audit: 0 })
+  const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
+  for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))
+  await clock.run()
+  expect(await first).toEqual({ hedged: true, at: 120 }) // known at 110 ms, and then at once
+  await predictor.close()
+})
+
+it('where looks are rarely sure a hedge goes first, and the look beside it', async () => {
+  const { clock, predictor, ask, next, learn } = await warm()
+  for (let i = 0; i < 16; i++) {
+    next.push(200, 10)
+    const given = ask(Float32Array.of(8 + i, -8 - i * i))
+    await learn(25, 10) // so that few are late
+    expect((await given).hedged).toBe(true)
+  }
+  next.push(200, 10)
+  const given = ask(x(1000), { policy: 'recover' }) // after so many strangers it is not sure
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', hedged: true, ms: 13 })
+  await predictor.close()
+})
+
+it('patience: the share of answers that are not late; a name misspelt, or no share, is refused', async () => {
+  const lateMs = async (patience: number) => {
+    const { predictor } = await warm({ patience })
+    const { lateMs } = predictor.stats()
+    await predictor.close()
+    return lateMs
+  }
+  expect([await lateMs(0.5), await lateMs(0.95)]).toEqual([10, 11.5])
+  for (const patience of [-0.1, 1.1, Number.NaN, '0.9' as never]) {
+    await expect(warm({ patience })).rejects.toThrow('patience: expected a share of the answers from 0 to 1, got')
+  }
+  await expect(warm({ patence: 0.9 } as never)).rejects.toThrow('patience')
+})
+
+it('parities that save nobody are sent by one group in fifty only; for the policy recover by all', async () => {
+  for (const [policy, least, most] of [
+    ['auto', 25, 40],
+    ['recover', 200, 200],
+  ] as const) {
+    // biome-ignore format: one line
+    const options = { scheme: { queries: 2, stragglers: 1 }, memory: false, maxWaitMs: 100, policy } as const
+    const { predictor, rows, learn } = await house(options)
+    await learn(400, 6)
+    expect(rows.length - 400).toBeGreaterThanOrEqual(least)
+    expect(rows.length - 400).toBeLessThanOrEqual(most)
+    await predictor.close()
+  }
+})
+
+/** As a memory in JavaScript, or a very large one: a look takes nine milliseconds, one a step. */
+function slowLooks(clock: VirtualClock) {
+  const { recalling } = Experience.prototype
+  vi.spyOn(Experience.prototype, 'recalling').mockImplementation(function* (this: Experience, query) {
+    for (let step = 0; step < 9; step++) {
+      clock.spend(1)
+      yield
+    }
+    return yield* recalling.call(this, query)
+  })
+}
+
+/** How late, at most, tasks were that were to run every millisecond. */
+async function heldUp(clock: VirtualClock, ms: number) {
+  let most = 0
+  const from = clock.now()
+  for (let at = 0; at < ms; at++) {
+    clock.after(at, () => {
+      most = Math.max(most, clock.now() - from - at)
+    })
+  }
+  await clock.run()
+  return most
+}
+
+it.each([1, 2])('looks of nine milliseconds, %i at a time, hold up nothing for more than five', async (count) => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  next.push(...Array(count).fill(200))
+  const given = Array.from({ length: count }, (_, i) => ask(x(1000 + i)))
+  expect(await heldUp(clock, 100)).toBeLessThan(5)
+  expect(await Promise.all(given)).toEqual(Array(count).fill(expect.objectContaining({ status: 'recovered' })))
+  await predictor.close()
+})
+
+it('a look that is under way at the deadline is waited for, and no longer', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  next.push(200)
+  const given = ask(x(1000), { deadlineMs: 12 })
+  await clock.run()
+  const { status, ms } = await given
+  expect(status).toBe('recovered')
+  expect(ms).toBeLessThan(22)
+  await predictor.close()
+})
+
+it('a row that fails after the deadline, while the look goes on: the recovery is given all the same', async () => {
+  const { clock, predictor, ask, next, fail } = await warm({ atDeadline: 'give' })
+  slowLooks(clock)
+  next.push(18)
+  fail.add(stranger[0])
+  const given = ask(stranger, { deadlineMs: 15 })
+  await clock.run()
+  expect(await given).toMatchObject({ status: 'recovered', hedged: false, sure: false })
+  await predictor.close()
+})
+
+it('looks take their share of the time: where all are late few are looked up', async () => {
+  const { clock, predictor, ask, next } = await warm({ hedges: 0 })
+  slowLooks(clock)
+  next.push(...Array(9).fill(200))
+  const all = Array.from({ length: 9 }, (_, i) => ask(x(1000 + i)))
+  await clock.run()
+  const recovered = (await Promise.all(all)).filter(({ status }) => status === 'recovered')
+  expect(recovered.length).toBeGreaterThan(0)
+  expect(recovered.length).toBeLessThan(5) // 20 ms of looks were saved up
+  await predictor.close()
+})
+
+it('closed, or left by the caller, while a look is under way: nothing is left open', async () => {
+  const { clock, predictor, ask, next } = await warm()
+  slowLooks(clock)
+  const controller = new AbortController()
+  next.push(200, 200)
+  const given = Promise.allSettled([ask(x(1000)), ask(x(1001), { signal: controller.signal })])
+  clock.after(14, () => controller.abort())
+  clock.after(15, () => void predictor.close())
+  await clock.run()
+  const codes = (await given).map((each) => each.status === 'rejected' && each.reason.code)
+  expect([codes, clock.pending]).toEqual([['CLOSED', 'ABORTED'], 0])
+})
+
+it('what a worker taught is forgotten while a look is under way: the look begins again', async () => {
+  const clock = new VirtualClock()
+  const looks = new Looks(clock)
+  const said: unknown[] = []
+  let begun = 0
+  function* steps(): Generator<void, undefined> {
+    begun++
+    for (let step = 0; step < 5; step++) {
+      clock.spend(1)
+      yield
+    }
+  }
+  const told = (_: unknown, ms: number | undefined) => said.push(ms)
+  for (const wanted of [true, false, true]) looks.add({ steps, wanted: () => wanted, told })
+  expect(looks.busy).toBe(true)
+  looks.restart()
+  await clock.run()
+  expect([begun, said]).toEqual([3, [6, undefined, 5]]) // the one step that was lost took its time, too
+})
+
+it('looks that are stopped leave no timer, and tell who waits, or comes later', () => {
+  const clock = new VirtualClock()
+  const looks = new Looks(clock)
+  const said: unknown[] = []
+  const add = () =>
+    looks.add({ steps: function* () {} as never, wanted: () => true, told: (_, ms) => said.push(ms) }, true)
+  add()
+  looks.stop()
+  add()
+  expect([said, clock.pending]).toEqual([[undefined, undefined], 0])
+})
+
+it('nothing is learned while a look is under way: the memory must not change', async () => {
+  const clock = new VirtualClock()
+  let looks = 3
+  const lessons = new Lessons(clock, () => 0.5, () => {}, () => looks-- > 0) // biome-ignore format: one line
+  const learned: number[] = []
+  lessons.add({ next: () => ({ value: learned.push(looks), done: true }) }, 0)
+  await clock.run()
+  expect(learned).toEqual([-1]) // asked three times, each in a task of its own
+})

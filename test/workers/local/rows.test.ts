@@ -1,0 +1,67 @@
+/** Rows on their way to a thread, which here is an object that answers when the test says so. */
+
+import type { Endpoint } from 'comlink'
+import { expect, it } from 'vitest'
+import { RowCaller } from '../../../src/workers/local/rows'
+
+const LARGE = 10_000
+
+/** @returns the rows of each message, as the thread sees them, and how to answer the next one */
+function thread(isShared = true) {
+  let hear: (event: unknown) => void = () => {}
+  const seen: { rows: Float32Array; count: number }[] = []
+  let [answered, made] = [0, 0]
+  const endpoint = {
+    postMessage: (message: (typeof seen)[number]) => seen.push(isShared ? message : structuredClone(message)),
+    addEventListener: (_: string, listener: typeof hear) => {
+      hear = listener
+    },
+  } as unknown as Endpoint
+  const caller = new RowCaller(endpoint, (bytes) => {
+    made++
+    return isShared ? new SharedArrayBuffer(bytes) : undefined
+  })
+  /** With the first value of each row. */
+  const answer = () => {
+    const { rows, count } = seen[answered++]
+    const length = rows.length / count
+    const value = Float32Array.from({ length: count }, (_, i) => rows[i * length])
+    hear({ data: { reply: { value } } })
+  }
+  return { caller, seen, answer, made: () => made }
+}
+
+const row = (x: number, length = LARGE) => new Float32Array(length).fill(x)
+const values = async (replies: Promise<unknown>) =>
+  ((await replies) as { value: Float32Array }[]).flatMap(({ value }) => [...value])
+
+it.each([true, false])(
+  'what the caller does with large rows after he asked changes no answer (shared: %s)',
+  async (isShared) => {
+    const { caller, answer } = thread(isShared)
+    const own = [row(1), row(2), row(3)]
+    const asked = [caller.ask(own.slice(0, 1)), caller.ask(own.slice(1))]
+    for (const each of own) each.fill(9)
+    answer()
+    answer()
+    expect([await values(asked[0]), await values(asked[1])]).toEqual([[1], [2, 3]])
+  },
+)
+
+it('a message gets memory that no other under way is in, and as little is made as that takes', async () => {
+  const { caller, seen, answer, made } = thread()
+  for (let i = 0; i < 20; i += 2) {
+    const asked = [caller.ask([row(i)]), caller.ask([row(i + 1)])]
+    answer()
+    answer()
+    expect([await values(asked[0]), await values(asked[1])]).toEqual([[i], [i + 1]])
+  }
+  expect([made(), new Set(seen.map(({ rows }) => rows.buffer)).size]).toEqual([2, 2])
+})
+
+it('small rows are sent as they are, a part of a larger buffer without the rest', async () => {
+  const { caller, seen, made } = thread()
+  void caller.ask([row(1, 100)])
+  void caller.ask([row(2, 200).subarray(0, 100)])
+  expect([seen.map(({ rows }) => rows.buffer.byteLength), made()]).toEqual([[400, 400], 0])
+})
