@@ -50,5 +50,6 @@ export type {
 export { type NatsOptions, natsWorkers } from './workers/nats/fleet'
 export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
 export type { OnnxOptions } from './workers/onnx/model'
-export { type DnsOptions, type WatchOptions, type Whereabouts, watchDns, watchFile } from './workers/remote/discovery'
+export { type DnsOptions, type WatchOptions, watchDns, watchFile } from './workers/remote/discovery'
+export type { EndpointChange } from './workers/remote/endpoints'
 export type { Change, ModelWorker, WorkerChanges } from './workers/worker'

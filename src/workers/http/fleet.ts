@@ -2,9 +2,8 @@
 
 import { ApproxiferError, asError, expected } from '../../errors'
 import { Changes } from '../remote/changes'
-import { checkUrl, type Whereabouts } from '../remote/discovery'
-import { alike, type Evidence } from '../remote/evidence'
-import { nameOf } from '../remote/names'
+import { checkUrl, type EndpointChange, nameOf } from '../remote/endpoints'
+import { isSameModel as alike, type ModelIdentity as Evidence } from '../remote/model-identity'
 import { type Sighting, successor } from '../remote/succession'
 import type { Change, WorkerChanges } from '../worker'
 import { checkHttpOptions, type HttpOptions, type HttpSettings, HttpWorker } from './worker'
@@ -27,7 +26,7 @@ const AGREE_MS = 5000
  *   PROTOCOL at once where all are wrong, WORKER after `timeoutMs`
  */
 export function httpWorkers(
-  servers: readonly (string | URL)[] | AsyncIterable<Whereabouts>,
+  servers: readonly (string | URL)[] | AsyncIterable<EndpointChange>,
   options: HttpOptions,
 ): WorkerChanges {
   const settings = checkHttpOptions(options)
@@ -36,7 +35,7 @@ export function httpWorkers(
     const urls = servers.map((url, i) => checkUrl(`servers[${i}]`, url))
     return new Fleet(settings, urls).changes
   }
-  const source = servers as AsyncIterable<Whereabouts>
+  const source = servers as AsyncIterable<EndpointChange>
   if (typeof source?.[Symbol.asyncIterator] !== 'function') {
     throw new TypeError(expected('servers', 'an array of URLs, or an async iterable of their changes', servers))
   }
@@ -60,7 +59,7 @@ class Fleet {
   readonly changes: Changes<Change>
   readonly #settings: HttpSettings
   readonly #members = new Map<string, Member>()
-  readonly #source: AsyncIterator<Whereabouts> | undefined
+  readonly #source: AsyncIterator<EndpointChange> | undefined
   /** What all have to answer, once that is agreed on; until then those that answer alike. */
   #agreed: Evidence | undefined
   /** It was told that only models with other inputs or outputs are left. */
@@ -76,8 +75,11 @@ class Fleet {
   readonly #giveUp: () => void
   #unwait: (() => void) | undefined
 
-  constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<Whereabouts>) {
-    this.changes = new Changes(() => this.#close(), source ? undefined : new Set(urls.map(nameOf)).size)
+  constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
+    this.changes = new Changes({
+      onReturn: () => this.#close(),
+      most: source ? undefined : new Set(urls.map(nameOf)).size,
+    })
     this.#settings = settings
     const { clock, timeoutMs } = settings
     // The only timer that holds the process: somebody waits for the first workers.
@@ -87,7 +89,7 @@ class Fleet {
     if (this.#source) void this.#follow(this.#source)
   }
 
-  async #follow(source: AsyncIterator<Whereabouts>): Promise<void> {
+  async #follow(source: AsyncIterator<EndpointChange>): Promise<void> {
     try {
       for (let next = await source.next(); !next.done && !this.#closed; next = await source.next()) {
         this.#heard(next.value)
@@ -100,7 +102,7 @@ class Fleet {
   }
 
   /** What makes no sense changes nothing. */
-  #heard(change: Whereabouts): void {
+  #heard(change: EndpointChange): void {
     try {
       const [[what, value], ...rest] = Object.entries(change)
       const url = checkUrl(what, value)

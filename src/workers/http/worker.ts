@@ -10,9 +10,8 @@ import { ApproxiferError, asError, checkInteger, checkNames, expected } from '..
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections, Tls } from '../../platform/platform'
 import { rowLength, type Signature } from '../../tensor'
-import { checkUrl } from '../remote/discovery'
-import { alike, type Evidence, probeRow } from '../remote/evidence'
-import { machineOf, nameOf } from '../remote/names'
+import { checkUrl, machineOf, nameOf } from '../remote/endpoints'
+import { isSameModel as alike, type ModelIdentity as Evidence, probeRow } from '../remote/model-identity'
 import type { ModelWorker } from '../worker'
 import { type Answers, OipServer, ServerError } from './oip-server'
 

@@ -1,45 +1,59 @@
-/** Things that happen, as an async iterable: whoever makes them does not wait for whoever reads them. */
+/** A queue of changes as an async iterable: the writer never waits for the reader. */
 
-interface Told<T> {
+interface QueuedChange<T> {
   change: T
   taken: (() => void) | undefined
 }
 
-export class Changes<T> implements AsyncIterableIterator<T> {
-  readonly #waiting: Told<T>[] = []
-  /** Of the change that the reader has. */
-  #taken: (() => void) | undefined
-  readonly #readers: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
-  #end: { error?: unknown } | undefined
-  readonly #onReturn: () => unknown
-  /** No more than so many of whatever comes will ever be there; undefined: any number may. */
-  readonly most: number | undefined
+export interface ChangesOptions {
+  /** Called once, when the reader asks for the first change. */
+  onStart?: (() => void) | undefined
+  /** Called once, when the reader wants no more; not where the writer has ended it before. */
+  onReturn: () => unknown
+  /** At most as many workers will ever have joined; undefined: any number may. */
+  most?: number | undefined
+}
 
-  /** @param onReturn  called once, when the reader wants no more */
-  constructor(onReturn: () => unknown, most?: number) {
-    this.#onReturn = onReturn
+export class Changes<T> implements AsyncIterableIterator<T> {
+  readonly most: number | undefined
+  readonly #queue: QueuedChange<T>[] = []
+  readonly #readers: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
+  readonly #onReturn: () => unknown
+  #onStart: (() => void) | undefined
+  /** Of the change that the reader is dealing with. */
+  #taken: (() => void) | undefined
+  #end: { error?: unknown } | undefined
+
+  constructor({ onStart, onReturn, most }: ChangesOptions) {
     this.most = most
+    this.#onReturn = onReturn
+    this.#onStart = onStart
   }
 
   /** What nobody has read yet, in order. */
   get unread(): T[] {
-    return this.#waiting.map(({ change }) => change)
+    return this.#queue.map(({ change }) => change)
   }
 
-  /** @param taken  called when the reader has dealt with it, and asks for the next one */
+  /** Nothing more will come. */
+  get isOver(): boolean {
+    return this.#end !== undefined
+  }
+
+  /** @param taken  called when the reader has dealt with the change, and asks for the next one */
   push(change: T, taken?: () => void): void {
     if (this.#end) return
     const reader = this.#readers.shift()
     if (reader) reader.resolve(this.#give({ change, taken }))
-    else this.#waiting.push({ change, taken })
+    else this.#queue.push({ change, taken })
   }
 
-  #give({ change, taken }: Told<T>): IteratorResult<T> {
+  #give({ change, taken }: QueuedChange<T>): IteratorResult<T> {
     this.#taken = taken
     return { value: change, done: false }
   }
 
-  /** Nothing more will come; readers are told the error, where there is one, once. */
+  /** Nothing more will come. @param error  what the reader gets once, behind the changes that are queued */
   end(error?: unknown): void {
     if (this.#end) return
     this.#end = {}
@@ -51,11 +65,12 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    const taken = this.#taken
-    this.#taken = undefined
+    const [start, taken] = [this.#onStart, this.#taken]
+    this.#onStart = this.#taken = undefined
+    start?.()
     taken?.()
-    const told = this.#waiting.shift()
-    if (told) return this.#give(told)
+    const queued = this.#queue.shift()
+    if (queued) return this.#give(queued)
     if (this.#end) {
       const { error } = this.#end
       this.#end = {}
@@ -66,10 +81,10 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   }
 
   async return(): Promise<IteratorResult<T>> {
-    const over = this.#end
+    const wasOver = this.isOver
     this.end()
-    if (!over) await this.#onReturn()
-    this.#waiting.length = 0
+    if (!wasOver) await this.#onReturn()
+    this.#queue.length = 0
     return { value: undefined, done: true }
   }
 

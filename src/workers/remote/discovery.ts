@@ -1,15 +1,13 @@
-/** Where workers are, as it changes: each source is an async iterable of URLs that come and go. */
+/** Where servers are listed: a file or a DNS name, watched, as an async iterable of URLs that come and go. */
 
 import { platform } from '#platform'
 import { type Clock, systemClock } from '../../clock'
-import { asError, checkInteger, checkNames, checkWord, expected, withoutPassword } from '../../errors'
+import { asError, checkInteger, checkNames, checkWord, expected } from '../../errors'
 import { Changes } from './changes'
-
-/** A server has come; it has gone; or it is about to go, and gets nothing new. */
-export type Whereabouts = { add: string } | { remove: string } | { drain: string }
+import { checkUrl, type EndpointChange } from './endpoints'
 
 export interface WatchOptions {
-  /** How often to look. Default 2,000 ms. */
+  /** How often the list is read. Default 2,000 ms. */
   everyMs?: number
   /** Told once per thing worth knowing. Default: console.warn. */
   onWarning?: (text: string) => void
@@ -29,37 +27,38 @@ export interface DnsOptions extends WatchOptions {
 }
 
 const watchNames = ['everyMs', 'onWarning', 'clock']
-/** More is no list of servers. */
+/** A longer file is no list of servers. */
 const MOST_BYTES = 1 << 20
-/** A file is often written in several steps, and others may lie in its folder that are written all the time. */
+/** A file is often written in several steps: it is read when nothing has changed for so long. */
 const QUIET_MS = 50
-const MOST_UNQUIET_MS = 1000
+/** The longest wait for that: other files in its folder, which count as changes, may be written all the time. */
+const MOST_WAIT_MS = 1000
 const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of URLs, or an async iterable of your own'
 
 /**
- * Servers listed in a file: a JSON array of URLs, or one URL a line with `#` before remarks. It is looked at when it changes, which
- * works for files that are replaced (Kubernetes' ConfigMaps), and every few seconds. One that cannot be read, or not be
- * understood, changes nothing but for a warning. Servers that are no longer listed are drained.
+ * Servers listed in a file: a JSON array of URLs, or one URL a line with `#` before remarks. It is read when it changes, also by being
+ * replaced (as Kubernetes' ConfigMaps are), and every few seconds. A file that cannot be read or understood changes nothing, with a
+ * warning. Servers that are no longer listed are drained.
  *
  * @throws Error where the runtime has no files
  */
-export function watchFile(path: string, options: WatchOptions = {}): AsyncIterable<Whereabouts> {
+export function watchFile(path: string, options: WatchOptions = {}): AsyncIterable<EndpointChange> {
   if (typeof path !== 'string' || !path) throw new TypeError(expected('path', 'a path', path))
   checkNames('', options, watchNames)
   const { watch } = platform
   if (!watch) throw new Error(`watchFile: files: ${NOT_HERE}`)
-  const look = async () => urlsIn(await platform.read(path))
-  return new Lookout(`the list of workers ${path}`, look, options, (changed) => watch(path, changed)).changes
+  const read = async () => urlsIn(await platform.read(path))
+  return new Watcher(`the list of workers ${path}`, read, options, (changed) => watch(path, changed)).changes
 }
 
 /**
- * Servers that a DNS name stands for, one an address: a headless service of Kubernetes. IPv6 addresses count only where the
- * name has no others, so that no machine is taken for two. A look-up that fails, or finds none, changes nothing but for
- * a warning: which server answers is known better by asking it. Addresses that are gone are drained.
+ * Servers that a DNS name stands for, one for each address: a headless service of Kubernetes. IPv6 addresses count only where the
+ * name has no others, so that no machine is taken for two. A lookup that fails, or finds no address, changes nothing, with a
+ * warning: asking a server tells better whether it is there. Addresses that are gone are drained.
  *
  * @throws Error where the runtime cannot look names up
  */
-export function watchDns(name: string, options: DnsOptions): AsyncIterable<Whereabouts> {
+export function watchDns(name: string, options: DnsOptions): AsyncIterable<EndpointChange> {
   if (typeof name !== 'string' || !name) throw new TypeError(expected('name', 'a DNS name', name))
   checkNames('', options, [...watchNames, 'port', 'protocol', 'servers', 'resolver'])
   const { protocol = 'http', servers, resolver } = options
@@ -69,31 +68,14 @@ export function watchDns(name: string, options: DnsOptions): AsyncIterable<Where
     throw new TypeError(expected('servers', 'an array of addresses', servers))
   }
   const { resolve } = platform
-  const lookUp = resolver ?? (resolve && (() => resolve(name, servers)))
-  if (typeof lookUp !== 'function') throw new Error(`watchDns: DNS look-ups: ${NOT_HERE}`)
-  const look = async () => {
-    const addresses = await lookUp(name)
+  const lookup = resolver ?? (resolve && (() => resolve(name, servers)))
+  if (typeof lookup !== 'function') throw new Error(`watchDns: DNS look-ups: ${NOT_HERE}`)
+  const read = async () => {
+    const addresses = await lookup(name)
     if (!addresses.length) throw new Error('it has no addresses')
     return addresses.map((address) => `${protocol}://${address.includes(':') ? `[${address}]` : address}:${port}`)
   }
-  return new Lookout(`the DNS name ${name}`, look, options).changes
-}
-
-/** A server's URL, as it is compared: without slashes at its end. @throws TypeError */
-export function checkUrl(field: string, value: unknown): string {
-  const what = 'an http or https URL without query, fragment and password (headers take those)'
-  const url = typeof value === 'string' || value instanceof URL ? parsed(String(value)) : undefined
-  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
-    const given = value instanceof URL ? value.href : value
-    throw new TypeError(expected(field, what, typeof given === 'string' ? withoutPassword(given) : given))
-  }
-  return url.href.replace(/\/+$/, '')
-}
-
-function parsed(text: string): URL | undefined {
-  try {
-    return new URL(text)
-  } catch {}
+  return new Watcher(`the DNS name ${name}`, read, options).changes
 }
 
 /** @throws Error for what is no list of URLs */
@@ -106,77 +88,78 @@ function urlsIn(bytes: Uint8Array): string[] {
   return list.map((url, i) => checkUrl(`entry ${i}`, url))
 }
 
-/** Looks again and again, and tells what has changed. */
-class Lookout {
-  readonly changes = new Changes<Whereabouts>(() => this.#stop())
+type WatcherState =
+  /** `changedAt`: when a change was first noticed that has not been read. */
+  | { readonly is: 'waiting'; readonly changedAt: number | undefined; readonly cancel: () => void }
+  /** `isStale`: a change was noticed meanwhile. */
+  | { readonly is: 'reading'; isStale: boolean }
+  | { readonly is: 'stopped' }
+
+/** Reads a list of URLs again and again, and says what has changed. */
+class Watcher {
+  readonly changes = new Changes<EndpointChange>({ onReturn: () => this.#stop() })
   readonly #what: string
-  readonly #look: () => Promise<readonly string[]>
+  readonly #list: () => Promise<readonly string[]>
   readonly #everyMs: number
   readonly #clock: Clock
   readonly #onWarning: (text: string) => void
   readonly #unwatch: (() => void) | undefined
+  #state: WatcherState = { is: 'stopped' }
   #known: ReadonlySet<string> = new Set()
-  #told: string | undefined
-  #looking = false
-  /** It may have changed while it was looked at. */
-  #again = false
-  #stopped = false
-  /** When it was told of a change that it has not looked at. */
-  #changedAt: number | undefined
-  #cancel = () => {}
+  /** The latest warning; undefined where the list was read since. */
+  #warning: string | undefined
 
+  /** @param watch  calls `changed` when the list may have changed; returns what ends that */
   constructor(
     what: string,
-    look: () => Promise<readonly string[]>,
+    list: () => Promise<readonly string[]>,
     { everyMs = 2000, onWarning = console.warn, clock = systemClock }: WatchOptions,
     watch?: (changed: () => void) => () => void,
   ) {
     this.#everyMs = checkInteger('everyMs', everyMs, 1, 2 ** 31 - 1)
     if (typeof onWarning !== 'function') throw new TypeError(expected('onWarning', 'a function', onWarning))
     this.#what = what
-    this.#look = look
+    this.#list = list
     this.#clock = clock
     this.#onWarning = onWarning
     this.#unwatch = watch?.(() => this.#changed())
-    void this.#see()
+    void this.#read()
   }
 
-  /** Looks in so many ms, at the earliest. */
-  #in(ms: number): void {
-    this.#cancel()
-    if (!this.#stopped) this.#cancel = this.#clock.after(ms, () => this.#see(), true)
+  async #read(): Promise<void> {
+    const reading: WatcherState = { is: 'reading', isStale: false }
+    this.#state = reading
+    try {
+      const urls = new Set(await this.#list())
+      if (this.#state !== reading) return
+      for (const url of urls) if (!this.#known.has(url)) this.changes.push({ add: url })
+      for (const url of this.#known) if (!urls.has(url)) this.changes.push({ drain: url })
+      this.#known = urls
+      this.#warning = undefined
+    } catch (error) {
+      if (this.#state === reading) this.#warn(asError(error, 'WORKER').message)
+    }
+    if (this.#state === reading) this.#wait(reading.isStale ? QUIET_MS : this.#everyMs)
+  }
+
+  #wait(ms: number, changedAt?: number): void {
+    this.#state = { is: 'waiting', changedAt, cancel: this.#clock.after(ms, () => this.#read(), true) }
   }
 
   #changed(): void {
-    const now = this.#clock.now()
-    this.#changedAt ??= now
-    if (now - this.#changedAt < MOST_UNQUIET_MS) this.#in(QUIET_MS)
+    const state = this.#state
+    if (state.is === 'reading') state.isStale = true
+    if (state.is !== 'waiting') return
+    const { changedAt = this.#clock.now() } = state
+    if (this.#clock.now() - changedAt >= MOST_WAIT_MS) return
+    state.cancel()
+    this.#wait(QUIET_MS, changedAt)
   }
 
-  async #see(): Promise<void> {
-    this.#changedAt = undefined
-    this.#again = this.#looking
-    if (this.#looking || this.#stopped) return
-    this.#looking = true
-    try {
-      const now = new Set(await this.#look())
-      if (this.#stopped) return
-      for (const url of now) if (!this.#known.has(url)) this.changes.push({ add: url })
-      for (const url of this.#known) if (!now.has(url)) this.changes.push({ drain: url })
-      this.#known = now
-      this.#told = undefined
-    } catch (error) {
-      this.#warn(asError(error, 'WORKER').message)
-    } finally {
-      this.#looking = false
-      this.#in(this.#again ? QUIET_MS : this.#everyMs)
-    }
-  }
-
-  /** The same once, until it was well again. */
+  /** The same warning is given once, until the list was read again. */
   #warn(why: string): void {
-    if (this.#told === why || this.#stopped) return
-    this.#told = why
+    if (this.#warning === why) return
+    this.#warning = why
     const kept = this.#known.size ? `; the ${this.#known.size} known workers stay` : ''
     try {
       this.#onWarning(`${this.#what} cannot be used: ${why}${kept}`)
@@ -184,8 +167,8 @@ class Lookout {
   }
 
   #stop(): void {
-    this.#stopped = true
-    this.#cancel()
+    if (this.#state.is === 'waiting') this.#state.cancel()
+    this.#state = { is: 'stopped' }
     this.#unwatch?.()
   }
 }

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { httpWorkers } from '../../../src/workers/http/fleet'
 import type { HttpOptions } from '../../../src/workers/http/worker'
-import type { Whereabouts } from '../../../src/workers/remote/discovery'
+import type { EndpointChange } from '../../../src/workers/remote/endpoints'
 import type { ModelWorker } from '../../../src/workers/worker'
 import { until } from '../../shared/patience'
 import { PretendServer, silence } from '../../shared/pretend-server'
@@ -14,21 +14,21 @@ afterEach(async () => {
 })
 
 /** A source of URLs that the test changes. */
-class Source implements AsyncIterable<Whereabouts> {
+class Source implements AsyncIterable<EndpointChange> {
   returned = 0
-  #tell: (change: Whereabouts) => void = () => {}
-  readonly #waiting: Whereabouts[] = []
+  #tell: (change: EndpointChange) => void = () => {}
+  readonly #waiting: EndpointChange[] = []
 
   push(...changes: unknown[]): void {
-    this.#waiting.push(...(changes as Whereabouts[]))
+    this.#waiting.push(...(changes as EndpointChange[]))
     this.#tell(undefined as never)
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<Whereabouts> {
+  [Symbol.asyncIterator](): AsyncIterator<EndpointChange> {
     return {
       next: async () => {
         while (!this.#waiting.length) await new Promise<void>((resolve) => (this.#tell = () => resolve()))
-        return { done: false, value: this.#waiting.shift() as Whereabouts }
+        return { done: false, value: this.#waiting.shift() as EndpointChange }
       },
       return: async () => {
         this.returned++

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createPredictor, httpWorkers, type Whereabouts, watchDns, watchFile } from 'approxifer'
+import { createPredictor, type EndpointChange, httpWorkers, watchDns, watchFile } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { platform } from '../../../src/platform/node'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
@@ -17,7 +17,7 @@ afterEach(async () => {
 })
 
 /** What an iterable has told so far, as "add http://..." and so on. */
-function following(changes: AsyncIterable<Whereabouts>) {
+function following(changes: AsyncIterable<EndpointChange>) {
   const told: string[] = []
   const iterator = changes[Symbol.asyncIterator]()
   closing.push(() => iterator.return?.())

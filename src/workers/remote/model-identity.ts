@@ -1,31 +1,32 @@
-/** Which model a server runs, as far as can be told from outside: its metadata, and its answer to one query. */
+/** Which model a server has, as far as can be told from outside: its signature, and its answer to one query. */
 
 import { seeded } from '../../random'
 import { rowLength, type Signature, size } from '../../tensor'
 
-export interface Evidence {
-  signature: Signature
-  answer: Float32Array
+export interface ModelIdentity {
+  readonly signature: Signature
+  /** To the probe query. */
+  readonly answer: Float32Array
 }
 
-/** Below this an output counts as zeros. */
-const NOTHING = 1e-6
+/** An output whose root mean square is below this counts as zeros. */
+const NEGLIGIBLE = 1e-6
 
-/** The query that all are asked: numbers from 0 to 1, as pixels and the like are. */
+/** The probe query: numbers from 0 to 1, as those of pixels are, the same for all servers. */
 export function probeRow({ inputs }: Signature): Float32Array {
   const random = seeded(1)
   return Float32Array.from({ length: rowLength(inputs) }, () => random.next())
 }
 
-/** @param rounding  how far answers may differ, root mean square, over the size of each output */
-export function alike(a: Evidence, b: Evidence, rounding: number): boolean {
+/** @param rounding  how far answers of one model may differ: the root mean square of the difference, over that of each output */
+export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
   let at = 0
   return a.signature.outputs.every((spec) => {
     const from = at
     at += size(spec)
     const [own, other] = [a.answer.subarray(from, at), b.answer.subarray(from, at)]
-    return distance(own, other) <= rounding * rms(own) + NOTHING
+    return distance(own, other) <= rounding * rms(own) + NEGLIGIBLE
   })
 }
 

@@ -1,0 +1,46 @@
+/** Servers by their URLs: how these are checked, what servers are called by them, and how they come and go. */
+
+import { expected, withoutPassword } from '../../errors'
+
+/** A server has come; it has gone; or it is about to go, and gets nothing new. By URL. */
+export type EndpointChange = { add: string } | { remove: string } | { drain: string }
+
+/** A server's URL, as it is compared: without slashes at its end. @throws TypeError */
+export function checkUrl(field: string, value: unknown): string {
+  const what = 'an http or https URL without query, fragment and password (headers take those)'
+  const url = typeof value === 'string' || value instanceof URL ? parsed(String(value)) : undefined
+  if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
+    const given = value instanceof URL ? value.href : value
+    throw new TypeError(expected(field, what, typeof given === 'string' ? withoutPassword(given) : given))
+  }
+  return url.href.replace(/\/+$/, '')
+}
+
+function parsed(text: string): URL | undefined {
+  try {
+    return new URL(text)
+  } catch {}
+}
+
+/** What a change does, and to which URL. @throws TypeError for what is no change */
+export function checkChange(change: unknown): { what: 'add' | 'remove' | 'drain'; url: string } {
+  const [[what, value], ...rest] = Object.entries(change as EndpointChange)
+  const url = checkUrl(what, value)
+  if (rest.length || !(what === 'add' || what === 'remove' || what === 'drain')) {
+    throw new TypeError(expected('a change', 'one of add, remove, drain', rest.length ? 'several' : what))
+  }
+  return { what, url }
+}
+
+/** Host and port, and the path where there is one: what tells servers apart, and stands in reports. */
+export function nameOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return host + pathname.replace(/\/$/, '')
+}
+
+/** Host and port alone: all that answers there is one machine, and each machine has several names for itself. */
+export function machineOf(url: string): string {
+  const { hostname, port, protocol } = new URL(url)
+  const host = /^(localhost|\[::1\])$/.test(hostname) ? '127.0.0.1' : hostname
+  return `${host}:${port || (protocol === 'https:' ? 443 : 80)}`
+}
