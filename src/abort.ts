@@ -25,3 +25,11 @@ function listenTo(signal: AbortSignal): Set<() => void> {
 export function aborted(signal: AbortSignal): ApproxiferError {
   return new ApproxiferError('ABORTED', 'the call was aborted', { cause: signal.reason })
 }
+
+/** What `work` gives, or the signal's reason as soon as it fires, whatever becomes of the work then. */
+export function orAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    work.then(resolve, reject)
+  })
+}

@@ -38,7 +38,8 @@ export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'
 export { type Faults, FaultyWorker } from './testing/faulty'
 export type { Verdict } from './trust/verification'
 export { httpWorkers } from './workers/http/fleet'
-export { type HttpOptions, httpWorker, type ProbeOptions } from './workers/http/worker'
+export type { HttpOptions, ProbeOptions } from './workers/http/options'
+export { httpWorker } from './workers/http/worker'
 export { type LocalOptions, localWorkers } from './workers/local/local'
 export type {
   NatsConnection,

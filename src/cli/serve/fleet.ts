@@ -2,7 +2,7 @@
 
 import { checkNames, expected, withoutPassword } from '../../errors'
 import type { PredictorOptions } from '../../predictor/create'
-import type { HttpOptions } from '../../workers/http/worker'
+import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/address'
 import type { NatsOptions } from '../../workers/nats/fleet'
 import { checkModelFile, readNamed } from '../files'
@@ -33,7 +33,7 @@ const addresses = (text: string) => (SCHEME.test(text) ? addressesIn(text) : tex
 async function workersAt(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const [first = '', ...rest] = where
   if (/^(nats|tls|wss?):/.test(first)) return natsFleet(where, model, remote, onWarning)
-  const { httpOptions } = await import('../../workers/http/worker')
+  const { httpOptions } = await import('../../workers/http/options')
   const { httpWorkers } = await import('../../workers/http/fleet')
   const { watchDns, watchFile } = await import('../../workers/remote/discovery')
   checkNames('remote', remote, [...httpOptions.filter(isData), 'everyMs', 'tokenFile', 'tlsCa', 'tlsCert', 'tlsKey'])

@@ -1,25 +1,23 @@
 /** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
 
 import { ApproxiferError, asError, expected } from '../../errors'
-import { Changes } from '../remote/changes'
-import { checkUrl, type EndpointChange, nameOf } from '../remote/endpoints'
-import { isSameModel as alike, type ModelIdentity as Evidence } from '../remote/model-identity'
+import { Election } from '../remote/election'
+import { checkChange, checkUrl, type EndpointChange, nameOf } from '../remote/endpoints'
+import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
+import { isSameModel, type ModelIdentity } from '../remote/model-identity'
 import { type Sighting, successor } from '../remote/succession'
-import type { Change, WorkerChanges } from '../worker'
-import { checkHttpOptions, type HttpOptions, type HttpSettings, HttpWorker } from './worker'
+import type { WorkerChanges } from '../worker'
+import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
+import { HttpWorker, lossOf } from './worker'
 
-/** Servers in a fleet. */
-const MOST = 10_000
-/** Starts after which whatever else happens has its turn. */
-const AT_A_TIME = 20
-/** How long the first servers that answer wait for the others, to see what most of them say. */
-const AGREE_MS = 5000
+/** Servers that are started at once; then everything else has its turn. */
+const AT_ONCE = 20
 
 /**
- * Workers for a predictor, one a server. All must have one model: that of most of those that answer first, by their metadata and
- * their answers to a probe query; a server with another gets no rows, and a warning tells. Where none that is there has it any more, that
- * of most of those that are is theirs from then on, with a warning. What cannot be reached is tried for ever, and joins when it is there;
- * workers are named by host and port.
+ * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
+ * their answers to a probe query. A server with another gets no rows, with a warning. When no server that is there has that model any
+ * more, the one of most servers that are there takes its place, with a warning. What cannot be reached is tried for ever, and joins when
+ * it is there. Workers are named by host and port.
  *
  * @param servers  URLs, in front of `/v2`; or where to learn of them, such as `watchFile` or `watchDns`
  * @throws TypeError, RangeError for a wrong option. The iterable throws where no server at all can be used: ApproxiferError MODEL or
@@ -33,279 +31,260 @@ export function httpWorkers(
   if (Array.isArray(servers)) {
     if (!servers.length) throw new RangeError('servers: expected at least one, got []')
     const urls = servers.map((url, i) => checkUrl(`servers[${i}]`, url))
-    return new Fleet(settings, urls).changes
+    const fleet = new HttpFleet(settings, { most: new Set(urls.map(nameOf)).size })
+    for (const url of urls) fleet.add(url)
+    return fleet.changes
   }
   const source = servers as AsyncIterable<EndpointChange>
   if (typeof source?.[Symbol.asyncIterator] !== 'function') {
     throw new TypeError(expected('servers', 'an array of URLs, or an async iterable of their changes', servers))
   }
-  return new Fleet(settings, [], source).changes
+  const iterator = source[Symbol.asyncIterator]()
+  const fleet = new HttpFleet(settings, { iterator })
+  void fleet.follow(iterator)
+  return fleet.changes
 }
 
-interface Member {
-  url: string
+interface FleetServer {
+  readonly name: string
+  readonly url: string
   worker: HttpWorker | undefined
-  /** `known` until it answered, `waiting` until it joins, `leaving` until its worker is closed. */
+  /** `known` until it has answered, `waiting` until it joins, `leaving` until its worker is closed. */
   state: 'known' | 'waiting' | 'joined' | 'leaving'
-  /** How its last examination failed, once it was examined. */
+  /** Of its last examination. */
   outcome: ApproxiferError | 'well' | undefined
-  /** It was told that it could not join. */
+  /** A warning said that it could not join. */
   isMissed: boolean
-  /** It was added again while it was leaving. */
+  /** Its URL, where it was added again while it was leaving. */
   again: string | undefined
 }
 
-class Fleet {
-  readonly changes: Changes<Change>
+class HttpFleet {
   readonly #settings: HttpSettings
-  readonly #members = new Map<string, Member>()
+  readonly #fleet: RemoteFleet<ModelIdentity>
+  readonly #election: Election<ModelIdentity>
+  readonly #servers = new Map<string, FleetServer>()
+  readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
-  /** What all have to answer, once that is agreed on; until then those that answer alike. */
-  #agreed: Evidence | undefined
-  /** It was told that only models with other inputs or outputs are left. */
-  #isStuck = false
-  readonly #groups: HttpWorker[][] = []
-  readonly #toStart: [string, Member][] = []
-  /** Members that were not examined yet, and that have joined. */
-  #unheard = 0
+  /** Ends the hold on the process. */
+  readonly #release: () => void
+  /** Servers that have joined and are not closed; and whether any ever has. */
   #joined = 0
-  #hasJoined = false
-  #closed = false
-  /** Ends the hold on the process, and the wait for others to agree. */
-  readonly #giveUp: () => void
-  #unwait: (() => void) | undefined
+  #hasStarted = false
+  /** A warning said that only models with other inputs or outputs are left. */
+  #isStuck = false
 
-  constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
-    this.changes = new Changes({
-      onReturn: () => this.#close(),
-      most: source ? undefined : new Set(urls.map(nameOf)).size,
-    })
+  /** @param how  `most`: servers that will ever be added; `iterator`: what says which come and go */
+  constructor(settings: HttpSettings, how: { most?: number; iterator?: AsyncIterator<EndpointChange> }) {
+    const { clock, warn, timeoutMs } = settings
     this.#settings = settings
-    const { clock, timeoutMs } = settings
+    this.#source = how.iterator
+    this.#fleet = new RemoteFleet({ isSame: this.#isSame, clock, warn, most: how.most, onReturn: () => this.#close() })
+    this.#election = new Election(clock, this.#isSame, (model) => this.#elected(model))
     // The only timer that holds the process: somebody waits for the first workers.
-    this.#giveUp = clock.after(timeoutMs, () => this.#late())
-    for (const url of urls) this.#add(url)
-    this.#source = source?.[Symbol.asyncIterator]()
-    if (this.#source) void this.#follow(this.#source)
+    this.#release = clock.after(timeoutMs, () => this.#late())
   }
 
-  async #follow(source: AsyncIterator<EndpointChange>): Promise<void> {
+  get changes(): WorkerChanges {
+    return this.#fleet.changes
+  }
+
+  readonly #isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, this.#settings.probe.rounding)
+
+  async follow(source: AsyncIterator<EndpointChange>): Promise<void> {
     try {
-      for (let next = await source.next(); !next.done && !this.#closed; next = await source.next()) {
-        this.#heard(next.value)
+      for (let next = await source.next(); !next.done && !this.#isOver; next = await source.next()) {
+        this.#apply(next.value)
       }
     } catch (error) {
       const is = asError(error, 'WORKER', 'the list of workers ended: ')
-      if (this.#hasJoined) this.#settings.warn(is.message)
+      if (this.#hasStarted) this.#settings.warn(is.message)
       else this.#fail(is)
     }
   }
 
+  get #isOver(): boolean {
+    return this.#fleet.changes.isOver
+  }
+
   /** What makes no sense changes nothing. */
-  #heard(change: EndpointChange): void {
+  #apply(change: unknown): void {
     try {
-      const [[what, value], ...rest] = Object.entries(change)
-      const url = checkUrl(what, value)
-      if (rest.length || !['add', 'remove', 'drain'].includes(what)) {
-        throw new TypeError(expected('a change', 'one of add, remove, drain', rest.length ? 'several' : what))
-      }
-      if (what === 'add') this.#add(url)
-      else this.#leave(nameOf(url), what as 'remove' | 'drain')
+      const { what, url } = checkChange(change)
+      if (what === 'add') this.add(url)
+      else this.#leave(nameOf(url), what)
     } catch (error) {
       this.#settings.warn(`the list of workers: ${asError(error, 'WORKER').message}`)
     }
   }
 
-  #add(url: string): void {
+  add(url: string): void {
     const name = nameOf(url)
-    const known = this.#members.get(name)
+    const known = this.#servers.get(name)
     if (known?.state === 'leaving') known.again = url
     if (known) return
-    if (this.#members.size >= MOST) return this.#settings.warn(`${name} is one server too many: ${MOST} are known`)
-    const rest = { outcome: undefined, isMissed: false, again: undefined }
-    const member: Member = { url, worker: undefined, state: 'known', ...rest }
-    this.#members.set(name, member)
-    this.#unheard++
-    if (this.#toStart.push([name, member]) === 1) this.#settings.clock.after(0, () => this.#startSome())
+    if (this.#servers.size >= MOST_WORKERS) {
+      return this.#settings.warn(`${name} is one server too many: ${MOST_WORKERS} are known`)
+    }
+    const rest = { worker: undefined, outcome: undefined, isMissed: false, again: undefined }
+    const server: FleetServer = { name, url, state: 'known', ...rest }
+    this.#servers.set(name, server)
+    this.#election.enter(name)
+    if (this.#toStart.push(server) === 1) this.#settings.clock.after(0, () => this.#startSome())
   }
 
   #startSome(): void {
-    for (const [name, member] of this.#toStart.splice(0, AT_A_TIME)) void this.#start(name, member)
+    for (const server of this.#toStart.splice(0, AT_ONCE)) void this.#start(server)
     if (this.#toStart.length) this.#settings.clock.after(0, () => this.#startSome())
   }
 
-  async #start(name: string, member: Member): Promise<void> {
-    if (this.#members.get(name) !== member || this.#closed) return
+  async #start(server: FleetServer): Promise<void> {
+    const isWanted = () => this.#servers.get(server.name) === server && !this.#isOver
+    if (!isWanted()) return
     try {
-      const worker = await HttpWorker.make(member.url, this.#settings)
-      if (this.#members.get(name) !== member || this.#closed) return void worker.close()
-      member.worker = worker
-      worker.onClosed = () => this.#gone(name, member)
-      worker.onExamined = (error) => this.#examined(member, error)
-      worker.onFailed = () => this.#reconsider()
-      if (this.#agreed) worker.expect(this.#agreed)
+      const worker = await HttpWorker.make(server.url, this.#settings, {
+        examined: (error) => this.#examined(server, error),
+        failed: (error, wasWell) => this.#failed(server, error, wasWell),
+        closed: () => this.#left(server),
+      })
+      if (!isWanted()) return void worker.close()
+      server.worker = worker
+      if (this.#fleet.model) worker.expect(this.#fleet.model)
       void worker.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
     }
   }
 
-  /** Its worker, once it is somebody's, is closed by whoever has it. */
+  /** The worker of one that has joined is closed by whoever has it. */
   #leave(name: string, how: 'remove' | 'drain'): void {
-    const member = this.#members.get(name)
-    if (!member) return
-    member.again = undefined
-    if (member.state === 'leaving') return
-    if (member.state === 'joined') {
-      member.state = 'leaving'
-      this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
+    const server = this.#servers.get(name)
+    if (!server) return
+    server.again = undefined
+    if (server.state === 'leaving') return
+    if (server.state === 'joined') {
+      server.state = 'leaving'
+      this.#fleet.leave(name, how)
       return this.#reconsider()
     }
-    this.#members.delete(name)
-    if (!member.outcome) this.#unheard--
-    for (const group of this.#groups) remove(group, member.worker)
-    void member.worker?.close()
-    if (!this.#agreed) this.#agree()
+    this.#servers.delete(name)
+    void server.worker?.close()
+    if (!this.#fleet.model) this.#election.leave(name)
   }
 
-  #gone(name: string, member: Member): void {
-    if (this.#members.get(name) !== member) return
-    this.#members.delete(name)
+  #left(server: FleetServer): void {
+    this.#fleet.left(server.name)
+    if (this.#servers.get(server.name) !== server) return
+    this.#servers.delete(server.name)
     this.#joined--
-    if (member.again !== undefined && !this.#closed) this.#add(member.again)
+    if (server.again !== undefined && !this.#isOver) this.add(server.again)
   }
 
-  #examined(member: Member, error: ApproxiferError | undefined): void {
-    const { outcome, state } = member
-    if (!outcome) this.#unheard--
-    member.outcome = error ?? 'well'
+  #failed({ name }: FleetServer, error: ApproxiferError, wasWell: boolean): void {
+    if (wasWell) this.#fleet.lost(name, ...lossOf(name, error))
+    this.#reconsider()
+  }
+
+  #examined(server: FleetServer, error: ApproxiferError | undefined): void {
+    const { outcome, state, name, worker } = server
+    server.outcome = error ?? 'well'
+    if (!error) this.#fleet.well(name)
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
-      member.isMissed = true
+      server.isMissed = true
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
-    if (!error) member.state = 'waiting'
-    if (this.#agreed) return this.#admit(member, this.#agreed)
-    if (!error) this.#vote(member.worker as HttpWorker)
-    this.#agree()
+    if (!error) server.state = 'waiting'
+    if (this.#fleet.model) this.#admit(server, this.#fleet.model)
+    else this.#election.vote(name, error ? undefined : worker?.model)
   }
 
-  #vote(worker: HttpWorker): void {
-    const isLike = ([first]: HttpWorker[]) => first && this.#areAlike(first.evidence as Evidence, worker.evidence as Evidence) // biome-ignore format: one line
-    const own = this.#groups.find(isLike)
-    if (own) own.push(worker)
-    else this.#groups.push([worker])
+  #elected(model: ModelIdentity | undefined): void {
+    if (!model) return this.#failIfHopeless()
+    this.#fleet.model = model
+    for (const server of this.#servers.values()) this.#admit(server, model)
   }
 
-  /** What most of them answer, of equally many those that came first, is what all have to answer; this is settled once. */
-  #agree(isLate = false): void {
-    const most = this.#groups.reduce((most, group) => (group.length > most.length ? group : most), [])
-    if (!most.length && !this.#unheard) this.#hopeless()
-    if (!most.length || this.#agreed) return
-    if (this.#unheard && most.length <= this.#members.size / 2 && !isLate) {
-      this.#unwait ??= this.#settings.clock.after(AGREE_MS, () => this.#agree(true), true)
-      return
-    }
-    this.#unwait?.()
-    this.#agreed = most[0].evidence as Evidence
-    for (const member of this.#members.values()) this.#admit(member, this.#agreed)
+  /** No server can be used, and to ask again will not help. */
+  #failIfHopeless(): void {
+    const errors = [...this.#servers.values()].map(({ outcome }) => outcome as ApproxiferError)
+    if (errors.length && errors.every(({ code }) => code === 'MODEL' || code === 'PROTOCOL')) this.#fail(errors[0])
   }
 
-  readonly #areAlike = (one: Evidence, other: Evidence) => {
-    const { probe } = this.#settings
-    return alike(one, other, probe ? probe.rounding : Number.POSITIVE_INFINITY)
-  }
-
-  /** Where nobody is left with the model that was agreed on, that of most others is: those that were refused join. */
+  /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */
   #reconsider(): void {
-    const agreed = this.#agreed
-    if (!agreed || this.#closed) return
-    const fits = (model: Evidence) => JSON.stringify(model.signature) === JSON.stringify(agreed.signature)
-    const next = successor(agreed, this.#seen(fits), this.#areAlike)
-    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(agreed)
-    this.#agreed = next
-    this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(agreed)}`) // biome-ignore format: one line
+    const before = this.#fleet.model
+    if (!before || this.#isOver) return
+    const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
+    const next = this.#fleet.succeed(this.#sightings(isFitting))
+    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
+    this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
-    this.changes.push({ model: undefined }, () => {
-      for (const member of this.#members.values()) this.#admit(member, next)
+    this.#fleet.changes.push({ model: undefined }, () => {
+      for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
 
-  /** What is known of the servers' models; those that were lost for long will not come back as they were. */
-  *#seen(counts: (model: Evidence) => boolean): Generator<Sighting<Evidence>> {
-    for (const { worker, state } of this.#members.values()) {
-      const model = worker?.evidence
+  /** What is known of the servers' models; one that was down for long will not come back as it was. */
+  *#sightings(counts: (model: ModelIdentity) => boolean): Generator<Sighting<ModelIdentity>> {
+    for (const { worker, state } of this.#servers.values()) {
+      const model = worker?.model
       if (!worker || !model || state === 'leaving' || !counts(model)) continue
-      if (worker.answers || worker.downMs < this.#settings.timeoutMs) yield { model, there: worker.answers }
+      if (worker.isThere || worker.downMs < this.#settings.timeoutMs) yield { model, there: worker.isThere }
     }
   }
 
-  #warnIfStuck(agreed: Evidence): void {
-    const next = successor(
-      agreed,
-      this.#seen(() => true),
-      this.#areAlike,
-    )
+  #warnIfStuck(model: ModelIdentity): void {
+    const all = this.#sightings(() => true)
+    const next = successor(model, all, this.#isSame)
     if (!next) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
   }
 
-  /** It joins if it is well, and answers as agreed. */
-  #admit(member: Member, agreed: Evidence): void {
-    const { worker } = member
-    if (!worker || member.state === 'leaving') return
-    worker.expect(agreed)
-    if (member.state === 'joined') return
+  /** It joins if it is well, and has the fleet's model. */
+  #admit(server: FleetServer, model: ModelIdentity): void {
+    const { worker } = server
+    if (!worker || server.state === 'leaving') return
+    worker.expect(model)
+    if (server.state === 'joined') return
     if (worker.gone) {
-      member.state = 'known'
+      server.state = 'known'
       return
     }
-    member.state = 'joined'
-    this.#hasJoined = true
-    if (member.isMissed) this.#settings.warn(`${worker.name} has joined`)
-    this.changes.push({ add: worker })
-    if (++this.#joined === this.#members.size) this.#giveUp()
-  }
-
-  /** No server can be used, and to ask again will not help. */
-  #hopeless(): void {
-    const errors = [...this.#members.values()].map(({ outcome }) => outcome as ApproxiferError)
-    if (errors.length && errors.every(({ code }) => code === 'MODEL' || code === 'PROTOCOL')) this.#fail(errors[0])
+    server.state = 'joined'
+    this.#hasStarted = true
+    if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
+    this.#fleet.join(worker)
+    if (++this.#joined === this.#servers.size) this.#release()
   }
 
   #late(): void {
-    if (this.#hasJoined) return
-    const members = [...this.#members.values()]
-    const first = members.map(({ outcome }) => outcome).find((outcome) => outcome instanceof ApproxiferError)
-    const which = members.length ? `none of ${members.length} servers can be used` : 'no servers are known'
+    if (this.#hasStarted) return
+    const servers = [...this.#servers.values()]
+    const first = servers.map(({ outcome }) => outcome).find((outcome) => outcome instanceof ApproxiferError)
+    const which = servers.length ? `none of ${servers.length} servers can be used` : 'no servers are known'
     const why = first ? `: ${first.message}` : ''
     this.#fail(new ApproxiferError('WORKER', `${which} after ${this.#settings.timeoutMs} ms${why}`))
   }
 
   #fail(error: ApproxiferError): void {
-    this.changes.end(error)
+    this.#fleet.end(error)
     this.#close()
   }
 
-  /** Those that somebody has taken are his. */
+  /** Workers that somebody has taken are his to close. */
   #close(): void {
-    this.#closed = true
-    this.#giveUp()
-    this.#unwait?.()
+    this.#release()
+    this.#election.close()
     this.#source?.return?.()?.catch(() => {})
-    const unread = new Set(this.changes.unread.map((change) => 'add' in change && change.add))
-    for (const { worker, state } of this.#members.values()) {
-      if (worker && ((state !== 'joined' && state !== 'leaving') || unread.has(worker))) void worker.close()
+    const untaken = new Set(this.#fleet.changes.unread.map((change) => 'add' in change && change.add))
+    for (const { worker, state } of this.#servers.values()) {
+      if (worker && ((state !== 'joined' && state !== 'leaving') || untaken.has(worker))) void worker.close()
     }
   }
 }
 
 /** The first few values of an answer. */
-const beginning = ({ answer }: Evidence) =>
+const beginning = ({ answer }: ModelIdentity) =>
   Array.from(answer.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')
-
-function remove<T>(list: T[], item: T | undefined): void {
-  const at = list.indexOf(item as T)
-  if (at >= 0) list.splice(at, 1)
-}

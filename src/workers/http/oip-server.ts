@@ -1,4 +1,4 @@
-/** One server of the Open Inference Protocol: what is asked of it, and what its answers mean. Servers differ: see docs/remote.md. */
+/** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
 
 import { ApproxiferError, type Code } from '../../errors'
 import { joined } from '../../oip/json'
@@ -14,72 +14,77 @@ import {
 import type { Connections, HttpReply } from '../../platform/platform'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
 
-/** What is to be asked for. */
+/** What is asked for; as the options of the same names. */
 export interface Wanted {
-  model: string
-  version?: string | undefined
-  outputs?: readonly string[] | undefined
-  shapes?: Readonly<Record<string, readonly number[]>> | undefined
-  headers?: Readonly<Record<string, string>> | undefined
+  readonly model: string
+  readonly version?: string | undefined
+  readonly outputs?: readonly string[] | undefined
+  readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
-export interface Answers {
-  /** One a row; an error where a row's own is none. */
-  rows: (Float32Array | ApproxiferError)[]
-  /** The model's version, where the server tells. */
+export interface ServerReply {
+  /** One for each row: its answer, or what is wrong with it. */
+  outcomes: (Float32Array | ApproxiferError)[]
+  /** The model's version, where the server says it. */
   version: string | undefined
 }
 
-/** Of a reply, beside its values: names, whatever else a server tells. */
+/** Of a reply, beside its values: names, whatever else a server sends. */
 const REST_BYTES = 2 ** 16
 /** Of a value as text, with blanks and brackets. */
 const VALUE_BYTES = 64
 const METADATA_BYTES = 2 ** 20
-/** Status codes behind which there is no such worker now, whatever it is asked. */
+/** Status codes that say that no row would be answered there now. */
 const GONE = [401, 403, 404, 405, 501, 502, 503]
-/** Connections that were never made. */
+/** Errors of connections that were never made. */
 const UNREACHED = ['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']
-/** A server that is busy without saying for how long, and the longest that one is believed. */
+/** How long a busy server is left alone if it does not say so, and at most. */
 const BUSY_MS = 100
 const MOST_BUSY_MS = 60_000
 
+interface ServerFault {
+  /** The next call would go no better. */
+  down?: boolean
+  /** The model was not even asked: the row is not to blame. */
+  unasked?: boolean
+  /** The reply is of another version of the model than before. */
+  replaced?: boolean
+  /** The connection had been used before, and was closed before a reply came: a new one may do. */
+  stale?: boolean
+  /** For how long the server wants to be left alone. */
+  busyMs?: number | undefined
+  cause?: unknown
+}
+
 /** Why a server did not answer. */
 export class ServerError extends ApproxiferError {
-  /** Whether the next call would go no better. */
-  readonly down: boolean
-  /** Whether the model was not even asked: what was sent is not to blame. */
-  readonly unasked: boolean
-  /** For how long it wants to be left alone. */
-  readonly busyMs: number | undefined
-  /** The connection had been used before, and was closed before a reply came: another may do. */
-  readonly stale: boolean
+  readonly fault: Readonly<ServerFault>
 
-  constructor(
-    code: Code,
-    message: string,
-    is: { down?: boolean; unasked?: boolean; busyMs?: number; stale?: boolean; cause?: unknown },
-  ) {
-    super(code, message, { cause: is.cause })
-    this.down = is.down === true
-    this.unasked = is.unasked === true
-    this.busyMs = is.busyMs
-    this.stale = is.stale === true
+  constructor(code: Code, message: string, fault: ServerFault) {
+    super(code, message, { cause: fault.cause })
+    this.fault = fault
   }
 }
 
+/** What an error says of its server; nothing if it is another error. */
+export function faultOf(error: unknown): Readonly<ServerFault> {
+  return error instanceof ServerError ? error.fault : {}
+}
+
 export class OipServer {
+  /** What errors call it. */
+  readonly name: string
   readonly #connections: Connections
-  readonly #name: string
   readonly #path: string
   readonly #wanted: Wanted
   #takesBatches = false
   #ids = 0
 
-  /** @param name  what errors call it */
   constructor(connections: Connections, name: string, wanted: Wanted) {
     const { model, version } = wanted
     this.#connections = connections
-    this.#name = name
+    this.name = name
     // No version path unless asked: KServe answers 501 to any.
     const versions = version === undefined ? '' : `/versions/${encodeURIComponent(version)}`
     this.#path = `/v2/models/${encodeURIComponent(model)}${versions}`
@@ -105,7 +110,7 @@ export class OipServer {
     return readMetadata(withShapes(json, shapes), outputs)
   }
 
-  /** Whether it says that it knows the binary extension; some know it and do not say so. */
+  /** Whether it says that it has the binary extension; some have it and do not say so. */
   async announcesBinary(signal: AbortSignal): Promise<boolean> {
     try {
       const json = (await jsonOf(await this.#get('/v2', signal))) as { extensions?: unknown } | null
@@ -121,6 +126,16 @@ export class OipServer {
     return this.#takesBatches
   }
 
+  /** The address of its latest connection, "127.0.0.1:8000", where the runtime says it. */
+  get address(): string | undefined {
+    return this.#connections.address
+  }
+
+  /** Drops all connections. May be called twice. */
+  close(): Promise<void> {
+    return this.#connections.close()
+  }
+
   /**
    * The model's answers to some rows, in one request.
    *
@@ -132,7 +147,7 @@ export class OipServer {
     signature: Signature,
     binary: boolean,
     signal: AbortSignal,
-  ): Promise<Answers> {
+  ): Promise<ServerReply> {
     const id = String(this.#ids++)
     const { body, headerLength } = await writeRequest(signature, { id, rows, binary })
     signal.throwIfAborted()
@@ -160,7 +175,7 @@ export class OipServer {
         return error as ApproxiferError
       }
     }
-    return { rows: answers.rows.map(checked), version: answers.version }
+    return { outcomes: answers.rows.map(checked), version: answers.version }
   }
 
   async #get(path: string, signal: AbortSignal): Promise<HttpReply> {
@@ -177,8 +192,13 @@ export class OipServer {
     const headers = { 'accept-encoding': 'identity', ...this.#wanted.headers, ...rest.headers }
     const reply = await this.#connections.request({ method, path, signal, ...rest, headers }).catch((error) => {
       signal.throwIfAborted()
-      const is = { down: true, stale: error.stale === true, unasked: UNREACHED.includes(codeOf(error)), cause: error }
-      throw this.#error('WORKER', `cannot be reached: ${told(error)}`, is)
+      const fault = {
+        down: true,
+        stale: error.stale === true,
+        unasked: UNREACHED.includes(codeOf(error)),
+        cause: error,
+      }
+      throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)
     })
     if (reply.status === 200) return reply
     throw this.#failure(reply)
@@ -196,8 +216,8 @@ export class OipServer {
     return this.#error('WORKER', says, { down, unasked: down && status !== 502 })
   }
 
-  #error(code: Code, text: string, is: ConstructorParameters<typeof ServerError>[2]): ServerError {
-    return new ServerError(code, `${this.#name} ${text}`, is)
+  #error(code: Code, text: string, fault: ServerFault): ServerError {
+    return new ServerError(code, `${this.name} ${text}`, fault)
   }
 }
 
@@ -208,8 +228,8 @@ async function jsonOf({ body }: HttpReply): Promise<unknown> {
 
 type ConnectionError = Error & { code?: string; errors?: Error[] }
 
-/** A connection's error has its reason in its cause, where fetch made it, and several where several addresses were tried. */
-function told(error: ConnectionError): string {
+/** What a connection's error is about: fetch says it in the cause; where several addresses were tried there are several errors. */
+function reason(error: ConnectionError): string {
   const cause = error.cause instanceof Error ? error.cause : undefined
   return cause?.message || error.message || error.errors?.[0]?.message || error.code || error.name
 }

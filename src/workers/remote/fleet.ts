@@ -7,6 +7,7 @@
  *   fleet.lost(name, warning)        it cannot be reached: warns once, until it is back
  *   fleet.well(name)                 it can be reached: reported as back if it was lost and is not lost again within a second
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
+ *   fleet.left(name)                 its worker is closed
  *   fleet.succeed(sightings)         where no worker that is there has the fleet's model any more: the model that it goes on with
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
@@ -59,6 +60,10 @@ export class RemoteFleet<M> {
   leave(name: string, how: 'drain' | 'remove'): void {
     this.#losses.left(name)
     this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
+  }
+
+  left(name: string): void {
+    this.#losses.left(name)
   }
 
   /** It is `model` from then on. @param seen  what is known of each worker that counts; undefined while one that is there has the model */

@@ -1,0 +1,293 @@
+/** Whether a server gets calls, and when it is checked: a machine of five states, of which each has one timer. */
+
+import { orAborted } from '../../abort'
+import { ApproxiferError, asError } from '../../errors'
+import { faultOf, ServerError } from './oip-server'
+import type { HttpSettings } from './options'
+
+/** Waits before a server that is down is tried again: 100 ms, 200 ms, ... up to the most, each times 0.5 to 1. */
+const LEAST_BACKOFF_MS = 100
+const MOST_BACKOFF_MS = 10_000
+/** For the answer whether it is ready, which takes long only where a server is at work on a row that was given up. */
+const READY_MS = 5000
+/** Failed calls in a row after which a server is examined. */
+const MOST_FAILURES = 3
+/** Between an examination and the next because the server closed a connection: some close every connection. */
+const CALM_MS = 1000
+
+/** It gets no calls: it cannot be reached, or is not what it should be. Timer: the next try. */
+interface Down {
+  readonly is: 'down'
+  readonly why: ApproxiferError
+  readonly since: number
+  readonly tries: number
+}
+
+/** It gets no calls until it has answered. Timer: how long it may take. */
+interface Checking {
+  readonly is: 'checking'
+  /** An examination: besides whether it is ready, whether it has the model that it should have, and answers. */
+  whole: boolean
+  /** It was down, and counts as such until it has passed. */
+  down: Down | undefined
+  /** Of a call: what the server is suspected for, which may be down. */
+  why: ApproxiferError | undefined
+  /** Until when it wants to be left alone, where it said so. */
+  until: number
+  readonly cut: AbortController
+  done: Promise<ApproxiferError | undefined>
+}
+
+type HealthState =
+  | Down
+  | Checking
+  /** It gets calls. Timer: the next check. */
+  | { readonly is: 'ready'; heardAt: number }
+  /** It is busy, and wants to be left alone. Timer: until then. */
+  | { readonly is: 'resting'; readonly until: number }
+  | { readonly is: 'closed' }
+
+/** The server that is checked, and who is told. */
+export interface CheckedServer {
+  readonly name: string
+  /** Whether no call is open. */
+  isIdle(): boolean
+  /** Asks whether it is ready. @throws unless it is */
+  ready(signal: AbortSignal): Promise<void>
+  /** Asks for its model. @throws unless that is what it should be */
+  inspect(signal: AbortSignal): Promise<void>
+  /** `takesCalls` or `isGone` may have changed. */
+  changed(): void
+  /** It is down. @param wasWell  it has passed an examination before */
+  failed(error: ApproxiferError, wasWell: boolean): void
+  /** An examination has ended. */
+  examined(error: ApproxiferError | undefined): void
+}
+
+export class Health {
+  readonly #server: CheckedServer
+  readonly #settings: HttpSettings
+  #state: HealthState
+  #cancel: (() => void) | undefined
+  #examinedAt = Number.NEGATIVE_INFINITY
+  /** When it is to be examined again, as soon as no call is open. */
+  #dueAt = Number.POSITIVE_INFINITY
+  /** Failed calls in a row. */
+  #failures = 0
+
+  constructor(server: CheckedServer, settings: HttpSettings) {
+    this.#server = server
+    this.#settings = settings
+    const why = new ApproxiferError('WORKER', `${server.name} has not been reached yet`)
+    this.#state = { is: 'down', why, since: settings.clock.now(), tries: 0 }
+  }
+
+  get takesCalls(): boolean {
+    return this.#state.is === 'ready' && !this.isDue
+  }
+
+  get isGone(): boolean {
+    return this.#down !== undefined
+  }
+
+  /** Whether it was there when it was asked last, if with another model than it should have. */
+  get isThere(): boolean {
+    return this.#state.is !== 'closed' && (!this.#down || this.#down.why.code === 'MODEL')
+  }
+
+  /** Milliseconds since it was as it should be. */
+  get downMs(): number {
+    return this.#down ? this.#settings.clock.now() - this.#down.since : 0
+  }
+
+  /** Whether it has to be examined before an answer counts. */
+  get isDue(): boolean {
+    return this.#settings.clock.now() >= this.#dueAt
+  }
+
+  /** Why it cannot take calls; undefined where it can, or may in a moment. */
+  get refusal(): ApproxiferError | undefined {
+    const state = this.#state
+    if (state.is === 'closed') return new ApproxiferError('CLOSED', `${this.#server.name} is closed`)
+    const why = this.#down?.why ?? (state.is === 'checking' ? state.why : undefined)
+    return why && new ApproxiferError('WORKER', why.message)
+  }
+
+  get #down(): Down | undefined {
+    const state = this.#state
+    if (state.is === 'down') return state
+    return state.is === 'checking' ? state.down : undefined
+  }
+
+  /** Whether it is ready, has the model that it should have, and answers. Never rejects. @returns what is wrong with it */
+  examine(): Promise<ApproxiferError | undefined> {
+    return this.#check(true)
+  }
+
+  /** A call was answered. */
+  heard(): void {
+    this.#failures = 0
+    if (this.#state.is === 'ready') this.#state.heardAt = this.#settings.clock.now()
+  }
+
+  /** A call failed. @param since  when it was sent */
+  failed(error: ApproxiferError, since: number): void {
+    const { busyMs, down, replaced } = faultOf(error)
+    if (error.code === 'CLOSED') return
+    if (error.code === 'ABORTED') this.#abandoned(since)
+    else if (busyMs !== undefined) this.#busy(busyMs)
+    else if (down) this.#suspect(error)
+    else if (++this.#failures >= MOST_FAILURES || replaced) this.#dueAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** It is examined before it counts as gone: one address may stand for many servers, of which another takes the next call. */
+  #suspect(error: ApproxiferError): void {
+    if (!this.#down) void this.#check(true, error)
+  }
+
+  #busy(ms: number): void {
+    const state = this.#state
+    const until = this.#settings.clock.now() + ms
+    if (state.is === 'checking') state.until = until
+    else if (state.is === 'ready' || state.is === 'resting') this.#rest(until)
+  }
+
+  /** A call was given up and its connection dropped: the server may go on with it all the same, or not be there. */
+  #abandoned(since: number): void {
+    const state = this.#state
+    const isThere = state.is === 'ready' && state.heardAt > since // it has answered another call meanwhile
+    if (!isThere && !this.#down) void this.#check(false)
+  }
+
+  /** No call is open any more. */
+  settled(): void {
+    if (this.#state.is === 'ready' && this.isDue && this.#server.isIdle()) void this.#check(true)
+  }
+
+  /** The server closed a connection: that may have been the last of this model. */
+  dropped(): void {
+    const state = this.#state
+    if (state.is === 'checking' && state.whole && this.#server.isIdle()) return
+    this.#dueAt = Math.min(this.#dueAt, this.#examinedAt + CALM_MS)
+    if (state.is === 'ready') this.#checkLater()
+    this.settled()
+  }
+
+  /** It has another model than it should have. */
+  condemn(why: ApproxiferError): void {
+    const state = this.#state
+    if (state.is === 'checking') state.whole = true
+    else if (state.is === 'ready' || state.is === 'resting') this.#fall(why)
+  }
+
+  /** The model that it was down for is the one that it should have: it may take calls as soon as it is examined again. */
+  pardon(): void {
+    if (this.#down?.why.code !== 'MODEL') return
+    void this.#check(true)
+    if (this.#state.is === 'checking') this.#state.down = undefined
+    this.#server.changed()
+  }
+
+  close(): void {
+    const state = this.#state
+    this.#state = { is: 'closed' }
+    this.#cancel?.()
+    if (state.is === 'checking') state.cut.abort(new ApproxiferError('CLOSED', `${this.#server.name} was closed`))
+  }
+
+  /** One check at a time: whoever asks for another meanwhile gets the outcome of that. */
+  #check(whole: boolean, why?: ApproxiferError): Promise<ApproxiferError | undefined> {
+    const state = this.#state
+    if (state.is === 'closed') return Promise.resolve(this.refusal)
+    if (whole) this.#dueAt = Number.POSITIVE_INFINITY
+    if (state.is === 'checking') {
+      state.whole ||= whole
+      state.why ??= why
+      return state.done
+    }
+    const until = state.is === 'resting' ? state.until : Number.NEGATIVE_INFINITY
+    const check = { is: 'checking', whole, down: this.#down, why, until, cut: new AbortController() } as Checking
+    this.#state = check
+    check.done = this.#run(check)
+    return check.done
+  }
+
+  async #run(check: Checking): Promise<ApproxiferError | undefined> {
+    let error: ApproxiferError | undefined
+    try {
+      await this.#within(READY_MS, check, (signal) => this.#server.ready(signal))
+      if (check.whole) await this.#within(this.#settings.timeoutMs, check, (signal) => this.#server.inspect(signal))
+    } catch (thrown) {
+      error = asError(thrown, 'WORKER', `${this.#server.name}: `)
+    }
+    if (this.#state !== check) return error // it was closed
+    if (error) this.#fall(error)
+    else this.#pass(check)
+    if (check.whole) this.#server.examined(error)
+    return error
+  }
+
+  async #within(ms: number, { cut }: Checking, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const text = `${this.#server.name} has not answered for ${ms} ms`
+    this.#after(ms, () => cut.abort(new ServerError('WORKER', text, { down: true })))
+    await orAborted(cut.signal, ask(cut.signal))
+  }
+
+  #pass({ whole, until }: Checking): void {
+    const { clock, healthMs, probe } = this.#settings
+    const now = clock.now()
+    if (whole) {
+      this.#failures = 0
+      this.#examinedAt = now
+      this.#dueAt = Math.min(this.#dueAt, now + probe.everyMs + healthMs * Math.random()) // not all servers at once
+    }
+    if (until > now) this.#rest(until)
+    else this.#enterReady()
+  }
+
+  #enterReady(): void {
+    this.#state = { is: 'ready', heardAt: this.#settings.clock.now() }
+    this.#checkLater()
+    this.settled()
+    this.#server.changed()
+  }
+
+  #rest(until: number): void {
+    this.#state = { is: 'resting', until }
+    this.#after(until - this.#settings.clock.now() + 1, () => this.#enterReady())
+    this.#server.changed()
+  }
+
+  /** It is down until an examination finds otherwise. */
+  #fall(why: ApproxiferError): void {
+    const { since = this.#settings.clock.now(), tries = 0 } = this.#down ?? {}
+    this.#state = { is: 'down', why, since, tries: tries + 1 }
+    const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** tries, MOST_BACKOFF_MS)
+    const { busyMs = backoff * (0.5 + 0.5 * Math.random()) } = faultOf(why)
+    this.#after(busyMs, () => void this.#check(true))
+    this.#server.changed()
+    this.#server.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
+  }
+
+  /** While it is ready: an idle server is asked now and then whether it is there. */
+  #checkLater(): void {
+    const ms = this.#settings.healthMs * (0.8 + 0.2 * Math.random())
+    const dueMs = this.#dueAt - this.#settings.clock.now()
+    this.#after(dueMs > 0 ? Math.min(ms, dueMs) : ms, () => this.#checkNow())
+  }
+
+  #checkNow(): void {
+    this.#checkLater()
+    this.settled()
+    const { clock, healthMs } = this.#settings
+    const state = this.#state
+    const isSilent = state.is === 'ready' && clock.now() - state.heardAt >= healthMs / 2
+    if (isSilent && this.#server.isIdle()) void this.#check(false)
+  }
+
+  /** Sets its timer, which keeps no process alive. */
+  #after(ms: number, f: () => void): void {
+    this.#cancel?.()
+    this.#cancel = this.#settings.clock.after(ms, f, true)
+  }
+}

@@ -1,0 +1,142 @@
+/** Options of HTTP workers, and their defaults. */
+
+import { type Clock, systemClock } from '../../clock'
+import { checkInteger, checkNames, expected } from '../../errors'
+import type { Tls } from '../../platform/platform'
+
+export interface ProbeOptions {
+  /** The query, in the signature's order. Default: numbers from 0 to 1, always the same. */
+  row?: Float32Array
+  /** How often it is asked. Default 30,000 ms. */
+  everyMs?: number
+  /**
+   * How far two answers of one model may differ, root mean square, over the size of the answer: machines differ in the last bits.
+   * Default 0.001, as the predictor's `rounding`.
+   */
+  rounding?: number
+}
+
+export interface HttpOptions {
+  /** The model's name on the server. */
+  model: string
+  /** Its version. Default: whichever the server chooses; some refuse any. */
+  version?: string
+  /** The outputs to use, of those that are FP32. Default: all. */
+  outputs?: readonly string[]
+  /** Shapes, without the batch, of inputs and outputs whose metadata leaves lengths open. */
+  shapes?: Readonly<Record<string, readonly number[]>>
+  /** Whether tensors travel as raw bytes. Default 'auto': where the server answers a first such query. */
+  binary?: 'auto' | boolean
+  /** Sent with every request, such as `authorization`. */
+  headers?: Readonly<Record<string, string>>
+  /** Calls that the server is given at once: the worker's `slots`. Default 1. */
+  concurrency?: number
+  /**
+   * Rows of several groups that the server may be given in one request, where its model and it take as many, which a first such query
+   * tells; whether that pays the predictor finds out by itself. Default 16, less for large inputs.
+   */
+  maxBatch?: number
+  /** How long a server may take to be reached and to answer a first query. Default 60,000 ms. */
+  timeoutMs?: number
+  /** How often an idle server is asked whether it is ready, which also keeps its connection. Default 3,000 ms. */
+  healthMs?: number
+  /**
+   * A query whose answer tells one model from another: it is asked when a server is (re)connected and now and then, and one whose
+   * answer is not what it was gets no rows. `false` for models that do not answer the same twice.
+   */
+  probe?: false | ProbeOptions
+  /** Speaks HTTP instead of undici (Node) or the runtime's own fetch. */
+  fetch?: typeof globalThis.fetch
+  /** TLS settings, in Node. */
+  tls?: Tls
+  /** Told once per thing worth knowing. Default: console.warn. */
+  onWarning?: (text: string) => void
+  /** Time, for tests. Default: the system's. */
+  clock?: Clock
+}
+
+export const httpOptions = [
+  ...['model', 'version', 'outputs', 'shapes', 'binary', 'headers', 'concurrency', 'maxBatch', 'timeoutMs', 'healthMs'],
+  ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
+]
+
+/** Rows of a batch at most. */
+const MOST_ROWS = 16
+
+export type HttpSettings = ReturnType<typeof checkHttpOptions>
+
+/** @throws TypeError or RangeError naming the option, expected and got */
+export function checkHttpOptions(options: HttpOptions) {
+  checkNames('', options, httpOptions)
+  const { model, version, binary = 'auto', probe = {}, fetch, onWarning = console.warn, headers = {} } = options
+  if (typeof model !== 'string' || !model) throw new TypeError(expected('model', "the model's name", model))
+  if (version !== undefined && (typeof version !== 'string' || !version)) {
+    throw new TypeError(expected('version', 'a string', version))
+  }
+  if (binary !== 'auto' && typeof binary !== 'boolean') {
+    throw new TypeError(expected('binary', "'auto', true or false", binary))
+  }
+  for (const [name, f] of Object.entries({ fetch, onWarning })) {
+    if (f !== undefined && typeof f !== 'function') throw new TypeError(expected(name, 'a function', f))
+  }
+  checkOutputs(options.outputs)
+  checkTexts('headers', headers)
+  if (options.tls !== undefined) {
+    checkNames('tls', options.tls, ['servername', 'ca', 'cert', 'key'])
+    checkTexts('tls', options.tls)
+  }
+  return {
+    ...options,
+    binary,
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+    shapes: checkShapes(options.shapes),
+    probe: checkProbe(probe),
+    concurrency: checkInteger('concurrency', options.concurrency ?? 1, 1, 1000),
+    maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
+    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, 2 ** 31 - 1),
+    healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, 2 ** 31 - 1),
+    warn: (text: string) => {
+      try {
+        onWarning(text)
+      } catch {} // it is the user's function
+    },
+    clock: options.clock ?? systemClock,
+  }
+}
+
+function checkOutputs(outputs: HttpOptions['outputs']): void {
+  if (outputs === undefined) return
+  const isList = Array.isArray(outputs) && outputs.length && outputs.every((name) => typeof name === 'string')
+  if (!isList) throw new TypeError(expected('outputs', 'names of outputs', outputs))
+  if (new Set(outputs).size < outputs.length) throw new RangeError(`outputs: expected every name once, got ${outputs}`)
+}
+
+function checkTexts(field: string, texts: object): void {
+  if (typeof texts !== 'object' || texts === null) throw new TypeError(expected(field, 'an object', texts))
+  for (const [name, value] of Object.entries(texts)) {
+    if (typeof value !== 'string') throw new TypeError(expected(`${field}.${name}`, 'a string', value))
+  }
+}
+
+function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOptions['shapes']> {
+  if (typeof shapes !== 'object' || shapes === null) throw new TypeError(expected('shapes', 'shapes by name', shapes))
+  for (const [name, shape] of Object.entries(shapes)) {
+    if (!Array.isArray(shape)) throw new TypeError(expected(`shapes.${name}`, 'an array of lengths', shape))
+    for (const [axis, length] of shape.entries()) checkInteger(`shapes.${name}[${axis}]`, length, 1)
+  }
+  return shapes
+}
+
+/** Without a probe any two answers are alike, and nobody asks for one. */
+function checkProbe(probe: unknown): { row?: Float32Array | undefined; everyMs: number; rounding: number } {
+  if (probe === false) return { everyMs: Number.POSITIVE_INFINITY, rounding: Number.POSITIVE_INFINITY }
+  checkNames('probe', probe, ['row', 'everyMs', 'rounding'])
+  const { row, everyMs = 30_000, rounding = 1e-3 } = probe as ProbeOptions
+  if (row !== undefined && !(row instanceof Float32Array)) {
+    throw new TypeError(expected('probe.row', 'a Float32Array', row))
+  }
+  if (!(typeof rounding === 'number' && rounding >= 0 && rounding <= 1)) {
+    throw new RangeError(expected('probe.rounding', 'a number from 0 to 1', rounding))
+  }
+  return { row, everyMs: checkInteger('probe.everyMs', everyMs, 1, 2 ** 31 - 1), rounding }
+}
