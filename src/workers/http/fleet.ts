@@ -1,17 +1,18 @@
 /** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
 
 import { ApproxiferError, asError, expected } from '../../errors'
-import { Election } from '../remote/election'
-import { checkChange, checkUrl, type EndpointChange, nameOf } from '../remote/endpoints'
+import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { isSameModel, type ModelIdentity } from '../remote/model-identity'
-import { type Sighting, successor } from '../remote/succession'
+import { addToGroup, largest, type Sighting } from '../remote/succession'
 import type { WorkerChanges } from '../worker'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { HttpWorker, lossOf } from './worker'
 
 /** Servers that are started at once; then everything else has its turn. */
 const AT_ONCE = 20
+/** How long the first servers that answer wait for the others, to see which model most have. */
+const ELECTION_MS = 5000
 
 /**
  * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
@@ -31,18 +32,13 @@ export function httpWorkers(
   if (Array.isArray(servers)) {
     if (!servers.length) throw new RangeError('servers: expected at least one, got []')
     const urls = servers.map((url, i) => checkUrl(`servers[${i}]`, url))
-    const fleet = new HttpFleet(settings, { most: new Set(urls.map(nameOf)).size })
-    for (const url of urls) fleet.add(url)
-    return fleet.changes
+    return new HttpFleet(settings, urls).changes
   }
   const source = servers as AsyncIterable<EndpointChange>
   if (typeof source?.[Symbol.asyncIterator] !== 'function') {
     throw new TypeError(expected('servers', 'an array of URLs, or an async iterable of their changes', servers))
   }
-  const iterator = source[Symbol.asyncIterator]()
-  const fleet = new HttpFleet(settings, { iterator })
-  void fleet.follow(iterator)
-  return fleet.changes
+  return new HttpFleet(settings, [], source).changes
 }
 
 interface FleetServer {
@@ -53,6 +49,8 @@ interface FleetServer {
   state: 'known' | 'waiting' | 'joined' | 'leaving'
   /** Of its last examination. */
   outcome: ApproxiferError | 'well' | undefined
+  /** The model that it had when it answered first. */
+  vote: ModelIdentity | undefined
   /** A warning said that it could not join. */
   isMissed: boolean
   /** Its URL, where it was added again while it was leaving. */
@@ -62,40 +60,43 @@ interface FleetServer {
 class HttpFleet {
   readonly #settings: HttpSettings
   readonly #fleet: RemoteFleet<ModelIdentity>
-  readonly #election: Election<ModelIdentity>
   readonly #servers = new Map<string, FleetServer>()
   readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
-  /** Ends the hold on the process. */
-  readonly #release: () => void
-  /** Servers that have joined and are not closed; and whether any ever has. */
-  #joined = 0
+  /** Models of servers that have answered, equal ones in one group, until one of them is the fleet's. */
+  readonly #votes: ModelIdentity[][] = []
+  readonly #cancelLate: () => void
+  #cancelElection: (() => void) | undefined
   #hasStarted = false
   /** A warning said that only models with other inputs or outputs are left. */
   #isStuck = false
 
-  /** @param how  `most`: servers that will ever be added; `iterator`: what says which come and go */
-  constructor(settings: HttpSettings, how: { most?: number; iterator?: AsyncIterator<EndpointChange> }) {
-    const { clock, warn, timeoutMs } = settings
+  constructor(settings: HttpSettings, urls: readonly string[], source?: AsyncIterable<EndpointChange>) {
+    const { clock, warn, timeoutMs, probe } = settings
+    const isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, probe.rounding)
+    const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    this.#source = how.iterator
-    this.#fleet = new RemoteFleet({ isSame: this.#isSame, clock, warn, most: how.most, onReturn: () => this.#close() })
-    this.#election = new Election(clock, this.#isSame, (model) => this.#elected(model))
+    this.#fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
     // The only timer that holds the process: somebody waits for the first workers.
-    this.#release = clock.after(timeoutMs, () => this.#late())
+    this.#cancelLate = clock.after(timeoutMs, () => this.#late())
+    for (const url of urls) this.#add(url)
+    this.#source = source?.[Symbol.asyncIterator]()
+    if (this.#source) void this.#follow(this.#source)
   }
 
   get changes(): WorkerChanges {
     return this.#fleet.changes
   }
 
-  readonly #isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, this.#settings.probe.rounding)
-
-  async follow(source: AsyncIterator<EndpointChange>): Promise<void> {
+  async #follow(source: AsyncIterator<EndpointChange>): Promise<void> {
+    const apply = (what: 'add' | 'remove' | 'drain', url: string) => {
+      if (this.#isOver) return false
+      if (what === 'add') this.#add(url)
+      else this.#leave(nameOf(url), what)
+      return true
+    }
     try {
-      for (let next = await source.next(); !next.done && !this.#isOver; next = await source.next()) {
-        this.#apply(next.value)
-      }
+      await followEndpoints(source, apply, this.#settings.warn)
     } catch (error) {
       const is = asError(error, 'WORKER', 'the list of workers ended: ')
       if (this.#hasStarted) this.#settings.warn(is.message)
@@ -107,18 +108,7 @@ class HttpFleet {
     return this.#fleet.changes.isOver
   }
 
-  /** What makes no sense changes nothing. */
-  #apply(change: unknown): void {
-    try {
-      const { what, url } = checkChange(change)
-      if (what === 'add') this.add(url)
-      else this.#leave(nameOf(url), what)
-    } catch (error) {
-      this.#settings.warn(`the list of workers: ${asError(error, 'WORKER').message}`)
-    }
-  }
-
-  add(url: string): void {
+  #add(url: string): void {
     const name = nameOf(url)
     const known = this.#servers.get(name)
     if (known?.state === 'leaving') known.again = url
@@ -126,10 +116,9 @@ class HttpFleet {
     if (this.#servers.size >= MOST_WORKERS) {
       return this.#settings.warn(`${name} is one server too many: ${MOST_WORKERS} are known`)
     }
-    const rest = { worker: undefined, outcome: undefined, isMissed: false, again: undefined }
+    const rest = { worker: undefined, outcome: undefined, vote: undefined, isMissed: false, again: undefined }
     const server: FleetServer = { name, url, state: 'known', ...rest }
     this.#servers.set(name, server)
-    this.#election.enter(name)
     if (this.#toStart.push(server) === 1) this.#settings.clock.after(0, () => this.#startSome())
   }
 
@@ -150,7 +139,7 @@ class HttpFleet {
       if (!isWanted()) return void worker.close()
       server.worker = worker
       if (this.#fleet.model) worker.expect(this.#fleet.model)
-      void worker.examine()
+      void worker.health.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
     }
@@ -169,40 +158,58 @@ class HttpFleet {
     }
     this.#servers.delete(name)
     void server.worker?.close()
-    if (!this.#fleet.model) this.#election.leave(name)
+    if (this.#fleet.model) return
+    for (const group of this.#votes)
+      if (server.vote && group.includes(server.vote)) group.splice(group.indexOf(server.vote), 1)
+    this.#elect()
   }
 
   #left(server: FleetServer): void {
-    this.#fleet.left(server.name)
+    this.#fleet.losses.left(server.name)
     if (this.#servers.get(server.name) !== server) return
     this.#servers.delete(server.name)
-    this.#joined--
-    if (server.again !== undefined && !this.#isOver) this.add(server.again)
+    if (server.again !== undefined && !this.#isOver) this.#add(server.again)
   }
 
   #failed({ name }: FleetServer, error: ApproxiferError, wasWell: boolean): void {
-    if (wasWell) this.#fleet.lost(name, ...lossOf(name, error))
+    if (wasWell) this.#fleet.losses.lost(name, ...lossOf(name, error))
     this.#reconsider()
   }
 
   #examined(server: FleetServer, error: ApproxiferError | undefined): void {
     const { outcome, state, name, worker } = server
     server.outcome = error ?? 'well'
-    if (!error) this.#fleet.well(name)
+    if (!error) this.#fleet.losses.well(name)
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       server.isMissed = true
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
     if (!error) server.state = 'waiting'
-    if (this.#fleet.model) this.#admit(server, this.#fleet.model)
-    else this.#election.vote(name, error ? undefined : worker?.model)
+    if (this.#fleet.model) return this.#admit(server, this.#fleet.model)
+    server.vote = error ? undefined : worker?.model.found
+    if (server.vote) addToGroup(this.#votes, server.vote, this.#fleet.isSame)
+    this.#elect()
   }
 
-  #elected(model: ModelIdentity | undefined): void {
-    if (!model) return this.#failIfHopeless()
-    this.#fleet.model = model
-    for (const server of this.#servers.values()) this.#admit(server, model)
+  /** The fleet's model is that of most servers, once those that have not answered cannot change that, or after a while. */
+  #elect(isLate = false): void {
+    if (isLate) this.#cancelElection = undefined
+    const most = largest(this.#votes)
+    const isHeard = this.#areAll(({ outcome }) => outcome)
+    if (!most.length) return isHeard ? this.#failIfHopeless() : undefined
+    if (!isHeard && !isLate && 2 * most.length <= this.#servers.size) {
+      this.#cancelElection ??= this.#settings.clock.after(ELECTION_MS, () => this.#elect(true), true)
+      return
+    }
+    this.#cancelElection?.()
+    this.#fleet.model = most[0]
+    for (const server of this.#servers.values()) this.#admit(server, most[0])
+  }
+
+  #areAll(test: (server: FleetServer) => unknown): boolean {
+    for (const server of this.#servers.values()) if (!test(server)) return false
+    return true
   }
 
   /** No server can be used, and to ask again will not help. */
@@ -216,8 +223,9 @@ class HttpFleet {
     const before = this.#fleet.model
     if (!before || this.#isOver) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.#fleet.succeed(this.#sightings(isFitting))
-    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
+    const next = this.#fleet.successor(this.#sightings(isFitting))
+    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck()
+    this.#fleet.model = next
     this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     this.#fleet.changes.push({ model: undefined }, () => {
@@ -228,15 +236,15 @@ class HttpFleet {
   /** What is known of the servers' models; one that was down for long will not come back as it was. */
   *#sightings(counts: (model: ModelIdentity) => boolean): Generator<Sighting<ModelIdentity>> {
     for (const { worker, state } of this.#servers.values()) {
-      const model = worker?.model
+      const model = worker?.model.found
       if (!worker || !model || state === 'leaving' || !counts(model)) continue
-      if (worker.isThere || worker.downMs < this.#settings.timeoutMs) yield { model, there: worker.isThere }
+      const { isThere, downMs } = worker.health
+      if (isThere || downMs < this.#settings.timeoutMs) yield { model, there: isThere }
     }
   }
 
-  #warnIfStuck(model: ModelIdentity): void {
-    const all = this.#sightings(() => true)
-    const next = successor(model, all, this.#isSame)
+  #warnIfStuck(): void {
+    const next = this.#fleet.successor(this.#sightings(() => true))
     if (!next) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
@@ -256,7 +264,7 @@ class HttpFleet {
     this.#hasStarted = true
     if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
     this.#fleet.join(worker)
-    if (++this.#joined === this.#servers.size) this.#release()
+    if (this.#areAll(({ state }) => state === 'joined' || state === 'leaving')) this.#cancelLate()
   }
 
   #late(): void {
@@ -269,14 +277,14 @@ class HttpFleet {
   }
 
   #fail(error: ApproxiferError): void {
-    this.#fleet.end(error)
+    this.#fleet.changes.end(error)
     this.#close()
   }
 
   /** Workers that somebody has taken are his to close. */
   #close(): void {
-    this.#release()
-    this.#election.close()
+    this.#cancelLate()
+    this.#cancelElection?.()
     this.#source?.return?.()?.catch(() => {})
     const untaken = new Set(this.#fleet.changes.unread.map((change) => 'add' in change && change.add))
     for (const { worker, state } of this.#servers.values()) {

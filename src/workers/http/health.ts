@@ -2,8 +2,9 @@
 
 import { orAborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
-import { faultOf, ServerError } from './oip-server'
+import { faultOf, type OipServer, ServerError } from './oip-server'
 import type { HttpSettings } from './options'
+import type { ServedModel } from './served-model'
 
 /** Waits before a server that is down is tried again: 100 ms, 200 ms, ... up to the most, each times 0.5 to 1. */
 const LEAST_BACKOFF_MS = 100
@@ -47,26 +48,26 @@ type HealthState =
   | { readonly is: 'resting'; readonly until: number }
   | { readonly is: 'closed' }
 
-/** The server that is checked, and who is told. */
-export interface CheckedServer {
-  readonly name: string
-  /** Whether no call is open. */
-  isIdle(): boolean
-  /** Asks whether it is ready. @throws unless it is */
-  ready(signal: AbortSignal): Promise<void>
-  /** Asks for its model. @throws unless that is what it should be */
-  inspect(signal: AbortSignal): Promise<void>
-  /** `takesCalls` or `isGone` may have changed. */
-  changed(): void
+/** Told what becomes of a server. */
+export interface ServerEvents {
   /** It is down. @param wasWell  it has passed an examination before */
   failed(error: ApproxiferError, wasWell: boolean): void
-  /** An examination has ended. */
-  examined(error: ApproxiferError | undefined): void
+  /** An examination has ended, with an error unless it was passed. */
+  examined(error?: ApproxiferError): void
+}
+
+interface WorkerOfServer extends ServerEvents {
+  /** Whether no call is open. */
+  isIdle(): boolean
+  /** `takesCalls` or `isGone` may have changed. */
+  changed(): void
 }
 
 export class Health {
-  readonly #server: CheckedServer
+  readonly #server: OipServer
+  readonly #model: ServedModel
   readonly #settings: HttpSettings
+  readonly #worker: WorkerOfServer
   #state: HealthState
   #cancel: (() => void) | undefined
   #examinedAt = Number.NEGATIVE_INFINITY
@@ -75,9 +76,11 @@ export class Health {
   /** Failed calls in a row. */
   #failures = 0
 
-  constructor(server: CheckedServer, settings: HttpSettings) {
+  constructor(server: OipServer, model: ServedModel, settings: HttpSettings, worker: WorkerOfServer) {
     this.#server = server
+    this.#model = model
     this.#settings = settings
+    this.#worker = worker
     const why = new ApproxiferError('WORKER', `${server.name} has not been reached yet`)
     this.#state = { is: 'down', why, since: settings.clock.now(), tries: 0 }
   }
@@ -133,59 +136,48 @@ export class Health {
   /** A call failed. @param since  when it was sent */
   failed(error: ApproxiferError, since: number): void {
     const { busyMs, down, replaced } = faultOf(error)
-    if (error.code === 'CLOSED') return
-    if (error.code === 'ABORTED') this.#abandoned(since)
-    else if (busyMs !== undefined) this.#busy(busyMs)
-    else if (down) this.#suspect(error)
-    else if (++this.#failures >= MOST_FAILURES || replaced) this.#dueAt = Number.NEGATIVE_INFINITY
-  }
-
-  /** It is examined before it counts as gone: one address may stand for many servers, of which another takes the next call. */
-  #suspect(error: ApproxiferError): void {
-    if (!this.#down) void this.#check(true, error)
-  }
-
-  #busy(ms: number): void {
     const state = this.#state
-    const until = this.#settings.clock.now() + ms
-    if (state.is === 'checking') state.until = until
-    else if (state.is === 'ready' || state.is === 'resting') this.#rest(until)
-  }
-
-  /** A call was given up and its connection dropped: the server may go on with it all the same, or not be there. */
-  #abandoned(since: number): void {
-    const state = this.#state
-    const isThere = state.is === 'ready' && state.heardAt > since // it has answered another call meanwhile
-    if (!isThere && !this.#down) void this.#check(false)
+    if (this.#down || state.is === 'closed') return
+    if (error.code === 'ABORTED') {
+      // Its connection was dropped: the server may be at work on it all the same, or be gone, unless it has answered another call since.
+      if (state.is !== 'ready' || state.heardAt <= since) void this.#check(false)
+    } else if (busyMs !== undefined) {
+      const until = this.#settings.clock.now() + busyMs
+      if (state.is === 'checking') state.until = until
+      else this.#rest(until)
+    } else if (down) {
+      // It is examined before it counts as gone: one address may stand for many servers, of which another takes the next call.
+      void this.#check(true, error)
+    } else if (++this.#failures >= MOST_FAILURES || replaced) this.#dueAt = Number.NEGATIVE_INFINITY
   }
 
   /** No call is open any more. */
   settled(): void {
-    if (this.#state.is === 'ready' && this.isDue && this.#server.isIdle()) void this.#check(true)
+    if (this.#state.is === 'ready' && this.isDue && this.#worker.isIdle()) void this.#check(true)
   }
 
   /** The server closed a connection: that may have been the last of this model. */
   dropped(): void {
     const state = this.#state
-    if (state.is === 'checking' && state.whole && this.#server.isIdle()) return
+    if (state.is === 'checking' && state.whole && this.#worker.isIdle()) return
     this.#dueAt = Math.min(this.#dueAt, this.#examinedAt + CALM_MS)
     if (state.is === 'ready') this.#checkLater()
     this.settled()
   }
 
-  /** It has another model than it should have. */
-  condemn(why: ApproxiferError): void {
+  /** Its model is not the one that it should have. */
+  refuse(why: ApproxiferError): void {
     const state = this.#state
     if (state.is === 'checking') state.whole = true
     else if (state.is === 'ready' || state.is === 'resting') this.#fall(why)
   }
 
-  /** The model that it was down for is the one that it should have: it may take calls as soon as it is examined again. */
-  pardon(): void {
+  /** Its model is the one that it should have. If it was refused it is examined at once, and is not gone meanwhile. */
+  accept(): void {
     if (this.#down?.why.code !== 'MODEL') return
     void this.#check(true)
     if (this.#state.is === 'checking') this.#state.down = undefined
-    this.#server.changed()
+    this.#worker.changed()
   }
 
   close(): void {
@@ -216,14 +208,14 @@ export class Health {
     let error: ApproxiferError | undefined
     try {
       await this.#within(READY_MS, check, (signal) => this.#server.ready(signal))
-      if (check.whole) await this.#within(this.#settings.timeoutMs, check, (signal) => this.#server.inspect(signal))
+      if (check.whole) await this.#within(this.#settings.timeoutMs, check, (signal) => this.#model.inspect(signal))
     } catch (thrown) {
       error = asError(thrown, 'WORKER', `${this.#server.name}: `)
     }
     if (this.#state !== check) return error // it was closed
     if (error) this.#fall(error)
     else this.#pass(check)
-    if (check.whole) this.#server.examined(error)
+    if (check.whole) this.#worker.examined(error)
     return error
   }
 
@@ -249,13 +241,12 @@ export class Health {
     this.#state = { is: 'ready', heardAt: this.#settings.clock.now() }
     this.#checkLater()
     this.settled()
-    this.#server.changed()
+    this.#worker.changed()
   }
 
   #rest(until: number): void {
     this.#state = { is: 'resting', until }
     this.#after(until - this.#settings.clock.now() + 1, () => this.#enterReady())
-    this.#server.changed()
   }
 
   /** It is down until an examination finds otherwise. */
@@ -265,8 +256,9 @@ export class Health {
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** tries, MOST_BACKOFF_MS)
     const { busyMs = backoff * (0.5 + 0.5 * Math.random()) } = faultOf(why)
     this.#after(busyMs, () => void this.#check(true))
-    this.#server.changed()
-    this.#server.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
+    this.#model.forgetFormat()
+    this.#worker.changed()
+    this.#worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
   }
 
   /** While it is ready: an idle server is asked now and then whether it is there. */
@@ -282,7 +274,7 @@ export class Health {
     const { clock, healthMs } = this.#settings
     const state = this.#state
     const isSilent = state.is === 'ready' && clock.now() - state.heardAt >= healthMs / 2
-    if (isSilent && this.#server.isIdle()) void this.#check(false)
+    if (isSilent && this.#worker.isIdle()) void this.#check(false)
   }
 
   /** Sets its timer, which keeps no process alive. */

@@ -14,7 +14,7 @@ import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/loss-reports'
 import type { ModelIdentity } from '../remote/model-identity'
 import type { ModelWorker } from '../worker'
-import { type CheckedServer, Health } from './health'
+import { Health, type ServerEvents } from './health'
 import { faultOf, OipServer, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { ServedModel } from './served-model'
@@ -39,7 +39,7 @@ export async function httpWorker(url: string | URL, options: HttpOptions): Promi
       onStart?.(error)
     },
     failed: (error, wasWell) => wasWell && losses.lost(name, ...lossOf(name, error)),
-    closed: () => losses.close(),
+    closed: () => losses.left(name),
   })
   try {
     return await new Promise((resolve, reject) => {
@@ -53,7 +53,7 @@ export async function httpWorker(url: string | URL, options: HttpOptions): Promi
         if (error) reject(error)
         else resolve(worker)
       }
-      void worker.examine()
+      void worker.health.examine()
     })
   } catch (error) {
     await worker.close()
@@ -70,103 +70,70 @@ export function lossOf(name: string, { code, message }: ApproxiferError): [text:
   return [`${name} was lost: ${why}; it is tried again until it answers`, false]
 }
 
-/** Told what becomes of a server. */
-export interface ServerEvents extends Pick<CheckedServer, 'failed' | 'examined'> {
-  /** The worker is closed. */
-  closed(): void
-}
+/** `closed`: the worker is. */
+type WorkerEvents = ServerEvents & { closed(): void }
 
 export class HttpWorker implements ModelWorker {
   readonly name: string
   readonly slots: number
   onFree: (() => void) | undefined
-  readonly #clock: Clock
+  readonly model: ServedModel
+  readonly health: Health
   readonly #server: OipServer
-  readonly #model: ServedModel
-  readonly #health: Health
-  readonly #events: ServerEvents
+  readonly #clock: Clock
+  readonly #onClosed: () => void
   /** Cuts each call that is open. */
   readonly #open = new Set<AbortController>()
   #closing: Promise<void> | undefined
 
-  private constructor(url: string, connections: Connections, settings: HttpSettings, events: ServerEvents) {
+  private constructor(url: string, connections: Connections, settings: HttpSettings, events: WorkerEvents) {
     this.name = nameOf(url)
     this.slots = settings.concurrency
     this.#clock = settings.clock
-    this.#events = events
-    const server = new OipServer(connections, this.name, settings)
-    const model = new ServedModel(server, url, settings)
-    this.#server = server
-    this.#model = model
-    const checked: CheckedServer = {
-      name: this.name,
+    this.#onClosed = events.closed
+    this.#server = new OipServer(connections, this.name, settings)
+    this.model = new ServedModel(this.#server, url, settings)
+    this.health = new Health(this.#server, this.model, settings, {
+      ...events,
       isIdle: () => !this.#open.size,
-      ready: (signal) => server.ready(signal),
-      inspect: (signal) => model.inspect(signal),
       changed: () => this.onFree?.(),
-      examined: (error) => events.examined(error),
-      failed(error, wasWell) {
-        model.forgetFormat()
-        events.failed(error, wasWell)
-      },
-    }
-    this.#health = new Health(checked, settings)
-    connections.onDrop = () => this.#health.dropped()
+    })
+    connections.onDrop = () => this.health.dropped()
   }
 
-  /** One that waits for `examine`. @param url  checked */
-  static async make(url: string, settings: HttpSettings, events: ServerEvents): Promise<HttpWorker> {
+  /** It takes calls once it has been examined. @param url  checked */
+  static async make(url: string, settings: HttpSettings, events: WorkerEvents): Promise<HttpWorker> {
     const { fetch, concurrency, tls } = settings
     const connections = fetch ? fetchConnections(url, fetch) : await platform.connect(url, concurrency, tls)
     return new HttpWorker(url, connections, settings, events)
   }
 
   get signature(): Signature {
-    return this.#model.signature
+    return this.model.signature
   }
 
   get identity(): string {
-    return this.#model.machine
+    return this.model.machine
   }
 
   get maxBatch(): number {
-    return this.#model.maxBatch
+    return this.model.maxBatch
   }
 
   get gone(): boolean {
-    return this.#health.isGone
+    return this.health.isGone
   }
 
   get free(): boolean {
-    return this.#health.takesCalls && this.#open.size < this.slots
-  }
-
-  /** Which model it had when it was examined last; undefined before, and where that cannot be used. */
-  get model(): ModelIdentity | undefined {
-    return this.#model.found
-  }
-
-  /** Whether it was there when it was asked last, if with another model than it should have. */
-  get isThere(): boolean {
-    return this.#health.isThere
-  }
-
-  /** Milliseconds since it was as it should be. */
-  get downMs(): number {
-    return this.#health.downMs
-  }
-
-  /** Asks whether it is ready, has the model that it should have, and answers. Never rejects. */
-  async examine(): Promise<void> {
-    await this.#health.examine()
+    return this.health.takesCalls && this.#open.size < this.slots
   }
 
   /** Says which model it should have. Where it was found with that it is examined at once, and rows wait for that. */
   expect(model: ModelIdentity): void {
-    this.#model.expect(model)
-    if (!this.#model.found) return
-    if (this.#model.isExpected) this.#health.pardon()
-    else this.#health.condemn(this.#model.difference())
+    this.model.expect(model)
+    if (!this.model.found) return
+    if (this.model.isExpected) this.health.accept()
+    else this.health.refuse(this.model.difference())
   }
 
   async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
@@ -187,11 +154,11 @@ export class HttpWorker implements ModelWorker {
 
   async #close(): Promise<void> {
     this.onFree = undefined
-    this.#health.close()
+    this.health.close()
     const error = new ApproxiferError('CLOSED', `${this.name} was closed`)
     for (const call of [...this.#open]) call.abort(error)
     await this.#server.close()
-    this.#events.closed()
+    this.#onClosed()
   }
 
   #run(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
@@ -220,7 +187,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   #refusal(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Error | undefined {
-    const { refusal } = this.#health
+    const { refusal } = this.health
     if (refusal) return refusal
     if (rows.length > this.maxBatch)
       return new RangeError(`rows: expected at most ${this.maxBatch}, got ${rows.length}`)
@@ -240,13 +207,13 @@ export class HttpWorker implements ModelWorker {
       return await orAborted(call.signal, this.#ask(rows, call.signal))
     } catch (thrown) {
       const error = asError(thrown, 'WORKER', `${this.name}: `)
-      this.#health.failed(error, since)
+      this.health.failed(error, since)
       const { unasked } = faultOf(error)
       const told = unasked ? new ApproxiferError('OVERLOADED', `${error.message}; it is tried again later`) : error
       return rows.map(() => told)
     } finally {
       this.#open.delete(call)
-      this.#health.settled()
+      this.health.settled()
     }
   }
 
@@ -254,7 +221,7 @@ export class HttpWorker implements ModelWorker {
   async #ask(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
     const throwUnlessRows = (error: unknown) => {
       const { down, busyMs, replaced } = faultOf(error)
-      if (signal.aborted || down || busyMs !== undefined || replaced || this.#health.isDue) throw error
+      if (signal.aborted || down || busyMs !== undefined || replaced || this.health.isDue) throw error
     }
     try {
       return await this.#askOnce(rows, signal)
@@ -274,19 +241,19 @@ export class HttpWorker implements ModelWorker {
   }
 
   async #askOnce(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const ask = () => this.#model.infer(rows, signal)
+    const ask = () => this.model.infer(rows, signal)
     const outcomes = await ask().catch(async (error) => {
       // Once more on a new connection, if the server at its other end has the model.
-      if (!faultOf(error).stale || signal.aborted || (await this.#health.examine())) throw error
+      if (!faultOf(error).stale || signal.aborted || (await this.health.examine())) throw error
       return ask()
     })
-    if (this.#health.isDue) {
+    if (this.health.isDue) {
       // A connection was closed meanwhile: the answer may be another server's.
-      const error = await this.#health.examine()
+      const error = await this.health.examine()
       if (error) throw new ApproxiferError('WORKER', error.message)
     }
     if (rows.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
-    this.#health.heard()
+    this.health.heard()
     return outcomes
   }
 }

@@ -1,6 +1,6 @@
 /** Servers by their URLs: how these are checked, what servers are called by them, and how they come and go. */
 
-import { expected, withoutPassword } from '../../errors'
+import { asError, expected, withoutPassword } from '../../errors'
 
 /** A server has come; it has gone; or it is about to go, and gets nothing new. By URL. */
 export type EndpointChange = { add: string } | { remove: string } | { drain: string }
@@ -22,14 +22,24 @@ function parsed(text: string): URL | undefined {
   } catch {}
 }
 
-/** What a change does, and to which URL. @throws TypeError for what is no change */
-export function checkChange(change: unknown): { what: 'add' | 'remove' | 'drain'; url: string } {
-  const [[what, value], ...rest] = Object.entries(change as EndpointChange)
-  const url = checkUrl(what, value)
-  if (rest.length || !(what === 'add' || what === 'remove' || what === 'drain')) {
-    throw new TypeError(expected('a change', 'one of add, remove, drain', rest.length ? 'several' : what))
+/** Reads changes until the source ends, or `apply` returns false. What is no change is skipped, with a warning. */
+export async function followEndpoints(
+  source: AsyncIterator<EndpointChange>,
+  apply: (what: 'add' | 'remove' | 'drain', url: string) => boolean,
+  warn: (text: string) => void,
+): Promise<void> {
+  for (let next = await source.next(); !next.done; next = await source.next()) {
+    try {
+      const [[what, value], ...rest] = Object.entries(next.value)
+      const url = checkUrl(what, value)
+      if (rest.length || !(what === 'add' || what === 'remove' || what === 'drain')) {
+        throw new TypeError(expected('a change', 'one of add, remove, drain', rest.length ? 'several' : what))
+      }
+      if (!apply(what, url)) return
+    } catch (error) {
+      warn(`the list of workers: ${asError(error, 'WORKER').message}`)
+    }
   }
-  return { what, url }
 }
 
 /** Host and port, and the path where there is one: what tells servers apart, and stands in reports. */

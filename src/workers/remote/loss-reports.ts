@@ -11,57 +11,44 @@ export class LossReports {
   readonly #clock: Clock
   readonly #warn: (text: string) => void
   /** By worker: what was said of its loss, and what cancels the report that it is back. */
-  readonly #reported = new Map<string, { text: string; cancel: (() => void) | undefined }>()
+  readonly #reported = new Map<string, { text: string; cancel?: () => void }>()
 
   constructor(clock: Clock, warn: (text: string) => void) {
     this.#clock = clock
     this.#warn = warn
   }
 
-  /**
-   * A worker is lost. It is reported once, until it is back.
-   *
-   * @param text  the warning
-   * @param isNews  it is reported again where it was reported with another text
-   */
+  /** A worker is lost: reported once, until it is back. @param isNews  also where it was reported with another text */
   lost(name: string, text: string, isNews = false): void {
-    const reported = this.#reported.get(name)
+    const before = this.#reported.get(name)
     this.left(name)
-    if (reported && !(isNews && reported.text !== text)) return
-    this.#reported.set(name, { text, cancel: undefined })
-    this.#warn(text)
+    if (before && !(isNews && before.text !== text)) return
+    this.#reported.set(name, { text })
     const [oldest] = this.#reported.keys()
     if (this.#reported.size > MOST) this.#forget(oldest)
+    this.#warn(text)
   }
 
-  /** A worker is well: if it was lost it is reported as back unless it is lost again soon. */
+  /** A worker is well: reported as back, if it was lost and is not lost again meanwhile. */
   well(name: string): void {
     const reported = this.#reported.get(name)
-    if (!reported) return
-    reported.cancel ??= this.#clock.after(
-      STEADY_MS,
-      () => {
-        this.#forget(name)
-        this.#warn(`${name} is back`)
-      },
-      true,
-    )
+    if (!reported || reported.cancel) return
+    const report = () => {
+      this.#forget(name)
+      this.#warn(`${name} is back`)
+    }
+    reported.cancel = this.#clock.after(STEADY_MS, report, true)
   }
 
-  /** A worker is gone for good, or until it is heard again: it is not reported as back. */
+  /** A worker is not there any more, for whatever reason: it is not reported as back until it is well again. */
   left(name: string): void {
     const reported = this.#reported.get(name)
     reported?.cancel?.()
-    if (reported) reported.cancel = undefined
+    if (reported) this.#reported.set(name, { text: reported.text })
   }
 
   #forget(name: string): void {
     this.left(name)
     this.#reported.delete(name)
-  }
-
-  /** Cancels what is still to be reported. */
-  close(): void {
-    for (const name of this.#reported.keys()) this.left(name)
   }
 }

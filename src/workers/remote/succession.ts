@@ -1,4 +1,4 @@
-/** Which model a fleet goes on with when no worker has its own any more: servers are rolled to new weights one by one. */
+/** Which model a fleet has: that of most workers. Servers are rolled to new weights one by one, so it may be another one day. */
 
 /** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */
 export interface Sighting<M> {
@@ -6,33 +6,16 @@ export interface Sighting<M> {
   there: boolean
 }
 
-/** Models, with equal ones in one group. */
-export class Ballot<M> {
-  readonly #groups: M[][] = []
-  readonly #isSame: (a: M, b: M) => boolean
+/** Adds a model to the group of those that are the same. */
+export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => boolean): void {
+  const group = groups.find((group) => group.length > 0 && isSame(group[0], model))
+  if (group) group.push(model)
+  else groups.push([model])
+}
 
-  constructor(isSame: (a: M, b: M) => boolean) {
-    this.#isSame = isSame
-  }
-
-  add(model: M): void {
-    const group = this.#groups.find((group) => group.length > 0 && this.#isSame(group[0], model))
-    if (group) group.push(model)
-    else this.#groups.push([model])
-  }
-
-  /** Takes back what was added. */
-  remove(model: M): void {
-    for (const group of this.#groups) {
-      const at = group.indexOf(model)
-      if (at >= 0) return void group.splice(at, 1)
-    }
-  }
-
-  /** The largest group, of equally large ones the first. */
-  get largest(): readonly M[] {
-    return this.#groups.reduce((most, group) => (group.length > most.length ? group : most), [])
-  }
+/** The largest group, of equally large ones the first. */
+export function largest<M>(groups: readonly M[][]): readonly M[] {
+  return groups.reduce((most, group) => (group.length > most.length ? group : most), [])
 }
 
 /**
@@ -41,14 +24,14 @@ export class Ballot<M> {
  * way, and one wrong server does not become the model while all others are cut off.
  */
 export function successor<M>(own: M, seen: Iterable<Sighting<M>>, isSame: (a: M, b: M) => boolean): M | undefined {
-  const others = new Ballot(isSame)
+  const others: M[][] = []
   let lost = 0
   for (const { model, there } of seen) {
     if (!isSame(own, model)) {
-      if (there) others.add(model)
+      if (there) addToGroup(others, model, isSame)
     } else if (there) return undefined
     else lost++
   }
-  const { largest } = others
-  return largest.length > lost ? largest[0] : undefined
+  const most = largest(others)
+  return most.length > lost ? most[0] : undefined
 }
