@@ -4,7 +4,7 @@ import { ApproxiferError, asError, expected } from '../../errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { isSameModel, type ModelIdentity } from '../remote/model-identity'
-import { addToGroup, largest, type Sighting } from '../remote/succession'
+import { addToGroup, largest, type Sighting, successor } from '../remote/succession'
 import type { WorkerChanges } from '../worker'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { HttpWorker, lossOf } from './worker'
@@ -165,21 +165,21 @@ class HttpFleet {
   }
 
   #left(server: FleetServer): void {
-    this.#fleet.losses.left(server.name)
+    this.#fleet.left(server.name)
     if (this.#servers.get(server.name) !== server) return
     this.#servers.delete(server.name)
     if (server.again !== undefined && !this.#isOver) this.#add(server.again)
   }
 
   #failed({ name }: FleetServer, error: ApproxiferError, wasWell: boolean): void {
-    if (wasWell) this.#fleet.losses.lost(name, ...lossOf(name, error))
+    if (wasWell) this.#fleet.lost(name, ...lossOf(name, error))
     this.#reconsider()
   }
 
   #examined(server: FleetServer, error: ApproxiferError | undefined): void {
     const { outcome, state, name, worker } = server
     server.outcome = error ?? 'well'
-    if (!error) this.#fleet.losses.well(name)
+    if (!error) this.#fleet.well(name)
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       server.isMissed = true
@@ -223,9 +223,8 @@ class HttpFleet {
     const before = this.#fleet.model
     if (!before || this.#isOver) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.#fleet.successor(this.#sightings(isFitting))
-    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck()
-    this.#fleet.model = next
+    const next = this.#fleet.succeed(this.#sightings(isFitting))
+    if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     this.#fleet.changes.push({ model: undefined }, () => {
@@ -243,8 +242,9 @@ class HttpFleet {
     }
   }
 
-  #warnIfStuck(): void {
-    const next = this.#fleet.successor(this.#sightings(() => true))
+  #warnIfStuck(model: ModelIdentity): void {
+    const all = this.#sightings(() => true)
+    const next = successor(model, all, this.#fleet.isSame)
     if (!next) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
@@ -277,7 +277,7 @@ class HttpFleet {
   }
 
   #fail(error: ApproxiferError): void {
-    this.#fleet.changes.end(error)
+    this.#fleet.end(error)
     this.#close()
   }
 
