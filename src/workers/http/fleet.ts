@@ -1,6 +1,7 @@
 /** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
 
-import { ApproxiferError, asError, expected } from '../../errors'
+import { expected } from '../../check'
+import { ApproxiferError, asError } from '../../errors'
 import { Changes } from '../remote/changes'
 import { checkUrl, type Whereabouts } from '../remote/discovery'
 import { alike, type Evidence } from '../remote/evidence'

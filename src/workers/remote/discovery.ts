@@ -1,8 +1,10 @@
 /** Where workers are, as it changes: each source is an async iterable of URLs that come and go. */
 
 import { platform } from '#platform'
+import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
-import { asError, checkInteger, checkNames, checkWord, expected, withoutPassword } from '../../errors'
+import { asError, withoutPassword } from '../../errors'
+import { guarded, type Warn } from '../../notices'
 import { Changes } from './changes'
 
 /** A server has come; it has gone; or it is about to go, and gets nothing new. */
@@ -44,7 +46,7 @@ const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of
  * @throws Error where the runtime has no files
  */
 export function watchFile(path: string, options: WatchOptions = {}): AsyncIterable<Whereabouts> {
-  if (typeof path !== 'string' || !path) throw new TypeError(expected('path', 'a path', path))
+  checkText('path', path, 'a path')
   checkNames('', options, watchNames)
   const { watch } = platform
   if (!watch) throw new Error(`watchFile: files: ${NOT_HERE}`)
@@ -60,7 +62,7 @@ export function watchFile(path: string, options: WatchOptions = {}): AsyncIterab
  * @throws Error where the runtime cannot look names up
  */
 export function watchDns(name: string, options: DnsOptions): AsyncIterable<Whereabouts> {
-  if (typeof name !== 'string' || !name) throw new TypeError(expected('name', 'a DNS name', name))
+  checkText('name', name, 'a DNS name')
   checkNames('', options, [...watchNames, 'port', 'protocol', 'servers', 'resolver'])
   const { protocol = 'http', servers, resolver } = options
   const port = checkInteger('port', options.port, 1, 65_535)
@@ -113,7 +115,7 @@ class Lookout {
   readonly #look: () => Promise<readonly string[]>
   readonly #everyMs: number
   readonly #clock: Clock
-  readonly #onWarning: (text: string) => void
+  readonly #tell: Warn
   readonly #unwatch: (() => void) | undefined
   #known: ReadonlySet<string> = new Set()
   #told: string | undefined
@@ -131,12 +133,11 @@ class Lookout {
     { everyMs = 2000, onWarning = console.warn, clock = systemClock }: WatchOptions,
     watch?: (changed: () => void) => () => void,
   ) {
-    this.#everyMs = checkInteger('everyMs', everyMs, 1, 2 ** 31 - 1)
-    if (typeof onWarning !== 'function') throw new TypeError(expected('onWarning', 'a function', onWarning))
+    this.#everyMs = checkInteger('everyMs', everyMs, 1, MOST_MS)
     this.#what = what
     this.#look = look
     this.#clock = clock
-    this.#onWarning = onWarning
+    this.#tell = guarded(checkFunction('onWarning', onWarning))
     this.#unwatch = watch?.(() => this.#changed())
     void this.#see()
   }
@@ -178,9 +179,7 @@ class Lookout {
     if (this.#told === why || this.#stopped) return
     this.#told = why
     const kept = this.#known.size ? `; the ${this.#known.size} known workers stay` : ''
-    try {
-      this.#onWarning(`${this.#what} cannot be used: ${why}${kept}`)
-    } catch {} // it is the user's function
+    this.#tell(`${this.#what} cannot be used: ${why}${kept}`)
   }
 
   #stop(): void {
