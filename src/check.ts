@@ -62,8 +62,8 @@ export function checkMs(field: string, value: unknown): number {
 }
 
 /** Lengths of a shape, each 1 or more. @throws TypeError, RangeError */
-export function checkLengths(field: string, shape: unknown): readonly number[] {
-  if (!Array.isArray(shape)) throw new TypeError(expected(field, 'an array of lengths', shape))
+export function checkLengths(field: string, shape: unknown, what = 'an array of lengths'): readonly number[] {
+  if (!Array.isArray(shape)) throw new TypeError(expected(field, what, shape))
   for (const [axis, length] of shape.entries()) checkInteger(`${field}[${axis}]`, length, 1)
   return shape
 }

@@ -70,11 +70,16 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   if (options.runtime === 'onnxruntime-node') await importOrt(options)
   const bytes = platform.share(await readModel(options.model))
   const model = { bytes, fingerprint: checksum(bytes) }
-  const warn = guarded(options.onWarning ?? console.warn)
-  const first = await LocalWorker.start('worker 0', model, options, warn).catch((error) => {
+  const { onWarning = console.warn } = options
+  const first = await LocalWorker.start('worker 0', model, options, guarded(onWarning)).catch((error) => {
     throw asModelError(error, options.model, bytes)
   })
-  for (const warning of [...first.warnings, ...crowded(count)]) warn(warning)
+  try {
+    for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
+  } catch (error) {
+    await first.close()
+    throw error
+  }
   const rest = Array.from({ length: count - 1 }, (_, i) => LocalWorker.start(`worker ${i + 1}`, model, options))
   const started = await Promise.allSettled(rest)
   const workers = [first, ...started.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))]

@@ -11,7 +11,7 @@ export function checkOnnxOptions({ outputs, inputShapes, providers, runtime }: O
   if (runtime !== undefined) checkWord('runtime', runtime, platform.runtimes)
   if (inputShapes === undefined) return
   const shapes = Object.entries(checkObject('inputShapes', inputShapes, 'an object of shapes by input'))
-  for (const [name, shape] of shapes) checkLengths(`inputShapes.${name}`, shape)
+  for (const [name, shape] of shapes) checkLengths(`inputShapes.${name}`, shape, 'an array of integers')
 }
 
 function checkList(field: string, list: unknown): void {
