@@ -6,9 +6,9 @@
 
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/table'
-import { mean } from '../src/evaluate/statistics'
 import { grown, sizesOf } from '../src/memory/footprint'
 import { seeded } from '../src/random'
+import { mean } from '../src/stats'
 import { atMost, type Check, counts, equal } from './soak/checks'
 import { type Configuration, configurations } from './soak/configurations'
 import { loadDigits } from './soak/digits'

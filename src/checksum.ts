@@ -18,9 +18,9 @@ export function checksum(bytes: Uint8Array): string {
   const rest = new Uint8Array(8)
   rest.set(bytes.subarray(whole))
   const last = new DataView(rest.buffer)
-  a = finished(round(a, last.getInt32(0, true)))
-  b = finished(round(b, last.getInt32(4, true)) ^ a)
-  return [finished(a ^ b), b].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
+  a = finalMix(round(a, last.getInt32(0, true)))
+  b = finalMix(round(b, last.getInt32(4, true)) ^ a)
+  return [finalMix(a ^ b), b].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
 }
 
 function round(hash: number, word: number): number {
@@ -30,7 +30,7 @@ function round(hash: number, word: number): number {
 }
 
 /** Every bit of the result depends on every bit of the hash. */
-function finished(hash: number): number {
+function finalMix(hash: number): number {
   const once = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35)
   return twice ^ (twice >>> 16)

@@ -1,6 +1,6 @@
 /** When a recovered answer counts as right: it has the model's own label, or lies within a tolerance of the model's own. */
 
-import { checkWord, expected } from './errors'
+import { checkWord, expected } from './check'
 import { size, type TensorSpec } from './tensor'
 
 /** `last`: a label is the index of the largest value along the last axis. `none`: the outputs have no label. */
@@ -103,11 +103,4 @@ export function lead(answer: ArrayLike<number>, { positions, classes }: Labels):
     height = Math.min(height, first - sum / classes)
   }
   return { margin, height }
-}
-
-/** Root mean square difference of two answers' values. */
-export function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2
-  return Math.sqrt(sum / a.length)
 }

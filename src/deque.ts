@@ -1,13 +1,13 @@
-/** Rows that wait, first come, first served; one in the middle may leave. */
+/** A queue that takes items at both ends, and lets any item leave in constant time. */
 
-/** Gone places in front that are not worth moving the others for. */
+/** Empty places in front below which the items are not moved up. */
 const SLACK = 64
 
-export class Line<T> {
+export class Deque<T> {
   #places: (T | undefined)[] = []
-  /** Place of the first that waits. */
+  /** Where the first item is. */
   #head = 0
-  /** Places in front that were given up: those of items that left. */
+  /** Places cut off in front so far, less those that were added there: what to subtract from a place to find its item. */
   #moved = 0
   #size = 0
 
@@ -54,16 +54,16 @@ export class Line<T> {
     return this.#places[this.#head]
   }
 
-  /** The first that will do, `skip` places behind the head, among the next `look`. */
-  find(skip: number, look: number, willDo: (item: T) => boolean): T | undefined {
+  /** The first that will do among `count` places, from `skip` places behind the first item on. */
+  find(skip: number, count: number, willDo: (item: T) => boolean): T | undefined {
     const from = this.#head + skip
-    for (let at = from; at < Math.min(from + look, this.#places.length); at++) {
+    for (let at = from; at < Math.min(from + count, this.#places.length); at++) {
       const item = this.#places[at]
       if (item !== undefined && willDo(item)) return item
     }
   }
 
-  /** All that wait, in order. */
+  /** All items, in order. */
   *[Symbol.iterator](): Generator<T> {
     for (const item of this.#places) if (item !== undefined) yield item
   }

@@ -1,5 +1,3 @@
-import { distance } from 'fastest-levenshtein'
-
 /**
  * What can go wrong at run time. Misuse (a wrong option, a malformed query) is a `TypeError` or a
  * `RangeError` instead.
@@ -63,58 +61,9 @@ export function withoutPassword(url: string): string {
   return url.replace(/^(\w+:\/+)?.*@/s, '$1...@')
 }
 
-/** "field: expected E, got G" */
-export function expected(field: string, what: string, got: unknown): string {
-  return `${field}: expected ${what}, got ${typeof got === 'string' ? JSON.stringify(got) : shown(got)}`
-}
-
 /** Any value in a word; what has no name or no text of its own must not turn an error into another. */
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   if (typeof value !== 'object' && typeof value !== 'function') return String(value)
   const name: unknown = value?.constructor?.name
   return value === null ? 'null' : typeof name === 'string' ? name : 'an object'
-}
-
-/** A whole number within bounds, or a RangeError that says what was expected. */
-export function checkInteger(field: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): number {
-  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
-  const bound = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`
-  throw new RangeError(expected(field, `an integer ${bound}`, value))
-}
-
-/** One of a few words, or a RangeError that lists them. */
-export function checkWord<T extends string>(field: string, value: unknown, words: readonly T[]): T {
-  if (words.includes(value as T)) return value as T
-  throw new RangeError(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
-}
-
-/**
- * An object of options with no other names than these: a misspelt one would silently mean its default.
- *
- * @param field  what the object is called, in front of its options' names; '' where it is the only argument
- * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
- */
-export function checkNames(field: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(expected(field || 'options', 'an object', options))
-  }
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  const near = nearest(unknown, known)
-  const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
-  throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
-}
-
-/** Letters from which on a name is nobody's slip. */
-const MOST_MEANT = 100
-
-/** The known name that was probably meant; undefined where none is near. Swapped letters count as one edit. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
-  if (name.length > MOST_MEANT) return undefined
-  const letters = (word: string) => [...word.toLowerCase()].sort().join('')
-  const edits = (other: string) =>
-    letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())
-  const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
-  const [best] = ranked
-  return best && best.edits <= Math.max(1, 0.45 * Math.max(name.length, best.other.length)) ? best.other : undefined
 }

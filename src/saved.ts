@@ -3,7 +3,7 @@
  * refused with a RangeError that starts with `state:`.
  */
 
-import { expected } from './errors'
+import { checkInteger, checkNumber, checkWord, expected } from './check'
 
 /** The largest f32. */
 export const MOST = 3.4028234663852886e38
@@ -22,8 +22,7 @@ export function refused(field: string, what: string, got: string | number): Rang
 }
 
 function unfit(field: string, what: string, value: unknown): RangeError {
-  const got = typeof value === 'string' ? value.slice(0, MOST_SHOWN) : value
-  return new RangeError(expected(`state: ${field}`, what, got))
+  return new RangeError(expected(`state: ${field}`, what, value))
 }
 
 /** An object, with no other fields than these where they are given. */
@@ -41,8 +40,7 @@ export function list(field: string, value: unknown, most: number, least = 0): un
 }
 
 export function number(field: string, value: unknown, least: number, most: number): number {
-  if (typeof value === 'number' && value >= least && value <= most) return value
-  throw unfit(field, `a number from ${least} to ${most}`, value)
+  return checkNumber(`state: ${field}`, value, least, most)
 }
 
 export function numbers(field: string, value: unknown, length: number, least: number, most: number): number[] {
@@ -50,8 +48,7 @@ export function numbers(field: string, value: unknown, length: number, least: nu
 }
 
 export function integer(field: string, value: unknown, least: number, most: number): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
-  throw unfit(field, `an integer from ${least} to ${most}`, value)
+  return checkInteger(`state: ${field}`, value, least, most)
 }
 
 export function text(field: string, value: unknown): string {
@@ -65,8 +62,7 @@ export function flag(field: string, value: unknown): boolean {
 }
 
 export function word<T extends string>(field: string, value: unknown, words: readonly T[]): T {
-  if (words.includes(value as T)) return value as T
-  throw unfit(field, words.map((each) => `'${each}'`).join(' | '), value)
+  return checkWord(`state: ${field}`, value, words)
 }
 
 /** What a state was made with has to be what it is read with. @param own  plain data */

@@ -6,7 +6,7 @@
  * N workers, α query nodes, β worker nodes. All cosines of the package live in this file.
  */
 
-import { checkInteger, checkNames, checkWord } from './errors'
+import { checkInteger, checkNames, checkWord } from './check'
 
 /** `lobatto`: β_i = cos(iπ/(N-1)), the paper's text. `lobatto-open`: cos(iπ/N), the paper's experiments. */
 export type Points = 'lobatto' | 'lobatto-open'

@@ -1,6 +1,7 @@
 /** Tensors, and the way from named tensors to one flat row and back. */
 
-import { ApproxiferError, checkNames, expected } from './errors'
+import { checkNames, expected } from './check'
+import { ApproxiferError } from './errors'
 
 /** Row-major f32 values of one answer, without a batch dimension. */
 export interface Tensor {

@@ -5,9 +5,9 @@ import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
 import { type CriterionOptions, criterionOf, labelAt, lead, sameLabels } from '../src/criterion'
 import { evaluate } from '../src/evaluate/evaluate'
-import { Spread } from '../src/memory/spread'
 import { Worth } from '../src/memory/worth'
 import { seeded } from '../src/random'
+import { RunningDeviation } from '../src/stats'
 import { OnnxModel } from '../src/workers/onnx/model'
 
 const core = await loadCore()
@@ -55,9 +55,9 @@ describe('the default tolerance', () => {
   it('is a tenth of how much answers differ, whatever their number of values, and follows a stream', () => {
     const random = seeded(1)
     for (const values of [1, 3, 5000]) {
-      const spread = new Spread()
+      const spread = new RunningDeviation()
       const see = (scale: number) =>
-        spread.see(Float32Array.from({ length: values }, (_, c) => 100 * c + scale * random.gauss()))
+        spread.add(Float32Array.from({ length: values }, (_, c) => 100 * c + scale * random.gauss()))
       for (let i = 0; i < 29; i++) see(2)
       expect(spread.deviation).toBeUndefined()
       for (let i = 0; i < 500; i++) see(2)
@@ -78,10 +78,10 @@ describe('the default tolerance', () => {
   })
 
   it('is not moved by one odd answer', () => {
-    const spread = new Spread()
-    for (let i = 0; i < 200; i++) spread.see([Math.sin(i)])
+    const spread = new RunningDeviation()
+    for (let i = 0; i < 200; i++) spread.add([Math.sin(i)])
     const before = spread.deviation as number
-    spread.see([1e6])
+    spread.add([1e6])
     expect(spread.deviation).toBeLessThan(1.1 * before)
   })
 

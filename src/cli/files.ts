@@ -2,7 +2,8 @@
 
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
-import { ApproxiferError, expected } from '../errors'
+import { expected } from '../check'
+import { ApproxiferError } from '../errors'
 
 /**
  * @param field  the option, as the user wrote it

@@ -1,7 +1,7 @@
 /** Parsers of option values. Each refuses what it cannot take with a sentence, and the word that was probably meant. */
 
 import { InvalidArgumentError, Option } from 'commander'
-import { nearest } from '../errors'
+import { nearest } from '../check'
 import { attackForms, parseAttack } from '../testing/attacks'
 import { addressesIn, SCHEME } from '../workers/nats/address'
 
@@ -13,27 +13,18 @@ export function choice(flags: string, description: string, words: readonly strin
   })
 }
 
-/** Whole numbers >= least. */
-export function integer(least: number) {
+function number(what: string, fits: (value: number) => boolean) {
   return (text: string): number => {
     const value = Number(text)
-    if (text.trim() !== '' && Number.isInteger(value) && value >= least) return value
-    throw refused(`an integer >= ${least}`)
+    if (text.trim() !== '' && fits(value)) return value
+    throw refused(what)
   }
 }
 
-export function probability(text: string): number {
-  const value = Number(text)
-  if (text.trim() !== '' && value >= 0 && value <= 1) return value
-  throw refused('a probability from 0 to 1')
-}
-
-/** Numbers >= 0. */
-export function amount(text: string): number {
-  const value = Number(text)
-  if (text.trim() !== '' && value >= 0 && Number.isFinite(value)) return value
-  throw refused('a number >= 0')
-}
+export const integer = (least: number) =>
+  number(`an integer >= ${least}`, (value) => Number.isInteger(value) && value >= least)
+export const probability = number('a probability from 0 to 1', (value) => value >= 0 && value <= 1)
+export const amount = number('a number >= 0', (value) => value >= 0 && Number.isFinite(value))
 
 export const GRID = '2,4,8,12:1,2,3'
 

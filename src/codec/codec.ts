@@ -1,9 +1,10 @@
 /** Codes: which rows a group of queries becomes, and how answers to the rows become answers to the queries. */
 
-import { append } from '../append'
+import { append } from '../arrays'
+import { checkInteger, checkNames, checkWord, expected } from '../check'
 import { type Core, type CoreOptions, loadCore } from '../core/core'
 import { type Criterion, criterionFor } from '../criterion'
-import { ApproxiferError, checkInteger, checkNames, checkWord, expected } from '../errors'
+import { ApproxiferError } from '../errors'
 import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
 import { type CodeName, codeNames, codes, parities, unitRow } from './codes'
 import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'

@@ -1,7 +1,7 @@
 /** The numerical core: one interface, two implementations that agree to the bit. */
 
 import { platform } from '#platform'
-import { checkNames } from '../errors'
+import { checkNames } from '../check'
 import type { FilterBank, FilterBankOptions } from './filter-bank'
 import { JsCore } from './js'
 import type { KernelMatrix } from './kernel-matrix'

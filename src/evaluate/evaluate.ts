@@ -1,8 +1,8 @@
 /** How much accuracy coding costs on a user's own model and data. In process, no workers, no time. */
 
+import { checkInteger, checkNames } from '../check'
 import type { Codec } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf } from '../criterion'
-import { checkInteger, checkNames } from '../errors'
 import { Experience } from '../memory/experience'
 import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../memory/memory'
 import type { Policy } from '../memory/worth'

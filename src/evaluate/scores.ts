@@ -4,6 +4,7 @@ import { labelAt } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
 import type { Policy } from '../memory/worth'
 import { isSure } from '../query/decision'
+import { mean } from '../stats'
 import { guessLost, replicationWorkers, type Said } from './rivals'
 import {
   type Bin,
@@ -12,7 +13,6 @@ import {
   type Drawn,
   type Figure,
   type Interval,
-  mean,
   reliability,
   type Share,
   type Stated,

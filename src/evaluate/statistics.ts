@@ -1,14 +1,10 @@
 /** Means with intervals, and how far stated probabilities can be believed. */
 
-import { wilson } from '../memory/worth'
+import { mean, NORMAL, wilson } from '../stats'
 
 export type Interval = [low: number, high: number]
 
 export const percent = (share: number) => `${(100 * share).toFixed(1)} %`
-
-export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
 
 /** Where a figure comes from: queries are drawn again and again, and those of a group share what came of it. */
 export interface Drawn {
@@ -48,8 +44,6 @@ function student(freedom: number): number {
   const terms = [(z ** 3 + z) / 4, (5 * z ** 5 + 16 * z ** 3 + 3 * z) / 96, (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / 384] // biome-ignore format: one line
   return terms.reduce((sum, term, i) => sum + term / freedom ** (i + 1), z)
 }
-
-const NORMAL = 1.96
 
 /** 95 % confidence interval of a mean. Of paired differences: below 0 or above, one of the two is better. */
 export function ci95(figures: readonly Figure[]): Interval {

@@ -1,6 +1,7 @@
 /** How many recovered answers are sure, and how many of these right: in shares, or in numbers where a share would boast. */
 
-import { type Drawn, type Interval, mean, percent, type Stated, shareOf } from './statistics'
+import { mean } from '../stats'
+import { type Drawn, type Interval, percent, type Stated, shareOf } from './statistics'
 
 /** Agreement is with the model's own answer. */
 export interface Sureness {

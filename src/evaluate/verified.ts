@@ -3,9 +3,9 @@
  * inferences it takes in a pool where nobody lies. In process, no workers, no time.
  */
 
+import { checkInteger } from '../check'
 import type { Core } from '../core/core'
 import { type CriterionOptions, criterionOf } from '../criterion'
-import { checkInteger } from '../errors'
 import { Experience } from '../memory/experience'
 import { DEFAULT_BYTES, type Features, Memory } from '../memory/memory'
 import { seeded } from '../random'

@@ -1,7 +1,7 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
 import { aborted } from '../abort'
-import { joined } from '../oip/json'
+import { joinedBytes } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/messages'
 import { overloaded, Refusal } from './refusal'
 
@@ -133,7 +133,7 @@ async function read(
   try {
     while (true) {
       const { done, value } = await reader.read()
-      if (done) return joined(parts)
+      if (done) return joinedBytes(parts)
       length += value.length
       if (length > most) throw tooLarge(most)
       hold(length)

@@ -1,7 +1,7 @@
 /** Composes a gateway with predictors, so that serving knows neither threads nor models. */
 
 import { platform } from '#platform'
-import { expected } from '../errors'
+import { checkText, expected } from '../check'
 import { ownRequest } from '../own-request'
 import { createPredictor, type PredictorOptions } from '../predictor/create'
 import { Predictor } from '../predictor/predictor'
@@ -55,6 +55,5 @@ function versionOf(model: GatewayModel): string {
   if (typeof model !== 'object' || model === null)
     throw new TypeError(expected('models', 'options of a predictor', model))
   const version = model instanceof Predictor ? '1' : (model.version ?? '1')
-  if (typeof version === 'string' && version !== '') return version
-  throw new TypeError(expected('version', 'a string', version))
+  return checkText('version', version)
 }

@@ -1,7 +1,9 @@
 /** An inference server as a function from Request to Response: the Open Inference Protocol v2 in front of predictors. */
 
+import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
 import { type Clock, systemClock } from '../clock'
-import { checkInteger, checkNames, checkWord, expected, type Guard } from '../errors'
+import type { Guard } from '../errors'
+import { guarded, threw, type Warn } from '../notices'
 import {
   BINARY,
   type Encoded,
@@ -13,7 +15,6 @@ import {
   writeMetadata,
   writeReply,
 } from '../oip/messages'
-import { checkMs, checkShare } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/decision'
 import type { GroupReport } from '../query/report'
@@ -179,12 +180,12 @@ export function gatewayOf<Model>(
 class Server<Model> {
   readonly models: Models<Model>
   readonly #guard: Guard | undefined
-  readonly #observe: ((event: RequestEvent) => void) | undefined
+  readonly #observe: (event: RequestEvent) => void
   readonly #clock: Clock
   readonly #limits: { bytes: number; rows: number; requests: number; packFrom: number }
   readonly #room: Room
   readonly #about: { name: string; version: string; extensions: string[] }
-  readonly #onWarning: (text: string) => void
+  readonly #warn: Warn
   /** Requests for inference under way. */
   #open = 0
   #draining = false
@@ -205,9 +206,9 @@ class Server<Model> {
     if (typeof models !== 'object' || models === null) throw new TypeError(expected('models', 'models by name', models))
     checkNames('server', server, ['name', 'version'])
     this.#guard = guard
-    this.#observe = options.observe
     this.#clock = clock
-    this.#onWarning = onWarning
+    this.#warn = guarded(onWarning)
+    this.#observe = guarded((event) => options.observe?.(event), threw('observe', this.#warn))
     this.#limits = {
       bytes: checkInteger('maxBytes', options.maxBytes ?? 64 * 2 ** 20, 1),
       rows: checkInteger('maxRows', options.maxRows ?? 10_000, 1),
@@ -217,8 +218,14 @@ class Server<Model> {
     const { bytes } = this.#limits
     this.#room = new Room(checkInteger('maxTotalBytes', options.maxTotalBytes ?? 4 * bytes, bytes))
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
-    const warn = (text: string) => this.#warn(text)
-    this.models = new Models({ start, versionOf, store, saveEveryMs: checkMs('saveEveryMs', saveEveryMs), clock, warn })
+    this.models = new Models({
+      start,
+      versionOf,
+      store,
+      saveEveryMs: checkMs('saveEveryMs', saveEveryMs),
+      clock,
+      warn: this.#warn,
+    })
   }
 
   /** Never rejects. */
@@ -236,11 +243,7 @@ class Server<Model> {
     }
     event.status = response.status
     event.ms = this.#clock.now() - since
-    try {
-      this.#observe?.(event)
-    } catch (error) {
-      this.#warn(`observe threw: ${(error as Error)?.message ?? error}`)
-    }
+    this.#observe(event)
     return request.method === 'HEAD' ? new Response(null, response) : response
   }
 
@@ -350,13 +353,6 @@ class Server<Model> {
     const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
     return new Response(sent as BodyInit, init)
   }
-
-  /** It is the user's function: what that throws from a timer would end everything. */
-  #warn(text: string): void {
-    try {
-      this.#onWarning(text)
-    } catch {}
-  }
 }
 
 /** @throws Refusal for the error of a row; it says which, where it is about that one alone */
@@ -387,18 +383,15 @@ function checkType(type: string | null): void {
 function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
   checkNames('parameters', parameters, PARAMETERS)
   const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
-  if (typeof allow_partial !== 'boolean') {
-    throw new TypeError(expected('parameters.allow_partial', 'true or false', allow_partial))
-  }
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
   // As Triton has it: 0 is none.
   const micros = timeout === undefined ? 0 : checkInteger('parameters.timeout', timeout, 0)
-  const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, 2 ** 31 - 1) : undefined)
+  const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
   return {
     ...rest, // the predictor checks these
-    partial: allow_partial,
+    partial: checkBoolean('parameters.allow_partial', allow_partial),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
     ...(at_deadline !== undefined && {

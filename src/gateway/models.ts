@@ -1,7 +1,8 @@
 /** The models of a gateway: loaded, replaced while the old version drains, unloaded; and what they learned, kept in a store. */
 
+import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
-import { ApproxiferError, expected } from '../errors'
+import { ApproxiferError } from '../errors'
 import type { Predictor } from '../predictor/predictor'
 import { notFound, unavailable } from './refusal'
 import { packStates, unpackStates } from './states'
@@ -110,7 +111,7 @@ export class Models<Model> {
    * @throws whatever the start throws; then all is as it was
    */
   load(name: string, model: Model): Promise<void> {
-    if (typeof name !== 'string' || name === '') throw new TypeError(expected('name', "a model's name", name))
+    checkText('name', name, "a model's name")
     const version = this.#options.versionOf(model)
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the gateway is closed')
     const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0 }

@@ -1,6 +1,7 @@
 /** What a failure means to an HTTP client: the one table of status codes. */
 
-import { ApproxiferError, type Code, expected, type Unsure } from '../errors'
+import { expected } from '../check'
+import { ApproxiferError, type Code, type Unsure } from '../errors'
 
 /** An answer other than 200, with a sentence. */
 export class Refusal extends Error {

@@ -1,6 +1,6 @@
 /** Which path of the Open Inference Protocol means what. */
 
-import { expected } from '../errors'
+import { expected } from '../check'
 import { notFound, Refusal } from './refusal'
 
 /** What can be asked for. */

@@ -1,6 +1,6 @@
 /** What the partitions of a predictor have learned, in one piece. */
 
-import { joined } from '../oip/json'
+import { joinedBytes } from '../oip/json'
 import type { Predictor } from '../predictor/predictor'
 
 const BRACE = '{'.charCodeAt(0)
@@ -13,7 +13,7 @@ export function packStates(predictor: Predictor): Uint8Array | undefined {
   if (names.length === 1 && names[0] === '') return predictor.save()
   const states = names.map((name) => predictor.save(name))
   const partitions = names.map((name, i) => [name, states[i].length])
-  return joined([new TextEncoder().encode(`${JSON.stringify({ partitions })}\n`), ...states])
+  return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ partitions })}\n`), ...states])
 }
 
 /** Checks no more than where each begins: predictors check the rest. @throws RangeError */

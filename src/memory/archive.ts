@@ -3,8 +3,8 @@
  * little endian. The checksum is over all behind the first line.
  */
 
+import { expected } from '../check'
 import { checksum } from '../checksum'
-import { expected } from '../errors'
 import * as saved from '../saved'
 
 type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array

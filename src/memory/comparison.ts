@@ -1,14 +1,15 @@
 /** How queries are compared, and the remembered ones as they are compared: by which values or features, how much each counts. */
 
+import { joined } from '../arrays'
+import { expected } from '../check'
 import type { Core } from '../core/core'
 import { multiplied, type Table } from '../core/rows'
 import type { Criterion } from '../criterion'
-import { expected } from '../errors'
 import { size } from '../tensor'
 import type { Archive } from './archive'
 import { chooseMetric, type FadingName, fadings, type Metric, scaled, studied, type Tried, unitOf } from './metric'
 import { mirrorParts, PART_STEP, PATCH_FEATURES, Patches } from './patches'
-import { BLOCK, joined, KernelRegression, PRODUCTS, QUICK_PRODUCTS } from './regression'
+import { BLOCK, KernelRegression, PRODUCTS, QUICK_PRODUCTS } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 import { finished } from './steps'
 

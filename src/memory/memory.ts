@@ -3,11 +3,12 @@
  * redundancy. Bounded, serialisable, without a clock.
  */
 
+import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../check'
 import type { Core } from '../core/core'
-import { type Criterion, criterionFor, difference } from '../criterion'
-import { checkInteger, checkNames, checkWord, expected } from '../errors'
+import { type Criterion, criterionFor } from '../criterion'
 import { seeded } from '../random'
 import * as saved from '../saved'
+import { RunningDeviation, rmsDifference, withoutOutliers } from '../stats'
 import { allFinite, size } from '../tensor'
 import { type Archive, pack, unpack } from './archive'
 import {
@@ -25,7 +26,6 @@ import { labelOdds } from './odds'
 import { hasPatches, isLegible, shrunk } from './patches'
 import { BLOCK, KernelRegression, type Predicted } from './regression'
 import { isSignal, SIGNAL_FEATURES } from './signals'
-import { plausible, Spread } from './spread'
 import { finished } from './steps'
 
 export type { Features }
@@ -167,7 +167,7 @@ export class Memory {
   /** Mean squared error of what was foretold of the latest ones, those of the first half apart. */
   #erred = 0
   /** What the model's answers are like. */
-  #answers = new Spread()
+  #answers = new RunningDeviation()
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
@@ -177,7 +177,7 @@ export class Memory {
     checkNames('', options, optionNames)
     const { shape } = options
     if (!Array.isArray(shape)) throw new TypeError(expected('shape', 'an array of lengths', shape))
-    shape.forEach((length, i) => checkInteger(`shape[${i}]`, length, 1))
+    checkLengths('shape', shape)
     const inputs = size({ shape })
     const outputs = checkInteger('outputs', options.outputs, 1)
     const criterion = checkCriterion(options.criterion ?? criterionFor(outputs), outputs)
@@ -259,8 +259,8 @@ export class Memory {
     if (!this.#isLegible(pair.query)) return { kept: false }
     const known = this.#known
     if (!known) return { kept: this.#collect(pair) }
-    const absurd = this.#answers.isAbsurd(answer)
-    this.#answers.see(answer)
+    const absurd = this.#answers.isOutlier(answer)
+    this.#answers.add(answer)
     if (absurd) return { kept: false }
     const { comparison, regression } = known
     const point = yield* comparison.point(pair.query)
@@ -270,7 +270,7 @@ export class Memory {
     if (!isNew && !watched) return { kept: false }
     const foretold = this.#recollect(known, yield* regression.predict(likeness.similarities, likeness.self))
     if (!foretold) return { kept: false }
-    const error = difference(foretold.answer, answer) ** 2
+    const error = rmsDifference(foretold.answer, answer) ** 2
     if (watched) this.#watch(pair, error)
     if (!isNew) return { kept: false }
     tell(known.told, { error, variance: foretold.variance })
@@ -318,8 +318,8 @@ export class Memory {
     this.#known = undefined
     this.#latest = []
     this.#erred = 0
-    this.#answers = new Spread()
-    for (const answer of answers) this.#answers.see(answer)
+    this.#answers = new RunningDeviation()
+    for (const answer of answers) this.#answers.add(answer)
     if (left.length >= BLOCK) this.#underway = this.#without(known, left, answers)
     return { gone, left: answers }
   }
@@ -416,7 +416,7 @@ export class Memory {
       throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
     }
     const answers = Array.from({ length: size }, (_, i) => regression.answerOf(i))
-    for (const answer of answers) this.#answers.see(answer)
+    for (const answer of answers) this.#answers.add(answer)
     const spread = spreadOf(answers.slice(0, BLOCK))
     this.#known = {
       comparison,
@@ -493,10 +493,10 @@ export class Memory {
 
   /** Begins with the first pairs, in steps of a few milliseconds. */
   *#begin(): Generator<void> {
-    const first = plausible(this.#latest, ({ answer }) => answer)
+    const first = withoutOutliers(this.#latest, ({ answer }) => answer)
     this.#latest = first
     if (first.length < BLOCK) return // until there are enough of them
-    for (const { answer } of first) this.#answers.see(answer)
+    for (const { answer } of first) this.#answers.add(answer)
     const known = yield* this.#learned(first)
     this.#latest = []
     this.#known = known

@@ -9,6 +9,7 @@ import { ARRAY_BYTES } from '../core/rows'
 import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
+import { median } from '../stats'
 import { PRODUCTS } from './regression'
 
 /** Similarity by squared distance over the median one. */
@@ -302,8 +303,7 @@ export function scaled(values: Float32Array, scales: Float32Array): Float32Array
 export function unitOf(distances: readonly Float32Array[]): number {
   const step = Math.ceil(distances.length / 256)
   const some = distances.flatMap((row, i) => (i % step ? [] : [...row.subarray(0, i)]))
-  const sorted = Float32Array.from(some).sort()
-  return sorted[sorted.length >> 1] || 1
+  return median(some) || 1
 }
 
 /**

@@ -5,12 +5,13 @@
  * fade into each other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
  */
 
+import { checkNames, expected } from '../check'
 import type { Core } from '../core/core'
 import { CELLS, type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/rows'
-import { checkNames, expected } from '../errors'
 import { type Random, seeded } from '../random'
 import * as saved from '../saved'
+import { moments } from '../stats'
 import type { Archive } from './archive'
 import { finished } from './steps'
 
@@ -321,16 +322,6 @@ function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
     if (i % PIECE === PIECE - 1) yield
   }
   return contrast
-}
-
-function moments(values: Float32Array): { mean: number; variance: number } {
-  let [sum, square] = [0, 0]
-  for (const value of values) {
-    sum += value
-    square += value * value
-  }
-  const mean = sum / values.length
-  return { mean, variance: Math.max(0, square / values.length - mean * mean) }
 }
 
 /**

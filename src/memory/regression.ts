@@ -1,5 +1,6 @@
 /** Kernel regression over all that is remembered, kept up to date in small steps: a Gaussian process on line. */
 
+import { joined } from '../arrays'
 import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/rows'
@@ -378,15 +379,4 @@ export class KernelRegression {
     this.#totals.set(block, { total, pairs: n })
     return { inverse, total }
   }
-}
-
-/** All one after the other; fresh. */
-export function joined<T extends Float32Array | Uint16Array>(rows: readonly T[], Kind: new (length: number) => T): T {
-  const all = new Kind(rows.reduce((sum, row) => sum + row.length, 0))
-  let at = 0
-  for (const row of rows) {
-    all.set(row, at)
-    at += row.length
-  }
-  return all
 }

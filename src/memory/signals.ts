@@ -7,6 +7,7 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import { seeded } from '../random'
 import * as saved from '../saved'
+import { moments } from '../stats'
 import type { Archive } from './archive'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
@@ -93,7 +94,7 @@ export class Signals {
       return patchAt(signal, random.below(sizes.length - SIDE + 1), sizes)
     })
     yield
-    const variances = Float64Array.from(patches, varianceOf)
+    const variances = Float64Array.from(patches, (patch) => moments(patch).variance)
     const usual = variances.slice().sort()[Math.floor(0.95 * PATCHES)]
     const contrast = CONTRAST * (variances.reduce((sum, v) => sum + Math.min(v, 10 * usual), 0) / PATCHES) || 1
     for (const patch of patches) normalise(patch, contrast)
@@ -142,21 +143,10 @@ function patchAt(signal: Float32Array, at: number, { channels, length }: { chann
   return patch
 }
 
-function varianceOf(patch: Float32Array): number {
-  let [sum, square] = [0, 0]
-  for (const value of patch) {
-    sum += value
-    square += value * value
-  }
-  return Math.max(0, square / patch.length - (sum / patch.length) ** 2)
-}
-
 /** In place: less its mean, over its deviation. */
 function normalise(patch: Float32Array, contrast: number): void {
-  let sum = 0
-  for (const value of patch) sum += value
-  const mean = sum / patch.length
-  const scale = 1 / Math.sqrt(varianceOf(patch) + contrast)
+  const { mean, variance } = moments(patch)
+  const scale = 1 / Math.sqrt(variance + contrast)
   for (let i = 0; i < patch.length; i++) patch[i] = (patch[i] - mean) * scale
 }
 

@@ -1,14 +1,21 @@
 /** What recovered answers are worth: how often they agree with the model's own, as late answers tell. */
 
+import { checkWord } from '../check'
 import type { Core } from '../core/core'
-import { type Criterion, difference, labelAt, lead, sameLabels } from '../criterion'
-import { checkWord } from '../errors'
+import { type Criterion, labelAt, lead, sameLabels } from '../criterion'
 import * as saved from '../saved'
+import {
+  DEVIATION_WINDOW,
+  type DeviationState,
+  RunningDeviation,
+  rmsDifference,
+  savedDeviation,
+  wilson,
+} from '../stats'
 import { allFinite } from '../tensor'
 import { type Anchor, Calibration, type Outcome, sigmoid, WINDOW } from './calibration'
 import { CERTAIN, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
-import { Spread, type SpreadState, savedSpread, TELLING } from './spread'
 
 /**
  * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
@@ -122,14 +129,14 @@ export interface WorthState {
   agreements: Indexed<Tally>[]
   /** A kind of -1: none. */
   outcomes: Record<Source, (Indexed<Outcome> & { kind: number })[]>
-  spread: SpreadState
+  spread: DeviationState
 }
 
 export class Worth {
   readonly #criterion: Criterion
   #tallies: Tallies
   readonly #calibrations: Record<Source, Calibration>
-  #spread: Spread
+  #spread: RunningDeviation
 
   /**
    * @param criterion  when a recovered answer is right
@@ -145,7 +152,7 @@ export class Worth {
       code: new Calibration(core, learned?.outcomes.code),
       memory: new Calibration(core, learned?.outcomes.memory, stranger(criterion)),
     }
-    this.#spread = new Spread(learned?.spread)
+    this.#spread = new RunningDeviation(learned?.spread)
   }
 
   /**
@@ -168,14 +175,14 @@ export class Worth {
 
   /** Takes one of the model's own answers: how much they differ says what is a large error. */
   see(own: Float32Array): void {
-    if (this.#criterion.kind === 'tolerance') this.#spread.see(own)
+    if (this.#criterion.kind === 'tolerance') this.#spread.add(own)
   }
 
   /** Whether a recovered answer is right; undefined until it is known how far off it may be. */
   agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
     if (this.#criterion.kind === 'label') return sameLabels(answer, own, this.#criterion)
     const { tolerance } = this
-    return tolerance === undefined ? undefined : difference(answer, own) <= tolerance
+    return tolerance === undefined ? undefined : rmsDifference(answer, own) <= tolerance
   }
 
   /** The surest of several recoveries of one query. */
@@ -240,8 +247,8 @@ export class Worth {
   forget(from: string, left?: readonly Float32Array[]): number {
     this.#tallies = tallied([...this.#tallies.values()].filter((tally) => tally.from !== from))
     if (left && this.#criterion.kind === 'tolerance') {
-      this.#spread = new Spread()
-      for (const answer of left.slice(-TELLING)) this.#spread.see(answer)
+      this.#spread = new RunningDeviation()
+      for (const answer of left.slice(-DEVIATION_WINDOW)) this.#spread.add(answer)
     }
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
   }
@@ -321,7 +328,7 @@ function tallied(all: Iterable<Tally>): Tallies {
 interface Learned {
   tallies: Tally[]
   outcomes: Record<Source, Outcome[]>
-  spread: SpreadState
+  spread: DeviationState
 }
 
 /** A fresh copy of a saved state, all of it checked. */
@@ -338,7 +345,7 @@ function savedWorth(value: unknown, criterion: Criterion, outputs: number | unde
       code: savedOutcomes('worth.outcomes.code', outcomes.code, labels ? 4 : 2, 0, workers),
       memory: savedOutcomes('worth.outcomes.memory', outcomes.memory, 2, kinds, workers),
     },
-    spread: savedSpread('worth.spread', state.spread, outputs),
+    spread: savedDeviation('worth.spread', state.spread, outputs),
   }
 }
 
@@ -383,13 +390,4 @@ function savedTallies(value: unknown, workers: string[]): Tally[] {
     const graded = saved.integer(`${field}.graded`, tally.graded, 1, saved.MOST_COUNT)
     return { source, missing, from, graded, agreed: saved.integer(`${field}.agreed`, tally.agreed, 0, graded) }
   })
-}
-
-/** Wilson's 95 % interval of a share. */
-export function wilson(successes: number, count: number): [low: number, high: number] {
-  if (!count) return [0, 1]
-  const z2 = 1.96 ** 2
-  const centre = (successes + z2 / 2) / (count + z2)
-  const half = (1.96 / (count + z2)) * Math.sqrt((successes * (count - successes)) / count + z2 / 4)
-  return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }

@@ -3,6 +3,8 @@
  * hold the event loop. There the numbers go from the bytes to float32 and back without a JavaScript array in between.
  */
 
+import { joined } from '../arrays'
+
 /** The numbers of an array, nested or not. */
 export interface Numbers {
   values: Float32Array
@@ -60,7 +62,7 @@ export async function parseJson(bytes: Uint8Array, atOnce = AT_ONCE): Promise<un
   const scan = scanned(bytes, arrays, rest)
   while (!scan.next().done) await turn()
   // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
-  return withNumbers(parsed(decoded(joined(rest))), ([n]) => arrays[n as number])
+  return withNumbers(parsed(decoded(joinedBytes(rest))), ([n]) => arrays[n as number])
 }
 
 /** A task of its own for whatever waits. */
@@ -68,15 +70,9 @@ export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve))
 }
 
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  if (parts.length === 1) return parts[0]
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
-  }
-  return whole
+/** One after the other; a single part as it is. */
+export function joinedBytes(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0] : joined(parts, Uint8Array)
 }
 
 /** The text between the brackets of an array of these numbers, in slices. @param rows  finite */

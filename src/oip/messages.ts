@@ -6,9 +6,10 @@
  * over in replies, and refused in requests.
  */
 
-import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../errors'
+import { checkBoolean, checkInteger, checkNames, checkObject, checkString, expected, isObject } from '../check'
+import { ApproxiferError, asError } from '../errors'
 import { type Query, rowLength, type Signature, size, type TensorSpec } from '../tensor'
-import { joined, type Numbers, parseJson, turn, written } from './json'
+import { joinedBytes, type Numbers, parseJson, turn, written } from './json'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
@@ -124,7 +125,7 @@ export function readRequest(message: Message, signature: Signature, most = MOST_
   checkNames('request', json, ['id', 'model_name', 'model_version', 'parameters', 'inputs', 'outputs'])
   const { id, model_name, model_version, inputs, outputs, ...rest } = json as Record<string, unknown>
   for (const [field, value] of Object.entries({ id, model_name, model_version })) {
-    if (value != null && typeof value !== 'string') throw new TypeError(expected(field, 'a string', value))
+    if (value != null) checkString(field, value)
   }
   const { binary_data_output = false, ...parameters } = parametersOf('parameters', rest.parameters)
   const entries = readEntries('inputs', inputs, binary)
@@ -141,7 +142,7 @@ export function readRequest(message: Message, signature: Signature, most = MOST_
   return {
     id: (id as string | null) ?? undefined,
     queries: queriesOf(tensors.map(floats), signature.inputs, rows),
-    outputs: readOutputs(outputs, signature.outputs, flag('parameters.binary_data_output', binary_data_output)),
+    outputs: readOutputs(outputs, signature.outputs, checkBoolean('parameters.binary_data_output', binary_data_output)),
     parameters,
   }
 }
@@ -301,9 +302,9 @@ async function encode(head: object, field: string, tensors: readonly Rows[]): Pr
     text += ']}'
   }
   json.push(utf8.encode(`${text}]}`))
-  if (!raw.length) return { body: joined(json), headerLength: undefined }
+  if (!raw.length) return { body: joinedBytes(json), headerLength: undefined }
   const headerLength = json.reduce((sum, part) => sum + part.length, 0)
-  return { body: joined([...json, ...raw]), headerLength }
+  return { body: joinedBytes([...json, ...raw]), headerLength }
 }
 
 /** The tensors of a message, whatever their datatypes: only so are the offsets of the raw ones known. */
@@ -438,23 +439,12 @@ function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean):
     const chosen = parametersOf(`${field}.parameters`, parameters)
     checkNames(`${field}.parameters`, chosen, ['binary_data'])
     // As Triton and KServe do: what is listed comes as JSON unless it says otherwise itself.
-    return { name, binary: flag(`${field}.parameters.binary_data`, chosen.binary_data ?? false) }
+    return { name, binary: checkBoolean(`${field}.parameters.binary_data`, chosen.binary_data ?? false) }
   })
 }
 
 function parametersOf(field: string, json: unknown): Record<string, unknown> {
-  if (json == null) return {}
-  if (isObject(json)) return json
-  throw new TypeError(expected(field, 'an object', json))
-}
-
-function flag(field: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw new TypeError(expected(field, 'true or false', value))
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return json == null ? {} : checkObject(field, json)
 }
 
 function isNumbers(value: unknown): value is Numbers {

@@ -1,7 +1,7 @@
 /** Rows sent ahead: a worker that is at work on one may have its next one already, which is taken back where the first is late. */
 
 import type { Clock } from '../clock'
-import { Line } from '../deque'
+import { Deque } from '../deque'
 import type { Job } from './job'
 import type { Member } from './member'
 
@@ -23,7 +23,7 @@ export class Ahead {
   readonly #lateMs: () => number | undefined
   readonly #takeBack: (late: readonly Member[]) => void
   /** Busy workers that may get their next job, those first that have been at work longest. */
-  readonly #ready = new Line<Member>()
+  readonly #ready = new Deque<Member>()
   /** Those that have it. */
   readonly #waiting = new Set<Member>()
   /** When the first of these is late. */

@@ -4,7 +4,7 @@
  * two sizes take turns, and the larger one is used on if it pays.
  */
 
-import { Recent } from '../memory/recent'
+import { SlidingQuantile } from '../stats'
 
 /** Runs of each of the two sizes in a trial: the medians are compared. */
 const RUNS = 9
@@ -26,7 +26,7 @@ export class Batches {
   /** How much longer a run of 2^(i + 1) rows takes than one of 2^i. */
   readonly #factors: number[] = []
   /** Times of runs of 2^low rows and of twice as many. */
-  #trial: { low: number; times: readonly [Recent, Recent] } | undefined
+  #trial: { low: number; times: readonly [SlidingQuantile, SlidingQuantile] } | undefined
   #second = false
   /** Whether the last trial was of a larger size than the one in use. */
   #triedMore = false
@@ -70,7 +70,7 @@ export class Batches {
     const { low, times } = this.#trial
     const which = Math.log2(rows) - low
     if (which !== 0 && which !== 1) return
-    times[which].see(ms)
+    times[which].add(ms)
     if (times[0].count < RUNS || times[1].count < RUNS) return
     this.#trial = undefined
     const [one, two] = times.map((each) => Math.max(LEAST_MS, each.quantile(0.5)))
@@ -88,7 +88,10 @@ export class Batches {
     const more = 2 ** (this.#step + 1) <= most
     if (!more && !this.#step) return undefined
     this.#triedMore = more && !(this.#triedMore && this.#step) // larger and smaller in turn
-    return { low: this.#triedMore ? this.#step : this.#step - 1, times: [new Recent(RUNS), new Recent(RUNS)] as const }
+    return {
+      low: this.#triedMore ? this.#step : this.#step - 1,
+      times: [new SlidingQuantile(RUNS), new SlidingQuantile(RUNS)] as const,
+    }
   }
 
   /** @param factor  how much longer a run of 2^(low + 1) rows takes than one of 2^low */

@@ -1,6 +1,6 @@
 /** What a worker is at work on, or has next: a row, or several of different groups that go through its model in one run. */
 
-import { expected } from '../errors'
+import { expected } from '../check'
 import type { ModelWorker } from '../workers/worker'
 import type { Asker, Call } from './call'
 

@@ -5,8 +5,9 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
-import { Line } from '../deque'
+import { Deque } from '../deque'
 import { ApproxiferError, asError } from '../errors'
+import { guarded } from '../notices'
 import { checkAnswer, rowLength, type Signature } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Ahead, QUICK_MS } from './ahead'
@@ -82,7 +83,7 @@ export class Pool {
   readonly #closing = new Set<Promise<void>>()
   readonly #speeds = new Speeds()
   readonly #useAll: boolean
-  readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
+  readonly #lines: Record<Kind, Deque<Call>> = { urgent: new Deque(), query: new Deque(), extra: new Deque() }
   /** The fastest first, of equal ones the one that rested longest. An entry of a member that was busy since is skipped. */
   #idle = new TinyQueue<Entry>([], faster)
   readonly #ahead: Ahead
@@ -785,9 +786,7 @@ export class Pool {
       return
     }
     const why = `hung for ${this.#hangMs} ms`
-    try {
-      member.worker.restart?.(why)
-    } catch {} // it stays as it is
+    guarded((reason: string) => member.worker.restart?.(reason))(why)
     if (!job) return this.#freed(member)
     job.killed = true
     if (!member.worker.restart) this.#giveUp(member, job)

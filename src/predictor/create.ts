@@ -1,8 +1,8 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
+import { checkInteger, checkNames, expected } from '../check'
 import { Codec, codecOptions } from '../codec/codec'
 import { type Core, loadCore } from '../core/core'
-import { checkInteger, checkNames, expected } from '../errors'
 import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { type LocalOptions, localOptions, localWorkers, mostThreads } from '../workers/local/local'

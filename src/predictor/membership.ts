@@ -1,7 +1,8 @@
 /** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
 
+import { expected, isObject } from '../check'
 import type { Clock } from '../clock'
-import { ApproxiferError, asError, expected } from '../errors'
+import { ApproxiferError, asError } from '../errors'
 import { type Change, identityOf, type ModelWorker, type WorkerChanges } from '../workers/worker'
 import { checkWorker } from './options'
 
@@ -201,8 +202,4 @@ async function shut(worker: ModelWorker): Promise<void> {
   try {
     await worker.close()
   } catch {}
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null
 }

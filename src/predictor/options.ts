@@ -1,12 +1,24 @@
 /** What callers may ask of a predictor, checked once. */
 
+import {
+  checkFunction,
+  checkInteger,
+  checkLengths,
+  checkMs,
+  checkNames,
+  checkShare,
+  checkString,
+  checkWord,
+  expected,
+} from '../check'
 import { type Clock, systemClock } from '../clock'
 import type { Codec, CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/core'
 import type { CriterionOptions } from '../criterion'
-import { checkInteger, checkNames, checkWord, expected, type Guard } from '../errors'
+import type { Guard } from '../errors'
 import type { MemoryOptions } from '../memory/memory'
 import { checkPolicy, defaultPolicy } from '../memory/worth'
+import { guarded, threw, type Warn, warnOnce } from '../notices'
 import { atDeadlines, type Rule } from '../query/decision'
 import type { Choices } from '../query/ticket'
 import type { Signature } from '../tensor'
@@ -112,8 +124,6 @@ export interface PredictOptions extends Choices {
 const UNHEARD = 0.98
 /** More rows than any worker takes in one run. */
 const MOST_ROWS = 2 ** 16
-/** Different warnings; more are told by nobody. */
-const MOST_WARNINGS = 100
 
 const choiceNames = ['policy', 'minConfidence', 'deliver', 'atDeadline']
 export const predictOptions = ['deadlineMs', 'signal', 'partition', ...choiceNames]
@@ -160,12 +170,8 @@ export function checkSettings(options: ServingOptions, codec: Codec, guard?: Gua
   const { maxWaitMs = 5, deadlineMs = 10_000, hangMs = 30_000, hedges = 0.1, patience = 0.95, memory, state } = options
   const { scheme, code } = codec
   const rule = checkWord('rule', options.rule ?? 'fastest', ['fastest', 'deadline'] as const)
-  for (const [field, share] of Object.entries({ hedges, patience })) {
-    if (typeof share === 'number' && share >= 0 && share <= 1) continue
-    throw new RangeError(
-      expected(field, `a share of the ${field === 'hedges' ? 'queries' : 'answers'} from 0 to 1`, share),
-    )
-  }
+  checkShare('hedges', hedges, 'a share of the queries')
+  checkShare('patience', patience, 'a share of the answers')
   // Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies.
   const verified = isVerified(codec)
   const fallback = options.scheme ? defaultPolicy(code, verified ? 0 : scheme.byzantine) : 'retry'
@@ -175,7 +181,8 @@ export function checkSettings(options: ServingOptions, codec: Codec, guard?: Gua
     deliver: 'located',
     atDeadline: 'fail',
   })
-  checkMemory(options, codec)
+  const warn = warnOnce(checkFunction('onWarning', options.onWarning ?? console.warn))
+  checkMemory(options, codec, warn)
   const learns = code === 'systematic' && choices.policy !== 'retry'
   return {
     rule,
@@ -196,8 +203,8 @@ export function checkSettings(options: ServingOptions, codec: Codec, guard?: Gua
     memory: memory ?? (learns || state ? undefined : (false as const)),
     states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
     unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
-    warn: once(guarded(checkListener('onWarning', options.onWarning ?? console.warn))),
-    onVerdict: guarded(checkListener('onVerdict', options.onVerdict ?? (() => {}))),
+    warn,
+    onVerdict: guarded(checkFunction('onVerdict', options.onVerdict ?? (() => {})), threw('onVerdict', warn)),
     clock: options.clock ?? systemClock,
     labelAxis: options.labelAxis,
     tolerance: options.tolerance,
@@ -222,37 +229,8 @@ export function isVerified({ code, scheme }: Codec): boolean {
   return code === 'systematic' && scheme.byzantine > 0
 }
 
-export function checkShare(field: string, value: unknown): number {
-  if (typeof value === 'number' && value >= 0 && value <= 1) return value
-  throw new RangeError(expected(field, 'a number from 0 to 1', value))
-}
-
-function checkListener<T>(field: string, listener: (what: T) => void): (what: T) => void {
-  if (typeof listener !== 'function') throw new TypeError(expected(field, 'a function', listener))
-  return listener
-}
-
-/** It is the user's function: what that throws from a timer would end everything. */
-function guarded<T>(tell: (what: T) => void): (what: T) => void {
-  return (what) => {
-    try {
-      tell(what)
-    } catch {}
-  }
-}
-
-/** Each warning once. */
-function once(warn: (text: string) => void): (text: string) => void {
-  const told = new Set<string>()
-  return (text) => {
-    if (told.has(text) || told.size >= MOST_WARNINGS) return
-    told.add(text)
-    warn(text)
-  }
-}
-
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions, codec: Codec): void {
+function checkMemory({ memory, state }: ServingOptions, codec: Codec, warn: Warn): void {
   const { scheme, code } = codec
   if (memory !== undefined && memory !== false) {
     if (typeof memory !== 'object' || memory === null) {
@@ -264,16 +242,14 @@ function checkMemory({ memory, state, onWarning = console.warn }: ServingOptions
     throw new RangeError(`${memory ? 'memory' : 'state'}: expected byzantine 0, got a scheme with liars`)
   }
   if (memory && !state && code === 'berrut' && scheme.points !== 'lobatto') {
-    onWarning('the memory has nothing to learn from: the paper’s code asks for no query itself')
+    warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
 }
 
 export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others: Required<Choices>): Required<Choices> {
   const policy = checkPolicy(choices.policy ?? others.policy, isVerified(codec) ? 0 : codec.scheme.byzantine)
   const minConfidence = choices.minConfidence ?? others.minConfidence
-  if (!(typeof minConfidence === 'number' && minConfidence >= 0 && minConfidence <= 1)) {
-    throw new RangeError(expected('minConfidence', 'a probability from 0 to 1', minConfidence))
-  }
+  checkShare('minConfidence', minConfidence, 'a probability')
   if (policy !== 'recover' && rule === 'deadline') {
     throw new RangeError(`policy: expected 'recover' with rule 'deadline', which leaves no time, got '${policy}'`)
   }
@@ -287,20 +263,14 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
 
 /** @param most  partitions that are kept apart */
 export function checkPartition(partition: unknown, most: number): string {
-  if (typeof partition !== 'string') throw new TypeError(expected('partition', 'a string', partition))
-  if (partition === '' || most > 1) return partition
+  const name = checkString('partition', partition)
+  if (name === '' || most > 1) return name
   throw new RangeError(`partition: expected none without the option partitions, got ${JSON.stringify(partition)}`)
 }
 
 export function checkSignal(signal: unknown): void {
   if (signal === undefined || typeof (signal as AbortSignal | null)?.addEventListener === 'function') return
   throw new TypeError(expected('signal', 'an AbortSignal', signal))
-}
-
-/** setTimeout takes up to 2^31 - 1 ms. */
-export function checkMs(field: string, value: unknown): number {
-  if (typeof value === 'number' && value >= 0 && value <= 2 ** 31 - 1) return value
-  throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
 }
 
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
@@ -323,12 +293,10 @@ export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorke
 /** @throws TypeError, RangeError for what is no worker */
 export function checkWorker(field: string, worker: ModelWorker): void {
   if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
-  if (typeof worker.name !== 'string') throw new TypeError(expected(`${field}.name`, 'a string', worker.name))
+  checkString(`${field}.name`, worker.name)
   checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
   checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
-  if (worker.fingerprint !== undefined && typeof worker.fingerprint !== 'string') {
-    throw new TypeError(expected(`${field}.fingerprint`, 'a string', worker.fingerprint))
-  }
+  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
   const { maxBatch = 1, inferBatch } = worker
   if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
     throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
@@ -338,8 +306,7 @@ export function checkWorker(field: string, worker: ModelWorker): void {
 function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
   if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
   specs.forEach(({ name, shape }, i) => {
-    if (typeof name !== 'string') throw new TypeError(expected(`${field}[${i}].name`, 'a string', name))
-    if (!Array.isArray(shape)) throw new TypeError(expected(`${field}[${i}].shape`, 'an array of lengths', shape))
-    for (const [axis, length] of shape.entries()) checkInteger(`${field}[${i}].shape[${axis}]`, length, 1)
+    checkString(`${field}[${i}].name`, name)
+    checkLengths(`${field}[${i}].shape`, shape)
   })
 }

@@ -1,9 +1,10 @@
 /** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
 
 import { aborted, onAbort } from '../abort'
+import { checkMs, checkNames, checkString } from '../check'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
-import { ApproxiferError, asError, checkNames, expected } from '../errors'
+import { ApproxiferError, asError } from '../errors'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { DEFAULT_BYTES } from '../memory/memory'
 import type { Agreement } from '../memory/worth'
@@ -24,7 +25,6 @@ import type { ModelWorker } from '../workers/worker'
 import type { Membership } from './membership'
 import {
   checkChoices,
-  checkMs,
   checkPartition,
   checkSignal,
   isVerified,
@@ -380,7 +380,7 @@ export class Predictor {
    * @param worker  its name; of one that has left, too
    */
   forget(worker: string): void {
-    if (typeof worker !== 'string') throw new TypeError(expected('worker', "a worker's name", worker))
+    checkString('worker', worker, "a worker's name")
     for (const learning of this.#tenants) learning.forget(worker)
   }
 

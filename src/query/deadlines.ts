@@ -1,12 +1,12 @@
 /** Deadlines of queries that have equally long: they come due in the order in which they came, so that one timer does for all. */
 
 import type { Clock } from '../clock'
-import { Line } from '../deque'
+import { Deque } from '../deque'
 import type { Ticket } from './ticket'
 
 export class Deadlines {
   readonly #clock: Clock
-  readonly #waiting = new Line<Ticket>()
+  readonly #waiting = new Deque<Ticket>()
   #unplan: (() => void) | undefined
 
   constructor(clock: Clock) {

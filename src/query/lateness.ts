@@ -1,8 +1,8 @@
 /** When a query is late: it has waited longer than nearly all others did for their own answers. */
 
 import type { Clock } from '../clock'
-import { Line } from '../deque'
-import { Recent } from '../memory/recent'
+import { Deque } from '../deque'
+import { SlidingQuantile } from '../stats'
 
 /** Times that are kept; and those that tell a quantile. */
 const WINDOW = 500
@@ -13,7 +13,7 @@ const FEW_MEDIANS = 3
 
 export class Lateness {
   /** Milliseconds. */
-  readonly #times = new Recent(WINDOW)
+  readonly #times = new SlidingQuantile(WINDOW)
   readonly #patience: number
   /** Told when it is first known what is late. */
   known = () => {}
@@ -28,7 +28,7 @@ export class Lateness {
    * given: times at which callers were served would censor themselves, and more and more would be late.
    */
   see(ms: number): void {
-    this.#times.see(ms)
+    this.#times.add(ms)
     if (this.#times.count === FEW) this.known()
   }
 
@@ -55,7 +55,7 @@ export class LateWatch<T extends Waiter> {
   readonly #clock: Clock
   readonly #lateness: Lateness
   readonly #tell: (late: T) => void
-  readonly #waiting = new Line<T>()
+  readonly #waiting = new Deque<T>()
   #unplan: (() => void) | undefined
   /** When those came that the timer was set for. It may fire a millisecond early: to set it anew would make it one late. */
   #planned = 0

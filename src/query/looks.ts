@@ -1,7 +1,7 @@
 /** Looks into the memory: one after the other, in slices, so that whatever else happens has its turn in between. */
 
 import type { Clock } from '../clock'
-import { Line } from '../deque'
+import { Deque } from '../deque'
 import type { Recollection } from '../memory/memory'
 
 /**
@@ -21,7 +21,7 @@ interface Look {
 
 export class Looks {
   readonly #clock: Clock
-  readonly #waiting = new Line<Look>()
+  readonly #waiting = new Deque<Look>()
   /** Of the first. */
   #underway: ReturnType<Look['steps']> | undefined
   #ms = 0

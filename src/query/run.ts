@@ -1,6 +1,6 @@
 /** One group, from its first query to its last answer: late ones, which nobody waits for any more, still teach. */
 
-import { append } from '../append'
+import { append } from '../arrays'
 import type { Clock } from '../clock'
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import type { Criterion } from '../criterion'

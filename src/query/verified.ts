@@ -4,10 +4,10 @@
  */
 
 import type { CodedRow } from '../codec/codec'
-import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
 import { forgive, mayForgive } from '../pool/call'
 import { type Asker, Call } from '../pool/pool'
+import { rmsDifference } from '../stats'
 import { agree, isLie, ruling } from '../trust/agreement'
 import type { Verification } from '../trust/verification'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -281,7 +281,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { recollection, confidence } = this.#seen as Seen
     const answer = call.answer as Float32Array
     const passed = learning?.experience.agrees(recollection.answer, answer) === true
-    const distance = evidence.deviation ? difference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
+    const distance = evidence.deviation ? rmsDifference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
     this.#verification.checked(call.worker as ModelWorker, passed, distance)
     if (!passed) return false
     learning?.experience.rehearse({ ...recollection, missing: 1 }, answer, (call.worker as ModelWorker).name)

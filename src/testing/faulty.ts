@@ -1,7 +1,8 @@
 /** A worker that is slow, hangs, dies, lies or talks rubbish on purpose. Never on the production path. */
 
 import { aborted, onAbort } from '../abort'
-import { ApproxiferError, checkInteger, checkNames, expected } from '../errors'
+import { checkInteger, checkNames, checkShare, checkString, expected, MOST_MS } from '../check'
+import { ApproxiferError } from '../errors'
 import { type Random, seeded } from '../random'
 import type { ModelWorker } from '../workers/worker'
 import { type Attack, parseAttack } from './attacks'
@@ -23,7 +24,7 @@ export interface Faults {
 }
 
 /** The longest that a timer can wait. */
-const MOST_DELAY_MS = 2 ** 31 - 1
+const MOST_DELAY_MS = MOST_MS
 const shares = ['hang', 'crash', 'garbage', 'lie'] as const
 
 export class FaultyWorker implements ModelWorker {
@@ -59,19 +60,13 @@ export class FaultyWorker implements ModelWorker {
   /** Change it at any time; it holds for the calls that follow. @throws TypeError, RangeError for a wrong one */
   set faults(faults: Faults) {
     checkNames('faults', faults, [...shares, 'delayMs', 'attack'])
-    for (const name of shares) {
-      const share = faults[name] ?? 0
-      if (typeof share !== 'number' || !(share >= 0 && share <= 1)) {
-        throw new RangeError(expected(`faults.${name}`, 'a share from 0 to 1', share))
-      }
-    }
+    for (const name of shares) checkShare(`faults.${name}`, faults[name] ?? 0, 'a share')
     const { delayMs = 0, attack = 'flip' } = faults
     const range = typeof delayMs === 'number' ? [delayMs, delayMs] : Array.isArray(delayMs) ? delayMs : []
     if (range.length !== 2 || !range.every((ms) => ms >= 0 && ms <= MOST_DELAY_MS) || range[0] > range[1]) {
       throw new RangeError(expected('faults.delayMs', 'milliseconds, or the least and the most of a range', delayMs))
     }
-    if (typeof attack !== 'string') throw new TypeError(expected('faults.attack', 'a string', attack))
-    parseAttack(attack)
+    parseAttack(checkString('faults.attack', attack))
     this.#faults = faults
   }
 

@@ -3,12 +3,12 @@
  * proof alone, so that no worker can frame another. Bounded by the workers, serialisable, without a clock.
  */
 
-import { Spread, type SpreadState, savedSpread } from '../memory/spread'
 import * as saved from '../saved'
+import { cusum, type DeviationState, observe, RunningDeviation, type RunningMoments, savedDeviation } from '../stats'
 
 /**
- * Page's CUSUM ("Continuous inspection schemes", 1954) on how far a worker's answers are from what the memory says, in deviations
- * of the pool's: what each exceeds this by adds up, and from here on its worker is under suspicion.
+ * CUSUM of how far a worker's answers are from what the memory says, in standard deviations of that distance over the whole pool: what
+ * each exceeds the drift by adds up, and from SUSPECT on its worker is suspected.
  */
 const DRIFT = 0.5
 const SUSPECT = 8
@@ -44,9 +44,9 @@ export interface WorkerEvidence {
 
 export interface EvidenceState {
   workers: Record<string, WorkerEvidence>
-  distance: { count: number; mean: number; variance: number }
+  distance: RunningMoments
   /** Of proven answers. */
-  spread: SpreadState
+  spread: DeviationState
 }
 
 const blank = (): WorkerEvidence => ({
@@ -65,9 +65,9 @@ export class Evidence {
   /** Those that have left, the one first that did so longest ago. */
   readonly #left = new Set<string>()
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
-  #distance: EvidenceState['distance'] = { count: 0, mean: 0, variance: 0 }
+  #distance: RunningMoments = { count: 0, mean: 0, variance: 0 }
   /** Of proven answers. */
-  #spread = new Spread()
+  #spread = new RunningDeviation()
 
   /**
    * Takes what was saved in the place of all that is known.
@@ -77,7 +77,7 @@ export class Evidence {
    */
   load(state: unknown, outputs: number): void {
     const { workers, distance, spread } = savedEvidence(state, outputs)
-    this.#spread = new Spread(spread)
+    this.#spread = new RunningDeviation(spread)
     this.#workers.clear()
     this.#left.clear()
     for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
@@ -140,7 +140,7 @@ export class Evidence {
     return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
   }
 
-  /** How much the model's answers differ from each other: see `Spread.deviation`. */
+  /** How much the model's answers differ from each other: see `RunningDeviation`. */
   get deviation(): number | undefined {
     return this.#spread.deviation
   }
@@ -149,7 +149,7 @@ export class Evidence {
   proven(worker: string, answer: Float32Array): boolean {
     const record = this.#record(worker)
     record.proven++
-    this.#spread.see(answer)
+    this.#spread.add(answer)
     if (!record.probation || --record.probation) return false
     record.suspicion = 0
     return true
@@ -178,14 +178,9 @@ export class Evidence {
     const log = Math.log(1e-3 + distance)
     if (count >= ENOUGH) {
       const off = (log - mean) / Math.sqrt(variance + 1e-6)
-      record.suspicion = Math.max(0, record.suspicion + Math.min(MOST, off) - DRIFT)
+      record.suspicion = cusum(record.suspicion, Math.min(MOST, off), DRIFT)
     }
-    const n = Math.min(count + 1, WINDOW)
-    this.#distance = {
-      count: n,
-      mean: mean + (log - mean) / n,
-      variance: (1 - 1 / n) * (variance + (log - mean) ** 2 / n),
-    }
+    observe(this.#distance, log, WINDOW)
   }
 
   /** A call had no answer, where other workers give one. */
@@ -196,7 +191,7 @@ export class Evidence {
   /** The workers have another model: its answers differ by as much as will be seen. What is held against workers stays. */
   renew(): void {
     this.#distance = { count: 0, mean: 0, variance: 0 }
-    this.#spread = new Spread()
+    this.#spread = new RunningDeviation()
     for (const record of this.#workers.values()) record.suspicion = 0
   }
 
@@ -219,7 +214,7 @@ function savedEvidence(value: unknown, outputs: number): EvidenceState {
       mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
       variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
     },
-    spread: savedSpread('evidence.spread', state.spread, outputs),
+    spread: savedDeviation('evidence.spread', state.spread, outputs),
   }
 }
 

@@ -3,7 +3,7 @@
  * groups, since rows differ. So nobody need be accused where nobody lies; and who is a little unusual every time stands out.
  */
 
-import { Recent } from '../memory/recent'
+import { observe, type RunningMoments, SlidingQuantile } from '../stats'
 
 /** Groups that a row's usual score is averaged over, and whose largest ones decide what is unusual. */
 const WINDOW = 5000
@@ -30,10 +30,10 @@ export interface Scored {
 export class Scores {
   readonly #falseAlarms: number
   /** Of the logarithms, by row. */
-  readonly #rows: { count: number; mean: number; variance: number }[] = []
+  readonly #rows: RunningMoments[] = []
   readonly #sums = new Map<string, number>()
   /** The largest of each group, in deviations. */
-  readonly #largest = new Recent(WINDOW)
+  readonly #largest = new SlidingQuantile(WINDOW)
 
   /** @param falseAlarms  share of the honest groups in which somebody is accused */
   constructor(falseAlarms: number) {
@@ -60,7 +60,7 @@ export class Scores {
     const bound = this.#bound
     const unusual = [...off.keys()].filter((each) => (off.get(each) as number) > bound)
     unusual.sort((a, b) => (off.get(b) as number) - (off.get(a) as number))
-    this.#largest.see(Math.max(...off.values()))
+    this.#largest.add(Math.max(...off.values()))
     const suspects: string[] = []
     for (const [{ worker }, deviations] of off) {
       const sum = LEFT * (this.#sums.get(worker) ?? 0) + Math.max(-MOST, Math.min(MOST, deviations))
@@ -81,9 +81,7 @@ export class Scores {
     const usual = this.#rows[row]
     const log = Math.log(score + 1e-12)
     const { count, mean, variance } = usual
-    usual.count = Math.min(count + 1, WINDOW)
-    usual.mean += (log - mean) / usual.count
-    usual.variance = (1 - 1 / usual.count) * (variance + (log - mean) ** 2 / usual.count)
+    observe(usual, log, WINDOW)
     return count < ENOUGH ? undefined : (log - mean) / Math.sqrt(variance + 1e-9)
   }
 

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock'
 import type { Criterion } from '../criterion'
+import { guarded } from '../notices'
 import type { Pool } from '../pool/pool'
 import { type Random, seeded } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
@@ -138,7 +139,8 @@ export class Verification {
     if (!trusted) return
     if (bars) pool.bar(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
-    if (this.evidence.of(identity).convictions === 1) restart(worker)
+    if (this.evidence.of(identity).convictions === 1)
+      guarded((why: string) => worker.restart?.(why))('gave an answer that was proven wrong')
     this.#judged(worker, 'convicted')
   }
 
@@ -154,10 +156,4 @@ export class Verification {
     const identity = identityOf(worker)
     this.#options.judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }
-}
-
-function restart(worker: ModelWorker): void {
-  try {
-    worker.restart?.('gave an answer that was proven wrong')
-  } catch {} // it stays as it is
 }

@@ -3,8 +3,8 @@ import { Codec, type CodecOptions, type Group } from '../../src/codec/codec'
 import { fixedKernel } from '../../src/codec/kernels'
 import { kriging } from '../../src/codec/kriging'
 import { type Core, loadCore } from '../../src/core/core'
-import { difference } from '../../src/criterion'
 import { seeded } from '../../src/random'
+import { rmsDifference } from '../../src/stats'
 
 const wasm = await loadCore({ prefer: 'wasm' })
 const VALUES = 784
@@ -137,7 +137,7 @@ describe('what is recovered from the nearest of many rows', () => {
     for (let seed = 1; seed <= 20; seed++) {
       const { group, all } = lossy(wasm, { queries, stragglers: 1 }, [3], seed)
       const [{ answer }] = group.recover()
-      errors.near += difference(answer, all[3].y)
+      errors.near += rmsDifference(answer, all[3].y)
       const others = all.filter((_, i) => i !== 3)
       const gram = wasm.gram([...others, all[3]].map(({ x }) => x))
       const { weights } = kriging(wasm, gram, others.length, fixedKernel('systematic', queries))
@@ -145,7 +145,7 @@ describe('what is recovered from the nearest of many rows', () => {
         Float32Array.from(weights[0]),
         others.map(({ y }) => y),
       )
-      errors.all += difference(whole, all[3].y)
+      errors.all += rmsDifference(whole, all[3].y)
     }
     expect(errors.near).toBeLessThan(errors.all)
   })

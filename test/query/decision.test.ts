@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Line } from '../../src/deque'
+import { Deque } from '../../src/deque'
 import { Budget, Extras, TimeBudget } from '../../src/query/budget'
 import { type Lack, type Standing, standing, verdict } from '../../src/query/decision'
 import { Lateness, LateWatch } from '../../src/query/lateness'
@@ -153,9 +153,9 @@ it('extras that save nobody are sent by one group in fifty only; when they save 
   expect(groups(100, true)).toBe(100)
 })
 
-it('a line: first come, first served, whoever leaves in the middle or comes back', () => {
+it('a deque: first come, first served, whoever leaves in the middle or comes back', () => {
   const random = seeded(2)
-  const line = new Line<number>()
+  const line = new Deque<number>()
   let model: { item: number; place: number }[] = []
   for (let step = 0; step < 5000; step++) {
     const what = random.next()

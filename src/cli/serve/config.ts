@@ -1,8 +1,8 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
+import { checkNames, expected, nearest } from '../../check'
 import { codecOptions } from '../../codec/codec'
-import { checkNames, expected, nearest } from '../../errors'
 import type { PredictorOptions } from '../../predictor/create'
 import { servingOptions } from '../../predictor/options'
 import { localOptions } from '../../workers/local/local'

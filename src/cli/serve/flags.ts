@@ -1,8 +1,8 @@
 /** The flags of `approxifer serve`: those of its models, each for all models or as NAME=VALUE for one, and those of the server. */
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { nearest } from '../../check'
 import { codeNames } from '../../codec/codes'
-import { nearest } from '../../errors'
 import { policies } from '../../memory/worth'
 import { atDeadlines } from '../../query/decision'
 import { amount, inputShapes, integer, names, probability } from '../options'

@@ -1,6 +1,7 @@
 /** `--workers`: where a model's workers are, as options of a predictor. What speaks to others is imported where it is used. */
 
-import { checkNames, expected, withoutPassword } from '../../errors'
+import { checkNames, expected } from '../../check'
+import { withoutPassword } from '../../errors'
 import type { PredictorOptions } from '../../predictor/create'
 import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/address'

@@ -3,7 +3,7 @@
  * configuration file, and one check for both.
  */
 
-import { checkInteger, checkWord, expected } from '../../errors'
+import { checkInteger, checkNumber, checkText, checkWord, expected } from '../../check'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -106,8 +106,7 @@ export const serverOptions: Options = {
 }
 
 function text(field: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value
-  throw new TypeError(expected(field, 'a text', value))
+  return checkText(field, value, 'a text')
 }
 
 function whole(least: number, most: number) {
@@ -115,11 +114,7 @@ function whole(least: number, most: number) {
 }
 
 function number(least: number, most: number) {
-  return (field: string, value: unknown): number => {
-    const given = numeric(value)
-    if (typeof given === 'number' && given >= least && given <= most) return given
-    throw new RangeError(expected(field, `a number from ${least} to ${most}`, value))
-  }
+  return (field: string, value: unknown): number => checkNumber(field, numeric(value), least, most)
 }
 
 /** Flags bring text. */

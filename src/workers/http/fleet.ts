@@ -1,6 +1,7 @@
 /** Many servers as workers that come and go: each joins once it answers, and answers as the others do. */
 
-import { ApproxiferError, asError, expected } from '../../errors'
+import { expected } from '../../check'
+import { ApproxiferError, asError } from '../../errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import { isSameModel, type ModelIdentity } from '../remote/model-identity'

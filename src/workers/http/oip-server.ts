@@ -1,7 +1,7 @@
 /** One server of the Open Inference Protocol: what is asked of it, and what its replies mean. Servers differ: see docs/remote.md. */
 
 import { ApproxiferError, type Code } from '../../errors'
-import { joined } from '../../oip/json'
+import { joinedBytes } from '../../oip/json'
 import {
   BINARY,
   HEADER_LENGTH,
@@ -163,7 +163,7 @@ export class OipServer {
       mostBytes: REST_BYTES + VALUE_BYTES * length * rows.length,
     })
     if (!reply.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
-    const message = await readMessage(joined(reply.body), reply.header(HEADER_LENGTH)).catch((error) => {
+    const message = await readMessage(joinedBytes(reply.body), reply.header(HEADER_LENGTH)).catch((error) => {
       throw this.#error('PROTOCOL', `sends a reply that is none: ${error.message}`, {})
     })
     const answers = readReply(message, outputs, rows.length)
@@ -205,7 +205,7 @@ export class OipServer {
   }
 
   #failure({ status, header, body }: HttpReply): ServerError {
-    const text = body?.length ? readError(joined(body)) : ''
+    const text = body?.length ? readError(joinedBytes(body)) : ''
     const says = `answers ${status}${text && `: ${text}`}`
     const after = header('retry-after')
     if (status === 429 || (status === 503 && after !== undefined)) {
@@ -223,7 +223,7 @@ export class OipServer {
 
 async function jsonOf({ body }: HttpReply): Promise<unknown> {
   if (!body) throw new RangeError('it is too long')
-  return (await readMessage(joined(body))).json
+  return (await readMessage(joinedBytes(body))).json
 }
 
 type ConnectionError = Error & { code?: string; errors?: Error[] }

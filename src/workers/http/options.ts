@@ -1,7 +1,19 @@
 /** Options of HTTP workers, and their defaults. */
 
+import {
+  checkFunction,
+  checkInteger,
+  checkLengths,
+  checkNames,
+  checkObject,
+  checkShare,
+  checkString,
+  checkText,
+  expected,
+  MOST_MS,
+} from '../../check'
 import { type Clock, systemClock } from '../../clock'
-import { checkInteger, checkNames, expected } from '../../errors'
+import { guarded } from '../../notices'
 import type { Tls } from '../../platform/platform'
 
 export interface ProbeOptions {
@@ -69,16 +81,12 @@ export type HttpSettings = ReturnType<typeof checkHttpOptions>
 export function checkHttpOptions(options: HttpOptions) {
   checkNames('', options, httpOptions)
   const { model, version, binary = 'auto', probe = {}, fetch, onWarning = console.warn, headers = {} } = options
-  if (typeof model !== 'string' || !model) throw new TypeError(expected('model', "the model's name", model))
-  if (version !== undefined && (typeof version !== 'string' || !version)) {
-    throw new TypeError(expected('version', 'a string', version))
-  }
+  checkText('model', model, "the model's name")
+  if (version !== undefined) checkText('version', version)
   if (binary !== 'auto' && typeof binary !== 'boolean') {
     throw new TypeError(expected('binary', "'auto', true or false", binary))
   }
-  for (const [name, f] of Object.entries({ fetch, onWarning })) {
-    if (f !== undefined && typeof f !== 'function') throw new TypeError(expected(name, 'a function', f))
-  }
+  if (fetch !== undefined) checkFunction('fetch', fetch)
   checkOutputs(options.outputs)
   checkTexts('headers', headers)
   if (options.tls !== undefined) {
@@ -93,13 +101,9 @@ export function checkHttpOptions(options: HttpOptions) {
     probe: checkProbe(probe),
     concurrency: checkInteger('concurrency', options.concurrency ?? 1, 1, 1000),
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
-    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, 2 ** 31 - 1),
-    healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, 2 ** 31 - 1),
-    warn: (text: string) => {
-      try {
-        onWarning(text)
-      } catch {} // it is the user's function
-    },
+    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, MOST_MS),
+    healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, MOST_MS),
+    warn: guarded(checkFunction('onWarning', onWarning)),
     clock: options.clock ?? systemClock,
   }
 }
@@ -112,18 +116,12 @@ function checkOutputs(outputs: HttpOptions['outputs']): void {
 }
 
 function checkTexts(field: string, texts: object): void {
-  if (typeof texts !== 'object' || texts === null) throw new TypeError(expected(field, 'an object', texts))
-  for (const [name, value] of Object.entries(texts)) {
-    if (typeof value !== 'string') throw new TypeError(expected(`${field}.${name}`, 'a string', value))
-  }
+  for (const [name, value] of Object.entries(checkObject(field, texts))) checkString(`${field}.${name}`, value)
 }
 
 function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOptions['shapes']> {
-  if (typeof shapes !== 'object' || shapes === null) throw new TypeError(expected('shapes', 'shapes by name', shapes))
-  for (const [name, shape] of Object.entries(shapes)) {
-    if (!Array.isArray(shape)) throw new TypeError(expected(`shapes.${name}`, 'an array of lengths', shape))
-    for (const [axis, length] of shape.entries()) checkInteger(`shapes.${name}[${axis}]`, length, 1)
-  }
+  checkObject('shapes', shapes, 'shapes by name')
+  for (const [name, shape] of Object.entries(shapes)) checkLengths(`shapes.${name}`, shape)
   return shapes
 }
 
@@ -135,8 +133,6 @@ function checkProbe(probe: unknown): { row?: Float32Array | undefined; everyMs: 
   if (row !== undefined && !(row instanceof Float32Array)) {
     throw new TypeError(expected('probe.row', 'a Float32Array', row))
   }
-  if (!(typeof rounding === 'number' && rounding >= 0 && rounding <= 1)) {
-    throw new RangeError(expected('probe.rounding', 'a number from 0 to 1', rounding))
-  }
-  return { row, everyMs: checkInteger('probe.everyMs', everyMs, 1, 2 ** 31 - 1), rounding }
+  checkShare('probe.rounding', rounding)
+  return { row, everyMs: checkInteger('probe.everyMs', everyMs, 1, MOST_MS), rounding }
 }

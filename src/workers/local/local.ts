@@ -2,8 +2,10 @@
 
 import { type Remote, releaseProxy, wrap } from 'comlink'
 import { platform } from '#platform'
+import { checkFunction, checkInteger, checkNames, expected, MOST_MS } from '../../check'
 import { checksum } from '../../checksum'
-import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../../errors'
+import { ApproxiferError, asError } from '../../errors'
+import { guarded } from '../../notices'
 import type { Thread } from '../../platform/platform'
 import { rowLength, type Signature } from '../../tensor'
 import { importOrt, type OnnxOptions } from '../onnx/model'
@@ -61,17 +63,15 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('count', options.count, 1, mostThreads())
   const { maxPending = 2, startMs = 1, createWorker } = options
   checkInteger('maxPending', maxPending, 0)
-  checkInteger('startMs', startMs, 1, 2 ** 31 - 1)
-  if (createWorker !== undefined && typeof createWorker !== 'function') {
-    throw new TypeError(expected('createWorker', 'a function that makes a worker', createWorker))
-  }
+  checkInteger('startMs', startMs, 1, MOST_MS)
+  if (createWorker !== undefined) checkFunction('createWorker', createWorker, 'a function that makes a worker')
   checkOnnxOptions(options)
   // Native code that all its threads have left does not load again: this one keeps it.
   if (options.runtime === 'onnxruntime-node') await importOrt(options)
   const bytes = platform.share(await readModel(options.model))
   const model = { bytes, fingerprint: checksum(bytes) }
   const { onWarning = console.warn } = options
-  const first = await LocalWorker.start('worker 0', model, options, onWarning).catch((error) => {
+  const first = await LocalWorker.start('worker 0', model, options, guarded(onWarning)).catch((error) => {
     throw asModelError(error, options.model, bytes)
   })
   try {

@@ -7,6 +7,7 @@
  */
 
 import type { Endpoint } from 'comlink'
+import { joined } from '../../arrays'
 import { ApproxiferError, asError, type Code } from '../../errors'
 
 /** An error loses its code on the way between threads, so it crosses as plain data. */
@@ -95,7 +96,7 @@ export class RowCaller {
   async ask(rows: readonly Float32Array[]): Promise<readonly Reply<Float32Array>[]> {
     const values = rows.length * rows[0].length
     const lent = values < LARGE ? undefined : this.#borrow(values)
-    const sent = lent ? joined(rows, lent.subarray(0, values)) : rows.length === 1 ? whole(rows[0]) : joined(rows)
+    const sent = rows.length === 1 && !lent ? whole(rows[0]) : joined(rows, Float32Array, lent?.subarray(0, values))
     this.#thread.postMessage({ rows: sent, count: rows.length })
     const answered = await new Promise<Answered>((resolve) => this.#waiting.push({ resolve, lent }))
     if (Array.isArray(answered)) return answered
@@ -115,18 +116,6 @@ export class RowCaller {
 /** Not a part of a buffer, which would be sent as a whole. */
 function whole(row: Float32Array): Float32Array {
   return row.byteLength < row.buffer.byteLength ? row.slice() : row
-}
-
-/** @param all  to be filled; default: fresh */
-function joined(
-  rows: readonly Float32Array[],
-  all: Float32Array = new Float32Array(rows.length * rows[0].length),
-): Float32Array {
-  const [{ length }] = rows
-  rows.forEach((row, i) => {
-    all.set(row, i * length)
-  })
-  return all
 }
 
 /** Of equal length, in order; views. */

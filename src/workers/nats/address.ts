@@ -1,6 +1,7 @@
 /** Names, passwords and tokens in a server's address, where the client library takes none. */
 
-import { expected, withoutPassword } from '../../errors'
+import { expected } from '../../check'
+import { withoutPassword } from '../../errors'
 
 /** How addresses begin. */
 export const SCHEME = /^(nats|tls|wss?):\/\/./

@@ -1,7 +1,8 @@
 /** The way to a NATS server: the caller's own connection, or one that is made with the client library on first use. */
 
 import { platform } from '#platform'
-import { ApproxiferError, asError, expected, withoutPassword } from '../../errors'
+import { expected } from '../../check'
+import { ApproxiferError, asError, withoutPassword } from '../../errors'
 import { accessOf, addressesIn, SCHEME } from './address'
 
 export interface NatsMessage {
@@ -97,28 +98,5 @@ export async function followConnection(
     if (type === 'disconnect') told.lost()
     else if (type === 'reconnect') told.back()
     else if (type === 'error' && error) told.warn(`NATS: ${error.message}`)
-  }
-}
-
-/** Different warnings; more are told by nobody. */
-const MOST_WARNINGS = 100
-
-/** Tells each thing once. */
-export function warner(onWarning?: (text: string) => void): (text: string) => void {
-  const told = new Set<string>()
-  const warn = guarded(onWarning)
-  return (text) => {
-    if (told.has(text) || told.size >= MOST_WARNINGS) return
-    told.add(text)
-    warn(text)
-  }
-}
-
-/** What the listener makes of it is its own affair. */
-export function guarded(onWarning: (text: string) => void = console.warn): (text: string) => void {
-  return (text) => {
-    try {
-      onWarning(text)
-    } catch {}
   }
 }

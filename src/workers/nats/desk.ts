@@ -2,6 +2,7 @@
 
 import type { Clock } from '../../clock'
 import { ApproxiferError, asError } from '../../errors'
+import { median } from '../../stats'
 import { rowLength } from '../../tensor'
 import type { ModelWorker } from '../worker'
 import { Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Message } from './messages'
@@ -77,7 +78,7 @@ export class Desk {
 
   /** What an inference takes: the median of the last few, ms; 0 before the first. */
   get ms(): number {
-    return [...this.#times].sort((a, b) => a - b)[this.#times.length >> 1] ?? 0
+    return median(this.#times) ?? 0
   }
 
   /** Whether what runs the model is not running. */

@@ -3,21 +3,21 @@
  * subject of its own, so that the predictor says who gets which row; `serveNats` answers at the other end.
  */
 
+import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { checksum } from '../../checksum'
 import { type Clock, systemClock } from '../../clock'
-import { ApproxiferError, asError, checkInteger, checkNames, expected } from '../../errors'
+import { ApproxiferError, asError } from '../../errors'
+import { guarded, warnOnce } from '../../notices'
 import { readModel } from '../local/local'
 import { type Sighting, successor } from '../remote/succession'
 import type { Change } from '../worker'
 import {
   checkServer,
   followConnection,
-  guarded,
   type NatsConnection,
   type NatsMessage,
   type NatsServer,
   openConnection,
-  warner,
 } from './connection'
 import { type Beat, checkFleet, decode, decodeBeat, encode, subjects } from './messages'
 import { randomToken } from './token'
@@ -69,12 +69,10 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIter
   const { fleet, model, fingerprint, missed, forgetMs, expireMs, maxPending, inboxPrefix } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
-  if (fingerprint !== undefined && typeof fingerprint !== 'string') {
-    throw new TypeError(expected('fingerprint', 'a string', fingerprint))
-  }
+  if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   checkInteger('missed', missed ?? 1, 1)
-  checkInteger('forgetMs', forgetMs ?? 1, 1, 2 ** 31 - 1)
-  checkInteger('expireMs', expireMs ?? 1, 1, 2 ** 31 - 1)
+  checkInteger('forgetMs', forgetMs ?? 1, 1, MOST_MS)
+  checkInteger('expireMs', expireMs ?? 1, 1, MOST_MS)
   checkInteger('maxPending', maxPending ?? 0, 0)
   if (inboxPrefix !== undefined && !/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
@@ -130,8 +128,8 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
     this.#options = options
     this.#isFixed = options.model !== undefined || options.fingerprint !== undefined
     this.#clock = clock
-    this.#warn = warner(options.onWarning)
-    this.#report = guarded(options.onWarning)
+    this.#warn = warnOnce(options.onWarning)
+    this.#report = guarded(options.onWarning ?? console.warn)
     this.#subjects = subjects(fleet)
     this.#inbox = `${inboxPrefix}.${randomToken()}`
     this.expireMs = expireMs

@@ -7,7 +7,8 @@
  * is in its reply subject, or in the subject of the reply. Heartbeats are JSON: one a worker and half second.
  */
 
-import { ApproxiferError, type Code, codes, expected } from '../../errors'
+import { expected } from '../../check'
+import { ApproxiferError, type Code, codes } from '../../errors'
 import type { Signature, TensorSpec } from '../../tensor'
 
 /** Of the head and of heartbeats. Who speaks another one is told so and not understood. */

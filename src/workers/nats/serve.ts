@@ -1,8 +1,9 @@
 /** A machine's workers in a fleet: they say that they are there, and answer the rows that come for them. */
 
 import { platform } from '#platform'
+import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
-import { checkInteger, checkNames, expected } from '../../errors'
+import { warnOnce } from '../../notices'
 import type { ModelWorker } from '../worker'
 import {
   checkServer,
@@ -11,7 +12,6 @@ import {
   type NatsMessage,
   type NatsServer,
   openConnection,
-  warner,
 } from './connection'
 import { Desk } from './desk'
 import { type Beat, checkFleet, isPing, isToken, LEAST_EVERY_MS, subjects, toJson, VERSION } from './messages'
@@ -70,13 +70,13 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   if (!Array.isArray(workers) || !workers.length || workers.some((worker) => typeof worker?.infer !== 'function')) {
     throw new TypeError(expected('workers', 'ModelWorkers, one or more', workers))
   }
-  if (name !== undefined && typeof name !== 'string') throw new TypeError(expected('name', 'a string', name))
+  if (name !== undefined) checkString('name', name)
   if (identity !== undefined && !isToken(identity)) {
     throw new TypeError(expected('identity', 'letters, digits, - and _', identity))
   }
   checkInteger('beatMs', beatMs ?? LEAST_EVERY_MS, LEAST_EVERY_MS, 60_000)
   checkInteger('maxPending', maxPending ?? 0, 0)
-  checkInteger('hangMs', hangMs ?? 1, 1, 2 ** 31 - 1)
+  checkInteger('hangMs', hangMs ?? 1, 1, MOST_MS)
   const { connection, owned } = await openConnection(server)
   const service = new Service(connection, owned, options)
   await connection.flush() // the server has the subscriptions, and who asks finds them
@@ -120,7 +120,7 @@ class Service implements NatsService {
     this.#owned = owned
     this.#options = options
     this.#clock = clock
-    this.#warn = warner(options.onWarning)
+    this.#warn = warnOnce(options.onWarning)
     this.#subjects = subjects(fleet)
     this.closed = new Promise((resolve) => {
       this.#ended = resolve
@@ -179,7 +179,7 @@ class Service implements NatsService {
   }
 
   async drain(graceMs = GRACE_MS): Promise<void> {
-    checkInteger('graceMs', graceMs, 0, 2 ** 31 - 1)
+    checkInteger('graceMs', graceMs, 0, MOST_MS)
     if (!this.#draining && !this.#closing) {
       this.#draining = true
       this.#beatAll()

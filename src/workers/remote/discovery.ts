@@ -1,8 +1,10 @@
 /** Where servers are listed: a file or a DNS name, watched, as an async iterable of URLs that come and go. */
 
 import { platform } from '#platform'
+import { checkFunction, checkInteger, checkNames, checkText, checkWord, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
-import { asError, checkInteger, checkNames, checkWord, expected } from '../../errors'
+import { asError } from '../../errors'
+import { guarded, type Warn } from '../../notices'
 import { Changes } from './changes'
 import { checkUrl, type EndpointChange } from './endpoints'
 
@@ -43,7 +45,7 @@ const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of
  * @throws Error where the runtime has no files
  */
 export function watchFile(path: string, options: WatchOptions = {}): AsyncIterable<EndpointChange> {
-  if (typeof path !== 'string' || !path) throw new TypeError(expected('path', 'a path', path))
+  checkText('path', path, 'a path')
   checkNames('', options, watchNames)
   const { watch } = platform
   if (!watch) throw new Error(`watchFile: files: ${NOT_HERE}`)
@@ -59,7 +61,7 @@ export function watchFile(path: string, options: WatchOptions = {}): AsyncIterab
  * @throws Error where the runtime cannot look names up
  */
 export function watchDns(name: string, options: DnsOptions): AsyncIterable<EndpointChange> {
-  if (typeof name !== 'string' || !name) throw new TypeError(expected('name', 'a DNS name', name))
+  checkText('name', name, 'a DNS name')
   checkNames('', options, [...watchNames, 'port', 'protocol', 'servers', 'resolver'])
   const { protocol = 'http', servers, resolver } = options
   const port = checkInteger('port', options.port, 1, 65_535)
@@ -102,12 +104,12 @@ class Watcher {
   readonly #list: () => Promise<readonly string[]>
   readonly #everyMs: number
   readonly #clock: Clock
-  readonly #onWarning: (text: string) => void
+  readonly #warn: Warn
   readonly #unwatch: (() => void) | undefined
   #state: WatcherState = { is: 'stopped' }
   #known: ReadonlySet<string> = new Set()
-  /** The latest warning; undefined where the list was read since. */
-  #warning: string | undefined
+  /** Why it could not be read; undefined once it was. */
+  #failure: string | undefined
 
   /** @param watch  calls `changed` when the list may have changed; returns what ends that */
   constructor(
@@ -116,12 +118,11 @@ class Watcher {
     { everyMs = 2000, onWarning = console.warn, clock = systemClock }: WatchOptions,
     watch?: (changed: () => void) => () => void,
   ) {
-    this.#everyMs = checkInteger('everyMs', everyMs, 1, 2 ** 31 - 1)
-    if (typeof onWarning !== 'function') throw new TypeError(expected('onWarning', 'a function', onWarning))
+    this.#everyMs = checkInteger('everyMs', everyMs, 1, MOST_MS)
     this.#what = what
     this.#list = list
     this.#clock = clock
-    this.#onWarning = onWarning
+    this.#warn = guarded(checkFunction('onWarning', onWarning))
     this.#unwatch = watch?.(() => this.#changed())
     void this.#read()
   }
@@ -135,9 +136,9 @@ class Watcher {
       for (const url of urls) if (!this.#known.has(url)) this.changes.push({ add: url })
       for (const url of this.#known) if (!urls.has(url)) this.changes.push({ drain: url })
       this.#known = urls
-      this.#warning = undefined
+      this.#failure = undefined
     } catch (error) {
-      if (this.#state === reading) this.#warn(asError(error, 'WORKER').message)
+      if (this.#state === reading) this.#failed(asError(error, 'WORKER').message)
     }
     if (this.#state === reading) this.#wait(reading.isStale ? QUIET_MS : this.#everyMs)
   }
@@ -156,14 +157,12 @@ class Watcher {
     this.#wait(QUIET_MS, changedAt)
   }
 
-  /** The same warning is given once, until the list was read again. */
-  #warn(why: string): void {
-    if (this.#warning === why) return
-    this.#warning = why
+  /** The same is told once, until the list was read again. */
+  #failed(why: string): void {
+    if (this.#failure === why) return
+    this.#failure = why
     const kept = this.#known.size ? `; the ${this.#known.size} known workers stay` : ''
-    try {
-      this.#onWarning(`${this.#what} cannot be used: ${why}${kept}`)
-    } catch {} // it is the user's function
+    this.#warn(`${this.#what} cannot be used: ${why}${kept}`)
   }
 
   #stop(): void {

@@ -1,6 +1,8 @@
 /** Servers by their URLs: how these are checked, what servers are called by them, and how they come and go. */
 
-import { asError, expected, withoutPassword } from '../../errors'
+import { expected } from '../../check'
+import { asError, withoutPassword } from '../../errors'
+import type { Warn } from '../../notices'
 
 /** A server has come; it has gone; or it is about to go, and gets nothing new. By URL. */
 export type EndpointChange = { add: string } | { remove: string } | { drain: string }
@@ -26,7 +28,7 @@ function parsed(text: string): URL | undefined {
 export async function followEndpoints(
   source: AsyncIterator<EndpointChange>,
   apply: (what: 'add' | 'remove' | 'drain', url: string) => boolean,
-  warn: (text: string) => void,
+  warn: Warn,
 ): Promise<void> {
   for (let next = await source.next(); !next.done; next = await source.next()) {
     try {

@@ -15,6 +15,7 @@
  */
 
 import type { Clock } from '../../clock'
+import type { Warn } from '../../notices'
 import type { Change, ModelWorker } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
 import { LossReports } from './loss-reports'
@@ -26,7 +27,7 @@ export const MOST_WORKERS = 10_000
 export interface FleetOptions<M> extends ChangesOptions {
   isSame: (a: M, b: M) => boolean
   /** Must not throw. */
-  warn: (text: string) => void
+  warn: Warn
   clock: Clock
 }
 

@@ -1,6 +1,7 @@
 /** Warnings of workers that are lost and come back. */
 
 import type { Clock } from '../../clock'
+import type { Warn } from '../../notices'
 
 /** How long a lost worker has to be well before it is reported as back: some come and go many times a second. */
 const STEADY_MS = 1000
@@ -9,11 +10,11 @@ const MOST = 10_000
 
 export class LossReports {
   readonly #clock: Clock
-  readonly #warn: (text: string) => void
+  readonly #warn: Warn
   /** By worker: what was said of its loss, and what cancels the report that it is back. */
   readonly #reported = new Map<string, { text: string; cancel?: () => void }>()
 
-  constructor(clock: Clock, warn: (text: string) => void) {
+  constructor(clock: Clock, warn: Warn) {
     this.#clock = clock
     this.#warn = warn
   }

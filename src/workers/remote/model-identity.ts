@@ -1,6 +1,7 @@
 /** Which model a server has, as far as can be told from outside: its signature, and its answer to one query. */
 
 import { seeded } from '../../random'
+import { rmsDifference, rootMeanSquare } from '../../stats'
 import { rowLength, type Signature, size } from '../../tensor'
 
 export interface ModelIdentity {
@@ -30,14 +31,6 @@ export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number
     const from = at
     at += size(spec)
     const [own, other] = [a.answer.subarray(from, at), b.answer.subarray(from, at)]
-    return distance(own, other) <= rounding * rms(own) + NEGLIGIBLE
+    return rmsDifference(own, other) <= rounding * rootMeanSquare(own) + NEGLIGIBLE
   })
-}
-
-function rms(values: Float32Array): number {
-  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length)
-}
-
-function distance(a: Float32Array, b: Float32Array): number {
-  return rms(a.map((value, i) => value - b[i]))
 }

@@ -1,0 +1,103 @@
+/** Checks of what users give: each returns the value, or throws an error that names the field, what was expected and what came. */
+
+import { distance } from 'fastest-levenshtein'
+import { shown } from './errors'
+
+/** The longest delay that setTimeout takes. */
+export const MOST_MS = 2 ** 31 - 1
+
+/** Letters of a text that an error repeats. */
+const MOST_SHOWN = 500
+
+/** "field: expected E, got G" */
+export function expected(field: string, what: string, got: unknown): string {
+  const text = typeof got === 'string' ? JSON.stringify(got.slice(0, MOST_SHOWN)) : shown(got)
+  return `${field}: expected ${what}, got ${text}`
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function must<T>(fits: boolean, field: string, value: unknown, what: string): T {
+  if (fits) return value as T
+  throw new TypeError(expected(field, what, value))
+}
+
+// These throw a TypeError.
+export const checkObject = (field: string, value: unknown, what = 'an object') =>
+  must<Record<string, unknown>>(isObject(value), field, value, what)
+export const checkString = (field: string, value: unknown, what = 'a string') =>
+  must<string>(typeof value === 'string', field, value, what)
+/** A string that is not empty. */
+export const checkText = (field: string, value: unknown, what = 'a string') =>
+  must<string>(typeof value === 'string' && value !== '', field, value, what)
+export const checkBoolean = (field: string, value: unknown) =>
+  must<boolean>(typeof value === 'boolean', field, value, 'true or false')
+export const checkFunction = <T>(field: string, value: T, what = 'a function') =>
+  must<T>(typeof value === 'function', field, value, what)
+
+/** @throws RangeError */
+export function checkInteger(field: string, value: unknown, least: number, most = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
+  const bound = most === Number.MAX_SAFE_INTEGER ? `>= ${least}` : `from ${least} to ${most}`
+  throw new RangeError(expected(field, `an integer ${bound}`, value))
+}
+
+/** @throws RangeError */
+export function checkNumber(field: string, value: unknown, least: number, most: number, what = 'a number'): number {
+  if (typeof value === 'number' && value >= least && value <= most) return value
+  throw new RangeError(expected(field, `${what} from ${least} to ${most}`, value))
+}
+
+/** @param what  which number it is, such as 'a probability'  @throws RangeError */
+export function checkShare(field: string, value: unknown, what?: string): number {
+  return checkNumber(field, value, 0, 1, what)
+}
+
+/** @throws RangeError */
+export function checkMs(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= 0 && value <= MOST_MS) return value
+  throw new RangeError(expected(field, 'milliseconds from 0 to 2,147,483,647', value))
+}
+
+/** Lengths of a shape, each 1 or more. @throws TypeError, RangeError */
+export function checkLengths(field: string, shape: unknown, what = 'an array of lengths'): readonly number[] {
+  if (!Array.isArray(shape)) throw new TypeError(expected(field, what, shape))
+  for (const [axis, length] of shape.entries()) checkInteger(`${field}[${axis}]`, length, 1)
+  return shape
+}
+
+/** One of a few words. @throws RangeError that lists them */
+export function checkWord<T extends string>(field: string, value: unknown, words: readonly T[]): T {
+  if (words.includes(value as T)) return value as T
+  throw new RangeError(expected(field, words.map((word) => `'${word}'`).join(' | '), value))
+}
+
+/**
+ * An object of options with no other names than these: a misspelt one would silently mean its default.
+ *
+ * @param field  what the object is called, in front of its options' names; '' where it is the only argument
+ * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
+ */
+export function checkNames(field: string, options: unknown, known: readonly string[]): void {
+  const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  const near = nearest(unknown, known)
+  const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
+  throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
+}
+
+/** A longer name is no misspelling. */
+const MOST_LETTERS = 100
+
+/** The known name that was probably meant; undefined where none is near. Swapped letters count as one edit. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
+  if (name.length > MOST_LETTERS) return undefined
+  const letters = (word: string) => [...word.toLowerCase()].sort().join('')
+  const edits = (other: string) =>
+    letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())
+  const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
+  const [best] = ranked
+  return best && best.edits <= Math.max(1, 0.45 * Math.max(name.length, best.other.length)) ? best.other : undefined
+}

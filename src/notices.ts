@@ -1,0 +1,37 @@
+/** Telling the user: neither a warning nor a callback of his that fails may end a query or the program. */
+
+export type Warn = (text: string) => void
+
+/** Different warnings that are told; further ones are dropped. */
+const MOST_WARNINGS = 100
+
+/** A user's callback that never throws, and whose promise, if it returns one, never rejects unheard. @param failed  told of the error instead */
+export function guarded<T>(
+  callback: (what: T) => unknown,
+  failed: (error: unknown) => void = () => {},
+): (what: T) => void {
+  return (what) => {
+    try {
+      const result = callback(what)
+      if (result instanceof Promise) result.catch(failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
+}
+
+/** Turns an error of the user's callback of this name into a warning. */
+export function threw(name: string, warn: Warn): (error: unknown) => void {
+  return (error) => warn(`${name} threw: ${(error as Error | undefined)?.message ?? error}`)
+}
+
+/** Tells each different warning once, and never throws. */
+export function warnOnce(onWarning: Warn = console.warn): Warn {
+  const told = new Set<string>()
+  const warn = guarded(onWarning)
+  return (text) => {
+    if (told.has(text) || told.size >= MOST_WARNINGS) return
+    told.add(text)
+    warn(text)
+  }
+}
