@@ -103,7 +103,7 @@ export class Health {
     return this.#down ? this.#settings.clock.now() - this.#down.since : 0
   }
 
-  /** Whether it has to be examined before an answer counts. */
+  /** It is to be examined. */
   get isDue(): boolean {
     return this.#settings.clock.now() >= this.#dueAt
   }
@@ -125,6 +125,13 @@ export class Health {
   /** Whether it is ready, has the model that it should have, and answers. Never rejects. @returns what is wrong with it */
   examine(): Promise<ApproxiferError | undefined> {
     return this.#check(true)
+  }
+
+  /** Whether an answer that has come is the model's, which it may not be where the server is gone, or about to be examined. */
+  async verify(): Promise<ApproxiferError | undefined> {
+    const state = this.#state
+    const isDoubtful = this.isDue || this.#down || (state.is === 'checking' && state.whole)
+    return isDoubtful ? this.examine() : undefined
   }
 
   /** A call was answered. */

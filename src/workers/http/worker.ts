@@ -247,11 +247,8 @@ export class HttpWorker implements ModelWorker {
       if (!faultOf(error).stale || signal.aborted || (await this.health.examine())) throw error
       return ask()
     })
-    if (this.health.isDue) {
-      // A connection was closed meanwhile: the answer may be another server's.
-      const error = await this.health.examine()
-      if (error) throw new ApproxiferError('WORKER', error.message)
-    }
+    const error = await this.health.verify()
+    if (error) throw new ApproxiferError('WORKER', error.message)
     if (rows.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
     this.health.heard()
     return outcomes

@@ -1,0 +1,39 @@
+/** Replies that are no answers. */
+
+import { describe, expect, it } from 'vitest'
+import { readyWorker, row } from '../../shared/http-worker'
+import { Reply } from '../../shared/pretend-server'
+
+describe('a reply that is none', () => {
+  const y = { name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 2] }
+  const replies: [string, (id: string) => Reply, RegExp][] = [
+    ['no JSON', () => new Reply('<html>'), /JSON/],
+    ['nothing', () => new Reply(''), /JSON/],
+    ['null for a number', () => Reply.json({ outputs: [{ ...y, data: [1, null] }] }), /null/],
+    ['a number too large', () => new Reply('{"outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[1,1e99]}]}'), /1e99|finite/], // biome-ignore format: one line
+    ['another name', () => Reply.json({ outputs: [{ ...y, name: 'z' }] }), /'y'/],
+    ['another datatype', () => Reply.json({ outputs: [{ ...y, datatype: 'FP64' }] }), /FP32/],
+    ['another count', () => Reply.json({ outputs: [{ ...y, shape: [1, 3], data: [1, 2, 3] }] }), /\[1,2\]/],
+    ['two rows', () => Reply.json({ outputs: [{ ...y, shape: [2, 2], data: [1, 2, 3, 4] }] }), /\[1,2\]/],
+    ['no outputs', () => Reply.json({ model_name: 'm' }), /outputs/],
+    ['an array', () => Reply.json([]), /object/],
+    ['another request’s', () => Reply.json({ id: 'other', outputs: [y] }), /another request/],
+    ['longer than its model has values', () => new Reply(new Uint8Array(70_000)), /longer/],
+    ['a header length beyond it', () => new Reply('{}', { headers: { 'inference-header-content-length': '99' } }), /Content-Length/], // biome-ignore format: one line
+    ['compressed all the same', () => new Reply(Uint8Array.of(0x1f, 0x8b, 8, 0)), /UTF-8|JSON/],
+  ]
+
+  it.each(replies)('%s: PROTOCOL, and the next call is fine', async (_what, reply, message) => {
+    const { worker, server } = await readyWorker()
+    server.instead = ({ json }) => reply(json?.id as string)
+    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringMatching(message) })
+    server.instead = undefined
+    expect([...(await worker.infer(row))]).toEqual([6, 8])
+  })
+
+  it('takes [1, 2, 1] for [1, 2], and outputs that nobody asked for', async () => {
+    const { worker, server } = await readyWorker()
+    server.instead = () => Reply.json({ id: null, parameters: null, outputs: [{ name: 'n', datatype: 'INT64', shape: [1], data: [7] }, { ...y, shape: [1, 2, 1], parameters: null }] }) // biome-ignore format: one line
+    expect([...(await worker.infer(row))]).toEqual([1, 2])
+  })
+})

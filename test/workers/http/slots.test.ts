@@ -1,0 +1,112 @@
+/** A server that is given several calls at once. */
+
+import { describe, expect, it } from 'vitest'
+import { errorReply, readyWorker, row } from '../../shared/http-worker'
+import { type Asked, type Reply, silence } from '../../shared/pretend-server'
+
+/** A worker on a server whose inferences the test answers, in the order in which they were asked. */
+async function openWorker(concurrency: number) {
+  const made = await readyWorker({ concurrency })
+  const { server, clock } = made
+  const waiting: { answer(reply?: Reply): void }[] = []
+  server.instead = ({ method, json }: Asked) => {
+    if (method !== 'POST' || !json) return undefined
+    const [{ data }] = json.inputs
+    if (data[0] !== row[0]) return undefined // the probe query
+    return new Promise((resolve) => {
+      waiting.push({ answer: (reply = server.answer(data, json.id)) => resolve(reply) })
+    })
+  }
+  const call = async (signal?: AbortSignal) => {
+    const outcome = made.worker.infer(row, signal && { signal }).then(
+      (answer) => answer.join(),
+      ({ code }) => code,
+    )
+    await clock.run(clock.now())
+    return { outcome }
+  }
+  /** Asked whether it is ready, since last time. */
+  const readiness = () => server.asked.splice(0).filter(({ path }) => path.endsWith('/ready')).length
+  return { ...made, waiting, call, readiness }
+}
+
+describe('a worker with slots', () => {
+  it('has one where nothing is said', async () => {
+    expect((await readyWorker()).worker.slots).toBe(1)
+  })
+
+  it('takes as many calls at once as it says, and one more when one of them has settled', async () => {
+    const { worker, waiting, call, clock } = await openWorker(3)
+    expect(worker.slots).toBe(3)
+    const calls = [await call(), await call()]
+    expect(worker.free).toBe(true)
+    calls.push(await call())
+    expect(worker.free).toBe(false)
+    expect(await (await call()).outcome).toBe('OVERLOADED')
+    waiting[1].answer()
+    expect(await calls[1].outcome).toBe('6,8')
+    expect(worker.free).toBe(true)
+    const last = await call()
+    await clock.run(clock.now() + 10)
+    for (const { answer } of waiting) answer()
+    expect(await Promise.all([calls[0], calls[2], last].map(({ outcome }) => outcome))).toEqual(['6,8', '6,8', '6,8'])
+  })
+
+  it('is not asked whether it is there after an abort, where it has answered another call since', async () => {
+    const { worker, waiting, call, readiness, clock } = await openWorker(3)
+    const abort = new AbortController()
+    const [aborted, answered] = [await call(abort.signal), await call()]
+    await clock.run(clock.now() + 10)
+    waiting[1].answer()
+    await answered.outcome
+    readiness()
+    abort.abort()
+    expect([await aborted.outcome, worker.free, readiness()]).toEqual(['ABORTED', true, 0])
+    const next = new AbortController()
+    const late = await call(next.signal)
+    await clock.run(clock.now() + 10)
+    next.abort()
+    expect([await late.outcome, worker.free, readiness()]).toEqual(['ABORTED', false, 1])
+    await clock.run(clock.now())
+    expect(worker.free).toBe(true)
+  })
+
+  it('is examined before an answer counts, and takes no further call until then', async () => {
+    const { worker, server, waiting, call, clock } = await openWorker(3)
+    const [first, second] = [await call(), await call()]
+    await clock.run(clock.now() + 40_000) // so long after the last examination another is due
+    expect(worker.free).toBe(false)
+    server.factor = 3
+    waiting[0].answer()
+    expect(await first.outcome).toBe('WORKER')
+    expect([worker.free, worker.gone]).toEqual([false, true])
+    waiting[1].answer()
+    expect(await second.outcome).toBe('WORKER')
+  })
+
+  it('is left alone for as long as it says, while the others of its calls go on', async () => {
+    const { worker, waiting, call, clock } = await openWorker(3)
+    const [busy, other] = [await call(), await call()]
+    waiting[0].answer(errorReply(429, 'busy', { 'retry-after': '2' }))
+    expect([await busy.outcome, worker.free, worker.gone]).toEqual(['OVERLOADED', false, false])
+    waiting[1].answer()
+    expect([await other.outcome, worker.free]).toEqual(['6,8', false])
+    await clock.run(clock.now() + 2001)
+    expect(worker.free).toBe(true)
+  })
+
+  it('that is gone does not come back by an abort of a call that was open', async () => {
+    const { worker, server, call, clock } = await openWorker(2)
+    const abort = new AbortController()
+    const hung = await call(abort.signal)
+    server.instead = () => errorReply(502, 'from a proxy')
+    await (await call()).outcome
+    await clock.run(clock.now())
+    expect(worker.gone).toBe(true)
+    server.instead = ({ method }) => (method === 'POST' ? silence : undefined)
+    abort.abort()
+    expect(await hung.outcome).toBe('ABORTED')
+    await clock.run(clock.now())
+    expect(worker.gone).toBe(true)
+  })
+})
