@@ -2,23 +2,19 @@
 import 'approxifer/worker'
 import {
   ApproxiferError,
-  Codec,
   createPredictor,
-  FaultyWorker,
   type LocalOptions,
-  loadCore,
   localWorkers,
-  Memory,
   type ModelWorker,
   type Prediction,
   type PredictOptions,
   type Predictor,
   type PredictorOptions,
-  patchFeatures,
   type Query,
-  Scheme,
 } from 'approxifer'
+import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec'
 import core from 'approxifer/core.wasm'
+import { FaultyWorker } from 'approxifer/testing'
 
 /** exactOptionalPropertyTypes: what may be missing may be undefined. */
 export const options: PredictorOptions = {
