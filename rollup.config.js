@@ -1,14 +1,16 @@
 import { chmodSync, readFileSync } from 'node:fs'
+import { relative } from 'node:path'
 import { nodeResolve } from '@rollup/plugin-node-resolve'
 import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
-import { declarations } from './scripts/declarations.js'
+import { declarations, TYPES } from './scripts/declarations.js'
 
 const server = ['@hono/node-server', 'pino', 'prom-client', '@opentelemetry/api']
 const external = [
   /^node:/,
   /^onnxruntime-/,
   /^@nats-io\//,
+  /core\.wasm$/,
   'undici',
   'commander',
   'cli-progress',
@@ -18,59 +20,101 @@ const external = [
   ...server,
 ]
 
-/** One build per platform: the export condition decides which src/platform file is inside. */
-function build(input, conditions, options = {}) {
+const entries = Object.fromEntries(
+  ['index', 'codec', 'gateway', 'http', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
+)
+const isEntry = (id) => Object.values(entries).includes(relative(import.meta.dirname, id))
+const worker = 'src/workers/local/entry.ts'
+
+/** An export condition decides which src/platform file is inside. */
+const plugins = (conditions) => [
+  nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js'], preferBuiltins: true }),
+  esbuild({ target: 'es2022', tsconfig: false }), // by tsconfig.json it would keep imports of nothing but types
+]
+
+/**
+ * One module a file, so that bundlers leave out what an application does not use. What leads to the platform's own file differs by
+ * platform and stands in a folder of this name; all other files are the same for every platform, since nothing is shaken out of them.
+ */
+function modules(platform, conditions, input = entries) {
+  const differing = new Set()
+  const find = {
+    name: 'differing',
+    buildEnd() {
+      const infos = [...this.getModuleIds()].map((id) => this.getModuleInfo(id))
+      const leads = (to) => to.startsWith(`${import.meta.dirname}/src/platform/`) || differing.has(to)
+      const differs = ({ id, importedIds, dynamicallyImportedIds }) =>
+        !differing.has(id) && [...importedIds, ...dynamicallyImportedIds].some(leads)
+      for (let found = infos; found.length; ) {
+        found = infos.filter(differs)
+        for (const { id } of found) differing.add(id)
+      }
+    },
+  }
+  const place = ({ facadeModuleId: id }) => {
+    const path = relative(import.meta.dirname, id).replace(/\.\w+$/, '.js')
+    const [, name] = /^(?:src|build)\/(.*)/.exec(path) ?? []
+    if (!name) return path.replace(/^node_modules\/(@[^/]+\/[^/]+|[^/]+)\/.*/, 'vendor/$1.js')
+    if (name === 'cli/main.js') return 'cli.js'
+    // Beside the worker scripts and core.wasm, which it names.
+    if (name.startsWith('platform/')) return name.replace(/^platform\/(node|web|workerd)\.js$/, 'platform.$1.js')
+    return differing.has(id) && !/^(cli|evaluate)\//.test(name) ? `${platform}/${name}` : name
+  }
   return {
     input,
-    external: options.external ?? external,
+    external,
+    treeshake: false,
     output: {
       dir: 'dist',
       format: 'es',
       sourcemap: true,
-      chunkFileNames: `${conditions[0]}-[hash].js`,
-      ...options.output,
+      preserveModules: true,
+      hoistTransitiveImports: false,
+      entryFileNames: place,
+      paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id),
     },
-    plugins: [
-      nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js'], preferBuiltins: true }),
-      esbuild({ target: 'es2022' }),
-      ...(options.plugins ?? []),
-    ],
+    plugins: [...plugins(conditions), find],
   }
 }
 
-const executable = { name: 'executable', writeBundle: () => chmodSync('dist/cli.js', 0o755) }
-
-const edge = build({ 'index.edge': 'src/index.ts' }, ['workerd'], {
-  external: [...external, /core\.wasm$/],
-  output: { paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id) },
+/** A worker's script: one file, since import maps do not reach workers. */
+const script = (name, conditions, options = {}) => ({
+  input: worker,
+  external: options.external ?? external,
+  output: { file: `dist/${name}.js`, format: 'es', sourcemap: true, inlineDynamicImports: true, ...options.output },
+  plugins: plugins(conditions),
 })
 
 const license = readFileSync('scripts/onnxruntime-license.txt', 'utf8')
   .trimEnd()
   .replace(/^/gm, ' * ')
   .replace(/ +$/gm, '')
-/** The browser's worker with onnxruntime-web's JavaScript inside, for pages without a bundler. */
-const bundle = build(
-  { 'worker.bundle': 'src/workers/local/entry.ts' },
-  ['browser', 'onnxruntime-web-use-extern-wasm'],
-  {
-    external: [],
-    output: { inlineDynamicImports: true, sourcemap: false, banner: `/*!\n${license}\n */` },
-  },
-)
+
+const executable = { name: 'executable', writeBundle: () => chmodSync('dist/cli.js', 0o755) }
+const node = modules('node', ['node'], { ...entries, cli: 'src/cli/main.ts' })
 
 export default [
-  build({ index: 'src/index.ts', worker: 'src/workers/local/entry.ts', cli: 'src/cli/main.ts' }, ['node'], {
-    plugins: [executable],
+  { ...node, plugins: [...node.plugins, executable] },
+  modules('browser', ['browser']),
+  modules('workerd', ['workerd']),
+  script('worker', ['node']),
+  script('worker.web', ['browser']),
+  script('worker.webgpu', ['webgpu', 'browser']),
+  // With onnxruntime-web's JavaScript inside, for pages without a bundler.
+  script('worker.bundle', ['browser', 'onnxruntime-web-use-extern-wasm'], {
+    external: [],
+    output: { sourcemap: false, banner: `/*!\n${license}\n */` },
   }),
-  build({ 'index.web': 'src/index.ts', 'worker.web': 'src/workers/local/entry.ts' }, ['browser']),
-  build({ 'worker.webgpu': 'src/workers/local/entry.ts' }, ['webgpu', 'browser']),
-  bundle,
-  edge,
   {
-    input: 'src/index.ts',
+    input: entries,
     external,
-    output: { file: 'dist/index.d.ts', format: 'es' },
+    output: {
+      dir: 'dist',
+      format: 'es',
+      chunkFileNames: '[name].d.ts',
+      manualChunks: (id) => (isEntry(id) ? undefined : TYPES),
+      minifyInternalExports: false,
+    },
     plugins: [dts(), declarations],
   },
 ]

@@ -19,12 +19,11 @@ const node: TestProjectConfiguration = {
 }
 
 const models: TestProjectConfiguration = {
-  resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.js', import.meta.url)) } },
+  resolve: { alias: { approxifer: fileURLToPath(new URL('dist/node/index.js', import.meta.url)) } },
   test: { name: 'models', include: ['test/models/*.test.ts'], ...limits },
 }
 
 const browsers: TestProjectConfiguration = {
-  resolve: { alias: { approxifer: fileURLToPath(new URL('dist/index.web.js', import.meta.url)) } },
   optimizeDeps: { exclude: ['onnxruntime-web'], include: ['comlink', '@nats-io/nats-core'] },
   test: {
     name: 'browsers',

@@ -2,7 +2,8 @@
 
 import { createServer } from 'node:http'
 import process from 'node:process'
-import { localWorkers, type ModelWorker, serveNats } from 'approxifer'
+import { localWorkers, type ModelWorker } from 'approxifer'
+import { serveNats } from 'approxifer/nats'
 import { writeMetadata, writeReply } from '../src/oip/messages'
 
 const MODEL = 'm'

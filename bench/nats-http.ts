@@ -2,7 +2,9 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPredictor, httpWorkers, natsWorkers } from 'approxifer'
+import { createPredictor } from 'approxifer'
+import { httpWorkers } from 'approxifer/http'
+import { natsWorkers } from 'approxifer/nats'
 import { NatsServer } from '../test/shared/nats-server'
 import { median } from './measure'
 import { type Figures, Load } from './nats-fleet'

@@ -6,7 +6,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createPredictor, FaultyWorker, localWorkers, type Prediction, type PredictorOptions } from 'approxifer'
+import { createPredictor, localWorkers, type Prediction, type PredictorOptions } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { systemClock } from '../src/clock'

@@ -45,17 +45,19 @@ function edits(source) {
 /** Without the DOM's or Node's types there is no global `fetch` to be the type of. */
 const FETCH = '((input: string, init?: any) => Promise<Response>)'
 
-export function portable(declared) {
+/** The chunk that all entries' declarations are in. */
+export const TYPES = 'types'
+
+function portable(declared, { name }) {
   const code = declared.replaceAll('typeof globalThis.fetch', FETCH)
   const source = ts.createSourceFile('index.d.ts', code, ts.ScriptTarget.Latest, true)
   const apply = (text, [start, end, put]) => text.slice(0, start) + put + text.slice(end)
   // From the end, so that the positions before stay right; of two at one place the later one first.
-  return (
-    edits(source)
-      .reverse()
-      .sort((a, b) => b[0] - a[0])
-      .reduce(apply, code) + GLOBALS
-  )
+  const edited = edits(source)
+    .reverse()
+    .sort((a, b) => b[0] - a[0])
+    .reduce(apply, code)
+  return name === TYPES ? edited + GLOBALS : edited
 }
 
 /** Also writes what rollup does not: declarations for `require`, and for the entries that export nothing or a module. */
@@ -64,7 +66,9 @@ export const declarations = {
   renderChunk: portable,
   generateBundle(_options, bundle) {
     const emit = (fileName, source) => this.emitFile({ type: 'asset', fileName, source })
-    emit('index.d.cts', bundle['index.d.ts'].code)
+    for (const [file, { code }] of Object.entries(bundle)) {
+      emit(file.replace(/\.ts$/, '.cts'), code.replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'"))
+    }
     emit('worker.d.ts', 'export {}\n')
     emit('worker.d.cts', 'export {}\n')
     emit('core.wasm.d.ts', '/** A WebAssembly.Module. */\ndeclare const module: object\nexport default module\n')

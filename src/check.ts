@@ -1,6 +1,6 @@
 /** Checks of what users give: each returns the value, or throws an error that names the field, what was expected and what came. */
 
-import { distance } from 'fastest-levenshtein'
+import leven from 'leven'
 import { shown } from './errors'
 
 /** The longest delay that setTimeout takes. */
@@ -96,7 +96,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   if (name.length > MOST_LETTERS) return undefined
   const letters = (word: string) => [...word.toLowerCase()].sort().join('')
   const edits = (other: string) =>
-    letters(name) === letters(other) ? 1 : distance(name.toLowerCase(), other.toLowerCase())
+    letters(name) === letters(other) ? 1 : leven(name.toLowerCase(), other.toLowerCase())
   const ranked = known.map((other) => ({ other, edits: edits(other) })).sort((a, b) => a.edits - b.edits)
   const [best] = ranked
   return best && best.edits <= Math.max(1, 0.45 * Math.max(name.length, best.other.length)) ? best.other : undefined

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import workerd from 'workerd'
@@ -113,8 +112,3 @@ describe(
     })
   },
 )
-
-it('the workerd build is one file that imports nothing else', () => {
-  const imports = [...readFileSync('dist/index.edge.js', 'utf8').matchAll(/^import .*?'([^']+)'/gm)].map(([, to]) => to)
-  expect(imports).toEqual(['./core.wasm'])
-})

@@ -1,14 +1,6 @@
-import {
-  Codec,
-  createPredictor,
-  FaultyWorker,
-  loadCore,
-  localWorkers,
-  Memory,
-  type ModelWorker,
-  patchFeatures,
-  Scheme,
-} from 'approxifer'
+import { createPredictor, localWorkers, type ModelWorker } from 'approxifer'
+import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec'
+import { FaultyWorker } from 'approxifer/testing'
 import { describe, expect, it } from 'vitest'
 import { evaluate } from '../src/evaluate/evaluate'
 

@@ -1,7 +1,7 @@
 /** What goes wrong with workers: now with these, then with others, once those before are well again. */
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Faults, FaultyWorker } from 'approxifer'
+import type { Faults, FaultyWorker } from 'approxifer/testing'
 import type { Random } from '../../src/random'
 
 const moods: Faults[] = [{ delayMs: [5, 60] }, { crash: 0.2 }, { hang: 0.1 }, { garbage: 0.5 }]

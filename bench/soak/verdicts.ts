@@ -1,6 +1,7 @@
 /** What a predictor finds out about its workers, beside what they did. */
 
-import { FaultyWorker, type PredictorStats, type Verdict } from 'approxifer'
+import { type PredictorStats, type Verdict } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 
 /** A worker that counts the lies it tells. */
 export class CountingWorker extends FaultyWorker {

@@ -1,7 +1,8 @@
 // What a straggler, a crash and a liar do to answers: nothing that a caller would notice.
 // FaultyWorker wraps any worker in faults; it is meant for tests like one's own.
 import { readFile } from 'node:fs/promises'
-import { createPredictor, FaultyWorker, localWorkers } from 'approxifer'
+import { createPredictor, localWorkers } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 
 const file = (name) => new URL(import.meta.resolve(`approxifer/models/${name}`))
 const pixels = (await readFile(file('mnist-digits.npy'))).subarray(-400 * 784) // behind the header

@@ -9,7 +9,9 @@ import type { Platform, Thread } from './platform'
 const UNLOADED = 'could not load its script: it, or a file that it imports, is missing, no JavaScript, or misspelt'
 
 export const platform: Platform = {
-  cores: globalThis.navigator?.hardwareConcurrency,
+  get cores() {
+    return globalThis.navigator?.hardwareConcurrency
+  },
 
   coreModule: () => WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0))),
 

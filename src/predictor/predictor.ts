@@ -75,12 +75,14 @@ const RECOVERED = { times: 2, queries: 500 }
 /** The partition of queries that name none. */
 const NOBODY = ''
 
-// Browsers without the symbol: what compilers of `await using` take in its place.
-const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
+/** Where the runtime lacks the symbol: the one that compilers of `await using` use instead. */
+const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
+  /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
   readonly #shared: Omit<Service, 'codec' | 'learning'>
   readonly #codec: Codec
@@ -113,6 +115,7 @@ export class Predictor {
     this.#honest = honest
     const recovered = RECOVERED.times * (1 - patience)
     this.signature = signature
+    Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.#settings = settings
     this.#codec = codec
     this.#house = { clock, outputs: signature.outputs, settled: (ending) => this.#settled(ending) }
@@ -388,11 +391,6 @@ export class Predictor {
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
-  }
-
-  /** `await using` closes it at the end of its block. */
-  [asyncDispose](): Promise<void> {
-    return this.close()
   }
 
   async #close(): Promise<void> {

@@ -5,8 +5,7 @@
 
 import type { CodedRow } from '../codec/codec'
 import { ApproxiferError } from '../errors'
-import { forgive, mayForgive } from '../pool/call'
-import { type Asker, Call } from '../pool/pool'
+import { type Asker, Call, forgive, mayForgive } from '../pool/call'
 import { rmsDifference } from '../stats'
 import { agree, isLie, ruling } from '../trust/agreement'
 import type { Verification } from '../trust/verification'

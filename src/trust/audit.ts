@@ -3,7 +3,8 @@
  * answer, a worker in quarantine as well. Mostly nobody waits for it.
  */
 
-import { type Asker, Call, type Pool } from '../pool/pool'
+import { type Asker, Call } from '../pool/call'
+import type { Pool } from '../pool/pool'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { agree, isLie, ruling } from './agreement'
 import type { Verification } from './verification'

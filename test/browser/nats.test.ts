@@ -1,5 +1,6 @@
 import { wsconnect } from '@nats-io/nats-core'
-import { createPredictor, localWorkers, natsWorkers, serveNats } from 'approxifer'
+import { createPredictor, localWorkers } from 'approxifer'
+import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, inject, it } from 'vitest'
 import { ask } from '../shared/contract'
 

@@ -1,4 +1,5 @@
-import { createPredictor, FaultyWorker, localWorkers } from 'approxifer'
+import { createPredictor, localWorkers } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
 import { accuracy, digits } from '../shared/digits'
 

@@ -1,4 +1,5 @@
-import { FaultyWorker, localWorkers } from 'approxifer'
+import { localWorkers } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { contract } from '../shared/contract'
 

@@ -2,7 +2,7 @@
 
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { createGateway } from 'approxifer'
+import { createGateway } from 'approxifer/gateway'
 import { afterEach, expect, it } from 'vitest'
 import { type Listening, listen } from '../../src/cli/serve/listen'
 import type { RequestEvent } from '../../src/gateway/gateway'

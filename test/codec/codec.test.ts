@@ -1,4 +1,4 @@
-import { Codec, type Core, loadCore } from 'approxifer'
+import { Codec, type Core, loadCore } from 'approxifer/codec'
 import { describe, expect, it, vi } from 'vitest'
 
 const core = await loadCore()

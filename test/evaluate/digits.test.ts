@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { createPredictor, FaultyWorker, localWorkers, type Verdict } from 'approxifer'
+import { createPredictor, localWorkers, type Verdict } from 'approxifer'
+import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
 import { accuracy, digits } from '../shared/digits'
 import { PATIENCE_MS } from '../shared/patience'

@@ -1,7 +1,8 @@
 /** The gateway without a server in front, on workers whose calls the test settles by hand. */
 
 import { gzipSync } from 'node:zlib'
-import { type ApproxiferError, createGateway, createPredictor, type GatewayModel, type RequestEvent } from 'approxifer'
+import { type ApproxiferError, createPredictor } from 'approxifer'
+import { createGateway, type GatewayModel, type RequestEvent } from 'approxifer/gateway'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, turn } from '../shared/house'

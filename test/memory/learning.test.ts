@@ -1,4 +1,5 @@
-import { ApproxiferError, createPredictor, loadCore, Memory } from 'approxifer'
+import { ApproxiferError, createPredictor } from 'approxifer'
+import { loadCore, Memory } from 'approxifer/codec'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { HandWorker, house, settled } from '../shared/house'
 

@@ -22,5 +22,5 @@ export async function consumer(packages: Record<string, string>): Promise<Approx
   mkdirSync(own, { recursive: true })
   for (const part of ['package.json', 'dist']) cpSync(join(root, part), join(own, part), { recursive: true })
   for (const [name, folder] of Object.entries(packages)) symlinkSync(join(root, folder), join(modules, name), 'dir')
-  return import(pathToFileURL(join(own, 'dist/index.js')).href)
+  return import(pathToFileURL(join(own, 'dist/node/index.js')).href)
 }

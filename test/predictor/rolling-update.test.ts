@@ -1,5 +1,7 @@
 import { connect } from '@nats-io/transport-node'
-import { createPredictor, httpWorkers, type NatsService, natsWorkers, type Predictor, serveNats } from 'approxifer'
+import { createPredictor, type Predictor } from 'approxifer'
+import { httpWorkers } from 'approxifer/http'
+import { type NatsService, natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
 import { until } from '../shared/patience'

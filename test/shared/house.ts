@@ -1,13 +1,7 @@
 /** A predictor on workers whose calls the test settles by hand. */
 
-import {
-  ApproxiferError,
-  type Change,
-  type CodecOptions,
-  createPredictor,
-  type ModelWorker,
-  type PredictorOptions,
-} from 'approxifer'
+import { ApproxiferError, type Change, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
+import { type CodecOptions } from 'approxifer/codec'
 import { vi } from 'vitest'
 import { systemClock } from '../../src/clock'
 

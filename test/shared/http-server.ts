@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createGateway } from 'approxifer'
+import { createGateway } from 'approxifer/gateway'
 import { PATIENCE_MS } from './patience'
 
 export interface TestServer {

@@ -1,24 +1,19 @@
-/** Scripts of test/fixtures in the real workerd, with the package's build for it. */
+/** Scripts of test/fixtures in the real workerd, bundled with the package's build for it. */
 
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import workerd from 'workerd'
 
-const modules = [
-  ['index.edge.js', 'esModule', 'dist/index.edge.js'],
-  ['core.wasm', 'wasm', 'dist/core.wasm'],
-  ['scheme.json', 'json', 'test/vectors/scheme.json'],
-]
-
-const config = (all: string[][], durable: string) => `
+const config = (durable: string) => `
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "main", worker = (
       compatibilityDate = "2024-09-23",
-      modules = [${all.map(([name, type]) => `(name = "${name}", ${type} = embed "${name}")`)}],
+      modules = [(name = "main.js", esModule = embed "main.js"), (name = "core.wasm", wasm = embed "core.wasm")],
       ${durable}
     )),
     (name = "local", network = (allow = ["local"])),
@@ -48,10 +43,17 @@ export async function inWorkerd(
   servers?: readonly string[],
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'approxifer-edge-'))
-  const all = [[script, 'esModule', `test/fixtures/${script}`], ...modules]
-  for (const [name, , path] of all) copyFileSync(path, join(folder, name))
+  await build({
+    entryPoints: [`test/fixtures/${script}`],
+    outfile: join(folder, 'main.js'),
+    bundle: true,
+    format: 'esm',
+    conditions: ['workerd'],
+    external: ['*.wasm', 'cloudflare:*'],
+  })
+  copyFileSync('dist/core.wasm', join(folder, 'core.wasm'))
   const path = join(folder, 'config.capnp')
-  writeFileSync(path, config(all, servers ? keeper(servers) : ''))
+  writeFileSync(path, config(servers ? keeper(servers) : ''))
   try {
     await serving(path, use)
   } finally {

@@ -44,7 +44,7 @@ const MODEL = 'mnist-lenet.onnx'
 /** Real answers. */
 const SHOWN = 4
 
-const file = (name: string) => fileURLToPath(new URL(`../models/${name}`, import.meta.url)) // of dist/
+const file = (name: string) => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url))
 
 export async function demo({ seed, json }: DemoOptions): Promise<void> {
   const say = (text: string) => json || console.log(wrap(text))

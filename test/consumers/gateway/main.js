@@ -1,6 +1,6 @@
 // A gateway behind the server of Deno or Bun, asked as any client would.
 import { readFile } from 'node:fs/promises'
-import { createGateway } from 'approxifer'
+import { createGateway } from 'approxifer/gateway'
 
 const file = (name) => new URL(import.meta.resolve(`approxifer/models/${name}`))
 

@@ -2,7 +2,8 @@
 
 import { execFile } from 'node:child_process'
 import { createServer, type Server, type Socket } from 'node:net'
-import { createPredictor, httpWorkers } from 'approxifer'
+import { createPredictor } from 'approxifer'
+import { httpWorkers } from 'approxifer/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import type { HttpOptions } from '../../../src/workers/http/options'
@@ -192,7 +193,7 @@ describe('over real connections', () => {
     const made = await quirkServer()
     for (const end of ['await worker.close()', '']) {
       const script = `
-        import { httpWorker } from 'approxifer'
+        import { httpWorker } from 'approxifer/http'
         const worker = await httpWorker(process.argv[1], { model: 'm' })
         const y = await worker.infer(Float32Array.of(0, 5))
         ${end}

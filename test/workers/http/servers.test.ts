@@ -1,4 +1,5 @@
-import { createPredictor, type HttpOptions, httpWorkers, type Predictor } from 'approxifer'
+import { createPredictor, type Predictor } from 'approxifer'
+import { type HttpOptions, httpWorkers } from 'approxifer/http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Exchange, exchanges, type RecordedMessage, replay } from '../../shared/exchanges'
 import { PythonServer, python, toyModel, toyQueries } from '../../shared/oip-fleet'

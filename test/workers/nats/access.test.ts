@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from '@nats-io/transport-node'
-import { natsWorkers, serveNats } from 'approxifer'
+import { natsWorkers, serveNats } from 'approxifer/nats'
 import { afterEach, describe, expect, it } from 'vitest'
 import { HandWorker } from '../../shared/house'
 import { freePort, NatsServer, natsInstalled } from '../../shared/nats-server'

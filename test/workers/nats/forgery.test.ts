@@ -1,5 +1,6 @@
 import { connect, headers, type Msg, type NatsConnection } from '@nats-io/transport-node'
-import { createPredictor, natsWorkers, serveNats } from 'approxifer'
+import { createPredictor } from 'approxifer'
+import { natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { encodeValues, toJson, VERSION } from '../../../src/workers/nats/messages'
 import { HandWorker } from '../../shared/house'

@@ -1,15 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import { connect } from '@nats-io/transport-node'
-import {
-  type Change,
-  createPredictor,
-  localWorkers,
-  type ModelWorker,
-  type NatsOptions,
-  natsWorkers,
-  type ServeNatsOptions,
-  serveNats,
-} from 'approxifer'
+import { type Change, createPredictor, localWorkers, type ModelWorker } from 'approxifer'
+import { type NatsOptions, natsWorkers, type ServeNatsOptions, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { identityOf } from '../../../src/workers/worker'

@@ -1,4 +1,4 @@
-import { Codec } from 'approxifer'
+import { Codec } from 'approxifer/codec'
 
 /** Four queries as five coded rows, of which one stays without an answer. */
 export default {

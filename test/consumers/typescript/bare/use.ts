@@ -2,23 +2,22 @@
 import 'approxifer/worker'
 import {
   ApproxiferError,
-  Codec,
   createPredictor,
-  FaultyWorker,
   type LocalOptions,
-  loadCore,
   localWorkers,
-  Memory,
   type ModelWorker,
   type Prediction,
   type PredictOptions,
   type Predictor,
   type PredictorOptions,
-  patchFeatures,
   type Query,
-  Scheme,
 } from 'approxifer'
+import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec'
 import core from 'approxifer/core.wasm'
+import { createGateway, type Gateway, type GatewayModel } from 'approxifer/gateway'
+import { httpWorkers } from 'approxifer/http'
+import { natsWorkers } from 'approxifer/nats'
+import { FaultyWorker } from 'approxifer/testing'
 
 /** exactOptionalPropertyTypes: what may be missing may be undefined. */
 export const options: PredictorOptions = {
@@ -64,6 +63,13 @@ export async function all(): Promise<unknown> {
   const workers = [new FaultyWorker(new Echo(), { delayMs: undefined }, 1), ...(await localWorkers(local))]
   const error = new ApproxiferError('MODEL', 'none', { cause: undefined })
   return [await createPredictor({ ...options, workers }), codec, memory, features, error, new Scheme({ queries: 2 })]
+}
+
+/** What one entry makes another takes: they share their types. */
+export function serve(url: string): Gateway<GatewayModel> {
+  const http = { workers: httpWorkers([url], { model: 'm' }) }
+  const nats = { workers: natsWorkers(url, { fleet: 'f', model: 'm' }), policy: undefined }
+  return createGateway({ models: { http, nats } })
 }
 
 declare const console: { log(text: unknown): void }

@@ -1,0 +1,62 @@
+/** The package's entries: what they import on each platform, what they leave out, how they are loaded. */
+
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+import { build } from 'esbuild'
+import { describe, expect, it } from 'vitest'
+
+const ENTRIES = ['approxifer', ...['codec', 'gateway', 'http', 'nats', 'testing'].map((name) => `approxifer/${name}`)]
+const conditions = { workerd: ['workerd'], browser: ['browser'] }
+
+/** Bundles a module's text, with all other packages left outside. */
+async function bundle(contents: string, platform: keyof typeof conditions, ignoreAnnotations = false) {
+  const { metafile, outputFiles, warnings } = await build({
+    stdin: { contents, resolveDir: resolve('test') },
+    bundle: true,
+    format: 'esm',
+    conditions: conditions[platform],
+    external: ['*.wasm', 'onnxruntime-web/*', 'node:*', 'undici'],
+    metafile: true,
+    write: false,
+    logLevel: 'silent',
+    ignoreAnnotations,
+  })
+  expect(warnings).toEqual([])
+  const [{ imports, inputs }] = Object.values(metafile.outputs)
+  return { imports: imports.map(({ path }) => path), files: Object.keys(inputs), text: outputFiles[0].text }
+}
+
+describe('packages', () => {
+  it.each([
+    ['browser', ['onnxruntime-web/wasm']],
+    ['workerd', ['./core.wasm']],
+  ] as const)('all entries together import nothing of Node on %s', async (platform, expected) => {
+    const everything = ENTRIES.map((entry, i) => `export * as e${i} from '${entry}'`).join('\n')
+    const { imports, text } = await bundle(everything, platform)
+    expect(imports).toEqual(expected)
+    expect(text).not.toMatch(/['"](node:|undici['"])/)
+  })
+
+  it('whoever takes one name of an entry gets no module of another part', async () => {
+    const { files, text } = await bundle("export { Scheme } from 'approxifer/codec'", 'browser')
+    expect(files).toContain('dist/scheme.js')
+    expect(files.filter((file) => /^dist\/(?!vendor\/|browser\/codec\.js)\w+\//.test(file))).toEqual([])
+    expect(text.match(/^(var \w+ = )?class \w*/gm)).toHaveLength(1)
+    const other = await bundle("export { ApproxiferError } from 'approxifer'", 'browser')
+    expect(other.text).not.toMatch(/Predictor|Levenshtein|leven/)
+  })
+
+  it('a bundler that does not know the modules to be free of side effects leaves out their classes all the same', async () => {
+    const everything = ENTRIES.map((entry) => `import '${entry}'`).join('\n')
+    const { text } = await bundle(everything, 'browser', true)
+    expect(text.match(/\bclass (?=.*\{)\w*/g)).toEqual(['class extends'])
+    expect(text).toMatch(/ApproxiferError = class/)
+  })
+
+  it.each(ENTRIES)('%s can be required, and is then what is imported', async (entry) => {
+    const required = createRequire(import.meta.url)(entry)
+    const imported = await import(entry)
+    expect(Object.keys(required).length).toBeGreaterThan(0)
+    expect(Object.keys(required).sort()).toEqual(Object.keys(imported).sort())
+  })
+})
