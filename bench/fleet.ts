@@ -16,7 +16,7 @@ import type { Clock } from '../src/clock'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { collectGarbage } from './measure'
-import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
+import { randomTrouble, SimulatedWorker, type Simulation } from './simulated'
 
 const FLEETS = [10, 100, 1000, 5000]
 const SHARED_BY = [1, 2, 4, 8, 16]
@@ -43,9 +43,9 @@ class MortalWorker extends SimulatedWorker {
   readonly #random: Random
   #down = false
 
-  constructor(index: number, shop: Shop, random: Random) {
-    super(index, shop)
-    this.#clock = shop.clock
+  constructor(index: number, simulation: Simulation, random: Random) {
+    super(index, simulation)
+    this.#clock = simulation.clock
     this.#random = random
   }
 
@@ -109,8 +109,8 @@ export async function run(count: number, queries: number, options?: Partial<Pred
   const answer = new Float32Array(WIDTH).fill(1)
   const spec = (name: string) => [{ name, shape: [WIDTH] }]
   const signature = { inputs: spec('x'), outputs: spec('y') }
-  const shop: Shop = { clock, law: randomTrouble(random), answer: () => answer, signature }
-  const workers = Array.from({ length: count }, (_, i) => new MortalWorker(i, shop, random))
+  const simulation: Simulation = { clock, law: randomTrouble(random), answer: () => answer, signature }
+  const workers = Array.from({ length: count }, (_, i) => new MortalWorker(i, simulation, random))
   const system = options ? await served(workers, clock, options) : listOfIdle(workers)
   const times = new Float64Array(queries)
   let [asked, ended, failed] = [0, 0, 0]

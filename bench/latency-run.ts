@@ -25,8 +25,8 @@ import {
   MEDIAN_MS,
   pauses,
   randomTrouble,
-  type Shop,
   SimulatedWorker,
+  type Simulation,
   slowPool,
   wanderingTrouble,
 } from './simulated'
@@ -261,7 +261,7 @@ export async function simulate(job: Job & { costs: Charges }): Promise<Figures> 
   const order = orderOf(job, data)
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(1000 * seed), seeded(1000 * seed + 1)]
-  const shop: Shop = {
+  const simulation: Simulation = {
     clock,
     law: law(serving, WORKERS),
     answer: (row) => {
@@ -270,7 +270,7 @@ export async function simulate(job: Job & { costs: Charges }): Promise<Figures> 
     },
     signature: data.signature,
   }
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, shop))
+  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
   const { ask, close } = await systems[system](clock, workers, () => stateOf(job, data, order))
   const asked: Asked[] = []
   let before = 0

@@ -7,7 +7,7 @@ import { parseAttack } from '../src/testing/attacks'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'
 import { dataOf, experienceFor, modelled, remember } from './latency-run'
-import { randomTrouble, type Shop, SimulatedWorker } from './simulated'
+import { randomTrouble, SimulatedWorker, type Simulation } from './simulated'
 
 /** When a liar lies: in every answer, in one of ten, after 1,000 honest ones, or only where the memory is not sure. */
 export type Habit = 'always' | 'tenth' | 'later' | 'unsure'
@@ -52,10 +52,10 @@ type Tell = (own: Float32Array, row: Float32Array) => Float32Array | undefined
 class Honest extends SimulatedWorker {
   constructor(
     private readonly place: number,
-    shop: Shop,
+    simulation: Simulation,
     private readonly random: Random,
   ) {
-    super(place, shop)
+    super(place, simulation)
   }
 
   override async infer(row: Float32Array): Promise<Float32Array> {
@@ -74,10 +74,10 @@ class Liar extends SimulatedWorker {
 
   constructor(
     index: number,
-    shop: Shop,
+    simulation: Simulation,
     private readonly tell: Tell,
   ) {
-    super(index, shop)
+    super(index, simulation)
   }
 
   override async infer(row: Float32Array): Promise<Float32Array> {
@@ -123,7 +123,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const order = orderOf(seed % ORDERS, data.inputs.length)
   const rest = order.slice(memory)
   const [arriving, serving, lying, crashing] = [0, 1, 2, 3].map((i) => seeded(100 * seed + i))
-  const shop: Shop = {
+  const simulation: Simulation = {
     clock,
     law: randomTrouble(serving),
     answer: (row) => {
@@ -136,7 +136,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const state = remembers ? await stateOf(model, memory, seed % ORDERS) : undefined
   const tell = await teller(job, state, lying)
   const workers = Array.from({ length: job.workers }, (_, i) =>
-    i < liars ? new Liar(i, shop, tell(habit)) : new Honest(i, shop, crashing),
+    i < liars ? new Liar(i, simulation, tell(habit)) : new Honest(i, simulation, crashing),
   )
   const predictor = await createPredictor({
     scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars), code: 'systematic' },

@@ -12,7 +12,7 @@ import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { ByHand } from './by-hand'
 import { median } from './measure'
-import { type Law, randomTrouble, type Shop, SimulatedWorker, wanderingTrouble } from './simulated'
+import { type Law, randomTrouble, SimulatedWorker, type Simulation, wanderingTrouble } from './simulated'
 
 const WORKERS = 27
 
@@ -70,13 +70,13 @@ interface Figures {
 async function simulate(system: System, { law, meanMs }: Trouble, load: number, seed: number): Promise<Figures> {
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
-  const shop: Shop = {
+  const simulation: Simulation = {
     clock,
     law: law(serving),
     answer: (row) => row.slice(),
     signature: { inputs: [{ name: 'x', shape: [4] }], outputs: [{ name: 'y', shape: [4] }] },
   }
-  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, shop))
+  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
   const { ask, close } = await system(clock, workers)
   const times: number[] = []
   let asked = 0

@@ -3,7 +3,7 @@
 import type { Random } from '../src/random'
 import { type Law, lognormal, randomTrouble } from '../src/testing/simulated-worker'
 
-export { type Law, MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../src/testing/simulated-worker'
+export { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../src/testing/simulated-worker'
 
 /** At any time two workers are five times slower; others every five seconds. */
 export function wanderingTrouble(random: Random, workers: number): Law {

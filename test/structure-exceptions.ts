@@ -72,8 +72,6 @@ export const exceptions = {
     'query/run.ts GroupRun',
     'query/ticket.ts Ticket',
     'query/verified.ts VerifiedRun',
-    'testing/faulty.ts FaultyWorker',
-    'testing/simulated-worker.ts SimulatedWorker',
     'trust/verification.ts Verification',
     'workers/local/local.ts LocalWorker',
     'workers/nats/desk.ts Desk',

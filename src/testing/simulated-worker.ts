@@ -4,94 +4,79 @@ import type { Clock } from '../clock'
 import type { Random } from '../random'
 import type { ModelWorker } from '../workers/worker'
 
-/** Milliseconds that an answer takes on worker `index`, were it begun now. */
+/** Milliseconds that worker `index` takes for an answer which it begins at `now`. */
 export type Law = (index: number, now: number) => number
 
-export interface Shop {
-  clock: Clock
-  law: Law
-  /** The answer to a row, or a promise for whose time the clock is held. */
+/** What all workers of a simulation share. */
+export interface Simulation {
+  readonly clock: Clock
+  law(index: number, now: number): number
+  /** The answer to a row, or a promise; while that is open the clock has to be held. */
   answer(row: Float32Array): Float32Array | Promise<Float32Array>
-  signature: ModelWorker['signature']
-  /** Rows in a run at most, and how much longer that takes than one row. Default: one row a run. */
-  batches?: { most: number; factor(rows: number): number }
+  readonly signature: ModelWorker['signature']
+  /** Calls that a worker answers at once. Default 1. */
+  readonly slots?: number
+  /** Rows in a batch at most, and how much longer a batch takes than one row. Default: no batches. */
+  readonly batches?: { most: number; factor(rows: number): number }
 }
 
-/** One call at a time, which nothing cuts short: a call that was aborted keeps its worker busy to the end. */
+/** Nothing cuts a call short: one that was aborted keeps its slot to the end. */
 export class SimulatedWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
-  readonly signature: ModelWorker['signature']
-  /** Time at work so far, and answers given. */
+  /** Time at work so far, of all slots together, and answers given. */
   workedMs = 0
   calls = 0
-  readonly #shop: Shop
   readonly #index: number
-  /** What ends the call that it is at work on. */
-  #end: (() => void) | undefined
-  readonly #done: () => void
-  /** Of a row that is alone. */
-  #row: Float32Array | undefined
-  #resolve: ((answer: Float32Array | Promise<Float32Array>) => void) | undefined
-  readonly #answer = () => {
-    const [row, resolve] = [this.#row as Float32Array, this.#resolve]
-    this.#row = this.#resolve = undefined
-    try {
-      resolve?.(this.#shop.answer(row))
-    } catch (error) {
-      resolve?.(Promise.reject(error))
-    }
+  readonly #simulation: Simulation
+  #open = 0
+
+  constructor(index: number, simulation: Simulation) {
+    this.name = `worker ${index}`
+    this.#index = index
+    this.#simulation = simulation
   }
 
-  constructor(index: number, shop: Shop) {
-    this.name = `worker ${index}`
-    this.signature = shop.signature
-    this.#index = index
-    this.#shop = shop
-    this.#done = () => {
-      const end = this.#end
-      this.#end = undefined
-      end?.()
-      this.onFree?.()
-    }
+  get signature() {
+    return this.#simulation.signature
+  }
+
+  get slots(): number {
+    return this.#simulation.slots ?? 1
   }
 
   get free(): boolean {
-    return !this.#end
-  }
-
-  get busy(): boolean {
-    return this.#end !== undefined
+    return this.#open < this.slots
   }
 
   get maxBatch(): number {
-    return this.#shop.batches?.most ?? 1
+    return this.#simulation.batches?.most ?? 1
   }
 
-  infer(row: Float32Array): Promise<Float32Array> {
-    return new Promise((resolve, reject) => {
-      if (this.#end) reject(new Error(`${this.name} is at work`))
-      else {
-        this.#row = row
-        this.#resolve = resolve
-        this.#work(1, this.#answer)
-      }
-    })
+  async infer(row: Float32Array): Promise<Float32Array> {
+    await this.#work(1)
+    return this.#simulation.answer(row)
   }
 
   inferBatch(rows: readonly Float32Array[]): Promise<Float32Array>[] {
-    if (this.#end) return rows.map(() => Promise.reject(new Error(`${this.name} is at work`)))
-    const done = new Promise<void>((resolve) => this.#work(rows.length, resolve))
-    return rows.map((row) => done.then(() => this.#shop.answer(row)))
+    const done = this.#work(rows.length)
+    return rows.map((row) => done.then(() => this.#simulation.answer(row)))
   }
 
-  #work(rows: number, end: () => void): void {
-    const { clock, law, batches } = this.#shop
-    const ms = law(this.#index, clock.now()) * (rows > 1 && batches ? batches.factor(rows) : 1)
-    this.#end = end
+  #work(rows: number): Promise<void> {
+    const { clock, batches } = this.#simulation
+    if (this.#open >= this.slots) return Promise.reject(new Error(`${this.name} is at work`))
+    const ms = this.#simulation.law(this.#index, clock.now()) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    this.#open++
     this.workedMs += ms
     this.calls += rows
-    clock.after(ms, this.#done)
+    return new Promise((resolve) => {
+      clock.after(ms, () => {
+        this.#open--
+        resolve()
+        this.onFree?.()
+      })
+    })
   }
 
   restart(_why?: string): void {}

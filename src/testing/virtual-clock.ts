@@ -1,4 +1,4 @@
-/** Made time, for tests and benches; no part of the package. */
+/** Simulated time, for the demo, benches and tests. */
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
@@ -14,7 +14,7 @@ interface Event {
 const MOST_CANCELLED = 1000
 
 /**
- * Made time, for tests and benches: nothing happens by itself, and an hour passes in the time that its events take.
+ * Simulated time: nothing happens by itself, and an hour passes in the time that its events take.
  * What runs is real; only waiting takes no time. Work takes none either, unless the clock is told of it.
  */
 export class VirtualClock implements Clock {

@@ -17,8 +17,8 @@ async function warm(count: number, options: Partial<PredictorOptions> = {}) {
   /** What the next calls take, whoever runs them. */
   const next: number[] = []
   const law = (i: number) => next.shift() ?? takes.get(i) ?? 10
-  const shop = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
-  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
+  const simulation = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, clock, audit: 0, ...options })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i)))
   await clock.run()

@@ -2,7 +2,7 @@
 
 import type { PredictorOptions } from 'approxifer'
 import { afterEach, expect, it, vi } from 'vitest'
-import { type Shop, SimulatedWorker } from '../../bench/simulated'
+import { SimulatedWorker, type Simulation } from '../../bench/simulated'
 import { Experience } from '../../src/memory/experience'
 import { createPredictor } from '../../src/predictor/create'
 import { Lessons } from '../../src/query/lessons'
@@ -17,7 +17,7 @@ const scheme = { queries: 1, stragglers: 0 }
 afterEach(() => void vi.restoreAllMocks())
 
 /** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
-async function house(options: Partial<PredictorOptions>, count = 9, batches?: Shop['batches']) {
+async function house(options: Partial<PredictorOptions>, count = 9, batches?: Simulation['batches']) {
   const clock = new VirtualClock()
   const next: number[] = []
   const rows: Float32Array[] = []
@@ -29,8 +29,8 @@ async function house(options: Partial<PredictorOptions>, count = 9, batches?: Sh
     if (fail.has(row[0])) throw new Error('failed')
     return row.map((value) => 2 * value)
   }
-  const shop = { clock, law, answer, signature, ...(batches && { batches }) }
-  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, shop))
+  const simulation = { clock, law, answer, signature, ...(batches && { batches }) }
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, clock, scheme, audit: 0, ...options })
   const learn = async (count: number, everyMs: number) => {
     for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
@@ -195,8 +195,8 @@ it('what is audited is proven, however sure the memory is', async () => {
 it('before 50 answers were seen, what takes three medians is late; one that waits since before it was known, too', async () => {
   const clock = new VirtualClock()
   const next = [500]
-  const shop = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
-  const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, shop))
+  const simulation = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
+  const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, clock, audit: 0 })
   const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
   for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { randomTrouble, SimulatedWorker, wanderingTrouble } from '../../bench/simulated'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
@@ -63,33 +62,5 @@ describe('VirtualClock', () => {
     clock.after(2, () => seen.push(`next at ${clock.now()}`))
     await clock.run()
     expect(seen).toEqual(['deep at 1', 'real at 1', 'next at 2'])
-  })
-})
-
-describe('SimulatedWorker', () => {
-  const signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
-
-  it('is at work on one call at a time, for as long as its law says', async () => {
-    const clock = new VirtualClock()
-    const worker = new SimulatedWorker(0, { clock, law: () => 7, answer: (row) => row.map((x) => 2 * x), signature })
-    const freed: number[] = []
-    worker.onFree = () => freed.push(clock.now())
-    const answer = worker.infer(Float32Array.of(3))
-    await expect(worker.infer(Float32Array.of(4))).rejects.toThrow('at work')
-    expect(worker.free).toBe(false)
-    await clock.run()
-    expect([await answer, freed, worker.free, worker.workedMs]).toEqual([Float32Array.of(6), [7], true, 7])
-  })
-
-  it('trouble is as frequent and as bad as stated', () => {
-    const law = randomTrouble(seeded(1))
-    const times = Array.from({ length: 50_000 }, () => law(0, 0))
-    expect(times.filter((ms) => ms > 50).length / times.length).toBeCloseTo(0.02, 2)
-    expect(times.reduce((sum, ms) => sum + ms, 0) / times.length).toBeCloseTo(11.8, 0)
-    const wandering = wanderingTrouble(seeded(2), 27)
-    for (const now of [0, 5000, 12_000]) {
-      const slow = Array.from({ length: 27 }, (_, i) => wandering(i, now)).filter((ms) => ms > 30)
-      expect(slow.length).toBe(2)
-    }
   })
 })

@@ -8,7 +8,7 @@ import { createPredictor, type PredictorOptions } from '../../predictor/create'
 import { type Random, seeded } from '../../random'
 import type { Signature } from '../../tensor'
 import { parseAttack } from '../../testing/attacks'
-import { MEDIAN_MS, randomTrouble, type Shop, SimulatedWorker } from '../../testing/simulated-worker'
+import { MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../../testing/simulated-worker'
 import { VirtualClock } from '../../testing/virtual-clock'
 import { ByHand, type ByHandOptions } from './by-hand'
 import { type Charges, charged } from './charges'
@@ -94,7 +94,7 @@ export async function learned(digits: Digits): Promise<Uint8Array> {
   const clock = new VirtualClock()
   const worker = new SimulatedWorker(
     0,
-    shopOf(digits, clock, () => MEDIAN_MS),
+    simulationOf(digits, clock, () => MEDIAN_MS),
   )
   const made = await createPredictor({ workers: [worker], clock, policy: 'auto' })
   for (const image of digits.images.slice(0, KNOWN)) {
@@ -137,9 +137,9 @@ async function once(
 ): Promise<void> {
   const [arriving, serving, lying] = [seed, seed + 1, seed + 2].map(seeded)
   const clock = new VirtualClock()
-  const shop = shopOf(digits, clock, randomTrouble(serving))
-  const workers = Array.from({ length: machines }, (_, i) => new SimulatedWorker(i, shop))
-  const liar = world.liar ? new Liar(machines - 1, shop, lying) : undefined
+  const simulation = simulationOf(digits, clock, randomTrouble(serving))
+  const workers = Array.from({ length: machines }, (_, i) => new SimulatedWorker(i, simulation))
+  const liar = world.liar ? new Liar(machines - 1, simulation, lying) : undefined
   if (liar) workers.splice(-1, 1, liar)
   const { ask, close } = await system(clock, workers, (worker) => journal.convicted(worker === liar?.name, liar?.lies))
   const rest = digits.images.length - KNOWN
@@ -165,7 +165,7 @@ async function once(
 }
 
 /** Machines that give the model's own answers; nothing here is coded, so that they are asked for nothing but these images. */
-function shopOf({ images, answers, signature }: Digits, clock: VirtualClock, law: Shop['law']): Shop {
+function simulationOf({ images, answers, signature }: Digits, clock: VirtualClock, law: Simulation['law']): Simulation {
   const keyOf = ({ buffer, byteOffset, byteLength }: Float32Array) =>
     Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
   const known = new Map(images.map((image, i) => [keyOf(image), answers[i]]))
@@ -177,8 +177,8 @@ class Liar extends SimulatedWorker {
   readonly #attack = parseAttack('swap')
   readonly #random: Random
 
-  constructor(index: number, shop: Shop, random: Random) {
-    super(index, shop)
+  constructor(index: number, simulation: Simulation, random: Random) {
+    super(index, simulation)
     this.#random = random
   }
 
