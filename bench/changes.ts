@@ -15,8 +15,8 @@ import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/memory/experience'
 import { type Random, seeded } from '../src/random'
 import type { Signature } from '../src/tensor'
-import { readModel } from '../src/workers/local/local'
 import { OnnxModel } from '../src/workers/onnx/model'
+import { readModel } from '../src/workers/onnx/model-file'
 
 const MIN_CONFIDENCE = 0.9
 /** Of 900 images a class: as many as 95 % before, and a tenth after, leave room for. */

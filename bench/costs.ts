@@ -12,8 +12,8 @@ import { type Core, loadCore } from '../src/core/core'
 import { Memory } from '../src/memory/memory'
 import { PATCH_FEATURES } from '../src/memory/patches'
 import { seeded } from '../src/random'
-import { readModel } from '../src/workers/local/local'
 import { OnnxModel } from '../src/workers/onnx/model'
+import { readModel } from '../src/workers/onnx/model-file'
 import { measure, type Timing } from './measure'
 
 const random = seeded(1)

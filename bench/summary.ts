@@ -9,8 +9,8 @@ import { Codec, type CodecOptions } from '../src/codec/codec'
 import { loadCore } from '../src/core/core'
 import { evaluate } from '../src/evaluate/evaluate'
 import type { Evaluation } from '../src/evaluate/scores'
-import { readModel } from '../src/workers/local/local'
 import { OnnxModel } from '../src/workers/onnx/model'
+import { readModel } from '../src/workers/onnx/model-file'
 import { models } from './accuracy'
 
 const size = { queries: 8, stragglers: 1 }

@@ -2,8 +2,8 @@
 
 import { existsSync } from 'node:fs'
 import { loadInputs } from '../../src/cli/npy'
-import { readModel } from '../../src/workers/local/local'
 import { OnnxModel } from '../../src/workers/onnx/model'
+import { readModel } from '../../src/workers/onnx/model-file'
 
 export interface Digit {
   image: Float32Array

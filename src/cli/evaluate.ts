@@ -11,7 +11,7 @@ import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/
 import type { Features } from '../memory/memory'
 import type { Policy } from '../memory/worth'
 import { rowShape } from '../tensor'
-import { readModel } from '../workers/local/local'
+import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
 import { loadModel, type ModelOptions } from './model'
 import { InputFile, loadLabels } from './npy'

@@ -3,7 +3,7 @@
 import { ApproxiferError } from '../errors'
 import type { TensorSpec } from '../tensor'
 import { OnnxModel, type OnnxOptions } from '../workers/onnx/model'
-import { asModelError } from '../workers/onnx/no-model'
+import { asModelError } from '../workers/onnx/model-file'
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 

@@ -1,9 +1,9 @@
 /** A worker that is slow, hangs, dies, lies or answers garbage on purpose. Never on the production path. */
 
-import { aborted, onAbort } from '../abort'
 import { checkInteger, expected } from '../check'
 import { ApproxiferError } from '../errors'
 import { type Random, seeded } from '../random'
+import { OpenCall } from '../workers/open-call'
 import type { ModelWorker } from '../workers/worker'
 import { checkFaults, drawFaults, type Faults } from './faults'
 
@@ -16,7 +16,7 @@ export class FaultyWorker implements ModelWorker {
   readonly #random: Random
   #faults: Faults = {}
   /** Rejects what a restart or `close` ends. */
-  readonly #open = new Set<(error: ApproxiferError) => void>()
+  readonly #open = new Set<OpenCall>()
   /** Calls that hang, are delayed, or wait behind one that is delayed. */
   #held = 0
   /** Settles when the last delayed call has. */
@@ -79,7 +79,7 @@ export class FaultyWorker implements ModelWorker {
 
   async infer(row: Float32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     const { hangs, crashes, delayMs, told } = drawFaults(this.faults, this.#random)
-    if (hangs && !this.#closed) await this.#hold(this.#unlessEnded(new Promise<never>(() => {}), options.signal))
+    if (hangs && !this.#closed) await this.#hold(this.#opened(row, options.signal).answer)
     const answering = delayMs > 0 ? this.#slowly(row, delayMs, options.signal) : this.#inner.infer(row, options)
     if (crashes) this.#crash(answering)
     return told(await answering)
@@ -100,35 +100,37 @@ export class FaultyWorker implements ModelWorker {
   }
 
   #fail(error: ApproxiferError): void {
-    for (const reject of this.#open) reject(error)
+    for (const call of this.#open) call.settle(error)
   }
 
-  /**
-   * An abort, a restart or a close rejects at once, waiting calls too; after an abort the worker stays at work for as
-   * long as it would have taken.
-   */
-  async #slowly(row: Float32Array, ms: number, signal: AbortSignal | undefined): Promise<Float32Array> {
-    if (signal?.aborted) throw aborted(signal)
+  /** A call that an abort, a restart or a close rejects at once. */
+  #opened(row: Float32Array, signal?: AbortSignal): OpenCall {
+    const call = new OpenCall(row, signal)
+    const end = () => this.#open.delete(call)
+    this.#open.add(call)
+    call.answer.then(end, end)
+    return call
+  }
+
+  /** A delayed call. After an abort the worker stays at work for as long as it would have taken. */
+  #slowly(row: Float32Array, ms: number, signal: AbortSignal | undefined): Promise<Float32Array> {
+    const call = this.#opened(row, signal)
+    if (call.settled) return call.answer
     const before = this.#last
-    let isWanted = true
     const work = async () => {
       await before
-      if (!isWanted) throw new ApproxiferError('ABORTED', 'nobody waits for it any more')
-      const answer = await this.#inner.infer(row)
-      await this.#pause(ms)
-      return answer
+      if (call.settled) throw new ApproxiferError('ABORTED', 'nobody waits for it any more')
+      return this.#later(await this.#inner.infer(row), ms)
     }
     const working = this.#hold(work())
     this.#last = working.catch(() => {})
-    try {
-      return await this.#unlessEnded(working, signal)
-    } finally {
-      isWanted = false
-    }
+    const settle = (outcome: Float32Array | Error) => call.settle(outcome)
+    working.then(settle, settle)
+    return call.answer
   }
 
   /** The worker is not free until this settles. */
-  async #hold<T>(work: Promise<T>): Promise<T> {
+  async #hold(work: Promise<Float32Array>): Promise<Float32Array> {
     this.#held++
     try {
       return await work
@@ -138,31 +140,10 @@ export class FaultyWorker implements ModelWorker {
     }
   }
 
-  async #pause(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    const over = new Promise((resolve) => {
-      timer = setTimeout(resolve, ms)
-    })
-    await this.#unlessEnded(over).finally(() => clearTimeout(timer))
-  }
-
-  /** What this gives, unless an abort, a restart or a close comes first. */
-  #unlessEnded<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      const abort = () => settle(() => reject(aborted(signal as AbortSignal)))
-      const fail = (error: ApproxiferError) => settle(() => reject(error))
-      const forget = onAbort(signal, abort)
-      const settle = (how: () => void) => {
-        this.#open.delete(fail)
-        forget()
-        how()
-      }
-      this.#open.add(fail)
-      work.then(
-        (value) => settle(() => resolve(value)),
-        (error) => settle(() => reject(error)),
-      )
-      if (signal?.aborted) abort()
-    })
+  /** Nobody but a restart or a close cuts this short. */
+  #later(answer: Float32Array, ms: number): Promise<Float32Array> {
+    const call = this.#opened(answer)
+    const timer = setTimeout(() => call.settle(answer), ms)
+    return call.answer.finally(() => clearTimeout(timer))
   }
 }

@@ -9,8 +9,8 @@ import { Memory } from '../../src/memory/memory'
 import { labelOdds } from '../../src/memory/odds'
 import { type Recovered, Worth, type WorthState } from '../../src/memory/worth'
 import { type Random, seeded } from '../../src/random'
-import { readModel } from '../../src/workers/local/local'
 import { OnnxModel } from '../../src/workers/onnx/model'
+import { readModel } from '../../src/workers/onnx/model-file'
 import { digits } from '../shared/digits'
 
 const core = await loadCore()

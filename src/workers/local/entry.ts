@@ -14,13 +14,14 @@ export interface Loaded {
   batches: boolean
 }
 
-export interface Entry {
+/** What the thread offers over comlink; rows and answers go beside it. */
+export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
 }
 
 let model: OnnxModel | undefined
 
-const entry: Entry = {
+const host: ModelHost = {
   async load(bytes, options) {
     try {
       model = await OnnxModel.load(bytes, options)
@@ -40,4 +41,4 @@ async function infer(rows: Float32Array, count: number): Promise<Float32Array> {
 const parent = platform.parent()
 sayHello(parent)
 answerRows(parent, infer)
-expose(entry, parent)
+expose(host, parent)

@@ -13,7 +13,7 @@ import { ApproxiferError, asError, type Code } from '../../errors'
 /** An error loses its code on the way between threads, so it crosses as plain data. */
 export type Reply<T> = { value: T } | { code: Code; message: string }
 
-/** What a thread says of the rows of one message: all answers one after the other, or a reply for each row. */
+/** The thread's reply to one message: the answers to its rows one after the other, or a reply for each row. */
 type Answered = Reply<Float32Array> | Reply<Float32Array>[]
 
 export function plain(error: unknown, fallback: Code): { code: Code; message: string } {
@@ -65,13 +65,13 @@ export function answerRows(
 /** Values from which on shared memory gains anything. */
 const LARGE = 2 ** 13
 
-/** At the other end. */
+/** At the other end: asks the thread. */
 export class RowCaller {
   readonly #thread: Endpoint
   readonly #share: (bytes: number) => SharedArrayBuffer | undefined
-  /** Who waits for an answer, in order, and the shared memory that his rows are in. */
+  /** Messages without a reply, in order: who waits for it, and the shared memory that their rows are in. */
   readonly #waiting: { resolve: (answered: Answered) => void; lent: Float32Array | undefined }[] = []
-  /** Shared memory that nobody reads: no more pieces than there were messages under way at a time. */
+  /** Shared memory that no message under way is in. */
   readonly #unused: Float32Array[] = []
 
   /** @param share  makes memory that the thread sees, too, if the runtime has such and the thread can read it */
@@ -91,7 +91,7 @@ export class RowCaller {
    * Asks for all rows in one run of the model.
    *
    * @param rows  only read, before this returns
-   * @returns a reply for each, in their order
+   * @returns a reply for each, in their order; each answer has a buffer of its own
    */
   async ask(rows: readonly Float32Array[]): Promise<readonly Reply<Float32Array>[]> {
     const values = rows.length * rows[0].length
@@ -104,7 +104,7 @@ export class RowCaller {
     return parts(answered.value, rows.length).map((part) => ({ value: part.slice() }))
   }
 
-  /** Shared memory for so many values, that of a message that was answered if it is large enough. */
+  /** Shared memory for this many values: that of an answered message, if it is large enough. */
   #borrow(values: number): Float32Array | undefined {
     const unused = this.#unused.pop()
     if (unused && unused.length >= values) return unused

@@ -8,7 +8,7 @@ import { checksum } from '../../checksum'
 import { type Clock, systemClock } from '../../clock'
 import { ApproxiferError, asError } from '../../errors'
 import { guarded, warnOnce } from '../../notices'
-import { readModel } from '../local/local'
+import { readModel } from '../onnx/model-file'
 import { type Sighting, successor } from '../remote/succession'
 import type { Change } from '../worker'
 import {

@@ -4,10 +4,10 @@ import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
 import { platform } from '#platform'
 import { ApproxiferError, asError } from '../../errors'
 import type { Ort, Runtime } from '../../platform/platform'
-import { rowLength, type Signature, size } from '../../tensor'
-import { inputSpecs, outputNames, outputSpec, takesBatches } from './acceptance'
+import { rowLength, type Signature, size, type TensorSpec } from '../../tensor'
 import { checkOnnxOptions } from './options'
-import { warningsAbout } from './probe'
+import { inputSpecs, outputNames, outputSpec, takesBatches } from './specs'
+import { warningsAbout } from './warnings'
 
 export interface OnnxOptions {
   /** The outputs to use. Default: all; the others are not even computed. */
@@ -118,33 +118,26 @@ export class OnnxModel {
     }
   }
 
-  /**
-   * Runs `count` rows that lie one after the other; output rows likewise, in a fresh array. The values are
-   * not checked.
-   */
+  /** Runs `count` rows that lie one after the other; output rows likewise, in a fresh array. The values are not checked. */
   async infer(rows: Float32Array, count = 1): Promise<Float32Array> {
     const { outputs } = this.signature
     const width = rowLength(outputs)
-    const results = new Float32Array(count * width)
+    const length = rows.length / count
     const step = this.batches ? count : 1
+    const results = step === count && outputs.length === 1 ? undefined : new Float32Array(count * width)
     for (let from = 0; from < count; from += step) {
-      const each = rows.length / count
-      const part = rows.subarray(from * each, (from + step) * each)
+      const part = rows.subarray(from * length, (from + step) * length)
       const tensors = await run(this.#ort, this.#session, this.signature, part, step)
-      let at = 0
-      tensors.forEach((tensor, i) => {
+      const values = tensors.map((tensor, i) => valuesOf(tensor, outputs[i], step))
+      if (!results) return values[0] // in its order already
+      let at = from * width
+      for (const [i, data] of values.entries()) {
         const n = size(outputs[i])
-        const data = tensor.data as Float32Array
-        if (data.length !== step * n) {
-          const expected = `output '${outputs[i].name}': expected shape [${outputs[i].shape}] per query`
-          throw new ApproxiferError('PROTOCOL', `${expected}, got [${tensor.dims}] for ${step}`)
-        }
-        for (let b = 0; b < step; b++) results.set(data.subarray(b * n, (b + 1) * n), (from + b) * width + at)
+        for (let b = 0; b < step; b++) results.set(data.subarray(b * n, (b + 1) * n), b * width + at)
         at += n
-        tensor.dispose()
-      })
+      }
     }
-    return results
+    return results as Float32Array
   }
 
   async close(): Promise<void> {
@@ -219,4 +212,15 @@ function columns(rows: Float32Array, each: number, at: number, n: number, count:
   const data = new Float32Array(n * count)
   for (let b = 0; b < count; b++) data.set(rows.subarray(b * each + at, b * each + at + n), b * n)
   return data
+}
+
+/** A result's own buffer. @throws ApproxiferError PROTOCOL where it is not `count` times the output */
+function valuesOf(tensor: OrtTensor, output: TensorSpec, count: number): Float32Array {
+  const values = tensor.data as Float32Array
+  if (values.length !== count * size(output)) {
+    const what = `output '${output.name}': expected shape [${output.shape}] per query`
+    throw new ApproxiferError('PROTOCOL', `${what}, got [${tensor.dims}] for ${count}`)
+  }
+  tensor.dispose()
+  return values
 }

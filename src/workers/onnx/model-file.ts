@@ -1,15 +1,31 @@
-/** What a file is that was to be an ONNX model: the runtimes say no more than that it cannot be parsed, and not which file it was. */
+/** A model's bytes, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
 
-import { ApproxiferError, withoutPassword } from '../../errors'
+import { platform } from '#platform'
+import { expected } from '../../check'
+import { ApproxiferError, asError, withoutPassword } from '../../errors'
+
+/** A model's bytes from a path, a URL or bytes. @throws ApproxiferError MODEL, or TypeError for anything else */
+export async function readModel(model: unknown): Promise<Uint8Array> {
+  if (model instanceof Uint8Array) return model
+  if (model instanceof ArrayBuffer) return new Uint8Array(model)
+  if (typeof model !== 'string' && !(model instanceof URL)) {
+    throw new TypeError(expected('model', 'a path, a URL or bytes', model))
+  }
+  try {
+    return await platform.read(model)
+  } catch (error) {
+    throw asError(error, 'MODEL', `the model '${model}' cannot be read: `)
+  }
+}
 
 /** What the runtimes say of a file that is no model, or not all of one; `onnxruntime-node` begins with its path and a capital. */
 const UNPARSED = /protobuf parsing failed|no graph was found in the protobuf/i
 
-/** Bytes at the beginning that are looked at. */
+/** Bytes at the beginning that are compared. */
 const HEAD = 512
 const MOST_LETTERS = 300
 
-/** How what people take for a model begins. */
+/** How files begin that people take for an ONNX model. */
 const KINDS: readonly [RegExp, string][] = [
   [/^$/, 'an empty file'],
   [/^version https:\/\/git-lfs/, "a pointer of git-lfs: 'git lfs pull' fetches the file itself"],
@@ -24,7 +40,7 @@ const KINDS: readonly [RegExp, string][] = [
 ]
 
 /**
- * The error of a model that did not load: where it is none, one that says what it is instead. Nothing of a text is told,
+ * The error of a model that did not load: where its bytes are no ONNX model, one that says what they are. Nothing of a text is quoted,
  * since it may be a secret whose file was named by mistake.
  *
  * @param model  the path, URL or bytes that these bytes are from

@@ -1,0 +1,144 @@
+/** One thread that runs the model, from its spawn to its end: a worker that restarts makes another. */
+
+import { type Remote, releaseProxy, wrap } from 'comlink'
+import { platform } from '#platform'
+import { expected } from '../../check'
+import { ApproxiferError, asError } from '../../errors'
+import type { Thread } from '../../platform/platform'
+import type { OnnxOptions } from '../onnx/model'
+import type { Loaded, ModelHost } from './entry'
+import { awaitHello } from './hello'
+import { CallQueue } from './queue'
+import { type Reply, RowCaller, unwrap } from './rows'
+
+export interface ThreadOptions extends OnnxOptions {
+  /** Calls that may wait in a worker behind the one that runs. Default 2. */
+  maxPending?: number
+  /** How long a worker may take to load and warm up. Default 60,000 ms. */
+  startMs?: number
+  /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
+  createWorker?: () => unknown
+}
+
+export class ModelThread {
+  onFree: (() => void) | undefined
+  /** Whether it has answered a row. */
+  answered = false
+  /** Once it is warm. From then on the thread alone keeps no process alive. Rejects, and is stopped, where it fails. */
+  readonly loaded: Promise<Loaded>
+  readonly #name: string
+  readonly #thread: Thread
+  readonly #hello: ReturnType<typeof awaitHello>
+  /** Kept, since a collected proxy may stop its thread. */
+  readonly #remote: Remote<ModelHost>
+  #queue: CallQueue | undefined
+  /** Ends the loading. */
+  #fail: (error: ApproxiferError) => void = () => {}
+  #gone: Promise<void> | undefined
+
+  /**
+   * @param name       of its worker, for errors
+   * @param model      the bytes of its file, shared where the runtime can
+   * @param onDeath    told why, at most once; not after `stop`
+   * @param onSilence  told if its script says nothing for long; must not throw
+   * @throws ApproxiferError WORKER where no thread can be made
+   */
+  constructor(
+    name: string,
+    model: Uint8Array,
+    options: ThreadOptions,
+    onDeath: (why: string) => void,
+    onSilence: (text: string) => void = () => {},
+  ) {
+    this.#name = name
+    this.#thread = spawn(name, options, (why) => {
+      this.#fail(this.#error(why))
+      onDeath(why)
+    })
+    const { endpoint } = this.#thread
+    this.#hello = awaitHello(endpoint, onSilence)
+    this.#remote = wrap<ModelHost>(endpoint)
+    this.loaded = this.#load(model, options)
+  }
+
+  get full(): boolean {
+    return this.#queue?.full !== false
+  }
+
+  async #load(model: Uint8Array, { maxPending = 2, startMs = 60_000, ...options }: ThreadOptions): Promise<Loaded> {
+    const failed = new Promise<never>((_, reject) => {
+      this.#fail = reject
+    })
+    const late = setTimeout(() => this.#fail(this.#error(`did not start within ${startMs} ms`)), startMs)
+    const { outputs, inputShapes, wasmPaths, providers, runtime } = options // what can cross between threads
+    try {
+      const onnx = { outputs, inputShapes, wasmPaths, providers, runtime }
+      const loading = this.#remote.load(model, onnx) as Promise<Reply<Loaded>>
+      const loaded = unwrap(await Promise.race([loading, failed]))
+      this.#queue = this.#makeQueue(loaded, maxPending, runtime)
+      this.#thread.hold(false)
+      return loaded
+    } catch (error) {
+      const why = asError(error, 'WORKER', `${this.#name} could not start: `)
+      void this.stop(why)
+      throw why
+    } finally {
+      this.#hello.stop()
+      clearTimeout(late)
+    }
+  }
+
+  #error(why: string): ApproxiferError {
+    return new ApproxiferError('WORKER', `${this.#name} ${why}${this.#hello.advice}`)
+  }
+
+  #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
+    const isNative = runtime === 'onnxruntime-node' // which takes no shared memory
+    const caller = new RowCaller(this.#thread.endpoint, (bytes) => (isNative ? undefined : platform.memory(bytes)))
+    const ask = async (rows: readonly Float32Array[]) => {
+      const replies = await caller.ask(rows)
+      this.answered ||= replies.some((reply) => reply && 'value' in reply)
+      return replies
+    }
+    const queue = new CallQueue(ask, signature.outputs, maxPending)
+    queue.onFree = () => {
+      if (!queue.wanted) this.#thread.hold(false)
+      this.onFree?.()
+    }
+    return queue
+  }
+
+  /** As that of `CallQueue`, once it has loaded. While anybody waits for an answer it keeps the process alive. */
+  push(rows: readonly Float32Array[], signals?: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
+    const queue = this.#queue as CallQueue
+    const answers = queue.push(rows, signals)
+    if (queue.wanted) this.#thread.hold(true) // not where all are refused
+    return answers
+  }
+
+  /** Rejects what it has with this error, its loading too; resolves when the thread is gone. May be called twice. */
+  stop(error: ApproxiferError): Promise<void> {
+    this.#fail(error)
+    this.#queue?.fail(error)
+    this.#gone ??= this.#end()
+    return this.#gone
+  }
+
+  #end(): Promise<void> {
+    this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and all who listen to it
+    return this.#thread.terminate()
+  }
+}
+
+function spawn(name: string, { createWorker, runtime }: ThreadOptions, onDeath: (why: string) => void): Thread {
+  const checked = () => {
+    const worker = createWorker?.()
+    if (typeof (worker as { postMessage?: unknown } | null)?.postMessage === 'function') return worker
+    throw new TypeError(expected('createWorker()', 'a worker', worker))
+  }
+  try {
+    return platform.spawn(createWorker && checked, onDeath, runtime === 'onnxruntime-node')
+  } catch (error) {
+    throw asError(error, 'WORKER', `${name} could not start: `)
+  }
+}

@@ -1,0 +1,37 @@
+/** A row that waits for its answer. */
+
+import { aborted, onAbort } from '../abort'
+
+/** What settles it first counts: an outcome, or an abort. */
+export class OpenCall {
+  settled = false
+  readonly answer: Promise<Float32Array>
+  #settle: (outcome: Float32Array | Error) => void = () => {}
+
+  /** @param onAborted  told of an abort that has settled it; not of one before */
+  constructor(
+    readonly row: Float32Array,
+    signal?: AbortSignal,
+    onAborted?: () => void,
+  ) {
+    const abort = () => {
+      this.settle(aborted(signal as AbortSignal))
+      onAborted?.()
+    }
+    this.answer = new Promise((resolve, reject) => {
+      const forget = onAbort(signal, abort)
+      this.#settle = (outcome) => {
+        forget()
+        if (outcome instanceof Error) reject(outcome)
+        else resolve(outcome)
+      }
+    })
+    if (signal?.aborted) this.settle(aborted(signal))
+  }
+
+  settle(outcome: Float32Array | Error): void {
+    if (this.settled) return
+    this.settled = true
+    this.#settle(outcome)
+  }
+}
