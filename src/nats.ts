@@ -7,5 +7,7 @@ export type {
   NatsServer,
   NatsSubscription,
 } from './workers/nats/connection'
-export { type NatsOptions, natsWorkers } from './workers/nats/fleet'
-export { type NatsService, type ServeNatsOptions, serveNats } from './workers/nats/serve'
+export { natsWorkers } from './workers/nats/fleet'
+export type { NatsOptions } from './workers/nats/options'
+export { type NatsService, serveNats } from './workers/nats/serve'
+export type { ServeNatsOptions } from './workers/nats/serve-options'

@@ -2,8 +2,8 @@
 
 import { ApproxiferError } from '../errors'
 import { localWorkers } from '../workers/local/local'
-import { checkFleet } from '../workers/nats/messages'
 import { serveNats } from '../workers/nats/serve'
+import { checkFleet } from '../workers/nats/subjects'
 import type { ModelOptions } from './model'
 import { type Access, connectOptions } from './nats'
 import { note } from './terminal'

@@ -5,7 +5,7 @@ import { withoutPassword } from '../../errors'
 import type { PredictorOptions } from '../../predictor/create'
 import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/address'
-import type { NatsOptions } from '../../workers/nats/fleet'
+import { type NatsOptions, natsOptions } from '../../workers/nats/options'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
@@ -57,7 +57,7 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 
 /** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
-  const { natsOptions, natsWorkers } = await import('../../workers/nats/fleet')
+  const { natsWorkers } = await import('../../workers/nats/fleet')
   checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
   const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []

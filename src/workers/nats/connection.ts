@@ -68,35 +68,81 @@ function areServers(servers: unknown): servers is NatsConnectOptions['servers'] 
   return all.length > 0 && all.every((url) => typeof url === 'string' && url !== '')
 }
 
-/** @throws ApproxiferError WORKER where the library is missing, or no server answers */
-export async function openConnection(server: NatsServer): Promise<{ connection: NatsConnection; owned: boolean }> {
-  if (typeof server === 'object' && isConnection(server)) return { connection: server, owned: false }
-  const given = typeof server === 'string' ? { servers: server } : server
-  const access = accessOf(given.servers)
-  const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
-  let connect: (options: object) => Promise<unknown>
-  try {
-    connect = await platform.importNats(/^wss?:/.test(access.servers[0]))
-  } catch (error) {
-    throw asError(error, 'WORKER')
-  }
-  try {
-    return { connection: (await connect(options)) as NatsConnection, owned: true }
-  } catch (error) {
-    const { message } = asError(error, 'WORKER')
-    throw new ApproxiferError('WORKER', `no connection to NATS at ${access.servers}: ${message}`, { cause: error })
-  }
-}
+/** A connection, and what is listened to on it. */
+export class NatsLink {
+  readonly #connection: NatsConnection
+  readonly #isOwned: boolean
+  readonly #warn: (text: string) => void
+  readonly #subscriptions: NatsSubscription[] = []
 
-/** Tells of the connection's life until it ends. */
-export async function followConnection(
-  connection: NatsConnection,
-  told: { lost(): void; back(): void; ended(): void; warn(text: string): void },
-): Promise<void> {
-  void connection.closed().then(() => told.ended())
-  for await (const { type, error } of connection.status()) {
-    if (type === 'disconnect') told.lost()
-    else if (type === 'reconnect') told.back()
-    else if (type === 'error' && error) told.warn(`NATS: ${error.message}`)
+  private constructor(connection: NatsConnection, isOwned: boolean, warn: (text: string) => void) {
+    this.#connection = connection
+    this.#isOwned = isOwned
+    this.#warn = warn
+  }
+
+  /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
+  static async open(server: NatsServer, warn: (text: string) => void): Promise<NatsLink> {
+    if (typeof server === 'object' && isConnection(server)) return new NatsLink(server, false, warn)
+    const given = typeof server === 'string' ? { servers: server } : server
+    const access = accessOf(given.servers)
+    const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
+    let connect: (options: object) => Promise<unknown>
+    try {
+      connect = await platform.importNats(/^wss?:/.test(access.servers[0]))
+    } catch (error) {
+      throw asError(error, 'WORKER')
+    }
+    try {
+      return new NatsLink((await connect(options)) as NatsConnection, true, warn)
+    } catch (error) {
+      const { message } = asError(error, 'WORKER')
+      throw new ApproxiferError('WORKER', `no connection to NATS at ${access.servers}: ${message}`, { cause: error })
+    }
+  }
+
+  /** Bytes that a message may have, as the server says. */
+  get most(): number {
+    return this.#connection.info?.max_payload ?? 1_048_576
+  }
+
+  /** @throws where the connection is closed */
+  publish(subject: string, payload?: Uint8Array, reply?: string): void {
+    this.#connection.publish(subject, payload, reply === undefined ? undefined : { reply })
+  }
+
+  listen(subject: string, heard: (message: NatsMessage) => void): void {
+    const callback = (error: Error | null, message: NatsMessage) => {
+      if (error) this.#warn(`NATS: ${error.message}`)
+      else heard(message)
+    }
+    this.#subscriptions.push(this.#connection.subscribe(subject, { callback }))
+  }
+
+  /** Tells of the connection's life until it ends. */
+  async follow(told: { lost(): void; back(): void; ended(): void }): Promise<void> {
+    void this.#connection.closed().then(() => told.ended())
+    for await (const { type, error } of this.#connection.status()) {
+      if (type === 'disconnect') told.lost()
+      else if (type === 'reconnect') told.back()
+      else if (type === 'error' && error) this.#warn(`NATS: ${error.message}`)
+    }
+  }
+
+  /** Resolves when the server has what was published and listened to. */
+  async flush(): Promise<void> {
+    if (!this.#connection.isClosed()) await this.#connection.flush()
+  }
+
+  /** Listens no more. */
+  mute(): void {
+    const subscriptions = this.#subscriptions.splice(0)
+    if (!this.#connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
+  }
+
+  /** Listens no more; the caller's own connection stays open. */
+  async close(): Promise<void> {
+    this.mute()
+    if (this.#isOwned) await this.#connection.close()
   }
 }

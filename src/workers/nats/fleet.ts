@@ -3,56 +3,17 @@
  * subject of its own, so that the predictor says who gets which row; `serveNats` answers at the other end.
  */
 
-import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { checksum } from '../../checksum'
-import { type Clock, systemClock } from '../../clock'
-import { ApproxiferError, asError } from '../../errors'
-import { guarded, warnOnce } from '../../notices'
+import { ApproxiferError } from '../../errors'
 import { readModel } from '../onnx/model-file'
-import { type Sighting, successor } from '../remote/succession'
+import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
+import type { Sighting } from '../remote/succession'
 import type { Change } from '../worker'
-import {
-  checkServer,
-  followConnection,
-  type NatsConnection,
-  type NatsMessage,
-  type NatsServer,
-  openConnection,
-} from './connection'
-import { type Beat, checkFleet, decode, decodeBeat, encode, subjects } from './messages'
-import { randomToken } from './token'
-import { type Call, NatsWorker, type Ping, type Wire } from './worker'
-
-export interface NatsOptions {
-  /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
-  fleet: string
-  /**
-   * The model that workers must have, a path, a URL or its bytes. Default: that of the first worker, and where nobody that is there
-   * has it any more, that of most of those that are, with a warning.
-   */
-  model?: string | URL | Uint8Array
-  /** In place of `model`, what the workers say of theirs (`approxifer work` prints it). */
-  fingerprint?: string
-  /** Heartbeats that may be missed before a worker counts as lost, and its calls go to others. Default 3. */
-  missed?: number
-  /** After how long without a heartbeat a worker is removed. One that is heard again joins again. Default 10,000 ms. */
-  forgetMs?: number
-  /** Milliseconds within which an inference must begin at the worker; later nobody wants it. Default 10,000. */
-  expireMs?: number
-  /** Calls that may wait at a worker behind the one that runs, of this coordinator. Default 2. */
-  maxPending?: number
-  /** What answers are addressed to, where the server's permissions ask for a certain prefix. Default '_INBOX'. */
-  inboxPrefix?: string
-  /** Told once per thing worth knowing: a worker with another model, what the server refuses. Default: console.warn. */
-  onWarning?: (text: string) => void
-  /** Time, for tests. Default: the system's. */
-  clock?: Clock
-}
-
-export const natsOptions = [
-  ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
-  'clock',
-]
+import { checkServer, NatsLink, type NatsMessage, type NatsServer } from './connection'
+import { decodeHeartbeat, type Heartbeat } from './heartbeat'
+import { Inbox } from './inbox'
+import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
+import { NatsWorker, type Wire } from './worker'
 
 /**
  * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
@@ -65,216 +26,148 @@ export const natsOptions = [
  */
 export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIterableIterator<Change> {
   checkServer(server)
-  checkNames('', options, natsOptions)
-  const { fleet, model, fingerprint, missed, forgetMs, expireMs, maxPending, inboxPrefix } = options
-  checkFleet(fleet)
-  if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
-  if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
-  checkInteger('missed', missed ?? 1, 1)
-  checkInteger('forgetMs', forgetMs ?? 1, 1, MOST_MS)
-  checkInteger('expireMs', expireMs ?? 1, 1, MOST_MS)
-  checkInteger('maxPending', maxPending ?? 0, 0)
-  if (inboxPrefix !== undefined && !/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
-    throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
-  }
-  return new Fleet(server, options)
+  const settings = checkNatsOptions(options)
+  const { clock, report: warn } = settings
+  const isSame = (one: string, other: string) => one === other
+  let opened: Promise<NatsFleet | undefined> | undefined
+  const fleet: RemoteFleet<string> = new RemoteFleet({
+    ...{ isSame, warn, clock },
+    onStart() {
+      opened = NatsFleet.open(server, settings, fleet).catch((error) => void fleet.end(error))
+    },
+    onReturn: async () => (await opened)?.close(),
+  })
+  return fleet.changes
 }
 
-/** Workers of a fleet, and others that were refused: whoever may write to the server can invent any number. */
-const MOST = 10_000
-/** How often it is looked who was silent for long. */
+/** How often silence is measured. */
 const SWEEP_MS = 100
-/** How long one that was lost has to be there before it is told that it is back: some come and go all the time. */
-const STEADY_MS = 1000
-/** Beats after which a worker with open calls is asked whether it is there. */
+/** Heartbeats' times after which a worker with open calls is asked whether it is there. */
 const ASK_AFTER = 1.3
 
-class Fleet implements AsyncIterableIterator<Change>, Wire {
-  readonly expireMs: number
-  readonly maxPending: number
-  readonly #server: NatsServer
-  readonly #options: NatsOptions
-  readonly #clock: Clock
-  readonly #subjects: ReturnType<typeof subjects>
-  readonly #inbox: string
+class NatsFleet implements Wire {
+  readonly inbox: Inbox
+  readonly settings: NatsSettings
+  readonly #link: NatsLink
+  readonly #fleet: RemoteFleet<string>
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
   /** What workers with another model said last, and when. */
-  readonly #refused = new Map<string, { beat: Beat; heardAt: number }>()
-  /** Workers that were told to be lost, and when they were so last. */
-  readonly #lost = new Map<string, number>()
-  /** What waits for an answer, by what that is addressed to. */
-  readonly #asked = new Map<string, Call | Ping>()
-  readonly #changes: Change[] = []
-  readonly #waiting: ((result: IteratorResult<Change>) => void)[] = []
-  /** Each text once, and however often. */
-  readonly #warn: (text: string) => void
-  readonly #report: (text: string) => void
-  #started: Promise<void> | undefined
-  #connection: NatsConnection | undefined
-  #owned = false
-  /** Of the fleet's model, once that is known; and whether the caller said it, so that there can be no other. */
-  #fingerprint: string | undefined
-  readonly #isFixed: boolean
-  #unsweep: (() => void) | undefined
-  /** When the connection was lost; undefined while there is one. And when it was back. */
-  #lostAt: number | undefined
-  #backAt = Number.NEGATIVE_INFINITY
-  #ended = false
+  readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number }>()
+  #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
+  #cancelSweep: () => void = () => {}
 
-  constructor(server: NatsServer, options: NatsOptions) {
-    const { fleet, expireMs = 10_000, maxPending = 2, clock = systemClock, inboxPrefix = '_INBOX' } = options
-    this.#server = server
-    this.#options = options
-    this.#isFixed = options.model !== undefined || options.fingerprint !== undefined
-    this.#clock = clock
-    this.#warn = warnOnce(options.onWarning)
-    this.#report = guarded(options.onWarning ?? console.warn)
-    this.#subjects = subjects(fleet)
-    this.#inbox = `${inboxPrefix}.${randomToken()}`
-    this.expireMs = expireMs
-    this.maxPending = maxPending
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this
-  }
-
-  async next(): Promise<IteratorResult<Change>> {
-    this.#started ??= this.#start()
-    try {
-      await this.#started
-    } catch (error) {
-      await this.return()
-      throw error
-    }
-    const change = this.#changes.shift()
-    if (change) return { value: change, done: false }
-    if (this.#ended) return { value: undefined, done: true }
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  /** Ends it. May be called twice, and while `next` waits. */
-  async return(): Promise<IteratorResult<Change>> {
-    this.#end()
-    await this.#started?.catch(() => {})
-    if (this.#owned) await this.#connection?.close()
-    return { value: undefined, done: true }
-  }
-
-  async #start(): Promise<void> {
-    const { model, fingerprint } = this.#options
-    this.#fingerprint = model === undefined ? fingerprint : checksum(await readModel(model))
-    const { connection, owned } = await openConnection(this.#server)
-    this.#connection = connection
-    this.#owned = owned
-    if (this.#ended) return
-    this.#listen(`${this.#inbox}.*`, (message) => this.#received(message))
-    this.#listen(this.#subjects.beats, (message) => this.#heard(message))
-    void followConnection(connection, {
+  private constructor(link: NatsLink, settings: NatsSettings, fleet: RemoteFleet<string>) {
+    this.#link = link
+    this.settings = settings
+    this.#fleet = fleet
+    this.inbox = new Inbox(link, settings.inboxPrefix)
+    link.listen(settings.subjects.beats, (message) => this.#heard(message))
+    void link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
-      ended: () => this.#end('the connection to NATS was closed'),
-      warn: (text) => this.#warn(text),
+      ended: () => this.#ended(),
     })
-    connection.publish(this.#subjects.rollCall)
+    link.publish(settings.subjects.rollCall)
     this.#sweepLater()
   }
 
-  #unlisten: (() => void)[] = []
-
-  #listen(subject: string, f: (message: NatsMessage) => void): void {
-    const callback = (error: Error | null, message: NatsMessage) => {
-      if (error) this.#warn(`NATS: ${error.message}`)
-      else f(message)
-    }
-    const subscription = (this.#connection as NatsConnection).subscribe(subject, { callback })
-    this.#unlisten.push(() => subscription.unsubscribe())
+  /** @returns undefined where nobody wants it any more */
+  static async open(
+    server: NatsServer,
+    settings: NatsSettings,
+    fleet: RemoteFleet<string>,
+  ): Promise<NatsFleet | undefined> {
+    const { model, fingerprint, warn } = settings
+    fleet.model = model === undefined ? fingerprint : checksum(await readModel(model))
+    const link = await NatsLink.open(server, warn)
+    if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet)
+    await link.close()
   }
 
-  /** @param why  it ends by itself: for who has the workers, they are gone */
-  #end(why?: string): void {
-    if (this.#ended) return
-    this.#ended = true
-    this.#unsweep?.()
-    if (why !== undefined) this.#report(why)
-    for (const worker of [...this.#workers.values()]) {
-      if (why === undefined) void worker.close()
-      else this.#remove(worker, why)
-    }
-    if (!this.#connection?.isClosed()) for (const unlisten of this.#unlisten) unlisten()
-    for (const resolve of this.#waiting.splice(0)) resolve({ value: undefined, done: true })
+  async close(): Promise<void> {
+    this.#cancelSweep()
+    this.#fleet.end()
+    for (const worker of [...this.#workers.values()]) void worker.close()
+    await this.#link.close()
   }
 
-  #tell(change: Change): void {
-    const waiting = this.#waiting.shift()
-    if (waiting) waiting({ value: change, done: false })
-    else this.#changes.push(change)
+  /** For whoever has the workers they are gone. */
+  #ended(): void {
+    if (this.#fleet.changes.isOver) return
+    const why = 'the connection to NATS was closed'
+    this.#cancelSweep()
+    this.settings.report(why)
+    for (const worker of [...this.#workers.values()]) this.#remove(worker, why)
+    this.#fleet.end()
   }
 
   // What workers say.
 
   #heard({ subject, data }: NatsMessage): void {
-    let beat: Beat
+    const { subjects, warn } = this.settings
+    let beat: Heartbeat
     try {
-      beat = decodeBeat(data)
-      if (this.#subjects.beat(beat.name) !== subject)
-        throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
+      beat = decodeHeartbeat(data)
+      if (subjects.beat(beat.name) !== subject) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
     } catch (error) {
-      return this.#warn(`${subject}: ${(error as Error).message}`)
+      return warn(`${subject}: ${(error as Error).message}`)
     }
     const known = this.#workers.get(beat.name)
     if (known) this.#heardAgain(known, beat)
-    else if (isThere(beat)) this.#join(beat)
+    else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
     else this.#refused.delete(beat.name)
     this.#reconsider()
   }
 
-  #heardAgain(worker: NatsWorker, beat: Beat): void {
+  #heardAgain(worker: NatsWorker, beat: Heartbeat): void {
     if (beat.fingerprint !== worker.fingerprint) return this.#remove(worker, 'has another model now') // and may join with that
+    const { isClosed, name } = worker
     const before = worker.beat.state
-    const wasClosed = worker.state === 'closed'
     worker.hear(beat)
-    if (beat.state === 'gone') {
-      if (wasClosed) this.#workers.delete(worker.name)
-      else this.#remove(worker, 'has left')
-    } else if (beat.state === 'draining' && before !== 'draining' && !wasClosed) this.#tell({ drain: worker.name })
+    if (isClosed) {
+      if (beat.state === 'gone') this.#workers.delete(name)
+    } else if (beat.state === 'gone') this.#remove(worker, 'has left')
+    else if (beat.state === 'draining' && before !== 'draining') this.#fleet.leave(name, 'drain')
+    else this.#fleet.well(name)
   }
 
-  #join(beat: Beat): void {
+  #join(beat: Heartbeat): void {
+    const { name, fingerprint } = beat
     if (!this.#isOurs(beat)) return this.#refuse(beat)
-    if (this.#workers.size >= MOST) return this.#warn(`${beat.name} is one worker too many: ${MOST} are known`)
-    this.#fingerprint ??= beat.fingerprint
+    if (this.#workers.size >= MOST_WORKERS) {
+      return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
+    }
+    this.#fleet.model ??= fingerprint
     const worker = new NatsWorker(beat, this)
-    this.#workers.set(beat.name, worker)
-    this.#tell({ add: worker })
+    this.#workers.set(name, worker)
+    this.#fleet.join(worker)
   }
 
   /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
-  #isOurs({ fingerprint }: Pick<Beat, 'fingerprint'>): boolean {
-    if (this.#fingerprint === undefined || fingerprint === this.#fingerprint) return true
-    return fingerprint === undefined && !this.#isFixed
+  #isOurs({ fingerprint }: Heartbeat): boolean {
+    const { model } = this.#fleet
+    return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
-  #refuse(beat: Beat): void {
+  #refuse(beat: Heartbeat): void {
     const { name, fingerprint = 'unknown' } = beat
     if (!this.#refused.has(name)) {
-      this.#warn(`${name} was refused: its model is another (${fingerprint}, not ${this.#fingerprint})`)
+      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.#fleet.model})`)
     }
-    if (this.#refused.size < MOST || this.#refused.has(name)) {
-      this.#refused.set(name, { beat, heardAt: this.#clock.now() })
+    if (this.#refused.size < MOST_WORKERS || this.#refused.has(name)) {
+      this.#refused.set(name, { beat, heardAt: this.settings.clock.now() })
     }
   }
 
-  /** Where nobody is left with the fleet's model, that of most others is: those join, and the lost ones leave. */
+  /** Where no worker that is there has the fleet's model, that of most others takes its place: those join, and the lost ones leave. */
   #reconsider(): void {
-    if (this.#isFixed || this.#fingerprint === undefined || this.#ended) return
-    const next = successor<string | undefined>(this.#fingerprint, this.#seen(), (one, other) => one === other)
-    if (next === undefined) return
-    this.#fingerprint = next
+    if (this.settings.isFixed || this.#fleet.changes.isOver) return
+    if (this.#fleet.succeed(this.#sightings()) === undefined) return
     for (const worker of [...this.#workers.values()]) {
-      if (worker.gone && worker.state !== 'closed')
+      if (worker.gone && !worker.isClosed) {
         this.#remove(worker, 'was lost, and most of the others have another model')
+      }
     }
     for (const [name, { beat }] of this.#refused) {
       if (!this.#isOurs(beat)) continue
@@ -284,149 +177,92 @@ class Fleet implements AsyncIterableIterator<Change>, Wire {
   }
 
   /** What is known of the workers' models. After an interruption all have a few heartbeats' time to be heard. */
-  *#seen(): Generator<Sighting<string | undefined>> {
-    const now = this.#clock.now()
-    const isBack = this.#lostAt === undefined
+  *#sightings(): Generator<Sighting<string>> {
+    const { clock, missed } = this.settings
+    const now = clock.now()
+    const { is, since } = this.#connection
     for (const worker of this.#workers.values()) {
-      if (worker.state === 'closed' || worker.beat.state === 'draining') continue
-      const isWaitedFor = !isBack || now - this.#backAt <= this.#missed * worker.beat.everyMs
-      yield { model: this.#fingerprint, there: !worker.gone || isWaitedFor }
+      if (worker.isClosed || worker.beat.state === 'draining') continue
+      const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
+      yield { model: this.#fleet.model as string, there: !worker.gone || isWaitedFor }
     }
     for (const { beat, heardAt } of this.#refused.values()) {
-      yield { model: beat.fingerprint, there: now - heardAt <= this.#missed * beat.everyMs }
+      yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }
   }
 
   #remove(worker: NatsWorker, why: string): void {
     worker.lose(why)
     this.#workers.delete(worker.name)
-    this.#tell({ remove: worker.name })
+    this.#fleet.leave(worker.name, 'remove')
   }
 
-  /** Its calls are for others. It is told once, until it was there for a while. */
+  /** Its calls are for others. */
   #lose(worker: NatsWorker, why: string): void {
-    const { name } = worker
-    const [oldest] = this.#lost.keys()
     worker.lose(why)
-    if (!this.#lost.has(name)) this.#report(`${name} was lost: it ${why}`)
-    this.#lost.set(name, this.#clock.now())
-    if (this.#lost.size > MOST) this.#lost.delete(oldest)
+    this.#fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
-  #received({ subject, data, headers }: NatsMessage): void {
-    const asked = this.#asked.get(subject.slice(this.#inbox.length + 1))
-    if (!asked) return // it is settled, or somebody guesses
-    const { worker } = asked
-    if (headers?.code === 503 && !data.length) {
-      if (worker.state === 'present') this.#lose(worker, 'is gone: nobody listens to its subject')
-      this.#reconsider()
-    } else if (asked.row) {
-      try {
-        worker.receive(asked, decode(data))
-      } catch (error) {
-        worker.fail(asked, asError(error, 'PROTOCOL'))
-      }
-    }
+  unheard(worker: NatsWorker): void {
+    if (worker.isThere) this.#lose(worker, 'is gone: nobody listens to its subject')
+    this.#reconsider()
   }
 
-  // Who is silent.
+  closed({ name }: NatsWorker): void {
+    this.#fleet.left(name)
+  }
+
+  // Silence.
 
   #sweepLater(): void {
-    const due = this.#clock.now() + SWEEP_MS
-    this.#unsweep = this.#clock.after(SWEEP_MS, () => this.#sweep(due), true)
+    const { clock } = this.settings
+    const due = clock.now() + SWEEP_MS
+    this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep(due), true)
   }
 
   #sweep(due: number): void {
-    const now = this.#clock.now()
-    const late = now - due
-    // This thread had no time to read, or the machine slept: who could have been heard?
-    const unheard = late > SWEEP_MS ? late : 0
-    if (this.#lostAt === undefined) for (const worker of [...this.#workers.values()]) this.#look(worker, now, unheard)
-    else if (now - this.#lostAt > this.expireMs) for (const worker of this.#workers.values()) worker.lose(OFFLINE)
-    for (const [name, { heardAt }] of this.#refused) if (now - heardAt > this.#forgetMs) this.#refused.delete(name)
+    const { clock, expireMs, forgetMs } = this.settings
+    const now = clock.now()
+    const { is, since } = this.#connection
+    if (is === 'there') {
+      const unheard = now - due > SWEEP_MS ? now - due : 0 // this thread had no time to read, or the machine slept
+      for (const worker of [...this.#workers.values()]) this.#checkSilence(worker, now, unheard)
+    } else if (now - since > expireMs) {
+      for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection to NATS')
+    }
+    for (const [name, { heardAt }] of this.#refused) if (now - heardAt > forgetMs) this.#refused.delete(name)
     this.#reconsider()
     this.#sweepLater()
   }
 
-  #look(worker: NatsWorker, now: number, unheard: number): void {
+  /** @param unheard  milliseconds in which nobody could be heard */
+  #checkSilence(worker: NatsWorker, now: number, unheard: number): void {
+    const { missed, forgetMs } = this.settings
     worker.heardAt += unheard
     const silence = now - worker.heardAt
-    const { everyMs } = worker.beat
-    if (silence > this.#forgetMs) {
-      const why = `was not heard for ${this.#forgetMs} ms`
-      if (worker.state === 'closed') return void this.#workers.delete(worker.name)
+    const beats = silence / worker.beat.everyMs
+    if (silence > forgetMs) {
+      const why = `was not heard for ${forgetMs} ms`
+      if (worker.isClosed) return void this.#workers.delete(worker.name)
       this.#lose(worker, why)
       this.#remove(worker, why)
-    } else if (worker.state === 'closed' || worker.state === 'lost') return
-    else if (silence > this.#missed * everyMs) this.#lose(worker, `missed ${this.#missed} heartbeats`)
-    else if (silence > ASK_AFTER * everyMs && worker.open && worker.asked === undefined) this.#ask(worker)
-    const lostAt = this.#lost.get(worker.name)
-    if (lostAt === undefined || worker.gone || now - lostAt < STEADY_MS) return
-    this.#lost.delete(worker.name)
-    this.#report(`${worker.name} is back`)
-  }
-
-  /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
-  #ask(worker: NatsWorker): void {
-    worker.asked = this.open({ worker })
-    try {
-      this.send(worker.name, encode('ping'), worker.asked)
-    } catch {} // the connection is being closed
-  }
-
-  get #missed(): number {
-    return this.#options.missed ?? 3
-  }
-
-  get #forgetMs(): number {
-    return this.#options.forgetMs ?? 10_000
+    } else if (worker.gone) return
+    else if (beats > missed) this.#lose(worker, `missed ${missed} heartbeats`)
+    else if (beats > ASK_AFTER && worker.open && !worker.isAsked) worker.ask()
   }
 
   #interrupted(): void {
-    if (this.#ended || this.#lostAt !== undefined) return
-    this.#lostAt = this.#clock.now()
-    this.#report('the connection to NATS was lost: it is tried again for ever')
+    if (this.#connection.is === 'lost' || this.#fleet.changes.isOver) return
+    this.#connection = { is: 'lost', since: this.settings.clock.now() }
+    this.settings.report('the connection to NATS was lost: it is tried again for ever')
     for (const worker of this.#workers.values()) worker.interrupt()
   }
 
   #resumed(): void {
-    if (this.#lostAt !== undefined) this.#report('the connection to NATS is back')
-    this.#lostAt = undefined
-    this.#backAt = this.#clock.now()
-    for (const worker of this.#workers.values()) worker.heardAt = this.#clock.now() // they could not be heard before
-    this.#connection?.publish(this.#subjects.rollCall)
-  }
-
-  // The wire of its workers.
-
-  get most(): number {
-    return this.#connection?.info?.max_payload ?? 1_048_576
-  }
-
-  now(): number {
-    return this.#clock.now()
-  }
-
-  open(asked: Call | Ping): string {
-    const key = randomToken()
-    this.#asked.set(key, asked)
-    return key
-  }
-
-  forget(key: string): void {
-    this.#asked.delete(key)
-  }
-
-  send(worker: string, payload: Uint8Array, key: string): void {
-    this.#connection?.publish(this.#subjects.worker(worker), payload, { reply: `${this.#inbox}.${key}` })
-  }
-
-  closed(worker: NatsWorker): void {
-    if (this.#ended) this.#workers.delete(worker.name)
+    const now = this.settings.clock.now()
+    if (this.#connection.is === 'lost') this.settings.report('the connection to NATS is back')
+    this.#connection = { is: 'there', since: now }
+    for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
+    this.#link.publish(this.settings.subjects.rollCall)
   }
 }
-
-/** Whether it takes rows, now or in a moment. */
-const isThere = ({ state }: Beat) => state === 'up' || state === 'down'
-
-const OFFLINE = 'cannot be reached: there is no connection to NATS'

@@ -3,16 +3,48 @@
  * (ADR-32 of NATS), answered here since its library is a pre-release.
  */
 
-import type { DeskStats } from './desk'
+import { median } from '../../stats'
 
-export interface Described {
+/** Inferences by which it is told how long one takes. */
+const REMEMBERED = 9
+
+export class ServiceStats {
+  requests = 0
+  errors = 0
+  lastError = ''
+  /** Milliseconds of all inferences. */
+  busyMs = 0
+  cancelled = 0
+  expired = 0
+  readonly #times: number[] = []
+
+  /** What an inference takes: the median of the last few, ms; 0 before the first. */
+  get ms(): number {
+    return median(this.#times) ?? 0
+  }
+
+  inferred(ms: number): void {
+    this.busyMs += ms
+    this.#times.push(ms)
+    if (this.#times.length > REMEMBERED) this.#times.shift()
+  }
+
+  failed(message: string): void {
+    this.errors++
+    this.lastError = message
+  }
+}
+
+export interface ServiceDescription {
   fleet: string
   /** The worker's name. */
   id: string
   subject: string
   startedAt: Date
   fingerprint: string | undefined
-  stats: DeskStats & { open: number; ms: number }
+  stats: ServiceStats
+  /** Requests without an answer. */
+  open: number
 }
 
 const verbs = ['PING', 'INFO', 'STATS'] as const
@@ -27,7 +59,8 @@ export function verbOf(subject: string): Verb | undefined {
   return verbs.find((verb) => verb === subject.split('.')[1])
 }
 
-export function describe(verb: Verb, { fleet, id, subject, startedAt, fingerprint, stats }: Described): object {
+export function describe(verb: Verb, described: ServiceDescription): object {
+  const { fleet, id, subject, startedAt, fingerprint, stats, open } = described
   const type = `io.nats.micro.v1.${verb.toLowerCase()}_response`
   const metadata = { 'approxifer.fingerprint': fingerprint ?? 'unknown' }
   const standard = { type, name: fleet, id, version: SERVICE_VERSION, metadata }
@@ -37,7 +70,7 @@ export function describe(verb: Verb, { fleet, id, subject, startedAt, fingerprin
     const description = 'approxifer worker: runs one model, a row at a time'
     return { ...standard, description, endpoints: [{ ...endpoint, metadata: {} }] }
   }
-  const { requests, errors, lastError, busyMs, cancelled, expired, open, ms } = stats
+  const { requests, errors, lastError, busyMs, cancelled, expired, ms } = stats
   const answered = requests - errors - cancelled - open
   const counts = {
     num_requests: requests,

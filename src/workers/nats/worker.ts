@@ -1,92 +1,105 @@
 /** One worker of a fleet as its coordinator sees it. */
 
-import { aborted, onAbort } from '../../abort'
+import { aborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
+import { OpenCall } from '../open-call'
 import type { ModelWorker } from '../worker'
-import { Assembly, type Beat, DOWN, decodeError, encode, encodeValues, type Message } from './messages'
+import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
+import type { Heartbeat } from './heartbeat'
+import type { Conversation, Inbox } from './inbox'
+import type { NatsSettings } from './options'
 
-/** What workers of one fleet share: a connection, and an inbox for answers. */
+/** What workers of one fleet share. */
 export interface Wire {
-  /** Bytes that a message may have, as the server says. */
-  readonly most: number
-  /** Milliseconds within which an inference must begin, unless the call says otherwise. */
-  readonly expireMs: number
-  readonly maxPending: number
-  now(): number
-  /** A key that nobody guesses: whoever answers under it is believed. Answers to a call go to `receive` of its worker. */
-  open(asked: Call | Ping): string
-  forget(key: string): void
-  /** To the worker; answers come under the key. @throws where the connection is closed */
-  send(worker: string, payload: Uint8Array, key: string): void
-  /** The worker was closed. */
+  readonly settings: NatsSettings
+  readonly inbox: Inbox
+  /** Nobody listens to the worker's subject. */
+  unheard(worker: NatsWorker): void
   closed(worker: NatsWorker): void
 }
 
-/** A question to a worker whether it is there: its next heartbeat says so, or the server that nobody listens. */
-export interface Ping {
-  readonly worker: NatsWorker
-  readonly row?: undefined
+/** One that is settled, by an abort, keeps its place until the worker is done with it. */
+class SentCall extends OpenCall {
+  /** Heartbeats since it was sent that told of no call at the worker. */
+  idleBeats = 0
+
+  constructor(
+    row: Float32Array,
+    signal: AbortSignal | undefined,
+    onAborted: () => void,
+    readonly conversation: Conversation,
+    readonly parts: Assembly,
+    readonly expiresAt: number,
+  ) {
+    super(row, signal, onAborted)
+  }
 }
 
-export interface Call {
-  readonly worker: NatsWorker
-  readonly row: Float32Array
-  readonly expiresAt: number
-  readonly answer: Assembly
-  key: string
-  /** Heartbeats without any call at the worker, since it was sent. */
-  idle: number
-  /** Whether somebody waits for it. One that nobody does keeps its place until the worker is done with it. */
-  wanted: boolean
-  resolve(answer: Float32Array): void
-  reject(error: ApproxiferError): void
-}
-
-/** `away`: the way to it is interrupted, and its calls will be asked again; `lost`: it is silent, and they were rejected. */
-type State = 'present' | 'away' | 'lost' | 'closed'
-
-/** Heartbeats in which a worker has nothing to do, after which a call that it should have was lost. */
+/** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2
 
 export class NatsWorker implements ModelWorker {
-  readonly name: string
-  readonly signature: Signature
-  readonly fingerprint: string | undefined
-  readonly identity: string | undefined
   onFree: (() => void) | undefined
   /** What it said last, and when. */
-  beat: Beat
+  beat: Heartbeat
   heardAt: number
-  /** What the question is known by whether it is there, where it was asked since. */
-  asked: string | undefined
+  /** What it said when it joined: who it is does not change. */
+  readonly #joined: Heartbeat
   readonly #wire: Wire
-  readonly #calls = new Set<Call>()
-  #state: State = 'present'
-  #down: boolean
+  readonly #calls = new Set<SentCall>()
+  /**
+   * `down`: it is there, and what runs its model is not; `away`: the way to it is interrupted, and its calls will be sent again when it
+   * is heard; `lost`: it is silent, and its calls were rejected.
+   */
+  #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
+  /** The question whether it is there, where it was asked since it was heard. */
+  #question: Conversation | undefined
 
-  constructor(beat: Beat, wire: Wire) {
-    this.name = beat.name
-    this.signature = beat.signature
-    this.fingerprint = beat.fingerprint
-    this.identity = beat.identity
+  constructor(beat: Heartbeat, wire: Wire) {
     this.beat = beat
-    this.heardAt = wire.now()
+    this.heardAt = wire.settings.clock.now()
+    this.#joined = beat
     this.#wire = wire
-    this.#down = beat.state === 'down'
+    this.#state = beat.state === 'down' ? 'down' : 'up'
+  }
+
+  get name(): string {
+    return this.#joined.name
+  }
+
+  get signature(): Signature {
+    return this.#joined.signature
+  }
+
+  get fingerprint(): string | undefined {
+    return this.#joined.fingerprint
+  }
+
+  get identity(): string | undefined {
+    return this.#joined.identity
+  }
+
+  get slots(): number {
+    return this.#joined.slots ?? 1
   }
 
   get free(): boolean {
-    return this.#state === 'present' && !this.#down && this.#calls.size <= this.#wire.maxPending
+    return this.#state === 'up' && this.#calls.size < this.#most
   }
 
   /** One that is only `away` may be back in a moment. */
   get gone(): boolean {
-    return this.#state === 'lost' || this.#state === 'closed'
+    return this.#state === 'lost' || this.isClosed
   }
 
+  get isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Where it answers one at a time the next is sent ahead; else several are on their way anyway. */
   get takesNext(): boolean {
-    return true
+    return this.slots === 1
   }
 
   /** Calls that it has, wanted or not. */
@@ -94,158 +107,159 @@ export class NatsWorker implements ModelWorker {
     return this.#calls.size
   }
 
-  get state(): State {
-    return this.#state
+  /** Whether it was asked for a sign of life and has not given one. */
+  get isAsked(): boolean {
+    return this.#question !== undefined
+  }
+
+  get #most(): number {
+    return this.slots + (this.takesNext ? this.#wire.settings.maxPending : 0)
+  }
+
+  get isThere(): boolean {
+    return this.#state === 'up' || this.#state === 'down'
   }
 
   infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return new Promise((resolve, reject) => {
-      const refusal = this.#refusal(row, signal)
-      if (refusal) return reject(refusal)
-      const wire = this.#wire
-      const rest = { worker: this, row, expiresAt: wire.now() + wire.expireMs, wanted: true, key: '', idle: 0 }
-      const forget = onAbort(signal, () => this.#abort(call, signal as AbortSignal))
-      const call: Call = {
-        ...rest,
-        answer: new Assembly(rowLength(this.signature.outputs)),
-        resolve: (answer) => {
-          forget()
-          resolve(answer)
-        },
-        reject: (error) => {
-          forget()
-          reject(error)
-        },
-      }
-      this.#calls.add(call)
-      call.key = wire.open(call)
-      this.#send(call)
-    })
+    const refusal = this.#refusal(row, signal)
+    if (refusal) return Promise.reject(refusal)
+    const { clock, expireMs } = this.#wire.settings
+    const conversation = this.#converse((reply) => this.#received(call, reply))
+    const parts = new Assembly(rowLength(this.signature.outputs))
+    const call = new SentCall(row, signal, () => this.#aborted(call), conversation, parts, clock.now() + expireMs)
+    this.#calls.add(call)
+    this.#send(call)
+    return call.answer
   }
 
   #refusal(row: Float32Array, signal: AbortSignal | undefined): Error | undefined {
-    const { size } = this.#calls
     const length = rowLength(this.signature.inputs)
-    if (this.#state === 'closed') return new ApproxiferError('CLOSED', `${this.name} is closed`)
-    if (this.#state !== 'present') return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
-    if (this.#down) return new ApproxiferError('WORKER', `${this.name} is not running`)
+    if (this.isClosed) return new ApproxiferError('CLOSED', `${this.name} is closed`)
+    if (!this.isThere) return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
+    if (this.#state === 'down') return new ApproxiferError('WORKER', `${this.name} is not running`)
     if (row.length !== length) return new RangeError(`row: expected ${length} values, got ${row.length}`)
     if (signal?.aborted) return aborted(signal)
-    if (size > this.#wire.maxPending) return new ApproxiferError('OVERLOADED', `${size} calls are open already`)
+    if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
   }
 
-  /** A message to one of its calls. */
-  receive(call: Call, message: Message): void {
-    if (message.flags & DOWN) this.#down = true
-    if (message.kind === 'error') {
-      const { code, message: text } = decodeError(message)
-      return this.#settle(call, new ApproxiferError(code, `${this.name}: ${text}`))
-    }
+  #converse(heard: (reply: Uint8Array) => void): Conversation {
+    const { inbox, settings } = this.#wire
+    return inbox.open(settings.subjects.worker(this.name), (reply) => {
+      if (reply) heard(reply)
+      else this.#wire.unheard(this)
+    })
+  }
+
+  #received(call: SentCall, reply: Uint8Array): void {
     try {
-      const answer = call.answer.add(message)
-      if (answer) this.#settle(call, call.wanted ? checkAnswer(answer, answer.length, this.signature.outputs) : answer)
+      const frame = decode(reply)
+      if (frame.flags & DOWN && this.isThere) this.#state = 'down'
+      if (frame.kind === 'error') {
+        const { code, message } = decodeError(frame)
+        return this.#done(call, new ApproxiferError(code, `${this.name}: ${message}`))
+      }
+      const answer = call.parts.add(frame)
+      if (answer) this.#done(call, call.settled ? answer : checkAnswer(answer, answer.length, this.signature.outputs))
     } catch (error) {
-      this.fail(call, asError(error, 'PROTOCOL'))
+      this.#done(call, asError(error, 'PROTOCOL'))
     }
-  }
-
-  /** One of its calls has failed. */
-  fail(call: Call, error: ApproxiferError): void {
-    this.#settle(call, error)
   }
 
   /** It is there. */
-  hear(beat: Beat): void {
-    const { connection } = this.beat
-    const again = this.#state === 'away' || connection !== beat.connection
+  hear(beat: Heartbeat): void {
+    const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat
-    this.heardAt = this.#wire.now()
-    this.#unask()
-    if (this.#state === 'closed') return
-    this.#state = 'present'
-    this.#down = beat.state === 'down'
+    this.heardAt = this.#wire.settings.clock.now()
+    this.#forgetQuestion()
+    if (this.isClosed) return
+    this.#state = beat.state === 'down' ? 'down' : 'up'
     for (const call of [...this.#calls]) {
-      if (again) this.#resend(call)
-      else if (beat.open) call.idle = 0
-      else if (++call.idle > IDLE_BEATS) this.#settle(call, new ApproxiferError('WORKER', `${this.name} lost its call`))
+      if (isNewWay) this.#resend(call)
+      else if (beat.open) call.idleBeats = 0
+      else if (++call.idleBeats > IDLE_BEATS) {
+        this.#done(call, new ApproxiferError('WORKER', `${this.name} lost its call`))
+      }
     }
     if (this.free) this.onFree?.()
   }
 
+  /** Asks for a sign of life: where nobody listens any more, the server says so at once. */
+  ask(): void {
+    this.#question = this.#converse(() => {}) // its next heartbeat is the answer
+    try {
+      this.#question.send(encode('ping'))
+    } catch {} // the connection is being closed
+  }
+
+  #forgetQuestion(): void {
+    this.#question?.close()
+    this.#question = undefined
+  }
+
   /** The way to the fleet is interrupted: whether it is there has yet to be heard. Its calls wait. */
   interrupt(): void {
-    if (this.#state === 'present') this.#state = 'away'
+    if (this.isThere) this.#state = 'away'
   }
 
   /** It is not to be reached: its calls are for others. It may be heard again. */
   lose(why: string): void {
     if (this.gone) return
     this.#state = 'lost'
-    this.#unask()
-    this.#fail(new ApproxiferError('WORKER', `${this.name} ${why}`))
+    this.#forgetQuestion()
+    this.#endCalls(new ApproxiferError('WORKER', `${this.name} ${why}`))
     this.onFree?.()
   }
 
   async close(): Promise<void> {
-    if (this.#state === 'closed') return
+    if (this.isClosed) return
     this.#state = 'closed'
-    this.#unask()
+    this.#forgetQuestion()
     this.onFree = undefined
-    for (const call of this.#calls) if (call.wanted) this.#cancel(call)
-    this.#fail(new ApproxiferError('CLOSED', `${this.name} was closed`))
+    for (const call of this.#calls) if (!call.settled) this.#cancel(call)
+    this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
     this.#wire.closed(this)
   }
 
-  /** Nothing is answered to that question any more. */
-  #unask(): void {
-    if (this.asked !== undefined) this.#wire.forget(this.asked)
-    this.asked = undefined
-  }
-
-  #send(call: Call): void {
-    const wire = this.#wire
-    const budgetMs = Math.max(0, call.expiresAt - wire.now())
+  #send(call: SentCall): void {
+    const { inbox, settings } = this.#wire
+    const budgetMs = Math.max(0, call.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', call.row, wire.most, budgetMs)) {
-        wire.send(this.name, bytes, call.key)
-      }
+      for (const bytes of encodeValues('row', call.row, inbox.most, budgetMs)) call.conversation.send(bytes)
     } catch (error) {
-      this.#settle(call, asError(error, 'WORKER', `${this.name}: `))
+      this.#done(call, asError(error, 'WORKER', `${this.name}: `))
     }
   }
 
   /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
-  #resend(call: Call): void {
-    if (!call.wanted) return this.#settle(call, new ApproxiferError('WORKER', 'nobody waits for it any more'))
-    call.idle = 0
+  #resend(call: SentCall): void {
+    if (call.settled) return this.#done(call, DROPPED)
+    call.idleBeats = 0
     this.#send(call)
   }
 
-  #abort(call: Call, signal: AbortSignal): void {
-    call.wanted = false
-    call.reject(aborted(signal))
+  #aborted(call: SentCall): void {
     this.#cancel(call)
-    if (this.#state !== 'present') this.#settle(call, aborted(signal))
+    if (!this.isThere) this.#done(call, DROPPED)
   }
 
   /** What still waits at the worker is dropped there. */
-  #cancel(call: Call): void {
+  #cancel(call: SentCall): void {
     try {
-      this.#wire.send(this.name, encode('cancel'), call.key)
+      call.conversation.send(encode('cancel'))
     } catch {} // closed: nothing waits there
   }
 
-  #settle(call: Call, outcome: Float32Array | ApproxiferError): void {
+  /** The worker has nothing more to do for it. */
+  #done(call: SentCall, outcome: Float32Array | ApproxiferError): void {
     if (!this.#calls.delete(call)) return
-    this.#wire.forget(call.key)
-    if (call.wanted) {
-      if (outcome instanceof ApproxiferError) call.reject(outcome)
-      else call.resolve(outcome)
-    }
+    call.conversation.close()
+    call.settle(outcome)
     this.onFree?.()
   }
 
-  #fail(error: ApproxiferError): void {
-    for (const call of [...this.#calls]) this.#settle(call, error)
+  #endCalls(error: ApproxiferError): void {
+    for (const call of [...this.#calls]) this.#done(call, error)
   }
 }
+
+const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')

@@ -2,7 +2,8 @@ import { connect, headers, type Msg, type NatsConnection } from '@nats-io/transp
 import { createPredictor } from 'approxifer'
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { encodeValues, toJson, VERSION } from '../../../src/workers/nats/messages'
+import { encodeValues, VERSION } from '../../../src/workers/nats/frames'
+import { toJson } from '../../../src/workers/nats/heartbeat'
 import { HandWorker } from '../../shared/house'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
 

@@ -1,0 +1,143 @@
+/**
+ * Rows, answers and errors on their way over NATS: frames with a head of 16 bytes
+ *
+ *   version u8, kind u8, flags u16, budget u32, total u32, offset u32
+ *
+ * and a body; all little-endian. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
+ * is in its reply subject, or in the subject of the reply.
+ */
+
+import { ApproxiferError, type Code, codes } from '../../errors'
+
+/** Of frames and heartbeats. A frame of another version is refused, a heartbeat ignored. */
+export const VERSION = 1
+const HEAD = 16
+/** A budget without an end. */
+export const FOR_EVER = 2 ** 32 - 1
+
+const kinds = ['row', 'cancel', 'ping', 'answer', 'error'] as const
+type FrameKind = (typeof kinds)[number]
+
+/** Flag of answers and errors: the worker takes no rows until its next heartbeat, since what runs its model has died. */
+export const DOWN = 1
+
+export interface Frame {
+  kind: FrameKind
+  flags: number
+  /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
+  budgetMs: number
+  /** Values of the whole row or answer. */
+  total: number
+  /** Values that went before. */
+  offset: number
+  body: Uint8Array
+}
+
+/** A frame without values, such as 'cancel'; of an error, what is wrong. */
+export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } = {}): Uint8Array {
+  const bytes = new Uint8Array(HEAD + body.length)
+  writeHead(new DataView(bytes.buffer), { kind, flags, budgetMs: 0, total: 0, offset: 0 })
+  bytes.set(body, HEAD)
+  return bytes
+}
+
+/**
+ * A row or an answer in as many frames as it takes.
+ *
+ * @param values  only read, up to the last frame
+ * @param most    bytes that a message may have
+ */
+export function* encodeValues(
+  kind: 'row' | 'answer',
+  values: Float32Array,
+  most: number,
+  budgetMs = FOR_EVER,
+): Generator<Uint8Array> {
+  const each = Math.max(1, Math.floor((most - HEAD) / 4))
+  for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
+    const part = values.subarray(offset, offset + each)
+    const bytes = new Uint8Array(HEAD + part.byteLength)
+    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs, total: values.length, offset })
+    const body = new Float32Array(bytes.buffer, HEAD)
+    body.set(part)
+    if (!LITTLE_ENDIAN) swap(bytes.subarray(HEAD))
+    yield bytes
+  }
+}
+
+function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body'>): void {
+  view.setUint8(0, VERSION)
+  view.setUint8(1, kinds.indexOf(kind))
+  view.setUint16(2, flags, true)
+  view.setUint32(4, Math.min(FOR_EVER, Math.ceil(budgetMs)), true)
+  view.setUint32(8, total, true)
+  view.setUint32(12, offset, true)
+}
+
+/** @throws ApproxiferError PROTOCOL for what is no frame of this version */
+export function decode(bytes: Uint8Array): Frame {
+  if (bytes.length < HEAD) throw wrong(`${HEAD} bytes or more`, `${bytes.length}`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
+  const kind = kinds[view.getUint8(1)]
+  if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
+  const numbers = {
+    budgetMs: view.getUint32(4, true),
+    total: view.getUint32(8, true),
+    offset: view.getUint32(12, true),
+  }
+  return { kind, flags: view.getUint16(2, true), ...numbers, body: bytes.subarray(HEAD) }
+}
+
+/** Whether it only asks for a heartbeat. */
+export function isPing(bytes: Uint8Array): boolean {
+  return bytes[0] === VERSION && kinds[bytes[1]] === 'ping'
+}
+
+const wrong = (what: string, got: string) => new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
+
+/** The values of a row or an answer, put together from their frames. */
+export class Assembly {
+  #values: Float32Array | undefined
+  #filled = 0
+
+  /** @param length  values that there have to be */
+  constructor(readonly length: number) {}
+
+  /**
+   * @returns all values, a fresh buffer, once the last of them are there
+   * @throws ApproxiferError PROTOCOL for another length, or a frame out of order: one was lost
+   */
+  add({ total, offset, body }: Frame): Float32Array | undefined {
+    if (total !== this.length) throw wrong(`${this.length} values`, `${total}`)
+    const here = body.length / 4
+    if (offset === 0) this.#filled = 0 // they may come again, from the first on
+    if (offset !== this.#filled) throw wrong(`values from ${this.#filled} on`, `those from ${offset}`)
+    if (!Number.isInteger(here) || offset + here > total) throw wrong(`${total - offset} values or fewer`, `${here}`)
+    this.#values ??= new Float32Array(total)
+    new Uint8Array(this.#values.buffer).set(body, 4 * offset)
+    this.#filled += here
+    if (this.#filled < total) return undefined
+    if (!LITTLE_ENDIAN) swap(new Uint8Array(this.#values.buffer))
+    return this.#values
+  }
+}
+
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+function swap(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += 4) bytes.subarray(at, at + 4).reverse()
+}
+
+const text = { encode: new TextEncoder(), decode: new TextDecoder() }
+
+export function encodeError({ code, message }: { code: Code; message: string }, flags = 0): Uint8Array {
+  return encode('error', { flags, body: text.encode.encode(`${code} ${message}`) })
+}
+
+/** An error's code and message; one that does not read as such is the worker's fault. */
+export function decodeError({ body }: Frame): { code: Code; message: string } {
+  const [, word, message] = /^(\w+) (.*)$/s.exec(text.decode.decode(body)) ?? []
+  const code = codes.find((known) => known === word)
+  return code ? { code, message } : { code: 'PROTOCOL', message: 'the worker sent an error that cannot be read' }
+}

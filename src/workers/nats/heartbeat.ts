@@ -1,0 +1,80 @@
+/** What a worker says of itself, in JSON: twice a second, when it joins or is called, and when its state changes. */
+
+import { checkInteger, checkNumber, checkString, checkWord, expected } from '../../check'
+import { ApproxiferError, asError } from '../../errors'
+import type { Signature, TensorSpec } from '../../tensor'
+import { VERSION } from './frames'
+import { isToken } from './subjects'
+
+const states = ['up', 'down', 'draining', 'gone'] as const
+
+export interface Heartbeat {
+  version: number
+  /** The worker's, as in its subjects. */
+  name: string
+  /** `down`: takes no rows now; `draining`: answers those that it has, and will be gone; `gone`: has left. */
+  state: (typeof states)[number]
+  /** Milliseconds to the next one. */
+  everyMs: number
+  /** Counts the worker's connections: after a new one, what was on its way over the old one is lost. */
+  connection: number
+  /** Calls that it has, whoever asked, and what an inference takes: the median of the last few, ms; 0 before the first. */
+  open: number
+  ms: number
+  /** Calls that it answers at once. Older workers do not say it, and answer one. */
+  slots?: number | undefined
+  signature: Signature
+  fingerprint?: string | undefined
+  /** Of the machine, the same for all its workers. Older ones do not say it. */
+  identity?: string | undefined
+}
+
+/** Bytes of a heartbeat that are read: whoever may write to the server can send what they like. */
+const MOST_BYTES = 65_536
+/** No worker needs to say more often that it is there. */
+export const LEAST_EVERY_MS = 10
+export const MOST_SLOTS = 1024
+const MOST = 2 ** 32 - 1
+/** Values that a row may have: 256 MB. */
+const MOST_VALUES = 2 ** 26
+
+export function toJson(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value))
+}
+
+/** @throws ApproxiferError PROTOCOL for what is no heartbeat */
+export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
+  try {
+    if (bytes.length > MOST_BYTES) throw new RangeError(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
+    return checked(JSON.parse(new TextDecoder().decode(bytes)) ?? {})
+  } catch (error) {
+    throw new ApproxiferError('PROTOCOL', `heartbeat: ${asError(error, 'PROTOCOL').message}`)
+  }
+}
+
+function checked(beat: Heartbeat): Heartbeat {
+  const { version, name, state, everyMs, connection, open, ms, slots = 1, signature, fingerprint, identity } = beat
+  if (version !== VERSION) throw new RangeError(expected('version', `${VERSION}`, version))
+  if (!isToken(name)) throw new TypeError(expected('name', 'a token', name))
+  checkWord('state', state, states)
+  checkInteger('everyMs', everyMs, LEAST_EVERY_MS, MOST)
+  checkInteger('connection', connection, 0, MOST)
+  checkInteger('open', open, 0, MOST)
+  checkInteger('slots', slots, 1, MOST_SLOTS)
+  checkNumber('ms', ms, 0, MOST)
+  if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
+  if (identity !== undefined && !isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
+  if (!areSpecs(signature?.inputs) || !areSpecs(signature?.outputs)) {
+    throw new TypeError(expected('signature', 'inputs and outputs', signature))
+  }
+  return beat
+}
+
+function areSpecs(specs: unknown): boolean {
+  if (!Array.isArray(specs) || !specs.length) return false
+  const isSpec = ({ name, shape }: TensorSpec) =>
+    typeof name === 'string' && Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 1)
+  const values = () =>
+    specs.reduce((sum, { shape }) => sum + shape.reduce((product: number, n: number) => product * n, 1), 0)
+  return specs.every((spec) => spec !== null && isSpec(spec)) && values() <= MOST_VALUES
+}

@@ -1,0 +1,266 @@
+/** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
+
+import { expected } from '../../check'
+import { ApproxiferError, asError } from '../../errors'
+import { rowLength } from '../../tensor'
+import type { ModelWorker } from '../worker'
+import { Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
+import type { ServeSettings } from './serve-options'
+import { ServiceStats } from './service'
+
+/** What it needs of its station. */
+export interface Replies {
+  /** Bytes that a message may have. */
+  most(): number
+  /** @throws where the connection is closed */
+  reply(to: string, payload: Uint8Array): void
+  /** Whether the worker takes rows has changed. */
+  changed(): void
+}
+
+interface RowRequest {
+  /** Where the answer goes; tells the request from others. */
+  readonly to: string
+  readonly parts: Assembly
+  readonly expiresAt: number
+  /** `cancelled`: it runs, and nobody waits for the answer. */
+  state: 'arriving' | 'waiting' | 'running' | 'cancelled'
+  /** Once all of it is here. */
+  row: Float32Array | undefined
+  abort: AbortController | undefined
+  startedAt: number
+}
+
+/** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
+const QUICK_MS = 5
+
+export class Responder {
+  readonly stats = new ServiceStats()
+  readonly #worker: ModelWorker
+  readonly #settings: ServeSettings
+  readonly #replies: Replies
+  readonly #requests = new Map<string, RowRequest>()
+  readonly #waiting: RowRequest[] = []
+  readonly #running = new Set<RowRequest>()
+  /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
+  #state: 'up' | 'lingers' | 'down' | 'closed' = 'up'
+  #unwatch: (() => void) | undefined
+  #onEmpty: (() => void) | undefined
+
+  constructor(worker: ModelWorker, settings: ServeSettings, replies: Replies) {
+    this.#worker = worker
+    this.#settings = settings
+    this.#replies = replies
+    worker.onFree = () => this.#freed()
+  }
+
+  /** Requests without an answer. */
+  get open(): number {
+    return this.#requests.size
+  }
+
+  /** Whether what runs the model is not running. */
+  get isDown(): boolean {
+    return !this.#running.size && !this.#worker.free && this.#state !== 'lingers'
+  }
+
+  get #slots(): number {
+    return this.#worker.slots ?? 1
+  }
+
+  /** A frame from a coordinator. @param to  where answers go */
+  receive(bytes: Uint8Array, to: string): void {
+    try {
+      const frame = decode(bytes)
+      if (frame.kind === 'row') this.#receiveRow(frame, to)
+      else if (frame.kind === 'cancel') this.#cancel(to)
+    } catch (error) {
+      const request = this.#requests.get(to)
+      if (request && !this.#running.has(request)) this.#drop(request)
+      this.#fail(to, asError(error, 'PROTOCOL'))
+    }
+  }
+
+  /** Resolves when nothing is left to do. */
+  empty(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#requests.size) this.#onEmpty = resolve
+      else resolve()
+    })
+  }
+
+  /** Rejects what it has; the worker stays open. */
+  close(): void {
+    for (const request of [...this.#requests.values()]) {
+      this.#drop(request)
+      this.#fail(request.to, new ApproxiferError('WORKER', 'was closed'))
+    }
+    this.#state = 'closed'
+    this.#unwatch?.()
+    this.#worker.onFree = undefined
+  }
+
+  #receiveRow(frame: Frame, to: string): void {
+    const request = this.#requests.get(to) ?? this.#admit(frame, to)
+    if (request?.state !== 'arriving') return // refused; or it was sent again, and is here still
+    request.row = request.parts.add(frame)
+    if (!request.row) return
+    request.state = 'waiting'
+    this.#waiting.push(request)
+    this.#runNext()
+  }
+
+  #admit({ budgetMs, offset }: Frame, to: string): RowRequest | undefined {
+    if (offset) return undefined // the rest of one that was refused, or dropped
+    const { clock, maxPending } = this.#settings
+    this.stats.requests++
+    this.#expire()
+    if (this.isDown) return this.#fail(to, new ApproxiferError('WORKER', 'is not running'))
+    if (this.open >= this.#slots + maxPending) {
+      return this.#fail(to, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
+    }
+    const parts = new Assembly(rowLength(this.#worker.signature.inputs))
+    const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
+    const rest = { row: undefined, abort: undefined, startedAt: 0 }
+    const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
+    this.#requests.set(to, request)
+    return request
+  }
+
+  /** Requests whose time is over leave, also ones of which a part was lost. */
+  #expire(): void {
+    const now = this.#settings.clock.now()
+    for (const request of this.#requests.values()) {
+      if (this.#running.has(request) || request.expiresAt > now) continue
+      this.stats.expired++
+      this.#drop(request)
+      this.#fail(request.to, new ApproxiferError('DEADLINE', 'its time was over before the worker was free'))
+    }
+  }
+
+  /** Of one that runs it is told when the worker is done with it: until then that is at work. */
+  #cancel(to: string): void {
+    const request = this.#requests.get(to)
+    if (request?.state === 'running') {
+      request.state = 'cancelled'
+      request.abort?.abort()
+    } else if (request?.state !== 'cancelled') {
+      if (request) this.#drop(request)
+      this.stats.cancelled += Number(request !== undefined)
+      this.#sendError(to, CANCELLED) // also where its row was lost on its way: it takes no slot any more
+    }
+  }
+
+  #runNext(): void {
+    this.#expire()
+    while (this.#waiting.length && this.#state !== 'closed' && this.#running.size < this.#atOnce && this.#worker.free) {
+      void this.#run(this.#waiting.shift() as RowRequest)
+    }
+  }
+
+  get #atOnce(): number {
+    const { ms } = this.stats
+    const isAhead = this.#slots === 1 && this.#worker.takesNext && ms > 0 && ms < QUICK_MS
+    return isAhead ? 2 : this.#slots
+  }
+
+  async #run(request: RowRequest): Promise<void> {
+    request.state = 'running'
+    request.startedAt = this.#settings.clock.now()
+    if (this.#worker.interruptible !== false) request.abort = new AbortController()
+    this.#running.add(request)
+    this.#watch()
+    this.#ran(request, await this.#outcome(request))
+  }
+
+  async #outcome({ row, abort }: RowRequest): Promise<Float32Array | ApproxiferError> {
+    try {
+      const answer: unknown = await this.#worker.infer(row as Float32Array, abort && { signal: abort.signal })
+      if (answer instanceof Float32Array) return answer
+      return new ApproxiferError('PROTOCOL', expected('answer', 'Float32Array', answer))
+    } catch (error) {
+      return asError(error, 'WORKER')
+    }
+  }
+
+  #ran(request: RowRequest, outcome: Float32Array | ApproxiferError): void {
+    const now = this.#settings.clock.now()
+    this.#running.delete(request)
+    this.#drop(request)
+    const [next] = this.#running
+    if (next && this.#slots === 1) next.startedAt = now // one that was handed over before begins now
+    if (outcome instanceof Float32Array) this.stats.inferred(now - request.startedAt)
+    else if (this.#state !== 'closed') {
+      this.#state = outcome.code === 'ABORTED' && !this.#worker.free ? 'lingers' : 'up'
+    }
+    this.#answer(request, outcome)
+    this.#watch()
+    if (this.isDown) this.#died()
+    else this.#runNext()
+  }
+
+  #answer({ to, state }: RowRequest, outcome: Float32Array | ApproxiferError): void {
+    if (state === 'cancelled') {
+      this.stats.cancelled++
+      this.#sendError(to, CANCELLED)
+    } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
+    else for (const bytes of encodeValues('answer', outcome, this.#replies.most())) this.#send(to, bytes)
+  }
+
+  #fail(to: string, error: ApproxiferError): undefined {
+    this.stats.failed(error.message)
+    this.#sendError(to, error)
+  }
+
+  #sendError(to: string, error: ApproxiferError): void {
+    this.#send(to, encodeError(error, this.isDown ? DOWN : 0))
+  }
+
+  #send(to: string, bytes: Uint8Array): void {
+    if (this.#state === 'closed') return
+    try {
+      this.#replies.reply(to, bytes)
+    } catch {} // the connection is closed: who asked will notice
+  }
+
+  #drop(request: RowRequest): void {
+    this.#requests.delete(request.to)
+    const at = this.#waiting.indexOf(request)
+    if (at >= 0) this.#waiting.splice(at, 1)
+    if (!this.#requests.size) this.#onEmpty?.()
+  }
+
+  /** What runs the model has died: what waits is for others. */
+  #died(): void {
+    const error = new ApproxiferError('WORKER', 'is not running')
+    for (const request of [...this.#waiting]) {
+      this.#drop(request)
+      this.#fail(request.to, error)
+    }
+    if (this.#state === 'down' || this.#state === 'closed') return
+    this.#state = 'down'
+    this.#replies.changed()
+  }
+
+  #freed(): void {
+    if (this.#worker.free && this.#state === 'lingers') this.#state = 'up'
+    if (this.isDown) return this.#died()
+    if (this.#state === 'down') {
+      this.#state = 'up'
+      this.#replies.changed()
+    }
+    this.#runNext()
+  }
+
+  /** Restarts the worker once the inference that it has been at longest takes too long. */
+  #watch(): void {
+    const { clock, hangMs } = this.#settings
+    this.#unwatch?.()
+    const [oldest] = this.#running
+    if (!oldest || this.#state === 'closed') return
+    const restart = () => this.#worker.restart?.(`did not answer within ${hangMs} ms`)
+    this.#unwatch = clock.after(Math.max(0, oldest.startedAt + hangMs - clock.now()), restart, true)
+  }
+}
+
+const CANCELLED = new ApproxiferError('ABORTED', 'nobody waits for it any more')

@@ -1,0 +1,101 @@
+import type { ModelWorker } from 'approxifer'
+import { describe, expect, it, vi } from 'vitest'
+import { HandWorker, settled } from '../../shared/house'
+import { joined, natsFleets, row } from '../../shared/nats-fleet'
+import { natsInstalled } from '../../shared/nats-server'
+import { until } from '../../shared/patience'
+
+const fleets = natsFleets()
+
+describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
+  it('one that misses three heartbeats is gone, its calls reject; heard again, it takes rows', async () => {
+    const hand = new HandWorker('a')
+    const { changes, clock, theirs, connection } = await fleets.start([hand])
+    const worker = await joined(changes)
+    const call = worker.infer(row(1))
+    await until(() => hand.calls.length === 1)
+    const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {}) // the server keeps its subscriptions
+    await clock.run(1500)
+    expect([await settled(call), worker.gone, worker.free]).toEqual(['open', false, true])
+    await clock.run(1700)
+    await expect(call).rejects.toMatchObject({
+      code: 'WORKER',
+      message: expect.stringContaining('missed 3 heartbeats'),
+    })
+    expect([worker.gone, worker.free]).toEqual([true, false])
+    await expect(worker.infer(row(1))).rejects.toMatchObject({ code: 'WORKER' })
+    const onFree = vi.fn()
+    worker.onFree = onFree
+    partition.mockRestore()
+    await theirs.run(500)
+    await until(() => worker.free)
+    expect([worker.gone, onFree.mock.calls.length > 0]).toEqual([false, true])
+  })
+
+  it('one that is lost is told of once, and once more when it is back for a while', async () => {
+    const { changes, clock, theirs, connection, onWarning } = await fleets.start([new HandWorker('a')])
+    const worker = await joined(changes)
+    const told = () => onWarning.mock.calls.map(([text]) => text)
+    for (const times of [1, 2]) {
+      const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {})
+      await clock.run(clock.now() + 5000)
+      expect(told().slice(2 * times - 2)).toEqual([`${worker.name} was lost: it missed 3 heartbeats`])
+      partition.mockRestore()
+      await theirs.run(theirs.now() + 500)
+      await until(() => worker.free)
+      await clock.run(clock.now() + 1100)
+      expect(told().slice(2 * times - 1)).toEqual([`${worker.name} is back`])
+    }
+  })
+
+  it('one with a late heartbeat is asked, and answers', async () => {
+    const hand = new HandWorker('a')
+    const { changes, clock } = await fleets.start([hand])
+    const worker = await joined(changes)
+    const call = worker.infer(row(1))
+    await until(() => hand.calls.length === 1)
+    for (let at = 100; at <= 3000; at += 100) {
+      await clock.run(at)
+      const own = worker as ModelWorker & { isAsked: boolean }
+      if (own.isAsked) await until(() => !own.isAsked)
+    }
+    expect([await settled(call), worker.free]).toEqual(['open', true])
+    hand.calls[0].answer()
+    await call
+  })
+
+  it('one whose process died is found with its first missed heartbeat: nobody listens any more', async () => {
+    const hand = new HandWorker('a')
+    const { name, service, changes, clock, connection } = await fleets.start([hand])
+    const worker = await joined(changes)
+    const call = worker.infer(row(1))
+    call.catch(() => {})
+    await until(() => hand.calls.length === 1)
+    await connection.close() // as the kernel does with those of a dead process
+    const raw = await fleets.connect()
+    const ask = () => raw.request(`approxifer.${name}.worker.${service.names[0]}`, '', { timeout: 100 })
+    await until(() => expect(ask()).rejects.toThrow(/no responders/i)) // the server has noticed
+    await clock.run(700)
+    await expect(call).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('nobody listens') })
+    expect(worker.gone).toBe(true)
+  })
+
+  it('a thread that stalled, or a machine that slept, blames nobody: who could have been heard?', async () => {
+    const { changes, clock } = await fleets.start([new HandWorker('a')])
+    const worker = await joined(changes)
+    await clock.run(50)
+    clock.spend(9000)
+    await clock.run(9150)
+    expect(worker.gone).toBe(false)
+  })
+
+  it('one that is silent for long is removed, and joins again when it is heard', async () => {
+    const { changes, clock, theirs } = await fleets.start([new HandWorker('a')], { options: { forgetMs: 3000 } })
+    const worker = await joined(changes)
+    await clock.run(3200)
+    expect((await changes.next()).value).toEqual({ remove: worker.name })
+    await theirs.run(500)
+    const again = await joined(changes)
+    expect([again.name, again.free]).toEqual([worker.name, true])
+  })
+})

@@ -1,0 +1,109 @@
+import { natsWorkers, serveNats } from 'approxifer/nats'
+import { describe, expect, it, vi } from 'vitest'
+import { HandWorker, settled } from '../../shared/house'
+import { joined, natsFleets, row } from '../../shared/nats-fleet'
+import { natsInstalled } from '../../shared/nats-server'
+import { until } from '../../shared/patience'
+
+const fleets = natsFleets()
+
+/** One that answers several calls at once. */
+const several = (slots: number) => Object.assign(new HandWorker('a'), { slots, capacity: slots })
+
+describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
+  it('a machine gets as many rows at once as its worker takes; one more is refused here', async () => {
+    const hand = several(3)
+    const { changes } = await fleets.start([hand])
+    const worker = await joined(changes)
+    expect([worker.slots, worker.takesNext]).toEqual([3, false])
+    const calls = [1, 2, 3].map((x) => worker.infer(row(x)))
+    expect(worker.free).toBe(false)
+    await expect(worker.infer(row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await until(() => hand.calls.length === 3)
+    hand.calls[1].answer()
+    expect([...(await calls[1])]).toEqual([4, 2])
+    expect(worker.free).toBe(true)
+    const fourth = worker.infer(row(4))
+    await until(() => hand.calls.length === 3)
+    for (const call of [...hand.calls]) call.answer()
+    expect((await Promise.all([calls[0], calls[2], fourth])).map(([y]) => y)).toEqual([2, 6, 8])
+  })
+
+  it('one that says nothing of slots takes one row at once, and the next ahead', async () => {
+    const { name, changes } = await fleets.start([new HandWorker('a')])
+    await joined(changes)
+    const raw = await fleets.connect()
+    const { signature } = new HandWorker('old')
+    const beat = { version: 1, name: 'old', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    const publish = (more: object) => raw.publish(`approxifer.${name}.beat.old`, JSON.stringify({ ...beat, ...more }))
+    for (const slots of [0, 1.5, 1e9, '4']) publish({ slots }) // no heartbeats
+    publish({})
+    const worker = await joined(changes)
+    expect([worker.name, worker.slots, worker.takesNext]).toEqual(['old', 1, true])
+  })
+
+  it('rows of all coordinators together: a few wait at the machine, more are refused there', async () => {
+    const hand = several(2)
+    const { name, changes } = await fleets.start([hand], { serving: { maxPending: 1 } })
+    const others = natsWorkers(fleets.url, { fleet: name })
+    fleets.end(() => others.return?.())
+    const [mine, theirs] = [await joined(changes), await joined(others)]
+    const open = [theirs.infer(row(1)), theirs.infer(row(2))]
+    await until(() => hand.calls.length === 2)
+    const waits = mine.infer(row(3))
+    await expect(mine.infer(row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    hand.calls[0].answer()
+    await until(() => hand.calls[1]?.row[0] === 3)
+    for (const call of [...hand.calls]) call.answer()
+    expect((await Promise.all([...open, waits])).map(([y]) => y)).toEqual([2, 4, 6])
+  })
+
+  it('a slot is free when the machine has done with the aborted call in it, or never got that', async () => {
+    const [hand, own] = [several(2), await fleets.connect()]
+    const { changes } = await fleets.start([hand], { own })
+    const worker = await joined(changes)
+    const [first, second] = [new AbortController(), new AbortController()]
+    const running = worker.infer(row(1), first)
+    await until(() => hand.calls.length === 1)
+    vi.spyOn(own, 'publish').mockImplementationOnce(() => {})
+    const lost = worker.infer(row(2), second)
+    second.abort()
+    await expect(lost).rejects.toMatchObject({ code: 'ABORTED' })
+    await until(() => worker.free)
+    first.abort()
+    await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
+    await until(() => hand.calls[0].signal?.aborted === true)
+    hand.calls[0].answer()
+    const both = [worker.infer(row(3)), worker.infer(row(4))]
+    await until(() => hand.calls.length === 2)
+    for (const call of [...hand.calls]) call.answer()
+    await Promise.all(both)
+  })
+
+  it('answers to others do not hide that one hangs: its worker is restarted', async () => {
+    const hand = several(2)
+    const { changes, theirs } = await fleets.start([hand], { serving: { hangMs: 1000 } })
+    const worker = await joined(changes)
+    const hangs = worker.infer(row(0))
+    await until(() => hand.calls.length === 1)
+    for (let x = 1; x <= 9; x++) {
+      await theirs.run(100 * x)
+      const other = worker.infer(row(x))
+      await until(() => hand.calls.length === 2)
+      hand.calls[1].answer()
+      await other
+    }
+    expect(hand.restarts).toEqual([])
+    await theirs.run(1000)
+    expect([hand.restarts, await settled(hangs)]).toEqual([['did not answer within 1000 ms'], 'open'])
+    hand.calls[0].answer()
+    await hangs
+  })
+
+  it('a worker with a number of slots that is none is not served', async () => {
+    const serve = (slots: number) => serveNats(fleets.url, { fleet: 'f', workers: [several(slots)] })
+    for (const slots of [0, 1.5, 1025]) {
+      await expect(serve(slots)).rejects.toThrow(`workers[0].slots: expected an integer from 1 to 1024, got ${slots}`)
+    }
+  })
+})
