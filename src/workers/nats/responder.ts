@@ -4,19 +4,10 @@ import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
 import { rowLength } from '../../tensor'
 import type { ModelWorker } from '../worker'
+import type { NatsLink } from './connection'
 import { Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
 import type { ServeSettings } from './serve-options'
 import { ServiceStats } from './service'
-
-/** What it needs of its station. */
-export interface Replies {
-  /** Bytes that a message may have. */
-  most(): number
-  /** @throws where the connection is closed */
-  reply(to: string, payload: Uint8Array): void
-  /** Whether the worker takes rows has changed. */
-  changed(): void
-}
 
 interface RowRequest {
   /** Where the answer goes; tells the request from others. */
@@ -38,19 +29,21 @@ export class Responder {
   readonly stats = new ServiceStats()
   readonly #worker: ModelWorker
   readonly #settings: ServeSettings
-  readonly #replies: Replies
+  readonly #link: NatsLink
+  readonly #changed: () => void
   readonly #requests = new Map<string, RowRequest>()
-  readonly #waiting: RowRequest[] = []
   readonly #running = new Set<RowRequest>()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
   #state: 'up' | 'lingers' | 'down' | 'closed' = 'up'
   #unwatch: (() => void) | undefined
   #onEmpty: (() => void) | undefined
 
-  constructor(worker: ModelWorker, settings: ServeSettings, replies: Replies) {
+  /** @param changed  told when the worker begins or ceases to take rows */
+  constructor(worker: ModelWorker, settings: ServeSettings, link: NatsLink, changed: () => void) {
     this.#worker = worker
     this.#settings = settings
-    this.#replies = replies
+    this.#link = link
+    this.#changed = changed
     worker.onFree = () => this.#freed()
   }
 
@@ -106,7 +99,6 @@ export class Responder {
     request.row = request.parts.add(frame)
     if (!request.row) return
     request.state = 'waiting'
-    this.#waiting.push(request)
     this.#runNext()
   }
 
@@ -153,9 +145,15 @@ export class Responder {
 
   #runNext(): void {
     this.#expire()
-    while (this.#waiting.length && this.#state !== 'closed' && this.#running.size < this.#atOnce && this.#worker.free) {
-      void this.#run(this.#waiting.shift() as RowRequest)
+    while (this.#state !== 'closed' && this.#running.size < this.#atOnce && this.#worker.free) {
+      const [next] = this.#waiting
+      if (!next) return
+      void this.#run(next)
     }
+  }
+
+  get #waiting(): RowRequest[] {
+    return [...this.#requests.values()].filter(({ state }) => state === 'waiting')
   }
 
   get #atOnce(): number {
@@ -204,7 +202,7 @@ export class Responder {
       this.stats.cancelled++
       this.#sendError(to, CANCELLED)
     } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
-    else for (const bytes of encodeValues('answer', outcome, this.#replies.most())) this.#send(to, bytes)
+    else for (const bytes of encodeValues('answer', outcome, this.#link.most)) this.#send(to, bytes)
   }
 
   #fail(to: string, error: ApproxiferError): undefined {
@@ -219,27 +217,25 @@ export class Responder {
   #send(to: string, bytes: Uint8Array): void {
     if (this.#state === 'closed') return
     try {
-      this.#replies.reply(to, bytes)
+      this.#link.publish(to, bytes)
     } catch {} // the connection is closed: who asked will notice
   }
 
   #drop(request: RowRequest): void {
     this.#requests.delete(request.to)
-    const at = this.#waiting.indexOf(request)
-    if (at >= 0) this.#waiting.splice(at, 1)
     if (!this.#requests.size) this.#onEmpty?.()
   }
 
   /** What runs the model has died: what waits is for others. */
   #died(): void {
     const error = new ApproxiferError('WORKER', 'is not running')
-    for (const request of [...this.#waiting]) {
+    for (const request of this.#waiting) {
       this.#drop(request)
       this.#fail(request.to, error)
     }
     if (this.#state === 'down' || this.#state === 'closed') return
     this.#state = 'down'
-    this.#replies.changed()
+    this.#changed()
   }
 
   #freed(): void {
@@ -247,7 +243,7 @@ export class Responder {
     if (this.isDown) return this.#died()
     if (this.#state === 'down') {
       this.#state = 'up'
-      this.#replies.changed()
+      this.#changed()
     }
     this.#runNext()
   }

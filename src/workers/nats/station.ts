@@ -4,7 +4,7 @@ import type { ModelWorker } from '../worker'
 import type { NatsLink, NatsMessage } from './connection'
 import { isPing, VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
-import { type Replies, Responder } from './responder'
+import { Responder } from './responder'
 import type { ServeSettings } from './serve-options'
 import { describe, verbOf } from './service'
 
@@ -16,7 +16,7 @@ export interface MachineState {
   readonly connection: number
 }
 
-export class Station implements Replies {
+export class Station {
   readonly name: string
   readonly worker: ModelWorker
   readonly #machine: MachineState
@@ -31,7 +31,7 @@ export class Station implements Replies {
     this.#machine = machine
     this.#link = link
     this.#settings = settings
-    this.#responder = new Responder(worker, settings, this)
+    this.#responder = new Responder(worker, settings, link, () => this.beat())
     link.listen(settings.subjects.worker(name), (message) => this.#received(message))
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
   }
@@ -40,18 +40,6 @@ export class Station implements Replies {
     if (!reply) return
     if (isPing(data)) this.beat()
     else this.#responder.receive(data, reply)
-  }
-
-  most(): number {
-    return this.#link.most
-  }
-
-  reply(to: string, payload: Uint8Array): void {
-    this.#link.publish(to, payload)
-  }
-
-  changed(): void {
-    this.beat()
   }
 
   beat(): void {
