@@ -1,0 +1,53 @@
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { WHAT } from '../../fixtures/behaviour.js'
+import { PATIENCE_MS } from '../../shared/patience'
+import { fixture } from '../../shared/threads'
+
+const lenet = fileURLToPath(new URL('../../../models/mnist-lenet.onnx', import.meta.url))
+
+it.each([
+  ['while it ran', 'setTimeout(() => abort.abort(), 50)', ''],
+  ['before it came', '', 'abort.abort()'],
+])('a call that was aborted %s no longer keeps the process alive', (_, later, before) => {
+  const script = `
+    import { Worker } from 'node:worker_threads'
+    import { localWorkers } from 'approxifer'
+    const createWorker = () => new Worker(new URL(process.argv[1]), { execArgv: [] })
+    const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
+    const abort = new AbortController()
+    ${before}
+    worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
+    ${later}`
+  const options = { encoding: 'utf8', timeout: PATIENCE_MS } as const
+  const args = ['--input-type=module', '-e', script, '--', fixture.href]
+  const { status, stdout } = spawnSync(process.execPath, args, options)
+  expect([status, stdout.trim()]).toEqual([0, 'ABORTED'])
+})
+
+describe('6. nothing keeps the process alive', () => {
+  const script = (after: string) => `
+    import { localWorkers } from 'approxifer'
+    const [worker] = await localWorkers({ model: ${JSON.stringify(lenet)}, count: 1 })
+    await worker.infer(new Float32Array(784))
+    ${after}
+    console.log('end of script')`
+
+  it.each([
+    ['after close', 'await worker.close()'],
+    ['without close', ''],
+    [
+      'after an aborted call',
+      'const c = new AbortController(); const p = worker.infer(new Float32Array(784), { signal: c.signal }); c.abort(); await p.catch(() => {})',
+    ],
+    ['while a dead worker waits for its restart', "worker.restart('was killed')"],
+  ])('%s', (_, after) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script(after)], {
+      cwd: fileURLToPath(new URL('../../..', import.meta.url)),
+      timeout: PATIENCE_MS,
+      encoding: 'utf8',
+    })
+    expect([status, stdout.trim(), stderr]).toEqual([0, 'end of script', ''])
+  })
+})
