@@ -11,7 +11,7 @@ export type Law = (index: number, now: number) => number
 export interface Simulation {
   readonly clock: Clock
   law(index: number, now: number): number
-  /** The answer to a row, or a promise; while that is open the clock has to be held. */
+  /** The answer to a row, which the caller owns; or a promise: while that is open the clock has to be held. */
   answer(row: Float32Array): Float32Array | Promise<Float32Array>
   readonly signature: ModelWorker['signature']
   /** Calls that a worker answers at once. Default 1. */

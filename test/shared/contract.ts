@@ -132,6 +132,16 @@ export function contract(name: string, { start, deaths, takes = 3 }: Kind): void
     )
 
     it(
+      '5. the caller owns an answer: its buffer holds nothing else, and is used for no other',
+      withWorker(async (worker) => {
+        const [first, second] = [await worker.infer(ask('answer', 5)), await worker.infer(ask('answer', 6))]
+        expect(first.buffer.byteLength).toBe(first.byteLength)
+        first.fill(0)
+        expect([...second]).toEqual([7, 12])
+      }),
+    )
+
+    it(
       '6. close rejects open calls and may be called twice',
       withWorker(async (worker) => {
         const open = worker.infer(ask('hangs'))
