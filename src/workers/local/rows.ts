@@ -2,8 +2,8 @@
  * Rows and answers in plain messages, beside comlink, which does the rest: its envelope for a call costs as much as a small
  * model does (LeNet on two threads: 8,100 answers a second in envelopes, 14,900 without). Answers come in the order of the
  * messages; one that brings several rows lets the model run once for all. Nothing is transferred: to send a copy takes less
- * time than to make one and detach it, at every size. Large rows are laid into memory that both threads see, where there
- * is such, and that is used over and over: of 150,528 values that takes 80 us of both, a message with a copy 110 to 190.
+ * time than to make one and detach it, at every size. Large rows are copied into memory that both threads share, where the
+ * runtime has it, and that is used again and again: 150,528 values take both threads 80 us, a message with a copy 110 to 190.
  */
 
 import type { Endpoint } from 'comlink'
@@ -69,12 +69,12 @@ const LARGE = 2 ** 13
 export class RowCaller {
   readonly #thread: Endpoint
   readonly #share: (bytes: number) => SharedArrayBuffer | undefined
-  /** Messages without a reply, in order: who waits for it, and the shared memory that their rows are in. */
+  /** Messages without a reply, in order, and the shared memory that their rows are in. */
   readonly #waiting: { resolve: (answered: Answered) => void; lent: Float32Array | undefined }[] = []
   /** Shared memory that no message under way is in. */
   readonly #unused: Float32Array[] = []
 
-  /** @param share  makes memory that the thread sees, too, if the runtime has such and the thread can read it */
+  /** @param share  makes memory that both threads share; undefined where the runtime has none, or the thread cannot read it */
   constructor(thread: Endpoint, share: (bytes: number) => SharedArrayBuffer | undefined) {
     this.#thread = thread
     this.#share = share

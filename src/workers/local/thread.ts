@@ -125,7 +125,7 @@ export class ModelThread {
   }
 
   #end(): Promise<void> {
-    this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and all who listen to it
+    this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
     return this.#thread.terminate()
   }
 }

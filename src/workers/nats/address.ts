@@ -12,7 +12,7 @@ export function addressesIn(text: string): string[] {
 }
 
 /**
- * Connect options whose addresses name nobody: who they named is said as the library wants it.
+ * Connect options for the library: addresses without users, and the user or token that they named as options of its own.
  *
  * @param servers  such as 'nats://user:password@host:4222' or 'nats://token@host', with %40 for an @ and so on; all of one user
  * @throws TypeError for what is not written so, or names several users; never with the password

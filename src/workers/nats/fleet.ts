@@ -1,6 +1,6 @@
 /**
  * Workers behind a NATS server, found by their heartbeats: machines behind other people's routers, browser tabs, the edge. Each has a
- * subject of its own, so that the predictor says who gets which row; `serveNats` answers at the other end.
+ * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
  */
 
 import { checksum } from '../../checksum'
@@ -92,7 +92,7 @@ class NatsFleet implements Wire {
     await this.#link.close()
   }
 
-  /** For whoever has the workers they are gone. */
+  /** The connection was closed for good: the workers leave. */
   #ended(): void {
     if (this.#fleet.changes.isOver) return
     const why = 'the connection to NATS was closed'

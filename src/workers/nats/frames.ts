@@ -89,11 +89,6 @@ export function decode(bytes: Uint8Array): Frame {
   return { kind, flags: view.getUint16(2, true), ...numbers, body: bytes.subarray(HEAD) }
 }
 
-/** Whether it only asks for a heartbeat. */
-export function isPing(bytes: Uint8Array): boolean {
-  return bytes[0] === VERSION && kinds[bytes[1]] === 'ping'
-}
-
 const wrong = (what: string, got: string) => new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
 
 /** The values of a row or an answer, put together from their frames. */
@@ -135,7 +130,7 @@ export function encodeError({ code, message }: { code: Code; message: string }, 
   return encode('error', { flags, body: text.encode.encode(`${code} ${message}`) })
 }
 
-/** An error's code and message; one that does not read as such is the worker's fault. */
+/** An error's code and message; what cannot be read as an error is the worker's fault. */
 export function decodeError({ body }: Frame): { code: Code; message: string } {
   const [, word, message] = /^(\w+) (.*)$/s.exec(text.decode.decode(body)) ?? []
   const code = codes.find((known) => known === word)

@@ -18,8 +18,9 @@ export interface Heartbeat {
   everyMs: number
   /** Counts the worker's connections: after a new one, what was on its way over the old one is lost. */
   connection: number
-  /** Calls that it has, whoever asked, and what an inference takes: the median of the last few, ms; 0 before the first. */
+  /** Calls that it has, of all coordinators. */
   open: number
+  /** How long an inference takes: the median of the last few, 0 before the first. */
   ms: number
   /** Calls that it answers at once. Older workers do not say it, and answer one. */
   slots?: number | undefined
@@ -29,7 +30,7 @@ export interface Heartbeat {
   identity?: string | undefined
 }
 
-/** Bytes of a heartbeat that are read: whoever may write to the server can send what they like. */
+/** Longer ones are not read: anybody with access to the server can send anything. */
 const MOST_BYTES = 65_536
 /** No worker needs to say more often that it is there. */
 export const LEAST_EVERY_MS = 10

@@ -1,4 +1,4 @@
-/** Where a coordinator's answers arrive: each conversation has an address there that nobody guesses, so who answers is believed. */
+/** Where a coordinator's answers arrive: each conversation has an address of its own that cannot be guessed, so that what arrives there is believed. */
 
 import type { NatsLink, NatsMessage } from './connection'
 import { randomToken } from './subjects'

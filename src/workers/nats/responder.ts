@@ -30,7 +30,7 @@ export class Responder {
   readonly #worker: ModelWorker
   readonly #settings: ServeSettings
   readonly #link: NatsLink
-  readonly #changed: () => void
+  readonly #beat: () => void
   readonly #requests = new Map<string, RowRequest>()
   readonly #running = new Set<RowRequest>()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
@@ -38,12 +38,12 @@ export class Responder {
   #unwatch: (() => void) | undefined
   #onEmpty: (() => void) | undefined
 
-  /** @param changed  told when the worker begins or ceases to take rows */
-  constructor(worker: ModelWorker, settings: ServeSettings, link: NatsLink, changed: () => void) {
+  /** @param beat  sends a heartbeat: one was asked for, or the worker begins or ceases to take rows */
+  constructor(worker: ModelWorker, settings: ServeSettings, link: NatsLink, beat: () => void) {
     this.#worker = worker
     this.#settings = settings
     this.#link = link
-    this.#changed = changed
+    this.#beat = beat
     worker.onFree = () => this.#freed()
   }
 
@@ -67,6 +67,7 @@ export class Responder {
       const frame = decode(bytes)
       if (frame.kind === 'row') this.#receiveRow(frame, to)
       else if (frame.kind === 'cancel') this.#cancel(to)
+      else if (frame.kind === 'ping') this.#beat()
     } catch (error) {
       const request = this.#requests.get(to)
       if (request && !this.#running.has(request)) this.#drop(request)
@@ -218,7 +219,7 @@ export class Responder {
     if (this.#state === 'closed') return
     try {
       this.#link.publish(to, bytes)
-    } catch {} // the connection is closed: who asked will notice
+    } catch {} // the connection is closed: the coordinator will notice
   }
 
   #drop(request: RowRequest): void {
@@ -235,7 +236,7 @@ export class Responder {
     }
     if (this.#state === 'down' || this.#state === 'closed') return
     this.#state = 'down'
-    this.#changed()
+    this.#beat()
   }
 
   #freed(): void {
@@ -243,7 +244,7 @@ export class Responder {
     if (this.isDown) return this.#died()
     if (this.#state === 'down') {
       this.#state = 'up'
-      this.#changed()
+      this.#beat()
     }
     this.#runNext()
   }

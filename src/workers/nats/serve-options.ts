@@ -19,7 +19,7 @@ export interface ServeNatsOptions {
   identity?: string
   /** Milliseconds between two heartbeats. Default 500. */
   beatMs?: number
-  /** Calls that may wait at a worker behind those that run, whoever asked; more are refused. Default 8. */
+  /** Calls of all coordinators that may wait at a worker behind those that run; more are refused. Default 8. */
   maxPending?: number
   /** How long an inference may take before its worker is restarted. Default 30,000 ms. */
   hangMs?: number

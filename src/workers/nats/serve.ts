@@ -32,7 +32,7 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   const settings = checkServeOptions(options)
   const link = await NatsLink.open(server, settings.warn)
   const machine = new ServingMachine(link, settings)
-  await link.flush() // the server has the subscriptions, and who asks finds them
+  await link.flush() // the server has the subscriptions: coordinators find the workers
   return machine
 }
 

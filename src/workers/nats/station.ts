@@ -2,7 +2,7 @@
 
 import type { ModelWorker } from '../worker'
 import type { NatsLink, NatsMessage } from './connection'
-import { isPing, VERSION } from './frames'
+import { VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
 import { Responder } from './responder'
 import type { ServeSettings } from './serve-options'
@@ -32,14 +32,10 @@ export class Station {
     this.#link = link
     this.#settings = settings
     this.#responder = new Responder(worker, settings, link, () => this.beat())
-    link.listen(settings.subjects.worker(name), (message) => this.#received(message))
+    link.listen(settings.subjects.worker(name), ({ data, reply }) => {
+      if (reply) this.#responder.receive(data, reply)
+    })
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
-  }
-
-  #received({ data, reply }: NatsMessage): void {
-    if (!reply) return
-    if (isPing(data)) this.beat()
-    else this.#responder.receive(data, reply)
   }
 
   beat(): void {

@@ -31,7 +31,7 @@ const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(
 const random = new Uint8Array(AHEAD * BYTES)
 let used = random.length
 
-/** 128 random bits in hexadecimal: nobody who knows others guesses the next. */
+/** 128 random bits in hexadecimal: the next cannot be guessed from others. */
 export function randomToken(): string {
   if (used === random.length) {
     crypto.getRandomValues(random)

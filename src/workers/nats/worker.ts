@@ -19,21 +19,14 @@ export interface Wire {
   closed(worker: NatsWorker): void
 }
 
-/** One that is settled, by an abort, keeps its place until the worker is done with it. */
-class SentCall extends OpenCall {
+/** One that an abort has settled keeps its place until the worker is done with it. */
+interface SentCall {
+  readonly call: OpenCall
+  readonly conversation: Conversation
+  readonly parts: Assembly
+  readonly expiresAt: number
   /** Heartbeats since it was sent that told of no call at the worker. */
-  idleBeats = 0
-
-  constructor(
-    row: Float32Array,
-    signal: AbortSignal | undefined,
-    onAborted: () => void,
-    readonly conversation: Conversation,
-    readonly parts: Assembly,
-    readonly expiresAt: number,
-  ) {
-    super(row, signal, onAborted)
-  }
+  idleBeats: number
 }
 
 /** More than these mean that the call was lost on its way. */
@@ -44,7 +37,7 @@ export class NatsWorker implements ModelWorker {
   /** What it said last, and when. */
   beat: Heartbeat
   heardAt: number
-  /** What it said when it joined: who it is does not change. */
+  /** What it said when it joined: its name, identity, model and slots stay. */
   readonly #joined: Heartbeat
   readonly #wire: Wire
   readonly #calls = new Set<SentCall>()
@@ -124,12 +117,16 @@ export class NatsWorker implements ModelWorker {
     const refusal = this.#refusal(row, signal)
     if (refusal) return Promise.reject(refusal)
     const { clock, expireMs } = this.#wire.settings
-    const conversation = this.#converse((reply) => this.#received(call, reply))
-    const parts = new Assembly(rowLength(this.signature.outputs))
-    const call = new SentCall(row, signal, () => this.#aborted(call), conversation, parts, clock.now() + expireMs)
-    this.#calls.add(call)
-    this.#send(call)
-    return call.answer
+    const sent: SentCall = {
+      call: new OpenCall(row, signal, () => this.#aborted(sent)),
+      conversation: this.#converse((reply) => this.#received(sent, reply)),
+      parts: new Assembly(rowLength(this.signature.outputs)),
+      expiresAt: clock.now() + expireMs,
+      idleBeats: 0,
+    }
+    this.#calls.add(sent)
+    this.#send(sent)
+    return sent.call.answer
   }
 
   #refusal(row: Float32Array, signal: AbortSignal | undefined): Error | undefined {
@@ -150,18 +147,19 @@ export class NatsWorker implements ModelWorker {
     })
   }
 
-  #received(call: SentCall, reply: Uint8Array): void {
+  #received(sent: SentCall, reply: Uint8Array): void {
     try {
       const frame = decode(reply)
       if (frame.flags & DOWN && this.isThere) this.#state = 'down'
       if (frame.kind === 'error') {
         const { code, message } = decodeError(frame)
-        return this.#done(call, new ApproxiferError(code, `${this.name}: ${message}`))
+        return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
-      const answer = call.parts.add(frame)
-      if (answer) this.#done(call, call.settled ? answer : checkAnswer(answer, answer.length, this.signature.outputs))
+      const answer = sent.parts.add(frame)
+      if (answer)
+        this.#done(sent, sent.call.settled ? answer : checkAnswer(answer, answer.length, this.signature.outputs))
     } catch (error) {
-      this.#done(call, asError(error, 'PROTOCOL'))
+      this.#done(sent, asError(error, 'PROTOCOL'))
     }
   }
 
@@ -173,11 +171,11 @@ export class NatsWorker implements ModelWorker {
     this.#forgetQuestion()
     if (this.isClosed) return
     this.#state = beat.state === 'down' ? 'down' : 'up'
-    for (const call of [...this.#calls]) {
-      if (isNewWay) this.#resend(call)
-      else if (beat.open) call.idleBeats = 0
-      else if (++call.idleBeats > IDLE_BEATS) {
-        this.#done(call, new ApproxiferError('WORKER', `${this.name} lost its call`))
+    for (const sent of [...this.#calls]) {
+      if (isNewWay) this.#resend(sent)
+      else if (beat.open) sent.idleBeats = 0
+      else if (++sent.idleBeats > IDLE_BEATS) {
+        this.#done(sent, new ApproxiferError('WORKER', `${this.name} lost its call`))
       }
     }
     if (this.free) this.onFree?.()
@@ -215,50 +213,50 @@ export class NatsWorker implements ModelWorker {
     this.#state = 'closed'
     this.#forgetQuestion()
     this.onFree = undefined
-    for (const call of this.#calls) if (!call.settled) this.#cancel(call)
+    for (const sent of this.#calls) if (!sent.call.settled) this.#cancel(sent)
     this.#endCalls(new ApproxiferError('CLOSED', `${this.name} was closed`))
     this.#wire.closed(this)
   }
 
-  #send(call: SentCall): void {
+  #send(sent: SentCall): void {
     const { inbox, settings } = this.#wire
-    const budgetMs = Math.max(0, call.expiresAt - settings.clock.now())
+    const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', call.row, inbox.most, budgetMs)) call.conversation.send(bytes)
+      for (const bytes of encodeValues('row', sent.call.row, inbox.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
-      this.#done(call, asError(error, 'WORKER', `${this.name}: `))
+      this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     }
   }
 
   /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
-  #resend(call: SentCall): void {
-    if (call.settled) return this.#done(call, DROPPED)
-    call.idleBeats = 0
-    this.#send(call)
+  #resend(sent: SentCall): void {
+    if (sent.call.settled) return this.#done(sent, DROPPED)
+    sent.idleBeats = 0
+    this.#send(sent)
   }
 
-  #aborted(call: SentCall): void {
-    this.#cancel(call)
-    if (!this.isThere) this.#done(call, DROPPED)
+  #aborted(sent: SentCall): void {
+    this.#cancel(sent)
+    if (!this.isThere) this.#done(sent, DROPPED)
   }
 
   /** What still waits at the worker is dropped there. */
-  #cancel(call: SentCall): void {
+  #cancel(sent: SentCall): void {
     try {
-      call.conversation.send(encode('cancel'))
+      sent.conversation.send(encode('cancel'))
     } catch {} // closed: nothing waits there
   }
 
   /** The worker has nothing more to do for it. */
-  #done(call: SentCall, outcome: Float32Array | ApproxiferError): void {
-    if (!this.#calls.delete(call)) return
-    call.conversation.close()
-    call.settle(outcome)
+  #done(sent: SentCall, outcome: Float32Array | ApproxiferError): void {
+    if (!this.#calls.delete(sent)) return
+    sent.conversation.close()
+    sent.call.settle(outcome)
     this.onFree?.()
   }
 
   #endCalls(error: ApproxiferError): void {
-    for (const call of [...this.#calls]) this.#done(call, error)
+    for (const sent of [...this.#calls]) this.#done(sent, error)
   }
 }
 

@@ -157,7 +157,7 @@ export async function importOrt(options: OnnxOptions): Promise<Ort> {
   try {
     return await platform.importOrt(runtime, providersOf(options))
   } catch (error) {
-    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without such a provider
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without this provider
     const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
     throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
   }
