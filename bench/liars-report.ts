@@ -42,7 +42,7 @@ export async function report({ runs, passing, accused, neighbours }: Results): P
     const count = (status: string) => sum(all.map((run) => run.wrong[status] ?? 0))
     return `${count('exact')}, ${count('checked')}, ${count('recovered')} of ${sum(all.map(({ queries }) => queries))}`
   }
-  const framed = sum(Object.values(runs).flat().map((run) => run?.honestConvicted ?? 0)) // biome-ignore format: one line
+  const framed = sum(Object.values(runs).flat().map((run) => run?.honestEjected ?? 0)) // biome-ignore format: one line
   const honest = { liars: 0, queries: 3000 }
   const scheme = (liars: number) => ({ queries: 8, byzantine: liars, code: 'systematic' as const })
   const paper = { queries: 8, byzantine: 1, code: 'berrut' as const }
@@ -66,7 +66,7 @@ export async function report({ runs, passing, accused, neighbours }: Results): P
 
 \`npm run data && npm run bench -- liars\` writes this page. Workers in made time, answers of about 10 ms of which 2 % take ten times as long, one call in a thousand that dies, and every second worker
 another runtime whose last digits differ; the answers are those of real models to their 10,000 test images, the predictor, its memory and its pool are the real ones. One worker of nine lies unless it says
-otherwise, \`integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was convicted: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
+otherwise, \`integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was ejected: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
     Object.values(runs)
       .flat()
       .map((run) => run?.queries ?? 0),
@@ -88,7 +88,7 @@ Wrong labels of *verified* are recovered answers to late queries; the published 
 
 ![liars](liars.svg)
 
-## How long until it is convicted
+## How long until it is ejected
 
 Its lies until then, median and 99th percentile.
 
@@ -173,7 +173,7 @@ ${markdownTable(
 
 ## What would pass
 
-Were the liar never convicted: its lies with another label that a memory of 1,000 shares, of all such lies (\`approxifer evaluate --byzantine 1\` measures it on your model).
+Were the liar never ejected: its lies with another label that a memory of 1,000 shares, of all such lies (\`approxifer evaluate --byzantine 1\` measures it on your model).
 
 ${markdownTable(
   ['', ...[0.8, 0.9, 0.95, 0.97].map((level) => `integrity ${level}`)],
@@ -244,7 +244,7 @@ What is lost is mostly how often the memory is sure; beside values 1,000 times t
 - More than E that lie alike: E + 1 of them are a proof.
 - Values behind a right label that was checked: only proven answers have values that two workers gave. \`integrity: 1\` proves all.
 - A stream that shifts: the memory's confidence is calibrated on what came. An audit share above 1 % narrows that.
-- An answer that was given as checked before its worker was convicted is not taken back.
+- An answer that was given as checked before its worker was ejected is not taken back.
 - A liar among the first: until the memory begins, everything is proven, at the price of duplicate and compare.
 `
   const values = names.flatMap((model) =>

@@ -21,14 +21,14 @@ export interface Job {
   /** Pairs that the memory begins with. */
   memory: number
   queries: number
-  /** It ends when all liars are convicted. */
+  /** It ends when all liars are ejected. */
   brief: boolean
   options: PredictorOptions
   seed: number
 }
 
 export interface Figures {
-  /** Lies of each liar until it was convicted; null: it never was. */
+  /** Lies of each liar until it was ejected; null: it never was. */
   lies: (number | null)[]
   /** Calls of each liar, and those until then. */
   asked: number[]
@@ -39,9 +39,9 @@ export interface Figures {
   /** Inferences per query beyond the first, and queries. */
   extra: number
   queries: number
-  /** Of the queries behind the last conviction. */
+  /** Of the queries behind the last ejection. */
   extraLater: number
-  honestConvicted: number
+  honestEjected: number
   p50: number
   p99: number
 }
@@ -70,7 +70,7 @@ class Liar extends SimulatedWorker {
   lies = 0
   asked = 0
   /** When it was restarted for lying: lies and calls until then. */
-  convicted: { lies: number; calls: number } | undefined
+  ejected: { lies: number; calls: number } | undefined
 
   constructor(
     index: number,
@@ -90,7 +90,7 @@ class Liar extends SimulatedWorker {
   }
 
   override restart(why = ''): void {
-    if (why.includes('proven')) this.convicted ??= { lies: this.lies, calls: this.asked }
+    if (why.includes('proven')) this.ejected ??= { lies: this.lies, calls: this.asked }
   }
 }
 
@@ -170,7 +170,7 @@ export async function simulate(job: Job): Promise<Figures> {
         given[code] = (given[code] ?? 0) + 1
       },
     )
-    const done = all.length > 0 && all.every(({ convicted }) => convicted)
+    const done = all.length > 0 && all.every(({ ejected }) => ejected)
     if (done && !later.asked) later = { asked, calls: callsNow() }
     if (asked === job.queries || (job.brief && done)) return
     clock.after((-Math.log(1 - arriving.next()) * 11.8 * 1.5) / (0.5 * job.workers), arrive)
@@ -182,15 +182,15 @@ export async function simulate(job: Job): Promise<Figures> {
   times.sort((a, b) => a - b)
   const at = (share: number) => times[Math.floor(share * (times.length - 1))]
   return {
-    lies: all.map(({ convicted }) => convicted?.lies ?? null),
+    lies: all.map(({ ejected }) => ejected?.lies ?? null),
     asked: all.map(({ asked }) => asked),
-    calls: all.map(({ convicted }) => convicted?.calls ?? null),
+    calls: all.map(({ ejected }) => ejected?.calls ?? null),
     wrong,
     given,
     extra: callsNow() / asked - 1,
     queries: asked,
     extraLater: (callsNow() - later.calls) / Math.max(1, asked - later.asked) - 1,
-    honestConvicted: stats.workers.slice(liars).filter(({ convictions }) => convictions).length,
+    honestEjected: stats.workers.slice(liars).filter(({ ejections }) => ejections).length,
     p50: at(0.5),
     p99: at(0.99),
   }

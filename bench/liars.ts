@@ -153,7 +153,7 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 function print(cells: readonly Cell[], runs: Runs): void {
   const rows = table([
     '',
-    'lies until convicted: median',
+    'lies until ejected: median',
     'p99',
     'never',
     'wrong labels',
@@ -180,7 +180,7 @@ function print(cells: readonly Cell[], runs: Runs): void {
       `${wrong('checked')} checked, ${wrong('exact')} exact, ${wrong('recovered')} recovered of ${given}`,
       middle((each) => each.extra).toFixed(3),
       middle((each) => each.extraLater).toFixed(3),
-      `${sum(all.map((each) => each.honestConvicted))}`,
+      `${sum(all.map((each) => each.honestEjected))}`,
       middle((each) => each.p50).toFixed(1),
       middle((each) => each.p99).toFixed(1),
     ])

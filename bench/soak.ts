@@ -41,7 +41,7 @@ async function run(configuration: Configuration, queries: number, load: Load): P
     endings: {},
     times: [],
     troubles: 0,
-    convictions: 0,
+    ejections: 0,
     heap: [],
     rss: [],
     remembered: [],
@@ -63,12 +63,12 @@ async function run(configuration: Configuration, queries: number, load: Load): P
   return result
 }
 
-function add(result: Result, { asked, agreed, endings, times, troubles, convictions, checks }: Served): void {
+function add(result: Result, { asked, agreed, endings, times, troubles, ejections, checks }: Served): void {
   result.asked += asked
   result.agreed += agreed
   result.times.push(...times)
   result.troubles += troubles
-  result.convictions += convictions
+  result.ejections += ejections
   result.checks.push(...checks)
   for (const [ending, n] of Object.entries(endings)) result.endings[ending] = (result.endings[ending] ?? 0) + n
 }
@@ -124,19 +124,19 @@ function print(results: Result[]): void {
     'p50',
     'p99',
     'troubles',
-    'convicted',
+    'ejected',
     'heap, MB',
     'rss, MB',
     '',
   ]
   const rows = table(head)
-  for (const { name, asked, agreed, endings, times, troubles, convictions, heap, rss, checks } of results) {
+  for (const { name, asked, agreed, endings, times, troubles, ejections, heap, rss, checks } of results) {
     const { exact = 0, checked = 0, recovered = 0, ...failed } = endings
     const sorted = times.sort((a, b) => a - b)
     const at = (share: number) => `${sorted[Math.floor(share * (sorted.length - 1))].toFixed(1)} ms`
     const megabytes = (values: number[]) => values.map((value) => value.toFixed(0)).join(' ')
     const ok = checks.every(({ holds }) => holds) ? 'ok' : 'FAILED'
-    rows.push([name, asked, exact, checked, recovered, counts(failed), `${(100 * agreed / times.length).toFixed(2)} %`, at(0.5), at(0.99), troubles, convictions, megabytes(heap), megabytes(rss), ok]) // biome-ignore format: one line
+    rows.push([name, asked, exact, checked, recovered, counts(failed), `${(100 * agreed / times.length).toFixed(2)} %`, at(0.5), at(0.99), troubles, ejections, megabytes(heap), megabytes(rss), ok]) // biome-ignore format: one line
   }
   console.log(String(rows))
 }
@@ -162,8 +162,8 @@ async function soak(chosen: Configuration[], queries: number): Promise<boolean> 
   for (const { name, text } of failed) console.log(`FAILED ${name}: ${text}`)
   const held = failed.length ? `${failed.length} of ${all.length} checks failed` : `all ${all.length} checks held`
   const sum = (of: (result: Result) => number) => results.reduce((all, result) => all + of(result), 0)
-  const [checked, convictions] = [sum(({ endings }) => endings.checked ?? 0), sum((result) => result.convictions)]
-  console.log(`${held}; ${checked} checked answers, ${convictions} convictions; ${whole.checks[1].text}`)
+  const [checked, ejections] = [sum(({ endings }) => endings.checked ?? 0), sum((result) => result.ejections)]
+  console.log(`${held}; ${checked} checked answers, ${ejections} ejections; ${whole.checks[1].text}`)
   return !failed.length
 }
 

@@ -39,7 +39,7 @@ export interface Served {
   times: number[]
   troubles: number
   /** Workers that were shown to lie, each time. */
-  convictions: number
+  ejections: number
   checks: Check[]
 }
 
@@ -80,8 +80,8 @@ export async function serve(
     equal('warnings that no verdict explains', '', warnings.join('; ')),
   )
   const { asked, agreed, endings, times } = callers
-  const { convicted } = verdicts.counts
-  return { asked, agreed: total(agreed), endings, times, troubles: trouble.count, convictions: convicted, checks }
+  const { ejected } = verdicts.counts
+  return { asked, agreed: total(agreed), endings, times, troubles: trouble.count, ejections: ejected, checks }
 }
 
 async function start(configuration: Configuration, options: object, random: Random): Promise<Serving> {

@@ -16,7 +16,7 @@ export class CountingWorker extends FaultyWorker {
 }
 
 export class Verdicts {
-  readonly counts = { convicted: 0, released: 0, kept: 0 }
+  readonly counts = { ejected: 0, readmitted: 0, kept: 0 }
   /** Workers that were found to have lied more often than they did. */
   readonly wronged = new Set<string>()
   readonly #workers: readonly CountingWorker[]
@@ -27,7 +27,7 @@ export class Verdicts {
 
   hear({ worker, kind, evidence }: Verdict): void {
     this.counts[kind]++
-    if (kind !== 'released') this.#compare(worker, evidence.lies + Number(kind === 'kept')) // that lie is not in its record
+    if (kind !== 'readmitted') this.#compare(worker, evidence.lies + Number(kind === 'kept')) // that lie is not in its record
   }
 
   /** What a predictor holds against its workers at its end, and checked answers with values that are not the model's, by worker. */
@@ -37,8 +37,8 @@ export class Verdicts {
 
   /** Whether a verdict is the reason for a warning. */
   explains(warning: string): boolean {
-    const { convicted, kept } = this.counts
-    return (convicted > 0 && / lied, with proof /.test(warning)) || (kept > 0 && warning.startsWith('workers disagree'))
+    const { ejected, kept } = this.counts
+    return (ejected > 0 && / lied, with proof /.test(warning)) || (kept > 0 && warning.startsWith('workers disagree'))
   }
 
   #compare(name: string, lies: number): void {

@@ -741,7 +741,7 @@ export class Pool {
     if (!this.size) return 'no worker is left: all were removed or drained'
     if (this.#usable) return `all workers that can be reached, ${this.#usable} of ${this.size}, were asked already`
     const all = `of ${this.size}`
-    const which = [gone && `${gone} ${all} cannot be reached for now`, barred && `${barred} ${all} quarantined`]
+    const which = [gone && `${gone} ${all} cannot be reached for now`, barred && `${barred} ${all} ejected`]
     return `no worker may take a query: ${which.filter(Boolean).join(', ')}`
   }
 

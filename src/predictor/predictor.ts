@@ -426,18 +426,18 @@ export class Predictor {
     const { worker, identity, kind, evidence } = verdict
     const { warn, onVerdict } = this.#settings
     onVerdict(verdict)
-    if (kind === 'released') return
+    if (kind === 'readmitted') return
     if (kind === 'kept')
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
-    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is quarantined`)
+    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
     const own = this.#shared.pool.identities.workersOf(identity)
     for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
     this.#reconsider(identity)
   }
 
-  #reconsider(convicted?: string): void {
-    for (const run of [...this.#runs]) run.reconsider(convicted)
+  #reconsider(ejected?: string): void {
+    for (const run of [...this.#runs]) run.reconsider(ejected)
   }
 
   #openRun(service: Service): LiveRun {

@@ -49,8 +49,8 @@ export interface LiveRun extends Run {
   close(): void
   /** The predictor is closed: who waits gets this error. */
   end(error: ApproxiferError): void
-  /** There are fewer workers that take rows. @param convicted  the identity that is believed no more, if that is why */
-  reconsider(convicted?: string): void
+  /** There are fewer workers that take rows. @param ejected  the identity that is believed no more, if that is why */
+  reconsider(ejected?: string): void
 }
 
 /** What all runs of a predictor share. */

@@ -156,10 +156,10 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#settled()
   }
 
-  reconsider(convicted?: string): void {
+  reconsider(ejected?: string): void {
     const excess = -this.#left // rows that wait for a worker which gets none any more
     if (excess > 0) this.#cancel(this.#calls.filter(({ state }) => state === 'waiting').slice(-excess))
-    const isItsAnswer = ({ worker }: Call) => worker && identityOf(worker) === convicted
+    const isItsAnswer = ({ worker }: Call) => worker && identityOf(worker) === ejected
     if (this.#ticket.open && (excess > 0 || this.#calls.some(isItsAnswer))) this.#judge()
     this.#finish()
   }
@@ -350,7 +350,7 @@ export class VerifiedRun implements Asker, LiveRun {
     if (this.#calls.length > 1) this.#test()
   }
 
-  /** Where it is to be proven anyway, a worker in quarantine can show whether it answers well again. */
+  /** Where it is to be proven anyway, a worker that is ejected can show whether it answers well again. */
   #test(): void {
     if (this.#probation.length) return
     const call = new Call(this, this.#row(), 'extra')

@@ -1,6 +1,6 @@
 /**
  * One row that several workers answer though one would do: it tells who lies. It goes on asking until enough agree to prove an
- * answer, a worker in quarantine as well. Mostly nobody waits for it.
+ * answer, a worker that is ejected as well. Mostly nobody waits for it.
  */
 
 import { type Asker, Call } from '../pool/call'
@@ -18,8 +18,8 @@ export class Audit implements Asker {
   readonly #row: Call['row']
   readonly #calls: Call[]
   readonly #heard: Call[]
-  /** To a worker in quarantine: what it answers is only compared. */
-  #probation: Call | undefined
+  /** To a worker that is ejected: what it answers is only compared. */
+  #trial: Call | undefined
   #proven: Float32Array | undefined
   readonly #done: ((agreeing: readonly Call[]) => void) | undefined
 
@@ -40,7 +40,7 @@ export class Audit implements Asker {
     this.#calls = [...answered]
     this.#heard = [...answered]
     const call = new Call(this, { ...this.#row }, 'extra')
-    if (pool.tryOn(call)) this.#probation = call
+    if (pool.tryOn(call)) this.#trial = call
   }
 
   /** Asks one more worker, where it takes one and there is one. */
@@ -80,13 +80,13 @@ export class Audit implements Asker {
   heard(call: Call): void {
     const { answer, worker } = call
     this.#pool.count(worker, answer ? 'late' : call.failure)
-    if (call === this.#probation) return this.#compare()
+    if (call === this.#trial) return this.#compare()
     if (answer) this.#heard.push(call)
     this.proceed()
   }
 
   #compare(): void {
-    const { answer, worker } = this.#probation ?? {}
+    const { answer, worker } = this.#trial ?? {}
     if (!answer || !this.#proven) return
     const { equality } = this.#verification
     if (agree(answer, this.#proven, equality)) this.#verification.proven(worker as ModelWorker, this.#proven)

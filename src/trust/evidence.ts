@@ -21,8 +21,8 @@ const ENOUGH = 50
 const CLOSELY = 0.5
 /** Workers that have left of which is remembered what is held against them. */
 const MOST_LEFT = 1000
-/** Right answers in a row that end a first quarantine; with every further one twice as many, at most so many. */
-const PROBATION = 20
+/** Right answers in a row that end a first ejection; with every further one twice as many, at most so many. */
+const FIRST = 20
 const LONGEST = 20 * 2 ** 10
 
 /** One worker's record; plain data. */
@@ -37,9 +37,9 @@ export interface WorkerEvidence {
   silent: number
   /** CUSUM of the distances, from 0. */
   suspicion: number
-  convictions: number
+  ejections: number
   /** Right answers in a row that it still has to give before it is trusted again; 0: it is trusted. */
-  probation: number
+  rightAnswersLeft: number
 }
 
 export interface EvidenceState {
@@ -56,8 +56,8 @@ const blank = (): WorkerEvidence => ({
   checksFailed: 0,
   silent: 0,
   suspicion: 0,
-  convictions: 0,
-  probation: 0,
+  ejections: 0,
+  rightAnswersLeft: 0,
 })
 
 export class Evidence {
@@ -123,12 +123,12 @@ export class Evidence {
   }
 
   /** Workers that are not trusted. */
-  get convicted(): string[] {
-    return [...this.#workers].flatMap(([name, { probation }]) => (probation ? name : []))
+  get ejected(): string[] {
+    return [...this.#workers].flatMap(([name, { rightAnswersLeft }]) => (rightAnswersLeft ? name : []))
   }
 
   isTrusted(worker: string): boolean {
-    return !this.#workers.get(worker)?.probation
+    return !this.#workers.get(worker)?.rightAnswersLeft
   }
 
   /** Share of its answers to look at, where `usual` is everybody's. */
@@ -145,12 +145,12 @@ export class Evidence {
     return this.#spread.deviation
   }
 
-  /** An answer was proven. @returns whether that ends its worker's probation */
+  /** An answer was proven. @returns whether that ends its worker's ejection */
   proven(worker: string, answer: Float32Array): boolean {
     const record = this.#record(worker)
     record.proven++
     this.#spread.add(answer)
-    if (!record.probation || --record.probation) return false
+    if (!record.rightAnswersLeft || --record.rightAnswersLeft) return false
     record.suspicion = 0
     return true
   }
@@ -158,10 +158,10 @@ export class Evidence {
   /** An answer is a lie, with proof. @returns whether its worker was trusted until now */
   lied(worker: string): boolean {
     const record = this.#record(worker)
-    const trusted = !record.probation
+    const trusted = !record.rightAnswersLeft
     record.lies++
-    if (trusted) record.convictions++
-    record.probation = Math.min(LONGEST, PROBATION * 2 ** (record.convictions - 1))
+    if (trusted) record.ejections++
+    record.rightAnswersLeft = Math.min(LONGEST, FIRST * 2 ** (record.ejections - 1))
     return trusted
   }
 
@@ -229,7 +229,7 @@ function savedRecord(at: string, value: unknown): WorkerEvidence {
     checksFailed: count('checksFailed'),
     silent: count('silent'),
     suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, saved.MOST_COUNT),
-    convictions: count('convictions'),
-    probation: count('probation', LONGEST),
+    ejections: count('ejections'),
+    rightAnswersLeft: count('rightAnswersLeft', LONGEST),
   }
 }

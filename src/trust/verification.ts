@@ -12,9 +12,9 @@ import type { Evidence, WorkerEvidence } from './evidence'
 /** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
 export interface Verdict {
   worker: string
-  /** Of its machine, whose workers are all quarantined or released with it; see `ModelWorker.identity`. */
+  /** Of its machine, whose workers are all ejected or readmitted with it; see `ModelWorker.identity`. */
   identity: string
-  kind: 'convicted' | 'released' | 'kept'
+  kind: 'ejected' | 'readmitted' | 'kept'
   evidence: WorkerEvidence
 }
 
@@ -32,7 +32,7 @@ export interface VerificationOptions {
   /** Differences between honest workers, over the deviation of the model's answers. */
   rounding: number
   seed: number
-  /** Whether a convicted worker gets no more rows from the queue; the paper's code needs one for each row. */
+  /** Whether an ejected worker gets no more rows from the queue; the paper's code needs one for each row. */
   bars: boolean
   judged(verdict: Verdict): void
 }
@@ -80,7 +80,7 @@ export class Verification {
     return { criterion, rounding, deviation: this.evidence.deviation }
   }
 
-  /** A worker joins the pool. One that comes back under the identity of a convicted one stays in quarantine. */
+  /** A worker joins the pool. One that comes back under the identity of an ejected one stays ejected. */
   join(worker: ModelWorker): void {
     const { pool, bars } = this.#options
     this.evidence.join(identityOf(worker))
@@ -94,12 +94,12 @@ export class Verification {
 
   proven(worker: ModelWorker, answer: Float32Array): void {
     const identity = identityOf(worker)
-    const released = this.evidence.proven(identity, answer)
+    const readmitted = this.evidence.proven(identity, answer)
     this.#tidy(identity)
-    if (!released) return
+    if (!readmitted) return
     const { pool, bars } = this.#options
     if (bars) pool.bar(identity, false)
-    this.#judged(worker, 'released')
+    this.#judged(worker, 'readmitted')
   }
 
   /** What a sure memory said of an answer: see `Evidence.checked`. */
@@ -121,7 +121,7 @@ export class Verification {
     if (!this.#options.pool.identities.has(identity)) this.evidence.leave(identity)
   }
 
-  /** Workers that were convicted before what is known was saved get no rows either. */
+  /** Workers that were ejected before what is known was saved get no rows either. */
   resume(): void {
     const { pool, bars } = this.#options
     for (const identity of this.evidence.workers) this.#tidy(identity)
@@ -139,9 +139,9 @@ export class Verification {
     if (!trusted) return
     if (bars) pool.bar(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
-    if (this.evidence.of(identity).convictions === 1)
+    if (this.evidence.of(identity).ejections === 1)
       guarded((why: string) => worker.restart?.(why))('gave an answer that was proven wrong')
-    this.#judged(worker, 'convicted')
+    this.#judged(worker, 'ejected')
   }
 
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */

@@ -158,9 +158,7 @@ describe('the systematic code', () => {
     const { status, confidence, output, group } = await asked
     expect([status, confidence, output.y.data[0]]).toEqual(['exact', 1, 2])
     expect((await group).rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
-    expect(predictor.stats().workers.flatMap(({ worker, convictions }) => (convictions ? worker : []))).toEqual([
-      liar.name,
-    ])
+    expect(predictor.stats().workers.flatMap(({ worker, ejections }) => (ejections ? worker : []))).toEqual([liar.name])
     expect(liar.restarts).toEqual(['gave an answer that was proven wrong'])
     await predictor.close()
   })

@@ -71,12 +71,12 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
     expect(Math.max(...own.map((value, c) => Math.abs(value - output.logits.data[c])))).toBeLessThan(0.05)
   }
   expect(told.filter((text) => text.startsWith(`${broken.name} lied, with proof`)).length).toBe(1)
-  const evidence = { lies: expect.any(Number), convictions: 1 }
+  const evidence = { lies: expect.any(Number), ejections: 1 }
   const { name } = broken
   expect(verdicts).toEqual([
-    { worker: name, identity: name, kind: 'convicted', evidence: expect.objectContaining(evidence) },
+    { worker: name, identity: name, kind: 'ejected', evidence: expect.objectContaining(evidence) },
   ])
-  expect(predictor.stats().workers.map(({ convictions }) => convictions)).toEqual([0, 0, 0, 0, 1])
+  expect(predictor.stats().workers.map(({ ejections }) => ejections)).toEqual([0, 0, 0, 0, 1])
   await Promise.all([predictor.close(), alone.close()])
 })
 

@@ -552,7 +552,7 @@ describe('a row sent ahead', () => {
     expect(rows(worker)).toEqual([[1], [3]])
   })
 
-  it('goes to no worker that is in quarantine, nor behind the row that such a one is tried with', async () => {
+  it('goes to no worker that is ejected, nor behind the row that such a one is tried with', async () => {
     const [liar, other] = [far('liar'), far('other')]
     const { pool, put, pass } = await busy([liar, other])
     pool.bar('liar')

@@ -528,7 +528,7 @@ describe('a name that comes back', () => {
     }
   }
 
-  async function convicted() {
+  async function ejected() {
     const clock = new VirtualClock()
     const feed = new Feed()
     const workers = [0, 1, 2, 3, 4].map((i) => new Honest(i, clock, seeded(i)))
@@ -545,24 +545,24 @@ describe('a name that comes back', () => {
       }
     }
     const of = (name: string) => predictor.stats().workers.find(({ worker }) => worker === name)
-    while (!of('w0')?.convictions) await ask(1)
-    expect(of('w0')).toMatchObject({ convictions: 1, probation: expect.toSatisfy((left) => left > 0) })
+    while (!of('w0')?.ejections) await ask(1)
+    expect(of('w0')).toMatchObject({ ejections: 1, rightAnswersLeft: expect.toSatisfy((left) => left > 0) })
     return { clock, feed, predictor, ask, of }
   }
 
-  it('who was convicted and comes back under its name is in quarantine as before, and can end it', async () => {
-    const { clock, feed, predictor, ask, of } = await convicted()
+  it('who was ejected and comes back under its name is ejected as before, and can end it', async () => {
+    const { clock, feed, predictor, ask, of } = await ejected()
     feed.tell({ remove: 'w0' })
     await ask(5)
     expect(of('w0')).toBeUndefined()
     const again = new Honest(0, clock, seeded(9))
     feed.tell(add(again))
     await clock.run()
-    expect(of('w0')).toMatchObject({ convictions: 1, onTime: 0, probation: expect.toSatisfy((left) => left > 0) })
+    expect(of('w0')).toMatchObject({ ejections: 1, onTime: 0, rightAnswersLeft: expect.toSatisfy((left) => left > 0) })
     await ask(10)
     expect(of('w0')?.onTime).toBe(0)
     await ask(60)
-    expect(of('w0')).toMatchObject({ convictions: 1, probation: 0 })
+    expect(of('w0')).toMatchObject({ ejections: 1, rightAnswersLeft: 0 })
     await ask(20)
     expect(of('w0')?.onTime).toBeGreaterThan(0)
     await predictor.close()
@@ -596,10 +596,10 @@ describe('a name that comes back', () => {
     await predictor.close()
   })
 
-  it('a worker in quarantine can be drained and removed, also while it is on probation', async () => {
+  it('a worker that is ejected can be drained and removed, also while it is on trial', async () => {
     for (const how of ['remove', 'drain'] as const) {
-      const { clock, feed, predictor, ask, of } = await convicted()
-      const given = predictor.predict(Float32Array.of(1, 1)) // its proof goes to the one on probation as well
+      const { clock, feed, predictor, ask, of } = await ejected()
+      const given = predictor.predict(Float32Array.of(1, 1)) // its proof goes to the one that is on trial as well
       feed.tell({ [how]: 'w0' } as Change)
       await clock.run()
       expect((await given).status).toBe('exact')

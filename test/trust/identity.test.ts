@@ -40,13 +40,13 @@ interface Told {
   exact: number
   /** Of these, answers that are not the model's own. */
   wrong: number
-  convicted: string[]
+  ejected: string[]
 }
 
 /** Queries, one every 20 ms, through workers that a feed tells of. */
 async function ask(queries: number, seed: number, clock: VirtualClock, workers: AsyncIterable<Change>): Promise<Told> {
   const random = seeded(seed)
-  const convicted = new Set<string>()
+  const ejected = new Set<string>()
   const predictor = await createPredictor({
     scheme: { queries: 1, byzantine: 1 },
     memory: false, // every answer is proven
@@ -54,9 +54,9 @@ async function ask(queries: number, seed: number, clock: VirtualClock, workers: 
     clock,
     seed,
     onWarning: () => {},
-    onVerdict: ({ worker, kind }) => kind === 'convicted' && convicted.add(worker),
+    onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.add(worker),
   })
-  const told: Told = { exact: 0, wrong: 0, convicted: [] }
+  const told: Told = { exact: 0, wrong: 0, ejected: [] }
   const hear = (row: Float32Array, { status, output }: Prediction) => {
     if (status !== 'exact') return
     told.exact++
@@ -69,7 +69,7 @@ async function ask(queries: number, seed: number, clock: VirtualClock, workers: 
   }
   await clock.run()
   await predictor.close()
-  return { ...told, convicted: [...convicted] }
+  return { ...told, ejected: [...ejected] }
 }
 
 /** Answers of the first one before it begins to lie: by then all others are known to be slower than one that has just come. */
@@ -102,7 +102,7 @@ const cases = [1, 0.5, 0.02].flatMap((share) => (['drain', 'remove'] as const).m
 
 describe('a liar that leaves and comes back under its own name', () => {
   it.each(cases)('is one liar, not two, and takes no honest worker with it: $share, $how', async ({ share, how }) => {
-    expect(await rejoining(5000, 1, share, how)).toEqual({ exact: 5000, wrong: 0, convicted: ['w0'] })
+    expect(await rejoining(5000, 1, share, how)).toEqual({ exact: 5000, wrong: 0, ejected: ['w0'] })
   })
 })
 
@@ -119,15 +119,15 @@ describe('two workers of one machine', () => {
     return feed
   }
 
-  it('have one vote, and are quarantined together', async () => {
+  it('have one vote, and are ejected together', async () => {
     const clock = new VirtualClock()
-    const { exact, wrong, convicted } = await ask(
+    const { exact, wrong, ejected } = await ask(
       500,
       1,
       clock,
       machines(clock, (name) => name),
     )
-    expect({ exact, wrong, convicted }).toEqual({ exact: 500, wrong: 0, convicted: [expect.stringMatching(/^a[12]$/)] })
+    expect({ exact, wrong, ejected }).toEqual({ exact: 500, wrong: 0, ejected: [expect.stringMatching(/^a[12]$/)] })
   })
 
   it('where they say that they are two machines, two may lie alike: the test above can fail', async () => {

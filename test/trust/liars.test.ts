@@ -28,7 +28,7 @@ const lies: Record<string, Lie> = {
   'near the tolerance': (own, random) => own.map((value) => value + 0.003 * (random.next() < 0.5 ? 1 : -1)),
 }
 
-/** Lies that are not always told, or are no proof: of these nobody need be convicted, and no honest worker may be. */
+/** Lies that are not always told, or are no proof: of these nobody need be ejected, and no honest worker may be. */
 const sly: Record<string, Lie> = {
   'silent, or a lie': (own, random) => (random.next() < 0.5 ? undefined : own.map((value) => value + 1)),
   'right where its friends are asked as well, else just beyond rounding': (own, _, row) => {
@@ -137,49 +137,48 @@ async function stream(
   return { wrong, answered, stats, overdue, workers, saved, unreported }
 }
 
-const quarantined = ({ stats }: Ended) =>
-  stats.workers.flatMap(({ worker, convictions }) => (convictions ? [worker] : []))
+const ejected = ({ stats }: Ended) => stats.workers.flatMap(({ worker, ejections }) => (ejections ? [worker] : []))
 
 describe('verified inference', () => {
-  it('an honest pool: every answer is the model’s own, and nobody is convicted', async () => {
+  it('an honest pool: every answer is the model’s own, and nobody is ejected', async () => {
     const ended = await stream(1, { liars: 0, count: 9, queries: 1500 })
-    expect([ended.wrong, quarantined(ended), ended.stats.failed]).toEqual([{}, [], {}])
+    expect([ended.wrong, ejected(ended), ended.stats.failed]).toEqual([{}, [], {}])
     expect(ended.answered.checked).toBeGreaterThan(200) // once the memory knows something, one worker is enough
     const asked = ended.stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
     expect(asked).toBeLessThan(1.9 * 1500)
   })
 
-  it.each(Object.entries(lies))('one that lies is convicted: %s', async (name, lie) => {
+  it.each(Object.entries(lies))('one that lies is ejected: %s', async (name, lie) => {
     const ended = await stream(2, { liars: 1, count: 9, queries: 600, lie })
     expect(ended.wrong.exact).toBeUndefined()
-    expect(quarantined(ended)).toEqual(['w0'])
+    expect(ejected(ended)).toEqual(['w0'])
     expect(ended.wrong.checked ?? 0, name).toBeLessThanOrEqual(1)
   })
 
   it('liars that lie alike are not believed, as long as they are no more than E', async () => {
     const ended = await stream(3, { liars: 2, count: 9, queries: 600, lie: lies['the same lie'] })
     expect(ended.wrong).toEqual({})
-    expect(quarantined(ended)).toEqual(['w0', 'w1'])
+    expect(ejected(ended)).toEqual(['w0', 'w1'])
   })
 
   it('a service that expects no liar finds one by its audits, and forgets what it taught', async () => {
     const options = { scheme: { queries: 4, stragglers: 1 }, audit: 0.1, hedges: 0.1 }
     const ended = await stream(4, { liars: 1, count: 9, queries: 450, lie: lies.flip, ...options })
     const honest = await stream(4, { liars: 0, count: 9, queries: 450, ...options })
-    expect([quarantined(ended), quarantined(honest)]).toEqual([['w0'], []])
+    expect([ejected(ended), ejected(honest)]).toEqual([['w0'], []])
     expect(ended.wrong.exact).toBeLessThan(30) // until then; a ninth of 450 without
     expect(ended.wrong.exact).toBeGreaterThan(0)
   })
 
-  it('who was convicted is still in quarantine where the state is taken up again; who answers well for long enough is not', async () => {
+  it('who was ejected is still ejected where the state is taken up again; who answers well for long enough is not', async () => {
     const options = { liars: 1, count: 9, queries: 250 }
     const before = await stream(7, { ...options, lie: lies.flip })
-    expect(quarantined(before)).toEqual(['w0'])
+    expect(ejected(before)).toEqual(['w0'])
     const state = before.saved
     const still = await stream(8, { ...options, lie: lies.flip, state })
     expect([still.stats.workers[0].onTime, still.wrong]).toEqual([0, {}])
     const better = await stream(8, { ...options, state })
-    expect(better.stats.workers[0]).toMatchObject({ probation: 0, convictions: 1 })
+    expect(better.stats.workers[0]).toMatchObject({ rightAnswersLeft: 0, ejections: 1 })
     expect(better.stats.workers[0].onTime).toBeGreaterThan(0)
   })
 
@@ -198,19 +197,19 @@ describe('verified inference', () => {
     expect(evidence.save()).toEqual(state) // nothing was taken of them
     const again = new Evidence()
     again.load(JSON.parse(JSON.stringify(state)), 10)
-    expect([again.convicted, again.isTrusted('b')]).toEqual([['a'], true])
+    expect([again.ejected, again.isTrusted('b')]).toEqual([['a'], true])
   })
 
   it('audits need a third worker to tell who of two lies, and are off where none may be asked twice', async () => {
     for (const options of [{ count: 2 }, { count: 9, hedges: 0 }]) {
       const ended = await stream(5, { liars: 1, queries: 300, lie: lies.flip, scheme: { queries: 2 }, ...options })
-      expect(quarantined(ended)).toEqual([])
+      expect(ejected(ended)).toEqual([])
       const asked = ended.stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
       if (options.hedges === 0) expect(asked).toBeLessThan(1.1 * 300) // probes of slow workers
     }
   })
 
-  it('the paper’s code: who is a little unusual too often is looked at, and convicted by others who are asked for its row', async () => {
+  it('the paper’s code: who is a little unusual too often is looked at, and ejected by others who are asked for its row', async () => {
     const options = {
       count: 12,
       queries: 1200,
@@ -219,7 +218,7 @@ describe('verified inference', () => {
     }
     for (const liars of [1, 0]) {
       const ended = await stream(6, { liars, lie: lies.flip, ...options })
-      expect(quarantined(ended)).toEqual(liars ? ['w0'] : [])
+      expect(ejected(ended)).toEqual(liars ? ['w0'] : [])
       const dropped = ended.stats.workers.slice(liars).reduce((sum, { suspected }) => sum + suspected, 0)
       expect(dropped).toBeLessThan(150 + 0.04 * ended.stats.groups) // in each of the first 150, then in one of a hundred
     }
@@ -260,20 +259,20 @@ describe('verified inference', () => {
   it('a liar that answers zeros from the first on does not make roundings into lies', async () => {
     for (const options of [{ liars: 1 }, { liars: 1, scheme: { queries: 2 }, audit: 1 }]) {
       const ended = await stream(9, { count: 5, queries: 200, lie: (own) => own.map(() => 0), ...options })
-      expect(quarantined(ended)).toEqual(['w0'])
+      expect(ejected(ended)).toEqual(['w0'])
     }
   })
 
   it('the same query again and again makes no roundings into lies', async () => {
     const ended = await stream(10, { liars: 0, count: 5, queries: 600, same: true, audit: 0.5 })
-    expect([quarantined(ended), ended.wrong]).toEqual([[], {}])
+    expect([ejected(ended), ended.wrong]).toEqual([[], {}])
   })
 
   it('where the model answers otherwise every time, half of the workers stay', async () => {
     const lots: Lie = (own, random) => own.map((value) => value + random.gauss())
     const options = { scheme: { queries: 2 }, audit: 1, memory: false as const }
     const ended = await stream(11, { liars: 8, count: 8, queries: 600, lie: lots, ...options })
-    expect(quarantined(ended).length).toBeLessThanOrEqual(4)
+    expect(ejected(ended).length).toBeLessThanOrEqual(4)
     expect(ended.stats.failed).toEqual({})
   })
 
@@ -284,7 +283,7 @@ describe('verified inference', () => {
         workers[0].lie = undefined
       })
     })
-    expect(ended.stats.workers[0]).toMatchObject({ convictions: 1, probation: 0 })
+    expect(ended.stats.workers[0]).toMatchObject({ ejections: 1, rightAnswersLeft: 0 })
   })
 
   it('recovers nothing where nothing is remembered, whatever the policy', async () => {
@@ -317,7 +316,7 @@ describe('verified inference', () => {
     expect(some).toBeLessThan(25)
   })
 
-  it('whatever liars, crashes, delays and aborts there are: no lie is exact, nobody honest is convicted, all settles', async () => {
+  it('whatever liars, crashes, delays and aborts there are: no lie is exact, nobody honest is ejected, all settles', async () => {
     const moods = ['slow', 'silent', 'dead', 'nan', 'rejects', 'throws', 'reuses'] as const
     const all = Object.values({ ...lies, ...sly })
     for (let seed = 1; seed <= Number(process.env.CI ? 60 : 15); seed++) {
@@ -339,7 +338,7 @@ describe('verified inference', () => {
           })
         }
       })
-      const honest = quarantined(ended).filter((worker) => Number(worker.slice(1)) >= liars)
+      const honest = ejected(ended).filter((worker) => Number(worker.slice(1)) >= liars)
       const { overdue, wrong } = ended
       expect({ seed, overdue, wrong: wrong.exact ?? 0, honest }).toEqual({ seed, overdue: 0, wrong: 0, honest: [] })
     }
@@ -378,7 +377,7 @@ it('a dispute is settled without the worker that hangs: an honest third and four
   expect(fourth.length).toBe(1)
   fourth[0].calls[0].answer()
   expect((await told).status).toBe('exact')
-  expect(predictor.stats().workers.filter(({ convictions }) => convictions).map(({ worker }) => worker)).toEqual([liar.name]) // biome-ignore format: one line
+  expect(predictor.stats().workers.filter(({ ejections }) => ejections).map(({ worker }) => worker)).toEqual([liar.name]) // biome-ignore format: one line
   await predictor.close()
 })
 
@@ -462,7 +461,7 @@ describe('a worker that lies', () => {
   }
 
   it('is kept where half of the pool, or no more than it takes to outvote the liars, are left', () => {
-    for (const [count, liars, convicted] of [
+    for (const [count, liars, ejected] of [
       [6, 1, 3],
       [7, 1, 3],
       [5, 2, 2],
@@ -470,8 +469,8 @@ describe('a worker that lies', () => {
     ]) {
       const { court: verification, workers, kinds } = court(count, liars)
       for (const worker of workers) verification.lied(worker)
-      expect(kinds.filter((kind) => kind === 'convicted').length).toBe(convicted)
-      expect(kinds.filter((kind) => kind === 'kept').length).toBe(count - convicted)
+      expect(kinds.filter((kind) => kind === 'ejected').length).toBe(ejected)
+      expect(kinds.filter((kind) => kind === 'kept').length).toBe(count - ejected)
     }
   })
 
@@ -481,7 +480,7 @@ describe('a worker that lies', () => {
       verification.lied(workers[0])
       while (!verification.isTrusted(workers[0])) verification.proven(workers[0], Float32Array.of(1, 2))
     }
-    expect(kinds).toEqual(['convicted', 'released', 'convicted', 'released'])
+    expect(kinds).toEqual(['ejected', 'readmitted', 'ejected', 'readmitted'])
     expect(workers[0].restarts).toEqual(['gave an answer that was proven wrong'])
   })
 })
@@ -493,7 +492,7 @@ it('an answer that only one of those who agree is far from is no lie, also where
   expect([lies(0, 0.0009, 0.0035), lies(0, 0.0009, 0.0045)]).toEqual([[], [2]])
 })
 
-it('an audit: what a worker in quarantine says is only compared, and proves nothing', () => {
+it('an audit: what a worker that is ejected says is only compared, and proves nothing', () => {
   const [liar, tried, ...honest] = ['liar', 'tried', 'b', 'c'].map((name) => new HandWorker(name))
   const asked: Call[] = []
   let onTrial: Call | undefined

@@ -83,7 +83,7 @@ export function caught(shown: readonly Shown[], { runs }: World): string {
   const when = lies.length
     ? `, after ${Math.min(...lies)} to ${Math.max(...lies)} of its lies, and then got no more queries`
     : ''
-  return `The liar was convicted in ${lies.length} of ${runs} runs${when}; honest machines convicted: ${framed}.`
+  return `The liar was ejected in ${lies.length} of ${runs} runs${when}; honest machines ejected: ${framed}.`
 }
 
 export function conclusion(slow: readonly Shown[], lying: readonly Shown[]): string {

@@ -33,11 +33,11 @@ export interface World {
   seed: number
 }
 
-/** What answers queries in one run; `convicted` is told the names of workers that were shown to lie. */
+/** What answers queries in one run; `ejected` is told the names of workers that were shown to lie. */
 export type System = (
   clock: VirtualClock,
   workers: readonly SimulatedWorker[],
-  convicted: (worker: string) => void,
+  ejected: (worker: string) => void,
 ) => Promise<{ ask(query: Float32Array): Promise<Float32Array>; close?(): Promise<void> }>
 
 export interface Measured {
@@ -49,9 +49,9 @@ export interface Measured {
   /** Inferences a query; and the share of the machines' time that they take: above 1 the queue grows as long as queries come. */
   asked: number
   busy: number
-  /** How often the liar had lied when it was convicted, of each run in which it was. */
+  /** How often the liar had lied when it was ejected, of each run in which it was. */
   lies: number[]
-  /** Honest machines that were convicted. */
+  /** Honest machines that were ejected. */
   framed: number
 }
 
@@ -73,12 +73,12 @@ export const byHand =
 
 export const predictor =
   (options: PredictorOptions): System =>
-  async (clock, workers, convicted) => {
+  async (clock, workers, ejected) => {
     const made = await createPredictor({
       workers,
       clock,
       onWarning() {},
-      onVerdict: ({ worker, kind }) => kind === 'convicted' && convicted(worker),
+      onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected(worker),
       ...options,
     })
     return {
@@ -141,7 +141,7 @@ async function once(
   const workers = Array.from({ length: machines }, (_, i) => new SimulatedWorker(i, simulation))
   const liar = world.liar ? new Liar(machines - 1, simulation, lying) : undefined
   if (liar) workers.splice(-1, 1, liar)
-  const { ask, close } = await system(clock, workers, (worker) => journal.convicted(worker === liar?.name, liar?.lies))
+  const { ask, close } = await system(clock, workers, (worker) => journal.ejected(worker === liar?.name, liar?.lies))
   const rest = digits.images.length - KNOWN
   const queries = arriving.choose(rest, rest).map((i) => KNOWN + i)
   let [asked, due] = [0, 0]
@@ -206,7 +206,7 @@ class Journal {
     if (!right || ms > IN_TIME_MS) this.#missed++
   }
 
-  convicted(isLiar: boolean, lies = 0): void {
+  ejected(isLiar: boolean, lies = 0): void {
     if (isLiar) this.#lies.push(lies)
     else this.#framed++
   }

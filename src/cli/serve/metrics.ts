@@ -207,15 +207,15 @@ const families: Family[] = [
   },
   perWorker('lies_total', 'counter', 'Answers of a worker that were shown to be lies', ({ lies }) => lies),
   perWorker('proven_total', 'counter', 'Answers of a worker that were proven', ({ proven }) => proven),
-  perWorker('convictions_total', 'counter', 'How often a worker was quarantined', ({ convictions }) => convictions),
+  perWorker('ejections_total', 'counter', 'How often a worker was ejected', ({ ejections }) => ejections),
   perWorker('expected_seconds', 'gauge', 'That a worker takes, +Inf where it fails', ({ expectedMs }) =>
     expectedMs === undefined ? undefined : expectedMs / 1000,
   ),
   perWorker(
-    'probation',
+    'right_answers_left',
     'gauge',
-    'Right answers a worker still has to give; above 0: quarantined',
-    ({ probation }) => probation,
+    'Right answers a worker still has to give; above 0: ejected',
+    ({ rightAnswersLeft }) => rightAnswersLeft,
   ),
   {
     name: 'workers',

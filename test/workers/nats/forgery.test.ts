@@ -84,7 +84,7 @@ async function predictor() {
 }
 
 describe.skipIf(!natsInstalled)('a member of a fleet on NATS that guesses what others answer to', () => {
-  it('forges their answers: no wrong answer is exact, and nobody honest is convicted', async () => {
+  it('forges their answers: no wrong answer is exact, and nobody honest is ejected', async () => {
     const lie = (row: Float32Array) => row.map((value) => 3 * value + 1)
     await member('forger', (connection, row, reply) => {
       for (const to of [...guesses(reply), reply]) {
@@ -105,10 +105,10 @@ describe.skipIf(!natsInstalled)('a member of a fleet on NATS that guesses what o
       }
     }
     await Promise.all(Array.from({ length: LANES }, (_, i) => lane(i + 1)))
-    const convicted = made.stats().workers.filter(({ convictions }) => convictions).map(({ worker }) => worker) // biome-ignore format: one line
-    console.log(`${QUERIES} queries: ${JSON.stringify({ ...counts, convicted })}`)
+    const ejected = made.stats().workers.filter(({ ejections }) => ejections).map(({ worker }) => worker) // biome-ignore format: one line
+    console.log(`${QUERIES} queries: ${JSON.stringify({ ...counts, ejected })}`)
     expect(counts).toEqual({ wrong: 0, exact: 0, failed: 0 })
-    expect(convicted).toEqual(['forger'])
+    expect(ejected).toEqual(['forger'])
   })
 
   it('says in the place of the server that nobody listens to the others: nobody is lost', async () => {
