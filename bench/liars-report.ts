@@ -217,7 +217,7 @@ ${markdownTable(
 
 ## What a neighbour’s queries do to one’s confidence
 
-With \`partition\` nothing, to the byte. Where a caller shares a partition with one who asks five crafted queries for each of his, 10,000 in all: his recoveries with the model’s own label; those that are sure, and
+With \`tenant\` nothing, to the byte. Where a caller is of one tenant with another who asks five crafted queries for each of his, 10,000 in all: his recoveries with the model’s own label; those that are sure, and
 how many of these are wrong; calibration error.
 
 ${markdownTable(
@@ -237,7 +237,7 @@ ${markdownTable(
   ]),
 )}
 
-What is lost is mostly how often the memory is sure; beside values 1,000 times too large, to which it adapts as to any stream, some of the few sure ones are wrong. Callers who do not trust each other want \`partitions\`.
+What is lost is mostly how often the memory is sure; beside values 1,000 times too large, to which it adapts as to any stream, some of the few sure ones are wrong. Callers who do not trust each other want \`tenants\`.
 
 ## What it does not protect from
 

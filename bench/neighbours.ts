@@ -1,5 +1,5 @@
 /**
- * What one caller's queries can do to another's confidence where both share a partition. A victim asks for a model's test images,
+ * What one caller's queries can do to another's confidence where both are of one tenant. A victim asks for a model's test images,
  * 1,000 of which are remembered already; between two of them an attacker asks five crafted queries, whose answers teach as all
  * do: images of the victim's moved just over the border to another label, values a thousand times too large, or one grey. In
  * process, without time.

@@ -146,7 +146,7 @@ describe('a value that is none', () => {
     [
       'a state that is none',
       { scheme: two, workers: pair, state: '' },
-      'state: expected a Uint8Array, or one by partition, got ""',
+      'state: expected a Uint8Array, or one by tenant, got ""',
     ],
     [
       'a state of an older version',

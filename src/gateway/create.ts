@@ -45,7 +45,7 @@ async function start(
   const { version: _, ...own } = model
   const options = onWarning ? { onWarning, ...own } : own
   if (!states) return createPredictor(options)
-  const most = options.partitions ?? 1
+  const most = options.tenants ?? 1
   const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
   return createPredictor({ ...options, state, unfitState: 'forget' })

@@ -135,7 +135,7 @@ const PARAMETERS = [
   'deadline_ms',
   'timeout',
   'policy',
-  'partition',
+  'tenant',
   'deliver',
   'min_confidence',
   'at_deadline',

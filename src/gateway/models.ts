@@ -15,7 +15,7 @@ export interface Store {
   write(name: string, bytes: Uint8Array): Promise<void>
 }
 
-/** Starts a predictor. @param states  what an earlier one of this name has learned, by partition */
+/** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant */
 export type Start<Model> = (
   model: Model,
   states: Readonly<Record<string, Uint8Array>> | undefined,

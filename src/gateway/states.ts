@@ -1,4 +1,4 @@
-/** What the partitions of a predictor have learned, in one piece. */
+/** What the tenants of a predictor have learned, in one piece. */
 
 import { joinedBytes } from '../oip/json'
 import type { Predictor } from '../predictor/predictor'
@@ -6,14 +6,14 @@ import type { Predictor } from '../predictor/predictor'
 const BRACE = '{'.charCodeAt(0)
 const LINE = '\n'.charCodeAt(0)
 
-/** Of one without partitions, exactly what `save` gives; undefined where nothing is learned. */
+/** Of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
 export function packStates(predictor: Predictor): Uint8Array | undefined {
-  const names = predictor.partitions
+  const names = predictor.tenants
   if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
   if (names.length === 1 && names[0] === '') return predictor.save()
   const states = names.map((name) => predictor.save(name))
-  const partitions = names.map((name, i) => [name, states[i].length])
-  return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ partitions })}\n`), ...states])
+  const tenants = names.map((name, i) => [name, states[i].length])
+  return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ tenants })}\n`), ...states])
 }
 
 /** Checks no more than where each begins: predictors check the rest. @throws RangeError */
@@ -31,10 +31,10 @@ export function unpackStates(bytes: Uint8Array): Record<string, Uint8Array> {
 
 function lengthsOf(line: Uint8Array): [string, number][] {
   try {
-    const { partitions } = JSON.parse(new TextDecoder().decode(line))
+    const { tenants } = JSON.parse(new TextDecoder().decode(line))
     const isEntry = (entry: unknown) =>
       Array.isArray(entry) && typeof entry[0] === 'string' && Number.isSafeInteger(entry[1]) && entry[1] >= 0
-    if (Array.isArray(partitions) && partitions.every(isEntry)) return partitions
+    if (Array.isArray(tenants) && tenants.every(isEntry)) return tenants
   } catch {}
-  throw new RangeError('state: expected the lengths of partitions, got none')
+  throw new RangeError('state: expected the lengths of the tenants’ states, got none')
 }

@@ -22,7 +22,7 @@ export interface Kept {
 export interface ExperienceOptions {
   criterion: Criterion
   kernels: Kept
-  /** Where it is saved here, and not with another partition. */
+  /** Where it is saved here, and not with another tenant. */
   evidence?: Kept | undefined
   /** What tells the model from others with its signature, where that is known. */
   fingerprint?: string | undefined

@@ -67,10 +67,10 @@ export interface ServingOptions extends Choices, CriterionOptions {
   /** How long a query may wait for others to fill its group. Default 5 ms. */
   maxWaitMs?: number
   /**
-   * How many partitions are kept apart at a time, each with its part of `memory.bytes`: see `predict`. The one that was asked longest
+   * How many tenants are kept apart at a time, each with its part of `memory.bytes`: see `predict`. The one that was asked longest
    * ago is forgotten for a new one. Default 1: nobody may name one.
    */
-  partitions?: number
+  tenants?: number
   /** How long a query may take, unless `predict` says otherwise. Default 10,000 ms. */
   deadlineMs?: number
   /** After this long without an answer a worker is restarted. Default 30,000 ms. */
@@ -92,7 +92,7 @@ export interface ServingOptions extends Choices, CriterionOptions {
   memory?: false | Pick<MemoryOptions, 'bytes' | 'features'>
   /**
    * What a predictor of the same model has learned: see its `save`. One of another model, by names, shapes and (of local
-   * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError. With `partitions`, one by partition.
+   * workers) the model's bytes, of another criterion or other features, or one that is damaged, is a RangeError. With `tenants`, one by tenant.
    */
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>
   /** What becomes of a `state` that does not fit or is damaged: an error, or a warning and a fresh start. Default 'refuse'. */
@@ -110,10 +110,10 @@ export interface ServingOptions extends Choices, CriterionOptions {
 export interface PredictOptions extends Choices {
   deadlineMs?: number
   /**
-   * Whose query it is: queries of different partitions never share a group, nor does what is remembered of one recover another.
-   * See the option `partitions`.
+   * Whose query it is: queries of different tenants never share a group, nor does what is remembered of one recover another.
+   * See the option `tenants`.
    */
-  partition?: string
+  tenant?: string
   signal?: AbortSignal
 }
 
@@ -126,7 +126,7 @@ const UNHEARD = 0.98
 const MOST_ROWS = 2 ** 16
 
 const choiceNames = ['policy', 'minConfidence', 'deliver', 'atDeadline']
-export const predictOptions = ['deadlineMs', 'signal', 'partition', ...choiceNames]
+export const predictOptions = ['deadlineMs', 'signal', 'tenant', ...choiceNames]
 export const servingOptions = [
   ...choiceNames,
   ...[
@@ -156,7 +156,7 @@ export const servingOptions = [
     'audit',
     'rounding',
     'falseAlarms',
-    'partitions',
+    'tenants',
   ],
 ]
 
@@ -195,13 +195,13 @@ export function checkSettings(options: ServingOptions, codec: Codec, guard?: Gua
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, MOST_ROWS),
     maxQueries: checkInteger('maxQueries', options.maxQueries ?? 1000, 1),
     seed: checkInteger('seed', options.seed ?? 1, 0),
-    partitions: checkInteger('partitions', options.partitions ?? 1, 1, 10_000),
+    tenants: checkInteger('tenants', options.tenants ?? 1, 1, 10_000),
     integrity: checkShare('integrity', options.integrity ?? 0.95),
     audit: checkShare('audit', options.audit ?? (hedges ? 0.01 : 0)), // workers that must not be asked twice are not
     rounding: checkShare('rounding', options.rounding ?? 1e-3),
     falseAlarms: checkShare('falseAlarms', options.falseAlarms ?? 0.01),
     memory: memory ?? (learns || state ? undefined : (false as const)),
-    states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.partitions ?? 1),
+    states: state instanceof Uint8Array ? { '': state } : checkStates(state, options.tenants ?? 1),
     unfitState: checkWord('unfitState', options.unfitState ?? 'refuse', ['refuse', 'forget'] as const),
     warn,
     onVerdict: guarded(checkFunction('onVerdict', options.onVerdict ?? (() => {})), threw('onVerdict', warn)),
@@ -212,15 +212,14 @@ export function checkSettings(options: ServingOptions, codec: Codec, guard?: Gua
   }
 }
 
-/** @param most  partitions */
+/** @param most  tenants */
 function checkStates(state: ServingOptions['state'] = {}, most: number): Record<string, Uint8Array> {
   for (const bytes of typeof state === 'object' && state !== null ? Object.values(state) : [state]) {
-    if (!(bytes instanceof Uint8Array))
-      throw new TypeError(expected('state', 'a Uint8Array, or one by partition', bytes))
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array, or one by tenant', bytes))
   }
   const states = { ...(state as Record<string, Uint8Array>) }
-  const names = Object.keys(states).map((partition) => checkPartition(partition, most))
-  if (names.length > most) throw new RangeError(`state: expected at most ${most} partitions, got ${names.length}`)
+  const names = Object.keys(states).map((tenant) => checkTenant(tenant, most))
+  if (names.length > most) throw new RangeError(`state: expected at most ${most} tenants, got ${names.length}`)
   return states
 }
 
@@ -261,11 +260,11 @@ export function checkChoices(choices: Choices, codec: Codec, rule: Rule, others:
   return { policy, minConfidence, deliver, atDeadline }
 }
 
-/** @param most  partitions that are kept apart */
-export function checkPartition(partition: unknown, most: number): string {
-  const name = checkString('partition', partition)
+/** @param most  tenants that are kept apart */
+export function checkTenant(tenant: unknown, most: number): string {
+  const name = checkString('tenant', tenant)
   if (name === '' || most > 1) return name
-  throw new RangeError(`partition: expected none without the option partitions, got ${JSON.stringify(partition)}`)
+  throw new RangeError(`tenant: expected none without the option tenants, got ${JSON.stringify(tenant)}`)
 }
 
 export function checkSignal(signal: unknown): void {

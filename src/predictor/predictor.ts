@@ -25,8 +25,8 @@ import type { ModelWorker } from '../workers/worker'
 import type { Membership } from './membership'
 import {
   checkChoices,
-  checkPartition,
   checkSignal,
+  checkTenant,
   isVerified,
   type PredictOptions,
   predictOptions,
@@ -72,7 +72,7 @@ const BURST = 10
  */
 const RECOVERED = { times: 2, queries: 500 }
 
-/** The partition of queries that name none. */
+/** The tenant of queries that name none. */
 const NOBODY = ''
 
 /** Where the runtime lacks the symbol: the one that compilers of `await using` use instead. */
@@ -144,9 +144,9 @@ export class Predictor {
       done: (run) => this.#done(run),
     }
     this.#fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#tenants = new Tenants(settings.partitions, (partition) => this.#tenant(partition, this.#fingerprint))
-    for (const partition of Object.keys(settings.states)) this.#tenants.of(partition) // what cannot be read is refused now
-    if (settings.partitions === 1) this.#tenants.of(NOBODY)
+    this.#tenants = new Tenants(settings.tenants, (name) => this.#tenant(name, this.#fingerprint))
+    for (const name of Object.keys(settings.states)) this.#tenants.of(name) // what cannot be read is refused now
+    if (settings.tenants === 1) this.#tenants.of(NOBODY)
     this.#shared.verification.resume()
     this.#membership = membership
     void membership?.follow(clock, {
@@ -179,7 +179,7 @@ export class Predictor {
     this.#fingerprint = fingerprint
     for (const run of [...this.#runs]) run.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     this.#shared.verification.evidence.renew()
-    for (const partition of this.#tenants.names) this.forgetPartition(partition)
+    for (const name of this.#tenants.names) this.forgetTenant(name)
   }
 
   /** How often the model was replaced. */
@@ -187,20 +187,20 @@ export class Predictor {
     return this.#renewals
   }
 
-  /** What serves a partition; it has learned what its state says. */
-  #tenant(partition: string, fingerprint: string | undefined): Tenant {
+  /** What serves a tenant; it has learned what its state says. */
+  #tenant(name: string, fingerprint: string | undefined): Tenant {
     const { clock, criterion } = this.#shared
-    const { partitions, states, memory, warn } = this.#settings
-    const state = Object.hasOwn(states, partition) ? states[partition] : undefined // one may be named __proto__
-    delete states[partition] // it is taken up once: what is forgotten later stays so
+    const { tenants, states, memory, warn } = this.#settings
+    const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
+    delete states[name] // it is taken up once: what is forgotten later stays so
     const codec = this.#codec.another()
     const honest = !codec.scheme.byzantine || isVerified(codec)
-    const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / partitions)
-    const own = partitions > 1 && memory !== false ? { ...memory, bytes } : memory
-    const evidence = partition === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
+    const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / tenants)
+    const own = tenants > 1 && memory !== false ? { ...memory, bytes } : memory
+    const evidence = name === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
     const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, memory: honest && own }
     const experience = this.#experience(codec, learned, state)
-    const learning = new Learning(experience, clock, warn, 1 / partitions)
+    const learning = new Learning(experience, clock, warn, 1 / tenants)
     const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
     return { service, learning }
   }
@@ -251,7 +251,7 @@ export class Predictor {
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#codec, settings.rule, settings.choices)
     const ms = checkMs('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
-    const partition = checkPartition(options.partition ?? NOBODY, settings.partitions)
+    const tenant = checkTenant(options.tenant ?? NOBODY, settings.tenants)
     checkSignal(signal)
     if (signal?.aborted) throw aborted(signal)
     if (this.#open >= settings.maxQueries) {
@@ -262,7 +262,7 @@ export class Predictor {
     const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
     const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#house, resolve, reject)
     this.#open++
-    this.#enter(ticket, partition) // first, so that a worker is at work meanwhile
+    this.#enter(ticket, tenant) // first, so that a worker is at work meanwhile
     ticket.watch(ms === settings.deadlineMs ? this.#deadlines : new Deadlines(settings.clock), signal)
   }
 
@@ -326,7 +326,7 @@ export class Predictor {
   }
 
   /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
-  get partitions(): string[] {
+  get tenants(): string[] {
     return this.#honest ? this.#tenants.names : []
   }
 
@@ -336,10 +336,10 @@ export class Predictor {
     return pool.usable ? undefined : pool.nobody
   }
 
-  /** @param partition  whose memory it tells of */
-  stats(partition = NOBODY): PredictorStats {
+  /** @param name  of the tenant whose memory it tells of */
+  stats(name = NOBODY): PredictorStats {
     const { lateness, hedged, pool, verification } = this.#shared
-    const experience = this.#tenants.known(partition)?.learning.experience
+    const experience = this.#tenants.known(name)?.learning.experience
     return {
       core: this.#codec.core.kind,
       open: this.#open,
@@ -359,20 +359,20 @@ export class Predictor {
    * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
    * queries, what recovered answers are worth, the kernel.
    *
-   * @param partition  whose
+   * @param name  of the tenant
    * @throws RangeError for one that is not known
    */
-  save(partition = NOBODY): Uint8Array {
-    const tenant = this.#tenants.known(partition)
-    if (!tenant) throw new RangeError(`partition: expected one that was asked for, got ${JSON.stringify(partition)}`)
+  save(name = NOBODY): Uint8Array {
+    const tenant = this.#tenants.known(name)
+    if (!tenant) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return tenant.learning.save()
   }
 
-  /** Forgets all that was learned of a partition's queries. @returns whether it was known */
-  forgetPartition(partition: string): boolean {
-    checkPartition(partition, this.#settings.partitions)
-    const known = this.#tenants.forget(partition)
-    if (partition === NOBODY) this.#tenants.of(partition)
+  /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
+  forgetTenant(name: string): boolean {
+    checkTenant(name, this.#settings.tenants)
+    const known = this.#tenants.forget(name)
+    if (name === NOBODY) this.#tenants.of(name)
     return known
   }
 
@@ -405,10 +405,10 @@ export class Predictor {
   }
 
   /** Gives a query a place in a group. A throw on its way costs this one query, and nobody else. */
-  #enter(ticket: Ticket, partition: string): void {
+  #enter(ticket: Ticket, name: string): void {
     const { hedges, recoveries } = this.#shared
     try {
-      const tenant = this.#tenants.of(partition)
+      const tenant = this.#tenants.of(name)
       const run = tenant.filling?.filling ? tenant.filling : this.#openRun(tenant.service)
       tenant.filling = run
       ticket.run = run

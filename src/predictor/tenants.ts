@@ -1,5 +1,5 @@
 /**
- * Callers whose queries must tell each other nothing: each partition has groups, a memory, a calibration and a kernel of its own.
+ * Callers whose queries must tell each other nothing: each tenant has groups, a memory, a calibration and a kernel of its own.
  * Workers, budgets and times are everybody's.
  */
 
@@ -14,24 +14,24 @@ export interface Tenant {
 }
 
 export class Tenants {
-  readonly #make: (partition: string) => Tenant
+  readonly #make: (name: string) => Tenant
   readonly #most: number
   /** The one first that was asked longest ago. */
   readonly #all = new Map<string, Tenant>()
 
   /** @param most  beyond these the one is forgotten that was asked longest ago */
-  constructor(most: number, make: (partition: string) => Tenant) {
+  constructor(most: number, make: (name: string) => Tenant) {
     this.#make = make
     this.#most = most
   }
 
-  /** A partition, new or as it was. */
-  of(partition: string): Tenant {
-    const known = this.#all.get(partition)
+  /** A tenant, new or as it was. */
+  of(name: string): Tenant {
+    const known = this.#all.get(name)
     if (known && this.#all.size === 1) return known
-    const tenant = known ?? this.#make(partition)
-    this.#all.delete(partition) // and in again, as the last
-    this.#all.set(partition, tenant)
+    const tenant = known ?? this.#make(name)
+    this.#all.delete(name) // and in again, as the last
+    this.#all.set(name, tenant)
     if (this.#all.size > this.#most) {
       const [oldest] = this.#all.keys()
       this.forget(oldest)
@@ -40,8 +40,8 @@ export class Tenants {
   }
 
   /** One that is known; asking so changes nothing. */
-  known(partition: string): Tenant | undefined {
-    return this.#all.get(partition)
+  known(name: string): Tenant | undefined {
+    return this.#all.get(name)
   }
 
   /** Of all that are known. */
@@ -50,11 +50,11 @@ export class Tenants {
   }
 
   /** @returns whether it was known */
-  forget(partition: string): boolean {
-    const tenant = this.#all.get(partition)
+  forget(name: string): boolean {
+    const tenant = this.#all.get(name)
     tenant?.filling?.close()
     tenant?.learning.close()
-    return this.#all.delete(partition)
+    return this.#all.delete(name)
   }
 
   /** All that is learned. */

@@ -106,7 +106,7 @@ describe('workers elsewhere', () => {
       run: ([x]: Float32Array[]) => [{ ...output, values: [...x].map((value) => factor * value) }],
     })
     const servers = await Promise.all([1, 2].map(() => new QuirkServer('triton', times(2)).listen()))
-    const gateway = await Served.start(['m', '--workers', servers.map(({ url }) => url).join(), '--partitions', '2'])
+    const gateway = await Served.start(['m', '--workers', servers.map(({ url }) => url).join(), '--tenants', '2'])
     const ready = async () => (await fetch(`${gateway.url}/v2/health/ready`)).status
     const input = { name: 'x', datatype: 'FP32', shape: [1, 1], data: [5] }
     const answer = async () => (await (await gateway.infer(JSON.stringify({ inputs: [input] }), {}, 'm')).json()).outputs[0].data // biome-ignore format: one line

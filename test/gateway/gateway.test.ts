@@ -183,19 +183,19 @@ describe('inference', () => {
     await gateway.close()
   })
 
-  it('parameters choose deadline, policy, partition, confidence; wrong and unknown ones are told by name', async () => {
-    const { gateway } = await started({}, { m: model(workersOf(2), { partitions: 3 }) })
+  it('parameters choose deadline, policy, tenant, confidence; wrong and unknown ones are told by name', async () => {
+    const { gateway } = await started({}, { m: model(workersOf(2), { tenants: 3 }) })
     const ask = (parameters: object) => told(gateway, post({ ...inputOf(1), parameters }))
     for (const fine of [
       { deadline_ms: 500 },
       { timeout: 5_000_000 },
       { timeout: 0 },
-      { policy: 'retry', partition: 'p' },
+      { policy: 'retry', tenant: 'p' },
       { min_confidence: 0.5 },
     ]) {
       expect([fine, (await ask(fine)).status]).toEqual([fine, 200])
     }
-    expect(gateway.predictor('m').partitions).toContain('p')
+    expect(gateway.predictor('m').tenants).toContain('p')
     const wrong: [object, string][] = [
       [{ deadline: 1 }, "parameters.deadline: expected 'deadline_ms', got an unknown option"],
       [{ deadline_ms: -1 }, 'parameters.deadline_ms: expected milliseconds'],
@@ -207,7 +207,7 @@ describe('inference', () => {
       ],
       [{ policy: 'x' }, "parameters.policy: expected 'recover'"],
       [{ deliver: 'x' }, "parameters.deliver: expected 'located'"],
-      [{ partition: 1 }, 'parameters.partition: expected a string'],
+      [{ tenant: 1 }, 'parameters.tenant: expected a string'],
       [{ min_confidence: 2 }, 'parameters.min_confidence: expected a number from 0 to 1'],
       [{ at_deadline: 'x' }, "parameters.at_deadline: expected 'fail' | 'give', got"],
       [{ allow_partial: 1 }, 'parameters.allow_partial: expected true or false'],

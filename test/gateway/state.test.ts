@@ -48,16 +48,15 @@ async function ask(gateway: Started, name: string, rows: number, parameters: obj
 }
 
 /** Fewer than 128 are not worth saving. */
-async function teach(gateway: Started, name: string, partition?: string) {
-  for (let round = 0; round < 100 && remembered(gateway, name, partition) < 140; round++) {
-    await ask(gateway, name, 10, partition === undefined ? {} : { partition })
-    gateway.predictor(name).save(partition) // what it has not yet thought over is done by this
+async function teach(gateway: Started, name: string, tenant?: string) {
+  for (let round = 0; round < 100 && remembered(gateway, name, tenant) < 140; round++) {
+    await ask(gateway, name, 10, tenant === undefined ? {} : { tenant })
+    gateway.predictor(name).save(tenant) // what it has not yet thought over is done by this
   }
-  expect(remembered(gateway, name, partition)).toBeGreaterThanOrEqual(140)
+  expect(remembered(gateway, name, tenant)).toBeGreaterThanOrEqual(140)
 }
 
-const remembered = (gateway: Started, name = 'm', partition?: string) =>
-  gateway.predictor(name).stats(partition).remembered
+const remembered = (gateway: Started, name = 'm', tenant?: string) => gateway.predictor(name).stats(tenant).remembered
 
 it('what was learned is there again, also under names that are no file names', async () => {
   const name = '../../ä b/..'
@@ -72,23 +71,23 @@ it('what was learned is there again, also under names that are no file names', a
   await again.gateway.close()
 })
 
-it('partitions are kept apart, and all are kept', async () => {
-  const { gateway } = await started(fileStore(folder), { m: model({ partitions: 4 }) })
+it('tenants are kept apart, and all are kept', async () => {
+  const { gateway } = await started(fileStore(folder), { m: model({ tenants: 4 }) })
   await teach(gateway, 'm', 'a')
   await teach(gateway, 'm', '__proto__')
   await gateway.save()
-  const before = ['a', '__proto__'].map((partition) => remembered(gateway, 'm', partition))
+  const before = ['a', '__proto__'].map((tenant) => remembered(gateway, 'm', tenant))
   await gateway.close()
-  const again = await started(fileStore(folder), { m: model({ partitions: 4 }) })
-  expect(['a', '__proto__'].map((partition) => remembered(again.gateway, 'm', partition))).toEqual(before)
+  const again = await started(fileStore(folder), { m: model({ tenants: 4 }) })
+  expect(['a', '__proto__'].map((tenant) => remembered(again.gateway, 'm', tenant))).toEqual(before)
   expect(again.warnings).toEqual([])
   await again.gateway.close()
 })
 
 it.each([
   ['', 1],
-  [', in partitions', 4],
-])('what was learned of a model that the workers have no more is gone from the store%s', async (_, partitions) => {
+  [', in tenants', 4],
+])('what was learned of a model that the workers have no more is gone from the store%s', async (_, tenants) => {
   const feed = new Feed()
   const workersOf = (fingerprint: string) => {
     const infer = async (row: Float32Array) => row.map((v) => 2 * v)
@@ -96,14 +95,14 @@ it.each([
   }
   const [old, others] = [workersOf('x'), workersOf('y')]
   feed.tell(...old.map((worker) => ({ add: worker })))
-  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, partitions }) })
-  await teach(gateway, 'm', partitions > 1 ? 'a' : undefined)
+  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, tenants }) })
+  await teach(gateway, 'm', tenants > 1 ? 'a' : undefined)
   await gateway.save()
   feed.tell(...old.map(({ name }) => ({ remove: name })), ...others.map((worker) => ({ add: worker })))
   await turn()
   await gateway.close() // nobody has asked since it was saved
-  const again = await started(fileStore(folder), { m: model({ partitions }) }) // whose workers do not say what they have
-  expect([gateway.names, remembered(again.gateway, 'm', partitions > 1 ? 'a' : undefined)]).toEqual([['m'], 0])
+  const again = await started(fileStore(folder), { m: model({ tenants }) }) // whose workers do not say what they have
+  expect([gateway.names, remembered(again.gateway, 'm', tenants > 1 ? 'a' : undefined)]).toEqual([['m'], 0])
   await again.gateway.close()
 })
 
@@ -117,14 +116,14 @@ it('a damaged state, another model’s, and a store that fails cost a warning, a
     empty: new Uint8Array(),
     cut: whole.subarray(0, -9),
     flipped: whole.map((byte, i) => (i === whole.length - 20 ? byte ^ 1 : byte)),
-    foreign: Buffer.from('{"partitions":[["a",3]]}\nabc'),
-    torn: Buffer.from('{"partitions":[["a",3'),
-    long: Buffer.from('{"partitions":[["a",1e15]]}\nabc'),
+    foreign: Buffer.from('{"tenants":[["a",3]]}\nabc'),
+    torn: Buffer.from('{"tenants":[["a",3'),
+    long: Buffer.from('{"tenants":[["a",1e15]]}\nabc'),
   }
   for (const [what, bytes] of Object.entries(wrong)) {
     writeFileSync(path, bytes)
     const again = await started(fileStore(folder), {
-      m: model({ onWarning: (text: string) => again?.warnings.push(text), partitions: what === 'foreign' ? 2 : 1 }),
+      m: model({ onWarning: (text: string) => again?.warnings.push(text), tenants: what === 'foreign' ? 2 : 1 }),
     })
     expect([what, remembered(again.gateway)]).toEqual([what, 0])
     await ask(again.gateway, 'm', 1)

@@ -270,7 +270,7 @@ describe('joining', () => {
     const under = message(predictor.predict(query(1)))
     await tell({ model: 'y' })
     expect([await under, predictor.stats().remembered]).toEqual(['the model of the workers was replaced', 0])
-    expect(predictor.partitions).toEqual([''])
+    expect(predictor.tenants).toEqual([''])
     const [[b], [c]] = [of('y', 'b'), of('x', 'c')]
     await tell(add(b), add(c))
     expect(listed()).toEqual(['a', 'b'])

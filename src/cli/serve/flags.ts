@@ -74,7 +74,7 @@ const modelFlags: ModelFlag[] = [
     path: ['maxQueries'],
     parse: integer(1),
   },
-  { flags: '--partitions <n>', about: 'tenants kept apart (default: 1)', path: ['partitions'], parse: integer(1) },
+  { flags: '--tenants <n>', about: 'tenants kept apart (default: 1)', path: ['tenants'], parse: integer(1) },
   {
     flags: '--runtime <package>',
     about: 'onnxruntime-web or onnxruntime-node',

@@ -11,16 +11,16 @@ const scheme = { queries: 2, stragglers: 1 } as const
 async function house(options: object = {}, count = 5) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await createPredictor({ scheme, workers, clock, partitions: 4, onWarning: () => {}, ...options })
+  const predictor = await createPredictor({ scheme, workers, clock, tenants: 4, onWarning: () => {}, ...options })
   return { clock, workers, predictor }
 }
 
 const row = (i: number) => Float32Array.of(Math.sin(1.7 * i), Math.cos(2.3 * i))
 
-it('queries of different partitions never share a group: it closes short', async () => {
+it('queries of different tenants never share a group: it closes short', async () => {
   const { clock, predictor } = await house()
-  const asked = [0, 1, 2, 3].map((i) => predictor.predict(row(i), { partition: i % 2 ? 'a' : 'b' }))
-  const lonely = predictor.predict(row(4), { partition: 'c' })
+  const asked = [0, 1, 2, 3].map((i) => predictor.predict(row(i), { tenant: i % 2 ? 'a' : 'b' }))
+  const lonely = predictor.predict(row(4), { tenant: 'c' })
   await clock.run()
   const groups = await Promise.all([...asked, lonely].map(async (each) => (await each).group))
   const { queries } = await groups[4]
@@ -35,12 +35,12 @@ it('what one is asked changes nothing of what is learned of another, to the byte
     const { clock, predictor } = await house({ scheme: { queries: 1 }, patience: 1 }, 1) // nothing is late, and all answers are the same worker's
     const random = seeded(5)
     for (let i = 0; i < 400; i++) {
-      const own = predictor.predict(row(i), { partition: 'victim' })
+      const own = predictor.predict(row(i), { tenant: 'victim' })
       if (hostile) {
         // Near duplicates of the other's, outliers, and all the same.
         const near = row(i).map((x) => x + 1e-3 * random.gauss())
         for (const query of [near, row(i).map((x) => 1e3 * x), Float32Array.of(1, 1)]) {
-          predictor.predict(query, { partition: 'attacker' }).catch(() => {})
+          predictor.predict(query, { tenant: 'attacker' }).catch(() => {})
         }
       }
       await clock.run()
@@ -57,28 +57,28 @@ it('what one is asked changes nothing of what is learned of another, to the byte
 it('nothing is recovered from what another remembers, and what is forgotten is forgotten', async () => {
   const { clock, workers, predictor } = await house({ policy: 'recover' })
   for (let i = 0; i < 300; i++) {
-    predictor.predict(row(i), { partition: 'a' })
+    predictor.predict(row(i), { tenant: 'a' })
     await clock.run()
   }
   for (const worker of workers) worker.mood = 'rejects'
-  const endings = async (partition: string) => {
-    const asked = predictor.predict(row(1000), { partition, deadlineMs: 50 })
+  const endings = async (tenant: string) => {
+    const asked = predictor.predict(row(1000), { tenant, deadlineMs: 50 })
     const ending = asked.then(({ status }) => status, ({ code }) => code) // biome-ignore format: one line
     await clock.run(clock.now() + 100)
     return ending
   }
   expect(await endings('a')).toBe('recovered')
   expect(await endings('b')).not.toBe('recovered')
-  expect(predictor.forgetPartition('a')).toBe(true)
-  expect(predictor.forgetPartition('a')).toBe(false)
+  expect(predictor.forgetTenant('a')).toBe(true)
+  expect(predictor.forgetTenant('a')).toBe(false)
   expect(await endings('a')).not.toBe('recovered')
   await predictor.close()
 })
 
-it('of the partition of those who name none nothing is left either, what the code learned included', async () => {
+it('of the tenant of those who name none nothing is left either, what the code learned included', async () => {
   // Groups from which the code can learn, and a worker that is often late: it learns from what it recovers.
   const taught = { queries: 4, stragglers: 1 }
-  const { clock, workers, predictor } = await house({ scheme: taught, audit: 0, partitions: 1, policy: 'recover' })
+  const { clock, workers, predictor } = await house({ scheme: taught, audit: 0, tenants: 1, policy: 'recover' })
   const kernels = () => /"kernels":(\{.*?\}),"evidence"/.exec(new TextDecoder().decode(predictor.save()))?.[1]
   const fresh = predictor.save()
   workers[0].mood = 'slow'
@@ -88,55 +88,51 @@ it('of the partition of those who name none nothing is left either, what the cod
   }
   expect(predictor.save().length).toBeGreaterThan(2 * fresh.length) // and the memory
   expect(kernels()).toMatch(/"groups":[1-9]/)
-  expect(predictor.forgetPartition('')).toBe(true)
+  expect(predictor.forgetTenant('')).toBe(true)
   expect(predictor.save()).toEqual(fresh)
   await predictor.close()
 })
 
-it('a saved partition goes on where it was; the one that was asked longest ago makes room', async () => {
+it('a saved tenant goes on where it was; the one that was asked longest ago makes room', async () => {
   const { clock, predictor } = await house()
   for (let i = 0; i < 200; i++) {
-    predictor.predict(row(i), { partition: 'a' })
+    predictor.predict(row(i), { tenant: 'a' })
     await clock.run()
   }
   const state = { a: predictor.save('a') }
   const { remembered } = predictor.stats('a')
-  for (const partition of ['b', 'c', 'd', 'e']) predictor.predict(row(1), { partition })
+  for (const tenant of ['b', 'c', 'd', 'e']) predictor.predict(row(1), { tenant })
   await clock.run()
-  expect(() => predictor.save('a')).toThrow('partition: expected one that was asked for, got "a"')
+  expect(() => predictor.save('a')).toThrow('tenant: expected one that was asked for, got "a"')
   await predictor.close()
   const again = await house({ state })
   expect(again.predictor.stats('a').remembered).toBe(remembered)
   await again.predictor.close()
 })
 
-it('what was forgotten does not come back from the saved state; more states than partitions are refused', async () => {
+it('what was forgotten does not come back from the saved state; more states than tenants are refused', async () => {
   const { clock, predictor } = await house()
   for (let i = 0; i < 200; i++) {
-    predictor.predict(row(i), { partition: 'a' })
+    predictor.predict(row(i), { tenant: 'a' })
     await clock.run()
   }
   const saved = predictor.save('a')
   await predictor.close()
   const again = (await house({ state: { a: saved } })).predictor
-  expect(again.forgetPartition('a')).toBe(true)
-  again.predict(row(1), { partition: 'a' }).catch(() => {})
+  expect(again.forgetTenant('a')).toBe(true)
+  again.predict(row(1), { tenant: 'a' }).catch(() => {})
   expect(again.stats('a').remembered).toBe(0)
   await again.close()
-  await expect(house({ partitions: 2, state: { a: saved, b: saved, c: saved } })).rejects.toThrow(
-    'state: expected at most 2 partitions',
+  await expect(house({ tenants: 2, state: { a: saved, b: saved, c: saved } })).rejects.toThrow(
+    'state: expected at most 2 tenants',
   )
-  await expect(house({ partitions: 1, state: { a: saved } })).rejects.toThrow('partition: expected none')
+  await expect(house({ tenants: 1, state: { a: saved } })).rejects.toThrow('tenant: expected none')
 })
 
-it('a partition needs the option, and must be a string', async () => {
-  const { predictor } = await house({ partitions: 1 })
-  await expect(predictor.predict(row(1), { partition: 'a' })).rejects.toThrow(
-    'expected none without the option partitions',
-  )
-  await expect(predictor.predict(row(1), { partition: 7 as never })).rejects.toThrow(
-    'partition: expected a string, got 7',
-  )
+it('a tenant needs the option, and must be a string', async () => {
+  const { predictor } = await house({ tenants: 1 })
+  await expect(predictor.predict(row(1), { tenant: 'a' })).rejects.toThrow('expected none without the option tenants')
+  await expect(predictor.predict(row(1), { tenant: 7 as never })).rejects.toThrow('tenant: expected a string, got 7')
   await predictor.close()
-  await expect(house({ partitions: 0 })).rejects.toThrow('partitions: expected an integer from 1 to 10000, got 0')
+  await expect(house({ tenants: 0 })).rejects.toThrow('tenants: expected an integer from 1 to 10000, got 0')
 })
