@@ -27,7 +27,7 @@ const LOAD = 0.6
 const SIZES = [2, 4, 8, 16]
 
 async function start(bytes: Uint8Array, threads: number, batches: boolean): Promise<Predictor> {
-  const workers = await localWorkers({ model: bytes, count: threads, onWarning: () => {} })
+  const workers = await localWorkers({ model: bytes, workers: threads, onWarning: () => {} })
   if (!batches) for (const worker of workers) Object.defineProperty(worker, 'maxBatch', { value: 1 })
   return createPredictor({ workers, maxQueries: 1e6 })
 }

@@ -34,7 +34,7 @@ function serveHttp(worker: ModelWorker): Promise<string> {
 }
 
 const [nats, fleet, count] = process.argv.slice(2)
-const workers = await localWorkers({ model: 'models/mnist-lenet.onnx', count: Number(count), onWarning: () => {} })
+const workers = await localWorkers({ model: 'models/mnist-lenet.onnx', workers: Number(count), onWarning: () => {} })
 const urls = await Promise.all(workers.map(serveHttp))
 await serveNats(nats, { fleet, workers })
 console.log(JSON.stringify({ urls }))

@@ -54,7 +54,7 @@ const digitOf = (logits: Float32Array) => labelAt(logits, { classes: logits.leng
 
 async function faultyWorkers() {
   let inferences = 0
-  const local = await localWorkers({ model: 'models/mnist-lenet.onnx', count: WORKERS, onWarning: () => {} })
+  const local = await localWorkers({ model: 'models/mnist-lenet.onnx', workers: WORKERS, onWarning: () => {} })
   const workers = local.map((worker, i) => {
     const faulty = new FaultyWorker(worker, {}, i)
     const infer = faulty.infer.bind(faulty)

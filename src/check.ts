@@ -77,15 +77,23 @@ export function checkWord<T extends string>(field: string, value: unknown, words
 /**
  * An object of options with no other names than these: a misspelt one would silently mean its default.
  *
- * @param field  what the object is called, in front of its options' names; '' where it is the only argument
- * @throws TypeError for what is no object, or naming the unknown option and the nearest known one
+ * @param field    what the object is called, in front of its options' names; '' where it is the only argument
+ * @param renamed  names that options had before, and what to write now
+ * @throws TypeError for what is no object, or naming the unknown option and its new name, or the nearest known one
  */
-export function checkNames(field: string, options: unknown, known: readonly string[]): void {
+export function checkNames(
+  field: string,
+  options: unknown,
+  known: readonly string[],
+  renamed: Readonly<Record<string, string>> = {},
+): void {
   const unknown = Object.keys(checkObject(field || 'options', options)).find((name) => !known.includes(name))
   if (unknown === undefined) return
+  const name = `${field ? `${field}.` : ''}${unknown}`
+  if (Object.hasOwn(renamed, unknown)) throw new TypeError(`${name}: renamed: use ${renamed[unknown]}`)
   const near = nearest(unknown, known)
   const what = near === undefined ? `one of ${known.join(', ')}` : `'${near}'`
-  throw new TypeError(`${field ? `${field}.` : ''}${unknown}: expected ${what}, got an unknown option`)
+  throw new TypeError(`${name}: expected ${what}, got an unknown option`)
 }
 
 /** A longer name is no misspelling. */

@@ -28,6 +28,7 @@ const GROUND = [
   'errors',
   'notices',
   'random',
+  'renamed',
   'saved',
   'scheme',
   'stats',

@@ -53,7 +53,7 @@ interface Serving {
   checks: Check[]
 }
 
-export const startWorkers = () => localWorkers({ model: MODEL, count: WORKERS, onWarning: () => {} })
+export const startWorkers = () => localWorkers({ model: MODEL, workers: WORKERS, onWarning: () => {} })
 
 /** A predictor's life. @param arrived  told of each of the queries, and how many are remembered */
 export async function serve(

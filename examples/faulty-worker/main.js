@@ -13,7 +13,7 @@ const images = Array.from({ length: 40 }, (_, i) =>
 
 /** Reads the digits with one worker that has these faults, and says how that went. */
 async function survive(title, scheme, count, faults) {
-  const local = await localWorkers({ model: file('mnist-lenet.onnx'), count })
+  const local = await localWorkers({ model: file('mnist-lenet.onnx'), workers: count })
   const workers = local.map((worker, i) => new FaultyWorker(worker, i === 2 ? faults : {}, i))
   const predictor = await createPredictor({ scheme, workers })
   const begun = performance.now()

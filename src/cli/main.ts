@@ -17,6 +17,7 @@ import { describeItem } from './help'
 import {
   amount,
   attack,
+  checkFlags,
   choice,
   GRID,
   grid,
@@ -184,6 +185,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // '--name=value' becomes two: commander would compare all of it with the names it knows, and suggest none.
 const args = process.argv.slice(2).flatMap((arg) => /^(--[^=]+)=(.*)$/s.exec(arg)?.slice(1) ?? [arg])
 try {
+  checkFlags(args)
   await program.parseAsync(args.length ? args : ['--help'], { from: 'user' })
 } catch (error) {
   const { code, exitCode } = error as { code?: string; exitCode?: number }

@@ -2,8 +2,16 @@
 
 import { InvalidArgumentError, Option } from 'commander'
 import { nearest } from '../check'
+import { renamed } from '../renamed'
 import { attackForms, parseAttack } from '../testing/attacks'
 import { addressesIn, SCHEME } from '../workers/nats/address'
+
+/** @throws TypeError for a flag that has another name now */
+export function checkFlags(args: readonly string[]): void {
+  const flags: Readonly<Record<string, string>> = renamed.flags
+  const old = args.find((arg) => Object.hasOwn(flags, arg))
+  if (old !== undefined) throw new TypeError(`${old}: renamed: use ${flags[old]}`)
+}
 
 /** An option that takes one of a few words. */
 export function choice(flags: string, description: string, words: readonly string[]): Option {

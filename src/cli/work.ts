@@ -24,7 +24,7 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
   checkFleet(fleet) // before the model is loaded
   const server = await connectOptions(options.nats, options)
-  const workers = await localWorkers({ model, count, outputs, inputShapes, onWarning: note })
+  const workers = await localWorkers({ model, workers: count, outputs, inputShapes, onWarning: note })
   try {
     const service = await serveNats(server, { fleet, workers, ...(name && { name }), onWarning: note })
     const { names } = service

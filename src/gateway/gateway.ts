@@ -19,6 +19,7 @@ import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/decision'
 import type { GroupReport } from '../query/report'
 import type { Prediction, Status } from '../query/ticket'
+import { renamed } from '../renamed'
 import { type Signature, size, type TensorSpec } from '../tensor'
 import { chosenCoding, packBody, Room, readBody } from './body'
 import { type BatchOptions, type Outcome, predictBatch, RowError } from './infer'
@@ -381,7 +382,7 @@ function checkType(type: string | null): void {
 
 /** What a request's parameters choose. @throws TypeError, RangeError */
 function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
-  checkNames('parameters', parameters, PARAMETERS)
+  checkNames('parameters', parameters, PARAMETERS, renamed.request)
   const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')

@@ -13,7 +13,7 @@ import { Predictor } from './predictor'
 
 export interface PredictorOptions
   extends ServingOptions,
-    Partial<Omit<LocalOptions, 'count' | 'maxPending' | 'onWarning'>> {
+    Partial<Omit<LocalOptions, 'workers' | 'maxPending' | 'onWarning'>> {
   /**
    * Workers: how many local ones to start (default: as many as the scheme has rows; more are spares), or ready ones, which
    * `close` closes. Or an iterable that tells of those that come and go: see `Change`. The predictor is there when as many have joined as the
@@ -65,7 +65,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkInteger('workers', count, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   const local = Object.fromEntries(given.map((name) => [name, options[name as keyof PredictorOptions]]))
-  const started = await localWorkers({ ...local, model, count, ...(onWarning && { onWarning }) })
+  const started = await localWorkers({ ...local, model, workers: count, ...(onWarning && { onWarning }) })
   return startOn(started, () => new Predictor(codec, started, settings))
 }
 

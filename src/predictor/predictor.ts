@@ -17,6 +17,7 @@ import { GroupRun, type LiveRun, type Service } from '../query/run'
 import { type Ending, type House, type Prediction, type Status, Ticket } from '../query/ticket'
 import { VerifiedRun } from '../query/verified'
 import { seeded } from '../random'
+import { renamed } from '../renamed'
 import { type Query, type Signature, toRow } from '../tensor'
 import { Evidence, type WorkerEvidence } from '../trust/evidence'
 import { Scores } from '../trust/scores'
@@ -244,7 +245,7 @@ export class Predictor {
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     this.#checkRequest()
-    if (options !== NO_CHOICE) checkNames('', options, predictOptions)
+    if (options !== NO_CHOICE) checkNames('', options, predictOptions, renamed.predict)
     const { signal } = options
     const settings = this.#settings
     const row = toRow(query, this.signature.inputs, given)
@@ -271,7 +272,7 @@ export class Predictor {
    * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
-    checkNames('', options, predictOptions)
+    checkNames('', options, predictOptions, renamed.predict)
     checkSignal(options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined

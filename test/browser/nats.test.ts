@@ -9,7 +9,7 @@ const servers = inject('nats') as string
 
 describe.skipIf(!servers)('a browser tab in a fleet, over WebSocket', () => {
   it('its Web Workers answer a predictor, and drain', async () => {
-    const workers = await localWorkers({ model: Uint8Array.of(1), count: 3, createWorker, onWarning: () => {} })
+    const workers = await localWorkers({ model: Uint8Array.of(1), workers: 3, createWorker, onWarning: () => {} })
     const service = await serveNats(await wsconnect({ servers }), { fleet: 'tabs', workers })
     expect(service.names.every((name) => name.startsWith('browser-'))).toBe(true)
     const connection = await wsconnect({ servers })

@@ -38,7 +38,7 @@ it('the bundled model reads real digits, with a worker terminated on the way', a
 })
 
 it('with the default worker script: a liar is found, and no answer of its is given', async () => {
-  const local = await localWorkers({ model, count: 6, startMs })
+  const local = await localWorkers({ model, workers: 6, startMs })
   const workers = local.map((worker, i) => new FaultyWorker(worker, i === 3 ? { lie: 1, attack: 'gauss:30' } : {}, i))
   const predictor = await createPredictor({ scheme: { queries: 4, byzantine: 1 }, workers, deadlineMs })
   const predictions = await predictor.predictAll(images.slice(0, 80))

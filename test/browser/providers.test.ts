@@ -7,7 +7,7 @@ const row = new Float32Array(784)
 const createWorker = () => new Worker(new URL('../../dist/worker.webgpu.js', import.meta.url), { type: 'module' })
 
 async function answer(providers?: string[]): Promise<Float32Array> {
-  const [worker] = await localWorkers({ model, count: 1, providers, ...(providers && { createWorker }) })
+  const [worker] = await localWorkers({ model, workers: 1, providers, ...(providers && { createWorker }) })
   const logits = await worker.infer(row)
   await worker.close()
   return logits
@@ -36,14 +36,14 @@ describe('execution providers', () => {
   })
 
   it('the default worker, which has no large runtime, says which one has it', async () => {
-    await expect(localWorkers({ model, count: 1, providers: ['webgpu'] })).rejects.toMatchObject({
+    await expect(localWorkers({ model, workers: 1, providers: ['webgpu'] })).rejects.toMatchObject({
       code: 'MODEL',
       message: expect.stringContaining("'webgpu' needs the larger runtime: createWorker: () => new Worker("),
     })
   })
 
   it('native code is not for browsers', async () => {
-    await expect(localWorkers({ model, count: 1, runtime: 'onnxruntime-node' })).rejects.toThrow(
+    await expect(localWorkers({ model, workers: 1, runtime: 'onnxruntime-node' })).rejects.toThrow(
       `runtime: expected 'onnxruntime-web', got "onnxruntime-node"`,
     )
   })

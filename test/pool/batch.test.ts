@@ -648,7 +648,7 @@ describe('a local worker', () => {
   })
   const started = async () => {
     const createWorker = () => new Worker(new URL('../fixtures/thread.js', import.meta.url))
-    const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
+    const [worker] = await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker })
     open.push(worker)
     return worker as ModelWorker & Required<Pick<ModelWorker, 'inferBatch' | 'maxBatch'>>
   }
@@ -711,7 +711,7 @@ describe('a local worker', () => {
     const neg = { op: 'Neg', inputs: ['x'], outputs: ['y'] }
     const [worker] = await localWorkers({
       model: onnx([wide], [{ ...wide, name: 'y' }], [neg]),
-      count: 1,
+      workers: 1,
       onWarning() {},
     })
     open.push(worker)

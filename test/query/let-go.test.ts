@@ -12,7 +12,7 @@ const model = 'models/mnist-lenet.onnx'
 
 /** In a frame of its own, which is gone when it returns. */
 async function closedUnderLoad() {
-  const predictor = await createPredictor({ workers: await localWorkers({ model, count: 1 }) })
+  const predictor = await createPredictor({ workers: await localWorkers({ model, workers: 1 }) })
   await predictor.predict(digit)
   const asked = predictor.predict(digit).catch(({ code }) => code)
   await predictor.close()

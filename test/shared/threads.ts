@@ -7,7 +7,7 @@ export const fixture = new URL('../fixtures/thread.js', import.meta.url)
 const small = { resourceLimits: { maxOldGenerationSizeMb: 24 } } // so that running out of memory takes no minute
 
 export const threads = (options: Partial<LocalOptions> = {}) =>
-  localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: () => new Worker(fixture, small), ...options })
+  localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker: () => new Worker(fixture, small), ...options })
 
 /** One that is somebody else's to restart. */
 export function elsewhere(worker: ModelWorker): ModelWorker {

@@ -4,6 +4,7 @@ import { platform } from '#platform'
 import { checkFunction, checkInteger, checkNames, MOST_MS } from '../../check'
 import { checksum } from '../../checksum'
 import { guarded } from '../../notices'
+import { renamed } from '../../renamed'
 import { importOrt } from '../onnx/model'
 import { asModelError, readModel } from '../onnx/model-file'
 import { checkOnnxOptions } from '../onnx/options'
@@ -15,7 +16,7 @@ export interface LocalOptions extends ThreadOptions {
   /** The .onnx model: a path (Node), a URL, or its bytes. */
   model: string | URL | Uint8Array
   /** How many workers: at most 64, or 16 a core. */
-  count: number
+  workers: number
   /** Told once per thing worth knowing: about the model, or a worker script that keeps silent. Default: console.warn. */
   onWarning?: (text: string) => void
 }
@@ -37,8 +38,8 @@ const THREADS_A_CORE = 16
  * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
-  checkNames('', options, [...localOptions, 'count'])
-  const count = checkInteger('count', options.count, 1, mostThreads())
+  checkNames('', options, [...localOptions, 'workers'], renamed.localWorkers)
+  const count = checkInteger('workers', options.workers, 1, mostThreads())
   const { maxPending = 2, startMs = 1, createWorker } = options
   checkInteger('maxPending', maxPending, 0)
   checkInteger('startMs', startMs, 1, MOST_MS)

@@ -15,7 +15,7 @@ it.each([
     import { Worker } from 'node:worker_threads'
     import { localWorkers } from 'approxifer'
     const createWorker = () => new Worker(new URL(process.argv[1]), { execArgv: [] })
-    const [worker] = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker })
+    const [worker] = await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker })
     const abort = new AbortController()
     ${before}
     worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
@@ -29,7 +29,7 @@ it.each([
 describe('6. nothing keeps the process alive', () => {
   const script = (after: string) => `
     import { localWorkers } from 'approxifer'
-    const [worker] = await localWorkers({ model: ${JSON.stringify(lenet)}, count: 1 })
+    const [worker] = await localWorkers({ model: ${JSON.stringify(lenet)}, workers: 1 })
     await worker.infer(new Float32Array(784))
     ${after}
     console.log('end of script')`

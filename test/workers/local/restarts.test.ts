@@ -22,7 +22,7 @@ describe('7. restarts', () => {
 
   it('one that cannot even run its script is reported once', async () => {
     const createWorker = vi.fn(() => new Worker('process.exit(7)', { eval: true }))
-    await expect(threads({ count: 3, createWorker })).rejects.toMatchObject({
+    await expect(threads({ workers: 3, createWorker })).rejects.toMatchObject({
       code: 'WORKER',
       message: expect.stringContaining('exited with code 7'),
     })
@@ -70,7 +70,7 @@ describe('7. restarts', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const onWarning = vi.fn()
     const createWorker = () => new Worker('setInterval(() => {}, 1000)', { eval: true })
-    const failed = threads({ createWorker, onWarning, count: 3 }).catch((reason) => reason)
+    const failed = threads({ createWorker, onWarning, workers: 3 }).catch((reason) => reason)
     await vi.advanceTimersByTimeAsync(1999)
     expect(onWarning).not.toHaveBeenCalled()
     await vi.advanceTimersByTimeAsync(1)
@@ -97,7 +97,7 @@ describe('7. restarts', () => {
       second()
       return new Worker('setInterval(() => {}, 1000)', { eval: true })
     }
-    const failed = threads({ createWorker, onWarning, count: 2 }).catch((reason) => reason)
+    const failed = threads({ createWorker, onWarning, workers: 2 }).catch((reason) => reason)
     await spawned
     await vi.advanceTimersByTimeAsync(60_000)
     expect((await failed).message).toContain('worker 1 did not start within 60000 ms')

@@ -12,7 +12,11 @@ const fleets = natsFleets()
 describe.skipIf(!natsInstalled)('workers over NATS', () => {
   contract('threads behind a NATS server', {
     start: async () => {
-      const workers = await localWorkers({ model: Uint8Array.of(1), count: 1, createWorker: () => new Worker(fixture) })
+      const workers = await localWorkers({
+        model: Uint8Array.of(1),
+        workers: 1,
+        createWorker: () => new Worker(fixture),
+      })
       const fleet = fleets.newName()
       const service = await serveNats(fleets.url, { fleet, workers })
       const changes = natsWorkers(fleets.url, { fleet })

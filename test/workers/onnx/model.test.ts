@@ -187,7 +187,7 @@ describe('warnings', () => {
 
     const onWarning = vi.fn()
     const model = onnx([x], [y], [log])
-    const [worker] = await localWorkers({ model, count: 1, onWarning })
+    const [worker] = await localWorkers({ model, workers: 1, onWarning })
     expect(onWarning).toHaveBeenCalledTimes(1)
     expect([...(await worker.infer(Float32Array.of(1, 1, 1)))]).toEqual([0, 0, 0])
     await expect(worker.infer(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
@@ -323,7 +323,9 @@ describe('options, before anything is loaded', () => {
     const error = await load(onnx([x], [y], [neg]), options as OnnxOptions).catch((error) => error)
     expect(error).toBeInstanceOf(type)
     expect(error.message).toBe(message)
-    const none = await localWorkers({ model: Uint8Array.of(1), count: 1, ...(options as OnnxOptions) }).catch((e) => e)
+    const none = await localWorkers({ model: Uint8Array.of(1), workers: 1, ...(options as OnnxOptions) }).catch(
+      (e) => e,
+    )
     expect([none.constructor, none.message]).toEqual([type, message])
   })
 })

@@ -33,7 +33,7 @@ export const options: PredictorOptions = {
 export const choices: PredictOptions = { signal: undefined, deadlineMs: undefined }
 /** A query's tensors, also as onnxruntime has them. */
 export const query: Query = { x: { data: new Float32Array(4), dims: [1, 4] }, y: new Float32Array(1) }
-export const local: LocalOptions = { model: 'model.onnx', count: 2, outputs: undefined, wasmPaths: undefined }
+export const local: LocalOptions = { model: 'model.onnx', workers: 2, outputs: undefined, wasmPaths: undefined }
 
 export async function ask(predictor: Predictor, row: Float32Array): Promise<number | undefined> {
   const prediction: Prediction = await predictor.predict(row, choices)
