@@ -29,7 +29,7 @@ const SIZES = [2, 4, 8, 16]
 async function start(bytes: Uint8Array, threads: number, batches: boolean): Promise<Predictor> {
   const workers = await localWorkers({ model: bytes, workers: threads, onWarning: () => {} })
   if (!batches) for (const worker of workers) Object.defineProperty(worker, 'maxBatch', { value: 1 })
-  return createPredictor({ workers, maxQueries: 1e6 })
+  return createPredictor({ workers, limits: { queries: 1e6 } })
 }
 
 /** Queries a second where so many are under way at a time. */

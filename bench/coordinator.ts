@@ -57,7 +57,12 @@ function byHand(count: number): System {
 }
 
 async function ours(count: number, options: Partial<PredictorOptions>): Promise<System> {
-  const predictor = await createPredictor({ workers: workers(count), maxQueries: 1e6, onWarning: () => {}, ...options })
+  const predictor = await createPredictor({
+    workers: workers(count),
+    limits: { queries: 1e6 },
+    onWarning: () => {},
+    ...options,
+  })
   return { ask: (query) => predictor.predict(query), close: () => predictor.close() }
 }
 
@@ -107,7 +112,12 @@ async function threaded(model: string, images: string, count: number) {
   const queries = (await loadInputs(images)).slice(0, 500)
   const bytes = new Uint8Array(await readFile(model))
   const threads = availableParallelism()
-  const predictor = await createPredictor({ model: bytes, workers: threads, maxQueries: 1e6, onWarning: () => {} })
+  const predictor = await createPredictor({
+    model: bytes,
+    workers: threads,
+    limits: { queries: 1e6 },
+    onWarning: () => {},
+  })
   const { shape } = predictor.signature.inputs[0]
   const pool = new Piscina({
     filename: fileURLToPath(new URL('./piscina-worker.js', import.meta.url)),

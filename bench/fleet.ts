@@ -139,8 +139,8 @@ export async function run(count: number, queries: number, options?: Partial<Pred
 }
 
 async function served(workers: MortalWorker[], clock: Clock, options: Partial<PredictorOptions>): Promise<System> {
-  const rest = { deadlineMs: DEADLINE_MS, maxQueries: 1e6, onWarning: () => {} }
-  const predictor = await createPredictor({ workers, clock, ...rest, ...options })
+  const rest = { deadlineMs: DEADLINE_MS, limits: { queries: 1e6 }, onWarning: () => {} }
+  const predictor = await createPredictor({ workers, testing: { clock }, ...rest, ...options })
   return { ask: (query) => predictor.predict(query), close: () => predictor.close() }
 }
 

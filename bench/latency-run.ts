@@ -222,9 +222,16 @@ const byHand =
 const ours =
   (options: PredictorOptions): Make =>
   async (clock, workers, stateOf) => {
-    const learns = options.preset === undefined && options.policy !== 'retry'
-    const learned = learns && { state: await stateOf() }
-    const predictor = await createPredictor({ workers, clock, maxQueries: 1e5, onWarning() {}, ...learned, ...options })
+    const learns = options.scheme?.preset === undefined && options.policy !== 'retry'
+    const learned = learns && { memory: { state: await stateOf() } }
+    const predictor = await createPredictor({
+      workers,
+      testing: { clock },
+      limits: { queries: 1e5 },
+      onWarning() {},
+      ...learned,
+      ...options,
+    })
     const [{ name }] = predictor.signature.outputs
     return {
       async ask(query, deadlineMs) {
@@ -245,7 +252,7 @@ export const systems: Record<string, Make> = {
   hedge: byHand({ hedges: 0.1 }),
   'hedge, blind': byHand({ hedges: 0.1, pool: Blind }),
   'twice each': byHand({ copies: 2 }),
-  'paper’s code': ours({ scheme: coded, preset: 'aaai22' }),
+  'paper’s code': ours({ scheme: { ...coded, preset: 'aaai22' } }),
   retry: ours({ scheme: alone, policy: 'retry' }),
   'recover, S = 0': ours({ scheme: alone, policy: 'recover' }),
   'recover, S = 1': ours({ scheme: coded, policy: 'recover' }),

@@ -47,10 +47,10 @@ export async function report({ runs, passing, accused, neighbours }: Results): P
   const scheme = (liars: number) => ({ queries: 8, byzantine: liars, code: 'systematic' as const })
   const paper = { queries: 8, byzantine: 1, code: 'berrut' as const }
   const rivals: [string, Cell['options']][] = [
-    ['verified, integrity .9', { integrity: 0.9 }],
-    ['duplicate and compare (integrity 1)', { integrity: 1, memory: false }],
+    ['verified, integrity .9', { verify: { integrity: 0.9 } }],
+    ['duplicate and compare (integrity 1)', { verify: { integrity: 1 }, memory: false }],
     ['the paper’s code, dropping what is unusual and nobody else gives', { scheme: paper }],
-    ['the paper’s code as published', { scheme: paper, preset: 'aaai22' }],
+    ['the paper’s code as published', { scheme: { ...paper, preset: 'aaai22' } }],
   ]
   const beside = (attack: string) => {
     const cell = { workers: 27, liars: attack === 'none' ? 0 : 1, attack, queries: 2000 }
@@ -66,7 +66,7 @@ export async function report({ runs, passing, accused, neighbours }: Results): P
 
 \`npm run data && npm run bench -- liars\` writes this page. Workers in made time, answers of about 10 ms of which 2 % take ten times as long, one call in a thousand that dies, and every second worker
 another runtime whose last digits differ; the answers are those of real models to their 10,000 test images, the predictor, its memory and its pool are the real ones. One worker of nine lies unless it says
-otherwise, \`integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was ejected: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
+otherwise, \`verify.integrity\` is .9, and the memory begins with 1,000 answers. At most ${Math.max(...Object.values(runs).map((all) => all.length))} seeds a cell; "-" is not measured. Nobody honest was ejected: ${framed} in ${sum(Object.values(runs).map((all) => all.length))} runs and ${sum(
     Object.values(runs)
       .flat()
       .map((run) => run?.queries ?? 0),
@@ -151,15 +151,17 @@ ${markdownTable(
   [
     ...[0.8, 0.9, 0.95, 0.97].map((integrity) => [
       `integrity ${integrity}`,
-      ...each({ ...honest, options: { integrity } }, (all) => middle(all, ({ extra }) => extra, 3)),
+      ...each({ ...honest, options: { verify: { integrity } } }, (all) => middle(all, ({ extra }) => extra, 3)),
     ]),
     [
       'duplicate and compare',
-      ...each({ ...honest, options: { integrity: 1, memory: false } }, (all) => middle(all, ({ extra }) => extra, 3)),
+      ...each({ ...honest, options: { verify: { integrity: 1 }, memory: false } }, (all) =>
+        middle(all, ({ extra }) => extra, 3),
+      ),
     ],
     ...[2, 3].map((liars) => [
       `E = ${liars}, integrity .9`,
-      ...each({ ...honest, options: { integrity: 0.9, scheme: scheme(liars) } }, (all) =>
+      ...each({ ...honest, options: { verify: { integrity: 0.9 }, scheme: scheme(liars) } }, (all) =>
         middle(all, ({ extra }) => extra, 3),
       ),
     ]),
@@ -199,7 +201,10 @@ ${markdownTable(
   [
     ['groups with an unusual answer', ...tested(({ alarms, honest }) => percent(alarms / honest, 2))],
     ['right: others are asked first', ...tested(({ right, queries }) => percent(right.all / queries, 2))],
-    ['right: dropped at once (`audit: 0`)', ...tested(({ right, queries }) => percent(right.atOnce / queries, 2))],
+    [
+      'right: dropped at once (`verify: { audit: 0 }`)',
+      ...tested(({ right, queries }) => percent(right.atOnce / queries, 2)),
+    ],
     [
       'right: as published, one dropped in every group',
       ...tested(({ right, queries }) => percent(right.published / queries, 2)),
@@ -237,12 +242,12 @@ ${markdownTable(
   ]),
 )}
 
-What is lost is mostly how often the memory is sure; beside values 1,000 times too large, to which it adapts as to any stream, some of the few sure ones are wrong. Callers who do not trust each other want \`tenants\`.
+What is lost is mostly how often the memory is sure; beside values 1,000 times too large, to which it adapts as to any stream, some of the few sure ones are wrong. Callers who do not trust each other want \`limits.tenants\`.
 
 ## What it does not protect from
 
 - More than E that lie alike: E + 1 of them are a proof.
-- Values behind a right label that was checked: only proven answers have values that two workers gave. \`integrity: 1\` proves all.
+- Values behind a right label that was checked: only proven answers have values that two workers gave. \`verify: { integrity: 1 }\` proves all.
 - A stream that shifts: the memory's confidence is calibrated on what came. An audit share above 1 % narrows that.
 - An answer that was given as checked before its worker was ejected is not taken back.
 - A liar among the first: until the memory begins, everything is proven, at the price of duplicate and compare.

@@ -141,11 +141,10 @@ export async function simulate(job: Job): Promise<Figures> {
   const predictor = await createPredictor({
     scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars), code: 'systematic' },
     workers,
-    clock,
-    seed,
-    maxQueries: 1e5,
+    testing: { clock, seed },
+    limits: { queries: 1e5 },
     onWarning: () => {},
-    ...(state && { state }),
+    ...(state && { memory: { state } }),
     ...job.options,
   })
   const [wrong, given]: Record<string, number>[] = [{}, {}]

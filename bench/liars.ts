@@ -26,7 +26,7 @@ interface Planned {
   seeds: number
 }
 
-const usual = { workers: 9, liars: 1, attack: 'none', habit: 'always' as Habit, memory: 1000, brief: false, queries: 1500, options: { integrity: 0.9 } } // biome-ignore format: one line
+const usual = { workers: 9, liars: 1, attack: 'none', habit: 'always' as Habit, memory: 1000, brief: false, queries: 1500, options: { verify: { integrity: 0.9 } } } // biome-ignore format: one line
 
 /** The usual where nothing else is said. */
 export function keyOf(cell: Partial<Cell> & { model: ModelName }): string {
@@ -48,11 +48,12 @@ function plan(seeds: number): Planned[] {
   for (const habit of ['tenth', 'unsure'] as const) add(some, { attack: 'scaled', habit, brief: true, queries: 15_000 })
   add(few, { attack: 'scaled', habit: 'later', brief: true, queries: 20_000 })
   add(few, { attack: 'oracle', queries: 6000 })
-  for (const integrity of [0.8, 0.9, 0.95, 0.97]) add(few, { liars: 0, queries: 3000, options: { integrity } })
-  add(few, { liars: 0, queries: 3000, options: { integrity: 1, memory: false } })
+  for (const integrity of [0.8, 0.9, 0.95, 0.97])
+    add(few, { liars: 0, queries: 3000, options: { verify: { integrity } } })
+  add(few, { liars: 0, queries: 3000, options: { verify: { integrity: 1 }, memory: false } })
   for (const liars of [2, 3]) {
     const scheme = { queries: 8, byzantine: liars, code: 'systematic' as const }
-    add(few, { liars: 0, queries: 3000, options: { integrity: 0.9, scheme } })
+    add(few, { liars: 0, queries: 3000, options: { verify: { integrity: 0.9 }, scheme } })
     for (const attack of ['replay', 'swap', 'scaled']) add(some, { liars, attack, brief: true })
   }
   for (const workers of [18, 27]) add(some, { workers, attack: 'swap', brief: true })
@@ -66,9 +67,9 @@ function plan(seeds: number): Planned[] {
   for (const attack of ['none', 'swap']) {
     const at = { workers: 27, liars: attack === 'none' ? 0 : 1, attack, queries: 2000 }
     add(few, at)
-    add(few, { ...at, options: { integrity: 1, memory: false } })
+    add(few, { ...at, options: { verify: { integrity: 1 }, memory: false } })
     add(few, { ...at, options: { scheme: paper } })
-    add(few, { ...at, options: { scheme: paper, preset: 'aaai22' } })
+    add(few, { ...at, options: { scheme: { ...paper, preset: 'aaai22' } } })
   }
   add(few, { liars: 0, queries: 20_000 })
   return planned

@@ -45,7 +45,7 @@ const byHand =
 const ours =
   (options: PredictorOptions): System =>
   async (clock, workers) => {
-    const predictor = await createPredictor({ workers, clock, memory: false, ...options })
+    const predictor = await createPredictor({ workers, testing: { clock }, memory: false, ...options })
     return { ask: (query) => predictor.predict(query), close: () => predictor.close() }
   }
 

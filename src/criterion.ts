@@ -39,25 +39,35 @@ export type Criterion = Labels | Tolerance
 /**
  * The criterion for a model with these outputs.
  *
+ * @param field  what stands in front of the options' names in errors
  * @throws RangeError for an option out of range, or one that this model's outputs do not allow
  */
-export function criterionOf(outputs: readonly TensorSpec[], { labelAxis, tolerance }: CriterionOptions): Criterion {
+export function criterionOf(
+  outputs: readonly TensorSpec[],
+  { labelAxis, tolerance }: CriterionOptions,
+  field = '',
+): Criterion {
   const [{ name, shape }] = outputs
   const axes = trimmed(shape)
   const vector = axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
-  const axis = checkWord('labelAxis', labelAxis ?? (vector ? 'last' : 'none'), labelAxes)
-  if (tolerance !== undefined && !(typeof tolerance === 'number' && tolerance > 0 && tolerance < Number.MAX_VALUE)) {
-    throw new RangeError(expected('tolerance', 'a number above 0', tolerance))
-  }
+  const axis = checkWord(`${field}labelAxis`, labelAxis ?? (vector ? 'last' : 'none'), labelAxes)
+  if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
   if (axis === 'none') return { kind: 'tolerance', tolerance }
   if (tolerance !== undefined) {
-    throw new RangeError(`tolerance: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`)
+    throw new RangeError(
+      `${field}tolerance: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`,
+    )
   }
   const classes = axes.at(-1)
   if (classes === undefined) {
-    throw new RangeError(`labelAxis: expected 'none' for output '${name}' of one value, got 'last'`)
+    throw new RangeError(`${field}labelAxis: expected 'none' for output '${name}' of one value, got 'last'`)
   }
   return { kind: 'label', positions: size({ shape }) / classes, classes }
+}
+
+export function checkTolerance(field: string, value: unknown): number {
+  if (typeof value === 'number' && value > 0 && value < Number.MAX_VALUE) return value
+  throw new RangeError(expected(field, 'a number above 0', value))
 }
 
 /** Without the axes of length 1 at the end: [10, 1, 1] has its scores along the first. */

@@ -4,7 +4,7 @@
  *
  * - `QUORUM`      too few results came to decode, or too few can still come
  * - `DEADLINE`    the deadline passed before there was an answer; `recovery` is what there was in its place
- * - `OVERLOADED`  `maxQueries` queries are in the house already, or a worker's queue is full
+ * - `OVERLOADED`  `limits.queries` queries are under way already, or a worker's queue is full
  * - `ABORTED`     the caller's signal fired
  * - `CLOSED`      the predictor or the worker was closed, or (workerd) belongs to another request
  * - `WORKER`      a worker crashed, hung or could not start

@@ -1,6 +1,23 @@
 /** What options were called before, and what to write now: an old name is an error that says the new one. */
 
+const into = (group: string, ...names: string[]) =>
+  Object.fromEntries(names.map((name) => [name, `${group}: { ${name} }`]))
+
 export const renamed = {
+  predictor: {
+    ...into('scheme', 'preset'),
+    ...into('verify', 'integrity', 'audit', 'rounding'),
+    ...into('right', 'labelAxis', 'tolerance'),
+    ...into('onnx', 'outputs', 'inputShapes', 'runtime', 'providers', 'wasmPaths', 'createWorker', 'startMs'),
+    ...into('testing', 'clock', 'seed', 'core'),
+    hedges: 'hedge: { budget }, or hedge: false for 0',
+    patience: 'hedge: { percentile }',
+    state: 'memory: { state }',
+    unfitState: 'memory: { unfit }',
+    maxQueries: 'limits: { queries }',
+    maxBatch: 'limits: { batch }',
+    partitions: 'limits: { tenants }',
+  },
   predict: { partition: 'tenant' },
   localWorkers: { count: 'workers' },
   /** Parameters of a request for inference. */

@@ -26,6 +26,9 @@ export interface SchemeOptions {
   points?: Points | undefined
 }
 
+/** The largest that each may be. */
+export const MOST = { queries: 1000, stragglers: 1000, byzantine: 1000, workers: 10_000 }
+
 export const schemeOptions = ['queries', 'stragglers', 'byzantine', 'workers', 'points'] as const
 
 /** Nodes nearer than this are the same node: the interpolant takes its value there (ALGORITHMS: "exact hits"). */
@@ -49,10 +52,10 @@ export class Scheme {
   constructor(options: SchemeOptions) {
     checkNames('', options, schemeOptions)
     const { queries, stragglers = 0, byzantine = 0, workers, points = 'lobatto-open' } = options
-    const K = checkInteger('queries', queries, 1, 1000)
-    const S = checkInteger('stragglers', stragglers, 0, 1000)
-    const E = checkInteger('byzantine', byzantine, 0, 1000)
-    const N = checkInteger('workers', workers ?? defaultWorkers(K, S, E), K + 2 * E + S, 10_000)
+    const K = checkInteger('queries', queries, 1, MOST.queries)
+    const S = checkInteger('stragglers', stragglers, 0, MOST.stragglers)
+    const E = checkInteger('byzantine', byzantine, 0, MOST.byzantine)
+    const N = checkInteger('workers', workers ?? defaultWorkers(K, S, E), K + 2 * E + S, MOST.workers)
     this.queries = K
     this.stragglers = S
     this.byzantine = E

@@ -3,6 +3,9 @@ import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec
 import { FaultyWorker } from 'approxifer/testing'
 import { describe, expect, it } from 'vitest'
 import { evaluate } from '../src/evaluate/evaluate'
+import type { Option } from '../src/option'
+import { predictorOptions } from '../src/predictor/option-table'
+import { renamed } from '../src/renamed'
 
 const model = Uint8Array.of(1)
 const scheme = { queries: 2, stragglers: 1 }
@@ -22,7 +25,13 @@ const calls: Record<string, (option: object) => unknown> = {
   createPredictor: (option) => createPredictor({ model, scheme, ...option }),
   scheme: (option) => createPredictor({ model, scheme: { ...scheme, ...option } }),
   memory: (option) => createPredictor({ model, scheme, memory: option }),
-  core: (option) => createPredictor({ model, scheme, core: option }),
+  ...Object.fromEntries(
+    ['hedge', 'verify', 'limits', 'right', 'onnx', 'testing'].map((group) => [
+      group,
+      (option: object) => createPredictor({ model, scheme, [group]: option }),
+    ]),
+  ),
+  core: (option) => createPredictor({ model, scheme, testing: { core: option } }),
   predict: async (option) => {
     const predictor = await createPredictor({ scheme: { queries: 1 }, workers: [worker('a')] })
     try {
@@ -50,18 +59,24 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['createPredictor', 'deadlineMS', 'deadlineMs'],
   ['createPredictor', 'maxWait', 'maxWaitMs'],
   ['createPredictor', 'hangms', 'hangMs'],
-  ['createPredictor', 'maxQuerys', 'maxQueries'],
+  ['limits', 'query', 'queries'],
+  ['limits', 'tenant', 'tenants'],
   ['createPredictor', 'memmory', 'memory'],
-  ['createPredictor', 'hedge', 'hedges'],
-  ['createPredictor', 'patiance', 'patience'],
-  ['createPredictor', 'wasmPath', 'wasmPaths'],
-  ['createPredictor', 'inputShape', 'inputShapes'],
-  ['createPredictor', 'output', 'outputs'],
-  ['createPredictor', 'createworker', 'createWorker'],
+  ['createPredictor', 'hegde', 'hedge'],
+  ['createPredictor', 'limit', 'limits'],
+  ['hedge', 'percentil', 'percentile'],
+  ['hedge', 'budgets', 'budget'],
+  ['verify', 'integrty', 'integrity'],
+  ['onnx', 'wasmPath', 'wasmPaths'],
+  ['onnx', 'inputShape', 'inputShapes'],
+  ['onnx', 'output', 'outputs'],
+  ['onnx', 'createworker', 'createWorker'],
   ['createPredictor', 'onWarn', 'onWarning'],
-  ['createPredictor', 'tolerence', 'tolerance'],
-  ['createPredictor', 'labelAxes', 'labelAxis'],
-  ['createPredictor', 'provider', 'providers'],
+  ['right', 'tolerence', 'tolerance'],
+  ['right', 'labelAxes', 'labelAxis'],
+  ['onnx', 'provider', 'providers'],
+  ['memory', 'states', 'state'],
+  ['testing', 'clocks', 'clock'],
   ['scheme', 'straglers', 'stragglers'],
   ['scheme', 'byzantines', 'byzantine'],
   ['scheme', 'query', 'queries'],
@@ -103,6 +118,29 @@ describe('a misspelt option', () => {
   })
 })
 
+describe('an old name is an error that says the new one', () => {
+  it.each([
+    ['createPredictor', 'hedges', 'hedge: { budget }, or hedge: false for 0'],
+    ['createPredictor', 'partitions', 'limits: { tenants }'],
+    ['createPredictor', 'preset', 'scheme: { preset }'],
+    ['createPredictor', 'unfitState', 'memory: { unfit }'],
+    ['predict', 'partition', 'tenant'],
+    ['localWorkers', 'count', 'workers'],
+  ])('%s: %s', async (where, old, now) => {
+    const call = async () => calls[where]({ [old]: 1 })
+    await expect(call()).rejects.toThrow(TypeError)
+    await expect(call()).rejects.toThrow(`${old}: renamed: use ${now}`)
+  })
+
+  it('and the new one is known', async () => {
+    for (const now of Object.values(renamed.predictor)) {
+      const [, group, name] = /^(\w+): (?:\{ (\w+) \})?/.exec(now) as RegExpExecArray
+      const { options } = predictorOptions[group as keyof typeof predictorOptions] as Option
+      expect(Object.keys(options ?? {}), now).toContain(name)
+    }
+  })
+})
+
 describe('a value that is none', () => {
   const odd = Object.create(null)
   const two = { queries: 1, stragglers: 1 }
@@ -111,8 +149,8 @@ describe('a value that is none', () => {
   it.each([
     [
       'a value without a name',
-      { scheme: two, workers: pair, tolerance: odd },
-      'tolerance: expected a number above 0, got an object',
+      { scheme: two, workers: pair, right: { tolerance: odd } },
+      'right.tolerance: expected a number above 0, got an object',
     ],
     ['workers that are no list', { scheme, workers: {}, model }, 'workers: expected an integer >= 3, got Object'],
     [
@@ -140,31 +178,31 @@ describe('a value that is none', () => {
     ],
     [
       'options of local workers beside ready ones',
-      { scheme: two, workers: pair, outputs: ['y'] },
-      'outputs: expected none beside ready workers, which have theirs',
+      { scheme: two, workers: pair, onnx: { outputs: ['y'] } },
+      'onnx: expected none beside ready workers, which have theirs',
     ],
     [
       'a state that is none',
-      { scheme: two, workers: pair, state: '' },
-      'state: expected a Uint8Array, or one by tenant, got ""',
+      { scheme: two, workers: pair, memory: { state: '' } },
+      'memory.state: expected a Uint8Array, or one by tenant, got ""',
     ],
     [
       'a state of an older version',
       {
         scheme: two,
         workers: pair,
-        state: new TextEncoder().encode('{"format":"approxifer","version":1,"what":"predictor"}\n'),
+        memory: { state: new TextEncoder().encode('{"format":"approxifer","version":1,"what":"predictor"}\n') },
       },
       'state: expected version 2, got version 1, of an older approxifer: leave it out, and let it be learned anew',
     ],
     [
       'no time to start',
-      { model, scheme, startMs: null },
-      'startMs: expected an integer from 1 to 2147483647, got null',
+      { model, scheme, onnx: { startMs: null } },
+      'onnx.startMs: expected an integer from 1 to 2147483647, got null',
     ],
     [
       'what makes no worker',
-      { model, scheme, createWorker: () => undefined },
+      { model, scheme, onnx: { createWorker: () => undefined } },
       'createWorker(): expected a worker, got undefined',
     ],
   ] as [string, object, string][])('%s', async (_, options, message) => {
@@ -188,15 +226,6 @@ describe('a value that is none', () => {
     await expect(predictor.predictAll([], { signal: 5 } as never)).rejects.toThrow('signal: expected an AbortSignal')
     await predictor.close()
   })
-})
-
-it('a preset beside a scheme that leaves it open is not lost', async () => {
-  const workers = ['a', 'b', 'c'].map(worker)
-  const options = { preset: 'aaai22', scheme: { queries: 2, stragglers: 1, preset: undefined }, workers } as const
-  const predictor = await createPredictor(options)
-  const { group } = (await predictor.predictAll([new Float32Array(2), new Float32Array(2)]))[0]
-  expect((await group).rows.length).toBe(3) // the paper's code sends all three rows at once
-  await predictor.close()
 })
 
 it('a worker that rejects with an object without a prototype costs its call, not the process', async () => {

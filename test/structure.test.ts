@@ -27,6 +27,7 @@ const GROUND = [
   'deque',
   'errors',
   'notices',
+  'option',
   'random',
   'renamed',
   'saved',

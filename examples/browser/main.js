@@ -23,8 +23,10 @@ async function main() {
   const predictor = await createPredictor({
     model: '/models/mnist-lenet.onnx',
     scheme: { queries: 4, stragglers: 1 },
-    createWorker: () => new Worker('/dist/worker.bundle.js', { type: 'module' }),
-    wasmPaths: '/node_modules/onnxruntime-web/dist/',
+    onnx: {
+      createWorker: () => new Worker('/dist/worker.bundle.js', { type: 'module' }),
+      wasmPaths: '/node_modules/onnxruntime-web/dist/',
+    },
   })
   const images = await digits(8)
   images.forEach(draw)

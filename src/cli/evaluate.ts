@@ -103,7 +103,7 @@ function printVerified(verified: Verified, { scheme }: Result): void {
   const { integrity, why } = recommendVerified(verified, { extra: workers / queries - 1 })
   console.log(`${verifiedTable(verified)}\n${wrap(`recommended: ${why}`)}`)
   const use = `scheme: { queries: ${queries}, stragglers: ${stragglers}, byzantine: ${byzantine} }`
-  console.log(`${wrap(`  createPredictor({ model, ${use}, integrity: ${integrity} })`, 2)}\n`)
+  console.log(`${wrap(`  createPredictor({ model, ${use}, verify: { integrity: ${integrity} } })`, 2)}\n`)
 }
 
 /** The schemes to measure: one, or all of the grid. */

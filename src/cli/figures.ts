@@ -178,8 +178,10 @@ export function recommendation(
   const rows = table(candidateHead(result))
   for (const candidate of candidates) rows.push(candidateRow(candidate))
   const { labelAxis, tolerance } = wishes
-  const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`].filter(Boolean)
-  const call = `  createPredictor({ ${['model', candidates[0].use, ...right].join(', ')} })`
+  const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`]
+    .filter(Boolean)
+    .join()
+  const call = `  createPredictor({ ${['model', candidates[0].use, ...(right ? [`right: { ${right} }`] : [])].join(', ')} })`
   const told = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
   const lines = told.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')

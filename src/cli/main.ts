@@ -3,13 +3,9 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { codeNames } from '../codec/codes'
-import { decoderNames } from '../codec/decoders'
-import { locatorNames } from '../codec/locators'
-import { labelAxes } from '../criterion'
 import { featureNames } from '../memory/memory'
-import { policies } from '../memory/worth'
-import { pointSets } from '../scheme'
+import { predictorOptions } from '../predictor/option-table'
+import { CONFIDENT } from '../predictor/settings'
 import { attackForms } from '../testing/attacks'
 import { evaluateCommand } from './evaluate'
 import { report } from './failure'
@@ -19,9 +15,11 @@ import {
   attack,
   checkFlags,
   choice,
+  flagFor,
   GRID,
   grid,
   grouping,
+  helpOf,
   inputShapes,
   integer,
   names,
@@ -33,23 +31,31 @@ import { flagsOf, withServeFlags } from './serve/flags'
 import { width, wrap } from './terminal'
 import { work } from './work'
 
+const {
+  scheme: { options: scheme },
+  right: { options: right },
+  onnx: { options: onnx },
+  policy,
+  minConfidence,
+} = predictorOptions
+
 /** The options that make a scheme. */
 function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
   return command
     .optionsGroup('Scheme:')
-    .option('--queries <K>', 'queries coded together', integer(1), queries)
-    .option('--stragglers <S>', 'results that may be missing', integer(0), stragglers)
-    .option('--byzantine <E>', 'results that may be wrong', integer(0), byzantine)
-    .option('--workers <N>', 'coded queries (default: K + S; of the paper’s code 2(K + E) + S where E > 0)', integer(1))
-    .addOption(choice('--points <set>', 'worker nodes of the paper’s code', pointSets).default(pointSets[0]))
-    .addOption(choice('--preset <name>', 'aaai22: the paper’s code, decoder and locator', ['aaai22']))
+    .addOption(flagFor(scheme.queries).default(queries))
+    .addOption(flagFor(scheme.stragglers).default(stragglers))
+    .addOption(flagFor(scheme.byzantine).default(byzantine))
+    .addOption(flagFor({ ...scheme.workers, flags: '--workers <N>' }, helpOf(scheme.workers)))
+    .addOption(flagFor({ ...scheme.points, flags: '--points <set>' }).default(scheme.points.fallback))
+    .addOption(flagFor({ ...scheme.preset, flags: '--preset <name>' }))
 }
 
 /** The options that say what of a model is used. */
 function withModel(command: Command): Command {
   return command
-    .option('--input-shapes <shapes>', 'name=AxBxC,.. of inputs with other dynamic dimensions, no batch', inputShapes)
-    .option('--outputs <names>', 'name,.. of the outputs to use (default: all)', names)
+    .addOption(flagFor(onnx.inputShapes, helpOf(onnx.inputShapes)).argParser(inputShapes))
+    .addOption(flagFor(onnx.outputs, helpOf(onnx.outputs)).argParser(names))
 }
 
 const AFTER = `
@@ -95,35 +101,26 @@ withModel(
     .optionsGroup('Model and data:')
     .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row')
     .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)')
-    .addOption(
-      choice('--label-axis <axis>', 'where the first output has labels (default: last, of a vector)', labelAxes),
-    )
-    .option('--tolerance <t>', 'how far off an answer without a label may be (default: .1 deviations)', amount),
+    .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
+    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance))),
 )
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
   .optionsGroup('Code:')
   .addOption(
-    choice(
-      '--code <code>',
-      'which rows (default: systematic; where E > 0 berrut, beside verified inference)',
-      codeNames,
+    flagFor(
+      scheme.code,
+      helpOf({ ...scheme.code, otherwise: 'systematic; where E > 0 berrut, beside verified inference' }),
     ),
   )
-  .addOption(choice('--decoder <decoder>', 'how answers are recovered (default: the code’s own)', decoderNames))
-  .addOption(choice('--locator <locator>', 'who lies (default: residual)', locatorNames))
+  .addOption(flagFor({ ...scheme.decoder, flags: '--decoder <decoder>' }, helpOf(scheme.decoder)))
+  .addOption(flagFor({ ...scheme.locator, flags: '--locator <locator>' }, helpOf(scheme.locator)))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')
   .option('--grouping <how>', 'random, or likeness:P: pools of P groups, ordered by likeness, cut', grouping, 'random')
   .addOption(choice('--core <core>', 'numerical core (default: wasm, else js)', ['wasm', 'js']))
   .optionsGroup('What becomes of lost queries:')
-  .addOption(
-    choice(
-      '--policy <policy>',
-      'give the recovered answer, ask again, or decide (default: auto where E = 0)',
-      policies,
-    ),
-  )
-  .option('--min-confidence <p>', 'from which the policy auto gives a recovered answer', probability, 0.9)
+  .addOption(flagFor(policy, helpOf({ ...policy, otherwise: 'auto where E = 0' })))
+  .addOption(flagFor(minConfidence).default(CONFIDENT))
   .option('--learn <n>', 'groups whose late answers teach the confidence (default: 300, at most half)', integer(0))
   .option('--memory <n>', 'inputs remembered with their answers (default: half, at most 1000; E > 0: 0)', integer(0))
   .addOption(

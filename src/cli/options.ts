@@ -1,7 +1,8 @@
 /** Parsers of option values. Each refuses what it cannot take with a sentence, and the word that was probably meant. */
 
-import { InvalidArgumentError, Option } from 'commander'
+import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
+import type { Option } from '../option'
 import { renamed } from '../renamed'
 import { attackForms, parseAttack } from '../testing/attacks'
 import { addressesIn, SCHEME } from '../workers/nats/address'
@@ -14,11 +15,44 @@ export function checkFlags(args: readonly string[]): void {
 }
 
 /** An option that takes one of a few words. */
-export function choice(flags: string, description: string, words: readonly string[]): Option {
-  return new Option(flags, description).choices(words).argParser((text: string) => {
+export function choice(flags: string, description: string, words: readonly string[]): Flag {
+  return new Flag(flags, description).choices(words).argParser(oneOf(words))
+}
+
+/** A flag for an option of a table. */
+export function flagFor(option: Option, about = helpOf({ ...option, otherwise: '' })): Flag {
+  return new Flag(option.flags ?? '', about).argParser(parserOf(option))
+}
+
+/** The name that commander gives to a flag's value. */
+export const nameOf = (flags: string) => new Flag(flags).attributeName()
+
+/** What the help says of an option. */
+export function helpOf({ about, check, fallback = '', otherwise: shown = `${fallback}` }: Option): string {
+  const text = [about, ...(check.words ? [check.words.join(', ')] : [])].join(': ') + (shown && ` (default: ${shown})`)
+  return text.replace(/:? see \[.*?\]\(.*?\)/g, '').replace(/[`']/g, '') // no Markdown
+}
+
+/** Flags bring text: it is a number where no text will do. */
+export function parserOf({ flags = '', check }: Option): (text: string) => unknown {
+  if (check.words) return oneOf(check.words)
+  return (text) => {
+    try {
+      return check(flags, text)
+    } catch {}
+    try {
+      return check(flags, text.trim() === '' ? text : Number(text))
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message.replace(/^.*?: e(.*), got .*$/s, 'E$1.'))
+    }
+  }
+}
+
+function oneOf(words: readonly string[]) {
+  return (text: string): string => {
     if (words.includes(text)) return text
     throw refused(`one of ${words.join(', ')}`, nearest(text, words))
-  })
+  }
 }
 
 function number(what: string, fits: (value: number) => boolean) {
@@ -98,6 +132,6 @@ function nearestHead(text: string, heads: readonly string[]): string | undefined
   return near === undefined || near === head ? undefined : [near, ...rest].join(':')
 }
 
-function refused(what: string, meant?: string): InvalidArgumentError {
+export function refused(what: string, meant?: string): InvalidArgumentError {
   return new InvalidArgumentError(`Expected ${what}.${meant === undefined ? '' : `\n(Did you mean ${meant}?)`}`)
 }

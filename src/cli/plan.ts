@@ -6,7 +6,7 @@ import { loadCore } from '../core/core'
 import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
 import { codecFor, workersNeeded } from '../predictor/create'
-import { isVerified } from '../predictor/options'
+import { isVerified } from '../predictor/settings'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
@@ -33,7 +33,7 @@ interface Verdict extends Signature {
 /** Exit code 1 for a model that cannot be coded; the plan is printed all the same. */
 export async function plan(options: PlanOptions): Promise<void> {
   const { queries, stragglers, byzantine, workers, points, preset, model: path } = options
-  const codec = codecFor(await loadCore(), { preset, scheme: { queries, stragglers, byzantine, workers, points } })
+  const codec = codecFor(await loadCore(), { queries, stragglers, byzantine, workers, points, preset })
   if (path === undefined && (options.inputShapes || options.outputs)) {
     throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
   }

@@ -6,7 +6,7 @@ import { type Criterion, type CriterionOptions, criterionOf } from '../criterion
 import { Experience } from '../memory/experience'
 import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../memory/memory'
 import type { Policy } from '../memory/worth'
-import { checkSettings } from '../predictor/options'
+import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
 import { type Random, seeded } from '../random'
 import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../testing/attacks'
@@ -309,7 +309,7 @@ function settingsOf(options: EvaluateOptions) {
   const { model, codec, inputs, labels } = options
   const { queries, byzantine } = codec.scheme
   const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }
-  const { choices, memory: wanted } = checkSettings(asked, codec)
+  const { choices, memory: wanted } = predictorSettings(checkOptions(asked), codec)
   const { policy, minConfidence } = choices
   const remembers = wanted !== false && !byzantine
   const fits = options.features !== undefined || Memory.fits(sizesOf(model))

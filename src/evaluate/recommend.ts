@@ -2,6 +2,7 @@
 
 import type { CodeName } from '../codec/codes'
 import type { Policy } from '../memory/worth'
+import { CONFIDENT } from '../predictor/settings'
 import type { Evaluation } from './scores'
 import { percent } from './statistics'
 import { type Sureness, sureSentence } from './sureness'
@@ -13,7 +14,7 @@ export interface Wishes {
   stragglerRate: number
   /** What a retry costs, its latency included, in inferences. */
   retryPrice: number
-  /** Confidence from which a recovered answer is sure. Default 0.9. */
+  /** Confidence from which a recovered answer is sure. Default `CONFIDENT`. */
   minConfidence?: number
 }
 
@@ -144,7 +145,7 @@ function byPolicy(
   { share, ofLate, beyond, inferences, base, right, recovered }: Source,
   why: string,
   use: (policy: Policy) => string,
-  { tolerate, retryPrice, minConfidence = 0.9 }: Wishes,
+  { tolerate, retryPrice, minConfidence = CONFIDENT }: Wishes,
   copied = 0,
 ): Candidate[] {
   // Where all of them could be wrong and nobody would mind, the tolerance says nothing: then they should be as good as sure ones.
@@ -221,12 +222,12 @@ function options(
   stragglers: number,
   policy: Policy,
   memory: false | NonNullable<Evaluation['memoryOptions']>,
-  { minConfidence = 0.9 }: Wishes,
+  { minConfidence = CONFIDENT }: Wishes,
   code: CodeName = 'systematic',
 ): string {
   const scheme = [`queries: ${queries}`, ...(stragglers ? [`stragglers: ${stragglers}`] : [])]
   if (code !== 'systematic') scheme.push(`code: '${code}'`)
-  const sure = policy === 'auto' && minConfidence !== 0.9 ? [`minConfidence: ${minConfidence}`] : []
+  const sure = policy === 'auto' && minConfidence !== CONFIDENT ? [`minConfidence: ${minConfidence}`] : []
   const { bytes, features } = memory || {}
   const remembering = [
     ...(bytes ? [`bytes: ${bytes}`] : []),

@@ -3,7 +3,8 @@
 import { platform } from '#platform'
 import { checkText, expected } from '../check'
 import { ownRequest } from '../own-request'
-import { createPredictor, type PredictorOptions } from '../predictor/create'
+import { createPredictor } from '../predictor/create'
+import type { PredictorOptions } from '../predictor/options'
 import { Predictor } from '../predictor/predictor'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
 import type { Store } from './models'
@@ -45,10 +46,11 @@ async function start(
   const { version: _, ...own } = model
   const options = onWarning ? { onWarning, ...own } : own
   if (!states) return createPredictor(options)
-  const most = options.tenants ?? 1
+  const most = options.limits?.tenants ?? 1
   const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
-  return createPredictor({ ...options, state, unfitState: 'forget' })
+  const memory = options.memory === false ? { bytes: 0 } : options.memory
+  return createPredictor({ ...options, memory: { ...memory, state, unfit: 'forget' } })
 }
 
 function versionOf(model: GatewayModel): string {

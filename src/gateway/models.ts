@@ -154,7 +154,7 @@ export class Models<Model> {
     try {
       return await start(model, states)
     } catch (error) {
-      if (!states || !(error instanceof Error) || !error.message.startsWith('state')) throw error
+      if (!states || !(error instanceof Error) || !/^(memory\.)?state\b/.test(error.message)) throw error
       this.#fresh(name, error)
       return start(model, undefined)
     }

@@ -1,7 +1,7 @@
 /** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
 
 import { aborted, onAbort } from '../abort'
-import { checkMs, checkNames, checkString } from '../check'
+import { checkNames, checkString } from '../check'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
@@ -24,15 +24,9 @@ import { Scores } from '../trust/scores'
 import { type Verdict, Verification } from '../trust/verification'
 import type { ModelWorker } from '../workers/worker'
 import type { Membership } from './membership'
-import {
-  checkChoices,
-  checkSignal,
-  checkTenant,
-  isVerified,
-  type PredictOptions,
-  predictOptions,
-  type Settings,
-} from './options'
+import { predictOptions } from './option-table'
+import type { PredictOptions } from './options'
+import { checkChoices, checkTenant, isVerified, type Settings } from './settings'
 import { type Tenant, Tenants } from './tenants'
 
 export interface PredictorStats {
@@ -61,6 +55,7 @@ export interface PredictorStats {
 }
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
+const predictNames = Object.keys(predictOptions)
 /** Queries per worker that predictAll keeps under way. */
 const AHEAD = 4
 /** Steps within a turn after which who was given room has taken it; one too few wakes another in vain. */
@@ -109,12 +104,12 @@ export class Predictor {
 
   /** @param membership  tells of workers that come and go */
   constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
-    const { clock, hangMs, hedges, patience, rule, seed } = settings
+    const { clock, hangMs, hedge, limits, rule, seed, verify } = settings
     const { signature } = workers[0]
-    const criterion = criterionOf(signature.outputs, settings)
+    const criterion = criterionOf(signature.outputs, settings.right, 'right.')
     const honest = !codec.scheme.byzantine || isVerified(codec)
     this.#honest = honest
-    const recovered = RECOVERED.times * (1 - patience)
+    const recovered = RECOVERED.times * (1 - hedge.percentile)
     this.signature = signature
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.#settings = settings
@@ -122,12 +117,10 @@ export class Predictor {
     this.#house = { clock, outputs: signature.outputs, settled: (ending) => this.#settled(ending) }
     this.#deadlines = new Deadlines(clock)
     const fewer = () => this.#reconsider()
-    const lateness = new Lateness(patience)
+    const lateness = new Lateness(hedge.percentile)
     const lateMs = () => lateness.lateMs
-    const { maxBatch } = settings
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch })
-    const { integrity, audit, rounding } = settings
-    const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
+    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch: limits.batch })
+    const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, ...verify, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
     this.#shared = {
       pool,
@@ -136,7 +129,7 @@ export class Predictor {
       rule,
       criterion,
       lateness,
-      hedges: new Budget(hedges, BURST),
+      hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
       extras: new Extras(),
       hedged: { sent: 0, won: 0 },
@@ -145,9 +138,9 @@ export class Predictor {
       done: (run) => this.#done(run),
     }
     this.#fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#tenants = new Tenants(settings.tenants, (name) => this.#tenant(name, this.#fingerprint))
+    this.#tenants = new Tenants(limits.tenants, (name) => this.#tenant(name, this.#fingerprint))
     for (const name of Object.keys(settings.states)) this.#tenants.of(name) // what cannot be read is refused now
-    if (settings.tenants === 1) this.#tenants.of(NOBODY)
+    if (limits.tenants === 1) this.#tenants.of(NOBODY)
     this.#shared.verification.resume()
     this.#membership = membership
     void membership?.follow(clock, {
@@ -191,7 +184,8 @@ export class Predictor {
   /** What serves a tenant; it has learned what its state says. */
   #tenant(name: string, fingerprint: string | undefined): Tenant {
     const { clock, criterion } = this.#shared
-    const { tenants, states, memory, warn } = this.#settings
+    const { limits, states, memory, warn } = this.#settings
+    const { tenants } = limits
     const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
     delete states[name] // it is taken up once: what is forgotten later stays so
     const codec = this.#codec.another()
@@ -207,11 +201,11 @@ export class Predictor {
   }
 
   #experience(codec: Codec, options: ExperienceOptions, state: Uint8Array | undefined): Experience {
-    const { unfitState, warn } = this.#settings
+    const { unfit, warn } = this.#settings
     try {
       return new Experience(codec.core, this.signature, { ...options, state })
     } catch (error) {
-      if (state === undefined || unfitState === 'refuse') throw error
+      if (state === undefined || unfit === 'refuse') throw error
       warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
       return new Experience(codec.core, this.signature, options)
     }
@@ -245,19 +239,19 @@ export class Predictor {
   ): void {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     this.#checkRequest()
-    if (options !== NO_CHOICE) checkNames('', options, predictOptions, renamed.predict)
+    if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
     const row = toRow(query, this.signature.inputs, given)
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#codec, settings.rule, settings.choices)
-    const ms = checkMs('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
-    const tenant = checkTenant(options.tenant ?? NOBODY, settings.tenants)
-    checkSignal(signal)
+    const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
+    const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
+    if (signal !== undefined) predictOptions.signal.check('signal', signal)
     if (signal?.aborted) throw aborted(signal)
-    if (this.#open >= settings.maxQueries) {
+    if (this.#open >= settings.limits.queries) {
       this.#count('OVERLOADED')
-      throw new ApproxiferError('OVERLOADED', `${this.#open} queries are in the house already`)
+      throw new ApproxiferError('OVERLOADED', `${this.#open} queries are under way already`)
     }
     // Half of a short deadline for the group to fill, half for the answers.
     const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
@@ -272,8 +266,8 @@ export class Predictor {
    * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
    */
   async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
-    checkNames('', options, predictOptions, renamed.predict)
-    checkSignal(options.signal)
+    checkNames('', options, predictNames, renamed.predict)
+    if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
     const predictions: Promise<Prediction>[] = []
     let failure: { error: unknown } | undefined
     const stop = new AbortController()
@@ -323,7 +317,7 @@ export class Predictor {
   /** Queries that keep all workers busy. */
   get #comfortable(): number {
     const { pool } = this.#shared
-    return Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
+    return Math.min(this.#settings.limits.queries, AHEAD * pool.size + this.#codec.scheme.queries)
   }
 
   /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
@@ -357,7 +351,7 @@ export class Predictor {
   }
 
   /**
-   * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
+   * What was learned so far, for the option `memory.state` of a predictor with the same model, code and memory: remembered
    * queries, what recovered answers are worth, the kernel.
    *
    * @param name  of the tenant
@@ -371,7 +365,7 @@ export class Predictor {
 
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
-    checkTenant(name, this.#settings.tenants)
+    checkTenant(name, this.#settings.limits.tenants)
     const known = this.#tenants.forget(name)
     if (name === NOBODY) this.#tenants.of(name)
     return known

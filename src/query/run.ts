@@ -743,7 +743,7 @@ export class GroupRun implements Asker, LiveRun {
     const given = {
       status: 'recovered' as const,
       confidence: report.confidence,
-      waitedMs: sentAt - ticket.since,
+      queuedMs: sentAt - ticket.since,
       ranMs: clock.now() - sentAt,
       hedged: hedged(entry),
       workers: report.source === 'code' ? workers : [],
@@ -757,7 +757,7 @@ export class GroupRun implements Asker, LiveRun {
     const given = {
       status,
       confidence: status === 'exact' ? 1 : undefined,
-      waitedMs: sentAt - ticket.since,
+      queuedMs: sentAt - ticket.since,
       ranMs: ms,
       hedged: hedged(entry),
       workers: [(worker as ModelWorker).name],

@@ -53,7 +53,7 @@ export interface Prediction {
    */
   confidence: number | undefined
   /** Milliseconds until the row that was answered went to a worker, and from then on; of a recovered answer, its own row. */
-  waitedMs: number
+  queuedMs: number
   ranMs: number
   /** Whether it was asked for twice since it was late. */
   hedged: boolean
@@ -64,7 +64,7 @@ export interface Prediction {
 }
 
 /** What a run says of an answer. */
-export type Given = Pick<Prediction, 'status' | 'confidence' | 'waitedMs' | 'ranMs' | 'hedged' | 'workers'>
+export type Given = Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged' | 'workers'>
 
 /** How a query ended. */
 export type Ending = Status | Code

@@ -388,7 +388,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { answer, ...rest } = recollection
     this.#recovery = { ...rest, missing: 1, query: 0, confidence, given: true }
     const sentAt = this.#calls[0].sentAt || clock.now()
-    const times = { waitedMs: sentAt - this.#ticket.since, ranMs: clock.now() - sentAt }
+    const times = { queuedMs: sentAt - this.#ticket.since, ranMs: clock.now() - sentAt }
     this.#ticket.answer(
       answer,
       { status: 'recovered', confidence, ...times, hedged: this.#isHedged, workers: [] },
@@ -403,7 +403,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const given = {
       status,
       confidence,
-      waitedMs: sentAt - this.#ticket.since,
+      queuedMs: sentAt - this.#ticket.since,
       ranMs: ms,
       hedged: this.#isHedged,
       workers: [(worker as ModelWorker).name],

@@ -19,9 +19,8 @@ it('the bundled model reads real digits, with a worker terminated on the way', a
   const predictor = await createPredictor({
     model,
     scheme: { queries: 4, stragglers: 1 },
-    createWorker,
+    onnx: { createWorker, startMs },
     hangMs: 3000,
-    startMs,
     deadlineMs,
   })
   const before = await predictor.predictAll(images.slice(0, 80))

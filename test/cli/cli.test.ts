@@ -30,7 +30,7 @@ describe('approxifer', () => {
     [['fly'], /unknown command 'fly'/],
     [['help', 'fly'], /expected a command/],
     [['plan', 'm.onnx', 'n.onnx'], /too many arguments for 'plan'/],
-    [['plan', '--queries', 'eight'], /'eight' is invalid\. Expected an integer >= 1/],
+    [['plan', '--queries', 'eight'], /'eight' is invalid\. Expected an integer from 1 to 1000/],
     [['plan', '--points', 'random'], /Expected one of lobatto-open, lobatto/],
     [['plan', '--workers', '3'], /workers: expected an integer from 9 to 10000, got 3/],
     [['plan', '--outputs', 'y'], /--model: expected a file, with --input-shapes or --outputs; got none/],

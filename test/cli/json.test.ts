@@ -9,7 +9,7 @@ describe('with --json a failure is one JSON object on stdout, and nothing else i
     [['--json', 'plan'], 2, 'USAGE', /unknown option '--json'/],
     [['fly', '--json'], 2, 'USAGE', /unknown command 'fly'/],
     [['plan', '--json', '--straglers', '1'], 2, 'USAGE', /'--straglers'\n\(Did you mean --stragglers\?\)/],
-    [['plan', '--queries', '--json'], 2, 'USAGE', /Expected an integer >= 1/],
+    [['plan', '--queries', '--json'], 2, 'USAGE', /Expected an integer from 1 to 1000/],
     [['plan', '--json', '--workers', '3'], 2, 'USAGE', /workers: expected an integer from 9/],
     [['plan', '--json', '--queries'], 2, 'USAGE', /'--queries <K>' argument missing/],
     [['evaluate', '--json'], 2, 'USAGE', /required option '--inputs <file>'/],

@@ -20,7 +20,7 @@ it.each([undefined, 'aaai22'] as const)(
   async (preset) => {
     for (const scheme of schemes) {
       const { approxifer } = await planned({ ...scheme, ...(preset && { preset }) })
-      const started = createPredictor({ scheme, ...(preset && { preset }), workers: [] })
+      const started = createPredictor({ scheme: { ...scheme, preset }, workers: [] })
       await expect(started, JSON.stringify(scheme)).rejects.toThrow(`workers: expected >= ${approxifer.workers}, got 0`)
     }
   },

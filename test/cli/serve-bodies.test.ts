@@ -21,7 +21,7 @@ async function open(): Promise<NonNullable<typeof house>> {
   const worker = new HandWorker('a')
   const events: RequestEvent[] = []
   const observe = (event: RequestEvent) => events.push(event)
-  const gateway = createGateway({ models: { m: { workers: [worker], hedges: 0 } }, observe })
+  const gateway = createGateway({ models: { m: { workers: [worker], hedge: false } }, observe })
   await gateway.ready()
   const onError = (error: unknown) => {
     throw error

@@ -277,7 +277,7 @@ describe('what cannot be', () => {
     ],
     ['a port that is none', [...model, '--port', '70000'], /Expected an integer from 0 to 65535/],
     ['workers nowhere', ['m', '--workers', 'htp://a'], /Expected N \| URL,\.\. \| file:PATH \| dns:NAME:PORT \| nats:/],
-    ['a level that is none', [...model, '--log', 'inof'], /Expected 'trace' \| 'debug'/],
+    ['a level that is none', [...model, '--log', 'inof'], /Expected one of trace, debug, .*\(Did you mean info\?\)/s],
     ['an origin that is none', [...model, '--cors', 'example.org'], /Expected origins such as/],
   ])('%s', (_, args, sentence) => {
     const [status, stderr] = serve(...args)
@@ -327,12 +327,12 @@ describe('a configuration file', () => {
     [
       'misspells a scheme',
       { models: { m: { model: LENET, scheme: { query: 4 } } } },
-      /m: scheme\.query: expected 'queries'/,
+      /models\.m\.scheme\.query: expected 'queries'/,
     ],
     [
       'has a function’s place',
-      { models: { m: { model: LENET, clock: 1 } } },
-      /models\.m\.clock: expected .*, got an unknown option/,
+      { models: { m: { model: LENET, testing: { clock: 1 } } } },
+      /models\.m\.testing\.clock: expected .*, got an unknown option/,
     ],
     [
       'misspells an option of workers elsewhere',
@@ -371,7 +371,13 @@ describe('a configuration file', () => {
 
   it('says what a flag does not, and its files lie beside it', async () => {
     writeFileSync(join(folder, 'lenet.onnx'), readFileSync(LENET))
-    const digits = { model: 'lenet.onnx', version: '7', workers: 2, scheme: { queries: 2 }, core: { prefer: 'js' } }
+    const digits = {
+      model: 'lenet.onnx',
+      version: '7',
+      workers: 2,
+      scheme: { queries: 2 },
+      testing: { core: { prefer: 'js' } },
+    }
     const file = config({
       models: { digits, again: { model: 'lenet.onnx', workers: 1 } },
       port: 1,

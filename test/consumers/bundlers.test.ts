@@ -102,14 +102,14 @@ describe('a page without a bundler', () => {
     ['that is a page', "new Worker('/index.html', { type: 'module' })"],
     ['whose import cannot be resolved', "new Worker('/worker.js', { type: 'module' })"],
   ])('a worker %s: an error at once that says what to do', async (_, worker) => {
-    const text = await shown(plain(failing(`createWorker: () => ${worker}`)))
+    const text = await shown(plain(failing(`onnx: { createWorker: () => ${worker} }`)))
     expect(text).toMatch(/^worker 0 could not load its script.*'approxifer\/worker'.*createWorker/)
   })
 
   it('a worker that was bundled to nothing: a warning after 2 s that says what to do', async () => {
     const empty = "new Worker(URL.createObjectURL(new Blob([''], { type: 'text/javascript' })), { type: 'module' })"
     const told = 'onWarning: (text) => { document.body.textContent = text }'
-    const text = await shown(plain(starting(`createWorker: () => ${empty}, ${told}`)))
+    const text = await shown(plain(starting(`onnx: { createWorker: () => ${empty} }, ${told}`)))
     expect(text).toMatch(/^a worker has been silent for 2000 ms.*'approxifer\/worker'.*createWorker/)
   })
 })

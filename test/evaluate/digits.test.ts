@@ -82,7 +82,7 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
 
 it('all cores give the same answers', async () => {
   const ask = async (prefer: 'wasm' | 'js') => {
-    const options = { model, core: { prefer }, rule: 'deadline' as const, deadlineMs: PATIENCE_MS }
+    const options = { model, testing: { core: { prefer } }, rule: 'deadline' as const, deadlineMs: PATIENCE_MS }
     const predictor = await createPredictor({ ...options, scheme: { queries: 4, stragglers: 1, code: 'berrut' } })
     const predictions = await predictor.predictAll(images.slice(0, 16))
     expect((await predictions[0].group).core).toBe(prefer)
@@ -105,7 +105,7 @@ it('close in the middle of a stream settles every promise', async () => {
 it('a predictor that is refused leaves no thread behind', async () => {
   const threads = () => process.getActiveResourcesInfo().filter((name) => name === 'MessagePort').length
   const before = threads()
-  const options = { model, scheme: { queries: 2, stragglers: 1 }, state: new Uint8Array(9) }
+  const options = { model, scheme: { queries: 2, stragglers: 1 }, memory: { state: new Uint8Array(9) } }
   await expect(createPredictor(options)).rejects.toThrow('state: expected')
   expect(threads()).toBe(before)
 })

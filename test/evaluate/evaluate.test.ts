@@ -9,7 +9,7 @@ import { loadCore } from '../../src/core/core'
 import { type EvaluateOptions, evaluate, type Progress } from '../../src/evaluate/evaluate'
 import { Answers, type BatchModel } from '../../src/evaluate/model'
 import { recommend } from '../../src/evaluate/recommend'
-import { checkSettings } from '../../src/predictor/options'
+import { checkOptions, settingsOf } from '../../src/predictor/settings'
 import { seeded } from '../../src/random'
 import { npyHeader, run, scratch, unlabelled } from '../shared/cli'
 
@@ -276,7 +276,7 @@ describe('the defaults are those of createPredictor', () => {
   })
 
   it('a confidence, on the command line and in what is recommended, too', async () => {
-    const { choices } = checkSettings({ scheme: { queries: 4 } }, codec())
+    const { choices } = settingsOf(checkOptions({ scheme: { queries: 4 } }), codec())
     const cli = JSON.parse(run('evaluate', ...unlabelled, '--groups', '2', '--json').stdout)
     expect([cli.policy, cli.minConfidence]).toEqual([choices.policy, choices.minConfidence])
     const wishes = { tolerate: 1, stragglerRate: 0.1, retryPrice: 1 }

@@ -24,7 +24,7 @@ function workersOf(count: number, answer: (worker: HandWorker) => void = (worker
 }
 const hang = () => {}
 const model = (workers = workersOf(2), more: object = {}): GatewayModel =>
-  ({ workers, audit: 0, ...more }) as GatewayModel
+  ({ workers, verify: { audit: 0 }, ...more }) as GatewayModel
 
 async function started(options: Options = {}, models: Record<string, GatewayModel> = { m: model() }) {
   const events: RequestEvent[] = []
@@ -147,7 +147,7 @@ describe('inference', () => {
   })
 
   it('a batch larger than the house takes at a time, and fifty of them at once', async () => {
-    const { gateway } = await started({}, { m: model(workersOf(2), { maxQueries: 10 }) })
+    const { gateway } = await started({}, { m: model(workersOf(2), { limits: { queries: 10 } }) })
     const batches = await Promise.all(Array.from({ length: 50 }, () => told(gateway, post(inputOf(100)))))
     for (const { status, json } of batches) {
       expect(status).toBe(200)
@@ -184,7 +184,7 @@ describe('inference', () => {
   })
 
   it('parameters choose deadline, policy, tenant, confidence; wrong and unknown ones are told by name', async () => {
-    const { gateway } = await started({}, { m: model(workersOf(2), { tenants: 3 }) })
+    const { gateway } = await started({}, { m: model(workersOf(2), { limits: { tenants: 3 } }) })
     const ask = (parameters: object) => told(gateway, post({ ...inputOf(1), parameters }))
     for (const fine of [
       { deadline_ms: 500 },
@@ -245,7 +245,7 @@ describe('rows that fail', () => {
   }
 
   it('fail the request with index and reason, by the table of statuses', async () => {
-    const { gateway, events } = await started({}, { m: model(workersOf(2, failing(2)), { hedges: 0 }) })
+    const { gateway, events } = await started({}, { m: model(workersOf(2, failing(2)), { hedge: false }) })
     const [status, error] = await refused(gateway, post(inputOf(3)))
     expect(status).toBe(503)
     expect(error).toMatch(/^row 1: /)
@@ -256,7 +256,10 @@ describe('rows that fail', () => {
   it('a recovery that nobody can be sure of is no 200: DEADLINE, with the recovery beside the error, unless it is asked for', async () => {
     const silent = (worker: HandWorker) => worker.calls[0].row[0] !== 4 && worker.calls[0].answer()
     const scheme = { queries: 3, stragglers: 1 }
-    const { gateway } = await started({}, { m: model(workersOf(5, silent), { scheme, hedges: 0, maxWaitMs: 60_000 }) })
+    const { gateway } = await started(
+      {},
+      { m: model(workersOf(5, silent), { scheme, hedge: false, maxWaitMs: 60_000 }) },
+    )
     const ask = (parameters: object) =>
       told(gateway, post({ ...inputOf(3), parameters: { deadline_ms: 1500, ...parameters } }))
     const { status, json } = await ask({})
@@ -274,7 +277,7 @@ describe('rows that fail', () => {
   })
 
   it('with allow_partial are told apart, and their outputs are zeros', async () => {
-    const { gateway } = await started({}, { m: model(workersOf(2, failing(2)), { hedges: 0 }) })
+    const { gateway } = await started({}, { m: model(workersOf(2, failing(2)), { hedge: false }) })
     const { status, json } = await told(gateway, post({ ...inputOf(3), parameters: { allow_partial: true } }))
     expect(status).toBe(200)
     expect(json.outputs[0].data).toEqual([0, 2, 0, 0, 8, 10])
@@ -288,7 +291,7 @@ describe('rows that fail', () => {
   })
 
   it('all of them are an error also with allow_partial', async () => {
-    const { gateway } = await started({}, { m: model(workersOf(2, failing(0)), { hedges: 0 }) })
+    const { gateway } = await started({}, { m: model(workersOf(2, failing(0)), { hedge: false }) })
     expect((await refused(gateway, post({ ...inputOf(1), parameters: { allow_partial: true } })))[0]).toBe(503)
     await gateway.close()
   })
@@ -306,7 +309,7 @@ describe('rows that fail', () => {
 
   it('a batch that has its answers leaves no timer', async () => {
     const clock = new VirtualClock()
-    const { gateway } = await started({ clock }, { m: model(workersOf(2), { clock, memory: false }) })
+    const { gateway } = await started({ clock }, { m: model(workersOf(2), { testing: { clock }, memory: false }) })
     const before = clock.pending
     for (let i = 0; i < 20; i++) expect((await told(gateway, post(inputOf(3)))).status).toBe(200)
     expect(clock.pending - before).toBeLessThan(10) // not a deadline a batch
@@ -329,7 +332,7 @@ describe('rows that fail', () => {
   })
 
   it('more at a time than are taken is 429 with Retry-After', async () => {
-    const { gateway } = await started({ maxRequests: 1 }, { m: model(workersOf(1, hang), { maxQueries: 1 }) })
+    const { gateway } = await started({ maxRequests: 1 }, { m: model(workersOf(1, hang), { limits: { queries: 1 } }) })
     const first = gateway(post({ ...inputOf(1), parameters: { deadline_ms: 50 } }))
     const second = await told(gateway, post(inputOf(1)))
     expect([second.status, second.headers.get('retry-after')]).toEqual([429, '1'])

@@ -23,7 +23,10 @@ let strict: TestServer
 
 beforeAll(async () => {
   const start = (requestMs?: number) =>
-    serveGateway({ models: { m: { workers: pair(), hedges: 0 } }, maxBytes: 20_000, maxRows: 50, onWarning }, requestMs)
+    serveGateway(
+      { models: { m: { workers: pair(), hedge: false } }, maxBytes: 20_000, maxRows: 50, onWarning },
+      requestMs,
+    )
   server = await start()
   strict = await start(2000)
 })

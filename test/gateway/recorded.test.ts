@@ -5,7 +5,7 @@ import { serveGateway, type TestServer } from '../shared/http-server'
 import { content, exchange, type HttpMessage, recorded, withJson } from '../shared/recorded'
 
 // The output idx is INT64, which is neither coded nor served: it is left out of the model, and of what the clients ask for.
-const models = { toy: { model: 'test/oip/toy.onnx', outputs: ['y'], workers: 2 } }
+const models = { toy: { model: 'test/oip/toy.onnx', onnx: { outputs: ['y'] }, workers: 2 } }
 const packFrom = 1 // as the recorded server, which packs the smallest reply
 let server: TestServer
 beforeAll(async () => {

@@ -24,7 +24,7 @@ function model(more: object = {}): GatewayModel {
     worker.infer = async (row) => row.map((v) => 2 * v)
     return worker
   })
-  return { workers, scheme: { queries: 2, stragglers: 1 }, audit: 0, maxWaitMs: 0, ...more } as GatewayModel
+  return { workers, scheme: { queries: 2, stragglers: 1 }, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
 }
 
 async function started(store: Store, models: Record<string, GatewayModel>, more: object = {}) {
@@ -72,13 +72,13 @@ it('what was learned is there again, also under names that are no file names', a
 })
 
 it('tenants are kept apart, and all are kept', async () => {
-  const { gateway } = await started(fileStore(folder), { m: model({ tenants: 4 }) })
+  const { gateway } = await started(fileStore(folder), { m: model({ limits: { tenants: 4 } }) })
   await teach(gateway, 'm', 'a')
   await teach(gateway, 'm', '__proto__')
   await gateway.save()
   const before = ['a', '__proto__'].map((tenant) => remembered(gateway, 'm', tenant))
   await gateway.close()
-  const again = await started(fileStore(folder), { m: model({ tenants: 4 }) })
+  const again = await started(fileStore(folder), { m: model({ limits: { tenants: 4 } }) })
   expect(['a', '__proto__'].map((tenant) => remembered(again.gateway, 'm', tenant))).toEqual(before)
   expect(again.warnings).toEqual([])
   await again.gateway.close()
@@ -95,13 +95,13 @@ it.each([
   }
   const [old, others] = [workersOf('x'), workersOf('y')]
   feed.tell(...old.map((worker) => ({ add: worker })))
-  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, tenants }) })
+  const { gateway } = await started(fileStore(folder), { m: model({ workers: feed, limits: { tenants } }) })
   await teach(gateway, 'm', tenants > 1 ? 'a' : undefined)
   await gateway.save()
   feed.tell(...old.map(({ name }) => ({ remove: name })), ...others.map((worker) => ({ add: worker })))
   await turn()
   await gateway.close() // nobody has asked since it was saved
-  const again = await started(fileStore(folder), { m: model({ tenants }) }) // whose workers do not say what they have
+  const again = await started(fileStore(folder), { m: model({ limits: { tenants } }) }) // whose workers do not say what they have
   expect([gateway.names, remembered(again.gateway, 'm', tenants > 1 ? 'a' : undefined)]).toEqual([['m'], 0])
   await again.gateway.close()
 })
@@ -123,7 +123,10 @@ it('a damaged state, another model’s, and a store that fails cost a warning, a
   for (const [what, bytes] of Object.entries(wrong)) {
     writeFileSync(path, bytes)
     const again = await started(fileStore(folder), {
-      m: model({ onWarning: (text: string) => again?.warnings.push(text), tenants: what === 'foreign' ? 2 : 1 }),
+      m: model({
+        onWarning: (text: string) => again?.warnings.push(text),
+        limits: { tenants: what === 'foreign' ? 2 : 1 },
+      }),
     })
     expect([what, remembered(again.gateway)]).toEqual([what, 0])
     await ask(again.gateway, 'm', 1)

@@ -9,7 +9,7 @@ afterEach(() => {
 })
 
 /** All answers take the same time here, so that some would be late by nothing: none is asked for twice. */
-const lone: typeof house = (count, options) => house(count, { hedges: 0, ...options })
+const lone: typeof house = (count, options) => house(count, { hedge: false, ...options })
 
 describe('memory', () => {
   const scheme = { queries: 2, code: 'systematic' } as const // no redundancy at all
@@ -159,14 +159,14 @@ describe('memory', () => {
     await teach(first, 200)
     const state = first.predictor.save()
     await first.predictor.close()
-    const { predictor, workers } = await lone(2, { scheme, state, policy: 'recover' })
+    const { predictor, workers } = await lone(2, { scheme, memory: { state }, policy: 'recover' })
     expect(predictor.stats().remembered).toBe(200)
     const both = [1000, 1001].map((i) => predictor.predict(x(i)))
     workers[0].calls[0].answer()
     workers[1].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
     expect((await both[1]).status).toBe('recovered')
     await predictor.close()
-    const other = (state: Uint8Array) => lone(2, { scheme, state })
+    const other = (state: Uint8Array) => lone(2, { scheme, memory: { state } })
     await expect(other(state.slice(0, 100))).rejects.toThrow('state: expected')
     const short = new Memory(await loadCore(), { shape: [2], outputs: 2 }).save()
     await expect(other(short)).rejects.toThrow('state: expected what save() of a predictor gave, got that of a memory')
@@ -193,7 +193,7 @@ describe('memory', () => {
     const workers = [0, 1].map((i) => new HandWorker(`w${i}`))
     const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [1] }] }
     for (const worker of workers) Object.assign(worker, { signature })
-    const predictor = await createPredictor({ workers, scheme, maxWaitMs: 60_000, hedges: 0 })
+    const predictor = await createPredictor({ workers, scheme, maxWaitMs: 60_000, hedge: false })
     const sine = (row: Float32Array) => row.slice(0, 1)
     for (let i = 0; i < 200; i += 2) {
       const both = predictor.predictAll([x(i), x(i + 1)])

@@ -295,7 +295,7 @@ it('checksums: every bit counts, and so does every zero at the end', () => {
 it('a predictor refuses what one of another model learned, with the same names and shapes', async () => {
   const start = (fingerprint: string | undefined, state?: Uint8Array) => {
     const workers = [0, 1].map((i) => Object.assign(new HandWorker(`w${i}`), { fingerprint }))
-    return createPredictor({ workers, scheme: { queries: 2, code: 'systematic' }, ...(state && { state }) })
+    return createPredictor({ workers, scheme: { queries: 2, code: 'systematic' }, ...(state && { memory: { state } }) })
   }
   const first = await start('one')
   const state = first.save()
@@ -306,7 +306,7 @@ it('a predictor refuses what one of another model learned, with the same names a
 
 it('what a model learned is refused by another that reads the same digits', async () => {
   const start = (name: string, state?: Uint8Array) =>
-    createPredictor({ model: `models/${name}-lenet.onnx`, ...(state && { state }) })
+    createPredictor({ model: `models/${name}-lenet.onnx`, ...(state && { memory: { state } }) })
   const mnist = await start('mnist')
   const state = mnist.save()
   await mnist.close()

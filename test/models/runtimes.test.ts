@@ -27,7 +27,7 @@ describe('onnxruntime-node', () => {
     const { createPredictor } = await consumer(native)
     const scheme = { queries: 4, stragglers: 1 }
     const runtime = 'onnxruntime-node'
-    const predictor = await createPredictor({ model: lenet, scheme, runtime, policy: 'retry' })
+    const predictor = await createPredictor({ model: lenet, scheme, onnx: { runtime }, policy: 'retry' })
     const predictions = await predictor.predictAll(images.slice(0, 40), { deadlineMs: PATIENCE_MS })
     expect(predictions.map(({ status }) => status)).toEqual(Array(40).fill('exact'))
     await predictor.close()

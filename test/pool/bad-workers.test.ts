@@ -18,7 +18,14 @@ async function episode(seed: number): Promise<void> {
   const count = K + S + random.below(4)
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(seed + i)))
   const scheme = { queries: K, stragglers: S }
-  const predictor = await createPredictor({ scheme, workers, clock, hangMs: 300, memory: false, seed, onWarning })
+  const predictor = await createPredictor({
+    scheme,
+    workers,
+    testing: { clock, seed },
+    hangMs: 300,
+    memory: false,
+    onWarning,
+  })
   // The bad ones stay the same; what is wrong with them may change.
   const bad = random.choose(count, S).map((i) => workers[i])
   const [mood, flapping] = [moods[random.below(moods.length)], random.next() < 0.3]
@@ -50,7 +57,14 @@ async function p99(options: Omit<PredictorOptions, 'workers'>, mood: Mood | 'abs
   const random = seeded(5)
   const all = Array.from({ length: 9 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
   const workers = mood === 'absent' ? all.slice(1) : all
-  const predictor = await createPredictor({ workers, clock, hangMs: 300, memory: false, onWarning, ...options })
+  const predictor = await createPredictor({
+    workers,
+    testing: { clock },
+    hangMs: 300,
+    memory: false,
+    onWarning,
+    ...options,
+  })
   if (mood !== 'absent' && mood !== 'flapping') all[0].mood = mood
   const times: number[] = []
   let at = 0

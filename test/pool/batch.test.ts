@@ -303,9 +303,9 @@ describe('a deep queue', () => {
     const clock = new VirtualClock()
     const predictor = await createPredictor({
       workers,
-      clock,
-      audit: 0,
-      hedges: 0,
+      testing: { clock },
+      verify: { audit: 0 },
+      hedge: false,
       scheme: { queries: 1 },
       policy: 'retry',
     })
@@ -367,8 +367,8 @@ async function served(count: number, batches: typeof lenet, law: Law, options: P
   const workers = Array.from({ length: count }, (_, i) => {
     return new SimulatedWorker(i, { clock, law, answer: (row) => row.slice(), signature, batches })
   })
-  const rest = { maxQueries: 1e6, deadlineMs: 1e6, memory: false } as const
-  const predictor = await createPredictor({ workers, clock, ...rest, ...options })
+  const rest = { limits: { queries: 1e6 }, deadlineMs: 1e6, memory: false } as const
+  const predictor = await createPredictor({ workers, testing: { clock }, ...rest, ...options })
   return { clock, workers, predictor }
 }
 
@@ -379,7 +379,7 @@ async function drain(batches: typeof lenet): Promise<number> {
   await clock.run()
   await all
   let last = 0
-  for (const { waitedMs, ranMs } of await all) last = Math.max(last, waitedMs + ranMs)
+  for (const { queuedMs, ranMs } of await all) last = Math.max(last, queuedMs + ranMs)
   await predictor.close()
   return last
 }

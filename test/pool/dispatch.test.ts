@@ -172,7 +172,10 @@ it('a worker that forgets to say that it is free is found', async () => {
 it('where somebody may lie, rows are permuted among workers, the same way for the same seed', async () => {
   vi.useFakeTimers() // all workers equally fast
   const deal = async (seed: number) => {
-    const { predictor, workers } = await house(8, { scheme: { queries: 2, stragglers: 2, byzantine: 1 }, seed })
+    const { predictor, workers } = await house(8, {
+      scheme: { queries: 2, stragglers: 2, byzantine: 1 },
+      testing: { seed },
+    })
     const rows: number[][] = []
     for (let i = 0; i < 3; i++) {
       const predictions = predictor.predictAll([1, 2].map(query))
@@ -204,8 +207,8 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
   const predictor = await createPredictor({
     scheme: { queries: 2, stragglers: 2, byzantine: 1, code: 'berrut' },
     workers,
-    clock,
-    audit: 0,
+    testing: { clock },
+    verify: { audit: 0 },
   })
   for (let i = 0; i < 40; i++) void predictor.predict(Float32Array.of(i, i >> 1))
   await clock.run()

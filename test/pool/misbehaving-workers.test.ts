@@ -97,7 +97,7 @@ describe('workers that misbehave', () => {
   it('aborted calls leave no timers behind while their worker is busy, and do not restart a healthy one', async () => {
     const clock = new VirtualClock()
     const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
-    const predictor = await createPredictor({ workers, clock, hangMs: 100 })
+    const predictor = await createPredictor({ workers, testing: { clock }, hangMs: 100 })
     const restarts = workers.map((worker) => vi.spyOn(worker, 'restart'))
     for (let i = 0; i < 5000; i++) {
       const abort = new AbortController()
@@ -123,7 +123,7 @@ describe('workers that misbehave', () => {
         })
       })
     const restart = vi.spyOn(worker, 'restart')
-    const predictor = await createPredictor({ workers: [worker], clock, hangMs: 100 })
+    const predictor = await createPredictor({ workers: [worker], testing: { clock }, hangMs: 100 })
     for (let times = 0; times < 2; times++) {
       const given = predictor.predict(query(1))
       await clock.run()
@@ -136,7 +136,7 @@ describe('workers that misbehave', () => {
   it('one whose signature changes gives no truncated answers: the predictor’s own counts', async () => {
     const clock = new VirtualClock()
     const workers = [0, 1, 2].map((i) => new MoodyWorker(i, clock, seeded(i)))
-    const predictor = await createPredictor({ workers, clock })
+    const predictor = await createPredictor({ workers, testing: { clock } })
     workers[0].mood = 'changed'
     const given = Array.from({ length: 30 }, (_, i) => predictor.predict(query(i)))
     await clock.run()
@@ -150,7 +150,7 @@ describe('workers that misbehave', () => {
     const clock = new VirtualClock()
     const worker = new MoodyWorker(0, clock, seeded(0))
     worker.mood = 'reuses'
-    const predictor = await createPredictor({ workers: [worker], clock })
+    const predictor = await createPredictor({ workers: [worker], testing: { clock } })
     const all = [1, 2].map((x) => predictor.predict(query(x)))
     await clock.run()
     const [first, second] = await Promise.all(all)

@@ -32,7 +32,14 @@ async function open(names: (string | HandWorker)[], options: Omit<PredictorOptio
   const workers = names.map((name) => (typeof name === 'string' ? new HandWorker(name) : name))
   const warnings: string[] = []
   feed.tell(...workers.map(add))
-  const own = { clock, audit: 0, hangMs: 1000, deadlineMs: 60_000, scheme: systematic, policy: 'retry' as const }
+  const own = {
+    testing: { clock },
+    verify: { audit: 0 },
+    hangMs: 1000,
+    deadlineMs: 60_000,
+    scheme: systematic,
+    policy: 'retry' as const,
+  }
   const onWarning = (text: string) => warnings.push(text)
   const predictor = await createPredictor({ ...own, onWarning, ...options, workers: feed })
   await turn()
@@ -85,7 +92,12 @@ describe('the start', () => {
     const feed = new Feed()
     const clock = new VirtualClock()
     const warnings: string[] = []
-    const starting = createPredictor({ workers: feed, scheme, clock, onWarning: (text) => warnings.push(text) })
+    const starting = createPredictor({
+      workers: feed,
+      scheme,
+      testing: { clock },
+      onWarning: (text) => warnings.push(text),
+    })
     const [a, b, c] = hand('a', 'b', 'c')
     feed.tell(add(a))
     await until(() => clock.pending > 0) // the core is loaded
@@ -166,7 +178,9 @@ describe('the start', () => {
     const feed = new Feed()
     const workers = hand('a', 'b', 'c')
     feed.tell(...workers.map(add))
-    await expect(createPredictor({ workers: feed, scheme, state: Uint8Array.of(1) })).rejects.toThrow('state')
+    await expect(createPredictor({ workers: feed, scheme, memory: { state: Uint8Array.of(1) } })).rejects.toThrow(
+      'state',
+    )
     expect([workers.map(({ closed }) => closed), feed.returned]).toEqual([[1, 1, 1], 1])
   })
 
@@ -478,7 +492,7 @@ describe('leaving', () => {
         used.push(process.memoryUsage().heapUsed)
       }
     }
-    const predictor = await createPredictor({ workers: churn(), clock, hedges: 0, memory: false })
+    const predictor = await createPredictor({ workers: churn(), testing: { clock }, hedge: false, memory: false })
     await clock.run()
     expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(['stays'])
     expect(used[1] - used[0]).toBeLessThan(0.8 * CHANGES * BYTES)
@@ -534,7 +548,13 @@ describe('a name that comes back', () => {
     const workers = [0, 1, 2, 3, 4].map((i) => new Honest(i, clock, seeded(i)))
     feed.tell(...workers.map(add))
     const scheme = { queries: 1, stragglers: 1, byzantine: 1, code: 'systematic' as const }
-    const predictor = await createPredictor({ workers: feed, clock, scheme, memory: false, onWarning: () => {} })
+    const predictor = await createPredictor({
+      workers: feed,
+      testing: { clock },
+      scheme,
+      memory: false,
+      onWarning: () => {},
+    })
     await clock.run()
     workers[0].lies = true
     const ask = async (count: number) => {
@@ -796,7 +816,7 @@ describe('workers that nobody can restart', () => {
   })
 
   it('one that answers 502 at once is not fast', async () => {
-    const { predictor, workers, clock } = await open(['good', 'proxy'], { hedges: 0 })
+    const { predictor, workers, clock } = await open(['good', 'proxy'], { hedge: false })
     const [good, proxy] = workers
     let asked = 0
     proxy.infer = async () => {
@@ -884,7 +904,7 @@ it('whoever comes, goes, hangs, dies or vanishes: every query settles, right, an
       ? { queries: 1, stragglers: 1, byzantine: 1, code: seed % 2 ? ('berrut' as const) : ('systematic' as const) }
       : scheme
     for (let i = 0; i < 7; i++) join()
-    const predictor = await createPredictor({ workers: feed, clock, hangMs: 300, deadlineMs: 2000, onWarning() {}, ...(chosen && { scheme: chosen }) }) // biome-ignore format: one line
+    const predictor = await createPredictor({ workers: feed, testing: { clock }, hangMs: 300, deadlineMs: 2000, onWarning() {}, ...(chosen && { scheme: chosen }) }) // biome-ignore format: one line
     for (let i = 0; i < 100; i++) {
       clock.after(20 * i, () => {
         const what = random.next()

@@ -11,7 +11,14 @@ const scheme = { queries: 2, stragglers: 1 } as const
 async function house(options: object = {}, count = 5) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await createPredictor({ scheme, workers, clock, tenants: 4, onWarning: () => {}, ...options })
+  const predictor = await createPredictor({
+    scheme,
+    workers,
+    testing: { clock },
+    limits: { tenants: 4 },
+    onWarning: () => {},
+    ...options,
+  })
   return { clock, workers, predictor }
 }
 
@@ -32,7 +39,7 @@ it('queries of different tenants never share a group: it closes short', async ()
 
 it('what one is asked changes nothing of what is learned of another, to the byte', async () => {
   const save = async (hostile: boolean) => {
-    const { clock, predictor } = await house({ scheme: { queries: 1 }, patience: 1 }, 1) // nothing is late, and all answers are the same worker's
+    const { clock, predictor } = await house({ scheme: { queries: 1 }, hedge: { percentile: 1 } }, 1) // nothing is late, and all answers are the same worker's
     const random = seeded(5)
     for (let i = 0; i < 400; i++) {
       const own = predictor.predict(row(i), { tenant: 'victim' })
@@ -78,7 +85,12 @@ it('nothing is recovered from what another remembers, and what is forgotten is f
 it('of the tenant of those who name none nothing is left either, what the code learned included', async () => {
   // Groups from which the code can learn, and a worker that is often late: it learns from what it recovers.
   const taught = { queries: 4, stragglers: 1 }
-  const { clock, workers, predictor } = await house({ scheme: taught, audit: 0, tenants: 1, policy: 'recover' })
+  const { clock, workers, predictor } = await house({
+    scheme: taught,
+    verify: { audit: 0 },
+    limits: { tenants: 1 },
+    policy: 'recover',
+  })
   const kernels = () => /"kernels":(\{.*?\}),"evidence"/.exec(new TextDecoder().decode(predictor.save()))?.[1]
   const fresh = predictor.save()
   workers[0].mood = 'slow'
@@ -105,7 +117,7 @@ it('a saved tenant goes on where it was; the one that was asked longest ago make
   await clock.run()
   expect(() => predictor.save('a')).toThrow('tenant: expected one that was asked for, got "a"')
   await predictor.close()
-  const again = await house({ state })
+  const again = await house({ memory: { state } })
   expect(again.predictor.stats('a').remembered).toBe(remembered)
   await again.predictor.close()
 })
@@ -118,21 +130,27 @@ it('what was forgotten does not come back from the saved state; more states than
   }
   const saved = predictor.save('a')
   await predictor.close()
-  const again = (await house({ state: { a: saved } })).predictor
+  const again = (await house({ memory: { state: { a: saved } } })).predictor
   expect(again.forgetTenant('a')).toBe(true)
   again.predict(row(1), { tenant: 'a' }).catch(() => {})
   expect(again.stats('a').remembered).toBe(0)
   await again.close()
-  await expect(house({ tenants: 2, state: { a: saved, b: saved, c: saved } })).rejects.toThrow(
-    'state: expected at most 2 tenants',
+  await expect(house({ limits: { tenants: 2 }, memory: { state: { a: saved, b: saved, c: saved } } })).rejects.toThrow(
+    'memory.state: expected at most 2 tenants',
   )
-  await expect(house({ tenants: 1, state: { a: saved } })).rejects.toThrow('tenant: expected none')
+  await expect(house({ limits: { tenants: 1 }, memory: { state: { a: saved } } })).rejects.toThrow(
+    'tenant: expected none',
+  )
 })
 
 it('a tenant needs the option, and must be a string', async () => {
-  const { predictor } = await house({ tenants: 1 })
-  await expect(predictor.predict(row(1), { tenant: 'a' })).rejects.toThrow('expected none without the option tenants')
+  const { predictor } = await house({ limits: { tenants: 1 } })
+  await expect(predictor.predict(row(1), { tenant: 'a' })).rejects.toThrow(
+    'expected none without the option limits.tenants',
+  )
   await expect(predictor.predict(row(1), { tenant: 7 as never })).rejects.toThrow('tenant: expected a string, got 7')
   await predictor.close()
-  await expect(house({ tenants: 0 })).rejects.toThrow('tenants: expected an integer from 1 to 10000, got 0')
+  await expect(house({ limits: { tenants: 0 } })).rejects.toThrow(
+    'limits.tenants: expected an integer from 1 to 10000, got 0',
+  )
 })

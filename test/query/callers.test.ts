@@ -87,7 +87,7 @@ it('an abort from inside of a worker’s infer is heard', async () => {
 
 describe('back-pressure', () => {
   it('beyond maxQueries predict rejects at once; predictAll waits for room', async () => {
-    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, maxQueries: 2 })
+    const { predictor, workers } = await house(3, { scheme: { queries: 2, stragglers: 1 }, limits: { queries: 2 } })
     const all = predictor.predictAll([1, 2, 3, 4].map(query))
     await expect(predictor.predict(query(9))).rejects.toMatchObject({ code: 'OVERLOADED' })
     for (const worker of workers) worker.calls[0].answer()
@@ -140,7 +140,7 @@ describe('callers that misbehave', () => {
   })
 
   it('several predictAll wait for room, one gives up: the others still get it', async () => {
-    const { predictor, workers } = await house(2, { scheme, maxQueries: 1 })
+    const { predictor, workers } = await house(2, { scheme, limits: { queries: 1 } })
     const first = predictor.predict(query(1))
     const bad = predictor.predictAll([Float32Array.of(Number.NaN, 1)])
     const good = predictor.predictAll([query(2)])
@@ -158,7 +158,7 @@ describe('callers that misbehave', () => {
     const endless = function* () {
       while (true) yield query(1)
     }
-    const { predictor } = await house(2, { scheme, maxQueries: 1 })
+    const { predictor } = await house(2, { scheme, limits: { queries: 1 } })
     const open = predictor.predict(query(1))
     open.catch(() => {})
     const controller = new AbortController()

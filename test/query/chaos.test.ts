@@ -27,15 +27,14 @@ async function episode(seed: number): Promise<void> {
       scheme: { queries: K, stragglers: S, ...(random.next() < 0.2 && { code: 'berrut' }) },
     }),
     workers,
-    clock,
+    testing: { clock, seed },
     hangMs: HANG_MS,
     deadlineMs: DEADLINE_MS,
     maxWaitMs: pick([0, 5, 50]),
     policy: pick(['auto', 'retry', 'recover'] as const),
-    hedges: pick([0, 0.1, 1]),
+    hedge: { budget: pick([0, 0.1, 1]) },
     memory: pick([undefined, false] as const),
     onWarning: () => {},
-    seed,
   }
   const predictor = await createPredictor(options)
   const groups: Promise<unknown>[] = []
@@ -115,7 +114,12 @@ async function asked(mood: Mood): Promise<number> {
     calls++
     return infer(row)
   }
-  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, clock, memory: false })
+  const predictor = await createPredictor({
+    scheme: { queries: 4, stragglers: 1 },
+    workers,
+    testing: { clock },
+    memory: false,
+  })
   let answered = 0
   for (let i = 0; i < 1200; i++) {
     clock.after(4 * i, () => void predictor.predict(Float32Array.of(i, 1)).then(() => answered++))
@@ -136,7 +140,12 @@ it.each(['nan', 'short', 'rejects', 'throws'] as const)(
 it('predictAll of thousands keeps nobody else waiting', async () => {
   const clock = new VirtualClock()
   const workers = Array.from({ length: 5 }, (_, i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await createPredictor({ scheme: { queries: 4, stragglers: 1 }, workers, clock, memory: false })
+  const predictor = await createPredictor({
+    scheme: { queries: 4, stragglers: 1 },
+    workers,
+    testing: { clock },
+    memory: false,
+  })
   const all = predictor.predictAll(Array.from({ length: 3000 }, (_, i) => Float32Array.of(i, 1)))
   const times: number[] = []
   for (let i = 0; i < 50; i++) {
@@ -160,7 +169,12 @@ it('a worker that cannot say whether it is free is not; the others serve', async
       throw new Error('odd getter')
     },
   })
-  const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers, clock, maxQueries: 2 })
+  const predictor = await createPredictor({
+    scheme: { queries: 2, stragglers: 1 },
+    workers,
+    testing: { clock },
+    limits: { queries: 2 },
+  })
   for (let i = 0; i < 5; i++) {
     const given = predictor.predict(Float32Array.of(1, 2))
     await clock.run()
@@ -173,7 +187,12 @@ it('a worker that cannot say whether it is free is not; the others serve', async
 it('OVERLOADED is counted', async () => {
   const clock = new VirtualClock()
   const workers = [new MoodyWorker(0, clock, seeded(1))]
-  const predictor = await createPredictor({ scheme: { queries: 1 }, workers, clock, maxQueries: 1 })
+  const predictor = await createPredictor({
+    scheme: { queries: 1 },
+    workers,
+    testing: { clock },
+    limits: { queries: 1 },
+  })
   const first = predictor.predict(Float32Array.of(1, 2))
   await expect(predictor.predict(Float32Array.of(1, 2))).rejects.toMatchObject({ code: 'OVERLOADED' })
   expect(predictor.stats().failed).toEqual({ OVERLOADED: 1 })
@@ -185,7 +204,7 @@ it('OVERLOADED is counted', async () => {
 it('a group that was reported is forgotten: closing the predictor ends only what is under way', async () => {
   const clock = new VirtualClock()
   const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await compose({ workers, clock }) // from the same sources as the spy
+  const predictor = await compose({ workers, testing: { clock } }) // from the same sources as the spy
   const end = vi.spyOn(GroupRun.prototype, 'end')
   for (let i = 0; i < 10; i++) void predictor.predict(Float32Array.of(i, 1))
   await clock.run()

@@ -14,7 +14,14 @@ async function warm(options: PredictorOptions) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: 5 }, (_, i) => new HandWorker(`w${i}`))
   const scheme = { queries: 1, byzantine: 1 }
-  const common = { workers, scheme, clock, audit: 0, hedges: 1, onWarning: () => {} }
+  const common = {
+    workers,
+    scheme,
+    testing: { clock },
+    verify: { audit: 0 },
+    hedge: { budget: 1 },
+    onWarning: () => {},
+  }
   const predictor = await createPredictor({ ...common, ...options })
   const asked = () => workers.filter(({ calls }) => calls.length)
   const pass = (ms: number) => clock.run(clock.now() + ms)

@@ -42,7 +42,14 @@ class StepClock {
 /** A predictor that has learned that nothing can be learned: the answers are noise. */
 async function untaught(clock: StepClock, scheme: { queries: number; stragglers: number }) {
   const workers = ['a', 'b', 'c', 'd'].map((name) => new HandWorker(name))
-  const options = { workers, hedges: 0, memory: { features: 'raw' }, clock, deadlineMs: 1e6, maxWaitMs: 1e5 } as const
+  const options = {
+    workers,
+    hedge: false,
+    memory: { features: 'raw' },
+    testing: { clock },
+    deadlineMs: 1e6,
+    maxWaitMs: 1e5,
+  } as const
   const predictor = await createPredictor({ ...options, scheme: { ...scheme, code: 'systematic' } })
   const random = seeded(1)
   const noise = () => Float32Array.of(random.gauss(), random.gauss())

@@ -19,7 +19,7 @@ async function warm(count: number, options: Partial<PredictorOptions> = {}) {
   const law = (i: number) => next.shift() ?? takes.get(i) ?? 10
   const simulation = { clock, law, answer: (row: Float32Array) => row.slice(), signature }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
-  const predictor = await createPredictor({ workers, clock, audit: 0, ...options })
+  const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 }, ...options })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i)))
   await clock.run()
   const ask = async (x: number) => {
@@ -37,8 +37,8 @@ it('a query that has waited longer than nearly all others goes to another worker
   const given = ask(7)
   takes.clear() // only the one that has it is slow
   await clock.run()
-  const { ms, hedged, waitedMs, ranMs, workers: who, output, status } = await given
-  expect([ms, hedged, waitedMs, ranMs, status, ...output.y.data]).toEqual([20, true, 10, 10, 'exact', 7])
+  const { ms, hedged, queuedMs, ranMs, workers: who, output, status } = await given
+  expect([ms, hedged, queuedMs, ranMs, status, ...output.y.data]).toEqual([20, true, 10, 10, 'exact', 7])
   expect(who.length).toBe(1)
   expect(predictor.stats().hedges).toEqual({ sent: 1, won: 1 })
   await predictor.close()
@@ -87,13 +87,13 @@ it('a row that still waits is not hedged; when it runs at last, it is late', asy
   await predictor.close()
 })
 
-it('hedges: 0 asks nobody twice; else at most a share of the queries, and a burst', async () => {
+it('a budget of 0 asks nobody twice; else at most a share of the queries, and a burst', async () => {
   for (const [hedges, most] of [
     [0, 0],
     [0.1, 0.1 * 1000 + 10],
     [1, 1010],
   ] as const) {
-    const { clock, predictor, ask, takes } = await warm(9, { hedges })
+    const { clock, predictor, ask, takes } = await warm(9, { hedge: { budget: hedges } })
     for (let i = 0; i < 9; i++) takes.set(i, 40) // the pool slows down as a whole: all are late
     for (let i = 0; i < 1000; i++) clock.after(10 * i, () => void ask(i))
     await clock.run()
@@ -105,7 +105,7 @@ it('hedges: 0 asks nobody twice; else at most a share of the queries, and a burs
 })
 
 it('many late at once: no more hedges than were saved up', async () => {
-  const { clock, predictor, ask, next } = await warm(60, { hedges: 0.05 })
+  const { clock, predictor, ask, next } = await warm(60, { hedge: { budget: 0.05 } })
   next.push(...Array(25).fill(500))
   const all = Array.from({ length: 25 }, (_, i) => ask(i))
   await clock.run()
@@ -119,7 +119,7 @@ it('late by its wait in the queue, not by its row: it is not hedged as long as t
   next.push(5, 5, 9)
   const [, , waited] = [ask(1), ask(2), ask(3)]
   await clock.run()
-  expect(await waited).toMatchObject({ ms: 14, waitedMs: 5, hedged: false })
+  expect(await waited).toMatchObject({ ms: 14, queuedMs: 5, hedged: false })
   expect(predictor.stats().hedges.sent).toBe(0)
   await predictor.close()
 })
@@ -138,7 +138,7 @@ it('the budget is earned by queries: one in twenty late for long, all of them he
 })
 
 it('late ones count with their own time when they come: a slow pool does not make everybody late for ever', async () => {
-  const { clock, predictor, ask, takes } = await warm(9, { hedges: 1 })
+  const { clock, predictor, ask, takes } = await warm(9, { hedge: { budget: 1 } })
   for (let i = 0; i < 9; i++) takes.set(i, 40)
   for (let i = 0; i < 1000; i++) clock.after(10 * i, () => void ask(i))
   await clock.run()
@@ -160,7 +160,11 @@ it('only first rows’ own times say what is late, not those of hedges', async (
 
 it('a query is hedged once; when both rows fail it is asked again, and no more', async () => {
   const clock = new VirtualClock()
-  const { predictor, workers } = await house(4, { clock, scheme: { queries: 1, code: 'systematic' }, policy: 'retry' })
+  const { predictor, workers } = await house(4, {
+    testing: { clock },
+    scheme: { queries: 1, code: 'systematic' },
+    policy: 'retry',
+  })
   for (let i = 0; i < 60; i++) {
     clock.after(10, () => workers.find(({ calls }) => calls.length)?.calls[0].answer())
     const given = predictor.predict(query(i))
@@ -183,7 +187,7 @@ it('a query is hedged once; when both rows fail it is asked again, and no more',
 it('a retry does not stick to a silent worker', async () => {
   const clock = new VirtualClock()
   const workers = [0, 1, 2].map((i) => new MoodyWorker(i, clock, seeded(i)))
-  const predictor = await createPredictor({ workers, clock, audit: 0 })
+  const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 } })
   for (let i = 0; i < 100; i++) clock.after(10 * i, () => void predictor.predict(Float32Array.of(i, 1)))
   await clock.run(2000)
   const [first, second, third] = [...workers].sort((a, b) => expectedMs(a) - expectedMs(b))

@@ -56,7 +56,7 @@ it('queries that were answered are not kept while one before them waits and is n
     }
   }
   const workers = [worker('a'), worker('b')]
-  const predictor = await createPredictor({ workers, clock, hedges: 0, memory: false })
+  const predictor = await createPredictor({ workers, testing: { clock }, hedge: false, memory: false })
   const ask = () => {
     const query = Float32Array.of(1, 2)
     predictor.predictGiven(query).catch(() => {}) // the one that waits is closed

@@ -31,7 +31,7 @@ async function house(options: Partial<PredictorOptions>, count = 9, batches?: Si
   }
   const simulation = { clock, law, answer, signature, ...(batches && { batches }) }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
-  const predictor = await createPredictor({ workers, clock, scheme, audit: 0, ...options })
+  const predictor = await createPredictor({ workers, testing: { clock }, scheme, verify: { audit: 0 }, ...options })
   const learn = async (count: number, everyMs: number) => {
     for (let i = 0; i < count; i++) clock.after(everyMs * i, () => void predictor.predict(x(i)))
     await clock.run()
@@ -58,7 +58,7 @@ async function state(): Promise<Uint8Array> {
 /** With a memory, and 60 answers that tell what is late. */
 async function warm(options: Partial<PredictorOptions> = {}) {
   learned ??= state()
-  const warmed = await house({ state: await learned, ...options })
+  const warmed = await house({ memory: { state: await learned }, ...options })
   await warmed.learn(60, 5)
   return warmed
 }
@@ -139,7 +139,7 @@ it('a row that waited in the queue is not hedged the moment it runs, but when it
 it('a row that shares its run with another is not taken for late by what one takes alone', async () => {
   learned ??= state()
   const batches = { most: 2, factor: () => 1.6 }
-  const { clock, predictor, ask, next } = await house({ state: await learned, deadlineMs: 1e6 }, 1, batches)
+  const { clock, predictor, ask, next } = await house({ memory: { state: await learned }, deadlineMs: 1e6 }, 1, batches)
   const burst = Array.from({ length: 100 }, (_, i) => ask(x(i), { policy: 'retry' })) // shows what a run of two takes
   await clock.run()
   await Promise.all(burst)
@@ -169,7 +169,10 @@ it('a query that waits in the queue may be recovered, and its row is taken back'
 it.each([0, 1])(
   '%i liars: of many that are late at once no more are recovered than a share of the queries',
   async (byzantine) => {
-    const { clock, predictor, ask, next } = await warm({ patience: 0.99, scheme: { ...scheme, byzantine }, hedges: 0 })
+    const { clock, predictor, ask, next } = await warm({
+      hedge: { percentile: 0.99, budget: 0 },
+      scheme: { ...scheme, byzantine },
+    })
     next.push(...Array(9).fill(500))
     const all = Array.from({ length: 40 }, (_, i) => ask(x(1000 + i)))
     await clock.run()
@@ -184,7 +187,10 @@ it('what is audited is proven, however sure the memory is', async () => {
     [0, 'checked'],
     [1, 'exact'],
   ] as const) {
-    const { clock, predictor, ask } = await warm({ audit, scheme: { ...scheme, byzantine: 1 }, integrity: 0.9 })
+    const { clock, predictor, ask } = await warm({
+      verify: { audit, integrity: 0.9 },
+      scheme: { ...scheme, byzantine: 1 },
+    })
     const given = ask(x(1000))
     await clock.run()
     expect((await given).status).toBe(status)
@@ -197,7 +203,7 @@ it('before 50 answers were seen, what takes three medians is late; one that wait
   const next = [500]
   const simulation = { clock, law: () => next.shift() ?? 10, answer: (row: Float32Array) => row.slice(), signature }
   const workers = [0, 1, 2].map((i) => new SimulatedWorker(i, simulation))
-  const predictor = await createPredictor({ workers, clock, audit: 0 })
+  const predictor = await createPredictor({ workers, testing: { clock }, verify: { audit: 0 } })
   const first = predictor.predict(x(0)).then(({ hedged }) => ({ hedged, at: clock.now() }))
   for (let i = 1; i <= 10; i++) clock.after(10 * i, () => void predictor.predict(x(i)))
   await clock.run()
@@ -220,18 +226,20 @@ it('where looks are rarely sure a hedge goes first, and the look beside it', asy
   await predictor.close()
 })
 
-it('patience: the share of answers that are not late; a name misspelt, or no share, is refused', async () => {
+it('percentile: the share of answers that are not late; a name misspelt, or no share, is refused', async () => {
   const lateMs = async (patience: number) => {
-    const { predictor } = await warm({ patience })
+    const { predictor } = await warm({ hedge: { percentile: patience } })
     const { lateMs } = predictor.stats()
     await predictor.close()
     return lateMs
   }
   expect([await lateMs(0.5), await lateMs(0.95)]).toEqual([10, 11.5])
   for (const patience of [-0.1, 1.1, Number.NaN, '0.9' as never]) {
-    await expect(warm({ patience })).rejects.toThrow('patience: expected a share of the answers from 0 to 1, got')
+    await expect(warm({ hedge: { percentile: patience } })).rejects.toThrow(
+      'hedge.percentile: expected a number from 0 to 1, got',
+    )
   }
-  await expect(warm({ patence: 0.9 } as never)).rejects.toThrow('patience')
+  await expect(warm({ hegde: {} } as never)).rejects.toThrow('hedge')
 })
 
 it('parities that save nobody are sent by one group in fifty only; for the policy recover by all', async () => {
@@ -308,7 +316,7 @@ it('a row that fails after the deadline, while the look goes on: the recovery is
 })
 
 it('looks take their share of the time: where all are late few are looked up', async () => {
-  const { clock, predictor, ask, next } = await warm({ hedges: 0 })
+  const { clock, predictor, ask, next } = await warm({ hedge: false })
   slowLooks(clock)
   next.push(...Array(9).fill(200))
   const all = Array.from({ length: 9 }, (_, i) => ask(x(1000 + i)))

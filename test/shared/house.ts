@@ -105,8 +105,16 @@ export async function house(count: number, options: PredictorOptions & { scheme:
   // Nobody is asked for a query by chance, where tests count who was asked.
   // On a real clock a slow machine may take longer over a few calls than the default of 5 ms allows a group to fill, and
   // one worker may seem slower than another: all answers take no time, then.
-  const real = { maxWaitMs: 60_000, clock: { now: () => 0, after: systemClock.after } }
-  const predictor = await createPredictor({ workers, audit: 0, ...(!vi.isFakeTimers() && real), ...options, scheme })
+  const isReal = !vi.isFakeTimers()
+  const testing = { ...(isReal && { clock: { now: () => 0, after: systemClock.after } }), ...options.testing }
+  const predictor = await createPredictor({
+    workers,
+    verify: { audit: 0 },
+    ...(isReal && { maxWaitMs: 60_000 }),
+    ...options,
+    testing,
+    scheme,
+  })
   return { predictor, workers }
 }
 

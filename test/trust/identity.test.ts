@@ -51,8 +51,7 @@ async function ask(queries: number, seed: number, clock: VirtualClock, workers: 
     scheme: { queries: 1, byzantine: 1 },
     memory: false, // every answer is proven
     workers,
-    clock,
-    seed,
+    testing: { clock, seed },
     onWarning: () => {},
     onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected.add(worker),
   })

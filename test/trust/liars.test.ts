@@ -96,8 +96,7 @@ async function stream(
   const predictor = await createPredictor({
     scheme: { queries: Math.min(4, count), byzantine: Math.max(1, liars), code: 'systematic' },
     workers,
-    clock,
-    seed,
+    testing: { clock, seed },
     hangMs: 200,
     deadlineMs: 400,
     onWarning: () => {},
@@ -162,7 +161,7 @@ describe('verified inference', () => {
   })
 
   it('a service that expects no liar finds one by its audits, and forgets what it taught', async () => {
-    const options = { scheme: { queries: 4, stragglers: 1 }, audit: 0.1, hedges: 0.1 }
+    const options = { scheme: { queries: 4, stragglers: 1 }, verify: { audit: 0.1 }, hedge: { budget: 0.1 } }
     const ended = await stream(4, { liars: 1, count: 9, queries: 450, lie: lies.flip, ...options })
     const honest = await stream(4, { liars: 0, count: 9, queries: 450, ...options })
     expect([ejected(ended), ejected(honest)]).toEqual([['w0'], []])
@@ -175,9 +174,9 @@ describe('verified inference', () => {
     const before = await stream(7, { ...options, lie: lies.flip })
     expect(ejected(before)).toEqual(['w0'])
     const state = before.saved
-    const still = await stream(8, { ...options, lie: lies.flip, state })
+    const still = await stream(8, { ...options, lie: lies.flip, memory: { state } })
     expect([still.stats.workers[0].onTime, still.wrong]).toEqual([0, {}])
-    const better = await stream(8, { ...options, state })
+    const better = await stream(8, { ...options, memory: { state } })
     expect(better.stats.workers[0]).toMatchObject({ rightAnswersLeft: 0, ejections: 1 })
     expect(better.stats.workers[0].onTime).toBeGreaterThan(0)
   })
@@ -201,11 +200,11 @@ describe('verified inference', () => {
   })
 
   it('audits need a third worker to tell who of two lies, and are off where none may be asked twice', async () => {
-    for (const options of [{ count: 2 }, { count: 9, hedges: 0 }]) {
+    for (const options of [{ count: 2 }, { count: 9, hedge: false as const }]) {
       const ended = await stream(5, { liars: 1, queries: 300, lie: lies.flip, scheme: { queries: 2 }, ...options })
       expect(ejected(ended)).toEqual([])
       const asked = ended.stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
-      if (options.hedges === 0) expect(asked).toBeLessThan(1.1 * 300) // probes of slow workers
+      if (options.hedge === false) expect(asked).toBeLessThan(1.1 * 300) // probes of slow workers
     }
   })
 
@@ -214,7 +213,7 @@ describe('verified inference', () => {
       count: 12,
       queries: 1200,
       scheme: { queries: 4, byzantine: 1, code: 'berrut' as const },
-      audit: 1e-9,
+      verify: { audit: 1e-9 },
     }
     for (const liars of [1, 0]) {
       const ended = await stream(6, { liars, lie: lies.flip, ...options })
@@ -227,7 +226,7 @@ describe('verified inference', () => {
   it('the paper’s code: no single worker’s word is called exact', async () => {
     const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
     for (const preset of [undefined, 'aaai22'] as const) {
-      const options = { liars: 1, count: 12, queries: 400, scheme, ...(preset && { preset }) }
+      const options = { liars: 1, count: 12, queries: 400, scheme: { ...scheme, preset } }
       const { answered, wrong } = await stream(6, { ...options, lie: lies.constant })
       expect([answered.exact, wrong.exact]).toEqual([undefined, undefined])
     }
@@ -236,7 +235,10 @@ describe('verified inference', () => {
   it('the paper’s code: an honest answer that looks unusual is not dropped, since others give it as well', async () => {
     const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
     const options = { liars: 0, count: 12, queries: 1200, scheme, falseAlarms: 0.1 }
-    const [asked, not] = [await stream(6, { ...options, audit: 1e-9 }), await stream(6, { ...options, audit: 0 })]
+    const [asked, not] = [
+      await stream(6, { ...options, verify: { audit: 1e-9 } }),
+      await stream(6, { ...options, verify: { audit: 0 } }),
+    ]
     const dropped = ({ stats }: Ended) => stats.workers.reduce((sum, { suspected }) => sum + suspected, 0)
     expect(dropped(asked)).toBe(60) // one in each group until it is known what is usual
     expect(dropped(not)).toBeGreaterThan(70)
@@ -245,7 +247,15 @@ describe('verified inference', () => {
 
   it('the paper’s code: a group whose doubtful answer nobody else will give is decoded without it at the deadline', async () => {
     const scheme = { queries: 4, byzantine: 1, code: 'berrut' as const }
-    const options = { liars: 0, count: 12, queries: 1200, scheme, audit: 1e-9, falseAlarms: 0.1, hangMs: 10_000 }
+    const options = {
+      liars: 0,
+      count: 12,
+      queries: 1200,
+      scheme,
+      verify: { audit: 1e-9 },
+      falseAlarms: 0.1,
+      hangMs: 10_000,
+    }
     const asked = new Set<string>()
     const once: Lie = (own, _, row) => (asked.has(String(row)) ? undefined : (asked.add(String(row)), own))
     const ended = await stream(6, options, (_, workers) => {
@@ -257,27 +267,34 @@ describe('verified inference', () => {
   })
 
   it('a liar that answers zeros from the first on does not make roundings into lies', async () => {
-    for (const options of [{ liars: 1 }, { liars: 1, scheme: { queries: 2 }, audit: 1 }]) {
+    for (const options of [{ liars: 1 }, { liars: 1, scheme: { queries: 2 }, verify: { audit: 1 } }]) {
       const ended = await stream(9, { count: 5, queries: 200, lie: (own) => own.map(() => 0), ...options })
       expect(ejected(ended)).toEqual(['w0'])
     }
   })
 
   it('the same query again and again makes no roundings into lies', async () => {
-    const ended = await stream(10, { liars: 0, count: 5, queries: 600, same: true, audit: 0.5 })
+    const ended = await stream(10, { liars: 0, count: 5, queries: 600, same: true, verify: { audit: 0.5 } })
     expect([ejected(ended), ended.wrong]).toEqual([[], {}])
   })
 
   it('where the model answers otherwise every time, half of the workers stay', async () => {
     const lots: Lie = (own, random) => own.map((value) => value + random.gauss())
-    const options = { scheme: { queries: 2 }, audit: 1, memory: false as const }
+    const options = { scheme: { queries: 2 }, verify: { audit: 1 }, memory: false as const }
     const ended = await stream(11, { liars: 8, count: 8, queries: 600, lie: lots, ...options })
     expect(ejected(ended).length).toBeLessThanOrEqual(4)
     expect(ended.stats.failed).toEqual({})
   })
 
   it('who was wrong for a while is back where no liar is expected, too', async () => {
-    const options = { liars: 1, count: 6, queries: 1500, scheme: { queries: 2 }, audit: 0.3, memory: false as const }
+    const options = {
+      liars: 1,
+      count: 6,
+      queries: 1500,
+      scheme: { queries: 2 },
+      verify: { audit: 0.3 },
+      memory: false as const,
+    }
     const ended = await stream(12, { ...options, lie: lies.flip }, (clock, workers) => {
       clock.after(800, () => {
         workers[0].lie = undefined
@@ -327,8 +344,7 @@ describe('verified inference', () => {
         ...{ liars, lie, count: 2 * liars + 1 + S + random.below(5), queries: 200 },
         share: [0.1, 0.5, 1][random.below(3)],
         policy: (['auto', 'retry'] as const)[random.below(2)],
-        integrity: [0.8, 0.95, 1][random.below(3)],
-        audit: [0, 0.01, 1][random.below(3)],
+        verify: { integrity: [0.8, 0.95, 1][random.below(3)], audit: [0, 0.01, 1][random.below(3)] },
       }
       const ended = await stream(seed, options, (clock, workers, random) => {
         for (let at = 0; at < 2000; at += 60) {
@@ -346,11 +362,11 @@ describe('verified inference', () => {
 })
 
 /** A pool that takes 10 ms an answer, of which each query is asked of two, after so many queries. */
-async function practised(count: number, queries: number, options: { hedges: number; hangMs?: number }) {
+async function practised(count: number, queries: number, options: Pick<PredictorOptions, 'hedge' | 'hangMs'>) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
-  const verified = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false } as const
-  const predictor = await createPredictor({ workers, clock, onWarning: () => {}, ...verified, ...options })
+  const verified = { scheme: { queries: 1, byzantine: 1 }, verify: { audit: 0 }, memory: false } as const
+  const predictor = await createPredictor({ workers, testing: { clock }, onWarning: () => {}, ...verified, ...options })
   const asked = () => workers.filter(({ calls }) => calls.length)
   const pass = (ms: number) => clock.run(clock.now() + ms)
   for (let i = 0; i < queries; i++) {
@@ -364,7 +380,7 @@ async function practised(count: number, queries: number, options: { hedges: numb
 
 it('a dispute is settled without the worker that hangs: an honest third and fourth are asked', async () => {
   // So few queries that what takes three medians is late, and nobody was hedged.
-  const { predictor, asked, pass } = await practised(6, 45, { hedges: 1 })
+  const { predictor, asked, pass } = await practised(6, 45, { hedge: { budget: 1 } })
   const told = predictor.predict(query(100))
   await pass(5)
   const [hangs, liar] = asked()
@@ -382,7 +398,7 @@ it('a dispute is settled without the worker that hangs: an honest third and four
 })
 
 it('a dispute that waits for a worker which then hangs goes on without it, hedged or not', async () => {
-  const { predictor, asked, pass } = await practised(12, 60, { hedges: 0, hangMs: 60_000 })
+  const { predictor, asked, pass } = await practised(12, 60, { hedge: false, hangMs: 60_000 })
   const told = predictor.predict(query(100))
   await pass(5)
   const [honest, liar] = asked()
@@ -403,7 +419,12 @@ it('a dispute that waits for a worker which then hangs goes on without it, hedge
 it('audits that no worker has time for do not pile up: each keeps its row', async () => {
   const clock = new VirtualClock()
   const workers = Array.from({ length: 3 }, (_, i) => new HandWorker(`w${i}`))
-  const predictor = await createPredictor({ workers, clock, audit: 1, hedges: 0 })
+  const predictor = await createPredictor({
+    workers,
+    testing: { clock },
+    verify: { audit: 1 },
+    hedge: false,
+  })
   const answers: Promise<unknown>[] = []
   const serve = async () => {
     for (const { calls } of workers) calls[0]?.answer()
@@ -423,7 +444,7 @@ it('audits that no worker has time for do not pile up: each keeps its row', asyn
 })
 
 it('many late at once, each asked of two: no more hedges than were saved up, and those are told', async () => {
-  const { predictor, pass } = await practised(60, 45, { hedges: 0.05 })
+  const { predictor, pass } = await practised(60, 45, { hedge: { budget: 0.05 } })
   for (let i = 0; i < 15; i++) void predictor.predict(query(100 + i)).catch(() => {})
   await pass(40)
   expect(predictor.stats().hedges.sent).toBe(10)
@@ -432,8 +453,8 @@ it('many late at once, each asked of two: no more hedges than were saved up, and
 
 it('a query that takes two workers down is asked of no more than the one that has it already', async () => {
   const workers = Array.from({ length: 8 }, (_, i) => new HandWorker(`w${i}`))
-  const verified = { scheme: { queries: 1, byzantine: 1 }, audit: 0, memory: false } as const
-  const predictor = await createPredictor({ workers, clock: new VirtualClock(), ...verified })
+  const verified = { scheme: { queries: 1, byzantine: 1 }, verify: { audit: 0 }, memory: false } as const
+  const predictor = await createPredictor({ workers, testing: { clock: new VirtualClock() }, ...verified })
   const poison = predictor.predict(query(66)).catch(({ code }) => code)
   let deaths = 0
   for (let victim = workers.find(({ calls }) => calls.length); victim; deaths++) {

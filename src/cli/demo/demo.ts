@@ -85,14 +85,14 @@ const slowWays = (state: Uint8Array): Way[] => [
   { name: 'hedged requests', system: byHand({ hedges: 0.1 }) },
   { name: 'replication', system: byHand({ copies: 2 }) },
   { name: 'replication on 54', system: byHand({ copies: 2 }), machines: 54 },
-  { name: 'approxifer', system: predictor({ policy: 'auto', state }) },
+  { name: 'approxifer', system: predictor({ policy: 'auto', memory: { state } }) },
 ]
 
 const lyingWays = (state: Uint8Array): Way[] => [
   { name: 'no check', system: byHand({}) },
   { name: 'replication, a majority', system: byHand({ copies: 3, votes: 2 }) },
   { name: 'duplicate and compare', system: byHand({ copies: 2, votes: 2 }) },
-  { name: 'approxifer', system: predictor({ scheme: { queries: 8, byzantine: 1 }, state }) },
+  { name: 'approxifer', system: predictor({ scheme: { queries: 8, byzantine: 1 }, memory: { state } }) },
 ]
 
 /** Answers of threads with the model. */

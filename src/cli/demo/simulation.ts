@@ -4,7 +4,8 @@
  */
 
 import { labelAt } from '../../criterion'
-import { createPredictor, type PredictorOptions } from '../../predictor/create'
+import { createPredictor } from '../../predictor/create'
+import type { PredictorOptions } from '../../predictor/options'
 import { type Random, seeded } from '../../random'
 import type { Signature } from '../../tensor'
 import { parseAttack } from '../../testing/attacks'
@@ -76,7 +77,7 @@ export const predictor =
   async (clock, workers, ejected) => {
     const made = await createPredictor({
       workers,
-      clock,
+      testing: { clock },
       onWarning() {},
       onVerdict: ({ worker, kind }) => kind === 'ejected' && ejected(worker),
       ...options,
@@ -89,14 +90,14 @@ export const predictor =
 
 export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
 
-/** What a predictor has learned from the first digits, for its option `state`. */
+/** What a predictor has learned from the first digits, for its option `memory.state`. */
 export async function learned(digits: Digits): Promise<Uint8Array> {
   const clock = new VirtualClock()
   const worker = new SimulatedWorker(
     0,
     simulationOf(digits, clock, () => MEDIAN_MS),
   )
-  const made = await createPredictor({ workers: [worker], clock, policy: 'auto' })
+  const made = await createPredictor({ workers: [worker], testing: { clock }, policy: 'auto' })
   for (const image of digits.images.slice(0, KNOWN)) {
     const predicted = made.predict(image)
     await clock.run() // to the end of what is learned from it

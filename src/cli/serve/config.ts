@@ -2,22 +2,21 @@
 
 import { basename, dirname, resolve } from 'node:path'
 import { checkNames, expected, nearest } from '../../check'
-import { codecOptions } from '../../codec/codec'
-import type { PredictorOptions } from '../../predictor/create'
-import { servingOptions } from '../../predictor/options'
-import { localOptions } from '../../workers/local/local'
+import type { AnyOptions, Option } from '../../option'
+import { predictorOptions } from '../../predictor/option-table'
+import type { PredictorOptions } from '../../predictor/options'
+import { renamed } from '../../renamed'
 import { readNamed } from '../files'
-import { type ServerOption, type ServerSettings, serverOptions } from './options'
+import { type ServerSettings, serverOptions } from './options'
 
 /** A model as it is asked for: options of a predictor that are data, and where its workers are. */
-export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model' | 'core'> & {
+export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
   /** An .onnx file or URL; with workers elsewhere, the model's name there (default: its name here). */
   model?: string
   version?: string
   /** How many local ones, or where others are: see `workersAt`. */
   workers?: number | string | readonly string[]
   remote?: Remote
-  core?: { prefer?: 'wasm' | 'js' }
 }
 
 /**
@@ -45,9 +44,9 @@ export interface Flags extends Partial<ServerSettings> {
 }
 
 /** Functions, objects with methods, and what the server itself sets. */
-const noData = ['createWorker', 'onWarning', 'onVerdict', 'clock', 'state', 'unfitState', 'maxPending']
-const modelOptions = [...new Set([...servingOptions, ...localOptions])].filter((name) => !noData.includes(name))
-const configOptions = [...modelOptions, 'version', 'workers', 'remote']
+const noData = ['onWarning', 'onVerdict', 'memory.state', 'memory.unfit', 'onnx.createWorker', 'testing.clock']
+const dataIn = (options: object, group = '') =>
+  Object.keys(options).filter((name) => !noData.includes(`${group}${name}`))
 
 /**
  * @param models  'path', or 'name=path'; with workers elsewhere the model's name there
@@ -64,9 +63,7 @@ export async function readConfig(models: readonly string[], flags: Flags): Promi
     throw new TypeError('models: expected at least one, as an argument such as NAME=FILE.onnx or by --config, got none')
   }
   for (const [name, { scheme }] of Object.entries(all)) {
-    if (!scheme) continue
-    checkNames(`${name}: scheme`, scheme, codecOptions)
-    if (scheme.queries !== undefined) continue
+    if (!scheme || scheme.queries !== undefined) continue
     const what = `how many queries are coded together beside ${Object.keys(scheme).join(', ')}, such as 4`
     throw new TypeError(`${name}: scheme.queries (--queries): expected ${what}, got none`)
   }
@@ -168,7 +165,7 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
 }
 
 function checkModel(field: string, model: unknown): void {
-  checkNames(field, model, configOptions)
+  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote'], renamed.predictor)
   const { model: path, version, workers, remote } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined && (typeof value !== 'string' || value === '')) {
@@ -178,6 +175,12 @@ function checkModel(field: string, model: unknown): void {
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
   if (path === undefined && !isElsewhere(workers))
     throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
+  for (const [name, { options, check }] of Object.entries<Option>(predictorOptions)) {
+    const value = (model as Record<string, unknown>)[name]
+    if (value === undefined) continue
+    if (options && value) checkNames(`${field}.${name}`, value, dataIn(options, `${name}.`))
+    check(`${field}.${name}`, value)
+  }
 }
 
 /** Whether the workers are not threads of this process. */
@@ -226,7 +229,7 @@ function checkName(name: string): string {
 
 /** What flags say goes before what the file says. */
 function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSettings>): ServerSettings {
-  const entries = Object.entries(serverOptions) as [keyof ServerSettings, ServerOption][]
+  const entries = Object.entries(serverOptions) as [keyof ServerSettings, Option][]
   const settings = entries.map(([name, { fallback }]) => [name, flags[name] ?? file[name] ?? fallback])
   const server: ServerSettings = Object.fromEntries(settings)
   if ((server.tlsCert === undefined) !== (server.tlsKey === undefined)) {
@@ -239,7 +242,7 @@ function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSett
 }
 
 function checked(path: string, server: Record<string, unknown>): Partial<ServerSettings> {
-  const options: Record<string, ServerOption> = serverOptions
+  const options: AnyOptions = serverOptions
   const each = Object.entries(server).map(([name, value]) => [name, options[name].check(`${path}: ${name}`, value)])
   return Object.fromEntries(each)
 }

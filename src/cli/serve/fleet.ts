@@ -2,7 +2,7 @@
 
 import { checkNames, expected } from '../../check'
 import { withoutPassword } from '../../errors'
-import type { PredictorOptions } from '../../predictor/create'
+import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/address'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'

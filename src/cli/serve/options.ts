@@ -3,7 +3,8 @@
  * configuration file, and one check for both.
  */
 
-import { checkInteger, checkNumber, checkText, checkWord, expected } from '../../check'
+import { checkText, expected } from '../../check'
+import { integer, number, open, option, type TableOf, words } from '../../option'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
@@ -27,99 +28,35 @@ export interface ServerSettings {
   log: (typeof logLevels)[number]
 }
 
-export interface ServerOption<T = unknown> {
-  flags: string
-  about: string
-  /** What it is where nobody says; undefined: there is none. */
-  fallback?: T
-  /** @throws TypeError, RangeError naming the field, expected and got */
-  check(field: string, value: unknown): T
-}
-
-type Options = { [Name in keyof ServerSettings]-?: ServerOption<ServerSettings[Name]> }
-
-export const serverOptions: Options = {
-  host: {
-    flags: '--host <address>',
-    about: 'address to listen on; 0.0.0.0 is all',
-    fallback: '127.0.0.1',
-    check: text,
-  },
-  port: { flags: '--port <n>', about: 'port; 0 takes a free one', fallback: 8000, check: whole(0, 65_535) },
-  maxConnections: {
-    flags: '--max-connections <n>',
-    about: 'connections at a time; more are answered 503',
-    fallback: 1024,
-    check: whole(1, 100_000),
-  },
-  maxBody: { flags: '--max-body <MiB>', about: 'largest body, unpacked', fallback: 64, check: number(0.001, 2047) },
-  maxBodies: {
-    flags: '--max-bodies <MiB>',
-    about: 'all bodies together; more are answered 429 (default: 4 times --max-body)',
-    check: number(0.001, 1_000_000),
-  },
-  headerTimeout: {
-    flags: '--header-timeout <s>',
-    about: 'within which a request’s headers must be here',
-    fallback: 10,
-    check: number(0.1, 3600),
-  },
-  requestTimeout: {
-    flags: '--request-timeout <s>',
-    about: 'within which a whole request must be here',
-    fallback: 60,
-    check: number(0.1, 3600),
-  },
-  tokenFile: {
-    flags: '--token-file <file>',
-    about: 'bearer tokens, one a line, of which a request must bring one (default: APPROXIFER_TOKEN, else none)',
-    check: text,
-  },
+export const serverOptions: TableOf<ServerSettings> = {
+  host: option(text, '127.0.0.1', 'address to listen on; 0.0.0.0 is all', '--host <address>'),
+  port: option(integer(0, 65_535), 8000, 'port; 0 takes a free one', '--port <n>'),
+  maxConnections: option(integer(1, 100_000), 1024, 'connections at a time; else 503', '--max-connections <n>'),
+  maxBody: option(number(0.001, 2047), 64, 'largest body, unpacked', '--max-body <MiB>'),
+  maxBodies: open(
+    number(0.001, 1_000_000),
+    '4 times --max-body',
+    'all bodies together; else 429',
+    '--max-bodies <MiB>',
+  ),
+  headerTimeout: option(number(0.1, 3600), 10, 'within which a request’s headers must be here', '--header-timeout <s>'),
+  requestTimeout: option(number(0.1, 3600), 60, 'within which a whole request must be here', '--request-timeout <s>'),
+  tokenFile: open(text, 'APPROXIFER_TOKEN, else none', 'bearer tokens, one a line', '--token-file <file>'),
   cors: {
-    flags: '--cors <origins>',
-    about: 'origins,.. whose pages may call the server, or * (default: none)',
-    fallback: [],
-    check: origins,
+    ...option(origins, [], 'origins,.. whose pages may call the server, or *', '--cors <origins>'),
+    otherwise: 'none',
   },
-  tlsCert: { flags: '--tls-cert <file>', about: 'certificate chain, PEM; the server then speaks HTTPS', check: text },
-  tlsKey: { flags: '--tls-key <file>', about: 'its private key, PEM', check: text },
-  grace: {
-    flags: '--grace <s>',
-    about: 'that open requests may take after SIGTERM',
-    fallback: 25,
-    check: number(0, 3600),
-  },
-  drainDelay: {
-    flags: '--drain-delay <s>',
-    about: 'between "not ready" and no new connections, for load balancers to notice',
-    fallback: 0,
-    check: number(0, 3600),
-  },
-  state: { flags: '--state <folder>', about: 'where is saved what was learned (default: nowhere)', check: text },
-  saveEvery: { flags: '--save-every <s>', about: 'between two saves', fallback: 60, check: number(1, 86_400) },
-  log: {
-    flags: '--log <level>',
-    about: `least level of the log lines: ${logLevels.join(', ')}`,
-    fallback: 'info',
-    check: (field, value) => checkWord(field, value, logLevels),
-  },
+  tlsCert: open(text, '', 'certificate chain, PEM; the server then speaks HTTPS', '--tls-cert <file>'),
+  tlsKey: open(text, '', 'its private key, PEM', '--tls-key <file>'),
+  grace: option(number(0, 3600), 25, 'that open requests may take after SIGTERM', '--grace <s>'),
+  drainDelay: option(number(0, 3600), 0, 'between "not ready" and no new connections', '--drain-delay <s>'),
+  state: open(text, 'nowhere', 'where is saved what was learned', '--state <folder>'),
+  saveEvery: option(number(1, 86_400), 60, 'between two saves', '--save-every <s>'),
+  log: option(words(logLevels), 'info', 'least level of the log lines', '--log <level>'),
 }
 
 function text(field: string, value: unknown): string {
   return checkText(field, value, 'a text')
-}
-
-function whole(least: number, most: number) {
-  return (field: string, value: unknown): number => checkInteger(field, numeric(value), least, most)
-}
-
-function number(least: number, most: number) {
-  return (field: string, value: unknown): number => checkNumber(field, numeric(value), least, most)
-}
-
-/** Flags bring text. */
-function numeric(value: unknown): unknown {
-  return typeof value === 'string' && value.trim() !== '' && !Number.isNaN(Number(value)) ? Number(value) : value
 }
 
 function origins(field: string, value: unknown): readonly string[] {

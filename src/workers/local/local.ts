@@ -1,31 +1,16 @@
 /** Workers on this machine: one thread or Web Worker each, over comlink, watched and restarted. */
 
 import { platform } from '#platform'
-import { checkFunction, checkInteger, checkNames, MOST_MS } from '../../check'
+import { checkInteger } from '../../check'
 import { checksum } from '../../checksum'
 import { guarded } from '../../notices'
+import { read } from '../../option'
 import { renamed } from '../../renamed'
 import { importOrt } from '../onnx/model'
 import { asModelError, readModel } from '../onnx/model-file'
-import { checkOnnxOptions } from '../onnx/options'
 import type { ModelWorker } from '../worker'
-import type { ThreadOptions } from './thread'
+import { type LocalOptions, localOptions } from './options'
 import { LocalWorker } from './worker'
-
-export interface LocalOptions extends ThreadOptions {
-  /** The .onnx model: a path (Node), a URL, or its bytes. */
-  model: string | URL | Uint8Array
-  /** How many workers: at most 64, or 16 a core. */
-  workers: number
-  /** Told once per thing worth knowing: about the model, or a worker script that keeps silent. Default: console.warn. */
-  onWarning?: (text: string) => void
-}
-
-/** Names of the options that a predictor passes on. */
-export const localOptions = [
-  ...['outputs', 'inputShapes', 'wasmPaths', 'providers', 'runtime', 'model', 'maxPending', 'startMs', 'createWorker'],
-  'onWarning',
-]
 
 /** Each takes 40 MB and a model: 500 on two cores took 20 GB, and the machine stood still. */
 const MOST_THREADS = 64
@@ -38,19 +23,14 @@ const THREADS_A_CORE = 16
  * @throws RangeError for more threads than the machine can have; ApproxiferError MODEL or WORKER, after closing what had started
  */
 export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]> {
-  checkNames('', options, [...localOptions, 'workers'], renamed.localWorkers)
+  const given = read(localOptions, '', options, renamed.localWorkers)
   const count = checkInteger('workers', options.workers, 1, mostThreads())
-  const { maxPending = 2, startMs = 1, createWorker } = options
-  checkInteger('maxPending', maxPending, 0)
-  checkInteger('startMs', startMs, 1, MOST_MS)
-  if (createWorker !== undefined) checkFunction('createWorker', createWorker, 'a function that makes a worker')
-  checkOnnxOptions(options)
   // Native code that all its threads have left does not load again: this one keeps it.
-  if (options.runtime === 'onnxruntime-node') await importOrt(options)
+  if (given.runtime === 'onnxruntime-node') await importOrt(given)
   const bytes = platform.share(await readModel(options.model))
   const model = { bytes, fingerprint: checksum(bytes) }
-  const { onWarning = console.warn } = options
-  const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, options))
+  const { onWarning = console.warn } = given
+  const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
   const [first, ...rest] = workers
   try {
     // The script of one tells of all: the others may merely be slow.

@@ -8,17 +8,9 @@ import type { Thread } from '../../platform/platform'
 import type { OnnxOptions } from '../onnx/model'
 import type { Loaded, ModelHost } from './entry'
 import { awaitHello } from './hello'
+import type { ThreadSettings } from './options'
 import { CallQueue } from './queue'
 import { type Reply, RowCaller, unwrap } from './rows'
-
-export interface ThreadOptions extends OnnxOptions {
-  /** Calls that may wait in a worker behind the one that runs. Default 2. */
-  maxPending?: number
-  /** How long a worker may take to load and warm up. Default 60,000 ms. */
-  startMs?: number
-  /** Makes the thread (Node) or Web Worker (browser) to run `approxifer/worker` in, for bundlers that need to see it. */
-  createWorker?: () => unknown
-}
 
 export class ModelThread {
   onFree: (() => void) | undefined
@@ -46,7 +38,7 @@ export class ModelThread {
   constructor(
     name: string,
     model: Uint8Array,
-    options: ThreadOptions,
+    options: ThreadSettings,
     onDeath: (why: string) => void,
     onSilence: (text: string) => void = () => {},
   ) {
@@ -65,7 +57,7 @@ export class ModelThread {
     return this.#queue?.full !== false
   }
 
-  async #load(model: Uint8Array, { maxPending = 2, startMs = 60_000, ...options }: ThreadOptions): Promise<Loaded> {
+  async #load(model: Uint8Array, { maxPending, startMs, ...options }: ThreadSettings): Promise<Loaded> {
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })
@@ -130,7 +122,7 @@ export class ModelThread {
   }
 }
 
-function spawn(name: string, { createWorker, runtime }: ThreadOptions, onDeath: (why: string) => void): Thread {
+function spawn(name: string, { createWorker, runtime }: ThreadSettings, onDeath: (why: string) => void): Thread {
   const checked = () => {
     const worker = createWorker?.()
     if (typeof (worker as { postMessage?: unknown } | null)?.postMessage === 'function') return worker

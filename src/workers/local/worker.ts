@@ -4,7 +4,8 @@ import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature } from '../../tensor'
 import type { ModelWorker } from '../worker'
 import type { Loaded } from './entry'
-import { ModelThread, type ThreadOptions } from './thread'
+import type { ThreadSettings } from './options'
+import { ModelThread } from './thread'
 
 /**
  * Rows that go through the model in one run at most, and their values together: more would gain little (LeNet: 20 % more
@@ -22,7 +23,7 @@ export class LocalWorker implements ModelWorker {
   readonly name: string
   readonly fingerprint: string
   readonly #bytes: Uint8Array
-  readonly #options: ThreadOptions
+  readonly #options: ThreadSettings
   #loaded: Loaded | undefined
   /** The latest. */
   #thread: ModelThread | undefined
@@ -32,7 +33,7 @@ export class LocalWorker implements ModelWorker {
   #timer: ReturnType<typeof setTimeout> | undefined
 
   /** @param model  its bytes, and what tells them from others */
-  constructor(name: string, model: { bytes: Uint8Array; fingerprint: string }, options: ThreadOptions) {
+  constructor(name: string, model: { bytes: Uint8Array; fingerprint: string }, options: ThreadSettings) {
     this.name = name
     this.fingerprint = model.fingerprint
     this.#bytes = model.bytes

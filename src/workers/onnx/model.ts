@@ -3,9 +3,10 @@
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
 import { platform } from '#platform'
 import { ApproxiferError, asError } from '../../errors'
+import { read } from '../../option'
 import type { Ort, Runtime } from '../../platform/platform'
 import { rowLength, type Signature, size, type TensorSpec } from '../../tensor'
-import { checkOnnxOptions } from './options'
+import { onnxOptions } from './options'
 import { inputSpecs, outputNames, outputSpec, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
 
@@ -66,7 +67,7 @@ export class OnnxModel {
    * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
    */
   static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
-    checkOnnxOptions(options)
+    read(onnxOptions, '', options)
     const ort = await importOrt(options)
     ort.env.wasm.numThreads = 1
     ort.env.wasm.proxy = false

@@ -1,25 +1,40 @@
 /** What a model on onnxruntime may be told, checked before a thread is started for it. */
 
 import { platform } from '#platform'
-import { checkLengths, checkObject, checkString, checkWord, expected } from '../../check'
+import { checkLengths, checkObject, checkString, expected } from '../../check'
+import { any, open, type TableOf, words } from '../../option'
 import type { OnnxOptions } from './model'
 
-/** @throws TypeError or RangeError naming the option, expected and got */
-export function checkOnnxOptions({ outputs, inputShapes, providers, runtime }: OnnxOptions): void {
-  checkList('outputs', outputs)
-  checkList('providers', providers)
-  if (runtime !== undefined) checkWord('runtime', runtime, platform.runtimes)
-  if (inputShapes === undefined) return
-  const shapes = Object.entries(checkObject('inputShapes', inputShapes, 'an object of shapes by input'))
-  for (const [name, shape] of shapes) checkLengths(`inputShapes.${name}`, shape, 'an array of integers')
+export const onnxOptions = {
+  outputs: open(names, 'all', 'outputs to use (as a flag: `name,..`)', '--outputs <names>'),
+  inputShapes: open(
+    shapes,
+    'the model’s',
+    'of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
+    '--input-shapes <shapes>',
+  ),
+  runtime: open(
+    words(platform.runtimes),
+    "`'onnxruntime-web'`",
+    'the package that runs the model: see [below](#runtimes-of-the-model)',
+    '--runtime <package>',
+  ),
+  providers: open(names, "`['wasm']`", 'execution providers, most wanted first'),
+  wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
+} satisfies TableOf<OnnxOptions>
+
+function shapes(field: string, value: unknown): Record<string, readonly number[]> {
+  const given = checkObject(field, value, 'an object of shapes by input')
+  for (const [name, shape] of Object.entries(given)) checkLengths(`${field}.${name}`, shape, 'an array of integers')
+  return given as Record<string, readonly number[]>
 }
 
-function checkList(field: string, list: unknown): void {
-  if (list === undefined) return
+function names(field: string, list: unknown): readonly string[] {
   if (!Array.isArray(list)) throw new TypeError(expected(field, 'an array of strings', list))
   if (!list.length) throw new RangeError(`${field}: expected at least one, got []`)
   for (const [i, name] of list.entries()) {
     checkString(`${field}[${i}]`, name)
     if (list.indexOf(name) < i) throw new RangeError(`${field}[${i}]: expected every name once, got ${name} again`)
   }
+  return list
 }

@@ -305,7 +305,7 @@ describe('a list that cannot grow', () => {
     const clock = new VirtualClock()
     const options = { model: 'm', binary: false, fetch: new PretendServer().fetch, clock, onWarning: () => {} }
     const workers = httpWorkers(servers, options)
-    return { clock, start: createPredictor({ workers, clock, scheme: { queries: 4, stragglers: 1 } }) }
+    return { clock, start: createPredictor({ workers, testing: { clock }, scheme: { queries: 4, stragglers: 1 } }) }
   }
   const urls = (...names: string[]) => names.map((name) => `http://${name}:1`)
 
@@ -335,7 +335,7 @@ describe('a list that cannot grow', () => {
     const onWarning = (text: string) => warnings.push(text)
     const options = { model: 'm', binary: false, fetch, clock, onWarning }
     const workers = httpWorkers(urls('a', 'b', 'c', 'd', 'e'), options)
-    const start = createPredictor({ workers, clock, onWarning, scheme: { queries: 4, stragglers: 1 } })
+    const start = createPredictor({ workers, testing: { clock }, onWarning, scheme: { queries: 4, stragglers: 1 } })
     await until(() => clock.run(clock.now() + 1000).then(() => warnings.length > 1))
     expect(warnings).toContain('waits for workers: 4 of the 5 workers that the scheme needs have joined')
     gone.isGone = false

@@ -13,7 +13,7 @@ async function alone() {
   const common = { model: 'm', binary: false, fetch: server.fetch, clock, onWarning: () => {} } as const
   const started = httpWorker('http://service:8000', common)
   await clock.run(1000)
-  const predictor = await createPredictor({ workers: [await started], clock, onWarning: () => {} })
+  const predictor = await createPredictor({ workers: [await started], testing: { clock }, onWarning: () => {} })
   const ask = async (x: number) => {
     const given = predictor.predict(Float32Array.of(x, 1)).then(
       ({ output }) => output.y?.data[0],

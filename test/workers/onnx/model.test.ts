@@ -99,7 +99,7 @@ describe('accepted', () => {
     const name = '__proto__'
     const model = onnx([{ name, shape: [null, null] }], [y], [{ ...neg, inputs: [name] }])
     const scheme = { queries: 2, stragglers: 1 }
-    const predictor = await createPredictor({ model, scheme, inputShapes: { [name]: [3] } })
+    const predictor = await createPredictor({ model, scheme, onnx: { inputShapes: { [name]: [3] } } })
     const { output } = await predictor.predict({ [name]: Float32Array.of(1, 2, 3) })
     expect([...output.y.data]).toEqual([-1, -2, -3])
     await predictor.close()

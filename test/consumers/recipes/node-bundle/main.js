@@ -5,7 +5,7 @@ import { createPredictor } from 'approxifer'
 const predictor = await createPredictor({
   model: 'mnist-lenet.onnx',
   scheme: { queries: 4, stragglers: 1 },
-  createWorker: () => new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] }),
+  onnx: { createWorker: () => new Worker(new URL('./worker.js', import.meta.url), { execArgv: [] }) },
 })
 const pixels = readFileSync('mnist-digits.npy').subarray(-400 * 784) // behind the header
 const image = (i) => Float32Array.from(pixels.subarray(784 * i, 784 * (i + 1)), (byte) => byte / 255)

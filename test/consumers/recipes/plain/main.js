@@ -4,6 +4,8 @@ import { showDigits } from './digits.js'
 createPredictor({
   model: '/mnist-lenet.onnx',
   scheme: { queries: 4, stragglers: 1 },
-  createWorker: () => new Worker('/node_modules/approxifer/dist/worker.bundle.js', { type: 'module' }),
-  wasmPaths: '/node_modules/onnxruntime-web/dist/',
+  onnx: {
+    createWorker: () => new Worker('/node_modules/approxifer/dist/worker.bundle.js', { type: 'module' }),
+    wasmPaths: '/node_modules/onnxruntime-web/dist/',
+  },
 }).then(showDigits)

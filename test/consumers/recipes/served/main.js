@@ -4,6 +4,8 @@ import { showDigits } from './digits.js'
 createPredictor({
   model: '/mnist-lenet.onnx',
   scheme: { queries: 4, stragglers: 1 },
-  createWorker: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }),
-  wasmPaths: '/ort/',
+  onnx: {
+    createWorker: () => new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }),
+    wasmPaths: '/ort/',
+  },
 }).then(showDigits)

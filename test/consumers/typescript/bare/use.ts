@@ -25,10 +25,10 @@ export const options: PredictorOptions = {
   scheme: { queries: 4, stragglers: undefined, decoder: undefined },
   policy: undefined,
   minConfidence: undefined,
-  createWorker: undefined,
+  onnx: { createWorker: undefined },
   onWarning: undefined,
   memory: undefined,
-  core: { module: core, prefer: undefined },
+  testing: { core: { module: core, prefer: undefined } },
 }
 export const choices: PredictOptions = { signal: undefined, deadlineMs: undefined }
 /** A query's tensors, also as onnxruntime has them. */

@@ -5,7 +5,7 @@ export async function ask(query: Query, signal?: AbortSignal): Promise<Float32Ar
   const predictor = await createPredictor({
     model: new URL('model.onnx', location.href),
     scheme: { queries: 4, stragglers: 1 },
-    createWorker: () => new Worker('worker.js', { type: 'module' }),
+    onnx: { createWorker: () => new Worker('worker.js', { type: 'module' }) },
   })
   const { output } = await predictor.predict(query, { signal })
   const controller = new AbortController()

@@ -1,0 +1,145 @@
+/**
+ * The options of `createPredictor` and `predict`, said once: checks, flags of `approxifer serve` and the tables of docs/ are made of these.
+ * Defaults that depend on other options are in settings.ts.
+ */
+
+import { checkMs, checkShare, checkString, expected, isObject } from '../check'
+import { type Clock, systemClock } from '../clock'
+import type { CodecOptions } from '../codec/codec'
+import { codeNames } from '../codec/codes'
+import { decoderNames } from '../codec/decoders'
+import { locatorNames } from '../codec/locators'
+import type { CoreOptions } from '../core/core'
+import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
+import { DEFAULT_BYTES, type MemoryOptions } from '../memory/memory'
+import { policies } from '../memory/worth'
+import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
+import { atDeadlines } from '../query/decision'
+import type { Choices } from '../query/ticket'
+import { MOST, pointSets } from '../scheme'
+import type { Verdict } from '../trust/verification'
+import { type LocalOptions, threadOptions } from '../workers/local/options'
+import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
+
+type Workers = NonNullable<PredictorOptions['workers']>
+const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
+
+const choices = {
+  policy: open(
+    words(policies),
+    "`'auto'`; without a scheme `'retry'`",
+    'what a late or lost query gets',
+    '--policy <policy>',
+  ),
+  minConfidence: open(
+    probability,
+    '0.9; 0.98 where workers may lie',
+    'confidence from which the policy `auto` gives a recovery',
+    '--min-confidence <p>',
+  ),
+  atDeadline: option(
+    words(atDeadlines),
+    'fail',
+    'what becomes of a less confident recovery at the deadline',
+    '--at-deadline <what>',
+  ),
+  deliver: option(words(['located', 'early', 'deadline']), 'located', 'when an answer that nothing proves is given'),
+} satisfies TableOf<Choices>
+
+export const predictOptions = {
+  deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
+  signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
+  ...choices,
+} satisfies TableOf<PredictOptions>
+
+const scheme = {
+  queries: open(integer(1, MOST.queries), 'none', 'K: queries that are coded together', '--queries <K>'),
+  stragglers: option(integer(0, MOST.stragglers), 0, 'S: results that may be late or missing', '--stragglers <S>'),
+  byzantine: option(integer(0, MOST.byzantine), 0, 'E: results that may be lies', '--byzantine <E>'),
+  workers: open(integer(1, MOST.workers), 'K + S; of the paper’s code 2(K + E) + S where E > 0', 'N: rows of a group'),
+  preset: open(words(['aaai22']), 'none', 'the paper’s code, decoder and locator'),
+  code: open(words(codeNames), "`'systematic'`", 'which rows: see [below](#codes-decoders-locators)', '--code <code>'),
+  decoder: open(words(decoderNames), 'the code’s own', 'how missing answers are recovered'),
+  locator: open(words(locatorNames), "`'residual'` where E > 0", 'who lies'),
+  points: option(words(pointSets), pointSets[0], 'worker nodes of the paper’s code'),
+} satisfies TableOf<CodecOptions>
+
+export const hedge = {
+  budget: option(checkShare, 0.1, 'share of the queries that may be sent to a second worker, since they are late'),
+  percentile: option(checkShare, 0.95, 'share of first answers that are not late, by the last 500'),
+} satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
+
+const verify = {
+  integrity: option(checkShare, 0.95, 'confidence from which a memory makes one worker enough; 1: all is proven'),
+  audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
+  rounding: option(checkShare, 1e-3, 'how far honest answers may differ, over the deviation of all'),
+} satisfies TableOf<NonNullable<PredictorOptions['verify']>>
+
+const memory = {
+  bytes: open(integer(0), `${DEFAULT_BYTES / 2 ** 20} MiB`, 'what it may hold; with 0 the rest of a `state` counts'),
+  features: open(any<NonNullable<MemoryOptions['features']>>, 'see [below](#memory)', 'how queries are compared'),
+  state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
+  unfit: option(words(['refuse', 'forget']), 'refuse', 'whether a `state` that does not fit is an error or a warning'),
+} satisfies TableOf<MemoryChoices>
+
+const limits = {
+  queries: option(integer(1), 1000, 'queries under way; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
+  batch: open(integer(1), 'as many as the worker takes', 'rows in one run of the model: see [batches.md](batches.md)'),
+  tenants: option(integer(1, 10_000), 1, 'callers that are kept apart: see [below](#tenants)', '--tenants <n>'),
+} satisfies TableOf<NonNullable<PredictorOptions['limits']>>
+
+const right = {
+  labelAxis: open(words(labelAxes), 'last, of a vector', 'where the first output has labels'),
+  tolerance: open(checkTolerance, 'a tenth of the answers’ deviation', 'how far off an answer without a label may be'),
+} satisfies TableOf<CriterionOptions>
+
+const testing = {
+  clock: option(any<Clock>, systemClock, 'time'),
+  seed: option(integer(0), 1, 'for dealing rows'),
+  core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
+} satisfies TableOf<NonNullable<PredictorOptions['testing']>>
+
+export const predictorOptions = {
+  model: open(any<LocalOptions['model']>, '', 'path, URL or bytes of an .onnx file'),
+  workers: open(
+    any<Workers>,
+    'as many as are needed',
+    'how many local ones, or others: see [below](#workers-elsewhere)',
+  ),
+  scheme: {
+    ...open(
+      (field, value) => read(scheme, field, value) as CodecOptions,
+      'none',
+      'what is coded; without one late queries are hedged',
+    ),
+    options: scheme,
+  },
+  ...choices,
+  deadlineMs: option(checkMs, 10_000, 'how long a query may take', '--deadline <ms>'),
+  maxWaitMs: option(checkMs, 5, 'how long a query may wait for others to fill its group'),
+  hangMs: option(checkMs, 30_000, 'after which a silent worker is restarted'),
+  hedge: switchable('on', '`false` for workers that must not be asked twice', hedge),
+  verify: group('where workers may lie: see [below](#workers-that-lie)', verify),
+  memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
+  limits: group('how much at a time', limits),
+  right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
+  onnx: group('of the workers that it starts', threadOptions),
+  onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
+  rule: option(words(['fastest', 'deadline']), 'fastest', 'when to decode: at once, or when all have answered'),
+  falseAlarms: option(checkShare, 0.01, 'with the paper’s code and E > 0: share of honest groups that are accused'),
+  testing: group('for simulations', testing),
+} satisfies TableOf<PredictorOptions>
+
+function state(field: string, value: unknown): NonNullable<MemoryChoices['state']> {
+  for (const bytes of isObject(value) && !(value instanceof Uint8Array) ? Object.values(value) : [value]) {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(expected(field, 'a Uint8Array, or one by tenant', bytes))
+  }
+  return value as NonNullable<MemoryChoices['state']>
+}
+
+function signal(field: string, value: unknown): AbortSignal {
+  if (typeof (value as AbortSignal | null)?.addEventListener === 'function') return value as AbortSignal
+  throw new TypeError(expected(field, 'an AbortSignal', value))
+}

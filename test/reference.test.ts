@@ -1,0 +1,51 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { expect, it } from 'vitest'
+import { serverOptions } from '../src/cli/serve/options'
+import type { AnyOptions, Option } from '../src/option'
+import { predictorOptions } from '../src/predictor/option-table'
+
+const REFERENCE = 'docs/reference.md'
+const HEAD = '| option | default | |\n|---|---|---|\n'
+
+/** A row an option; those of a group by its name and theirs. */
+function rows(options: AnyOptions, group = ''): string {
+  const row = (name: string, { check, about, options: own, ...option }: Option) => {
+    const words = check.words?.map((word) => `\`'${word}'\``).join(', ')
+    const shown = own && option.otherwise === undefined ? '' : defaultOf(option)
+    return `| \`${group}${name}\` | ${shown} | ${about}${words ? `: ${words}` : ''} |\n`
+  }
+  return Object.entries(options)
+    .map(([name, option]) => row(name, option) + (option.options ? rows(option.options, `${name}.`) : ''))
+    .join('')
+}
+
+function defaultOf({ fallback, otherwise }: Pick<Option, 'fallback' | 'otherwise'>): string {
+  if (otherwise !== undefined) return otherwise
+  return typeof fallback === 'string' ? `\`'${fallback}'\`` : (fallback as number).toLocaleString('en-US')
+}
+
+/** Options that have a flag, by it. */
+function flagged(options: AnyOptions): [string, Option][] {
+  return Object.values(options).flatMap((option) => [
+    ...(option.flags ? [[option.flags.split(' ')[0], option] as [string, Option]] : []),
+    ...flagged(option.options ?? {}),
+  ])
+}
+
+it(`${REFERENCE} has the table of all options (DOCS=write puts it there)`, () => {
+  const { testing: _, ...documented } = predictorOptions
+  const table = HEAD + rows(documented)
+  const text = readFileSync(REFERENCE, 'utf8')
+  const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/, () => table)
+  if (process.env.DOCS === 'write') writeFileSync(REFERENCE, written)
+  expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
+})
+
+it('docs/serving.md has every flag with its default', () => {
+  const text = readFileSync('docs/serving.md', 'utf8')
+  const plain = (shown: string) => shown.replace(/[`',]/g, '').trim()
+  for (const [flag, option] of [...flagged(predictorOptions), ...flagged(serverOptions)]) {
+    const [, shown] = new RegExp(`^\\| \`${flag}\`[^|]*\\|([^|]*)\\|`, 'm').exec(text) ?? []
+    expect(plain(shown ?? 'no row'), flag).toBe(plain(defaultOf(option)))
+  }
+})
