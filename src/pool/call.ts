@@ -3,7 +3,7 @@
 import type { CodedRow } from '../codec/codec'
 import type { ApproxiferError } from '../errors'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Job } from './job'
+import type { Batch } from './batch'
 
 /** In this order: hedges and retries, queries, and what can be done without: copies and parities. */
 export type Kind = 'urgent' | 'query' | 'extra'
@@ -32,7 +32,7 @@ export class Call {
   state: 'waiting' | 'running' | 'done' | 'cancelled' = 'waiting'
   worker: ModelWorker | undefined
   /** What it runs in, while no outcome is known. */
-  job: Job | undefined
+  batch: Batch | undefined
   /** When a worker began with it, as far as can be told; NaN while it is behind another call. */
   sentAt = Number.NaN
   /** From then to the outcome. */

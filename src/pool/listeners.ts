@@ -1,46 +1,42 @@
 /**
- * Who hears what becomes of rows: each hears of one, and then of another. Functions made for every row were a tenth of what a query in
- * flight holds; where thousands are in flight, what is new is copied from one collection of garbage to the next.
+ * Promise callbacks that are used again: each hears of one attempt, and then of another. Functions made for every attempt were a tenth of
+ * what a query in flight holds; where thousands are in flight, what is new is copied from one collection of garbage to the next.
  */
 
+import type { Batch } from './batch'
 import type { Call } from './call'
-import type { Job } from './job'
-import type { Member } from './member'
 
-type Told = (member: Member, job: Job, call: Call, outcome: unknown) => void
+type Heard = (batch: Batch, attempt: Call, outcome: unknown) => void
 
 interface Listener {
-  member: Member | undefined
-  job: Job | undefined
-  call: Call | undefined
+  batch: Batch | undefined
+  attempt: Call | undefined
   answered(answer: unknown): void
   failed(error: unknown): void
 }
 
 export class Listeners {
-  readonly #answered: Told
-  readonly #failed: Told
-  /** Those that hear of nothing now: as many as there once were rows at work, at most. */
+  readonly #answered: Heard
+  readonly #failed: Heard
+  /** Those that hear of nothing now: at most as many as there once were attempts at work. */
   readonly #idle: Listener[] = []
 
-  constructor(answered: Told, failed: Told) {
+  constructor(answered: Heard, failed: Heard) {
     this.#answered = answered
     this.#failed = failed
   }
 
-  listen(member: Member, job: Job, call: Call, outcome: Promise<unknown>): void {
+  listen(batch: Batch, attempt: Call, outcome: Promise<unknown>): void {
     const listener = this.#idle.pop() ?? this.#make()
-    listener.member = member
-    listener.job = job
-    listener.call = call
+    listener.batch = batch
+    listener.attempt = attempt
     outcome.then(listener.answered, listener.failed)
   }
 
   #make(): Listener {
     const listener: Listener = {
-      member: undefined,
-      job: undefined,
-      call: undefined,
+      batch: undefined,
+      attempt: undefined,
       answered: (answer) => this.#tell(listener, this.#answered, answer),
       failed: (error) => this.#tell(listener, this.#failed, error),
     }
@@ -48,10 +44,10 @@ export class Listeners {
   }
 
   /** It has heard, and may hear of another. */
-  #tell(listener: Listener, told: Told, outcome: unknown): void {
-    const { member, job, call } = listener
-    listener.member = listener.job = listener.call = undefined
+  #tell(listener: Listener, heard: Heard, outcome: unknown): void {
+    const { batch, attempt } = listener
+    listener.batch = listener.attempt = undefined
     this.#idle.push(listener)
-    told(member as Member, job as Job, call as Call, outcome)
+    heard(batch as Batch, attempt as Call, outcome)
   }
 }

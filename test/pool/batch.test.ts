@@ -7,7 +7,7 @@ import { localWorkers, type ModelWorker, type PredictorOptions } from 'approxife
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Law, MEDIAN_MS, randomTrouble, SimulatedWorker } from '../../bench/simulated'
 import { ApproxiferError } from '../../src/errors'
-import { Batches } from '../../src/pool/batches'
+import { Batching } from '../../src/pool/batching'
 import { type Asker, Call, type Kind, Pool } from '../../src/pool/pool'
 import { createPredictor } from '../../src/predictor/create'
 import { seeded } from '../../src/random'
@@ -431,11 +431,11 @@ describe('how many rows', () => {
   })
 
   it('a larger size is used on if it brings a tenth more rows, and given up when it no longer does', () => {
-    const batches = new Batches()
+    const batches = new Batching(16)
     const work = (times: (rows: number) => number, runs: number) => {
       const sizes = Array.from({ length: runs }, () => {
         const size = batches.next(16)
-        batches.see(size, times(size))
+        batches.add(size, times(size))
         return size
       })
       return sizes.slice(-100).sort((a, b) => a - b)[50]
@@ -447,10 +447,10 @@ describe('how many rows', () => {
   })
 
   it('never more than may go', () => {
-    const batches = new Batches()
+    const batches = new Batching(16)
     for (let i = 0; i < 500; i++) {
       const size = batches.next(16)
-      batches.see(size, 10)
+      batches.add(size, 10)
     }
     for (const most of [1, 2, 4, 8]) expect(batches.next(most)).toBeLessThanOrEqual(most)
   })

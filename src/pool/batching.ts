@@ -8,7 +8,7 @@ import { Recent } from '../memory/recent'
 
 /** Runs of each of the two sizes in a trial: the medians are compared. */
 const RUNS = 9
-/** Times as many rows a millisecond that twice as many in a run must bring, since each waits for all; less ends it again. */
+/** Gain in rows per millisecond that doubling a run must bring, since each row waits for all; below the second it is undone. */
 const GAIN = 1.1
 const LEAST_GAIN = 1.05
 /** Runs between two trials: twice as many each time that nothing changes. */
@@ -20,19 +20,20 @@ const LEAST_MS = 0.01
 const UNTRIED = 2
 
 /** Sizes are powers of two: 2^step. */
-export class Batches {
-  /** The one in use. */
+export class Batching {
+  /** Of the size in use. */
   #step = 0
   /** How much longer a run of 2^(i + 1) rows takes than one of 2^i. */
   readonly #factors: number[] = []
-  /** Times of runs of 2^low rows and of twice as many. */
-  #trial: { low: number; times: readonly [Recent, Recent] } | undefined
-  #second = false
+  #trial: SizeTrial | undefined
   /** Whether the last trial was of a larger size than the one in use. */
   #triedMore = false
   #pause = PAUSE
   /** Runs until the next trial. */
   #left = 0
+
+  /** @param most  rows that the worker takes in one run */
+  constructor(readonly most: number) {}
 
   /**
    * Rows for the run that begins now, while much waits.
@@ -41,8 +42,7 @@ export class Batches {
    */
   next(most: number): number {
     this.#trial ??= this.#left-- > 0 ? undefined : this.#begin(most)
-    if (this.#trial) this.#second = !this.#second
-    const step = this.#trial ? this.#trial.low + Number(this.#second) : this.#step
+    const step = this.#trial ? this.#trial.next() : this.#step
     return 2 ** Math.min(step, Math.floor(Math.log2(most)))
   }
 
@@ -64,31 +64,27 @@ export class Batches {
     return true
   }
 
-  /** A run of so many rows took so long. */
-  see(rows: number, ms: number): void {
-    if (!this.#trial) return
-    const { low, times } = this.#trial
-    const which = Math.log2(rows) - low
-    if (which !== 0 && which !== 1) return
-    times[which].see(ms)
-    if (times[0].count < RUNS || times[1].count < RUNS) return
+  /** What a run took. */
+  add(rows: number, ms: number): void {
+    const factor = this.#trial?.add(rows, ms)
+    if (!this.#trial || factor === undefined) return
+    const { low } = this.#trial
     this.#trial = undefined
-    const [one, two] = times.map((each) => Math.max(LEAST_MS, each.quantile(0.5)))
-    this.#learn(low, two / one)
+    this.#learn(low, factor)
   }
 
-  /** A run of so many rows came to nothing. They may be too many, as for the worker's memory, so that fewer are given for a while. */
+  /** A run of this many rows failed. They may be too many, as for the worker's memory, so that fewer are given for a while. */
   fail(rows: number): void {
     this.#trial = undefined
     this.#step = Math.min(this.#step, Math.log2(rows) - 1)
     this.#pauseLonger()
   }
 
-  #begin(most: number) {
+  #begin(most: number): SizeTrial | undefined {
     const more = 2 ** (this.#step + 1) <= most
     if (!more && !this.#step) return undefined
     this.#triedMore = more && !(this.#triedMore && this.#step) // larger and smaller in turn
-    return { low: this.#triedMore ? this.#step : this.#step - 1, times: [new Recent(RUNS), new Recent(RUNS)] as const }
+    return new SizeTrial(this.#triedMore ? this.#step : this.#step - 1)
   }
 
   /** @param factor  how much longer a run of 2^(low + 1) rows takes than one of 2^low */
@@ -108,5 +104,29 @@ export class Batches {
   #pauseLonger(): void {
     this.#pause = Math.min(MOST_PAUSE, 2 * this.#pause)
     this.#left = this.#pause
+  }
+}
+
+/** Runs of 2^low rows and of twice as many take turns. */
+class SizeTrial {
+  readonly #times = [new Recent(RUNS), new Recent(RUNS)] as const
+  #larger = false
+
+  constructor(readonly low: number) {}
+
+  /** The step of the next run. */
+  next(): number {
+    this.#larger = !this.#larger
+    return this.low + Number(this.#larger)
+  }
+
+  /** What a run took. @returns how much longer the larger ones take, by the medians of enough runs */
+  add(rows: number, ms: number): number | undefined {
+    const which = Math.log2(rows) - this.low
+    if (which !== 0 && which !== 1) return undefined
+    this.#times[which].see(ms)
+    if (this.#times.some(({ count }) => count < RUNS)) return undefined
+    const [one, two] = this.#times.map((each) => Math.max(LEAST_MS, each.quantile(0.5)))
+    return two / one
   }
 }

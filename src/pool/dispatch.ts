@@ -1,0 +1,156 @@
+/**
+ * Which free slot gets which attempt, and when to look again. An attempt is queued until a slot is free at a worker that may take it, and
+ * is bound to it only then: one bound early waits behind a straggler (27 workers at 60 % load: p99 93 ms, against 21 ms for a plain hedge).
+ */
+
+import type { Clock } from '../clock'
+import type { Call } from './call'
+import type { Execution } from './execution'
+import type { Member, WorkerSlot } from './member'
+import { mayTake, type Packing } from './packing'
+import { QUICK_MS } from './pipeline'
+import type { Queue } from './queue'
+import type { Roster } from './roster'
+import type { Speeds } from './speed'
+
+/** Workers that are offered attempts at a time. */
+export const OFFERS = 32
+/** Share of the slots that attempts of low priority leave free, for queries to come. */
+const RESERVE = 0.1
+
+export class Dispatcher {
+  readonly #clock: Clock
+  readonly #queue: Queue
+  readonly #roster: Roster
+  readonly #speeds: Speeds
+  readonly #packing: Packing
+  readonly #execution: Execution
+  #phase: 'idle' | 'at work' | 'closed' = 'idle'
+  /** Whether attempts are gathered before they are sent, by the latest batch, and whether some are just now. */
+  #gathering: 'off' | 'on' | 'under way' = 'off'
+  #unplan: (() => void) | undefined
+
+  constructor(
+    clock: Clock,
+    parts: { queue: Queue; roster: Roster; speeds: Speeds; packing: Packing; execution: Execution },
+  ) {
+    this.#clock = clock
+    this.#queue = parts.queue
+    this.#roster = parts.roster
+    this.#speeds = parts.speeds
+    this.#packing = parts.packing
+    this.#execution = parts.execution
+  }
+
+  /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
+  queued(): void {
+    this.#roster.recheck(OFFERS)
+    if (this.#gathering === 'off') this.dispatch()
+    else this.#gather()
+  }
+
+  /**
+   * Attempts that have arrived at the same time go to workers together: each message wakes a thread, which takes as long as a
+   * small model. With that, and no smaller batches than pay sent ahead, a request over HTTP takes 12 % less processor time
+   * (LeNet, 16 under way, one worker or two).
+   */
+  #gather(): void {
+    if (this.#gathering === 'under way') return
+    this.#gathering = 'under way'
+    this.#clock.soon?.(() => {
+      this.#gathering = 'on'
+      this.dispatch()
+    })
+  }
+
+  /** A worker has done with a batch. */
+  done({ batching, speed, worker }: Member): void {
+    // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
+    const isCheap = batching !== undefined && (speed.ms ?? 0) < QUICK_MS && !worker.roundTripMs
+    if (this.#gathering !== 'under way') this.#gathering = isCheap && this.#clock.soon ? 'on' : 'off'
+    this.dispatch()
+  }
+
+  close(): void {
+    this.#phase = 'closed'
+    this.#unplan?.()
+  }
+
+  /** Attempts to free slots, as long as there are both. */
+  dispatch(): void {
+    if (this.#phase !== 'idle') return
+    this.#phase = 'at work'
+    const aside: Member[] = []
+    let passedOver: Member | undefined
+    try {
+      while (this.#isWanted && aside.length < OFFERS && !passedOver) {
+        const member = this.#roster.takeFastest()
+        if (!member) break
+        member.patience = this.#speeds.patience(member.speed)
+        const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
+        const call = this.#callFor(member, skip)
+        if (call) this.#execution.start(member, this.#packing.pack(member, call))
+        else aside.push(member)
+        if (!call && skip) passedOver = member // as will be all that are slower
+      }
+      this.#sendAhead()
+    } finally {
+      for (const member of aside) this.#roster.update(member)
+    }
+    this.#rest(passedOver)
+  }
+
+  /** @param passedOver  attempts are kept from it, for faster ones */
+  #rest(passedOver: Member | undefined): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'idle'
+    this.#plan(passedOver)
+  }
+
+  get #isWanted(): boolean {
+    return this.#queue.needed > 0 || (this.#queue.spare > 0 && this.#canSpare)
+  }
+
+  /** Whether enough slots are free that one may do what can be done without. */
+  get #canSpare(): boolean {
+    const { free, slots } = this.#roster.capacity
+    return free > Math.floor(RESERVE * slots)
+  }
+
+  /** The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. */
+  #callFor(member: Member, skip: number, busy?: WorkerSlot): Call | undefined {
+    const willDo = (call: Call) => mayTake(member, call, busy)
+    const needed = this.#queue.find(skip, willDo)
+    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findSpare(willDo) : undefined)
+  }
+
+  /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */
+  #overdueIn({ speed }: Member): number {
+    const { first } = this.#queue
+    return first ? first.putAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
+  }
+
+  /** Looks again when the first attempt has waited long enough for a worker that was passed over. */
+  #plan(passedOver: Member | undefined): void {
+    this.#unplan?.()
+    this.#unplan = undefined
+    if (!passedOver || !this.#queue.first) return
+    const ms = Math.max(1, Math.ceil(this.#overdueIn(passedOver)))
+    this.#unplan = this.#clock.after(ms, () => this.dispatch(), true)
+  }
+
+  /** Attempts to workers that are about to be free. */
+  #sendAhead(): void {
+    const { slots } = this.#roster.capacity
+    for (let left = OFFERS; left > 0 && this.#queue.needed > slots; left--) {
+      const slot = this.#execution.pipeline.first
+      if (!slot) return
+      const { member } = slot
+      // More may come until it is free.
+      if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
+      this.#execution.pipeline.unlist(slot)
+      const call = member.state.is === 'ready' && member.isFree ? this.#callFor(member, 0, slot) : undefined
+      if (call) this.#execution.startAhead(slot, this.#packing.pack(member, call, slot))
+    }
+  }
+}

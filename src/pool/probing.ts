@@ -1,0 +1,62 @@
+/** Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
+
+import type { Clock } from '../clock'
+import type { Member } from './member'
+
+/** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
+const PROBING = 0.01
+const SAVED_UP_MS = 100
+const PROBE_EVERY = 50
+/** Slow workers to try for one that is idle. */
+const OFFERS = 32
+
+export class Probing {
+  readonly #clock: Clock
+  /** Those to probe, the first one next. */
+  readonly #slow = new Set<Member>()
+  /** Milliseconds that probes may take, and when that was reckoned. */
+  #savedMs = 0
+  #at: number
+  #queries = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#at = clock.now()
+  }
+
+  /** One that others are faster than. */
+  add(member: Member): void {
+    this.#slow.add(member)
+  }
+
+  forget(member: Member): void {
+    this.#slow.delete(member)
+  }
+
+  /** A query has begun at a worker. @returns whether a slow one may get a copy; to look for one costs as much as a query */
+  isDue(slots: number): boolean {
+    const now = this.#clock.now()
+    this.#savedMs = Math.min(SAVED_UP_MS, this.#savedMs + PROBING * slots * (now - this.#at))
+    this.#at = now
+    if (++this.#queries < PROBE_EVERY || this.#savedMs <= 0 || !this.#slow.size) return false
+    this.#queries = 0
+    return true
+  }
+
+  /** An idle one that is slow, in turn. */
+  next(patience: (member: Member) => number): Member | undefined {
+    for (let left = Math.min(OFFERS, this.#slow.size); left > 0; left--) {
+      const [member] = this.#slow
+      this.#slow.delete(member)
+      if (!patience(member)) continue
+      this.#slow.add(member)
+      if (member.state.is === 'ready' && !member.slots.busy && member.isFree) return member
+    }
+  }
+
+  /** What a probe took. @param recovered  it seems to have: the next one is due at once, and will tell */
+  spend(ms: number, recovered: boolean): void {
+    this.#savedMs -= ms
+    if (recovered) this.#queries = PROBE_EVERY
+  }
+}
