@@ -110,6 +110,12 @@ export function checkAnswer(answer: unknown, length: number, specs: readonly Ten
   return answer as Float32Array
 }
 
+/** Makes answers of what workers give, for a pool: copies, since a worker may use its buffer again. They throw PROTOCOL. */
+export function acceptAnswers({ outputs }: Pick<Signature, 'outputs'>): (answer: unknown) => Float32Array {
+  const length = rowLength(outputs)
+  return (answer) => checkAnswer(answer, length, outputs).slice()
+}
+
 function spoilt(answer: Float32Array, specs: readonly TensorSpec[]): string | undefined {
   const where = notFinite(answer, 'answer')
   if (!where) return undefined

@@ -1,9 +1,9 @@
-/** What a worker is at work on, or has next: one attempt, or several of different groups that go through its model in one run. */
+/** What a worker is at work on, or has next: one attempt, or several that go through its model in one run. */
 
 import { expected } from '../errors'
 import type { ModelWorker } from '../workers/worker'
-import type { Call } from './call'
 import type { WorkerSlot } from './member'
+import type { PooledAttempt } from './pooled-attempt'
 
 export class Batch {
   /** Of the worker that has it. */
@@ -17,7 +17,7 @@ export class Batch {
   /** Whether the worker went down with it, or hung. */
   isDown = false
   /** Attempts that are queued again, each alone. */
-  again: Call[] | undefined
+  again: PooledAttempt[] | undefined
 
   /**
    * @param attempts    at least one
@@ -26,34 +26,33 @@ export class Batch {
    * @param measured    whether it tells what batches gain: others were queued, and there was a choice
    */
   constructor(
-    readonly attempts: readonly Call[],
+    readonly attempts: PooledAttempt[],
     readonly factor = 1,
     readonly comparable = true,
     readonly measured = false,
-  ) {
-    for (const attempt of attempts) {
-      attempt.factor = factor
-      attempt.comparable = comparable
-    }
-  }
+  ) {}
 
   /** Whether it is something that cannot be done without. */
   get isNeeded(): boolean {
-    return this.attempts[0].kind !== 'extra'
+    return this.attempts[0].priority !== 'low'
   }
 
-  /** Whether an attempt of the same group is in it. */
-  isOf({ asker }: Call): boolean {
-    return this.attempts.some((each) => each.asker === asker)
+  /** Whether one of its attempts must not be with this one. */
+  isApartFrom(attempt: PooledAttempt): boolean {
+    return this.attempts.some((each) => each.isApartFrom(attempt))
+  }
+
+  has({ at, outcome }: PooledAttempt): boolean {
+    return at === this && !outcome
   }
 
   get isOver(): boolean {
-    return this.attempts.every(({ batch }) => batch !== this)
+    return !this.attempts.some((attempt) => this.has(attempt))
   }
 
   /** Its attempts without an outcome. */
-  get open(): Call[] {
-    return this.attempts.filter(({ batch }) => batch === this)
+  get open(): PooledAttempt[] {
+    return this.attempts.filter((attempt) => this.has(attempt))
   }
 }
 
@@ -63,10 +62,10 @@ export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
-      const { data } = attempt.row
-      return [Promise.resolve(isTold ? worker.infer(data, new InferOptions(attempt)) : worker.infer(data))]
+      const row = attempt.payload as Float32Array
+      return [Promise.resolve(isTold ? worker.infer(row, new InferOptions(attempt)) : worker.infer(row))]
     }
-    const rows = attempts.map(({ row }) => row.data)
+    const rows = attempts.map(({ payload }) => payload as Float32Array)
     const options = isTold ? { signals: attempts.map(({ signal }) => signal) } : {}
     const answers = worker.inferBatch?.(rows, options)
     if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each row', answers))
@@ -82,7 +81,7 @@ export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>
  */
 class InferOptions {
   declare readonly signal: AbortSignal
-  readonly #attempt: Call
+  readonly #attempt: PooledAttempt
   static readonly #signal = {
     enumerable: true,
     get(this: InferOptions) {
@@ -90,7 +89,7 @@ class InferOptions {
     },
   }
 
-  constructor(attempt: Call) {
+  constructor(attempt: PooledAttempt) {
     this.#attempt = attempt
     Object.defineProperty(this, 'signal', InferOptions.#signal)
   }

@@ -4,11 +4,11 @@
  */
 
 import type { Clock } from '../clock'
-import type { Call } from './call'
 import type { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
 import { mayTake, type Packing } from './packing'
 import { QUICK_MS } from './pipeline'
+import type { PooledAttempt } from './pooled-attempt'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
 import type { Speeds } from './speed'
@@ -88,10 +88,10 @@ export class Dispatcher {
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
         const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
-        const call = this.#callFor(member, skip)
-        if (call) this.#execution.start(member, this.#packing.pack(member, call))
+        const attempt = this.#attemptFor(member, skip)
+        if (attempt) this.#execution.start(member, this.#packing.pack(member, attempt))
         else aside.push(member)
-        if (!call && skip) passedOver = member // as will be all that are slower
+        if (!attempt && skip) passedOver = member // as will be all that are slower
       }
       this.#sendAhead()
     } finally {
@@ -108,7 +108,7 @@ export class Dispatcher {
   }
 
   get #isWanted(): boolean {
-    return this.#queue.needed > 0 || (this.#queue.spare > 0 && this.#canSpare)
+    return this.#queue.needed > 0 || (this.#queue.low > 0 && this.#canSpare)
   }
 
   /** Whether enough slots are free that one may do what can be done without. */
@@ -118,16 +118,16 @@ export class Dispatcher {
   }
 
   /** The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. */
-  #callFor(member: Member, skip: number, busy?: WorkerSlot): Call | undefined {
-    const willDo = (call: Call) => mayTake(member, call, busy)
+  #attemptFor(member: Member, skip: number, busy?: WorkerSlot): PooledAttempt | undefined {
+    const willDo = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
     const needed = this.#queue.find(skip, willDo)
-    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findSpare(willDo) : undefined)
+    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(willDo) : undefined)
   }
 
   /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */
   #overdueIn({ speed }: Member): number {
     const { first } = this.#queue
-    return first ? first.putAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
+    return first ? first.queuedAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
   }
 
   /** Looks again when the first attempt has waited long enough for a worker that was passed over. */
@@ -149,8 +149,8 @@ export class Dispatcher {
       // More may come until it is free.
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.#execution.pipeline.unlist(slot)
-      const call = member.state.is === 'ready' && member.isFree ? this.#callFor(member, 0, slot) : undefined
-      if (call) this.#execution.startAhead(slot, this.#packing.pack(member, call, slot))
+      const attempt = member.state.is === 'ready' && member.isFree ? this.#attemptFor(member, 0, slot) : undefined
+      if (attempt) this.#execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
     }
   }
 }

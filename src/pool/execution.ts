@@ -2,11 +2,12 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
+import type { Attempt, Outcome } from './attempt'
 import { Batch, send } from './batch'
-import { Call } from './call'
 import { Listeners } from './listeners'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
+import { PooledAttempt } from './pooled-attempt'
 import { Probing } from './probing'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
@@ -19,30 +20,34 @@ export interface ExecutionOptions {
   readonly queue: Queue
   readonly roster: Roster
   readonly speeds: Speeds
-  /** How long one row takes until it is late, as far as is known. */
+  /** How long one attempt takes until it is late, as far as is known. */
   lateMs(): number | undefined
   /** Makes an answer of what a worker gave, or throws. */
-  accept(answer: unknown): Float32Array
+  accept(answer: unknown): unknown
   /** Told when slots may be free, and which worker has done with a batch, if that is why. */
   freed(member?: Member): void
-  /** Attempts are queued again. */
+  /** Told when attempts are queued again. */
   queued(): void
 }
 
+type Failure = Omit<Outcome & { kind: 'failed' }, 'kind' | 'error'>
+
+const CANCELLED: Outcome = Object.freeze({ kind: 'cancelled' })
+
 export class Execution {
   readonly pipeline: Pipeline
-  readonly #options: ExecutionOptions
   readonly watchdog: Watchdog
+  readonly #options: ExecutionOptions
   readonly #probing: Probing
   readonly #listeners = new Listeners(
-    (batch, call, answer) => this.#answered(batch, call, answer),
-    (batch, call, error) => this.#settle(batch, call, asError(error, 'WORKER')),
+    (batch, attempt, answer) => this.#answered(batch, attempt, answer),
+    (batch, attempt, error) => this.#failed(batch, attempt, asError(error, 'WORKER')),
   )
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs } = options
+    const { clock, hangMs, lateMs } = options
     this.#options = options
-    this.pipeline = new Pipeline(clock, options.lateMs, (late) => this.#takeBackAll(late))
+    this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
     this.#probing = new Probing(clock)
   }
@@ -65,15 +70,11 @@ export class Execution {
   }
 
   #send(slot: WorkerSlot, batch: Batch): void {
-    const { worker } = slot.member
     batch.slot = slot
-    for (const call of batch.attempts) {
-      call.state = 'running'
-      call.worker = worker
-      call.batch = batch
-    }
-    const outcomes = send(worker, batch)
-    for (let i = 0; i < outcomes.length; i++) this.#listeners.listen(batch, batch.attempts[i], outcomes[i])
+    const { attempts } = batch
+    for (const attempt of attempts) attempt.at = batch
+    const outcomes = send(slot.member.worker, batch)
+    for (let i = 0; i < outcomes.length; i++) this.#listeners.listen(batch, attempts[i], outcomes[i])
   }
 
   /** A slot is at work on a batch, as far as can be told, or on none. */
@@ -84,80 +85,91 @@ export class Execution {
     slot.isDoubted = false
     if (!batch) return
     const now = clock.now()
-    // One sent ahead has made its way already.
-    const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0)
+    const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0) // one sent ahead has made its way already
     batch.startedAt = batch.phase === 'ahead' ? Math.max(batch.startedAt, arrivedAt) : now
     batch.phase = 'running'
     batch.slot = slot
     slot.batch = batch
-    for (const call of batch.attempts) call.sentAt = batch.startedAt
     this.pipeline.began(slot)
   }
 
-  /** Who wants an attempt learns that a worker has begun with it. */
+  /** Owners learn that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
-    const { roster } = this.#options
     const { patience } = (batch.slot as WorkerSlot).member
-    for (const call of batch.attempts) {
-      if (call.batch === batch) call.asker.sent(call)
-      if (call.kind === 'query' && !patience && this.#probing.isDue(roster.capacity.slots)) this.#probe(call.row)
+    const { slots } = this.#options.roster.capacity
+    for (const attempt of batch.attempts) {
+      if (batch.has(attempt)) attempt.row.owner.began(attempt)
+      if (attempt.priority === 'normal' && !patience && this.#probing.isDue(slots)) this.#probe(attempt.payload)
     }
   }
 
-  #probe(row: Call['row']): void {
-    const member = this.#probing.next(({ speed }) => this.#options.speeds.patience(speed))
+  #probe(payload: unknown): void {
+    const { speeds, clock } = this.#options
+    const member = this.#probing.next(({ speed }) => speeds.patience(speed))
     if (!member) return
     const expectedMs = member.speed.ms as number
-    const heard = ({ ms, error, failure }: Call) => {
-      this.#probing.spend(ms, !error && ms < expectedMs / 2)
-      if (error && member.state.is !== 'leaving') member.counts[failure]++
+    const settled = ({ ranMs, outcome }: Attempt) => {
+      this.#probing.spend(ranMs, outcome?.kind === 'answered' && ranMs < expectedMs / 2)
     }
-    const call = new Call({ avoids: () => false, sent() {}, spare() {}, heard }, row, 'extra')
-    this.start(member, new Batch([call]))
+    const row = { payload, owner: { began() {}, settled }, apart: [], priority: 'low' } as const
+    this.start(member, new Batch([new PooledAttempt(row, clock.now())]))
   }
 
-  #answered(batch: Batch, call: Call, answer: unknown): void {
-    let outcome: Float32Array | ApproxiferError
+  #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
+    if (!batch.has(attempt)) return this.#heardOf(batch)
+    let answer: unknown
     try {
-      outcome = this.#options.accept(answer)
+      answer = this.#options.accept(raw)
     } catch (error) {
-      outcome = asError(error, 'PROTOCOL')
+      return this.#failed(batch, attempt, asError(error, 'PROTOCOL'))
     }
-    this.#settle(batch, call, outcome)
+    batch.best = 'answered'
+    ;(batch.slot as WorkerSlot).member.counts.answered++
+    this.#settle(batch, attempt, { kind: 'answered', answer })
   }
 
-  #settle(batch: Batch, call: Call, outcome: Float32Array | ApproxiferError): void {
-    const error = outcome instanceof ApproxiferError ? outcome : undefined
+  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, failure?: Failure): void {
     // It was given up or taken back, or the pool is closed.
-    if (call.batch !== batch) return this.#heardOf(batch)
+    if (!batch.has(attempt)) return this.#heardOf(batch)
     const slot = batch.slot as WorkerSlot
-    const { member } = slot
-    const isLeaving = member.state.is === 'leaving'
-    call.batch = undefined
-    if (!error) batch.best = 'answered'
-    else if (batch.best === 'cancelled' && !(call.isLetGo && error.code === 'ABORTED')) batch.best = 'failed'
+    const { counts, slots, state, isFree } = slot.member
+    if (attempt.isReleased && error.code === 'ABORTED') return this.#settle(batch, attempt, CANCELLED)
+    if (batch.best === 'cancelled') batch.best = 'failed'
+    const isSingle = batch.attempts.length === 1
+    const isLost = error.code === 'WORKER' && state.is !== 'leaving'
     // With the one that it was at work on, where it was not sent away.
-    batch.isDown ||= error?.code === 'WORKER' && batch === slot.batch && !isLeaving && !member.isFree
+    batch.isDown ||= isLost && batch === slot.batch && !isFree
     // Whose fault that is shows when each has a run of its own.
-    const again = error?.code === 'WORKER' && batch.attempts.length > 1 && !call.isLetGo && !isLeaving
-    if (again) batch.again = [...(batch.again ?? []), call]
-    else this.#end(call, batch, outcome)
+    if (isLost && !isSingle) return this.#lose(batch, attempt)
+    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } =
+      failure ?? {}
+    if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+    this.#settle(batch, attempt, { kind: 'failed', error, blame, lost })
+  }
+
+  #settle(batch: Batch, attempt: PooledAttempt, outcome: Outcome): void {
+    attempt.settle(outcome, this.#options.clock.now())
+    this.#left(batch, attempt)
+  }
+
+  /** It is queued again when the whole batch is over. */
+  #lose(batch: Batch, attempt: PooledAttempt): void {
+    if (attempt.isReleased) return this.#settle(batch, attempt, CANCELLED)
+    attempt.at = undefined
+    batch.again ??= []
+    batch.again.push(attempt)
+    this.#left(batch)
+  }
+
+  /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
+  #left(batch: Batch, settled?: PooledAttempt): void {
+    const slot = batch.slot as WorkerSlot
     const { isOver } = batch
     const next = isOver ? this.#leave(slot, batch) : undefined
-    if (!error) call.asker.spare(call)
-    else if (!again) call.asker.failed?.(call)
-    if (isOver) this.#options.freed(member) // first: while the answer is looked at its worker can be at work
+    if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
+    settled?.row.owner.settled(settled)
+    if (isOver) this.#options.freed(slot.member)
     if (next) this.#tell(next)
-    if (!again) call.asker.heard(call)
-  }
-
-  #end(call: Call, batch: Batch, outcome: Float32Array | ApproxiferError): void {
-    call.state = 'done'
-    if (Number.isNaN(call.sentAt)) call.sentAt = batch.startedAt
-    call.ms = this.#options.clock.now() - call.sentAt
-    if (outcome instanceof ApproxiferError) call.error = outcome
-    else call.answer = outcome
-    call.killed = batch.isDown && batch.attempts.length === 1
   }
 
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
@@ -165,13 +177,13 @@ export class Execution {
     const { member } = slot
     if (batch.best !== 'cancelled') this.#learn(member, batch)
     if (batch.again) this.#sendAgain(member, batch.again)
-    if (batch === slot.next) {
+    if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
       return undefined
     }
     this.pipeline.unlist(slot)
     if (batch.isDown) this.#takeBack(slot)
-    const next = this.pipeline.end(slot)
+    const next = this.pipeline.next(slot)
     this.#begin(slot, next)
     if (next) return next
     // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
@@ -194,40 +206,38 @@ export class Execution {
 
   #takeBack(slot: WorkerSlot): void {
     const next = this.pipeline.end(slot)
-    if (!next) return
-    const { open } = next
-    for (const call of open) call.withdraw()
-    this.#putBack(open)
-    if (next.again) this.#sendAgain(slot.member, next.again)
+    if (next) this.#putBack(next)
   }
 
-  /** Attempts are queued again, before all others. */
-  #putBack(calls: readonly Call[]): void {
-    for (const call of [...calls].reverse()) {
-      call.batch = undefined
-      if (call.isLetGo) {
-        call.state = 'done'
-        call.error = new ApproxiferError('ABORTED', 'nobody waits for it any more')
-        call.asker.heard(call)
-        continue
-      }
-      call.state = 'waiting'
-      call.worker = undefined
-      call.sentAt = Number.NaN
-      this.#options.queue.unshift(call)
-      call.asker.back?.(call)
-    }
-    this.#options.queued()
+  /** The attempts of a batch are queued again. */
+  #putBack(batch: Batch): void {
+    const { open, again, slot } = batch
+    for (const attempt of open) attempt.withdraw()
+    this.#requeue(open)
+    if (again) this.#sendAgain((slot as WorkerSlot).member, again)
   }
 
   /** Of attempts that failed together one may be at fault: each gets a run of its own. */
-  #sendAgain({ counts }: Member, calls: readonly Call[]): void {
+  #sendAgain({ counts }: Member, attempts: readonly PooledAttempt[]): void {
     counts.failed++
-    for (const call of calls) call.alone = true
-    this.#putBack(calls)
+    for (const attempt of attempts) attempt.isAlone = true
+    this.#requeue(attempts)
   }
 
-  /** What it took tells how long one row takes, however many there were. */
+  /** Attempts wait again, before all others. */
+  #requeue(attempts: readonly PooledAttempt[]): void {
+    const { queue, clock, queued } = this.#options
+    for (const attempt of [...attempts].reverse()) {
+      if (!attempt.isReleased) queue.unshift(attempt)
+      else {
+        attempt.settle(CANCELLED, clock.now())
+        attempt.row.owner.settled(attempt)
+      }
+    }
+    queued()
+  }
+
+  /** What it took tells how long one attempt takes, however many there were. */
   #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch): void {
     const ms = this.#options.clock.now() - startedAt
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms)
@@ -244,6 +254,7 @@ export class Execution {
     if (member.patience) this.#probing.add(member)
   }
 
+  /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */
   #hung(slot: WorkerSlot, why: string): void {
     const { member } = slot
     const { worker } = member
@@ -254,22 +265,31 @@ export class Execution {
     const { open } = batch
     if (!open.length) return this.free(member)
     batch.isDown = true
-    if (!worker.restart) this.#giveUp(member, batch)
-    const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
-    for (const call of open) this.#settle(batch, call, error)
-  }
-
-  /** Nobody restarts it: its calls are aborted, and it is slow until it has shown otherwise, whatever its last answers took. */
-  #giveUp(member: Member, batch: Batch): void {
-    for (const call of batch.open) {
-      call.abandoned = true
-      call.withdraw()
+    if (worker.restart) this.#loseOthers(slot)
+    else {
+      for (const attempt of open) attempt.withdraw()
+      batch.phase = 'silent'
+      this.#rate(member, Number.POSITIVE_INFINITY)
     }
-    batch.phase = 'silent'
-    this.#rate(member, Number.POSITIVE_INFINITY)
+    const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
+    const lost = worker.restart ? (open.length === 1 ? 'down' : undefined) : 'silent'
+    for (const attempt of open) this.#failed(batch, attempt, error, { blame: 'worker', lost })
   }
 
-  /** An attempt that was given up or taken back has settled after all. */
+  /** What a worker had in other slots while it was restarted is not to blame. */
+  #loseOthers(hung: WorkerSlot): void {
+    for (const slot of hung.member.slots.all) {
+      const { batch } = slot
+      if (slot === hung || !batch || batch.isOver) continue
+      this.pipeline.unlist(slot)
+      this.#takeBack(slot)
+      this.#putBack(batch)
+      this.#begin(slot, undefined)
+      this.#vacate(slot)
+    }
+  }
+
+  /** An attempt that was given up has settled after all. */
   #heardOf(batch: Batch): void {
     const slot = batch.slot as WorkerSlot
     if (batch.phase !== 'silent' || slot.batch !== batch) return
@@ -291,10 +311,12 @@ export class Execution {
     this.#probing.forget(member)
   }
 
-  /** All attempts of a worker end with this error. */
+  /** All attempts of a worker that leaves end with this error. */
   end(member: Member, error: ApproxiferError): void {
     for (const { next, batch } of member.slots.all) {
-      for (const each of [next, batch]) for (const call of each?.open ?? []) this.#settle(each as Batch, call, error)
+      for (const each of [next, batch])
+        for (const attempt of each?.open ?? [])
+          this.#failed(each as Batch, attempt, error, { blame: 'nobody', lost: undefined })
     }
   }
 }

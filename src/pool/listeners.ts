@@ -4,13 +4,13 @@
  */
 
 import type { Batch } from './batch'
-import type { Call } from './call'
+import type { PooledAttempt } from './pooled-attempt'
 
-type Heard = (batch: Batch, attempt: Call, outcome: unknown) => void
+type Heard = (batch: Batch, attempt: PooledAttempt, outcome: unknown) => void
 
 interface Listener {
   batch: Batch | undefined
-  attempt: Call | undefined
+  attempt: PooledAttempt | undefined
   answered(answer: unknown): void
   failed(error: unknown): void
 }
@@ -26,7 +26,7 @@ export class Listeners {
     this.#failed = failed
   }
 
-  listen(batch: Batch, attempt: Call, outcome: Promise<unknown>): void {
+  listen(batch: Batch, attempt: PooledAttempt, outcome: Promise<unknown>): void {
     const listener = this.#idle.pop() ?? this.#make()
     listener.batch = batch
     listener.attempt = attempt
@@ -48,6 +48,6 @@ export class Listeners {
     const { batch, attempt } = listener
     listener.batch = listener.attempt = undefined
     this.#idle.push(listener)
-    heard(batch as Batch, attempt as Call, outcome)
+    heard(batch as Batch, attempt as PooledAttempt, outcome)
   }
 }

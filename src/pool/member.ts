@@ -5,7 +5,7 @@ import type { Batch } from './batch'
 import { Batching } from './batching'
 import { Speed } from './speed'
 
-/** What became of a worker's calls, and how fast it is. */
+/** What became of a worker's attempts, and how fast it is. */
 export interface WorkerStats {
   worker: string
   /** Of its machine; see `ModelWorker.identity`. */
@@ -14,7 +14,7 @@ export interface WorkerStats {
   onTime: number
   /** Answers that came when nobody did any more. */
   late: number
-  /** Calls that ended in a crash, a hang or an error. */
+  /** Attempts that ended in a crash, a hang or an error. */
   failed: number
   /** Answers that were none: wrong length, NaN, Inf. */
   rejected: number
@@ -24,6 +24,13 @@ export interface WorkerStats {
   expectedMs: number | undefined
   /** It cannot be reached, and is tried again in the background. */
   gone: boolean
+}
+
+export interface PoolStats extends WorkerStats {
+  /** Attempts that it takes at once, those that it is at work on, and those that it answered. */
+  slots: number
+  running: number
+  answered: number
 }
 
 /** `ready`: takes attempts from the queue while a slot is free. `unavailable`: takes none now. `leaving`: no member any more; closed when it has no attempt. */
@@ -38,7 +45,7 @@ export class Member {
   readonly speed: Speed
   /** How many rows it gets in one run, where it takes several. */
   readonly batching: Batching | undefined
-  readonly counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
+  readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0 }
   /** Written by the roster alone. */
   state: MemberState = { is: 'unavailable', why: 'gone' }
   /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
@@ -49,7 +56,7 @@ export class Member {
   /** @param mostRows  in one run, whatever the worker says */
   constructor(worker: ModelWorker, mostRows: number) {
     this.worker = worker
-    this.slots = new Slots(this, 1)
+    this.slots = new Slots(this, worker.slots ?? 1)
     this.speed = new Speed(this.slots.limit)
     const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
     this.batching = rows > 1 ? new Batching(rows) : undefined

@@ -1,9 +1,10 @@
-/** What a worker gets in one run: one attempt, or several of different groups where that pays. */
+/** What a worker gets in one run: one attempt, or several where that pays. */
 
 import type { Clock } from '../clock'
+import { identityOf } from '../workers/worker'
 import { Batch } from './batch'
-import type { Call } from './call'
 import type { Member, WorkerSlot } from './member'
+import type { PooledAttempt } from './pooled-attempt'
 import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
 
@@ -29,7 +30,7 @@ export class Packing {
    * @param first  queued; it goes in any case
    * @param busy   what it is sent ahead to, if it is
    */
-  pack(member: Member, first: Call, busy?: WorkerSlot): Batch {
+  pack(member: Member, first: PooledAttempt, busy?: WorkerSlot): Batch {
     const { batching } = member
     const startsAt = this.#startsAt(member, busy)
     const most = batching ? this.#most(member, first, startsAt) : 1
@@ -41,10 +42,10 @@ export class Packing {
   }
 
   /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
-  #most(member: Member, first: Call, startsAt: number): number {
+  #most(member: Member, first: PooledAttempt, startsAt: number): number {
     const rows = member.batching?.most ?? 1
     const share = Math.min(rows, this.#queue.needed / Math.max(1, this.#roster.capacity.usable))
-    if (share < 2 || member.patience || first.alone || first.kind === 'extra') return 1
+    if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
     const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.#hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
     while (most > 1 && !(member.runMs(most) <= leftMs)) most /= 2
@@ -58,13 +59,19 @@ export class Packing {
     return batch ? Math.max(now, batch.startedAt + member.runMs(batch.attempts.length)) : now
   }
 
-  /** An attempt and those of other groups that go with it: of the next ones, so that nobody is overtaken for long. */
-  #together(member: Member, first: Call, size: number, startsAt: number, busy: WorkerSlot | undefined): Call[] {
+  /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */
+  #together(
+    member: Member,
+    first: PooledAttempt,
+    size: number,
+    startsAt: number,
+    busy: WorkerSlot | undefined,
+  ): PooledAttempt[] {
     const attempts = [first]
     const endsAt = startsAt + member.runMs(size)
-    const joins = (call: Call) => {
-      const isOther = attempts.every(({ asker }) => asker !== call.asker)
-      if (isOther && !call.alone && call.dueAt >= endsAt && mayTake(member, call, busy)) attempts.push(call)
+    const joins = (attempt: PooledAttempt) => {
+      const mayJoin = !attempt.isAlone && attempt.dueAt >= endsAt && !attempts.some((each) => each.isApartFrom(attempt))
+      if (mayJoin && attempt !== first && mayTake(member, attempt, busy)) attempts.push(attempt)
       return attempts.length === size
     }
     this.#queue.find(0, joins, Math.min(LOOKAHEAD, size * this.#roster.capacity.usable))
@@ -72,7 +79,7 @@ export class Packing {
   }
 }
 
-/** Whether a worker may take an attempt, behind what it has in a slot: two of one group are never in one slot. */
-export function mayTake({ worker }: Member, call: Call, busy?: WorkerSlot): boolean {
-  return !busy?.batch?.isOf(call) && !call.asker.avoids(call, worker)
+/** Whether a worker may take an attempt, behind what it has in a slot. */
+export function mayTake({ worker }: Member, attempt: PooledAttempt, busy?: WorkerSlot): boolean {
+  return !busy?.batch?.isApartFrom(attempt) && !attempt.isKeptFrom(identityOf(worker))
 }

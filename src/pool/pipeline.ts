@@ -72,6 +72,14 @@ export class Pipeline {
     return next
   }
 
+  /** As `end`, for a slot that is done. A worker of several slots may begin with what is behind another one. */
+  next(slot: WorkerSlot): Batch | undefined {
+    const { slots } = slot.member
+    const isOwn = slot.next || slots.limit === 1 || !this.#waiting.size
+    const from = isOwn ? slot : slots.all.find(({ next }) => next)
+    return from && this.end(from)
+  }
+
   close(): void {
     this.#unplan?.()
   }

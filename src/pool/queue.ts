@@ -1,56 +1,57 @@
 /** Attempts that wait for a worker: three priorities, each first come, first served. */
 
 import { Line } from '../deque'
-import type { Call, Kind } from './call'
+import type { Priority } from './attempt'
+import type { PooledAttempt } from './pooled-attempt'
 
 /** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
 export const LOOKAHEAD = 256
 
 export class Queue {
-  readonly #lines: Record<Kind, Line<Call>> = { urgent: new Line(), query: new Line(), extra: new Line() }
+  readonly #lines: Record<Priority, Line<PooledAttempt>> = { high: new Line(), normal: new Line(), low: new Line() }
 
-  /** Those that cannot be done without. */
+  /** Those that cannot be done without: of high and normal priority. */
   get needed(): number {
-    return this.#lines.urgent.size + this.#lines.query.size
+    return this.#lines.high.size + this.#lines.normal.size
   }
 
   /** Those that can. */
-  get spare(): number {
-    return this.#lines.extra.size
+  get low(): number {
+    return this.#lines.low.size
   }
 
   /** The first that cannot be done without. */
-  get first(): Call | undefined {
-    return this.#lines.urgent.first ?? this.#lines.query.first
+  get first(): PooledAttempt | undefined {
+    return this.#lines.high.first ?? this.#lines.normal.first
   }
 
-  push(call: Call): void {
-    call.place = this.#lines[call.kind].push(call)
+  push(attempt: PooledAttempt): void {
+    attempt.at = this.#lines[attempt.priority].push(attempt)
   }
 
   /** In front of all others of its priority. */
-  unshift(call: Call): void {
-    call.place = this.#lines[call.kind].unshift(call)
+  unshift(attempt: PooledAttempt): void {
+    attempt.at = this.#lines[attempt.priority].unshift(attempt)
   }
 
-  remove(call: Call): void {
-    this.#lines[call.kind].remove(call.place)
+  remove({ priority, at }: PooledAttempt): void {
+    this.#lines[priority].remove(at as number)
   }
 
   /** The first needed one that will do, behind `skip` others. */
-  find(skip: number, willDo: (call: Call) => boolean, lookahead = LOOKAHEAD): Call | undefined {
-    const { urgent, query } = this.#lines
-    const call = skip < urgent.size ? urgent.find(skip, lookahead, willDo) : undefined
-    return call ?? query.find(Math.max(0, skip - urgent.size), lookahead, willDo)
+  find(skip: number, willDo: (attempt: PooledAttempt) => boolean, lookahead = LOOKAHEAD): PooledAttempt | undefined {
+    const { high, normal } = this.#lines
+    const attempt = skip < high.size ? high.find(skip, lookahead, willDo) : undefined
+    return attempt ?? normal.find(Math.max(0, skip - high.size), lookahead, willDo)
   }
 
-  /** The first that can be done without and will do. */
-  findSpare(willDo: (call: Call) => boolean): Call | undefined {
-    return this.#lines.extra.find(0, LOOKAHEAD, willDo)
+  /** The first of low priority that will do. */
+  findLow(willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
+    return this.#lines.low.find(0, LOOKAHEAD, willDo)
   }
 
   /** All, high before normal before low. */
-  get all(): Call[] {
+  get all(): PooledAttempt[] {
     return Object.values(this.#lines).flatMap((line) => [...line])
   }
 }

@@ -9,6 +9,7 @@ import { DEFAULT_BYTES } from '../memory/memory'
 import type { Agreement } from '../memory/worth'
 import { Pool, type WorkerStats } from '../pool/pool'
 import { Budget, Extras } from '../query/budget'
+import type { RowPool } from '../query/call'
 import { Deadlines } from '../query/deadlines'
 import { Lateness, LateWatch } from '../query/lateness'
 import { Learning } from '../query/learning'
@@ -16,7 +17,7 @@ import { GroupRun, type LiveRun, type Service } from '../query/run'
 import { type Ending, type House, type Prediction, type Status, Ticket } from '../query/ticket'
 import { VerifiedRun } from '../query/verified'
 import { seeded } from '../random'
-import { type Query, type Signature, toRow } from '../tensor'
+import { acceptAnswers, type Query, type Signature, toRow } from '../tensor'
 import { Evidence, type WorkerEvidence } from '../trust/evidence'
 import { Scores } from '../trust/scores'
 import { type Verdict, Verification } from '../trust/verification'
@@ -60,7 +61,7 @@ export interface PredictorStats {
 }
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
-/** Queries per worker that predictAll keeps under way. */
+/** Queries per slot of a worker that predictAll keeps under way. */
 const AHEAD = 4
 /** Steps within a turn after which who was given room has taken it; one too few wakes another in vain. */
 const STEPS = 8
@@ -121,7 +122,8 @@ export class Predictor {
     const lateness = new Lateness(patience)
     const lateMs = () => lateness.lateMs
     const { maxBatch } = settings
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch })
+    const accept = acceptAnswers(signature)
+    const pool: RowPool = new Pool(workers, { clock, hangMs, accept, useAll: !honest, fewer, lateMs, maxBatch })
     const { integrity, audit, rounding } = settings
     const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, integrity, audit, rounding, seed }
     const judged = (verdict: Verdict) => this.#judged(verdict)
@@ -319,7 +321,7 @@ export class Predictor {
   /** Queries that keep all workers busy. */
   get #comfortable(): number {
     const { pool } = this.#shared
-    return Math.min(this.#settings.maxQueries, AHEAD * pool.size + this.#codec.scheme.queries)
+    return Math.min(this.#settings.maxQueries, AHEAD * pool.slots + this.#codec.scheme.queries)
   }
 
   /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
@@ -348,7 +350,9 @@ export class Predictor {
       remembered: experience?.remembered ?? 0,
       tolerance: experience?.tolerance,
       agreements: experience?.agreements ?? [],
-      workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.identity) })),
+      workers: pool
+        .stats()
+        .map(({ slots, running, answered, ...stats }) => ({ ...stats, ...verification.evidence.of(stats.identity) })),
     }
   }
 

@@ -7,14 +7,14 @@ import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
 import type { Recollection } from '../memory/memory'
 import { type Recovered, surestOf } from '../memory/worth'
-import { forgive, mayForgive } from '../pool/call'
-import { type Asker, Call, type Pool } from '../pool/pool'
+import type { Identity } from '../pool/attempt'
 import type { Random } from '../random'
 import { Audit } from '../trust/audit'
 import type { Scores } from '../trust/scores'
 import type { Verification } from '../trust/verification'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import type { Budget, Extras } from './budget'
+import { type Asker, Call, candidates, forgive, mayForgive, type RowPool, withdraw } from './call'
 import { isSure, type Lack, type Rule, standing, verdict } from './decision'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
@@ -56,7 +56,7 @@ export interface LiveRun extends Run {
 /** What all runs of a predictor share. */
 export interface Service {
   readonly codec: Codec
-  readonly pool: Pool
+  readonly pool: RowPool
   readonly clock: Clock
   readonly random: Random
   readonly rule: Rule
@@ -162,7 +162,7 @@ export class GroupRun implements Asker, LiveRun {
     this.#entries = append(this.#entries, entry)
     if (this.#early) {
       const query = this.#group.join(ticket.row)
-      this.#put(this.#group.ready[query], 'query')
+      this.#put(this.#group.ready[query], 'normal')
     }
     if (this.#entries.length === codec.scheme.queries || !pool.usable) return this.close() // nobody is worth waiting for
     const closesAt = clock.now() + ticket.maxWaitMs
@@ -189,7 +189,7 @@ export class GroupRun implements Asker, LiveRun {
     }
     this.#closedAt = clock.now()
     this.#encodeMs = this.#closedAt - start
-    for (const row of rows) this.#put(row, this.#early ? 'extra' : 'query')
+    for (const row of rows) this.#put(row, this.#early ? 'low' : 'normal')
     if (this.#early && this.#entries.some(isLost)) this.#hurry()
     if (!this.#honest) this.reconsider()
     this.#advance()
@@ -274,26 +274,24 @@ export class GroupRun implements Asker, LiveRun {
   /** @param needed  answers that will do, if so many may come */
   #giveUp(calls: readonly Call[], needed: number): void {
     const { pool } = this.#service
-    const excess = -pool.candidates(calls)
+    const excess = -candidates(pool, calls)
     if (excess <= 0) return
     const hopeful = calls.filter(({ answer, isLive }) => answer || isLive).length - excess
     if (needed && hopeful >= needed) return
     const waiting = calls.filter(({ state }) => state === 'waiting')
-    for (const call of waiting.slice(-excess)) pool.giveUp(call)
+    for (const call of waiting.slice(-excess)) call.giveUp(pool)
   }
 
   // What the pool asks and tells.
 
-  avoids(call: Call, worker: ModelWorker): boolean {
-    const identity = identityOf(worker)
-    const isItsOwn = (other: Call) => other !== call && other.asked === identity
-    if (!this.#honest) return this.#calls.some(isItsOwn)
-    return this.#askedFor(call)?.calls.some(isItsOwn) === true || this.#failedOn(identity)
+  /** A worker that failed on one of the rows gets no other while somebody else can: it would soon have failed on all of them. */
+  blocks(identity: Identity): boolean {
+    if (!this.#honest) return this.#calls.some(({ asked }) => asked === identity)
+    return this.#failures.some(({ asked }) => asked === identity) && candidates(this.#service.pool, this.#failures) > 0
   }
 
-  /** A worker that failed on one of the rows gets no other while somebody else can: it would soon have failed on all of them. */
-  #failedOn(identity: string): boolean {
-    return this.#failures.some(({ asked }) => asked === identity) && this.#service.pool.candidates(this.#failures) > 0
+  avoids(call: Call, identity: Identity): boolean {
+    return this.#honest && this.#askedFor(call)?.calls.some(({ asked }) => asked === identity) === true
   }
 
   sent(call: Call): void {
@@ -305,18 +303,12 @@ export class GroupRun implements Asker, LiveRun {
     else if (entry?.ticket.late) this.#planHedge(entry)
   }
 
-  back(call: Call): void {
-    const entry = this.#askedFor(call)
-    if (entry ? !entry.ticket.open : this.#phase === 'decided') this.#withdraw([call])
-    this.#advance()
-  }
-
   spare(call: Call): void {
     if (this.#honest) this.#withdraw(this.#askedFor(call)?.calls ?? [])
   }
 
   failed(call: Call): void {
-    if (!isEnded(call)) this.#failures = append(this.#failures, call)
+    if (!call.isEnded) this.#failures = append(this.#failures, call)
   }
 
   heard(call: Call): void {
@@ -324,7 +316,7 @@ export class GroupRun implements Asker, LiveRun {
     const entry = this.#askedFor(call)
     const wanted = entry ? entry.ticket.open : this.#phase === 'waiting'
     const outcome = answer ? (wanted ? 'onTime' : 'late') : call.failure
-    if (!isEnded(call)) this.#service.pool.count(worker, outcome)
+    if (answer) this.#service.pool.count(worker, wanted ? 'onTime' : 'late')
     const report: RowReport = { row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error }
     this.#rows = append(this.#rows, report)
     this.#open--
@@ -420,20 +412,21 @@ export class GroupRun implements Asker, LiveRun {
     if (entry) entry.calls = append(entry.calls, call)
     this.#calls = append(this.#calls, call)
     this.#open++
-    this.#service.pool.put(call)
+    call.put(this.#service.pool)
   }
 
   /** Nobody wants these rows any more. */
   #cancel(calls: readonly Call[]): void {
     for (const call of calls) {
       if (call.state === 'waiting') this.#open--
-      this.#service.pool.cancel(call)
+      if (call.attempt) this.#service.pool.cancel(call.attempt)
     }
   }
 
   /** Takes back those of the rows that no worker has. */
   #withdraw(calls: readonly Call[]): void {
-    if (calls.some(isWaiting)) this.#cancel(calls.filter(isWaiting))
+    for (const call of calls) if (isWaiting(call)) this.#open--
+    withdraw(this.#service.pool, calls)
   }
 
   /** All rows. Where somebody may lie, workers get places at random: a place biases a score. */
@@ -703,7 +696,7 @@ export class GroupRun implements Asker, LiveRun {
   #mayAsk({ calls, hedge }: Entry, late: boolean): boolean {
     const { pool, hedges, codec } = this.#service
     if (!this.#honest) return false
-    const others = pool.candidates(calls) > 0
+    const others = candidates(pool, calls) > 0
     const isSlow = (call: Call) => call.state === 'running' && this.#hedgeIn(call) < EARLY_MS
     if (late) return others && !hedge && hedges.has && calls.some(isSlow)
     if (!others && !(pool.usable && mayForgive(calls))) return false
@@ -721,13 +714,13 @@ export class GroupRun implements Asker, LiveRun {
   #ask(entry: Entry, late: boolean): void {
     const { hedges, pool } = this.#service
     if (late) hedges.take()
-    else if (pool.candidates(entry.calls) < 1) forgive(entry.calls)
-    this.#put(this.#group.repeat(this.#entries.indexOf(entry)), 'urgent', late)
+    else if (candidates(pool, entry.calls) < 1) forgive(entry.calls)
+    this.#put(this.#group.repeat(this.#entries.indexOf(entry)), 'high', late)
   }
 
   /** A query is lost unless the code recovers it: parities can no longer be done without. */
   #hurry(): void {
-    for (const call of [...this.#calls]) if (call.kind === 'extra') this.#service.pool.hurry(call)
+    for (const call of [...this.#calls]) if (call.attempt) this.#service.pool.promote(call.attempt)
   }
 
   #give(entry: Entry, late: boolean): void {
@@ -845,7 +838,7 @@ export class GroupRun implements Asker, LiveRun {
     this.#phase = 'done'
     const { workers, quorum } = codec.schemeFor(this.#entries.length || codec.scheme.queries)
     for (const { state, kind, row } of this.#calls) {
-      if (state !== 'cancelled' || kind === 'urgent') continue
+      if (state !== 'cancelled' || kind === 'high') continue
       const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
       const report: RowReport = { row: row.index, worker: '', outcome: 'failed', suspected: false, ms: 0, error }
       this.#rows = append(this.#rows, report)
@@ -873,11 +866,6 @@ export class GroupRun implements Asker, LiveRun {
 /** Whether no worker has a row yet. */
 function isWaiting({ state }: Call): boolean {
   return state === 'waiting'
-}
-
-/** Whether it has no answer since nobody wanted one. */
-function isEnded({ isLetGo, error }: Call): boolean {
-  return isLetGo && error?.code === 'ABORTED'
 }
 
 /** Who answered. */

@@ -6,11 +6,11 @@
 import type { CodedRow } from '../codec/codec'
 import { difference } from '../criterion'
 import { ApproxiferError } from '../errors'
-import { forgive, mayForgive } from '../pool/call'
-import { type Asker, Call } from '../pool/pool'
+import type { Identity } from '../pool/attempt'
 import { agree, isLie, ruling } from '../trust/agreement'
 import type { Verification } from '../trust/verification'
 import { identityOf, type ModelWorker } from '../workers/worker'
+import { type Asker, Call, candidates, forgive, mayForgive, withdraw } from './call'
 import { isSure } from './decision'
 import type { Seen } from './learning'
 import type { GroupReport, RecoveryReport, RowReport } from './report'
@@ -74,7 +74,7 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#ticket = ticket
     this.#audited = this.#verification.audits()
     const warm = learning?.experience.memory === 'warm' && integrity < 1
-    this.#ask(warm && !this.#audited ? 1 : liars + 1, 'query')
+    this.#ask(warm && !this.#audited ? 1 : liars + 1, 'normal')
     if (this.#left < 0) this.reconsider()
     if (warm) this.#whenSeen(() => this.#weigh())
   }
@@ -95,7 +95,7 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** Asks for proof at once where the memory will not do: while the first worker is at work. */
   #weigh(): void {
-    if (!this.#isSure()) this.#demand('query')
+    if (!this.#isSure()) this.#demand('normal')
   }
 
   close(): void {}
@@ -128,7 +128,7 @@ export class VerifiedRun implements Asker, LiveRun {
     const { hedges } = this.#service
     if (this.#hedge || !hedges.has || this.#left < 1 || !this.#calls.some(({ state }) => state === 'running')) return
     hedges.take()
-    this.#ask(1, 'urgent', true)
+    this.#ask(1, 'high', true)
   }
 
   due(ticket: Ticket): void {
@@ -167,9 +167,8 @@ export class VerifiedRun implements Asker, LiveRun {
 
   // What the pool asks and tells.
 
-  avoids(call: Call, worker: ModelWorker): boolean {
-    const identity = identityOf(worker)
-    return [...this.#calls, ...this.#probation].some((other) => other !== call && other.asked === identity)
+  blocks(identity: Identity): boolean {
+    return [...this.#calls, ...this.#probation].some(({ asked }) => asked === identity)
   }
 
   sent(call: Call): void {
@@ -179,12 +178,7 @@ export class VerifiedRun implements Asker, LiveRun {
     if (call !== this.#calls[0] || this.#audited || !this.#verification.suspects(worker)) return
     this.#audited = this.#verification.audits(worker)
     if (!this.#audited) return
-    this.#demand('query')
-  }
-
-  back(call: Call): void {
-    if (!this.#ticket.open) this.#cancel([call])
-    this.#finish()
+    this.#demand('normal')
   }
 
   spare(call: Call): void {
@@ -197,9 +191,8 @@ export class VerifiedRun implements Asker, LiveRun {
     const { pool, lateness, clock } = this.#service
     const onTime = this.#ticket.open && !this.#probation.includes(call)
     const outcome = answer ? (onTime ? 'onTime' : 'late') : call.failure
-    const ended = call.isLetGo && error?.code === 'ABORTED'
-    if (!ended) pool.count(worker, outcome)
-    if (worker && !answer && !ended) this.#verification.silent(worker)
+    if (answer) pool.count(worker, onTime ? 'onTime' : 'late')
+    if (worker && !answer && !call.isEnded) this.#verification.silent(worker)
     this.#rows.push({ row: row.index, worker: worker?.name ?? '', outcome, suspected: false, ms, error })
     this.#open--
     if (answer) this.#heard.push(call)
@@ -232,7 +225,7 @@ export class VerifiedRun implements Asker, LiveRun {
       if (this.#isSure() && this.#check(told[0])) return
     }
     const isDisputed = agreeing.length < told.length
-    if (open || isDisputed) this.#demand(open ? 'urgent' : 'extra', agreeing.length)
+    if (open || isDisputed) this.#demand(open ? 'high' : 'low', agreeing.length)
   }
 
   /** E + 1 agree. */
@@ -335,7 +328,7 @@ export class VerifiedRun implements Asker, LiveRun {
 
   /** Workers that may be asked yet, beside those that rows are waiting for. */
   get #left(): number {
-    return this.#service.pool.candidates([...this.#calls, ...this.#probation])
+    return candidates(this.#service.pool, [...this.#calls, ...this.#probation])
   }
 
   #ask(count: number, kind: Call['kind'], hedge = false): void {
@@ -346,7 +339,7 @@ export class VerifiedRun implements Asker, LiveRun {
       if (hedge) this.#hedge = call // before it is put: it may be sent at once
       this.#calls.push(call)
       this.#open++
-      pool.put(call)
+      call.put(pool)
     }
     if (this.#calls.length > 1) this.#test()
   }
@@ -354,8 +347,8 @@ export class VerifiedRun implements Asker, LiveRun {
   /** Where it is to be proven anyway, a worker in quarantine can show whether it answers well again. */
   #test(): void {
     if (this.#probation.length) return
-    const call = new Call(this, this.#row(), 'extra')
-    if (!this.#service.pool.tryOn(call)) return
+    const call = new Call(this, this.#row(), 'low')
+    if (!call.try(this.#service.pool)) return
     this.#probation.push(call)
     this.#open++
   }
@@ -420,14 +413,15 @@ export class VerifiedRun implements Asker, LiveRun {
   #settled(): void {
     this.#decidedAt ||= this.#service.clock.now()
     if (this.#ticket.open) return
-    this.#cancel(this.#calls.filter(({ state }) => state === 'waiting'))
+    for (const { state } of this.#calls) if (state === 'waiting') this.#open--
+    withdraw(this.#service.pool, this.#calls)
     this.#finish()
   }
 
   #cancel(calls: readonly Call[]): void {
     for (const call of calls) {
       if (call.state === 'waiting') this.#open--
-      this.#service.pool.cancel(call)
+      if (call.attempt) this.#service.pool.cancel(call.attempt)
     }
   }
 

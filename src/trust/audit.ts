@@ -3,8 +3,9 @@
  * answer, a worker in quarantine as well. Mostly nobody waits for it.
  */
 
-import { type Asker, Call, type Pool } from '../pool/pool'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Identity } from '../pool/attempt'
+import { type Asker, Call, candidates, type RowPool } from '../query/call'
+import type { ModelWorker } from '../workers/worker'
 import { agree, isLie, ruling } from './agreement'
 import type { Verification } from './verification'
 
@@ -12,7 +13,7 @@ import type { Verification } from './verification'
 const MOST = 5
 
 export class Audit implements Asker {
-  readonly #pool: Pool
+  readonly #pool: RowPool
   readonly #verification: Verification
   readonly #row: Call['row']
   readonly #calls: Call[]
@@ -27,7 +28,7 @@ export class Audit implements Asker {
    * @param done      told once, when it is proven or given up: whose answers were proven
    */
   constructor(
-    pool: Pool,
+    pool: RowPool,
     verification: Verification,
     answered: readonly Call[],
     done?: (agreeing: readonly Call[]) => void,
@@ -38,8 +39,8 @@ export class Audit implements Asker {
     this.#row = answered[0].row
     this.#calls = [...answered]
     this.#heard = [...answered]
-    const call = new Call(this, { ...this.#row }, 'extra')
-    if (pool.tryOn(call)) this.#probation = call
+    const call = new Call(this, { ...this.#row }, 'low')
+    if (call.try(pool)) this.#probation = call
   }
 
   /** Asks one more worker, where it takes one and there is one. */
@@ -56,21 +57,20 @@ export class Audit implements Asker {
       return this.#done?.(agreeing.map((i) => this.#heard[i]))
     }
     if (!this.#mayAsk(agreeing.length === answers.length)) return this.#done?.([])
-    const call = new Call(this, { ...this.#row }, this.#done ? 'urgent' : 'extra')
+    const call = new Call(this, { ...this.#row }, this.#done ? 'high' : 'low')
     this.#calls.push(call)
-    this.#pool.put(call)
+    call.put(this.#pool)
   }
 
   /** @param alike  nobody disagrees: where nobody waits for the proof either, it is not worth a row that must wait for a worker */
   #mayAsk(alike: boolean): boolean {
     const most = Math.max(MOST, 2 * this.#verification.liars + 2)
-    if (this.#calls.length >= most || this.#pool.candidates(this.#calls) < 1) return false
+    if (this.#calls.length >= most || candidates(this.#pool, this.#calls) < 1) return false
     return !alike || this.#done !== undefined || this.#pool.hasSpare
   }
 
-  avoids(call: Call, worker: ModelWorker): boolean {
-    const identity = identityOf(worker)
-    return this.#calls.some((other) => other !== call && other.asked === identity)
+  blocks(identity: Identity): boolean {
+    return this.#calls.some(({ asked }) => asked === identity)
   }
 
   sent(): void {}
@@ -78,7 +78,7 @@ export class Audit implements Asker {
 
   heard(call: Call): void {
     const { answer, worker } = call
-    this.#pool.count(worker, answer ? 'late' : call.failure)
+    if (answer) this.#pool.count(worker, 'late')
     if (call === this.#probation) return this.#compare()
     if (answer) this.#heard.push(call)
     this.proceed()

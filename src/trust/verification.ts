@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import type { Criterion } from '../criterion'
-import type { Pool } from '../pool/pool'
+import type { RowPool } from '../query/call'
 import { type Random, seeded } from '../random'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Equality } from './agreement'
@@ -18,7 +18,7 @@ export interface Verdict {
 }
 
 export interface VerificationOptions {
-  pool: Pool
+  pool: RowPool
   clock: Clock
   criterion: Criterion
   evidence: Evidence
@@ -97,7 +97,7 @@ export class Verification {
     this.#tidy(identity)
     if (!released) return
     const { pool, bars } = this.#options
-    if (bars) pool.bar(identity, false)
+    if (bars) pool.readmit(identity)
     this.#judged(worker, 'released')
   }
 
@@ -124,7 +124,8 @@ export class Verification {
   resume(): void {
     const { pool, bars } = this.#options
     for (const identity of this.evidence.workers) this.#tidy(identity)
-    for (const identity of bars ? pool.identities.all() : []) if (!this.evidence.isTrusted(identity)) pool.bar(identity)
+    for (const identity of bars ? pool.identities.all() : [])
+      if (!this.evidence.isTrusted(identity)) pool.eject(identity)
   }
 
   /** A worker gave an answer that is wrong, with proof. */
@@ -136,7 +137,7 @@ export class Verification {
     const trusted = this.evidence.lied(identity)
     this.#tidy(identity)
     if (!trusted) return
-    if (bars) pool.bar(identity)
+    if (bars) pool.eject(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
     if (this.evidence.of(identity).convictions === 1) restart(worker)
     this.#judged(worker, 'convicted')

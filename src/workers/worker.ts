@@ -8,7 +8,7 @@ import type { Signature } from '../tensor'
  * 1. `infer` always settles: if the worker exits, throws or answers garbage, its open calls reject.
  * 2. An abort rejects at once; the answer that still comes is dropped and harms nothing.
  * 3. A failed call does not affect the next one.
- * 4. Calls beyond what it takes reject at once.
+ * 4. Calls beyond its slots reject at once.
  * 5. The caller's buffers are never detached nor written to.
  * 6. `close` may be called twice; afterwards `infer` rejects, and nothing keeps the process alive.
  * 7. A worker that fails while starting is not restarted in a loop; one that dies later is, with backoff.
@@ -34,7 +34,9 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
-  /** Whether `infer` would take a call now. */
+  /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
+  readonly slots?: number
+  /** Whether `infer` would take one more call now. */
   readonly free: boolean
   /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */
   readonly interruptible?: boolean
@@ -56,8 +58,8 @@ export interface ModelWorker {
    */
   readonly gone?: boolean
   /**
-   * To be called when `free` may have turned true, or `gone` may have changed, while no call was open. One listener; undefined removes
-   * it.
+   * To be called when `free` may have turned true, or `gone` may have changed, by something else than a call that settled. One listener;
+   * undefined removes it.
    */
   onFree: (() => void) | undefined
 

@@ -3,8 +3,11 @@
 import { ApproxiferError, createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
-import { Call, Pool } from '../../src/pool/pool'
+import type { Attempt, Owner, Submission } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { Call } from '../../src/query/call'
 import { type Random, seeded } from '../../src/random'
+import { acceptAnswers } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { ruling } from '../../src/trust/agreement'
 import { Audit } from '../../src/trust/audit'
@@ -452,7 +455,11 @@ describe('a worker that lies', () => {
     const clock = new VirtualClock()
     const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
     const { signature } = workers[0]
-    const pool = new Pool(workers, { clock, hangMs: 30_000, signature })
+    const pool = new Pool<Float32Array, Float32Array>(workers, {
+      clock,
+      hangMs: 30_000,
+      accept: acceptAnswers(signature),
+    })
     const kinds: Verdict['kind'][] = []
     const judged = ({ kind }: Verdict) => kinds.push(kind)
     const rest = { integrity: 1, audit: 0, rounding: 0.001, seed: 1, bars: true }
@@ -495,13 +502,27 @@ it('an answer that only one of those who agree is far from is no lie, also where
 
 it('an audit: what a worker in quarantine says is only compared, and proves nothing', () => {
   const [liar, tried, ...honest] = ['liar', 'tried', 'b', 'c'].map((name) => new HandWorker(name))
-  const asked: Call[] = []
-  let onTrial: Call | undefined
+  const asked: { owner: Call; attempt: Attempt }[] = []
+  let onTrial: (typeof asked)[number] | undefined
   const told: string[] = []
+  const given = (worker: HandWorker, owner: Owner) => {
+    const attempt = { phase: 'running', worker, identity: worker.name, outcome: undefined } as unknown as Attempt
+    return { owner: owner as Call, attempt }
+  }
+  const answer = ({ owner, attempt }: (typeof asked)[number], y: Float32Array) => {
+    Object.assign(attempt, { phase: 'settled', outcome: { kind: 'answered', answer: y } })
+    owner.settled()
+  }
   const pool = {
-    tryOn: (call: Call) => Boolean((onTrial = Object.assign(call, { worker: tried }))),
-    put: (call: Call) => asked.push(Object.assign(call, { worker: honest[asked.length] })),
-    ...{ candidates: () => 5, hasSpare: true, count() {} },
+    trial: ({ owner }: Submission) => {
+      onTrial = given(tried, owner)
+      return onTrial.attempt
+    },
+    submit: ({ owner }: Submission) => {
+      asked.push(given(honest[asked.length], owner))
+      return asked[asked.length - 1].attempt
+    },
+    ...{ available: () => 5, hasSpare: true, count() {} },
   }
   const verification = {
     liars: 0,
@@ -509,18 +530,18 @@ it('an audit: what a worker in quarantine says is only compared, and proves noth
     proven: ({ name }: HandWorker) => told.push(`${name} is right`),
     lied: ({ name }: HandWorker) => told.push(`${name} lied`),
   }
-  const answered = new Call(
-    { avoids: () => false, sent() {}, spare() {}, heard() {} },
+  const first = new Call(
+    { blocks: () => false, sent() {}, spare() {}, heard() {} },
     { data: query(1), index: 0 },
-    'query',
+    'normal',
   )
   const lie = Float32Array.of(9, -9)
-  const audit = new Audit(pool as never, verification as never, [
-    Object.assign(answered, { worker: liar, answer: lie }),
-  ])
+  first.attempt = given(liar, first).attempt as typeof first.attempt
+  answer({ owner: first, attempt: first.attempt as Attempt }, lie)
+  const audit = new Audit(pool as never, verification as never, [first])
   audit.proceed()
-  audit.heard(Object.assign(onTrial as Call, { answer: lie }))
+  answer(onTrial as (typeof asked)[number], lie)
   expect([told, asked.length]).toEqual([[], 1])
-  for (const at of [0, 1]) audit.heard(Object.assign(asked[at], { answer: Float32Array.of(2, 2) }))
+  for (const at of [0, 1]) answer(asked[at], Float32Array.of(2, 2))
   expect(told).toEqual(['b is right', 'c is right', 'liar lied', 'tried lied'])
 })

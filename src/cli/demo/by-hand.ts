@@ -1,9 +1,11 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
-import { type Asker, Call, Pool, type PoolOptions } from '../../pool/pool'
+import type { Attempt, Outcome, Owner, Priority } from '../../pool/attempt'
+import { Pool, type PoolOptions } from '../../pool/pool'
 import { Budget } from '../../query/budget'
 import { Lateness } from '../../query/lateness'
+import { acceptAnswers } from '../../tensor'
 import type { ModelWorker } from '../../workers/worker'
 
 export interface ByHandOptions {
@@ -18,9 +20,11 @@ export interface ByHandOptions {
   /** Who deals rows to workers. Default: the predictor's own pool. */
   pool?: new (
     workers: readonly ModelWorker[],
-    options: PoolOptions,
-  ) => Pick<Pool, 'put' | 'cancel'>
+    options: PoolOptions<Float32Array>,
+  ) => RowSource
 }
+
+type RowSource = Pick<Pool<Float32Array, Float32Array>, 'submit' | 'cancel'>
 
 /** Share of first answers that are not late: what the literature takes. */
 const PATIENCE = 0.95
@@ -28,7 +32,7 @@ const PATIENCE = 0.95
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly #clock: Clock
-  readonly #pool: Pick<Pool, 'put' | 'cancel'>
+  readonly #pool: RowSource
   readonly #lateness = new Lateness(PATIENCE)
   readonly #budget: Budget
   readonly #copies: number
@@ -38,7 +42,7 @@ export class ByHand {
   constructor(clock: Clock, workers: readonly ModelWorker[], options: ByHandOptions) {
     const { hedges = 0, copies = 1, votes = 1, same = () => true, pool = Pool } = options
     this.#clock = clock
-    this.#pool = new pool(workers, { clock, hangMs: 30_000, signature: workers[0].signature })
+    this.#pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
     this.#budget = new Budget(hedges, 10)
     this.#copies = copies
     this.#votes = votes
@@ -47,48 +51,47 @@ export class ByHand {
 
   ask(data: Float32Array): Promise<Float32Array> {
     const start = this.#clock.now()
-    const row = { data, index: 0 }
     this.#budget.earn()
     return new Promise((resolve, reject) => {
       let done = false
-      const calls: Call[] = []
+      const attempts: Attempt<Float32Array, Float32Array>[] = []
       const answers: Float32Array[] = []
       const late = () => {
         if (done || !this.#budget.has) return
         this.#budget.take()
-        put('urgent')
+        ask('high')
       }
       const cancelWaiting = () => {
-        for (const call of calls) if (call.state === 'waiting') this.#pool.cancel(call)
+        for (const attempt of attempts) if (attempt.phase === 'queued') this.#pool.cancel(attempt)
       }
-      const asker: Asker = {
-        avoids: (call, worker) => calls.some((other) => other !== call && other.worker === worker),
-        sent: (call) => {
+      const apart = [{ blocks: (identity: string) => attempts.some((other) => other.identity === identity) }]
+      const isFirst = (attempt: unknown) => !attempts.length || attempt === attempts[0]
+      const owner: Owner = {
+        began: (attempt) => {
           const { lateMs } = this.#lateness
-          if (call === calls[0] && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
+          if (isFirst(attempt) && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
         },
-        spare: () => {
+        settled: (attempt) => {
           if (this.#votes === 1) cancelWaiting()
-        },
-        heard: (call) => {
-          if (call === calls[0]) this.#lateness.see(this.#clock.now() - start)
-          if (done) return
-          const { answer, error } = call
-          if (!answer) return reject(error)
-          answers.push(answer)
-          done = answers.filter((other) => this.#same(other, answer)).length >= this.#votes
-          if (done) {
-            cancelWaiting()
-            resolve(answer)
-          } else if (answers.length === calls.length) put('urgent')
+          if (isFirst(attempt)) this.#lateness.see(this.#clock.now() - start)
+          if (!done) heard((attempt as Attempt<Float32Array, Float32Array>).outcome)
         },
       }
-      const put = (kind: Call['kind']) => {
-        const call = new Call(asker, row, kind)
-        calls.push(call)
-        this.#pool.put(call)
+      const heard = (outcome: Outcome<Float32Array> | undefined) => {
+        if (outcome?.kind === 'failed') return reject(outcome.error)
+        if (outcome?.kind !== 'answered') return
+        const { answer } = outcome
+        answers.push(answer)
+        done = answers.filter((other) => this.#same(other, answer)).length >= this.#votes
+        if (done) {
+          cancelWaiting()
+          resolve(answer)
+        } else if (answers.length === attempts.length) ask('high')
       }
-      for (let copy = 0; copy < this.#copies; copy++) put('query')
+      const ask = (priority: Priority) => {
+        attempts.push(this.#pool.submit({ payload: data, owner, apart, priority }))
+      }
+      for (let copy = 0; copy < this.#copies; copy++) ask('normal')
     })
   }
 }
