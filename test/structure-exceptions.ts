@@ -84,7 +84,7 @@ export const exceptions = {
   ] as string[],
   declaredTwice: [
     'Answers: core/rows.ts, evaluate/model.ts, workers/http/oip-server.ts',
-    'Call: pool/call.ts, workers/local/queue.ts, workers/nats/worker.ts',
+    'Call: query/call.ts, workers/local/queue.ts, workers/nats/worker.ts',
     'Code: codec/codes.ts, errors.ts',
     'Content: cli/npy.ts, memory/experience.ts, memory/memory.ts',
     'Entry: oip/messages.ts, query/run.ts, workers/local/entry.ts',
@@ -92,7 +92,7 @@ export const exceptions = {
     'Fleet: workers/http/fleet.ts, workers/nats/fleet.ts',
     'House: cli/serve/listen.ts, query/ticket.ts',
     'Kept: evaluate/model.ts, memory/experience.ts',
-    'Kind: cli/npy.ts, memory/archive.ts, memory/memory.ts, pool/call.ts',
+    'Kind: cli/npy.ts, memory/archive.ts, memory/memory.ts',
     'Lessons: codec/kernels.ts, memory/calibration.ts, query/lessons.ts',
     'Member: pool/member.ts, workers/http/fleet.ts',
     'Message: oip/messages.ts, workers/nats/messages.ts',
@@ -116,7 +116,6 @@ export const exceptions = {
   wrongWay: [
     'cli/demo/by-hand.ts -> pool/pool',
     'pool/batching.ts -> memory/recent',
-    'pool/call.ts -> codec/codec',
     'query/run.ts -> trust/audit',
     'query/run.ts -> trust/scores',
     'query/run.ts -> trust/verification',

@@ -11,15 +11,20 @@ export type Priority = 'high' | 'normal' | 'low'
 
 export type Outcome<A = unknown> =
   | { readonly kind: 'answered'; readonly answer: A }
-  | {
-      readonly kind: 'failed'
-      readonly error: ApproxiferError
-      /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, or none may take it. */
-      readonly blame: 'worker' | 'payload' | 'nobody'
-      /** `down`: the worker went down with it, or hung, and had no other attempt. `silent`: it hung and nobody restarts it. */
-      readonly lost: 'down' | 'silent' | undefined
-    }
+  | Failure
   | { readonly kind: 'cancelled' }
+
+export interface Failure {
+  readonly kind: 'failed'
+  readonly error: ApproxiferError
+  /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, or none may take it. */
+  readonly blame: 'worker' | 'payload' | 'nobody'
+  /**
+   * `down`: the worker went down with it while it had no other attempt, or it hung. `silent`: it hung and nobody restarts its worker. A
+   * worker that takes several at once and goes down does not tell with which.
+   */
+  readonly lost: 'down' | 'silent' | undefined
+}
 
 export interface Attempt<P = unknown, A = unknown> {
   readonly payload: P

@@ -1,7 +1,7 @@
-/** Workers that are being closed. */
+/** Workers that left and are being closed. */
 
 import type { Clock } from '../clock'
-import type { ModelWorker } from '../workers/worker'
+import type { Member } from './member'
 
 /** How long a worker may take over it; it goes on unseen. */
 const CLOSE_MS = 5000
@@ -14,8 +14,10 @@ export class Closing {
     this.#clock = clock
   }
 
-  close(workers: readonly ModelWorker[]): void {
-    const closing = this.#close(workers)
+  close({ worker, slots }: Member): void {
+    worker.onFree = undefined
+    for (const { unwatch } of slots.all) unwatch?.()
+    const closing = this.#close(async () => worker.close())
     this.#open.add(closing)
     void closing.then(() => this.#open.delete(closing))
   }
@@ -25,13 +27,12 @@ export class Closing {
     await Promise.all(this.#open)
   }
 
-  async #close(workers: readonly ModelWorker[]): Promise<void> {
-    const all = Promise.allSettled(workers.map(async (worker) => worker.close()))
+  async #close(close: () => Promise<void>): Promise<void> {
     let cancel = () => {}
     const late = new Promise<void>((resolve) => {
       cancel = this.#clock.after(CLOSE_MS, resolve)
     })
-    await Promise.race([all, late])
+    await Promise.race([close().catch(() => {}), late])
     cancel()
   }
 }

@@ -4,42 +4,55 @@
  */
 
 import type { Clock } from '../clock'
-import type { Execution } from './execution'
+import { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
-import { mayTake, type Packing } from './packing'
+import { mayTake, Packing } from './packing'
 import { QUICK_MS } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
-import type { Speeds } from './speed'
+import { Speeds } from './speed'
 
 /** Workers that are offered attempts at a time. */
 export const OFFERS = 32
 /** Share of the slots that attempts of low priority leave free, for queries to come. */
 const RESERVE = 0.1
 
+export interface DispatchOptions {
+  clock: Clock
+  /** What a worker is restarted after, if it has an attempt and gives no sign. */
+  hangMs: number
+  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
+  accept: (answer: unknown) => unknown
+  /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
+  useAll?: boolean
+  /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
+  lateMs?: () => number | undefined
+}
+
 export class Dispatcher {
+  readonly execution: Execution
   readonly #clock: Clock
   readonly #queue: Queue
   readonly #roster: Roster
   readonly #speeds: Speeds
   readonly #packing: Packing
-  readonly #execution: Execution
   #phase: 'idle' | 'at work' | 'closed' = 'idle'
   /** Whether attempts are gathered before they are sent, by the latest batch, and whether some are just now. */
   #gathering: 'off' | 'on' | 'under way' = 'off'
   #unplan: (() => void) | undefined
 
-  constructor(
-    clock: Clock,
-    parts: { queue: Queue; roster: Roster; speeds: Speeds; packing: Packing; execution: Execution },
-  ) {
+  /** @param queued  told when attempts are queued again */
+  constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
+    const { clock, hangMs, useAll, lateMs = () => undefined, accept } = options
+    const speeds = new Speeds(useAll)
+    const freed = (member?: Member) => (member ? this.#done(member) : this.dispatch())
     this.#clock = clock
-    this.#queue = parts.queue
-    this.#roster = parts.roster
-    this.#speeds = parts.speeds
-    this.#packing = parts.packing
-    this.#execution = parts.execution
+    this.#queue = queue
+    this.#roster = roster
+    this.#speeds = speeds
+    this.#packing = new Packing(clock, hangMs, queue, roster)
+    this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
@@ -64,7 +77,7 @@ export class Dispatcher {
   }
 
   /** A worker has done with a batch. */
-  done({ batching, speed, worker }: Member): void {
+  #done({ batching, speed, worker }: Member): void {
     // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
     const isCheap = batching !== undefined && (speed.ms ?? 0) < QUICK_MS && !worker.roundTripMs
     if (this.#gathering !== 'under way') this.#gathering = isCheap && this.#clock.soon ? 'on' : 'off'
@@ -74,6 +87,7 @@ export class Dispatcher {
   close(): void {
     this.#phase = 'closed'
     this.#unplan?.()
+    this.execution.pipeline.close()
   }
 
   /** Attempts to free slots, as long as there are both. */
@@ -89,7 +103,7 @@ export class Dispatcher {
         member.patience = this.#speeds.patience(member.speed)
         const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
         const attempt = this.#attemptFor(member, skip)
-        if (attempt) this.#execution.start(member, this.#packing.pack(member, attempt))
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
@@ -143,14 +157,14 @@ export class Dispatcher {
   #sendAhead(): void {
     const { slots } = this.#roster.capacity
     for (let left = OFFERS; left > 0 && this.#queue.needed > slots; left--) {
-      const slot = this.#execution.pipeline.first
+      const slot = this.execution.pipeline.first
       if (!slot) return
       const { member } = slot
       // More may come until it is free.
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
-      this.#execution.pipeline.unlist(slot)
+      this.execution.pipeline.unlist(slot)
       const attempt = member.state.is === 'ready' && member.isFree ? this.#attemptFor(member, 0, slot) : undefined
-      if (attempt) this.#execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
+      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { Attempt, Outcome } from './attempt'
+import type { Attempt, Failure } from './attempt'
 import { Batch, send } from './batch'
 import { Listeners } from './listeners'
 import type { Member, WorkerSlot } from './member'
@@ -30,35 +30,31 @@ export interface ExecutionOptions {
   queued(): void
 }
 
-type Failure = Omit<Outcome & { kind: 'failed' }, 'kind' | 'error'>
-
-const CANCELLED: Outcome = Object.freeze({ kind: 'cancelled' })
-
 export class Execution {
   readonly pipeline: Pipeline
-  readonly watchdog: Watchdog
+  readonly probing: Probing
+  readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
-  readonly #probing: Probing
   readonly #listeners = new Listeners(
     (batch, attempt, answer) => this.#answered(batch, attempt, answer),
     (batch, attempt, error) => this.#failed(batch, attempt, asError(error, 'WORKER')),
   )
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs } = options
+    const { clock, hangMs, lateMs, speeds } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
-    this.watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
-    this.#probing = new Probing(clock)
+    this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
+    this.probing = new Probing(clock, speeds)
   }
 
   /** A worker with a free slot gets a batch. */
   start(member: Member, batch: Batch): void {
     const slot = this.#options.roster.occupy(member)
-    this.#begin(slot, batch)
+    this.#begin(slot, batch, this.#options.clock.now())
     this.#send(slot, batch)
     this.#tell(batch)
-    this.watchdog.watch(slot)
+    this.#watchdog.watch(slot)
   }
 
   /** A slot gets its next batch while it is at work. */
@@ -74,17 +70,21 @@ export class Execution {
     const { attempts } = batch
     for (const attempt of attempts) attempt.at = batch
     const outcomes = send(slot.member.worker, batch)
-    for (let i = 0; i < outcomes.length; i++) this.#listeners.listen(batch, attempts[i], outcomes[i])
+    outcomes.forEach((outcome, i) => {
+      const attempt = attempts[i]
+      outcome.then(
+        (answer) => this.#answered(batch, attempt, answer),
+        (error) => this.#failed(batch, attempt, asError(error, 'WORKER')),
+      )
+    })
   }
 
   /** A slot is at work on a batch, as far as can be told, or on none. */
-  #begin(slot: WorkerSlot, batch: Batch | undefined): void {
-    const { clock, roster } = this.#options
+  #begin(slot: WorkerSlot, batch: Batch | undefined, now: number): void {
     const more = Number(batch?.isNeeded ?? false) - Number(slot.batch?.isNeeded ?? false)
-    if (more) roster.utilisation.add(more)
+    if (more) this.#options.roster.utilisation.add(more, now)
     slot.isDoubted = false
     if (!batch) return
-    const now = clock.now()
     const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0) // one sent ahead has made its way already
     batch.startedAt = batch.phase === 'ahead' ? Math.max(batch.startedAt, arrivedAt) : now
     batch.phase = 'running'
@@ -99,20 +99,19 @@ export class Execution {
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
-      if (attempt.priority === 'normal' && !patience && this.#probing.isDue(slots)) this.#probe(attempt.payload)
+      if (attempt.priority === 'normal' && !patience && this.probing.isDue(slots)) this.#probe(attempt.payload)
     }
   }
 
   #probe(payload: unknown): void {
-    const { speeds, clock } = this.#options
-    const member = this.#probing.next(({ speed }) => speeds.patience(speed))
+    const member = this.probing.next()
     if (!member) return
     const expectedMs = member.speed.ms as number
     const settled = ({ ranMs, outcome }: Attempt) => {
-      this.#probing.spend(ranMs, outcome?.kind === 'answered' && ranMs < expectedMs / 2)
+      this.probing.spend(ranMs, outcome?.kind === 'answered' && ranMs < expectedMs / 2)
     }
     const row = { payload, owner: { began() {}, settled }, apart: [], priority: 'low' } as const
-    this.start(member, new Batch([new PooledAttempt(row, clock.now())]))
+    this.start(member, new Batch([new PooledAttempt(row, this.#options.clock.now())]))
   }
 
   #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
@@ -123,49 +122,50 @@ export class Execution {
     } catch (error) {
       return this.#failed(batch, attempt, asError(error, 'PROTOCOL'))
     }
+    const now = this.#options.clock.now()
     batch.best = 'answered'
     ;(batch.slot as WorkerSlot).member.counts.answered++
-    this.#settle(batch, attempt, { kind: 'answered', answer })
+    attempt.answer(answer, now)
+    this.#left(batch, now, attempt)
   }
 
-  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, failure?: Failure): void {
+  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<Failure> = {}): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
+    const now = this.#options.clock.now()
     const slot = batch.slot as WorkerSlot
     const { counts, slots, state, isFree } = slot.member
-    if (attempt.isReleased && error.code === 'ABORTED') return this.#settle(batch, attempt, CANCELLED)
-    if (batch.best === 'cancelled') batch.best = 'failed'
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
+    const isUnwanted = attempt.isReleased && error.code === 'ABORTED'
+    if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    // Whose fault that is shows when each has a run of its own.
-    if (isLost && !isSingle) return this.#lose(batch, attempt)
-    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } =
-      failure ?? {}
-    if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-    this.#settle(batch, attempt, { kind: 'failed', error, blame, lost })
-  }
-
-  #settle(batch: Batch, attempt: PooledAttempt, outcome: Outcome): void {
-    attempt.settle(outcome, this.#options.clock.now())
-    this.#left(batch, attempt)
+    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known
+    // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
+    const isShared = isLost && !isSingle
+    if (isUnwanted || (isShared && attempt.isReleased)) attempt.cancel(now)
+    else if (isShared) return this.#lose(batch, attempt, now)
+    else {
+      if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+      attempt.fail({ error, blame, lost }, now)
+    }
+    this.#left(batch, now, attempt)
   }
 
   /** It is queued again when the whole batch is over. */
-  #lose(batch: Batch, attempt: PooledAttempt): void {
-    if (attempt.isReleased) return this.#settle(batch, attempt, CANCELLED)
+  #lose(batch: Batch, attempt: PooledAttempt, now: number): void {
     attempt.at = undefined
     batch.again ??= []
     batch.again.push(attempt)
-    this.#left(batch)
+    this.#left(batch, now)
   }
 
   /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
-  #left(batch: Batch, settled?: PooledAttempt): void {
+  #left(batch: Batch, now: number, settled?: PooledAttempt): void {
     const slot = batch.slot as WorkerSlot
     const { isOver } = batch
-    const next = isOver ? this.#leave(slot, batch) : undefined
+    const next = isOver ? this.#leave(slot, batch, now) : undefined
     if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
     settled?.row.owner.settled(settled)
     if (isOver) this.#options.freed(slot.member)
@@ -173,9 +173,9 @@ export class Execution {
   }
 
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
-  #leave(slot: WorkerSlot, batch: Batch): Batch | undefined {
+  #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    if (batch.best !== 'cancelled') this.#learn(member, batch)
+    if (batch.best !== 'cancelled') this.#learn(member, batch, now)
     if (batch.again) this.#sendAgain(member, batch.again)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
@@ -184,11 +184,11 @@ export class Execution {
     this.pipeline.unlist(slot)
     if (batch.isDown) this.#takeBack(slot)
     const next = this.pipeline.next(slot)
-    this.#begin(slot, next)
+    this.#begin(slot, next, now)
     if (next) return next
     // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
     const mayWork = batch.best === 'cancelled' && member.state.is !== 'leaving' && !member.isFree
-    if (mayWork || batch.phase === 'silent') member.slots.hold(slot)
+    if (mayWork || batch.phase === 'silent') this.#options.roster.hold(slot)
     else this.#vacate(slot)
     return undefined
   }
@@ -230,7 +230,7 @@ export class Execution {
     for (const attempt of [...attempts].reverse()) {
       if (!attempt.isReleased) queue.unshift(attempt)
       else {
-        attempt.settle(CANCELLED, clock.now())
+        attempt.cancel(clock.now())
         attempt.row.owner.settled(attempt)
       }
     }
@@ -238,20 +238,12 @@ export class Execution {
   }
 
   /** What it took tells how long one attempt takes, however many there were. */
-  #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch): void {
-    const ms = this.#options.clock.now() - startedAt
+  #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+    const ms = now - startedAt
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms)
     if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
-    if (best === 'failed') this.#rate(member, Number.POSITIVE_INFINITY)
-    else if (comparable) this.#rate(member, ms / factor)
-  }
-
-  #rate(member: Member, ms: number): void {
-    if (member.state.is === 'leaving') return
-    const { speeds } = this.#options
-    speeds.add(member.speed, ms)
-    member.patience = speeds.patience(member.speed)
-    if (member.patience) this.#probing.add(member)
+    if (best === 'failed') this.probing.rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) this.probing.rate(member, ms / factor)
   }
 
   /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */
@@ -269,7 +261,7 @@ export class Execution {
     else {
       for (const attempt of open) attempt.withdraw()
       batch.phase = 'silent'
-      this.#rate(member, Number.POSITIVE_INFINITY)
+      this.probing.rate(member, Number.POSITIVE_INFINITY)
     }
     const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
     const lost = worker.restart ? (open.length === 1 ? 'down' : undefined) : 'silent'
@@ -284,7 +276,7 @@ export class Execution {
       this.pipeline.unlist(slot)
       this.#takeBack(slot)
       this.#putBack(batch)
-      this.#begin(slot, undefined)
+      this.#begin(slot, undefined, this.#options.clock.now())
       this.#vacate(slot)
     }
   }
@@ -303,12 +295,6 @@ export class Execution {
     if (!member.slots.hasRoom) return
     this.#options.roster.update(member)
     this.#options.freed()
-  }
-
-  /** A worker leaves the pool. */
-  forget(member: Member): void {
-    this.#options.speeds.forget(member.speed)
-    this.#probing.forget(member)
   }
 
   /** All attempts of a worker that leaves end with this error. */

@@ -1,6 +1,6 @@
 /** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
 
-import type { ModelWorker } from '../workers/worker'
+import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Batch } from './batch'
 import { Batching } from './batching'
 import { Speed } from './speed'
@@ -81,6 +81,19 @@ export class Member {
       return this.worker.gone === true
     } catch {
       return false
+    }
+  }
+
+  get stats(): PoolStats {
+    const { worker, slots, speed, isGone } = this
+    return {
+      worker: worker.name,
+      identity: identityOf(worker),
+      ...this.counts,
+      slots: slots.limit,
+      running: slots.open,
+      expectedMs: speed.ms,
+      gone: isGone,
     }
   }
 }

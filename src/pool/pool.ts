@@ -6,76 +6,44 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Attempt, Attempts, Identity, Submission } from './attempt'
 import { Batch } from './batch'
 import { Closing } from './closing'
-import { Dispatcher } from './dispatch'
-import { Execution } from './execution'
+import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { IdentitiesView } from './identities'
 import { Member, type PoolStats } from './member'
-import { Packing } from './packing'
 import { PooledAttempt } from './pooled-attempt'
 import { Queue } from './queue'
 import { Roster } from './roster'
-import { Speeds } from './speed'
 
+export type { Attempt, Outcome, Owner, Priority } from './attempt'
 export type { WorkerStats } from './member'
 
-export interface PoolOptions<A> {
-  clock: Clock
-  /** What a worker is restarted after, if it has an attempt and gives no sign. */
-  hangMs: number
-  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
+export interface PoolOptions<A> extends DispatchOptions {
   accept: (answer: unknown) => A
-  /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
-  useAll?: boolean
   /** Told a little later when fewer workers may take attempts: some that are queued may have no worker left. */
   fewer?: () => void
   /** Attempts that a worker gets in one run at most. Default: as many as it takes. */
   maxBatch?: number
-  /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
-  lateMs?: () => number | undefined
 }
 
 /** @typeParam P  payloads: what `ModelWorker.infer` takes @typeParam A  answers: what `accept` gives */
 export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   readonly #queue = new Queue()
   readonly #roster: Roster
-  readonly #execution: Execution
   readonly #dispatcher: Dispatcher
   readonly #closing: Closing
   readonly #clock: Clock
   readonly #maxBatch: number
-  readonly #fewer: () => void
-  #isCheckingStranded = false
+  /** In a moment: when workers leave, many do. */
+  readonly #checkStranded: () => void
   #isClosed = false
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions<A>) {
-    const {
-      clock,
-      hangMs,
-      accept,
-      useAll,
-      fewer = () => {},
-      lateMs = () => undefined,
-      maxBatch = Number.POSITIVE_INFINITY,
-    } = options
-    const speeds = new Speeds(useAll)
-    const roster = new Roster(clock, () => this.#checkStranded())
-    const parts = { queue: this.#queue, roster, speeds }
+    const { clock, maxBatch = Number.POSITIVE_INFINITY, fewer = () => {} } = options
     this.#clock = clock
     this.#maxBatch = maxBatch
-    this.#fewer = fewer
-    this.#roster = roster
     this.#closing = new Closing(clock)
-    this.#execution = new Execution({
-      ...parts,
-      clock,
-      hangMs,
-      lateMs,
-      accept,
-      freed: (member) => this.#freed(member),
-      queued: () => this.#queued(),
-    })
-    const packing = new Packing(clock, hangMs, this.#queue, roster)
-    this.#dispatcher = new Dispatcher(clock, { ...parts, packing, execution: this.#execution })
+    this.#checkStranded = inAMoment(() => this.#strand(fewer))
+    this.#roster = new Roster(clock, this.#checkStranded, (member) => this.#closing.close(member))
+    this.#dispatcher = new Dispatcher(this.#queue, this.#roster, options, () => this.#queued())
     for (const worker of workers) this.add(worker)
   }
 
@@ -86,6 +54,26 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   /** Attempts that its workers take at once. */
   get slots(): number {
     return this.#roster.capacity.slots
+  }
+
+  get usable(): number {
+    return this.#roster.capacity.workers
+  }
+
+  get free(): number {
+    return this.#roster.free
+  }
+
+  get utilisation(): number {
+    return this.#roster.utilisation.value
+  }
+
+  get hasSpare(): boolean {
+    return this.#queue.low < this.slots
+  }
+
+  get nobody(): string {
+    return this.#roster.nobody
   }
 
   /** Of its workers: those of one machine share it. */
@@ -102,31 +90,11 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return this.#roster.get(name)?.worker
   }
 
-  get usable(): number {
-    return this.#roster.capacity.workers
-  }
-
-  get free(): number {
-    return this.#roster.free
-  }
-
-  get hasSpare(): boolean {
-    return this.#queue.low < this.#roster.capacity.slots
-  }
-
-  get utilisation(): number {
-    return this.#roster.utilisation.value
-  }
-
-  get nobody(): string {
-    return this.#roster.nobody
-  }
-
   /** A worker joins. @param worker  of a name that no other has @param ejected  it gets nothing but trials at first */
   add(worker: ModelWorker, ejected = false): void {
     if (this.#isClosed) throw new ApproxiferError('CLOSED', 'the pool is closed')
     const member = new Member(worker, this.#maxBatch)
-    worker.onFree = () => this.#execution.free(member)
+    worker.onFree = () => this.#dispatcher.execution.free(member)
     this.#roster.add(member, ejected)
     this.#dispatcher.dispatch()
   }
@@ -135,44 +103,29 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   drain(name: string): boolean {
     const member = this.#roster.get(name)
     if (!member) return false
+    this.#dispatcher.execution.probing.forget(member)
     this.#roster.leave(member)
-    this.#execution.forget(member)
-    this.#discharge(member)
     return true
   }
 
   /** A worker's attempts fail, and it is closed, also where it drains. @returns whether there is one of this name */
   remove(name: string): boolean {
-    const known = this.drain(name)
-    const leaving = [...this.#roster.leaving].filter(({ worker }) => worker.name === name)
+    const leaving = [this.#roster.get(name), ...this.#roster.leaving].filter((each) => each?.worker.name === name)
+    this.drain(name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
-    for (const member of leaving) this.#execution.end(member, error)
-    return known || leaving.length > 0
-  }
-
-  /** A worker that left is closed once it has no attempts. */
-  #discharge(member: Member): void {
-    if (member.slots.open || !this.#roster.leaving.delete(member)) return
-    this.#execution.watchdog.unwatch(member)
-    member.worker.onFree = undefined
-    this.#closing.close([member.worker])
-  }
-
-  #freed(member: Member | undefined): void {
-    if (member?.state.is === 'leaving') this.#discharge(member)
-    if (member) this.#dispatcher.done(member)
-    else this.#dispatcher.dispatch()
+    for (const member of leaving) this.#dispatcher.execution.end(member as Member, error)
+    return leaving.length > 0
   }
 
   submit(row: Submission<P>): Attempt<P, A> {
     const attempt = new PooledAttempt(row, this.#clock.now())
     this.#queue.push(attempt)
-    this.#dispatcher.queued()
     this.#queued()
     return attempt as Attempt<P, A>
   }
 
   #queued(): void {
+    this.#dispatcher.queued()
     if (!this.usable) this.#checkStranded()
   }
 
@@ -181,7 +134,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     own.isReleased = true
     if (own.phase !== 'queued') return
     this.#queue.remove(own)
-    own.settle({ kind: 'cancelled' }, this.#clock.now())
+    own.cancel(this.#clock.now())
   }
 
   cancel(attempt: Attempt<P, A>): void {
@@ -195,7 +148,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#queue.remove(own)
     own.priority = 'high'
     this.#queue.push(own)
-    this.#dispatcher.queued()
+    this.#queued()
   }
 
   trial(row: Submission<P>): Attempt<P, A> | undefined {
@@ -204,7 +157,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
       return !slots.busy && isFree && !attempt.isKeptFrom(identityOf(worker))
     })
     if (!member) return undefined
-    this.#execution.start(member, new Batch([attempt]))
+    this.#dispatcher.execution.start(member, new Batch([attempt]))
     return attempt as Attempt<P, A>
   }
 
@@ -231,52 +184,47 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   stats(): PoolStats[] {
-    return Array.from(this.#roster.members, ({ worker, counts, slots, speed, isGone }) => ({
-      worker: worker.name,
-      identity: identityOf(worker),
-      ...counts,
-      slots: slots.limit,
-      running: slots.open,
-      expectedMs: speed.ms,
-      gone: isGone,
-    }))
+    return Array.from(this.#roster.members, (member) => member.stats)
   }
 
-  /** In a moment: when workers leave, many do. */
-  #checkStranded(): void {
-    if (this.#isCheckingStranded || this.#isClosed) return
-    this.#isCheckingStranded = true
-    queueMicrotask(() => {
-      this.#isCheckingStranded = false
-      if (this.#isClosed || !(this.#queue.needed + this.#queue.low)) return
-      this.#fewer()
-      if (!this.usable) for (const attempt of this.#queue.all) this.#strand(attempt)
-    })
-  }
-
-  /** No worker may take an attempt, and nobody knows when one will: it fails rather than waits for its deadline. */
-  #strand(attempt: PooledAttempt): void {
-    if (attempt.phase !== 'queued') return
+  /** Where no worker may take an attempt, and nobody knows when one will, all fail rather than wait for their deadlines. */
+  #strand(fewer: () => void): void {
+    if (this.#isClosed || !(this.#queue.needed + this.#queue.low)) return
+    fewer()
+    if (this.usable) return
     const error = new ApproxiferError('WORKER', this.nobody)
-    this.#queue.remove(attempt)
-    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined }, this.#clock.now())
-    attempt.row.owner.settled(attempt)
+    for (const attempt of this.#queue.all) {
+      if (attempt.phase !== 'queued') continue // an owner has cancelled it
+      this.#queue.remove(attempt)
+      attempt.fail({ error, blame: 'nobody', lost: undefined }, this.#clock.now())
+      attempt.row.owner.settled(attempt)
+    }
   }
 
   /** Ends every attempt that runs with this error and closes the workers, those that take too long unseen. */
   async close(error: ApproxiferError): Promise<void> {
     this.#isClosed = true
     this.#dispatcher.close()
-    this.#execution.pipeline.close()
     for (const attempt of this.#queue.all) this.cancel(attempt as Attempt<P, A>)
     const members = [...this.#roster.members, ...this.#roster.leaving]
     this.#roster.leaving.clear()
     for (const member of members) {
-      member.worker.onFree = undefined
-      this.#execution.end(member, error)
-      this.#execution.watchdog.unwatch(member)
+      this.#dispatcher.execution.end(member, error)
+      this.#closing.close(member)
     }
-    this.#closing.close(members.map(({ worker }) => worker))
     await this.#closing.done()
+  }
+}
+
+/** Calls it once, however often that is asked for until then. */
+function inAMoment(f: () => void): () => void {
+  let isPlanned = false
+  return () => {
+    if (isPlanned) return
+    isPlanned = true
+    queueMicrotask(() => {
+      isPlanned = false
+      f()
+    })
   }
 }

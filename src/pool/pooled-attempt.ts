@@ -1,7 +1,7 @@
 /** An attempt as the pool has it: one that is queued, then in a batch, and in the end has an outcome. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Attempt, Identity, Outcome, Priority, Submission } from './attempt'
+import type { Attempt, Failure, Identity, Outcome, Priority, Submission } from './attempt'
 import type { Batch } from './batch'
 
 export class PooledAttempt implements Attempt {
@@ -69,10 +69,21 @@ export class PooledAttempt implements Attempt {
     return this.#result
   }
 
-  /** @param now  when it came */
-  settle(outcome: Outcome, now: number): void {
-    const startedAt = this.#batch?.startedAt ?? now
-    this.#result = { ...outcome, ranMs: now - startedAt }
+  /** It is settled. @param now  the time, for this and the two below */
+  answer(answer: unknown, now: number): void {
+    this.#result = { kind: 'answered', answer, ranMs: this.#msUntil(now) }
+  }
+
+  fail({ error, blame, lost }: Omit<Failure, 'kind'>, now: number): void {
+    this.#result = { kind: 'failed', error, blame, lost, ranMs: this.#msUntil(now) }
+  }
+
+  cancel(now: number): void {
+    this.#result = { kind: 'cancelled', ranMs: this.#msUntil(now) }
+  }
+
+  #msUntil(now: number): number {
+    return typeof this.at === 'object' ? now - this.at.startedAt : 0
   }
 
   /** Whether it must keep away from a worker of this identity. */

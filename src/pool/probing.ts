@@ -1,7 +1,8 @@
-/** Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
+/** Who is slow. Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
 
 import type { Clock } from '../clock'
 import type { Member } from './member'
+import type { Speeds } from './speed'
 
 /** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
 const PROBING = 0.01
@@ -12,6 +13,7 @@ const OFFERS = 32
 
 export class Probing {
   readonly #clock: Clock
+  readonly #speeds: Speeds
   /** Those to probe, the first one next. */
   readonly #slow = new Set<Member>()
   /** Milliseconds that probes may take, and when that was reckoned. */
@@ -19,17 +21,23 @@ export class Probing {
   #at: number
   #queries = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, speeds: Speeds) {
     this.#clock = clock
+    this.#speeds = speeds
     this.#at = clock.now()
   }
 
-  /** One that others are faster than. */
-  add(member: Member): void {
-    this.#slow.add(member)
+  /** What an attempt took that a worker had for itself; Infinity: it failed. */
+  rate(member: Member, ms: number): void {
+    if (member.state.is === 'leaving') return
+    this.#speeds.add(member.speed, ms)
+    member.patience = this.#speeds.patience(member.speed)
+    if (member.patience) this.#slow.add(member)
   }
 
+  /** A worker leaves. */
   forget(member: Member): void {
+    this.#speeds.forget(member.speed)
     this.#slow.delete(member)
   }
 
@@ -44,11 +52,11 @@ export class Probing {
   }
 
   /** An idle one that is slow, in turn. */
-  next(patience: (member: Member) => number): Member | undefined {
+  next(): Member | undefined {
     for (let left = Math.min(OFFERS, this.#slow.size); left > 0; left--) {
       const [member] = this.#slow
       this.#slow.delete(member)
-      if (!patience(member)) continue
+      if (!this.#speeds.patience(member.speed)) continue
       this.#slow.add(member)
       if (member.state.is === 'ready' && !member.slots.busy && member.isFree) return member
     }

@@ -3,11 +3,10 @@
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
 import type { ModelWorker } from '../workers/worker'
+import { Capacity, isUsable, Utilisation } from './capacity'
 import { Identities } from './identities'
 import type { Member, MemberState, WorkerSlot } from './member'
 
-/** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
-const RECENT_MS = 500
 /** Entries of free slots that may be out of date, beyond twice as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
 
@@ -30,11 +29,16 @@ export class Roster {
   readonly #down = new Set<Member>()
   readonly #free = new FreeSlots()
   readonly #fewer: () => void
+  readonly #left: (member: Member) => void
 
-  /** @param fewer  told when there are fewer usable workers */
-  constructor(clock: Clock, fewer: () => void) {
+  /**
+   * @param fewer  told when there are fewer usable workers
+   * @param left   told of those that left, once they have no attempts
+   */
+  constructor(clock: Clock, fewer: () => void, left: (member: Member) => void) {
     this.utilisation = new Utilisation(clock, this.capacity)
     this.#fewer = fewer
+    this.#left = left
   }
 
   get size(): number {
@@ -88,6 +92,12 @@ export class Roster {
     this.#move(member, LEAVING)
     this.#list(member)
     this.identities.remove(member.worker)
+    this.#discharge(member)
+  }
+
+  #discharge(member: Member): void {
+    if (member.slots.open || !this.leaving.delete(member)) return
+    this.#left(member)
   }
 
   /** Every worker of this identity. */
@@ -102,9 +112,8 @@ export class Roster {
 
   /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
-    this.capacity.count(member, -1)
+    if (member.state === READY) this.capacity.free--
     const slot = member.slots.take()
-    this.capacity.count(member, 1)
     this.#list(member)
     return slot
   }
@@ -112,9 +121,15 @@ export class Roster {
   /** A slot is free. */
   vacate(slot: WorkerSlot): void {
     const { member } = slot
-    this.capacity.count(member, -1)
+    if (member.state === READY) this.capacity.free++
     member.slots.release(slot)
-    this.capacity.count(member, 1)
+    this.#discharge(member)
+  }
+
+  /** A slot's attempts are settled, but its worker has to say that it is free. */
+  hold(slot: WorkerSlot): void {
+    slot.member.slots.hold(slot)
+    this.#discharge(slot.member)
   }
 
   /** What a worker is by what it says of itself now. */
@@ -188,58 +203,6 @@ export class Roster {
       ejected && `${ejected} of ${size} quarantined`,
     ]
     return `no worker may take a query: ${which.filter(Boolean).join(', ')}`
-  }
-}
-
-/** Whether it may get attempts, now or in a moment: it starts again, or was not heard of for a while. */
-function isUsable(state: MemberState): boolean {
-  return state.is === 'ready' || (state.is === 'unavailable' && state.why === 'down')
-}
-
-/** What the members add up to. */
-class Capacity {
-  /** Slots: all, those of usable workers, and the free ones of workers that are ready. */
-  slots = 0
-  usable = 0
-  free = 0
-  /** Usable workers. */
-  workers = 0
-
-  count({ state, slots }: Member, sign: 1 | -1): void {
-    if (state.is === 'leaving') return
-    this.slots += sign * slots.limit
-    if (state.is === 'ready') this.free += sign * (slots.limit - slots.busy)
-    if (!isUsable(state)) return
-    this.usable += sign * slots.limit
-    this.workers += sign
-  }
-}
-
-/** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
-class Utilisation {
-  #busy = 0
-  #share = 0
-  #at: number
-
-  constructor(
-    readonly clock: Clock,
-    readonly capacity: Capacity,
-  ) {
-    this.#at = clock.now()
-  }
-
-  /** @param more  slots at such work from now on */
-  add(more: number): void {
-    const now = this.clock.now()
-    const share = Math.min(1, this.#busy / Math.max(1, this.capacity.slots)) // those that leave may be at work yet
-    this.#share = share + (this.#share - share) * Math.exp((this.#at - now) / RECENT_MS)
-    this.#at = now
-    this.#busy += more
-  }
-
-  get value(): number {
-    this.add(0)
-    return this.#share
   }
 }
 

@@ -22,10 +22,6 @@ export class Watchdog {
     slot.unwatch ??= this.#clock.after(this.#hangMs, () => this.#check(slot), true)
   }
 
-  unwatch({ slots }: WorkerSlot['member']): void {
-    for (const { unwatch } of slots.all) unwatch?.()
-  }
-
   #check(slot: WorkerSlot): void {
     slot.unwatch = undefined
     const { batch } = slot

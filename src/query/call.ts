@@ -28,8 +28,11 @@ export class Call implements Owner, Apart {
   /** Whether its worker may be asked again although it failed: nobody else is left. */
   forgiven = false
   dueAt = Number.POSITIVE_INFINITY
-  /** Why it was given up while it waited. */
-  #failure: ApproxiferError | undefined
+  /** What became of it. */
+  answer: Float32Array | undefined
+  error: ApproxiferError | undefined
+  /** Whether it has no answer since nobody wanted one. */
+  isEnded = false
 
   constructor(
     readonly asker: Asker,
@@ -55,7 +58,7 @@ export class Call implements Owner, Apart {
   /** A row that waits for a worker where there is none for it fails. */
   giveUp(pool: RowPool): void {
     if (this.state !== 'waiting' || !this.attempt) return
-    this.#failure = new ApproxiferError('WORKER', pool.nobody)
+    this.error = new ApproxiferError('WORKER', pool.nobody)
     pool.cancel(this.attempt)
     this.asker.heard(this)
   }
@@ -70,22 +73,25 @@ export class Call implements Owner, Apart {
   }
 
   settled(): void {
+    const outcome = this.attempt?.outcome
+    this.isEnded = outcome?.kind === 'cancelled'
+    if (outcome?.kind === 'answered') this.answer = outcome.answer
+    else if (outcome?.kind === 'failed') this.error = outcome.error
+    else this.error = new ApproxiferError('ABORTED', 'nobody waits for it any more')
     if (this.answer) this.asker.spare(this)
     else this.asker.failed?.(this)
     this.asker.heard(this)
   }
 
   get state(): 'waiting' | 'running' | 'done' | 'cancelled' {
-    const { attempt } = this
-    if (this.#failure) return 'done'
-    if (!attempt || attempt.phase === 'queued') return 'waiting'
-    if (attempt.phase === 'running') return 'running'
-    return attempt.outcome?.kind === 'cancelled' && !attempt.worker ? 'cancelled' : 'done'
+    if (this.answer || this.error) return 'done'
+    const phase = this.attempt?.phase ?? 'queued'
+    return phase === 'queued' ? 'waiting' : phase === 'running' ? 'running' : 'cancelled'
   }
 
   /** Whether it may still be answered. */
   get isLive(): boolean {
-    return !this.#failure && this.attempt?.phase !== 'settled'
+    return !this.answer && !this.error && this.attempt?.phase !== 'settled'
   }
 
   get kind(): Priority {
@@ -117,24 +123,9 @@ export class Call implements Owner, Apart {
     return this.attempt?.isAlone === true
   }
 
-  get answer(): Float32Array | undefined {
-    const outcome = this.attempt?.outcome
-    return outcome?.kind === 'answered' ? outcome.answer : undefined
-  }
-
-  get error(): ApproxiferError | undefined {
-    if (this.isEnded) return new ApproxiferError('ABORTED', 'nobody waits for it any more')
-    return this.#failure ?? this.#failed?.error
-  }
-
   get #failed() {
     const outcome = this.attempt?.outcome
     return outcome?.kind === 'failed' ? outcome : undefined
-  }
-
-  /** Whether it has no answer since nobody wanted one. */
-  get isEnded(): boolean {
-    return this.state === 'done' && !this.#failure && this.attempt?.outcome?.kind === 'cancelled'
   }
 
   /** Whether the worker went down with it, or hung, while it had no other. */

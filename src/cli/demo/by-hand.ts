@@ -1,8 +1,7 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
-import type { Attempt, Outcome, Owner, Priority } from '../../pool/attempt'
-import { Pool, type PoolOptions } from '../../pool/pool'
+import { type Attempt, type Outcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { Budget } from '../../query/budget'
 import { Lateness } from '../../query/lateness'
 import { acceptAnswers } from '../../tensor'
