@@ -11,10 +11,10 @@ export type Priority = 'high' | 'normal' | 'low'
 
 export type Outcome<A = unknown> =
   | { readonly kind: 'answered'; readonly answer: A }
-  | Failure
+  | FailedOutcome
   | { readonly kind: 'cancelled' }
 
-export interface Failure {
+export interface FailedOutcome {
   readonly kind: 'failed'
   readonly error: ApproxiferError
   /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, or none may take it. */

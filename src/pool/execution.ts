@@ -2,12 +2,11 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { Attempt, Failure } from './attempt'
+import type { FailedOutcome } from './attempt'
 import { Batch, send } from './batch'
-import { Listeners } from './listeners'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
-import { PooledAttempt } from './pooled-attempt'
+import type { PooledAttempt } from './pooled-attempt'
 import { Probing } from './probing'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
@@ -35,10 +34,6 @@ export class Execution {
   readonly probing: Probing
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
-  readonly #listeners = new Listeners(
-    (batch, attempt, answer) => this.#answered(batch, attempt, answer),
-    (batch, attempt, error) => this.#failed(batch, attempt, asError(error, 'WORKER')),
-  )
 
   constructor(options: ExecutionOptions) {
     const { clock, hangMs, lateMs, speeds } = options
@@ -99,19 +94,10 @@ export class Execution {
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
-      if (attempt.priority === 'normal' && !patience && this.probing.isDue(slots)) this.#probe(attempt.payload)
+      if (attempt.priority !== 'normal' || patience) continue
+      const probe = this.probing.next(attempt.payload, slots)
+      if (probe) this.start(probe.member, new Batch([probe.attempt]))
     }
-  }
-
-  #probe(payload: unknown): void {
-    const member = this.probing.next()
-    if (!member) return
-    const expectedMs = member.speed.ms as number
-    const settled = ({ ranMs, outcome }: Attempt) => {
-      this.probing.spend(ranMs, outcome?.kind === 'answered' && ranMs < expectedMs / 2)
-    }
-    const row = { payload, owner: { began() {}, settled }, apart: [], priority: 'low' } as const
-    this.start(member, new Batch([new PooledAttempt(row, this.#options.clock.now())]))
   }
 
   #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
@@ -129,7 +115,7 @@ export class Execution {
     this.#left(batch, now, attempt)
   }
 
-  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<Failure> = {}): void {
+  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<FailedOutcome> = {}): void {
     // It was given up or taken back, or the pool is closed.
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const now = this.#options.clock.now()
@@ -264,7 +250,7 @@ export class Execution {
       this.probing.rate(member, Number.POSITIVE_INFINITY)
     }
     const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
-    const lost = worker.restart ? (open.length === 1 ? 'down' : undefined) : 'silent'
+    const lost = worker.restart ? 'down' : 'silent'
     for (const attempt of open) this.#failed(batch, attempt, error, { blame: 'worker', lost })
   }
 
@@ -300,9 +286,8 @@ export class Execution {
   /** All attempts of a worker that leaves end with this error. */
   end(member: Member, error: ApproxiferError): void {
     for (const { next, batch } of member.slots.all) {
-      for (const each of [next, batch])
-        for (const attempt of each?.open ?? [])
-          this.#failed(each as Batch, attempt, error, { blame: 'nobody', lost: undefined })
+      for (const attempt of next?.open ?? []) this.#failed(next as Batch, attempt, error, { blame: 'nobody' })
+      for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })
     }
   }
 }

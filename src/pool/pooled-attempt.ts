@@ -1,7 +1,7 @@
 /** An attempt as the pool has it: one that is queued, then in a batch, and in the end has an outcome. */
 
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Attempt, Failure, Identity, Outcome, Priority, Submission } from './attempt'
+import type { Attempt, FailedOutcome, Identity, Outcome, Priority, Submission } from './attempt'
 import type { Batch } from './batch'
 
 export class PooledAttempt implements Attempt {
@@ -74,7 +74,7 @@ export class PooledAttempt implements Attempt {
     this.#result = { kind: 'answered', answer, ranMs: this.#msUntil(now) }
   }
 
-  fail({ error, blame, lost }: Omit<Failure, 'kind'>, now: number): void {
+  fail({ error, blame, lost }: Omit<FailedOutcome, 'kind'>, now: number): void {
     this.#result = { kind: 'failed', error, blame, lost, ranMs: this.#msUntil(now) }
   }
 

@@ -1,7 +1,9 @@
 /** Who is slow. Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
 
 import type { Clock } from '../clock'
+import type { Attempt } from './attempt'
 import type { Member } from './member'
+import { PooledAttempt } from './pooled-attempt'
 import type { Speeds } from './speed'
 
 /** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
@@ -41,18 +43,27 @@ export class Probing {
     this.#slow.delete(member)
   }
 
-  /** A query has begun at a worker. @returns whether a slow one may get a copy; to look for one costs as much as a query */
-  isDue(slots: number): boolean {
+  /**
+   * A query has begun at a worker.
+   *
+   * @param slots  of all workers
+   * @returns a slow worker that is idle and an attempt for it, if one is due; to look for one costs as much as a query
+   */
+  next(payload: unknown, slots: number): { member: Member; attempt: PooledAttempt } | undefined {
     const now = this.#clock.now()
     this.#savedMs = Math.min(SAVED_UP_MS, this.#savedMs + PROBING * slots * (now - this.#at))
     this.#at = now
-    if (++this.#queries < PROBE_EVERY || this.#savedMs <= 0 || !this.#slow.size) return false
+    if (++this.#queries < PROBE_EVERY || this.#savedMs <= 0 || !this.#slow.size) return undefined
     this.#queries = 0
-    return true
+    const member = this.#idle()
+    if (!member) return undefined
+    const expectedMs = member.speed.ms as number
+    const owner = { began() {}, settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
+    return { member, attempt: new PooledAttempt({ payload, owner, apart: [], priority: 'low' }, now) }
   }
 
   /** An idle one that is slow, in turn. */
-  next(): Member | undefined {
+  #idle(): Member | undefined {
     for (let left = Math.min(OFFERS, this.#slow.size); left > 0; left--) {
       const [member] = this.#slow
       this.#slow.delete(member)
@@ -62,9 +73,9 @@ export class Probing {
     }
   }
 
-  /** What a probe took. @param recovered  it seems to have: the next one is due at once, and will tell */
-  spend(ms: number, recovered: boolean): void {
-    this.#savedMs -= ms
-    if (recovered) this.#queries = PROBE_EVERY
+  #spend({ ranMs, outcome }: Attempt, expectedMs: number): void {
+    this.#savedMs -= ranMs
+    // It seems to have recovered: the next one is due at once, and will tell.
+    if (outcome?.kind === 'answered' && ranMs < expectedMs / 2) this.#queries = PROBE_EVERY
   }
 }
