@@ -205,7 +205,7 @@ async function teller({ model, attack, liars }: Job, state: Uint8Array | undefin
   const look = (row: Float32Array) => {
     const recollection = memory.recall(row)
     if (!recollection) return undefined
-    return { ...recollection, sure: (memory.surest([{ ...recollection, missing: 1 }]).confidence ?? 0) >= 0.9 }
+    return { ...recollection, sure: (memory.confidence.of({ ...recollection, missing: 1 }) ?? 0) >= 0.9 }
   }
   const lie: Tell = (own, row) => {
     if (attack === 'none') return own

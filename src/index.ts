@@ -1,11 +1,12 @@
 /** What most people need; more is in `approxifer/codec`, `/gateway`, `/http`, `/nats` and `/testing`. @module */
 
 export { ApproxiferError, type Code } from './errors'
-export type { Agreement, Policy } from './memory/worth'
+export type { Agreement } from './memory/agreements'
 export type { WorkerStats } from './pool/pool'
 export { createPredictor, type PredictorOptions } from './predictor/create'
 export type { PredictOptions } from './predictor/options'
 export type { Predictor, PredictorStats } from './predictor/predictor'
+export type { Policy } from './query/decision'
 export type { GroupReport, RecoveryReport, RowReport } from './query/report'
 export type { Prediction, Status } from './query/ticket'
 export type { Query, Signature, Tensor, TensorSpec, Tensors } from './tensor'

@@ -5,8 +5,8 @@ import type { Codec } from '../codec/codec'
 import { type Criterion, type CriterionOptions, criterionOf } from '../criterion'
 import { Experience } from '../memory/experience'
 import { DEFAULT_BYTES, type Features, Memory, type Recollection } from '../memory/memory'
-import type { Policy } from '../memory/worth'
 import { checkSettings } from '../predictor/options'
+import type { Policy } from '../query/decision'
 import { type Random, seeded } from '../random'
 import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../testing/attacks'
@@ -137,7 +137,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     course.group(done + 1, trial.mixed, chosen)
   }
   return {
-    tolerance: experience.tolerance,
+    tolerance: experience.confidence.tolerance,
     memory: experience.remembered,
     memoryOptions: memoryOptionsOf(options, memory),
     policy: rules.policy,
@@ -164,11 +164,11 @@ async function learnFrom(
   for (const [n, input] of all.entries()) {
     const [answer] = await own.of([input])
     const row = inputs.at(input) as Float32Array
-    experience.see(answer)
+    experience.confidence.observe(answer)
     if (labels) scores.alone(input, answer)
     const foretold = n % FORETELL ? undefined : experience.recall(row)
     if (foretold) scores.foretold(foretold.answer, { input, own: answer })
-    if (n >= first.length) Array.from(experience.teach(row, answer)) // at once: nobody waits
+    if (n >= first.length) Array.from(experience.train(row, answer)) // at once: nobody waits
     if ((n + 1) % EARLY === 0 && experience.memory !== 'warm')
       await decodeEarly(all.slice(0, n + 1), subject, scores, random)
     course.input(n + 1, all.length)

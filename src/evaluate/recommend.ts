@@ -1,7 +1,7 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
 import type { CodeName } from '../codec/codes'
-import type { Policy } from '../memory/worth'
+import type { Policy } from '../query/decision'
 import type { Evaluation } from './scores'
 import { percent } from './statistics'
 import { type Sureness, sureSentence } from './sureness'

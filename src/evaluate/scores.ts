@@ -2,7 +2,7 @@
 
 import { labelAt } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
-import type { Policy } from '../memory/worth'
+import type { Policy } from '../query/decision'
 import { isSure } from '../query/decision'
 import { mean } from '../stats'
 import { guessLost, replicationWorkers, type Said } from './rivals'
@@ -236,7 +236,7 @@ export class Scores {
     this.#rivals[name] ??= []
     this.#rivals[name].push({ ...this.#drawn(query), value: this.#right(said.answer, query) })
     if (!tested || !said.source) return
-    const { confidence } = this.#subject.experience.surest([{ ...said, missing: 1 }])
+    const confidence = this.#subject.experience.confidence.of({ ...said, missing: 1 })
     if (confidence === undefined) return
     this.#remembered.push({ ...this.#drawn(query), confidence, right: this.#agrees(said.answer, query.own) })
   }
@@ -297,7 +297,7 @@ export class Scores {
   }
 
   #agrees(answer: Float32Array, own: Float32Array): boolean {
-    return this.#subject.experience.agrees(answer, own) === true
+    return this.#subject.experience.confidence.agrees(answer, own) === true
   }
 }
 

@@ -2,9 +2,9 @@
 
 import type { Codec, CodedRow, Group } from '../codec/codec'
 import type { Criterion } from '../criterion'
+import { type BestRecovery, bestRecovery } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
-import { type Surest, surestOf } from '../memory/worth'
 import { type Answers, answersOf, type BatchModel, type Rows } from './model'
 
 /** What all trials of an evaluation share. */
@@ -29,7 +29,7 @@ export interface Outcome {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
   /** What was recovered where there is none. */
-  surest?: Surest | undefined
+  surest?: BestRecovery | undefined
 }
 
 export class Trial {
@@ -59,7 +59,8 @@ export class Trial {
     this.queries = chosen.map((input) => inputs.at(input) as Float32Array)
     for (const query of this.queries) group.join(query)
     this.remembered = chosen.map((input, i) => recall(input, this.queries[i]))
-    const copied = codec.code === 'systematic' ? experience.copies(this.remembered, workers - queries) : undefined
+    const copied =
+      codec.code === 'systematic' ? experience.confidence.least(this.remembered, workers - queries) : undefined
     this.#rows = [...group.ready, ...group.close(copied)]
   }
 
@@ -101,7 +102,11 @@ export class Trial {
       if (exact) return { input, own, exact }
       const about = { mixed: group.mixes(query), missing }
       const recovered = decoded.filter((each) => each.query === query)
-      return { input, own, surest: surestOf(recovered, this.remembered[query], about, this.#subject.experience) }
+      return {
+        input,
+        own,
+        surest: bestRecovery(recovered, this.remembered[query], about, this.#subject.experience.confidence),
+      }
     })
   }
 
@@ -123,10 +128,10 @@ export class Trial {
     const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact)
     for (const query of lost) {
       this.#group.add(this.#rows[query], honest[query])
-      for (const each of outcomes[query].surest?.all ?? []) experience.grade(each, honest[query])
+      for (const each of outcomes[query].surest?.all ?? []) experience.confidence.grade(each, honest[query])
     }
     for (const others of this.#group.rehearse(lost, survivors)) {
-      for (const other of others) experience.rehearse(other, honest[other.query])
+      for (const other of others) experience.confidence.rehearse(other, honest[other.query])
     }
   }
 }

@@ -80,14 +80,14 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
   for (const [n, input] of order.entries()) {
     const [answer] = await own.of([input])
     const row = inputs.at(input) as Float32Array
-    experience.see(answer)
+    experience.confidence.observe(answer)
     if (n >= memory) {
       const told = n >= memory + WARMING * (order.length - memory)
       const said = experience.recall(row)
-      const confidence = (said && experience.surest([{ ...said, missing: 1 }]).confidence) ?? 0
-      const right = said && experience.agrees(said.answer, answer)
+      const confidence = (said && experience.confidence.of({ ...said, missing: 1 })) ?? 0
+      const right = said && experience.confidence.agrees(said.answer, answer)
       const [wrong] = lie([answer], lying)
-      const isWrong = experience.agrees(wrong, answer) === false
+      const isWrong = experience.confidence.agrees(wrong, answer) === false
       queries += Number(told)
       for (const level of told ? levels : []) {
         const isSure = confidence >= level.integrity && level.integrity < 1
@@ -95,10 +95,10 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
         else level.extra += liars
         if (!isWrong) continue
         level.lies++
-        if (isSure && said && experience.agrees(said.answer, wrong)) level.passed++
+        if (isSure && said && experience.confidence.agrees(said.answer, wrong)) level.passed++
       }
-      if (said && !told) experience.rehearse({ ...said, missing: 1 }, answer)
-    } else Array.from(experience.teach(row, answer)) // at once: nobody waits
+      if (said && !told) experience.confidence.rehearse({ ...said, missing: 1 }, answer)
+    } else Array.from(experience.train(row, answer)) // at once: nobody waits
   }
   experience.settle()
   const perQuery = (level: IntegrityLevel) => ({ ...level, extra: level.extra / Math.max(1, queries) })

@@ -1,13 +1,16 @@
 /** How many bytes a memory takes, before it has any: of that many pairs, in use and while it decides how they are compared. */
 
+import { matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/rows'
 import { PIECE, tableBytes } from '../core/wasm'
 import { size } from '../tensor'
-import type { Compared, Features } from './comparison'
+import type { Features } from './domain'
 import { studied, studyBytes } from './metric'
-import { filterBytes, hasPatches, learningBytes, PART_STEP, PATCH_FEATURES, shrunkSize } from './patches'
-import { BLOCK, KernelRegression } from './regression'
+import { PART_STEP, PATCH_FEATURES } from './mirror'
+import { filterBytes, hasPatches, learningBytes, shrunkSize } from './patches'
+import { BLOCK } from './regression'
 import { isSignal, SIGNAL_FEATURES, signalBytes } from './signals'
+import type { Compared } from './similarity'
 
 /** What decides how many bytes a pair takes. */
 export interface Sizes {
@@ -61,7 +64,13 @@ export function footprint(sizes: Sizes, count: number): number {
 export function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
   const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
   const filters = kind === 'patches' ? filterBytes(shape) : 0
-  return PIECE + filters + tables + KernelRegression.bytes(outputs, count)
+  return PIECE + filters + tables + regressionBytes(outputs, count)
+}
+
+/** Bytes of matrix and answers, and of a block what is left over and an inverse in f64. */
+function regressionBytes(outputs: number, pairs: number): number {
+  const block = 4 * BLOCK * outputs + 2 * 8 * BLOCK * BLOCK
+  return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
 }
 
 /**
@@ -73,7 +82,7 @@ export function beginning(sizes: Sizes): number {
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
   const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
   const begun = points + grown(sizes, BLOCK)
-  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + KernelRegression.bytes(outputs, BLOCK))
+  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + regressionBytes(outputs, BLOCK))
   const learning = kind === 'signals' ? signalBytes(shape) : 0
   return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
 }

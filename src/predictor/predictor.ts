@@ -5,9 +5,9 @@ import { checkMs, checkNames, checkString } from '../check'
 import type { Codec } from '../codec/codec'
 import { criterionOf } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
+import type { Agreement } from '../memory/agreements'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { DEFAULT_BYTES } from '../memory/memory'
-import type { Agreement } from '../memory/worth'
 import { Pool, type WorkerStats } from '../pool/pool'
 import { Budget, Extras } from '../query/budget'
 import { Deadlines } from '../query/deadlines'
@@ -349,8 +349,8 @@ export class Predictor {
       hedges: { ...hedged },
       lateMs: lateness.lateMs,
       remembered: experience?.remembered ?? 0,
-      tolerance: experience?.tolerance,
-      agreements: experience?.agreements ?? [],
+      tolerance: experience?.confidence.tolerance,
+      agreements: experience?.confidence.agreements ?? [],
       workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.identity) })),
     }
   }

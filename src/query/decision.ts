@@ -1,6 +1,28 @@
 /** What a group does now, and what a query without an answer of its own gets. Pure: all that counts is in the arguments. */
 
-import type { Policy } from '../memory/worth'
+import { checkWord } from '../check'
+
+/**
+ * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
+ * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
+ * confidence is enough, else retry.
+ */
+export type Policy = 'recover' | 'retry' | 'auto'
+
+export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
+
+/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie */
+export function checkPolicy(policy: Policy, byzantine: number): Policy {
+  checkWord('policy', policy, policies)
+  if (policy === 'recover' || !byzantine) return policy
+  const where = 'byzantine > 0, where one answer proves nothing'
+  throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+}
+
+/** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */
+export function defaultPolicy(code: string, byzantine: number): Policy {
+  return code === 'systematic' && !byzantine ? 'auto' : 'recover'
+}
 
 /** `fastest`: decode at the quorum. `deadline`: wait for all, at most until the deadline. */
 export type Rule = 'fastest' | 'deadline'

@@ -98,8 +98,8 @@ export class Learning {
   see(query: Float32Array, wanted: () => boolean, told: (seen: Seen | undefined) => void): void {
     const { experience } = this
     const say = (recollection: Recollection | undefined) => {
-      const all = recollection && [{ ...recollection, missing: 1 }]
-      told(recollection && all && { recollection, confidence: experience.surest(all).confidence ?? 0 })
+      const confidence = (recollection && experience.confidence.of({ ...recollection, missing: 1 })) ?? 0
+      told(recollection && { recollection, confidence })
     }
     this.#looks.add({ steps: () => experience.recalling(query), wanted, told: say }, true)
   }
@@ -116,9 +116,9 @@ export class Learning {
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
-    experience.see(answer)
+    experience.confidence.observe(answer)
     if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return false
-    return this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
+    return this.#lessons.add(this.#timed(experience.train(query, answer, from)), query.byteLength + answer.byteLength)
   }
 
   /** Learns something a little later, if there is time. @param bytes  that it holds on to */
@@ -148,7 +148,7 @@ export class Learning {
   }
 
   /** The first steps of a lesson are a pass over the memory. */
-  *#timed(lesson: ReturnType<Experience['teach']>): Generator<void> {
+  *#timed(lesson: ReturnType<Experience['train']>): Generator<void> {
     const isPass = this.experience.memory === 'warm'
     for (let ms = 0; ; ) {
       const start = this.#clock.now()

@@ -1,7 +1,7 @@
 /** What happened to a group: plain data for its callers. */
 
 import type { ApproxiferError } from '../errors'
-import type { Recovered } from '../memory/worth'
+import type { Recovered } from '../memory/confidence'
 import type { Rule } from './decision'
 
 /** What happened to one row of a group. */

@@ -5,8 +5,8 @@ import type { Clock } from '../clock'
 import type { Codec, CodedRow, Group, Recovery } from '../codec/codec'
 import type { Criterion } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
+import { bestRecovery, type Recovered } from '../memory/confidence'
 import type { Recollection } from '../memory/memory'
-import { type Recovered, surestOf } from '../memory/worth'
 import { type Asker, Call, forgive, mayForgive } from '../pool/call'
 import type { Pool } from '../pool/pool'
 import type { Random } from '../random'
@@ -469,7 +469,7 @@ export class GroupRun implements Asker, LiveRun {
     foreseen?.forEach((recollection, i) => {
       this.#entries[missing[i]].remembered = recollection
     })
-    return foreseen && learning?.experience.copies(foreseen, workers - queries)?.map((at) => missing[at])
+    return foreseen && learning?.experience.confidence.least(foreseen, workers - queries)?.map((at) => missing[at])
   }
 
   #standing(rule = this.#service.rule) {
@@ -651,7 +651,7 @@ export class GroupRun implements Asker, LiveRun {
     const { decoded = [], remembered } = entry
     const query = this.#entries.indexOf(entry)
     const about = { mixed: this.#group.mixes(query), missing: this.#group.missing().length }
-    const surest = surestOf(decoded, remembered, about, learning?.experience)
+    const surest = bestRecovery(decoded, remembered, about, learning?.experience.confidence)
     if (!surest) {
       if (decoded.length) this.#failure = new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
       return
@@ -771,7 +771,7 @@ export class GroupRun implements Asker, LiveRun {
     if (!learning || !recovery || recovery.graded) return
     recovery.graded = true
     for (const each of recovery.all) {
-      const agreed = learning.experience.grade(each, answer as Float32Array, worker?.name)
+      const agreed = learning.experience.confidence.grade(each, answer as Float32Array, worker?.name)
       if (each.answer === recovery.answer) recovery.report.agreed = agreed
     }
     const recoveries = this.#entries.flatMap((entry) => entry.recovery ?? [])
@@ -793,7 +793,7 @@ export class GroupRun implements Asker, LiveRun {
       for (const other of others) {
         const own = this.#group.exact(other.query) as Float32Array
         const from = this.#entries[other.query].calls.find(({ answer }) => answer === own)
-        experience.rehearse(other, own, from?.worker?.name)
+        experience.confidence.rehearse(other, own, from?.worker?.name)
       }
       yield
     }

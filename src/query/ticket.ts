@@ -3,10 +3,9 @@
 import { aborted, onAbort } from '../abort'
 import type { Clock } from '../clock'
 import { ApproxiferError, type Code } from '../errors'
-import type { Policy } from '../memory/worth'
 import { fromRow, type TensorSpec, type Tensors } from '../tensor'
 import type { Deadlines } from './deadlines'
-import type { AtDeadline } from './decision'
+import type { AtDeadline, Policy } from './decision'
 import type { LateWatch } from './lateness'
 import type { GroupReport } from './report'
 

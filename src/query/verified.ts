@@ -244,11 +244,11 @@ export class VerifiedRun implements Asker, LiveRun {
     this.#heard = this.#heard.filter((call) => !agreeing.includes(call) && !lies.includes(call))
     this.#answer(first, 'exact', 1)
     if (this.#recovery && this.#seen) {
-      this.#recovery.agreed = learning?.experience.grade({ ...this.#seen.recollection, missing: 1 }, own)
+      this.#recovery.agreed = learning?.experience.confidence.grade({ ...this.#seen.recollection, missing: 1 }, own)
     }
     const taught = learning?.remember(this.#ticket.row, own)
     // What a sure look got wrong must be told, also where there is no time to remember: what it got right is told every time.
-    if (!taught && this.#seen) learning?.experience.rehearse({ ...this.#seen.recollection, missing: 1 }, own)
+    if (!taught && this.#seen) learning?.experience.confidence.rehearse({ ...this.#seen.recollection, missing: 1 }, own)
     for (const call of lies) this.#lied(call)
     this.#compare()
     this.#settled()
@@ -279,11 +279,11 @@ export class VerifiedRun implements Asker, LiveRun {
     const { learning } = this.#service
     const { recollection, confidence } = this.#seen as Seen
     const answer = call.answer as Float32Array
-    const passed = learning?.experience.agrees(recollection.answer, answer) === true
+    const passed = learning?.experience.confidence.agrees(recollection.answer, answer) === true
     const distance = evidence.deviation ? rmsDifference(recollection.answer, answer) / (recollection.error || 1e-9) : 1
     this.#verification.checked(call.worker as ModelWorker, passed, distance)
     if (!passed) return false
-    learning?.experience.rehearse({ ...recollection, missing: 1 }, answer, (call.worker as ModelWorker).name)
+    learning?.experience.confidence.rehearse({ ...recollection, missing: 1 }, answer, (call.worker as ModelWorker).name)
     this.#answer(call, 'checked', confidence)
     this.#settled()
     return true
@@ -379,7 +379,9 @@ export class VerifiedRun implements Asker, LiveRun {
     const { learning } = this.#service
     const own = this.#seen?.recollection.answer
     if (!own || !learning) return false
-    return this.#answers().some(({ answer }) => learning.experience.agrees(own, answer as Float32Array) === false)
+    return this.#answers().some(
+      ({ answer }) => learning.experience.confidence.agrees(own, answer as Float32Array) === false,
+    )
   }
 
   #recover(): void {

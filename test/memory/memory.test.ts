@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/core'
+import { Confidence } from '../../src/memory/confidence'
 import { Memory, type MemoryOptions, type Recollection } from '../../src/memory/memory'
 import { patchFeatures } from '../../src/memory/patches'
 import { finished } from '../../src/memory/steps'
-import { Worth } from '../../src/memory/worth'
 import { seeded } from '../../src/random'
 
 const wasm = await loadCore({ prefer: 'wasm' })
@@ -58,19 +58,18 @@ describe('Memory', () => {
     expect(more).toBeLessThan(little / 2)
   })
 
-  it('is not sure of strangers, however well it knows its own kind', () => {
+  it('is not confident out of distribution, however well it knows what it has seen', () => {
     const memory = new Memory(wasm, { shape, outputs: 2 })
     const linear = (x: Float32Array) => row(2 * x[0], 2 * x[1])
-    const worth = new Worth(wasm, { kind: 'label', positions: 1, classes: 2 })
+    const confidence = new Confidence(wasm, { kind: 'label', positions: 1, classes: 2 })
     for (let i = 0; i < 400; i++) {
-      const { foretold } = memory.remember(point(i), linear(point(i)))
-      if (foretold) worth.rehearse({ ...foretold, missing: 1 }, linear(point(i)))
+      const { predicted } = memory.remember(point(i), linear(point(i)))
+      if (predicted) confidence.rehearse({ ...predicted, missing: 1 }, linear(point(i)))
     }
-    const confidence = (query: Float32Array) =>
-      worth.confidence({ ...(memory.recover(query) as Recollection), missing: 1 })
+    const of = (query: Float32Array) => confidence.of({ ...(memory.recover(query) as Recollection), missing: 1 })
     const clear = Array.from({ length: 50 }, (_, i) => point(1e4 + i)).filter(([a, b]) => Math.abs(a - b) > 0.5)
-    for (const near of clear) expect(confidence(near)).toBeGreaterThan(0.9)
-    for (const far of [row(9, 9), row(-7, 40), row(0, 1e4)]) expect(confidence(far)).toBeLessThan(0.9)
+    for (const near of clear) expect(of(near)).toBeGreaterThan(0.9)
+    for (const far of [row(9, 9), row(-7, 40), row(0, 1e4)]) expect(of(far)).toBeLessThan(0.9)
   })
 
   it('one odd query among the first does not make all the others alike', () => {
@@ -244,7 +243,7 @@ describe('images', () => {
       for (const { image, slant } of images.slice(150, 150 + lessons)) {
         const other = images[500].image
         const said = finished(looked.recovering(other))
-        for (const _ of looked.take(image, row(slant))) expect(looked.recover(other)).toEqual(said)
+        for (const _ of looked.remembering(image, row(slant))) expect(looked.recover(other)).toEqual(said)
         while (looked.work()) expect(looked.recover(other)).toBeDefined()
         alone.remember(image, row(slant))
       }

@@ -114,7 +114,7 @@ describe('how queries are compared', () => {
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
     const before = memory.recover(other) as Recollection
-    finished(memory.take(row, units.model(row))) // there are twice as many as when it was decided
+    finished(memory.remembering(row, units.model(row))) // there are twice as many as when it was decided
     let [steps, answered] = [0, 0]
     while (memory.work()) {
       if (++steps % 50) continue

@@ -1,4 +1,4 @@
-/** What a look into the memory computes: the same on both cores, and what the formulas say in f64. */
+/** What a lookup in the memory computes: the same on both cores, and what the formulas say in f64. */
 
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -6,7 +6,7 @@ import { loadCore } from '../../src/core/core'
 import type { FilterBankOptions } from '../../src/core/filter-bank'
 import { BLOCK } from '../../src/core/kernel-matrix'
 import { pack, unpack } from '../../src/memory/archive'
-import { mirrorParts, PATCH_FEATURES } from '../../src/memory/patches'
+import { mirrorParts, PATCH_FEATURES } from '../../src/memory/mirror'
 import { KernelRegression } from '../../src/memory/regression'
 import { finished } from '../../src/memory/steps'
 import { seeded } from '../../src/random'

@@ -3,7 +3,7 @@ import { Kernels } from '../../src/codec/kernels'
 import { loadCore } from '../../src/core/core'
 import { brierSkill, calibrationError, reliability } from '../../src/evaluate/statistics'
 import { Calibration } from '../../src/memory/calibration'
-import { type Recovered, surestOf, Worth } from '../../src/memory/worth'
+import { bestRecovery, Confidence, type Recovered } from '../../src/memory/confidence'
 import { seeded } from '../../src/random'
 
 const core = await loadCore()
@@ -32,7 +32,7 @@ describe('Calibration', () => {
     for (let i = 0; i < 29; i++) calibration.learn({ signals: [i], right: true })
     expect(calibration.probability([0])).toBeUndefined()
     for (let i = 0; i < 5000; i++) calibration.learn({ signals: [i], right: true })
-    expect(calibration.outcomes.length).toBe(2000)
+    expect(calibration.graded.length).toBe(2000)
     expect(calibration.probability([5000])).toBeGreaterThan(0.98)
   })
 
@@ -54,14 +54,14 @@ describe('Calibration of kinds', () => {
     const random = seeded(1)
     for (let i = 0; i < 600; i++) {
       const signal = 3 + random.gauss()
-      calibration.learn({ signals: [signal], right: random.next() < sigmoid(signal) }, i % 3)
+      calibration.learn({ signals: [signal], right: random.next() < sigmoid(signal), label: i % 3 })
     }
     const said = (kind: number) => calibration.probability([4], kind) as number
     expect(Math.min(said(0), said(1), said(2))).toBeGreaterThan(0.9)
-    for (let i = 0; i < 8; i++) calibration.learn({ signals: [4], right: false }, 1)
+    for (let i = 0; i < 8; i++) calibration.learn({ signals: [4], right: false, label: 1 })
     expect(said(1)).toBeLessThan(0.8)
     expect(Math.min(said(0), said(2))).toBeGreaterThan(0.9)
-    for (let i = 0; i < 100; i++) calibration.learn({ signals: [4], right: true }, 1)
+    for (let i = 0; i < 100; i++) calibration.learn({ signals: [4], right: true, label: 1 })
     expect(said(1)).toBeGreaterThan(0.9)
   })
 
@@ -74,7 +74,7 @@ describe('Calibration of kinds', () => {
   })
 })
 
-describe('Worth', () => {
+describe('Confidence', () => {
   const recovered = (answer: number[], missing = 1): Recovered => ({
     answer: Float32Array.from(answer),
     source: 'code',
@@ -83,60 +83,60 @@ describe('Worth', () => {
   })
 
   it('counts by source and number missing, with an interval; rehearsals teach and are not counted', () => {
-    const worth = new Worth(core, labels(3))
+    const confidence = new Confidence(core, labels(3))
     const own = Float32Array.of(0, 5, 0, 99) // the fourth value belongs to another output
-    expect(worth.grade(recovered([1, 2, 0, 0]), own)).toBe(true)
-    expect(worth.grade(recovered([3, 2, 0, 0]), own)).toBe(false)
-    expect(worth.grade(recovered([1, 2, 0, 0], 2), own)).toBe(true)
-    for (let i = 0; i < 40; i++) worth.rehearse(recovered([1, 2, 0, 0]), own)
-    expect(worth.agreements).toMatchObject([
+    expect(confidence.grade(recovered([1, 2, 0, 0]), own)).toBe(true)
+    expect(confidence.grade(recovered([3, 2, 0, 0]), own)).toBe(false)
+    expect(confidence.grade(recovered([1, 2, 0, 0], 2), own)).toBe(true)
+    for (let i = 0; i < 40; i++) confidence.rehearse(recovered([1, 2, 0, 0]), own)
+    expect(confidence.agreements).toMatchObject([
       { source: 'code', missing: 1, graded: 2, agreed: 1 },
       { source: 'code', missing: 2, graded: 1, agreed: 1 },
     ])
-    const [low, high] = worth.agreements[0].ci95
+    const [low, high] = confidence.agreements[0].ci95
     expect([low, high].map((value) => value.toFixed(3))).toEqual(['0.095', '0.905'])
-    expect(worth.confidence(recovered([1, 2, 0, 0]))).toBeGreaterThan(0.9)
-    expect(worth.confidence({ ...recovered([1, 2, 0, 0]), source: 'memory' })).toBeUndefined()
+    expect(confidence.of(recovered([1, 2, 0, 0]))).toBeGreaterThan(0.9)
+    expect(confidence.of({ ...recovered([1, 2, 0, 0]), source: 'memory' })).toBeUndefined()
   })
 
   it('says which queries to ask for twice, unless parities of all save more', () => {
-    const worth = new Worth(core, labels(2))
+    const confidence = new Confidence(core, labels(2))
     const remembered = (odds: number) => ({ ...recovered([1, 0]), source: 'memory' as const, odds })
     const [sure, doubtful, poor] = [4, 0.5, -1].map(remembered)
-    expect(worth.leastSure([sure, poor, sure, doubtful], 2)).toEqual([1, 3])
-    expect(worth.leastSure([sure, poor], 2)).toBeUndefined() // each gets a copy as it is
-    expect(worth.leastSure([sure, undefined, poor], 1)).toBeUndefined()
-    expect(worth.leastSure([poor, sure, poor, poor], 1)).toEqual([0])
-    for (let i = 0; i < 100; i++) worth.rehearse(recovered([1, 0]), Float32Array.of(1, 0)) // parities are always right
-    expect(worth.leastSure([poor, sure, poor, poor], 1)).toBeUndefined()
+    expect(confidence.least([sure, poor, sure, doubtful], 2)).toEqual([1, 3])
+    expect(confidence.least([sure, poor], 2)).toBeUndefined() // each gets a copy as it is
+    expect(confidence.least([sure, undefined, poor], 1)).toBeUndefined()
+    expect(confidence.least([poor, sure, poor, poor], 1)).toEqual([0])
+    for (let i = 0; i < 100; i++) confidence.rehearse(recovered([1, 0]), Float32Array.of(1, 0)) // parities are always right
+    expect(confidence.least([poor, sure, poor, poor], 1)).toBeUndefined()
   })
 
-  it('chooses the surest of what was decoded and what is remembered', () => {
+  it('chooses the best of what was decoded and what is remembered', () => {
     const decoded = recovered([1, 0])
     const remembered = { answer: Float32Array.of(0, 1), source: 'memory' as const, odds: 2 }
-    const worth = new Worth(core, labels(2))
+    const confidence = new Confidence(core, labels(2))
     const sources = (mixed: boolean, code = decoded) => {
-      const surest = surestOf([code], remembered, { mixed, missing: 1 }, worth)
-      return [surest?.recovery.source, ...(surest?.all ?? []).map(({ source }) => source)]
+      const best = bestRecovery([code], remembered, { mixed, missing: 1 }, confidence)
+      return [best?.recovery.source, ...(best?.all ?? []).map(({ source }) => source)]
     }
     expect(sources(true)).toEqual(['memory', 'code', 'memory']) // its confidence is known, the code's is not yet
     expect(sources(false)).toEqual(['memory', 'memory'])
     expect(sources(true, recovered([Number.NaN, 0]))).toEqual(['memory', 'memory'])
-    for (let i = 0; i < 100; i++) worth.rehearse(decoded, Float32Array.of(1, 0))
+    for (let i = 0; i < 100; i++) confidence.rehearse(decoded, Float32Array.of(1, 0))
     expect(sources(true)).toEqual(['code', 'code', 'memory'])
-    const nothing = surestOf([recovered([Number.NaN, 0])], undefined, { mixed: true, missing: 1 }, worth)
+    const nothing = bestRecovery([recovered([Number.NaN, 0])], undefined, { mixed: true, missing: 1 }, confidence)
     expect(nothing).toBeUndefined()
-    const untaught = surestOf([decoded], undefined, { mixed: true, missing: 1 }, undefined)
+    const untaught = bestRecovery([decoded], undefined, { mixed: true, missing: 1 }, undefined)
     expect(untaught).toEqual({ recovery: decoded, confidence: undefined, all: [decoded] })
   })
 
   it('comes back from JSON as it was', () => {
-    const worth = new Worth(core, labels(2))
+    const confidence = new Confidence(core, labels(2))
     const random = seeded(2)
-    for (let i = 0; i < 100; i++) worth.grade(recovered([random.gauss(), random.gauss()]), Float32Array.of(1, 0))
-    const again = new Worth(core, labels(2), JSON.parse(JSON.stringify(worth.save())))
-    expect(again.agreements).toEqual(worth.agreements)
-    expect(again.confidence(recovered([2, 1]))).toBe(worth.confidence(recovered([2, 1])))
+    for (let i = 0; i < 100; i++) confidence.grade(recovered([random.gauss(), random.gauss()]), Float32Array.of(1, 0))
+    const again = new Confidence(core, labels(2), JSON.parse(JSON.stringify(confidence.save())))
+    expect(again.agreements).toEqual(confidence.agreements)
+    expect(again.of(recovered([2, 1]))).toBe(confidence.of(recovered([2, 1])))
   })
 })
 

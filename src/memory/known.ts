@@ -1,0 +1,148 @@
+/** What a memory knows once it can recover anything: how queries are compared, a regression on their answers, and how far it errs. */
+
+import { allFinite } from '../tensor'
+import type { Domain } from './domain'
+import { leaveOneOut, type Uncertainty } from './leave-one-out'
+import type { Point } from './mirror'
+import { labelOdds } from './odds'
+import { BLOCK, type KernelRegression, type Predicted } from './regression'
+import type { Similarities, Similarity } from './similarity'
+
+/** Variance of an answer's noise, beside that of its prediction. */
+const NOISE = 0.01
+/** Exponent of the predictive variance in the expected error: below a variance of one half its term is negligible, near one it dominates. */
+const EXPONENT = 4
+/** What a new error leaves of the sums of the older ones. */
+const FADE = 0.999
+/** Bounds of the sum of variances. */
+export const LEAST_SUM = NOISE / 2
+export const MOST_SUM = 10 / (1 - FADE)
+
+/** A recovered answer; see `Recovered` in confidence.ts. The caller owns it. */
+export interface Recollection extends Predicted {
+  source: 'memory'
+  /** Root mean square error of its values to be expected, by what the memory got wrong before. */
+  error: number
+  /** Log odds that its label is the model's own, were the values off by that much; undefined where there is no label. */
+  odds: number | undefined
+}
+
+/** A query with the model's own answer. */
+export interface Pair {
+  /** Reduced; see domain.ts. */
+  query: Float32Array
+  answer: Float32Array
+  /** The worker that gave the answer. */
+  from: string | undefined
+}
+
+export class Known {
+  readonly similarity: Similarity
+  readonly regression: KernelRegression
+  /** The worker that each answer came from. */
+  readonly from: (string | undefined)[]
+  /** Sums of squared errors of predictions and of their variances, the older ones faded. */
+  readonly errors: Uncertainty
+  /** Variance of the first answers about their mean, per output. */
+  readonly variance: number
+  readonly #domain: Domain
+  /** Where the next pair goes: when full, over the oldest. */
+  #next: number
+
+  constructor(
+    domain: Domain,
+    { similarity, regression, from }: Pick<Known, 'similarity' | 'regression' | 'from'>,
+    errors: Uncertainty = { error: 0, variance: 0 },
+    next = regression.size,
+  ) {
+    this.#domain = domain
+    this.similarity = similarity
+    this.regression = regression
+    this.from = from
+    this.errors = errors
+    this.variance = varianceOf(Array.from({ length: BLOCK }, (_, i) => regression.answerOf(i)))
+    this.#next = next % domain.capacity
+  }
+
+  /** A regression on all queries that are compared, and how far it errs when these are left out. @param answers  to these, in their order */
+  static *fitted(
+    domain: Domain,
+    similarity: Similarity,
+    answers: readonly Float32Array[],
+    from: (string | undefined)[],
+  ): Generator<void, { known: Known; error: number }> {
+    const regression = yield* similarity.regressed(answers)
+    const known = new Known(domain, { similarity, regression, from })
+    const leftOut = yield* leaveOneOut(regression.first)
+    known.observe(leftOut)
+    return { known, error: leftOut.error }
+  }
+
+  get size(): number {
+    return this.regression.size
+  }
+
+  get next(): number {
+    return this.#next
+  }
+
+  /** Places of all pairs, the oldest first. */
+  get places(): number[] {
+    const { size } = this
+    const oldest = size < this.#domain.capacity ? 0 : this.#next
+    return Array.from({ length: size }, (_, i) => (oldest + i) % size)
+  }
+
+  /** What it knows of a query's answer, in steps. @param query  reduced */
+  *recall(query: Float32Array): Generator<void, Recollection | undefined> {
+    const point = yield* this.similarity.point(query)
+    return yield* this.predict(yield* this.similarity.to(point, this.size))
+  }
+
+  /** Undefined where it is not finite: f32 has no room for the values, or the state it came from was forged. In steps. */
+  *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
+    const predicted = yield* this.regression.predict(similarities, kxx)
+    const { criterion } = this.#domain
+    const error = Math.sqrt(this.#squaredError(predicted.variance))
+    if (!Number.isFinite(error) || !allFinite(predicted.answer)) return undefined
+    const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
+    return { ...predicted, source: 'memory', error, odds }
+  }
+
+  /**
+   * The squared error to expect: in proportion to the variance, as measured, and out of distribution (variance 1) the variance of all
+   * answers as well. Of a smooth model the memory errs so little that by proportion alone it would be confident of anything.
+   */
+  #squaredError(variance: number): number {
+    const { errors } = this
+    return (errors.error / errors.variance) * (variance + NOISE) + this.variance * variance ** EXPONENT
+  }
+
+  /** An answer came to a query that had been predicted. */
+  observe({ error, variance }: Uncertainty): void {
+    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
+    const { errors } = this
+    errors.error = FADE * errors.error + error
+    errors.variance = FADE * errors.variance + variance + NOISE
+  }
+
+  /** Remembers a pair, which counts from the next `settle` of the regression on. */
+  put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
+    this.similarity.put(point, this.#next)
+    this.regression.place(this.#next, similarities, kxx, answer)
+    this.from[this.#next] = from
+    this.#next = (this.#next + 1) % this.#domain.capacity
+  }
+}
+
+/** Of answers about their mean, per output. */
+function varianceOf(answers: readonly Float32Array[]): number {
+  const outputs = answers[0].length
+  let square = 0
+  for (let c = 0; c < outputs; c++) {
+    let mean = 0
+    for (const answer of answers) mean += answer[c] / answers.length
+    for (const answer of answers) square += (answer[c] - mean) ** 2
+  }
+  return square / (answers.length * outputs) || 1
+}

@@ -1,0 +1,267 @@
+/** How alike queries are, by their values or by features, and the remembered ones, ready to be compared with others. */
+
+import type { Core } from '../core/core'
+import { size } from '../tensor'
+import type { Archive } from './archive'
+import { type Domain, ownFeatures } from './domain'
+import { type KernelName, kernels, squaredLengthScale } from './kernels'
+import { chooseMetric, type Metric, scaled, studied, type Tried } from './metric'
+import { mirrorParts, type Point, PointTable, squaredLength } from './mirror'
+import { Patches } from './patches'
+import { BLOCK, KernelRegression } from './regression'
+import { SIGNAL_FEATURES, Signals } from './signals'
+import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
+
+/** What is compared in the end; the user's own features are values. */
+export const comparedKinds = ['values', 'signals', 'patches'] as const
+
+export type Compared = (typeof comparedKinds)[number]
+
+/** Queries that patches are learned from. */
+const SAMPLES = 64
+
+/** What a query is like to the remembered ones. */
+export interface Similarities {
+  /** k(x, x') to each of them, 0..1. */
+  similarities: Float32Array
+  /** k(x, x). */
+  kxx: number
+  /** The least squared distance, in squared length scales. */
+  nearest: number
+}
+
+/** Saved beside the arrays. `unit` is the squared length scale, `fading` the kernel. */
+export interface SimilarityState {
+  compared: Compared
+  unit: number
+  mirror: boolean
+  fading: KernelName
+}
+
+export class Similarity {
+  /** Whether mirror images count as alike. */
+  mirror = false
+  readonly #core: Core
+  readonly #domain: Domain
+  /** What makes the features of a query, unless these are its values or the user's own. */
+  readonly #embedding: Patches | Signals | undefined
+  /** Undefined for patches, of which all features count the same. */
+  readonly #metric: Metric | undefined
+  readonly #points: PointTable
+  /** Of the kernel. */
+  #squaredLengthScale = 1
+
+  private constructor(core: Core, domain: Domain, embedding: Patches | Signals | undefined, metric?: Metric) {
+    this.#core = core
+    this.#domain = domain
+    this.#embedding = embedding
+    this.#metric = metric
+    this.#points = new PointTable(core, domain.capacity, metric?.scales.length)
+  }
+
+  /**
+   * Decides by some queries and the answers to the first of them; all are the first that it holds. In steps of a few milliseconds.
+   *
+   * @param queries  reduced
+   */
+  static *learn(
+    core: Core,
+    domain: Domain,
+    queries: readonly Float32Array[],
+    answers: readonly Float32Array[],
+  ): Generator<void, Similarity> {
+    if (domain.features === 'patches') {
+      // Of the latest queries: those before may be test patterns.
+      const patches = yield* Patches.learn(core, domain.shape, queries.slice(-SAMPLES))
+      const made = new Similarity(core, domain, patches)
+      yield* made.#fill(queries.length, (i) => mirrorParts(patches.of(queries[i])))
+      return made
+    }
+    const { tried, signals, vectors } = yield* decided(core, domain, queries, answers)
+    const made = new Similarity(core, domain, signals, tried)
+    yield* made.#fill(vectors.length, (i) => ({ even: scaled(vectors[i], tried.scales) }))
+    return made
+  }
+
+  /** The remembered queries at some places, in this order, under the same metric or another; in steps. */
+  *renewed(places: readonly number[], metric?: Metric): Generator<void, Similarity> {
+    const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
+    made.mirror = this.mirror
+    yield* made.#fill(places.length, (i) => {
+      return metric ? { even: scaled(this.#vector(places[i]), metric.scales) } : this.#points.at(places[i])
+    })
+    return made
+  }
+
+  /**
+   * Asks again, by some of the remembered queries, which metric compares them best.
+   *
+   * @param places  of many the last are used
+   * @returns the best, and how good the present one is; undefined for patches, which have none
+   */
+  *reconsidered(
+    places: readonly number[],
+    answerOf: (place: number) => Float32Array,
+  ): Generator<void, { best: Tried; now: Tried } | undefined> {
+    const metric = this.#metric
+    if (!metric) return undefined
+    const { criterion, parts, shape } = this.#domain
+    const { length } = metric.scales
+    const some = places.slice(-studied(length))
+    const rows: Float32Array[] = []
+    yield* paced(some.length, 64, (i) => rows.push(this.#vector(some[i])))
+    const inputs = length === size({ shape }) ? parts : [length]
+    const options = { criterion, parts: inputs, known: [metric] }
+    const { best, known } = yield* chooseMetric(this.#core, rows, some.map(answerOf), options)
+    return { best, now: known[0] }
+  }
+
+  /** A regression on all that it holds, in steps. @param answers  to these, in their order */
+  *regressed(answers: readonly Float32Array[]): Generator<void, KernelRegression> {
+    const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
+    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.#points.width)))
+    yield* paced(answers.length, every, (i) => {
+      const { similarities, kxx } = this.at(i, i)
+      regression.place(i, similarities, kxx, answers[i])
+    })
+    yield* regression.begin()
+    return regression
+  }
+
+  /** Noise variance for the kernel's diagonal. With mirror images as neighbours there are twice as many to tell a query from. */
+  get noise(): number {
+    const { noise } = this.#kernel
+    return this.mirror ? noise / 2 : noise
+  }
+
+  get #kernel() {
+    return kernels[this.#metric?.kernel ?? 'smooth']
+  }
+
+  /** Whether mirror images may count as alike. */
+  get mirrors(): boolean {
+    return this.#points.mirrors
+  }
+
+  /** A query as it is compared, in steps; fresh. @param query  reduced */
+  *point(query: Float32Array): Generator<void, Point> {
+    if (this.#embedding instanceof Patches) {
+      const features = this.#embedding.of(query) // in one step: a lookup between two would overwrite what it works on
+      yield
+      return mirrorParts(features)
+    }
+    return { even: scaled(vectorOf(query, this.#domain, this.#embedding), (this.#metric as Metric).scales) }
+  }
+
+  /** Remembers it at a place, over whatever was there. */
+  put(point: Point, place: number): void {
+    this.#points.put(point, place)
+  }
+
+  /** To the first `count` remembered ones. In steps. */
+  *to(point: Point, count: number): Generator<void, Similarities> {
+    const { covariance } = this.#kernel
+    const rate = 1 / this.#squaredLengthScale
+    const similarities = new Float32Array(count)
+    let nearest = Number.POSITIVE_INFINITY
+    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / this.#points.width))
+    for (let from = 0; from < count; from += pairs) {
+      if (from) yield
+      const { plain, mirrored } = this.#points.distances(point, Math.min(from + pairs, count), from)
+      for (let i = 0; i < plain.length; i++) {
+        const own = covariance(rate * plain[i])
+        similarities[from + i] = this.mirror && mirrored ? (own + covariance(rate * mirrored[i])) / 2 : own
+        nearest = Math.min(nearest, plain[i])
+      }
+    }
+    const { odd } = point
+    const kxx = this.mirror && odd ? (1 + Math.exp(-4 * rate * squaredLength(odd))) / 2 : 1
+    return { similarities, kxx, nearest: rate * nearest }
+  }
+
+  /** Of a remembered query to the first `count`. */
+  at(place: number, count: number): Similarities {
+    return finished(this.to(this.#points.at(place), count))
+  }
+
+  get state(): SimilarityState {
+    const compared = this.mirrors ? 'patches' : this.#embedding ? 'signals' : 'values'
+    const { mirror } = this
+    return { compared, unit: this.#squaredLengthScale, mirror, fading: this.#metric?.kernel ?? 'smooth' }
+  }
+
+  /** Arrays by name, for `load`. */
+  save(count: number): Record<string, Float32Array | Float64Array | Int8Array> {
+    const scales = this.#metric && { scales: this.#metric.scales }
+    return { ...this.#points.save(count), ...scales, ...this.#embedding?.save() }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, domain: Domain, state: SimilarityState, archive: Archive, count: number): Similarity {
+    const { shape, sample } = domain
+    const patches = state.compared === 'patches' ? Patches.load(core, shape, archive) : undefined
+    const signals = state.compared === 'signals' ? Signals.load(core, shape, archive) : undefined
+    const width = signals ? SIGNAL_FEATURES : (sample?.length ?? size(domain))
+    const metric = patches ? undefined : { scales: archive.take('scales', 'f4', width), kernel: state.fading }
+    const made = new Similarity(core, domain, patches ?? signals, metric)
+    made.#squaredLengthScale = state.unit
+    made.mirror = state.mirror
+    made.#points.load(archive, count)
+    return made
+  }
+
+  /** The first queries it holds, and by them the length scale. */
+  *#fill(count: number, pointOf: (index: number) => Point): Generator<void> {
+    yield* paced(count, this.#embedding ? 1 : 32, (i) => this.put(pointOf(i), i))
+    const distances: Float32Array[] = []
+    yield* paced(Math.min(count, BLOCK), 8, (i) => {
+      distances.push(this.#points.distances(this.#points.at(i), i).plain)
+    })
+    this.#squaredLengthScale = squaredLengthScale(distances)
+    yield
+  }
+
+  /** A remembered query's values before they were scaled. */
+  #vector(place: number): Float32Array {
+    const { scales } = this.#metric as Metric
+    return this.#points.at(place).even.map((value, k) => value / scales[k])
+  }
+}
+
+interface Decided {
+  tried: Tried
+  signals: Signals | undefined
+  vectors: Float32Array[]
+}
+
+/** As signals or not, and under which metric: whatever predicts some answers best when each is left out. */
+function* decided(
+  core: Core,
+  domain: Domain,
+  queries: readonly Float32Array[],
+  answers: readonly Float32Array[],
+): Generator<void, Decided> {
+  const { shape, parts, criterion, features, open } = domain
+  const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
+  if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
+  const ranked: Decided[] = []
+  for (const signals of ways) {
+    const made = signals || typeof features === 'function'
+    const vectors: Float32Array[] = []
+    yield* paced(queries.length, made ? 1 : queries.length, (i) => vectors.push(vectorOf(queries[i], domain, signals)))
+    const options = { criterion, parts: made ? [vectors[0].length] : parts }
+    const { best } = yield* chooseMetric(core, vectors.slice(0, answers.length), answers, options)
+    ranked.push({ tried: best, signals, vectors })
+  }
+  return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
+}
+
+/** The values that are compared, before they are scaled. */
+function vectorOf(
+  query: Float32Array,
+  { features, sample, early }: Domain,
+  signals: Signals | undefined,
+): Float32Array {
+  if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
+  return signals?.of(query) ?? query
+}

@@ -1,0 +1,160 @@
+/** How well some metric predicts remembered answers, and which one would do better. */
+
+import type { Core } from '../core/core'
+import { type Criterion, sameLabels } from '../criterion'
+import { type Random, seeded } from '../random'
+import { kernels, squaredLengthScale } from './kernels'
+import { leftOut, precisionOf } from './leave-one-out'
+import { type Metric, scaled, type Tried } from './metric'
+import { PRODUCTS, paced } from './steps'
+
+/** Sums of outputs with random weights of which the gradients are taken: the mean of their squares is that of all outputs. */
+const PROJECTIONS = 8
+/** Where answers have no label and more values than this, only so many are predicted: their error is that of all. */
+const OUTPUTS = 128
+/** A scale falls to this share of what it was, at most: 0 could not be undone. */
+const LEAST = 1e-3
+
+/** Some pairs, and the Gaussian process on them under the metric that was tried last. */
+export class Study {
+  readonly #core: Core
+  readonly #rows: readonly Float32Array[]
+  readonly #answers: readonly Float32Array[]
+  readonly #criterion: Criterion
+  readonly #table: ReturnType<Core['table']>
+  readonly #random: Random = seeded(1)
+  /** The rows times the metric's scales. */
+  #scaled: Float32Array[] = []
+  /** Slope of the kernel between each two rows; 0 on the diagonal. */
+  #slopes = new Float64Array()
+  #precision = precisionOf(new Float64Array(), 0)
+
+  constructor(core: Core, rows: readonly Float32Array[], answers: readonly Float32Array[], criterion: Criterion) {
+    this.#core = core
+    this.#rows = rows
+    this.#criterion = criterion
+    this.#table = core.table(rows[0].length, rows.length)
+    const { length } = answers[0]
+    const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
+    this.#answers = answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+  }
+
+  *try({ scales, kernel: name }: Metric): Generator<void, Tried> {
+    const n = this.#rows.length
+    const { covariance, slope, noise } = kernels[name]
+    this.#scaled = this.#rows.map((row) => scaled(row, scales))
+    for (const [i, row] of this.#scaled.entries()) this.#table.set(i, row)
+    const distances: Float32Array[] = []
+    const every = Math.max(1, Math.floor(PRODUCTS / (n * scales.length)))
+    yield* paced(n, every, (i) => distances.push(this.#table.distances(this.#scaled[i], n)))
+    const unit = squaredLengthScale(distances)
+    const matrix = new Float64Array(n * n)
+    this.#slopes = new Float64Array(n * n)
+    yield* paced(n, 128, (i) => {
+      const row = distances[i]
+      for (let j = 0; j < n; j++) {
+        matrix[i * n + j] = i === j ? 1 + noise : covariance(row[j] / unit)
+        this.#slopes[i * n + j] = i === j ? 0 : slope(row[j] / unit)
+      }
+    })
+    this.#precision = precisionOf(yield* inverted(matrix, n), n)
+    return { scales, kernel: name, loss: yield* this.#loss() }
+  }
+
+  /** Of pairs left out one by one: the share of wrong labels, of equal ones the more precise; or the share of variance not explained. */
+  *#loss(): Generator<void, number> {
+    const answers = this.#answers
+    const criterion = this.#criterion
+    const { means, residuals } = yield* leftOut(this.#precision, answers)
+    const variances = new Float64Array(means.length)
+    let error = 0
+    for (const [i, residual] of residuals.entries()) {
+      for (let c = 0; c < means.length; c++) {
+        error += residual[c] ** 2
+        variances[c] += (answers[i][c] - means[c]) ** 2
+      }
+    }
+    const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
+    if (criterion.kind !== 'label') return unexplained
+    const predicted = answers.map((answer, i) => answer.map((value, c) => value - residuals[i][c]))
+    const wrong = predicted.filter((answer, i) => !sameLabels(answer, answers[i], criterion)).length
+    return (wrong + Math.min(1, unexplained)) / answers.length
+  }
+
+  /** The scales times the root mean square gradient of the regression along each value: a value that changes nothing fades. */
+  *improved(scales: Float32Array, deviations: Float32Array): Generator<void, Float32Array> {
+    const n = this.#rows.length
+    const width = scales.length
+    const squares = new Float64Array(width)
+    const piece = Math.max(1, Math.floor(PRODUCTS / (n * width)))
+    for (let projection = 0; projection < PROJECTIONS; projection++) {
+      const coefficients = this.#dualCoefficients()
+      for (let from = 0; from < n; from += piece) {
+        this.#addGradients(squares, coefficients, from, Math.min(n, from + piece))
+        yield
+      }
+    }
+    const next = scales.map((scale, k) => scale * Math.sqrt(squares[k]))
+    let length = 0
+    for (let k = 0; k < width; k++) length += (next[k] * deviations[k]) ** 2
+    if (!(length > 0)) return scales
+    return next.map((scale, k) => Math.max(scale / Math.sqrt(length), LEAST * scales[k]))
+  }
+
+  /** Squared gradients at rows from .. to - 1, by value of a query. */
+  #addGradients(squares: Float64Array, coefficients: Float64Array, from: number, to: number): void {
+    const n = this.#rows.length
+    const weights = new Float32Array((to - from) * n)
+    const sums = new Float64Array(to - from)
+    for (let i = from; i < to; i++) {
+      for (let j = 0; j < n; j++) {
+        const weight = coefficients[j] * this.#slopes[i * n + j]
+        weights[(i - from) * n + j] = weight
+        sums[i - from] += weight
+      }
+    }
+    const weighted = this.#core.combine(weights, this.#scaled)
+    for (let i = from; i < to; i++) {
+      for (let k = 0; k < squares.length; k++) {
+        squares[k] += (sums[i - from] * this.#scaled[i][k] - weighted[i - from][k]) ** 2
+      }
+    }
+  }
+
+  /** Of the regression on a sum of the outputs with random weights. */
+  #dualCoefficients(): Float64Array {
+    const { inverse, n, sums, total } = this.#precision
+    const signs = Array.from(this.#answers[0], () => this.#random.gauss())
+    const values = Float64Array.from(this.#answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
+    const mean = values.reduce((sum, value, i) => sum + sums[i] * value, 0) / total
+    return values.map((_, i) => {
+      let sum = -sums[i] * mean
+      for (let j = 0; j < n; j++) sum += inverse[i * n + j] * values[j]
+      return sum
+    })
+  }
+}
+
+/**
+ * Inverse of a symmetric positive definite matrix, in place, by Gauss-Jordan sweeps over its lower triangle (Goodnight, "A
+ * tutorial on the SWEEP operator", The American Statistician, 1979): unlike `core.inverse` in steps.
+ */
+function* inverted(matrix: Float64Array<ArrayBuffer>, n: number): Generator<void, Float64Array<ArrayBuffer>> {
+  const every = Math.max(1, Math.floor((2 * PRODUCTS) / (n * n)))
+  const line = new Float64Array(n)
+  yield* paced(n, every, (k) => {
+    for (let j = 0; j < n; j++) line[j] = j <= k ? matrix[k * n + j] : matrix[j * n + k]
+    const pivot = 1 / line[k]
+    for (let i = 0; i < n; i++) {
+      const factor = line[i] * pivot
+      const at = i * n
+      for (let j = 0; j <= i; j++) matrix[at + j] -= factor * line[j]
+    }
+    for (let j = 0; j < n; j++) matrix[j <= k ? k * n + j : j * n + k] = line[j] * pivot
+    matrix[k * n + k] = -pivot
+  })
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = -matrix[i * n + j]
+  }
+  return matrix
+}
