@@ -34,21 +34,17 @@ export class Agreements {
   readonly #tallies = new Map<string, Tally>()
 
   constructor(tallies: Iterable<Tally> = []) {
-    for (const tally of tallies) this.#add(tally)
+    for (const tally of tallies) this.add(tally)
   }
 
-  add(tally: Tally): void {
-    this.#add(tally)
-    if (this.#tallies.size <= MOST_TALLIES) return
-    const all = this.tallies
-    this.#tallies.clear()
-    for (const [i, each] of all.entries()) this.#add(i < all.length / 2 ? { ...each, from: undefined } : each)
-  }
-
-  #add({ source, missing, from, graded, agreed }: Tally): void {
+  add({ source, missing, from, graded, agreed }: Tally): void {
     const key = `${source} ${missing} ${from === undefined ? '' : `of ${from}`}`
     const sum = this.#tallies.get(key) ?? { graded: 0, agreed: 0 }
     this.#tallies.set(key, { source, missing, from, graded: graded + sum.graded, agreed: agreed + sum.agreed })
+    if (this.#tallies.size <= MOST_TALLIES) return
+    const all = this.tallies
+    this.#tallies.clear()
+    for (const [i, each] of all.entries()) this.add(i < all.length / 2 ? { ...each, from: undefined } : each)
   }
 
   forget(from: string): void {

@@ -26,17 +26,13 @@ export function* begin(
   pairs: readonly Pair[],
   deciding = pairs.length,
 ): Generator<void, Known> {
-  const answers = pairs.map(({ answer }) => answer)
   const queries = pairs.map(({ query }) => query)
-  const fitted = (similarity: Similarity) => {
-    const from = pairs.map((pair) => pair.from)
-    return Known.fitted(domain, similarity, answers, from)
-  }
-  const similarity = yield* Similarity.learn(core, domain, queries, answers.slice(0, deciding))
-  const plain = yield* fitted(similarity)
-  if (!similarity.mirrors) return plain.known
+  const answers = pairs.slice(0, deciding).map(({ answer }) => answer)
+  const similarity = yield* Similarity.learn(core, domain, queries, answers)
+  const plain = yield* Known.fitted(domain, similarity, pairs)
+  if (!similarity.points.mirrors) return plain.known
   similarity.mirror = true
-  const mirrored = yield* fitted(similarity)
+  const mirrored = yield* Known.fitted(domain, similarity, pairs)
   similarity.mirror = mirrored.error < (1 - MIRROR_GAIN) * plain.error
   return similarity.mirror ? mirrored.known : plain.known
 }

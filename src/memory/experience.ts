@@ -92,7 +92,7 @@ export class Experience {
 
   /** The same in steps of less than a millisecond or two, between which nothing may be trained or forgotten. */
   *recalling(query: Float32Array): Generator<void, Recollection | undefined> {
-    return yield* this.#guardedSteps((memory) => memory.recovering(query))
+    return yield* this.#guarded((memory) => memory.recovering(query))
   }
 
   /**
@@ -102,11 +102,11 @@ export class Experience {
    * @param from  the worker that gave the answer, for `forget`
    */
   *train(query: Float32Array, own: Float32Array, from?: string): Generator<'compared' | void> {
-    const remembered = yield* this.#guardedSteps((memory) => memory.remembering(query, own, from))
+    const remembered = yield* this.#guarded((memory) => memory.remembering(query, own, from))
     const predicted = remembered?.predicted
     if (predicted) this.confidence.rehearse({ ...predicted, missing: 1 }, own, from)
     yield 'compared'
-    yield* this.#working()
+    yield* this.#guarded(working)
   }
 
   /**
@@ -114,19 +114,18 @@ export class Experience {
    * nothing of it is used any more; until the last the memory recovers nothing.
    */
   *forget(from: string): Generator<void> {
-    const left = this.#guarded((memory) => memory.forget(from).left)
+    const left = yield* this.#guarded(function* (memory) {
+      return memory.forget(from).left
+    })
     this.confidence.forget(from, left)
     yield
-    yield* this.#working()
-  }
-
-  *#working(): Generator<void> {
-    while (this.#guarded((memory) => memory.work())) yield
+    yield* this.#guarded(working)
   }
 
   /** Solves all that training left to be solved. */
   settle(): void {
-    this.#guarded((memory) => memory.settle())
+    finished(this.#guarded(working))
+    this.#memory?.settle()
   }
 
   /** All that was learned, for the option `state`. */
@@ -141,26 +140,18 @@ export class Experience {
   }
 
   /** The user's own `features` may throw: that costs the memory, not the queries. */
-  #guarded<T>(use: (memory: Memory) => T): T | undefined {
-    try {
-      return this.#memory && use(this.#memory)
-    } catch (error) {
-      this.#giveUp(error)
-    }
-  }
-
-  *#guardedSteps<T>(use: (memory: Memory) => Generator<void, T>): Generator<void, T | undefined> {
+  *#guarded<T>(use: (memory: Memory) => Generator<void, T>): Generator<void, T | undefined> {
     try {
       return this.#memory && (yield* use(this.#memory))
     } catch (error) {
-      this.#giveUp(error)
+      this.#memory = undefined
+      this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
     }
   }
+}
 
-  #giveUp(error: unknown): void {
-    this.#memory = undefined
-    this.#warn(`the memory is off from here on: ${(error as Error)?.message ?? error}`)
-  }
+function* working(memory: Memory): Generator<void> {
+  while (memory.work()) yield
 }
 
 const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })

@@ -27,53 +27,46 @@ export interface Recollection extends Predicted {
   odds: number | undefined
 }
 
-/** A query with the model's own answer. */
+/** A query, reduced (see domain.ts), and the model's own answer, by the worker that gave it. */
 export interface Pair {
-  /** Reduced; see domain.ts. */
   query: Float32Array
   answer: Float32Array
-  /** The worker that gave the answer. */
   from: string | undefined
 }
 
 export class Known {
-  readonly similarity: Similarity
-  readonly regression: KernelRegression
-  /** The worker that each answer came from. */
-  readonly from: (string | undefined)[]
-  /** Sums of squared errors of predictions and of their variances, the older ones faded. */
-  readonly errors: Uncertainty
   /** Variance of the first answers about their mean, per output. */
   readonly variance: number
   readonly #domain: Domain
-  /** Where the next pair goes: when full, over the oldest. */
-  #next: number
 
+  /**
+   * @param from    the worker that each answer came from
+   * @param next    where the next pair goes: when full, over the oldest
+   * @param errors  sums of squared errors of predictions and of their variances, the older ones faded
+   */
   constructor(
     domain: Domain,
-    { similarity, regression, from }: Pick<Known, 'similarity' | 'regression' | 'from'>,
-    errors: Uncertainty = { error: 0, variance: 0 },
-    next = regression.size,
+    readonly similarity: Similarity,
+    readonly regression: KernelRegression,
+    readonly from: (string | undefined)[],
+    public next = regression.size % domain.capacity,
+    readonly errors: Uncertainty = { error: 0, variance: 0 },
   ) {
     this.#domain = domain
-    this.similarity = similarity
-    this.regression = regression
-    this.from = from
-    this.errors = errors
-    this.variance = varianceOf(Array.from({ length: BLOCK }, (_, i) => regression.answerOf(i)))
-    this.#next = next % domain.capacity
+    this.variance = varianceOf(regression.answers.slice(0, BLOCK))
   }
 
-  /** A regression on all queries that are compared, and how far it errs when these are left out. @param answers  to these, in their order */
+  /** With a regression on all queries that are compared, and how far it errs when these are left out. In steps. */
   static *fitted(
     domain: Domain,
     similarity: Similarity,
-    answers: readonly Float32Array[],
-    from: (string | undefined)[],
+    pairs: readonly Pick<Pair, 'answer' | 'from'>[],
   ): Generator<void, { known: Known; error: number }> {
+    const answers = pairs.map(({ answer }) => answer)
     const regression = yield* similarity.regressed(answers)
-    const known = new Known(domain, { similarity, regression, from })
     const leftOut = yield* leaveOneOut(regression.first)
+    const from = pairs.map((pair) => pair.from)
+    const known = new Known(domain, similarity, regression, from)
     known.observe(leftOut)
     return { known, error: leftOut.error }
   }
@@ -82,21 +75,11 @@ export class Known {
     return this.regression.size
   }
 
-  get next(): number {
-    return this.#next
-  }
-
   /** Places of all pairs, the oldest first. */
   get places(): number[] {
     const { size } = this
-    const oldest = size < this.#domain.capacity ? 0 : this.#next
+    const oldest = size < this.#domain.capacity ? 0 : this.next
     return Array.from({ length: size }, (_, i) => (oldest + i) % size)
-  }
-
-  /** What it knows of a query's answer, in steps. @param query  reduced */
-  *recall(query: Float32Array): Generator<void, Recollection | undefined> {
-    const point = yield* this.similarity.point(query)
-    return yield* this.predict(yield* this.similarity.to(point, this.size))
   }
 
   /** Undefined where it is not finite: f32 has no room for the values, or the state it came from was forged. In steps. */
@@ -128,14 +111,13 @@ export class Known {
 
   /** Remembers a pair, which counts from the next `settle` of the regression on. */
   put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
-    this.similarity.put(point, this.#next)
-    this.regression.place(this.#next, similarities, kxx, answer)
-    this.from[this.#next] = from
-    this.#next = (this.#next + 1) % this.#domain.capacity
+    this.similarity.points.put(point, this.next)
+    this.regression.place(this.next, similarities, kxx, answer)
+    this.from[this.next] = from
+    this.next = (this.next + 1) % this.#domain.capacity
   }
 }
 
-/** Of answers about their mean, per output. */
 function varianceOf(answers: readonly Float32Array[]): number {
   const outputs = answers[0].length
   let square = 0

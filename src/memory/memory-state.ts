@@ -2,17 +2,17 @@
 
 import type { Core } from '../core/core'
 import * as saved from '../saved'
+import { rmsDifference, rootMeanSquare } from '../stats'
 import { type Archive, pack, unpack } from './archive'
 import type { Domain } from './domain'
 import { kernelNames } from './kernels'
 import { Known, LEAST_SUM, MOST_SUM } from './known'
 import type { Uncertainty } from './leave-one-out'
-import { squaredLength } from './mirror'
 import { BLOCK, KernelRegression } from './regression'
 import { comparedKinds, Similarity, type SimilarityState } from './similarity'
 
-/** Squared, the share by which the user's features of a query may differ from what they were when it was saved. */
-const SAME = 1e-6
+/** The share by which the user's features of a query may differ from what they were when it was saved. */
+const SAME = 1e-3
 /** Workers that can be told apart in a saved state. */
 const MOST_WORKERS = 2 ** 16 - 2
 
@@ -83,7 +83,7 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
     if (regression.agrees(place, similarity.at(place, size).similarities)) continue
     throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
   }
-  return new Known(domain, { similarity, regression, from }, told, size < domain.capacity ? size : next)
+  return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
 }
 
 function checked(value: unknown, domain: Domain): MemoryState {
@@ -127,8 +127,7 @@ function comparable({ features, open }: Domain): readonly MemoryState['compared'
 function checkSample({ sample }: Domain, archive: Archive): void {
   if (!sample) return
   const other = archive.take('sample', 'f4', sample.length)
-  const off = sample.map((value, i) => value - other[i])
-  if (squaredLength(off) > SAME * squaredLength(sample)) {
+  if (rmsDifference(sample, other) > SAME * rootMeanSquare(sample)) {
     throw saved.refused('memory.options.features', 'a function that gives what it gave when it was saved', 'others')
   }
 }

@@ -26,28 +26,17 @@ const DUPLICATE = 1e-4
 const SOON = 32
 const SMALL = 2000
 
-/** Until there are enough pairs to see what queries are like. */
-interface Collecting {
-  is: 'collecting'
-  pairs: Pair[]
-}
+/**
+ * `collecting`: until there are enough pairs to see what queries are like. `working`: while it is decided how they are compared, at
+ * first or anew; what was known before is used until then, if it may be. `ready`: pairs come one by one.
+ */
+type Phase =
+  | { is: 'collecting'; pairs: Pair[] }
+  | { is: 'working'; pairs: readonly Pair[]; known?: Known; steps: Generator<void, Phase> }
+  | { is: 'ready'; known: Known; recent: Renewal }
 
-/** While it is decided how queries are compared, at first or anew. What was known before is used until then, if it may be. */
-interface Working {
-  is: 'working'
-  pairs: readonly Pair[]
-  known?: Known
-  steps: Generator<void, Phase>
-}
-
-/** Pairs come one by one. */
-interface Ready {
-  is: 'ready'
-  known: Known
-  recent: Renewal
-}
-
-type Phase = Collecting | Working | Ready
+type Collecting = Extract<Phase, { is: 'collecting' }>
+type Ready = Extract<Phase, { is: 'ready' }>
 
 export interface Remembered {
   /** Whether the pair was kept. */
@@ -75,7 +64,7 @@ export class Memory {
     this.capacity = this.#domain.capacity
     const known = state && loadMemory(core, this.#domain, state)
     if (!known) return
-    for (let i = 0; i < known.size; i++) this.#deviation.add(known.regression.answerOf(i))
+    this.#deviation = deviationOf(known.regression.answers)
     this.#phase = this.#ready(known)
   }
 
@@ -231,16 +220,13 @@ export class Memory {
     const { known, recent } = phase
     recent.forget(from)
     const places = known.places.filter((place) => known.from[place] !== from)
-    const left = places.map((place) => known.regression.answerOf(place))
+    const left = places.map((place) => known.regression.answers[place])
     const gone = known.size - places.length
     if (!gone) return { gone, left }
     recent.clear()
-    this.#deviation = new RunningDeviation()
-    for (const answer of left) this.#deviation.add(answer)
-    const begun = places.length >= BLOCK
-    this.#phase = begun
-      ? { is: 'working', pairs: [], steps: this.#without(phase, places) }
-      : { is: 'collecting', pairs: [] }
+    this.#deviation = deviationOf(left)
+    if (left.length < BLOCK) this.#phase = { is: 'collecting', pairs: [] }
+    else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places) }
     return { gone, left }
   }
 
@@ -265,7 +251,9 @@ export class Memory {
     this.#check(query)
     const known = this.#known
     const kept = known && reduced(query, this.#domain)
-    return kept && (yield* known.recall(kept))
+    if (!kept) return undefined
+    const point = yield* known.similarity.point(kept)
+    return yield* known.predict(yield* known.similarity.to(point, known.size))
   }
 
   /** Solves all that is left to be solved; `remember` does so by itself, a bit with every pair. */
@@ -284,4 +272,10 @@ export class Memory {
     const inputs = size(this.#domain)
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
+}
+
+function deviationOf(answers: readonly Float32Array[]): RunningDeviation {
+  const deviation = new RunningDeviation()
+  for (const answer of answers) deviation.add(answer)
+  return deviation
 }

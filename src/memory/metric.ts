@@ -8,19 +8,8 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import type { Criterion } from '../criterion'
 import { MOST } from '../saved'
-import { type KernelName, kernelNames } from './kernels'
-import { Study } from './study'
-
-export interface Metric {
-  /** What every value of a query is multiplied with. */
-  scales: Float32Array
-  kernel: KernelName
-}
-
-/** A metric and its leave-one-out error: share of wrong labels, or of the answers' variance. */
-export interface Tried extends Metric {
-  loss: number
-}
+import { kernelNames } from './kernels'
+import { type Metric, Study, type Tried } from './study'
 
 /** Pairs, and values of them all, that a metric is chosen by, at most. */
 const MOST_PAIRS = 512
@@ -109,9 +98,4 @@ function deviationsOf(rows: readonly Float32Array[]): Float32Array {
     const deviation = Math.sqrt(square / rows.length)
     return deviation > Math.max(1e-6 * most, LEAST_DEVIATION) ? deviation : 0
   })
-}
-
-/** A query's values times the scales of a metric; fresh, and finite: a table with Infinity in it could not be saved. */
-export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
-  return values.map((value, i) => Math.max(-MOST, Math.min(MOST, value * scales[i])))
 }

@@ -49,10 +49,15 @@ export function mirrorParts(features: Float32Array): { even: Float32Array; odd: 
 
 const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
 
-export function squaredLength(row: Float32Array): number {
+function squaredLength(row: Float32Array): number {
   let sum = 0
   for (let i = 0; i < row.length; i++) sum += row[i] * row[i]
   return sum
+}
+
+/** Squared distance of an image to its own mirror image. */
+export function toMirror({ odd }: Point): number {
+  return odd ? 4 * squaredLength(odd) : 0
 }
 
 /** The points of remembered queries, with a core that finds distances to them. */
@@ -74,6 +79,7 @@ export class PointTable {
     }
   }
 
+  /** Whether points have an odd part. */
   get mirrors(): boolean {
     return this.#odd !== undefined
   }

@@ -100,7 +100,12 @@ export class Patches {
 
   /** @param bank  of the same filters, where there is one */
   constructor(core: Core, shape: readonly number[], state: PatchState, bank?: FilterBank) {
-    this.#bank = bank ?? filterBank(core, shape, state)
+    const { contrast, mean, filters } = state
+    const { channels, height, width } = gridOf(shape)
+    const size = mean.length
+    const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
+    const options = { channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD }
+    this.#bank = bank ?? core.filterBank(options)
     this.#state = state
   }
 
@@ -177,13 +182,6 @@ export class Patches {
   }
 }
 
-function filterBank(core: Core, shape: readonly number[], { contrast, mean, filters }: PatchState): FilterBank {
-  const { channels, height, width } = gridOf(shape)
-  const size = mean.length
-  const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
-  return core.filterBank({ channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD })
-}
-
 interface Grid {
   /** Of the shrunk image. */
   channels: number
@@ -212,39 +210,28 @@ function gridOf(shape: readonly number[]): Grid {
 }
 
 /**
- * An image as the features look at it, channels first: itself where it is that and small, else fresh means over squares of its
+ * An image as the features are made of it, channels first: itself where it is that and small, else fresh means over squares of its
  * pixels, and over neighbouring channels where they are many.
  */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
   const { channels, height, width, factor, all, apart } = gridOf(shape)
-  if (factor === 1 && all === channels && apart[2] === 1) return image
+  const [channel, line, pixel] = apart
+  if (factor === 1 && all === channels && pixel === 1) return image
   const out = new Float32Array(channels * height * width)
-  const seen = new Uint16Array(channels)
+  const counts = new Uint16Array(channels)
   for (let c = 0; c < all; c++) {
     const to = Math.floor((c * channels) / all)
-    seen[to]++
-    add(image.subarray(c * apart[0]), apart, out.subarray(to * height * width), width, height, factor)
-  }
-  return out.map((sum, i) => sum / (seen[Math.floor(i / height / width)] * factor ** 2))
-}
-
-/** Adds up the pixels of one channel, over squares. */
-function add(
-  image: Float32Array,
-  [, line, pixel]: Grid['apart'],
-  out: Float32Array,
-  width: number,
-  height: number,
-  factor: number,
-): void {
-  for (let y = 0; y < height * factor; y++) {
-    const to = Math.floor(y / factor) * width
-    for (let x = 0, at = y * line; x < width; x++) {
-      let sum = 0
-      for (let i = 0; i < factor; i++, at += pixel) sum += image[at]
-      out[to + x] += sum
+    counts[to]++
+    for (let y = 0; y < height * factor; y++) {
+      const row = (to * height + Math.floor(y / factor)) * width
+      for (let x = 0, at = c * channel + y * line; x < width; x++) {
+        let sum = 0
+        for (let i = 0; i < factor; i++, at += pixel) sum += image[at]
+        out[row + x] += sum
+      }
     }
   }
+  return out.map((sum, i) => sum / (counts[Math.floor(i / height / width)] * factor ** 2))
 }
 
 function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Array {

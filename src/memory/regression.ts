@@ -35,12 +35,13 @@ export interface Predicted {
  * multiplications, in steps, and there is at most one block for every pair that comes: the whole is never solved again.
  */
 export class KernelRegression {
+  /** Read-only for others. */
+  readonly answers: Float32Array[] = []
   readonly #core: Core
   readonly #outputs: number
   readonly #noise: number
   /** Similarities, which are k(x, x') of each two pairs, and X, the dual coefficients. */
   readonly #matrix: KernelMatrix
-  readonly #answers: Float32Array[] = []
   /** Sums over the inverses of the blocks of K + noise I, and pairs in a block when it was inverted. */
   readonly #totals = new Map<number, { total: number; pairs: number }>()
   readonly #sweep = new Sweep((block) => this.#relax(block))
@@ -73,36 +74,28 @@ export class KernelRegression {
     for (let i = 0, at = 0; i < size; i++) {
       regression.#matrix.set(i, kernel.subarray(at, at + i + 1))
       at += i + 1
-      regression.#answers.push(answers.slice(i * outputs, (i + 1) * outputs))
+      regression.answers.push(answers.slice(i * outputs, (i + 1) * outputs))
       regression.#matrix.setShares(i, coefficients.subarray(i * outputs, (i + 1) * outputs))
     }
-    regression.#loadPending(archive.take('pending', 'f8', 3))
-    return regression
-  }
-
-  /** Which pairs count; and the inverses, or the first lookup would wait for all of them. */
-  #loadPending([open, written, known]: Float64Array): void {
-    const blocks = Math.ceil(this.size / BLOCK)
-    this.#open = saved.integer('pending[0]', open, -1, blocks - 1)
-    this.#written = saved.integer('pending[1]', written, -1, this.size - 1)
-    saved.integer('pending[2]', known, 0, this.size - BLOCK * (blocks - 1))
+    const [open, written, known] = archive.take('pending', 'f8', 3)
+    const blocks = Math.ceil(size / BLOCK)
+    regression.#open = saved.integer('pending[0]', open, -1, blocks - 1)
+    regression.#written = saved.integer('pending[1]', written, -1, size - 1)
+    saved.integer('pending[2]', known, 0, size - BLOCK * (blocks - 1))
+    // The inverses as well, or the first lookup would wait for all of them.
     for (let block = 0; block < blocks; block++) {
       const pairs = block < blocks - 1 ? BLOCK : known
       try {
-        if (pairs) this.#invert(block, pairs)
+        if (pairs) regression.#invert(block, pairs)
       } catch {
         throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
       }
     }
+    return regression
   }
 
   get size(): number {
-    return this.#answers.length
-  }
-
-  /** Read-only. */
-  answerOf(index: number): Float32Array {
-    return this.#answers[index]
+    return this.answers.length
   }
 
   /** Whether these are the pair's similarities to the pairs before it and to itself, but for rounding. */
@@ -126,7 +119,7 @@ export class KernelRegression {
     for (let j = 0; j < this.size; j++) row[j] = Math.round(FULL * similarities[j])
     row[index] = Math.round(FULL * kxx)
     this.#matrix.set(index, row)
-    this.#answers[index] = answer.slice()
+    this.answers[index] = answer.slice()
     this.#written = index
     if (!added) this.#totals.delete(block) // else the inverse without it still holds
   }
@@ -165,7 +158,7 @@ export class KernelRegression {
   *begin(): Generator<void> {
     this.settle()
     const mean = new Float64Array(this.#outputs)
-    for (const answer of this.#answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    for (const answer of this.answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
     this.#mean = mean
     yield* this.#finishing()
   }
@@ -209,7 +202,7 @@ export class KernelRegression {
     const mean = this.#mean as Float64Array
     const predicted = this.#matrix.predict(block, [from, to], [first, last])
     for (let i = from, at = 0; i < to && block * BLOCK + i < this.size; i++) {
-      const answer = this.#answers[block * BLOCK + i]
+      const answer = this.answers[block * BLOCK + i]
       const own = this.#matrix.getShares(block * BLOCK + i)
       for (let c = first; c < last; c++, at++) {
         rest[i * (last - first) + c - first] = answer[c] - mean[c] - predicted[at] / FULL - this.#noise * own[c]
@@ -247,7 +240,7 @@ export class KernelRegression {
     const own = this.#matrix.own(0)
     return {
       precision: { ...precisionOf(inverse, n), total },
-      answers: this.#answers.slice(0, n),
+      answers: this.answers.slice(0, n),
       noise: this.#noise,
       kxx: Array.from({ length: n }, (_, i) => own[i * (BLOCK + 1)] / FULL),
     }
@@ -259,11 +252,11 @@ export class KernelRegression {
     this.advance()
     while (this.work()) {}
     const last = Math.floor((this.size - 1) / BLOCK)
-    const rows = this.#answers.map((_, i) => this.#matrix.get(i))
-    const coefficients = this.#answers.map((_, i) => this.#matrix.getShares(i))
+    const rows = this.answers.map((_, i) => this.#matrix.get(i))
+    const coefficients = this.answers.map((_, i) => this.#matrix.getShares(i))
     return {
       kernel: joined(rows, Uint16Array),
-      answers: joined(this.#answers, Float32Array),
+      answers: joined(this.answers, Float32Array),
       shares: joined(coefficients, Float32Array),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
       pending: Float64Array.of(this.#open, this.#written, this.#totals.get(last)?.pairs ?? 0),

@@ -78,7 +78,7 @@ export class Renewal {
     const error = yield* leaveLaterOut(tried.regression.first)
     const isKnowing = error < KNOWING * tried.variance
     if (!isKnowing || error > today - FRESHER * tried.variance) return undefined
-    return tried.similarity.mirrors ? tried : yield* begin(core, this.#domain, latest)
+    return tried.similarity.points.mirrors ? tried : yield* begin(core, this.#domain, latest)
   }
 
   clear(): void {
@@ -103,15 +103,9 @@ export function* renewed(
   places: readonly number[],
   mustBeBetter: boolean,
 ): Generator<void, Known | undefined> {
-  const choice = yield* similarity.reconsidered(places, (place) => regression.answerOf(place))
+  const pairs = places.map((place) => ({ answer: regression.answers[place], from: from[place] }))
+  const choice = yield* similarity.reconsidered(places, pairs)
   if (mustBeBetter && (!choice || choice.best.loss > choice.now.loss - BETTER)) return undefined
-  const answers = places.map((place) => regression.answerOf(place))
   const again = yield* similarity.renewed(places, choice?.best)
-  const fitted = Known.fitted(
-    domain,
-    again,
-    answers,
-    places.map((place) => from[place]),
-  )
-  return (yield* fitted).known
+  return (yield* Known.fitted(domain, again, pairs)).known
 }

@@ -5,12 +5,14 @@ import { size } from '../tensor'
 import type { Archive } from './archive'
 import { type Domain, ownFeatures } from './domain'
 import { type KernelName, kernels, squaredLengthScale } from './kernels'
-import { chooseMetric, type Metric, scaled, studied, type Tried } from './metric'
-import { mirrorParts, type Point, PointTable, squaredLength } from './mirror'
+import type { Pair } from './known'
+import { chooseMetric, studied } from './metric'
+import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
 import { Patches } from './patches'
 import { BLOCK, KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
+import { type Metric, scaled, type Tried } from './study'
 
 /** What is compared in the end; the user's own features are values. */
 export const comparedKinds = ['values', 'signals', 'patches'] as const
@@ -39,6 +41,8 @@ export interface SimilarityState {
 }
 
 export class Similarity {
+  /** The remembered queries. */
+  readonly points: PointTable
   /** Whether mirror images count as alike. */
   mirror = false
   readonly #core: Core
@@ -47,7 +51,6 @@ export class Similarity {
   readonly #embedding: Patches | Signals | undefined
   /** Undefined for patches, of which all features count the same. */
   readonly #metric: Metric | undefined
-  readonly #points: PointTable
   /** Of the kernel. */
   #squaredLengthScale = 1
 
@@ -56,7 +59,7 @@ export class Similarity {
     this.#domain = domain
     this.#embedding = embedding
     this.#metric = metric
-    this.#points = new PointTable(core, domain.capacity, metric?.scales.length)
+    this.points = new PointTable(core, domain.capacity, metric?.scales.length)
   }
 
   /**
@@ -88,38 +91,38 @@ export class Similarity {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
     yield* made.#fill(places.length, (i) => {
-      return metric ? { even: scaled(this.#vector(places[i]), metric.scales) } : this.#points.at(places[i])
+      return metric ? { even: scaled(this.#vector(places[i]), metric.scales) } : this.points.at(places[i])
     })
     return made
   }
 
   /**
-   * Asks again, by some of the remembered queries, which metric compares them best.
+   * Asks again, by the remembered queries at some places and the pairs that were remembered there, which metric compares them best.
    *
-   * @param places  of many the last are used
    * @returns the best, and how good the present one is; undefined for patches, which have none
    */
   *reconsidered(
     places: readonly number[],
-    answerOf: (place: number) => Float32Array,
+    pairs: readonly Pick<Pair, 'answer'>[],
   ): Generator<void, { best: Tried; now: Tried } | undefined> {
     const metric = this.#metric
     if (!metric) return undefined
     const { criterion, parts, shape } = this.#domain
     const { length } = metric.scales
     const some = places.slice(-studied(length))
+    const answers = pairs.slice(-some.length).map(({ answer }) => answer)
     const rows: Float32Array[] = []
     yield* paced(some.length, 64, (i) => rows.push(this.#vector(some[i])))
     const inputs = length === size({ shape }) ? parts : [length]
     const options = { criterion, parts: inputs, known: [metric] }
-    const { best, known } = yield* chooseMetric(this.#core, rows, some.map(answerOf), options)
+    const { best, known } = yield* chooseMetric(this.#core, rows, answers, options)
     return { best, now: known[0] }
   }
 
   /** A regression on all that it holds, in steps. @param answers  to these, in their order */
   *regressed(answers: readonly Float32Array[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
-    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.#points.width)))
+    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.points.width)))
     yield* paced(answers.length, every, (i) => {
       const { similarities, kxx } = this.at(i, i)
       regression.place(i, similarities, kxx, answers[i])
@@ -138,11 +141,6 @@ export class Similarity {
     return kernels[this.#metric?.kernel ?? 'smooth']
   }
 
-  /** Whether mirror images may count as alike. */
-  get mirrors(): boolean {
-    return this.#points.mirrors
-  }
-
   /** A query as it is compared, in steps; fresh. @param query  reduced */
   *point(query: Float32Array): Generator<void, Point> {
     if (this.#embedding instanceof Patches) {
@@ -153,39 +151,33 @@ export class Similarity {
     return { even: scaled(vectorOf(query, this.#domain, this.#embedding), (this.#metric as Metric).scales) }
   }
 
-  /** Remembers it at a place, over whatever was there. */
-  put(point: Point, place: number): void {
-    this.#points.put(point, place)
-  }
-
   /** To the first `count` remembered ones. In steps. */
   *to(point: Point, count: number): Generator<void, Similarities> {
     const { covariance } = this.#kernel
     const rate = 1 / this.#squaredLengthScale
     const similarities = new Float32Array(count)
     let nearest = Number.POSITIVE_INFINITY
-    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / this.#points.width))
+    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / this.points.width))
     for (let from = 0; from < count; from += pairs) {
       if (from) yield
-      const { plain, mirrored } = this.#points.distances(point, Math.min(from + pairs, count), from)
+      const { plain, mirrored } = this.points.distances(point, Math.min(from + pairs, count), from)
       for (let i = 0; i < plain.length; i++) {
         const own = covariance(rate * plain[i])
         similarities[from + i] = this.mirror && mirrored ? (own + covariance(rate * mirrored[i])) / 2 : own
         nearest = Math.min(nearest, plain[i])
       }
     }
-    const { odd } = point
-    const kxx = this.mirror && odd ? (1 + Math.exp(-4 * rate * squaredLength(odd))) / 2 : 1
+    const kxx = this.mirror ? (1 + covariance(rate * toMirror(point))) / 2 : 1
     return { similarities, kxx, nearest: rate * nearest }
   }
 
   /** Of a remembered query to the first `count`. */
   at(place: number, count: number): Similarities {
-    return finished(this.to(this.#points.at(place), count))
+    return finished(this.to(this.points.at(place), count))
   }
 
   get state(): SimilarityState {
-    const compared = this.mirrors ? 'patches' : this.#embedding ? 'signals' : 'values'
+    const compared = this.points.mirrors ? 'patches' : this.#embedding ? 'signals' : 'values'
     const { mirror } = this
     return { compared, unit: this.#squaredLengthScale, mirror, fading: this.#metric?.kernel ?? 'smooth' }
   }
@@ -193,7 +185,7 @@ export class Similarity {
   /** Arrays by name, for `load`. */
   save(count: number): Record<string, Float32Array | Float64Array | Int8Array> {
     const scales = this.#metric && { scales: this.#metric.scales }
-    return { ...this.#points.save(count), ...scales, ...this.#embedding?.save() }
+    return { ...this.points.save(count), ...scales, ...this.#embedding?.save() }
   }
 
   /** @throws RangeError for what `save` never gave */
@@ -206,16 +198,16 @@ export class Similarity {
     const made = new Similarity(core, domain, patches ?? signals, metric)
     made.#squaredLengthScale = state.unit
     made.mirror = state.mirror
-    made.#points.load(archive, count)
+    made.points.load(archive, count)
     return made
   }
 
   /** The first queries it holds, and by them the length scale. */
   *#fill(count: number, pointOf: (index: number) => Point): Generator<void> {
-    yield* paced(count, this.#embedding ? 1 : 32, (i) => this.put(pointOf(i), i))
+    yield* paced(count, this.#embedding ? 1 : 32, (i) => this.points.put(pointOf(i), i))
     const distances: Float32Array[] = []
     yield* paced(Math.min(count, BLOCK), 8, (i) => {
-      distances.push(this.#points.distances(this.#points.at(i), i).plain)
+      distances.push(this.points.distances(this.points.at(i), i).plain)
     })
     this.#squaredLengthScale = squaredLengthScale(distances)
     yield
@@ -224,7 +216,7 @@ export class Similarity {
   /** A remembered query's values before they were scaled. */
   #vector(place: number): Float32Array {
     const { scales } = this.#metric as Metric
-    return this.#points.at(place).even.map((value, k) => value / scales[k])
+    return this.points.at(place).even.map((value, k) => value / scales[k])
   }
 }
 

@@ -3,10 +3,21 @@
 import type { Core } from '../core/core'
 import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
-import { kernels, squaredLengthScale } from './kernels'
+import { MOST } from '../saved'
+import { type KernelName, kernels, squaredLengthScale } from './kernels'
 import { leftOut, precisionOf } from './leave-one-out'
-import { type Metric, scaled, type Tried } from './metric'
 import { PRODUCTS, paced } from './steps'
+
+export interface Metric {
+  /** What every value of a query is multiplied with. */
+  scales: Float32Array
+  kernel: KernelName
+}
+
+/** A metric and its leave-one-out error: share of wrong labels, or of the answers' variance. */
+export interface Tried extends Metric {
+  loss: number
+}
 
 /** Sums of outputs with random weights of which the gradients are taken: the mean of their squares is that of all outputs. */
 const PROJECTIONS = 8
@@ -65,18 +76,18 @@ export class Study {
   *#loss(): Generator<void, number> {
     const answers = this.#answers
     const criterion = this.#criterion
-    const { means, residuals } = yield* leftOut(this.#precision, answers)
-    const variances = new Float64Array(means.length)
+    const predicted = answers.map((answer) => answer.slice())
+    const variances = new Float64Array(answers[0].length)
     let error = 0
-    for (const [i, residual] of residuals.entries()) {
+    yield* leftOut(this.#precision, answers, (i, residual, means) => {
       for (let c = 0; c < means.length; c++) {
+        predicted[i][c] -= residual[c]
         error += residual[c] ** 2
         variances[c] += (answers[i][c] - means[c]) ** 2
       }
-    }
+    })
     const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
     if (criterion.kind !== 'label') return unexplained
-    const predicted = answers.map((answer, i) => answer.map((value, c) => value - residuals[i][c]))
     const wrong = predicted.filter((answer, i) => !sameLabels(answer, answers[i], criterion)).length
     return (wrong + Math.min(1, unexplained)) / answers.length
   }
@@ -133,6 +144,11 @@ export class Study {
       return sum
     })
   }
+}
+
+/** A query's values times the scales of a metric; fresh, and finite: a table with Infinity in it could not be saved. */
+export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
+  return values.map((value, i) => Math.max(-MOST, Math.min(MOST, value * scales[i])))
 }
 
 /**
