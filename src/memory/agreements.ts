@@ -12,7 +12,7 @@ export const MOST_MISSING = 1000
 /** Tallies that are kept. Beyond them the older half is added up without the workers' names. */
 export const MOST_TALLIES = 2 * sources.length * MOST_MISSING
 
-/** How often recovered answers were right: had the label that the model itself would have given, or lay within the tolerance. */
+/** How often recovered answers were right: had the model's own label, or lay within the tolerance. */
 export interface Agreement {
   source: RecoverySource
   missing: number

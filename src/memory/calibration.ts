@@ -1,7 +1,4 @@
-/**
- * From what is seen of a recovered answer to the probability that it is right: logistic regression, learned on line, with an intercept
- * of its own for each label. All of it follows from the recoveries that are kept.
- */
+/** The probability that a recovered answer is right: logistic regression on line, with an intercept for each label. */
 
 import type { Core } from '../core/core'
 import { type Examples, type Fit, fitted, logOdds, sigmoid, standardised } from './logistic'
@@ -12,16 +9,15 @@ export const WINDOW = 2000
 const ENOUGH = 30
 /** Fitted anew when this share of them is new. */
 const RENEW = 1 / 16
-/** A recovery counts for less by a factor of e when so many came after it: a memory that grows knows more than it did. */
+/** A recovery counts for less by a factor of e when so many came after it: a memory that grows gets better. */
 const RECENT = 2000
 /** Weight of the prior for inputs out of distribution, as a share of that of all recoveries. */
 const PRIOR_SHARE = 1 / 30
 
 /**
- * A label's intercept, in log odds that are added to those of all: its standard deviation among labels; the variance by which it may
- * have moved with the next recovery of that label, so that it follows a stream that changes within tens of answers, not within
- * the window's thousands; and the most it may come to. Of 500 queries after 95 % of one class 15 to 30 were confident and wrong
- * without.
+ * A label's intercept, added to the log odds of all: its standard deviation among labels; the variance that it gains
+ * with each recovery of that label, so that it follows a stream that changes within tens of answers; and its largest
+ * value. Without intercepts, of 500 queries after 95 % of one class, 15 to 30 were confident and wrong.
  */
 const INTERCEPT = { deviation: 0.8, drift: 0.0127, most: 4 }
 /** How often weights and intercepts are fitted in turns; more changes nothing. */
@@ -66,11 +62,6 @@ export class Calibration {
     this.#graded = graded.slice(-WINDOW)
   }
 
-  /** Oldest first. */
-  get graded(): readonly Graded[] {
-    return this.#graded
-  }
-
   learn(graded: Graded): void {
     const odds = this.#odds(graded.signals)
     if (odds !== undefined) this.#adapt(graded, odds)
@@ -88,7 +79,7 @@ export class Calibration {
     return gone
   }
 
-  /** What it follows from. It is fitted anew after this, so that it gives what one would that is made of these. */
+  /** All that it follows from, oldest first. It is fitted anew after this, as one that is made of it would be. */
   save(): readonly Graded[] {
     this.#fit = undefined
     return this.#graded
@@ -118,8 +109,8 @@ export class Calibration {
   }
 
   /**
-   * One step of an extended Kalman filter: whether an answer was right moves the intercept of its label. It is not drawn back to 0,
-   * or a label of nearly all queries, nearly always right, could not keep its own.
+   * One step of an extended Kalman filter: whether an answer was right moves the intercept of its label. It is not
+   * drawn back to 0, or a label of nearly all queries, nearly always right, could not keep its own.
    *
    * @returns the intercept before
    */
@@ -149,7 +140,7 @@ export class Calibration {
   }
 }
 
-/** One for each recovery, and the last for the prior: among the others, since a signal that never varied could not be told from it else. */
+/** One for each recovery, and the last for the prior: it must differ from a signal that never varies. */
 function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Examples {
   const inputs = graded.map(({ signals }) => signals)
   const targets = graded.map(({ right }) => Number(right))
@@ -162,10 +153,7 @@ function examplesOf(graded: readonly Graded[], prior: Prior | undefined): Exampl
   return { ...standardised(inputs), targets, counts, offsets: new Float64Array(inputs.length) }
 }
 
-/**
- * What each recovery counts: the older the less, and those of one label together no more than those of the average label. Otherwise the
- * one class that nearly all queries had would decide for a thousand more what the odds of the others mean.
- */
+/** What each counts: older ones less; those of one label together no more than the average label, to hear rare ones. */
 function weigh(graded: readonly Graded[]): number[] {
   const counts = graded.map((_, i) => Math.exp((i + 1 - graded.length) / RECENT))
   const sums = new Map<number | undefined, number>()

@@ -1,4 +1,4 @@
-/** How likely recovered answers are right: learned from how often they agreed with the model's own, as late answers show. */
+/** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
 
 import type { Core } from '../core/core'
 import { type Criterion, labelAt, lead, sameLabels } from '../criterion'
@@ -24,7 +24,7 @@ export interface Recovered {
   odds?: number | undefined
 }
 
-/** What a query can get in place of its own answer: the recovery of the highest confidence, and all that there were to choose from. */
+/** What a query can get in place of its own answer: the recovery of the highest confidence, of all that there are. */
 export interface BestRecovery {
   recovery: Recovered
   confidence: number | undefined
@@ -32,10 +32,11 @@ export interface BestRecovery {
 }
 
 /**
- * The best of what was decoded, unless no parity has the query in it and the memory knows it, and of what the memory recovered.
+ * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query
+ * in it.
  *
  * @param mixed       whether a parity has the query in it
- * @param confidence  what was learned of recoveries; without it the first is taken, of a confidence that is not known
+ * @param confidence  without it the first is taken
  * @returns undefined where nothing finite was recovered
  */
 export function bestRecovery(
@@ -70,7 +71,7 @@ export class Confidence {
    * @param criterion  when a recovered answer is right
    * @param state      of `save`
    * @param outputs    values in an answer; default: as many as the state was learned from
-   * @throws RangeError for a state that was learned with another criterion (what was right then may be wrong now), or is none
+   * @throws RangeError for a state that is none, or of another criterion: what was right then may be wrong now
    */
   constructor(core: Core, criterion: Criterion, state?: ConfidenceState, outputs?: number) {
     const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
@@ -83,7 +84,7 @@ export class Confidence {
     this.#deviation = new RunningDeviation(learned?.spread)
   }
 
-  /** The probability that a recovered answer is right. Until enough late answers came it is what its source reckons, if it does. */
+  /** The probability that an answer is right; what its source reckons, if it does, before enough late answers came. */
   of(recovered: Recovered): number | undefined {
     const signals = this.#signals(recovered)
     if (!signals?.every(Number.isFinite)) return undefined
@@ -117,8 +118,8 @@ export class Confidence {
   }
 
   /**
-   * Which queries of a group to ask for twice: the `copies` of which the memory is least confident, if that saves more lost
-   * answers than parities of all would, by how often those agreed so far.
+   * Which queries of a group to ask for twice: the `copies` of which the memory is least confident, if that saves more
+   * lost answers than parities of all would, by how often those agreed so far.
    *
    * @param remembered  what the memory recovers for each query
    * @returns their positions; undefined where parities of all save more, or the memory does not know all of them
@@ -134,11 +135,7 @@ export class Confidence {
     return saved > otherwise ? least : undefined
   }
 
-  /**
-   * The model's own answer came: was the recovery that was given in its place right? Undefined as in `agrees`.
-   *
-   * @param from  the worker whose answer it is, where that is known
-   */
+  /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  its worker */
   grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const agreed = this.rehearse(recovered, own, from)
     const { source, missing } = recovered
@@ -146,7 +143,7 @@ export class Confidence {
     return agreed
   }
 
-  /** As `grade`, for a recovery that nobody needed: the confidence is learned from it, but it is not counted. */
+  /** As `grade`, for a recovery that was not given: it is learned from, but not counted. */
   rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
     const right = this.agrees(recovered.answer, own)
     const signals = right === undefined ? undefined : this.#signals(recovered)
@@ -159,9 +156,9 @@ export class Confidence {
   /**
    * Takes back what a worker's answers showed of recoveries, as if they had never come.
    *
-   * @param left  answers that others gave, oldest first: how much answers differ is learned again from the last of them. Without
-   *   them it stays as it is, and what the worker added to it fades with the next thousand
-   * @returns how many recoveries were graded by it
+   * @param left  other answers, oldest first: how much answers differ is learned again from the last of them. Default:
+   *   what the worker added to that fades with the next thousand
+   * @returns how many recoveries were graded by its answers
    */
   forget(from: string, left?: readonly Float32Array[]): number {
     this.#agreements.forget(from)
@@ -192,9 +189,9 @@ export class Confidence {
   }
 
   /**
-   * What is seen of a recovery. With labels: of a remembered one its odds and the label's margin over the runner-up; of a decoded
-   * one variance, that margin, the label's lead over the mean, and how much was missing. Without labels: how its error
-   * compares with the tolerance, and its variance or how much was missing.
+   * What is seen of a recovery. With labels: of a remembered one its odds and the margin over the runner-up; of a
+   * decoded one variance, margin, height above the mean, and how many were missing. Without labels: the odds that its
+   * error is within the tolerance, and its variance or how many were missing.
    */
   #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
     if (this.#criterion.kind === 'label') {

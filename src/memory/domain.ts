@@ -1,4 +1,4 @@
-/** What a memory is made for: what queries and answers are like, by which features queries are compared, and how many it has room for. */
+/** What a memory is made for: shapes of queries and answers, how queries are compared, how many there is room for. */
 
 import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../check'
 import { type Criterion, criterionFor } from '../criterion'
@@ -9,8 +9,10 @@ import { hasPatches, isLegible, shrunk } from './patches'
 import { BLOCK } from './regression'
 import { isSignal, SIGNAL_FEATURES } from './signals'
 
+type OwnFeatures = (query: Float32Array) => Float32Array
+
 /** How queries are compared: by their values, as images or signals by their patches, or by the user's own features. */
-export type Features = 'raw' | 'patches' | 'signals' | ((query: Float32Array) => Float32Array)
+export type Features = 'raw' | 'patches' | 'signals' | OwnFeatures
 
 export const featureNames = ['raw', 'patches', 'signals'] as const
 
@@ -21,13 +23,13 @@ export interface MemoryOptions {
   parts?: readonly number[] | undefined
   /** Values in an answer. */
   outputs: number
-  /** When a recovered answer is right. Default: when the largest of all its values is the model's; one value has no label. */
+  /** When a recovered answer is right. Default: when its largest value is the model's; one value has no label. */
   criterion?: Criterion | undefined
   /** What it may hold, all in all. Default 64 MiB. */
   bytes?: number | undefined
   /**
-   * Default: 'patches' for images, channels before height and width or behind, at least 12 x 12; for signals of 256 samples or
-   * more, [L] or [C, L] with up to 4 channels, 'raw' or 'signals', whichever predicts the first answers better; else 'raw'. How
+   * Default: 'patches' for images of 12 x 12 or more, channels first or last; 'raw' or 'signals', whichever predicts
+   * the first answers better, for signals of 256 samples or more, [L] or [C, L] with up to 4 channels; else 'raw'. How
    * much each of the values or features counts is learned, but for 'patches'.
    */
   features?: Features | undefined
@@ -37,24 +39,18 @@ const optionNames = ['shape', 'parts', 'outputs', 'criterion', 'bytes', 'feature
 
 /** What a memory may hold where nothing else is said. */
 export const DEFAULT_BYTES = 64 * 2 ** 20
-/** A memory for fewer pairs is of no use: once it is full, it has to do without the block that is being written over. */
+/** Fewer pairs are of no use: a full memory has to do without the block that is being written over. */
 export const LEAST_PAIRS = 2 * BLOCK
 /** Share of its bytes that the first queries may take; larger ones are kept as the user's own features of them. */
 const EARLY = 1 / 8
 
-export interface Domain {
-  readonly shape: readonly number[]
-  readonly parts: readonly number[]
-  readonly outputs: number
-  readonly criterion: Criterion
-  readonly features: Features
+export interface Domain extends Readonly<Required<MemoryOptions>> {
   /** Whether the first answers decide between 'raw' and 'signals'. */
   readonly open: boolean
   /** What the user's own features give for one certain query. */
   readonly sample: Float32Array | undefined
   /** Whether the user's own features are computed as soon as a query comes. */
   readonly early: boolean
-  readonly bytes: number
   readonly sizes: Sizes
   /** Pairs it has room for. */
   readonly capacity: number
@@ -74,7 +70,9 @@ export function domainOf(options: MemoryOptions): Domain {
     throw new RangeError(expected('parts', `lengths that add up to ${inputs}`, parts))
   }
   const open = options.features === undefined && isSignal(shape)
-  const sample = typeof features === 'function' ? ownFeatures(features, certainQuery(inputs)) : undefined
+  const random = seeded(1)
+  const certain = () => Float32Array.from({ length: inputs }, () => random.next()) // like no query that may come
+  const sample = typeof features === 'function' ? ownFeatures(features, certain()) : undefined
   const early = sample !== undefined && 4 * inputs * BLOCK > EARLY * bytes
   const sizes = sizesOf(shape, outputs, features, sample)
   if (open) Object.assign(sizes, { kind: 'signals', width: Math.max(inputs, SIGNAL_FEATURES) })
@@ -105,25 +103,15 @@ function checkFeatures(own: Features | undefined, shape: readonly number[]): Fea
   return features
 }
 
-/** Always the same, and like no query that may come. */
-function certainQuery(inputs: number): Float32Array {
-  const random = seeded(1)
-  return Float32Array.from({ length: inputs }, () => random.next())
-}
-
 /** A copy of what the user's function gives. */
-export function ownFeatures(
-  features: (query: Float32Array) => Float32Array,
-  query: Float32Array,
-  width?: number,
-): Float32Array {
+export function ownFeatures(features: OwnFeatures, query: Float32Array, width?: number): Float32Array {
   const own = features(query)
   const fits = own instanceof Float32Array && own.length && own.every(Number.isFinite)
   if (fits && own.length === (width ?? own.length)) return own.slice()
   throw new TypeError(expected('features(query)', `a Float32Array of ${width ?? ''} finite values`, own))
 }
 
-/** What is kept of a query until the memory begins, and compared later; undefined for values so large that they cannot be compared. */
+/** What is kept of a query until the memory begins, and compared; undefined for values too large to be compared. */
 export function reduced(query: Float32Array, { shape, features, early, sample }: Domain): Float32Array | undefined {
   if (typeof features === 'function' && early) return ownFeatures(features, query, sample?.length)
   if (features !== 'patches') return query

@@ -1,4 +1,4 @@
-/** All that is learned from proven answers: the memory, and how far recoveries can be trusted. Bounded, serialisable, without a clock. */
+/** All that is learned from proven answers: the memory, and the confidence of recoveries. Bounded, without a clock. */
 
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
@@ -55,7 +55,7 @@ export class Experience {
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
-  /** @throws RangeError for a state of another model, code or memory, or one that is damaged: then nothing of it is taken */
+  /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
     const { criterion, kernels, evidence, fingerprint = null, memory, state } = options
     this.#model = { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
@@ -72,7 +72,7 @@ export class Experience {
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
     if (content?.evidence !== undefined) evidence?.load(content.evidence, rowLength(outputs))
-    if (content) kernels.load(content.kernels, rowLength(outputs)) // last, since it is the codec's: nothing can be refused any more
+    if (content) kernels.load(content.kernels, rowLength(outputs)) // the codec's: last, when all else is taken
   }
 
   /** Whether there is a memory, and whether it can recover something. */
@@ -96,8 +96,8 @@ export class Experience {
   }
 
   /**
-   * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`. The first ones
-   * compare it with what the memory predicts.
+   * Remembers a query with the model's own answer, in steps of a few milliseconds, between which others may `recall`.
+   * The first ones compare it with what the memory predicts.
    *
    * @param from  the worker that gave the answer, for `forget`
    */
@@ -110,8 +110,8 @@ export class Experience {
   }
 
   /**
-   * Takes out what was learned from a worker's answers, as if they had never come, in steps of a few milliseconds. After the first
-   * nothing of it is used any more; until the last the memory recovers nothing.
+   * Takes out what was learned from a worker's answers, as if they had never come, in steps of a few milliseconds.
+   * After the first nothing of it is used any more; until the last the memory recovers nothing.
    */
   *forget(from: string): Generator<void> {
     const left = yield* this.#guarded(function* (memory) {

@@ -1,4 +1,4 @@
-/** How many bytes a memory takes, before it has any: of that many pairs, in use and while it decides how they are compared. */
+/** How many bytes a memory will take for some number of pairs, also while it decides how they are compared. */
 
 import { matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/rows'
@@ -32,7 +32,7 @@ export function sizesOf(shape: readonly number[], outputs: number, features: Fea
 /** Share of its bytes that a memory sets aside to be able to begin afresh. */
 const AFRESH = 1 / 8
 
-/** Pairs that fit beside what it takes to begin afresh, where that is little and leaves room for `least`; else pairs that fit. */
+/** Pairs that fit: beside what it takes to begin afresh, if that is little and leaves room for `least`. */
 export function room(bytes: number, sizes: Sizes, least: number): number {
   const spare = beginning(sizes)
   const beside = spare <= AFRESH * bytes ? fitting(bytes - spare, sizes) : 0
@@ -73,10 +73,7 @@ function regressionBytes(outputs: number, pairs: number): number {
   return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
 }
 
-/**
- * Bytes of the first pairs, and of what it takes to decide how they are compared: with patches, two regressions are tried;
- * else the features of all are beside the queries.
- */
+/** Bytes of the first pairs, and of deciding how they are compared: patches try two regressions, others keep features. */
 export function beginning(sizes: Sizes): number {
   const { shape, outputs, kind, width, kept } = sizes
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
@@ -98,10 +95,7 @@ export function restudying(sizes: Sizes, count: number): number {
 
 /** Of the features that a memory may choose by itself. */
 export function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
-  const kinds: Features[] = [
-    'raw',
-    ...(hasPatches(shape) ? (['patches'] as const) : []),
-    ...(isSignal(shape) ? (['signals'] as const) : []),
-  ]
+  const fits = { raw: true, patches: hasPatches(shape), signals: isSignal(shape) }
+  const kinds = (['raw', 'patches', 'signals'] as const).filter((kind) => fits[kind])
   return kinds.map((kind) => sizesOf(shape, outputs, kind))
 }

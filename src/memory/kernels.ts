@@ -1,4 +1,4 @@
-/** Kernels of the Gaussian process (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, chapter 4). */
+/** Kernels of Gaussian processes (Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, 4.2). */
 
 import { median } from '../stats'
 
@@ -15,10 +15,7 @@ export interface Kernel {
 const FARTHEST = 1e6
 const root = (distance: number) => Math.sqrt(6 * Math.min(distance, FARTHEST))
 
-/**
- * `smooth` and `narrow`: RBF kernels of two widths, for answers that change slowly. `rough`: Matern 3/2, for answers that jump (a
- * checkerboard: 97 % of the labels right, 58 % with RBF kernels).
- */
+/** Two RBF kernels; and Matern 3/2, for answers that jump (a checkerboard: 97 % of the labels right, RBF 58 %). */
 export const kernels = {
   smooth: { covariance: (d) => Math.exp(-d), slope: (d) => Math.exp(-d), noise: 0.01 },
   narrow: { covariance: (d) => Math.exp(-2 * d), slope: (d) => 2 * Math.exp(-2 * d), noise: 0.05 },
@@ -34,8 +31,7 @@ export type KernelName = keyof typeof kernels
 export const kernelNames = Object.keys(kernels) as KernelName[]
 
 /**
- * The squared length scale: the median squared distance between different rows, each pair of which counts once. Not the mean, since one
- * query far from all others would make these look alike.
+ * The median squared distance between rows. Not the mean: one query far from all others would make these look alike.
  *
  * @param distances  squared, of row i to rows 0 .. i - 1, at least
  */

@@ -1,16 +1,15 @@
-/** What a memory knows once it can recover anything: how queries are compared, a regression on their answers, and how far it errs. */
+/** What a memory knows: how queries are compared, a regression on their answers, and how large its errors are. */
 
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
-import { leaveOneOut, type Uncertainty } from './leave-one-out'
 import type { Point } from './mirror'
 import { labelOdds } from './odds'
-import { BLOCK, type KernelRegression, type Predicted } from './regression'
+import { BLOCK, type KernelRegression, type Predicted, type Uncertainty } from './regression'
 import type { Similarities, Similarity } from './similarity'
 
 /** Variance of an answer's noise, beside that of its prediction. */
 const NOISE = 0.01
-/** Exponent of the predictive variance in the expected error: below a variance of one half its term is negligible, near one it dominates. */
+/** Exponent of the variance in the expected error: its term is negligible below one half, and dominates near one. */
 const EXPONENT = 4
 /** What a new error leaves of the sums of the older ones. */
 const FADE = 0.999
@@ -23,7 +22,7 @@ export interface Recollection extends Predicted {
   source: 'memory'
   /** Root mean square error of its values to be expected, by what the memory got wrong before. */
   error: number
-  /** Log odds that its label is the model's own, were the values off by that much; undefined where there is no label. */
+  /** Log odds that its label is the model's own, with errors of that size; undefined where there is no label. */
   odds: number | undefined
 }
 
@@ -64,7 +63,7 @@ export class Known {
   ): Generator<void, { known: Known; error: number }> {
     const answers = pairs.map(({ answer }) => answer)
     const regression = yield* similarity.regressed(answers)
-    const leftOut = yield* leaveOneOut(regression.first)
+    const leftOut = yield* regression.leaveOneOut()
     const from = pairs.map((pair) => pair.from)
     const known = new Known(domain, similarity, regression, from)
     known.observe(leftOut)
@@ -82,7 +81,7 @@ export class Known {
     return Array.from({ length: size }, (_, i) => (oldest + i) % size)
   }
 
-  /** Undefined where it is not finite: f32 has no room for the values, or the state it came from was forged. In steps. */
+  /** Undefined where it is not finite: values beyond f32, or a forged state. In steps. */
   *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
     const predicted = yield* this.regression.predict(similarities, kxx)
     const { criterion } = this.#domain
@@ -93,8 +92,9 @@ export class Known {
   }
 
   /**
-   * The squared error to expect: in proportion to the variance, as measured, and out of distribution (variance 1) the variance of all
-   * answers as well. Of a smooth model the memory errs so little that by proportion alone it would be confident of anything.
+   * The squared error to expect: in proportion to the variance, as measured, and out of distribution (variance 1) that
+   * of all answers as well. Errors on a smooth model are so small that by proportion alone any recovery would seem
+   * certain.
    */
   #squaredError(variance: number): number {
     const { errors } = this

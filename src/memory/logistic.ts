@@ -4,7 +4,7 @@ import type { Core } from '../core/core'
 
 /** Precision of the weights' prior, the intercept's first: slopes are small until shown otherwise. */
 const PRIOR = [0.01, 1]
-/** Newton's method ends when no weight moves further than this (the next step would be a millionth), or after so many steps. */
+/** Newton's method ends when no weight moves further (the next step would be a millionth), or after some steps. */
 const SETTLED = 1e-3
 const NEWTON_STEPS = 8
 
@@ -34,7 +34,7 @@ export const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 
 const prior = (i: number) => PRIOR[Math.min(i, 1)]
 
-/** The most probable weights, by Newton's method (iteratively reweighted least squares). @param start  near them, if known */
+/** The most probable weights, by iteratively reweighted least squares. @param start  near them, if known */
 export function fitted(core: Core, examples: Examples, start?: Float64Array): Fit {
   const { xs, means, scales, targets, counts, offsets } = examples
   const n = means.length + 1
@@ -86,10 +86,7 @@ export function standardised(rows: readonly (readonly number[])[]): Standardised
   return { xs, means, scales }
 }
 
-/**
- * Log odds, averaged over what the weights may be (MacKay, "The evidence framework applied to classification networks", 1992,
- * eq. 20): the fewer examples, the nearer to 0.
- */
+/** Log odds, averaged over the weights (MacKay, Evidence framework applied to classification networks, 1992, eq. 20). */
 export function logOdds({ means, scales, weights, covariance }: Fit, inputs: readonly number[]): number {
   const n = weights.length
   const x = new Float64Array(n)

@@ -7,8 +7,7 @@ import { type Archive, pack, unpack } from './archive'
 import type { Domain } from './domain'
 import { kernelNames } from './kernels'
 import { Known, LEAST_SUM, MOST_SUM } from './known'
-import type { Uncertainty } from './leave-one-out'
-import { BLOCK, KernelRegression } from './regression'
+import { BLOCK, KernelRegression, type Uncertainty } from './regression'
 import { comparedKinds, Similarity, type SimilarityState } from './similarity'
 
 /** The share by which the user's features of a query may differ from what they were when it was saved. */
@@ -63,15 +62,12 @@ export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array
   })
 }
 
-/** @throws RangeError for a state of another memory, or one that is damaged  @returns undefined where it knew nothing */
+/** @throws RangeError for a state that is damaged, or of another memory  @returns undefined where it knew nothing */
 export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known | undefined {
   const archive = unpack('memory', bytes)
   const state = checked(archive.content, domain)
   const { size, next, told, workers } = state
-  if (!size) {
-    archive.end()
-    return undefined
-  }
+  if (!size) return void archive.end()
   checkSample(domain, archive)
   const similarity = Similarity.load(core, domain, state, archive, size)
   const regression = KernelRegression.load(core, domain.outputs, similarity.noise, archive, size)
@@ -89,6 +85,8 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
 function checked(value: unknown, domain: Domain): MemoryState {
   const state = saved.object('memory', value, Object.keys(NOTHING))
   const own = optionsOf(domain)
+  const { kind } = domain.sizes
+  const comparable = domain.open ? (['values', 'signals'] as const) : [kind]
   const options = saved.object('memory.options', state.options, Object.keys(own))
   for (const [name, wanted] of Object.entries(own)) saved.same(`memory.options.${name}`, wanted, options[name])
   const size = saved.integer('memory.size', state.size, 0, Number.MAX_SAFE_INTEGER)
@@ -110,20 +108,14 @@ function checked(value: unknown, domain: Domain): MemoryState {
       variance: saved.number('memory.told.variance', told.variance, size && LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),
-    compared: saved.word('memory.compared', state.compared, size ? comparable(domain) : comparedKinds),
+    compared: saved.word('memory.compared', state.compared, size ? comparable : comparedKinds),
     workers: saved.list('memory.workers', state.workers, MOST_WORKERS).map((worker, i) => {
       return saved.text(`memory.workers[${i}]`, worker)
     }),
   }
 }
 
-/** How such a memory may compare queries when it is ready. */
-function comparable({ features, open }: Domain): readonly MemoryState['compared'][] {
-  if (open) return ['values', 'signals']
-  return [features === 'patches' || features === 'signals' ? features : 'values']
-}
-
-/** Other features may be as many: of the same query they have other values. The last digits may differ, by the JavaScript engine. */
+/** Other features of the same number have other values. The last digits may differ between JavaScript engines. */
 function checkSample({ sample }: Domain, archive: Archive): void {
   if (!sample) return
   const other = archive.take('sample', 'f4', sample.length)

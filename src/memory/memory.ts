@@ -1,7 +1,4 @@
-/**
- * Earlier queries and the model's own answers to them: what a lost answer can be recovered from without any
- * redundancy. Bounded, serialisable, without a clock.
- */
+/** Earlier queries and the model's own answers, from which a lost answer can be recovered without redundancy. */
 
 import { expected } from '../check'
 import type { Core } from '../core/core'
@@ -27,8 +24,8 @@ const SOON = 32
 const SMALL = 2000
 
 /**
- * `collecting`: until there are enough pairs to see what queries are like. `working`: while it is decided how they are compared, at
- * first or anew; what was known before is used until then, if it may be. `ready`: pairs come one by one.
+ * `collecting`: until there are enough pairs to see what queries are like. `working`: while it is decided how they are
+ * compared; what was known before is used meanwhile, if it may be. `ready`: pairs come one by one.
  */
 type Phase =
   | { is: 'collecting'; pairs: Pair[] }
@@ -96,8 +93,8 @@ export class Memory {
   }
 
   /**
-   * Keeps a query and its answer, unless one much like it is there already. Only the model's own answers may
-   * come in, never recovered ones or lies.
+   * Keeps a query and its answer, unless one much like it is there already. Only the model's own answers may come in,
+   * never recovered ones or lies.
    *
    * @param query, answer  copied
    * @param from           the worker that gave the answer, for `forget`
@@ -194,7 +191,7 @@ export class Memory {
     if (this.#known?.regression.work()) return true
     if (this.#phase.is !== 'working') return false
     const { done, value } = this.#phase.steps.next()
-    if (done) this.#phase = value ?? { is: 'collecting', pairs: [] } // nothing after the user's features threw: it begins anew
+    if (done) this.#phase = value ?? { is: 'collecting', pairs: [] } // none after the user's features threw
     return this.#phase.is === 'working'
   }
 
@@ -204,9 +201,9 @@ export class Memory {
   }
 
   /**
-   * Takes out all that came from a worker, as if it had never been: also how queries are compared is decided without it. What
-   * can wait is left to `work`; until that is done nothing is recovered. Where less is left than a memory begins with, it
-   * begins anew.
+   * Takes out all that came from a worker, as if it had never been: how queries are compared is decided again, too.
+   * What can wait is left to `work`; until that is done nothing is recovered. With fewer pairs than a memory begins
+   * with, all go.
    *
    * @returns pairs taken out, and the answers of the others, the oldest first
    */

@@ -1,7 +1,7 @@
 /**
- * How queries that are no images are compared: the scale of each of their values, and the kernel. Chosen by leave-one-out error, never
- * assumed: columns in mixed units, of which a few matter, tell nothing as they are (54 columns over four decades: 48 % of the
- * labels right, 79 % with what is chosen here).
+ * How queries that are no images are compared: a scale for each value, and a kernel, by leave-one-out error. Columns in
+ * mixed units, of which a few matter, tell little as they are (54 columns over four decades: 48 % of the labels right,
+ * 79 % so).
  */
 
 import type { Core } from '../core/core'
@@ -16,7 +16,7 @@ const MOST_PAIRS = 512
 const MOST_VALUES = 2 ** 19
 /** With more values in a query than this their scales are not learned one by one: it would take minutes. */
 const WIDEST = 1024
-/** Times that scales are learned from the regression that the last ones gave, and how many of these may bring nothing before it ends. */
+/** Times that scales are improved, and how many of these in a row may bring nothing. */
 const ROUNDS = 8
 const VAIN = 3
 
@@ -25,15 +25,15 @@ export function studied(inputs: number): number {
   return Math.min(MOST_PAIRS, Math.max(128, Math.floor(MOST_VALUES / inputs)))
 }
 
-/** Bytes that it takes to study so many: rows under one metric, here and in a table, answers, and matrices of two metrics. */
+/** Bytes to study so many: rows under one metric, here and in a table, answers, and matrices of two metrics. */
 export function studyBytes(count: number, inputs: number, outputs: number): number {
   return count * (2 * 4 * (inputs + outputs) + 3 * ARRAY_BYTES + (4 * 8 + 4) * count)
 }
 
 /**
- * The best of three kinds of scales, each with every kernel: none (of several inputs one each), standardised values, and scales learned
- * from the gradients of the regression (a recursive feature machine with a diagonal metric: Radhakrishnan, Beaglehole, Pandit,
- * Belkin, Science 2024). In steps of a few milliseconds.
+ * The best, with every kernel, of one scale for each input, standardised values, and scales by the gradients of the
+ * regression (a recursive feature machine with a diagonal metric: Radhakrishnan, Beaglehole, Pandit, Belkin, Science
+ * 2024). In steps.
  *
  * @param rows     queries of equal length, at most `studied` of them
  * @param answers  to them

@@ -1,6 +1,6 @@
 /**
- * Patch features of images and of their mirror images, in two parts: mirroring keeps the even one and negates the odd one. With
- * a = (even, odd), |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead.
+ * Patch features of images and their mirror images, in two parts: mirroring keeps the even one and negates the odd one.
+ * |a - b|² is |even - even'|² + |odd - odd'|²; for the mirror image of b the odd parts add up instead.
  */
 
 import { joined } from '../arrays'
@@ -72,11 +72,9 @@ export class PointTable {
   /** @param width  values in a point, all of them even; default: patch features in two parts */
   constructor(core: Core, capacity: number, width?: number) {
     this.width = width ?? PATCH_FEATURES
-    if (width) this.#even = core.table(width, capacity)
-    else {
-      this.#even = core.table(PATCH_FEATURES / 2, capacity, PART_STEP)
-      this.#odd = core.table(PATCH_FEATURES / 2, capacity, PART_STEP)
-    }
+    const part = () => core.table(PATCH_FEATURES / 2, capacity, PART_STEP)
+    this.#even = width ? core.table(width, capacity) : part()
+    this.#odd = width ? undefined : part()
   }
 
   /** Whether points have an odd part. */
@@ -114,24 +112,22 @@ export class PointTable {
 
   /** The first `count` points as arrays by name, for `load`. */
   save(count: number): Record<string, Float32Array | Int8Array> {
-    const rows = (table: Table) => {
-      const all = Array.from({ length: count }, (_, i) => table.get(i))
-      return joined(all, Float32Array)
-    }
-    if (!this.#odd) return { even: rows(this.#even) }
-    const [even, odd] = [this.#even, this.#odd].map((part) => new Int8Array(multiplied(rows(part), 1 / PART_STEP)))
-    return { even, odd }
+    const rows = (table: Table) => Array.from({ length: count }, (_, i) => table.get(i))
+    if (!this.#odd) return { even: joined(rows(this.#even), Float32Array) }
+    const quantised = (table: Table) => new Int8Array(multiplied(joined(rows(table), Float32Array), 1 / PART_STEP))
+    return { even: quantised(this.#even), odd: quantised(this.#odd) }
   }
 
   /** @throws RangeError for what `save` never gave */
   load(archive: Archive, count: number): void {
-    const width = this.#odd ? PATCH_FEATURES / 2 : this.width
-    const step = this.#odd ? PART_STEP : 1
+    const [width, kind, step] = this.#odd
+      ? ([this.width / 2, 'i1', PART_STEP] as const)
+      : ([this.width, 'f4', 1] as const)
     const part = (name: string) => {
-      const all = archive.take(name, this.#odd ? 'i1' : 'f4', count * width)
+      const all = archive.take(name, kind, count * width)
       return (i: number) => multiplied(all.subarray(i * width, (i + 1) * width), step)
     }
     const [even, odd] = [part('even'), this.#odd && part('odd')]
-    for (let i = 0; i < count; i++) this.put(odd ? { even: even(i), odd: odd(i) } : { even: even(i) }, i)
+    for (let i = 0; i < count; i++) this.put({ even: even(i), ...(odd && { odd: odd(i) }) }, i)
   }
 }

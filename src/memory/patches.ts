@@ -1,8 +1,8 @@
 /**
  * Features of images for comparing them: raw pixels say little about natural images. After Coates, Lee, Ng, "An
  * Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011: random whitened patches as
- * filters, two-sided rectification, pooling. No labels, no training. Beyond the paper: a high threshold, pooling cells that
- * fade into each other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
+ * filters, two-sided rectification, pooling. Beyond the paper: a high threshold, pooling cells that fade into each
+ * other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
  */
 
 import { checkNames, expected } from '../check'
@@ -17,7 +17,7 @@ import { FILTERS, mirrored, PATCH_FEATURES } from './mirror'
 import { finished, paced } from './steps'
 import { CONTRAST, clippedSum, inverseCovariance, THRESHOLD, whitened } from './whitening'
 
-/** Longer sides are shrunk to at most this, so that no image costs more than a few milliseconds; and more channels to so many. */
+/** Longer sides and more channels are shrunk, so that no image costs more than a few milliseconds. */
 const LARGEST = 48
 const SMALLEST = 12
 const MOST_CHANNELS = 4
@@ -31,7 +31,7 @@ const PIECE = 256
 const STANDARD = 64
 
 export interface PatchOptions {
-  /** Shape of an image: channels before height and width or behind, whichever are fewer; at least 12 x 12 when shrunk to 48. */
+  /** Shape of an image: channels first or last, whichever are fewer; at least 12 x 12 when shrunk to 48. */
   shape: readonly number[]
   /** Images of the kind to come, at least 10. Read, not kept. */
   samples: readonly Float32Array[]
@@ -165,10 +165,7 @@ export class Patches {
     return new Patches(core, shape, { ...learned, ...standardisation(sums, squares, 2 * seen.length) }, raw.#bank)
   }
 
-  /**
-   * @param image  shrunk
-   * @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid
-   */
+  /** @param image  shrunk  @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid */
   of(image: Float32Array): Float32Array {
     return finished(this.steps(image))
   }
@@ -209,10 +206,7 @@ function gridOf(shape: readonly number[]): Grid {
   return { channels, height, width, factor, all, apart, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/**
- * An image as the features are made of it, channels first: itself where it is that and small, else fresh means over squares of its
- * pixels, and over neighbouring channels where they are many.
- */
+/** A small image with channels first: the image itself, or fresh means over squares of pixels and over channels. */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
   const { channels, height, width, factor, all, apart } = gridOf(shape)
   const [channel, line, pixel] = apart
@@ -277,7 +271,7 @@ function* filtersOf(core: Core, patches: readonly Float32Array[], random: Random
   return { mean, filters: yield* whitened(centred, inverse, Float64Array) }
 }
 
-/** What brings every feature to mean 0 and variance 1, from sums over `count` images; one that never varies is left out. */
+/** Brings features to mean 0 and variance 1, from sums over `count` images; one that never varies to 0. */
 function standardisation(sums: Float64Array, squares: Float64Array, count: number) {
   const centre = Float32Array.from(sums, (sum) => sum / count)
   const scale = Float32Array.from(squares, (square, i) => {

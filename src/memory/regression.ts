@@ -5,8 +5,8 @@ import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
 import * as saved from '../saved'
 import type { Archive } from './archive'
-import { type Fitted, precisionOf } from './leave-one-out'
-import { finished, PRODUCTS, QUICK_PRODUCTS } from './steps'
+import { type Fitted, fittedTo, leftOut } from './leave-one-out'
+import { PRODUCTS, QUICK_PRODUCTS } from './steps'
 import { Sweep } from './sweep'
 
 export { BLOCK }
@@ -18,14 +18,19 @@ export const LEAST_VARIANCE = 1e-4
 const QUICK_BLOCKS = QUICK_PRODUCTS / BLOCK / BLOCK
 /** Outputs that are solved for at a time; fewer cost as much. */
 const WIDTH = 12
+/** Outputs that pairs are left out for. */
+const SAMPLE = 128
 
 export interface Predicted {
   /** The caller's. */
   answer: Float32Array
-  /**
-   * In units of the answers' own variance: the least that one of the blocks alone would leave. Near 0 where the answer is known, about 1
-   * for a query out of distribution.
-   */
+  /** Relative to k(x, x), the least that one block alone leaves. 0: known; about 1: out of distribution. */
+  variance: number
+}
+
+/** Of predictions: squared error per output, and variance relative to k(x, x). */
+export interface Uncertainty {
+  error: number
   variance: number
 }
 
@@ -60,11 +65,7 @@ export class KernelRegression {
     this.#matrix = core.kernelMatrix(outputs)
   }
 
-  /**
-   * What was saved of so many pairs.
-   *
-   * @throws RangeError for what `save` never gave
-   */
+  /** What was saved of so many pairs. @throws RangeError for what `save` never gave */
   static load(core: Core, outputs: number, noise: number, archive: Archive, size: number): KernelRegression {
     const regression = new KernelRegression(core, outputs, noise)
     const kernel = archive.take('kernel', 'u2', (size * (size + 1)) / 2)
@@ -104,8 +105,8 @@ export class KernelRegression {
   }
 
   /**
-   * Sets pair `index` (at most `size`), over whatever was there. It counts for nothing until `settle`. Where it is written over
-   * another one, nor do the other pairs of that block, which will be written over next.
+   * Sets pair `index` (at most `size`). It counts for nothing until `settle`; where it is written over another one, nor
+   * do the others of that block, which will be written over next.
    *
    * @param similarities  to all pairs there are, 0..1; the one to `index` is not read
    * @param kxx           k(x, x)
@@ -144,10 +145,7 @@ export class KernelRegression {
     return this.#sweep.work()
   }
 
-  /**
-   * What was written counts from here on: all blocks are due once more or, where there are few, several times. Where a block
-   * is written over, to be called when it is full.
-   */
+  /** What was written counts from here on: all blocks are due. To be called when one that is written over is full. */
   settle(): void {
     this.#sweep.plan(Math.floor(Math.max(0, this.#written) / BLOCK), this.size)
     this.#open = -1
@@ -160,18 +158,14 @@ export class KernelRegression {
     const mean = new Float64Array(this.#outputs)
     for (const answer of this.answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
     this.#mean = mean
-    yield* this.#finishing()
+    while (this.#sweep.begin(this.#open)) while (this.work()) yield
   }
 
   /** Settles what was written last, and solves all that is due. */
   finish(): void {
     while (this.work()) {}
     if (this.#written >= 0) this.settle()
-    finished(this.#finishing())
-  }
-
-  *#finishing(): Generator<void> {
-    while (this.#sweep.begin(this.#open)) while (this.work()) yield
+    while (this.#sweep.begin(this.#open)) while (this.work()) {}
   }
 
   /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
@@ -182,7 +176,7 @@ export class KernelRegression {
     const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
     const pairs = Math.min(BLOCK, 2 * Math.max(1, Math.floor(PRODUCTS / (2 * perPair))))
     for (let first = 0; first < this.#outputs; first += width) {
-      const outputs = [first, Math.min(first + width, this.#outputs)] as const
+      const outputs = [first, Math.min(first + width, this.#outputs)]
       const rest = new Float32Array(BLOCK * (outputs[1] - first))
       for (let from = 0; from < BLOCK; from += pairs) {
         yield
@@ -193,12 +187,7 @@ export class KernelRegression {
   }
 
   /** What all coefficients leave over of the answers of pairs from .. to - 1 of a block; into their rows of `rest`. */
-  #leftOver(
-    rest: Float32Array,
-    block: number,
-    [from, to]: readonly [number, number],
-    [first, last]: readonly [number, number],
-  ): void {
+  #leftOver(rest: Float32Array, block: number, [from, to]: number[], [first, last]: number[]): void {
     const mean = this.#mean as Float64Array
     const predicted = this.#matrix.predict(block, [from, to], [first, last])
     for (let i = from, at = 0; i < to && block * BLOCK + i < this.size; i++) {
@@ -233,20 +222,32 @@ export class KernelRegression {
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
-  /** The first pairs, to leave them out one by one. */
+  /** The first pairs; of their answers at most 128 values, evenly spread, which show the error of all. */
   get first(): Fitted {
-    const n = Math.min(BLOCK, this.size)
     const { inverse, total } = this.#invert(0)
-    const own = this.#matrix.own(0)
-    return {
-      precision: { ...precisionOf(inverse, n), total },
-      answers: this.answers.slice(0, n),
-      noise: this.#noise,
-      kxx: Array.from({ length: n }, (_, i) => own[i * (BLOCK + 1)] / FULL),
-    }
+    const count = Math.min(SAMPLE, this.#outputs)
+    const answers = this.answers.slice(0, BLOCK).map((answer) => {
+      return Float32Array.from({ length: count }, (_, c) => answer[Math.floor((c * this.#outputs) / count)])
+    })
+    return { ...fittedTo(answers, inverse), total }
   }
 
-  /** Arrays by name, for `load`. The block that is due first is solved before; callers that need the others do so with `finish`. */
+  /** Means over the first pairs, each predicted from all the others. In steps. */
+  *leaveOneOut(): Generator<void, Uncertainty> {
+    const { first } = this
+    const [n, outputs] = [first.answers.length, first.answers[0].length]
+    const own = this.#matrix.own(0)
+    const residuals: Float64Array[] = []
+    let [error, variance] = [0, 0]
+    yield* leftOut(first, (i, left) => {
+      residuals.push(left.residual)
+      variance += (left.variance - this.#noise) / (own[i * (BLOCK + 1)] / FULL)
+    })
+    for (let c = 0; c < outputs; c++) for (let i = 0; i < n; i++) error += residuals[i][c] ** 2 / (n * outputs)
+    return { error, variance: variance / n }
+  }
+
+  /** Arrays by name, for `load`. The block that is due first is solved before; all of them after `finish`. */
   save(): Record<string, Float32Array | Float64Array | Uint16Array> {
     while (this.work()) {}
     this.advance()
@@ -268,7 +269,7 @@ export class KernelRegression {
     return [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
   }
 
-  /** Inverse of a block of K + noise I, or of its first n pairs, and the sum over it; the matrix keeps the one, this the other. */
+  /** Inverse of a block of K + noise I, or of its first n pairs, kept by the matrix; and the sum over it, kept here. */
   #invert(block: number, n = Math.min(BLOCK, this.size - block * BLOCK)): { inverse: Float64Array; total: number } {
     const own = this.#matrix.own(block)
     const matrix = new Float64Array(n * n)

@@ -1,4 +1,4 @@
-/** How a memory reconsiders what it was decided by: with twice as many pairs, and when queries are no longer like the first ones. */
+/** When a memory decides again how queries are compared: with twice as many pairs, and when queries have changed. */
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
@@ -8,13 +8,13 @@ import { beginning, grown, restudying } from './footprint'
 import { Known, type Pair } from './known'
 import { leaveLaterOut } from './leave-one-out'
 
-/** The metric is chosen again when there are so many times as many pairs; by how much its loss must be smaller. */
+/** The metric is chosen again with this many times as many pairs; by how much its loss must be smaller. */
 const RESTUDY = 2
 const BETTER = 0.01
 /**
- * Whether to begin afresh is asked when so many times as many queries were seen as when it was last asked. The error must then be below
- * one share of the answers' variance, or nothing is known either; and smaller than today's by another share: after 140 queries of noise
- * it is by .1 (Fashion), .13 (MNIST), .37 (CIFAR).
+ * Whether to begin afresh is asked again after this many times as many queries. The error must be below a share of the
+ * answers' variance, or nothing is known either; and below today's by another share: after 140 queries of noise it is
+ * by .1 (Fashion), .13 (MNIST), .37 (CIFAR).
  */
 const AFRESH = 2
 const KNOWING = 0.8
@@ -38,7 +38,7 @@ export class Renewal {
     this.plan(size)
   }
 
-  /** Plans when the metric is chosen again, if there is room by then to remember all queries anew beside what there is. */
+  /** Plans when the metric is chosen again, if there is room to remember all queries anew beside the old ones. */
   plan(size: number): void {
     const { capacity, sizes, bytes } = this.#domain
     const next = Math.min(RESTUDY * size, capacity)
@@ -51,14 +51,14 @@ export class Renewal {
     return size >= this.#restudyAt
   }
 
-  /** A query has come. @returns whether it is to be collected: there has to be room for another beginning beside what there is */
+  /** A query has come. @returns whether it is to be collected: there must be room for another beginning */
   see(size: number): boolean {
     const { capacity, sizes, bytes } = this.#domain
     if (++this.#seen <= this.#collectAfter) return false
     return grown(sizes, Math.min(size + BLOCK, capacity)) + beginning(sizes) <= bytes
   }
 
-  /** Collects a pair, each query once. @param error  mean squared, of its prediction @returns whether there are enough to begin with */
+  /** Each query once. @param error  mean squared, of its prediction  @returns whether there are enough to begin with */
   collect(pair: Pair, error: number): boolean {
     if (!collect(this.#latest, pair)) return false
     const { length } = this.#latest
@@ -67,8 +67,8 @@ export class Renewal {
   }
 
   /**
-   * Begins afresh with the latest pairs, if they alone, compared afresh, would have predicted each other better as they came: those that
-   * it began with may have been test patterns. In steps. @returns undefined where they would not
+   * Begins afresh with the latest pairs, if these alone would have predicted each other better as they came: the first
+   * ones may have been test patterns. In steps. @returns undefined where they would not
    */
   *afresh(core: Core): Generator<void, Known | undefined> {
     const [latest, today] = [this.#latest, this.#error]
@@ -92,11 +92,7 @@ export class Renewal {
   }
 }
 
-/**
- * The pairs at some places, under the metric that now compares them best. In steps.
- *
- * @returns undefined where it must be better than the present one, and is not by enough
- */
+/** The pairs at some places, under the best metric; undefined where that must be better than today's and is not. */
 export function* renewed(
   domain: Domain,
   { similarity, regression, from }: Known,

@@ -1,6 +1,6 @@
 /**
- * Features of one-dimensional signals, sound or a sensor's: the patches of images (patches.ts), along time. Raw samples say
- * nothing of a signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
+ * Features of signals, sound or a sensor's: as those of images (patches.ts), along time. Raw samples say nothing of a
+ * signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
  */
 
 import type { Core } from '../core/core'

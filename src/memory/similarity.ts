@@ -4,7 +4,7 @@ import type { Core } from '../core/core'
 import { size } from '../tensor'
 import type { Archive } from './archive'
 import { type Domain, ownFeatures } from './domain'
-import { type KernelName, kernels, squaredLengthScale } from './kernels'
+import { type Kernel, type KernelName, kernels, squaredLengthScale } from './kernels'
 import type { Pair } from './known'
 import { chooseMetric, studied } from './metric'
 import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
@@ -19,7 +19,10 @@ export const comparedKinds = ['values', 'signals', 'patches'] as const
 
 export type Compared = (typeof comparedKinds)[number]
 
-/** Queries that patches are learned from. */
+/** What makes the features of a query, unless these are its values or the user's own. */
+type Embedding = Patches | Signals | undefined
+
+/** Queries that patches are learned from: the latest, since those before may be test patterns. */
 const SAMPLES = 64
 
 /** What a query is like to the remembered ones. */
@@ -47,14 +50,13 @@ export class Similarity {
   mirror = false
   readonly #core: Core
   readonly #domain: Domain
-  /** What makes the features of a query, unless these are its values or the user's own. */
-  readonly #embedding: Patches | Signals | undefined
+  readonly #embedding: Embedding
   /** Undefined for patches, of which all features count the same. */
   readonly #metric: Metric | undefined
   /** Of the kernel. */
   #squaredLengthScale = 1
 
-  private constructor(core: Core, domain: Domain, embedding: Patches | Signals | undefined, metric?: Metric) {
+  private constructor(core: Core, domain: Domain, embedding: Embedding, metric?: Metric) {
     this.#core = core
     this.#domain = domain
     this.#embedding = embedding
@@ -62,27 +64,16 @@ export class Similarity {
     this.points = new PointTable(core, domain.capacity, metric?.scales.length)
   }
 
-  /**
-   * Decides by some queries and the answers to the first of them; all are the first that it holds. In steps of a few milliseconds.
-   *
-   * @param queries  reduced
-   */
+  /** Decided by some queries and the answers to the first of them; it holds all. In steps. @param queries  reduced */
   static *learn(
     core: Core,
     domain: Domain,
     queries: readonly Float32Array[],
     answers: readonly Float32Array[],
   ): Generator<void, Similarity> {
-    if (domain.features === 'patches') {
-      // Of the latest queries: those before may be test patterns.
-      const patches = yield* Patches.learn(core, domain.shape, queries.slice(-SAMPLES))
-      const made = new Similarity(core, domain, patches)
-      yield* made.#fill(queries.length, (i) => mirrorParts(patches.of(queries[i])))
-      return made
-    }
-    const { tried, signals, vectors } = yield* decided(core, domain, queries, answers)
-    const made = new Similarity(core, domain, signals, tried)
-    yield* made.#fill(vectors.length, (i) => ({ even: scaled(vectors[i], tried.scales) }))
+    const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
+    const made = new Similarity(core, domain, embedding, tried)
+    yield* made.#fill(queries.length, (i) => made.#pointOf(vectors?.[i] ?? vectorOf(queries[i], domain, embedding)))
     return made
   }
 
@@ -91,16 +82,12 @@ export class Similarity {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
     yield* made.#fill(places.length, (i) => {
-      return metric ? { even: scaled(this.#vector(places[i]), metric.scales) } : this.points.at(places[i])
+      return metric ? made.#pointOf(this.#vector(places[i])) : this.points.at(places[i])
     })
     return made
   }
 
-  /**
-   * Asks again, by the remembered queries at some places and the pairs that were remembered there, which metric compares them best.
-   *
-   * @returns the best, and how good the present one is; undefined for patches, which have none
-   */
+  /** Which metric compares the remembered queries at some places best, and how good today's is; patches have none. */
   *reconsidered(
     places: readonly number[],
     pairs: readonly Pick<Pair, 'answer'>[],
@@ -113,8 +100,7 @@ export class Similarity {
     const answers = pairs.slice(-some.length).map(({ answer }) => answer)
     const rows: Float32Array[] = []
     yield* paced(some.length, 64, (i) => rows.push(this.#vector(some[i])))
-    const inputs = length === size({ shape }) ? parts : [length]
-    const options = { criterion, parts: inputs, known: [metric] }
+    const options = { criterion, parts: length === size({ shape }) ? parts : [length], known: [metric] }
     const { best, known } = yield* chooseMetric(this.#core, rows, answers, options)
     return { best, now: known[0] }
   }
@@ -131,24 +117,31 @@ export class Similarity {
     return regression
   }
 
-  /** Noise variance for the kernel's diagonal. With mirror images as neighbours there are twice as many to tell a query from. */
+  /** Noise variance for the kernel's diagonal. With mirror images there are twice as many neighbours. */
   get noise(): number {
     const { noise } = this.#kernel
     return this.mirror ? noise / 2 : noise
   }
 
-  get #kernel() {
+  get #kernel(): Kernel {
     return kernels[this.#metric?.kernel ?? 'smooth']
   }
 
   /** A query as it is compared, in steps; fresh. @param query  reduced */
   *point(query: Float32Array): Generator<void, Point> {
-    if (this.#embedding instanceof Patches) {
-      const features = this.#embedding.of(query) // in one step: a lookup between two would overwrite what it works on
-      yield
-      return mirrorParts(features)
-    }
-    return { even: scaled(vectorOf(query, this.#domain, this.#embedding), (this.#metric as Metric).scales) }
+    const vector = vectorOf(query, this.#domain, this.#embedding) // in one step: others use the same filters
+    yield
+    return this.#pointOf(vector)
+  }
+
+  #pointOf(vector: Float32Array): Point {
+    return this.#metric ? { even: scaled(vector, this.#metric.scales) } : mirrorParts(vector)
+  }
+
+  /** A remembered query's values before they were scaled. */
+  #vector(place: number): Float32Array {
+    const { scales } = this.#metric as Metric
+    return this.points.at(place).even.map((value, k) => value / scales[k])
   }
 
   /** To the first `count` remembered ones. In steps. */
@@ -212,21 +205,16 @@ export class Similarity {
     this.#squaredLengthScale = squaredLengthScale(distances)
     yield
   }
-
-  /** A remembered query's values before they were scaled. */
-  #vector(place: number): Float32Array {
-    const { scales } = this.#metric as Metric
-    return this.points.at(place).even.map((value, k) => value / scales[k])
-  }
 }
 
+/** Vectors of the queries, where they are made already. Patches have no metric. */
 interface Decided {
-  tried: Tried
-  signals: Signals | undefined
-  vectors: Float32Array[]
+  embedding: Embedding
+  tried?: Tried
+  vectors?: Float32Array[]
 }
 
-/** As signals or not, and under which metric: whatever predicts some answers best when each is left out. */
+/** As images, signals or values, and under which metric: whatever predicts some answers best when each is left out. */
 function* decided(
   core: Core,
   domain: Domain,
@@ -234,26 +222,23 @@ function* decided(
   answers: readonly Float32Array[],
 ): Generator<void, Decided> {
   const { shape, parts, criterion, features, open } = domain
+  if (features === 'patches') return { embedding: yield* Patches.learn(core, shape, queries.slice(-SAMPLES)) }
   const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
   if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
-  const ranked: Decided[] = []
-  for (const signals of ways) {
-    const made = signals || typeof features === 'function'
+  const ranked: Required<Decided>[] = []
+  for (const embedding of ways) {
+    const made = embedding || typeof features === 'function'
     const vectors: Float32Array[] = []
-    yield* paced(queries.length, made ? 1 : queries.length, (i) => vectors.push(vectorOf(queries[i], domain, signals)))
+    yield* paced(queries.length, made ? 1 : BLOCK, (i) => vectors.push(vectorOf(queries[i], domain, embedding)))
     const options = { criterion, parts: made ? [vectors[0].length] : parts }
     const { best } = yield* chooseMetric(core, vectors.slice(0, answers.length), answers, options)
-    ranked.push({ tried: best, signals, vectors })
+    ranked.push({ embedding, tried: best, vectors })
   }
   return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
 }
 
-/** The values that are compared, before they are scaled. */
-function vectorOf(
-  query: Float32Array,
-  { features, sample, early }: Domain,
-  signals: Signals | undefined,
-): Float32Array {
+/** The values of a query that are compared, before they are scaled. */
+function vectorOf(query: Float32Array, { features, sample, early }: Domain, embedding: Embedding): Float32Array {
   if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return signals?.of(query) ?? query
+  return embedding?.of(query) ?? query
 }

@@ -5,7 +5,7 @@ import { type Criterion, sameLabels } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
 import { type KernelName, kernels, squaredLengthScale } from './kernels'
-import { leftOut, precisionOf } from './leave-one-out'
+import { fittedTo, leftOut } from './leave-one-out'
 import { PRODUCTS, paced } from './steps'
 
 export interface Metric {
@@ -19,7 +19,7 @@ export interface Tried extends Metric {
   loss: number
 }
 
-/** Sums of outputs with random weights of which the gradients are taken: the mean of their squares is that of all outputs. */
+/** Random sums of outputs that gradients are taken of: the mean of their squares is that of all outputs. */
 const PROJECTIONS = 8
 /** Where answers have no label and more values than this, only so many are predicted: their error is that of all. */
 const OUTPUTS = 128
@@ -38,7 +38,7 @@ export class Study {
   #scaled: Float32Array[] = []
   /** Slope of the kernel between each two rows; 0 on the diagonal. */
   #slopes = new Float64Array()
-  #precision = precisionOf(new Float64Array(), 0)
+  #fitted = fittedTo([], new Float64Array())
 
   constructor(core: Core, rows: readonly Float32Array[], answers: readonly Float32Array[], criterion: Criterion) {
     this.#core = core
@@ -68,18 +68,18 @@ export class Study {
         this.#slopes[i * n + j] = i === j ? 0 : slope(row[j] / unit)
       }
     })
-    this.#precision = precisionOf(yield* inverted(matrix, n), n)
+    this.#fitted = fittedTo(this.#answers, yield* inverted(matrix, n))
     return { scales, kernel: name, loss: yield* this.#loss() }
   }
 
-  /** Of pairs left out one by one: the share of wrong labels, of equal ones the more precise; or the share of variance not explained. */
+  /** Leave-one-out: share of wrong labels, and of equal ones the more precise; or share of variance not explained. */
   *#loss(): Generator<void, number> {
     const answers = this.#answers
     const criterion = this.#criterion
     const predicted = answers.map((answer) => answer.slice())
     const variances = new Float64Array(answers[0].length)
     let error = 0
-    yield* leftOut(this.#precision, answers, (i, residual, means) => {
+    yield* leftOut(this.#fitted, (i, { residual, means }) => {
       for (let c = 0; c < means.length; c++) {
         predicted[i][c] -= residual[c]
         error += residual[c] ** 2
@@ -92,7 +92,7 @@ export class Study {
     return (wrong + Math.min(1, unexplained)) / answers.length
   }
 
-  /** The scales times the root mean square gradient of the regression along each value: a value that changes nothing fades. */
+  /** The scales times the root mean square gradient of the regression: a value that changes nothing fades. */
   *improved(scales: Float32Array, deviations: Float32Array): Generator<void, Float32Array> {
     const n = this.#rows.length
     const width = scales.length
@@ -134,9 +134,10 @@ export class Study {
 
   /** Of the regression on a sum of the outputs with random weights. */
   #dualCoefficients(): Float64Array {
-    const { inverse, n, sums, total } = this.#precision
-    const signs = Array.from(this.#answers[0], () => this.#random.gauss())
-    const values = Float64Array.from(this.#answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
+    const { answers, inverse, sums, total } = this.#fitted
+    const n = answers.length
+    const signs = Array.from(answers[0], () => this.#random.gauss())
+    const values = Float64Array.from(answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
     const mean = values.reduce((sum, value, i) => sum + sums[i] * value, 0) / total
     return values.map((_, i) => {
       let sum = -sums[i] * mean
@@ -152,8 +153,8 @@ export function scaled(values: Float32Array, scales: Float32Array): Float32Array
 }
 
 /**
- * Inverse of a symmetric positive definite matrix, in place, by Gauss-Jordan sweeps over its lower triangle (Goodnight, "A
- * tutorial on the SWEEP operator", The American Statistician, 1979): unlike `core.inverse` in steps.
+ * Inverse of a symmetric positive definite matrix, in place and, unlike `core.inverse`, in steps: by Gauss-Jordan
+ * sweeps over its lower triangle (Goodnight, "A tutorial on the SWEEP operator", The American Statistician, 1979).
  */
 function* inverted(matrix: Float64Array<ArrayBuffer>, n: number): Generator<void, Float64Array<ArrayBuffer>> {
   const every = Math.max(1, Math.floor((2 * PRODUCTS) / (n * n)))

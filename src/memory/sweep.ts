@@ -2,7 +2,7 @@
 
 import { BLOCK } from '../core/kernel-matrix'
 
-/** Up to this many pairs, what is new gets several sweeps over all blocks instead of one: a small system is cheap and lags most. */
+/** Up to this many pairs there are several sweeps over all blocks: a small system is cheap, and lags most. */
 const SEVERAL = 2000
 
 export class Sweep {

@@ -1,4 +1,4 @@
-/** Filters from random patches of images or signals: each whitened by what such patches have in common, and scaled to unit length. */
+/** Filters from random patches of images or signals, whitened and scaled to unit length. */
 
 import type { Core } from '../core/core'
 import { paced } from './steps'
@@ -13,7 +13,7 @@ const RIDGE = 0.1
 const FAR = 10
 const NEARLY_ALL = 0.95
 
-/** The variance that nearly all patches stay below, and the sum of all, clipped: one glaring image must not hide the others. */
+/** The variance of nearly all at most, and the sum of all, clipped: one glaring image must not hide the others. */
 export function clippedSum(variances: Float64Array): { usual: number; sum: number } {
   const usual = variances.slice().sort()[Math.floor(NEARLY_ALL * variances.length)]
   return { usual, sum: variances.reduce((sum, variance) => sum + Math.min(variance, FAR * usual), 0) }
@@ -36,10 +36,8 @@ export function* inverseCovariance(core: Core, patches: readonly Float32Array[],
 }
 
 /**
- * Each patch f as a row Σ⁻¹f / sqrt(fᵀΣ⁻¹f). Its product with another patch is that of both after ZCA whitening, f at unit
- * length: whitening enters only as Σ⁻¹, so that no eigenvectors are needed. In steps.
- *
- * @param Kind  what Σ⁻¹f is rounded to
+ * Each patch f as a row Σ⁻¹f / sqrt(fᵀΣ⁻¹f): its product with another patch is that of both after ZCA whitening, f at
+ * unit length, and no eigenvectors are needed. In steps. @param Kind  what Σ⁻¹f is rounded to
  */
 export function* whitened(
   patches: readonly Float32Array[],

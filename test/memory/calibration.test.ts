@@ -155,7 +155,7 @@ describe('what a worker told', () => {
     expect(calibration.probability([3], 0)).toBeTypeOf('number')
     expect(calibration.forget('liar')).toBe(40)
     expect(calibration.probability([3], 0)).toBeUndefined()
-    expect(calibration.graded.length).toBe(20)
+    expect(calibration.save().length).toBe(20)
   })
 
   it('how much answers differ without a label is told anew by those that are left', () => {

@@ -32,7 +32,7 @@ describe('Calibration', () => {
     for (let i = 0; i < 29; i++) calibration.learn({ signals: [i], right: true })
     expect(calibration.probability([0])).toBeUndefined()
     for (let i = 0; i < 5000; i++) calibration.learn({ signals: [i], right: true })
-    expect(calibration.graded.length).toBe(2000)
+    expect(calibration.save().length).toBe(2000)
     expect(calibration.probability([5000])).toBeGreaterThan(0.98)
   })
 
