@@ -17,14 +17,14 @@ import { digits } from '../shared/digits'
 const core = await loadCore()
 const labels = (classes: number) => ({ kind: 'label', positions: 1, classes }) as const
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
-const SURE = 0.9
+const MIN_CONFIDENCE = 0.9
 
 interface Stated {
   confidence: number
   right: boolean
 }
-const sureOf = (all: Stated[]) => all.filter(({ confidence }) => confidence >= SURE)
-const wrongOf = (all: Stated[]) => sureOf(all).filter(({ right }) => !right).length
+const confidentOf = (all: Stated[]) => all.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+const wrongOf = (all: Stated[]) => confidentOf(all).filter(({ right }) => !right).length
 
 describe('odds of a label', () => {
   const odds = (answer: number[], classes = answer.length, positions = 1) =>
@@ -54,7 +54,7 @@ function drawing(random: Random, biasOf: (kind: number) => number) {
   }
 }
 
-describe('the credit of a kind', () => {
+describe('the intercept of a label', () => {
   it('goes to those that are right more often than others, and from those that are less', () => {
     const draw = drawing(seeded(1), (kind) => (kind === 3 ? -2 : kind === 4 ? 2 : 0))
     const calibration = new Calibration(core)
@@ -75,7 +75,7 @@ describe('the credit of a kind', () => {
     expect(calibrationError(reliability(stated))).toBeLessThan(0.03)
   })
 
-  it('one label of nearly all queries, then all alike: few are sure and wrong, and the others are sure again soon', () => {
+  it('one label of nearly all queries, then all alike: few are confident and wrong, and the others are confident again soon', () => {
     for (const seed of [1, 2, 3]) {
       const random = seeded(seed)
       const calibration = new Calibration(core)
@@ -94,13 +94,13 @@ describe('the credit of a kind', () => {
       })
       expect(wrongOf(stated.slice(0, 500).filter(({ kind }) => kind === 0))).toBeLessThanOrEqual(8)
       const others = stated.slice(500).filter(({ kind }) => kind > 0)
-      expect(sureOf(others).length / others.length).toBeGreaterThan(0.12) // none without, and .36 had it always been so
-      expect(wrongOf(others) / sureOf(others).length).toBeLessThan(0.1)
+      expect(confidentOf(others).length / others.length).toBeGreaterThan(0.12) // none without, and .36 had it always been so
+      expect(wrongOf(others) / confidentOf(others).length).toBeLessThan(0.1)
     }
   })
 })
 
-describe('what a worker told', () => {
+describe('what a worker taught', () => {
   const workers = ['a', 'b', 'liar', undefined]
   const recovered = (random: Random, source: 'code' | 'memory'): Recovered => {
     const answer = Float32Array.from({ length: 4 }, () => 3 * random.gauss())
@@ -114,9 +114,9 @@ describe('what a worker told', () => {
       const own = random.next() < 0.8 ? each.answer : Float32Array.from(each.answer, (value) => -value)
       const from = workers[i % workers.length]
       if (!met(from)) continue
-      const told = from === 'liar' ? Float32Array.from(each.answer, (value) => -value) : own
-      if (i % 2) confidence.grade(each, told, from)
-      else confidence.rehearse(each, told, from)
+      const answer = from === 'liar' ? Float32Array.from(each.answer, (value) => -value) : own
+      if (i % 2) confidence.grade(each, answer, from)
+      else confidence.rehearse(each, answer, from)
     }
     return confidence
   }
@@ -158,7 +158,7 @@ describe('what a worker told', () => {
     expect(calibration.save().length).toBe(20)
   })
 
-  it('how much answers differ without a label is told anew by those that are left', () => {
+  it('how much answers differ without a label is learned again from those that are left', () => {
     const criterion = { kind: 'tolerance' } as const
     const [confidence, never] = [new Confidence(core, criterion), new Confidence(core, criterion)]
     const random = seeded(7)
@@ -239,7 +239,7 @@ describe('with a real model', () => {
     return { teach, ask }
   }
 
-  it('twins astride a decision border: who knows the one is not sure of the other', async () => {
+  it('near-duplicates on both sides of a decision border: knowing the one gives no confidence in the other', async () => {
     const random = seeded(9)
     const border = Array.from({ length: 3000 }, () => [random.below(images.length), random.below(images.length)])
       .filter(([a, b]) => labelAt(own[a], labels(10)) !== labelAt(own[b], labels(10)))
@@ -265,7 +265,7 @@ describe('with a real model', () => {
     expect(wrongOf(stated)).toBeLessThanOrEqual(2)
   })
 
-  it('of 100 classes, two digits side by side, many are sure and nearly all of these right', () => {
+  it('of 100 classes, two digits side by side, many are confident and nearly all of these right', () => {
     const random = seeded(3)
     const draw = () => {
       const [a, b] = [random.below(images.length), random.below(images.length)]
@@ -280,7 +280,7 @@ describe('with a real model', () => {
     const { teach, ask } = student([1, 28, 56], 100)
     for (let i = 0; i < 600; i++) teach(...draw())
     const stated = Array.from({ length: 300 }, () => ask(...draw()))
-    expect(sureOf(stated).length).toBeGreaterThan(150)
-    expect(wrongOf(stated) / sureOf(stated).length).toBeLessThan(0.05)
+    expect(confidentOf(stated).length).toBeGreaterThan(150)
+    expect(wrongOf(stated) / confidentOf(stated).length).toBeLessThan(0.05)
   })
 })

@@ -18,6 +18,24 @@ const noise = (length: number, seed: number, scale = 1) => {
   return Float32Array.from({ length }, () => scale * random.gauss())
 }
 
+describe('a table', () => {
+  it('JS and WASM agree to the bit, at every width', () => {
+    const shape = {
+      width: fc.integer({ min: 1, max: 300 }),
+      count: fc.integer({ min: 0, max: 20 }),
+      seed: fc.integer(),
+    }
+    const property = fc.property(fc.record(shape), ({ width, count, seed }) => {
+      const tables = [wasm.table(width, 20), js.table(width, 20)]
+      for (const table of tables) for (let i = 0; i < count; i++) table.set(i, noise(width, seed + i))
+      const [a, b] = tables.map((table) => table.distances(noise(width, seed - 1), count))
+      expect(a).toEqual(b)
+      if (count) expect(tables[0].get(count - 1)).toEqual(noise(width, seed + count - 1))
+    })
+    fc.assert(property, { numRuns: 60 })
+  })
+})
+
 describe('a table in 8 bits', () => {
   it('has the exact distances of what it keeps, on both cores, at every width', () => {
     const shape = {
@@ -39,7 +57,7 @@ describe('a table in 8 bits', () => {
     fc.assert(property, { numRuns: 60 })
   })
 
-  it('finds a query again that it was told, and mirrored features at the same even and the opposite odd part', () => {
+  it('finds a query again that was set, and mirrored features at the same even and the opposite odd part', () => {
     const features = noise(PATCH_FEATURES, 1)
     const { even, odd } = mirrorParts(features)
     const table = wasm.table(even.length, 1, 1 / 16)
@@ -132,7 +150,7 @@ describe('kernel regression', () => {
   const to = (x: Float32Array, count: number) => Float32Array.from(points.slice(0, count), (y) => similarity(x, y))
   const NOISE = 0.01
 
-  /** Told `count` points, some of them twice, the later ones over the first. */
+  /** Taught `count` points, some of them twice, the later ones over the first. */
   function solved(core: typeof wasm, outputs: number, count: number, over = 0, sweeps = 20): KernelRegression {
     const regression = new KernelRegression(core, outputs, NOISE)
     const place = (i: number, at: number) => {
@@ -197,7 +215,7 @@ describe('kernel regression', () => {
     }
   })
 
-  it('comes back from what it saved to the bit, and keeps what it was told', () => {
+  it('comes back from what it saved to the bit, and keeps what was placed', () => {
     const regression = solved(wasm, 5, 300)
     const state = regression.save()
     expect([state.kernel.length, state.answers.length, state.shares.length]).toEqual([(300 * 301) / 2, 1500, 1500])

@@ -109,7 +109,7 @@ describe('how queries are compared', () => {
     )
   })
 
-  it('goes on answering while all that is remembered is looked at anew', () => {
+  it('goes on answering while all that is remembered is compared anew', () => {
     const memory = taught(units, 255)
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
