@@ -59,8 +59,8 @@ export class Trial {
     this.queries = chosen.map((input) => inputs.at(input) as Float32Array)
     for (const query of this.queries) group.join(query)
     this.remembered = chosen.map((input, i) => recall(input, this.queries[i]))
-    const copied =
-      codec.code === 'systematic' ? experience.confidence.least(this.remembered, workers - queries) : undefined
+    const copies = () => experience.confidence.least(this.remembered, workers - queries)
+    const copied = codec.code === 'systematic' ? copies() : undefined
     this.#rows = [...group.ready, ...group.close(copied)]
   }
 
@@ -94,6 +94,7 @@ export class Trial {
   /** What came of each query, now that the group is decoded. */
   outcomes(): Outcome[] {
     const group = this.#group
+    const { confidence } = this.#subject.experience
     const missing = group.missing().length
     const decoded = group.recover()
     return this.#chosen.map((input, query) => {
@@ -102,11 +103,7 @@ export class Trial {
       if (exact) return { input, own, exact }
       const about = { mixed: group.mixes(query), missing }
       const recovered = decoded.filter((each) => each.query === query)
-      return {
-        input,
-        own,
-        surest: bestRecovery(recovered, this.remembered[query], about, this.#subject.experience.confidence),
-      }
+      return { input, own, surest: bestRecovery(recovered, this.remembered[query], about, confidence) }
     })
   }
 

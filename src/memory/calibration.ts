@@ -40,11 +40,6 @@ export interface Prior {
   probability: number
 }
 
-interface Estimate {
-  mean: number
-  variance: number
-}
-
 export class Calibration {
   readonly #core: Core
   readonly #prior: Prior | undefined
@@ -54,7 +49,7 @@ export class Calibration {
   /** Recoveries since that was fitted. */
   #since = 0
   /** By label, to the fit there is. */
-  readonly #intercepts = new Map<number, Estimate>()
+  readonly #intercepts = new Map<number | undefined, { mean: number; variance: number }>()
 
   constructor(core: Core, graded: readonly Graded[] = [], prior?: Prior) {
     this.#core = core
@@ -94,7 +89,7 @@ export class Calibration {
   /** Undefined before 30 recoveries. @param label  of the answer, where it has one */
   probability(signals: readonly number[], label?: number): number | undefined {
     const odds = this.#odds(signals)
-    return odds === undefined ? undefined : sigmoid(odds + (this.#intercept(label)?.mean ?? 0))
+    return odds === undefined ? undefined : sigmoid(odds + (this.#intercepts.get(label)?.mean ?? 0))
   }
 
   /** Log odds, of all labels alike. */
@@ -102,10 +97,6 @@ export class Calibration {
     if (this.#graded.length < ENOUGH) return undefined
     if (!this.#fit || this.#since > RENEW * this.#graded.length) this.#renew()
     return logOdds(this.#fit as Fit, signals)
-  }
-
-  #intercept(label: number | undefined): Estimate | undefined {
-    return label === undefined ? undefined : this.#intercepts.get(label)
   }
 
   /**
@@ -116,7 +107,7 @@ export class Calibration {
    */
   #adapt({ right, label }: Graded, odds: number): number {
     if (label === undefined) return 0
-    const { mean, variance } = this.#intercept(label) ?? { mean: 0, variance: INTERCEPT.deviation ** 2 }
+    const { mean, variance } = this.#intercepts.get(label) ?? { mean: 0, variance: INTERCEPT.deviation ** 2 }
     const before = Math.min(INTERCEPT.deviation ** 2, variance + INTERCEPT.drift)
     const predicted = sigmoid(odds + mean)
     const after = 1 / (1 / before + predicted * (1 - predicted))

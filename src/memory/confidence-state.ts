@@ -9,31 +9,23 @@ import { type Graded, WINDOW } from './calibration'
 /** Larger signals would have no finite variance. */
 const MOST_SIGNAL = 1e100
 
-/** As it is saved: with its worker's place in the list of workers, -1 where that is not known. */
-type Indexed<T extends { from?: string | undefined }> = Omit<T, 'from'> & { from: number }
-
-interface SavedGraded extends Indexed<Omit<Graded, 'label'>> {
-  /** The label; -1: none. */
-  kind: number
-}
-
-/** Plain data, for `JSON.stringify`. */
+/** Plain data, for `JSON.stringify`. `from` is a place in the list of workers, and `kind` the label; -1: none. */
 export interface ConfidenceState {
   criterion: Criterion
   workers: string[]
-  agreements: Indexed<Tally>[]
-  outcomes: Record<RecoverySource, SavedGraded[]>
+  agreements: (Omit<Tally, 'from'> & { from: number })[]
+  outcomes: Record<RecoverySource, { signals: number[]; right: boolean; kind: number; from: number }[]>
   spread: DeviationState
 }
 
-/** All that confidence follows from. */
-export interface Evidences {
+/** All that confidence is learned from. */
+interface Learned {
   tallies: readonly Tally[]
   graded: Record<RecoverySource, readonly Graded[]>
   spread: DeviationState
 }
 
-export function confidenceState(criterion: Criterion, { tallies, graded, spread }: Evidences): ConfidenceState {
+export function confidenceState(criterion: Criterion, { tallies, graded, spread }: Learned): ConfidenceState {
   const all = [...tallies, ...graded.code, ...graded.memory]
   const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
   const places = new Map(workers.map((name, i) => [name, i]))
@@ -56,7 +48,7 @@ export function confidenceState(criterion: Criterion, { tallies, graded, spread 
  * @param outputs  values in an answer, where that is known
  * @throws RangeError for what `confidenceState` never gave, or gave for another criterion
  */
-export function savedConfidence(value: unknown, criterion: Criterion, outputs: number | undefined): Evidences {
+export function savedConfidence(value: unknown, criterion: Criterion, outputs: number | undefined): Learned {
   const state = saved.object('worth', value, ['criterion', 'workers', 'agreements', 'outcomes', 'spread'])
   saved.same('worth.criterion', criterion, state.criterion)
   const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
@@ -74,11 +66,10 @@ export function savedConfidence(value: unknown, criterion: Criterion, outputs: n
 }
 
 function savedWorkers(value: unknown): string[] {
-  const workers = saved.list('worth.workers', value, sources.length * WINDOW + MOST_TALLIES)
-  const names = workers.map((name, i) => saved.text(`worth.workers[${i}]`, name))
-  const twice = new Set(names).size < names.length
-  if (twice) throw saved.refused('worth.workers', 'names that all differ', 'one twice')
-  return names
+  const all = saved.list('worth.workers', value, sources.length * WINDOW + MOST_TALLIES)
+  const names = all.map((name, i) => saved.text(`worth.workers[${i}]`, name))
+  if (new Set(names).size === names.length) return names
+  throw saved.refused('worth.workers', 'names that all differ', 'one twice')
 }
 
 function savedFrom(field: string, value: unknown, workers: readonly string[]): string | undefined {

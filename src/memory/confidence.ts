@@ -174,13 +174,9 @@ export class Confidence {
   }
 
   save(): ConfidenceState {
-    const { code, memory } = this.#calibrations
-    const graded = { code: code.save(), memory: memory.save() }
-    return confidenceState(this.#criterion, {
-      tallies: this.#agreements.tallies,
-      graded,
-      spread: this.#deviation.save(),
-    })
+    const graded = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
+    const { tallies } = this.#agreements
+    return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviation.save() })
   }
 
   /** The first label of a remembered answer: the memory knows some better than others. A parity does not. */

@@ -32,11 +32,8 @@ export interface ExperienceOptions {
   warn: (text: string) => void
 }
 
-/** The model that gave the answers. */
-interface LearnedModel extends Signature {
-  /** null: not known. */
-  fingerprint: string | null
-}
+/** The model that gave the answers; its fingerprint is null where it is not known. */
+type LearnedModel = Signature & { fingerprint: string | null }
 
 /** Saved beside the memory. */
 interface ExperienceState {

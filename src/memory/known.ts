@@ -81,24 +81,20 @@ export class Known {
     return Array.from({ length: size }, (_, i) => (oldest + i) % size)
   }
 
-  /** Undefined where it is not finite: values beyond f32, or a forged state. In steps. */
+  /**
+   * The squared error to expect is in proportion to the variance, as measured, and out of distribution (variance 1) that of
+   * all answers as well: errors on a smooth model are so small that by proportion alone any recovery would seem certain. In
+   * steps. @returns undefined where it is not finite: values beyond f32, or a forged state
+   */
   *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
     const predicted = yield* this.regression.predict(similarities, kxx)
     const { criterion } = this.#domain
-    const error = Math.sqrt(this.#squaredError(predicted.variance))
+    const { error: sum, variance: sums } = this.errors
+    const { variance } = predicted
+    const error = Math.sqrt((sum / sums) * (variance + NOISE) + this.variance * variance ** EXPONENT)
     if (!Number.isFinite(error) || !allFinite(predicted.answer)) return undefined
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
     return { ...predicted, source: 'memory', error, odds }
-  }
-
-  /**
-   * The squared error to expect: in proportion to the variance, as measured, and out of distribution (variance 1) that
-   * of all answers as well. Errors on a smooth model are so small that by proportion alone any recovery would seem
-   * certain.
-   */
-  #squaredError(variance: number): number {
-    const { errors } = this
-    return (errors.error / errors.variance) * (variance + NOISE) + this.variance * variance ** EXPONENT
   }
 
   /** An answer came to a query that had been predicted. */

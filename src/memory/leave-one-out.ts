@@ -15,13 +15,6 @@ export interface Fitted {
   total: number
 }
 
-/** A pair's answer less what the others predict; the variance of that, noise included; and the estimated means. */
-interface LeftOut {
-  residual: Float64Array
-  variance: number
-  means: Float64Array
-}
-
 export function fittedTo(answers: readonly Float32Array[], inverse: Float64Array): Fitted {
   const n = answers.length
   const sums = new Float64Array(n)
@@ -34,7 +27,7 @@ export function fittedTo(answers: readonly Float32Array[], inverse: Float64Array
 }
 
 /** Each pair predicted from all the others. In steps. */
-export function* leftOut(fitted: Fitted, each: (i: number, left: LeftOut) => void): Generator<void> {
+export function* leftOut(fitted: Fitted, each: (i: number, left: ReturnType<typeof one>) => void): Generator<void> {
   const n = fitted.answers.length
   const means = meansOf(fitted)
   yield* paced(n, Math.max(1, Math.floor(PRODUCTS / (n * means.length))), (i) => each(i, one(fitted, means, i)))
@@ -72,7 +65,8 @@ function meansOf({ answers, sums, total }: Fitted): Float64Array {
   return means
 }
 
-function one({ answers, inverse, sums, total }: Fitted, means: Float64Array, i: number): LeftOut {
+/** A pair's answer less what the others predict; the variance of that, noise included; and the estimated means. */
+function one({ answers, inverse, sums, total }: Fitted, means: Float64Array, i: number) {
   const n = answers.length
   const precision = inverse[i * n + i] - sums[i] ** 2 / total
   const rest = means.map((mean) => -sums[i] * mean)

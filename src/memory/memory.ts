@@ -32,7 +32,6 @@ type Phase =
   | { is: 'working'; pairs: readonly Pair[]; known?: Known; steps: Generator<void, Phase> }
   | { is: 'ready'; known: Known; recent: Renewal }
 
-type Collecting = Extract<Phase, { is: 'collecting' }>
 type Ready = Extract<Phase, { is: 'ready' }>
 
 export interface Remembered {
@@ -119,13 +118,10 @@ export class Memory {
     if (!kept) return { kept: false }
     const pair = { query: kept, answer, from }
     if (phase.is === 'ready') return yield* this.#add(phase, pair)
-    return { kept: this.#collect(phase, pair) }
-  }
-
-  #collect({ pairs }: Collecting, pair: Pair): boolean {
+    const { pairs } = phase
     const isNew = collect(pairs, pair)
     if (isNew && pairs.length === BLOCK) this.#phase = { is: 'working', pairs, steps: this.#begin(pairs) }
-    return isNew
+    return { kept: isNew }
   }
 
   *#begin(pairs: readonly Pair[]): Generator<void, Phase> {
@@ -195,9 +191,9 @@ export class Memory {
     return this.#phase.is === 'working'
   }
 
-  #finished(): Collecting | Ready {
+  #finished(): Exclude<Phase, { is: 'working' }> {
     while (this.work()) {}
-    return this.#phase as Collecting | Ready
+    return this.#phase as Exclude<Phase, { is: 'working' }>
   }
 
   /**

@@ -10,12 +10,11 @@ import type { Core } from '../core/core'
 import { type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/rows'
 import { type Random, seeded } from '../random'
-import * as saved from '../saved'
 import { moments } from '../stats'
 import type { Archive } from './archive'
 import { FILTERS, mirrored, PATCH_FEATURES } from './mirror'
 import { finished, paced } from './steps'
-import { CONTRAST, clippedSum, inverseCovariance, THRESHOLD, whitened } from './whitening'
+import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Longer sides and more channels are shrunk, so that no image costs more than a few milliseconds. */
 const LARGEST = 48
@@ -118,8 +117,7 @@ export class Patches {
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Patches {
     const size = gridOf(shape).channels * SIDE * SIDE
-    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
-    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
+    const contrast = savedContrast(archive)
     const mean = archive.take('patch', 'f4', size)
     const filters = archive.take('filters', 'f4', FILTERS * size)
     const centre = archive.take('centre', 'f4', PATCH_FEATURES)

@@ -6,10 +6,9 @@
 import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import { seeded } from '../random'
-import * as saved from '../saved'
 import { moments } from '../stats'
 import type { Archive } from './archive'
-import { CONTRAST, clippedSum, inverseCovariance, THRESHOLD, whitened } from './whitening'
+import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
 const SIDE = 16
@@ -25,12 +24,6 @@ const PATCHES = 4000
 
 /** Values in a signal's features. */
 export const SIGNAL_FEATURES = FILTERS * CELLS
-
-interface SignalState {
-  contrast: number
-  /** FILTERS rows of a patch's length. */
-  filters: Float32Array
-}
 
 /** Whether a shape is that of a signal: [L], [1, L] or [C, L] with few channels that are long. */
 export function isSignal(shape: readonly number[]): boolean {
@@ -53,32 +46,31 @@ export function signalBytes(shape: readonly number[]): number {
 }
 
 export class Signals {
-  readonly #state: SignalState
   readonly #core: Core
+  readonly #contrast: number
+  readonly #filters: Float32Array
   readonly #sizes: ReturnType<typeof sizesOf>
   /** CELLS rows: what each patch counts in each part of time, nearer ones the more. */
   readonly #pool: Float32Array
 
-  constructor(core: Core, shape: readonly number[], state: SignalState) {
+  /** @param filters  FILTERS rows of a patch's length */
+  constructor(core: Core, shape: readonly number[], contrast: number, filters: Float32Array) {
     this.#core = core
+    this.#contrast = contrast
+    this.#filters = filters
     this.#sizes = sizesOf(shape)
     this.#pool = poolOf(this.#sizes.count)
-    this.#state = state
   }
 
   /** Arrays by name, for `load`. */
   save(): Record<string, Float32Array | Float64Array> {
-    return { contrast: Float64Array.of(this.#state.contrast), filters: this.#state.filters }
+    return { contrast: Float64Array.of(this.#contrast), filters: this.#filters }
   }
 
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Signals {
-    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
-    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
-    return new Signals(core, shape, {
-      contrast,
-      filters: archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels),
-    })
+    const contrast = savedContrast(archive)
+    return new Signals(core, shape, contrast, archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels))
   }
 
   /** Filters from random patches of some signals, in steps of a few milliseconds. */
@@ -98,7 +90,7 @@ export class Signals {
     const inverse = yield* inverseCovariance(core, patches, new Float32Array(width), PATCHES)
     const chosen = loud(variances, usual, FILTERS).map((which) => patches[which])
     const filters = yield* whitened(chosen, inverse, Float32Array)
-    return new Signals(core, shape, { contrast, filters })
+    return new Signals(core, shape, contrast, filters)
   }
 
   /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
@@ -108,10 +100,10 @@ export class Signals {
     const values = Array.from({ length: width }, () => new Float32Array(count))
     for (let at = 0; at < count; at++) {
       const patch = patchAt(signal, at * stride, this.#sizes)
-      normalise(patch, this.#state.contrast)
+      normalise(patch, this.#contrast)
       for (let i = 0; i < width; i++) values[i][at] = patch[i]
     }
-    const responses = this.#core.combine(this.#state.filters, values)
+    const responses = this.#core.combine(this.#filters, values)
     const features = new Float32Array(SIGNAL_FEATURES)
     responses.forEach((row, filter) => {
       for (let at = 0; at < count; at++) row[at] = Math.max(0, Math.abs(row[at]) - THRESHOLD)

@@ -101,7 +101,20 @@ export class Study {
     for (let projection = 0; projection < PROJECTIONS; projection++) {
       const coefficients = this.#dualCoefficients()
       for (let from = 0; from < n; from += piece) {
-        this.#addGradients(squares, coefficients, from, Math.min(n, from + piece))
+        const rows = this.#scaled.slice(from, from + piece)
+        const weights = new Float32Array(rows.length * n)
+        const sums = new Float64Array(rows.length)
+        for (let i = 0; i < rows.length; i++) {
+          for (let j = 0; j < n; j++) {
+            const weight = coefficients[j] * this.#slopes[(from + i) * n + j]
+            weights[i * n + j] = weight
+            sums[i] += weight
+          }
+        }
+        const weighted = this.#core.combine(weights, this.#scaled)
+        for (let i = 0; i < rows.length; i++) {
+          for (let k = 0; k < width; k++) squares[k] += (sums[i] * rows[i][k] - weighted[i][k]) ** 2
+        }
         yield
       }
     }
@@ -110,26 +123,6 @@ export class Study {
     for (let k = 0; k < width; k++) length += (next[k] * deviations[k]) ** 2
     if (!(length > 0)) return scales
     return next.map((scale, k) => Math.max(scale / Math.sqrt(length), LEAST * scales[k]))
-  }
-
-  /** Squared gradients at rows from .. to - 1, by value of a query. */
-  #addGradients(squares: Float64Array, coefficients: Float64Array, from: number, to: number): void {
-    const n = this.#rows.length
-    const weights = new Float32Array((to - from) * n)
-    const sums = new Float64Array(to - from)
-    for (let i = from; i < to; i++) {
-      for (let j = 0; j < n; j++) {
-        const weight = coefficients[j] * this.#slopes[i * n + j]
-        weights[(i - from) * n + j] = weight
-        sums[i - from] += weight
-      }
-    }
-    const weighted = this.#core.combine(weights, this.#scaled)
-    for (let i = from; i < to; i++) {
-      for (let k = 0; k < squares.length; k++) {
-        squares[k] += (sums[i - from] * this.#scaled[i][k] - weighted[i - from][k]) ** 2
-      }
-    }
   }
 
   /** Of the regression on a sum of the outputs with random weights. */

@@ -1,6 +1,8 @@
 /** Filters from random patches of images or signals, whitened and scaled to unit length. */
 
 import type { Core } from '../core/core'
+import * as saved from '../saved'
+import type { Archive } from './archive'
 import { paced } from './steps'
 
 /** Added to a patch's variance, as a share of the usual one, so that noise is not blown up to full contrast. */
@@ -12,6 +14,11 @@ const RIDGE = 0.1
 /** Where a patch has more than this many times the variance of nearly all others it counts as that much. */
 const FAR = 10
 const NEARLY_ALL = 0.95
+
+export function savedContrast(archive: Archive): number {
+  const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
+  return saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
+}
 
 /** The variance of nearly all at most, and the sum of all, clipped: one glaring image must not hide the others. */
 export function clippedSum(variances: Float64Array): { usual: number; sum: number } {

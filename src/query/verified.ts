@@ -379,9 +379,8 @@ export class VerifiedRun implements Asker, LiveRun {
     const { learning } = this.#service
     const own = this.#seen?.recollection.answer
     if (!own || !learning) return false
-    return this.#answers().some(
-      ({ answer }) => learning.experience.confidence.agrees(own, answer as Float32Array) === false,
-    )
+    const { confidence } = learning.experience
+    return this.#answers().some(({ answer }) => confidence.agrees(own, answer as Float32Array) === false)
   }
 
   #recover(): void {
