@@ -2,7 +2,7 @@
 
 import { aborted } from '../abort'
 import { joinedBytes } from '../oip/json'
-import { HEADER_LENGTH } from '../oip/messages'
+import { HEADER_LENGTH } from '../oip/write'
 import { overloaded, Refusal } from './refusal'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT

@@ -4,17 +4,9 @@ import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord,
 import { type Clock, systemClock } from '../clock'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
-import {
-  BINARY,
-  type Encoded,
-  HEADER_LENGTH,
-  type InferRequest,
-  type Rows,
-  readMessage,
-  readRequest,
-  writeMetadata,
-  writeReply,
-} from '../oip/messages'
+import { BINARY, writeMetadata } from '../oip/metadata'
+import { type InferRequest, readMessage, readRequest } from '../oip/read'
+import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/decision'
 import type { GroupReport } from '../query/report'
@@ -426,7 +418,7 @@ function tally(outcomes: readonly Outcome[], event: RequestEvent): void {
 }
 
 /** The outputs that were asked for; of rows that failed, zeros. */
-function outputRows({ outputs }: InferRequest, outcomes: readonly Outcome[], signature: Signature): Rows[] {
+function outputRows({ outputs }: InferRequest, outcomes: readonly Outcome[], signature: Signature): TensorRows[] {
   return outputs.map(({ name, binary }) => {
     const { shape } = signature.outputs.find((spec) => spec.name === name) as TensorSpec
     const none = new Float32Array(size({ shape }))
