@@ -11,11 +11,11 @@ type Coding = 'gzip' | 'deflate'
 
 const CODINGS: readonly Coding[] = ['gzip', 'deflate']
 
-/** Bodies up to so many bytes always have room: a thousand of them are no more than a large one. */
+/** Bodies up to this many bytes always have room: a thousand of them are no more than a large one. */
 const SMALL = 64 * 1024
 
-/** How many bytes the bodies of all requests have together. */
-export class Room {
+/** How many bytes the bodies of all requests may have together. */
+export class ByteBudget {
   readonly #most: number
   #taken = 0
 
@@ -24,35 +24,34 @@ export class Room {
     this.#most = most
   }
 
-  /** A body has other bytes than before. @throws Refusal 429 where there is no room for them */
-  resize(before: number, now: number): void {
-    const more = (now > SMALL ? now : 0) - (before > SMALL ? before : 0)
-    if (more > 0 && this.#taken + more > this.#most) {
-      throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+  /** @returns to be told how many bytes a body has by now, 0 at last; throws Refusal 429 where there is no room for them */
+  open(): (bytes: number) => void {
+    let held = 0
+    return (bytes) => {
+      const now = bytes > SMALL ? bytes : 0
+      if (now > held && this.#taken + now - held > this.#most) {
+        throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+      }
+      this.#taken += now - held
+      held = now
     }
-    this.#taken += more
   }
 }
 
 /**
- * A request's body, unpacked. What is too large is refused while it comes, packed or not. Its bytes take up room until the caller
- * gives that back.
+ * A request's body, unpacked. What is too large is refused while it comes, packed or not.
  *
  * @param most  bytes
+ * @param hold  told how many bytes there are; may throw
  * @returns fresh memory, the caller's
- * @throws Refusal 400, 413, 415, 429; ApproxiferError ABORTED where the client is gone
+ * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
-export async function readBody(request: Request, most: number, room: Room): Promise<Uint8Array> {
-  const { headers } = request
+export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
+  const { headers, body } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
   const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
-  let held = 0
-  const hold = (bytes: number) => {
-    room.resize(held, bytes)
-    held = bytes
-  }
   try {
     if (length !== null && !coding) {
       hold(Number(length))
@@ -60,11 +59,9 @@ export async function readBody(request: Request, most: number, room: Room): Prom
       hold(bytes.length)
       return bytes
     }
-    const { body } = request
     if (!body) return new Uint8Array()
     return await read(coding ? body.pipeThrough(unpacking()) : body, most, hold)
   } catch (error) {
-    hold(0)
     if (error instanceof Refusal) throw error
     if (request.signal?.aborted) throw aborted(request.signal)
     const what = coding ? `whole ${coding}` : 'all of it'
@@ -89,7 +86,7 @@ async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
  */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
-  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` tells what is wrong
+  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` says what is wrong
 }
 
 /** Packs what is to be sent, if that was asked for. */
@@ -98,7 +95,7 @@ export async function packBody(body: Uint8Array, coding: Coding): Promise<Uint8A
   return new Uint8Array(await new Response(packed).arrayBuffer())
 }
 
-/** The coding that a client likes best of those we have. @param accepts  its Accept-Encoding */
+/** The coding that a client prefers of those that we have. @param accepts  its Accept-Encoding */
 export function chosenCoding(accepts: string | null): Coding | undefined {
   if (!accepts || typeof CompressionStream === 'undefined') return undefined
   const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
@@ -121,7 +118,6 @@ function codingOf(header: string | null): Coding | undefined {
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-/** @param hold  told how many bytes there are; may throw */
 async function read(
   stream: ReadableStream<Uint8Array>,
   most: number,

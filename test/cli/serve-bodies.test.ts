@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { createGateway } from 'approxifer/gateway'
 import { afterEach, expect, it } from 'vitest'
 import { type Listening, listen } from '../../src/cli/serve/listen'
-import type { RequestEvent } from '../../src/gateway/gateway'
+import type { RequestEvent } from '../../src/gateway/event'
 import { HandWorker } from '../shared/house'
 
 const limits = { headerMs: 5000, requestMs: 5000, maxConnections: 100 }

@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { RequestEvent } from '../../gateway/gateway'
+import type { RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/predictor'
 import type { GroupReport } from '../../query/report'
 
