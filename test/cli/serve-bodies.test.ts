@@ -26,7 +26,7 @@ async function open(): Promise<NonNullable<typeof house>> {
   const onError = (error: unknown) => {
     throw error
   }
-  const listening = await listen((request) => gateway(request), { host: '127.0.0.1', port: 0, tls: undefined, onError, ...limits }) // biome-ignore format: one line
+  const listening = await listen((request) => gateway(request), { host: '127.0.0.1', port: 0, certificate: undefined, onError, ...limits }) // biome-ignore format: one line
   const close = async () => {
     listening.stop()
     await listening.end(0)

@@ -69,7 +69,7 @@ describe('a connection', () => {
   /** A server of one answer, and what it says to raw bytes until it ends the connection. */
   async function listening(answer: Uint8Array, handle: Handler = () => new Response(answer as BodyInit)) {
     const limits = { headerMs: 5000, requestMs: 5000, maxConnections: 10 } // the slow client below takes ten seconds
-    const options = { host: '127.0.0.1', port: 0, tls: undefined, onError: () => {}, ...limits }
+    const options = { host: '127.0.0.1', port: 0, certificate: undefined, onError: () => {}, ...limits }
     const server = await listen(handle, options)
     const open = () => connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
     const say = async (text: string) => {

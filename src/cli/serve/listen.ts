@@ -7,8 +7,9 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { cheaper } from './incoming'
+import type { Certificate } from './tls'
 
-/** The socket's end of a request, for who must cut it off. */
+/** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
   destroy(): void
 }
@@ -25,7 +26,7 @@ export interface Limits {
 export interface ListenOptions extends Limits {
   host: string
   port: number
-  tls: { cert: Buffer; key: Buffer } | undefined
+  certificate: Certificate | undefined
   /** Told of an error that is this server's own fault. */
   onError: (error: unknown) => void
 }
@@ -35,7 +36,7 @@ export interface Listening {
   /** Connections at the moment. */
   connections(): number
   /** Another certificate, from the next connection on. */
-  renew(tls: { cert: Buffer; key: Buffer }): void
+  renew(certificate: Certificate): void
   /** New connections are refused from now on. Those that are open get one more answer at most. */
   stop(): void
   /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
@@ -48,15 +49,15 @@ export interface Listening {
 const KEEP_ALIVE_MS = 75_000
 /** Connections beyond the limit that get a sentence; those beyond are closed without one. */
 const SENTENCES = 256
-/** Idle connections of clients that may be about to ask are kept so long after `stop`. */
+/** How long after `stop` idle connections are kept, whose clients may be about to ask. */
 const LINGER_MS = 1000
 /** For a client to read what it did wrong. */
 const READ_MS = 2000
 
 /** @throws Error with the system's code where the address is not to be had */
 export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
-  const { host, port, tls } = options
-  const house = new House(handle, options)
+  const { host, port, certificate } = options
+  const connections = new Connections(handle, options)
   const settings = {
     headersTimeout: options.headerMs,
     requestTimeout: Math.max(options.requestMs, options.headerMs),
@@ -65,20 +66,23 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     noDelay: true,
     requireHostHeader: false, // its own refusal has no sentence
   }
-  const server = tls ? createSecureServer({ ...settings, ...tls }, house.serve) : createServer(settings, house.serve)
-  house.watch(server)
+  const { serve } = connections
+  const server = certificate
+    ? createSecureServer({ ...settings, ...certificate }, serve)
+    : createServer(settings, serve)
+  connections.watch(server)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port)))
     server.listen(port, host, resolve)
   })
   const { port: taken } = server.address() as AddressInfo
   return {
-    url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
-    connections: () => house.connections,
+    url: `${certificate ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
+    connections: () => connections.count,
     renew: (context) => (server as SecureServer).setSecureContext(context),
-    stop: () => house.stop(server),
-    idle: (graceMs) => house.idle(graceMs),
-    end: (graceMs) => house.end(server, graceMs),
+    stop: () => connections.stop(server),
+    idle: (graceMs) => connections.idle(graceMs),
+    end: (graceMs) => connections.end(server, graceMs),
   }
 }
 
@@ -93,14 +97,14 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
   return reason ? Object.assign(new Error(reason), { code: error.code }) : error
 }
 
-class House {
+class Connections {
   readonly #open = new Set<ServerResponse>()
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
   readonly #patienceMs: number
   readonly #listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
-  connections = 0
+  count = 0
   #stopped = false
   #empty: () => void = () => {}
 
@@ -127,11 +131,11 @@ class House {
   watch(server: Server): void {
     server.maxConnections = this.#most + SENTENCES
     server.on('connection', (socket: Socket) => {
-      if (++this.connections > this.#most) this.#crowd.add(socket)
-      socket.once('close', () => this.connections--)
+      if (++this.count > this.#most) this.#crowd.add(socket)
+      socket.once('close', () => this.count--)
     })
     server.on('secureConnection', (socket: Duplex) => {
-      if (this.connections > this.#most) this.#crowd.add(socket)
+      if (this.count > this.#most) this.#crowd.add(socket)
     })
     server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
       refuse(incoming, outgoing, 417, 'expect: expected 100-continue or none, got another')
@@ -148,10 +152,10 @@ class House {
       this.#open.delete(outgoing)
       if (!this.#open.size) this.#empty()
     })
-    // What is left of a body that was refused is let through; who had begun to read it would hold it up, and the next request with it.
+    // The rest of a refused body is let through; a reader that had begun it would hold it up, and with it the next request.
     outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
-    // Who does not read his answer holds its memory: as long as a byte is read now and then, and no longer.
+    // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
     outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
     if (this.#crowd.has(incoming.socket)) {
       return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
@@ -170,11 +174,11 @@ class House {
   }
 
   async idle(graceMs: number): Promise<void> {
-    if (this.connections) await sleep(Math.min(graceMs, LINGER_MS))
+    if (this.count) await sleep(Math.min(graceMs, LINGER_MS))
     await this.#emptied(Math.max(0, graceMs - LINGER_MS))
   }
 
-  /** Resolves when no request is open, or after so long. */
+  /** Resolves when no request is open, or after `ms`. */
   async #emptied(ms: number): Promise<void> {
     if (!this.#open.size) return
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -193,7 +197,7 @@ class House {
     return left
   }
 
-  /** What no request could be made of: headers too large, too slow, or not HTTP. */
+  /** Answers bytes that are no request: headers too large, too slow, or not HTTP. */
   #blame(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (this.#blamed.has(socket)) return
     this.#blamed.add(socket)
@@ -203,7 +207,7 @@ class House {
   }
 }
 
-/** The answer to what is no request. */
+/** Answers and closes a connection that has no request. */
 function end(socket: Duplex, status: number, reason: string): void {
   const body = JSON.stringify({ error: reason })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
@@ -229,8 +233,5 @@ function blame(code: string): [status: number, reason: string] {
 
 /** An error as every client reads it. */
 export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify({ error }), {
-    status,
-    headers: { 'content-type': 'application/json', ...headers },
-  })
+  return Response.json({ error }, { status, headers })
 }
