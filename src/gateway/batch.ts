@@ -46,7 +46,7 @@ export async function predictBatch(
 ): Promise<RowOutcome[]> {
   if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
   const { signal } = options
-  const batch = new Batch(predictor, options)
+  const batch = new RowBatch(predictor, options)
   const forget = onAbort(signal, () => batch.stop(signal?.reason))
   try {
     if (!signal?.aborted) await batch.send(queries)
@@ -71,7 +71,7 @@ async function predictOne(
   }
 }
 
-class Batch {
+class RowBatch {
   readonly #predictor: Predictor
   readonly #options: BatchOptions
   readonly #end: number

@@ -57,7 +57,7 @@ const READ_MS = 2000
 /** @throws Error with the system's code where the address is not to be had */
 export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
   const { host, port, certificate } = options
-  const connections = new Connections(handle, options)
+  const connections = new OpenConnections(handle, options)
   const settings = {
     headersTimeout: options.headerMs,
     requestTimeout: Math.max(options.requestMs, options.headerMs),
@@ -97,7 +97,7 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
   return reason ? Object.assign(new Error(reason), { code: error.code }) : error
 }
 
-class Connections {
+class OpenConnections {
   readonly #open = new Set<ServerResponse>()
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()

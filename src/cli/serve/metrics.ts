@@ -94,8 +94,7 @@ export class Metrics {
   }
 }
 
-type Labels = Record<string, string | number>
-type Sample = [labels: Labels, value: number | undefined]
+type Sample = [labels: Record<string, string | number>, value: number | undefined]
 
 /** A metric whose values the predictors hold already. Counters restart from 0 with a model that is loaded anew. */
 interface Family {

@@ -9,16 +9,18 @@ import type { PredictorStats } from '../../predictor/predictor'
 import { filesOf, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 
-type Models = Record<string, ModelConfig>
-
 export class ServedModels {
   readonly #gateway: Gateway<GatewayModel>
   readonly #warn: (model: string, text: string) => void
-  readonly #described: Models
+  readonly #described: Record<string, ModelConfig>
   /** The state of each model when it was loaded. */
   readonly #loaded = new Map<string, string>()
 
-  constructor(gateway: Gateway<GatewayModel>, models: Models, warn: (model: string, text: string) => void) {
+  constructor(
+    gateway: Gateway<GatewayModel>,
+    models: Record<string, ModelConfig>,
+    warn: (model: string, text: string) => void,
+  ) {
     this.#gateway = gateway
     this.#described = models
     this.#warn = warn
@@ -43,7 +45,7 @@ export class ServedModels {
    *
    * @throws the first error, naming the model; that one is served as before, and tried again the next time
    */
-  async reload(models: Models): Promise<{ loaded: string[]; unloaded: string[] }> {
+  async reload(models: Record<string, ModelConfig>): Promise<{ loaded: string[]; unloaded: string[] }> {
     const states = await Promise.all(Object.values(models).map(stateOf))
     const loaded = Object.keys(models).filter((name, i) => states[i] !== this.#loaded.get(name))
     const unloaded = this.names.filter((name) => !Object.hasOwn(models, name))
