@@ -47,7 +47,7 @@ export class ByteBudget {
  * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
 export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
-  const { headers, body } = request
+  const { headers } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
@@ -59,6 +59,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
       hold(bytes.length)
       return bytes
     }
+    const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     return await read(coding ? body.pipeThrough(unpacking()) : body, most, hold)
   } catch (error) {
