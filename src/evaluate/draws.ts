@@ -2,19 +2,53 @@
 
 import { Likeness } from '../codec/likeness'
 import type { Core } from '../core/core'
-import type { Random } from '../random'
+import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
-import type { Attack } from '../testing/attacks'
+import { type Attack, parseAttack } from '../testing/attacks'
+import type { Experiment } from './experiment'
 import type { Rows } from './model'
+import type { EvaluateSettings } from './options'
+
+/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
+export interface Losses {
+  gone: number[]
+  have: number[]
+  liars: number[]
+}
 
 /**
- * Draws groups of K.
+ * All that is drawn for the groups of an evaluation: the same seed draws the same.
  *
- * @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut
- * @param from      indices of the inputs to draw from
- * @returns each call gives the indices of another group
+ * @param from     indices of the inputs that groups are drawn from
+ * @param drawing  that these were drawn by
  */
-export function groupsOf(
+export function drawsOf(
+  { codec, inputs }: Experiment,
+  from: readonly number[],
+  drawing: Random,
+  { seed, attack, grouping, sets }: EvaluateSettings,
+) {
+  const { workers, stragglers, queries } = codec.scheme
+  const [losing, lying] = [seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
+  const lie = parseAttack(attack)
+  return {
+    /** Which inputs form the next group. */
+    group: groupsOf(queries, grouping, codec.core, inputs, from, drawing),
+    /** Survivors that are tried in every group. */
+    sets: survivorSets(workers, stragglers, sets, losing),
+    losses: () => lossesOf(codec.scheme, losing),
+    /** One query of a group. */
+    lost: () => losing.below(queries),
+    withLies: (honest: readonly Float32Array[], liars: readonly number[]) => withLies(honest, liars, lie, lying),
+  }
+}
+export type Draws = ReturnType<typeof drawsOf>
+
+/**
+ * @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut
+ * @returns draws another group of K at every call
+ */
+function groupsOf(
   K: number,
   grouping: string,
   core: Core,
@@ -41,18 +75,11 @@ export function groupsOf(
 }
 
 /** All sets of N - S survivors if there are at most `most`, else `most` at random. */
-export function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
+function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
   if (!most) return []
   const all = combinations(N, S, most + 1)
   const missing = all.length > most ? Array.from({ length: most }, () => random.choose(N, S)) : all
   return missing.map((gone) => without(gone, N))
-}
-
-/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
-export interface Losses {
-  gone: number[]
-  have: number[]
-  liars: number[]
 }
 
 export function lossesOf({ workers, stragglers, byzantine }: Scheme, random: Random): Losses {

@@ -82,7 +82,7 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 }
 
 /** What of lost answers is recovered, and from what. */
-interface Source {
+interface Recoveries {
   /** Share of all queries that are recovered, or given if they are sure; and of late ones. */
   share: number
   ofLate: number
@@ -141,7 +141,7 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
 /** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
 function byPolicy(
   name: string,
-  { share, ofLate, beyond, inferences, base, right, recovered }: Source,
+  { share, ofLate, beyond, inferences, base, right, recovered }: Recoveries,
   why: string,
   use: (policy: Policy) => string,
   { tolerate, retryPrice, minConfidence = 0.9 }: Wishes,

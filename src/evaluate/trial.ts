@@ -1,31 +1,13 @@
 /** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
 
-import type { Codec, CodedRow, Group } from '../codec/codec'
-import type { Criterion } from '../criterion'
-import type { Experience } from '../memory/experience'
+import type { CodedRow, Group } from '../codec/codec'
 import type { Recollection } from '../memory/memory'
 import { type Surest, surestOf } from '../memory/worth'
-import { type Answers, answersOf, type BatchModel, type Rows } from './model'
-
-/** What all trials of an evaluation share. */
-export interface Subject {
-  readonly model: BatchModel
-  readonly codec: Codec
-  readonly inputs: Rows
-  /** The model's own answers to the inputs. */
-  readonly own: Answers
-  readonly criterion: Criterion
-  readonly experience: Experience
-  /** What is remembered says of an input, which is asked for with its row. */
-  readonly recall: (input: number, row: Float32Array) => Recollection | undefined
-}
+import type { Asked, Experiment } from './experiment'
+import { answersOf } from './model'
 
 /** What came of one query. */
-export interface Outcome {
-  /** Which of the inputs it is. */
-  input: number
-  /** The model's own answer to it. */
-  own: Float32Array
+export interface QueryOutcome extends Asked {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
   /** What was recovered where there is none. */
@@ -37,7 +19,7 @@ export class Trial {
   readonly queries: readonly Float32Array[]
   readonly own: readonly Float32Array[]
   readonly remembered: readonly (Recollection | undefined)[]
-  readonly #subject: Subject
+  readonly #experiment: Experiment
   /** Which of the inputs its queries are. */
   readonly #chosen: readonly number[]
   readonly #group: Group
@@ -48,11 +30,11 @@ export class Trial {
    *
    * @param own  the model's own answers to them
    */
-  constructor(subject: Subject, chosen: readonly number[], own: readonly Float32Array[]) {
-    const { codec, inputs, experience, recall } = subject
+  constructor(experiment: Experiment, chosen: readonly number[], own: readonly Float32Array[]) {
+    const { codec, inputs, experience, recall } = experiment
     const { queries, workers } = codec.scheme
     const group = codec.open()
-    this.#subject = subject
+    this.#experiment = experiment
     this.#chosen = chosen
     this.#group = group
     this.own = own
@@ -72,7 +54,7 @@ export class Trial {
   async answers(): Promise<Float32Array[]> {
     const mixed = this.#rows.filter(({ query }) => query === undefined)
     const answers = await answersOf(
-      this.#subject.model,
+      this.#experiment.model,
       mixed.map(({ data }) => data),
     )
     return this.#rows.map((row) => (row.query === undefined ? answers[mixed.indexOf(row)] : this.own[row.query]))
@@ -91,7 +73,7 @@ export class Trial {
   }
 
   /** What came of each query, now that the group is decoded. */
-  outcomes(): Outcome[] {
+  outcomes(): QueryOutcome[] {
     const group = this.#group
     const missing = group.missing().length
     const decoded = group.recover()
@@ -101,13 +83,13 @@ export class Trial {
       if (exact) return { input, own, exact }
       const about = { mixed: group.mixes(query), missing }
       const recovered = decoded.filter((each) => each.query === query)
-      return { input, own, surest: surestOf(recovered, this.remembered[query], about, this.#subject.experience) }
+      return { input, own, surest: surestOf(recovered, this.remembered[query], about, this.#experiment.experience) }
     })
   }
 
   /** The code learns from the group that was decoded, at once: nobody waits. */
   learn(): void {
-    Array.from(this.#group.lessons(this.#subject.criterion))
+    Array.from(this.#group.lessons(this.#experiment.criterion))
   }
 
   /**
@@ -116,8 +98,8 @@ export class Trial {
    *
    * @param honest  to all rows
    */
-  grade(outcomes: readonly Outcome[], honest: readonly Float32Array[]): void {
-    const { codec, experience } = this.#subject
+  grade(outcomes: readonly QueryOutcome[], honest: readonly Float32Array[]): void {
+    const { codec, experience } = this.#experiment
     if (codec.code !== 'systematic' || codec.scheme.byzantine) return
     const { survivors } = this.#group
     const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact)

@@ -15,21 +15,21 @@ export interface ByHandOptions {
   votes?: number
   /** Whether two answers are equal. */
   same?: (a: Float32Array, b: Float32Array) => boolean
-  /** Who deals rows to workers. Default: the predictor's own pool. */
+  /** What sends rows to workers. Default: the predictor's own pool. */
   pool?: new (
     workers: readonly ModelWorker[],
     options: PoolOptions,
   ) => Pick<Pool, 'put' | 'cancel'>
 }
 
-/** Share of first answers that are not late: what the literature takes. */
-const PATIENCE = 0.95
+/** Share of first answers that are not late: the percentile of the literature. */
+const HEDGE_PERCENTILE = 0.95
 
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly #clock: Clock
   readonly #pool: Pick<Pool, 'put' | 'cancel'>
-  readonly #lateness = new Lateness(PATIENCE)
+  readonly #lateness = new Lateness(HEDGE_PERCENTILE)
   readonly #budget: Budget
   readonly #copies: number
   readonly #votes: number
@@ -58,18 +58,13 @@ export class ByHand {
         this.#budget.take()
         put('urgent')
       }
-      const cancelWaiting = () => {
-        for (const call of calls) if (call.state === 'waiting') this.#pool.cancel(call)
-      }
       const asker: Asker = {
         avoids: (call, worker) => calls.some((other) => other !== call && other.worker === worker),
         sent: (call) => {
           const { lateMs } = this.#lateness
           if (call === calls[0] && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
         },
-        spare: () => {
-          if (this.#votes === 1) cancelWaiting()
-        },
+        spare: () => this.#votes === 1 && this.#cancelWaiting(calls),
         heard: (call) => {
           if (call === calls[0]) this.#lateness.see(this.#clock.now() - start)
           if (done) return
@@ -78,7 +73,7 @@ export class ByHand {
           answers.push(answer)
           done = answers.filter((other) => this.#same(other, answer)).length >= this.#votes
           if (done) {
-            cancelWaiting()
+            this.#cancelWaiting(calls)
             resolve(answer)
           } else if (answers.length === calls.length) put('urgent')
         },
@@ -90,5 +85,9 @@ export class ByHand {
       }
       for (let copy = 0; copy < this.#copies; copy++) put('query')
     })
+  }
+
+  #cancelWaiting(calls: readonly Call[]): void {
+    for (const call of calls) if (call.state === 'waiting') this.#pool.cancel(call)
   }
 }
