@@ -1,12 +1,10 @@
 /** What is drawn at random: which inputs form a group, who survives, and who lies. */
 
 import { Likeness } from '../codec/likeness'
-import type { Core } from '../core/core'
 import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
 import { type Attack, parseAttack } from '../testing/attacks'
 import type { Experiment } from './experiment'
-import type { Rows } from './model'
 import type { EvaluateSettings } from './options'
 
 /** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
@@ -22,21 +20,18 @@ export interface Losses {
  * @param from     indices of the inputs that groups are drawn from
  * @param drawing  that these were drawn by
  */
-export function drawsOf(
-  { codec, inputs }: Experiment,
-  from: readonly number[],
-  drawing: Random,
-  { seed, attack, grouping, sets }: EvaluateSettings,
-) {
-  const { workers, stragglers, queries } = codec.scheme
+export function drawsOf(experiment: Experiment, from: readonly number[], drawing: Random, settings: EvaluateSettings) {
+  const { seed, attack, grouping, sets } = settings
+  const { scheme } = experiment.codec
+  const { workers, stragglers, queries } = scheme
   const [losing, lying] = [seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
   const lie = parseAttack(attack)
   return {
     /** Which inputs form the next group. */
-    group: groupsOf(queries, grouping, codec.core, inputs, from, drawing),
+    group: groupsOf(experiment, grouping, from, drawing),
     /** Survivors that are tried in every group. */
     sets: survivorSets(workers, stragglers, sets, losing),
-    losses: () => lossesOf(codec.scheme, losing),
+    losses: () => lossesOf(scheme, losing),
     /** One query of a group. */
     lost: () => losing.below(queries),
     withLies: (honest: readonly Float32Array[], liars: readonly number[]) => withLies(honest, liars, lie, lying),
@@ -44,18 +39,15 @@ export function drawsOf(
 }
 export type Draws = ReturnType<typeof drawsOf>
 
-/**
- * @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut
- * @returns draws another group of K at every call
- */
+/** Each call draws another group of K. @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut */
 function groupsOf(
-  K: number,
+  { codec, inputs }: Experiment,
   grouping: string,
-  core: Core,
-  inputs: Rows,
   from: readonly number[],
   random: Random,
 ): () => number[] {
+  const { core, scheme } = codec
+  const K = scheme.queries
   const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
   if (!pool || pool * K > from.length) {
     const most = Math.floor(from.length / K)

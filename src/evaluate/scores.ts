@@ -142,11 +142,15 @@ export class EvaluationScores {
   /** What is known so far. */
   figures(): Figures {
     const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
-    const [all, lost] = [this.#of(({ all }) => all), this.#of(({ lost }) => lost)]
-    const known = { decoded: this.#decoded, remembered: this.#remembered, all, lost, alone }
+    const known = {
+      ...{ decoded: this.#decoded, remembered: this.#remembered, alone },
+      ...{ all: this.#groups.flatMap(({ all }) => all), lost: this.#groups.flatMap(({ lost }) => lost) },
+    }
     const shares = Object.entries(known).filter(([, figures]) => figures.length)
-    const told = Object.fromEntries(shares.map(([name, figures]) => [name, shareOf(figures)]))
-    return { groups: this.#groups.length, ...told }
+    return {
+      groups: this.#groups.length,
+      ...Object.fromEntries(shares.map(([name, figures]) => [name, shareOf(figures)])),
+    }
   }
 
   summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'memoryOptions' | 'policy'> {
@@ -154,11 +158,9 @@ export class EvaluationScores {
     const { scheme } = codec
     const { minConfidence } = this.#rules
     const base = mean([...this.#alone.values()])
-    const [all, lost, stated] = [
-      this.#of(({ all }) => all),
-      this.#of(({ lost }) => lost),
-      this.#of(({ stated }) => stated),
-    ]
+    const all = this.#groups.flatMap(({ all }) => all)
+    const lost = this.#groups.flatMap(({ lost }) => lost)
+    const stated = this.#groups.flatMap(({ stated }) => stated)
     const [given, recovered] = [shareOf(all), lost.length ? shareOf(lost) : undefined]
     return {
       accuracy: {
@@ -167,11 +169,11 @@ export class EvaluationScores {
         allCi95: given.ci95,
         recovered: recovered?.accuracy,
         recoveredCi95: recovered?.ci95,
-        copied: this.#sum(({ copied }) => copied) / Math.max(1, lost.length),
+        copied: this.#sum('copied') / Math.max(1, lost.length),
         nothingMissing: mean(this.#groups.map(({ whole }) => whole)),
         worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups.length : undefined,
       },
-      retriesPerQuery: this.#sum(({ retries }) => retries) / all.length,
+      retriesPerQuery: this.#sum('retries') / all.length,
       ...(stated.length && { confidence: confidenceOf(stated, minConfidence) }),
       ...(scheme.byzantine && { locator: this.#locator() }),
       rivals: {
@@ -179,12 +181,12 @@ export class EvaluationScores {
         guessLost: guessLost(base, scheme, chanceOf(criterion)),
         ...this.#rivals(),
       },
-      drawn: { all, guess: this.#of(({ guess }) => guess) },
+      drawn: { all, guess: this.#groups.flatMap(({ guess }) => guess) },
     }
   }
 
   #locator(): Evaluation['locator'] {
-    const all = this.#of(({ located }) => (located ? [located] : []))
+    const all = this.#groups.flatMap(({ located }) => located ?? [])
     const [exactSet, found] = [mean(all.map(({ exact }) => exact)), mean(all.map(({ found }) => found))]
     return { exactSet, found, falseAlarm: mean(all.map(({ alarm }) => alarm)) }
   }
@@ -194,20 +196,15 @@ export class EvaluationScores {
     return Object.fromEntries(
       names.map((name) => {
         const { accuracy, ci95 } = shareOf(this.#groups.map(({ rivals }) => rivals[name].figure))
-        const stated = this.#of(({ rivals }) => rivals[name].stated)
+        const stated = this.#groups.flatMap(({ rivals }) => rivals[name].stated)
         const confidence = stated.length ? surenessOf(stated, this.#rules.minConfidence) : undefined
         return [name, { accuracy, ci95, ...(confidence && { confidence }) }]
       }),
     )
   }
 
-  /** Of all groups, in their order. */
-  #of<T>(part: (group: Omit<GroupScores, 'sets'>) => readonly T[]): T[] {
-    return this.#groups.flatMap(part)
-  }
-
-  #sum(part: (group: Omit<GroupScores, 'sets'>) => number): number {
-    return this.#groups.reduce((sum, group) => sum + part(group), 0)
+  #sum(part: 'copied' | 'retries'): number {
+    return this.#groups.reduce((sum, group) => sum + group[part], 0)
   }
 }
 

@@ -47,15 +47,19 @@ export async function predictBatch(
   if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
   const { signal } = options
   const batch = new RowBatch(predictor, options)
-  const forget = onAbort(signal, () => batch.stop(signal?.reason))
+  const forget = onAbort(signal, () => batch.stop.abort(signal?.reason))
   try {
     if (!signal?.aborted) await batch.send(queries)
   } finally {
     forget()
-    batch.stop()
+    batch.stop.abort() // no row waits for room any more
   }
   if (signal?.aborted) throw new RowError(0, aborted(signal))
-  return batch.result()
+  if (batch.failure) throw batch.failure
+  const { outcomes } = batch
+  const [first] = outcomes
+  if ('error' in first && outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
+  return outcomes
 }
 
 /** Most batches are of one, which waits for no room, and whose end stops nobody: where it failed all did. */
@@ -72,12 +76,13 @@ async function predictOne(
 }
 
 class RowBatch {
+  readonly outcomes: RowOutcome[] = []
+  failure: RowError | undefined
+  /** Fires when nothing more is to be sent, and takes back what was. */
+  readonly stop = new AbortController()
   readonly #predictor: Predictor
   readonly #options: BatchOptions
   readonly #end: number
-  readonly #stop = new AbortController()
-  readonly #outcomes: RowOutcome[] = []
-  #failure: RowError | undefined
 
   constructor(predictor: Predictor, options: BatchOptions) {
     this.#predictor = predictor
@@ -85,22 +90,9 @@ class RowBatch {
     this.#end = options.clock.now() + (options.deadlineMs ?? MOST_WAIT_MS)
   }
 
-  /** When all have ended. @throws RowError as `predictBatch` */
-  result(): RowOutcome[] {
-    if (this.#failure) throw this.#failure
-    const [first] = this.#outcomes
-    if ('error' in first && this.#outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
-    return this.#outcomes
-  }
-
-  /** Sends no more, and takes back what was sent. */
-  stop(reason?: unknown): void {
-    this.#stop.abort(reason)
-  }
-
   /** Resolves when each has its outcome, or the batch was stopped. */
   async send(queries: readonly Query[]): Promise<void> {
-    const { signal } = this.#stop
+    const { signal } = this.stop
     const sent: Promise<void>[] = []
     const late = this.#late()
     let values = 0
@@ -126,7 +118,7 @@ class RowBatch {
   #late(): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.#options.clock.after(this.#leftMs, resolve)
-      this.#stop.signal.addEventListener('abort', cancel)
+      this.stop.signal.addEventListener('abort', cancel)
     })
   }
 
@@ -136,13 +128,13 @@ class RowBatch {
     const own = deadlineMs === undefined ? {} : { deadlineMs: left }
     try {
       if (left <= 0) throw expired(deadlineMs)
-      const options = { ...choices, ...own, signal: this.#stop.signal }
-      this.#outcomes[row] = { prediction: await this.#predictor.predict(query, options) }
+      const options = { ...choices, ...own, signal: this.stop.signal }
+      this.outcomes[row] = { prediction: await this.#predictor.predict(query, options) }
     } catch (error) {
-      this.#outcomes[row] = { error: asError(error, 'WORKER') }
-      if (this.#failure || (partial && !isMisuse(error))) return
-      this.#failure = new RowError(row, error)
-      this.stop()
+      this.outcomes[row] = { error: asError(error, 'WORKER') }
+      if (this.failure || (partial && !isMisuse(error))) return
+      this.failure = new RowError(row, error)
+      this.stop.abort()
     }
   }
 }

@@ -119,7 +119,7 @@ it('a promise of many bytes reserves no memory', async () => {
   const sockets = Array.from({ length: 20 }, () => socketTo(all))
   for (const socket of sockets)
     socket.write(`POST /v2/models/m/infer HTTP/1.1\r\nhost: a\r\ncontent-length: ${2 ** 25}\r\n\r\n{`)
-  await until(() => all.listening.connections() === 20)
+  await until(() => all.listening.connections === 20)
   await new Promise((resolve) => setTimeout(resolve, 100))
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 23)
   for (const socket of sockets) socket.destroy()

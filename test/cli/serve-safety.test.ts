@@ -94,7 +94,7 @@ describe('a connection', () => {
     await once(slow, 'end')
     clearInterval(reading)
     expect(read).toBeGreaterThan(size)
-    while (server.connections()) await new Promise((resolve) => setTimeout(resolve, 50))
+    while (server.connections) await new Promise((resolve) => setTimeout(resolve, 50))
     deaf.destroy()
     await server.end(0)
   })

@@ -72,10 +72,9 @@ export class ByHand {
           if (!answer) return reject(error)
           answers.push(answer)
           done = answers.filter((other) => this.#same(other, answer)).length >= this.#votes
-          if (done) {
-            this.#cancelWaiting(calls)
-            resolve(answer)
-          } else if (answers.length === calls.length) put('urgent')
+          if (done) this.#cancelWaiting(calls)
+          if (done) resolve(answer)
+          else if (answers.length === calls.length) put('urgent')
         },
       }
       const put = (kind: Call['kind']) => {

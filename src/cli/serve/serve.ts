@@ -87,7 +87,7 @@ class ModelServer {
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
-      () => this.#listening?.connections() ?? 0,
+      () => this.#listening?.connections ?? 0,
       () => this.#events.clients,
     )
     this.#gateway = createGateway({
