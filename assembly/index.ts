@@ -14,8 +14,9 @@
 //     padding zero;
 //   - `scratch` regions may hold anything before and hold anything after.
 //
-// Only + - * / sqrt and comparisons are used, in an order that src/core/js.ts repeats: the two agree to
-// the bit. Nothing here computes cos or exp; those differ between engines in the last digit.
+// Only + - * / sqrt and comparisons are used, in an order that src/core/js.ts, js-kernels.ts and
+// js-linalg.ts repeat: the two agree to the bit. Nothing here computes cos or exp; those differ between
+// engines in the last digit.
 
 export { combine } from './combine'
 export { byteDistances, distances } from './distances'

@@ -1,5 +1,5 @@
 // Small dense linear algebra in f64 for systems of at most a few dozen unknowns.
-// All orders of summation are fixed; src/core/js.ts repeats them.
+// All orders of summation are fixed; src/core/js-linalg.ts repeats them.
 
 /** Where a pivot of R is below this share of the largest one, it counts as zero. */
 export const TINY: f64 = 1e-15

@@ -8,9 +8,11 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { Codec, type CodecOptions } from '../src/codec/codec'
-import { type Core, loadCore } from '../src/core/core'
-import { type EvaluateOptions, evaluate } from '../src/evaluate/evaluate'
+import type { Core } from '../src/core/core'
+import { loadCore } from '../src/core/load'
+import { evaluate } from '../src/evaluate/evaluate'
 import { answersOf } from '../src/evaluate/model'
+import type { EvaluateOptions } from '../src/evaluate/options'
 import type { Evaluation } from '../src/evaluate/scores'
 import { ci95, type Figure, type Interval, type Share, shareOf } from '../src/evaluate/statistics'
 import type { Recollection } from '../src/memory/memory'
@@ -123,12 +125,12 @@ async function shifted(core: Core, model: OnnxModel, from: Float32Array[], to: F
   for (const live of [false, true]) {
     for (const memory of memories) {
       const experience = newExperience(core, model.signature)
-      for (let i = 0; i < memory; i++) Array.from(experience.teach(known[i], told[i]))
+      for (let i = 0; i < memory; i++) Array.from(experience.train(known[i], told[i]))
       const stated = strange.map((input, i) => {
         const recalled = { ...(experience.recall(input) as Recollection), missing: 1 }
-        const { recovery, confidence = 0 } = experience.surest([recalled])
-        const value = Number(experience.agrees(recovery.answer, own[i]))
-        if (live && i % 8) Array.from(experience.teach(input, own[i])) // one of eight is lost
+        const confidence = experience.confidence.of(recalled) ?? 0
+        const value = Number(experience.confidence.agrees(recalled.answer, own[i]))
+        if (live && i % 8) Array.from(experience.train(input, own[i])) // one of eight is lost
         return { query: i, group: i, value, confidence }
       })
       const sure = stated.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)

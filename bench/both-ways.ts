@@ -4,7 +4,8 @@ import { createServer } from 'node:http'
 import process from 'node:process'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { serveNats } from 'approxifer/nats'
-import { writeMetadata, writeReply } from '../src/oip/messages'
+import { writeMetadata } from '../src/oip/metadata'
+import { writeReply } from '../src/oip/write'
 
 const MODEL = 'm'
 

@@ -2,58 +2,86 @@
 
 import type { ModelWorker } from 'approxifer'
 import type { Clock } from '../src/clock'
-import type { Call, PoolOptions } from '../src/pool/pool'
+import type { Attempt, Submission } from '../src/pool/attempt'
+import type { PoolOptions } from '../src/pool/pool'
 import { type Random, seeded } from '../src/random'
+import { identityOf } from '../src/workers/worker'
 
 export { ByHand, type ByHandOptions } from '../src/cli/demo/by-hand'
 
-/** Rows to any idle worker, whatever is known of how fast it is. */
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+type Row = Submission<Float32Array>
+type BlindAttempt = Mutable<Attempt<Float32Array, Float32Array>> & { row: Row }
+
+/** Attempts to any idle worker, whatever is known of how fast it is. */
 export class Blind {
   readonly #workers: readonly ModelWorker[]
   readonly #random: Random = seeded(1)
-  readonly #lines: { urgent: Call[]; query: Call[]; extra: Call[] } = { urgent: [], query: [], extra: [] }
+  readonly #lines: { high: BlindAttempt[]; normal: BlindAttempt[]; low: BlindAttempt[] } = {
+    high: [],
+    normal: [],
+    low: [],
+  }
   readonly #clock: Clock
 
-  constructor(workers: readonly ModelWorker[], { clock }: PoolOptions) {
+  constructor(workers: readonly ModelWorker[], { clock }: PoolOptions<Float32Array>) {
     this.#workers = workers
     this.#clock = clock
     for (const worker of workers) worker.onFree = () => this.#dispatch()
   }
 
-  put(call: Call): void {
-    this.#lines[call.kind].push(call)
+  submit(row: Row): Attempt<Float32Array, Float32Array> {
+    const attempt: BlindAttempt = {
+      row,
+      payload: row.payload,
+      priority: row.priority,
+      phase: 'queued',
+      worker: undefined,
+      identity: undefined,
+      queuedAt: this.#clock.now(),
+      startedAt: Number.NaN,
+      ranMs: 0,
+      factor: 1,
+      comparable: true,
+      isAlone: false,
+      outcome: undefined,
+    }
+    this.#lines[row.priority].push(attempt)
     this.#dispatch()
+    return attempt
   }
 
-  cancel(call: Call): void {
-    if (call.state === 'waiting') call.state = 'cancelled'
+  cancel(attempt: Attempt): void {
+    if (attempt.phase === 'queued') (attempt as BlindAttempt).phase = 'settled'
   }
 
   #dispatch(): void {
     const idle = this.#workers.filter(({ free }) => free)
     for (const i of this.#random.choose(idle.length, idle.length)) {
       for (const line of Object.values(this.#lines)) {
-        while (line[0]?.state === 'cancelled') line.shift()
-        const at = line.findIndex((call) => call.state === 'waiting' && !call.asker.avoids(call, idle[i]))
+        while (line[0]?.phase === 'settled') line.shift()
+        const mayTake = ({ phase, row }: BlindAttempt) =>
+          phase === 'queued' && !row.apart.some((apart) => apart.blocks(identityOf(idle[i])))
+        const at = line.findIndex(mayTake)
         if (at < 0) continue
-        const [call] = line.splice(at, 1)
-        this.#send(call, idle[i])
+        this.#send(line.splice(at, 1)[0], idle[i])
         break
       }
     }
   }
 
-  #send(call: Call, worker: ModelWorker): void {
-    call.state = 'running'
-    call.worker = worker
-    call.sentAt = this.#clock.now()
-    worker.infer(call.row.data).then((answer) => {
-      call.state = 'done'
-      call.ms = this.#clock.now() - call.sentAt
-      call.answer = answer
-      call.asker.spare(call)
-      call.asker.heard(call)
+  #send(attempt: BlindAttempt, worker: ModelWorker): void {
+    const { owner, payload } = attempt.row
+    attempt.phase = 'running'
+    attempt.worker = worker
+    attempt.identity = identityOf(worker)
+    attempt.startedAt = this.#clock.now()
+    worker.infer(payload).then((answer) => {
+      attempt.phase = 'settled'
+      attempt.ranMs = this.#clock.now() - attempt.startedAt
+      attempt.outcome = { kind: 'answered', answer }
+      owner.settled(attempt)
     })
-    call.asker.sent(call)
+    owner.began(attempt)
   }
 }

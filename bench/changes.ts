@@ -9,7 +9,8 @@
 import { existsSync } from 'node:fs'
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { table } from '../src/cli/table'
-import { type Core, loadCore } from '../src/core/core'
+import type { Core } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { criterionOf } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/memory/experience'
@@ -179,10 +180,13 @@ function recoveries(core: Core, { signature }: Model, { inputs, own }: Stream): 
   for (const [i, query] of inputs.entries()) {
     const recalled = i >= BEFORE - WINDOW && experience.recall(query)
     if (recalled) {
-      const { recovery, confidence = 0 } = experience.surest([{ ...recalled, missing: 1 }])
-      told.push({ sure: confidence >= MIN_CONFIDENCE, right: experience.agrees(recovery.answer, own[i]) === true })
+      const confidence = experience.confidence.of({ ...recalled, missing: 1 }) ?? 0
+      told.push({
+        sure: confidence >= MIN_CONFIDENCE,
+        right: experience.confidence.agrees(recalled.answer, own[i]) === true,
+      })
     }
-    if (i % LOST) Array.from(experience.teach(query, own[i]))
+    if (i % LOST) Array.from(experience.train(query, own[i]))
   }
   return told
 }

@@ -7,7 +7,7 @@
 import { existsSync } from 'node:fs'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
 import type { Recollection } from '../src/memory/memory'
@@ -66,14 +66,14 @@ async function run({ model: path, inputs: file, remembered }: Domain): Promise<F
     const chosen = seeded(order).choose(inputs.length, inputs.length)
     const experience = newExperience(core, model.signature)
     for (const i of chosen.slice(0, remembered)) {
-      experience.see(own[i])
-      Array.from(experience.teach(inputs[i], own[i]))
+      experience.confidence.observe(own[i])
+      Array.from(experience.train(inputs[i], own[i]))
     }
     const recovered = chosen.slice(remembered, remembered + 3000).map((i) => {
       const recalled = { ...(experience.recall(inputs[i]) as Recollection), missing: 1 }
-      const { recovery, confidence = 0 } = experience.surest([recalled])
-      const right = experience.grade(recovery, own[i]) === true // by the answer that comes late
-      return { confidence, right, answer: recovery.answer, own: own[i] }
+      const confidence = experience.confidence.of(recalled) ?? 0
+      const right = experience.confidence.grade(recalled, own[i]) === true // by the answer that comes late
+      return { confidence, right, answer: recalled.answer, own: own[i] }
     })
     const share = (some: { right: boolean }[]) => some.filter(({ right }) => right).length / some.length
     const sure = recovered.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)

@@ -6,7 +6,7 @@ import type { PredictorOptions } from 'approxifer'
 import { type Charges, charged } from '../src/cli/demo/charges'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { criterionOf, labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { Experience } from '../src/memory/experience'
@@ -156,8 +156,8 @@ export const experienceFor = async ({ signature }: Data, state?: Uint8Array) => 
 
 export function remember(memory: Experience, { inputs, answers }: Data, which: readonly number[]): void {
   for (const i of which) {
-    memory.see(answers[i])
-    for (const _ of memory.teach(inputs[i], answers[i])) {
+    memory.confidence.observe(answers[i])
+    for (const _ of memory.train(inputs[i], answers[i])) {
     }
   }
 }
@@ -191,7 +191,7 @@ export async function measureCosts(name: ModelName): Promise<Charges> {
     for (let i = 0; i < 100; i++) {
       const at = FIRST + 100 * round + i
       timed('look', () => memory.recall(data.inputs[at]))
-      const lesson = memory.teach(data.inputs[at], data.answers[at])
+      const lesson = memory.train(data.inputs[at], data.answers[at])
       let next: ReturnType<typeof lesson.next> | undefined
       for (let isCompared = false; !next?.done; isCompared ||= next?.value === 'compared') {
         timed(isCompared ? 'step' : 'comparing', () => {

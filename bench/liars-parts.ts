@@ -1,19 +1,16 @@
 /** What bench liars measures beside its runs, a part a process: in process, without time. */
 
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { evaluateVerified, type Verified } from '../src/evaluate/verified'
 import type { ModelName } from './accuracy'
-import { accusations } from './accused'
 import { dataOf } from './latency-run'
 import { type Craft, neighbour } from './neighbours'
 
 export type Part =
-  | { kind: 'accused'; model: ModelName }
   | { kind: 'passing'; model: ModelName; attack: string }
   | { kind: 'neighbour'; model: ModelName; craft: Craft }
 
 export function simulate(part: Part): Promise<unknown> {
-  if (part.kind === 'accused') return accusations(part.model)
   return part.kind === 'passing' ? lies(part.model, part.attack) : neighbour(part.model, part.craft)
 }
 

@@ -132,14 +132,14 @@ export async function simulate(job: Job): Promise<Figures> {
     },
     signature: data.signature,
   }
-  const remembers = memory && job.options.memory !== false && job.options.scheme?.code !== 'berrut'
+  const remembers = memory && job.options.memory !== false && !job.options.scheme?.preset
   const state = remembers ? await stateOf(model, memory, seed % ORDERS) : undefined
   const tell = await teller(job, state, lying)
   const workers = Array.from({ length: job.workers }, (_, i) =>
     i < liars ? new Liar(i, simulation, tell(habit)) : new Honest(i, simulation, crashing),
   )
   const predictor = await createPredictor({
-    scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars), code: 'systematic' },
+    scheme: { queries: Math.max(1, Math.min(8, job.workers - 1)), byzantine: Math.max(1, liars) },
     workers,
     testing: { clock, seed },
     limits: { queries: 1e5 },
@@ -204,7 +204,7 @@ async function teller({ model, attack, liars }: Job, state: Uint8Array | undefin
   const look = (row: Float32Array) => {
     const recollection = memory.recall(row)
     if (!recollection) return undefined
-    return { ...recollection, sure: (memory.surest([{ ...recollection, missing: 1 }]).confidence ?? 0) >= 0.9 }
+    return { ...recollection, sure: (memory.confidence.of({ ...recollection, missing: 1 }) ?? 0) >= 0.9 }
   }
   const lie: Tell = (own, row) => {
     if (attack === 'none') return own

@@ -8,7 +8,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { table } from '../src/cli/table'
 import type { Verified } from '../src/evaluate/verified'
 import { type ModelName, models } from './accuracy'
-import type { Accused } from './accused'
 import type { Part } from './liars-parts'
 import { PASSING, report } from './liars-report'
 import type { Figures, Habit, Job } from './liars-run'
@@ -52,7 +51,7 @@ function plan(seeds: number): Planned[] {
     add(few, { liars: 0, queries: 3000, options: { verify: { integrity } } })
   add(few, { liars: 0, queries: 3000, options: { verify: { integrity: 1 }, memory: false } })
   for (const liars of [2, 3]) {
-    const scheme = { queries: 8, byzantine: liars, code: 'systematic' as const }
+    const scheme = { queries: 8, byzantine: liars }
     add(few, { liars: 0, queries: 3000, options: { verify: { integrity: 0.9 }, scheme } })
     for (const attack of ['replay', 'swap', 'scaled']) add(some, { liars, attack, brief: true })
   }
@@ -62,14 +61,13 @@ function plan(seeds: number): Planned[] {
     add(few, { memory, liars: 0, queries: 3000 })
   }
   add(few, { attack: 'swap', queries: 3000 })
-  // Beside the paper's code, on as many machines as that takes with some to spare.
-  const paper = { queries: 8, byzantine: 1, code: 'berrut' as const }
+  // Beside the paper's scheme, on as many machines as that takes with some to spare.
+  const paper = { queries: 8, byzantine: 1, preset: 'aaai22' as const }
   for (const attack of ['none', 'swap']) {
     const at = { workers: 27, liars: attack === 'none' ? 0 : 1, attack, queries: 2000 }
     add(few, at)
     add(few, { ...at, options: { verify: { integrity: 1 }, memory: false } })
     add(few, { ...at, options: { scheme: paper } })
-    add(few, { ...at, options: { scheme: { ...paper, preset: 'aaai22' } } })
   }
   add(few, { liars: 0, queries: 20_000 })
   return planned
@@ -81,14 +79,12 @@ type Runs = Record<string, (Figures | null)[]>
 export interface Results {
   runs: Runs
   passing: Record<string, Verified>
-  /** By model. */
-  accused: Record<string, Accused>
   /** By model and what the neighbour asks. */
   neighbours: Record<string, Neighbour>
 }
 
 function kept(): Results {
-  const nothing = { runs: {}, passing: {}, accused: {}, neighbours: {} }
+  const nothing = { runs: {}, passing: {}, neighbours: {} }
   try {
     return { ...nothing, ...JSON.parse(readFileSync(FILE, 'utf8')) }
   } catch {
@@ -136,15 +132,13 @@ export async function liars(json: boolean, words: string[]): Promise<void> {
 function parts(): Part[] {
   const models = [...names].reverse()
   return [
-    ...models.map((model) => ({ kind: 'accused' as const, model })),
     ...models.flatMap((model) => CRAFTS.map((craft) => ({ kind: 'neighbour' as const, model, craft }))),
     ...models.flatMap((model) => PASSING.map((attack) => ({ kind: 'passing' as const, model, attack }))),
   ]
 }
 
 /** Where a part's figures are kept. */
-function placeOf({ passing, accused, neighbours }: Results, part: Part): [all: Record<string, unknown>, key: string] {
-  if (part.kind === 'accused') return [accused, part.model]
+function placeOf({ passing, neighbours }: Results, part: Part): [all: Record<string, unknown>, key: string] {
   if (part.kind === 'passing') return [passing, `${part.model} ${part.attack}`]
   return [neighbours, `${part.model} ${part.craft}`]
 }

@@ -8,9 +8,10 @@
 
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
-import { type Core, loadCore } from '../src/core/core'
+import type { Core } from '../src/core/core'
+import { BLOCK } from '../src/core/kernel-matrix'
+import { loadCore } from '../src/core/load'
 import { Memory } from '../src/memory/memory'
-import { BLOCK } from '../src/memory/regression'
 import { seeded } from '../src/random'
 import { collectGarbage, median } from './measure'
 

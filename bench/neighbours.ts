@@ -5,7 +5,7 @@
  * process, without time.
  */
 
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
 import { calibrationError, reliability } from '../src/evaluate/statistics'
@@ -59,7 +59,7 @@ export async function neighbour(name: ModelName, craft: Craft): Promise<Neighbou
   const random = seeded(1)
   const experience = newExperience(await loadCore(), signature)
   const order = random.choose(inputs.length, REMEMBERED + ASKED)
-  const teach = (query: Float32Array, own: Float32Array) => void Array.from(experience.teach(query, own))
+  const teach = (query: Float32Array, own: Float32Array) => void Array.from(experience.train(query, own))
   const label: Labels = async (query) => {
     const [answer] = await answersOf(model, [query])
     return labelAt(answer, { classes: answer.length })
@@ -69,8 +69,8 @@ export async function neighbour(name: ModelName, craft: Craft): Promise<Neighbou
   for (const [at, i] of order.slice(REMEMBERED).entries()) {
     const recalled = experience.recall(inputs[i])
     if (recalled) {
-      const { recovery, confidence = 0 } = experience.surest([{ ...recalled, missing: 1 }])
-      stated.push({ confidence, right: experience.agrees(recovery.answer, answers[i]) === true })
+      const confidence = experience.confidence.of({ ...recalled, missing: 1 }) ?? 0
+      stated.push({ confidence, right: experience.confidence.agrees(recalled.answer, answers[i]) === true })
     }
     teach(inputs[i], answers[i])
     for (let c = 0; craft !== 'none' && c < CRAFTED; c++) {

@@ -6,7 +6,7 @@
 import { loadInputs, loadLabels } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { Codec, type CodecOptions } from '../src/codec/codec'
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { evaluate } from '../src/evaluate/evaluate'
 import type { Evaluation } from '../src/evaluate/scores'
 import { OnnxModel } from '../src/workers/onnx/model'

@@ -1,5 +1,6 @@
 /** An inference server by the Open Inference Protocol, as a function from `Request` to `Response`. @module */
 
 export { createGateway, fileStore, type GatewayModel } from './gateway/create'
-export type { Gateway, GatewayOptions, RequestEvent } from './gateway/gateway'
+export type { RequestEvent } from './gateway/event'
+export type { Gateway, GatewayOptions } from './gateway/gateway'
 export type { Store } from './gateway/models'

@@ -32,7 +32,7 @@ export type QueryTensor =
   | { readonly data: Float32Array; readonly shape?: readonly number[]; readonly dims?: readonly number[] }
 
 /** A query: its tensors by name; or, for a model with one input, just that one. */
-export type Query = QueryTensor | Record<string, QueryTensor>
+export type QueryTensors = QueryTensor | Record<string, QueryTensor>
 
 /** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
 const MOST = 1e36
@@ -60,7 +60,7 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
  * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong
  *   type, a wrong shape, a NaN or an Inf
  */
-export function toRow(query: Query, specs: readonly TensorSpec[], given = false): Float32Array {
+export function toRow(query: QueryTensors, specs: readonly TensorSpec[], given = false): Float32Array {
   const named = byName(query, specs)
   if (specs.length === 1) {
     const data = checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`)
@@ -111,6 +111,12 @@ export function checkAnswer(answer: unknown, length: number, specs: readonly Ten
   return answer as Float32Array
 }
 
+/** Makes answers of what workers give, for a pool: copies, since a worker may use its buffer again. They throw PROTOCOL. */
+export function acceptAnswers({ outputs }: Pick<Signature, 'outputs'>): (answer: unknown) => Float32Array {
+  const length = rowLength(outputs)
+  return (answer) => checkAnswer(answer, length, outputs).slice()
+}
+
 function spoilt(answer: Float32Array, specs: readonly TensorSpec[]): string | undefined {
   const where = notFinite(answer, 'answer')
   if (!where) return undefined
@@ -124,7 +130,7 @@ function spoilt(answer: Float32Array, specs: readonly TensorSpec[]): string | un
   return where
 }
 
-function byName(query: Query, specs: readonly TensorSpec[]): Record<string, unknown> {
+function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<string, unknown> {
   if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
   if (Array.isArray(query))
     throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))

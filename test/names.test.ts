@@ -85,7 +85,7 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['core', 'prefers', 'prefer'],
   ['predict', 'deadline', 'deadlineMs'],
   ['predict', 'singal', 'signal'],
-  ['predict', 'delivery', 'deliver'],
+  ['predict', 'atDeadlin', 'atDeadline'],
   ['Codec.create', 'straglers', 'stragglers'],
   ['Codec.create', 'decodr', 'decoder'],
   ['Codec', 'locater', 'locator'],
@@ -237,13 +237,13 @@ it('a worker that rejects with an object without a prototype costs its call, not
 
 it('a group that never filled is reported when the predictor closes', async () => {
   const predictor = await createPredictor({
-    scheme: { queries: 2 },
-    workers: ['a', 'b'].map(worker),
+    scheme: { queries: 2, stragglers: 1 },
+    workers: ['a', 'b', 'c'].map(worker),
     maxWaitMs: 60_000,
   })
   const { status, group } = await predictor.predict(new Float32Array(2))
   await predictor.close()
-  expect([status, (await group).outcome]).toEqual(['exact', 'CLOSED'])
+  expect([status, (await group).outcome]).toEqual(['exact', 'decoded'])
 })
 
 it('delayed calls that wait reject at once on abort, restart and close', async () => {

@@ -14,7 +14,9 @@ import {
   longFunctions,
   wideClasses,
 } from './shared/shape'
-import { exceptions } from './structure-exceptions'
+
+/** Lines of src, which are to fall to 21,000. */
+const MOST_LINES = 28_750
 
 /** What every folder may import; these files may import each other. */
 const GROUND = [
@@ -50,13 +52,26 @@ const LAYERS: Record<string, string[]> = {
   workers: ['platform', 'oip'],
   pool: ['workers'],
   query: ['core', 'codec', 'memory', 'workers', 'pool'],
-  group: ['codec', 'query'],
+  group: ['codec', 'workers', 'pool', 'query'],
   trust: ['memory', 'workers', 'pool', 'query'],
   predictor: ['own-request', 'core', 'codec', 'memory', 'workers', 'pool', 'query', 'group', 'trust'],
   gateway: ['platform', 'own-request', 'oip', 'workers', 'query', 'predictor'],
   testing: ['workers'],
   evaluate: ['core', 'codec', 'memory', 'workers', 'query', 'trust', 'predictor', 'testing'],
-  cli: ['core', 'codec', 'memory', 'workers', 'oip', 'query', 'trust', 'predictor', 'gateway', 'testing', 'evaluate'],
+  cli: [
+    'core',
+    'codec',
+    'memory',
+    'workers',
+    'oip',
+    'pool',
+    'query',
+    'trust',
+    'predictor',
+    'gateway',
+    'testing',
+    'evaluate',
+  ],
   'entry index': ['memory', 'workers', 'pool', 'query', 'trust', 'predictor'],
   'entry codec': ['core', 'codec', 'memory'],
   'entry gateway': ['gateway'],
@@ -111,7 +126,7 @@ describe('structure', () => {
   })
 
   it('imports run one way', () => {
-    expect(wrongWay(files).sort()).toEqual(exceptions.wrongWay)
+    expect(wrongWay(files).sort()).toEqual([])
   })
 
   it('platform differences, memory and cosines stay where they belong', () => {
@@ -119,22 +134,22 @@ describe('structure', () => {
   })
 
   it('no file is longer than 300 lines, no test than 400, no function than 40', () => {
-    expect(longFiles(files, 300).sort()).toEqual(exceptions.longFiles)
-    expect(longFiles(filesOf('test', '.ts'), 400).sort()).toEqual(exceptions.longTests)
-    expect(longFunctions(files, 40).sort()).toEqual(exceptions.longFunctions)
+    expect(longFiles(files, 300).sort()).toEqual([])
+    expect(longFiles(filesOf('test', '.ts'), 400).sort()).toEqual([])
+    expect(longFunctions(files, 40).sort()).toEqual([])
   })
 
   it('no class has more than 10 fields, or 6 that change', () => {
-    expect(wideClasses(files, { fields: 10, mutable: 6 }).sort()).toEqual(exceptions.wideClasses)
+    expect(wideClasses(files, { fields: 10, mutable: 6 }).sort()).toEqual([])
   })
 
   it('no type or class is declared in two files', () => {
-    expect(declaredTwice(files).sort()).toEqual(exceptions.declaredTwice)
+    expect(declaredTwice(files).sort()).toEqual([])
   })
 
   it('is small: lines, and names that most people need', () => {
     const total = Object.values(files).reduce((sum, text) => sum + lines(text), 0)
-    expect(total).toBeLessThanOrEqual(exceptions.lines)
+    expect(total).toBeLessThanOrEqual(MOST_LINES)
     expect(exportsOf(files['index.ts']).length).toBeLessThanOrEqual(30)
   })
 
@@ -177,7 +192,7 @@ describe('structure', () => {
       .filter((to) => !/^[.#]|^node:/.test(to))
     const used = new Set(bare.map((to) => (/^@[^/]+\/[^/]+|^[^/]+/.exec(to) as RegExpExecArray)[0]))
     expect([...used].filter((name) => !declared.includes(name) && !bundled.includes(name))).toEqual([])
-    const hidden = ['onnxruntime-node', 'undici', '@nats-io/transport-node', '@nats-io/nats-core', 'hono'] // imported by a variable, so that bundlers pass over it; @hono/node-server's peer
+    const hidden = ['onnxruntime-node', 'undici', '@nats-io/transport-node', '@nats-io/nats-core'] // imported by a variable, so that bundlers pass over it
     expect(declared.filter((name) => !used.has(name) && !hidden.includes(name))).toEqual([])
     expect(Object.keys(manifest.dependencies).filter((name) => name === 'onnxruntime-web')).toEqual([])
   })

@@ -1,6 +1,6 @@
 import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
-import { checkAnswer, fromRow, type Query, toRow } from '../src/tensor'
+import { checkAnswer, fromRow, type QueryTensors, toRow } from '../src/tensor'
 
 const image = [{ name: 'image', shape: [2, 2] }]
 const pair = [
@@ -22,7 +22,7 @@ describe('a query becomes a row', () => {
     ['a tensor of onnxruntime', new ort.Tensor('float32', four, [2, 2])],
     ['a tensor of onnxruntime with a batch dimension of 1', new ort.Tensor('float32', four, [1, 2, 2])],
     ['tensors of onnxruntime by name', { image: new ort.Tensor('float32', four, [1, 2, 2]) }],
-  ] as [string, Query][])('%s', (_, query) => {
+  ] as [string, QueryTensors][])('%s', (_, query) => {
     const row = toRow(query, image)
     expect(row).toEqual(four)
     expect(row.buffer).not.toBe(four.buffer)
@@ -65,7 +65,7 @@ describe('a query becomes a row', () => {
     [Float32Array.of(1, Number.NaN, 3, 4), 'query.image: expected finite values, got NaN at 1'],
     [Float32Array.of(1, 2, 3, Number.NEGATIVE_INFINITY), 'query.image: expected finite values, got -Infinity at 3'],
   ])('refuses %s', (query, message) => {
-    expect(() => toRow(query as Query, image)).toThrow(message)
+    expect(() => toRow(query as QueryTensors, image)).toThrow(message)
   })
 
   it('an input may be named data', () => {
@@ -82,7 +82,10 @@ describe('a query becomes a row', () => {
 
   it('inputs may be called what every object has already', () => {
     const specs = ['__proto__', 'toString'].map((name) => ({ name, shape: [1] }))
-    const row = toRow({ ['__proto__']: Float32Array.of(1), toString: Float32Array.of(2) } as unknown as Query, specs)
+    const row = toRow(
+      { ['__proto__']: Float32Array.of(1), toString: Float32Array.of(2) } as unknown as QueryTensors,
+      specs,
+    )
     expect([...row]).toEqual([1, 2])
     const back = fromRow(row, specs)
     expect(Object.getPrototypeOf(back)).toBe(Object.prototype)

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
-import { loadCore } from '../src/core/core'
+import { loadCore } from '../src/core/load'
 import { type CriterionOptions, criterionOf, labelAt, lead, sameLabels } from '../src/criterion'
 import { evaluate } from '../src/evaluate/evaluate'
-import { Worth } from '../src/memory/worth'
+import { Confidence } from '../src/memory/confidence'
 import { seeded } from '../src/random'
 import { RunningDeviation } from '../src/stats'
 import { OnnxModel } from '../src/workers/onnx/model'
@@ -68,13 +68,13 @@ describe('the default tolerance', () => {
   })
 
   it('is saved with what was learned', () => {
-    const worth = new Worth(core, { kind: 'tolerance' })
-    for (let i = 0; i < 100; i++) worth.see(Float32Array.of(Math.sin(i)))
-    const again = new Worth(core, { kind: 'tolerance' }, JSON.parse(JSON.stringify(worth.save())))
+    const confidence = new Confidence(core, { kind: 'tolerance' })
+    for (let i = 0; i < 100; i++) confidence.observe(Float32Array.of(Math.sin(i)))
+    const again = new Confidence(core, { kind: 'tolerance' }, JSON.parse(JSON.stringify(confidence.save())))
     expect(again.tolerance).toBeCloseTo(0.1 * Math.SQRT1_2, 2)
-    expect(again.tolerance).toBe(worth.tolerance)
+    expect(again.tolerance).toBe(confidence.tolerance)
     const own = Float32Array.of(0)
-    expect([0.05, 0.09].map((off) => worth.agrees(Float32Array.of(off), own))).toEqual([true, false])
+    expect([0.05, 0.09].map((off) => confidence.agrees(Float32Array.of(off), own))).toEqual([true, false])
   })
 
   it('is not moved by one odd answer', () => {
@@ -86,24 +86,27 @@ describe('the default tolerance', () => {
   })
 
   it('of answers that are all alike is 0: only the same one is right', () => {
-    const worth = new Worth(core, { kind: 'tolerance' })
-    for (let i = 0; i < 40; i++) worth.see(Float32Array.of(3))
-    expect([3, 3.1].map((y) => worth.agrees(Float32Array.of(y), Float32Array.of(3)))).toEqual([true, false])
+    const confidence = new Confidence(core, { kind: 'tolerance' })
+    for (let i = 0; i < 40; i++) confidence.observe(Float32Array.of(3))
+    expect([3, 3.1].map((y) => confidence.agrees(Float32Array.of(y), Float32Array.of(3)))).toEqual([true, false])
     const recovered = { answer: Float32Array.of(3), source: 'memory', missing: 1, error: 0.1 } as const
-    expect(worth.confidence(recovered)).toBeLessThan(0.01)
+    expect(confidence.of(recovered)).toBeLessThan(0.01)
   })
 
   it('what was learned with another criterion is refused: what was right then may be wrong now', () => {
-    const labels = new Worth(core, { kind: 'label', positions: 1, classes: 3 }).save()
-    const load = (tolerance?: number) => new Worth(core, { kind: 'tolerance', tolerance }, labels)
+    const labels = new Confidence(core, { kind: 'label', positions: 1, classes: 3 }).save()
+    const load = (tolerance?: number) => new Confidence(core, { kind: 'tolerance', tolerance }, labels)
     expect(load).toThrow('state: worth.criterion: expected {"kind":"tolerance"}, got {"kind":"label","positions":1')
-    const loose = new Worth(core, { kind: 'tolerance', tolerance: 2 }).save()
-    expect(() => new Worth(core, { kind: 'tolerance', tolerance: 1e-3 }, loose)).toThrow('"tolerance":0.001}, got')
+    const loose = new Confidence(core, { kind: 'tolerance', tolerance: 2 }).save()
+    expect(() => new Confidence(core, { kind: 'tolerance', tolerance: 1e-3 }, loose)).toThrow('"tolerance":0.001}, got')
   })
 
   it('until it is known nothing is called right or wrong', () => {
-    const worth = new Worth(core, { kind: 'tolerance' })
-    expect([worth.tolerance, worth.agrees(Float32Array.of(1), Float32Array.of(1))]).toEqual([undefined, undefined])
+    const confidence = new Confidence(core, { kind: 'tolerance' })
+    expect([confidence.tolerance, confidence.agrees(Float32Array.of(1), Float32Array.of(1))]).toEqual([
+      undefined,
+      undefined,
+    ])
   })
 })
 

@@ -2,24 +2,25 @@
 
 import { basename } from 'node:path'
 import { Codec, type CodecOptions } from '../codec/codec'
-import { loadCore } from '../core/core'
+import { loadCore } from '../core/load'
 import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
-import { Answers } from '../evaluate/model'
+import { OwnAnswers } from '../evaluate/model'
+import type { EvaluationProgress } from '../evaluate/progress'
 import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
-import type { Policy } from '../memory/worth'
+import type { Policy } from '../query/policy'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
 import { loadModel, type ModelOptions } from './model'
 import { InputFile, loadLabels } from './npy'
-import { Pace, Progress, TimedModel } from './progress'
+import { ProgressBar, RemainingTime, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
 import { note, wrap } from './terminal'
 
-interface Options extends CodecOptions, ModelOptions, Wishes {
+interface Arguments extends CodecOptions, ModelOptions, Wishes {
   inputs: string
   /** Without, agreement with the model itself is measured. */
   labels?: string
@@ -42,33 +43,33 @@ interface Options extends CodecOptions, ModelOptions, Wishes {
 }
 
 /** What all schemes are measured on. */
-interface Subject {
+interface Data {
   name: string
   warnings: readonly string[]
   model: TimedModel
   inputs: InputFile
   /** Shared by all schemes. */
-  own: Answers
-  labels?: number[]
+  own: OwnAnswers
+  labels: number[] | undefined
 }
 
-export async function evaluateCommand(path: string, options: Options): Promise<void> {
+export async function evaluateCommand(path: string, options: Arguments): Promise<void> {
   const core = await loadCore({ prefer: options.core })
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   if (options.report) await checkReport(options.report)
   const model = await loadModel(path, await readModel(path), options)
   const results: Result[] = []
   let verified: Verified | undefined
-  const progress = new Progress(!options.json)
+  const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
   try {
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     if (!options.json) announce(basename(path), model.warnings, codecs, options.groups)
     const timed = new TimedModel(model)
-    const data = { model: timed, inputs, labels, own: new Answers(timed, inputs) }
-    const subject = { name: basename(path), warnings: model.warnings, ...data }
-    for (const codec of codecs) results.push(await measure(subject, codec, options, progress))
+    const own = new OwnAnswers(timed, inputs)
+    const data = { name: basename(path), warnings: model.warnings, model: timed, inputs, labels, own }
+    for (const codec of codecs) results.push(await measure(data, codec, options, progress))
     if (options.byzantine) verified = await evaluateVerified({ ...options, ...data, core, liars: options.byzantine })
   } finally {
     progress.stop()
@@ -92,7 +93,7 @@ function announce(name: string, warnings: readonly string[], codecs: readonly Co
   note(`${name}: measuring ${what}, ${groups} groups${codecs.length > 1 ? ' each' : ''} ...`)
 }
 
-function print(results: readonly Result[], candidates: readonly Candidate[], options: Options): void {
+function print(results: readonly Result[], candidates: readonly Candidate[], options: Arguments): void {
   console.log(options.grid ? gridTable(results) : resultTable(results[0]))
   if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
 }
@@ -107,7 +108,7 @@ function printVerified(verified: Verified, { scheme }: Result): void {
 }
 
 /** The schemes to measure: one, or all of the grid. */
-function schemes(options: Options): CodecOptions[] {
+function schemes(options: Arguments): CodecOptions[] {
   const { grid, queries, stragglers, byzantine, workers, points, preset, code, decoder, locator } = options
   if (grid && workers !== undefined)
     throw new RangeError('workers: expected none with --grid, which has schemes of its own')
@@ -116,39 +117,25 @@ function schemes(options: Options): CodecOptions[] {
   return grid.queries.flatMap((K) => grid.stragglers.map((S) => ({ ...shared, queries: K, stragglers: S })))
 }
 
-async function measure(subject: Subject, codec: Codec, options: Options, progress: Progress): Promise<Result> {
+async function measure(data: Data, codec: Codec, options: Arguments, progress: ProgressBar): Promise<Result> {
   const start = performance.now()
-  const { name, warnings, ...data } = subject
+  const { name, warnings, model, inputs, labels, own } = data
   const { groups, grouping, minConfidence, attack, seed } = options
+  const { memory, policy, features, learn, labelAxis, tolerance } = options
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
   const settings = { groups, grouping, minConfidence, attack, seed }
-  const { memory, policy, features, learn, labelAxis, tolerance } = options
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
-  const pace = new Pace(data.model)
-  let stage = ''
-  const { locator, ...evaluation } = await evaluate({
+  const evaluation = await evaluate({
     ...settings,
-    ...data,
-    codec,
-    memory,
-    policy,
-    features,
-    learn,
-    labelAxis,
-    tolerance,
-    onProgress(course) {
-      const left = pace.step(course)
-      if (stage !== course.stage) progress.start(`${at}${course.stage}`, course.total, start)
-      stage = course.stage
-      progress.update(course.done, left)
-      progress.tell(left, () => firstFigures(course, at, progress.seconds, data.model))
-    },
+    ...{ codec, model, inputs, labels, own },
+    ...{ memory, policy, features, learn, labelAxis, tolerance },
+    onProgress: shownBy(progress, model, at, start),
   })
-  const { drawn: _, ...figures } = evaluation
+  const { locator, drawn: _, ...figures } = evaluation
   return {
     model: name,
     warnings,
-    against: data.labels ? 'labels' : 'model',
+    against: labels ? 'labels' : 'model',
     scheme: { queries, stragglers, byzantine, workers, points },
     code: codec.code,
     decoder: codec.decoder,
@@ -156,6 +143,19 @@ async function measure(subject: Subject, codec: Codec, options: Options, progres
     ...settings,
     ...figures,
     seconds: (performance.now() - start) / 1000,
+  }
+}
+
+/** @param at  which scheme of several  @param start  when its measurement began */
+function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: number) {
+  const remaining = new RemainingTime(model)
+  let stage = ''
+  return (reached: EvaluationProgress) => {
+    const left = remaining.step(reached)
+    if (stage !== reached.stage) progress.start(`${at}${reached.stage}`, reached.total, start)
+    stage = reached.stage
+    progress.update(reached.done, left)
+    progress.tell(left, () => firstFigures(reached, at, progress.seconds, model))
   }
 }
 

@@ -2,10 +2,10 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
-import type { Progress } from '../evaluate/evaluate'
+import type { EvaluationProgress } from '../evaluate/progress'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Evaluation } from '../evaluate/scores'
-import { percent as percentOf, type Share } from '../evaluate/statistics'
+import { type Interval, percent as percentOf, type Share } from '../evaluate/statistics'
 import { sureCells } from '../evaluate/sureness'
 import type { Verified } from '../evaluate/verified'
 import { table } from './table'
@@ -22,7 +22,7 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   code: Codec['code']
   decoder: string
   /** Its name, and with byzantine > 0 what it found. */
-  locator: string | ({ name: string } & Evaluation['locator'])
+  locator: string | ({ name: string } & NonNullable<Evaluation['locator']>)
   groups: number
   grouping: string
   minConfidence: number
@@ -32,19 +32,19 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
 }
 
 export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
-const interval = ([low, high]: readonly [number, number]) => `${percent(low)} to ${percent(high)}`
+const interval = ([low, high]: Interval) => `${percent(low)} to ${percent(high)}`
 
 /** What the shares are, in a word. */
 export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
 
 /** What is known before all is measured. @param at  which scheme of several */
 export function firstFigures(
-  { stage, done, total, figures }: Progress,
+  { stage, done, total, figures }: EvaluationProgress,
   at: string,
   seconds: number,
   { ms, rows }: { ms: number; rows: number },
 ): string {
-  const { alone, decoded, foretold, all, lost } = figures()
+  const { alone, decoded, remembered, all, lost } = figures()
   const share = (name: string, part: Share | undefined) =>
     part && `${name} ${percent(part.accuracy)} (${interval(part.ci95)})`
   const parts = [
@@ -52,7 +52,7 @@ export function firstFigures(
     `${(ms / rows).toPrecision(2)} ms an answer`,
     share('the model alone', alone),
     ...(stage === 'inputs'
-      ? [share('lost queries from the code alone', decoded), share('from memory alone', foretold)]
+      ? [share('lost queries from the code alone', decoded), share('from memory alone', remembered)]
       : []),
     share('all queries', all),
     share('lost queries only', lost),
@@ -61,45 +61,59 @@ export function firstFigures(
 }
 
 export function resultTable(result: Result): string {
-  const { accuracy, confidence, locator, rivals } = result
   const { queries, stragglers, byzantine, workers, points } = result.scheme
-  const labelled = result.against === 'labels'
-  const overhead = `${(workers / queries).toFixed(2)}x; replication ${rivals.replicationWorkers}`
+  const overhead = `${(workers / queries).toFixed(2)}x; replication ${result.rivals.replicationWorkers}`
   const within = result.tolerance === undefined ? '' : `, within ${Number(result.tolerance.toPrecision(3))}`
-  const rows = table([labelled ? 'accuracy' : `agreement with the model${within}`, '', '95 % interval'])
-  const share = (name: string, part?: number, ci95?: readonly [number, number]) =>
-    rows.push([name, percent(part), ci95 ? interval(ci95) : ''])
-  if (labelled) share('the model alone', accuracy.base)
-  const again = result.policy === 'recover' ? '' : `, policy ${result.policy}`
-  share(`all queries, ${stragglers} missing, ${byzantine} lying${again}`, accuracy.all, accuracy.allCi95)
-  share('lost queries only', accuracy.recovered, accuracy.recoveredCi95)
-  share('nothing missing', accuracy.nothingMissing)
-  share('worst survivor set', accuracy.worstSet)
-  share('no code, lost answers guessed', rivals.guessLost)
-  if (rivals.memoryAlone) share('lost queries, memory alone', rivals.memoryAlone.accuracy, rivals.memoryAlone.ci95)
-  if (rivals.sumParity) share('lost queries, a sum as parity', rivals.sumParity.accuracy, rivals.sumParity.ci95)
-  if (confidence) {
-    share('recovered answers that agree with the model', confidence.agreement)
-    const [sure, agree] = sureCells(confidence)
-    rows.push([`those sure of it (confidence >= ${result.minConfidence})`, sure, ''])
-    if (agree) rows.push(['agreement among these', agree, ''])
-    rows.push(['Brier skill over the base rate', confidence.brierSkill.toFixed(3), ''])
-    rows.push(['calibration error', confidence.calibrationError.toFixed(3), ''])
-  }
+  const quantity = result.against === 'labels' ? 'accuracy' : `agreement with the model${within}`
+  const rows = table([quantity, '', '95 % interval'])
+  rows.push(...accuracyRows(result, `${stragglers} missing, ${byzantine} lying`), ...confidenceRows(result))
   if (result.policy !== 'recover') {
     rows.push([`retries a query (${result.policy})`, result.retriesPerQuery.toFixed(3), ''])
   }
-  if (typeof locator === 'object') {
-    share(`liars found (${result.attack})`, locator.found)
-    share('groups with exactly the liars found', locator.exactSet)
-    share('honest groups with somebody accused', locator.falseAlarm)
-  }
+  if (typeof result.locator === 'object') rows.push(...locatorRows(result.attack, result.locator))
   const title = `${queries} queries on ${workers} workers (${overhead}), code ${result.code}, ${points} nodes`
   return [
     wrap(`${result.model}: ${title}`),
     rows.toString(),
     wrap(`${result.groups} groups, seed ${result.seed}, ${result.seconds.toFixed(1)} s`),
   ].join('\n')
+}
+
+const shareRow = (name: string, share?: number, ci95?: Interval) => [name, percent(share), ci95 ? interval(ci95) : '']
+
+function accuracyRows({ accuracy, rivals, policy, against }: Result, losses: string): string[][] {
+  const { memoryAlone, sumParity } = rivals
+  const under = policy === 'recover' ? '' : `, policy ${policy}`
+  return [
+    ...(against === 'labels' ? [shareRow('the model alone', accuracy.base)] : []),
+    shareRow(`all queries, ${losses}${under}`, accuracy.all, accuracy.allCi95),
+    shareRow('lost queries only', accuracy.recovered, accuracy.recoveredCi95),
+    shareRow('nothing missing', accuracy.nothingMissing),
+    shareRow('worst survivor set', accuracy.worstSet),
+    shareRow('no code, lost answers guessed', rivals.guessLost),
+    ...(memoryAlone ? [shareRow('lost queries, memory alone', memoryAlone.accuracy, memoryAlone.ci95)] : []),
+    ...(sumParity ? [shareRow('lost queries, a sum as parity', sumParity.accuracy, sumParity.ci95)] : []),
+  ]
+}
+
+function confidenceRows({ confidence, minConfidence }: Result): string[][] {
+  if (!confidence) return []
+  const [sure, agree] = sureCells(confidence)
+  return [
+    shareRow('recovered answers that agree with the model', confidence.agreement),
+    [`those sure of it (confidence >= ${minConfidence})`, sure, ''],
+    ...(agree ? [['agreement among these', agree, '']] : []),
+    ['Brier skill over the base rate', confidence.brierSkill.toFixed(3), ''],
+    ['calibration error', confidence.calibrationError.toFixed(3), ''],
+  ]
+}
+
+function locatorRows(attack: string, { found, exactSet, falseAlarm }: NonNullable<Evaluation['locator']>): string[][] {
+  return [
+    shareRow(`liars found (${attack})`, found),
+    shareRow('groups with exactly the liars found', exactSet),
+    shareRow('honest groups with somebody accused', falseAlarm),
+  ]
 }
 
 /** What verified inference would come to, by integrity. */
@@ -123,16 +137,7 @@ export function baseline({ against, accuracy }: Result): string {
 
 /** Columns of the grid, for the terminal and the report. */
 export const gridHead = [
-  'K',
-  'S',
-  'workers',
-  'overhead',
-  'all',
-  '95 %',
-  'lost only',
-  'nobody late',
-  'worst set',
-  'guessing',
+  ...['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'],
 ]
 
 export function gridRow({ scheme, accuracy, rivals }: Result): string[] {

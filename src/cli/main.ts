@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { featureNames } from '../memory/memory'
+import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
 import { attackForms } from '../testing/attacks'

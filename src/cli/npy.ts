@@ -5,7 +5,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { float16ToFloat32, parse } from 'npyjs'
 import { allFinite, size } from '../tensor'
 
-interface Kind {
+interface Expected {
   dtypes: RegExp
   name: string
   /** How to get there, in Python. */
@@ -25,7 +25,7 @@ const kinds = {
 }
 
 /** An array in a file, parts of which are read when they are asked for. */
-interface Content {
+interface NpyArray {
   shape: number[]
   dtype: keyof typeof kinds
   /** So many values from there on, in memory of their own. */
@@ -36,10 +36,10 @@ interface Content {
 /** One query per row: uint8 divided by 255, or floats, which become float32. All rows together may be larger than memory. */
 export class InputFile {
   readonly length: number
-  readonly #content: Content
+  readonly #content: NpyArray
   readonly #width: number
 
-  private constructor(content: Content, length: number, width: number) {
+  private constructor(content: NpyArray, length: number, width: number) {
     this.#content = content
     this.length = length
     this.#width = width
@@ -125,13 +125,13 @@ export async function loadLabels(path: string): Promise<number[]> {
   }
 }
 
-/** An array of that kind in C order, all of it there, or an error that names the file. */
-async function load(path: string, kind: Kind): Promise<Content> {
+/** An array of these types in C order, all of it there, or an error that names the file. */
+async function load(path: string, wanted: Expected): Promise<NpyArray> {
   const file = await openFile(path)
   try {
     const { header, from } = headerOf(path, file)
-    const dtype = header.dtype as Content['dtype']
-    if (!kind.dtypes.test(dtype)) throw wrong(path, kind.name, nameOf(dtype), kind.remedy)
+    const dtype = header.dtype as NpyArray['dtype']
+    if (!wanted.dtypes.test(dtype)) throw wrong(path, wanted.name, nameOf(dtype), wanted.remedy)
     if (header.fortranOrder) throw wrong(path, 'C order', 'Fortran order', 'np.ascontiguousarray(array)')
     const { shape } = header
     const each = kinds[dtype].BYTES_PER_ELEMENT

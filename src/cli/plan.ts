@@ -2,7 +2,7 @@
 
 import { basename } from 'node:path'
 import type { Codec, CodecOptions } from '../codec/codec'
-import { loadCore } from '../core/core'
+import { loadCore } from '../core/load'
 import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/rivals'
 import { codecFor, workersNeeded } from '../predictor/create'
@@ -24,7 +24,7 @@ export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>
 }
 
 /** Whether a model can be coded: what it takes and gives, or the reason why not. */
-interface Verdict extends Signature {
+interface Codable extends Signature {
   ok: boolean
   warnings: readonly string[]
   reason: string | null
@@ -49,7 +49,7 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
 }
 
-async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Verdict> {
+async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Codable> {
   try {
     const model = await loadModel(path, bytes, options)
     await model.close()
@@ -60,7 +60,7 @@ async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Pr
   }
 }
 
-function verdict(name: string, { ok, inputs, outputs, warnings, reason }: Verdict): string {
+function verdict(name: string, { ok, inputs, outputs, warnings, reason }: Codable): string {
   if (!ok) return wrap(`${name} cannot be coded: ${reason}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
   return wrap([`${name} can be coded`, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)

@@ -1,8 +1,8 @@
 /** How far a measurement is: a bar on stderr where that is a terminal, and first figures there or wherever stderr goes. */
 
 import { SingleBar } from 'cli-progress'
-import type { Progress as Course } from '../evaluate/evaluate'
 import type { BatchModel } from '../evaluate/model'
+import type { EvaluationProgress } from '../evaluate/progress'
 import { note, width } from './terminal'
 
 /** When the first figures are told, if there is more to come, in seconds; then again whenever twice as much time has passed. */
@@ -10,7 +10,7 @@ const FIRST = 5
 /** What is nearly done needs no first figures. */
 const LEAST_LEFT = 1
 
-export class Progress {
+export class ProgressBar {
   readonly #shown: boolean
   readonly #begin = performance.now()
   #next = FIRST
@@ -122,7 +122,7 @@ class Average {
  * How long the rest will take: rows through the model, inputs that are looked at for the first time, to be remembered or
  * compared, and what else there is to do for a group; each at its pace so far.
  */
-export class Pace {
+export class RemainingTime {
   readonly #model: TimedModel
   readonly #rows = new Average()
   readonly #inputs = new Average()
@@ -136,7 +136,7 @@ export class Pace {
   }
 
   /** Something more is done. @returns seconds left */
-  step({ stage, done, looked, left }: Pick<Course, 'stage' | 'done' | 'looked' | 'left'>): number {
+  step({ stage, done, looked, left }: Pick<EvaluationProgress, 'stage' | 'done' | 'looked' | 'left'>): number {
     const [before, now] = [this.#last, this.#now()]
     const ms = now.ms - before.ms
     const others = now.now - before.now - ms

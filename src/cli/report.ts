@@ -49,41 +49,51 @@ export async function writeReport(
   wishes: Wishes,
 ): Promise<void> {
   await mkdir(folder, { recursive: true })
+  const confident = results.filter(({ confidence }) => confidence)
+  const plots: Record<string, TopLevelSpec> = {
+    'accuracy.svg': accuracyPlot(results),
+    ...(confident.length && { 'confidence.svg': reliabilityPlot(confident.map(series)) }),
+  }
+  for (const [name, spec] of Object.entries(plots)) await writeFile(join(folder, name), await svg(spec))
+  const text = [
+    ...accuracyPart(results),
+    ...confidencePart(confident),
+    ...candidatePart(results[0], candidates, wishes),
+  ]
+  await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`)
+}
+
+function accuracyPart(results: readonly Result[]): string[] {
   const [first] = results
   const { model, code, decoder, groups, grouping, memory, seed } = first
-  const sure = results.filter(({ confidence }) => confidence)
-  const plots: Record<string, TopLevelSpec> = { 'accuracy.svg': accuracyPlot(results) }
-  if (sure.length) plots['confidence.svg'] = reliabilityPlot(sure.map(series))
-  const text = [
+  return [
     `# ${model}`,
     `${baseline(first)}. Code ${code}, decoder ${decoder}, grouping ${grouping}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
       'In every group S random results are missing; "lost only" are the queries whose own answer is, "guessing" is not to code at all.',
     markdownTable(gridHead, results.map(gridRow)),
     `![${quantity(first)}](accuracy.svg)`,
-    ...(sure.length
-      ? [
-          '## What recovered answers say of their own worth',
-          'The confidence is learned from late answers alone; agreement is with the model’s own label.',
-          markdownTable(
-            ['K', 'S', 'recovered answers', 'agree', 'Brier skill', 'calibration error', 'sure', 'agree when sure'],
-            sure.map(confidenceRow),
-          ),
-          '![confidence](confidence.svg)',
-        ]
-      : []),
-    ...(candidates.length
-      ? [
-          '## Which scheme',
-          [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
-            .filter(Boolean)
-            .join('. ')
-            .concat('.'),
-          markdownTable(candidateHead(first), candidates.map(candidateRow)),
-        ]
-      : []),
-  ].join('\n\n')
-  for (const [name, spec] of Object.entries(plots)) await writeFile(join(folder, name), await svg(spec))
-  await writeFile(join(folder, 'report.md'), `${text}\n`)
+  ]
+}
+
+function confidencePart(results: readonly Result[]): string[] {
+  if (!results.length) return []
+  const head = ['K', 'S', 'recovered answers', 'agree', 'Brier skill', 'calibration error', 'sure', 'agree when sure']
+  return [
+    '## What recovered answers say of their own worth',
+    'The confidence is learned from late answers alone; agreement is with the model’s own label.',
+    markdownTable(head, results.map(confidenceRow)),
+    '![confidence](confidence.svg)',
+  ]
+}
+
+function candidatePart(first: Result, candidates: readonly Candidate[], wishes: Wishes): string[] {
+  if (!candidates.length) return []
+  const sentences = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)].filter(Boolean)
+  return [
+    '## Which scheme',
+    `${sentences.join('. ')}.`,
+    markdownTable(candidateHead(first), candidates.map(candidateRow)),
+  ]
 }
 
 function confidenceRow({ scheme, confidence }: Result): string[] {

@@ -2,9 +2,7 @@
 
 import type { Scheme } from '../scheme'
 
-/** N rows of K weights each; rows sum to 1, so that coded queries stay in the range of the queries. */
-export type Code = (scheme: Scheme) => readonly Float64Array[]
-
+/** By name: N rows of K weights each; rows sum to 1, so that coded queries stay in the range of the queries. */
 export const codes = {
   /** The paper's: Berrut's interpolant through the queries, at the workers' nodes. */
   berrut: (scheme) => scheme.encode,
@@ -18,7 +16,7 @@ export const codes = {
    * queries says more about each of them. Many: means of pairs s, s + 1 (mod K).
    */
   systematic: ({ queries: K, workers: N }) => [...unitRows(K), ...parities(K, N - K)],
-} satisfies Record<string, Code>
+} satisfies Record<string, (scheme: Scheme) => readonly Float64Array[]>
 
 export type CodeName = keyof typeof codes
 

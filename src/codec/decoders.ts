@@ -4,7 +4,7 @@ import type { Core } from '../core/core'
 import type { Scheme } from '../scheme'
 import { type CodeName, unitRow } from './codes'
 import { fixedKernel, type Kernels } from './kernels'
-import { gramOf, kriging } from './kriging'
+import { gramOf, type KrigingKernel, kriging } from './kriging'
 
 /** What a decoder may look at. */
 export interface Survivors {
@@ -21,7 +21,7 @@ export interface Survivors {
   wanted: readonly number[]
   /** Gram matrix of the group's queries (K², row-major); computed when first asked for. */
   gram(): Float64Array
-  /** What was learned of kernels. */
+  /** Learned from the groups that passed. */
   kernels: Kernels
 }
 
@@ -40,7 +40,7 @@ export interface Decoder {
   decode(survivors: Survivors): Decoded
 }
 
-/** Keeps least squares solvable where rows depend on each other; relative to the mean diagonal. */
+/** Added to the diagonal, relative to its mean: least squares stay solvable where rows depend on each other. */
 const RIDGE = 1e-9
 
 export const decoders = {
@@ -62,16 +62,14 @@ export const decoders = {
   kriging: {
     codes: ['berrut', 'systematic'],
     data: true,
-    decode: ({ core, code, rows, most, wanted, gram }) =>
-      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, fixedKernel(code, most)),
+    decode: (survivors) => kriged(survivors, fixedKernel(survivors.code, survivors.most)),
   },
 
   /** The same with the kernel that did best on the groups that passed. */
   'learned-kriging': {
     codes: ['systematic'],
     data: true,
-    decode: ({ core, rows, most, wanted, gram, kernels }) =>
-      kriging(core, gramOfPoints(rows, wanted, gram()), rows.length, kernels.kernel(most)),
+    decode: (survivors) => kriged(survivors, survivors.kernels.kernel(survivors.most)),
   },
 } satisfies Record<string, Decoder>
 
@@ -79,9 +77,10 @@ export type DecoderName = keyof typeof decoders
 
 export const decoderNames = Object.keys(decoders) as DecoderName[]
 
-/** Gram matrix of the returned coded queries and then the queries that are wanted. */
-function gramOfPoints(rows: readonly Float64Array[], wanted: readonly number[], gram: Float64Array): Float64Array {
-  return gramOf([...rows, ...wanted.map((query) => unitRow(rows[0].length, query))], gram)
+/** Points are the returned coded queries and then the queries that are wanted. */
+function kriged({ core, rows, wanted, gram }: Survivors, kernel: KrigingKernel): Decoded {
+  const points = [...rows, ...wanted.map((query) => unitRow(rows[0].length, query))]
+  return kriging(core, gramOf(points, gram()), rows.length, kernel)
 }
 
 /** Eᵀ·pinv(U): the rows' least-squares weights for every query. */

@@ -22,23 +22,23 @@ const CANDIDATES: readonly KrigingKernel[] = [0, 0.3, 0.6].flatMap((mix) =>
   [1, 1.5, 2, 3].flatMap((scale) => [0.02, 0.1].map((noise) => ({ mix, scale, noise }))),
 )
 
-/** Every group teaches until there were so many; then every EVERY-th. One lesson takes about half a millisecond. */
+/** The first EAGER groups all train, then every EVERY-th. Training on one group takes about half a millisecond. */
 const EAGER = 64
 const EVERY = 8
-/** What a lesson leaves of the older ones, so that a stream that changes is followed. */
+/** Older counts are multiplied by this with each group, so that a stream that changes is followed. */
 const FADE = 0.998
-/** Standard errors by which a candidate has to lead. */
-const LEAD = 2
-/** Rows of a group beyond which nothing is learned: their inverses would take too long, and so many mixed say little. */
+/** Standard errors that a candidate's margin over the fixed kernel must have. */
+const MARGIN = 2
+/** Nothing is learned from larger groups: inverses take too long, and a parity of that many queries says little. */
 export const MOST_ROWS = 33
-/** Values of an answer that are looked at: of a thousand and more, as many choose the kernel that all would choose. */
+/** Values of an answer that are compared: of a thousand and more, 256 choose the same kernel as all of them. */
 const SAMPLE = 256
 
-/** Queries in the largest parity there can be, and more than wins and losses that fade can come to. */
+/** Bounds of a saved state: queries in the largest parity, and more wins or losses than counts that fade can reach. */
 const MOST_QUERIES = 1000
 const MOST_WINS = 1e6
 
-interface Lessons {
+interface WinCounts {
   groups: number
   /** Per candidate, answers whose label it found and the fixed kernel did not; and the other way round. */
   wins: number[]
@@ -46,20 +46,20 @@ interface Lessons {
 }
 
 /** Plain data, by queries in the largest parity. */
-export type KernelState = Record<string, Lessons>
+export type KernelState = Record<string, WinCounts>
 
 export class Kernels {
-  #lessons: KernelState = {}
+  #counts: KernelState = {}
 
-  /** The kernel for parities of at most so many queries. */
+  /** The kernel for groups whose largest parity mixes `most` queries. */
   kernel(most: number): KrigingKernel {
-    const lessons = this.#lessons[most]
-    let [best, lead] = [fixedKernel('systematic', most), 0]
+    const counts = this.#counts[most]
+    let [best, margin] = [fixedKernel('systematic', most), 0]
     CANDIDATES.forEach((candidate, c) => {
-      const [wins, losses] = [lessons?.wins[c] ?? 0, lessons?.losses[c] ?? 0]
-      if (wins - losses <= Math.max(lead, LEAD * Math.sqrt(wins + losses))) return
+      const [wins, losses] = [counts?.wins[c] ?? 0, counts?.losses[c] ?? 0]
+      if (wins - losses <= Math.max(margin, MARGIN * Math.sqrt(wins + losses))) return
       best = candidate
-      lead = wins - losses
+      margin = wins - losses
     })
     return best
   }
@@ -82,9 +82,9 @@ export class Kernels {
     criterion: Criterion,
   ): Generator<void> {
     if (answers.length < 3 || answers.length > MOST_ROWS) return // one row says nothing of another
-    this.#lessons[most] ??= { groups: 0, wins: CANDIDATES.map(() => 0), losses: CANDIDATES.map(() => 0) }
-    const lessons = this.#lessons[most]
-    if (lessons.groups++ >= EAGER && lessons.groups % EVERY) return
+    this.#counts[most] ??= { groups: 0, wins: CANDIDATES.map(() => 0), losses: CANDIDATES.map(() => 0) }
+    const counts = this.#counts[most]
+    if (counts.groups++ >= EAGER && counts.groups % EVERY) return
     const { values, labels } = yield* sampled(answers, criterion)
     const score = (kernel: KrigingKernel) =>
       leaveOneOut(core, gram, values, own, kernel).map((guess, i) => {
@@ -95,30 +95,30 @@ export class Kernels {
     const fixed = score(fixedKernel('systematic', most))
     for (const [c, candidate] of CANDIDATES.entries()) {
       yield
-      lessons.wins[c] *= FADE
-      lessons.losses[c] *= FADE
+      counts.wins[c] *= FADE
+      counts.losses[c] *= FADE
       score(candidate).forEach((value, i) => {
-        if (value > fixed[i]) lessons.wins[c]++
-        if (value < fixed[i]) lessons.losses[c]++
+        if (value > fixed[i]) counts.wins[c]++
+        if (value < fixed[i]) counts.losses[c]++
       })
     }
   }
 
   save(): KernelState {
-    return structuredClone(this.#lessons)
+    return structuredClone(this.#counts)
   }
 
   /** @throws RangeError for what `save` never gave; then all is as it was */
   load(state: unknown): void {
-    const all = Object.entries(saved.object('kernels', state)).map(([most, lessons]) => {
+    const all = Object.entries(saved.object('kernels', state)).map(([most, counts]) => {
       const size = saved.integer('kernels: queries in a parity', Number(most), 1, MOST_QUERIES)
-      return [size, savedLessons(`kernels[${size}]`, lessons)]
+      return [size, savedCounts(`kernels[${size}]`, counts)]
     })
-    this.#lessons = Object.fromEntries(all)
+    this.#counts = Object.fromEntries(all)
   }
 }
 
-function savedLessons(field: string, value: unknown): Lessons {
+function savedCounts(field: string, value: unknown): WinCounts {
   const { groups, wins, losses } = saved.object(field, value, ['groups', 'wins', 'losses'])
   const { length } = CANDIDATES
   return {

@@ -1,17 +1,17 @@
 /** Locators: which of the returned answers are lies. */
 
-import type { Core } from '../core/core'
+import type { AnswerRows, Core } from '../core/core'
 import type { Scheme } from '../scheme'
 import { covariance, type KrigingKernel } from './kriging'
 
 /** What a locator may look at. Positions count through `have`. */
-export interface Evidence {
+export interface Results {
   core: Core
   scheme: Scheme
   /** Returned coded queries, ascending. */
   have: readonly number[]
   /** Their answers, in the same order. */
-  answers: readonly (Float32Array | Float64Array)[]
+  answers: AnswerRows
   /** Gram matrix of the returned coded queries (|have|², row-major); computed when first asked for. */
   gram(): Float64Array
 }
@@ -23,7 +23,7 @@ export interface Accusation {
 }
 
 /** A score for every position, the up to `limit` that are accused first, the strongest of them in front. */
-export type Locator = (evidence: Evidence, limit: number) => Accusation[]
+export type Locator = (results: Results, limit: number) => Accusation[]
 
 /**
  * The residual locator's covariance: RBF of this scale on inputs scaled to mean square length 1, not
@@ -46,10 +46,10 @@ export const locators = {
   },
 
   /** The paper's vote, Q(0) = 1. Blind at a node β = 0. */
-  vote: (evidence) => mostVoted(evidence, false),
+  vote: (results) => mostVoted(results, false),
 
   /** The same vote from the unit-norm solution: no blind spot. */
-  'vote-unit': (evidence) => mostVoted(evidence, true),
+  'vote-unit': (results) => mostVoted(results, true),
 
   /** Nobody. */
   none: () => [],
@@ -65,7 +65,7 @@ export function resultsNeeded(name: LocatorName, scheme: Scheme): number {
   return 2 * (scheme.queries + scheme.byzantine) - Number(name === 'vote')
 }
 
-function mostVoted({ core, scheme, have, answers }: Evidence, unit: boolean): Accusation[] {
+function mostVoted({ core, scheme, have, answers }: Results, unit: boolean): Accusation[] {
   const nodes = have.map((i) => scheme.beta[i])
   const votes = core.vote(answers, chebyshev(nodes, scheme.queries + scheme.byzantine), scheme.byzantine, unit)
   return Array.from(votes, (score, position) => ({ position, score })).sort((a, b) => b.score - a.score)

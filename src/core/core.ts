@@ -1,12 +1,42 @@
 /** The numerical core: one interface, two implementations that agree to the bit. */
 
-import { platform } from '#platform'
-import { checkNames } from '../check'
-import type { FilterBank, FilterBankOptions } from './filter-bank'
-import { JsCore } from './js'
+import type { FilterBank } from './filter-bank'
 import type { KernelMatrix } from './kernel-matrix'
-import type { Answers, Residuals, Table } from './rows'
-import { WasmCore } from './wasm'
+
+/** Answers may be f32 as models give them, or f64. */
+export type AnswerRows = readonly (Float32Array | Float64Array)[]
+
+export interface Residuals {
+  /** The rows dropped, in order. */
+  order: Int32Array
+  /** Each row's score when it was dropped; of the last round if it stayed. */
+  scores: Float64Array
+}
+
+/** Rows kept by a core. */
+export interface RowTable {
+  /** Copies a row in. */
+  set(index: number, row: Float32Array): void
+  /** A copy of a row. */
+  get(index: number): Float32Array
+  /** |row i - row|² of rows from .. to - 1, in f32 (exact but for the last rounding where rows are kept in 8 bits); fresh. */
+  distances(row: Float32Array, to: number, from?: number): Float32Array
+}
+
+export interface FilterBankOptions {
+  channels: number
+  /** Of an image. */
+  height: number
+  width: number
+  /** Half of all filters, channels x 5 x 5 floats each; the other half are their mirror images. */
+  filters: readonly Float32Array[]
+  /** What is taken off a normalised patch before it is filtered. */
+  mean: Float32Array
+  /** Added to the variance of a patch. */
+  contrast: number
+  /** Responses below this are noise. */
+  threshold: number
+}
 
 /**
  * Pure functions on rows. Inputs are read and never kept; results belong to the caller and are freshly
@@ -35,7 +65,7 @@ export interface Core {
    * @param basis    degree x f: Chebyshev's T_j(β_i) at [j * f + i]; degree = K + E
    * @param unit     scale by unit length of all coefficients instead of Q(0) = 1
    */
-  vote(answers: Answers, basis: Float64Array, errors: number, unit: boolean): Int32Array
+  vote(answers: AnswerRows, basis: Float64Array, errors: number, unit: boolean): Int32Array
 
   /**
    * The rows that the others explain worst: standardised squared leave-one-out residuals under a Gaussian
@@ -44,19 +74,19 @@ export interface Core {
    *
    * @throws RangeError where kernel and noise are not positive definite
    */
-  residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals
+  residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals
 
   /**
    * At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them.
    *
    * @param step  values are kept in 8 bits, as multiples of it from -127 to 127, a power of two; default: as floats
    */
-  table(width: number, capacity: number, step?: number): Table
+  table(width: number, capacity: number, step?: number): RowTable
 
   /** Filters for one kind of image, which stay with the core. */
   filterBank(options: FilterBankOptions): FilterBank
 
-  /** An empty kernel matrix for regression with so many outputs, which stays with the core. */
+  /** An empty kernel matrix for regression with this number of outputs, which stays with the core. */
   kernelMatrix(outputs: number): KernelMatrix
 
   /**
@@ -67,28 +97,6 @@ export interface Core {
   inverse(matrix: Float64Array): Float64Array
 }
 
-export interface CoreOptions {
-  /**
-   * A ready `WebAssembly.Module` of `approxifer/core.wasm`, where compiling from bytes is forbidden. (Typed as an
-   * object: the type itself comes with the DOM's, which not every project has.)
-   */
-  module?: object
-  /** 'wasm': fail rather than fall back. 'js': do not try WASM. Default: WASM if it runs, else JS. */
-  prefer?: 'wasm' | 'js'
-}
-
-/** The fastest core this runtime allows; `kind` says which, `fallback` why. */
-export async function loadCore(options: CoreOptions = {}): Promise<Core> {
-  checkNames('core', options, ['module', 'prefer'])
-  const { module, prefer } = options
-  if (prefer !== undefined && prefer !== 'wasm' && prefer !== 'js') {
-    throw new RangeError(`core.prefer: expected 'wasm' or 'js', got ${JSON.stringify(prefer)}`)
-  }
-  if (prefer === 'js') return new JsCore()
-  try {
-    return new WasmCore((module as WebAssembly.Module) ?? (await platform.coreModule()))
-  } catch (error) {
-    if (prefer === 'wasm' || module) throw error
-    return new JsCore(String(error))
-  }
+export function notDefinite(): RangeError {
+  return new RangeError('kernel: expected a positive definite matrix')
 }

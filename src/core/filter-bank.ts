@@ -1,25 +1,11 @@
 /** Filters on all patches of an image, pooled; kept by a core, with one layout for both cores. */
 
-import type { Space } from './rows'
+import type { FilterBankOptions } from './core'
+import { layOut, type Space } from './space'
 
 /** Side of a patch in pixels, cells per side of the pooling grid. */
 export const SIDE = 5
 export const CELLS = 4
-
-export interface FilterBankOptions {
-  channels: number
-  /** Of an image. */
-  height: number
-  width: number
-  /** Half of all filters, channels x 5 x 5 floats each; the other half are their mirror images. */
-  filters: readonly Float32Array[]
-  /** What is taken off a normalised patch before it is filtered. */
-  mean: Float32Array
-  /** Added to the variance of a patch. */
-  contrast: number
-  /** Responses below this are noise. */
-  threshold: number
-}
 
 /** Of assembly/patches.ts; the arguments are addresses in the space, or counts. */
 export interface PatchKernels {
@@ -53,24 +39,6 @@ export interface PatchKernels {
   ): void
 }
 
-/** Where everything lies. */
-interface Layout {
-  image: number
-  evenFilters: number
-  oddFilters: number
-  offsets: number
-  ends: number
-  down: number
-  across: number
-  evenLines: number
-  oddLines: number
-  evenResponses: number
-  oddResponses: number
-  scale: number
-  scratch: number
-  out: number
-}
-
 export class FilterBank {
   readonly #space: Space
   readonly #kernels: PatchKernels
@@ -79,41 +47,18 @@ export class FilterBank {
   readonly #rows: number
   readonly #pitch: number
   readonly #stride: number
-  readonly #at: Layout
+  readonly #at: ReturnType<typeof regions>
 
   /** @param strideOf  floats from line to line, for so many */
   constructor(space: Space, kernels: PatchKernels, options: FilterBankOptions, strideOf: (length: number) => number) {
-    const { channels, height, width, filters } = options
+    const { height, width } = options
     this.#space = space
     this.#kernels = kernels
     this.#options = options
     this.#rows = height - SIDE + 1
     this.#pitch = 4 * Math.ceil((width - SIDE + 1) / 4)
     this.#stride = strideOf(this.#rows * this.#pitch)
-    const [n, lines, stride] = [filters.length, channels * SIDE, this.#stride]
-    let top = space.base
-    const take = (floats: number) => {
-      const at = top
-      top += 16 * Math.ceil(floats / 4)
-      return at
-    }
-    this.#at = {
-      image: take(channels * height * width + this.#pitch + SIDE), // what the last vectors of a line read beyond it is zero
-      evenFilters: take(n * 3 * lines),
-      oddFilters: take(n * 2 * lines),
-      offsets: take(n),
-      ends: take(CELLS + 1),
-      down: take(2 * this.#rows),
-      across: take(CELLS * this.#pitch),
-      evenLines: take(3 * lines * stride),
-      oddLines: take(2 * lines * stride),
-      evenResponses: take(n * stride),
-      oddResponses: take(n * stride),
-      scale: take(stride),
-      scratch: take(4 * 4 * CELLS * CELLS),
-      out: take(4 * n * CELLS * CELLS),
-    }
-    space.reserve(top)
+    this.#at = regions(space, options, [this.#rows, this.#pitch, this.#stride])
     this.#putFilters()
     this.#putCells(width - SIDE + 1)
   }
@@ -177,6 +122,31 @@ export class FilterBank {
       this.#space.floats(across + 4 * cell * this.#pitch, columns).set(weights)
     })
   }
+}
+
+/** Where all of it lies. */
+function regions(
+  space: Space,
+  { channels, height, width, filters }: FilterBankOptions,
+  [rows, pitch, stride]: readonly number[],
+) {
+  const [n, lines] = [filters.length, channels * SIDE]
+  return layOut(space, {
+    image: 4 * (channels * height * width + pitch + SIDE), // what the last vectors of a line read beyond it is zero
+    evenFilters: 4 * n * 3 * lines,
+    oddFilters: 4 * n * 2 * lines,
+    offsets: 4 * n,
+    ends: 4 * (CELLS + 1),
+    down: 4 * 2 * rows,
+    across: 4 * CELLS * pitch,
+    evenLines: 4 * 3 * lines * stride,
+    oddLines: 4 * 2 * lines * stride,
+    evenResponses: 4 * n * stride,
+    oddResponses: 4 * n * stride,
+    scale: 4 * stride,
+    scratch: 4 * 4 * 4 * CELLS * CELLS,
+    out: 4 * 4 * n * CELLS * CELLS,
+  })
 }
 
 /** Of a line of patches: the first of the two cells that each counts in (or -1), and per cell all weights; their sum is 1. */

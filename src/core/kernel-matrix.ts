@@ -1,6 +1,6 @@
 /** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
 
-import type { Space } from './rows'
+import { layOut, type Space } from './space'
 
 /** Pairs in a block. */
 export const BLOCK = 128
@@ -44,13 +44,8 @@ export class KernelMatrix {
   readonly #outputs: number
   /** Floats from one row of shares to the next. */
   readonly #stride: number
-  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs. */
-  readonly #weights: number
-  readonly #scratch: number
-  readonly #pair: number
-  readonly #row: number
-  readonly #rows: number
-  readonly #first: number
+  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs, block 0. */
+  readonly #at: Readonly<Record<'weights' | 'scratch' | 'pair' | 'row' | 'rows' | 'first', number>>
   #blocks = 0
 
   constructor(space: Space, kernels: RegressionKernels, outputs: number, stride: number) {
@@ -58,13 +53,8 @@ export class KernelMatrix {
     this.#kernels = kernels
     this.#outputs = outputs
     this.#stride = stride
-    this.#weights = space.base
-    this.#scratch = this.#weights + 4 * BLOCK
-    this.#pair = this.#scratch + 4 * BLOCK
-    this.#row = this.#pair + 16
-    this.#rows = this.#row + 4 * stride
-    this.#first = this.#rows + 4 * BLOCK * stride
-    space.reserve(this.#first)
+    const row = 4 * stride
+    this.#at = layOut(space, { weights: 4 * BLOCK, scratch: 4 * BLOCK, pair: 16, row, rows: BLOCK * row, first: 0 })
   }
 
   /**
@@ -121,10 +111,17 @@ export class KernelMatrix {
 
   /** Sum of the shares of all pairs, weighted; fresh. */
   combine(weights: Float32Array): Float32Array {
-    const row = this.#space.floats(this.#row, this.#stride).fill(0)
+    const row = this.#space.floats(this.#at.row, this.#stride).fill(0)
     for (let block = 0; block < this.#blocks; block++) {
       this.#weigh(block, weights)
-      this.#kernels.accumulate(this.#row, this.#weights, this.#start(block), BLOCK, this.#stride, 4 * this.#stride)
+      this.#kernels.accumulate(
+        this.#at.row,
+        this.#at.weights,
+        this.#start(block),
+        BLOCK,
+        this.#stride,
+        4 * this.#stride,
+      )
     }
     return row.slice(0, this.#outputs)
   }
@@ -132,8 +129,8 @@ export class KernelMatrix {
   /** wᵀAw and 1ᵀAw, of a block's inverse A and its part w of the weights; in f64 but for the product Aw. */
   quadratic(block: number, weights: Float32Array): { square: number; ones: number } {
     this.#weigh(block, weights)
-    this.#kernels.quadratic(this.#pair, this.#inverse(block), this.#weights, this.#scratch)
-    const [square, ones] = this.#space.doubles(this.#pair, 2)
+    this.#kernels.quadratic(this.#at.pair, this.#inverse(block), this.#at.weights, this.#at.scratch)
+    const [square, ones] = this.#space.doubles(this.#at.pair, 2)
     return { square, ones }
   }
 
@@ -146,11 +143,11 @@ export class KernelMatrix {
    */
   predict(block: number, [from, to]: readonly number[], [first, last]: readonly number[]): Float32Array {
     const [n, width, pitch] = [to - from, 12 * Math.ceil((last - first) / 12), 4 * this.#stride]
-    const out = this.#space.floats(this.#rows, n * width).fill(0)
+    const out = this.#space.floats(this.#at.rows, n * width).fill(0)
     for (let other = 0; other < this.#blocks; other++) {
       const [down, across] = other <= block ? [2 * BLOCK, 2] : [2, 2 * BLOCK]
       const weights = this.#tile(Math.max(block, other), Math.min(block, other)) + down * from
-      this.#kernels.product(this.#rows, weights, this.#start(other) + 4 * first, n, width, pitch, down, across)
+      this.#kernels.product(this.#at.rows, weights, this.#start(other) + 4 * first, n, width, pitch, down, across)
     }
     const rows = new Float32Array(n * (last - first))
     for (let i = 0; i < n; i++) rows.set(out.subarray(i * width, i * width + last - first), i * (last - first))
@@ -160,28 +157,28 @@ export class KernelMatrix {
   /** Adds inverse · rest (128 x last - first) to the shares of a block's pairs; `first` is a multiple of 12. */
   relax(block: number, rest: Float32Array, [first, last]: readonly number[]): void {
     const [length, width] = [last - first, 12 * Math.ceil((last - first) / 12)]
-    const rows = this.#space.floats(this.#rows, BLOCK * width).fill(0)
+    const rows = this.#space.floats(this.#at.rows, BLOCK * width).fill(0)
     for (let i = 0; i * length < rest.length; i++) rows.set(rest.subarray(i * length, (i + 1) * length), i * width)
     for (let i = 0; i < BLOCK; i++) {
       const [share, weights] = [
         this.#start(block) + 4 * (i * this.#stride + first),
         this.#inverse(block) + 4 * i * BLOCK,
       ]
-      this.#kernels.accumulate(share, weights, this.#rows, BLOCK, width, 4 * width)
+      this.#kernels.accumulate(share, weights, this.#at.rows, BLOCK, width, 4 * width)
     }
   }
 
   /** A block's weights where the kernels read them; zero for pairs that are not there. */
   #weigh(block: number, weights: Float32Array): void {
     const part = weights.subarray(block * BLOCK, (block + 1) * BLOCK)
-    const to = this.#space.floats(this.#weights, BLOCK)
+    const to = this.#space.floats(this.#at.weights, BLOCK)
     to.set(part)
     to.fill(0, part.length)
   }
 
   #start(block: number): number {
     const tiles = (block * (block + 1)) / 2
-    return this.#first + block * (4 * BLOCK * this.#stride + INVERSE_BYTES) + tiles * TILE_BYTES
+    return this.#at.first + block * (4 * BLOCK * this.#stride + INVERSE_BYTES) + tiles * TILE_BYTES
   }
 
   #inverse(block: number): number {

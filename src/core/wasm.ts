@@ -1,22 +1,15 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
-import type { Core } from './core'
-import { FilterBank, type FilterBankOptions, type PatchKernels } from './filter-bank'
+import { type AnswerRows, type Core, type FilterBankOptions, notDefinite, type Residuals, type RowTable } from './core'
+import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import {
-  type Answers,
-  freshRows,
-  multiplied,
-  notDefinite,
-  quantised,
-  type Residuals,
-  type Space,
-  type Table,
-} from './rows'
+import { freshRows } from './rows'
+import { Space, strideOf } from './space'
+import { byteTable, type DistanceKernels, floatTable, PAGE } from './wasm-table'
 
 const ABI = 2
 
-interface Exports extends RegressionKernels, PatchKernels {
+interface Exports extends RegressionKernels, PatchKernels, DistanceKernels {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
@@ -44,8 +37,6 @@ interface Exports extends RegressionKernels, PatchKernels {
     noise: number,
     rounds: number,
   ): number
-  distances(out: number, rows: number, row: number, n: number, stride: number): void
-  byteDistances(out: number, rows: number, row: number, n: number, stride: number): void
   inverse(inverse: number, matrix: number, factor: number, n: number): number
 }
 
@@ -54,24 +45,21 @@ interface Exports extends RegressionKernels, PatchKernels {
  * size: they stay in the second-level cache between copy and kernel, and memory stays small.
  */
 export const PIECE = 1 << 19
-/** Memory grows by these. */
-const PAGE = 1 << 16
-/** Pages that a table grows by more than it has to. */
-const AHEAD = 4
 
 export class WasmCore implements Core {
   readonly kind = 'wasm'
-  readonly #exports: Exports
-  /** First free byte of the call under way; every call starts again at heapBase. */
-  #top = 0
-
   readonly #module: WebAssembly.Module
+  readonly #exports: Exports
+  readonly #space: Space
+  /** First free byte of the call under way; every call starts again at the space's base. */
+  #top = 0
 
   constructor(module: WebAssembly.Module) {
     this.#module = module
     this.#exports = this.#instance()
     const version = this.#exports.abiVersion?.()
     if (version !== ABI) throw new Error(`core.wasm: expected ABI version ${ABI}, got ${version}`)
+    this.#space = new WasmSpace(this.#exports)
   }
 
   combine(weights: Float32Array, rows: readonly Float32Array[], out = freshRows(weights, rows)): Float32Array[] {
@@ -84,14 +72,12 @@ export class WasmCore implements Core {
       const stride = strideOf(width, 12, 4)
       this.#reset()
       const w = this.#put(weights)
-      const x = this.#putRows(rows, from, width, stride)
+      const x = this.#take(k * stride * 4)
+      layRows(this.#space.floats(x, k * stride), stride, rows, from, width)
       const y = this.#take(n * stride * 4)
       this.#exports.combine(y, w, x, n, k, stride)
-      const floats = new Float32Array(this.#exports.memory.buffer)
-      for (let i = 0; i < n; i++) {
-        const at = y / 4 + i * stride
-        out[i].set(floats.subarray(at, at + width), from)
-      }
+      const floats = this.#space.floats(y, n * stride)
+      for (let i = 0; i < n; i++) out[i].set(floats.subarray(i * stride, i * stride + width), from)
     }
     return out
   }
@@ -101,13 +87,14 @@ export class WasmCore implements Core {
     const d = rows[0].length
     const stride = strideOf(d, 12, 4)
     this.#reset()
-    const x = this.#putRows(rows, 0, d, stride)
+    const x = this.#take(n * stride * 4)
+    layRows(this.#space.floats(x, n * stride), stride, rows, 0, d)
     const g = this.#take(n * n * 8)
     this.#exports.gram(g, x, n, stride)
-    return new Float64Array(this.#exports.memory.buffer, g, n * n).slice()
+    return this.#space.doubles(g, n * n).slice()
   }
 
-  vote(answers: Answers, basis: Float64Array, errors: number, unit: boolean): Int32Array {
+  vote(answers: AnswerRows, basis: Float64Array, errors: number, unit: boolean): Int32Array {
     const f = answers.length
     const degree = basis.length / f
     this.#reset()
@@ -116,12 +103,14 @@ export class WasmCore implements Core {
     const votes = this.#take(f * 4)
     const scratch = this.#take((Math.max(f, 2 * degree) * (2 * degree + 1) + 4 * degree + f) * 8)
     this.#exports.vote(votes, y, t, scratch, f, answers[0].length, stride, degree, errors, unit ? 1 : 0)
-    return new Int32Array(this.#exports.memory.buffer, votes, f).slice()
+    return this.#space.integers(votes, f).slice()
   }
 
-  table(width: number, capacity: number, step?: number): Table {
-    if (step !== undefined) return new ByteTable(this.#instance(), width, capacity, step)
-    return new WasmTable(this.#instance(), width, capacity)
+  table(width: number, capacity: number, step?: number): RowTable {
+    const exports = this.#instance()
+    const space = new WasmSpace(exports)
+    if (step === undefined) return floatTable(space, exports, width, capacity)
+    return byteTable(space, exports, width, capacity, step)
   }
 
   kernelMatrix(outputs: number): KernelMatrix {
@@ -142,13 +131,13 @@ export class WasmCore implements Core {
     const factor = this.#take(n * pitch * 8)
     const inverse = this.#take(n * pitch * 8)
     if (!this.#exports.inverse(inverse, a, factor, n)) throw notDefinite()
-    const doubles = new Float64Array(this.#exports.memory.buffer, inverse, n * pitch)
+    const doubles = this.#space.doubles(inverse, n * pitch)
     const out = new Float64Array(n * n)
     for (let i = 0; i < n; i++) out.set(doubles.subarray(i * pitch, i * pitch + n), i * n)
     return out
   }
 
-  residual(answers: Answers, kernel: Float64Array, noise: number, rounds: number): Residuals {
+  residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals {
     const f = answers.length
     this.#reset()
     const [y, stride] = this.#putAnswers(answers)
@@ -157,11 +146,7 @@ export class WasmCore implements Core {
     const scores = this.#take(f * 8)
     const scratch = this.#take((2 * f * (f + 1) + 2 * f * stride + 2 * stride + 16 * f) * 8)
     if (!this.#exports.residual(order, scores, y, k, scratch, f, stride, noise, rounds)) throw notDefinite()
-    const { buffer } = this.#exports.memory
-    return {
-      order: new Int32Array(buffer, order, rounds).slice(),
-      scores: new Float64Array(buffer, scores, f).slice(),
-    }
+    return { order: this.#space.integers(order, rounds).slice(), scores: this.#space.doubles(scores, f).slice() }
   }
 
   /** With a memory of its own. */
@@ -170,181 +155,61 @@ export class WasmCore implements Core {
   }
 
   #reset(): void {
-    this.#top = this.#exports.heapBase.value
+    this.#top = this.#space.base
   }
 
   /** A 16-byte aligned region; memory grows as needed and is never given back. */
   #take(bytes: number): number {
     const at = Math.ceil(this.#top / 16) * 16
     this.#top = at + bytes
-    reserve(this.#exports.memory, this.#top)
+    this.#space.reserve(this.#top)
     return at
   }
 
   #put(values: Float32Array | Float64Array): number {
     const at = this.#take(values.byteLength)
-    const { buffer } = this.#exports.memory
-    if (values instanceof Float32Array) new Float32Array(buffer, at, values.length).set(values)
-    else new Float64Array(buffer, at, values.length).set(values)
+    const { length } = values
+    const to = values instanceof Float32Array ? this.#space.floats(at, length) : this.#space.doubles(at, length)
+    to.set(values)
     return at
   }
 
-  #putRows(rows: readonly Float32Array[], from: number, width: number, stride: number): number {
-    const at = this.#take(rows.length * stride * 4)
-    const floats = new Float32Array(this.#exports.memory.buffer)
-    let row = at / 4
-    for (const x of rows) {
-      floats.set(width === x.length ? x : x.subarray(from, from + width), row)
-      floats.fill(0, row + width, row + stride)
-      row += stride
-    }
-    return at
-  }
-
-  #putAnswers(answers: Answers): [at: number, stride: number] {
+  #putAnswers(answers: AnswerRows): [at: number, stride: number] {
     const width = answers[0].length
     const stride = strideOf(width, 16, 8)
     const at = this.#take(answers.length * stride * 8)
-    const doubles = new Float64Array(this.#exports.memory.buffer)
-    let row = at / 8
-    for (const y of answers) {
-      doubles.set(y, row)
-      doubles.fill(0, row + width, row + stride)
-      row += stride
-    }
+    layRows(this.#space.doubles(at, answers.length * stride), stride, answers, 0, width)
     return [at, stride]
   }
 }
 
-/** An instance of its own, whose memory holds the rows and nothing else but a query and its distances. */
-class WasmTable implements Table {
-  readonly #exports: Exports
-  readonly #width: number
-  readonly #stride: number
-  readonly #rows: number
-  readonly #row: number
-  readonly #out: number
-
-  constructor(exports: Exports, width: number, capacity: number) {
-    this.#exports = exports
-    this.#width = width
-    this.#stride = strideOf(width, 12, 4)
-    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
-    this.#out = this.#row + this.#stride * 4
-    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    reserve(exports.memory, this.#rows)
-  }
-
-  set(index: number, row: Float32Array): void {
-    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride * 4, AHEAD) // zero, so is all padding
-    this.#at(this.#rows + index * this.#stride * 4, this.#width).set(row)
-  }
-
-  get(index: number): Float32Array {
-    return this.#at(this.#rows + index * this.#stride * 4, this.#width).slice()
-  }
-
-  distances(row: Float32Array, to: number, from = 0): Float32Array {
-    this.#at(this.#row, this.#width).set(row)
-    this.#exports.distances(this.#out, this.#rows + from * this.#stride * 4, this.#row, to - from, this.#stride)
-    return this.#at(this.#out, to - from).slice()
-  }
-
-  #at(pointer: number, length: number): Float32Array {
-    return new Float32Array(this.#exports.memory.buffer, pointer, length)
-  }
-}
-
-/** The same in 8 bits a value. */
-class ByteTable implements Table {
-  readonly #exports: Exports
-  readonly #width: number
-  readonly #stride: number
-  readonly #step: number
-  readonly #row: number
-  readonly #out: number
-  readonly #rows: number
-
-  constructor(exports: Exports, width: number, capacity: number, step: number) {
-    this.#exports = exports
-    this.#width = width
-    this.#stride = Math.ceil(width / 16) * 16
-    this.#step = step
-    this.#row = Math.ceil(exports.heapBase.value / 16) * 16
-    this.#out = this.#row + 2 * this.#stride
-    this.#rows = this.#out + Math.ceil(capacity / 4) * 16
-    reserve(exports.memory, this.#rows)
-  }
-
-  set(index: number, row: Float32Array): void {
-    reserve(this.#exports.memory, this.#rows + (index + 1) * this.#stride, AHEAD)
-    quantised(row, this.#step, this.#at(index))
-  }
-
-  get(index: number): Float32Array {
-    return multiplied(this.#at(index), this.#step)
-  }
-
-  distances(row: Float32Array, to: number, from = 0): Float32Array {
-    const { memory, byteDistances } = this.#exports
-    quantised(row, this.#step, new Int16Array(memory.buffer, this.#row, this.#width))
-    byteDistances(this.#out, this.#rows + from * this.#stride, this.#row, to - from, this.#stride)
-    return new Float32Array(new Int32Array(memory.buffer, this.#out, to - from)).map((sum) => sum * this.#step ** 2)
-  }
-
-  #at(index: number): Int8Array {
-    return new Int8Array(this.#exports.memory.buffer, this.#rows + index * this.#stride, this.#width)
+/** Columns from .. from + width - 1 of rows, to lie `stride` values apart; the padding is zero. */
+function layRows(to: Float32Array | Float64Array, stride: number, rows: AnswerRows, from: number, width: number): void {
+  let at = 0
+  for (const row of rows) {
+    to.set(width === row.length ? row : row.subarray(from, from + width), at)
+    to.fill(0, at + width, at + stride)
+    at += stride
   }
 }
 
 /** The memory of an instance; fresh, it is zero. */
-class WasmSpace implements Space {
+class WasmSpace extends Space {
   readonly base: number
   readonly #memory: WebAssembly.Memory
 
   constructor({ memory, heapBase }: Exports) {
+    super()
     this.base = Math.ceil(heapBase.value / 16) * 16
     this.#memory = memory
   }
 
-  reserve(end: number): void {
-    reserve(this.#memory, end)
+  protected get buffer(): ArrayBuffer {
+    return this.#memory.buffer
   }
 
-  floats(at: number, length: number): Float32Array {
-    return new Float32Array(this.#memory.buffer, at, length)
+  reserve(end: number, ahead = 0): void {
+    const missing = end - this.#memory.buffer.byteLength
+    if (missing > 0) this.#memory.grow(Math.ceil((missing + ahead) / PAGE))
   }
-
-  doubles(at: number, length: number): Float64Array {
-    return new Float64Array(this.#memory.buffer, at, length)
-  }
-
-  integers(at: number, length: number): Int32Array {
-    return new Int32Array(this.#memory.buffer, at, length)
-  }
-
-  words(at: number, length: number): Uint16Array {
-    return new Uint16Array(this.#memory.buffer, at, length)
-  }
-}
-
-/** Room up to an address, and for so many pages more where there is none; what is new is zero. */
-function reserve(memory: WebAssembly.Memory, end: number, ahead = 0): void {
-  const missing = end - memory.buffer.byteLength
-  if (missing > 0) memory.grow(Math.ceil(missing / PAGE) + ahead)
-}
-
-/** What a table takes, see `Core.table`; in JS as much. */
-export function tableBytes(width: number, capacity: number, step?: number): number {
-  const row = step === undefined ? 4 * strideOf(width, 12, 4) : 16 * Math.ceil(width / 16)
-  return (1 + AHEAD) * PAGE + (capacity + 2) * row + 4 * capacity
-}
-
-/**
- * Values from row to row: a multiple of the kernel's block, and never a multiple of a 4 KiB page, where all
- * rows would compete for the same cache sets (locating among 30 x 1,000 answers then takes twice as long).
- */
-function strideOf(width: number, block: number, bytes: number): number {
-  const stride = Math.ceil(width / block) * block
-  return (stride * bytes) % 4096 ? stride : stride + block
 }

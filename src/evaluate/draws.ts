@@ -1,27 +1,53 @@
 /** What is drawn at random: which inputs form a group, who survives, and who lies. */
 
-import { Likeness } from '../codec/likeness'
-import type { Core } from '../core/core'
-import type { Random } from '../random'
+import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
-import type { Attack } from '../testing/attacks'
-import type { Rows } from './model'
+import { type Attack, parseAttack } from '../testing/attacks'
+import type { Experiment } from './experiment'
+import { Likeness } from './likeness'
+import type { EvaluateSettings } from './options'
+
+/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
+export interface Losses {
+  gone: number[]
+  have: number[]
+  liars: number[]
+}
 
 /**
- * Draws groups of K.
+ * All that is drawn for the groups of an evaluation: the same seed draws the same.
  *
- * @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut
- * @param from      indices of the inputs to draw from
- * @returns each call gives the indices of another group
+ * @param from     indices of the inputs that groups are drawn from
+ * @param drawing  that these were drawn by
  */
-export function groupsOf(
-  K: number,
+export function drawsOf(experiment: Experiment, from: readonly number[], drawing: Random, settings: EvaluateSettings) {
+  const { seed, attack, grouping, sets } = settings
+  const { scheme } = experiment.codec
+  const { workers, stragglers, queries } = scheme
+  const [losing, lying] = [seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
+  const lie = parseAttack(attack)
+  return {
+    /** Which inputs form the next group. */
+    group: groupsOf(experiment, grouping, from, drawing),
+    /** Survivors that are tried in every group. */
+    sets: survivorSets(workers, stragglers, sets, losing),
+    losses: () => lossesOf(scheme, losing),
+    /** One query of a group. */
+    lost: () => losing.below(queries),
+    withLies: (honest: readonly Float32Array[], liars: readonly number[]) => withLies(honest, liars, lie, lying),
+  }
+}
+export type Draws = ReturnType<typeof drawsOf>
+
+/** Each call draws another group of K. @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut */
+function groupsOf(
+  { codec, inputs }: Experiment,
   grouping: string,
-  core: Core,
-  inputs: Rows,
   from: readonly number[],
   random: Random,
 ): () => number[] {
+  const { core, scheme } = codec
+  const K = scheme.queries
   const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
   if (!pool || pool * K > from.length) {
     const most = Math.floor(from.length / K)
@@ -41,18 +67,11 @@ export function groupsOf(
 }
 
 /** All sets of N - S survivors if there are at most `most`, else `most` at random. */
-export function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
+function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
   if (!most) return []
   const all = combinations(N, S, most + 1)
   const missing = all.length > most ? Array.from({ length: most }, () => random.choose(N, S)) : all
   return missing.map((gone) => without(gone, N))
-}
-
-/** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
-export interface Losses {
-  gone: number[]
-  have: number[]
-  liars: number[]
 }
 
 export function lossesOf({ workers, stragglers, byzantine }: Scheme, random: Random): Losses {

@@ -1,6 +1,6 @@
 /** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
-import { allFinite, rowLength, type Signature } from '../tensor'
+import { allFinite, rowLength, rowShape, type Signature } from '../tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
 export interface BatchModel {
@@ -28,6 +28,12 @@ function batchOf({ inputs, outputs }: Signature): number {
   return Math.max(1, Math.min(BATCH, Math.floor(BATCH_VALUES / values)))
 }
 
+/** Of one query, for a memory. */
+export const sizesOf = ({ signature }: BatchModel) => ({
+  shape: rowShape(signature.inputs),
+  outputs: rowLength(signature.outputs),
+})
+
 /** The model's answers to rows, in batches. */
 export async function answersOf(model: BatchModel, rows: readonly Float32Array[]): Promise<Float32Array[]> {
   const answers: Float32Array[] = []
@@ -46,7 +52,7 @@ export async function answersOf(model: BatchModel, rows: readonly Float32Array[]
 }
 
 /** What was computed for inputs, as much of it as there is room for: the oldest is forgotten first. */
-export class Kept<Value> {
+export class BoundedCache<Value> {
   readonly #values = new Map<number, Value>()
   readonly #most: number
 
@@ -68,11 +74,11 @@ export class Kept<Value> {
 }
 
 /** The model's own answers to the inputs, each computed when it is first asked for. Several evaluations may share them. */
-export class Answers {
+export class OwnAnswers {
   readonly #model: BatchModel
   readonly #inputs: Rows
   readonly #batch: number
-  readonly #kept: Kept<Float32Array>
+  readonly #kept: BoundedCache<Float32Array>
   readonly #asked: Uint8Array
   #count = 0
 
@@ -80,7 +86,7 @@ export class Answers {
     this.#model = model
     this.#inputs = inputs
     this.#batch = batchOf(model.signature)
-    this.#kept = new Kept(rowLength(model.signature.outputs))
+    this.#kept = new BoundedCache(rowLength(model.signature.outputs))
     this.#asked = new Uint8Array(inputs.length)
   }
 

@@ -1,8 +1,8 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
 import type { CodeName } from '../codec/codes'
-import type { Policy } from '../memory/worth'
 import { CONFIDENT } from '../predictor/settings'
+import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
 import { percent } from './statistics'
 import { type Sureness, sureSentence } from './sureness'
@@ -83,7 +83,7 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 }
 
 /** What of lost answers is recovered, and from what. */
-interface Source {
+interface Recoveries {
   /** Share of all queries that are recovered, or given if they are sure; and of late ones. */
   share: number
   ofLate: number
@@ -142,7 +142,7 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
 /** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
 function byPolicy(
   name: string,
-  { share, ofLate, beyond, inferences, base, right, recovered }: Source,
+  { share, ofLate, beyond, inferences, base, right, recovered }: Recoveries,
   why: string,
   use: (policy: Policy) => string,
   { tolerate, retryPrice, minConfidence = CONFIDENT }: Wishes,

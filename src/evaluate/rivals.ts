@@ -2,18 +2,19 @@
 
 import type { Recollection } from '../memory/memory'
 import type { Scheme } from '../scheme'
+import type { Experiment } from './experiment'
 import { answersOf } from './model'
-import type { Subject, Trial } from './trial'
+import type { Trial } from './trial'
 
-type Tolerance = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
+type Redundancy = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
 
 /** Every query S + 1 times; with liars 2E + 1 times, and S more that may be late. */
-export function replicationWorkers({ queries, stragglers, byzantine }: Tolerance): number {
+export function replicationWorkers({ queries, stragglers, byzantine }: Redundancy): number {
   return queries * (2 * byzantine + stragglers + 1)
 }
 
 /** ParM (Kosaian, Rashmi, Venkataraman, SOSP 2019): one trained parity model per straggler; finds no liars. */
-export function parmWorkers({ queries, stragglers, byzantine }: Tolerance): number | undefined {
+export function parmWorkers({ queries, stragglers, byzantine }: Redundancy): number | undefined {
   return byzantine ? undefined : queries + stragglers
 }
 
@@ -35,7 +36,7 @@ export type Rival = (trial: Trial, lost: number) => Promise<Said> | Said
 export type Said = Recollection | { answer: Float32Array; source?: undefined }
 
 /** The rivals that can be measured on the model and its inputs. */
-export function rivalsOf({ codec, model, experience }: Subject): Record<string, Rival> {
+export function rivalsOf({ codec, model, experience }: Experiment): Record<string, Rival> {
   const memoryAlone: Rival = ({ remembered }, lost) => remembered[lost] as Recollection
   const sumParity: Rival = async ({ queries, own }, lost) => {
     const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
@@ -49,6 +50,6 @@ export function rivalsOf({ codec, model, experience }: Subject): Record<string, 
 }
 
 /** ParM's parity stands for one lost answer. */
-export function hasSumParity({ code, scheme }: Subject['codec']): boolean {
+export function hasSumParity({ code, scheme }: Experiment['codec']): boolean {
   return code === 'systematic' && scheme.stragglers === 1 && !scheme.byzantine
 }

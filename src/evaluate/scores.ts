@@ -1,25 +1,23 @@
-/** What is counted group by group, and what it comes to. */
+/** What an evaluation comes to. */
 
-import { labelAt } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
-import type { Policy } from '../memory/worth'
-import { isSure } from '../query/decision'
+import type { Policy } from '../query/policy'
 import { mean } from '../stats'
-import { guessLost, replicationWorkers, type Said } from './rivals'
+import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
+import { type GroupScores, type Rules, rightRecovered, type StatedFigure } from './group-scores'
+import { guessLost, replicationWorkers } from './rivals'
 import {
   type Bin,
   brierSkill,
   calibrationError,
-  type Drawn,
   type Figure,
   type Interval,
   reliability,
   type Share,
-  type Stated,
   shareOf,
 } from './statistics'
 import { type Sureness, surenessOf } from './sureness'
-import type { Outcome, Subject } from './trial'
+import type { QueryOutcome } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */
 export interface Evaluation {
@@ -83,63 +81,30 @@ export interface Figures {
   alone?: Share
   /** What the code recovered of lost queries before the memory could say anything. */
   decoded?: Share
-  /** What the memory, as far as it was filled, said of inputs before it was told. */
-  foretold?: Share
+  /** What the memory, as far as it was filled, said of inputs that it did not know yet. */
+  remembered?: Share
   /** Groups so far: all their queries under the policy, and only the lost ones. */
   groups: number
   all?: Share
   lost?: Share
 }
 
-export interface Rules {
-  policy: Policy
-  minConfidence: number
-  /** The right label of each input; without them, or where the model has none, the model's own answer is right. */
-  labels: ArrayLike<number> | undefined
-}
-
-/** An input and the model's own answer to it. */
-export type Asked = Pick<Outcome, 'input' | 'own'>
-
-export class Scores {
-  readonly #subject: Subject
+export class EvaluationScores {
+  readonly #experiment: Experiment
   readonly #rules: Rules
   /** Whether the model alone is right, by input. */
   readonly #alone = new Map<number, number>()
   /** One per input of which the memory was asked before it was told. */
-  readonly #foretold: Figure[] = []
+  readonly #remembered: Figure[] = []
   /** One per lost query of a group that was decoded before. */
   readonly #decoded: Figure[] = []
-  /** That a guess is right. */
-  readonly #chance: number
-  #groups = 0
-  /** One per query of each group. */
-  readonly #all: Figure[] = []
-  readonly #guess: Figure[] = []
-  /** One per group. */
-  readonly #whole: number[] = []
-  readonly #located = { exact: [] as number[], found: [] as number[], alarm: [] as number[] }
-  /** One per answer that was lost. */
-  readonly #lost: Figure[] = []
-  readonly #stated: (Stated & Drawn)[] = []
-  readonly #rivals: Record<string, Figure[]> = {}
-  /** Of what the memory alone said. */
-  readonly #remembered: (Stated & Drawn)[] = []
-  #copied = 0
-  #retries = 0
+  readonly #groups: Omit<GroupScores, 'sets'>[] = []
   /** Accuracies summed over groups, per survivor set. */
   readonly #sets: number[] = []
 
-  constructor(subject: Subject, rules: Rules) {
-    const { criterion } = subject
-    this.#subject = subject
+  constructor(experiment: Experiment, rules: Rules) {
+    this.#experiment = experiment
     this.#rules = rules
-    this.#chance = criterion.kind === 'label' && criterion.positions === 1 ? 1 / criterion.classes : 0
-  }
-
-  /** Takes the model's own answer to an input. */
-  alone(input: number, own: Float32Array): void {
-    this.#alone.set(input, this.#right(own, { input, own }))
   }
 
   /** Inputs on which the model alone was measured. */
@@ -147,169 +112,106 @@ export class Scores {
     return this.#alone.size
   }
 
-  /** Whether it was measured on this one. */
+  /** Whether the model alone was measured on this one. */
   has(input: number): boolean {
     return this.#alone.has(input)
   }
 
+  /** Takes the model's own answer to an input. */
+  alone(asked: AskedInput): void {
+    this.#alone.set(asked.input, right(this.#experiment, asked.own, asked))
+  }
+
   /** What the memory said of an input that it did not know. */
-  foretold(answer: Float32Array, query: Asked): void {
-    this.#foretold.push(once(query.input, this.#right(answer, query)))
+  remembered(answer: Float32Array, asked: AskedInput): void {
+    this.#remembered.push(once(asked.input, right(this.#experiment, answer, asked)))
   }
 
   /** A group that was decoded while the memory could say nothing yet. */
-  decoded(outcomes: readonly Outcome[]): void {
+  decoded(outcomes: readonly QueryOutcome[]): void {
     const lost = outcomes.filter(({ exact }) => !exact)
-    for (const each of lost) this.#decoded.push(once(each.input, this.#hit(each)))
+    this.#decoded.push(...lost.map((each) => once(each.input, rightRecovered(this.#experiment, each))))
+  }
+
+  group({ sets, ...scores }: GroupScores): void {
+    for (const [input, value] of scores.alone) this.#alone.set(input, value)
+    for (const [i, accuracy] of sets.entries()) this.#sets[i] = (this.#sets[i] ?? 0) + accuracy
+    this.#groups.push(scores)
   }
 
   /** What is known so far. */
   figures(): Figures {
-    const known = { decoded: this.#decoded, foretold: this.#foretold, all: this.#all, lost: this.#lost }
-    const alone = this.#rules.labels && { alone: [...this.#alone].map(([input, hit]) => once(input, hit)) }
-    const shares = Object.entries({ ...known, ...alone }).filter(([, hits]) => hits.length)
-    return { groups: this.#groups, ...Object.fromEntries(shares.map(([name, hits]) => [name, shareOf(hits)])) }
-  }
-
-  /** Of all queries, as if every recovered answer were given. */
-  accuracy(outcomes: readonly Outcome[]): number {
-    return mean(outcomes.map((each) => this.#hit(each)))
-  }
-
-  /**
-   * A group without the answers to the rows `gone`, under the policy.
-   *
-   * @param tested  whether its confidences are tested; those of groups to learn from are not
-   */
-  group(outcomes: readonly Outcome[], gone: readonly number[], tested: boolean): void {
-    const { policy, minConfidence } = this.#rules
-    const given = outcomes.map(
-      ({ exact, surest }) => exact !== undefined || isSure(policy, minConfidence, surest?.confidence),
-    )
-    this.#groups++
-    for (const [query, each] of outcomes.entries()) {
-      const own = this.#right(each.own, each)
-      this.#all.push({ ...this.#drawn(each), value: given[query] ? this.#hit(each) : own })
-      this.#guess.push({ ...this.#drawn(each), value: gone.includes(query) ? this.#chance : own })
+    const alone = this.#experiment.labels ? [...this.#alone].map(([input, value]) => once(input, value)) : []
+    const known = {
+      ...{ decoded: this.#decoded, remembered: this.#remembered, alone },
+      ...{ all: this.#groups.flatMap(({ all }) => all), lost: this.#groups.flatMap(({ lost }) => lost) },
     }
-    this.#retries += given.filter((each) => !each).length
-    this.#losses(outcomes, gone)
-    if (tested) this.#confidences(outcomes)
-  }
-
-  #losses(outcomes: readonly Outcome[], gone: readonly number[]): void {
-    const systematic = this.#subject.codec.code === 'systematic'
-    const copied = systematic ? gone.filter((row) => outcomes[row]?.exact).map((row) => outcomes[row]) : []
-    this.#copied += copied.length
-    for (const each of [...outcomes.filter(({ exact }) => !exact), ...copied]) {
-      this.#lost.push({ ...this.#drawn(each), value: this.#hit(each) })
+    const shares = Object.entries(known).filter(([, figures]) => figures.length)
+    return {
+      groups: this.#groups.length,
+      ...Object.fromEntries(shares.map(([name, figures]) => [name, shareOf(figures)])),
     }
-  }
-
-  /** Where a figure of the last group comes from. */
-  #drawn({ input }: Asked): Drawn {
-    return { query: input, group: this.#groups }
-  }
-
-  #confidences(outcomes: readonly Outcome[]): void {
-    for (const each of outcomes) {
-      const { confidence, recovery } = each.surest ?? {}
-      if (confidence === undefined || !recovery) continue
-      this.#stated.push({ ...this.#drawn(each), confidence, right: this.#agrees(recovery.answer, each.own) })
-    }
-  }
-
-  /** Whom the locator suspected, and whether it suspected anybody when nobody lied. */
-  located(suspects: readonly number[], liars: readonly number[], alarm: boolean): void {
-    const caught = suspects.filter((row) => liars.includes(row)).length
-    this.#located.found.push(caught / liars.length)
-    this.#located.exact.push(Number(caught === liars.length && suspects.length === caught))
-    this.#located.alarm.push(Number(alarm))
-  }
-
-  /**
-   * A rival's answer in the place of a lost one.
-   *
-   * @param tested  as of `group`
-   */
-  rival(name: string, said: Said, query: Asked, tested: boolean): void {
-    this.#rivals[name] ??= []
-    this.#rivals[name].push({ ...this.#drawn(query), value: this.#right(said.answer, query) })
-    if (!tested || !said.source) return
-    const { confidence } = this.#subject.experience.surest([{ ...said, missing: 1 }])
-    if (confidence === undefined) return
-    this.#remembered.push({ ...this.#drawn(query), confidence, right: this.#agrees(said.answer, query.own) })
-  }
-
-  /** Accuracies of a group, with all results and with those of each survivor set. */
-  tried(whole: number, sets: readonly number[]): void {
-    this.#whole.push(whole)
-    sets.forEach((accuracy, i) => {
-      this.#sets[i] = (this.#sets[i] ?? 0) + accuracy
-    })
   }
 
   summary(): Omit<Evaluation, 'tolerance' | 'memory' | 'memoryOptions' | 'policy'> {
-    const { scheme } = this.#subject.codec
-    const { exact, found, alarm } = this.#located
+    const { codec, criterion } = this.#experiment
+    const { scheme } = codec
     const { minConfidence } = this.#rules
     const base = mean([...this.#alone.values()])
-    const [all, lost] = [shareOf(this.#all), this.#lost.length ? shareOf(this.#lost) : undefined]
-    const rivals = Object.fromEntries(Object.entries(this.#rivals).map(([name, hits]) => [name, share(hits)]))
-    const remembered = this.#remembered.length ? surenessOf(this.#remembered, minConfidence) : undefined
+    const all = this.#groups.flatMap(({ all }) => all)
+    const lost = this.#groups.flatMap(({ lost }) => lost)
+    const stated = this.#groups.flatMap(({ stated }) => stated)
+    const [given, recovered] = [shareOf(all), lost.length ? shareOf(lost) : undefined]
     return {
       accuracy: {
         base,
-        all: all.accuracy,
-        allCi95: all.ci95,
-        recovered: lost?.accuracy,
-        recoveredCi95: lost?.ci95,
-        copied: this.#copied / Math.max(1, this.#lost.length),
-        nothingMissing: mean(this.#whole),
-        worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups : undefined,
+        all: given.accuracy,
+        allCi95: given.ci95,
+        recovered: recovered?.accuracy,
+        recoveredCi95: recovered?.ci95,
+        copied: this.#sum('copied') / Math.max(1, lost.length),
+        nothingMissing: mean(this.#groups.map(({ whole }) => whole)),
+        worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups.length : undefined,
       },
-      retriesPerQuery: this.#retries / this.#all.length,
-      ...(this.#stated.length && { confidence: confidenceOf(this.#stated, minConfidence) }),
-      ...(scheme.byzantine && {
-        locator: { exactSet: mean(exact), found: mean(found), falseAlarm: mean(alarm) },
-      }),
+      retriesPerQuery: this.#sum('retries') / all.length,
+      ...(stated.length && { confidence: confidenceOf(stated, minConfidence) }),
+      ...(scheme.byzantine && { locator: this.#locator() }),
       rivals: {
         replicationWorkers: replicationWorkers(scheme),
-        guessLost: guessLost(base, scheme, this.#chance),
-        ...rivals,
-        ...(remembered && { memoryAlone: { ...rivals.memoryAlone, confidence: remembered } }),
+        guessLost: guessLost(base, scheme, chanceOf(criterion)),
+        ...this.#rivals(),
       },
-      drawn: { all: this.#all, guess: this.#guess },
+      drawn: { all, guess: this.#groups.flatMap(({ guess }) => guess) },
     }
   }
 
-  #hit(outcome: Outcome): number {
-    return this.#right(outcome.exact ?? outcome.surest?.recovery.answer, outcome)
+  #locator(): Evaluation['locator'] {
+    const all = this.#groups.flatMap(({ located }) => located ?? [])
+    const [exactSet, found] = [mean(all.map(({ exact }) => exact)), mean(all.map(({ found }) => found))]
+    return { exactSet, found, falseAlarm: mean(all.map(({ alarm }) => alarm)) }
   }
 
-  #right(answer: Float32Array | undefined, { input, own }: Asked): number {
-    const { criterion } = this.#subject
-    const { labels } = this.#rules
-    if (!answer) return 0
-    return Number(
-      labels && criterion.kind === 'label' ? labelAt(answer, criterion) === labels[input] : this.#agrees(answer, own),
+  #rivals(): Omit<Evaluation['rivals'], 'replicationWorkers' | 'guessLost'> {
+    const names = Object.keys(this.#groups[0].rivals)
+    return Object.fromEntries(
+      names.map((name) => {
+        const { accuracy, ci95 } = shareOf(this.#groups.map(({ rivals }) => rivals[name].figure))
+        const stated = this.#groups.flatMap(({ rivals }) => rivals[name].stated)
+        const confidence = stated.length ? surenessOf(stated, this.#rules.minConfidence) : undefined
+        return [name, { accuracy, ci95, ...(confidence && { confidence }) }]
+      }),
     )
   }
 
-  #agrees(answer: Float32Array, own: Float32Array): boolean {
-    return this.#subject.experience.agrees(answer, own) === true
+  #sum(part: 'copied' | 'retries'): number {
+    return this.#groups.reduce((sum, group) => sum + group[part], 0)
   }
 }
 
 /** Of an input that is asked for once. */
 const once = (input: number, value: number): Figure => ({ query: input, group: input, value })
 
-function share(hits: readonly Figure[]): { accuracy: number; ci95: Interval } {
-  const { accuracy, ci95 } = shareOf(hits)
-  return { accuracy, ci95 }
-}
-
-function confidenceOf(stated: readonly (Stated & Drawn)[], minConfidence: number): Evaluation['confidence'] {
+function confidenceOf(stated: readonly StatedFigure[], minConfidence: number): Evaluation['confidence'] {
   const bins = reliability(stated)
   return {
     ...surenessOf(stated, minConfidence),

@@ -1,35 +1,18 @@
 /** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
 
-import type { Codec, CodedRow, Group } from '../codec/codec'
-import type { Criterion } from '../criterion'
-import type { Experience } from '../memory/experience'
+import type { Group } from '../codec/group'
+import type { CodedRow } from '../codec/rows'
+import { type BestRecovery, bestRecovery } from '../memory/confidence'
 import type { Recollection } from '../memory/memory'
-import { type Surest, surestOf } from '../memory/worth'
-import { type Answers, answersOf, type BatchModel, type Rows } from './model'
-
-/** What all trials of an evaluation share. */
-export interface Subject {
-  readonly model: BatchModel
-  readonly codec: Codec
-  readonly inputs: Rows
-  /** The model's own answers to the inputs. */
-  readonly own: Answers
-  readonly criterion: Criterion
-  readonly experience: Experience
-  /** What is remembered says of an input, which is asked for with its row. */
-  readonly recall: (input: number, row: Float32Array) => Recollection | undefined
-}
+import type { AskedInput, Experiment } from './experiment'
+import { answersOf } from './model'
 
 /** What came of one query. */
-export interface Outcome {
-  /** Which of the inputs it is. */
-  input: number
-  /** The model's own answer to it. */
-  own: Float32Array
+export interface QueryOutcome extends AskedInput {
   /** The answer to a row that equals the query. */
   exact?: Float32Array | undefined
   /** What was recovered where there is none. */
-  surest?: Surest | undefined
+  surest?: BestRecovery | undefined
 }
 
 export class Trial {
@@ -37,7 +20,7 @@ export class Trial {
   readonly queries: readonly Float32Array[]
   readonly own: readonly Float32Array[]
   readonly remembered: readonly (Recollection | undefined)[]
-  readonly #subject: Subject
+  readonly #experiment: Experiment
   /** Which of the inputs its queries are. */
   readonly #chosen: readonly number[]
   readonly #group: Group
@@ -48,18 +31,19 @@ export class Trial {
    *
    * @param own  the model's own answers to them
    */
-  constructor(subject: Subject, chosen: readonly number[], own: readonly Float32Array[]) {
-    const { codec, inputs, experience, recall } = subject
+  constructor(experiment: Experiment, chosen: readonly number[], own: readonly Float32Array[]) {
+    const { codec, inputs, experience, recall } = experiment
     const { queries, workers } = codec.scheme
     const group = codec.open()
-    this.#subject = subject
+    this.#experiment = experiment
     this.#chosen = chosen
     this.#group = group
     this.own = own
     this.queries = chosen.map((input) => inputs.at(input) as Float32Array)
     for (const query of this.queries) group.join(query)
     this.remembered = chosen.map((input, i) => recall(input, this.queries[i]))
-    const copied = codec.code === 'systematic' ? experience.copies(this.remembered, workers - queries) : undefined
+    const copied =
+      codec.code === 'systematic' ? experience.confidence.least(this.remembered, workers - queries) : undefined
     this.#rows = [...group.ready, ...group.close(copied)]
   }
 
@@ -72,7 +56,7 @@ export class Trial {
   async answers(): Promise<Float32Array[]> {
     const mixed = this.#rows.filter(({ query }) => query === undefined)
     const answers = await answersOf(
-      this.#subject.model,
+      this.#experiment.model,
       mixed.map(({ data }) => data),
     )
     return this.#rows.map((row) => (row.query === undefined ? answers[mixed.indexOf(row)] : this.own[row.query]))
@@ -91,7 +75,7 @@ export class Trial {
   }
 
   /** What came of each query, now that the group is decoded. */
-  outcomes(): Outcome[] {
+  outcomes(): QueryOutcome[] {
     const group = this.#group
     const missing = group.missing().length
     const decoded = group.recover()
@@ -101,13 +85,17 @@ export class Trial {
       if (exact) return { input, own, exact }
       const about = { mixed: group.mixes(query), missing }
       const recovered = decoded.filter((each) => each.query === query)
-      return { input, own, surest: surestOf(recovered, this.remembered[query], about, this.#subject.experience) }
+      return {
+        input,
+        own,
+        surest: bestRecovery(recovered, this.remembered[query], about, this.#experiment.experience.confidence),
+      }
     })
   }
 
   /** The code learns from the group that was decoded, at once: nobody waits. */
   learn(): void {
-    Array.from(this.#group.lessons(this.#subject.criterion))
+    Array.from(this.#group.lessons(this.#experiment.criterion))
   }
 
   /**
@@ -116,17 +104,17 @@ export class Trial {
    *
    * @param honest  to all rows
    */
-  grade(outcomes: readonly Outcome[], honest: readonly Float32Array[]): void {
-    const { codec, experience } = this.#subject
+  grade(outcomes: readonly QueryOutcome[], honest: readonly Float32Array[]): void {
+    const { codec, experience } = this.#experiment
     if (codec.code !== 'systematic' || codec.scheme.byzantine) return
     const { survivors } = this.#group
     const lost = [...outcomes.keys()].filter((query) => !outcomes[query].exact)
     for (const query of lost) {
       this.#group.add(this.#rows[query], honest[query])
-      for (const each of outcomes[query].surest?.all ?? []) experience.grade(each, honest[query])
+      for (const each of outcomes[query].surest?.all ?? []) experience.confidence.grade(each, honest[query])
     }
     for (const others of this.#group.rehearse(lost, survivors)) {
-      for (const other of others) experience.rehearse(other, honest[other.query])
+      for (const other of others) experience.confidence.rehearse(other, honest[other.query])
     }
   }
 }

@@ -6,19 +6,20 @@
 import { checkInteger } from '../check'
 import type { Core } from '../core/core'
 import { type CriterionOptions, criterionOf } from '../criterion'
-import { Experience } from '../memory/experience'
-import { DEFAULT_BYTES, type Features, Memory } from '../memory/memory'
+import { DEFAULT_BYTES, type Features } from '../memory/domain'
+import type { Experience } from '../memory/experience'
+import { Memory } from '../memory/memory'
 import { seeded } from '../random'
-import { rowLength, rowShape } from '../tensor'
 import { parseAttack } from '../testing/attacks'
-import { Answers, type BatchModel, type Rows } from './model'
+import { experienceOf } from './experiment'
+import { type BatchModel, OwnAnswers, type Rows, sizesOf } from './model'
 
 export interface VerifiedOptions extends CriterionOptions {
   core: Core
   model: BatchModel
   inputs: Rows
   /** The model's answers to them. Default: asked for as they are needed. */
-  own?: Pick<Answers, 'of'> | undefined
+  own?: Pick<OwnAnswers, 'of'> | undefined
   /** E: workers that may lie. */
   liars: number
   /** How they lie; see `attackForms`. */
@@ -53,56 +54,66 @@ export interface Verified {
 }
 
 const LEVELS = [0.8, 0.9, 0.95, 0.97, 1]
-/** Inputs that tell what the levels are worth, and after which of them they count: the confidence is learned on the way. */
+/** Inputs that tell how the levels do, and the share of them after which they count: the confidence is learned on the way. */
 const MOST = 3000
 const WARMING = 1 / 3
 
 /** @throws RangeError for options out of range, or inputs too few or too large to be remembered */
 export async function evaluateVerified(options: VerifiedOptions): Promise<Verified> {
-  const { core, model, inputs, own = new Answers(model, inputs), liars, attack, features, seed = 1 } = options
-  const { signature } = model
+  const { core, model, inputs, own = new OwnAnswers(model, inputs), liars, attack, features, seed = 1 } = options
   const lie = parseAttack(attack)
   const lying = seeded(seed + 0x2c1b3c6d)
   const memory = checkInteger('memory', options.memory ?? Math.min(1000, inputs.length >> 1), 0, inputs.length - 1)
-  const sizes = { shape: rowShape(signature.inputs), outputs: rowLength(signature.outputs) }
-  const bytes = Math.max(DEFAULT_BYTES, Memory.bytes(sizes, memory))
-  const experience = new Experience(core, signature, {
-    criterion: criterionOf(signature.outputs, options),
+  const experience = experienceOf(core, model, {
+    criterion: criterionOf(model.signature.outputs, options),
     kernels: { save: () => 0, load() {} },
-    memory: memory > 0 && { bytes, ...(features && { features }) },
-    warn(text) {
-      throw new TypeError(text)
+    memory: memory > 0 && {
+      bytes: Math.max(DEFAULT_BYTES, Memory.bytes(sizesOf(model), memory)),
+      ...(features && { features }),
     },
   })
   const order = seeded(seed).choose(inputs.length, Math.min(inputs.length, memory + MOST))
+  const from = memory + WARMING * (order.length - memory)
   const levels = LEVELS.map((integrity) => ({ integrity, checked: 0, extra: 0, lies: 0, passed: 0 }))
-  let queries = 0
   for (const [n, input] of order.entries()) {
     const [answer] = await own.of([input])
     const row = inputs.at(input) as Float32Array
-    experience.see(answer)
-    if (n >= memory) {
-      const told = n >= memory + WARMING * (order.length - memory)
-      const said = experience.recall(row)
-      const confidence = (said && experience.surest([{ ...said, missing: 1 }]).confidence) ?? 0
-      const right = said && experience.agrees(said.answer, answer)
-      const [wrong] = lie([answer], lying)
-      const isWrong = experience.agrees(wrong, answer) === false
-      queries += Number(told)
-      for (const level of told ? levels : []) {
-        const isSure = confidence >= level.integrity && level.integrity < 1
-        if (isSure && right) level.checked++
-        else level.extra += liars
-        if (!isWrong) continue
-        level.lies++
-        if (isSure && said && experience.agrees(said.answer, wrong)) level.passed++
-      }
-      if (said && !told) experience.rehearse({ ...said, missing: 1 }, answer)
-    } else Array.from(experience.teach(row, answer)) // at once: nobody waits
+    experience.confidence.observe(answer)
+    if (n < memory)
+      Array.from(experience.train(row, answer)) // at once: nobody waits
+    else count(levels, experience, row, answer, lie([answer], lying)[0], n >= from ? liars : undefined)
   }
   experience.settle()
+  const queries = order.length - Math.ceil(from)
   const perQuery = (level: IntegrityLevel) => ({ ...level, extra: level.extra / Math.max(1, queries) })
   return { liars, attack, memory: experience.remembered, queries, levels: levels.map(perQuery) }
+}
+
+/** What each level makes of a query. @param liars  undefined: the confidence learns from it, and it does not count */
+function count(
+  levels: readonly IntegrityLevel[],
+  experience: Experience,
+  row: Float32Array,
+  answer: Float32Array,
+  lie: Float32Array,
+  liars: number | undefined,
+): void {
+  const recalled = experience.recall(row)
+  if (liars === undefined) {
+    if (recalled) experience.confidence.rehearse({ ...recalled, missing: 1 }, answer)
+    return
+  }
+  const confidence = (recalled && experience.confidence.best([{ ...recalled, missing: 1 }]).confidence) ?? 0
+  const right = recalled && experience.confidence.agrees(recalled.answer, answer)
+  const isWrong = experience.confidence.agrees(lie, answer) === false
+  for (const level of levels) {
+    const isConfident = confidence >= level.integrity && level.integrity < 1
+    if (isConfident && right) level.checked++
+    else level.extra += liars
+    if (!isWrong) continue
+    level.lies++
+    if (isConfident && recalled && experience.confidence.agrees(recalled.answer, lie)) level.passed++
+  }
 }
 
 /** Share of lies that may pass, and how many must have been told to say so. */

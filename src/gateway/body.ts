@@ -2,20 +2,20 @@
 
 import { aborted } from '../abort'
 import { joinedBytes } from '../oip/json'
-import { HEADER_LENGTH } from '../oip/messages'
+import { HEADER_LENGTH } from '../oip/write'
 import { overloaded, Refusal } from './refusal'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
 
-type Coding = 'gzip' | 'deflate'
+type ContentCoding = 'gzip' | 'deflate'
 
-const CODINGS: readonly Coding[] = ['gzip', 'deflate']
+const CODINGS: readonly ContentCoding[] = ['gzip', 'deflate']
 
-/** Bodies up to so many bytes always have room: a thousand of them are no more than a large one. */
+/** Bodies up to this many bytes always have room: a thousand of them are no more than a large one. */
 const SMALL = 64 * 1024
 
-/** How many bytes the bodies of all requests have together. */
-export class Room {
+/** How many bytes the bodies of all requests may have together. */
+export class ByteBudget {
   readonly #most: number
   #taken = 0
 
@@ -24,35 +24,35 @@ export class Room {
     this.#most = most
   }
 
-  /** A body has other bytes than before. @throws Refusal 429 where there is no room for them */
-  resize(before: number, now: number): void {
-    const more = (now > SMALL ? now : 0) - (before > SMALL ? before : 0)
-    if (more > 0 && this.#taken + more > this.#most) {
-      throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+  /** @returns to be told how many bytes a body has by now, 0 at last; throws Refusal 429 where there is no room for them */
+  open(): (bytes: number) => void {
+    let held = 0
+    return (bytes) => {
+      const now = bytes > SMALL ? bytes : 0
+      if (now > held && this.#taken + now - held > this.#most) {
+        throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+      }
+      this.#taken += now - held
+      held = now
     }
-    this.#taken += more
   }
 }
 
 /**
- * A request's body, unpacked. What is too large is refused while it comes, packed or not. Its bytes take up room until the caller
- * gives that back.
+ * A request's body, unpacked. What is too large is refused while it comes, packed or not.
  *
  * @param most  bytes
+ * @param hold  told how many bytes there are; may throw
  * @returns fresh memory, the caller's
- * @throws Refusal 400, 413, 415, 429; ApproxiferError ABORTED where the client is gone
+ * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
-export async function readBody(request: Request, most: number, room: Room): Promise<Uint8Array> {
+export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
   const { headers } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
-  const unpacking = () => new DecompressionStream(coding as Coding) as ReadableWritablePair<Uint8Array, Uint8Array>
-  let held = 0
-  const hold = (bytes: number) => {
-    room.resize(held, bytes)
-    held = bytes
-  }
+  const unpacking = () =>
+    new DecompressionStream(coding as ContentCoding) as ReadableWritablePair<Uint8Array, Uint8Array>
   try {
     if (length !== null && !coding) {
       hold(Number(length))
@@ -60,11 +60,10 @@ export async function readBody(request: Request, most: number, room: Room): Prom
       hold(bytes.length)
       return bytes
     }
-    const { body } = request
+    const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     return await read(coding ? body.pipeThrough(unpacking()) : body, most, hold)
   } catch (error) {
-    hold(0)
     if (error instanceof Refusal) throw error
     if (request.signal?.aborted) throw aborted(request.signal)
     const what = coding ? `whole ${coding}` : 'all of it'
@@ -89,17 +88,17 @@ async function readAtOnce(request: Request, most: number): Promise<Uint8Array> {
  */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
-  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` tells what is wrong
+  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` says what is wrong
 }
 
 /** Packs what is to be sent, if that was asked for. */
-export async function packBody(body: Uint8Array, coding: Coding): Promise<Uint8Array> {
+export async function packBody(body: Uint8Array, coding: ContentCoding): Promise<Uint8Array> {
   const packed = new Blob([body as BlobPart]).stream().pipeThrough(new CompressionStream(coding))
   return new Uint8Array(await new Response(packed).arrayBuffer())
 }
 
-/** The coding that a client likes best of those we have. @param accepts  its Accept-Encoding */
-export function chosenCoding(accepts: string | null): Coding | undefined {
+/** The coding that a client prefers of those that we have. @param accepts  its Accept-Encoding */
+export function chosenCoding(accepts: string | null): ContentCoding | undefined {
   if (!accepts || typeof CompressionStream === 'undefined') return undefined
   const weights = new Map(accepts.toLowerCase().split(',').map(weighted))
   const weight = (coding: string) => weights.get(coding) ?? (coding === 'gzip' ? weights.get('*') : undefined) ?? 0
@@ -113,15 +112,15 @@ function weighted(part: string): [string, number] {
   return [coding.trim(), Number.isFinite(value) ? value : 0]
 }
 
-function codingOf(header: string | null): Coding | undefined {
+function codingOf(header: string | null): ContentCoding | undefined {
   const name = header?.trim().toLowerCase().replace(/^x-/, '') ?? ''
   if (name === '' || name === 'identity') return undefined
-  if (CODINGS.includes(name as Coding) && typeof DecompressionStream !== 'undefined') return name as Coding
+  if (CODINGS.includes(name as ContentCoding) && typeof DecompressionStream !== 'undefined')
+    return name as ContentCoding
   const message = `Content-Encoding: expected ${CODINGS.join(' or ')}, got ${JSON.stringify(name)}`
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
 }
 
-/** @param hold  told how many bytes there are; may throw */
 async function read(
   stream: ReadableStream<Uint8Array>,
   most: number,

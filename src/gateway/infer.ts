@@ -1,122 +1,181 @@
-/** A batch of any size as single queries: so many under way as there is room for, each with an outcome of its own. */
+/** Requests for inference: a batch in, its answers and how each came about out. */
 
-import { aborted, onAbort } from '../abort'
+import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
 import type { Clock } from '../clock'
-import { ApproxiferError, asError } from '../errors'
-import { turn } from '../oip/json'
-import type { PredictOptions } from '../predictor/options'
-import type { Predictor } from '../predictor/predictor'
-import type { Prediction } from '../query/ticket'
-import type { Query } from '../tensor'
-import { isMisuse } from './refusal'
+import { type InferRequest, readMessage, readRequest } from '../oip/read'
+import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
+import { atDeadlines } from '../query/policy'
+import type { Prediction } from '../query/prediction'
+import { renamed } from '../renamed'
+import { type Signature, size, type TensorSpec } from '../tensor'
+import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
+import { ByteBudget, chosenCoding, packBody, readBody } from './body'
+import { countRows, type RequestEvent } from './event'
+import { InFlight } from './in-flight'
+import type { Served } from './models'
+import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 
-export type Outcome = { prediction: Prediction } | { error: ApproxiferError }
+export interface InferenceLimits {
+  /** Bytes of a request's body, unpacked. Default 64 MiB. */
+  readonly maxBytes: number
+  /** Bytes of the bodies of all requests that have no answer yet; more are refused before they are read. Default four times `maxBytes`. */
+  readonly maxTotalBytes: number
+  /** Rows of a batch. Default 10,000. */
+  readonly maxRows: number
+  /** Requests for inference at a time. Default 1,000. */
+  readonly maxRequests: number
+  /** Bytes from which on a reply is packed where the client asks for it: a smaller one fits into a packet anyhow. Default 1,024. */
+  readonly packFrom: number
+}
 
-/** Why a batch came to nothing. */
-export class RowError extends Error {
-  constructor(
-    readonly row: number,
-    override readonly cause: unknown,
-  ) {
-    super(`row ${row}: ${cause instanceof Error ? cause.message : cause}`)
+/** @throws RangeError */
+export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
+  const maxBytes = checkInteger('maxBytes', options.maxBytes ?? 64 * 2 ** 20, 1)
+  return {
+    maxBytes,
+    maxTotalBytes: checkInteger('maxTotalBytes', options.maxTotalBytes ?? 4 * maxBytes, maxBytes),
+    maxRows: checkInteger('maxRows', options.maxRows ?? 10_000, 1),
+    maxRequests: checkInteger('maxRequests', options.maxRequests ?? 1000, 1),
+    packFrom: checkInteger('packFrom', options.packFrom ?? 1024, 0),
   }
 }
 
-export interface BatchOptions extends PredictOptions {
-  /** Whether rows may fail one by one, rather than all with the first. */
-  partial: boolean
-  /** Of the whole batch; where there is none, each row has the predictor's own from when it is sent. */
-  deadlineMs?: number
-  clock: Clock
-}
+/** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
+const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
+const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
 
-/** How long a row waits until there is room for it, where the batch has no deadline. */
-const MOST_WAIT_MS = 60_000
-/** Values sent before whatever else waits has its turn. */
-const SLICE = 2 ** 19
+export class Inference {
+  readonly #limits: InferenceLimits
+  readonly #clock: Clock
+  readonly #budget: ByteBudget
+  readonly #inFlight = new InFlight()
+  #draining = false
 
-/**
- * @param queries  one that is alone is given away; of several, which may be views of one body, each is copied: one that is
- *   kept would hold on to all
- * @throws RowError for the first row that failed, unless rows may; always for a malformed one, and where all failed
- */
-export async function predictBatch(
-  predictor: Predictor,
-  queries: readonly Query[],
-  options: BatchOptions,
-): Promise<Outcome[]> {
-  if (queries.length === 1) return [await predictOne(predictor, queries[0], options)]
-  const { partial, deadlineMs, clock, signal, ...choices } = options
-  const outcomes: Outcome[] = []
-  const stop = new AbortController()
-  const end = clock.now() + (deadlineMs ?? MOST_WAIT_MS)
-  let failure: RowError | undefined
-  const failed = (row: number, error: unknown) => {
-    outcomes[row] = { error: asError(error, 'WORKER') }
-    if (failure || (partial && !isMisuse(error))) return
-    failure = new RowError(row, error)
-    stop.abort()
+  constructor(limits: InferenceLimits, clock: Clock) {
+    this.#limits = limits
+    this.#clock = clock
+    this.#budget = new ByteBudget(limits.maxTotalBytes)
   }
-  const send = (row: number): Promise<void> => {
-    const left = end - clock.now()
-    const own = deadlineMs === undefined ? {} : { deadlineMs: left }
-    return predictor.predict(queries[row], { ...choices, ...own, signal: stop.signal }).then(
-      (prediction) => {
-        outcomes[row] = { prediction }
-      },
-      (error) => failed(row, error),
-    )
+
+  get draining(): boolean {
+    return this.#draining
   }
-  const forget = onAbort(signal, () => stop.abort(signal?.reason))
-  const late = new Promise<void>((resolve) => {
-    const cancel = clock.after(end - clock.now(), resolve)
-    stop.signal.addEventListener('abort', cancel)
-  })
-  const sent: Promise<void>[] = []
-  let values = 0
-  try {
-    for (let row = 0; row < queries.length && !failure && !signal?.aborted; row++) {
-      const mayWait = () => !failure && !signal?.aborted && clock.now() < end
-      while (!predictor.hasRoom && mayWait()) await Promise.race([predictor.room(stop.signal), late])
-      if (failure || signal?.aborted) break
-      if (clock.now() < end) sent.push(send(row))
-      else failed(row, expired(deadlineMs))
-      values += valuesOf(queries[row])
-      if (values < SLICE) continue
-      values = 0
-      await turn()
+
+  /** Takes no more requests; resolves when those under way have their answers. */
+  drain(): Promise<void> {
+    this.#draining = true
+    return this.#inFlight.ended()
+  }
+
+  /**
+   * @param event  is told what comes of it
+   * @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands
+   */
+  async answer(served: Served, event: RequestEvent): Promise<Response> {
+    const { count } = this.#inFlight
+    if (this.#draining) throw unavailable('the server is shutting down')
+    if (count >= this.#limits.maxRequests) throw overloaded(`${count} requests are under way already`)
+    const leave = [this.#inFlight.enter(), served.inFlight.enter()]
+    const hold = this.#budget.open()
+    try {
+      return await this.#infer(served, event, hold)
+    } finally {
+      hold(0)
+      for (const each of leave) each()
     }
-    await Promise.all(sent)
-  } finally {
-    forget()
-    stop.abort() // nobody waits for room any more
   }
-  if (signal?.aborted) throw new RowError(0, aborted(signal))
-  if (failure) throw failure
-  const [first] = outcomes
-  if ('error' in first && outcomes.every((outcome) => 'error' in outcome)) throw new RowError(0, first.error)
-  return outcomes
-}
 
-/** Most batches are of one, which waits for no room, and whose end stops nobody: where it failed all did. */
-async function predictOne(
-  predictor: Predictor,
-  query: Query,
-  { partial: _, clock: __, ...choices }: BatchOptions,
-): Promise<Outcome> {
-  try {
-    return { prediction: await predictor.predictGiven(query, choices) }
-  } catch (error) {
-    throw new RowError(0, error)
+  async #infer({ predictor }: Served, event: RequestEvent, hold: (bytes: number) => void): Promise<Response> {
+    const { headers, signal } = event.request
+    const { signature } = predictor
+    checkType(headers.get('content-type'))
+    const body = await readBody(event.request, this.#limits.maxBytes, hold)
+    const message = await readMessage(body, headers.get(HEADER_LENGTH))
+    const asked = readRequest(message, signature, this.#limits.maxRows)
+    if (asked.id !== undefined) event.id = asked.id
+    event.queries = asked.queries.length
+    const options = { ...choicesOf(asked.parameters), signal, clock: this.#clock }
+    const outcomes = await predictBatch(predictor, asked.queries, options).catch(rethrown)
+    countRows(event, outcomes)
+    const { model = '', version = '', id } = event
+    const parameters = provenance(outcomes)
+    const reply = await writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
+    return this.#responseOf(reply, headers.get('accept-encoding'))
+  }
+
+  async #responseOf({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
+    const binary = headerLength !== undefined
+    const mayPack = body.length >= this.#limits.packFrom
+    const coding = mayPack ? chosenCoding(accepts) : undefined
+    const sent = coding ? await packBody(body, coding) : body
+    // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
+    const headers = {
+      'Content-Type': binary ? 'application/octet-stream' : 'application/json',
+      'Content-Length': String(sent.length),
+      ...(binary && { [HEADER_LENGTH]: String(headerLength) }),
+      ...(coding && { 'Content-Encoding': coding }),
+      ...(mayPack && { Vary: 'Accept-Encoding' }),
+    }
+    const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
+    return new Response(sent as BodyInit, init)
   }
 }
 
-function expired(deadlineMs: number | undefined): ApproxiferError {
-  if (deadlineMs !== undefined) return new ApproxiferError('DEADLINE', `no room for it within ${deadlineMs} ms`)
-  return new ApproxiferError('OVERLOADED', `no room for it within ${MOST_WAIT_MS} ms`)
+/** @throws Refusal for the error of a row; it says which, where it is about that one alone */
+function rethrown(error: unknown): never {
+  if (!(error instanceof RowError)) throw error
+  const { row, cause } = error
+  const own = !isMisuse(cause) || (cause as Error).message.startsWith('query')
+  throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
 }
 
-function valuesOf(query: Query): number {
-  if (query instanceof Float32Array) return query.length
-  return Object.values(query).reduce((sum, tensor) => sum + (tensor as Float32Array).length, 0)
+function checkType(type: string | null): void {
+  if (!type || TYPES.test(type)) return
+  throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
+}
+
+/** What a request's parameters choose. @throws TypeError, RangeError */
+function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
+  checkNames('parameters', parameters, PARAMETERS, renamed.request)
+  const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
+  if (timeout !== undefined && deadline_ms !== undefined) {
+    throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
+  }
+  // As Triton has it: 0 is none.
+  const micros = timeout === undefined ? 0 : checkInteger('parameters.timeout', timeout, 0)
+  const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
+  return {
+    ...rest, // the predictor checks these
+    partial: checkBoolean('parameters.allow_partial', allow_partial),
+    ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
+    ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
+    ...(at_deadline !== undefined && {
+      atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
+    }),
+  }
+}
+
+/** How each row was answered, as parameters of the reply: lists with an element a row. */
+function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
+  const of = <T>(value: (prediction: Prediction) => T, otherwise: T) =>
+    outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
+  const errors = outcomes.flatMap((outcome, row) =>
+    'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
+  )
+  return {
+    status: of<string>(({ status }) => status, 'failed'),
+    confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
+    workers: of(({ workers }) => workers.length, 0),
+    ...(errors.length && { errors }),
+  }
+}
+
+/** The outputs that were asked for; of rows that failed, zeros. */
+function outputRows({ outputs }: InferRequest, outcomes: readonly RowOutcome[], signature: Signature): TensorRows[] {
+  return outputs.map(({ name, binary }) => {
+    const { shape } = signature.outputs.find((spec) => spec.name === name) as TensorSpec
+    const none = new Float32Array(size({ shape }))
+    const rows = outcomes.map((outcome) => ('prediction' in outcome ? outcome.prediction.output[name].data : none))
+    return { name, shape, binary, rows }
+  })
 }

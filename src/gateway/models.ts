@@ -4,7 +4,8 @@ import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Predictor } from '../predictor/predictor'
-import { notFound, unavailable } from './refusal'
+import { InFlight } from './in-flight'
+import { messageOf, notFound, unavailable } from './refusal'
 import { packStates, unpackStates } from './states'
 
 /** Where what a model learned is kept: files, a key-value store, a bucket. */
@@ -30,34 +31,18 @@ interface ModelsOptions<Model> {
   warn: (text: string) => void
 }
 
-/** One version of a model, and how many requests it is at work on. */
+/** One version of a model, and its requests. */
 export class Served {
-  #requests = 0
-  #taken = 0
-  #idle: (() => void) | undefined
+  readonly inFlight = new InFlight()
 
   constructor(
     readonly predictor: Predictor,
     readonly version: string,
   ) {}
 
-  /** Requests so far. */
-  get taken(): number {
-    return this.#taken
-  }
-
-  /** @returns to be called when the request has its answer */
-  enter(): () => void {
-    this.#requests++
-    this.#taken++
-    return () => {
-      if (--this.#requests === 0) this.#idle?.()
-    }
-  }
-
   /** Lets the requests under way end, then closes it. */
   async drain(): Promise<void> {
-    if (this.#requests) await new Promise<void>((resolve) => (this.#idle = resolve))
+    await this.inFlight.ended()
     await this.predictor.close()
   }
 }
@@ -132,7 +117,7 @@ export class Models<Model> {
       if (old) void this.#drain(old)
       this.#plan()
     } catch (error) {
-      slot.why = error instanceof Error ? error.message : String(error)
+      slot.why = messageOf(error)
       throw error
     }
   }
@@ -161,8 +146,7 @@ export class Models<Model> {
   }
 
   #fresh(name: string, error: unknown): void {
-    const why = error instanceof Error ? error.message : String(error)
-    this.#options.warn(`model '${name}' starts without what was learned before: ${why}`)
+    this.#options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
   }
 
   /** @throws RangeError for a name that is not known */
@@ -171,28 +155,30 @@ export class Models<Model> {
     if (!slot) throw new RangeError(expected('name', `one of ${this.names.join(', ')}`, name))
     this.#slots.delete(name)
     return this.#inTurn(name, async () => {
-      await this.#save(name, slot).catch((error) => this.#unsaved(name, error))
+      await this.#saveOrWarn(name, slot)
       if (slot.served) await this.#drain(slot.served)
     })
   }
 
   /** Writes what was learned since it was last written. @throws what the store throws */
   async save(): Promise<void> {
-    await Promise.all([...this.#slots].map(([name, slot]) => this.#inTurn(name, () => this.#save(name, slot))))
+    await this.#forAll((name, slot) => this.#save(name, slot))
   }
 
   async #save(name: string, slot: Slot): Promise<void> {
     const { served } = slot
     if (!this.#options.store || !served) return
-    const changes = served.taken + served.predictor.renewals
+    const changes = served.inFlight.total + served.predictor.renewals
     if (changes === slot.saved) return
     const bytes = packStates(served.predictor)
     if (bytes) await this.#options.store.write(name, bytes)
     slot.saved = changes
   }
 
-  #unsaved(name: string, error: unknown): void {
-    this.#options.warn(`what model '${name}' learned could not be saved: ${(error as Error)?.message ?? error}`)
+  async #saveOrWarn(name: string, slot: Slot): Promise<void> {
+    await this.#save(name, slot).catch((error) => {
+      this.#options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
+    })
   }
 
   /** Saves at intervals, as long as there is something to save. */
@@ -200,10 +186,7 @@ export class Models<Model> {
     const { clock, saveEveryMs, store } = this.#options
     if (!store || this.#unplan || this.#closing) return
     const saveAll = async () => {
-      const saves = [...this.#slots].map(([name, slot]) =>
-        this.#inTurn(name, () => this.#save(name, slot)).catch((error) => this.#unsaved(name, error)),
-      )
-      await Promise.all(saves)
+      await this.#forAll((name, slot) => this.#saveOrWarn(name, slot))
       this.#unplan = undefined
       this.#plan()
     }
@@ -225,16 +208,15 @@ export class Models<Model> {
   async #close(): Promise<void> {
     this.#unplan?.()
     const drained = [...this.#draining].map(({ predictor }) => predictor.close()) // their last requests would not end before
-    const slots = [...this.#slots]
-    await Promise.all(
-      slots.map(([name, slot]) =>
-        this.#inTurn(name, async () => {
-          await this.#save(name, slot).catch((error) => this.#unsaved(name, error))
-          await slot.served?.predictor.close()
-        }),
-      ),
-    )
+    await this.#forAll(async (name, slot) => {
+      await this.#saveOrWarn(name, slot)
+      await slot.served?.predictor.close()
+    })
     await Promise.allSettled(drained)
+  }
+
+  async #forAll(work: (name: string, slot: Slot) => Promise<void>): Promise<void> {
+    await Promise.all([...this.#slots].map(([name, slot]) => this.#inTurn(name, () => work(name, slot))))
   }
 
   /** Does something with a name when all that was begun before has ended. */

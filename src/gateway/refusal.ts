@@ -32,7 +32,7 @@ const RETRY = { 'Retry-After': '1' }
  * | 500 | a defect of ours |
  * | 502 | a worker answered something that is no answer |
  * | 503 | the model is not ready, or its workers failed; `Retry-After` |
- * | 504 | the deadline passed; `recovery` is what there was, of which nobody can be sure |
+ * | 504 | the deadline passed; `recovery` is what there was, which is not confident enough to be given |
  */
 const STATUS: Record<Code, number> = {
   DEADLINE: 504,
@@ -48,19 +48,23 @@ const STATUS: Record<Code, number> = {
 /** Anything thrown, as an answer. @param prefix  in front of its sentence, such as the row it is about */
 export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (error instanceof Refusal) return error
-  const message = prefix + (error instanceof Error ? error.message : String(error))
+  const message = prefix + messageOf(error)
   if (isMisuse(error)) return new Refusal(400, message)
   if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
   const status = STATUS[error.code]
   const headers = status === 429 || status === 503 ? RETRY : {}
-  return new Refusal(status, message, headers, error.recovery && { recovery: told(error.recovery) })
+  return new Refusal(status, message, headers, error.recovery && { recovery: outputsOf(error.recovery) })
 }
 
-/** Values up to which an error has them. Where there are more, clients ask for them by `at_deadline`. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Values that an error has at most. Where there are more, clients ask for them by `at_deadline`. */
 const MOST_VALUES = 10_000
 
 /** A recovery as a client reads outputs. */
-function told({ output, confidence: known }: Unsure) {
+function outputsOf({ output, confidence: known }: Unsure) {
   const confidence = known ?? null // undefined would be left out
   const values = Object.values(output).reduce((sum, { data }) => sum + data.length, 0)
   if (values > MOST_VALUES) return { confidence }

@@ -7,15 +7,14 @@ import { expected } from '../check'
 import { checksum } from '../checksum'
 import * as saved from '../saved'
 
-type Numbers = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array
-
 const KINDS = { f4: Float32Array, f8: Float64Array, u2: Uint16Array, u1: Uint8Array, i1: Int8Array } as const
 
-type Kind = keyof typeof KINDS
+type ElementKind = keyof typeof KINDS
+type Elements = Float32Array | Float64Array | Uint16Array | Uint8Array | Int8Array
 
-const kinds = Object.keys(KINDS) as Kind[]
+const kinds = Object.keys(KINDS) as ElementKind[]
 
-/** Who saved it. */
+/** What was saved. */
 type What = 'memory' | 'predictor'
 
 const VERSION = 2
@@ -26,8 +25,8 @@ const MOST_HEADER = 2 ** 22
 const MOST_ARRAYS = 32
 
 /** @param content  plain data */
-export function pack(what: What, content: unknown, arrays: Record<string, Numbers>): Uint8Array {
-  const kindOf = (array: Numbers) => kinds.find((kind) => array instanceof KINDS[kind])
+export function pack(what: What, content: unknown, arrays: Record<string, Elements>): Uint8Array {
+  const kindOf = (array: Elements) => kinds.find((kind) => array instanceof KINDS[kind])
   const described = Object.entries(arrays).map(([name, array]) => ({ name, kind: kindOf(array), length: array.length }))
   const header = new TextEncoder().encode(`${JSON.stringify({ what, content, arrays: described })}\n`)
   const parts = [header, ...Object.values(arrays)]
@@ -41,28 +40,32 @@ export function pack(what: What, content: unknown, arrays: Record<string, Number
   return bytes
 }
 
-/** @throws TypeError, RangeError for bytes that are no saved state of this kind and version, or not as they were saved */
+/** @throws TypeError, RangeError for bytes that are no such state of this version, or not as they were saved */
 export function unpack(what: What, bytes: Uint8Array): Archive {
   if (!(bytes instanceof Uint8Array)) throw new TypeError(expected('state', 'a Uint8Array', bytes))
   checkFirst(what, bytes)
   const end = bytes.indexOf(10, FIRST)
-  if (end < 0 || end - FIRST > MOST_HEADER)
+  if (end < 0 || end - FIRST > MOST_HEADER) {
     throw saved.refused('header', `a line of at most ${MOST_HEADER} bytes`, 'more')
+  }
   const header = saved.object('header', parsed(bytes.subarray(FIRST, end)), ['what', 'content', 'arrays'])
-  const whose = saved.text('what', header.what)
-  if (whose !== what)
-    throw new RangeError(`state: expected what save() of a ${what} gave, got that of a ${whose.slice(0, 20)}`)
+  const got = saved.text('what', header.what)
+  if (got !== what) {
+    throw new RangeError(`state: expected what save() of a ${what} gave, got that of a ${got.slice(0, 20)}`)
+  }
   return new Archive(header.content, header.arrays, bytes.subarray(end + 1))
 }
 
 /** What was packed, to be read part by part. */
 export class Archive {
-  readonly content: unknown
-  readonly #arrays = new Map<string, { kind: Kind; bytes: Uint8Array }>()
+  readonly #arrays = new Map<string, { kind: ElementKind; bytes: Uint8Array }>()
 
   /** All lengths are held against the bytes there are before anything is made of them. */
-  constructor(content: unknown, described: unknown, bytes: Uint8Array) {
-    this.content = content
+  constructor(
+    readonly content: unknown,
+    described: unknown,
+    bytes: Uint8Array,
+  ) {
     let at = 0
     for (const [i, value] of saved.list('arrays', described, MOST_ARRAYS).entries()) {
       const each = saved.object(`arrays[${i}]`, value, ['name', 'kind', 'length'])
@@ -82,11 +85,11 @@ export class Archive {
   }
 
   /**
-   * @param most  the largest value there may be; of floats no more than f32 has, unless it is told
+   * @param most  the largest value there may be; default for floats: the largest f32
    * @returns a copy, all finite
    * @throws RangeError where there is none of this name and kind, or it has another length (where one is given)
    */
-  take<K extends Kind>(name: string, kind: K, length?: number, most = saved.MOST): InstanceType<(typeof KINDS)[K]> {
+  take<K extends ElementKind>(name: string, kind: K, length?: number, most = saved.MOST) {
     const found = this.#arrays.get(name)
     this.#arrays.delete(name)
     const got = found && found.bytes.length / KINDS[found.kind].BYTES_PER_ELEMENT

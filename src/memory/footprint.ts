@@ -1,13 +1,16 @@
-/** How many bytes a memory takes, before it has any: of that many pairs, in use and while it decides how they are compared. */
+/** How many bytes a memory will take for some number of pairs, also while it decides how they are compared. */
 
+import { BLOCK, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/rows'
-import { PIECE, tableBytes } from '../core/wasm'
+import { PIECE } from '../core/wasm'
+import { tableBytes } from '../core/wasm-table'
 import { size } from '../tensor'
-import type { Compared, Features } from './comparison'
+import type { Features } from './domain'
 import { studied, studyBytes } from './metric'
-import { filterBytes, hasPatches, learningBytes, PART_STEP, PATCH_FEATURES, shrunkSize } from './patches'
-import { BLOCK, KernelRegression } from './regression'
+import { PART_STEP, PATCH_FEATURES } from './mirror'
+import { filterBytes, hasPatches, learningBytes, shrunkSize } from './patches'
 import { isSignal, SIGNAL_FEATURES, signalBytes } from './signals'
+import type { Compared } from './similarity'
 
 /** What decides how many bytes a pair takes. */
 export interface Sizes {
@@ -29,7 +32,7 @@ export function sizesOf(shape: readonly number[], outputs: number, features: Fea
 /** Share of its bytes that a memory sets aside to be able to begin afresh. */
 const AFRESH = 1 / 8
 
-/** Pairs that fit beside what it takes to begin afresh, where that is little and leaves room for `least`; else pairs that fit. */
+/** Pairs that fit: beside what it takes to begin afresh, if that is little and leaves room for `least`. */
 export function room(bytes: number, sizes: Sizes, least: number): number {
   const spare = beginning(sizes)
   const beside = spare <= AFRESH * bytes ? fitting(bytes - spare, sizes) : 0
@@ -61,19 +64,22 @@ export function footprint(sizes: Sizes, count: number): number {
 export function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
   const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
   const filters = kind === 'patches' ? filterBytes(shape) : 0
-  return PIECE + filters + tables + KernelRegression.bytes(outputs, count)
+  return PIECE + filters + tables + regressionBytes(outputs, count)
 }
 
-/**
- * Bytes of the first pairs, and of what it takes to decide how they are compared: with patches, two regressions are tried;
- * else the features of all are beside the queries.
- */
+/** Bytes of matrix and answers, and of a block what is left over and an inverse in f64. */
+function regressionBytes(outputs: number, pairs: number): number {
+  const block = 4 * BLOCK * outputs + 2 * 8 * BLOCK * BLOCK
+  return matrixBytes(outputs, pairs) + pairs * (4 * outputs + ARRAY_BYTES) + block
+}
+
+/** Bytes of the first pairs, and of deciding how they are compared: patches try two regressions, others keep features. */
 export function beginning(sizes: Sizes): number {
   const { shape, outputs, kind, width, kept } = sizes
   const first = BLOCK * (4 * (kept + outputs) + 2 * ARRAY_BYTES)
   const points = BLOCK * (4 * width + 2 * ARRAY_BYTES)
   const begun = points + grown(sizes, BLOCK)
-  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + KernelRegression.bytes(outputs, BLOCK))
+  if (kind === 'patches') return first + Math.max(learningBytes(shape), begun + regressionBytes(outputs, BLOCK))
   const learning = kind === 'signals' ? signalBytes(shape) : 0
   return first + points + Math.max(learning, studyBytes(BLOCK, width, outputs), begun)
 }
@@ -89,10 +95,7 @@ export function restudying(sizes: Sizes, count: number): number {
 
 /** Of the features that a memory may choose by itself. */
 export function ownSizes(shape: readonly number[], outputs: number): Sizes[] {
-  const kinds: Features[] = [
-    'raw',
-    ...(hasPatches(shape) ? (['patches'] as const) : []),
-    ...(isSignal(shape) ? (['signals'] as const) : []),
-  ]
+  const fits = { raw: true, patches: hasPatches(shape), signals: isSignal(shape) }
+  const kinds = (['raw', 'patches', 'signals'] as const).filter((kind) => fits[kind])
   return kinds.map((kind) => sizesOf(shape, outputs, kind))
 }

@@ -4,14 +4,11 @@ import type { Labels } from '../criterion'
 
 /** Log odds beyond which one recovery is as certain as another. */
 export const CERTAIN = 8
-/**
- * Values that may be the largest in truth: of 100 classes the errors of 99 add up to a doubt that is not there, since those
- * that are far behind are behind for a reason, and err alike.
- */
+/** Runners-up that may be the largest in truth. Of 100 classes 99 would add up to a doubt that is not there. */
 const RIVALS = 3
 
 /**
- * Log odds that the largest values are larger in truth than the three next to them, at every position.
+ * Log odds that the largest value is the largest in truth, at every position.
  *
  * @param answer  starts with the scores
  * @param error   standard deviation of a value's error
@@ -26,7 +23,7 @@ export function labelOdds(answer: Float32Array, { positions, classes }: Labels, 
   return fromLog(log)
 }
 
-/** The so many largest of `count` values from `from` on, the largest first. */
+/** The `many` largest of `count` values from `from` on, the largest first. */
 function largest(values: Float32Array, from: number, count: number, many: number): number[] {
   const found: number[] = []
   for (let i = from; i < from + count; i++) {

@@ -1,51 +1,36 @@
 /**
  * Features of images for comparing them: raw pixels say little about natural images. After Coates, Lee, Ng, "An
  * Analysis of Single-Layer Networks in Unsupervised Feature Learning", AISTATS 2011: random whitened patches as
- * filters, two-sided rectification, pooling. No labels, no training. Beyond the paper: a high threshold, pooling cells that
- * fade into each other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
+ * filters, two-sided rectification, pooling. Beyond the paper: a high threshold, pooling cells that fade into each
+ * other, square roots, and filters in mirrored pairs. Constants by measurement on three image sets.
  */
 
 import { checkNames, expected } from '../check'
 import type { Core } from '../core/core'
-import { CELLS, type FilterBank, SIDE } from '../core/filter-bank'
+import { type FilterBank, SIDE } from '../core/filter-bank'
 import { ARRAY_BYTES } from '../core/rows'
 import { type Random, seeded } from '../random'
-import * as saved from '../saved'
 import { moments } from '../stats'
 import type { Archive } from './archive'
-import { finished } from './steps'
+import { FILTERS, mirrored, PATCH_FEATURES } from './mirror'
+import { finished, paced } from './steps'
+import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
-/** Half of them mirror images of the others. */
-const FILTERS = 64
-/** Sides beyond this are shrunk, so that no image costs more than a few milliseconds, and channels to so many. */
+/** Longer sides and more channels are shrunk, so that no image costs more than a few milliseconds. */
 const LARGEST = 48
 const SMALLEST = 12
 const MOST_CHANNELS = 4
 /** Squares of larger values would not add up in f32, or their patches have no deviation in it. */
 const MOST_PIXEL = 1e18
 const LEAST_CONTRAST = 1e-37
-/** Responses below this are noise. */
-const THRESHOLD = 1
-/** Patches that the whitening is computed from, per value of a patch. */
+/** Patches that the whitening is computed from, per value of a patch, and how many of them one step takes. */
 const PATCHES_PER_VALUE = 30
-/** Added to a patch's variance, as a share of the mean variance, and to the whitened covariance's diagonal. */
-const CONTRAST = 0.01
-const RIDGE = 0.1
-/** A patch of more than so many times the variance of nearly all others counts as that. */
-const FAR = 10
-/** Patches that are looked at in one step. */
 const PIECE = 256
 /** Samples that the features are standardised over. */
 const STANDARD = 64
 
-/** Values in an image's features. */
-export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
-
-/** What parts of features are kept as multiples of, in 8 bits: that changes a distance by a thousandth. */
-export const PART_STEP = 1 / 16
-
 export interface PatchOptions {
-  /** Shape of an image: channels before height and width or behind, whichever are fewer; at least 12 x 12 when shrunk to 48. */
+  /** Shape of an image: channels first or last, whichever are fewer; at least 12 x 12 when shrunk to 48. */
   shape: readonly number[]
   /** Images of the kind to come, at least 10. Read, not kept. */
   samples: readonly Float32Array[]
@@ -114,7 +99,12 @@ export class Patches {
 
   /** @param bank  of the same filters, where there is one */
   constructor(core: Core, shape: readonly number[], state: PatchState, bank?: FilterBank) {
-    this.#bank = bank ?? filterBank(core, shape, state)
+    const { contrast, mean, filters } = state
+    const { channels, height, width } = gridOf(shape)
+    const size = mean.length
+    const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
+    const options = { channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD }
+    this.#bank = bank ?? core.filterBank(options)
     this.#state = state
   }
 
@@ -127,8 +117,7 @@ export class Patches {
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Patches {
     const size = gridOf(shape).channels * SIDE * SIDE
-    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
-    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
+    const contrast = savedContrast(archive)
     const mean = archive.take('patch', 'f4', size)
     const filters = archive.take('filters', 'f4', FILTERS * size)
     const centre = archive.take('centre', 'f4', PATCH_FEATURES)
@@ -151,17 +140,16 @@ export class Patches {
     const random = seeded(seed)
     const grid = gridOf(shape)
     const patches: Float32Array[] = []
-    for (let i = 0; i < PATCHES_PER_VALUE * grid.channels * SIDE * SIDE; i++) {
-      if (i % PIECE === PIECE - 1) yield
+    yield* paced(PATCHES_PER_VALUE * grid.channels * SIDE * SIDE, PIECE, () => {
       patches.push(randomPatch(images[random.below(images.length)], grid, random))
-    }
+    })
     yield
     const contrast = yield* normalise(patches)
-    const { filters, mean } = yield* whitenedFilters(core, patches, grid.channels, random)
-    const unscaled = { contrast, mean, filters, centre: new Float32Array(PATCH_FEATURES), scale: ones(PATCH_FEATURES) }
-    const raw = new Patches(core, shape, unscaled)
-    const [sums, squares] = [new Float64Array(PATCH_FEATURES), new Float64Array(PATCH_FEATURES)]
+    const learned = { contrast, ...(yield* filtersOf(core, patches, random)) }
+    const [centre, scale] = [new Float32Array(PATCH_FEATURES), new Float32Array(PATCH_FEATURES).fill(1)]
+    const raw = new Patches(core, shape, { ...learned, centre, scale })
     const seen = images.slice(0, STANDARD)
+    const [sums, squares] = [new Float64Array(PATCH_FEATURES), new Float64Array(PATCH_FEATURES)]
     for (const image of seen) {
       yield
       const features = yield* raw.steps(image)
@@ -172,13 +160,10 @@ export class Patches {
         }
       }
     }
-    return new Patches(core, shape, { ...unscaled, ...standardisation(sums, squares, 2 * seen.length) }, raw.#bank)
+    return new Patches(core, shape, { ...learned, ...standardisation(sums, squares, 2 * seen.length) }, raw.#bank)
   }
 
-  /**
-   * @param image  shrunk
-   * @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid
-   */
+  /** @param image  shrunk  @returns PATCH_FEATURES values: sign (2) x filter x row x column of the pooling grid */
   of(image: Float32Array): Float32Array {
     return finished(this.steps(image))
   }
@@ -191,41 +176,6 @@ export class Patches {
     return out
   }
 }
-
-function filterBank(core: Core, shape: readonly number[], { contrast, mean, filters }: PatchState): FilterBank {
-  const { channels, height, width } = gridOf(shape)
-  const size = mean.length
-  const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
-  return core.filterBank({ channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD })
-}
-
-/** Where each feature of an image is found in its mirror image: filters and columns change places. */
-const MIRROR = Int32Array.from({ length: PATCH_FEATURES }, (_, at) => {
-  const [filter, cell] = [Math.floor(at / CELLS / CELLS), at % (CELLS * CELLS)]
-  const partner = filter - (filter % FILTERS) + ((filter + FILTERS / 2) % FILTERS)
-  return partner * CELLS * CELLS + cell - (cell % CELLS) + CELLS - 1 - (cell % CELLS)
-})
-
-const mirrored = (features: Float32Array) => features.map((_, at) => features[MIRROR[at]])
-
-/**
- * Features as a part that is the same in the mirror image, and one that changes its sign there: with a = (even, odd),
- * |a - b|² = |even - even'|² + |odd - odd'|², and for the mirror image of b the odd parts add up instead. All values are
- * multiples of PART_STEP.
- */
-export function mirrorParts(features: Float32Array): { even: Float32Array; odd: Float32Array } {
-  const even = new Float32Array(PATCH_FEATURES / 2)
-  const odd = new Float32Array(PATCH_FEATURES / 2)
-  let at = 0
-  for (let i = 0; i < PATCH_FEATURES; i++) {
-    if (MIRROR[i] < i) continue // no feature is its own mirror: the filter is always another
-    even[at] = stepped((features[i] + features[MIRROR[i]]) * Math.SQRT1_2)
-    odd[at++] = stepped((features[i] - features[MIRROR[i]]) * Math.SQRT1_2)
-  }
-  return { even, odd }
-}
-
-const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
 
 interface Grid {
   /** Of the shrunk image. */
@@ -254,40 +204,26 @@ function gridOf(shape: readonly number[]): Grid {
   return { channels, height, width, factor, all, apart, rows: height - SIDE + 1, columns: width - SIDE + 1 }
 }
 
-/**
- * An image as the features look at it, channels first: itself where it is that and small, else fresh means over squares of its
- * pixels, and over neighbouring channels where they are many.
- */
+/** A small image with channels first: the image itself, or fresh means over squares of pixels and over channels. */
 export function shrunk(image: Float32Array, shape: readonly number[]): Float32Array {
   const { channels, height, width, factor, all, apart } = gridOf(shape)
-  if (factor === 1 && all === channels && apart[2] === 1) return image
+  const [channel, line, pixel] = apart
+  if (factor === 1 && all === channels && pixel === 1) return image
   const out = new Float32Array(channels * height * width)
-  const seen = new Uint16Array(channels)
+  const counts = new Uint16Array(channels)
   for (let c = 0; c < all; c++) {
     const to = Math.floor((c * channels) / all)
-    seen[to]++
-    add(image.subarray(c * apart[0]), apart, out.subarray(to * height * width), width, height, factor)
-  }
-  return out.map((sum, i) => sum / (seen[Math.floor(i / height / width)] * factor ** 2))
-}
-
-/** Adds up the pixels of one channel, over squares. */
-function add(
-  image: Float32Array,
-  [, line, pixel]: Grid['apart'],
-  out: Float32Array,
-  width: number,
-  height: number,
-  factor: number,
-): void {
-  for (let y = 0; y < height * factor; y++) {
-    const to = Math.floor(y / factor) * width
-    for (let x = 0, at = y * line; x < width; x++) {
-      let sum = 0
-      for (let i = 0; i < factor; i++, at += pixel) sum += image[at]
-      out[to + x] += sum
+    counts[to]++
+    for (let y = 0; y < height * factor; y++) {
+      const row = (to * height + Math.floor(y / factor)) * width
+      for (let x = 0, at = c * channel + y * line; x < width; x++) {
+        let sum = 0
+        for (let i = 0; i < factor; i++, at += pixel) sum += image[at]
+        out[row + x] += sum
+      }
     }
   }
+  return out.map((sum, i) => sum / (counts[Math.floor(i / height / width)] * factor ** 2))
 }
 
 function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Array {
@@ -307,74 +243,33 @@ function randomPatch(image: Float32Array, grid: Grid, random: Random): Float32Ar
 /** Patches less their mean, over their deviation, in place. @returns what was added to the variances */
 function* normalise(patches: readonly Float32Array[]): Generator<void, number> {
   const seen: ReturnType<typeof moments>[] = []
-  for (const [i, patch] of patches.entries()) {
-    seen.push(moments(patch))
-    if (i % PIECE === PIECE - 1) yield
-  }
-  const variances = Float64Array.from(seen, ({ variance }) => variance)
-  const most = FAR * variances.slice().sort()[Math.floor(0.95 * variances.length)] // one glaring image must not hide the others
-  const usual = (CONTRAST * variances.reduce((sum, variance) => sum + Math.min(variance, most), 0)) / patches.length
-  const contrast = Math.max(LEAST_CONTRAST, usual || 1)
-  for (const [i, patch] of patches.entries()) {
-    const { mean, variance } = seen[i]
+  yield* paced(patches.length, PIECE, (i) => seen.push(moments(patches[i])))
+  const { sum } = clippedSum(Float64Array.from(seen, ({ variance }) => variance))
+  const contrast = Math.max(LEAST_CONTRAST, (CONTRAST * sum) / patches.length || 1)
+  yield* paced(patches.length, PIECE, (i) => {
+    const [patch, { mean, variance }] = [patches[i], seen[i]]
     const scale = Math.sqrt(variance + contrast)
     for (let at = 0; at < patch.length; at++) patch[at] = (patch[at] - mean) / scale
-    if (i % PIECE === PIECE - 1) yield
-  }
+  })
   return contrast
 }
 
-/**
- * FILTERS random patches f and their mirror images as rows Σ⁻¹f / sqrt(fᵀΣ⁻¹f). Their product with a patch is that of
- * both after ZCA whitening, the filter at unit length: whitening enters only as Σ⁻¹, so that no eigenvectors are needed.
- */
-function* whitenedFilters(
-  core: Core,
-  patches: readonly Float32Array[],
-  channels: number,
-  random: Random,
-): Generator<void, { filters: Float32Array; mean: Float32Array }> {
+/** Some random patches and their mirror images as filters, whitened by all patches and their mirror images. */
+function* filtersOf(core: Core, patches: readonly Float32Array[], random: Random) {
   const mirror = (patch: Float32Array) => patch.map((_, i) => patch[i - (i % SIDE) + SIDE - 1 - (i % SIDE)])
   const both = patches.slice()
-  for (const [i, patch] of patches.entries()) {
-    both.push(mirror(patch))
-    if (i % PIECE === PIECE - 1) yield
-  }
-  const size = channels * SIDE * SIDE
-  const mean = new Float32Array(size)
-  for (const [k, patch] of both.entries()) {
-    for (let i = 0; i < size; i++) mean[i] += patch[i] / both.length
-    if (k % PIECE === PIECE - 1) yield
-  }
-  const covariance = new Float64Array(size * size)
-  for (let from = 0; from < both.length; from += PIECE) {
-    yield
-    const part = both.slice(from, from + PIECE)
-    const columns = Array.from({ length: size }, (_, i) => Float32Array.from(part, (patch) => patch[i] - mean[i]))
-    const products = core.gram(columns)
-    for (let i = 0; i < products.length; i++) covariance[i] += products[i] / both.length
-  }
-  yield
-  for (let i = 0; i < size; i++) covariance[i * (size + 1)] += RIDGE
-  const inverse = core.inverse(covariance)
-  const filters = new Float32Array(FILTERS * size)
+  yield* paced(patches.length, PIECE, (i) => both.push(mirror(patches[i])))
+  const mean = new Float32Array(patches[0].length)
+  yield* paced(both.length, PIECE, (k) => {
+    for (let i = 0; i < mean.length; i++) mean[i] += both[k][i] / both.length
+  })
+  const inverse = yield* inverseCovariance(core, both, mean, PIECE)
   const chosen = random.choose(patches.length, FILTERS / 2).map((which) => patches[which])
-  for (const [k, original] of [...chosen, ...chosen.map(mirror)].entries()) {
-    if (k % 8 === 0) yield
-    const patch = original.map((value, i) => value - mean[i])
-    const whitened = Float64Array.from({ length: size }, (_, i) =>
-      patch.reduce((sum, value, j) => sum + value * inverse[i * size + j], 0),
-    )
-    const length = Math.sqrt(patch.reduce((sum, value, i) => sum + value * whitened[i], 0)) || 1
-    filters.set(
-      whitened.map((value) => value / length),
-      k * size,
-    )
-  }
-  return { filters, mean }
+  const centred = [...chosen, ...chosen.map(mirror)].map((patch) => patch.map((value, i) => value - mean[i]))
+  return { mean, filters: yield* whitened(centred, inverse, Float64Array) }
 }
 
-/** What brings every feature to mean 0 and variance 1, from sums over `count` images; one that never varies is left out. */
+/** Brings features to mean 0 and variance 1, from sums over `count` images; one that never varies to 0. */
 function standardisation(sums: Float64Array, squares: Float64Array, count: number) {
   const centre = Float32Array.from(sums, (sum) => sum / count)
   const scale = Float32Array.from(squares, (square, i) => {
@@ -382,8 +277,4 @@ function standardisation(sums: Float64Array, squares: Float64Array, count: numbe
     return variance > 1e-12 ? 1 / Math.sqrt(variance) : 0
   })
   return { centre, scale }
-}
-
-function ones(length: number): Float32Array {
-  return new Float32Array(length).fill(1)
 }

@@ -1,14 +1,14 @@
 /**
- * Features of one-dimensional signals, sound or a sensor's: the patches of images (patches.ts), along time. Raw samples say
- * nothing of a signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
+ * Features of signals, sound or a sensor's: as those of images (patches.ts), along time. Raw samples say nothing of a
+ * signal that begins a little later (spoken digits: 22 % of the labels right, 95 % by these).
  */
 
 import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/rows'
 import { seeded } from '../random'
-import * as saved from '../saved'
 import { moments } from '../stats'
 import type { Archive } from './archive'
+import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
 const SIDE = 16
@@ -17,23 +17,13 @@ const CELLS = 16
 /** Length from which a row is a signal, and channels up to which. */
 const SHORTEST = 256
 const CHANNELS = 4
-/** Patches of a signal that are looked at, at most. */
-const LOOKS = 1024
+/** Patches of a signal that are filtered, at most. */
+const MOST_PATCHES = 1024
 /** Patches that the whitening is computed from. */
 const PATCHES = 4000
-/** Responses below this are noise; added to a patch's variance, as a share of the usual one, and to the covariance's diagonal. */
-const THRESHOLD = 1
-const CONTRAST = 0.01
-const RIDGE = 0.1
 
 /** Values in a signal's features. */
 export const SIGNAL_FEATURES = FILTERS * CELLS
-
-interface SignalState {
-  contrast: number
-  /** FILTERS rows of a patch's length. */
-  filters: Float32Array
-}
 
 /** Whether a shape is that of a signal: [L], [1, L] or [C, L] with few channels that are long. */
 export function isSignal(shape: readonly number[]): boolean {
@@ -44,44 +34,43 @@ export function isSignal(shape: readonly number[]): boolean {
 function sizesOf(shape: readonly number[]) {
   const length = shape[shape.length - 1]
   const channels = shape.length === 2 ? shape[0] : 1
-  const stride = Math.max(SIDE / 4, Math.ceil((length - SIDE + 1) / LOOKS))
-  return { channels, length, stride, looks: Math.floor((length - SIDE) / stride) + 1 }
+  const stride = Math.max(SIDE / 4, Math.ceil((length - SIDE + 1) / MOST_PATCHES))
+  return { channels, length, stride, count: Math.floor((length - SIDE) / stride) + 1 }
 }
 
 /** Bytes that learning takes for a while, with the features of one signal. */
 export function signalBytes(shape: readonly number[]): number {
-  const { channels, looks } = sizesOf(shape)
+  const { channels, count } = sizesOf(shape)
   const width = channels * SIDE
-  return PATCHES * (2 * 4 * width + ARRAY_BYTES) + (width + FILTERS) * 4 * looks
+  return PATCHES * (2 * 4 * width + ARRAY_BYTES) + (width + FILTERS) * 4 * count
 }
 
 export class Signals {
-  readonly #state: SignalState
   readonly #core: Core
+  readonly #contrast: number
+  readonly #filters: Float32Array
   readonly #sizes: ReturnType<typeof sizesOf>
-  /** CELLS rows: what each look counts in each part of time, nearer ones the more. */
+  /** CELLS rows: what each patch counts in each part of time, nearer ones the more. */
   readonly #pool: Float32Array
 
-  constructor(core: Core, shape: readonly number[], state: SignalState) {
+  /** @param filters  FILTERS rows of a patch's length */
+  constructor(core: Core, shape: readonly number[], contrast: number, filters: Float32Array) {
     this.#core = core
+    this.#contrast = contrast
+    this.#filters = filters
     this.#sizes = sizesOf(shape)
-    this.#pool = poolOf(this.#sizes.looks)
-    this.#state = state
+    this.#pool = poolOf(this.#sizes.count)
   }
 
   /** Arrays by name, for `load`. */
   save(): Record<string, Float32Array | Float64Array> {
-    return { contrast: Float64Array.of(this.#state.contrast), filters: this.#state.filters }
+    return { contrast: Float64Array.of(this.#contrast), filters: this.#filters }
   }
 
   /** @throws RangeError for what `save` never gave */
   static load(core: Core, shape: readonly number[], archive: Archive): Signals {
-    const [value] = archive.take('contrast', 'f8', 1, saved.MOST_SQUARE)
-    const contrast = saved.number('contrast', value, Number.MIN_VALUE, saved.MOST_SQUARE)
-    return new Signals(core, shape, {
-      contrast,
-      filters: archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels),
-    })
+    const contrast = savedContrast(archive)
+    return new Signals(core, shape, contrast, archive.take('filters', 'f4', FILTERS * SIDE * sizesOf(shape).channels))
   }
 
   /** Filters from random patches of some signals, in steps of a few milliseconds. */
@@ -95,40 +84,32 @@ export class Signals {
     })
     yield
     const variances = Float64Array.from(patches, (patch) => moments(patch).variance)
-    const usual = variances.slice().sort()[Math.floor(0.95 * PATCHES)]
-    const contrast = CONTRAST * (variances.reduce((sum, v) => sum + Math.min(v, 10 * usual), 0) / PATCHES) || 1
+    const { usual, sum } = clippedSum(variances)
+    const contrast = CONTRAST * (sum / PATCHES) || 1
     for (const patch of patches) normalise(patch, contrast)
-    yield
-    const products = core.gram(Array.from({ length: width }, (_, i) => Float32Array.from(patches, (patch) => patch[i])))
-    yield
-    const inverse = core.inverse(products.map((sum, i) => sum / PATCHES + (i % (width + 1) ? 0 : RIDGE)))
-    const filters = new Float32Array(FILTERS * width)
-    for (const [k, which] of loud(variances, usual, FILTERS).entries()) {
-      const patch = patches[which]
-      const whitened = patch.map((_, i) => patch.reduce((sum, value, j) => sum + value * inverse[i * width + j], 0))
-      const length = Math.sqrt(patch.reduce((sum, value, i) => sum + value * whitened[i], 0)) || 1
-      filters.set(whitened.map((value) => value / length), k * width) // biome-ignore format: one line
-    }
-    return new Signals(core, shape, { contrast, filters })
+    const inverse = yield* inverseCovariance(core, patches, new Float32Array(width), PATCHES)
+    const chosen = loud(variances, usual, FILTERS).map((which) => patches[which])
+    const filters = yield* whitened(chosen, inverse, Float32Array)
+    return new Signals(core, shape, contrast, filters)
   }
 
   /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
   of(signal: Float32Array): Float32Array {
-    const { channels, looks, stride } = this.#sizes
+    const { channels, count, stride } = this.#sizes
     const width = channels * SIDE
-    const values = Array.from({ length: width }, () => new Float32Array(looks))
-    for (let look = 0; look < looks; look++) {
-      const patch = patchAt(signal, look * stride, this.#sizes)
-      normalise(patch, this.#state.contrast)
-      for (let i = 0; i < width; i++) values[i][look] = patch[i]
+    const values = Array.from({ length: width }, () => new Float32Array(count))
+    for (let at = 0; at < count; at++) {
+      const patch = patchAt(signal, at * stride, this.#sizes)
+      normalise(patch, this.#contrast)
+      for (let i = 0; i < width; i++) values[i][at] = patch[i]
     }
-    const responses = this.#core.combine(this.#state.filters, values)
+    const responses = this.#core.combine(this.#filters, values)
     const features = new Float32Array(SIGNAL_FEATURES)
     responses.forEach((row, filter) => {
-      for (let look = 0; look < looks; look++) row[look] = Math.max(0, Math.abs(row[look]) - THRESHOLD)
+      for (let at = 0; at < count; at++) row[at] = Math.max(0, Math.abs(row[at]) - THRESHOLD)
       for (let cell = 0; cell < CELLS; cell++) {
         let sum = 0
-        for (let look = 0; look < looks; look++) sum += this.#pool[cell * looks + look] * row[look]
+        for (let at = 0; at < count; at++) sum += this.#pool[cell * count + at] * row[at]
         features[cell * FILTERS + filter] = Math.sqrt(sum)
       }
     })
@@ -162,15 +143,13 @@ function loud(variances: Float64Array, usual: number, count: number): number[] {
   return chosen
 }
 
-function poolOf(looks: number): Float32Array {
-  const pool = new Float32Array(CELLS * looks)
+function poolOf(count: number): Float32Array {
+  const pool = new Float32Array(CELLS * count)
   for (let cell = 0; cell < CELLS; cell++) {
-    const row = pool.subarray(cell * looks, (cell + 1) * looks)
-    for (let look = 0; look < looks; look++) {
-      row[look] = Math.max(0, 1 - Math.abs(((look + 0.5) * CELLS) / looks - 0.5 - cell))
-    }
+    const row = pool.subarray(cell * count, (cell + 1) * count)
+    for (let at = 0; at < count; at++) row[at] = Math.max(0, 1 - Math.abs(((at + 0.5) * CELLS) / count - 0.5 - cell))
     const total = row.reduce((a, b) => a + b, 0) || 1
-    for (let look = 0; look < looks; look++) row[look] /= total
+    for (let at = 0; at < count; at++) row[at] /= total
   }
   return pool
 }

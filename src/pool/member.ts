@@ -1,12 +1,11 @@
-/** A worker of a pool: what it is at work on, how fast it is, and whether it may have rows. */
+/** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
 
-import type { ModelWorker } from '../workers/worker'
-import { Batches } from './batches'
-import type { Call } from './call'
-import type { Job } from './job'
-import { Pace } from './speed'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Batch } from './batch'
+import { Batching } from './batching'
+import { Speed } from './speed'
 
-/** What became of a worker's calls, and how fast it is. */
+/** What became of a worker's attempts, and how fast it is. */
 export interface WorkerStats {
   worker: string
   /** Of its machine; see `ModelWorker.identity`. */
@@ -15,7 +14,7 @@ export interface WorkerStats {
   onTime: number
   /** Answers that came when nobody did any more. */
   late: number
-  /** Calls that ended in a crash, a hang or an error. */
+  /** Attempts that ended in a crash, a hang or an error. */
   failed: number
   /** Answers that were none: wrong length, NaN, Inf. */
   rejected: number
@@ -27,97 +26,141 @@ export interface WorkerStats {
   gone: boolean
 }
 
-export interface Member {
+export interface PoolStats extends WorkerStats {
+  /** Attempts that it takes at once, those that it is at work on, and those that it answered. */
+  slots: number
+  running: number
+  answered: number
+}
+
+/** `ready`: takes attempts from the queue while a slot is free. `unavailable`: takes none now. `leaving`: no member any more; closed when it has no attempt. */
+export type MemberState =
+  | { readonly is: 'ready' }
+  | { readonly is: 'unavailable'; readonly why: 'ejected' | 'gone' | 'down' }
+  | { readonly is: 'leaving' }
+
+export class Member {
   readonly worker: ModelWorker
-  readonly pace: Pace
-  /** Rows that it takes in one run, and how many it gets; only where it takes several. */
-  readonly maxBatch: number
-  readonly batches: Batches | undefined
-  readonly counts: Omit<WorkerStats, 'worker' | 'identity' | 'expectedMs' | 'gone'>
-  /** Rows that have to wait before it gets one: 0 unless others are faster. */
-  patience: number
-  job: Job | undefined
-  /** The one behind it, where it has that already. */
-  next: Job | undefined
+  readonly slots: Slots
+  readonly speed: Speed
+  /** How many rows it gets in one run, where it takes several. */
+  readonly batching: Batching | undefined
+  readonly counts = { answered: 0, failed: 0, rejected: 0, onTime: 0, late: 0, suspected: 0 }
+  /** Written by the roster alone. */
+  state: MemberState = { is: 'unavailable', why: 'gone' }
+  /** Of its latest entry among those with a free slot: older ones do not count. 0: it has none. */
+  stamp = 0
+  /** Attempts that have to be queued before it gets one: 0 unless others are faster. */
+  patience = 0
+
+  /** @param mostRows  in one run, whatever the worker says */
+  constructor(worker: ModelWorker, mostRows: number) {
+    this.worker = worker
+    this.slots = new Slots(this, worker.slots ?? 1)
+    this.speed = new Speed(this.slots.limit)
+    const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
+    this.batching = rows > 1 ? new Batching(rows) : undefined
+  }
+
+  /** Milliseconds that so many rows in one run are expected to take. */
+  runMs(rows: number): number {
+    return (this.speed.ms ?? Number.POSITIVE_INFINITY) * (this.batching?.factor(rows) ?? rows)
+  }
+
+  /** Whether its worker would take a call now. What cannot say so would not. */
+  get isFree(): boolean {
+    try {
+      return this.worker.free
+    } catch {
+      return false
+    }
+  }
+
+  get isGone(): boolean {
+    try {
+      return this.worker.gone === true
+    } catch {
+      return false
+    }
+  }
+
+  get stats(): PoolStats {
+    const { worker, slots, speed, isGone } = this
+    return {
+      worker: worker.name,
+      identity: identityOf(worker),
+      ...this.counts,
+      slots: slots.limit,
+      running: slots.open,
+      expectedMs: speed.ms,
+      gone: isGone,
+    }
+  }
+}
+
+/** What a worker does one batch at a time in. */
+export class WorkerSlot {
+  /** What it is at work on, as far as can be told. */
+  batch: Batch | undefined
+  /** The one behind it, where the worker has that already. */
+  next: Batch | undefined
   /** Among those that may get a next one, or undefined. */
   place: number | undefined
-  /** When the job began that it is at work on, wanted or not; undefined while it has none. */
-  since: number | undefined
-  /** `free` but without a call; `down`: without a call, not free. */
-  state: 'idle' | 'down' | 'busy'
-  /** Of its entry among the idle; 0 while it has none. */
-  stamp: number
   unwatch: (() => void) | undefined
-  /** Seems to hang; is given a little time to be heard. */
-  doubted: boolean
-  /** Given up while it hung, and nobody restarts it: it gets no row until it was heard of. */
-  hung: Job | undefined
-  /** It gets no rows but those that `tryOn` gives it. */
-  barred: boolean
-  /** It may take rows, now or in a moment: it is neither barred nor gone. */
-  usable: boolean
-  /** It is none of the members any more, and is closed when it has no call. */
-  left: boolean
+  /** It seems to hang; it is given a little time to be heard. */
+  isDoubted = false
+
+  constructor(readonly member: Member) {}
 }
 
-export function newMember(worker: ModelWorker, most: number): Member {
-  const counts = { onTime: 0, late: 0, failed: 0, rejected: 0, suspected: 0 }
-  const maxBatch = Math.min(most, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
-  return {
-    worker,
-    pace: new Pace(),
-    maxBatch,
-    batches: maxBatch > 1 ? new Batches() : undefined,
-    counts,
-    patience: 0,
-    job: undefined,
-    next: undefined,
-    place: undefined,
-    since: undefined,
-    state: 'busy',
-    stamp: 0,
-    unwatch: undefined,
-    doubted: false,
-    hung: undefined,
-    barred: false,
-    usable: false,
-    left: false,
+/** A worker's slots, made as they are needed. */
+class Slots {
+  readonly all: WorkerSlot[] = []
+  readonly #free: WorkerSlot[] = []
+  /** Those whose attempts are settled, while the worker may yet be at work on them. */
+  readonly #held = new Set<WorkerSlot>()
+
+  constructor(
+    readonly member: Member,
+    readonly limit: number,
+  ) {}
+
+  get busy(): number {
+    return this.all.length - this.#free.length
+  }
+
+  /** Busy ones with attempts that are not settled. */
+  get open(): number {
+    return this.busy - this.#held.size
+  }
+
+  get hasRoom(): boolean {
+    return this.busy < this.limit
+  }
+
+  take(): WorkerSlot {
+    const free = this.#free.pop()
+    if (free) return free
+    const slot = new WorkerSlot(this.member)
+    this.all.push(slot)
+    return slot
+  }
+
+  /** It is free. */
+  release(slot: WorkerSlot): void {
+    slot.batch = undefined
+    this.#held.delete(slot)
+    this.#free.push(slot)
+  }
+
+  /** Its worker has to say first that it is free. */
+  hold(slot: WorkerSlot): void {
+    this.#held.add(slot)
+  }
+
+  get held(): WorkerSlot[] {
+    return this.#held.size ? [...this.#held] : NONE
   }
 }
 
-/** Whether a worker gets rows from the queue. */
-export function mayWork({ worker, barred, hung }: Member): boolean {
-  return !barred && !hung && isFree(worker)
-}
-
-/** Whether it will, as far as can be told: it starts again, or was not heard of for a while. */
-export function mayWorkSoon({ worker, barred }: Member): boolean {
-  return !barred && !isGone(worker)
-}
-
-/** Milliseconds that so many rows in one run are expected to take. */
-export function runMs({ pace, batches }: Member, rows: number): number {
-  return (pace.ms ?? Number.POSITIVE_INFINITY) * (batches?.factor(rows) ?? rows)
-}
-
-/** Whether a worker may take a row: of a group it has no other that is not answered. */
-export function isApart({ worker, job }: Member, call: Call): boolean {
-  return !job?.isOf(call.asker) && !call.asker.avoids(call, worker)
-}
-
-/** What cannot say whether it is free is not. */
-export function isFree(worker: ModelWorker): boolean {
-  try {
-    return worker.free
-  } catch {
-    return false
-  }
-}
-
-export function isGone(worker: ModelWorker): boolean {
-  try {
-    return worker.gone === true
-  } catch {
-    return false
-  }
-}
+const NONE: never[] = Object.freeze([]) as never[]

@@ -2,7 +2,8 @@
 
 import { checkInteger, expected } from '../check'
 import { Codec, type CodecOptions } from '../codec/codec'
-import { type Core, loadCore } from '../core/core'
+import type { Core } from '../core/core'
+import { loadCore } from '../core/load'
 import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'

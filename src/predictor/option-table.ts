@@ -9,15 +9,14 @@ import type { CodecOptions } from '../codec/codec'
 import { codeNames } from '../codec/codes'
 import { decoderNames } from '../codec/decoders'
 import { locatorNames } from '../codec/locators'
-import type { CoreOptions } from '../core/core'
+import type { CoreOptions } from '../core/load'
 import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
-import { DEFAULT_BYTES, type MemoryOptions } from '../memory/memory'
-import { policies } from '../memory/worth'
+import { DEFAULT_BYTES, type MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
-import { atDeadlines } from '../query/decision'
-import type { Choices } from '../query/ticket'
+import { atDeadlines, policies } from '../query/policy'
+import type { Choices } from '../query/prediction'
 import { MOST, pointSets } from '../scheme'
-import type { Verdict } from '../trust/verification'
+import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
@@ -40,10 +39,9 @@ const choices = {
   atDeadline: option(
     words(atDeadlines),
     'fail',
-    'what becomes of a less confident recovery at the deadline',
+    'what a query gets at its deadline that has no answer: an error, or what there is instead',
     '--at-deadline <what>',
   ),
-  deliver: option(words(['located', 'early', 'deadline']), 'located', 'when an answer that nothing proves is given'),
 } satisfies TableOf<Choices>
 
 export const predictOptions = {
@@ -127,8 +125,6 @@ export const predictorOptions = {
   onnx: group('of the workers that it starts', threadOptions),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
-  rule: option(words(['fastest', 'deadline']), 'fastest', 'when to decode: at once, or when all have answered'),
-  falseAlarms: option(checkShare, 0.01, 'with the paper’s code and E > 0: share of honest groups that are accused'),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
 

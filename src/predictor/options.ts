@@ -2,12 +2,11 @@
 
 import type { Clock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
-import type { CoreOptions } from '../core/core'
+import type { CoreOptions } from '../core/load'
 import type { CriterionOptions } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
-import type { Rule } from '../query/decision'
-import type { Choices } from '../query/ticket'
-import type { Verdict } from '../trust/verification'
+import type { Choices } from '../query/prediction'
+import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
 
@@ -50,9 +49,6 @@ export interface PredictorOptions extends Choices {
   onnx?: Omit<ThreadOptions, 'maxPending'>
   onWarning?: (text: string) => void
   onVerdict?: (verdict: Verdict) => void
-  /** When to decode. Default 'fastest'. */
-  rule?: Rule
-  falseAlarms?: number
   /** For simulations, and to choose between cores. */
   testing?: { clock?: Clock; seed?: number; core?: CoreOptions }
 }

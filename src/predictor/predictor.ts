@@ -1,77 +1,32 @@
 /** predict(query) -> answer: gives every query a place in a group, a deadline, and an end. */
 
-import { aborted, onAbort } from '../abort'
+import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
 import type { Codec } from '../codec/codec'
-import { criterionOf } from '../criterion'
 import { ApproxiferError, asError } from '../errors'
-import { Experience, type ExperienceOptions } from '../memory/experience'
-import { DEFAULT_BYTES } from '../memory/memory'
-import type { Agreement } from '../memory/worth'
-import { Pool, type WorkerStats } from '../pool/pool'
-import { Budget, Extras } from '../query/budget'
-import { Deadlines } from '../query/deadlines'
-import { Lateness, LateWatch } from '../query/lateness'
-import { Learning } from '../query/learning'
-import { GroupRun, type LiveRun, type Service } from '../query/run'
-import { type Ending, type House, type Prediction, type Status, Ticket } from '../query/ticket'
-import { VerifiedRun } from '../query/verified'
-import { seeded } from '../random'
+import { Caller } from '../query/caller'
+import type { Prediction } from '../query/prediction'
 import { renamed } from '../renamed'
-import { type Query, type Signature, toRow } from '../tensor'
-import { Evidence, type WorkerEvidence } from '../trust/evidence'
-import { Scores } from '../trust/scores'
-import { type Verdict, Verification } from '../trust/verification'
+import { type QueryTensors, type Signature, toRow } from '../tensor'
+import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
+import { Admission } from './admission'
+import { Generation } from './generation'
+import { type Means, meansOf } from './means'
 import type { Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
-import { checkChoices, checkTenant, isVerified, type Settings } from './settings'
-import { type Tenant, Tenants } from './tenants'
-
-export interface PredictorStats {
-  core: 'wasm' | 'js'
-  /** Queries waiting or under way. */
-  open: number
-  exact: number
-  recovered: number
-  checked: number
-  unverified: number
-  /** Queries that ended in an error, by its code. */
-  failed: Record<string, number>
-  groups: number
-  /** Second requests for late queries, and those of them that were answered first. */
-  hedges: { sent: number; won: number }
-  /** How long a query waits until it is late; undefined before enough were answered. */
-  lateMs: number | undefined
-  /** Queries remembered. */
-  remembered: number
-  /** How far off an answer without a label may be to agree; undefined where there are labels, or until it was learned. */
-  tolerance: number | undefined
-  /** How often recovered answers agreed with the model's own, which came late. */
-  agreements: Agreement[]
-  /** Each worker, and what is held against it; see `WorkerEvidence`. */
-  workers: (WorkerStats & WorkerEvidence)[]
-}
+import { predictEach } from './predict-each'
+import { checkChoices, checkTenant, type Settings } from './settings'
+import { type PredictorStats, statsOf } from './stats'
+import { NOBODY } from './tenants'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
-/** Queries per worker that predictAll keeps under way. */
+/** Queries per slot of a worker that predictAll keeps under way. */
 const AHEAD = 4
-/** Steps within a turn after which who was given room has taken it; one too few wakes another in vain. */
-const STEPS = 8
-/** Hedges that may be saved up. */
-const BURST = 10
-/**
- * Late queries that may be given a recovery, as a share of all: twice as many as are late by definition, and those of 500
- * queries saved up. A pool that slows down as a whole must not turn everybody's answer into a recovery.
- */
-const RECOVERED = { times: 2, queries: 500 }
 
-/** The tenant of queries that name none. */
-const NOBODY = ''
-
-/** Where the runtime lacks the symbol: the one that compilers of `await using` use instead. */
+// Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
 export class Predictor {
@@ -80,135 +35,51 @@ export class Predictor {
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #shared: Omit<Service, 'codec' | 'learning'>
-  readonly #codec: Codec
-  /** Whether single answers are proven, so that something can be learned from them. */
-  readonly #honest: boolean
-  readonly #tenants: Tenants
-  readonly #house: House
-  /** Of queries that do not have one of their own. */
-  readonly #deadlines: Deadlines
-  readonly #watch: LateWatch<Ticket> | undefined
-  readonly #runs: LiveRun[] = []
+  readonly #means: Means
+  readonly #generation: Generation
+  readonly #admission: Admission
   readonly #membership: Membership | undefined
-  /** Of the model, where it is known. */
-  #fingerprint: string | undefined
-  #renewals = 0
-  #open = 0
-  readonly #counts: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
-  readonly #failed: Record<string, number> = {}
-  #groups = 0
-  /** Calls of `room` that wait for it. */
-  readonly #forRoom: (() => void)[] = []
   #closing: Promise<void> | undefined
 
   /** @param membership  tells of workers that come and go */
   constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
-    const { clock, hangMs, hedge, limits, rule, seed, verify } = settings
-    const { signature } = workers[0]
-    const criterion = criterionOf(signature.outputs, settings.right, 'right.')
-    const honest = !codec.scheme.byzantine || isVerified(codec)
-    this.#honest = honest
-    const recovered = RECOVERED.times * (1 - hedge.percentile)
-    this.signature = signature
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
+    this.signature = workers[0].signature
     this.#settings = settings
-    this.#codec = codec
-    this.#house = { clock, outputs: signature.outputs, settled: (ending) => this.#settled(ending) }
-    this.#deadlines = new Deadlines(clock)
-    const fewer = () => this.#reconsider()
-    const lateness = new Lateness(hedge.percentile)
-    const lateMs = () => lateness.lateMs
-    const pool = new Pool(workers, { clock, hangMs, signature, useAll: !honest, fewer, lateMs, maxBatch: limits.batch })
-    const verifying = { pool, clock, criterion, liars: codec.scheme.byzantine, ...verify, seed }
-    const judged = (verdict: Verdict) => this.#judged(verdict)
-    this.#shared = {
-      pool,
-      clock,
-      random: seeded(seed),
-      rule,
-      criterion,
-      lateness,
-      hedges: new Budget(hedge.budget, BURST),
-      recoveries: new Budget(recovered, recovered * RECOVERED.queries),
-      extras: new Extras(),
-      hedged: { sent: 0, won: 0 },
-      verification: new Verification({ ...verifying, evidence: new Evidence(), bars: honest, judged }),
-      scores: new Scores(settings.falseAlarms),
-      done: (run) => this.#done(run),
-    }
-    this.#fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#tenants = new Tenants(limits.tenants, (name) => this.#tenant(name, this.#fingerprint))
-    for (const name of Object.keys(settings.states)) this.#tenants.of(name) // what cannot be read is refused now
-    if (limits.tenants === 1) this.#tenants.of(NOBODY)
-    this.#shared.verification.resume()
+    this.#means = meansOf(codec, workers, settings, {
+      fewer: () => this.#generation.reconsider(),
+      judged: (verdict) => this.#judged(verdict),
+      ended: (ending) => this.#admission.leave(ending),
+    })
+    const { pool, trust } = this.#means
+    this.#admission = new Admission(settings.limits.queries, () => AHEAD * pool.slots + codec.scheme.queries)
+    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+    this.#generation = new Generation(this.#means, settings, fingerprint)
+    trust.resume()
     this.#membership = membership
-    void membership?.follow(clock, {
+    void membership?.follow(settings.clock, {
       join: (worker) => this.#join(worker),
       leave: (name, how) => this.#leave(name, how),
-      renew: (fingerprint) => this.#renew(fingerprint),
+      renew: (fingerprint) => this.#generation.renew(fingerprint),
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
-    if (!honest || codec.code !== 'systematic') return
-    this.#watch = new LateWatch(clock, this.#shared.lateness, (ticket) => ticket.run?.late(ticket))
   }
 
   #join(worker: ModelWorker): void {
-    this.#shared.verification.join(worker)
-    this.#wake() // more may be under way
+    this.#means.pool.add(worker, !this.#means.trust.joined(worker))
+    this.#admission.wake() // more may be under way
   }
 
   #leave(name: string, how: 'remove' | 'drain'): void {
-    const { pool, verification, scores } = this.#shared
+    const { pool, trust } = this.#means
     const worker = pool.worker(name)
-    if (!pool[how](name)) return
-    if (worker) verification.left(worker)
-    scores.clear(name)
-  }
-
-  /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
-  #renew(fingerprint: string | undefined): void {
-    this.#renewals++
-    this.#fingerprint = fingerprint
-    for (const run of [...this.#runs]) run.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
-    this.#shared.verification.evidence.renew()
-    for (const name of this.#tenants.names) this.forgetTenant(name)
+    if (pool[how](name) && worker) trust.left(worker)
   }
 
   /** How often the model was replaced. */
   get renewals(): number {
-    return this.#renewals
-  }
-
-  /** What serves a tenant; it has learned what its state says. */
-  #tenant(name: string, fingerprint: string | undefined): Tenant {
-    const { clock, criterion } = this.#shared
-    const { limits, states, memory, warn } = this.#settings
-    const { tenants } = limits
-    const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
-    delete states[name] // it is taken up once: what is forgotten later stays so
-    const codec = this.#codec.another()
-    const honest = !codec.scheme.byzantine || isVerified(codec)
-    const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / tenants)
-    const own = tenants > 1 && memory !== false ? { ...memory, bytes } : memory
-    const evidence = name === NOBODY ? this.#shared.verification.evidence : undefined // it is nobody's in particular
-    const learned = { criterion, fingerprint, kernels: codec.kernels, evidence, warn, memory: honest && own }
-    const experience = this.#experience(codec, learned, state)
-    const learning = new Learning(experience, clock, warn, 1 / tenants)
-    const service = { ...this.#shared, codec, learning: honest ? learning : undefined }
-    return { service, learning }
-  }
-
-  #experience(codec: Codec, options: ExperienceOptions, state: Uint8Array | undefined): Experience {
-    const { unfit, warn } = this.#settings
-    try {
-      return new Experience(codec.core, this.signature, { ...options, state })
-    } catch (error) {
-      if (state === undefined || unfit === 'refuse') throw error
-      warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
-      return new Experience(codec.core, this.signature, options)
-    }
+    return this.#generation.renewals
   }
 
   /**
@@ -218,7 +89,7 @@ export class Predictor {
    * @throws TypeError, RangeError for a query that does not fit the signature or is not finite;
    *   ApproxiferError QUORUM, DEADLINE, WORKER, OVERLOADED, ABORTED, CLOSED
    */
-  predict(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
+  predict(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, false, resolve, reject))
   }
 
@@ -226,12 +97,12 @@ export class Predictor {
    * The same for a query that is given away, which saves a copy where the model has one input: nobody may write to its
    * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
    */
-  predictGiven(query: Query, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
+  predictGiven(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
     return new Promise((resolve, reject) => this.#admit(query, options, true, resolve, reject))
   }
 
   #admit(
-    query: Query,
+    query: QueryTensors,
     options: PredictOptions,
     given: boolean,
     resolve: (prediction: Prediction) => void,
@@ -242,58 +113,43 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const row = toRow(query, this.signature.inputs, given)
+    const payload = toRow(query, this.signature.inputs, given)
     const choices =
-      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#codec, settings.rule, settings.choices)
+      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.codec, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
     if (signal?.aborted) throw aborted(signal)
-    if (this.#open >= settings.limits.queries) {
-      this.#count('OVERLOADED')
-      throw new ApproxiferError('OVERLOADED', `${this.#open} queries are under way already`)
+    this.#admission.enter()
+    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject)
+    this.#enter(payload, caller, tenant, ms, signal)
+  }
+
+  /** A throw on its way costs this one query, and nobody else. */
+  #enter(payload: Float32Array, caller: Caller, name: string, ms: number, signal: AbortSignal | undefined): void {
+    try {
+      const tenant = this.#generation.tenants.of(name)
+      // Half of a short deadline for the group to fill, half for the answers.
+      const query = this.#generation.enter(payload, caller, tenant, Math.min(this.#settings.maxWaitMs, ms / 2))
+      if (signal && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
+    } catch (error) {
+      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
     }
-    // Half of a short deadline for the group to fill, half for the answers.
-    const maxWaitMs = Math.min(settings.maxWaitMs, ms / 2)
-    const ticket = new Ticket(row, choices, maxWaitMs, ms, this.#house, resolve, reject)
-    this.#open++
-    this.#enter(ticket, tenant) // first, so that a worker is at work meanwhile
-    ticket.watch(ms === settings.deadlineMs ? this.#deadlines : new Deadlines(settings.clock), signal)
   }
 
   /**
    * The answers to all queries, in their order; rejects with the first error, if there is one. So many are under way at a
    * time that all workers have something to do; the others wait here, and other callers need not wait behind them.
    */
-  async predictAll(queries: Iterable<Query>, options: PredictOptions = {}): Promise<Prediction[]> {
+  async predictAll(queries: Iterable<QueryTensors>, options: PredictOptions = {}): Promise<Prediction[]> {
     checkNames('', options, predictNames, renamed.predict)
     if (options.signal !== undefined) predictOptions.signal.check('signal', options.signal)
-    const predictions: Promise<Prediction>[] = []
-    let failure: { error: unknown } | undefined
-    const stop = new AbortController()
-    const forget = onAbort(options.signal, () => stop.abort())
-    try {
-      for (const query of queries) {
-        while (!this.hasRoom && !stop.signal.aborted) await this.room(stop.signal)
-        if (failure) break
-        const prediction = this.predict(query, options)
-        prediction.catch((error) => {
-          failure ??= { error }
-          stop.abort()
-        })
-        predictions.push(prediction)
-        if (failure || this.#closing || options.signal?.aborted) break
-      }
-    } finally {
-      forget()
-    }
-    if (failure) throw failure.error
-    return Promise.all(predictions)
+    return predictEach(this, queries, options)
   }
 
   /** Whether there is room for one more query of somebody who has many: all workers have something to do, and others need not wait behind him. */
   get hasRoom(): boolean {
-    return this.#open < this.#comfortable || this.#closing !== undefined
+    return this.#admission.hasRoom
   }
 
   /**
@@ -302,10 +158,7 @@ export class Predictor {
    */
   async room(signal?: AbortSignal): Promise<void> {
     this.#checkRequest()
-    if (this.hasRoom || signal?.aborted) return
-    const forget = onAbort(signal, () => this.#wake())
-    await new Promise<void>((resolve) => this.#forRoom.push(resolve))
-    forget()
+    await this.#admission.room(signal)
   }
 
   /** @throws ApproxiferError CLOSED in a request that would wait for ever */
@@ -314,51 +167,31 @@ export class Predictor {
     if (error) throw error
   }
 
-  /** Queries that keep all workers busy. */
-  get #comfortable(): number {
-    const { pool } = this.#shared
-    return Math.min(this.#settings.limits.queries, AHEAD * pool.size + this.#codec.scheme.queries)
-  }
-
-  /** Those of which something may be learned, for `save`: none with the paper's code and byzantine > 0. */
+  /** Those of which something may be learned, for `save`: none with the paper's code. */
   get tenants(): string[] {
-    return this.#honest ? this.#tenants.names : []
+    return this.#means.codec.code === 'systematic' ? this.#generation.tenants.names : []
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
-    const { pool } = this.#shared
+    const { pool } = this.#means
     return pool.usable ? undefined : pool.nobody
   }
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    const { lateness, hedged, pool, verification } = this.#shared
-    const experience = this.#tenants.known(name)?.learning.experience
-    return {
-      core: this.#codec.core.kind,
-      open: this.#open,
-      ...this.#counts,
-      failed: { ...this.#failed },
-      groups: this.#groups,
-      hedges: { ...hedged },
-      lateMs: lateness.lateMs,
-      remembered: experience?.remembered ?? 0,
-      tolerance: experience?.tolerance,
-      agreements: experience?.agreements ?? [],
-      workers: pool.stats().map((stats) => ({ ...stats, ...verification.evidence.of(stats.identity) })),
-    }
+    return statsOf(this.#means, this.#generation, this.#admission, name)
   }
 
   /**
-   * What was learned so far, for the option `memory.state` of a predictor with the same model, code and memory: remembered
+   * What was learned so far, for the option `state` of a predictor with the same model, code and memory: remembered
    * queries, what recovered answers are worth, the kernel.
    *
    * @param name  of the tenant
    * @throws RangeError for one that is not known
    */
   save(name = NOBODY): Uint8Array {
-    const tenant = this.#tenants.known(name)
+    const tenant = this.#generation.tenants.known(name)
     if (!tenant) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
     return tenant.learning.save()
   }
@@ -366,8 +199,8 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    const known = this.#tenants.forget(name)
-    if (name === NOBODY) this.#tenants.of(name)
+    const known = this.#generation.tenants.forget(name)
+    if (name === NOBODY) this.#generation.tenants.of(name)
     return known
   }
 
@@ -379,7 +212,12 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    for (const learning of this.#tenants) learning.forget(worker)
+    for (const { learning } of this.#generation.tenants) learning.forget(worker)
+  }
+
+  /** It takes no queries any more. */
+  get isClosed(): boolean {
+    return this.#closing !== undefined
   }
 
   /** Settles every open query with CLOSED and closes the workers. May be called twice. */
@@ -389,31 +227,12 @@ export class Predictor {
   }
 
   async #close(): Promise<void> {
-    const { pool } = this.#shared
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#watch?.stop()
-    for (const run of [...this.#runs]) run.end(error)
-    for (const learning of this.#tenants) learning.close()
-    this.#wake()
+    this.#generation.end(error)
+    for (const { learning } of this.#generation.tenants) learning.close()
+    this.#admission.close()
     this.#membership?.close()
-    await pool.close(error)
-  }
-
-  /** Gives a query a place in a group. A throw on its way costs this one query, and nobody else. */
-  #enter(ticket: Ticket, name: string): void {
-    const { hedges, recoveries } = this.#shared
-    try {
-      const tenant = this.#tenants.of(name)
-      const run = tenant.filling?.filling ? tenant.filling : this.#openRun(tenant.service)
-      tenant.filling = run
-      ticket.run = run
-      hedges.earn()
-      recoveries.earn()
-      run.join(ticket)
-      if (this.#watch) ticket.noticeLate(this.#watch)
-    } catch (error) {
-      ticket.leave(asError(error, 'WORKER'))
-    }
+    await this.#means.pool.close(error)
   }
 
   /** A worker was shown to lie, or is believed again. */
@@ -426,50 +245,8 @@ export class Predictor {
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-    const own = this.#shared.pool.identities.workersOf(identity)
+    const own = this.#means.pool.identities.workersOf(identity)
     for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
-    this.#reconsider(identity)
-  }
-
-  #reconsider(ejected?: string): void {
-    for (const run of [...this.#runs]) run.reconsider(ejected)
-  }
-
-  #openRun(service: Service): LiveRun {
-    const run = isVerified(service.codec) ? new VerifiedRun(service) : new GroupRun(service)
-    run.place = this.#runs.push(run) - 1
-    this.#groups++
-    return run
-  }
-
-  #done(run: LiveRun): void {
-    const last = this.#runs.pop() as LiveRun
-    if (last === run) return
-    this.#runs[run.place] = last
-    last.place = run.place
-  }
-
-  #settled(ending: Ending): void {
-    this.#open--
-    this.#count(ending)
-    if (this.#forRoom.length) void this.#letIn()
-  }
-
-  #count(ending: Ending): void {
-    if (ending in this.#counts) this.#counts[ending as Status]++
-    else this.#failed[ending] = (this.#failed[ending] ?? 0) + 1
-  }
-
-  /** Lets as many look again as there is room for, and the next ones where somebody did not take it after all. */
-  async #letIn(): Promise<void> {
-    while (this.#forRoom.length && this.#open < this.#comfortable) {
-      for (const wake of this.#forRoom.splice(0, this.#comfortable - this.#open)) wake()
-      for (let i = 0; i < STEPS; i++) await undefined
-    }
-  }
-
-  /** Lets all that wait for room look again. */
-  #wake(): void {
-    for (const wake of this.#forRoom.splice(0)) wake()
+    this.#generation.reconsider(identity)
   }
 }

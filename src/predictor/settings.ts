@@ -3,10 +3,10 @@
 import { expected } from '../check'
 import type { Codec } from '../codec/codec'
 import type { Guard } from '../errors'
-import { checkPolicy, defaultPolicy } from '../memory/worth'
 import { guarded, threw, type Warn, warnOnce } from '../notices'
 import { read, type ValuesOf } from '../option'
-import type { Choices } from '../query/ticket'
+import { checkPolicy, defaultPolicy } from '../query/policy'
+import type { Choices } from '../query/prediction'
 import { renamed } from '../renamed'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictorOptions } from './options'
@@ -37,7 +37,7 @@ export function settingsOf(options: Checked, codec: Codec, guard?: Guard) {
   const { hedge = read(hedgeOptions, 'hedge', {}), verify, memory, limits } = options
   const warn = warnOnce(options.onWarning)
   const { budget, percentile } = hedge || { budget: 0, percentile: hedgeOptions.percentile.fallback }
-  const choices = checkChoices(options, codec, options.rule, defaultChoices(options, codec))
+  const choices = checkChoices(options, codec, defaultChoices(options, codec))
   checkMemory(options, codec, warn)
   const learns = codec.code === 'systematic' && choices.policy !== 'retry'
   const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
@@ -59,11 +59,10 @@ export function settingsOf(options: Checked, codec: Codec, guard?: Guard) {
 }
 
 /** Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies. */
-function defaultChoices({ scheme, rule, deliver, atDeadline }: Checked, codec: Codec): Required<Choices> {
+function defaultChoices({ scheme, atDeadline }: Checked, codec: Codec): Required<Choices> {
   const verified = isVerified(codec)
-  const fallback = scheme ? defaultPolicy(codec.code, verified ? 0 : codec.scheme.byzantine) : 'retry'
-  const policy = rule === 'fastest' ? fallback : 'recover'
-  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, deliver, atDeadline }
+  const policy = scheme ? defaultPolicy(codec.code, verified ? 0 : codec.scheme.byzantine) : 'retry'
+  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline }
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
@@ -93,24 +92,13 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
 }
 
 /** @throws TypeError, RangeError naming the choice, what was expected and what came */
-export function checkChoices(
-  choices: Choices,
-  codec: Codec,
-  rule: Checked['rule'],
-  others: Required<Choices>,
-): Required<Choices> {
+export function checkChoices(choices: Choices, codec: Codec, others: Required<Choices>): Required<Choices> {
   const { policy = others.policy, minConfidence = others.minConfidence } = choices
-  const { deliver = others.deliver, atDeadline = others.atDeadline } = choices
+  const { atDeadline = others.atDeadline } = choices
   checkPolicy(policy, isVerified(codec) ? 0 : codec.scheme.byzantine)
-  if (policy !== 'recover' && rule === 'deadline') {
-    throw new RangeError(`policy: expected 'recover' with rule 'deadline', which leaves no time, got '${policy}'`)
-  }
-  if (predictOptions.deliver.check('deliver', deliver) === 'deadline' && !isVerified(codec)) {
-    throw new RangeError(`deliver: expected 'located' | 'early' where answers are not proven, got 'deadline'`)
-  }
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
-  return { policy, minConfidence, deliver, atDeadline }
+  return { policy, minConfidence, atDeadline }
 }
 
 /** @param most  tenants that are kept apart */

@@ -3,14 +3,24 @@
  * Workers, budgets and times are everybody's.
  */
 
-import type { Learning } from '../query/learning'
-import type { LiveRun, Service } from '../query/run'
+import type { Codec } from '../codec/codec'
+import type { PaperGroup } from '../group/aaai22'
+import type { CodedGroup } from '../group/coded-group'
+import type { CodingContext } from '../group/context'
+import { DEFAULT_BYTES } from '../memory/domain'
+import { Experience, type ExperienceOptions, type Persistent } from '../memory/experience'
+import { Learning } from '../query/learning'
+import type { Signature } from '../tensor'
+import type { Settings } from './settings'
+
+/** The tenant of queries that name none. */
+export const NOBODY = ''
 
 export interface Tenant {
-  readonly service: Service
+  readonly context: CodingContext
   readonly learning: Learning
   /** The group that queries join. */
-  filling?: LiveRun | undefined
+  group?: CodedGroup | PaperGroup | undefined
 }
 
 export class Tenants {
@@ -52,13 +62,63 @@ export class Tenants {
   /** @returns whether it was known */
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
-    tenant?.filling?.close()
+    tenant?.group?.close()
     tenant?.learning.close()
     return this.#all.delete(name)
   }
 
-  /** All that is learned. */
-  *[Symbol.iterator](): Generator<Learning> {
-    for (const { learning } of this.#all.values()) yield learning
+  *[Symbol.iterator](): Generator<Tenant> {
+    yield* this.#all.values()
+  }
+}
+
+/** The model that a tenant's answers are of. */
+export interface Model {
+  readonly signature: Signature
+  readonly fingerprint: string | undefined
+  readonly codec: Codec
+  /** Saved with what the tenant without a name has learned. */
+  readonly evidence: Persistent
+}
+
+/** A tenant that has learned what its state says. @throws RangeError for a state that does not fit */
+export function newTenant(
+  name: string,
+  shared: Omit<CodingContext, 'codec' | 'learning'>,
+  settings: Settings,
+  { signature, fingerprint, codec: first, evidence }: Model,
+): Tenant {
+  const { limits, states, memory, warn } = settings
+  const { tenants } = limits
+  const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
+  delete states[name] // it is taken up once: what is forgotten later stays so
+  const codec = first.another()
+  const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / tenants)
+  const learned = {
+    criterion: shared.criterion,
+    fingerprint,
+    kernels: codec.kernels,
+    evidence: name === NOBODY ? evidence : undefined, // it is nobody's in particular
+    warn,
+    memory: codec.code === 'systematic' && (tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
+  }
+  const learning = new Learning(experience(codec, signature, settings, learned, state), shared.clock, warn, 1 / tenants)
+  const context = { ...shared, codec, learning: codec.code === 'systematic' ? learning : undefined }
+  return { context, learning }
+}
+
+function experience(
+  codec: Codec,
+  signature: Signature,
+  { unfit, warn }: Settings,
+  options: ExperienceOptions,
+  state: Uint8Array | undefined,
+): Experience {
+  try {
+    return new Experience(codec.core, signature, { ...options, state })
+  } catch (error) {
+    if (state === undefined || unfit === 'refuse') throw error
+    warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
+    return new Experience(codec.core, signature, options)
   }
 }

@@ -1,7 +1,5 @@
 /** When a query is late: it has waited longer than nearly all others did for their own answers. */
 
-import type { Clock } from '../clock'
-import { Deque } from '../deque'
 import { SlidingQuantile } from '../stats'
 
 /** Times that are kept; and those that tell a quantile. */
@@ -42,72 +40,5 @@ export class Lateness {
 
   get medianMs(): number | undefined {
     return this.#times.count < FEW ? undefined : this.#times.quantile(0.5)
-  }
-}
-
-/** What can be late. */
-export interface Waiter {
-  readonly since: number
-}
-
-/** Tells of queries that are late, with one timer for all: they get late in the order in which they came. */
-export class LateWatch<T extends Waiter> {
-  readonly #clock: Clock
-  readonly #lateness: Lateness
-  readonly #tell: (late: T) => void
-  readonly #waiting = new Deque<T>()
-  #unplan: (() => void) | undefined
-  /** When those came that the timer was set for. It may fire a millisecond early: to set it anew would make it one late. */
-  #planned = 0
-
-  constructor(clock: Clock, lateness: Lateness, tell: (late: T) => void) {
-    this.#clock = clock
-    this.#lateness = lateness
-    this.#tell = tell
-    lateness.known = () => this.#unplan ?? this.#plan() // for those that came before
-  }
-
-  /** @returns its place, for `remove` */
-  add(waiter: T): number {
-    const place = this.#waiting.push(waiter)
-    if (!this.#unplan) this.#plan()
-    return place
-  }
-
-  /** It was answered. Were it kept until it would have been late, answered ones were 3 to 9 times as many here as those that wait. */
-  remove(place: number): void {
-    this.#waiting.remove(place) // a timer that was set for it is set anew when it fires
-  }
-
-  stop(): void {
-    this.#unplan?.()
-    this.#drop(() => true)
-  }
-
-  /** Takes the first ones out, as long as they are such. */
-  #drop(such: (waiter: T) => boolean): void {
-    for (let { first } = this.#waiting; first && such(first); first = this.#waiting.first) this.#waiting.shift()
-  }
-
-  #plan(): void {
-    const { first } = this.#waiting
-    const { lateMs } = this.#lateness
-    if (!first || lateMs === undefined) return
-    this.#planned = first.since
-    const left = first.since + lateMs - this.#clock.now()
-    this.#unplan = this.#clock.after(Math.max(0, left), () => this.#look(), true)
-  }
-
-  #look(): void {
-    this.#unplan = undefined
-    const before = this.#clock.now() - (this.#lateness.lateMs ?? Number.POSITIVE_INFINITY)
-    const late: T[] = []
-    this.#drop((waiter) => {
-      const isLate = waiter.since <= this.#planned || waiter.since < before
-      if (isLate) late.push(waiter)
-      return isLate
-    })
-    this.#plan()
-    for (const each of late) this.#tell(each)
   }
 }

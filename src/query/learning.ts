@@ -26,12 +26,6 @@ const LOOKING = { share: 0.2, burstMs: 20 }
 /** The moving average of how often looks were sure moves so far with each; where it is below half, a hedge goes first. */
 const SURENESS = { rate: 0.05, enough: 0.5 }
 
-/** What the memory said of a query, and the probability that its label is the model's own. */
-export interface Seen {
-  recollection: Recollection
-  confidence: number
-}
-
 export class Learning {
   readonly experience: Experience
   readonly #clock: Clock
@@ -95,13 +89,8 @@ export class Learning {
   }
 
   /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
-  see(query: Float32Array, wanted: () => boolean, told: (seen: Seen | undefined) => void): void {
-    const { experience } = this
-    const say = (recollection: Recollection | undefined) => {
-      const all = recollection && [{ ...recollection, missing: 1 }]
-      told(recollection && all && { recollection, confidence: experience.surest(all).confidence ?? 0 })
-    }
-    this.#looks.add({ steps: () => experience.recalling(query), wanted, told: say }, true)
+  see(query: Float32Array, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
+    this.#looks.add({ steps: () => this.experience.recalling(query), wanted, told }, true)
   }
 
   /** Whether what a look said was sure enough to be given. */
@@ -116,9 +105,9 @@ export class Learning {
    */
   remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
-    experience.see(answer)
+    experience.confidence.observe(answer)
     if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return false
-    return this.#lessons.add(this.#timed(experience.teach(query, answer, from)), query.byteLength + answer.byteLength)
+    return this.#lessons.add(this.#timed(experience.train(query, answer, from)), query.byteLength + answer.byteLength)
   }
 
   /** Learns something a little later, if there is time. @param bytes  that it holds on to */
@@ -148,7 +137,7 @@ export class Learning {
   }
 
   /** The first steps of a lesson are a pass over the memory. */
-  *#timed(lesson: ReturnType<Experience['teach']>): Generator<void> {
+  *#timed(lesson: ReturnType<Experience['train']>): Generator<void> {
     const isPass = this.experience.memory === 'warm'
     for (let ms = 0; ; ) {
       const start = this.#clock.now()

@@ -1,20 +1,23 @@
-/** What happened to a group: plain data for its callers. */
+/** What happened to a query, or a group: plain data for its callers. */
 
 import type { ApproxiferError } from '../errors'
-import type { Recovered } from '../memory/worth'
-import type { Rule } from './decision'
+import type { Recovered } from '../memory/confidence'
+import { type Asked, rowReport } from './asked'
+import type { Context } from './context'
+import { type Ending, outcomeOf } from './prediction'
+import type { Query } from './query'
 
-/** What happened to one row of a group. */
+/** What happened to one attempt. */
 export interface RowReport {
   /** 0 .. N-1 as encoded; hedges and retries count on from N. */
   row: number
-  /** Empty where no worker had room for the row while somebody wanted it. */
+  /** Empty where no worker had room for it while somebody wanted it. */
   worker: string
   /** `late`: it came when nobody waited for it any more. `rejected`: it was no answer. */
   outcome: 'onTime' | 'late' | 'failed' | 'rejected'
-  /** Dropped by the locator. */
+  /** It was a lie, with proof; with the paper's code: it was dropped by the locator. */
   suspected: boolean
-  /** From sending to the outcome. */
+  /** From the moment that a worker began with it to the outcome. */
   ms: number
   /** Why it failed or was rejected. */
   error?: ApproxiferError | undefined
@@ -31,13 +34,12 @@ export interface RecoveryReport extends Omit<Recovered, 'answer'> {
   agreed?: boolean | undefined
 }
 
-/** Complete when the group's last row has an outcome. */
+/** Complete when the last attempt has an outcome. */
 export interface GroupReport {
   queries: number
   workers: number
   quorum: number
   core: 'wasm' | 'js'
-  rule: Rule
   /** `decoded` where every caller was answered who did not leave, else the code of the first error that one got. */
   outcome: string
   rows: RowReport[]
@@ -49,4 +51,44 @@ export interface GroupReport {
   waitMs: number
   /** Locating and decoding. */
   decodeMs: number
+}
+
+/** What a group's code tells. */
+type Times = Pick<GroupReport, 'encodeMs' | 'waitMs' | 'decodeMs' | 'core'> & {
+  readonly survivors: readonly number[]
+  readonly scheme: Pick<GroupReport, 'workers' | 'quorum'>
+}
+
+/** @param others  attempts that are no query's */
+export function groupReport(members: readonly Query[], others: readonly Asked[], measured: Times): GroupReport {
+  const { scheme, survivors, ...rest } = measured
+  const rows = [...members.flatMap(({ asked }) => asked), ...others].flatMap((asked) => rowReport(asked) ?? [])
+  return {
+    queries: members.length,
+    workers: scheme.workers,
+    quorum: scheme.quorum,
+    ...rest,
+    outcome: outcomeOf(members.map(({ caller }) => caller.ending as Ending)),
+    rows: rows.sort((a, b) => a.row - b.row),
+    recoveries: members.flatMap(({ recovery }) => recovery.report ?? []),
+    survivors: [...survivors],
+  }
+}
+
+/** Of a query that was alone. */
+export function queryReport({ vote, asked, caller, recovery }: Query, { acceptance, core }: Context): GroupReport {
+  const { report } = recovery
+  return {
+    queries: 1,
+    workers: vote ? asked.length : 1,
+    quorum: acceptance.needed,
+    core,
+    outcome: outcomeOf([caller.ending as Ending]),
+    rows: asked.flatMap((each) => rowReport(each) ?? []),
+    recoveries: report && (report.given || !vote) ? [report] : [], // a vote looks every query up
+    survivors: [],
+    encodeMs: 0,
+    waitMs: 0,
+    decodeMs: 0,
+  }
 }

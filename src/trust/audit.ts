@@ -1,95 +1,107 @@
 /**
- * One row that several workers answer though one would do: it tells who lies. It goes on asking until enough agree to prove an
- * answer, a worker that is ejected as well. Mostly nobody waits for it.
+ * One query that several workers answer though one would do: it tells who lies. It goes on asking until enough agree to prove an
+ * answer, an ejected worker as well. Nobody waits for it.
  */
 
-import { type Asker, Call } from '../pool/call'
-import type { Pool } from '../pool/pool'
-import { identityOf, type ModelWorker } from '../workers/worker'
-import { agree, isLie, ruling } from './agreement'
-import type { Verification } from './verification'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
+import { agree, agreement, isLie } from '../query/acceptance'
+import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
+import type { WorkerTally } from '../query/context'
+import type { Reputation } from './reputation'
 
 /** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */
 const MOST = 5
 
-export class Audit implements Asker {
-  readonly #pool: Pool
-  readonly #verification: Verification
-  readonly #row: Call['row']
-  readonly #calls: Call[]
-  readonly #heard: Call[]
-  /** To a worker that is ejected: what it answers is only compared. */
-  #trial: Call | undefined
+export class Audit implements Owner, Apart {
+  readonly #pool: Attempts<Float32Array, Float32Array>
+  readonly #reputation: Reputation
+  readonly #tally: WorkerTally
+  readonly #payload: Float32Array
+  /** Those that answered, before it and since; and all that it asked. */
+  readonly #heard: Asked[]
+  readonly #asked: Asked[] = []
+  /** To an ejected worker: what it answers is only compared. */
+  readonly #trial: Asked | undefined
   #proven: Float32Array | undefined
-  readonly #done: ((agreeing: readonly Call[]) => void) | undefined
 
-  /**
-   * @param answered  calls for one row, with their answers
-   * @param done      told once, when it is proven or given up: whose answers were proven
-   */
+  /** @param answered  attempts for the query, at least one */
   constructor(
-    pool: Pool,
-    verification: Verification,
-    answered: readonly Call[],
-    done?: (agreeing: readonly Call[]) => void,
+    pool: Attempts<Float32Array, Float32Array>,
+    reputation: Reputation,
+    tally: WorkerTally,
+    payload: Float32Array,
+    answered: readonly Asked[],
   ) {
     this.#pool = pool
-    this.#done = done
-    this.#verification = verification
-    this.#row = answered[0].row
-    this.#calls = [...answered]
+    this.#reputation = reputation
+    this.#tally = tally
+    this.#payload = payload
     this.#heard = [...answered]
-    const call = new Call(this, { ...this.#row }, 'extra')
-    if (pool.tryOn(call)) this.#trial = call
+    const attempt = pool.trial(this.#submission('low'))
+    this.#trial = attempt && newAsked(attempt, 'trial', 0)
   }
 
   /** Asks one more worker, where it takes one and there is one. */
   proceed(): void {
     if (this.#proven) return
-    const { liars, equality } = this.#verification
-    const answers = this.#heard.map(({ answer }) => answer as Float32Array)
-    const { agreeing, lies } = ruling(answers, liars, equality)
+    const { liars, equality } = this.#reputation
+    const answers = this.#heard.map((asked) => answerOf(asked) as Float32Array)
+    const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
       this.#proven = answers[agreeing[0]]
-      for (const i of agreeing) this.#verification.proven(this.#heard[i].worker as ModelWorker, answers[i])
-      for (const i of lies) this.#verification.lied(this.#heard[i].worker as ModelWorker)
-      this.#compare()
-      return this.#done?.(agreeing.map((i) => this.#heard[i]))
+      for (const i of agreeing) this.#reputation.proven(workerOf(this.#heard[i]), answers[i])
+      for (const i of lies) this.#reputation.lied(workerOf(this.#heard[i]))
+      return this.#compare()
     }
-    if (!this.#mayAsk(agreeing.length === answers.length)) return this.#done?.([])
-    const call = new Call(this, { ...this.#row }, this.#done ? 'urgent' : 'extra')
-    this.#calls.push(call)
-    this.#pool.put(call)
+    if (!this.#mayAsk(agreeing.length === answers.length)) return
+    const attempt = this.#pool.submit(this.#submission('low'))
+    this.#asked.push(newAsked(attempt, 'proof', this.#asked.length))
   }
 
-  /** @param alike  nobody disagrees: where nobody waits for the proof either, it is not worth a row that must wait for a worker */
-  #mayAsk(alike: boolean): boolean {
-    const most = Math.max(MOST, 2 * this.#verification.liars + 2)
-    if (this.#calls.length >= most || this.#pool.candidates(this.#calls) < 1) return false
-    return !alike || this.#done !== undefined || this.#pool.hasSpare
+  /** @param isAlike  nobody disagrees: that is not worth an attempt that must wait for a worker */
+  #mayAsk(isAlike: boolean): boolean {
+    const most = Math.max(MOST, 2 * this.#reputation.liars + 2)
+    const asked = this.#heard.length + this.#asked.filter((each) => !answerOf(each)).length
+    if (asked >= most || this.#available < 1) return false
+    return !isAlike || this.#pool.hasSpare
   }
 
-  avoids(call: Call, worker: ModelWorker): boolean {
-    const identity = identityOf(worker)
-    return this.#calls.some((other) => other !== call && other.asked === identity)
+  get #available(): number {
+    return this.#pool.available(this.#blocked()) - this.#asked.filter(isQueued).length
   }
 
-  sent(): void {}
-  spare(): void {}
+  *#blocked(): Generator<Identity> {
+    for (const asked of [...this.#heard, ...this.#asked, ...(this.#trial ? [this.#trial] : [])]) {
+      const identity = blockedBy(asked)
+      if (identity !== undefined) yield identity
+    }
+  }
 
-  heard(call: Call): void {
-    const { answer, worker } = call
-    this.#pool.count(worker, answer ? 'late' : call.failure)
-    if (call === this.#trial) return this.#compare()
-    if (answer) this.#heard.push(call)
+  blocks(identity: Identity): boolean {
+    for (const blocked of this.#blocked()) if (blocked === identity) return true
+    return false
+  }
+
+  #submission(priority: Priority) {
+    return { payload: this.#payload, owner: this, apart: [this], priority }
+  }
+
+  began(): void {}
+
+  settled(attempt: Attempt): void {
+    const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
+    if (!asked) return
+    this.#tally.tell(asked)
+    if (asked === this.#trial) return this.#compare()
+    if (answerOf(asked)) this.#heard.push(asked)
     this.proceed()
   }
 
   #compare(): void {
-    const { answer, worker } = this.#trial ?? {}
-    if (!answer || !this.#proven) return
-    const { equality } = this.#verification
-    if (agree(answer, this.#proven, equality)) this.#verification.proven(worker as ModelWorker, this.#proven)
-    else if (isLie(answer, this.#proven, equality)) this.#verification.lied(worker as ModelWorker)
+    const answer = this.#trial && answerOf(this.#trial)
+    if (!this.#trial || !answer || !this.#proven) return
+    const { equality } = this.#reputation
+    if (agree(answer, this.#proven, equality)) this.#reputation.proven(workerOf(this.#trial), this.#proven)
+    else if (isLie(answer, this.#proven, equality)) this.#reputation.lied(workerOf(this.#trial))
   }
 }

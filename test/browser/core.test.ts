@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import { codecWorks, goldenLocators, goldenScheme } from '../shared/cores'
 
 const wasm = await loadCore()

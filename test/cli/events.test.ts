@@ -8,7 +8,6 @@ const report = (text = ''): GroupReport => ({
   workers: 1,
   quorum: 1,
   core: 'js',
-  rule: 'fastest',
   outcome: 'decoded',
   rows: [
     {

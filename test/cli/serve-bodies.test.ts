@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { createGateway } from 'approxifer/gateway'
 import { afterEach, expect, it } from 'vitest'
 import { type Listening, listen } from '../../src/cli/serve/listen'
-import type { RequestEvent } from '../../src/gateway/gateway'
+import type { RequestEvent } from '../../src/gateway/event'
 import { HandWorker } from '../shared/house'
 
 const limits = { headerMs: 5000, requestMs: 5000, maxConnections: 100 }
@@ -26,7 +26,7 @@ async function open(): Promise<NonNullable<typeof house>> {
   const onError = (error: unknown) => {
     throw error
   }
-  const listening = await listen((request) => gateway(request), { host: '127.0.0.1', port: 0, tls: undefined, onError, ...limits }) // biome-ignore format: one line
+  const listening = await listen((request) => gateway(request), { host: '127.0.0.1', port: 0, certificate: undefined, onError, ...limits }) // biome-ignore format: one line
   const close = async () => {
     listening.stop()
     await listening.end(0)
@@ -119,7 +119,7 @@ it('a promise of many bytes reserves no memory', async () => {
   const sockets = Array.from({ length: 20 }, () => socketTo(all))
   for (const socket of sockets)
     socket.write(`POST /v2/models/m/infer HTTP/1.1\r\nhost: a\r\ncontent-length: ${2 ** 25}\r\n\r\n{`)
-  await until(() => all.listening.connections() === 20)
+  await until(() => all.listening.connections === 20)
   await new Promise((resolve) => setTimeout(resolve, 100))
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(2 ** 23)
   for (const socket of sockets) socket.destroy()

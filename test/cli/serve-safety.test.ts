@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { TLSSocket } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import { type Handler, listen } from '../../src/cli/serve/listen'
-import { runWith, scratch } from '../shared/cli'
+import { runWith, scratch, serve } from '../shared/cli'
 import { PATIENCE_MS } from '../shared/patience'
 import { json, LENET, Served } from '../shared/served'
 
@@ -69,7 +69,7 @@ describe('a connection', () => {
   /** A server of one answer, and what it says to raw bytes until it ends the connection. */
   async function listening(answer: Uint8Array, handle: Handler = () => new Response(answer as BodyInit)) {
     const limits = { headerMs: 5000, requestMs: 5000, maxConnections: 10 } // the slow client below takes ten seconds
-    const options = { host: '127.0.0.1', port: 0, tls: undefined, onError: () => {}, ...limits }
+    const options = { host: '127.0.0.1', port: 0, certificate: undefined, onError: () => {}, ...limits }
     const server = await listen(handle, options)
     const open = () => connect(Number(new URL(server.url).port), '127.0.0.1').on('error', () => {})
     const say = async (text: string) => {
@@ -94,7 +94,7 @@ describe('a connection', () => {
     await once(slow, 'end')
     clearInterval(reading)
     expect(read).toBeGreaterThan(size)
-    while (server.connections()) await new Promise((resolve) => setTimeout(resolve, 50))
+    while (server.connections) await new Promise((resolve) => setTimeout(resolve, 50))
     deaf.destroy()
     await server.end(0)
   })
@@ -394,10 +394,5 @@ describe('a configuration file', () => {
     expect(served.lines.filter(({ level }) => level === 'debug')).toEqual([])
   })
 })
-
-function serve(...args: string[]): [status: number | null, stderr: string] {
-  const { status, stderr } = runWith({}, 'serve', ...args, '--port', '0')
-  return [status, stderr]
-}
 
 const equal = (sentence: string) => new RegExp(`^${sentence.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)

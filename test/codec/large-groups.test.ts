@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { Codec, type CodecOptions, type Group } from '../../src/codec/codec'
+import { Codec, type CodecOptions } from '../../src/codec/codec'
+import type { Group } from '../../src/codec/group'
 import { fixedKernel } from '../../src/codec/kernels'
 import { kriging } from '../../src/codec/kriging'
-import { type Core, loadCore } from '../../src/core/core'
+import type { Core } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import { seeded } from '../../src/random'
 import { rmsDifference } from '../../src/stats'
 

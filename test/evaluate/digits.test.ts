@@ -9,14 +9,14 @@ const file = (name: string) => new Uint8Array(readFileSync(`models/${name}`)).bu
 const { images, labels } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))
 const model = 'models/mnist-lenet.onnx'
 
-it('the paper’s code, real digits, real threads: a straggler, a crash and a liar at once', async () => {
+it('the paper’s scheme, real digits, real threads: a straggler, a crash and a liar at once', async () => {
   const local = await localWorkers({ model, workers: 12 })
   const workers = local.map((worker, i) => new FaultyWorker(worker, {}, i))
   workers[1].faults = { delayMs: 400 }
   workers[5].faults = { crash: 1 }
   workers[9].faults = { lie: 1, attack: 'gauss:30' }
   const predictor = await createPredictor({
-    scheme: { queries: 4, stragglers: 2, byzantine: 1, code: 'berrut' },
+    scheme: { queries: 4, stragglers: 2, byzantine: 1, preset: 'aaai22' },
     workers,
     deadlineMs: PATIENCE_MS,
   })
@@ -27,7 +27,7 @@ it('the paper’s code, real digits, real threads: a straggler, a crash and a li
   expect(stats[5].failed).toBeGreaterThan(0)
   expect(stats[5].onTime).toBe(0)
   expect(stats[9].onTime).toBeGreaterThan(0) // 20 of 20 where the machine is not so busy that others are slower
-  expect(stats[9].suspected).toBeGreaterThanOrEqual(0.9 * stats[9].onTime)
+  expect(stats[9].suspected).toBeGreaterThanOrEqual(0.75 * stats[9].onTime) // the paper’s vote misses some
   await predictor.close()
 })
 
@@ -82,8 +82,8 @@ it('a worker with one flipped bit in its weights, which changes no label, is fou
 
 it('all cores give the same answers', async () => {
   const ask = async (prefer: 'wasm' | 'js') => {
-    const options = { model, testing: { core: { prefer } }, rule: 'deadline' as const, deadlineMs: PATIENCE_MS }
-    const predictor = await createPredictor({ ...options, scheme: { queries: 4, stragglers: 1, code: 'berrut' } })
+    const scheme = { queries: 4, workers: 5, preset: 'aaai22' as const } // all five are waited for
+    const predictor = await createPredictor({ model, testing: { core: { prefer } }, scheme, deadlineMs: PATIENCE_MS })
     const predictions = await predictor.predictAll(images.slice(0, 16))
     expect((await predictions[0].group).core).toBe(prefer)
     await predictor.close()

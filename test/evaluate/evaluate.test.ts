@@ -3,11 +3,13 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { firstFigures } from '../../src/cli/figures'
 import { InputFile, loadInputs } from '../../src/cli/npy'
-import { Progress as Bar, Pace, TimedModel } from '../../src/cli/progress'
+import { ProgressBar, RemainingTime, TimedModel } from '../../src/cli/progress'
 import { Codec } from '../../src/codec/codec'
-import { loadCore } from '../../src/core/core'
-import { type EvaluateOptions, evaluate, type Progress } from '../../src/evaluate/evaluate'
-import { Answers, type BatchModel } from '../../src/evaluate/model'
+import { loadCore } from '../../src/core/load'
+import { evaluate } from '../../src/evaluate/evaluate'
+import { type BatchModel, OwnAnswers } from '../../src/evaluate/model'
+import type { EvaluateOptions } from '../../src/evaluate/options'
+import type { EvaluationProgress } from '../../src/evaluate/progress'
 import { recommend } from '../../src/evaluate/recommend'
 import { checkOptions, settingsOf } from '../../src/predictor/settings'
 import { seeded } from '../../src/random'
@@ -45,8 +47,8 @@ function queries(count: number, width = 16): Float32Array[] {
 
 /** An evaluation, and what was told on the way. */
 async function followed(options: Partial<EvaluateOptions> & Pick<EvaluateOptions, 'model' | 'inputs'>) {
-  const told: (Omit<Progress, 'figures'> & { figures: ReturnType<Progress['figures']> })[] = []
-  const onProgress = (progress: Progress) => told.push({ ...progress, figures: progress.figures() })
+  const told: (Omit<EvaluationProgress, 'figures'> & { figures: ReturnType<EvaluationProgress['figures']> })[] = []
+  const onProgress = (progress: EvaluationProgress) => told.push({ ...progress, figures: progress.figures() })
   const evaluation = await evaluate({ codec: codec(), groups: 60, sets: 0, onProgress, ...options })
   return { evaluation, told }
 }
@@ -55,7 +57,7 @@ describe('first figures', () => {
   it('of the model alone come after its first batch, while all others are outstanding', async () => {
     const [model, inputs] = [classifier(), queries(600)]
     const asked: number[] = []
-    const onProgress = ({ figures }: Progress) => figures().alone && asked.push(model.rows)
+    const onProgress = ({ figures }: EvaluationProgress) => figures().alone && asked.push(model.rows)
     const labels = inputs.map((_, i) => i % 3)
     await evaluate({ codec: codec(), groups: 20, sets: 0, model, inputs, labels, onProgress })
     expect(asked[0]).toBeLessThanOrEqual(64)
@@ -65,7 +67,7 @@ describe('first figures', () => {
   it('of the memory come while it fills, those of groups after each; intervals narrow to what is printed', async () => {
     const { told, evaluation } = await followed({ model: classifier(), inputs: queries(600) })
     const filling = told.filter(({ stage }) => stage === 'inputs')
-    expect(filling.some(({ figures, left }) => figures.foretold && left.inputs > 50 && left.groups === 60)).toBe(true)
+    expect(filling.some(({ figures, left }) => figures.remembered && left.inputs > 50 && left.groups === 60)).toBe(true)
     const groups = told.filter(({ stage }) => stage === 'groups')
     expect(groups.map(({ figures }) => figures.groups)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1))
     const width = ({ figures }: (typeof told)[number]) => {
@@ -87,7 +89,7 @@ describe('first figures', () => {
       signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [1] }] },
       infer: async (row) => (count++, row.slice(0, 1)),
     }
-    const onProgress = ({ stage, figures }: Progress) => {
+    const onProgress = ({ stage, figures }: EvaluationProgress) => {
       const { decoded, all } = figures()
       if (decoded) asked.decoded ??= count
       if (stage === 'groups' && all) asked.all ??= count
@@ -111,7 +113,7 @@ describe('first figures', () => {
       left: { rows: 0, inputs: 0, groups: 498 },
       figures,
     }
-    expect(firstFigures(progress as Progress, 'K = 2, S = 1, ', 5.2, { ms: 100, rows: 40 })).toBe(
+    expect(firstFigures(progress as EvaluationProgress, 'K = 2, S = 1, ', 5.2, { ms: 100, rows: 40 })).toBe(
       'after 5 s: K = 2, S = 1, 2 of 500 groups; 2.5 ms an answer; all queries 90.0 % (25.0 % to 75.0 %); lost queries only 50.0 % (25.0 % to 75.0 %)',
     )
   })
@@ -142,8 +144,8 @@ describe('what is still to be done', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const slow = { ...classifier(), infer: async (_: Float32Array, n: number) => (vi.advanceTimersByTime(10 * n), new Float32Array(3 * n)) } // biome-ignore format: one line
     const model = new TimedModel(slow)
-    const pace = new Pace(model)
-    const input = async (left: Progress['left']) => {
+    const pace = new RemainingTime(model)
+    const input = async (left: EvaluationProgress['left']) => {
       await model.infer(new Float32Array(16), 1)
       vi.advanceTimersByTime(2)
       return pace.step({ stage: 'inputs', done: 1, looked: 1, left })
@@ -161,7 +163,7 @@ describe('what is still to be done', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     let ms = 100
     const model = new TimedModel({ ...classifier(), infer: async () => (vi.advanceTimersByTime(ms), new Float32Array(3)) }) // biome-ignore format: one line
-    const pace = new Pace(model)
+    const pace = new RemainingTime(model)
     let seconds = 0
     for (let i = 0; i < 600; i++) {
       if (i === 100) ms = 10
@@ -174,7 +176,7 @@ describe('what is still to be done', () => {
   it('a line of figures after 5 s, and whenever twice as much time has passed; none of what is nearly done', () => {
     vi.useFakeTimers({ toFake: ['performance'] })
     const error = vi.spyOn(console, 'error').mockImplementation(() => {})
-    const bar = new Bar(true)
+    const bar = new ProgressBar(true)
     const at: number[] = []
     for (let second = 1; second <= 45; second++) {
       vi.advanceTimersByTime(1000)
@@ -182,7 +184,7 @@ describe('what is still to be done', () => {
     }
     expect(at).toEqual([5, 11, 20, 40])
     expect(error).toHaveBeenCalledTimes(4)
-    const silent = new Bar(false)
+    const silent = new ProgressBar(false)
     vi.advanceTimersByTime(10_000)
     silent.tell(30, () => String(at.push(0)))
     expect(at.length).toBe(4)
@@ -233,14 +235,14 @@ describe('inputs', () => {
       [200_000, 1],
     ]) {
       const model = classifier(width)
-      await new Answers(model, queries(70, width)).of([0, 69])
+      await new OwnAnswers(model, queries(70, width)).of([0, 69])
       expect(model.largest).toBe(most)
     }
   })
 
   it('are answered once for all schemes, and the figures are those of each alone', async () => {
     const [model, inputs] = [classifier(), queries(300)]
-    const own = new Answers(model, inputs)
+    const own = new OwnAnswers(model, inputs)
     const options = { inputs, groups: 20, sets: 0, memory: 150, policy: 'recover' as const }
     const shared = []
     for (const K of [2, 4]) shared.push(await evaluate({ ...options, model, own, codec: codec(K) }))

@@ -1,7 +1,7 @@
 /** What `evaluate` says of verified inference on a user's own model. */
 
 import { expect, it } from 'vitest'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import { type BatchModel } from '../../src/evaluate/model'
 import { evaluateVerified, recommendVerified, type Verified } from '../../src/evaluate/verified'
 import { seeded } from '../../src/random'

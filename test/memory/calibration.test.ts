@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import { labelAt } from '../../src/criterion'
 import { answersOf } from '../../src/evaluate/model'
 import { calibrationError, reliability } from '../../src/evaluate/statistics'
 import { Calibration } from '../../src/memory/calibration'
+import { Confidence, type Recovered } from '../../src/memory/confidence'
+import type { ConfidenceState } from '../../src/memory/confidence-state'
 import { Memory } from '../../src/memory/memory'
 import { labelOdds } from '../../src/memory/odds'
-import { type Recovered, Worth, type WorthState } from '../../src/memory/worth'
 import { type Random, seeded } from '../../src/random'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
@@ -16,14 +17,14 @@ import { digits } from '../shared/digits'
 const core = await loadCore()
 const labels = (classes: number) => ({ kind: 'label', positions: 1, classes }) as const
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
-const SURE = 0.9
+const MIN_CONFIDENCE = 0.9
 
 interface Stated {
   confidence: number
   right: boolean
 }
-const sureOf = (all: Stated[]) => all.filter(({ confidence }) => confidence >= SURE)
-const wrongOf = (all: Stated[]) => sureOf(all).filter(({ right }) => !right).length
+const confidentOf = (all: Stated[]) => all.filter(({ confidence }) => confidence >= MIN_CONFIDENCE)
+const wrongOf = (all: Stated[]) => confidentOf(all).filter(({ right }) => !right).length
 
 describe('odds of a label', () => {
   const odds = (answer: number[], classes = answer.length, positions = 1) =>
@@ -53,18 +54,18 @@ function drawing(random: Random, biasOf: (kind: number) => number) {
   }
 }
 
-describe('the credit of a kind', () => {
+describe('the intercept of a label', () => {
   it('goes to those that are right more often than others, and from those that are less', () => {
     const draw = drawing(seeded(1), (kind) => (kind === 3 ? -2 : kind === 4 ? 2 : 0))
     const calibration = new Calibration(core)
     for (let i = 0; i < 1500; i++) {
       const { kind, ...outcome } = draw()
-      calibration.learn(outcome, kind)
+      calibration.learn({ ...outcome, label: kind })
     }
     const stated = Array.from({ length: 6000 }, () => {
       const { kind, ...outcome } = draw()
       const confidence = calibration.probability(outcome.signals, kind) as number
-      calibration.learn(outcome, kind)
+      calibration.learn({ ...outcome, label: kind })
       return { confidence, right: outcome.right, kind }
     })
     for (const kind of [3, 4]) {
@@ -74,72 +75,72 @@ describe('the credit of a kind', () => {
     expect(calibrationError(reliability(stated))).toBeLessThan(0.03)
   })
 
-  it('one label of nearly all queries, then all alike: few are sure and wrong, and the others are sure again soon', () => {
+  it('one label of nearly all queries, then all alike: few are confident and wrong, and the others are confident again soon', () => {
     for (const seed of [1, 2, 3]) {
       const random = seeded(seed)
       const calibration = new Calibration(core)
       const before = drawing(random, () => 0)
       for (let i = 0; i < 1000; i++) {
         const { kind, ...outcome } = before(random.next() < 0.95 ? 0 : undefined)
-        calibration.learn(outcome, kind)
+        calibration.learn({ ...outcome, label: kind })
       }
       // The memory takes most of what is new for the label that it knows, and these are wrong; the others are as before.
       const after = drawing(random, (kind) => (kind === 0 ? -6 : 0))
       const stated = Array.from({ length: 1500 }, () => {
         const { kind, ...outcome } = after(random.next() < 0.5 ? 0 : undefined)
         const confidence = calibration.probability(outcome.signals, kind) as number
-        calibration.learn(outcome, kind)
+        calibration.learn({ ...outcome, label: kind })
         return { confidence, right: outcome.right, kind }
       })
       expect(wrongOf(stated.slice(0, 500).filter(({ kind }) => kind === 0))).toBeLessThanOrEqual(8)
       const others = stated.slice(500).filter(({ kind }) => kind > 0)
-      expect(sureOf(others).length / others.length).toBeGreaterThan(0.12) // none without, and .36 had it always been so
-      expect(wrongOf(others) / sureOf(others).length).toBeLessThan(0.1)
+      expect(confidentOf(others).length / others.length).toBeGreaterThan(0.12) // none without, and .36 had it always been so
+      expect(wrongOf(others) / confidentOf(others).length).toBeLessThan(0.1)
     }
   })
 })
 
-describe('what a worker told', () => {
+describe('what a worker taught', () => {
   const workers = ['a', 'b', 'liar', undefined]
   const recovered = (random: Random, source: 'code' | 'memory'): Recovered => {
     const answer = Float32Array.from({ length: 4 }, () => 3 * random.gauss())
     return { answer, source, missing: 1 + random.below(2), variance: 0.3, ...(source === 'memory' && { odds: random.gauss() + 1 }) } // biome-ignore format: one line
   }
-  const taught = (met: (from: string | undefined) => boolean, state?: WorthState) => {
+  const taught = (met: (from: string | undefined) => boolean, state?: ConfidenceState) => {
     const random = seeded(5)
-    const worth = new Worth(core, labels(4), state)
+    const confidence = new Confidence(core, labels(4), state)
     for (let i = 0; i < 900; i++) {
       const each = recovered(random, i % 3 ? 'memory' : 'code')
       const own = random.next() < 0.8 ? each.answer : Float32Array.from(each.answer, (value) => -value)
       const from = workers[i % workers.length]
       if (!met(from)) continue
-      const told = from === 'liar' ? Float32Array.from(each.answer, (value) => -value) : own
-      if (i % 2) worth.grade(each, told, from)
-      else worth.rehearse(each, told, from)
+      const answer = from === 'liar' ? Float32Array.from(each.answer, (value) => -value) : own
+      if (i % 2) confidence.grade(each, answer, from)
+      else confidence.rehearse(each, answer, from)
     }
-    return worth
+    return confidence
   }
-  const ask = (worth: Worth) => {
+  const ask = (confidence: Confidence) => {
     const random = seeded(6)
-    return Array.from({ length: 50 }, (_, i) => worth.confidence(recovered(random, i % 2 ? 'memory' : 'code')))
+    return Array.from({ length: 50 }, (_, i) => confidence.of(recovered(random, i % 2 ? 'memory' : 'code')))
   }
 
   it('can be taken back: all is as if it had never been met', () => {
-    const [worth, never] = [taught(() => true), taught((from) => from !== 'liar')]
-    expect(ask(worth)).not.toEqual(ask(never))
-    expect(worth.forget('liar')).toBe(225)
-    expect(worth.save()).toEqual(never.save())
-    expect(ask(worth)).toEqual(ask(never))
-    expect(worth.agreements).toEqual(never.agreements)
-    expect(worth.forget('liar')).toBe(0)
-    expect(worth.forget('nobody')).toBe(0)
+    const [confidence, never] = [taught(() => true), taught((from) => from !== 'liar')]
+    expect(ask(confidence)).not.toEqual(ask(never))
+    expect(confidence.forget('liar')).toBe(225)
+    expect(confidence.save()).toEqual(never.save())
+    expect(ask(confidence)).toEqual(ask(never))
+    expect(confidence.agreements).toEqual(never.agreements)
+    expect(confidence.forget('liar')).toBe(0)
+    expect(confidence.forget('nobody')).toBe(0)
   })
 
   it('can be taken back of a state that was saved, whose credits are the same', () => {
     const before = taught(() => true)
-    const state = JSON.parse(JSON.stringify(before.save())) as WorthState
+    const state = JSON.parse(JSON.stringify(before.save())) as ConfidenceState
     expect([...state.workers].sort()).toEqual(['a', 'b', 'liar'])
-    const again = new Worth(core, labels(4), state)
+    const again = new Confidence(core, labels(4), state)
     expect(ask(again)).toEqual(ask(before))
     again.forget('liar')
     const never = taught((from) => from !== 'liar')
@@ -149,52 +150,53 @@ describe('what a worker told', () => {
 
   it('below 30 outcomes nothing is left to be said', () => {
     const calibration = new Calibration(core)
-    for (let i = 0; i < 60; i++) calibration.learn({ signals: [i % 5], right: i % 5 > 1 }, i % 2, i % 3 ? 'liar' : 'a')
+    for (let i = 0; i < 60; i++)
+      calibration.learn({ signals: [i % 5], right: i % 5 > 1, label: i % 2, from: i % 3 ? 'liar' : 'a' })
     expect(calibration.probability([3], 0)).toBeTypeOf('number')
     expect(calibration.forget('liar')).toBe(40)
     expect(calibration.probability([3], 0)).toBeUndefined()
-    expect(calibration.outcomes.length).toBe(20)
+    expect(calibration.save().length).toBe(20)
   })
 
-  it('how much answers differ without a label is told anew by those that are left', () => {
+  it('how much answers differ without a label is learned again from those that are left', () => {
     const criterion = { kind: 'tolerance' } as const
-    const [worth, never] = [new Worth(core, criterion), new Worth(core, criterion)]
+    const [confidence, never] = [new Confidence(core, criterion), new Confidence(core, criterion)]
     const random = seeded(7)
     const left = Array.from({ length: 1200 }, () => Float32Array.of(random.gauss(), random.gauss()))
     for (const [i, answer] of left.entries()) {
-      if (i >= 200) never.see(answer)
-      worth.see(answer)
-      if (i % 8 === 0) worth.see(Float32Array.of(15, -15))
+      if (i >= 200) never.observe(answer)
+      confidence.observe(answer)
+      if (i % 8 === 0) confidence.observe(Float32Array.of(15, -15))
     }
-    expect(worth.tolerance).toBeGreaterThan(1.5 * (never.tolerance as number))
-    worth.forget('liar', left)
-    expect(worth.tolerance).toBe(never.tolerance)
+    expect(confidence.tolerance).toBeGreaterThan(1.5 * (never.tolerance as number))
+    confidence.forget('liar', left)
+    expect(confidence.tolerance).toBe(never.tolerance)
   })
 
   it('is bounded, however many workers there were', () => {
-    const worth = new Worth(core, labels(2))
+    const confidence = new Confidence(core, labels(2))
     const own = Float32Array.of(1, 0)
     for (let i = 0; i < 5000; i++) {
       const each = { answer: own, source: 'code' as const, missing: 1 + (i % 3), variance: 0.2 }
-      worth.grade(each, own, `worker ${i}`)
+      confidence.grade(each, own, `worker ${i}`)
     }
-    const state = worth.save()
+    const state = confidence.save()
     expect(state.agreements.length).toBeLessThanOrEqual(4000)
-    expect(worth.agreements.reduce((sum, { graded }) => sum + graded, 0)).toBe(5000)
-    worth.forget('worker 4999')
-    worth.forget('worker 0') // too long ago to be told from others
-    expect(worth.agreements.reduce((sum, { graded }) => sum + graded, 0)).toBe(4999)
-    const again = new Worth(core, labels(2), JSON.parse(JSON.stringify(state)))
+    expect(confidence.agreements.reduce((sum, { graded }) => sum + graded, 0)).toBe(5000)
+    confidence.forget('worker 4999')
+    confidence.forget('worker 0') // too long ago to be told from others
+    expect(confidence.agreements.reduce((sum, { graded }) => sum + graded, 0)).toBe(4999)
+    const again = new Confidence(core, labels(2), JSON.parse(JSON.stringify(state)))
     expect(again.save()).toEqual(state)
   })
 
   it('a state with other kinds, workers or tallies is refused, with the field', () => {
-    const read = (change: (state: WorthState) => void) => {
-      const state = JSON.parse(JSON.stringify(taught(() => true).save())) as WorthState
+    const read = (change: (state: ConfidenceState) => void) => {
+      const state = JSON.parse(JSON.stringify(taught(() => true).save())) as ConfidenceState
       change(state)
-      return () => new Worth(core, labels(4), state)
+      return () => new Confidence(core, labels(4), state)
     }
-    const outcome = (state: WorthState) => state.outcomes.memory[7]
+    const outcome = (state: ConfidenceState) => state.outcomes.memory[7]
     expect(read((s) => (outcome(s).kind = 4))).toThrow('state: worth.outcomes.memory[7].kind: expected an integer from 0 to 3, got 4') // biome-ignore format: one line
     expect(read((s) => (outcome(s).kind = -1))).toThrow('worth.outcomes.memory[7].kind')
     expect(read((s) => (s.outcomes.code[7].kind = 0))).toThrow('worth.outcomes.code[7].kind')
@@ -225,19 +227,19 @@ describe('with a real model', () => {
   /** A memory, and what it says of what it was told and of its own recoveries. */
   function student(shape: number[], classes: number) {
     const memory = new Memory(core, { shape, outputs: classes })
-    const worth = new Worth(core, labels(classes))
+    const confidence = new Confidence(core, labels(classes))
     const teach = (query: Float32Array, answer: Float32Array) => {
-      const { foretold } = memory.remember(query, answer)
-      if (foretold) worth.rehearse({ ...foretold, missing: 1 }, answer)
+      const { predicted } = memory.remember(query, answer)
+      if (predicted) confidence.rehearse({ ...predicted, missing: 1 }, answer)
     }
     const ask = (query: Float32Array, answer: Float32Array): Stated => {
       const recovery = { ...(memory.recover(query) as NonNullable<ReturnType<Memory['recover']>>), missing: 1 }
-      return { confidence: worth.confidence(recovery) ?? 0, right: worth.agrees(recovery.answer, answer) as boolean }
+      return { confidence: confidence.of(recovery) ?? 0, right: confidence.agrees(recovery.answer, answer) as boolean }
     }
     return { teach, ask }
   }
 
-  it('twins astride a decision border: who knows the one is not sure of the other', async () => {
+  it('near-duplicates on both sides of a decision border: knowing the one gives no confidence in the other', async () => {
     const random = seeded(9)
     const border = Array.from({ length: 3000 }, () => [random.below(images.length), random.below(images.length)])
       .filter(([a, b]) => labelAt(own[a], labels(10)) !== labelAt(own[b], labels(10)))
@@ -263,7 +265,7 @@ describe('with a real model', () => {
     expect(wrongOf(stated)).toBeLessThanOrEqual(2)
   })
 
-  it('of 100 classes, two digits side by side, many are sure and nearly all of these right', () => {
+  it('of 100 classes, two digits side by side, many are confident and nearly all of these right', () => {
     const random = seeded(3)
     const draw = () => {
       const [a, b] = [random.below(images.length), random.below(images.length)]
@@ -278,7 +280,7 @@ describe('with a real model', () => {
     const { teach, ask } = student([1, 28, 56], 100)
     for (let i = 0; i < 600; i++) teach(...draw())
     const stated = Array.from({ length: 300 }, () => ask(...draw()))
-    expect(sureOf(stated).length).toBeGreaterThan(150)
-    expect(wrongOf(stated) / sureOf(stated).length).toBeLessThan(0.05)
+    expect(confidentOf(stated).length).toBeGreaterThan(150)
+    expect(wrongOf(stated) / confidentOf(stated).length).toBeLessThan(0.05)
   })
 })

@@ -2,11 +2,11 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
 import { Kernels } from '../../src/codec/kernels'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
+import { Confidence } from '../../src/memory/confidence'
 import { Experience } from '../../src/memory/experience'
 import { Memory, type MemoryOptions } from '../../src/memory/memory'
 import { finished } from '../../src/memory/steps'
-import { Worth } from '../../src/memory/worth'
 import { Learning } from '../../src/query/learning'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -38,7 +38,7 @@ async function measure(options: MemoryOptions, pairs = Number.POSITIVE_INFINITY)
   for (let i = 0; i < Math.min(pairs, memory.capacity); i++) {
     const answer = Float32Array.from({ length: options.outputs }, (_, c) => Math.sin(i + c))
     const from = (i * 7) % 3000
-    finished(memory.take(noise.subarray(from, from + size), answer))
+    finished(memory.remembering(noise.subarray(from, from + size), answer))
     if (i === 126) look()
     while (memory.work()) if (steps++ % (i < 128 ? 50 : 500) === 0) look()
   }
@@ -107,17 +107,17 @@ describe('what is learned beside it is bounded', () => {
   })
 
   it('outcomes and counts do not grow with the queries', async () => {
-    const worth = new Worth(await loadCore(), { kind: 'tolerance' })
+    const confidence = new Confidence(await loadCore(), { kind: 'tolerance' })
     const teach = (from: number, to: number) => {
       for (let i = from; i < to; i++) {
         const own = Float32Array.from({ length: 1000 }, (_, c) => Math.sin(i + c))
-        worth.see(own)
-        worth.grade({ answer: own, source: i % 2 ? 'code' : 'memory', missing: 1 + (i % 3), variance: 0.1 }, own)
+        confidence.observe(own)
+        confidence.grade({ answer: own, source: i % 2 ? 'code' : 'memory', missing: 1 + (i % 3), variance: 0.1 }, own)
       }
     }
     teach(0, 5000)
-    const saved = JSON.stringify(worth.save()).length
+    const saved = JSON.stringify(confidence.save()).length
     teach(5000, 9000)
-    expect(JSON.stringify(worth.save()).length).toBeLessThan(1.01 * saved)
+    expect(JSON.stringify(confidence.save()).length).toBeLessThan(1.01 * saved)
   })
 })

@@ -93,14 +93,14 @@ function used(kind: Kind, state: Uint8Array): string[] {
     const own = Float32Array.from({ length: outputs }, () => random.gauss())
     const recovered = taught.recall(query)
     if (recovered) wrong.push(...notFinite(recovered))
-    const { confidence = 0.5 } = recovered ? taught.surest([{ ...recovered, missing: 1 }]) : {}
+    const { confidence = 0.5 } = recovered ? taught.confidence.best([{ ...recovered, missing: 1 }]) : {}
     if (!(confidence >= 0 && confidence <= 1)) wrong.push(`confidence ${confidence}`)
-    taught.see(own)
-    if (recovered) taught.grade({ ...recovered, missing: 1 }, own, 'a')
-    Array.from(taught.teach(query, own, 'a'))
-    taught.copies([recovered, recovered], 1)
+    taught.confidence.observe(own)
+    if (recovered) taught.confidence.grade({ ...recovered, missing: 1 }, own, 'a')
+    Array.from(taught.train(query, own, 'a'))
+    taught.confidence.least([recovered, recovered], 1)
   }
-  if (!Number.isFinite(taught.tolerance ?? 0)) wrong.push(`tolerance ${taught.tolerance}`)
+  if (!Number.isFinite(taught.confidence.tolerance ?? 0)) wrong.push(`tolerance ${taught.confidence.tolerance}`)
   try {
     read(taught.save())
   } catch (error) {

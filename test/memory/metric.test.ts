@@ -1,7 +1,7 @@
 /** How queries are compared that are no images: chosen by what is remembered, never assumed. */
 
 import { describe, expect, it } from 'vitest'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import { labelAt } from '../../src/criterion'
 import { Memory, type MemoryOptions, type Recollection } from '../../src/memory/memory'
 import { finished } from '../../src/memory/steps'
@@ -109,12 +109,12 @@ describe('how queries are compared', () => {
     )
   })
 
-  it('goes on answering while all that is remembered is looked at anew', () => {
+  it('goes on answering while all that is remembered is compared anew', () => {
     const memory = taught(units, 255)
     const random = seeded(3)
     const [row, other] = [units.query(random), units.query(random)]
     const before = memory.recover(other) as Recollection
-    finished(memory.take(row, units.model(row))) // there are twice as many as when it was decided
+    finished(memory.remembering(row, units.model(row))) // there are twice as many as when it was decided
     let [steps, answered] = [0, 0]
     while (memory.work()) {
       if (++steps % 50) continue

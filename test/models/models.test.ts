@@ -120,7 +120,7 @@ describe('models of other people predict', () => {
 
     const scheme = { queries: 2, stragglers: 1 }
     const onWarning = () => {}
-    const predictor = await createPredictor({ ...options, model: bytes, scheme, policy: 'retry', onWarning })
+    const predictor = await createPredictor({ onnx: options, model: bytes, scheme, policy: 'retry', onWarning })
     const predictions = await predictor.predictAll(queries, { deadlineMs: PATIENCE_MS })
     await predictor.close()
     expect(predictions.map(({ output }) => output[outputs[0].name].shape)).toEqual([gives, gives])

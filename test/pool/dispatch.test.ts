@@ -3,33 +3,34 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { type Law, SimulatedWorker } from '../../bench/simulated'
-import { type Asker, Call, Pool } from '../../src/pool/pool'
+import type { Apart, Attempt, Priority } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { accept, row, signature } from '../shared/batch-worker'
 import { HandWorker, house, query, turn } from '../shared/house'
-
-const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
-const nobody: Asker = { avoids: () => false, sent() {}, spare() {}, heard() {} }
-const row = { data: new Float32Array(2), index: 0 }
 
 function pool(count: number, law: Law, useAll = false) {
   const clock = new VirtualClock()
   const workers = Array.from({ length: count }, (_, i) => {
     return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
   })
-  return { clock, workers, pool: new Pool(workers, { clock, hangMs: 30_000, signature, useAll }) }
+  return { clock, workers, pool: new Pool<Float32Array>(workers, { clock, hangMs: 30_000, accept, useAll }) }
 }
 
-/** Rows one after the other, one every so many milliseconds; what became of them. */
-function stream({ clock, pool: to }: ReturnType<typeof pool>, count: number, everyMs: number, asker = nobody): Call[] {
-  const calls = Array.from({ length: count }, () => new Call(asker, row, 'query'))
-  calls.forEach((call, i) => {
-    clock.after(i * everyMs, () => to.put(call))
-  })
-  return calls
+/** Rows one after the other, one every so many milliseconds; what becomes of them, once they are submitted. */
+function stream(
+  { clock, pool: to }: ReturnType<typeof pool>,
+  count: number,
+  everyMs: number,
+  apart: Apart[] = [],
+): Attempt[] {
+  const attempts: Attempt[] = []
+  for (let i = 0; i < count; i++) clock.after(i * everyMs, () => attempts.push(to.submit(row(i, { apart }))))
+  return attempts
 }
 
-const took = ({ putAt, sentAt, ms }: Call) => sentAt + ms - putAt
+const took = ({ queuedAt, startedAt, ranMs }: Attempt) => startedAt + ranMs - queuedAt
 
 it('a worker that is always slow gets probes and no query, as long as the others can do it', async () => {
   const home = pool(9, (i) => (i === 0 ? 200 : 10))
@@ -55,7 +56,7 @@ it('a worker slow for a minute and then well is back in full use within 200 quer
     const home = pool(9, (i, now) => (i === 0 && now < 60_000 ? 10 * factor : 10))
     const calls = stream(home, 40_000, 2)
     await home.clock.run()
-    const well = calls.filter(({ putAt }) => putAt >= 60_000)
+    const well = calls.filter(({ queuedAt }) => queuedAt >= 60_000)
     const back = well.findIndex(({ worker }) => worker === home.workers[0])
     expect({ factor, back: back >= 0 && back < 200 }).toEqual({ factor, back: true })
     const later = well.slice(back, back + 900).filter(({ worker }) => worker === home.workers[0])
@@ -79,9 +80,8 @@ it('where rows need all workers, a slow one gets its row at once', async () => {
     const home = pool(4, (i) => (i === 0 ? 100 : 10), useAll)
     stream(home, 40, 30)
     await home.clock.run()
-    const calls = Array.from({ length: 4 }, () => new Call(nobody, row, 'query'))
-    for (const call of calls) home.pool.put(call)
-    expect(calls.every(({ state }) => state === 'running')).toBe(useAll)
+    const attempts = [0, 1, 2, 3].map((x) => home.pool.submit(row(x)))
+    expect(attempts.every(({ phase }) => phase === 'running')).toBe(useAll)
     await home.clock.run()
   }
 })
@@ -92,8 +92,9 @@ it('no row waits for a faster worker for longer than an idle one would take', as
   stream(home, 20, 60)
   await home.clock.run(1999)
   silent = true
-  const [first, second] = stream(home, 2, 1)
+  const attempts = stream(home, 2, 1)
   await home.clock.run(2300)
+  const [first, second] = attempts
   expect([first.worker, second.worker]).toEqual(home.workers)
   expect(took(second)).toBeLessThan(101)
 })
@@ -102,13 +103,12 @@ it('rows that wait for a faster worker, and leave again, leave no timers', async
   const { clock, pool: to } = pool(2, (i) => (i === 1 ? 50 : 10))
   stream({ clock, pool: to } as ReturnType<typeof pool>, 20, 60)
   await clock.run(2000)
-  to.put(new Call(nobody, row, 'query'))
+  to.submit(row(0))
   const before = clock.pending
   for (let i = 0; i < 100; i++) {
-    const call = new Call(nobody, row, 'query')
-    to.put(call)
-    expect(call.state).toBe('waiting')
-    to.cancel(call)
+    const attempt = to.submit(row(i))
+    expect(attempt.phase).toBe('queued')
+    to.cancel(attempt)
   }
   expect(clock.pending - before).toBeLessThanOrEqual(1)
   await clock.run()
@@ -116,57 +116,57 @@ it('rows that wait for a faster worker, and leave again, leave no timers', async
 
 it('a worker that nobody may give a row does not block the rows behind it', async () => {
   const home = pool(2, () => 10)
-  const picky: Asker = { ...nobody, avoids: (_, worker) => worker === home.workers[0] }
-  const calls = stream(home, 4, 0, picky)
+  const picky: Apart = { blocks: (identity) => identity === home.workers[0].name }
+  const calls = stream(home, 4, 0, [picky])
   const others = stream(home, 4, 0)
   await home.clock.run()
   expect(new Set(calls.map(({ worker }) => worker))).toEqual(new Set([home.workers[1]]))
-  expect(others.map(({ sentAt }) => sentAt)).toEqual([0, 10, 20, 30])
+  expect(others.map(({ startedAt }) => startedAt)).toEqual([0, 10, 20, 30])
 })
 
 it('hedges and retries go first, then queries; extras only while more are idle than the reserve', async () => {
   const home = pool(20, () => 10)
-  const of = (kind: Call['kind'], count: number) => Array.from({ length: count }, () => new Call(nobody, row, kind))
-  const [first, extras, queries, urgent] = [of('query', 17), of('extra', 3), of('query', 4), of('urgent', 2)]
-  for (const call of [...first, ...extras, ...queries, ...urgent]) home.pool.put(call)
-  expect(extras.map(({ state }) => state)).toEqual(['running', 'waiting', 'waiting']) // two of twenty stay idle
-  expect(queries.map(({ state }) => state)).toEqual(['running', 'running', 'waiting', 'waiting'])
+  const submit = (priority: Priority, count: number) => {
+    return Array.from({ length: count }, (_, i) => home.pool.submit(row(i, { priority })))
+  }
+  submit('normal', 17)
+  const [extras, queries, urgent] = [submit('low', 3), submit('normal', 4), submit('high', 2)]
+  expect(extras.map(({ phase }) => phase)).toEqual(['running', 'queued', 'queued']) // two of twenty stay idle
+  expect(queries.map(({ phase }) => phase)).toEqual(['running', 'running', 'queued', 'queued'])
   home.workers[19].onFree?.()
   await home.clock.run()
-  expect(Math.max(...urgent.map(({ sentAt }) => sentAt))).toBe(10)
-  expect([...extras, ...queries].every(({ state }) => state === 'done')).toBe(true)
+  expect(Math.max(...urgent.map(({ startedAt }) => startedAt))).toBe(10)
+  expect([...extras, ...queries].every(({ outcome }) => outcome?.kind === 'answered')).toBe(true)
 })
 
 it('a cancelled row that waits is never sent; one that runs is let go, and counts for its worker', async () => {
   const home = pool(1, () => 10)
-  const [runs, waits] = [new Call(nobody, row, 'query'), new Call(nobody, row, 'query')]
-  for (const call of [runs, waits]) home.pool.put(call)
-  for (const call of [runs, waits]) home.pool.cancel(call)
+  const [runs, waits] = [0, 1].map((x) => home.pool.submit(row(x)))
+  for (const attempt of [runs, waits]) home.pool.cancel(attempt)
   await home.clock.run()
-  expect([runs.state, waits.state, home.workers[0].calls]).toEqual(['done', 'cancelled', 1])
+  expect([runs.outcome?.kind, waits.outcome?.kind, home.workers[0].calls]).toEqual(['answered', 'cancelled', 1])
   expect(home.pool.stats()[0].expectedMs).toBe(10)
 })
 
 it('a thousand rows wait: a pick looks at a few of them', async () => {
   const home = pool(1, () => 1)
   let looks = 0
-  const asker: Asker = { ...nobody, avoids: () => ++looks < 0 }
-  const calls = stream(home, 1000, 0, asker)
+  const calls = stream(home, 1000, 0, [{ blocks: () => ++looks < 0 }])
   await home.clock.run()
-  expect(calls.every(({ state }) => state === 'done')).toBe(true)
+  expect(calls.every(({ phase }) => phase === 'settled')).toBe(true)
   expect(looks).toBe(1000)
 })
 
 it('a worker that forgets to say that it is free is found', async () => {
   const home = pool(1, () => 10)
   Object.defineProperty(home.workers[0], 'free', { configurable: true, value: false })
-  const [call] = stream(home, 1, 0)
+  const calls = stream(home, 1, 0)
   await home.clock.run(5)
-  expect(call.state).toBe('waiting')
+  expect(calls[0].phase).toBe('queued')
   Object.defineProperty(home.workers[0], 'free', { value: true })
   stream(home, 1, 0)
   await home.clock.run()
-  expect(call.state).toBe('done')
+  expect(calls[0].phase).toBe('settled')
 })
 
 it('where somebody may lie, rows are permuted among workers, the same way for the same seed', async () => {
@@ -205,7 +205,7 @@ it('where somebody may lie, no two rows of a group share a worker, however many 
     return new SimulatedWorker(i, { clock, law: () => 5 + ((7 * i) % 11), answer, signature })
   })
   const predictor = await createPredictor({
-    scheme: { queries: 2, stragglers: 2, byzantine: 1, code: 'berrut' },
+    scheme: { queries: 2, stragglers: 2, byzantine: 1, preset: 'aaai22' },
     workers,
     testing: { clock },
     verify: { audit: 0 },
@@ -272,13 +272,12 @@ it('a row that is behind another hangs only from when its turn came', async () =
   const clock = new VirtualClock()
   const worker = new HandWorker('w')
   Object.assign(worker, { takesNext: true, capacity: 2 })
-  const home = new Pool([worker], { clock, hangMs: 100, signature: worker.signature })
-  const calls = Array.from({ length: 4 }, () => new Call({ ...nobody }, row, 'query')) // of four groups
-  home.put(calls[0])
+  const home = new Pool<Float32Array>([worker], { clock, hangMs: 100, accept })
+  const first = home.submit(row(0))
   worker.calls[0].answer()
   await turn()
-  for (const call of calls.slice(1)) home.put(call)
-  expect(calls.map(({ state }) => state)).toEqual(['done', 'running', 'running', 'waiting'])
+  const others = [1, 2, 3].map((x) => home.submit(row(x)))
+  expect([first, ...others].map(({ phase }) => phase)).toEqual(['settled', 'running', 'running', 'queued'])
   clock.after(90, () => worker.calls[0].answer())
   const restarts: number[] = []
   for (const at of [180, 195]) clock.after(at, () => restarts.push(worker.restarts.length))

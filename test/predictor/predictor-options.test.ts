@@ -36,14 +36,17 @@ describe('bad options are refused with field, expected, got', () => {
     [{ scheme }, 'model: expected a path, a URL or bytes, got undefined'],
     [{ scheme, workers: 2 }, 'workers: expected an integer >= 3, got 2'],
     [{ scheme, workers: [new HandWorker('w0')] }, 'workers: expected >= 3, got 1'],
-    [{ scheme, model: 'm.onnx', rule: 'slowest' }, "rule: expected 'fastest' | 'deadline', got \"slowest\""],
+    [{ scheme, model: 'm.onnx', atDeadline: 'late' }, "atDeadline: expected 'fail' | 'give', got \"late\""],
+    [{ scheme, model: 'm.onnx', rule: 'deadline' }, 'rule: expected'], // these three are no more
+    [{ scheme, model: 'm.onnx', deliver: 'early' }, 'deliver: expected'],
+    [{ scheme, model: 'm.onnx', falseAlarms: 0.01 }, 'falseAlarms: expected'],
     [{ scheme, model: 'm.onnx', deadlineMs: -1 }, 'deadlineMs: expected milliseconds from 0 to 2,147,483,647, got -1'],
     [{ scheme, model: 'm.onnx', hangMs: Number.POSITIVE_INFINITY }, 'hangMs: expected milliseconds'],
     [{ scheme, model: 'm.onnx', limits: { queries: 0 } }, 'limits.queries: expected an integer >= 1, got 0'],
     [{ scheme, model: 'm.onnx', onVerdict: 'log' }, 'onVerdict: expected a function, got "log"'],
     [{ scheme, model: 'm.onnx', memory: null }, 'memory: expected an object or false, got null'],
     [
-      { scheme: { queries: 2, byzantine: 1, code: 'berrut' }, memory: { state: new Uint8Array(9) } },
+      { scheme: { queries: 2, byzantine: 1, preset: 'aaai22' }, memory: { state: new Uint8Array(9) } },
       'memory.state: expected byzantine 0',
     ],
   ])('%o', async (options, message) => {

@@ -1,7 +1,7 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { createPredictor as compose } from '../../src/predictor/create'
-import { GroupRun } from '../../src/query/run'
+import { Query } from '../../src/query/query'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type Mood, MoodyWorker, moods } from '../shared/moody-worker'
@@ -24,7 +24,7 @@ async function episode(seed: number): Promise<void> {
   const workers = Array.from({ length: count }, (_, i) => new MoodyWorker(i, clock, seeded(seed + i)))
   const options: PredictorOptions = {
     ...(random.next() < 0.8 && {
-      scheme: { queries: K, stragglers: S, ...(random.next() < 0.2 && { code: 'berrut' }) },
+      scheme: { queries: K, stragglers: S, ...(random.next() < 0.2 && { preset: 'aaai22' as const }) },
     }),
     workers,
     testing: { clock, seed },
@@ -201,11 +201,11 @@ it('OVERLOADED is counted', async () => {
   await predictor.close()
 })
 
-it('a group that was reported is forgotten: closing the predictor ends only what is under way', async () => {
+it('a query whose last answer has come is forgotten: closing the predictor ends only what is under way', async () => {
   const clock = new VirtualClock()
   const workers = [0, 1].map((i) => new MoodyWorker(i, clock, seeded(i)))
   const predictor = await compose({ workers, testing: { clock } }) // from the same sources as the spy
-  const end = vi.spyOn(GroupRun.prototype, 'end')
+  const end = vi.spyOn(Query.prototype, 'end')
   for (let i = 0; i < 10; i++) void predictor.predict(Float32Array.of(i, 1))
   await clock.run()
   const open = predictor.predict(Float32Array.of(1, 1))

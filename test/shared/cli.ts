@@ -41,3 +41,9 @@ export function npyHeader(descr: string, fortran: boolean, dims: readonly number
   const text = dict.padEnd(117) + '\n'
   return Buffer.concat([Buffer.from('\x93NUMPY\x01\x00', 'latin1'), Buffer.of(text.length, 0), Buffer.from(text)])
 }
+
+/** What `serve` says when it does not start. */
+export const serve = (...args: string[]) => {
+  const { status, stderr } = runWith({}, 'serve', ...args, '--port', '0')
+  return [status, stderr] as const
+}

@@ -101,7 +101,8 @@ export class Feed implements AsyncIterable<Change> {
 
 export async function house(count: number, options: PredictorOptions & { scheme: CodecOptions }) {
   const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
-  const scheme = { code: 'berrut', ...options.scheme } as const
+  // The paper's scheme, where none is named: it sends nothing before a group is full, so that groups can be looked at.
+  const scheme = options.scheme.code ? options.scheme : ({ preset: 'aaai22', ...options.scheme } as const)
   // Nobody is asked for a query by chance, where tests count who was asked.
   // On a real clock a slow machine may take longer over a few calls than the default of 5 ms allows a group to fill, and
   // one worker may seem slower than another: all answers take no time, then.

@@ -3,7 +3,7 @@
 import { expect } from 'vitest'
 import { checksum } from '../../src/checksum'
 import { Kernels } from '../../src/codec/kernels'
-import { loadCore } from '../../src/core/core'
+import { loadCore } from '../../src/core/load'
 import type { Criterion } from '../../src/criterion'
 import { Experience, type ExperienceOptions } from '../../src/memory/experience'
 import { seeded } from '../../src/random'
@@ -49,11 +49,11 @@ function learned(kind: Kind): Uint8Array {
   for (let i = 0; i < 150; i++) {
     const query = Float32Array.from({ length: size }, () => random.gauss())
     const recovered = taught.recall(query)
-    taught.see(answerTo(query))
-    Array.from(taught.teach(query, answerTo(query)))
-    if (recovered) taught.grade({ ...recovered, missing: 1 + (i % 2) }, answerTo(query))
+    taught.confidence.observe(answerTo(query))
+    Array.from(taught.train(query, answerTo(query)))
+    if (recovered) taught.confidence.grade({ ...recovered, missing: 1 + (i % 2) }, answerTo(query))
     const answer = Float32Array.from({ length: outputs }, () => random.gauss())
-    taught.grade({ answer, source: 'code', missing: 1, variance: 0.3 }, answerTo(query))
+    taught.confidence.grade({ answer, source: 'code', missing: 1, variance: 0.3 }, answerTo(query))
   }
   const points = Array.from({ length: 5 }, () => Float32Array.of(random.gauss(), random.gauss()))
   Array.from(kernels.learn(core, 4, core.gram(points), points, [0, 1, 2, 3], criterion))

@@ -1,9 +1,10 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
-import { type Asker, Call, Pool, type PoolOptions } from '../../pool/pool'
+import { type Attempt, type Outcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { Budget } from '../../query/budget'
 import { Lateness } from '../../query/lateness'
+import { acceptAnswers } from '../../tensor'
 import type { ModelWorker } from '../../workers/worker'
 
 export interface ByHandOptions {
@@ -18,9 +19,11 @@ export interface ByHandOptions {
   /** Who deals rows to workers. Default: the predictor's own pool. */
   pool?: new (
     workers: readonly ModelWorker[],
-    options: PoolOptions,
-  ) => Pick<Pool, 'put' | 'cancel'>
+    options: PoolOptions<Float32Array>,
+  ) => RowSource
 }
+
+type RowSource = Pick<Pool<Float32Array, Float32Array>, 'submit' | 'cancel'>
 
 /** Share of first answers that are not late: what the literature takes. */
 const PATIENCE = 0.95
@@ -28,7 +31,7 @@ const PATIENCE = 0.95
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly #clock: Clock
-  readonly #pool: Pick<Pool, 'put' | 'cancel'>
+  readonly #pool: RowSource
   readonly #lateness = new Lateness(PATIENCE)
   readonly #budget: Budget
   readonly #copies: number
@@ -38,7 +41,7 @@ export class ByHand {
   constructor(clock: Clock, workers: readonly ModelWorker[], options: ByHandOptions) {
     const { hedges = 0, copies = 1, votes = 1, same = () => true, pool = Pool } = options
     this.#clock = clock
-    this.#pool = new pool(workers, { clock, hangMs: 30_000, signature: workers[0].signature })
+    this.#pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
     this.#budget = new Budget(hedges, 10)
     this.#copies = copies
     this.#votes = votes
@@ -46,49 +49,108 @@ export class ByHand {
   }
 
   ask(data: Float32Array): Promise<Float32Array> {
-    const start = this.#clock.now()
-    const row = { data, index: 0 }
     this.#budget.earn()
-    return new Promise((resolve, reject) => {
-      let done = false
-      const calls: Call[] = []
-      const answers: Float32Array[] = []
-      const late = () => {
-        if (done || !this.#budget.has) return
-        this.#budget.take()
-        put('urgent')
-      }
-      const cancelWaiting = () => {
-        for (const call of calls) if (call.state === 'waiting') this.#pool.cancel(call)
-      }
-      const asker: Asker = {
-        avoids: (call, worker) => calls.some((other) => other !== call && other.worker === worker),
-        sent: (call) => {
-          const { lateMs } = this.#lateness
-          if (call === calls[0] && lateMs !== undefined) this.#clock.after(start + lateMs - this.#clock.now(), late)
-        },
-        spare: () => {
-          if (this.#votes === 1) cancelWaiting()
-        },
-        heard: (call) => {
-          if (call === calls[0]) this.#lateness.see(this.#clock.now() - start)
-          if (done) return
-          const { answer, error } = call
-          if (!answer) return reject(error)
-          answers.push(answer)
-          done = answers.filter((other) => this.#same(other, answer)).length >= this.#votes
-          if (done) {
-            cancelWaiting()
-            resolve(answer)
-          } else if (answers.length === calls.length) put('urgent')
-        },
-      }
-      const put = (kind: Call['kind']) => {
-        const call = new Call(asker, row, kind)
-        calls.push(call)
-        this.#pool.put(call)
-      }
-      for (let copy = 0; copy < this.#copies; copy++) put('query')
-    })
+    return new Promise((resolve, reject) => new HandQuery(this, data, resolve, reject))
+  }
+
+  get clock(): Clock {
+    return this.#clock
+  }
+
+  get lateness(): Lateness {
+    return this.#lateness
+  }
+
+  get copies(): number {
+    return this.#copies
+  }
+
+  get votes(): number {
+    return this.#votes
+  }
+
+  get pool(): RowSource {
+    return this.#pool
+  }
+
+  /** Whether a second request may go out, which is then taken from the budget. */
+  mayHedge(): boolean {
+    if (!this.#budget.has) return false
+    this.#budget.take()
+    return true
+  }
+
+  /** Whether enough of the answers are like this one. */
+  elects(answer: Float32Array, answers: readonly Float32Array[]): boolean {
+    return answers.filter((other) => this.#same(other, answer)).length >= this.#votes
+  }
+}
+
+/** One query of it. */
+class HandQuery implements Owner {
+  readonly #to: ByHand
+  readonly #data: Float32Array
+  readonly #resolve: (answer: Float32Array) => void
+  readonly #reject: (error: unknown) => void
+  readonly #start: number
+  readonly #attempts: Attempt<Float32Array, Float32Array>[] = []
+  readonly #answers: Float32Array[] = []
+  #isDone = false
+
+  constructor(
+    to: ByHand,
+    data: Float32Array,
+    resolve: (answer: Float32Array) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#to = to
+    this.#data = data
+    this.#resolve = resolve
+    this.#reject = reject
+    this.#start = to.clock.now()
+    for (let copy = 0; copy < to.copies; copy++) this.#ask('normal')
+  }
+
+  blocks(identity: string): boolean {
+    return this.#attempts.some((other) => other.identity === identity)
+  }
+
+  began(attempt: unknown): void {
+    const { clock, lateness } = this.#to
+    if (!this.#isFirst(attempt) || lateness.lateMs === undefined) return
+    const late = () => {
+      if (!this.#isDone && this.#to.mayHedge()) this.#ask('high')
+    }
+    clock.after(this.#start + lateness.lateMs - clock.now(), late)
+  }
+
+  settled(attempt: unknown): void {
+    const { votes, lateness, clock } = this.#to
+    if (votes === 1) this.#cancelQueued()
+    if (this.#isFirst(attempt)) lateness.see(clock.now() - this.#start)
+    if (!this.#isDone) this.#heard((attempt as Attempt<Float32Array, Float32Array>).outcome)
+  }
+
+  #isFirst(attempt: unknown): boolean {
+    return !this.#attempts.length || attempt === this.#attempts[0]
+  }
+
+  #heard(outcome: Outcome<Float32Array> | undefined): void {
+    if (outcome?.kind === 'failed') return this.#reject(outcome.error)
+    if (outcome?.kind !== 'answered') return
+    this.#answers.push(outcome.answer)
+    this.#isDone = this.#to.elects(outcome.answer, this.#answers)
+    if (this.#isDone) {
+      this.#cancelQueued()
+      this.#resolve(outcome.answer)
+    } else if (this.#answers.length === this.#attempts.length) this.#ask('high')
+  }
+
+  #ask(priority: Priority): void {
+    this.#attempts.push(this.#to.pool.submit({ payload: this.#data, owner: this, apart: [this], priority }))
+  }
+
+  #cancelQueued(): void {
+    for (const attempt of this.#attempts) if (attempt.phase === 'queued') this.#to.pool.cancel(attempt)
   }
 }

@@ -17,13 +17,13 @@ export interface Charges {
  * simulations at a time.
  */
 export async function charged<T>(clock: VirtualClock, charges: Charges, run: () => Promise<T>): Promise<T> {
-  const { recalling, teach } = Experience.prototype
+  const { recalling, train } = Experience.prototype
   Experience.prototype.recalling = function* (query) {
     clock.spend(charges.look)
     return yield* recalling.call(this, query)
   }
-  Experience.prototype.teach = function* (query, own, from) {
-    const steps = teach.call(this, query, own, from)
+  Experience.prototype.train = function* (query, own, from) {
+    const steps = train.call(this, query, own, from)
     for (let isCompared = false; ; ) {
       clock.spend(isCompared ? charges.step : charges.comparing)
       const { value, done } = steps.next()
@@ -35,6 +35,6 @@ export async function charged<T>(clock: VirtualClock, charges: Charges, run: () 
   try {
     return await run()
   } finally {
-    Object.assign(Experience.prototype, { recalling, teach })
+    Object.assign(Experience.prototype, { recalling, train })
   }
 }

@@ -6,7 +6,7 @@ import { answersOf } from '../../evaluate/model'
 import { createPredictor } from '../../predictor/create'
 import { loadModel } from '../model'
 import { loadInputs } from '../npy'
-import { Progress } from '../progress'
+import { ProgressBar } from '../progress'
 import { wrap } from '../terminal'
 import {
   caught,
@@ -50,7 +50,7 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
   const say = (text: string) => json || console.log(wrap(text))
   const digits = await load()
   const state = await learned(digits)
-  const progress = new Progress(!json)
+  const progress = new ProgressBar(!json)
   const tryAll = async (title: string, world: World, ways: readonly Way[]) => {
     const shown: Shown[] = []
     progress.start(title, ways.length * world.runs)

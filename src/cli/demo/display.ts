@@ -1,7 +1,7 @@
 /** What the demo says: its worlds, what was measured in them, and what follows. */
 
 import { percent } from '../../evaluate/statistics'
-import type { Status } from '../../query/ticket'
+import type { Status } from '../../query/prediction'
 import { table } from '../table'
 import { width } from '../terminal'
 import { bar, picture } from './draw'

@@ -1,12 +1,17 @@
 /** Who may ask: a bearer token, and pages of other origins. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
 import { readNamed } from '../files'
-import { type Handler, problem } from './listen'
+import { type Connection, type Handler, problem } from './listen'
 
 /** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
-const EXPOSED = 'inference-header-content-length, retry-after'
-const SENT = 'authorization, content-type, content-encoding, inference-header-content-length, traceparent, tracestate'
+const EXPOSED = ['inference-header-content-length', 'retry-after']
+const SENT = [
+  ...['authorization', 'content-type', 'content-encoding'],
+  ...['inference-header-content-length', 'traceparent', 'tracestate'],
+]
 const PREFLIGHT_S = 600
 
 /** Health tells nothing that is worth a token, and probes have none. */
@@ -81,24 +86,15 @@ export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: 
 /** @param origins  whose pages may ask; '*' for all */
 export function withOrigins(origins: readonly string[], handle: Handler): Handler {
   if (!origins.length) return handle
-  const all = origins.includes('*')
-  return async (request, connection) => {
-    const origin = request.headers.get('origin')
-    if (origin === null || !(all || origins.includes(origin))) return handle(request, connection)
-    const allowed = { 'access-control-allow-origin': all ? '*' : origin, vary: 'origin' }
-    if (request.method === 'OPTIONS' && request.headers.has('access-control-request-method')) {
-      const methods = { 'access-control-allow-methods': 'GET, POST', 'access-control-max-age': String(PREFLIGHT_S) }
-      return new Response(null, {
-        status: 204,
-        headers: { ...allowed, ...methods, 'access-control-allow-headers': SENT },
-      })
-    }
-    const response = await handle(request, connection)
-    response.headers.set('access-control-allow-origin', allowed['access-control-allow-origin'])
-    response.headers.append('vary', allowed.vary)
-    response.headers.set('access-control-expose-headers', EXPOSED)
-    return response
-  }
+  const app = new Hono<{ Bindings: Connection }>()
+  const origin = origins.includes('*') ? '*' : [...origins]
+  const methods = { allowMethods: ['GET', 'POST'], allowHeaders: SENT, exposeHeaders: EXPOSED, maxAge: PREFLIGHT_S }
+  app.use(cors({ origin, ...methods }))
+  app.all('*', ({ req, env }) => handle(req.raw, env))
+  app.onError((error) => {
+    throw error
+  })
+  return (request, connection) => app.fetch(request, connection)
 }
 
 /** Without the query. */

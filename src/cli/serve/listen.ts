@@ -7,8 +7,9 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { cheaper } from './incoming'
+import type { Certificate } from './tls'
 
-/** The socket's end of a request, for who must cut it off. */
+/** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
   destroy(): void
 }
@@ -25,38 +26,23 @@ export interface Limits {
 export interface ListenOptions extends Limits {
   host: string
   port: number
-  tls: { cert: Buffer; key: Buffer } | undefined
+  certificate: Certificate | undefined
   /** Told of an error that is this server's own fault. */
   onError: (error: unknown) => void
-}
-
-export interface Listening {
-  url: string
-  /** Connections at the moment. */
-  connections(): number
-  /** Another certificate, from the next connection on. */
-  renew(tls: { cert: Buffer; key: Buffer }): void
-  /** New connections are refused from now on. Those that are open get one more answer at most. */
-  stop(): void
-  /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
-  idle(graceMs: number): Promise<void>
-  /** Cuts off what is left when no request is open, or after `graceMs`. @returns how many requests that were */
-  end(graceMs: number): Promise<number>
 }
 
 /** More than load balancers keep a connection idle (60 s), so that they close it, and never meet one that was just closed. */
 const KEEP_ALIVE_MS = 75_000
 /** Connections beyond the limit that get a sentence; those beyond are closed without one. */
 const SENTENCES = 256
-/** Idle connections of clients that may be about to ask are kept so long after `stop`. */
+/** How long after `stop` idle connections are kept, whose clients may be about to ask. */
 const LINGER_MS = 1000
 /** For a client to read what it did wrong. */
 const READ_MS = 2000
 
 /** @throws Error with the system's code where the address is not to be had */
 export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
-  const { host, port, tls } = options
-  const house = new House(handle, options)
+  const { host, port, certificate } = options
   const settings = {
     headersTimeout: options.headerMs,
     requestTimeout: Math.max(options.requestMs, options.headerMs),
@@ -65,21 +51,15 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     noDelay: true,
     requireHostHeader: false, // its own refusal has no sentence
   }
-  const server = tls ? createSecureServer({ ...settings, ...tls }, house.serve) : createServer(settings, house.serve)
-  house.watch(server)
+  const server = certificate ? createSecureServer({ ...settings, ...certificate }) : createServer(settings)
+  const listening = new Listening(server, handle, options)
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port)))
     server.listen(port, host, resolve)
   })
   const { port: taken } = server.address() as AddressInfo
-  return {
-    url: `${tls ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`,
-    connections: () => house.connections,
-    renew: (context) => (server as SecureServer).setSecureContext(context),
-    stop: () => house.stop(server),
-    idle: (graceMs) => house.idle(graceMs),
-    end: (graceMs) => house.end(server, graceMs),
-  }
+  listening.url = `${certificate ? 'https' : 'http'}://${host.includes(':') ? `[${host}]` : host}:${taken}`
+  return listening
 }
 
 function unheard(error: NodeJS.ErrnoException, host: string, port: number): Error {
@@ -93,38 +73,37 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
   return reason ? Object.assign(new Error(reason), { code: error.code }) : error
 }
 
-class House {
+export class Listening {
+  url = ''
+  /** Connections at the moment. */
+  connections = 0
+  readonly #server: Server
   readonly #open = new Set<ServerResponse>()
+  /** Connections beyond the limit, and those that have been told what is wrong with them. */
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
   readonly #patienceMs: number
-  readonly #listener: (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
-  connections = 0
   #stopped = false
   #empty: () => void = () => {}
 
-  constructor(handle: Handler, { maxConnections, requestMs, onError }: ListenOptions) {
+  constructor(server: Server, handle: Handler, { maxConnections, requestMs, onError }: ListenOptions) {
+    this.#server = server
     this.#most = maxConnections
     this.#patienceMs = requestMs
-    const failed = (error: unknown) => {
-      const own = !(error instanceof Error && error.name === 'RequestError')
-      if (own) onError(error)
-      return problem(
-        own ? 500 : 400,
-        own ? 'the server failed' : 'request: expected a host and a path that make a URL, got others',
-      )
-    }
-    this.#listener = getRequestListener(
+    const listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
         return handle(cheaper(request, incoming), outgoing)
       },
-      { hostname: 'localhost', errorHandler: failed },
+      { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
+    server.on('request', (incoming, outgoing) => this.#admits(incoming, outgoing) && listener(incoming, outgoing))
+    this.#watch()
   }
 
-  watch(server: Server): void {
+  #watch(): void {
+    const server = this.#server
     server.maxConnections = this.#most + SENTENCES
     server.on('connection', (socket: Socket) => {
       if (++this.connections > this.#most) this.#crowd.add(socket)
@@ -142,39 +121,54 @@ class House {
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#blame(error, socket))
   }
 
-  readonly serve = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+  #admits(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
     this.#open.add(outgoing)
     outgoing.once('close', () => {
       this.#open.delete(outgoing)
       if (!this.#open.size) this.#empty()
     })
-    // What is left of a body that was refused is let through; who had begun to read it would hold it up, and the next request with it.
+    // The rest of a refused body is let through; a reader that had begun it would hold it up, and with it the next request.
     outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
-    // Who does not read his answer holds its memory: as long as a byte is read now and then, and no longer.
+    // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
     outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
     if (this.#crowd.has(incoming.socket)) {
       return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
     }
-    if (incoming.headers.host === undefined && incoming.httpVersion === '1.1') {
-      return refuse(incoming, outgoing, 400, 'host: expected one, got none')
-    }
-    this.#listener(incoming, outgoing)
+    const isHostless = incoming.headers.host === undefined && incoming.httpVersion === '1.1'
+    return !isHostless || refuse(incoming, outgoing, 400, 'host: expected one, got none')
   }
 
-  stop(server: Server): void {
+  /** Another certificate, from the next connection on. */
+  renew(certificate: Certificate): void {
+    const server = this.#server as SecureServer
+    server.setSecureContext(certificate)
+  }
+
+  /** New connections are refused from now on. Those that are open get one more answer at most. */
+  stop(): void {
     this.#stopped = true
-    NetServer.prototype.close.call(server) // http's own would also cut idle connections, whose next request may be on its way
+    NetServer.prototype.close.call(this.#server) // http's own would also cut idle connections, whose next request may be on its way
     for (const outgoing of this.#open) outgoing.shouldKeepAlive = false
-    setTimeout(() => server.closeIdleConnections(), LINGER_MS).unref()
+    setTimeout(() => this.#server.closeIdleConnections(), LINGER_MS).unref()
   }
 
+  /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
   async idle(graceMs: number): Promise<void> {
     if (this.connections) await sleep(Math.min(graceMs, LINGER_MS))
     await this.#emptied(Math.max(0, graceMs - LINGER_MS))
   }
 
-  /** Resolves when no request is open, or after so long. */
+  /** Cuts off what is left when no request is open, or after `graceMs`. @returns how many requests that were */
+  async end(graceMs: number): Promise<number> {
+    await this.#emptied(graceMs)
+    const left = this.#open.size
+    this.#server.closeAllConnections()
+    this.#server.close()
+    return left
+  }
+
+  /** Resolves when no request is open, or after `ms`. */
   async #emptied(ms: number): Promise<void> {
     if (!this.#open.size) return
     let timer: ReturnType<typeof setTimeout> | undefined
@@ -185,15 +179,7 @@ class House {
     clearTimeout(timer)
   }
 
-  async end(server: Server, graceMs: number): Promise<number> {
-    await this.#emptied(graceMs)
-    const left = this.#open.size
-    server.closeAllConnections()
-    server.close()
-    return left
-  }
-
-  /** What no request could be made of: headers too large, too slow, or not HTTP. */
+  /** Answers bytes that are no request: headers too large, too slow, or not HTTP. */
   #blame(error: NodeJS.ErrnoException, socket: Duplex): void {
     if (this.#blamed.has(socket)) return
     this.#blamed.add(socket)
@@ -203,7 +189,15 @@ class House {
   }
 }
 
-/** The answer to what is no request. */
+/** The answer to a request that failed in the HTTP library or in the handler. */
+function failure(error: unknown, onError: (error: unknown) => void): Response {
+  const isTheirs = error instanceof Error && error.name === 'RequestError'
+  if (isTheirs) return problem(400, 'request: expected a host and a path that make a URL, got others')
+  onError(error)
+  return problem(500, 'the server failed')
+}
+
+/** Answers and closes a connection that has no request. */
 function end(socket: Duplex, status: number, reason: string): void {
   const body = JSON.stringify({ error: reason })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
@@ -213,12 +207,13 @@ function end(socket: Duplex, status: number, reason: string): void {
 }
 
 /** Ends the connection, too. */
-function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): void {
+function refuse(incoming: IncomingMessage, outgoing: ServerResponse, status: number, error: string): false {
   outgoing.shouldKeepAlive = false
   const body = JSON.stringify({ error })
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }
   outgoing.writeHead(status, { ...headers, ...(status === 503 && { 'retry-after': '1' }) }).end(body)
   incoming.resume()
+  return false
 }
 
 function blame(code: string): [status: number, reason: string] {
@@ -229,8 +224,5 @@ function blame(code: string): [status: number, reason: string] {
 
 /** An error as every client reads it. */
 export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
-  return new Response(JSON.stringify({ error }), {
-    status,
-    headers: { 'content-type': 'application/json', ...headers },
-  })
+  return Response.json({ error }, { status, headers })
 }

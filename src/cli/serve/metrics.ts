@@ -2,8 +2,8 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { RequestEvent } from '../../gateway/gateway'
-import type { PredictorStats } from '../../predictor/predictor'
+import type { RequestEvent } from '../../gateway/event'
+import type { PredictorStats } from '../../predictor/stats'
 import type { GroupReport } from '../../query/report'
 
 /** Seconds: from a small model in memory to the longest deadline. */
@@ -39,31 +39,31 @@ export class Metrics {
     this.#stats = stats
     const registers = [this.#registry]
     collectDefaultMetrics({ register: this.#registry })
-    const counter = <T extends string>(name: string, help: string, labelNames: T[]) =>
+    const newCounter = <T extends string>(name: string, help: string, labelNames: T[]) =>
       new Counter({ name: `approxifer_${name}`, help, labelNames, registers })
-    const histogram = <T extends string>(name: string, help: string, labelNames: T[], buckets = BUCKETS) =>
+    const newHistogram = <T extends string>(name: string, help: string, labelNames: T[], buckets = BUCKETS) =>
       new Histogram({ name: `approxifer_${name}`, help, labelNames, buckets, registers })
-    this.#requests = counter('requests_total', 'HTTP requests answered', ['route', 'model', 'code'])
-    this.#seconds = histogram('request_seconds', 'From the request to its answer, of infer requests', ['model'])
-    this.#rows = counter('rows_total', 'Rows sent to workers, by what became of them', ['model', 'outcome'])
-    this.#rowSeconds = histogram('row_seconds', 'From sending a row to its outcome', ['model'])
+    this.#requests = newCounter('requests_total', 'HTTP requests answered', ['route', 'model', 'code'])
+    this.#seconds = newHistogram('request_seconds', 'From the request to its answer, of infer requests', ['model'])
+    this.#rows = newCounter('rows_total', 'Rows sent to workers, by what became of them', ['model', 'outcome'])
+    this.#rowSeconds = newHistogram('row_seconds', 'From sending a row to its outcome', ['model'])
     const phases = 'Of a group: encode its rows, wait for answers, decode'
-    this.#groupSeconds = histogram('group_seconds', phases, ['model', 'phase'], SHORT.concat(BUCKETS.slice(6)))
-    this.#recoveries = counter('recoveries_total', 'Answers recovered, and whether the caller got them', [
+    this.#groupSeconds = newHistogram('group_seconds', phases, ['model', 'phase'], SHORT.concat(BUCKETS.slice(6)))
+    this.#recoveries = newCounter('recoveries_total', 'Answers recovered, and whether the caller got them', [
       ...(['model', 'source', 'given'] as const),
     ])
-    this.#drops = counter('events_dropped_total', 'Clients of /events that were too slow', [])
-    const gauge = (name: string, help: string, value: () => number) =>
+    this.#drops = newCounter('events_dropped_total', 'Clients of /events that were too slow', [])
+    const newGauge = (name: string, help: string, value: () => number) =>
       new Gauge({ name: `approxifer_${name}`, help, registers, collect() { this.set(value()) } }) // biome-ignore format: one line
-    gauge('connections', 'Open connections', connections)
-    gauge('events_clients', 'Clients of /events', clients)
+    newGauge('connections', 'Open connections', connections)
+    newGauge('events_clients', 'Clients of /events', clients)
     let last = Promise.resolve()
     /** One family a turn of the loop. */
     const inTurn = () => {
       last = last.then(() => setImmediate())
       return last
     }
-    for (const family of families) new Snapshot(family, this.#registry, () => this.#taken, inTurn)
+    for (const family of families) register(family, this.#registry, () => this.#taken, inTurn)
   }
 
   /** A request was answered. @param model  '' for none */
@@ -98,30 +98,38 @@ type Sample = [labels: Record<string, string | number>, value: number | undefine
 
 /** A metric whose values the predictors hold already. Counters restart from 0 with a model that is loaded anew. */
 interface Family {
+  kind: typeof Counter | typeof Gauge
   name: string
-  kind: 'counter' | 'gauge'
   help: string
   labels: readonly string[]
   samples(stats: PredictorStats): readonly Sample[]
 }
 
-const perWorker = (
-  name: string,
-  kind: Family['kind'],
-  help: string,
-  value: (worker: Worker) => number | undefined,
-): Family => ({
-  name: `worker_${name}`,
-  kind,
-  help,
-  labels: ['worker'],
-  samples: ({ workers }) => {
-    const own = workers.slice(0, MOST_WORKERS).map((each): Sample => [{ worker: each.worker }, value(each)])
-    const others = workers.slice(MOST_WORKERS)
-    if (kind === 'gauge' || !others.length) return own
-    return [...own, [{ worker: OTHER }, others.reduce((sum, each) => sum + (value(each) ?? 0), 0)]]
-  },
-})
+const family =
+  (kind: Family['kind']) =>
+  (name: string, help: string, labels: readonly string[], samples: Family['samples']): Family => {
+    return { kind, name, help, labels, samples }
+  }
+const [counter, gauge] = [family(Counter), family(Gauge)]
+
+const by = (label: string, counts: object): Sample[] =>
+  Object.entries(counts).map(([name, count]) => [{ [label]: name }, count])
+
+/** Further workers are added up, where that makes sense. */
+function ofWorkers({ workers }: PredictorStats, value: (worker: Worker) => number | undefined, adds = true): Sample[] {
+  const own = workers.slice(0, MOST_WORKERS).map((each): Sample => [{ worker: each.worker }, value(each)])
+  const others = workers.slice(MOST_WORKERS)
+  if (!adds || !others.length) return own
+  return [...own, [{ worker: OTHER }, others.reduce((sum, each) => sum + (value(each) ?? 0), 0)]]
+}
+
+const workerCounter = (name: string, help: string, value: (worker: Worker) => number) =>
+  counter(`worker_${name}`, help, ['worker'], (stats) => ofWorkers(stats, value))
+
+const workerGauge = (name: string, help: string, value: (worker: Worker) => number | undefined) =>
+  gauge(`worker_${name}`, help, ['worker'], (stats) => ofWorkers(stats, value, false))
+
+const seconds = (ms: number | undefined) => (ms === undefined ? undefined : ms / 1000)
 
 const outcomes = {
   onTime: 'on_time',
@@ -132,102 +140,59 @@ const outcomes = {
 } as const
 
 const families: Family[] = [
-  {
-    name: 'queries_total',
-    kind: 'counter',
-    help: 'Queries answered, by how: exact, checked, recovered, unverified',
-    labels: ['status'],
-    samples: ({ exact, checked, recovered, unverified }) =>
-      Object.entries({ exact, checked, recovered, unverified }).map(([status, count]) => [{ status }, count]),
-  },
-  {
-    name: 'queries_failed_total',
-    kind: 'counter',
-    help: 'Queries that ended in an error, by its code',
-    labels: ['code'],
-    samples: ({ failed }) => Object.entries(failed).map(([code, count]) => [{ code }, count]),
-  },
-  {
-    name: 'queries_open',
-    kind: 'gauge',
-    help: 'Queries waiting or under way',
-    labels: [],
-    samples: ({ open }) => [[{}, open]],
-  },
-  {
-    name: 'groups_total',
-    kind: 'counter',
-    help: 'Groups opened',
-    labels: [],
-    samples: ({ groups }) => [[{}, groups]],
-  },
-  {
-    name: 'hedges_total',
-    kind: 'counter',
-    help: 'Second requests for late queries, and those of them that were answered first',
-    labels: ['result'],
-    samples: ({ hedges }) => Object.entries(hedges).map(([result, count]) => [{ result }, count]),
-  },
-  {
-    name: 'late_seconds',
-    kind: 'gauge',
-    help: 'After which a query is late',
-    labels: [],
-    samples: ({ lateMs }) => [[{}, lateMs === undefined ? undefined : lateMs / 1000]],
-  },
-  {
-    name: 'remembered_queries',
-    kind: 'gauge',
-    help: 'Queries in the memory',
-    labels: [],
-    samples: ({ remembered }) => [[{}, remembered]],
-  },
-  {
-    name: 'recoveries_graded_total',
-    kind: 'counter',
-    help: 'Recovered answers whose own came later, and whether they agreed',
-    labels: ['source', 'missing', 'agreed'],
-    samples: ({ agreements }) =>
+  counter('queries_total', 'Queries answered, by how: exact, checked, recovered, unverified', ['status'], (stats) => {
+    const { exact, checked, recovered, unverified } = stats
+    return by('status', { exact, checked, recovered, unverified })
+  }),
+  counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>
+    by('code', failed),
+  ),
+  gauge('queries_open', 'Queries waiting or under way', [], ({ open }) => [[{}, open]]),
+  counter('groups_total', 'Groups opened', [], ({ groups }) => [[{}, groups]]),
+  counter(
+    'hedges_total',
+    'Second requests for late queries, and those of them that were answered first',
+    ['result'],
+    ({ hedges }) => by('result', hedges),
+  ),
+  gauge('late_seconds', 'After which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
+  gauge('remembered_queries', 'Queries in the memory', [], ({ remembered }) => [[{}, remembered]]),
+  counter(
+    'recoveries_graded_total',
+    'Recovered answers whose own came later, and whether they agreed',
+    ['source', 'missing', 'agreed'],
+    ({ agreements }) =>
       agreements.flatMap(({ source, missing, graded, agreed }): Sample[] => [
         [{ source, missing, agreed: 'true' }, agreed],
         [{ source, missing, agreed: 'false' }, graded - agreed],
       ]),
-  },
-  {
-    name: 'worker_answers_total',
-    kind: 'counter',
-    help: 'Calls of a worker, by what became of them',
-    labels: ['worker', 'outcome'],
-    samples: (stats) =>
-      Object.entries(outcomes).flatMap(([name, outcome]) =>
-        perWorker('', 'counter', '', (worker) => worker[name as keyof typeof outcomes])
-          .samples(stats)
-          .map(([labels, value]): Sample => [{ ...labels, outcome }, value]),
-      ),
-  },
-  perWorker('lies_total', 'counter', 'Answers of a worker that were shown to be lies', ({ lies }) => lies),
-  perWorker('proven_total', 'counter', 'Answers of a worker that were proven', ({ proven }) => proven),
-  perWorker('ejections_total', 'counter', 'How often a worker was ejected', ({ ejections }) => ejections),
-  perWorker('expected_seconds', 'gauge', 'That a worker takes, +Inf where it fails', ({ expectedMs }) =>
-    expectedMs === undefined ? undefined : expectedMs / 1000,
   ),
-  perWorker(
+  counter('worker_answers_total', 'Calls of a worker, by what became of them', ['worker', 'outcome'], (stats) =>
+    Object.entries(outcomes).flatMap(([name, outcome]) =>
+      ofWorkers(stats, (worker) => worker[name as keyof typeof outcomes]).map(
+        ([labels, value]): Sample => [{ ...labels, outcome }, value],
+      ),
+    ),
+  ),
+  workerCounter('lies_total', 'Answers of a worker that were shown to be lies', ({ lies }) => lies),
+  workerCounter('proven_total', 'Answers of a worker that were proven', ({ proven }) => proven),
+  workerCounter('ejections_total', 'How often a worker was ejected', ({ ejections }) => ejections),
+  workerGauge('expected_seconds', 'That a worker takes, +Inf where it fails', ({ expectedMs }) => seconds(expectedMs)),
+  workerGauge(
     'right_answers_left',
-    'gauge',
     'Right answers a worker still has to give; above 0: ejected',
     ({ rightAnswersLeft }) => rightAnswersLeft,
   ),
-  {
-    name: 'workers',
-    kind: 'gauge',
-    help: 'Workers: up or failing by their latest calls, new before the first, gone where they cannot be reached',
-    labels: ['state'],
-    samples: ({ workers }) =>
+  gauge(
+    'workers',
+    'Workers: up or failing by their latest calls, new before the first, gone where they cannot be reached',
+    ['state'],
+    ({ workers }) =>
       ['up', 'failing', 'new', 'gone'].map((state) => [
         { state },
         workers.filter((worker) => stateOf(worker) === state).length,
       ]),
-  },
+  ),
 ]
 
 function stateOf({ expectedMs, gone }: Worker): string {
@@ -237,23 +202,21 @@ function stateOf({ expectedMs, gone }: Worker): string {
 }
 
 /** Set anew at every scrape. */
-class Snapshot {
-  constructor(
-    { name, kind, help, labels, samples }: Family,
-    registry: Registry,
-    stats: () => Stats,
-    inTurn: () => Promise<void>,
-  ) {
-    const settings = { name: `approxifer_${name}`, help, labelNames: ['model', ...labels], registers: [registry] }
-    const fill = (put: (labels: Record<string, string | number>, value: number) => void) => {
+function register(
+  { kind, name, help, labels, samples }: Family,
+  registry: Registry,
+  stats: () => Stats,
+  inTurn: () => Promise<void>,
+): void {
+  const labelNames = ['model', ...labels]
+  new kind({
+    ...{ name: `approxifer_${name}`, help, labelNames, registers: [registry] },
+    async collect() {
+      await inTurn()
+      this.reset()
       for (const [model, each] of stats()) {
-        for (const [own, value] of samples(each)) if (value !== undefined) put({ model, ...own }, value)
+        for (const [own, value] of samples(each)) if (value !== undefined) this.inc({ model, ...own }, value)
       }
-    }
-    if (kind === 'gauge') {
-      new Gauge({ ...settings, async collect() { await inTurn(); this.reset(); fill((own, value) => this.set(own, value)) } }) // biome-ignore format: one line
-    } else {
-      new Counter({ ...settings, async collect() { await inTurn(); this.reset(); fill((own, value) => this.inc(own, value)) } }) // biome-ignore format: one line
-    }
-  }
+    },
+  })
 }

@@ -1,6 +1,6 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
-import type { RequestEvent } from '../../gateway/gateway'
+import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 import type { Events } from './events'
 import type { Log } from './log'

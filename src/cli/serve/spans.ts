@@ -4,7 +4,7 @@
  */
 
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
-import type { RequestEvent } from '../../gateway/gateway'
+import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 
 const headers = {

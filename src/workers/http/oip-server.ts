@@ -2,15 +2,9 @@
 
 import { ApproxiferError, type Code } from '../../errors'
 import { joinedBytes } from '../../oip/json'
-import {
-  BINARY,
-  HEADER_LENGTH,
-  readError,
-  readMessage,
-  readMetadata,
-  readReply,
-  writeRequest,
-} from '../../oip/messages'
+import { BINARY, readMetadata } from '../../oip/metadata'
+import { readError, readMessage, readReply } from '../../oip/read'
+import { HEADER_LENGTH, writeRequest } from '../../oip/write'
 import type { Connections, HttpReply } from '../../platform/platform'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
 

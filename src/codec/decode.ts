@@ -1,0 +1,156 @@
+/**
+ * Queries recovered from the answers to other rows. Of a large group only near rows are used. Kriging solves for all rows at once, which takes time with
+ * their third power: half a second for a thousand. Rows that are far away hardly count: from the nearest 64 of 80 to 250 rows as many labels were right or
+ * more, and errors were smaller (docs/research.md). Geostatistics calls it a moving neighbourhood.
+ */
+
+import { expected } from '../check'
+import type { Core } from '../core/core'
+import { ApproxiferError } from '../errors'
+import type { Codec } from './codec'
+import { unitRow } from './codes'
+import { type Decoder, decoders, type Survivors } from './decoders'
+import type { CodedRow, RowSet } from './rows'
+
+/** A query's answer, recovered from the answers to other rows. The caller owns `answer`. */
+export interface Recovery {
+  query: number
+  answer: Float32Array
+  /** It was recovered from the answers to the group's other rows. */
+  source: 'code'
+  /** How many queries had no exact answer, this one included. */
+  missing: number
+  /** How uncertain the answer is, from 0 to about 1, where the decoder knows (kriging). */
+  variance?: number | undefined
+}
+
+/** Rows that some queries are recovered from, at most. */
+const NEIGHBOURS = 64
+/** Queries that share them. */
+const TOGETHER = 16
+/** Multiplications that the search may take: of many rows only some values are compared, evenly spread. */
+const PRODUCTS = 2 ** 17
+
+/** A closed group. */
+interface Closed extends Pick<Survivors, 'scheme' | 'gram'> {
+  codec: Codec
+  rows: RowSet
+  queries: readonly Float32Array[]
+  /** Those that parities are made of. */
+  mixed: readonly number[]
+}
+
+/**
+ * Queries recovered from the answers to the rows `have`.
+ *
+ * @param missing  queries that have no exact answer
+ * @throws ApproxiferError QUORUM where fewer answers came than the code can decode from
+ */
+export function decode(
+  group: Closed,
+  queries: readonly number[],
+  missing: number,
+  have: readonly number[],
+): Recovery[] {
+  const { codec, scheme, rows, mixed } = group
+  if (!queries.length) return []
+  const came = have.length + rows.coded.filter(({ dropped }) => dropped).length
+  if (came < scheme.quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${scheme.quorum}`, came))
+  const { data }: Decoder = decoders[codec.decoder]
+  if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, have)
+  const wanted = data ? queries : group.queries.map((_, query) => query)
+  const survivors = { ...survivorsOf(group, have), rows: rows.of(have).map(({ weights }) => weights), wanted }
+  const decoded = codec.decode(survivors, `${group.queries.length}:${mixed}:${have}`)
+  const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
+  const answers = codec.core.combine(flat(weights), rows.answersOf(have))
+  return queries.map((query, i) => recovery(query, answers[i], missing, decoded.variance?.[data ? i : query]))
+}
+
+/** The same of many rows: a few queries at a time, each time from the few rows that are nearest. */
+function decodeNearby(group: Closed, queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
+  const { codec, rows } = group
+  const all = rows.of(have)
+  const recovered: Recovery[] = []
+  for (let from = 0; from < queries.length; from += TOGETHER) {
+    const some = queries.slice(from, from + TOGETHER)
+    const { near, ...told } = neighbourhood(codec.core, all, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
+    const own = near.map((at) => have[at])
+    const { weights, variance } = codec.decode({ ...survivorsOf(group, have), ...told, have: own }, '')
+    const answers = codec.core.combine(flat(weights), rows.answersOf(own))
+    recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
+  }
+  return recovered
+}
+
+function survivorsOf({ codec, scheme, rows, gram }: Closed, have: readonly number[]) {
+  const { core, code, kernels } = codec
+  return { core, code, scheme, have, most: largestParity(rows.of(have)), kernels, gram }
+}
+
+/** Queries in the row that mixes most of them. */
+export function largestParity(rows: readonly CodedRow[]): number {
+  const mixed = rows.filter(({ query }) => query === undefined)
+  return Math.max(1, ...mixed.map(({ weights }) => weights.reduce((count, w) => count + Number(w !== 0), 0)))
+}
+
+function recovery(query: number, answer: Float32Array, missing: number, variance: number | undefined): Recovery {
+  return { query, answer, source: 'code', missing, ...(variance !== undefined && { variance }) }
+}
+
+/** Rows of weights, one after the other. */
+export function flat(rows: readonly Float64Array[]): Float32Array {
+  const out = new Float32Array(rows.length * rows[0].length)
+  rows.forEach((row, i) => {
+    out.set(row, i * row.length)
+  })
+  return out
+}
+
+/** Positions of the rows that are near, and what a decoder is told of them: points of a group of their own. */
+interface Neighbourhood extends Pick<Survivors, 'rows' | 'wanted' | 'gram'> {
+  near: readonly number[]
+}
+
+/**
+ * The rows that mix some queries, and those nearest to them.
+ *
+ * @param queries  their numbers in the group, at most TOGETHER
+ * @param data     of these
+ */
+function neighbourhood(
+  core: Core,
+  rows: readonly CodedRow[],
+  queries: readonly number[],
+  data: readonly Float32Array[],
+): Neighbourhood {
+  const near = nearest(rows, queries, data)
+  const points = [...near.map((at) => rows[at].data), ...data]
+  const units = near.map((_, i) => unitRow(points.length, i))
+  return { near, rows: units, wanted: queries.map((_, i) => near.length + i), gram: () => core.gram(points) }
+}
+
+/** Positions, ascending: of each query as many. */
+function nearest(rows: readonly CodedRow[], queries: readonly number[], data: readonly Float32Array[]): number[] {
+  const mixing = rows.flatMap(({ weights }, at) => (queries.some((query) => weights[query]) ? at : []))
+  const chosen = new Set(mixing.length > NEIGHBOURS / 2 ? [] : mixing) // with the paper's code all are mixed
+  const ranked = data.map((query) => closest(rows, query, data.length))
+  for (let rank = 0; rank < NEIGHBOURS; rank++) {
+    for (const order of ranked) {
+      if (chosen.size < NEIGHBOURS) chosen.add(order[rank])
+    }
+  }
+  return [...chosen].sort((a, b) => a - b)
+}
+
+/** The NEIGHBOURS closest rows, the closest first. @param among  queries for which this is done */
+function closest(rows: readonly CodedRow[], query: Float32Array, among: number): number[] {
+  const step = Math.ceil((query.length * rows.length * among) / PRODUCTS)
+  const distances = Float64Array.from(rows, ({ data }) => {
+    let sum = 0
+    for (let i = 0; i < query.length; i += step) sum += (data[i] - query[i]) ** 2
+    return sum
+  })
+  const farthest = distances.slice().sort()[NEIGHBOURS - 1]
+  const close = [...distances.keys()].filter((at) => distances[at] <= farthest)
+  return close.sort((a, b) => distances[a] - distances[b])
+}

@@ -1,0 +1,295 @@
+/** One coded group: what its queries become, which of its answers are lies, what is recovered from the others. */
+
+import { append } from '../arrays'
+import { checkInteger, expected } from '../check'
+import { type Criterion, criterionFor } from '../criterion'
+import type { Scheme } from '../scheme'
+import type { Codec } from './codec'
+import { parities, unitRow } from './codes'
+import { decode, flat, largestParity, type Recovery } from './decode'
+import { MOST_ROWS } from './kernels'
+import { gramOf } from './kriging'
+import { locators } from './locators'
+import { type CodedRow, NONE, RowSet } from './rows'
+
+/** A row whose answer may be a lie; scores compare within one locator and group only. */
+export interface Suspect {
+  row: CodedRow
+  score: number
+}
+
+/** Sets of queries whose loss is rehearsed in a group. */
+const REHEARSALS = 8
+
+/** The weights of a row while its group is open. */
+const UNKNOWN = new Float64Array()
+
+/**
+ * One coded group: open while queries join, then closed, then fed with answers. A small state machine
+ * without a clock: when to close, to locate and to recover is the caller's affair.
+ */
+export class Group {
+  readonly #codec: Codec
+  readonly #rows: RowSet
+  #queries: Float32Array[] = NONE
+  /** Queries that the parities are made of: those unanswered when the group closed. */
+  #mixed: readonly number[] = NONE
+  /** Of the closed group. */
+  #scheme: Scheme | undefined
+  #gram: Float64Array | undefined
+
+  constructor(codec: Codec) {
+    this.#codec = codec
+    this.#rows = new RowSet(codec.scheme.workers)
+  }
+
+  /** Queries that joined. */
+  get size(): number {
+    return this.#queries.length
+  }
+
+  /** The scheme of the closed group, for as many queries as joined. */
+  get scheme(): Scheme {
+    if (!this.#scheme) throw new TypeError('group: expected a closed group, got an open one')
+    return this.#scheme
+  }
+
+  /** Answers that came and were not dropped. */
+  get survivors(): number[] {
+    return this.#rows.survivors().map(({ index }) => index)
+  }
+
+  /**
+   * Adds a query. The group keeps the row and does not write to it. Values must be finite; that is not checked here.
+   *
+   * @returns the query's number in the group
+   */
+  join(query: Float32Array): number {
+    if (this.#scheme) throw new TypeError('group: expected an open group, got a closed one')
+    if (!(query instanceof Float32Array)) throw new TypeError(expected('query', 'Float32Array', query))
+    const most = this.#codec.scheme.queries
+    if (this.size === most) throw new RangeError(`group: expected at most ${most} queries, got one more`)
+    const { length } = this.#queries[0] ?? query
+    if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
+    const number = this.size
+    this.#queries = append(this.#queries, query)
+    if (this.#codec.code === 'systematic') this.#rows.add(UNKNOWN, number, query)
+    return number
+  }
+
+  /** Rows that can be sent already: with the systematic code the queries that have joined. */
+  get ready(): readonly CodedRow[] {
+    return this.#scheme ? [] : this.#rows.coded
+  }
+
+  /**
+   * Encodes.
+   *
+   * @param mix  the queries that parities are made of, where the others are known well enough without; only with the
+   *   systematic code and byzantine 0. Default: all that were not answered by now. Fewer queries in a parity mean that
+   *   it says more about each of them
+   * @returns the rows that were not `ready` before, for as many different workers; with the systematic code the parities
+   */
+  close(mix?: readonly number[]): readonly CodedRow[] {
+    if (this.#scheme || !this.size) throw new TypeError(`group: expected an open group with queries, got ${this.size}`)
+    const K = this.size
+    const scheme = this.#codec.schemeFor(K)
+    const systematic = this.#codec.code === 'systematic' && !scheme.byzantine
+    if (mix && !systematic) throw new RangeError("mix: expected none but with code 'systematic' and byzantine 0")
+    mix?.forEach((query, i) => checkInteger(`mix[${i}]`, query, 0, K - 1))
+    this.#scheme = scheme
+    const before = this.#rows.coded.length
+    if (mix) this.#mixed = mix.length ? [...new Set(mix)] : NONE
+    else this.#mixed = systematic ? this.missing() : this.#numbers()
+    const all = this.#codec.weightsFor(K)
+    for (const row of this.#rows.coded) row.weights = all[row.index]
+    if (before && !this.#mixed.length) return []
+    const others = this.#encodeRows().slice(before)
+    const data = this.#combined(others.filter((weights) => unit(weights) === undefined)).values()
+    for (const weights of others) {
+      const query = unit(weights)
+      this.#rows.add(weights, query, query === undefined ? (data.next().value as Float32Array) : this.#queries[query])
+    }
+    return this.#rows.coded.slice(before)
+  }
+
+  /** Weighted sums of the queries; of the systematic code's parities each from those that it mixes, which are few of many. */
+  #combined(rows: readonly Float64Array[]): Float32Array[] {
+    const { core, code } = this.#codec
+    if (!rows.length) return []
+    if (code !== 'systematic') return core.combine(flat(rows), this.#queries)
+    return rows.flatMap((weights) => {
+      const some = this.#numbers().filter((query) => weights[query])
+      const own = Float32Array.from(some, (query) => weights[query])
+      return core.combine(own, some.map((query) => this.#queries[query])) // biome-ignore format: one line
+    })
+  }
+
+  /** Whether a parity tells of a query. */
+  mixes(query: number): boolean {
+    return this.#mixed.includes(query)
+  }
+
+  /** All N rows of weights; the systematic code's parities only mix the queries that need it. */
+  #encodeRows(): readonly Float64Array[] {
+    const { queries: K, workers: N } = this.scheme
+    const all = this.#codec.weightsFor(K)
+    if (this.#mixed.length === K) return all
+    const spread = (weights: Float64Array) => {
+      const row = new Float64Array(K)
+      this.#mixed.forEach((query, i) => {
+        row[query] = weights[i]
+      })
+      return row
+    }
+    return [...all.slice(0, K), ...parities(this.#mixed.length, N - K).map(spread)]
+  }
+
+  /** One more row that asks for a query itself, at any time; repeats are numbered from N on, whether the group is full or not. */
+  repeat(query: number): CodedRow {
+    checkInteger('query', query, 0, this.size - 1)
+    return this.#rows.repeat(unitRow(this.size, query), query, this.#queries[query])
+  }
+
+  #numbers(): number[] {
+    return Array.from({ length: this.size }, (_, number) => number)
+  }
+
+  /** A row by its number. */
+  row(index: number): CodedRow | undefined {
+    return this.#rows.at(index)
+  }
+
+  /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
+  add(row: CodedRow, answer: Float32Array): void {
+    this.#rows.answer(row, answer)
+  }
+
+  /** Forgets all answers and verdicts, so that another survivor set can be tried on the same rows. */
+  forget(): void {
+    this.#rows.forget()
+  }
+
+  /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
+  exact(query: number): Float32Array | undefined {
+    return this.#rows.exact(query)?.answer
+  }
+
+  /** Queries without an exact answer. */
+  missing(): number[] {
+    const exact = new Array<boolean>(this.size)
+    for (const { query } of this.#rows.survivors()) if (query !== undefined) exact[query] = true
+    return this.#numbers().filter((query) => !exact[query])
+  }
+
+  /** Finds up to `limit` liars among the answers that came, and drops their answers. */
+  locate(limit: number = this.scheme.byzantine): Suspect[] {
+    const suspects = this.scores(limit).slice(0, limit)
+    for (const { row } of suspects) this.drop(row)
+    return suspects
+  }
+
+  /** A score for every answer that came, up to `limit` that would be dropped first, the strongest in front. */
+  scores(limit: number = this.scheme.byzantine): Suspect[] {
+    const { core, locator } = this.#codec
+    const have = this.#coded()
+    const most = Math.min(limit, have.length - 1)
+    if (!(most >= 1)) return []
+    const answers = this.#rows.answersOf(have)
+    const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
+    const { coded } = this.#rows
+    return locators[locator](evidence, most).map(({ position, score }) => ({ row: coded[have[position]], score }))
+  }
+
+  /** Takes the answer to a row for a lie. */
+  drop(row: CodedRow): void {
+    const own = this.#rows.at(row.index)
+    if (own) own.dropped = true
+  }
+
+  /**
+   * Answers for all that is missing, from the answers that came.
+   *
+   * @throws ApproxiferError QUORUM where fewer came than the code can decode from
+   */
+  recover(): Recovery[] {
+    const missing = this.missing()
+    return this.#decode(missing, missing.length, this.#coded())
+  }
+
+  /**
+   * What other queries' recoveries would have been, had they been lost in the place of `lost`. For a group whose
+   * answers have all come in the end: each recovery shows once more how good recovered answers are.
+   *
+   * @param lost       queries that were missing when the group was decoded
+   * @param survivors  rows that it was decoded from
+   * @returns the recoveries of others, as many as were lost at a time, decoded when they are asked for
+   */
+  *rehearse(lost: readonly number[], survivors: readonly number[]): Generator<Recovery[]> {
+    const mixed = this.#mixed.length
+    const parities = survivors.filter((i) => this.#rows.at(i)?.query === undefined)
+    const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
+    if (open || this.#codec.code !== 'systematic') return
+    if (this.size - lost.length + parities.length < this.scheme.quorum) return
+    for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
+      const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
+      const rest = this.#numbers().filter((query) => !others.includes(query))
+      const exact = rest.map((query) => (this.#rows.exact(query) as CodedRow).index)
+      yield this.#decode(others, lost.length, [...exact, ...parities])
+    }
+  }
+
+  /**
+   * What the group teaches 'learned-kriging': which kernel would have done best on the answers that came. Bounded work, in
+   * steps of less than a millisecond that are done as the iterator is asked for the next.
+   *
+   * @param criterion  when an answer is right. Default: when the largest of all its values is the model's
+   */
+  *lessons(criterion?: Criterion): Generator<void> {
+    const { core, code, decoder, kernels } = this.#codec
+    if (decoder !== 'learned-kriging' || code !== 'systematic') return
+    const have = this.#coded()
+    if (have.length > MOST_ROWS) return
+    const own = [...have.keys()].filter((at) => this.#rows.coded[have[at]].query !== undefined)
+    if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
+    const answers = this.#rows.answersOf(have)
+    const most = largestParity(this.#rows.of(have))
+    yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
+  }
+
+  /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
+  answers(): { query: number; answer: Float32Array; exact: boolean }[] {
+    const recovered = new Map(this.recover().map((each) => [each.query, each]))
+    return this.#numbers().map((query) => {
+      const answer = this.exact(query)
+      return answer ? { query, answer, exact: true } : { ...(recovered.get(query) as Recovery), exact: false }
+    })
+  }
+
+  /** Queries recovered from the rows `have`, where `missing` have no exact answer. */
+  #decode(queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
+    const [rows, mixed] = [this.#rows, this.#mixed]
+    const group = { codec: this.#codec, scheme: this.scheme, rows, mixed, queries: this.#queries }
+    return decode({ ...group, gram: () => this.#gramOfQueries() }, queries, missing, have)
+  }
+
+  /** Survivors among the coded rows, without repeats: those that have a node. */
+  #coded(): number[] {
+    return this.survivors.filter((i) => i < this.scheme.workers)
+  }
+
+  #gramOfQueries(): Float64Array {
+    this.#gram ??= this.#codec.core.gram(this.#queries)
+    return this.#gram
+  }
+
+  /** U G Uᵀ for the rows `have`: the coded queries' Gram matrix from that of the queries. */
+  #gramOf(have: readonly number[]): Float64Array {
+    return gramOf(this.#rows.of(have).map(({ weights }) => weights), this.#gramOfQueries()) // biome-ignore format: one line
+  }
+}
+
+function unit(weights: Float64Array): number | undefined {
+  const at = weights.indexOf(1)
+  return at >= 0 && weights.every((w, j) => j === at || w === 0) ? at : undefined
+}

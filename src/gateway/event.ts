@@ -1,0 +1,41 @@
+/** What became of a request, for logs and metrics. */
+
+import type { Status } from '../query/prediction'
+import type { GroupReport } from '../query/report'
+import type { RowOutcome } from './batch'
+
+export type Route = 'infer' | 'metadata' | 'health' | 'other'
+
+/** What became of a request. */
+export interface RequestEvent {
+  /** Its body has been read. */
+  request: Request
+  route: Route
+  model?: string
+  version?: string
+  /** Of HTTP; 499 where the client was gone. */
+  status: number
+  /** From the request to its answer, reading and writing included. */
+  ms: number
+  /** Rows of the batch. */
+  queries: number
+  /** How many of them ended how; those that failed are in none. */
+  statuses: Record<Status, number>
+  /** What happened to their groups; these never reject. */
+  groups: Promise<GroupReport>[]
+  /** The client's. */
+  id?: string
+  error?: string
+}
+
+export function eventOf(request: Request): RequestEvent {
+  const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+  return { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
+}
+
+/** How its rows ended. */
+export function countRows(event: RequestEvent, outcomes: readonly RowOutcome[]): void {
+  const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
+  for (const { status } of predictions) event.statuses[status]++
+  event.groups = [...new Set(predictions.map(({ group }) => group))]
+}

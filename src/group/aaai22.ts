@@ -1,0 +1,254 @@
+/**
+ * The paper's scheme, as published (Soleymani et al., "ApproxIFER", AAAI 2022): queries wait until their group is full, all coded rows
+ * are sent to as many workers, and the answers are decoded at the quorum, with the E that the locator suspects most dropped. No query
+ * is sent by itself, so that nothing is asked again, hedged or learned.
+ */
+
+import type { Recovery } from '../codec/decode'
+import type { Group } from '../codec/group'
+import type { CodedRow } from '../codec/rows'
+import { type ApproxiferError, asError } from '../errors'
+import type { Attempt, Identity, Owner } from '../pool/attempt'
+import { type Asked, answerOf, blockedBy, failureOf, isLive, isQueued, newAsked, workerOf } from '../query/asked'
+import type { Caller } from '../query/caller'
+import type { Coding } from '../query/coding'
+import { tooFew } from '../query/failures'
+import { PendingReport } from '../query/pending-report'
+import { Query } from '../query/query'
+import { groupReport } from '../query/report'
+import type { Random } from '../random'
+import type { CodingContext } from './context'
+import { Filling } from './filling'
+
+const NONE: never[] = Object.freeze([]) as never[]
+
+const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
+
+export class PaperGroup implements Coding, Owner {
+  readonly report = new PendingReport()
+  readonly #context: CodingContext
+  readonly #random: Random
+  readonly #group: Group
+  readonly #filling: Filling
+  #rows: Asked[] = NONE
+  #isDecided = false
+  #measured = undecided
+  #failure: ApproxiferError | undefined
+
+  /** @param random  deals rows to workers where some may lie: a place biases a locator's score */
+  constructor(context: CodingContext, random: Random) {
+    this.#context = context
+    this.#random = random
+    this.#group = context.codec.open()
+    this.#filling = new Filling(context.clock, context.codec.scheme.queries, () => this.#close())
+  }
+
+  get isOnlyWay(): boolean {
+    return true
+  }
+
+  get copies() {
+    return { send() {}, save() {} }
+  }
+
+  get isOpen(): boolean {
+    return this.#filling.isOpen
+  }
+
+  get wasAsked(): boolean {
+    return this.#rows.some(({ attempt }) => attempt.worker)
+  }
+
+  get isDecodable(): boolean {
+    return !this.#isDecided
+  }
+
+  join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
+    const query = new Query(this.#context, payload, caller, this, this.#filling.members.length)
+    this.#filling.members.push(query)
+    query.start()
+    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : 0)
+    return query
+  }
+
+  close(): void {
+    this.#filling.close()
+  }
+
+  nextRow(): number {
+    return this.#rows.length
+  }
+
+  /** Where some may lie every row needs a worker of its own; else one that is none that failed on another, while there is one. */
+  blocks(identity: Identity): boolean {
+    if (this.#context.codec.scheme.byzantine) return this.#rows.some((asked) => blockedBy(asked) === identity)
+    const failed = this.#rows.flatMap((asked) => failureOf(asked) ?? [])
+    return failed.includes(identity) && this.#context.pool.available(failed) > 0
+  }
+
+  failed(): void {}
+  answered(): void {}
+  graded(): void {}
+
+  press(query: Query): void {
+    const isDue = this.#context.clock.now() >= query.caller.dueAt
+    if (isDue && !this.isOpen) this.#decide()
+  }
+
+  given(): string[] {
+    const { survivors } = this.#measured
+    return this.#rows.filter(({ row }) => survivors.includes(row)).map((asked) => workerOf(asked).name)
+  }
+
+  failure(): ApproxiferError {
+    return this.#failure ?? tooFew([], this.#rows, this.#context.codec.schemeFor(this.#filling.members.length))
+  }
+
+  left(): void {
+    this.#filling.tidy() // there is room for others
+    if (this.#filling.members.some(({ isOpen }) => isOpen)) return
+    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
+  }
+
+  /** There are fewer workers: rows that none is left for are given up, if what is left cannot be decoded. */
+  reconsider(): void {
+    const { pool } = this.#context
+    const queued = this.#rows.filter(isQueued)
+    const excess = queued.length - pool.available(this.#rows.flatMap((asked) => blockedBy(asked) ?? []))
+    if (excess <= 0 || this.#hopeful() - excess >= this.#group.scheme.quorum) return
+    for (const { attempt } of queued.slice(-excess)) pool.cancel(attempt)
+    this.settled()
+  }
+
+  // What the pool tells.
+
+  began(): void {}
+
+  settled(attempt?: Attempt): void {
+    const asked = this.#rows.find((each) => each.attempt === attempt)
+    if (asked) {
+      asked.onTime = !this.#isDecided
+      this.#context.tally.tell(asked)
+      const answer = answerOf(asked)
+      if (answer) this.#group.add(this.#group.row(asked.row) as CodedRow, answer)
+    }
+    this.#proceed()
+  }
+
+  // What becomes of it.
+
+  #close(): void {
+    const { clock, pool, codec } = this.#context
+    const start = clock.now()
+    try {
+      const rows = this.#encoded()
+      const dealt = codec.scheme.byzantine ? this.#random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
+      const measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
+      this.#measured = measured
+      for (const { data, index } of dealt) {
+        const attempt = pool.submit({ payload: data, owner: this, apart: [this], priority: 'normal' })
+        this.#rows = [...this.#rows, newAsked(attempt, 'parity', index)]
+      }
+    } catch (error) {
+      this.#fail(asError(error, 'WORKER'))
+    }
+    if (this.#rows.length) this.reconsider()
+    this.#proceed()
+  }
+
+  #encoded(): readonly CodedRow[] {
+    const { members } = this.#filling
+    if (!members.length) return []
+    members.forEach(({ recovery, payload }) => {
+      recovery.number = this.#group.join(payload)
+    })
+    return this.#group.close()
+  }
+
+  /** Rows that were answered, or may be. */
+  #hopeful(): number {
+    return this.#rows.filter((asked) => answerOf(asked) || isLive(asked)).length
+  }
+
+  #proceed(): void {
+    if (this.isOpen || this.report.isComplete) return
+    const { members } = this.#filling
+    if (!members.some(({ isOpen }) => isOpen)) this.#release()
+    else if (!this.#isDecided) this.#decide()
+    if (members.every(({ isDone }) => isDone) && !this.#rows.some(isLive)) this.#finish()
+  }
+
+  #decide(): void {
+    if (this.#isDecided || !this.#rows.length) return
+    const { quorum } = this.#group.scheme
+    if (this.#rows.filter(answerOf).length >= quorum) this.#decode()
+    else if (this.#hopeful() < quorum) this.#fail(this.failure())
+  }
+
+  #decode(): void {
+    const { clock } = this.#context
+    const start = clock.now()
+    this.#isDecided = true
+    const missing = () => this.#group.missing().length
+    let recoveries: Recovery[] = []
+    try {
+      this.#locate()
+      recoveries = this.#group.recover()
+    } catch (error) {
+      return this.#fail(asError(error, 'QUORUM'))
+    }
+    const { encodeMs, waitMs: closedAt } = this.#measured
+    const { survivors } = this.#group
+    this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    this.#filling.members.forEach((member, query) => {
+      const own = this.#group.exact(query)
+      if (own) this.#give(member, own)
+      else member.offer({ recoveries: recoveries.filter((each) => each.query === query), isMixed: true, missing: missing() }) // biome-ignore format: one line
+    })
+    this.#release()
+  }
+
+  /** The answers that the locator suspects most are dropped, as many as may lie, whether anybody does. */
+  #locate(): void {
+    for (const { row } of this.#group.locate()) {
+      const asked = this.#rows.find((each) => each.row === row.index) as Asked
+      asked.verdict = 'lie'
+      this.#context.tally.suspect(workerOf(asked))
+    }
+  }
+
+  /** A row that equals the query was answered. Where some may lie one worker's word proves nothing. */
+  #give(member: Query, answer: Float32Array): void {
+    const { codec, clock } = this.#context
+    const isProven = !codec.scheme.byzantine
+    const asked = this.#rows.find((each) => answerOf(each) === answer) as Asked
+    const { startedAt, ranMs } = asked.attempt
+    member.take(answer, {
+      status: isProven ? 'exact' : 'unverified',
+      confidence: isProven ? 1 : undefined,
+      queuedMs: startedAt - member.caller.since,
+      ranMs: ranMs || clock.now() - startedAt,
+      hedged: false,
+      workers: [workerOf(asked).name],
+    })
+  }
+
+  #fail(error: ApproxiferError): void {
+    this.#failure = error
+    this.#isDecided = true
+    for (const member of [...this.#filling.members]) member.look()
+  }
+
+  /** Nobody waits for rows that no worker has. */
+  #release(): void {
+    this.#isDecided = true
+    for (const { attempt } of this.#rows) if (attempt.phase !== 'settled') this.#context.pool.release(attempt)
+  }
+
+  #finish(): void {
+    const { codec, core } = this.#context
+    const { members } = this.#filling
+    const scheme = codec.schemeFor(members.length || codec.scheme.queries)
+    this.report.complete(groupReport(members, this.#rows, { ...this.#measured, core, scheme }))
+  }
+}

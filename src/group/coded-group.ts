@@ -1,0 +1,286 @@
+/**
+ * Queries that are recovered from each other with the systematic code: each is sent by itself, and when the group closes so are
+ * parities, or copies, of those without an answer. It decodes for a query that is late or lost, and offers it what it recovered.
+ */
+
+import { append } from '../arrays'
+import type { Recovery } from '../codec/decode'
+import type { Group } from '../codec/group'
+import type { CodedRow } from '../codec/rows'
+import { ApproxiferError, asError } from '../errors'
+import type { Attempt, Identity, Owner } from '../pool/attempt'
+import { type Asked, answerOf, failureOf, isLive, newAsked, workerOf } from '../query/asked'
+import type { Extras } from '../query/budget'
+import type { Caller } from '../query/caller'
+import type { Coding } from '../query/coding'
+import { tooFew } from '../query/failures'
+import { PendingReport } from '../query/pending-report'
+import { Query } from '../query/query'
+import { groupReport } from '../query/report'
+import type { CodingContext } from './context'
+import { Filling } from './filling'
+import { toMix } from './redundancy'
+import { Standing } from './standing'
+
+const NONE: never[] = Object.freeze([]) as never[]
+
+/** What a group that was decoded shows in its report. */
+const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
+
+export class CodedGroup implements Coding, Owner {
+  readonly report = new PendingReport()
+  readonly #context: CodingContext
+  readonly #group: Group
+  readonly #filling: Filling
+  readonly #standing = new Standing()
+  #parities: Asked[] = NONE
+  /** Identities that failed on one of the rows. */
+  #failed: Identity[] = NONE
+  /** An error: nothing can be decoded. */
+  #state: 'waiting' | 'decided' | ApproxiferError = 'waiting'
+  #measured = undecided
+
+  constructor(context: CodingContext) {
+    this.#context = context
+    this.#group = context.codec.open()
+    this.#filling = new Filling(context.clock, context.codec.scheme.queries, () => this.#close())
+  }
+
+  get isOpen(): boolean {
+    return this.#filling.isOpen
+  }
+
+  get isOnlyWay(): boolean {
+    return false
+  }
+
+  get copies(): Extras {
+    return this.#context.copies
+  }
+
+  get wasAsked(): boolean {
+    return this.#parities.some(({ attempt }) => attempt.worker)
+  }
+
+  get isDecodable(): boolean {
+    return this.#state === 'waiting' && this.#context.codec.scheme.stragglers > 0
+  }
+
+  get #members(): readonly Query[] {
+    return this.#filling.members
+  }
+
+  /** A query joins, and is sent. @param maxWaitMs  how long it waits for others */
+  join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
+    const query = new Query(this.#context, payload, caller, this, this.#group.join(payload))
+    this.#filling.members.push(query)
+    query.start()
+    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : 0) // nobody is worth waiting for
+    return query
+  }
+
+  close(): void {
+    this.#filling.close()
+  }
+
+  nextRow(query: Query): number {
+    const { workers } = this.#context.codec.scheme
+    if (!query.asked.length) return query.recovery.number
+    return workers + this.#all.filter(({ row }) => row >= workers).length
+  }
+
+  /** Workers that failed on one of the rows get no other while somebody else can: they would soon have failed on all of them. */
+  blocks(identity: Identity): boolean {
+    return this.#failed.includes(identity) && this.#context.pool.available(this.#failed) > 0
+  }
+
+  failed(identity: Identity): void {
+    this.#failed = append(this.#failed, identity)
+  }
+
+  answered(query: Query, answer: Float32Array, number: number): void {
+    const own = this.#group.row(number < this.#context.codec.scheme.workers ? number : query.recovery.number)
+    if (!own || !this.#standing.answer(own.index)) return
+    this.#group.add(own, answer)
+    this.#decodeForAny()
+  }
+
+  press(query: Query): void {
+    if (this.isOpen || this.#state !== 'waiting') return
+    if (query.isPressing) this.#decide()
+    if (!query.inquiry.isLost || query.caller.choices.policy !== 'recover') return
+    for (const { attempt } of this.#parities) if (attempt.phase === 'queued') this.#context.pool.promote(attempt)
+  }
+
+  given(): string[] {
+    this.copies.save()
+    const rows = this.#measured.survivors
+    return this.#all.flatMap((asked) => (rows.includes(asked.row) && answerOf(asked) ? workerOf(asked).name : []))
+  }
+
+  /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
+  graded(): void {
+    const recovered = this.#members.filter(({ recovery }) => recovery.answer)
+    if (recovered.every(({ recovery }) => recovery.isDecodedAndGraded)) this.#context.learning?.later(this.#rehearse(), this.#bytes) // biome-ignore format: one line
+  }
+
+  failure(own: readonly Asked[]): ApproxiferError {
+    const { quorum, workers } = this.#context.codec.schemeFor(this.#members.length)
+    const others = this.#all.filter((asked) => !own.includes(asked))
+    return this.#state instanceof ApproxiferError ? this.#state : tooFew(own, others, { quorum, workers })
+  }
+
+  left(query: Query): void {
+    if (this.isOpen) return query.inquiry.cancel()
+    if (this.#members.some(({ isOpen }) => isOpen)) return // an answer that nobody waits for still tells of the others
+    for (const member of this.#members) member.inquiry.cancel()
+    for (const { attempt } of this.#parities) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
+  }
+
+  reconsider(): void {} // parities that no worker is left for are given up by the pool
+
+  // What the pool tells of parities.
+
+  began(): void {
+    this.copies.send()
+  }
+
+  settled(attempt?: Attempt): void {
+    const asked = this.#parities.find((each) => each.attempt === attempt)
+    if (asked) this.#heard(asked)
+    this.#proceed()
+  }
+
+  #heard(asked: Asked): void {
+    const { tally } = this.#context
+    asked.onTime = this.#state === 'waiting'
+    tally.tell(asked)
+    const answer = answerOf(asked)
+    const failed = failureOf(asked)
+    if (failed !== undefined) this.failed(failed)
+    if (!answer) return
+    this.#standing.answer(asked.row)
+    this.#group.add(this.#group.row(asked.row) as CodedRow, answer)
+    this.#decodeForAny()
+  }
+
+  // What becomes of it.
+
+  #close(): void {
+    const { clock, pool } = this.#context
+    const start = clock.now()
+    try {
+      const rows = this.#redundancy()
+      this.#standing.made(this.#members.length + rows.length)
+      for (const row of rows) this.#send(row)
+    } catch (error) {
+      this.#state = asError(error, 'WORKER') // queries have their own attempts all the same
+    }
+    const closedAt = clock.now()
+    this.#measured = { ...undecided, encodeMs: closedAt - start, waitMs: closedAt }
+    if (!pool.usable) for (const query of this.#members) query.reconsider()
+    this.#decodeForAny()
+    for (const query of this.#members) if (query.inquiry.isLost) this.press(query)
+    this.#proceed()
+  }
+
+  #redundancy(): readonly CodedRow[] {
+    const missing = this.#group.missing().filter((query) => this.#members[query].isRecoverable)
+    return this.#members.length ? this.#group.close(toMix(this.#members, missing, this.#context)) : []
+  }
+
+  /** A row that equals a query is its copy, which it asks for itself. */
+  #send({ query, index, data }: CodedRow): void {
+    if (query !== undefined) return this.#members[query].copy(index)
+    const attempt = this.#context.pool.submit({ payload: data, owner: this, apart: [this], priority: 'low' })
+    this.#parities = append(this.#parities, newAsked(attempt, 'parity', index))
+  }
+
+  #decodeForAny(): void {
+    if (this.isOpen || this.#state !== 'waiting' || !this.#standing.isEnough(this.#group.scheme)) return
+    if (this.#members.some((member) => member.isPressing)) this.#decide()
+  }
+
+  /** Recovers what is missing, if enough has come. */
+  #decide(): void {
+    if (!this.#standing.isEnough(this.#group.scheme)) return
+    const { clock, learning, criterion } = this.#context
+    const start = clock.now()
+    this.#state = 'decided'
+    const missing = this.#group.missing()
+    const recoveries = this.#decoded(missing.some((query) => this.#members[query].isRecoverable))
+    const survivors = this.#group.survivors
+    const { encodeMs, waitMs: closedAt } = this.#measured
+    this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
+    if (recoveries.length) learning?.later(this.#group.lessons(criterion), this.#bytes)
+    for (const query of missing) this.#offer(query, recoveries, missing.length)
+  }
+
+  #offer(query: number, all: readonly Recovery[], missing: number): void {
+    const recoveries = all.filter((each) => each.query === query)
+    const member = this.#members[query]
+    if (member.isRecoverable) member.offer({ recoveries, isMixed: this.#group.mixes(query), missing })
+  }
+
+  #decoded(isWanted: boolean): Recovery[] {
+    try {
+      return isWanted ? this.#group.recover() : []
+    } catch (error) {
+      this.#state = asError(error, 'QUORUM')
+      return []
+    }
+  }
+
+  #proceed(): void {
+    if (this.isOpen && this.#members.length && !this.#context.pool.usable) return this.close() // nobody is worth waiting for
+    if (this.isOpen || this.report.isComplete) return
+    if (!this.#members.some(({ isOpen }) => isOpen)) this.#release()
+    else if (this.#state === 'waiting' && this.#standing.isHopeless(this.#group.scheme, this.#members, this.#parities))
+      this.#lose()
+    if (this.#members.every(({ isDone }) => isDone) && !this.#parities.some(isLive)) this.#finish()
+  }
+
+  /** It will never be decoded. */
+  #lose(): void {
+    this.#state = 'decided'
+    for (const member of this.#members) member.look()
+  }
+
+  /** Nobody waits any more. */
+  #release(): void {
+    const { clock, pool } = this.#context
+    if (this.#state === 'waiting') {
+      this.#measured = { ...this.#measured, waitMs: clock.now() - this.#measured.waitMs }
+      this.#state = 'decided'
+    }
+    for (const { attempt } of this.#parities) pool.release(attempt)
+  }
+
+  #finish(): void {
+    const { codec, core } = this.#context
+    const scheme = codec.schemeFor(this.#members.length || codec.scheme.queries)
+    this.report.complete(groupReport(this.#members, this.#parities, { ...this.#measured, core, scheme }))
+  }
+
+  /** What those that learn from the group hold on to. */
+  get #bytes(): number {
+    return this.#members.reduce((sum, { payload }) => sum + payload.byteLength, 0)
+  }
+
+  *#rehearse(): Generator<void> {
+    const experience = this.#context.learning?.experience
+    const lost = [...this.#members.keys()].filter((query) => this.#members[query].recovery.answer)
+    for (const others of this.#group.rehearse(lost, this.#measured.survivors)) {
+      for (const other of others) {
+        const own = this.#group.exact(other.query) as Float32Array
+        const from = this.#all.find((asked) => answerOf(asked) === own)
+        experience?.confidence.rehearse(other, own, from?.attempt.worker?.name)
+      }
+      yield
+    }
+  }
+
+  get #all(): Asked[] {
+    return [...this.#members.flatMap(({ asked }) => asked), ...this.#parities]
+  }
+}

@@ -1,0 +1,63 @@
+/** How often recovered answers were right, counted. */
+
+import { wilson } from '../stats'
+
+/** What a recovered answer was recovered from: the answers to the group's other rows, or remembered ones. */
+export type RecoverySource = 'code' | 'memory'
+
+export const sources: readonly RecoverySource[] = ['code', 'memory']
+
+/** Queries of a group that can be missing. */
+export const MOST_MISSING = 1000
+/** Tallies that are kept. Beyond them the older half is added up without the workers' names. */
+export const MOST_TALLIES = 2 * sources.length * MOST_MISSING
+
+/** How often recovered answers were right: had the model's own label, or lay within the tolerance. */
+export interface Agreement {
+  source: RecoverySource
+  missing: number
+  /** Recoveries whose own answer came later. */
+  graded: number
+  /** Those of them that were right. */
+  agreed: number
+  /** Wilson's 95 % interval of agreed / graded. */
+  ci95: [low: number, high: number]
+}
+
+/** Agreements by the worker whose late answers showed them; undefined where that is not known. */
+export interface Tally extends Omit<Agreement, 'ci95'> {
+  from: string | undefined
+}
+
+export class Agreements {
+  /** One of each source, number missing and worker, in the order of their first. */
+  readonly #tallies = new Map<string, Tally>()
+
+  constructor(tallies: Iterable<Tally> = []) {
+    for (const tally of tallies) this.add(tally)
+  }
+
+  add({ source, missing, from, graded, agreed }: Tally): void {
+    const key = `${source} ${missing} ${from === undefined ? '' : `of ${from}`}`
+    const sum = this.#tallies.get(key) ?? { graded: 0, agreed: 0 }
+    this.#tallies.set(key, { source, missing, from, graded: graded + sum.graded, agreed: agreed + sum.agreed })
+    if (this.#tallies.size <= MOST_TALLIES) return
+    const all = this.tallies
+    this.#tallies.clear()
+    for (const [i, each] of all.entries()) this.add(i < all.length / 2 ? { ...each, from: undefined } : each)
+  }
+
+  forget(from: string): void {
+    for (const [key, tally] of this.#tallies) if (tally.from === from) this.#tallies.delete(key)
+  }
+
+  get tallies(): Tally[] {
+    return [...this.#tallies.values()]
+  }
+
+  /** Of all workers together. */
+  get all(): Agreement[] {
+    const { tallies } = new Agreements(this.tallies.map((tally) => ({ ...tally, from: undefined })))
+    return tallies.map(({ from: _, ...each }) => ({ ...each, ci95: wilson(each.agreed, each.graded) }))
+  }
+}

@@ -1,0 +1,108 @@
+/** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
+
+import type { Criterion } from '../criterion'
+import * as saved from '../saved'
+import { type DeviationState, savedDeviation } from '../stats'
+import { MOST_MISSING, MOST_TALLIES, type RecoverySource, sources, type Tally } from './agreements'
+import { type Graded, WINDOW } from './calibration'
+
+/** Larger signals would have no finite variance. */
+const MOST_SIGNAL = 1e100
+
+/** Plain data, for `JSON.stringify`. `from` is a place in the list of workers, and `kind` the label; -1: none. */
+export interface ConfidenceState {
+  criterion: Criterion
+  workers: string[]
+  agreements: (Omit<Tally, 'from'> & { from: number })[]
+  outcomes: Record<RecoverySource, { signals: number[]; right: boolean; kind: number; from: number }[]>
+  spread: DeviationState
+}
+
+/** All that confidence is learned from. */
+interface Learned {
+  tallies: readonly Tally[]
+  graded: Record<RecoverySource, readonly Graded[]>
+  spread: DeviationState
+}
+
+export function confidenceState(criterion: Criterion, { tallies, graded, spread }: Learned): ConfidenceState {
+  const all = [...tallies, ...graded.code, ...graded.memory]
+  const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
+  const places = new Map(workers.map((name, i) => [name, i]))
+  const placeOf = (from: string | undefined) => (from === undefined ? -1 : (places.get(from) as number))
+  const indexed = ({ signals, right, label: kind = -1, from }: Graded) => {
+    return { signals: [...signals], right, kind, from: placeOf(from) }
+  }
+  return {
+    criterion: { ...criterion },
+    workers,
+    agreements: tallies.map((tally) => ({ ...tally, from: placeOf(tally.from) })),
+    outcomes: { code: graded.code.map(indexed), memory: graded.memory.map(indexed) },
+    spread,
+  }
+}
+
+/**
+ * A fresh copy of a saved state.
+ *
+ * @param outputs  values in an answer, where that is known
+ * @throws RangeError for what `confidenceState` never gave, or gave for another criterion
+ */
+export function savedConfidence(value: unknown, criterion: Criterion, outputs: number | undefined): Learned {
+  const state = saved.object('worth', value, ['criterion', 'workers', 'agreements', 'outcomes', 'spread'])
+  saved.same('worth.criterion', criterion, state.criterion)
+  const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
+  const hasLabels = criterion.kind === 'label'
+  const workers = savedWorkers(state.workers)
+  const labels = hasLabels ? criterion.classes : 0
+  return {
+    tallies: savedTallies(state.agreements, workers),
+    graded: {
+      code: savedGraded('worth.outcomes.code', outcomes.code, hasLabels ? 4 : 2, 0, workers),
+      memory: savedGraded('worth.outcomes.memory', outcomes.memory, 2, labels, workers),
+    },
+    spread: savedDeviation('worth.spread', state.spread, outputs),
+  }
+}
+
+function savedWorkers(value: unknown): string[] {
+  const all = saved.list('worth.workers', value, sources.length * WINDOW + MOST_TALLIES)
+  const names = all.map((name, i) => saved.text(`worth.workers[${i}]`, name))
+  if (new Set(names).size === names.length) return names
+  throw saved.refused('worth.workers', 'names that all differ', 'one twice')
+}
+
+function savedFrom(field: string, value: unknown, workers: readonly string[]): string | undefined {
+  return workers[saved.integer(field, value, -1, workers.length - 1)]
+}
+
+/** @param signals  how many each has  @param labels  how many there are */
+function savedGraded(field: string, value: unknown, signals: number, labels: number, workers: string[]): Graded[] {
+  return saved.list(field, value, WINDOW).map((each, i) => {
+    const at = `${field}[${i}]`
+    const graded = saved.object(at, each, ['signals', 'right', 'kind', 'from'])
+    const label = saved.integer(`${at}.kind`, graded.kind, Math.min(0, labels - 1), labels - 1)
+    return {
+      signals: saved.numbers(`${at}.signals`, graded.signals, signals, -MOST_SIGNAL, MOST_SIGNAL),
+      right: saved.flag(`${at}.right`, graded.right),
+      label: label < 0 ? undefined : label,
+      from: savedFrom(`${at}.from`, graded.from, workers),
+    }
+  })
+}
+
+function savedTallies(value: unknown, workers: string[]): Tally[] {
+  const seen = new Set<string>()
+  return saved.list('worth.agreements', value, MOST_TALLIES).map((each, i) => {
+    const field = `worth.agreements[${i}]`
+    const tally = saved.object(field, each, ['source', 'missing', 'from', 'graded', 'agreed'])
+    const source = saved.word(`${field}.source`, tally.source, sources)
+    const missing = saved.integer(`${field}.missing`, tally.missing, 1, MOST_MISSING)
+    const from = savedFrom(`${field}.from`, tally.from, workers)
+    const key = `${source} ${missing} ${tally.from}`
+    if (seen.has(key)) throw saved.refused(field, 'no other of its source, missing and worker', 'another')
+    seen.add(key)
+    const graded = saved.integer(`${field}.graded`, tally.graded, 1, saved.MOST_COUNT)
+    return { source, missing, from, graded, agreed: saved.integer(`${field}.agreed`, tally.agreed, 0, graded) }
+  })
+}

@@ -1,0 +1,206 @@
+/** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
+
+import type { Core } from '../core/core'
+import { type Criterion, labelAt, lead, sameLabels } from '../criterion'
+import { DEVIATION_WINDOW, RunningDeviation, rmsDifference } from '../stats'
+import { allFinite } from '../tensor'
+import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
+import { Calibration, type Prior } from './calibration'
+import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
+import { sigmoid } from './logistic'
+import { CERTAIN, withinOdds } from './odds'
+import { LEAST_VARIANCE } from './regression'
+
+export interface Recovered {
+  answer: Float32Array
+  source: RecoverySource
+  /** How many queries of the group had no answer of their own. */
+  missing: number
+  /** In units of the answers' own, where the decoder knows. */
+  variance?: number | undefined
+  /** Root mean square error of its values to be expected, by its source's own reckoning. */
+  error?: number | undefined
+  /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
+  odds?: number | undefined
+}
+
+/** What a query can get in place of its own answer: the recovery of the highest confidence, of all that there are. */
+export interface BestRecovery {
+  recovery: Recovered
+  confidence: number | undefined
+  all: readonly Recovered[]
+}
+
+/**
+ * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query
+ * in it.
+ *
+ * @param mixed       whether a parity has the query in it
+ * @param confidence  without it the first is taken
+ * @returns undefined where nothing finite was recovered
+ */
+export function bestRecovery(
+  decoded: readonly Recovered[],
+  remembered: Omit<Recovered, 'missing'> | undefined,
+  { mixed, missing }: { mixed: boolean; missing: number },
+  confidence: Pick<Confidence, 'best'> | undefined,
+): BestRecovery | undefined {
+  const recovered = remembered ? [...(mixed ? decoded : []), { ...remembered, missing }] : decoded
+  const all = recovered.filter(({ answer }) => allFinite(answer))
+  if (!all.length) return undefined
+  return { all, ...(confidence?.best(all) ?? { recovery: all[0], confidence: undefined }) }
+}
+
+/** For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far. */
+function outOfDistribution({ kind }: Criterion): Prior {
+  const odds = Math.log(1 / 9)
+  return { signals: [odds, kind === 'label' ? 0 : Math.log(1)], probability: 0.1 }
+}
+
+/** The tolerance where none is stated, over the standard deviation of the model's answers. */
+const TOLERATED = 0.1
+
+export class Confidence {
+  readonly #criterion: Criterion
+  readonly #agreements: Agreements
+  readonly #calibrations: Record<RecoverySource, Calibration>
+  /** How much the model's answers differ from each other. */
+  #deviation: RunningDeviation
+
+  /**
+   * @param criterion  when a recovered answer is right
+   * @param state      of `save`
+   * @param outputs    values in an answer; default: as many as the state was learned from
+   * @throws RangeError for a state that is none, or of another criterion: what was right then may be wrong now
+   */
+  constructor(core: Core, criterion: Criterion, state?: ConfidenceState, outputs?: number) {
+    const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
+    this.#criterion = criterion
+    this.#agreements = new Agreements(learned?.tallies)
+    this.#calibrations = {
+      code: new Calibration(core, learned?.graded.code),
+      memory: new Calibration(core, learned?.graded.memory, outOfDistribution(criterion)),
+    }
+    this.#deviation = new RunningDeviation(learned?.spread)
+  }
+
+  /** The probability that an answer is right; what its source reckons, if it does, before enough late answers came. */
+  of(recovered: Recovered): number | undefined {
+    const signals = this.#signals(recovered)
+    if (!signals?.every(Number.isFinite)) return undefined
+    const own = (recovered.odds ?? recovered.error) === undefined ? undefined : sigmoid(signals[0])
+    return this.#calibrations[recovered.source].probability(signals, this.#label(recovered)) ?? own
+  }
+
+  /** How far off an answer without a label may be; undefined where there are labels, or until it was learned. */
+  get tolerance(): number | undefined {
+    if (this.#criterion.kind === 'label') return undefined
+    const { deviation } = this.#deviation
+    return this.#criterion.tolerance ?? (deviation && TOLERATED * deviation)
+  }
+
+  /** Takes one of the model's own answers: how much these differ says what is a large error. */
+  observe(own: Float32Array): void {
+    if (this.#criterion.kind === 'tolerance') this.#deviation.add(own)
+  }
+
+  /** Whether a recovered answer is right; undefined until it is known how far off it may be. */
+  agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
+    if (this.#criterion.kind === 'label') return sameLabels(answer, own, this.#criterion)
+    const { tolerance } = this
+    return tolerance === undefined ? undefined : rmsDifference(answer, own) <= tolerance
+  }
+
+  /** Of several recoveries of one query the one of the highest confidence. */
+  best<T extends Recovered>(all: readonly T[]): { recovery: T; confidence: number | undefined } {
+    const rated = all.map((recovery) => ({ recovery, confidence: this.of(recovery) }))
+    return rated.reduce((best, each) => ((each.confidence ?? -1) > (best.confidence ?? -1) ? each : best))
+  }
+
+  /**
+   * Which queries of a group to ask for twice: the `copies` of which the memory is least confident, if that saves more
+   * lost answers than parities of all would, by how often those agreed so far.
+   *
+   * @param remembered  what the memory recovers for each query
+   * @returns their positions; undefined where parities of all save more, or the memory does not know all of them
+   */
+  least(remembered: readonly (Omit<Recovered, 'missing'> | undefined)[], copies: number) {
+    const all = remembered.map((recovery) => recovery && this.of({ ...recovery, missing: 1 }))
+    const known = all.filter((confidence) => confidence !== undefined)
+    if (known.length < all.length || known.length <= copies) return undefined
+    const least = [...known.keys()].sort((a, b) => known[a] - known[b]).slice(0, copies)
+    const parity = this.#calibrations.code.rate
+    const saved = least.reduce((sum, at) => sum + 1 - known[at], 0)
+    const otherwise = known.reduce((sum, confidence) => sum + Math.max(0, parity - confidence), 0)
+    return saved > otherwise ? least : undefined
+  }
+
+  /** The model's own answer came: was the recovery right that was given? As `agrees`. @param from  its worker */
+  grade(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
+    const agreed = this.rehearse(recovered, own, from)
+    const { source, missing } = recovered
+    if (agreed !== undefined) this.#agreements.add({ source, missing, from, graded: 1, agreed: Number(agreed) })
+    return agreed
+  }
+
+  /** As `grade`, for a recovery that was not given: it is learned from, but not counted. */
+  rehearse(recovered: Recovered, own: Float32Array, from?: string): boolean | undefined {
+    const right = this.agrees(recovered.answer, own)
+    const signals = right === undefined ? undefined : this.#signals(recovered)
+    if (right !== undefined && signals?.every(Number.isFinite)) {
+      this.#calibrations[recovered.source].learn({ signals, right, label: this.#label(recovered), from })
+    }
+    return right
+  }
+
+  /**
+   * Takes back what a worker's answers showed of recoveries, as if they had never come.
+   *
+   * @param left  other answers, oldest first: how much answers differ is learned again from the last of them. Default:
+   *   what the worker added to that fades with the next thousand
+   * @returns how many recoveries were graded by its answers
+   */
+  forget(from: string, left?: readonly Float32Array[]): number {
+    this.#agreements.forget(from)
+    if (left && this.#criterion.kind === 'tolerance') {
+      this.#deviation = new RunningDeviation()
+      for (const answer of left.slice(-DEVIATION_WINDOW)) this.#deviation.add(answer)
+    }
+    return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
+  }
+
+  get agreements(): Agreement[] {
+    return this.#agreements.all
+  }
+
+  save(): ConfidenceState {
+    const graded = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
+    const { tallies } = this.#agreements
+    return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviation.save() })
+  }
+
+  /** The first label of a remembered answer: the memory knows some better than others. A parity does not. */
+  #label({ answer, source }: Recovered): number | undefined {
+    return this.#criterion.kind === 'label' && source === 'memory' ? labelAt(answer, this.#criterion) : undefined
+  }
+
+  /**
+   * What is seen of a recovery. With labels: of a remembered one its odds and the margin over the runner-up; of a
+   * decoded one variance, margin, height above the mean, and how many were missing. Without labels: the odds that its
+   * error is within the tolerance, and its variance or how many were missing.
+   */
+  #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
+    if (this.#criterion.kind === 'label') {
+      const { margin, height } = lead(answer, this.#criterion)
+      // Near-duplicates on both sides of a decision border have no margin to speak of, however well they are known.
+      if (odds !== undefined) return [Math.min(odds, CERTAIN), margin]
+      return [variance, margin, height, missing]
+    }
+    const { tolerance } = this
+    const expected = error ?? Math.sqrt(variance) * (this.#deviation.deviation ?? Number.NaN)
+    if (tolerance === undefined) return undefined
+    const within = Math.min(withinOdds(expected, tolerance), CERTAIN)
+    // The odds assume normal errors; those of answers that jump are not normal, and the variance shows by how much.
+    return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
+  }
+}

@@ -1,0 +1,127 @@
+/** What a memory knows: how queries are compared, a regression on their answers, and how large its errors are. */
+
+import { BLOCK } from '../core/kernel-matrix'
+import { allFinite } from '../tensor'
+import type { Domain } from './domain'
+import type { Point } from './mirror'
+import { labelOdds } from './odds'
+import type { KernelRegression, Predicted, Uncertainty } from './regression'
+import type { Similarities, Similarity } from './similarity'
+
+/** Variance of an answer's noise, beside that of its prediction. */
+const NOISE = 0.01
+/** Exponent of the variance in the expected error: its term is negligible below one half, and dominates near one. */
+const EXPONENT = 4
+/** What a new error leaves of the sums of the older ones. */
+const FADE = 0.999
+/** Bounds of the sum of variances. */
+export const LEAST_SUM = NOISE / 2
+export const MOST_SUM = 10 / (1 - FADE)
+
+/** A recovered answer; see `Recovered` in confidence.ts. The caller owns it. */
+export interface Recollection extends Predicted {
+  source: 'memory'
+  /** Root mean square error of its values to be expected, by what the memory got wrong before. */
+  error: number
+  /** Log odds that its label is the model's own, with errors of that size; undefined where there is no label. */
+  odds: number | undefined
+}
+
+/** A query, reduced (see domain.ts), and the model's own answer, by the worker that gave it. */
+export interface Pair {
+  query: Float32Array
+  answer: Float32Array
+  from: string | undefined
+}
+
+export class Known {
+  /** Variance of the first answers about their mean, per output. */
+  readonly variance: number
+  readonly #domain: Domain
+
+  /**
+   * @param from    the worker that each answer came from
+   * @param next    where the next pair goes: when full, over the oldest
+   * @param errors  sums of squared errors of predictions and of their variances, the older ones faded
+   */
+  constructor(
+    domain: Domain,
+    readonly similarity: Similarity,
+    readonly regression: KernelRegression,
+    readonly from: (string | undefined)[],
+    public next = regression.size % domain.capacity,
+    readonly errors: Uncertainty = { error: 0, variance: 0 },
+  ) {
+    this.#domain = domain
+    this.variance = varianceOf(regression.answers.slice(0, BLOCK))
+  }
+
+  /** With a regression on all queries that are compared, and how far it errs when these are left out. In steps. */
+  static *fitted(
+    domain: Domain,
+    similarity: Similarity,
+    pairs: readonly Pick<Pair, 'answer' | 'from'>[],
+  ): Generator<void, { known: Known; error: number }> {
+    const answers = pairs.map(({ answer }) => answer)
+    const regression = yield* similarity.regressed(answers)
+    const leftOut = yield* regression.leaveOneOut()
+    const from = pairs.map((pair) => pair.from)
+    const known = new Known(domain, similarity, regression, from)
+    known.observe(leftOut)
+    return { known, error: leftOut.error }
+  }
+
+  get size(): number {
+    return this.regression.size
+  }
+
+  /** Places of all pairs, the oldest first. */
+  get places(): number[] {
+    const { size } = this
+    const oldest = size < this.#domain.capacity ? 0 : this.next
+    return Array.from({ length: size }, (_, i) => (oldest + i) % size)
+  }
+
+  /**
+   * The squared error to expect is in proportion to the variance, as measured, and out of distribution (variance 1) that of
+   * all answers as well: errors on a smooth model are so small that by proportion alone any recovery would seem certain. In
+   * steps. @returns undefined where it is not finite: values beyond f32, or a forged state
+   */
+  *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
+    const predicted = yield* this.regression.predict(similarities, kxx)
+    const { criterion } = this.#domain
+    const { error: sum, variance: sums } = this.errors
+    const { variance } = predicted
+    const error = Math.sqrt((sum / sums) * (variance + NOISE) + this.variance * variance ** EXPONENT)
+    if (!Number.isFinite(error) || !allFinite(predicted.answer)) return undefined
+    const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
+    return { ...predicted, source: 'memory', error, odds }
+  }
+
+  /** An answer came to a query that had been predicted. */
+  observe({ error, variance }: Uncertainty): void {
+    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
+    const { errors } = this
+    errors.error = FADE * errors.error + error
+    errors.variance = FADE * errors.variance + variance + NOISE
+  }
+
+  /** Remembers a pair, which counts from the next `settle` of the regression on. */
+  put(point: Point, { similarities, kxx }: Similarities, { answer, from }: Pair): void {
+    this.similarity.points.put(point, this.next)
+    this.regression.place(this.next, similarities, kxx, answer)
+    this.from[this.next] = from
+    this.next = (this.next + 1) % this.#domain.capacity
+  }
+}
+
+function varianceOf(answers: readonly Float32Array[]): number {
+  const outputs = answers[0].length
+  let square = 0
+  for (let c = 0; c < outputs; c++) {
+    let mean = 0
+    for (const answer of answers) mean += answer[c] / answers.length
+    for (const answer of answers) square += (answer[c] - mean) ** 2
+  }
+  return square / (answers.length * outputs) || 1
+}

@@ -1,0 +1,101 @@
+/** Logistic regression with a normal prior on the weights, fitted to weighted examples. */
+
+import type { Core } from '../core/core'
+
+/** Precision of the weights' prior, the intercept's first: slopes are small until shown otherwise. */
+const PRIOR = [0.01, 1]
+/** Newton's method ends when no weight moves further (the next step would be a millionth), or after some steps. */
+const SETTLED = 1e-3
+const NEWTON_STEPS = 8
+
+export interface Standardised {
+  /** Inputs of mean 0 and variance 1, after a leading 1; row-major. */
+  xs: Float64Array
+  means: Float64Array
+  scales: Float64Array
+}
+
+export interface Examples extends Standardised {
+  /** Probabilities, 0 or 1 where the outcome is known. */
+  targets: readonly number[]
+  /** What each example counts. */
+  counts: readonly number[]
+  /** Added to the log odds that the weights give. */
+  offsets: Float64Array
+}
+
+export interface Fit extends Omit<Standardised, 'xs'> {
+  /** Intercept and slopes, and their covariance (row-major). */
+  weights: Float64Array
+  covariance: Float64Array
+}
+
+export const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
+
+const prior = (i: number) => PRIOR[Math.min(i, 1)]
+
+/** The most probable weights, by iteratively reweighted least squares. @param start  near them, if known */
+export function fitted(core: Core, examples: Examples, start?: Float64Array): Fit {
+  const { xs, means, scales, targets, counts, offsets } = examples
+  const n = means.length + 1
+  const weights = start?.slice() ?? new Float64Array(n)
+  let covariance = new Float64Array(n * n)
+  for (let step = 0, moved = 1; step < NEWTON_STEPS && moved > SETTLED; step++) {
+    const precision = new Float64Array(n * n)
+    const gradient = weights.map((weight, i) => -prior(i) * weight)
+    for (let k = 0, at = 0; k < targets.length; k++, at += n) {
+      let odds = offsets[k]
+      for (let i = 0; i < n; i++) odds += weights[i] * xs[at + i]
+      const predicted = sigmoid(odds)
+      const slope = counts[k] * (targets[k] - predicted)
+      const curvature = counts[k] * predicted * (1 - predicted)
+      for (let i = 0; i < n; i++) {
+        gradient[i] += slope * xs[at + i]
+        for (let j = 0; j <= i; j++) precision[i * n + j] += curvature * xs[at + i] * xs[at + j]
+      }
+    }
+    for (let i = 0; i < n; i++) {
+      precision[i * n + i] += prior(i)
+      for (let j = 0; j < i; j++) precision[j * n + i] = precision[i * n + j]
+    }
+    covariance = Float64Array.from(core.inverse(precision))
+    moved = 0
+    for (let i = 0; i < n; i++) {
+      let move = 0
+      for (let j = 0; j < n; j++) move += covariance[i * n + j] * gradient[j]
+      weights[i] += move
+      moved = Math.max(moved, Math.abs(move))
+    }
+  }
+  return { means, scales, weights, covariance }
+}
+
+/** An input that never varies becomes 0. */
+export function standardised(rows: readonly (readonly number[])[]): Standardised {
+  const width = rows[0].length
+  const [means, squares] = [new Float64Array(width), new Float64Array(width)]
+  for (const row of rows) for (let i = 0; i < width; i++) means[i] += row[i] / rows.length
+  for (const row of rows) for (let i = 0; i < width; i++) squares[i] += (row[i] - means[i]) ** 2 / rows.length
+  const scales = squares.map((square) => (square > 1e-12 ? 1 / Math.sqrt(square) : 0))
+  const xs = new Float64Array(rows.length * (width + 1))
+  let at = 0
+  for (const row of rows) {
+    xs[at++] = 1
+    for (let i = 0; i < width; i++) xs[at++] = (row[i] - means[i]) * scales[i]
+  }
+  return { xs, means, scales }
+}
+
+/** Log odds, averaged over the weights (MacKay, Evidence framework applied to classification networks, 1992, eq. 20). */
+export function logOdds({ means, scales, weights, covariance }: Fit, inputs: readonly number[]): number {
+  const n = weights.length
+  const x = new Float64Array(n)
+  x[0] = 1
+  for (let i = 1; i < n; i++) x[i] = (inputs[i - 1] - means[i - 1]) * scales[i - 1]
+  let [mean, variance] = [0, 0]
+  for (let i = 0; i < n; i++) {
+    mean += weights[i] * x[i]
+    for (let j = 0; j < n; j++) variance += x[i] * x[j] * covariance[i * n + j]
+  }
+  return mean / Math.sqrt(1 + (Math.PI / 8) * variance)
+}

@@ -1,0 +1,126 @@
+/** A memory as it is saved, and the checks of what is read: it may come from anywhere. */
+
+import type { Core } from '../core/core'
+import { BLOCK } from '../core/kernel-matrix'
+import * as saved from '../saved'
+import { rmsDifference, rootMeanSquare } from '../stats'
+import { type Archive, pack, unpack } from './archive'
+import type { Domain } from './domain'
+import { kernelNames } from './kernels'
+import { Known, LEAST_SUM, MOST_SUM } from './known'
+import { KernelRegression, type Uncertainty } from './regression'
+import { comparedKinds, Similarity, type SimilarityState } from './similarity'
+
+/** The share by which the user's features of a query may differ from what they were when it was saved. */
+const SAME = 1e-3
+/** Workers that can be told apart in a saved state. */
+const MOST_WORKERS = 2 ** 16 - 2
+
+/** Saved beside the arrays. */
+interface MemoryState extends SimilarityState {
+  options: ReturnType<typeof optionsOf>
+  /** Pairs; 0: it was not ready, and nothing else is saved. */
+  size: number
+  next: number
+  /** Sums of errors and of variances of predictions. */
+  told: Uncertainty
+  /** Those that pairs came from. */
+  workers: string[]
+}
+
+/** What a memory saves that knows nothing. */
+const NOTHING = {
+  size: 0,
+  next: 0,
+  unit: 0,
+  mirror: false,
+  told: { error: 0, variance: 0 },
+  fading: 'smooth',
+  compared: 'values',
+  workers: [],
+  options: {} as MemoryState['options'],
+} satisfies MemoryState
+
+/** What a state must have in common with a memory that takes it. */
+function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain) {
+  const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
+  const chosen = open ? 'raw or signals' : features
+  return { shape, outputs, labels, features: typeof chosen === 'function' ? `${sample?.length} own` : chosen }
+}
+
+export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array {
+  const options = optionsOf(domain)
+  if (!known) return pack('memory', { ...NOTHING, options }, {})
+  const { similarity, regression, from, errors: told, next, size } = known
+  const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
+  const state: MemoryState = { ...similarity.state, options, size, next, told, workers }
+  const indices = new Map(workers.map((worker, i) => [worker, i + 1]))
+  return pack('memory', state, {
+    ...regression.save(),
+    origins: Uint16Array.from(from, (worker) => indices.get(worker as string) ?? 0),
+    ...similarity.save(size),
+    ...(domain.sample && { sample: domain.sample }),
+  })
+}
+
+/** @throws RangeError for a state that is damaged, or of another memory  @returns undefined where it knew nothing */
+export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known | undefined {
+  const archive = unpack('memory', bytes)
+  const state = checked(archive.content, domain)
+  const { size, next, told, workers } = state
+  if (!size) return void archive.end()
+  checkSample(domain, archive)
+  const similarity = Similarity.load(core, domain, state, archive, size)
+  const regression = KernelRegression.load(core, domain.outputs, similarity.noise, archive, size)
+  const from = [...archive.take('origins', 'u2', size)].map((index, i) => {
+    return saved.integer(`origins[${i}]`, index, 0, workers.length) ? workers[index - 1] : undefined
+  })
+  archive.end()
+  for (const place of [BLOCK - 1, size >> 1, size - 1]) {
+    if (regression.agrees(place, similarity.at(place, size).similarities)) continue
+    throw saved.refused('kernel', `the similarities of pair ${place} to the others`, 'others')
+  }
+  return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
+}
+
+function checked(value: unknown, domain: Domain): MemoryState {
+  const state = saved.object('memory', value, Object.keys(NOTHING))
+  const own = optionsOf(domain)
+  const { kind } = domain.sizes
+  const comparable = domain.open ? (['values', 'signals'] as const) : [kind]
+  const options = saved.object('memory.options', state.options, Object.keys(own))
+  for (const [name, wanted] of Object.entries(own)) saved.same(`memory.options.${name}`, wanted, options[name])
+  const size = saved.integer('memory.size', state.size, 0, Number.MAX_SAFE_INTEGER)
+  if (size > domain.capacity) {
+    throw saved.refused('memory.size', `at most ${domain.capacity} pairs, for its bytes`, size)
+  }
+  if (size && size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
+  const told = saved.object('memory.told', state.told, ['error', 'variance'])
+  const mirror = saved.flag('memory.mirror', state.mirror)
+  if (mirror && domain.features !== 'patches') throw saved.refused('memory.mirror', 'false without patches', 'true')
+  return {
+    options: own,
+    size,
+    next: saved.integer('memory.next', state.next, 0, size),
+    unit: saved.number('memory.unit', state.unit, size && saved.LEAST, saved.MOST),
+    mirror,
+    told: {
+      error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
+      variance: saved.number('memory.told.variance', told.variance, size && LEAST_SUM, MOST_SUM),
+    },
+    fading: saved.word('memory.fading', state.fading, kernelNames),
+    compared: saved.word('memory.compared', state.compared, size ? comparable : comparedKinds),
+    workers: saved.list('memory.workers', state.workers, MOST_WORKERS).map((worker, i) => {
+      return saved.text(`memory.workers[${i}]`, worker)
+    }),
+  }
+}
+
+/** Other features of the same number have other values. The last digits may differ between JavaScript engines. */
+function checkSample({ sample }: Domain, archive: Archive): void {
+  if (!sample) return
+  const other = archive.take('sample', 'f4', sample.length)
+  if (rmsDifference(sample, other) > SAME * rootMeanSquare(sample)) {
+    throw saved.refused('memory.options.features', 'a function that gives what it gave when it was saved', 'others')
+  }
+}

@@ -1,0 +1,245 @@
+/** How alike queries are, by their values or by features, and the remembered ones, ready to be compared with others. */
+
+import type { Core } from '../core/core'
+import { BLOCK } from '../core/kernel-matrix'
+import { size } from '../tensor'
+import type { Archive } from './archive'
+import { type Domain, ownFeatures } from './domain'
+import { type Kernel, type KernelName, kernels, squaredLengthScale } from './kernels'
+import type { Pair } from './known'
+import { chooseMetric, studied } from './metric'
+import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
+import { Patches } from './patches'
+import { KernelRegression } from './regression'
+import { SIGNAL_FEATURES, Signals } from './signals'
+import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
+import { type Metric, scaled, type Tried } from './study'
+
+/** What is compared in the end; the user's own features are values. */
+export const comparedKinds = ['values', 'signals', 'patches'] as const
+
+export type Compared = (typeof comparedKinds)[number]
+
+/** What makes the features of a query, unless these are its values or the user's own. */
+type Embedding = Patches | Signals | undefined
+
+/** Queries that patches are learned from: the latest, since those before may be test patterns. */
+const SAMPLES = 64
+
+/** What a query is like to the remembered ones. */
+export interface Similarities {
+  /** k(x, x') to each of them, 0..1. */
+  similarities: Float32Array
+  /** k(x, x). */
+  kxx: number
+  /** The least squared distance, in squared length scales. */
+  nearest: number
+}
+
+/** Saved beside the arrays. `unit` is the squared length scale, `fading` the kernel. */
+export interface SimilarityState {
+  compared: Compared
+  unit: number
+  mirror: boolean
+  fading: KernelName
+}
+
+export class Similarity {
+  /** The remembered queries. */
+  readonly points: PointTable
+  /** Whether mirror images count as alike. */
+  mirror = false
+  readonly #core: Core
+  readonly #domain: Domain
+  readonly #embedding: Embedding
+  /** Undefined for patches, of which all features count the same. */
+  readonly #metric: Metric | undefined
+  /** Of the kernel. */
+  #squaredLengthScale = 1
+
+  private constructor(core: Core, domain: Domain, embedding: Embedding, metric?: Metric) {
+    this.#core = core
+    this.#domain = domain
+    this.#embedding = embedding
+    this.#metric = metric
+    this.points = new PointTable(core, domain.capacity, metric?.scales.length)
+  }
+
+  /** Decided by some queries and the answers to the first of them; it holds all. In steps. @param queries  reduced */
+  static *learn(
+    core: Core,
+    domain: Domain,
+    queries: readonly Float32Array[],
+    answers: readonly Float32Array[],
+  ): Generator<void, Similarity> {
+    const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
+    const made = new Similarity(core, domain, embedding, tried)
+    yield* made.#fill(queries.length, (i) => made.#pointOf(vectors?.[i] ?? vectorOf(queries[i], domain, embedding)))
+    return made
+  }
+
+  /** The remembered queries at some places, in this order, under the same metric or another; in steps. */
+  *renewed(places: readonly number[], metric?: Metric): Generator<void, Similarity> {
+    const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
+    made.mirror = this.mirror
+    yield* made.#fill(places.length, (i) => {
+      return metric ? made.#pointOf(this.#vector(places[i])) : this.points.at(places[i])
+    })
+    return made
+  }
+
+  /** Which metric compares the remembered queries at some places best, and how good today's is; patches have none. */
+  *reconsidered(
+    places: readonly number[],
+    pairs: readonly Pick<Pair, 'answer'>[],
+  ): Generator<void, { best: Tried; now: Tried } | undefined> {
+    const metric = this.#metric
+    if (!metric) return undefined
+    const { criterion, parts, shape } = this.#domain
+    const { length } = metric.scales
+    const some = places.slice(-studied(length))
+    const answers = pairs.slice(-some.length).map(({ answer }) => answer)
+    const rows: Float32Array[] = []
+    yield* paced(some.length, 64, (i) => rows.push(this.#vector(some[i])))
+    const options = { criterion, parts: length === size({ shape }) ? parts : [length], known: [metric] }
+    const { best, known } = yield* chooseMetric(this.#core, rows, answers, options)
+    return { best, now: known[0] }
+  }
+
+  /** A regression on all that it holds, in steps. @param answers  to these, in their order */
+  *regressed(answers: readonly Float32Array[]): Generator<void, KernelRegression> {
+    const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
+    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.points.width)))
+    yield* paced(answers.length, every, (i) => {
+      const { similarities, kxx } = this.at(i, i)
+      regression.place(i, similarities, kxx, answers[i])
+    })
+    yield* regression.begin()
+    return regression
+  }
+
+  /** Noise variance for the kernel's diagonal. With mirror images there are twice as many neighbours. */
+  get noise(): number {
+    const { noise } = this.#kernel
+    return this.mirror ? noise / 2 : noise
+  }
+
+  get #kernel(): Kernel {
+    return kernels[this.#metric?.kernel ?? 'smooth']
+  }
+
+  /** A query as it is compared, in steps; fresh. @param query  reduced */
+  *point(query: Float32Array): Generator<void, Point> {
+    const vector = vectorOf(query, this.#domain, this.#embedding) // in one step: others use the same filters
+    yield
+    return this.#pointOf(vector)
+  }
+
+  #pointOf(vector: Float32Array): Point {
+    return this.#metric ? { even: scaled(vector, this.#metric.scales) } : mirrorParts(vector)
+  }
+
+  /** A remembered query's values before they were scaled. */
+  #vector(place: number): Float32Array {
+    const { scales } = this.#metric as Metric
+    return this.points.at(place).even.map((value, k) => value / scales[k])
+  }
+
+  /** To the first `count` remembered ones. In steps. */
+  *to(point: Point, count: number): Generator<void, Similarities> {
+    const { covariance } = this.#kernel
+    const rate = 1 / this.#squaredLengthScale
+    const similarities = new Float32Array(count)
+    let nearest = Number.POSITIVE_INFINITY
+    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / this.points.width))
+    for (let from = 0; from < count; from += pairs) {
+      if (from) yield
+      const { plain, mirrored } = this.points.distances(point, Math.min(from + pairs, count), from)
+      for (let i = 0; i < plain.length; i++) {
+        const own = covariance(rate * plain[i])
+        similarities[from + i] = this.mirror && mirrored ? (own + covariance(rate * mirrored[i])) / 2 : own
+        nearest = Math.min(nearest, plain[i])
+      }
+    }
+    const kxx = this.mirror ? (1 + covariance(rate * toMirror(point))) / 2 : 1
+    return { similarities, kxx, nearest: rate * nearest }
+  }
+
+  /** Of a remembered query to the first `count`. */
+  at(place: number, count: number): Similarities {
+    return finished(this.to(this.points.at(place), count))
+  }
+
+  get state(): SimilarityState {
+    const compared = this.points.mirrors ? 'patches' : this.#embedding ? 'signals' : 'values'
+    const { mirror } = this
+    return { compared, unit: this.#squaredLengthScale, mirror, fading: this.#metric?.kernel ?? 'smooth' }
+  }
+
+  /** Arrays by name, for `load`. */
+  save(count: number): Record<string, Float32Array | Float64Array | Int8Array> {
+    const scales = this.#metric && { scales: this.#metric.scales }
+    return { ...this.points.save(count), ...scales, ...this.#embedding?.save() }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(core: Core, domain: Domain, state: SimilarityState, archive: Archive, count: number): Similarity {
+    const { shape, sample } = domain
+    const patches = state.compared === 'patches' ? Patches.load(core, shape, archive) : undefined
+    const signals = state.compared === 'signals' ? Signals.load(core, shape, archive) : undefined
+    const width = signals ? SIGNAL_FEATURES : (sample?.length ?? size(domain))
+    const metric = patches ? undefined : { scales: archive.take('scales', 'f4', width), kernel: state.fading }
+    const made = new Similarity(core, domain, patches ?? signals, metric)
+    made.#squaredLengthScale = state.unit
+    made.mirror = state.mirror
+    made.points.load(archive, count)
+    return made
+  }
+
+  /** The first queries it holds, and by them the length scale. */
+  *#fill(count: number, pointOf: (index: number) => Point): Generator<void> {
+    yield* paced(count, this.#embedding ? 1 : 32, (i) => this.points.put(pointOf(i), i))
+    const distances: Float32Array[] = []
+    yield* paced(Math.min(count, BLOCK), 8, (i) => {
+      distances.push(this.points.distances(this.points.at(i), i).plain)
+    })
+    this.#squaredLengthScale = squaredLengthScale(distances)
+    yield
+  }
+}
+
+/** Vectors of the queries, where they are made already. Patches have no metric. */
+interface Decided {
+  embedding: Embedding
+  tried?: Tried
+  vectors?: Float32Array[]
+}
+
+/** As images, signals or values, and under which metric: whatever predicts some answers best when each is left out. */
+function* decided(
+  core: Core,
+  domain: Domain,
+  queries: readonly Float32Array[],
+  answers: readonly Float32Array[],
+): Generator<void, Decided> {
+  const { shape, parts, criterion, features, open } = domain
+  if (features === 'patches') return { embedding: yield* Patches.learn(core, shape, queries.slice(-SAMPLES)) }
+  const ways: (Signals | undefined)[] = features === 'signals' ? [] : [undefined]
+  if (features === 'signals' || open) ways.push(yield* Signals.learn(core, shape, queries))
+  const ranked: Required<Decided>[] = []
+  for (const embedding of ways) {
+    const made = embedding || typeof features === 'function'
+    const vectors: Float32Array[] = []
+    yield* paced(queries.length, made ? 1 : BLOCK, (i) => vectors.push(vectorOf(queries[i], domain, embedding)))
+    const options = { criterion, parts: made ? [vectors[0].length] : parts }
+    const { best } = yield* chooseMetric(core, vectors.slice(0, answers.length), answers, options)
+    ranked.push({ embedding, tried: best, vectors })
+  }
+  return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
+}
+
+/** The values of a query that are compared, before they are scaled. */
+function vectorOf(query: Float32Array, { features, sample, early }: Domain, embedding: Embedding): Float32Array {
+  if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
+  return embedding?.of(query) ?? query
+}

@@ -1,0 +1,170 @@
+/** How well some metric predicts remembered answers, and which one would do better. */
+
+import type { Core } from '../core/core'
+import { type Criterion, sameLabels } from '../criterion'
+import { type Random, seeded } from '../random'
+import { MOST } from '../saved'
+import { type KernelName, kernels, squaredLengthScale } from './kernels'
+import { fittedTo, leftOut } from './leave-one-out'
+import { PRODUCTS, paced } from './steps'
+
+export interface Metric {
+  /** What every value of a query is multiplied with. */
+  scales: Float32Array
+  kernel: KernelName
+}
+
+/** A metric and its leave-one-out error: share of wrong labels, or of the answers' variance. */
+export interface Tried extends Metric {
+  loss: number
+}
+
+/** Random sums of outputs that gradients are taken of: the mean of their squares is that of all outputs. */
+const PROJECTIONS = 8
+/** Where answers have no label and more values than this, only so many are predicted: their error is that of all. */
+const OUTPUTS = 128
+/** A scale falls to this share of what it was, at most: 0 could not be undone. */
+const LEAST = 1e-3
+
+/** Some pairs, and the Gaussian process on them under the metric that was tried last. */
+export class Study {
+  readonly #core: Core
+  readonly #rows: readonly Float32Array[]
+  readonly #answers: readonly Float32Array[]
+  readonly #criterion: Criterion
+  readonly #table: ReturnType<Core['table']>
+  readonly #random: Random = seeded(1)
+  /** The rows times the metric's scales. */
+  #scaled: Float32Array[] = []
+  /** Slope of the kernel between each two rows; 0 on the diagonal. */
+  #slopes = new Float64Array()
+  #fitted = fittedTo([], new Float64Array())
+
+  constructor(core: Core, rows: readonly Float32Array[], answers: readonly Float32Array[], criterion: Criterion) {
+    this.#core = core
+    this.#rows = rows
+    this.#criterion = criterion
+    this.#table = core.table(rows[0].length, rows.length)
+    const { length } = answers[0]
+    const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
+    this.#answers = answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+  }
+
+  *try({ scales, kernel: name }: Metric): Generator<void, Tried> {
+    const n = this.#rows.length
+    const { covariance, slope, noise } = kernels[name]
+    this.#scaled = this.#rows.map((row) => scaled(row, scales))
+    for (const [i, row] of this.#scaled.entries()) this.#table.set(i, row)
+    const distances: Float32Array[] = []
+    const every = Math.max(1, Math.floor(PRODUCTS / (n * scales.length)))
+    yield* paced(n, every, (i) => distances.push(this.#table.distances(this.#scaled[i], n)))
+    const unit = squaredLengthScale(distances)
+    const matrix = new Float64Array(n * n)
+    this.#slopes = new Float64Array(n * n)
+    yield* paced(n, 128, (i) => {
+      const row = distances[i]
+      for (let j = 0; j < n; j++) {
+        matrix[i * n + j] = i === j ? 1 + noise : covariance(row[j] / unit)
+        this.#slopes[i * n + j] = i === j ? 0 : slope(row[j] / unit)
+      }
+    })
+    this.#fitted = fittedTo(this.#answers, yield* inverted(matrix, n))
+    return { scales, kernel: name, loss: yield* this.#loss() }
+  }
+
+  /** Leave-one-out: share of wrong labels, and of equal ones the more precise; or share of variance not explained. */
+  *#loss(): Generator<void, number> {
+    const answers = this.#answers
+    const criterion = this.#criterion
+    const predicted = answers.map((answer) => answer.slice())
+    const variances = new Float64Array(answers[0].length)
+    let error = 0
+    yield* leftOut(this.#fitted, (i, { residual, means }) => {
+      for (let c = 0; c < means.length; c++) {
+        predicted[i][c] -= residual[c]
+        error += residual[c] ** 2
+        variances[c] += (answers[i][c] - means[c]) ** 2
+      }
+    })
+    const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
+    if (criterion.kind !== 'label') return unexplained
+    const wrong = predicted.filter((answer, i) => !sameLabels(answer, answers[i], criterion)).length
+    return (wrong + Math.min(1, unexplained)) / answers.length
+  }
+
+  /** The scales times the root mean square gradient of the regression: a value that changes nothing fades. */
+  *improved(scales: Float32Array, deviations: Float32Array): Generator<void, Float32Array> {
+    const n = this.#rows.length
+    const width = scales.length
+    const squares = new Float64Array(width)
+    const piece = Math.max(1, Math.floor(PRODUCTS / (n * width)))
+    for (let projection = 0; projection < PROJECTIONS; projection++) {
+      const coefficients = this.#dualCoefficients()
+      for (let from = 0; from < n; from += piece) {
+        const rows = this.#scaled.slice(from, from + piece)
+        const weights = new Float32Array(rows.length * n)
+        const sums = new Float64Array(rows.length)
+        for (let i = 0; i < rows.length; i++) {
+          for (let j = 0; j < n; j++) {
+            const weight = coefficients[j] * this.#slopes[(from + i) * n + j]
+            weights[i * n + j] = weight
+            sums[i] += weight
+          }
+        }
+        const weighted = this.#core.combine(weights, this.#scaled)
+        for (let i = 0; i < rows.length; i++) {
+          for (let k = 0; k < width; k++) squares[k] += (sums[i] * rows[i][k] - weighted[i][k]) ** 2
+        }
+        yield
+      }
+    }
+    const next = scales.map((scale, k) => scale * Math.sqrt(squares[k]))
+    let length = 0
+    for (let k = 0; k < width; k++) length += (next[k] * deviations[k]) ** 2
+    if (!(length > 0)) return scales
+    return next.map((scale, k) => Math.max(scale / Math.sqrt(length), LEAST * scales[k]))
+  }
+
+  /** Of the regression on a sum of the outputs with random weights. */
+  #dualCoefficients(): Float64Array {
+    const { answers, inverse, sums, total } = this.#fitted
+    const n = answers.length
+    const signs = Array.from(answers[0], () => this.#random.gauss())
+    const values = Float64Array.from(answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
+    const mean = values.reduce((sum, value, i) => sum + sums[i] * value, 0) / total
+    return values.map((_, i) => {
+      let sum = -sums[i] * mean
+      for (let j = 0; j < n; j++) sum += inverse[i * n + j] * values[j]
+      return sum
+    })
+  }
+}
+
+/** A query's values times the scales of a metric; fresh, and finite: a table with Infinity in it could not be saved. */
+export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
+  return values.map((value, i) => Math.max(-MOST, Math.min(MOST, value * scales[i])))
+}
+
+/**
+ * Inverse of a symmetric positive definite matrix, in place and, unlike `core.inverse`, in steps: by Gauss-Jordan
+ * sweeps over its lower triangle (Goodnight, "A tutorial on the SWEEP operator", The American Statistician, 1979).
+ */
+function* inverted(matrix: Float64Array<ArrayBuffer>, n: number): Generator<void, Float64Array<ArrayBuffer>> {
+  const every = Math.max(1, Math.floor((2 * PRODUCTS) / (n * n)))
+  const line = new Float64Array(n)
+  yield* paced(n, every, (k) => {
+    for (let j = 0; j < n; j++) line[j] = j <= k ? matrix[k * n + j] : matrix[j * n + k]
+    const pivot = 1 / line[k]
+    for (let i = 0; i < n; i++) {
+      const factor = line[i] * pivot
+      const at = i * n
+      for (let j = 0; j <= i; j++) matrix[at + j] -= factor * line[j]
+    }
+    for (let j = 0; j < n; j++) matrix[j <= k ? k * n + j : j * n + k] = line[j] * pivot
+    matrix[k * n + k] = -pivot
+  })
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j <= i; j++) matrix[i * n + j] = matrix[j * n + i] = -matrix[i * n + j]
+  }
+  return matrix
+}

@@ -1,0 +1,104 @@
+/** The tensors of a message as it came: from JSON, or raw behind it. */
+
+import { checkInteger, checkObject, checkString, expected } from '../check'
+import { size } from '../tensor'
+import type { JsonNumbers } from './json-numbers'
+
+/** Bytes of an element; those of BYTES have a length each. */
+export const datatypes = {
+  ...{ BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8 },
+  ...{ INT8: 1, INT16: 2, INT32: 4, INT64: 8 },
+  ...{ FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: undefined },
+} as const
+
+/** A tensor of a message, whatever its datatype. */
+export interface TensorEntry {
+  field: string
+  name: string
+  datatype: keyof typeof datatypes
+  shape: number[]
+  /** Elements, by the shape. */
+  count: number
+  data: JsonNumbers | Uint8Array
+}
+
+const MOST_TENSORS = 1000
+export const MOST_LENGTH = 2 ** 31 - 1
+
+/** The tensors of a message, whatever their datatypes: only so are the offsets of the raw ones known. */
+export function readEntries(field: string, list: unknown, binary: Uint8Array): TensorEntry[] {
+  if (!Array.isArray(list)) throw new TypeError(expected(field, 'a list of tensors', list))
+  if (!list.length || list.length > MOST_TENSORS) {
+    throw new RangeError(`${field}: expected 1 to ${MOST_TENSORS} tensors, got ${list.length}`)
+  }
+  const names = new Set<string>()
+  let at = 0
+  const entries = list.map((json, i) => {
+    const entry = readEntry(`${field}[${i}]`, json, binary.subarray(at))
+    if (names.has(entry.name)) throw new TypeError(`${field}[${i}]: expected another name, got '${entry.name}' again`)
+    names.add(entry.name)
+    if (entry.data instanceof Uint8Array) at += entry.data.length
+    return entry
+  })
+  if (at === binary.length) return entries
+  throw new RangeError(`the body: expected ${at} bytes behind the JSON, by binary_data_size, got ${binary.length}`)
+}
+
+/** @param binary  the raw bytes from here on */
+function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntry {
+  const { datatype, shape, data, parameters, ...rest } = checkObject(field, json)
+  const name = checkString(`${field}.name`, rest.name)
+  if (typeof datatype !== 'string' || !Object.hasOwn(datatypes, datatype)) {
+    throw new RangeError(expected(`${field}.datatype`, `one of ${Object.keys(datatypes).join(', ')}`, datatype))
+  }
+  if (!Array.isArray(shape)) throw new TypeError(expected(`${field}.shape`, 'a list of lengths', shape))
+  shape.forEach((length, axis) => {
+    checkInteger(`${field}.shape[${axis}]`, length, 0, MOST_LENGTH)
+  })
+  const { binary_data_size } = parametersOf(`${field}.parameters`, parameters)
+  if ((data == null) === (binary_data_size === undefined)) {
+    const got = data == null ? 'neither' : 'both'
+    throw new TypeError(`${field}: expected either data or parameters.binary_data_size, got ${got}`)
+  }
+  const count = size({ shape })
+  const spec = { field, name, datatype: datatype as TensorEntry['datatype'], shape, count }
+  if (data == null) return { ...spec, data: rawOf(spec, binary_data_size, binary) }
+  if ((data as JsonNumbers).values instanceof Float32Array) return { ...spec, data: data as JsonNumbers }
+  throw new TypeError(expected(`${field}.data`, 'a list of values', data))
+}
+
+function rawOf(
+  { field, datatype, shape, count }: Omit<TensorEntry, 'data'>,
+  given: unknown,
+  binary: Uint8Array,
+): Uint8Array {
+  const bytes = checkInteger(`${field}.parameters.binary_data_size`, given, 0)
+  const width = datatypes[datatype]
+  if (width !== undefined && bytes !== width * count) {
+    const what = `${width * count} bytes for ${datatype} [${shape}]`
+    throw new RangeError(`${field}.parameters.binary_data_size: expected ${what}, got ${bytes}`)
+  }
+  if (bytes > binary.length) {
+    throw new RangeError(`${field}: expected ${bytes} bytes behind the JSON, got ${binary.length}`)
+  }
+  return binary.subarray(0, bytes)
+}
+
+/** An FP32 tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN. */
+export function floats({ field, datatype, shape, count, data }: TensorEntry): Float32Array {
+  if (datatype !== 'FP32') throw new TypeError(expected(`${field}.datatype`, "'FP32'", datatype))
+  if (data instanceof Uint8Array) {
+    const { buffer, byteOffset } = data.byteOffset % 4 ? new Uint8Array(data) : data // slice() of a Buffer is no copy
+    return new Float32Array(buffer, byteOffset, count)
+  }
+  if (data.flaw) throw new RangeError(`${field}.data: expected finite float32 values, got ${data.flaw}`)
+  if (data.values.length !== count) {
+    throw new RangeError(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)
+  }
+  if (data.dims.length === 1 || String(data.dims) === String(shape)) return data.values
+  throw new RangeError(`${field}.data: expected values flat or nested as shape [${shape}], got [${data.dims}]`)
+}
+
+export function parametersOf(field: string, json: unknown): Record<string, unknown> {
+  return json == null ? {} : checkObject(field, json)
+}

@@ -1,0 +1,107 @@
+/** One payload at one worker: what its owner sees of it. Only the pool writes. */
+
+import type { ApproxiferError } from '../errors'
+import type { ModelWorker } from '../workers/worker'
+
+/** A worker's: a key that it proved to hold, else its name. Workers of one machine share it. */
+export type Identity = string
+
+/** In this order: hedges and retries; queries; what can be done without, such as parities and copies. */
+export type Priority = 'high' | 'normal' | 'low'
+
+export type Outcome<A = unknown> =
+  | { readonly kind: 'answered'; readonly answer: A }
+  | FailedOutcome
+  | { readonly kind: 'cancelled' }
+
+export interface FailedOutcome {
+  readonly kind: 'failed'
+  readonly error: ApproxiferError
+  /** Whose fault it was. `payload`: no worker would answer it. `nobody`: the worker was taken away, or none may take it. */
+  readonly blame: 'worker' | 'payload' | 'nobody'
+  /**
+   * `down`: the worker went down with it while it had no other attempt, or it hung. `silent`: it hung and nobody restarts its worker. A
+   * worker that takes several at once and goes down does not tell with which.
+   */
+  readonly lost: 'down' | 'silent' | undefined
+}
+
+export interface Attempt<P = unknown, A = unknown> {
+  readonly payload: P
+  readonly priority: Priority
+  /** `running`: a worker has it, perhaps behind another. */
+  readonly phase: 'queued' | 'running' | 'settled'
+  /** The worker that runs or ran it; undefined while it is queued. */
+  readonly worker: ModelWorker | undefined
+  /** Of that worker. */
+  readonly identity: Identity | undefined
+  readonly queuedAt: number
+  /** When its worker began with it; NaN while it is queued or behind another attempt. */
+  readonly startedAt: number
+  /** Milliseconds from then to the outcome; a cancelled one would have taken longer. 0 before, and if it never started. */
+  readonly ranMs: number
+  /** How many times as long as alone it is expected to take, since it shares its batch. */
+  readonly factor: number
+  /** Whether that factor was measured, so that `ranMs / factor` is what it takes alone. */
+  readonly comparable: boolean
+  /** Whether it was asked again alone, since the batch that it shared failed. */
+  readonly isAlone: boolean
+  /** undefined until it is settled. */
+  readonly outcome: Outcome<A> | undefined
+}
+
+/** Workers that an attempt must keep away from, as data of whoever knows. Two attempts that share one never share a batch. */
+export interface Apart {
+  blocks(identity: Identity): boolean
+}
+
+/** Whose an attempt is. The pool cancels nothing by itself. */
+export interface Owner {
+  /**
+   * A worker has begun with it. Where one is free at once this is called before `submit` returns. It is called again if its worker lost it
+   * to no fault of its own and another one has begun with it.
+   */
+  began(attempt: Attempt): void
+  /** It has an outcome, and its slot is free but not filled again: the owner can still cancel what the outcome makes needless. */
+  settled(attempt: Attempt): void
+}
+
+export interface Submission<P = unknown> {
+  readonly payload: P
+  readonly owner: Owner
+  readonly apart: readonly Apart[]
+  readonly priority: Priority
+  /** When its caller's deadline is: it shares no batch that is expected to take longer. Default: none. */
+  readonly dueAt?: number
+  /** It shares no batch. Default false. */
+  readonly alone?: boolean
+}
+
+/** What owners of attempts use of the pool. */
+export interface Attempts<P = unknown, A = unknown> {
+  /** Workers, and those that may take attempts now or in a moment: they are neither ejected nor gone. */
+  readonly size: number
+  readonly usable: number
+  /** Workers that could take an attempt now. */
+  readonly free: number
+  /** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
+  readonly utilisation: number
+  /** Whether no more attempts of low priority are queued than the pool may soon get round to. */
+  readonly hasSpare: boolean
+  /** A sentence that says why no worker may take an attempt. */
+  readonly nobody: string
+  submit(row: Submission<P>): Attempt<P, A>
+  /** Nobody wants it. Queued: it is settled as cancelled, and its owner is not told. Running: its worker is told, and its outcome still comes. */
+  cancel(attempt: Attempt<P, A>): void
+  /** Nobody waits for it. As `cancel`, but where it runs its worker goes on; should the worker lose it, it settles as cancelled. */
+  release(attempt: Attempt<P, A>): void
+  /** A queued one of low priority can no longer be done without: it is of high priority. */
+  promote(attempt: Attempt<P, A>): void
+  /** An attempt at an ejected worker that is free and not blocked, if there is one. */
+  trial(row: Submission<P>): Attempt<P, A> | undefined
+  /** The workers of this identity get nothing but trials, until they are readmitted. */
+  eject(identity: Identity): void
+  readmit(identity: Identity): void
+  /** Usable identities that are not among these: identities, not slots. */
+  available(blocked: Iterable<Identity>): number
+}

@@ -1,0 +1,38 @@
+/** Workers that left and are being closed. */
+
+import type { Clock } from '../clock'
+import type { Member } from './member'
+
+/** How long a worker may take over it; it goes on unseen. */
+const CLOSE_MS = 5000
+
+export class Closing {
+  readonly #clock: Clock
+  readonly #open = new Set<Promise<void>>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  close({ worker, slots }: Member): void {
+    worker.onFree = undefined
+    for (const { unwatch } of slots.all) unwatch?.()
+    const closing = this.#close(async () => worker.close())
+    this.#open.add(closing)
+    void closing.then(() => this.#open.delete(closing))
+  }
+
+  /** When all are closed. */
+  async done(): Promise<void> {
+    await Promise.all(this.#open)
+  }
+
+  async #close(close: () => Promise<void>): Promise<void> {
+    let cancel = () => {}
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.after(CLOSE_MS, resolve)
+    })
+    await Promise.race([close().catch(() => {}), late])
+    cancel()
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Which free slot gets which attempt, and when to look again. An attempt is queued until a slot is free at a worker that may take it, and
+ * is bound to it only then: one bound early waits behind a straggler (27 workers at 60 % load: p99 93 ms, against 21 ms for a plain hedge).
+ */
+
+import type { Clock } from '../clock'
+import { Execution } from './execution'
+import type { Member, WorkerSlot } from './member'
+import { mayTake, Packing } from './packing'
+import { QUICK_MS } from './pipeline'
+import type { PooledAttempt } from './pooled-attempt'
+import type { Queue } from './queue'
+import type { Roster } from './roster'
+import { Speeds } from './speed'
+
+/** Workers that are offered attempts at a time. */
+export const OFFERS = 32
+/** Share of the slots that attempts of low priority leave free, for queries to come. */
+const RESERVE = 0.1
+
+export interface DispatchOptions {
+  clock: Clock
+  /** What a worker is restarted after, if it has an attempt and gives no sign. */
+  hangMs: number
+  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
+  accept: (answer: unknown) => unknown
+  /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
+  useAll?: boolean
+  /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
+  lateMs?: () => number | undefined
+}
+
+export class Dispatcher {
+  readonly execution: Execution
+  readonly #clock: Clock
+  readonly #queue: Queue
+  readonly #roster: Roster
+  readonly #speeds: Speeds
+  readonly #packing: Packing
+  #phase: 'idle' | 'at work' | 'closed' = 'idle'
+  /** Whether attempts are gathered before they are sent, by the latest batch, and whether some are just now. */
+  #gathering: 'off' | 'on' | 'under way' = 'off'
+  #unplan: (() => void) | undefined
+
+  /** @param queued  told when attempts are queued again */
+  constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
+    const { clock, hangMs, useAll, lateMs = () => undefined, accept } = options
+    const speeds = new Speeds(useAll)
+    const freed = (member?: Member) => (member ? this.#done(member) : this.dispatch())
+    this.#clock = clock
+    this.#queue = queue
+    this.#roster = roster
+    this.#speeds = speeds
+    this.#packing = new Packing(clock, hangMs, queue, roster)
+    this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
+  }
+
+  /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
+  queued(): void {
+    this.#roster.recheck(OFFERS)
+    if (this.#gathering === 'off') this.dispatch()
+    else this.#gather()
+  }
+
+  /**
+   * Attempts that have arrived at the same time go to workers together: each message wakes a thread, which takes as long as a
+   * small model. With that, and no smaller batches than pay sent ahead, a request over HTTP takes 12 % less processor time
+   * (LeNet, 16 under way, one worker or two).
+   */
+  #gather(): void {
+    if (this.#gathering === 'under way') return
+    this.#gathering = 'under way'
+    this.#clock.soon?.(() => {
+      this.#gathering = 'on'
+      this.dispatch()
+    })
+  }
+
+  /** A worker has done with a batch. */
+  #done({ batching, speed, worker }: Member): void {
+    // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
+    const isCheap = batching !== undefined && (speed.ms ?? 0) < QUICK_MS && !worker.roundTripMs
+    if (this.#gathering !== 'under way') this.#gathering = isCheap && this.#clock.soon ? 'on' : 'off'
+    this.dispatch()
+  }
+
+  close(): void {
+    this.#phase = 'closed'
+    this.#unplan?.()
+    this.execution.pipeline.close()
+  }
+
+  /** Attempts to free slots, as long as there are both. */
+  dispatch(): void {
+    if (this.#phase !== 'idle') return
+    this.#phase = 'at work'
+    const aside: Member[] = []
+    let passedOver: Member | undefined
+    try {
+      while (this.#isWanted && aside.length < OFFERS && !passedOver) {
+        const member = this.#roster.takeFastest()
+        if (!member) break
+        member.patience = this.#speeds.patience(member.speed)
+        const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
+        const attempt = this.#attemptFor(member, skip)
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
+        else aside.push(member)
+        if (!attempt && skip) passedOver = member // as will be all that are slower
+      }
+      this.#sendAhead()
+    } finally {
+      for (const member of aside) this.#roster.update(member)
+    }
+    this.#rest(passedOver)
+  }
+
+  /** @param passedOver  attempts are kept from it, for faster ones */
+  #rest(passedOver: Member | undefined): void {
+    if (this.#phase === 'closed') return
+    this.#phase = 'idle'
+    this.#plan(passedOver)
+  }
+
+  get #isWanted(): boolean {
+    return this.#queue.needed > 0 || (this.#queue.low > 0 && this.#canSpare)
+  }
+
+  /** Whether enough slots are free that one may do what can be done without. */
+  get #canSpare(): boolean {
+    const { free, slots } = this.#roster.capacity
+    return free > Math.floor(RESERVE * slots)
+  }
+
+  /** The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. */
+  #attemptFor(member: Member, skip: number, busy?: WorkerSlot): PooledAttempt | undefined {
+    const willDo = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
+    const needed = this.#queue.find(skip, willDo)
+    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(willDo) : undefined)
+  }
+
+  /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */
+  #overdueIn({ speed }: Member): number {
+    const { first } = this.#queue
+    return first ? first.queuedAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
+  }
+
+  /** Looks again when the first attempt has waited long enough for a worker that was passed over. */
+  #plan(passedOver: Member | undefined): void {
+    this.#unplan?.()
+    this.#unplan = undefined
+    if (!passedOver || !this.#queue.first) return
+    const ms = Math.max(1, Math.ceil(this.#overdueIn(passedOver)))
+    this.#unplan = this.#clock.after(ms, () => this.dispatch(), true)
+  }
+
+  /** Attempts to workers that are about to be free. */
+  #sendAhead(): void {
+    const { slots } = this.#roster.capacity
+    for (let left = OFFERS; left > 0 && this.#queue.needed > slots; left--) {
+      const slot = this.execution.pipeline.first
+      if (!slot) return
+      const { member } = slot
+      // More may come until it is free.
+      if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
+      this.execution.pipeline.unlist(slot)
+      const attempt = member.state.is === 'ready' && member.isFree ? this.#attemptFor(member, 0, slot) : undefined
+      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
+    }
+  }
+}

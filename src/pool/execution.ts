@@ -1,0 +1,293 @@
+/** What becomes of batches: each is sent, begins, and has its attempts settled; then its slot is free, or begins with the next. */
+
+import type { Clock } from '../clock'
+import { ApproxiferError, asError } from '../errors'
+import type { FailedOutcome } from './attempt'
+import { Batch, send } from './batch'
+import type { Member, WorkerSlot } from './member'
+import { Pipeline } from './pipeline'
+import type { PooledAttempt } from './pooled-attempt'
+import { Probing } from './probing'
+import type { Queue } from './queue'
+import type { Roster } from './roster'
+import type { Speeds } from './speed'
+import { Watchdog } from './watchdog'
+
+export interface ExecutionOptions {
+  readonly clock: Clock
+  readonly hangMs: number
+  readonly queue: Queue
+  readonly roster: Roster
+  readonly speeds: Speeds
+  /** How long one attempt takes until it is late, as far as is known. */
+  lateMs(): number | undefined
+  /** Makes an answer of what a worker gave, or throws. */
+  accept(answer: unknown): unknown
+  /** Told when slots may be free, and which worker has done with a batch, if that is why. */
+  freed(member?: Member): void
+  /** Told when attempts are queued again. */
+  queued(): void
+}
+
+export class Execution {
+  readonly pipeline: Pipeline
+  readonly probing: Probing
+  readonly #watchdog: Watchdog
+  readonly #options: ExecutionOptions
+
+  constructor(options: ExecutionOptions) {
+    const { clock, hangMs, lateMs, speeds } = options
+    this.#options = options
+    this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
+    this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
+    this.probing = new Probing(clock, speeds)
+  }
+
+  /** A worker with a free slot gets a batch. */
+  start(member: Member, batch: Batch): void {
+    const slot = this.#options.roster.occupy(member)
+    this.#begin(slot, batch, this.#options.clock.now())
+    this.#send(slot, batch)
+    this.#tell(batch)
+    this.#watchdog.watch(slot)
+  }
+
+  /** A slot gets its next batch while it is at work. */
+  startAhead(slot: WorkerSlot, batch: Batch): void {
+    batch.phase = 'ahead'
+    batch.startedAt = this.#options.clock.now()
+    this.pipeline.give(slot, batch)
+    this.#send(slot, batch)
+  }
+
+  #send(slot: WorkerSlot, batch: Batch): void {
+    batch.slot = slot
+    const { attempts } = batch
+    for (const attempt of attempts) attempt.at = batch
+    const outcomes = send(slot.member.worker, batch)
+    outcomes.forEach((outcome, i) => {
+      const attempt = attempts[i]
+      outcome.then(
+        (answer) => this.#answered(batch, attempt, answer),
+        (error) => this.#failed(batch, attempt, asError(error, 'WORKER')),
+      )
+    })
+  }
+
+  /** A slot is at work on a batch, as far as can be told, or on none. */
+  #begin(slot: WorkerSlot, batch: Batch | undefined, now: number): void {
+    const more = Number(batch?.isNeeded ?? false) - Number(slot.batch?.isNeeded ?? false)
+    if (more) this.#options.roster.utilisation.add(more, now)
+    slot.isDoubted = false
+    if (!batch) return
+    const arrivedAt = now - (slot.member.worker.roundTripMs ?? 0) // one sent ahead has made its way already
+    batch.startedAt = batch.phase === 'ahead' ? Math.max(batch.startedAt, arrivedAt) : now
+    batch.phase = 'running'
+    batch.slot = slot
+    slot.batch = batch
+    this.pipeline.began(slot)
+  }
+
+  /** Owners learn that a worker has begun with their attempts. */
+  #tell(batch: Batch): void {
+    const { patience } = (batch.slot as WorkerSlot).member
+    const { slots } = this.#options.roster.capacity
+    for (const attempt of batch.attempts) {
+      if (batch.has(attempt)) attempt.row.owner.began(attempt)
+      if (attempt.priority !== 'normal' || patience) continue
+      const probe = this.probing.next(attempt.payload, slots)
+      if (probe) this.start(probe.member, new Batch([probe.attempt]))
+    }
+  }
+
+  #answered(batch: Batch, attempt: PooledAttempt, raw: unknown): void {
+    if (!batch.has(attempt)) return this.#heardOf(batch)
+    let answer: unknown
+    try {
+      answer = this.#options.accept(raw)
+    } catch (error) {
+      return this.#failed(batch, attempt, asError(error, 'PROTOCOL'))
+    }
+    const now = this.#options.clock.now()
+    batch.best = 'answered'
+    ;(batch.slot as WorkerSlot).member.counts.answered++
+    attempt.answer(answer, now)
+    this.#left(batch, now, attempt)
+  }
+
+  #failed(batch: Batch, attempt: PooledAttempt, error: ApproxiferError, known: Partial<FailedOutcome> = {}): void {
+    // It was given up or taken back, or the pool is closed.
+    if (!batch.has(attempt)) return this.#heardOf(batch)
+    const now = this.#options.clock.now()
+    const slot = batch.slot as WorkerSlot
+    const { counts, slots, state, isFree } = slot.member
+    const isSingle = batch.attempts.length === 1
+    const isLost = error.code === 'WORKER' && state.is !== 'leaving'
+    const isUnwanted = attempt.isReleased && error.code === 'ABORTED'
+    if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
+    // With the one that it was at work on, where it was not sent away.
+    batch.isDown ||= isLost && batch === slot.batch && !isFree
+    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known
+    // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
+    const isShared = isLost && !isSingle
+    if (isUnwanted || (isShared && attempt.isReleased)) attempt.cancel(now)
+    else if (isShared) return this.#lose(batch, attempt, now)
+    else {
+      if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
+      attempt.fail({ error, blame, lost }, now)
+    }
+    this.#left(batch, now, attempt)
+  }
+
+  /** It is queued again when the whole batch is over. */
+  #lose(batch: Batch, attempt: PooledAttempt, now: number): void {
+    attempt.at = undefined
+    batch.again ??= []
+    batch.again.push(attempt)
+    this.#left(batch, now)
+  }
+
+  /** A batch has an attempt less. @param settled  its owner is told before the slot is filled again */
+  #left(batch: Batch, now: number, settled?: PooledAttempt): void {
+    const slot = batch.slot as WorkerSlot
+    const { isOver } = batch
+    const next = isOver ? this.#leave(slot, batch, now) : undefined
+    if (isOver && batch.attempts.length > 1) batch.attempts.length = 0 // who holds one of them need not hold all
+    settled?.row.owner.settled(settled)
+    if (isOver) this.#options.freed(slot.member)
+    if (next) this.#tell(next)
+  }
+
+  /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
+  #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
+    const { member } = slot
+    if (batch.best !== 'cancelled') this.#learn(member, batch, now)
+    if (batch.again) this.#sendAgain(member, batch.again)
+    if (batch.phase === 'ahead') {
+      this.pipeline.end(slot)
+      return undefined
+    }
+    this.pipeline.unlist(slot)
+    if (batch.isDown) this.#takeBack(slot)
+    const next = this.pipeline.next(slot)
+    this.#begin(slot, next, now)
+    if (next) return next
+    // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
+    const mayWork = batch.best === 'cancelled' && member.state.is !== 'leaving' && !member.isFree
+    if (mayWork || batch.phase === 'silent') this.#options.roster.hold(slot)
+    else this.#vacate(slot)
+    return undefined
+  }
+
+  #vacate(slot: WorkerSlot): void {
+    this.#options.roster.vacate(slot)
+    this.#options.roster.update(slot.member)
+  }
+
+  /** What is behind late batches is to go elsewhere. */
+  #takeBackAll(late: readonly WorkerSlot[]): void {
+    for (const slot of late) this.#takeBack(slot)
+    this.#options.freed()
+  }
+
+  #takeBack(slot: WorkerSlot): void {
+    const next = this.pipeline.end(slot)
+    if (next) this.#putBack(next)
+  }
+
+  /** The attempts of a batch are queued again. */
+  #putBack(batch: Batch): void {
+    const { open, again, slot } = batch
+    for (const attempt of open) attempt.withdraw()
+    this.#requeue(open)
+    if (again) this.#sendAgain((slot as WorkerSlot).member, again)
+  }
+
+  /** Of attempts that failed together one may be at fault: each gets a run of its own. */
+  #sendAgain({ counts }: Member, attempts: readonly PooledAttempt[]): void {
+    counts.failed++
+    for (const attempt of attempts) attempt.isAlone = true
+    this.#requeue(attempts)
+  }
+
+  /** Attempts wait again, before all others. */
+  #requeue(attempts: readonly PooledAttempt[]): void {
+    const { queue, clock, queued } = this.#options
+    for (const attempt of [...attempts].reverse()) {
+      if (!attempt.isReleased) queue.unshift(attempt)
+      else {
+        attempt.cancel(clock.now())
+        attempt.row.owner.settled(attempt)
+      }
+    }
+    queued()
+  }
+
+  /** What it took tells how long one attempt takes, however many there were. */
+  #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+    const ms = now - startedAt
+    if (measured && best === 'answered') member.batching?.add(attempts.length, ms)
+    if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
+    if (best === 'failed') this.probing.rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) this.probing.rate(member, ms / factor)
+  }
+
+  /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */
+  #hung(slot: WorkerSlot, why: string): void {
+    const { member } = slot
+    const { worker } = member
+    try {
+      worker.restart?.(why)
+    } catch {} // it stays as it is
+    const batch = slot.batch as Batch
+    const { open } = batch
+    if (!open.length) return this.free(member)
+    batch.isDown = true
+    if (worker.restart) this.#loseOthers(slot)
+    else {
+      for (const attempt of open) attempt.withdraw()
+      batch.phase = 'silent'
+      this.probing.rate(member, Number.POSITIVE_INFINITY)
+    }
+    const error = new ApproxiferError('WORKER', `${worker.name} ${why}`)
+    const lost = worker.restart ? 'down' : 'silent'
+    for (const attempt of open) this.#failed(batch, attempt, error, { blame: 'worker', lost })
+  }
+
+  /** What a worker had in other slots while it was restarted is not to blame. */
+  #loseOthers(hung: WorkerSlot): void {
+    for (const slot of hung.member.slots.all) {
+      const { batch } = slot
+      if (slot === hung || !batch || batch.isOver) continue
+      this.pipeline.unlist(slot)
+      this.#takeBack(slot)
+      this.#putBack(batch)
+      this.#begin(slot, undefined, this.#options.clock.now())
+      this.#vacate(slot)
+    }
+  }
+
+  /** An attempt that was given up has settled after all. */
+  #heardOf(batch: Batch): void {
+    const slot = batch.slot as WorkerSlot
+    if (batch.phase !== 'silent' || slot.batch !== batch) return
+    this.#vacate(slot)
+    this.#options.freed()
+  }
+
+  /** A worker says that it may be free. */
+  free(member: Member): void {
+    for (const slot of member.slots.held) this.#options.roster.vacate(slot)
+    if (!member.slots.hasRoom) return
+    this.#options.roster.update(member)
+    this.#options.freed()
+  }
+
+  /** All attempts of a worker that leaves end with this error. */
+  end(member: Member, error: ApproxiferError): void {
+    for (const { next, batch } of member.slots.all) {
+      for (const attempt of next?.open ?? []) this.#failed(next as Batch, attempt, error, { blame: 'nobody' })
+      for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })
+    }
+  }
+}

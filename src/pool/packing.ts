@@ -1,0 +1,85 @@
+/** What a worker gets in one run: one attempt, or several where that pays. */
+
+import type { Clock } from '../clock'
+import { identityOf } from '../workers/worker'
+import { Batch } from './batch'
+import type { Member, WorkerSlot } from './member'
+import type { PooledAttempt } from './pooled-attempt'
+import { LOOKAHEAD, type Queue } from './queue'
+import type { Roster } from './roster'
+
+/** A run takes at most this share of the time after which its worker hangs. */
+const SAFE = 0.25
+
+export class Packing {
+  readonly #clock: Clock
+  readonly #hangMs: number
+  readonly #queue: Queue
+  readonly #roster: Roster
+
+  constructor(clock: Clock, hangMs: number, queue: Queue, roster: Roster) {
+    this.#clock = clock
+    this.#hangMs = hangMs
+    this.#queue = queue
+    this.#roster = roster
+  }
+
+  /**
+   * Takes what a worker gets now from the queue.
+   *
+   * @param first  queued; it goes in any case
+   * @param busy   what it is sent ahead to, if it is
+   */
+  pack(member: Member, first: PooledAttempt, busy?: WorkerSlot): Batch {
+    const { batching } = member
+    const startsAt = this.#startsAt(member, busy)
+    const most = batching ? this.#most(member, first, startsAt) : 1
+    const size = batching && most > 1 ? batching.next(most) : 1
+    const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
+    for (const attempt of attempts) this.#queue.remove(attempt)
+    if (most === 1 || !batching) return new Batch(attempts)
+    return new Batch(attempts, batching.factor(attempts.length), batching.knows(attempts.length), true)
+  }
+
+  /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
+  #most(member: Member, first: PooledAttempt, startsAt: number): number {
+    const rows = member.batching?.most ?? 1
+    const share = Math.min(rows, this.#queue.needed / Math.max(1, this.#roster.capacity.usable))
+    if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
+    const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.#hangMs)
+    let most = 2 ** Math.floor(Math.log2(share))
+    while (most > 1 && !(member.runMs(most) <= leftMs)) most /= 2
+    return most
+  }
+
+  /** When a worker gets round to what it is given now, as far as is known: after what the slot is at work on. */
+  #startsAt(member: Member, busy: WorkerSlot | undefined): number {
+    const now = this.#clock.now()
+    const batch = busy?.batch
+    return batch ? Math.max(now, batch.startedAt + member.runMs(batch.attempts.length)) : now
+  }
+
+  /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */
+  #together(
+    member: Member,
+    first: PooledAttempt,
+    size: number,
+    startsAt: number,
+    busy: WorkerSlot | undefined,
+  ): PooledAttempt[] {
+    const attempts = [first]
+    const endsAt = startsAt + member.runMs(size)
+    const joins = (attempt: PooledAttempt) => {
+      const mayJoin = !attempt.isAlone && attempt.dueAt >= endsAt && !attempts.some((each) => each.isApartFrom(attempt))
+      if (mayJoin && attempt !== first && mayTake(member, attempt, busy)) attempts.push(attempt)
+      return attempts.length === size
+    }
+    this.#queue.find(0, joins, Math.min(LOOKAHEAD, size * this.#roster.capacity.usable))
+    return attempts.slice(0, 2 ** Math.floor(Math.log2(attempts.length)))
+  }
+}
+
+/** Whether a worker may take an attempt, behind what it has in a slot. */
+export function mayTake({ worker }: Member, attempt: PooledAttempt, busy?: WorkerSlot): boolean {
+  return !busy?.batch?.isApartFrom(attempt) && !attempt.isKeptFrom(identityOf(worker))
+}

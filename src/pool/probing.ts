@@ -1,0 +1,81 @@
+/** Who is slow. Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
+
+import type { Clock } from '../clock'
+import type { Attempt } from './attempt'
+import type { Member } from './member'
+import { PooledAttempt } from './pooled-attempt'
+import type { Speeds } from './speed'
+
+/** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
+const PROBING = 0.01
+const SAVED_UP_MS = 100
+const PROBE_EVERY = 50
+/** Slow workers to try for one that is idle. */
+const OFFERS = 32
+
+export class Probing {
+  readonly #clock: Clock
+  readonly #speeds: Speeds
+  /** Those to probe, the first one next. */
+  readonly #slow = new Set<Member>()
+  /** Milliseconds that probes may take, and when that was reckoned. */
+  #savedMs = 0
+  #at: number
+  #queries = 0
+
+  constructor(clock: Clock, speeds: Speeds) {
+    this.#clock = clock
+    this.#speeds = speeds
+    this.#at = clock.now()
+  }
+
+  /** What an attempt took that a worker had for itself; Infinity: it failed. */
+  rate(member: Member, ms: number): void {
+    if (member.state.is === 'leaving') return
+    this.#speeds.add(member.speed, ms)
+    member.patience = this.#speeds.patience(member.speed)
+    if (member.patience) this.#slow.add(member)
+  }
+
+  /** A worker leaves. */
+  forget(member: Member): void {
+    this.#speeds.forget(member.speed)
+    this.#slow.delete(member)
+  }
+
+  /**
+   * A query has begun at a worker.
+   *
+   * @param slots  of all workers
+   * @returns a slow worker that is idle and an attempt for it, if one is due; to look for one costs as much as a query
+   */
+  next(payload: unknown, slots: number): { member: Member; attempt: PooledAttempt } | undefined {
+    const now = this.#clock.now()
+    this.#savedMs = Math.min(SAVED_UP_MS, this.#savedMs + PROBING * slots * (now - this.#at))
+    this.#at = now
+    if (++this.#queries < PROBE_EVERY || this.#savedMs <= 0 || !this.#slow.size) return undefined
+    this.#queries = 0
+    const member = this.#idle()
+    if (!member) return undefined
+    const expectedMs = member.speed.ms as number
+    const owner = { began() {}, settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
+    return { member, attempt: new PooledAttempt({ payload, owner, apart: [], priority: 'low' }, now) }
+  }
+
+  /** An idle one that is slow, in turn. */
+  #idle(): Member | undefined {
+    for (let left = Math.min(OFFERS, this.#slow.size); left > 0; left--) {
+      const [member] = this.#slow
+      this.#slow.delete(member)
+      if (!this.#speeds.patience(member.speed)) continue
+      this.#slow.add(member)
+      if (member.state.is === 'ready' && !member.slots.busy && member.isFree) return member
+    }
+  }
+
+  #spend({ ranMs, outcome }: Attempt, expectedMs: number): void {
+    this.#savedMs -= ranMs
+    // It seems to have recovered: the next one is due at once, and will tell.
+    if (outcome?.kind === 'answered' && ranMs < expectedMs / 2) this.#queries = PROBE_EVERY
+  }
+}

@@ -1,0 +1,250 @@
+/** Every worker in one state, and who has a free slot, fastest first. What is counted of them is counted where they are moved. */
+
+import TinyQueue from 'tinyqueue'
+import type { Clock } from '../clock'
+import type { ModelWorker } from '../workers/worker'
+import { Capacity, isUsable, Utilisation } from './capacity'
+import { Identities } from './identities'
+import type { Member, MemberState, WorkerSlot } from './member'
+
+/** Entries of free slots that may be out of date, beyond twice as many as there are workers, before they are sorted out. */
+const OUT_OF_DATE = 1000
+
+const READY: MemberState = Object.freeze({ is: 'ready' })
+const EJECTED: MemberState = Object.freeze({ is: 'unavailable', why: 'ejected' })
+const GONE: MemberState = Object.freeze({ is: 'unavailable', why: 'gone' })
+const DOWN: MemberState = Object.freeze({ is: 'unavailable', why: 'down' })
+const LEAVING: MemberState = Object.freeze({ is: 'leaving' })
+
+export class Roster {
+  readonly identities = new Identities()
+  readonly capacity = new Capacity()
+  readonly utilisation: Utilisation
+  /** Those that left, while they have attempts. */
+  readonly leaving = new Set<Member>()
+  /** By name. */
+  readonly #members = new Map<string, Member>()
+  readonly #ejected = new Set<Member>()
+  /** Those that would get attempts, but are not free. */
+  readonly #down = new Set<Member>()
+  readonly #free = new FreeSlots()
+  readonly #fewer: () => void
+  readonly #left: (member: Member) => void
+
+  /**
+   * @param fewer  told when there are fewer usable workers
+   * @param left   told of those that left, once they have no attempts
+   */
+  constructor(clock: Clock, fewer: () => void, left: (member: Member) => void) {
+    this.utilisation = new Utilisation(clock, this.capacity)
+    this.#fewer = fewer
+    this.#left = left
+  }
+
+  get size(): number {
+    return this.#members.size
+  }
+
+  get members(): Iterable<Member> {
+    return this.#members.values()
+  }
+
+  /** The one of this name. */
+  get(name: string): Member | undefined {
+    return this.#members.get(name)
+  }
+
+  /** Of one that has not left. */
+  of(worker: ModelWorker): Member | undefined {
+    const member = this.#members.get(worker.name)
+    return member?.worker === worker ? member : undefined
+  }
+
+  /** The first ejected one that will do; the others come before it the next time. */
+  findEjected(willDo: (member: Member) => boolean): Member | undefined {
+    for (const member of this.#ejected) {
+      if (!willDo(member)) continue
+      this.#ejected.delete(member)
+      this.#ejected.add(member)
+      return member
+    }
+  }
+
+  get ejected(): number {
+    return this.#ejected.size
+  }
+
+  add(member: Member, ejected: boolean): void {
+    this.utilisation.add(0) // so far it did not count
+    this.#members.set(member.worker.name, member)
+    this.identities.add(member.worker)
+    this.capacity.count(member, 1)
+    if (ejected) this.#ejected.add(member)
+    this.update(member)
+  }
+
+  /** It is no member any more: nothing that is told of all counts it. */
+  leave(member: Member): void {
+    this.utilisation.add(0) // so far it counted
+    this.#members.delete(member.worker.name)
+    this.#ejected.delete(member)
+    this.leaving.add(member)
+    this.#move(member, LEAVING)
+    this.#list(member)
+    this.identities.remove(member.worker)
+    this.#discharge(member)
+  }
+
+  #discharge(member: Member): void {
+    if (member.slots.open || !this.leaving.delete(member)) return
+    this.#left(member)
+  }
+
+  /** Every worker of this identity. */
+  eject(identity: string, ejected: boolean): void {
+    for (const { name } of this.identities.workersOf(identity)) {
+      const member = this.#members.get(name) as Member
+      if (ejected) this.#ejected.add(member)
+      else this.#ejected.delete(member)
+      this.update(member)
+    }
+  }
+
+  /** A slot of a worker is taken. */
+  occupy(member: Member): WorkerSlot {
+    if (member.state === READY) this.capacity.free--
+    const slot = member.slots.take()
+    this.#list(member)
+    return slot
+  }
+
+  /** A slot is free. */
+  vacate(slot: WorkerSlot): void {
+    const { member } = slot
+    if (member.state === READY) this.capacity.free++
+    member.slots.release(slot)
+    this.#discharge(member)
+  }
+
+  /** A slot's attempts are settled, but its worker has to say that it is free. */
+  hold(slot: WorkerSlot): void {
+    slot.member.slots.hold(slot)
+    this.#discharge(slot.member)
+  }
+
+  /** What a worker is by what it says of itself now. */
+  update(member: Member): void {
+    if (member.state.is === 'leaving') return
+    this.#move(member, this.#stateOf(member))
+    this.#list(member)
+  }
+
+  #stateOf(member: Member): MemberState {
+    if (this.#ejected.has(member)) return EJECTED
+    const { hasRoom } = member.slots
+    if (hasRoom && member.isFree) return READY
+    if (member.isGone) return GONE
+    return hasRoom ? DOWN : READY // whether it is free shows when it has room
+  }
+
+  /** The one writer of a state. */
+  #move(member: Member, state: MemberState): void {
+    this.#down.delete(member) // and in again as the last
+    if (state === DOWN || state === GONE) this.#down.add(member)
+    if (member.state === state) return
+    const wasUsable = isUsable(member.state)
+    this.capacity.count(member, -1)
+    member.state = state
+    this.capacity.count(member, 1)
+    if (isUsable(state) === wasUsable) return
+    this.identities.use(member.worker, !wasUsable)
+    if (wasUsable) this.#fewer()
+  }
+
+  /** Those that are down may be free, and have forgotten to say so. @param most  of them that are asked, in turn */
+  recheck(most: number): void {
+    for (let left = Math.min(most, this.#down.size); left > 0; left--) {
+      const [member] = this.#down
+      this.update(member)
+    }
+  }
+
+  #list(member: Member): void {
+    if (member.state === READY && member.slots.hasRoom) this.#free.add(member, this.size)
+    else member.stamp = 0
+  }
+
+  /** Takes the fastest worker with a free slot out, until it is listed again. */
+  takeFastest(): Member | undefined {
+    while (true) {
+      const member = this.#free.take()
+      if (!member || member.isFree) return member
+      this.update(member)
+    }
+  }
+
+  /** Workers that could take an attempt now. */
+  get free(): number {
+    let free = 0
+    for (const member of this.#members.values()) if (member.slots.hasRoom && member.isFree) free++
+    return free
+  }
+
+  /** A sentence that says why no worker may take an attempt. */
+  get nobody(): string {
+    const { size } = this
+    const ejected = this.#ejected.size
+    const gone = size - ejected // where none is usable
+    if (!size) return 'no worker is left: all were removed or drained'
+    const { workers } = this.capacity
+    if (workers) return `all workers that can be reached, ${workers} of ${size}, were asked already`
+    const which = [
+      gone && `${gone} of ${size} cannot be reached for now`,
+      ejected && `${ejected} of ${size} quarantined`,
+    ]
+    return `no worker may take a query: ${which.filter(Boolean).join(', ')}`
+  }
+}
+
+/** A worker with a free slot, as it was when it was listed. */
+interface FreeEntry {
+  readonly member: Member
+  readonly stamp: number
+  readonly ms: number
+}
+
+/**
+ * Workers with a free slot, the fastest first, of equal ones the one listed first. One with several slots counts as the slower the more of
+ * them are taken, up to twice as slow: as much as makes no difference between two workers, so that none is passed over for it.
+ */
+class FreeSlots {
+  #entries = new TinyQueue<FreeEntry>([], faster)
+  #stamps = 0
+
+  /** An entry that it has already no longer counts. @param size  how many workers there are */
+  add(member: Member, size: number): void {
+    const { slots, speed } = member
+    member.stamp = ++this.#stamps
+    this.#entries.push({ member, stamp: member.stamp, ms: (speed.ms ?? 0) * (1 + slots.busy / slots.limit) })
+    if (this.#entries.length < 2 * size + OUT_OF_DATE) return
+    this.#entries = new TinyQueue(this.#entries.data.filter(isValid), faster)
+  }
+
+  take(): Member | undefined {
+    while (true) {
+      const entry = this.#entries.pop()
+      if (!entry) return undefined
+      if (!isValid(entry)) continue
+      entry.member.stamp = 0
+      return entry.member
+    }
+  }
+}
+
+function faster(a: FreeEntry, b: FreeEntry): number {
+  return a.ms === b.ms ? a.stamp - b.stamp : a.ms - b.ms
+}
+
+function isValid({ member, stamp }: FreeEntry): boolean {
+  return stamp === member.stamp
+}

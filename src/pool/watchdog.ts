@@ -1,0 +1,34 @@
+/** Silence since a worker began with a batch is a hang. */
+
+import type { Clock } from '../clock'
+import type { WorkerSlot } from './member'
+
+/** Time for replies that wait to be read, before a worker that seems to hang is restarted: this thread may have stalled. */
+const GRACE_MS = 10
+
+export class Watchdog {
+  readonly #clock: Clock
+  readonly #hangMs: number
+  readonly #hung: (slot: WorkerSlot, why: string) => void
+
+  constructor(clock: Clock, hangMs: number, hung: (slot: WorkerSlot, why: string) => void) {
+    this.#clock = clock
+    this.#hangMs = hangMs
+    this.#hung = hung
+  }
+
+  /** One timer a slot, which is set anew only when it fires: batches are many, hangs are few. */
+  watch(slot: WorkerSlot): void {
+    slot.unwatch ??= this.#clock.after(this.#hangMs, () => this.#check(slot), true)
+  }
+
+  #check(slot: WorkerSlot): void {
+    slot.unwatch = undefined
+    const { batch } = slot
+    if (!batch || batch.phase === 'silent') return
+    const overMs = this.#clock.now() - batch.startedAt - this.#hangMs
+    if (overMs >= 0 && (overMs <= GRACE_MS || slot.isDoubted)) return this.#hung(slot, `hung for ${this.#hangMs} ms`)
+    slot.isDoubted = overMs > 0 // this thread stalled: replies that wait are read first
+    slot.unwatch = this.#clock.after(overMs < 0 ? Math.ceil(-overMs) : GRACE_MS, () => this.#check(slot), true)
+  }
+}

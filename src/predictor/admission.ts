@@ -1,0 +1,81 @@
+/** How many queries are under way, how those that ended did, and who waits for room. */
+
+import { onAbort } from '../abort'
+import { ApproxiferError } from '../errors'
+import type { Ending, Status } from '../query/prediction'
+
+/** Steps within a turn after which a caller that was given room has taken it; one too few wakes another in vain. */
+const STEPS = 8
+
+export class Admission {
+  readonly #most: number
+  readonly #comfortable: () => number
+  readonly #answered: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+  readonly #failed: Record<string, number> = {}
+  readonly #waiting: (() => void)[] = []
+  #open = 0
+  #isClosed = false
+
+  /**
+   * @param most         queries under way, beyond which none is let in
+   * @param comfortable  how many keep all workers busy
+   */
+  constructor(most: number, comfortable: () => number) {
+    this.#most = most
+    this.#comfortable = () => Math.min(most, comfortable())
+  }
+
+  /** @throws ApproxiferError OVERLOADED */
+  enter(): void {
+    if (this.#open >= this.#most) {
+      this.#count('OVERLOADED')
+      throw new ApproxiferError('OVERLOADED', `${this.#open} queries are under way already`)
+    }
+    this.#open++
+  }
+
+  leave(ending: Ending): void {
+    this.#open--
+    this.#count(ending)
+    if (this.#waiting.length) void this.#letIn()
+  }
+
+  get hasRoom(): boolean {
+    return this.#open < this.#comfortable() || this.#isClosed
+  }
+
+  /** Waits until there may be room: `hasRoom` is to be asked again, since others may have been quicker. */
+  async room(signal?: AbortSignal): Promise<void> {
+    if (this.hasRoom || signal?.aborted) return
+    const forget = onAbort(signal, () => this.wake())
+    await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    forget()
+  }
+
+  /** Lets all that wait for room look again. */
+  wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.wake()
+  }
+
+  stats() {
+    return { open: this.#open, ...this.#answered, failed: { ...this.#failed } }
+  }
+
+  #count(ending: Ending): void {
+    if (ending in this.#answered) this.#answered[ending as Status]++
+    else this.#failed[ending] = (this.#failed[ending] ?? 0) + 1
+  }
+
+  /** Lets as many look again as there is room for, and the next ones where somebody did not take it after all. */
+  async #letIn(): Promise<void> {
+    while (this.#waiting.length && this.#open < this.#comfortable()) {
+      for (const wake of this.#waiting.splice(0, this.#comfortable() - this.#open)) wake()
+      for (let i = 0; i < STEPS; i++) await undefined
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * One model at work: its workers, how long they take, what was learned of its answers, the queries under way. A query belongs to one;
+ * what is known of the honesty of workers spans them.
+ */
+
+import { ApproxiferError } from '../errors'
+import { PaperGroup } from '../group/aaai22'
+import { CodedGroup } from '../group/coded-group'
+import type { CodingContext } from '../group/context'
+import type { Identity } from '../pool/attempt'
+import { agreement, first } from '../query/acceptance'
+import { Agenda } from '../query/agenda'
+import { Budget, Extras } from '../query/budget'
+import type { Caller } from '../query/caller'
+import { Query } from '../query/query'
+import { seeded } from '../random'
+import type { Means } from './means'
+import { isVerified, type Settings } from './settings'
+import { type Model, NOBODY, newTenant, type Tenant, Tenants } from './tenants'
+
+/** Hedges that may be saved up. */
+const BURST = 10
+/**
+ * Late queries that may be given a recovery, as a share of all: twice as many as are late by definition, and those of 500
+ * queries saved up. A pool that slows down as a whole must not turn everybody's answer into a recovery.
+ */
+const RECOVERED = { times: 2, queries: 500 }
+/** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for. */
+const MOST_LOST = 2
+const MORE_FAILURES = 3
+
+export class Generation {
+  readonly hedged = { sent: 0, won: 0 }
+  readonly tenants: Tenants
+  readonly #means: Means
+  readonly #shared: Omit<CodingContext, 'codec' | 'learning'>
+  readonly #random: ReturnType<typeof seeded>
+  readonly #open = new Set<Query>()
+  /** Of the model, where it is known. */
+  #fingerprint: string | undefined
+  #renewals = 0
+  #groups = 0
+
+  /** @param fingerprint  of the model, where it is known */
+  constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
+    this.#fingerprint = fingerprint
+    this.#means = means
+    this.#random = seeded(settings.seed)
+    this.#shared = this.#share(settings)
+    this.tenants = new Tenants(settings.limits.tenants, (name) => newTenant(name, this.#shared, settings, this.#model))
+    for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
+    if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
+  }
+
+  #share({ clock, hedge, deadlineMs }: Settings): Omit<CodingContext, 'codec' | 'learning'> {
+    const { codec, lateness } = this.#means
+    const { byzantine, stragglers } = codec.scheme
+    const verified = isVerified(codec)
+    const recovered = RECOVERED.times * (1 - hedge.percentile)
+    return {
+      ...this.#means,
+      outputs: this.#means.signature.outputs,
+      clock,
+      core: codec.core.kind,
+      agenda: new Agenda(clock, lateness, deadlineMs),
+      hedges: new Budget(hedge.budget, BURST),
+      recoveries: new Budget(recovered, recovered * RECOVERED.queries),
+      copies: new Extras(),
+      hedged: this.hedged,
+      acceptance: verified ? agreement(byzantine) : first,
+      mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
+      mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
+      done: (query) => this.#open.delete(query),
+    }
+  }
+
+  /** What tenants learn of. */
+  get #model(): Model {
+    const { signature, codec, trust } = this.#means
+    return { signature, codec, fingerprint: this.#fingerprint, evidence: trust.evidence }
+  }
+
+  /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
+  renew(fingerprint: string | undefined): void {
+    this.#renewals++
+    this.#fingerprint = fingerprint
+    this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
+    this.#means.trust.evidence.renew()
+    for (const name of this.tenants.names) {
+      this.tenants.forget(name)
+      if (name === NOBODY) this.tenants.of(name)
+    }
+  }
+
+  /** How often the model was replaced. */
+  get renewals(): number {
+    return this.#renewals
+  }
+
+  /** Groups so far, and queries that were alone. */
+  get groups(): number {
+    return this.#groups
+  }
+
+  /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
+  enter(payload: Float32Array, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
+    const { hedges, recoveries } = this.#shared
+    hedges.earn()
+    recoveries.earn()
+    const group = this.#groupFor(tenant)
+    const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
+    this.#open.add(query)
+    if (group) return query
+    this.#groups++
+    query.start()
+    return query
+  }
+
+  /** The group that a query joins; none where nothing is coded. */
+  #groupFor(tenant: Tenant): CodedGroup | PaperGroup | undefined {
+    const { codec } = this.#means
+    const { context } = tenant
+    if (codec.code === 'systematic' && (codec.scheme.byzantine || !codec.scheme.stragglers)) return undefined
+    if (tenant.group?.isOpen) return tenant.group
+    this.#groups++
+    tenant.group = codec.code === 'systematic' ? new CodedGroup(context) : new PaperGroup(context, this.#random)
+    return tenant.group
+  }
+
+  /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
+  reconsider(ejected?: Identity): void {
+    for (const query of [...this.#open]) query.reconsider(ejected)
+  }
+
+  /** Every query gets this error, and attempts are given up. */
+  end(error: ApproxiferError): void {
+    for (const query of [...this.#open]) query.end(error)
+    for (const { group } of this.tenants) group?.close()
+  }
+}

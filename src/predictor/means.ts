@@ -1,0 +1,58 @@
+/** What queries are answered with: the workers, what is known of them, and when an answer is right. */
+
+import type { Codec } from '../codec/codec'
+import { type Criterion, criterionOf } from '../criterion'
+import { Pool } from '../pool/pool'
+import type { WorkerTally } from '../query/context'
+import { Lateness } from '../query/lateness'
+import type { Ending } from '../query/prediction'
+import { acceptAnswers, type Signature } from '../tensor'
+import { Evidence } from '../trust/evidence'
+import { Reputation, type Verdict } from '../trust/reputation'
+import type { ModelWorker } from '../workers/worker'
+import type { Settings } from './settings'
+import { tallyOf } from './tally'
+
+export interface Means {
+  readonly codec: Codec
+  readonly signature: Signature
+  readonly pool: Pool<Float32Array, Float32Array>
+  readonly lateness: Lateness
+  readonly criterion: Criterion
+  readonly trust: Reputation
+  readonly tally: WorkerTally
+  /** A caller's query ended. */
+  ended(ending: Ending): void
+}
+
+/** Who is told of what. */
+export interface Told {
+  /** There are fewer workers. */
+  fewer(): void
+  judged(verdict: Verdict): void
+  ended(ending: Ending): void
+}
+
+/** @param workers  at least one */
+export function meansOf(codec: Codec, workers: readonly ModelWorker[], settings: Settings, told: Told): Means {
+  const { clock, hangMs, limits, verify, seed } = settings
+  const [{ signature }] = workers
+  const criterion = criterionOf(signature.outputs, settings.right, 'right.')
+  const lateness = new Lateness(settings.hedge.percentile)
+  const pool = new Pool<Float32Array, Float32Array>(workers, {
+    clock,
+    hangMs,
+    maxBatch: limits.batch,
+    accept: acceptAnswers(signature),
+    useAll: codec.code !== 'systematic',
+    fewer: () => told.fewer(),
+    lateMs: () => lateness.lateMs,
+  })
+  const tally = tallyOf(pool)
+  const trust = new Reputation({
+    ...{ pool, criterion, tally, seed, liars: codec.scheme.byzantine, ...verify, evidence: new Evidence() },
+    ejects: codec.code === 'systematic',
+    judged: (verdict) => told.judged(verdict),
+  })
+  return { codec, signature, pool, lateness, criterion, trust, tally, ended: (ending) => told.ended(ending) }
+}

@@ -1,0 +1,36 @@
+/** Many queries of one caller: as many under way as keep all workers busy, so that others need not wait behind them. */
+
+import { onAbort } from '../abort'
+import type { Prediction } from '../query/prediction'
+import type { QueryTensors } from '../tensor'
+import type { PredictOptions } from './options'
+import type { Predictor } from './predictor'
+
+/** The answers, in order; rejects with the first error, if there is one. */
+export async function predictEach(
+  predictor: Predictor,
+  queries: Iterable<QueryTensors>,
+  options: PredictOptions,
+): Promise<Prediction[]> {
+  const predictions: Promise<Prediction>[] = []
+  let failure: { error: unknown } | undefined
+  const stop = new AbortController()
+  const forget = onAbort(options.signal, () => stop.abort())
+  try {
+    for (const query of queries) {
+      while (!predictor.hasRoom && !stop.signal.aborted) await predictor.room(stop.signal)
+      if (failure) break
+      const prediction = predictor.predict(query, options)
+      prediction.catch((error) => {
+        failure ??= { error }
+        stop.abort()
+      })
+      predictions.push(prediction)
+      if (failure || predictor.isClosed || options.signal?.aborted) break
+    }
+  } finally {
+    forget()
+  }
+  if (failure) throw failure.error
+  return Promise.all(predictions)
+}

@@ -1,0 +1,56 @@
+/** What a predictor tells of itself. */
+
+import type { Agreement } from '../memory/agreements'
+import type { WorkerStats } from '../pool/pool'
+import type { WorkerEvidence } from '../trust/evidence'
+import type { Admission } from './admission'
+import type { Generation } from './generation'
+import type { Means } from './means'
+
+export interface PredictorStats {
+  core: 'wasm' | 'js'
+  /** Queries waiting or under way. */
+  open: number
+  exact: number
+  recovered: number
+  checked: number
+  unverified: number
+  /** Queries that ended in an error, by its code. */
+  failed: Record<string, number>
+  groups: number
+  /** Second requests for late queries, and those of them that were answered first. */
+  hedges: { sent: number; won: number }
+  /** How long a query waits until it is late; undefined before enough were answered. */
+  lateMs: number | undefined
+  /** Queries remembered. */
+  remembered: number
+  /** How far off an answer without a label may be to agree; undefined where there are labels, or until it was learned. */
+  tolerance: number | undefined
+  /** How often recovered answers agreed with the model's own, which came late. */
+  agreements: Agreement[]
+  /** Each worker, and what is held against it; see `WorkerEvidence`. */
+  workers: (WorkerStats & WorkerEvidence)[]
+}
+
+/** @param tenant  whose memory it tells of */
+export function statsOf(
+  { codec, pool, lateness, trust }: Means,
+  generation: Generation,
+  admission: Admission,
+  tenant: string,
+): PredictorStats {
+  const experience = generation.tenants.known(tenant)?.learning.experience
+  return {
+    core: codec.core.kind,
+    ...admission.stats(),
+    groups: generation.groups,
+    hedges: { ...generation.hedged },
+    lateMs: lateness.lateMs,
+    remembered: experience?.remembered ?? 0,
+    tolerance: experience?.confidence.tolerance,
+    agreements: experience?.confidence.agreements ?? [],
+    workers: pool
+      .stats()
+      .map(({ slots, running, answered, ...stats }) => ({ ...stats, ...trust.evidence.of(stats.identity) })),
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * All that is due at a time, with one timer. Queries that have equally long come due, and get late, in the order in which they came,
+ * so that two lines do for nearly all; what is left is in a heap.
+ */
+
+import TinyQueue from 'tinyqueue'
+import type { Clock } from '../clock'
+import { Deque } from '../deque'
+import type { Lateness } from './lateness'
+
+/** What is told when its time has come. */
+export interface Timed {
+  /** When it came, when its deadline is, and whether it waits. */
+  readonly caller: { readonly since: number; readonly dueAt: number; readonly isOpen: boolean }
+  /** Its deadline has come, it is late, or it asked for this. */
+  look(now: number): void
+}
+
+/** Where it stands in the lines. */
+export interface Places {
+  late: number
+  due: number
+}
+
+interface Appointment {
+  at: number
+  timed: Timed
+}
+
+const NOWHERE = -1
+/** Appointments of queries that were answered, beyond two for each that waits, before they are sorted out. */
+const SLACK = 1000
+
+export class Agenda {
+  readonly #clock: Clock
+  readonly #lateness: Lateness
+  /** The usual time to a deadline; others are in the heap. */
+  readonly #deadlineMs: number
+  readonly #due = new Deque<Timed>()
+  readonly #late = new Deque<Timed>()
+  #others = new TinyQueue<Appointment>([], sooner)
+  #timer: { at: number; cancel: () => void } | undefined
+  /** How many wait. */
+  #open = 0
+
+  constructor(clock: Clock, lateness: Lateness, deadlineMs: number) {
+    this.#clock = clock
+    this.#lateness = lateness
+    this.#deadlineMs = deadlineMs
+    lateness.known = () => this.#plan() // for those that came before
+  }
+
+  /** From here on it has a deadline, and may get late. */
+  add(timed: Timed): Places {
+    this.#open++
+    const isUsual = timed.caller.dueAt - timed.caller.since === this.#deadlineMs
+    if (!isUsual) this.again(timed, timed.caller.dueAt)
+    const places = {
+      due: isUsual ? this.#due.push(timed) : NOWHERE,
+      late: this.#late.push(timed),
+    }
+    this.#plan()
+    return places
+  }
+
+  /** It waits no more. */
+  remove({ late, due }: Places): void {
+    this.#late.remove(late)
+    if (due !== NOWHERE) this.#due.remove(due)
+    if (--this.#open) return // a timer that is early is set again
+    this.#others = new TinyQueue<Appointment>([], sooner)
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** It wants to look again at this time. */
+  again(timed: Timed, at: number): void {
+    this.#others.push({ at, timed })
+    if (this.#others.length > 2 * this.#open + SLACK) {
+      this.#others = new TinyQueue(this.#others.data.filter(({ timed }) => timed.caller.isOpen), sooner) // biome-ignore format: one line
+    }
+    this.#plan()
+  }
+
+  /** When the first of all has its time. */
+  get #next(): number {
+    const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
+    const late = (this.#late.first?.caller.since ?? Number.POSITIVE_INFINITY) + lateMs
+    const due = this.#due.first?.caller.dueAt ?? Number.POSITIVE_INFINITY
+    return Math.min(late, due, this.#others.peek()?.at ?? Number.POSITIVE_INFINITY)
+  }
+
+  #plan(): void {
+    const at = this.#next
+    if (this.#timer && this.#timer.at <= at) return
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (at === Number.POSITIVE_INFINITY) return
+    const cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#look(at))
+    this.#timer = { at, cancel }
+  }
+
+  /** @param planned  what the timer was set for: it may fire a millisecond early */
+  #look(planned: number): void {
+    this.#timer = undefined
+    const now = Math.max(planned, this.#clock.now())
+    const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
+    const ready = [
+      ...taken(this.#due, ({ caller }) => caller.dueAt <= now),
+      ...taken(this.#late, ({ caller }) => caller.since + lateMs <= now),
+    ]
+    for (let first = this.#others.peek(); first && first.at <= now; first = this.#others.peek()) {
+      this.#others.pop()
+      if (first.timed.caller.isOpen) ready.push(first.timed)
+    }
+    this.#plan()
+    for (const timed of ready) if (timed.caller.isOpen) timed.look(now)
+  }
+}
+
+/** Takes the first ones out, as long as they are ready. */
+function taken(line: Deque<Timed>, isReady: (timed: Timed) => boolean): Timed[] {
+  const ready: Timed[] = []
+  for (let { first } = line; first && isReady(first); first = line.first) {
+    line.shift()
+    ready.push(first)
+  }
+  return ready
+}
+
+function sooner(a: Appointment, b: Appointment): number {
+  return a.at - b.at
+}

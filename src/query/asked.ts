@@ -1,0 +1,83 @@
+/** The attempts of one query: who was asked for what, and what came of it. */
+
+import { ApproxiferError } from '../errors'
+import type { Attempt } from '../pool/attempt'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { RowReport } from './report'
+
+/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. */
+export type Purpose = 'first' | 'copy' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
+
+/** An attempt, and what its query knows of it. */
+export interface Asked {
+  readonly attempt: Attempt<Float32Array, Float32Array>
+  readonly row: number
+  readonly purpose: Purpose
+  /** Somebody waited when its outcome came. */
+  onTime: boolean
+  /** Its answer was shown to be a lie, or was compared with the right one. */
+  verdict: 'none' | 'compared' | 'lie'
+  /** Its worker may be asked again, though it failed: nobody else is left. */
+  isForgiven: boolean
+}
+
+export function newAsked(attempt: Attempt<Float32Array, Float32Array>, purpose: Purpose, row: number): Asked {
+  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false }
+}
+
+export function answerOf({ attempt: { outcome } }: Asked): Float32Array | undefined {
+  return outcome?.kind === 'answered' ? outcome.answer : undefined
+}
+
+export function errorOf({ attempt: { outcome } }: Asked): ApproxiferError | undefined {
+  return outcome?.kind === 'failed' ? outcome.error : undefined
+}
+
+/** The identity that failed on it, and is to blame. */
+export function failureOf({ attempt: { outcome, worker } }: Asked): string | undefined {
+  return outcome?.kind === 'failed' && outcome.blame !== 'nobody' && worker ? identityOf(worker) : undefined
+}
+
+export function workerOf({ attempt }: Asked): ModelWorker {
+  return attempt.worker as ModelWorker
+}
+
+export function isLive({ attempt }: Asked): boolean {
+  return attempt.phase !== 'settled'
+}
+
+export function isQueued({ attempt }: Asked): boolean {
+  return attempt.phase === 'queued'
+}
+
+/** The identity that must not be asked again: none while no worker has it, or where none is to blame. */
+export function blockedBy({ attempt, isForgiven }: Asked): string | undefined {
+  const { outcome, worker } = attempt
+  if (!worker || isForgiven) return undefined
+  return outcome?.kind === 'failed' && outcome.blame === 'nobody' ? undefined : identityOf(worker)
+}
+
+/** Whether a worker that failed may be asked again: it may be over. An answer that is none is not, nor the silence of a worker that nobody restarts. */
+export function isForgivable({ attempt: { outcome } }: Asked): boolean {
+  if (outcome?.kind !== 'failed' || outcome.lost === 'silent') return false
+  return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
+}
+
+/** What became of an attempt; undefined where nobody but who took it back knows of it. */
+export function rowReport({ attempt, row, purpose, onTime, verdict }: Asked): RowReport | undefined {
+  const { outcome, worker, ranMs, phase } = attempt
+  if (phase !== 'settled' || !outcome) return undefined
+  const about = { row, worker: worker?.name ?? '', suspected: verdict === 'lie', ms: worker ? ranMs : 0 }
+  if (outcome.kind === 'answered') return { ...about, outcome: onTime ? 'onTime' : 'late', error: undefined }
+  if (outcome.kind === 'failed') return { ...about, outcome: failure(outcome.error), error: outcome.error }
+  if (worker)
+    return { ...about, outcome: 'failed', error: new ApproxiferError('ABORTED', 'nobody waits for it any more') }
+  if (purpose === 'hedge' || purpose === 'retry') return undefined
+  const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
+  return { ...about, outcome: 'failed', error }
+}
+
+/** What an error counts as. */
+export function failure({ code }: ApproxiferError): 'failed' | 'rejected' {
+  return code === 'PROTOCOL' ? 'rejected' : 'failed'
+}

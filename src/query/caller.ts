@@ -1,0 +1,70 @@
+/** Who asked a query: its promise, its deadline and its signal. It settles once. */
+
+import { aborted, onAbort } from '../abort'
+import type { ApproxiferError } from '../errors'
+import type { Choices, Ending, Prediction } from './prediction'
+
+export class Caller {
+  readonly since: number
+  readonly dueAt: number
+  readonly choices: Required<Choices>
+  #resolve: ((prediction: Prediction) => void) | undefined
+  #reject: ((error: ApproxiferError) => void) | undefined
+  #unlisten: (() => void) | undefined
+  #ending: Ending | undefined
+
+  /**
+   * @param since       now
+   * @param deadlineMs  how long it waits at most
+   */
+  constructor(
+    choices: Required<Choices>,
+    since: number,
+    deadlineMs: number,
+    resolve: (prediction: Prediction) => void,
+    reject: (error: ApproxiferError) => void,
+  ) {
+    this.choices = choices
+    this.since = since
+    this.dueAt = since + deadlineMs
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  /** How it ended; undefined while it waits. */
+  get ending(): Ending | undefined {
+    return this.#ending
+  }
+
+  get isOpen(): boolean {
+    return this.#ending === undefined
+  }
+
+  /** @param leave  told once if the signal fires, also where it has by now */
+  listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
+    const abort = () => leave(aborted(signal))
+    this.#unlisten = onAbort(signal, abort)
+    if (signal.aborted) abort() // while it was being sent
+  }
+
+  /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
+  answer(prediction: Prediction, ended: (ending: Ending) => void): void {
+    const resolve = this.#resolve
+    this.#end(prediction.status, ended)
+    resolve?.(prediction)
+  }
+
+  fail(error: ApproxiferError, ended: (ending: Ending) => void): void {
+    const reject = this.#reject
+    this.#end(error.code, ended)
+    reject?.(error)
+  }
+
+  #end(ending: Ending, ended: (ending: Ending) => void): void {
+    this.#ending = ending
+    this.#resolve = this.#reject = undefined
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    ended(ending)
+  }
+}

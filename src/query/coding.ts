@@ -1,0 +1,38 @@
+/** What a group does for a query that joined it. */
+
+import type { ApproxiferError } from '../errors'
+import type { Apart, Identity } from '../pool/attempt'
+import type { Asked } from './asked'
+import type { PendingReport } from './pending-report'
+import type { Query } from './query'
+
+export interface Coding extends Apart {
+  readonly report: PendingReport
+  /** Whether copies sent ahead are worth their machine time. */
+  readonly copies: { send(): void; save(): void }
+  /** Whether a recovery may come yet; and whether the query waits for nothing else, since it has no attempt of its own. */
+  readonly isDecodable: boolean
+  readonly isOnlyWay: boolean
+  /** Whether a worker had one of the rows that are no query's own. */
+  readonly wasAsked: boolean
+  /** A number for one attempt more of a query: its own for the first, others count on from N. */
+  nextRow(query: Query): number
+  /** The model's own answer to a query. @param row  of the attempt */
+  answered(query: Query, answer: Float32Array, row: number): void
+  /** A query is late, lost or due: what can be decoded is decoded and offered. */
+  press(query: Query): void
+  /** A recovery is given to its caller. @returns the workers whose answers it was made of */
+  given(): string[]
+  /** The model's own answer showed whether a recovery was right. */
+  graded(): void
+  /** Why a query cannot be recovered. @param own  its attempts */
+  failure(own: readonly Asked[]): ApproxiferError
+  /** The caller left, before there was an answer. */
+  left(query: Query): void
+  /** A worker failed on an attempt of a query. */
+  failed(identity: Identity): void
+  /** There are fewer workers. */
+  reconsider(): void
+  /** A query was answered, or an attempt of it has an outcome. */
+  settled(): void
+}

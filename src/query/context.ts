@@ -1,0 +1,66 @@
+/** What all queries of a tenant share. */
+
+import type { Clock } from '../clock'
+import type { Attempts } from '../pool/attempt'
+import type { TensorSpec } from '../tensor'
+import type { ModelWorker } from '../workers/worker'
+import type { Acceptance, Equality } from './acceptance'
+import type { Agenda } from './agenda'
+import type { Asked } from './asked'
+import type { Budget } from './budget'
+import type { Lateness } from './lateness'
+import type { Learning } from './learning'
+import type { Ending } from './prediction'
+import type { Query } from './query'
+
+export interface Context {
+  readonly clock: Clock
+  readonly pool: Attempts<Float32Array, Float32Array>
+  readonly core: 'wasm' | 'js'
+  readonly outputs: readonly TensorSpec[]
+  readonly agenda: Agenda
+  readonly lateness: Lateness
+  /** Second requests for late queries, and recoveries given to them. */
+  readonly hedges: Budget
+  readonly recoveries: Budget
+  /** Hedges that went to a worker, and those that answered first. */
+  readonly hedged: { sent: number; won: number }
+  readonly acceptance: Acceptance
+  readonly trust: Trust
+  /** Absent where no single answer is known to be right. */
+  readonly learning: Learning | undefined
+  readonly tally: WorkerTally
+  /** How many workers may go down with a query, and fail on it, before it is given up: the fault is then its own. */
+  readonly mostLost: number
+  readonly mostFailed: number
+  /** A caller's query ended; told before the caller is. */
+  ended(ending: Ending): void
+  /** The last attempt of a query has an outcome. */
+  done(query: Query): void
+}
+
+/** What queries ask and tell of the honesty of workers. */
+export interface Trust {
+  readonly equality: Equality
+  /** Confidence from which a memory may check an answer; 1: never. */
+  readonly integrity: number
+  isTrusted(worker: ModelWorker): boolean
+  isSuspected(worker: ModelWorker): boolean
+  /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
+  audits(worker?: ModelWorker): boolean
+  /** Whether workers agree, where the first answer will do. @param answered  attempts for one query */
+  compare(payload: Float32Array, answered: readonly Asked[]): void
+  /** An answer is right, with proof; a lie, with proof; none came. */
+  proven(worker: ModelWorker, answer: Float32Array): void
+  lied(worker: ModelWorker): void
+  silent(worker: ModelWorker): void
+  /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */
+  checked(worker: ModelWorker, passed: boolean, distance: number): void
+}
+
+/** What became of workers' attempts, where that is known here only: whether somebody waited for an answer. */
+export interface WorkerTally {
+  tell(asked: Asked): void
+  /** A locator took a worker's answer for a lie. */
+  suspect(worker: ModelWorker): void
+}

@@ -1,0 +1,84 @@
+/** Why a query has no answer, in a sentence. */
+
+import { ApproxiferError } from '../errors'
+import { fromRow } from '../tensor'
+import { type Asked, answerOf, errorOf, isLive } from './asked'
+import type { Context } from './context'
+import { isDeadly, recoveryOf } from './facts'
+import { unsure } from './prediction'
+import type { Query } from './query'
+
+/** Workers' errors that are told of a query. */
+const MOST_REASONS = 3
+
+/** @param isDue  its deadline has come */
+export function whyNot(query: Query, context: Context, isDue: boolean): ApproxiferError {
+  const { vote, caller, coding, asked } = query
+  if (vote) return unproven(query, context, isDue)
+  const isAsked = coding?.wasAsked || asked.some(({ attempt }) => attempt.worker)
+  const recovers = caller.choices.policy === 'recover' || !asked.length
+  if (isDue && !(isAsked && recovers)) return expired(query, context, textOf(query, context, isAsked === true))
+  if (!isDue && !context.pool.usable) return new ApproxiferError('WORKER', context.pool.nobody)
+  if (query.recovery.isNotFinite) return new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+  if (recovers) return coding?.failure(asked) ?? tooFew(asked, [], { quorum: 1, workers: 1 })
+  return allFailed(query, context)
+}
+
+function allFailed(query: Query, context: Context): ApproxiferError {
+  const { asked } = query
+  const { pool } = context
+  const workers = new Set(asked.flatMap(({ attempt }) => attempt.worker?.name ?? [])).size
+  const all = workers === pool.size ? 'all ' : ''
+  const tries = asked.length > workers ? ` in ${asked.length} tries` : ''
+  const what = isDeadly(query, context)
+    ? `${workers} workers went down with the query, and no other is asked`
+    : `${all}${workers} workers failed on the query${tries}`
+  const last = asked.flatMap((each) => errorOf(each) ?? []).at(-1)
+  return new ApproxiferError('WORKER', last ? `${what}: ${last.message}` : pool.nobody)
+}
+
+function textOf({ caller }: Query, { clock, pool }: Context, isAsked: boolean): string {
+  const ms = Math.round(clock.now() - caller.since)
+  return isAsked ? `no answer within ${ms} ms` : `waited ${ms} ms for workers, ${pool.free} of ${pool.size} free`
+}
+
+/** Its deadline has come; the error has what was recovered. */
+function expired(query: Query, { outputs }: Context, why: string): ApproxiferError {
+  const { answer, confidence } = recoveryOf(query) ?? {}
+  return answer ? unsure(why, fromRow(answer, outputs), confidence) : new ApproxiferError('DEADLINE', why)
+}
+
+/** Too few workers agree. */
+function unproven(query: Query, context: Context, isDue: boolean): ApproxiferError {
+  const { asked, vote, caller } = query
+  const { pool, clock, acceptance } = context
+  const isUnderway = asked.some(isLive)
+  if (!isUnderway && !pool.usable) return new ApproxiferError('WORKER', pool.nobody)
+  const errors = asked.flatMap((each) => errorOf(each)?.message ?? [])
+  const why = errors.length ? `; ${errors.slice(0, MOST_REASONS).join('; ')}` : ''
+  const got = `${vote?.believed(asked).length} answers in ${Math.round(clock.now() - caller.since)} ms`
+  const text = `answers: expected ${acceptance.needed} workers to agree, got ${got}${why}`
+  return isDue && isUnderway ? expired(query, context, text) : new ApproxiferError('QUORUM', text)
+}
+
+/**
+ * Too few rows of a group were answered. Of rows that ask for other queries only who failed is told: what a worker says of one may tell of
+ * another caller's query.
+ *
+ * @param own     attempts for the query
+ * @param others  all other attempts of the group
+ */
+export function tooFew(
+  own: readonly Asked[],
+  others: readonly Asked[],
+  { quorum, workers }: { quorum: number; workers: number },
+): ApproxiferError {
+  const all = [...own, ...others]
+  const answers = all.filter(answerOf).length
+  const text = `results: expected >= ${quorum} of ${workers}, got ${answers}, ${all.filter(isLive).length} outstanding`
+  const failed = others.filter(errorOf)
+  const told = failed.slice(0, MOST_REASONS).map((each) => `${each.attempt.worker?.name}: ${errorOf(each)?.code}`)
+  const more = failed.length - told.length
+  const parts = [text, ...own.flatMap((each) => errorOf(each)?.message ?? []), ...told]
+  return new ApproxiferError('QUORUM', [...parts, ...(more > 0 ? [`and ${more} others`] : [])].join('; '))
+}

@@ -1,0 +1,108 @@
+/** The attempts of one query: which workers were asked, and which may be yet. */
+
+import { append } from '../arrays'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
+import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
+
+/** What most queries have none of. */
+const NONE: never[] = Object.freeze([]) as never[]
+
+/** What is asked, for whom, and what else keeps attempts apart. */
+export interface Question {
+  readonly payload: Float32Array
+  readonly owner: Owner
+  readonly dueAt: number
+  readonly coding: Apart | undefined
+}
+
+export class Inquiry implements Apart {
+  readonly #pool: Attempts<Float32Array, Float32Array>
+  readonly #question: Question
+  #asked: readonly Asked[] = NONE
+
+  constructor(pool: Attempts<Float32Array, Float32Array>, question: Question) {
+    this.#pool = pool
+    this.#question = question
+  }
+
+  /** All of them. */
+  get asked(): readonly Asked[] {
+    return this.#asked
+  }
+
+  /** No worker is asked any more. */
+  get isLost(): boolean {
+    return !this.#asked.some(isLive)
+  }
+
+  /** A worker has answered. */
+  get isAnswered(): boolean {
+    return this.#asked.some(answerOf)
+  }
+
+  find(attempt: Attempt): Asked | undefined {
+    return this.#asked.find((asked) => asked.attempt === attempt)
+  }
+
+  /** A worker is not asked twice, unless it is forgiven. */
+  blocks(identity: Identity): boolean {
+    return this.#asked.some((asked) => blockedBy(asked) === identity)
+  }
+
+  /** How many identities may yet be asked, beside those that attempts wait for: below 0 not all of these will get one. */
+  get available(): number {
+    let queued = 0
+    const blocked: Identity[] = []
+    for (const asked of this.#asked) {
+      if (isQueued(asked)) queued++
+      const identity = blockedBy(asked)
+      if (identity !== undefined) blocked.push(identity)
+    }
+    return this.#pool.available(blocked) - queued
+  }
+
+  ask(purpose: Purpose, priority: Priority, row: number): Asked {
+    return this.#add(this.#pool.submit(this.#submission(priority)), purpose, row)
+  }
+
+  /** An ejected worker can show whether it answers well again, once. */
+  try(row: number): Asked | undefined {
+    if (this.#asked.some(({ purpose }) => purpose === 'trial')) return undefined
+    const attempt = this.#pool.trial(this.#submission('low'))
+    return attempt && this.#add(attempt, 'trial', row)
+  }
+
+  /** Workers that failed on it may be asked again: nobody else is left. */
+  forgive(): void {
+    for (const asked of this.#asked) asked.isForgiven = isForgivable(asked)
+  }
+
+  /** Attempts beyond those that workers are left for are given up. @returns whether there were any */
+  trim(): boolean {
+    const excess = -this.available
+    if (excess <= 0) return false
+    for (const { attempt } of this.#asked.filter(isQueued).slice(-excess)) this.#pool.cancel(attempt)
+    return true
+  }
+
+  /** Nobody waits any more: what no worker has is taken back, what runs goes on. */
+  release(): void {
+    for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
+  }
+
+  /** Nobody wants an answer any more: workers are told. */
+  cancel(): void {
+    for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.cancel(attempt)
+  }
+
+  #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {
+    const asked = newAsked(attempt, purpose, row)
+    this.#asked = append(this.#asked as Asked[], asked)
+    return asked
+  }
+
+  #submission(priority: Priority) {
+    const { payload, owner, dueAt, coding } = this.#question
+    return { payload, owner, dueAt, priority, apart: coding ? [this, coding] : [this] }
+  }
+}

@@ -1,0 +1,28 @@
+/** Asks the memory for a query that is late or lost, or whose answer it may check. */
+
+import type { Recollection } from '../memory/memory'
+import type { Context } from './context'
+import { urgencyOf } from './facts'
+import { isConfident } from './policy'
+import type { Query } from './query'
+
+/** @param later  called when it is known, if that is not before this returns */
+export function lookUp(query: Query, { learning, clock }: Context, later: () => void): void {
+  const { recovery, vote, caller, payload } = query
+  const urgency = urgencyOf(query, clock.now())
+  if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)
+  recovery.ask()
+  let isLater = false
+  const told = (said: Recollection | undefined) => {
+    recovery.remembered(said, urgency)
+    const { policy, minConfidence } = caller.choices
+    if (said && !vote) learning.judge(isConfident(policy, minConfidence, recovery.confidence))
+    if (isLater) later()
+  }
+  const wanted = () => query.isOpen
+  // Else it gets nothing: at its deadline, or where it is lost and only recovers.
+  const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
+  if (vote) learning.see(payload, wanted, told)
+  else learning.look(payload, isLast, wanted, told)
+  isLater = true
+}

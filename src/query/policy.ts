@@ -1,0 +1,144 @@
+/** What a query does now. Pure: all that counts is in the arguments. */
+
+import { checkWord } from '../check'
+
+/**
+ * What becomes of a query whose answer is missing. `recover`: what is recovered is given. `retry`: another worker is asked, at
+ * once where the first one failed, from a budget where it is late; exact, or an error. `auto`: recover where the
+ * confidence is enough, else retry.
+ */
+export type Policy = 'recover' | 'retry' | 'auto'
+
+export const policies: readonly Policy[] = ['recover', 'retry', 'auto']
+
+/** @throws TypeError, RangeError for what is no policy, or one that takes single answers for proven where somebody may lie */
+export function checkPolicy(policy: Policy, byzantine: number): Policy {
+  checkWord('policy', policy, policies)
+  if (policy === 'recover' || !byzantine) return policy
+  const where = 'byzantine > 0, where one answer proves nothing'
+  throw new RangeError(`policy: expected 'recover' with ${where}, got '${policy}'`)
+}
+
+/** The policy where none is chosen: an exact answer may be asked for again where there are any, and nobody lies. */
+export function defaultPolicy(code: string, byzantine: number): Policy {
+  return code === 'systematic' && !byzantine ? 'auto' : 'recover'
+}
+
+/** What becomes of a recovery that is not confident enough when the deadline comes: an error that has it, or the answer. */
+export const atDeadlines = ['fail', 'give'] as const
+export type AtDeadline = (typeof atDeadlines)[number]
+
+/**
+ * A late query is not recovered before so many median latencies: with little jitter most answers arrive just after the 95th
+ * percentile.
+ */
+export const RECOVER_AFTER = 1.3
+
+/** What is known of a query without a good answer. */
+export interface Facts {
+  readonly policy: Policy
+  readonly minConfidence: number
+  readonly atDeadline: AtDeadline
+  /** When it was asked, and when it must have an answer. */
+  readonly since: number
+  readonly dueAt: number
+  /** How long nearly all answers take, and half of them; undefined before enough came. */
+  readonly lateMs: number | undefined
+  readonly medianMs: number | undefined
+  /** How many times as long as alone its attempt takes, since it shares a run. */
+  readonly factor: number
+  /** Whether one of its attempts has run for longer than nearly all do, and when another one will have; Infinity where none runs. */
+  readonly isSlow: boolean
+  readonly slowAt: number
+  /** Attempts without an outcome; how many answers beyond theirs it takes; whether the answers that came disagree. */
+  readonly live: number
+  readonly lacking: number
+  readonly isDisputed: boolean
+  /** The best recovery so far. */
+  readonly recovery: { readonly confidence?: number | undefined } | undefined
+  /** Whether the memory was asked. */
+  readonly lookup: 'none' | 'pending' | 'done'
+  /** Whether it is asked before a hedge is sent: it is quick, and often confident. */
+  readonly looksFirst: boolean
+  /** Whether a second worker may be asked since the first is late; another since one failed; a recovery be given since it is late. */
+  readonly mayHedge: boolean
+  readonly mayRetry: boolean
+  readonly mayRecover: boolean
+  /** Whether its group may be decoded yet. */
+  readonly decodable: boolean
+}
+
+/**
+ * `recover`: give the recovery. `look up`: ask the memory, and decode the group. `hedge`, `retry`: ask another worker, since one is
+ * late, or since an answer is lacking. `fail`: an error.
+ */
+export type Action = 'recover' | 'look up' | 'hedge' | 'retry' | 'fail' | 'wait'
+
+export interface Decision {
+  readonly action: Action
+  /** When to ask again, beside when it is late and at its deadline; Infinity: then is soon enough. */
+  readonly again?: number
+}
+
+const WAIT: Decision = { action: 'wait' }
+
+export function next(facts: Facts, now: number): Decision {
+  const { since, dueAt, lateMs, live, lacking, mayRetry, isDisputed, slowAt } = facts
+  if (now >= dueAt) return atDeadline(facts)
+  if (!live) return unasked(facts)
+  if (lacking > 0 && mayRetry) return { action: 'retry' }
+  if (lateMs === undefined) return unpaced(facts)
+  if (now >= since + lateMs) return late(facts, now)
+  return isDisputed ? { action: 'wait', again: slowAt } : WAIT
+}
+
+/** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
+export function isConfident(policy: Policy, minConfidence: number, confidence: number | undefined): boolean {
+  return policy === 'recover' || (policy === 'auto' && (confidence ?? 0) >= minConfidence)
+}
+
+/** Whether it is known what its recovery is worth: it was looked up, or need not be. */
+function lookUp({ policy, lookup }: Facts): Decision | undefined {
+  if (policy === 'retry' || lookup === 'done') return undefined
+  return lookup === 'none' ? { action: 'look up' } : WAIT
+}
+
+function isRecovered({ recovery, policy, minConfidence }: Facts): boolean {
+  return recovery !== undefined && isConfident(policy, minConfidence, recovery.confidence)
+}
+
+function atDeadline(facts: Facts): Decision {
+  const { recovery, policy, atDeadline } = facts
+  const given = isRecovered(facts) || (recovery && policy !== 'retry' && atDeadline === 'give')
+  return lookUp(facts) ?? { action: given ? 'recover' : 'fail' }
+}
+
+/** No worker is asked any more. */
+function unasked(facts: Facts): Decision {
+  const { mayRetry, policy, decodable } = facts
+  const first = lookUp(facts)
+  if (first) return first
+  if (isRecovered(facts)) return { action: 'recover' }
+  if (decodable && policy === 'recover') return WAIT
+  return { action: mayRetry ? 'retry' : 'fail' }
+}
+
+/** Nobody can say yet what is late: a recovery is given as soon as there is one. */
+function unpaced(facts: Facts): Decision {
+  if (!facts.recovery) return WAIT
+  return lookUp(facts) ?? (isRecovered(facts) ? { action: 'recover' } : WAIT)
+}
+
+function late(facts: Facts, now: number): Decision {
+  const { policy, since, factor, medianMs = 0, isSlow, slowAt, mayRecover, mayHedge, looksFirst, isDisputed } = facts
+  const overdueAt = policy === 'retry' ? Number.POSITIVE_INFINITY : since + RECOVER_AFTER * factor * medianMs
+  const isOverdue = now >= overdueAt
+  const hedges = mayHedge && isSlow
+  const looks = mayRecover && (isOverdue || (hedges && looksFirst)) ? lookUp(facts) : undefined
+  if (looks) return looks
+  const recovered = mayRecover && isRecovered(facts)
+  if (recovered && isOverdue) return { action: 'recover' }
+  if (hedges && !recovered) return { action: 'hedge' }
+  const slower = isSlow && !isDisputed ? Number.POSITIVE_INFINITY : slowAt
+  return { action: 'wait', again: Math.min(isOverdue ? Number.POSITIVE_INFINITY : overdueAt, slower) }
+}

@@ -1,0 +1,91 @@
+/** What a caller chooses for a query, and what it gets. */
+
+import { ApproxiferError, type Code } from '../errors'
+import type { Tensors } from '../tensor'
+import { type Asked, workerOf } from './asked'
+import type { AtDeadline, Policy } from './policy'
+import type { Query } from './query'
+import type { GroupReport } from './report'
+
+/**
+ * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a
+ * confident memory shares. `recovered`: from other answers. `unverified`: one worker's word, which nothing shows to be right.
+ */
+export type Status = 'exact' | 'checked' | 'recovered' | 'unverified'
+
+/** How a query ended. */
+export type Ending = Status | Code
+
+/** What a caller chooses for a query, or for all that do not say otherwise. */
+export interface Choices {
+  /**
+   * What becomes of a query whose answer is missing; see `Policy`. Default 'auto' with a scheme and where some may lie, 'retry' without,
+   * 'recover' with the paper's code.
+   */
+  policy?: Policy
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9; 0.98 where answers are proven. */
+  minConfidence?: number
+  /**
+   * What a query gets at its deadline that has no answer, and no recovery of `minConfidence`. 'fail': an error, DEADLINE, whose
+   * `recovery` has what was recovered. 'give': that recovery, status `recovered`; or, where answers are proven and none agree, the
+   * first worker's, `unverified`. Default 'fail'.
+   */
+  atDeadline?: AtDeadline
+}
+
+export interface Prediction {
+  /** The model's outputs by name; the caller owns them. */
+  output: Tensors
+  status: Status
+  /**
+   * The probability that the model's own answer has the same label (the index of the largest value of the first
+   * output) or, where there is none, differs by at most the tolerance (see `labelAxis` and `tolerance`): 1 for exact
+   * answers; undefined until enough late answers have shown how often recovered ones are right.
+   */
+  confidence: number | undefined
+  /** Milliseconds until the attempt that was answered went to a worker, and from then on; of a recovered answer, its own attempt. */
+  queuedMs: number
+  ranMs: number
+  /** Whether a second worker was asked since the first was late. */
+  hedged: boolean
+  /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
+  workers: string[]
+  /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */
+  group: Promise<GroupReport>
+}
+
+/** What a query says of its answer. */
+export type Given = Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged' | 'workers'>
+
+/** Of an answer that a worker gave. */
+export function workersAnswer(query: Query, asked: Asked, status: Status, confidence: number | undefined): Given {
+  const { startedAt, ranMs } = asked.attempt
+  const times = { queuedMs: startedAt - query.caller.since, ranMs }
+  return { status, confidence, ...times, hedged: isHedged(query), workers: [workerOf(asked).name] }
+}
+
+/** Of one that was recovered now. @param workers  whose answers it is made of */
+export function recoveredAnswer(query: Query, now: number, workers: string[]): Given {
+  const sentAt = query.asked[0]?.attempt.startedAt || now
+  const times = { queuedMs: sentAt - query.caller.since, ranMs: now - sentAt }
+  return { status: 'recovered', confidence: query.recovery.confidence, ...times, hedged: isHedged(query), workers }
+}
+
+function isHedged({ asked }: Query): boolean {
+  return asked.some(({ purpose, attempt }) => purpose === 'hedge' && attempt.worker)
+}
+
+const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverified']
+
+/** How a group ended: `decoded` where all have an answer; callers that left count only where all did. */
+export function outcomeOf(endings: readonly Ending[]): string {
+  const failed = endings.find((ending) => !ANSWERED.includes(ending) && ending !== 'ABORTED')
+  return failed ?? (endings.some((ending) => ending !== 'ABORTED') ? 'decoded' : 'ABORTED')
+}
+
+/** An answer that was not good enough at the deadline. */
+export function unsure(why: string, output: Tensors, confidence: number | undefined): ApproxiferError {
+  return new ApproxiferError('DEADLINE', `${why}; what was recovered is not confident enough`, {
+    recovery: { output, confidence },
+  })
+}

@@ -1,0 +1,299 @@
+/** One query, from `predict` to its last attempt: late answers, which nobody waits for any more, still teach. */
+
+import type { ApproxiferError } from '../errors'
+import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
+import { fromRow } from '../tensor'
+import { identityOf } from '../workers/worker'
+import type { Places, Timed } from './agenda'
+import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
+import type { Caller } from './caller'
+import type { Coding } from './coding'
+import type { Context } from './context'
+import { factsOf } from './facts'
+import { whyNot } from './failures'
+import { Inquiry } from './inquiry'
+import { lookUp } from './lookup'
+import { PendingReport } from './pending-report'
+import { next } from './policy'
+import { type Given, recoveredAnswer, type Status, workersAnswer } from './prediction'
+import { type Decoding, QueryRecovery } from './recovery'
+import { queryReport } from './report'
+import { Vote } from './vote'
+
+export class Query implements Owner, Timed {
+  readonly payload: Float32Array
+  readonly caller: Caller
+  readonly recovery: QueryRecovery
+  readonly coding: Coding | undefined
+  readonly vote: Vote | undefined
+  readonly inquiry: Inquiry
+  readonly #context: Context
+  readonly #report: PendingReport
+  #places: Places | undefined
+  #isDone = false
+
+  /**
+   * @param payload  nobody writes to it
+   * @param coding   the group that it has joined
+   * @param number   its own there
+   */
+  constructor(context: Context, payload: Float32Array, caller: Caller, coding?: Coding, number = 0) {
+    this.#context = context
+    this.payload = payload
+    this.caller = caller
+    this.coding = coding
+    this.recovery = new QueryRecovery(number, context.learning?.experience)
+    this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, coding })
+    this.#report = coding?.report ?? new PendingReport()
+  }
+
+  /** Asks a worker, or as many as it takes. */
+  start(): void {
+    const { acceptance, agenda } = this.#context
+    if (!this.coding?.isOnlyWay) {
+      const checks = this.vote?.begin() === true
+      for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
+      if (checks) this.#lookUp()
+      if (this.vote && this.inquiry.available < 0) this.reconsider()
+    }
+    if (this.isOpen) this.#places = agenda.add(this)
+  }
+
+  get isOpen(): boolean {
+    return this.caller.isOpen
+  }
+
+  /** Its caller has an answer or an error, and its last attempt an outcome. */
+  get isDone(): boolean {
+    return this.#isDone
+  }
+
+  get asked(): readonly Asked[] {
+    return this.inquiry.asked
+  }
+
+  /** Whether its caller would take a recovery: who retries wants nothing but an exact answer. */
+  get isRecoverable(): boolean {
+    return this.isOpen && this.caller.choices.policy !== 'retry'
+  }
+
+  /** Whether a recovery may be of use now: it is late or lost, or nobody knows yet what is late. */
+  get isPressing(): boolean {
+    const { lateness, clock } = this.#context
+    const { lateMs } = lateness
+    return this.isOpen && (lateMs === undefined || this.inquiry.isLost || clock.now() >= this.caller.since + lateMs)
+  }
+
+  /** Its time has come: it is late, or due, or asked for this. @param now  a timer may fire a millisecond early */
+  look(now = 0): void {
+    this.#advance(now)
+    this.#finish()
+  }
+
+  /** Its group was decoded. */
+  offer(decoding: Decoding): void {
+    this.recovery.decoded(decoding)
+    this.look()
+  }
+
+  /** Asks one worker more, ahead: its first one may be late. */
+  copy(row: number): void {
+    this.#ask('copy', 'low', row)
+  }
+
+  /** The caller wants no answer any more. */
+  leave(error: ApproxiferError): void {
+    if (this.isOpen) this.#fail(error)
+    if (this.coding) this.coding.left(this)
+    else if (!this.vote) this.inquiry.cancel() // answers that are only compared still show who lies
+    this.#finish()
+  }
+
+  /** The predictor, or the model, is no more. */
+  end(error: ApproxiferError): void {
+    if (this.isOpen) this.#fail(error)
+    this.inquiry.cancel()
+    this.#finish()
+  }
+
+  /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
+  reconsider(ejected?: Identity): void {
+    if (this.coding?.isOnlyWay) return this.coding.reconsider()
+    const isTrimmed = this.inquiry.trim()
+    const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
+    if (this.vote && this.asked.some(isTheirs)) this.#judge()
+    if (isTrimmed) this.#advance()
+    this.coding?.settled()
+    this.#finish()
+  }
+
+  // What the pool tells.
+
+  began(attempt: Attempt): void {
+    const asked = this.inquiry.find(attempt)
+    if (!asked) return // it is told again when it is known here
+    const { hedged, clock, lateness } = this.#context
+    const { purpose } = asked
+    if (purpose === 'hedge') hedged.sent += Number(!attempt.isAlone) // that was sent before
+    if (purpose === 'copy') this.coding?.copies.send()
+    if (purpose === 'trial' || !this.isOpen) return
+    const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
+    const isLate = clock.now() >= this.caller.since + (lateness.lateMs ?? Number.POSITIVE_INFINITY)
+    if (isLate || isSuspect || this.vote?.isDisputed) this.#advance()
+  }
+
+  settled(attempt: Attempt): void {
+    const { tally, trust } = this.#context
+    const asked = this.inquiry.find(attempt) as Asked
+    const [answer, failed] = [answerOf(asked), failureOf(asked)]
+    asked.onTime = this.isOpen && asked.purpose !== 'trial'
+    tally.tell(asked)
+    if (failed !== undefined) this.coding?.failed(failed)
+    if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
+    if (answer) this.#heard(asked, answer)
+    else this.#advance()
+    this.coding?.settled()
+    this.#finish()
+  }
+
+  #heard(asked: Asked, answer: Float32Array): void {
+    const { lateness } = this.#context
+    const { comparable, ranMs, factor } = asked.attempt
+    if (asked === this.asked[0] && comparable) lateness.see(ranMs / factor) // as in a run of its own
+    if (this.vote) this.#judge()
+    else this.#own(asked, answer)
+  }
+
+  /** The model's own answer, in time or late. */
+  #own(asked: Asked, answer: Float32Array): void {
+    const { learning, trust } = this.#context
+    const answered = this.asked.filter(answerOf)
+    this.coding?.answered(this, answer, asked.row)
+    if (this.isOpen) this.#answer(asked, 'exact', 1)
+    if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
+    trust.compare(this.payload, answered)
+    if (answered.length === 1) learning?.remember(this.payload, answer, workerOf(asked).name)
+  }
+
+  /** Workers' answers are compared. */
+  #judge(): void {
+    this.vote?.judge(this.payload, this.asked, this.isOpen, ({ asked, status, confidence }) => {
+      if (this.isOpen) this.#answer(asked, status, confidence)
+    })
+    this.#advance()
+  }
+
+  /** Does what the policy says, until that is to wait. */
+  #advance(atLeast = 0): void {
+    if (!this.isOpen) return this.#settleDispute()
+    this.coding?.press(this)
+    while (this.isOpen) {
+      const now = Math.max(atLeast, this.#context.clock.now())
+      const facts = factsOf(this, this.#context, now)
+      const { action, again = Number.POSITIVE_INFINITY } = next(facts, now)
+      if (action === 'wait') {
+        if (again < Number.POSITIVE_INFINITY) this.#context.agenda.again(this, again)
+        return
+      }
+      if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
+      else if (action === 'look up') this.#lookUp()
+      else if (action === 'hedge') this.#ask('hedge', 'high')
+      else if (action === 'retry') this.#retry(facts.lacking)
+      else this.#giveUp(now >= this.caller.dueAt)
+    }
+  }
+
+  /** Nobody waits; but who lied is found out. */
+  #settleDispute(): void {
+    const { ending } = this.caller
+    if (!this.vote?.isDisputed || ending === 'CLOSED' || ending === 'WORKER') return
+    const more = Math.min(
+      this.vote.lacking(this.asked, () => false),
+      this.inquiry.available,
+    )
+    for (let i = 0; i < more; i++) this.#ask('proof', 'low')
+  }
+
+  #lookUp(): void {
+    lookUp(this, this.#context, () => {
+      if (this.vote) this.#judge()
+      else this.#advance()
+      this.#finish()
+    })
+  }
+
+  /** Other workers or, where nobody else is left, those that failed on it: once. */
+  #retry(lacking: number): void {
+    const { inquiry, vote } = this
+    if (inquiry.available < lacking) inquiry.forgive()
+    const count = Math.max(1, Math.min(lacking, inquiry.available))
+    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', vote && !inquiry.isAnswered ? 'normal' : 'high')
+  }
+
+  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
+    if (purpose === 'hedge') this.#context.hedges.take()
+    const { attempt } = this.inquiry.ask(purpose, priority, row)
+    if (attempt.phase === 'running') this.began(attempt) // it was before it was known here
+    // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
+    if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length)
+  }
+
+  #recover(isLate: boolean): void {
+    const { recovery } = this
+    const { report, answer } = recovery
+    if (!report || !answer) return
+    if (isLate) this.#context.recoveries.take()
+    report.given = true
+    const workers = (recovery.isFromCode && this.coding?.given()) || []
+    this.#settle(answer, recoveredAnswer(this, this.#context.clock.now(), workers))
+  }
+
+  #answer(asked: Asked, status: Status, confidence: number | undefined): void {
+    if (asked.purpose === 'hedge') this.#context.hedged.won++
+    if (asked.purpose === 'copy') this.coding?.copies.save()
+    this.#settle(answerOf(asked) as Float32Array, workersAnswer(this, asked, status, confidence))
+  }
+
+  /** The paper's code, where an answer to a row that equals the query is one worker's word. */
+  take(answer: Float32Array, given: Given): void {
+    if (this.isOpen) this.#settle(answer, given)
+    this.#finish()
+  }
+
+  #settle(answer: Float32Array, given: Given): void {
+    const output = fromRow(answer, this.#context.outputs)
+    this.caller.answer({ output, ...given, group: this.#report.promise }, this.#context.ended)
+    this.#closed()
+  }
+
+  #giveUp(isDue: boolean): void {
+    const first = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
+    // What a memory says otherwise is none to give unproven.
+    if (first && !this.recovery.isContradictedBy(answerOf(first) as Float32Array))
+      this.#answer(first, 'unverified', undefined)
+    else this.#fail(whyNot(this, this.#context, isDue))
+  }
+
+  #fail(error: ApproxiferError): void {
+    this.caller.fail(error, this.#context.ended)
+    this.#closed()
+  }
+
+  /** Attempts that no worker has are taken back. */
+  #closed(): void {
+    const { agenda } = this.#context
+    if (this.#places) agenda.remove(this.#places)
+    this.#places = undefined
+    this.inquiry.release()
+    this.coding?.settled()
+  }
+
+  #finish(): void {
+    if (this.#isDone || this.isOpen || this.recovery.lookup(0) === 'pending' || this.asked.some(isLive)) return
+    this.#isDone = true
+    this.#context.done(this)
+    if (this.coding) this.coding.settled()
+    else this.#report.complete(queryReport(this, this.#context))
+  }
+}

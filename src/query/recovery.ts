@@ -1,0 +1,125 @@
+/** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
+
+import { type BestRecovery, bestRecovery, type Recovered } from '../memory/confidence'
+import type { Experience } from '../memory/experience'
+import type { Recollection } from '../memory/memory'
+import type { RecoveryReport } from './report'
+
+/** What a group decoded for a query. */
+export interface Decoding {
+  readonly recoveries: readonly Recovered[]
+  /** Whether a parity tells of the query. */
+  readonly isMixed: boolean
+  /** Queries of the group without an answer of their own. */
+  readonly missing: number
+}
+
+const NOTHING: Decoding = { recoveries: [], isMixed: false, missing: 1 }
+
+interface Best {
+  readonly surest: BestRecovery
+  readonly report: RecoveryReport
+}
+
+/** How pressing it is that there is a recovery: what could not be looked up for want of time is when it is more pressing. */
+export type Urgency = 0 | 1 | 2
+
+export class QueryRecovery {
+  /** The memory is being asked; or how urgent it was when it was asked last. */
+  #lookup: 'none' | 'pending' | Urgency = 'none'
+  /** Of the query in its group; the paper’s scheme says it when the group closes. */
+  number: number
+  readonly #experience: Experience | undefined
+  #decoding = NOTHING
+  #remembered: Recollection | undefined
+  #best: Best | undefined
+  #isGraded = false
+
+  /** @param number  of the query in its group */
+  constructor(number: number, experience: Experience | undefined) {
+    this.number = number
+    this.#experience = experience
+  }
+
+  /** The group was decoded. */
+  decoded(decoding: Decoding): void {
+    this.#decoding = decoding
+    this.#choose()
+  }
+
+  /** Whether the memory was asked: again, if it is more urgent than the last time, which had no answer. */
+  lookup(urgency: Urgency): 'none' | 'pending' | 'done' {
+    if (this.#lookup === 'pending') return 'pending'
+    if (!this.#experience || this.#remembered) return 'done'
+    return this.#lookup !== 'none' && this.#lookup >= urgency ? 'done' : 'none'
+  }
+
+  /** The memory is being asked. */
+  ask(): void {
+    this.#lookup = 'pending'
+  }
+
+  /** The memory was asked. @param recollection  undefined where nothing is remembered that tells of it, or there was no time */
+  remembered(recollection: Recollection | undefined, urgency: Urgency = 0): void {
+    this.#lookup = urgency
+    this.#remembered = recollection
+    this.#choose()
+  }
+
+  get memory(): Recollection | undefined {
+    return this.#remembered
+  }
+
+  get answer(): Float32Array | undefined {
+    return this.#best?.surest.recovery.answer
+  }
+
+  get confidence(): number | undefined {
+    return this.#best?.surest.confidence
+  }
+
+  get report(): RecoveryReport | undefined {
+    return this.#best?.report
+  }
+
+  /** What was decoded is no number. */
+  get isNotFinite(): boolean {
+    return this.#decoding.recoveries.length > 0 && !this.#best
+  }
+
+  get isFromCode(): boolean {
+    return this.#best?.report.source === 'code'
+  }
+
+  /** Whether all that was recovered is graded, and some of it was decoded. */
+  get isDecodedAndGraded(): boolean {
+    return this.#isGraded && this.#best?.surest.all.some(({ source }) => source === 'code') === true
+  }
+
+  /** Whether an answer is another than the memory's: nearly all wrong labels of honest pools were recoveries of that kind. */
+  isContradictedBy(answer: Float32Array): boolean {
+    const own = this.#remembered?.answer
+    return own !== undefined && this.#experience?.confidence.agrees(own, answer) === false
+  }
+
+  /** The model's own answer has come: it teaches, once, how often recoveries are right. @returns whether there was anything to grade */
+  grade(own: Float32Array, from: string | undefined): boolean {
+    if (!this.#experience || !this.#best || this.#isGraded) return false
+    this.#isGraded = true
+    const { surest, report } = this.#best
+    for (const each of surest.all) {
+      const agreed = this.#experience.confidence.grade(each, own, from)
+      if (each.answer === surest.recovery.answer) report.agreed = agreed
+    }
+    return true
+  }
+
+  #choose(): void {
+    const { recoveries, isMixed: mixed, missing } = this.#decoding
+    const surest = bestRecovery(recoveries, this.#remembered, { mixed, missing }, this.#experience?.confidence)
+    if (!surest) return
+    const { answer, ...rest } = surest.recovery
+    const report = { ...rest, query: this.number, confidence: surest.confidence, given: false }
+    this.#best = { surest, report }
+  }
+}

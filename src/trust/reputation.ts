@@ -1,0 +1,171 @@
+/**
+ * What is believed of the workers, and what becomes of one that lies: it is ejected until it has answered well for a while. The one
+ * that queries tell, and the one that tells the pool.
+ */
+
+import type { Criterion } from '../criterion'
+import type { Attempts, Identity } from '../pool/attempt'
+import type { Identities } from '../pool/identities'
+import type { Equality } from '../query/acceptance'
+import { type Asked, workerOf } from '../query/asked'
+import type { Trust, WorkerTally } from '../query/context'
+import { type Random, seeded } from '../random'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import { Audit } from './audit'
+import type { Evidence, WorkerEvidence } from './evidence'
+
+/** A worker was shown to lie, or has answered well for long enough since; `kept`: it lied, and too few others are left. */
+export interface Verdict {
+  worker: string
+  /** Of its machine, whose workers are all ejected or readmitted with it; see `ModelWorker.identity`. */
+  identity: string
+  kind: 'ejected' | 'readmitted' | 'kept'
+  evidence: WorkerEvidence
+}
+
+export interface ReputationOptions {
+  pool: Attempts<Float32Array, Float32Array> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all'> }
+  criterion: Criterion
+  evidence: Evidence
+  /** E: workers that may lie. */
+  liars: number
+  tally: WorkerTally
+  /** Confidence from which a memory may check; 1: only proof counts. */
+  integrity: number
+  /** Share of the queries that more workers are asked for than it takes. */
+  audit: number
+  /** Differences between honest workers, over the deviation of the model's answers. */
+  rounding: number
+  seed: number
+  /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
+  ejects: boolean
+  judged(verdict: Verdict): void
+}
+
+export class Reputation implements Trust {
+  readonly liars: number
+  readonly integrity: number
+  readonly evidence: Evidence
+  readonly #pool: ReputationOptions['pool']
+  readonly #tally: WorkerTally
+  readonly #equal: Omit<Equality, 'deviation'>
+  readonly #audit: number
+  readonly #random: Random
+  readonly #ejects: boolean
+  readonly #judged: (verdict: Verdict) => void
+
+  constructor({ pool, criterion, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
+    this.evidence = evidence
+    this.liars = liars
+    this.integrity = rest.integrity
+    this.#pool = pool
+    this.#tally = tally
+    this.#equal = { criterion, rounding }
+    this.#audit = rest.audit
+    this.#random = seeded(seed)
+    this.#ejects = rest.ejects
+    this.#judged = rest.judged
+  }
+
+  audits(worker?: ModelWorker): boolean {
+    if (this.#pool.identities.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
+    const share = worker ? this.evidence.audits(identityOf(worker), this.#audit) : this.#audit
+    return share > 0 && this.#random.next() < share
+  }
+
+  /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
+  compare(payload: Float32Array, answered: readonly Asked[]): void {
+    if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
+    if (answered.length === 1 && !this.audits(workerOf(answered[0]))) return
+    new Audit(this.#pool, this, this.#tally, payload, answered).proceed()
+  }
+
+  isSuspected(worker: ModelWorker): boolean {
+    return this.evidence.isSuspect(identityOf(worker))
+  }
+
+  isTrusted(worker: ModelWorker): boolean {
+    return this.evidence.isTrusted(identityOf(worker))
+  }
+
+  get equality(): Equality {
+    return { ...this.#equal, deviation: this.evidence.deviation }
+  }
+
+  /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
+  joined(worker: ModelWorker): boolean {
+    this.evidence.join(identityOf(worker))
+    return !this.#ejects || this.isTrusted(worker)
+  }
+
+  /** A worker has left; what is held against it stays. */
+  left(worker: ModelWorker): void {
+    this.#tidy(identityOf(worker))
+  }
+
+  proven(worker: ModelWorker, answer: Float32Array): void {
+    const identity = identityOf(worker)
+    const isReadmitted = this.evidence.proven(identity, answer)
+    this.#tidy(identity)
+    if (!isReadmitted) return
+    if (this.#ejects) this.#pool.readmit(identity)
+    this.#tell(worker, 'readmitted')
+  }
+
+  checked(worker: ModelWorker, passed: boolean, distance: number): void {
+    const identity = identityOf(worker)
+    this.evidence.checked(identity, passed, distance)
+    this.#tidy(identity)
+  }
+
+  silent(worker: ModelWorker): void {
+    const identity = identityOf(worker)
+    this.evidence.silent(identity)
+    this.#tidy(identity)
+  }
+
+  /** Of one that has left there is no more to know than that it lied. */
+  #tidy(identity: Identity): void {
+    if (!this.#pool.identities.has(identity)) this.evidence.leave(identity)
+  }
+
+  /** Workers that were ejected before what is known was saved still are. */
+  resume(): void {
+    for (const identity of this.evidence.workers) this.#tidy(identity)
+    for (const identity of this.#ejects ? this.#pool.identities.all() : []) {
+      if (!this.evidence.isTrusted(identity)) this.#pool.eject(identity)
+    }
+  }
+
+  lied(worker: ModelWorker): void {
+    const identity = identityOf(worker)
+    this.#tally.suspect(worker)
+    if (!this.#canSpare(identity)) return this.#tell(worker, 'kept')
+    const wasTrusted = this.evidence.lied(identity)
+    this.#tidy(identity)
+    if (!wasTrusted) return
+    if (this.#ejects) this.#pool.eject(identity)
+    // A first time its memory may be corrupt, which is likelier than malice.
+    if (this.evidence.of(identity).ejections === 1) restart(worker)
+    this.#tell(worker, 'ejected')
+  }
+
+  /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
+  #canSpare(identity: Identity): boolean {
+    if (!this.evidence.isTrusted(identity)) return true
+    const identities = this.#pool.identities.all()
+    const trusted = identities.filter((each) => this.evidence.isTrusted(each)).length
+    return trusted > Math.max(this.liars + 1, Math.ceil(identities.length / 2))
+  }
+
+  #tell(worker: ModelWorker, kind: Verdict['kind']): void {
+    const identity = identityOf(worker)
+    this.#judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
+  }
+}
+
+function restart(worker: ModelWorker): void {
+  try {
+    worker.restart?.('gave an answer that was proven wrong')
+  } catch {} // it stays as it is
+}

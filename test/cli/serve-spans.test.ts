@@ -1,0 +1,47 @@
+import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { scratch } from '../shared/cli'
+import { json, LENET, Served } from '../shared/served'
+
+const { folder } = scratch()
+
+describe('OpenTelemetry', () => {
+  it('gets a span per request, under the caller’s own, with an event per row', async () => {
+    const preload = join(folder, 'tracing.mjs')
+    writeFileSync(preload, TRACING)
+    const served = await Served.start([`digits=${LENET}`, '--workers', '1'], { NODE_OPTIONS: `--import ${preload}` })
+    await served.infer(json(0), { headers: { traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01` } })
+    const { span } = (await served.line(({ span }) => span !== undefined)) as { span: Record<string, unknown> }
+    expect(span).toMatchObject({ name: 'infer digits', parent: 'b'.repeat(16), ended: true })
+    expect(span.attributes).toMatchObject({ 'http.response.status_code': 200, 'approxifer.queries': 1 })
+    expect(span.events).toEqual([['row', expect.objectContaining({ row: 0, outcome: 'onTime', worker: 'worker 0' })]])
+    expect(await served.stop()).toBe(0)
+  })
+})
+
+/** Stands in for an SDK: what ends is written to stdout. */
+const TRACING = `
+import { propagation, trace } from '${pathToFileURL(createRequire(import.meta.url).resolve('@opentelemetry/api')).href}'
+propagation.setGlobalPropagator({
+  inject() {},
+  fields: () => ['traceparent'],
+  extract: (context, carrier, { get }) => {
+    const [, traceId, spanId] = (get(carrier, 'traceparent') ?? '').split('-')
+    return spanId ? trace.setSpanContext(context, { traceId, spanId, traceFlags: 1, isRemote: true }) : context
+  },
+})
+const startSpan = (name, { attributes }, context) => {
+  const span = { name, parent: trace.getSpanContext(context)?.spanId, attributes: { ...attributes }, events: [] }
+  return {
+    isRecording: () => true,
+    setAttributes: (more) => Object.assign(span.attributes, more),
+    setStatus() {},
+    addEvent: (event, about) => span.events.push([event, about]),
+    end: () => console.log(JSON.stringify({ span: { ...span, ended: true } })),
+  }
+}
+trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan }) })
+`

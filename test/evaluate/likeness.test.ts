@@ -1,0 +1,28 @@
+import { expect, it } from 'vitest'
+import { loadCore } from '../../src/core/load'
+import { Likeness } from '../../src/evaluate/likeness'
+import { seeded } from '../../src/random'
+
+const core = await loadCore()
+
+it('follows the nearest neighbour, every query once, the same on both cores', async () => {
+  const random = seeded(5)
+  const queries = Array.from({ length: 40 }, () => Float32Array.from({ length: 6 }, () => random.gauss()))
+  const path = new Likeness(core, 6, 40).order(queries)
+  expect([...path].sort((a, b) => a - b)).toEqual([...queries.keys()])
+  expect(new Likeness(await loadCore({ prefer: 'js' }), 6, 40).order(queries)).toEqual(path)
+  const distance = (a: number, b: number) => queries[a].reduce((sum, v, i) => sum + (v - queries[b][i]) ** 2, 0)
+  path.slice(0, -1).forEach((current, step) => {
+    const nearest = Math.min(...path.slice(step + 1).map((other) => distance(current, other)))
+    expect(distance(current, path[step + 1])).toBeCloseTo(nearest, 4)
+  })
+})
+
+it('puts alike ones into one group, and takes pools of any size up to its own', () => {
+  const likeness = new Likeness(core, 2, 12)
+  const clusters = Array.from({ length: 12 }, (_, i) => Float32Array.of(10 * (i % 3), i))
+  const groups = likeness.order(clusters).map((i) => i % 3)
+  for (const group of [groups.slice(0, 4), groups.slice(4, 8), groups.slice(8)]) expect(new Set(group).size).toBe(1)
+  expect(likeness.order(clusters.slice(0, 1))).toEqual([0])
+  expect(likeness.order([])).toEqual([])
+})

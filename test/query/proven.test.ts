@@ -1,0 +1,80 @@
+/** Where workers may lie: an answer is given when enough of them agree. */
+
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { house, query, settled, turn } from '../shared/house'
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+describe('where workers may lie', () => {
+  const liars = { queries: 1, byzantine: 1, code: 'systematic' } as const
+
+  it('with liars expected, an answer waits until another worker gives the same; a third tells who of two lies', async () => {
+    const { predictor, workers } = await house(8, { scheme: liars, memory: false, onWarning: () => {} })
+    const asked = predictor.predict(query(1))
+    const [liar, honest] = workers.filter(({ calls }) => calls.length)
+    liar.calls[0].answer(Float32Array.of(90, -90))
+    expect(await settled(asked)).toBe('open')
+    honest.calls[0].answer()
+    expect(await settled(asked)).toBe('open')
+    workers.find(({ calls }) => calls.length)?.calls[0].answer()
+    const { status, confidence, output, group } = await asked
+    expect([status, confidence, output.y.data[0]]).toEqual(['exact', 1, 2])
+    expect((await group).rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
+    expect(predictor.stats().workers.flatMap(({ worker, ejections }) => (ejections ? worker : []))).toEqual([liar.name])
+    expect(liar.restarts).toEqual(['gave an answer that was proven wrong'])
+    await predictor.close()
+  })
+
+  it('at the deadline one worker’s answer is given unverified, where that is asked for, rather than an error', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(4, { scheme: liars, memory: false })
+    const [taken, not] = (['give', 'fail'] as const).map((atDeadline) =>
+      predictor.predict(query(1), { atDeadline, deadlineMs: 50 }),
+    )
+    not.catch(() => {})
+    for (const worker of [workers[0], workers[2]]) worker.calls[0].answer()
+    await vi.advanceTimersByTimeAsync(50)
+    expect(await taken).toMatchObject({ status: 'unverified', confidence: undefined, workers: ['w0'] })
+    await expect(not).rejects.toMatchObject({
+      code: 'DEADLINE',
+      message: 'answers: expected 2 workers to agree, got 1 answers in 50 ms',
+    })
+    expect(predictor.stats()).toMatchObject({ unverified: 1, failed: { DEADLINE: 1 } })
+    await predictor.close()
+  })
+
+  it('an answer that was given unverified is still compared: who lied is found out', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(6, { scheme: liars, memory: false, onWarning: () => {} })
+    const asked = predictor.predict(query(1), { atDeadline: 'give', deadlineMs: 50 })
+    const [liar, honest] = workers.filter(({ calls }) => calls.length)
+    liar.calls[0].answer(Float32Array.of(90, -90))
+    await vi.advanceTimersByTimeAsync(50)
+    expect(await asked).toMatchObject({ status: 'unverified', workers: [liar.name] })
+    honest.calls[0].answer()
+    await turn()
+    workers.find(({ calls }) => calls.length)?.calls[0].answer()
+    const { rows } = await (await asked).group
+    expect(rows.filter(({ suspected }) => suspected).map(({ worker }) => worker)).toEqual([liar.name])
+    await predictor.close()
+  })
+
+  it('no answer at the deadline: an error, whatever is asked for', async () => {
+    vi.useFakeTimers()
+    const { predictor } = await house(4, { scheme: liars, memory: false })
+    const lost = predictor.predict(query(1), { atDeadline: 'give', deadlineMs: 50 })
+    lost.catch(() => {})
+    await vi.advanceTimersByTimeAsync(50)
+    await expect(lost).rejects.toMatchObject({ code: 'DEADLINE' })
+    await predictor.close()
+  })
+
+  it('fewer workers than could outvote the liars are refused', async () => {
+    await expect(house(5, { scheme: { ...liars, byzantine: 2, stragglers: 1 } })).rejects.toThrow(
+      'workers: expected >= 6, got 5',
+    )
+  })
+})

@@ -1,0 +1,113 @@
+/** Workers whose runs of several rows the test settles by hand, and pools of them. */
+
+import type { ModelWorker } from 'approxifer'
+import { ApproxiferError } from '../../src/errors'
+import type { Attempt, Owner, Submission } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { acceptAnswers } from '../../src/tensor'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { query } from './house'
+
+export const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+export const accept = acceptAnswers(signature)
+export const nobody: Owner = { began() {}, settled() {} }
+/** What a worker takes over one row. */
+export const MS = 10
+export const died = new ApproxiferError('WORKER', 'went down')
+
+interface Run {
+  /** The first value of each row. */
+  rows: number[]
+  signals: readonly (AbortSignal | undefined)[]
+  answer(i?: number, y?: Float32Array): void
+  fail(error: ApproxiferError, i?: number): void
+}
+
+/** Runs are settled by hand, as a whole or row by row. */
+export class BatchWorker implements ModelWorker {
+  readonly signature = signature
+  readonly runs: Run[] = []
+  maxBatch = 8
+  capacity = 1
+  takesNext = false
+  roundTripMs: number | undefined
+  onFree: (() => void) | undefined
+  restarts = 0
+
+  constructor(readonly name = 'w') {}
+
+  get free() {
+    return this.runs.length < this.capacity
+  }
+
+  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}) {
+    return this.inferBatch([row], { signals: signal ? [signal] : [] })[0]
+  }
+
+  inferBatch(rows: readonly Float32Array[], { signals = [] }: { signals?: readonly AbortSignal[] } = {}) {
+    let open = rows.length
+    const settles: { resolve(y: Float32Array): void; reject(error: ApproxiferError): void }[] = []
+    const answers = rows.map((_, i) => {
+      return new Promise<Float32Array>((resolve, reject) => {
+        const end = () => {
+          settles[i] = { resolve() {}, reject() {} }
+          if (--open) return
+          this.runs.splice(this.runs.indexOf(run), 1)
+          this.onFree?.()
+        }
+        settles[i] = { resolve: (y) => [resolve(y), end()], reject: (error) => [reject(error), end()] }
+        signals[i]?.addEventListener('abort', () => settles[i].reject(new ApproxiferError('ABORTED', 'aborted')))
+      })
+    })
+    const each = (i: number | undefined) => (i === undefined ? rows.keys() : [i])
+    const run: Run = {
+      rows: rows.map(([x]) => x),
+      signals,
+      answer: (i, y) => [...each(i)].forEach((at) => settles[at].resolve(y ?? rows[at].map((v) => 2 * v))),
+      fail: (error, i) => [...each(i)].forEach((at) => settles[at].reject(error)),
+    }
+    this.runs.push(run)
+    return answers
+  }
+
+  restart() {
+    this.restarts++
+    const { capacity } = this
+    this.capacity = 0
+    for (const run of [...this.runs]) run.fail(new ApproxiferError('WORKER', 'was restarted'))
+    this.capacity = capacity
+  }
+
+  async close() {}
+}
+
+/** A row of its own group, to be submitted. */
+export function row(x: number, rest: Partial<Submission<Float32Array>> = {}): Submission<Float32Array> {
+  return { payload: query(x), owner: nobody, apart: [], priority: 'normal', ...rest }
+}
+
+/** A pool in simulated time whose workers are known to take 10 ms, and are at work on row 0. */
+export async function busy(
+  workers: BatchWorker[],
+  options: { hangMs?: number; lateMs?: number; maxBatch?: number } = {},
+) {
+  const clock = new VirtualClock()
+  const { hangMs = 30_000, lateMs, maxBatch } = options
+  const settings = { clock, hangMs, accept, lateMs: () => lateMs, ...(maxBatch && { maxBatch }) }
+  const pool = new Pool<Float32Array, Float32Array>(workers, settings)
+  const pass = (ms: number) => clock.run(clock.now() + ms)
+  for (let round = 0; round < 2; round++) {
+    for (const _ of workers) pool.submit(row(0))
+    await pass(MS)
+    if (round === 0) for (const { runs } of workers) runs[0].answer()
+    await pass(0)
+  }
+  return { clock, pool, pass, put: (...all: Submission<Float32Array>[]) => all.map((each) => pool.submit(each)) }
+}
+
+/** The rows of each run that a worker has. */
+export const runsOf = (worker: BatchWorker) => worker.runs.map(({ rows }) => rows)
+/** What became of an attempt. */
+export const answerOf = ({ outcome }: Attempt<unknown, Float32Array>) =>
+  outcome?.kind === 'answered' ? outcome.answer : undefined
+export const failureOf = ({ outcome }: Attempt) => (outcome?.kind === 'failed' ? outcome : undefined)

@@ -1,0 +1,105 @@
+/** A pool whose attempts the test settles by hand. */
+
+import type { ModelWorker } from 'approxifer'
+import type { Attempt, Attempts, Identity, Outcome, Owner, Submission } from '../../src/pool/attempt'
+import { Identities } from '../../src/pool/identities'
+import { identityOf } from '../../src/workers/worker'
+
+type Row = Submission<Float32Array>
+
+export class HandAttempt implements Attempt<Float32Array, Float32Array> {
+  readonly payload: Float32Array
+  readonly owner: Owner
+  priority: Row['priority']
+  phase: 'queued' | 'running' | 'settled' = 'queued'
+  worker: ModelWorker | undefined
+  readonly queuedAt = 0
+  startedAt = Number.NaN
+  readonly ranMs = 0
+  readonly factor = 1
+  readonly comparable = true
+  readonly isAlone = false
+  outcome: Outcome<Float32Array> | undefined
+
+  constructor({ payload, owner, priority }: Row) {
+    this.payload = payload
+    this.owner = owner
+    this.priority = priority
+  }
+
+  get identity(): Identity | undefined {
+    return this.worker && identityOf(this.worker)
+  }
+
+  /** Its worker answers. */
+  answer(answer: Float32Array): void {
+    this.phase = 'settled'
+    this.outcome = { kind: 'answered', answer }
+    this.owner.settled(this)
+  }
+}
+
+/** Every worker has room for one attempt after the other; an attempt goes to the first one that may take it. */
+export class HandPool implements Attempts<Float32Array, Float32Array> {
+  readonly identities = new Identities()
+  readonly attempts: HandAttempt[] = []
+  readonly ejected = new Set<Identity>()
+  readonly utilisation = 0
+  readonly nobody = 'nobody may take a query'
+  hasSpare = true
+  readonly #workers: readonly ModelWorker[]
+
+  constructor(workers: readonly ModelWorker[]) {
+    this.#workers = workers
+    for (const worker of workers) this.identities.add(worker)
+  }
+
+  get size(): number {
+    return this.#workers.length
+  }
+
+  get usable(): number {
+    return this.available([])
+  }
+
+  get free(): number {
+    return this.available([])
+  }
+
+  available(blocked: Iterable<Identity>): number {
+    const others = new Set(this.#workers.map(identityOf))
+    for (const identity of [...this.ejected, ...blocked]) others.delete(identity)
+    return others.size
+  }
+
+  submit(row: Row): HandAttempt {
+    return this.#begin(row, (identity) => !this.ejected.has(identity))
+  }
+
+  trial(row: Row): HandAttempt | undefined {
+    if (!this.ejected.size) return undefined
+    const attempt = this.#begin(row, (identity) => this.ejected.has(identity))
+    return attempt.worker ? attempt : undefined
+  }
+
+  #begin(row: Row, may: (identity: Identity) => boolean): HandAttempt {
+    const attempt = new HandAttempt(row)
+    const isApart = (identity: Identity) => row.apart.some((apart) => apart.blocks(identity))
+    attempt.worker = this.#workers.find((worker) => may(identityOf(worker)) && !isApart(identityOf(worker)))
+    if (attempt.worker) Object.assign(attempt, { phase: 'running', startedAt: 0 })
+    this.attempts.push(attempt)
+    return attempt
+  }
+
+  cancel(): void {}
+  release(): void {}
+  promote(): void {}
+
+  eject(identity: Identity): void {
+    this.ejected.add(identity)
+  }
+
+  readmit(identity: Identity): void {
+    this.ejected.delete(identity)
+  }
+}

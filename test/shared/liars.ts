@@ -1,0 +1,136 @@
+/** Streams of queries through workers of which some lie, in made time; what became of the queries and of the workers. */
+
+import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
+import { expect } from 'vitest'
+import { type Random, seeded } from '../../src/random'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { MoodyWorker } from './moody-worker'
+
+/** The model. */
+const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
+
+/** undefined: it says nothing. */
+export type Lie = (own: Float32Array, random: Random, row: Float32Array) => Float32Array | undefined
+/** A lie that all liars tell alike, and others. */
+export const lies: Record<string, Lie> = {
+  'the same lie': (own) => Float32Array.of(own[1] + 1, own[0]),
+  noise: (own, random) => own.map((value) => value + random.gauss()),
+  'values scaled': (own) => own.map((value) => 0.9 * value),
+  flip: (own) => own.map((value) => -value),
+  constant: () => Float32Array.of(0, 20),
+  'near the tolerance': (own, random) => own.map((value) => value + 0.003 * (random.next() < 0.5 ? 1 : -1)),
+}
+
+/** Lies that are not always told, or are no proof: of these nobody need be ejected, and no honest worker may be. */
+export const sly: Record<string, Lie> = {
+  'silent, or a lie': (own, random) => (random.next() < 0.5 ? undefined : own.map((value) => value + 1)),
+  'right where its friends are asked as well, else just beyond rounding': (own, _, row) => {
+    return row[0] > 0 ? own : own.map((value) => value + 0.0015)
+  },
+  'an answer to another query': (_, random) => truth(Float32Array.of(random.gauss(), random.gauss())),
+}
+
+/** Tells the truth, rounded in its own way, or lies. */
+export class Witness extends MoodyWorker {
+  lie: Lie | undefined
+  /** Of its answers. */
+  share = 1
+  told = 0
+
+  constructor(
+    index: number,
+    clock: VirtualClock,
+    private readonly random: Random,
+    private readonly rounding: number,
+  ) {
+    super(index, clock, random)
+  }
+
+  override async infer(row: Float32Array): Promise<Float32Array> {
+    const answer = await super.infer(row)
+    if (answer?.length !== 2 || Number.isNaN(answer[0])) return answer
+    const own = truth(row).map((value) => value * (1 + this.rounding))
+    if (!this.lie || this.random.next() >= this.share) return own
+    this.told++
+    return this.lie(own, this.random, row) ?? new Promise(() => {})
+  }
+}
+
+export interface Ended {
+  /** Wrong labels, and answers that are no worker's own, by status. */
+  wrong: Record<string, number>
+  answered: Record<string, number>
+  stats: PredictorStats
+  overdue: number
+  workers: Witness[]
+  saved: Uint8Array
+  /** Groups of which no report came. */
+  unreported: number
+}
+
+/** A stream of queries through some workers of which the first E lie. */
+export async function stream(
+  seed: number,
+  {
+    liars,
+    count,
+    queries,
+    lie,
+    share = 1,
+    same = false,
+    ...options
+  }: PredictorOptions & { liars: number; count: number; queries: number; lie?: Lie; share?: number; same?: boolean },
+  during?: (clock: VirtualClock, workers: Witness[], random: Random) => void,
+): Promise<Ended> {
+  const random = seeded(seed)
+  const clock = new VirtualClock()
+  const workers = Array.from({ length: count }, (_, i) => new Witness(i, clock, seeded(seed + i), i % 3 ? 0 : 1e-6))
+  for (const worker of workers.slice(0, liars)) Object.assign(worker, { lie, share })
+  const predictor = await createPredictor({
+    scheme: { queries: Math.min(4, count), byzantine: Math.max(1, liars) },
+    workers,
+    testing: { clock, seed },
+    hangMs: 200,
+    deadlineMs: 400,
+    onWarning: () => {},
+    ...options,
+  })
+  const [wrong, answered]: Ended['wrong'][] = [{}, {}]
+  let [open, overdue, unreported] = [0, 0, 0]
+  const ask = async () => {
+    const row = same ? Float32Array.of(0.3, 0.7) : Float32Array.of(random.gauss(), random.gauss())
+    const start = clock.now()
+    const abort = new AbortController()
+    if (during && random.next() < 0.05) clock.after(40 * random.next(), () => abort.abort())
+    open++
+    try {
+      const { status, output, group } = await predictor.predict(row, { signal: abort.signal })
+      unreported++
+      group.then(() => unreported--)
+      const [own, got] = [truth(row), output.y.data]
+      answered[status] = (answered[status] ?? 0) + 1
+      const isOff = status === 'exact' && Math.hypot(own[0] - got[0], own[1] - got[1]) > 0.01
+      const isOther = own[0] > own[1] !== got[0] > got[1] && Math.abs(own[0] - own[1]) > 1e-4
+      if (isOff || isOther) wrong[status] = (wrong[status] ?? 0) + 1
+    } catch {}
+    open--
+    if (clock.now() - start > 400 + 1e-6) overdue++
+  }
+  for (let i = 0, at = 0; i < queries; i++) {
+    at += (20 / count) * random.next() * (1 + liars)
+    clock.after(at, () => void ask())
+  }
+  during?.(clock, workers, random)
+  await clock.run()
+  const stats = predictor.stats()
+  expect({ seed, open }).toEqual({ seed, open: 0 })
+  const saved = predictor.save()
+  await predictor.close()
+  return { wrong, answered, stats, overdue, workers, saved, unreported }
+}
+
+export const ejected = ({ stats }: Ended) =>
+  stats.workers.flatMap(({ worker, ejections }) => (ejections ? [worker] : []))
+
+/** Attempts that workers answered. */
+export const answers = ({ stats }: Ended) => stats.workers.reduce((sum, { onTime, late }) => sum + onTime + late, 0)
