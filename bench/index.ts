@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | serve-soak | simulate | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -17,6 +17,7 @@ import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
 import { simulateAll } from './simulate'
+import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
 
@@ -36,6 +37,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   serve: serveBench,
   'serve-soak': serveSoak,
   simulate: simulateAll,
+  slots,
   stream,
   summary,
   accuracy,

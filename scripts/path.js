@@ -1,6 +1,7 @@
 // Functions and files of the package that one `predict` without a scheme enters, by V8's precise coverage: node scripts/path.js [--list]
 import { Session } from 'node:inspector/promises'
-import { createPredictor } from '../dist/node/index.js'
+
+const { createPredictor } = await import(new URL('../dist/node/index.js', import.meta.url).href)
 
 const tensor = (name) => ({ name, shape: [2] })
 const workers = ['a', 'b', 'c'].map((name) => ({
@@ -27,10 +28,21 @@ const own = result.filter(({ url }) => url.includes('/dist/'))
 const entered = own.flatMap(({ url, functions }) =>
   functions
     .filter(({ functionName, ranges }) => ranges[0].count > 0 && ranges[0].startOffset > 0 && functionName !== '')
-    .map(({ functionName, ranges }) => ({ file: url.split('/dist/')[1], name: functionName, at: ranges[0].startOffset })),
+    .map(({ functionName, ranges }) => ({
+      file: url.split('/dist/')[1],
+      name: functionName,
+      at: ranges[0].startOffset,
+    })),
 )
 const files = [...new Set(entered.map(({ file }) => file))].sort()
 console.log(`one predict without a scheme enters ${entered.length} functions in ${files.length} files`)
 if (process.argv.includes('--list')) {
-  for (const file of files) console.log(file, entered.filter((each) => each.file === file).map(({ name }) => name).join(' '))
+  for (const file of files)
+    console.log(
+      file,
+      entered
+        .filter((each) => each.file === file)
+        .map(({ name }) => name)
+        .join(' '),
+    )
 }
