@@ -63,18 +63,25 @@ export function isForgivable({ attempt: { outcome } }: Asked): boolean {
   return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
 }
 
-/** What became of an attempt; undefined where nobody but who took it back knows of it. */
-export function rowReport({ attempt, row, purpose, onTime, verdict }: Asked): RowReport | undefined {
-  const { outcome, worker, ranMs, phase } = attempt
-  if (phase !== 'settled' || !outcome) return undefined
-  const about = { row, worker: worker?.name ?? '', suspected: verdict === 'lie', ms: worker ? ranMs : 0 }
-  if (outcome.kind === 'answered') return { ...about, outcome: onTime ? 'onTime' : 'late', error: undefined }
-  if (outcome.kind === 'failed') return { ...about, outcome: failure(outcome.error), error: outcome.error }
-  if (worker)
-    return { ...about, outcome: 'failed', error: new ApproxiferError('ABORTED', 'nobody waits for it any more') }
-  if (purpose === 'hedge' || purpose === 'retry') return undefined
-  const error = new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
-  return { ...about, outcome: 'failed', error }
+/** What became of attempts that are over, but for those that nobody but who took them back knows of. */
+export function rowReports(all: readonly Asked[]): RowReport[] {
+  const rows: RowReport[] = []
+  for (const asked of all) {
+    const { attempt, row, purpose, verdict } = asked
+    const { worker, ranMs, phase } = attempt
+    const isUnknown = !worker && (purpose === 'hedge' || purpose === 'retry') && attempt.outcome?.kind === 'cancelled'
+    if (phase !== 'settled' || isUnknown) continue
+    const [outcome, error] = endOf(asked)
+    rows.push({ row, worker: worker?.name ?? '', outcome, suspected: verdict === 'lie', ms: worker ? ranMs : 0, error })
+  }
+  return rows
+}
+
+function endOf({ attempt: { outcome, worker }, onTime }: Asked): [RowReport['outcome'], ApproxiferError | undefined] {
+  if (outcome?.kind === 'answered') return [onTime ? 'onTime' : 'late', undefined]
+  if (outcome?.kind === 'failed') return [failure(outcome.error), outcome.error]
+  if (worker) return ['failed', new ApproxiferError('ABORTED', 'nobody waits for it any more')]
+  return ['failed', new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')]
 }
 
 /** What an error counts as. */

@@ -79,8 +79,12 @@ const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverifie
 
 /** How a group ended: `decoded` where all have an answer; callers that left count only where all did. */
 export function outcomeOf(endings: readonly Ending[]): string {
-  const failed = endings.find((ending) => !ANSWERED.includes(ending) && ending !== 'ABORTED')
-  return failed ?? (endings.some((ending) => ending !== 'ABORTED') ? 'decoded' : 'ABORTED')
+  let outcome = 'ABORTED'
+  for (const ending of endings) {
+    if (ANSWERED.includes(ending)) outcome = 'decoded'
+    else if (ending !== 'ABORTED') return ending
+  }
+  return outcome
 }
 
 /** An answer that was not good enough at the deadline. */

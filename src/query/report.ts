@@ -2,7 +2,7 @@
 
 import type { ApproxiferError } from '../errors'
 import type { Recovered } from '../memory/confidence'
-import { type Asked, rowReport } from './asked'
+import { type Asked, rowReports } from './asked'
 import type { Context } from './context'
 import { type Ending, outcomeOf } from './prediction'
 import type { Query } from './query'
@@ -62,7 +62,7 @@ type Times = Pick<GroupReport, 'encodeMs' | 'waitMs' | 'decodeMs' | 'core'> & {
 /** @param others  attempts that are no query's */
 export function groupReport(members: readonly Query[], others: readonly Asked[], measured: Times): GroupReport {
   const { scheme, survivors, ...rest } = measured
-  const rows = [...members.flatMap(({ asked }) => asked), ...others].flatMap((asked) => rowReport(asked) ?? [])
+  const rows = rowReports([...members.flatMap(({ asked }) => asked), ...others])
   return {
     queries: members.length,
     workers: scheme.workers,
@@ -84,7 +84,7 @@ export function queryReport({ vote, asked, caller, recovery }: Query, { acceptan
     quorum: acceptance.needed,
     core,
     outcome: outcomeOf([caller.ending as Ending]),
-    rows: asked.flatMap((each) => rowReport(each) ?? []),
+    rows: rowReports(asked),
     recoveries: report && (report.given || !vote) ? [report] : [], // a vote looks every query up
     survivors: [],
     encodeMs: 0,
