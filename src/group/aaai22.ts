@@ -67,7 +67,7 @@ export class PaperGroup implements Coding, Owner {
     const query = new Query(this.#context, payload, caller, this, this.#filling.members.length)
     this.#filling.members.push(query)
     query.start()
-    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : 0)
+    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1)
     return query
   }
 
@@ -90,8 +90,8 @@ export class PaperGroup implements Coding, Owner {
   answered(): void {}
   graded(): void {}
 
-  press(query: Query): void {
-    const isDue = this.#context.clock.now() >= query.caller.dueAt
+  press(query: Query, now: number): void {
+    const isDue = now >= query.caller.dueAt
     if (isDue && !this.isOpen) this.#decide()
   }
 
@@ -158,7 +158,7 @@ export class PaperGroup implements Coding, Owner {
 
   #encoded(): readonly CodedRow[] {
     const { members } = this.#filling
-    if (!members.length) return []
+    if (!members.some(({ isOpen }) => isOpen)) return []
     members.forEach(({ recovery, payload }) => {
       recovery.number = this.#group.join(payload)
     })

@@ -75,7 +75,7 @@ export class CodedGroup implements Coding, Owner {
     const query = new Query(this.#context, payload, caller, this, this.#group.join(payload))
     this.#filling.members.push(query)
     query.start()
-    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : 0) // nobody is worth waiting for
+    this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1) // nobody is worth waiting for
     return query
   }
 
@@ -105,9 +105,9 @@ export class CodedGroup implements Coding, Owner {
     this.#decodeForAny()
   }
 
-  press(query: Query): void {
+  press(query: Query, now: number): void {
     if (this.isOpen || this.#state !== 'waiting') return
-    if (query.isPressing) this.#decide()
+    if (query.isPressing || now >= query.caller.dueAt) this.#decide()
     if (!query.inquiry.isLost || query.caller.choices.policy !== 'recover') return
     for (const { attempt } of this.#parities) if (attempt.phase === 'queued') this.#context.pool.promote(attempt)
   }
@@ -179,8 +179,8 @@ export class CodedGroup implements Coding, Owner {
     const closedAt = clock.now()
     this.#measured = { ...undecided, encodeMs: closedAt - start, waitMs: closedAt }
     if (!pool.usable) for (const query of this.#members) query.reconsider()
+    for (const query of this.#members) if (query.isOpen) this.press(query, closedAt)
     this.#decodeForAny()
-    for (const query of this.#members) if (query.inquiry.isLost) this.press(query)
     this.#proceed()
   }
 

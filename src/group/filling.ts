@@ -26,11 +26,11 @@ export class Filling {
     return this.#isOpen
   }
 
-  /** @param maxWaitMs  how long it waits for others; 0 where nobody is worth waiting for */
+  /** @param maxWaitMs  how long it waits for others; below 0 where nobody is worth waiting for */
   wait(maxWaitMs: number): void {
     if (!this.#isOpen) return
     const closesAt = this.#clock.now() + maxWaitMs
-    if (this.members.length === this.#most || !maxWaitMs) return this.close()
+    if (this.members.length === this.#most || maxWaitMs < 0) return this.close()
     if (closesAt >= this.#closesAt) return
     this.#closesAt = closesAt
     this.#cancel?.()

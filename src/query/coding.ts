@@ -20,7 +20,7 @@ export interface Coding extends Apart {
   /** The model's own answer to a query. @param row  of the attempt */
   answered(query: Query, answer: Float32Array, row: number): void
   /** A query is late, lost or due: what can be decoded is decoded and offered. */
-  press(query: Query): void
+  press(query: Query, now: number): void
   /** A recovery is given to its caller. @returns the workers whose answers it was made of */
   given(): string[]
   /** The model's own answer showed whether a recovery was right. */

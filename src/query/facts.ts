@@ -21,6 +21,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
   const lacking = vote ? vote.lacking(asked, isSlow) : 1 - live
   return {
     ...caller.choices,
+    ...(coding?.isOnlyWay && { policy: 'recover' as const }), // the paper's scheme asks nobody again
     since: query.caller.since,
     dueAt: query.caller.dueAt,
     lateMs,

@@ -7,9 +7,9 @@ import { isConfident } from './policy'
 import type { Query } from './query'
 
 /** @param later  called when it is known, if that is not before this returns */
-export function lookUp(query: Query, { learning, clock }: Context, later: () => void): void {
+export function lookUp(query: Query, { learning }: Context, now: number, later: () => void): void {
   const { recovery, vote, caller, payload } = query
-  const urgency = urgencyOf(query, clock.now())
+  const urgency = urgencyOf(query, now)
   if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)
   recovery.ask()
   let isLater = false

@@ -187,7 +187,7 @@ export class Query implements Owner, Timed {
   /** Does what the policy says, until that is to wait. */
   #advance(atLeast = 0): void {
     if (!this.isOpen) return this.#settleDispute()
-    this.coding?.press(this)
+    this.coding?.press(this, Math.max(atLeast, this.#context.clock.now()))
     while (this.isOpen) {
       const now = Math.max(atLeast, this.#context.clock.now())
       const facts = factsOf(this, this.#context, now)
@@ -197,7 +197,7 @@ export class Query implements Owner, Timed {
         return
       }
       if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
-      else if (action === 'look up') this.#lookUp()
+      else if (action === 'look up') this.#lookUp(now)
       else if (action === 'hedge') this.#ask('hedge', 'high')
       else if (action === 'retry') this.#retry(facts.lacking)
       else this.#giveUp(now >= this.caller.dueAt)
@@ -215,8 +215,8 @@ export class Query implements Owner, Timed {
     for (let i = 0; i < more; i++) this.#ask('proof', 'low')
   }
 
-  #lookUp(): void {
-    lookUp(this, this.#context, () => {
+  #lookUp(now = this.#context.clock.now()): void {
+    lookUp(this, this.#context, now, () => {
       if (this.vote) this.#judge()
       else this.#advance()
       this.#finish()
