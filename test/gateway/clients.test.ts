@@ -10,7 +10,7 @@ import { serveGateway, type TestServer } from '../shared/http-server'
 
 const toy = {
   model: 'test/oip/toy.onnx',
-  outputs: ['y'],
+  onnx: { outputs: ['y'] },
   scheme: { queries: 2, stragglers: 1 },
   onWarning: () => {},
 }
