@@ -3,6 +3,7 @@
  * what is known of the honesty of workers spans them.
  */
 
+import { Bag } from '../arrays'
 import { ApproxiferError } from '../errors'
 import { PaperGroup } from '../group/aaai22'
 import { CodedGroup } from '../group/coded-group'
@@ -35,7 +36,7 @@ export class Generation {
   readonly #means: Means
   readonly #shared: Omit<CodingContext, 'codec' | 'learning'>
   readonly #random: ReturnType<typeof seeded>
-  readonly #open = new Set<Query>()
+  readonly #open = new Bag<Query>()
   /** Of the model, where it is known. */
   #fingerprint: string | undefined
   #renewals = 0
@@ -70,7 +71,7 @@ export class Generation {
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
-      done: (query) => this.#open.delete(query),
+      done: (query) => this.#open.remove(query),
     }
   }
 
@@ -109,7 +110,7 @@ export class Generation {
     recoveries.earn()
     const group = this.#groupFor(tenant)
     const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
-    this.#open.add(query)
+    if (!query.isDone) query.place = this.#open.all.push(query) - 1 // its group may have sent it already
     if (group) return query
     this.#groups++
     query.start()
@@ -129,12 +130,12 @@ export class Generation {
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
-    for (const query of [...this.#open]) query.reconsider(ejected)
+    for (const query of [...this.#open.all]) query.reconsider(ejected)
   }
 
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
-    for (const query of [...this.#open]) query.end(error)
+    for (const query of [...this.#open.all]) query.end(error)
     for (const { group } of this.tenants) group?.close()
   }
 }

@@ -29,8 +29,9 @@ export class Query implements Owner, Timed {
   readonly inquiry: Inquiry
   readonly #context: Context
   readonly #report: PendingReport
+  /** Among those under way; -1 once it is done. */
+  place = 0
   #places: Places | undefined
-  #isDone = false
 
   /**
    * @param payload  nobody writes to it
@@ -66,7 +67,7 @@ export class Query implements Owner, Timed {
 
   /** Its caller has an answer or an error, and its last attempt an outcome. */
   get isDone(): boolean {
-    return this.#isDone
+    return this.place < 0
   }
 
   get asked(): readonly Asked[] {
@@ -290,8 +291,7 @@ export class Query implements Owner, Timed {
   }
 
   #finish(): void {
-    if (this.#isDone || this.isOpen || this.recovery.lookup(0) === 'pending' || this.asked.some(isLive)) return
-    this.#isDone = true
+    if (this.isDone || this.isOpen || this.recovery.lookup(0) === 'pending' || this.asked.some(isLive)) return
     this.#context.done(this)
     if (this.coding) this.coding.settled()
     else this.#report.complete(queryReport(this, this.#context))
