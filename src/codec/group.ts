@@ -1,6 +1,6 @@
 /** One coded group: what its queries become, which of its answers are lies, what is recovered from the others. */
 
-import { append } from '../arrays'
+import { append, NONE } from '../arrays'
 import { checkInteger, expected } from '../check'
 import { type Criterion, criterionFor } from '../criterion'
 import type { Scheme } from '../scheme'
@@ -10,7 +10,7 @@ import { decode, flat, largestParity, type Recovery } from './decode'
 import { MOST_ROWS } from './kernels'
 import { gramOf } from './kriging'
 import { locators } from './locators'
-import { type CodedRow, NONE, RowSet } from './rows'
+import { type CodedRow, RowSet } from './rows'
 
 /** A row whose answer may be a lie; scores compare within one locator and group only. */
 export interface Suspect {

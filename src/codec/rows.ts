@@ -1,6 +1,6 @@
 /** The rows of a group, and the answers to them. */
 
-import { append } from '../arrays'
+import { append, NONE } from '../arrays'
 import { expected } from '../check'
 
 /** One coded query: a weighted sum of the group's queries, or one of them as it is. */
@@ -23,9 +23,6 @@ interface OwnRow extends CodedRow {
   /** Its answer was taken for a lie. */
   dropped: boolean
 }
-
-/** Of a group that has none yet. */
-export const NONE: never[] = Object.freeze([]) as never[]
 
 export class RowSet {
   readonly #workers: number

@@ -4,6 +4,7 @@
  * is sent by itself, so that nothing is asked again, hedged or learned.
  */
 
+import { NONE } from '../arrays'
 import type { Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import type { CodedRow } from '../codec/rows'
@@ -15,16 +16,13 @@ import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { PendingReport } from '../query/pending-report'
 import { Query } from '../query/query'
-import { groupReport } from '../query/report'
+import { groupReport, undecided } from '../query/report'
 import type { Random } from '../random'
 import type { CodingContext } from './context'
 import { Filling } from './filling'
 
-const NONE: never[] = Object.freeze([]) as never[]
-
-const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
-
 export class PaperGroup implements Coding, Owner {
+  readonly isOnlyWay = true
   readonly report = new PendingReport()
   readonly #context: CodingContext
   readonly #random: Random
@@ -41,10 +39,6 @@ export class PaperGroup implements Coding, Owner {
     this.#random = random
     this.#group = context.codec.open()
     this.#filling = new Filling(context.clock, context.codec.scheme.queries, () => this.#close())
-  }
-
-  get isOnlyWay(): boolean {
-    return true
   }
 
   get copies() {

@@ -3,7 +3,7 @@
  * parities, or copies, of those without an answer. It decodes for a query that is late or lost, and offers it what it recovered.
  */
 
-import { append } from '../arrays'
+import { append, NONE } from '../arrays'
 import type { Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import type { CodedRow } from '../codec/rows'
@@ -16,18 +16,14 @@ import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
 import { PendingReport } from '../query/pending-report'
 import { Query } from '../query/query'
-import { groupReport } from '../query/report'
+import { groupReport, undecided } from '../query/report'
 import type { CodingContext } from './context'
 import { Filling } from './filling'
 import { toMix } from './redundancy'
 import { Standing } from './standing'
 
-const NONE: never[] = Object.freeze([]) as never[]
-
-/** What a group that was decoded shows in its report. */
-const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
-
 export class CodedGroup implements Coding, Owner {
+  readonly isOnlyWay = false
   readonly report = new PendingReport()
   readonly #context: CodingContext
   readonly #group: Group
@@ -48,10 +44,6 @@ export class CodedGroup implements Coding, Owner {
 
   get isOpen(): boolean {
     return this.#filling.isOpen
-  }
-
-  get isOnlyWay(): boolean {
-    return false
   }
 
   get copies(): Extras {

@@ -1,5 +1,6 @@
 /** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
 
+import { NONE } from '../arrays'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Batch } from './batch'
 import { Batching } from './batching'
@@ -162,5 +163,3 @@ class Slots {
     return this.#held.size ? [...this.#held] : NONE
   }
 }
-
-const NONE: never[] = Object.freeze([]) as never[]

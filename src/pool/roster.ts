@@ -70,10 +70,6 @@ export class Roster {
     }
   }
 
-  get ejected(): number {
-    return this.#ejected.size
-  }
-
   add(member: Member, ejected: boolean): void {
     this.utilisation.add(0) // so far it did not count
     this.#members.set(member.worker.name, member)

@@ -110,7 +110,7 @@ export class Generation {
     recoveries.earn()
     const group = this.#groupFor(tenant)
     const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
-    if (!query.isDone) query.place = this.#open.all.push(query) - 1 // its group may have sent it already
+    if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
     this.#groups++
     query.start()
@@ -130,12 +130,12 @@ export class Generation {
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
-    for (const query of [...this.#open.all]) query.reconsider(ejected)
+    for (const query of this.#open.all) query.reconsider(ejected)
   }
 
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
-    for (const query of [...this.#open.all]) query.end(error)
+    for (const query of this.#open.all) query.end(error)
     for (const { group } of this.tenants) group?.close()
   }
 }

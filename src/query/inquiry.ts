@@ -1,11 +1,8 @@
 /** The attempts of one query: which workers were asked, and which may be yet. */
 
-import { append } from '../arrays'
+import { append, NONE } from '../arrays'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
-
-/** What most queries have none of. */
-const NONE: never[] = Object.freeze([]) as never[]
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {

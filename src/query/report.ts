@@ -1,5 +1,6 @@
 /** What happened to a query, or a group: plain data for its callers. */
 
+import { NONE } from '../arrays'
 import type { ApproxiferError } from '../errors'
 import type { Recovered } from '../memory/confidence'
 import { type Asked, rowReports } from './asked'
@@ -58,6 +59,9 @@ type Times = Pick<GroupReport, 'encodeMs' | 'waitMs' | 'decodeMs' | 'core'> & {
   readonly survivors: readonly number[]
   readonly scheme: Pick<GroupReport, 'workers' | 'quorum'>
 }
+
+/** Of a group that has decoded nothing so far. */
+export const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
 
 /** @param others  attempts that are no query's */
 export function groupReport(members: readonly Query[], others: readonly Asked[], measured: Times): GroupReport {
