@@ -1,7 +1,9 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Events } from '../../src/cli/serve/events'
 import { ApproxiferError } from '../../src/errors'
 import type { GroupReport } from '../../src/query/report'
+
+afterEach(() => vi.useRealTimers())
 
 const report = (text = ''): GroupReport => ({
   queries: 1,
@@ -48,6 +50,7 @@ describe('events', () => {
   })
 
   it('tell a worker’s error by its code alone', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 0 }) // in the time of a report may be any number
     const events = new Events(() => {})
     const { response } = connect(events)
     events.send('m', report())
