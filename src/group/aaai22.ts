@@ -111,14 +111,24 @@ export class PaperGroup implements Coding, Owner {
     const excess = queued.length - pool.available(this.#rows.flatMap((asked) => blockedBy(asked) ?? []))
     if (excess <= 0 || this.#hopeful() - excess >= this.#group.scheme.quorum) return
     for (const { attempt } of queued.slice(-excess)) pool.cancel(attempt)
-    this.settled()
+    this.#proceed()
+  }
+
+  lost(): void {}
+
+  closed(): void {
+    this.#proceed()
+  }
+
+  done(): void {
+    this.#proceed()
   }
 
   // What the pool tells.
 
   began(): void {}
 
-  settled(attempt?: Attempt): void {
+  settled(attempt: Attempt): void {
     const asked = this.#rows.find((each) => each.attempt === attempt)
     if (asked) {
       asked.onTime = !this.#isDecided

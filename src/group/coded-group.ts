@@ -34,6 +34,8 @@ export class CodedGroup implements Coding, Owner {
   #failed: Identity[] = NONE
   /** An error: nothing can be decoded. */
   #state: 'waiting' | 'decided' | ApproxiferError = 'waiting'
+  /** Callers that wait, and queries with attempts under way. */
+  readonly #count = { open: 0, live: 0 }
   #measured = undecided
 
   constructor(context: CodingContext) {
@@ -66,6 +68,8 @@ export class CodedGroup implements Coding, Owner {
   join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
     const query = new Query(this.#context, payload, caller, this, this.#group.join(payload))
     this.#filling.members.push(query)
+    this.#count.open++
+    this.#count.live++
     query.start()
     this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1) // nobody is worth waiting for
     return query
@@ -92,7 +96,7 @@ export class CodedGroup implements Coding, Owner {
 
   answered(query: Query, answer: Float32Array, number: number): void {
     const own = this.#group.row(number < this.#context.codec.scheme.workers ? number : query.recovery.number)
-    if (!own || !this.#standing.answer(own.index)) return
+    if (!own || !this.#standing.answer(own.index)) return this.lost() // it was counted as one that may come
     this.#group.add(own, answer)
     this.#decodeForAny()
   }
@@ -124,12 +128,31 @@ export class CodedGroup implements Coding, Owner {
 
   left(query: Query): void {
     if (this.isOpen) return query.inquiry.cancel()
-    if (this.#members.some(({ isOpen }) => isOpen)) return // an answer that nobody waits for still tells of the others
+    if (this.#count.open) return // an answer that nobody waits for still tells of the others
     for (const member of this.#members) member.inquiry.cancel()
     for (const { attempt } of this.#parities) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
   }
 
-  reconsider(): void {} // parities that no worker is left for are given up by the pool
+  /** Parities that no worker is left for are given up by the pool. */
+  reconsider(): void {
+    if (this.isOpen && this.#members.length && !this.#context.pool.usable) this.close() // nobody is worth waiting for
+  }
+
+  lost(): void {
+    if (this.isOpen || this.#state !== 'waiting' || !this.#count.open) return
+    if (this.#standing.isHopeless(this.#group.scheme, this.#members, this.#parities)) this.#lose()
+  }
+
+  closed(isAnswered: boolean): void {
+    this.#count.open--
+    if (!this.#count.open) this.#release()
+    else if (!isAnswered) this.lost()
+  }
+
+  done(): void {
+    this.#count.live--
+    this.#finish()
+  }
 
   // What the pool tells of parities.
 
@@ -137,10 +160,11 @@ export class CodedGroup implements Coding, Owner {
     this.copies.send()
   }
 
-  settled(attempt?: Attempt): void {
+  settled(attempt: Attempt): void {
     const asked = this.#parities.find((each) => each.attempt === attempt)
     if (asked) this.#heard(asked)
-    this.#proceed()
+    if (asked && !answerOf(asked)) this.lost()
+    this.#finish()
   }
 
   #heard(asked: Asked): void {
@@ -173,7 +197,9 @@ export class CodedGroup implements Coding, Owner {
     if (!pool.usable) for (const query of this.#members) query.reconsider()
     for (const query of this.#members) if (query.isOpen) this.press(query, closedAt)
     this.#decodeForAny()
-    this.#proceed()
+    if (this.#count.open) this.lost()
+    else this.#release()
+    this.#finish()
   }
 
   #redundancy(): readonly CodedRow[] {
@@ -190,7 +216,7 @@ export class CodedGroup implements Coding, Owner {
 
   #decodeForAny(): void {
     if (this.isOpen || this.#state !== 'waiting' || !this.#standing.isEnough(this.#group.scheme)) return
-    if (this.#members.some((member) => member.isPressing)) this.#decide()
+    if (this.#members.some(({ isPressing }) => isPressing)) this.#decide()
   }
 
   /** Recovers what is missing, if enough has come. */
@@ -223,15 +249,6 @@ export class CodedGroup implements Coding, Owner {
     }
   }
 
-  #proceed(): void {
-    if (this.isOpen && this.#members.length && !this.#context.pool.usable) return this.close() // nobody is worth waiting for
-    if (this.isOpen || this.report.isComplete) return
-    if (!this.#members.some(({ isOpen }) => isOpen)) this.#release()
-    else if (this.#state === 'waiting' && this.#standing.isHopeless(this.#group.scheme, this.#members, this.#parities))
-      this.#lose()
-    if (this.#members.every(({ isDone }) => isDone) && !this.#parities.some(isLive)) this.#finish()
-  }
-
   /** It will never be decoded. */
   #lose(): void {
     this.#state = 'decided'
@@ -240,6 +257,7 @@ export class CodedGroup implements Coding, Owner {
 
   /** Nobody waits any more. */
   #release(): void {
+    if (this.isOpen) return
     const { clock, pool } = this.#context
     if (this.#state === 'waiting') {
       this.#measured = { ...this.#measured, waitMs: clock.now() - this.#measured.waitMs }
@@ -248,7 +266,9 @@ export class CodedGroup implements Coding, Owner {
     for (const { attempt } of this.#parities) pool.release(attempt)
   }
 
+  /** Once the last attempt has an outcome. */
   #finish(): void {
+    if (this.isOpen || this.#count.live || this.report.isComplete || this.#parities.some(isLive)) return
     const { codec, core } = this.#context
     const scheme = codec.schemeFor(this.#members.length || codec.scheme.queries)
     this.report.complete(groupReport(this.#members, this.#parities, { ...this.#measured, core, scheme }))

@@ -28,10 +28,13 @@ export class Standing {
 
   /** Whether fewer answers can come than it takes. @param parities  attempts that are no query's */
   isHopeless(scheme: Scheme, members: readonly Query[], parities: readonly Asked[]): boolean {
-    const may = (asked: Asked) => asked.row < scheme.workers && isLive(asked)
-    const rows = [...members.flatMap(({ asked }) => asked), ...parities].filter(may).length
-    const again = members.filter(({ inquiry }) => !inquiry.isLost && !inquiry.asked.some(may)).length
-    return this.#answered.size + rows + again < this.#needed(scheme)
+    const live = (all: readonly Asked[]) => all.filter((asked) => asked.row < scheme.workers && isLive(asked)).length
+    let lacking = this.#needed(scheme) - this.#answered.size - live(parities)
+    for (const { asked, inquiry } of members) {
+      if (lacking <= 0) return false
+      lacking -= inquiry.isLost ? 0 : Math.max(1, live(asked))
+    }
+    return lacking > 0
   }
 
   #needed({ quorum, workers }: Scheme): number {

@@ -18,8 +18,10 @@ export interface Timed {
 
 /** Where it stands in the lines. */
 export interface Places {
+  readonly timed: Timed
+  /** -1 once it was told that it is late. */
   late: number
-  due: number
+  readonly due: number
 }
 
 interface Appointment {
@@ -37,7 +39,7 @@ export class Agenda {
   /** The usual time to a deadline; others are in the heap. */
   readonly #deadlineMs: number
   readonly #due = new Deque<Timed>()
-  readonly #late = new Deque<Timed>()
+  readonly #late = new Deque<Places>()
   #others = new TinyQueue<Appointment>([], sooner)
   #timer: { at: number; cancel: () => void } | undefined
   /** How many wait. */
@@ -55,17 +57,15 @@ export class Agenda {
     this.#open++
     const isUsual = timed.caller.dueAt - timed.caller.since === this.#deadlineMs
     if (!isUsual) this.again(timed, timed.caller.dueAt)
-    const places = {
-      due: isUsual ? this.#due.push(timed) : NOWHERE,
-      late: this.#late.push(timed),
-    }
+    const places: Places = { timed, late: NOWHERE, due: isUsual ? this.#due.push(timed) : NOWHERE }
+    places.late = this.#late.push(places)
     this.#plan()
     return places
   }
 
   /** It waits no more. */
   remove({ late, due }: Places): void {
-    this.#late.remove(late)
+    if (late !== NOWHERE) this.#late.remove(late)
     if (due !== NOWHERE) this.#due.remove(due)
     if (--this.#open) return // a timer that is early is set again
     this.#others = new TinyQueue<Appointment>([], sooner)
@@ -85,7 +85,7 @@ export class Agenda {
   /** When the first of all has its time. */
   get #next(): number {
     const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
-    const late = (this.#late.first?.caller.since ?? Number.POSITIVE_INFINITY) + lateMs
+    const late = (this.#late.first?.timed.caller.since ?? Number.POSITIVE_INFINITY) + lateMs
     const due = this.#due.first?.caller.dueAt ?? Number.POSITIVE_INFINITY
     return Math.min(late, due, this.#others.peek()?.at ?? Number.POSITIVE_INFINITY)
   }
@@ -105,10 +105,11 @@ export class Agenda {
     this.#timer = undefined
     const now = Math.max(planned, this.#clock.now())
     const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
-    const ready = [
-      ...taken(this.#due, ({ caller }) => caller.dueAt <= now),
-      ...taken(this.#late, ({ caller }) => caller.since + lateMs <= now),
-    ]
+    const ready = taken(this.#due, ({ caller }) => caller.dueAt <= now)
+    for (const places of taken(this.#late, ({ timed }) => timed.caller.since + lateMs <= now)) {
+      places.late = NOWHERE
+      ready.push(places.timed)
+    }
     for (let first = this.#others.peek(); first && first.at <= now; first = this.#others.peek()) {
       this.#others.pop()
       if (first.timed.caller.isOpen) ready.push(first.timed)
@@ -119,8 +120,8 @@ export class Agenda {
 }
 
 /** Takes the first ones out, as long as they are ready. */
-function taken(line: Deque<Timed>, isReady: (timed: Timed) => boolean): Timed[] {
-  const ready: Timed[] = []
+function taken<T>(line: Deque<T>, isReady: (item: T) => boolean): T[] {
+  const ready: T[] = []
   for (let { first } = line; first && isReady(first); first = line.first) {
     line.shift()
     ready.push(first)

@@ -33,6 +33,10 @@ export interface Coding extends Apart {
   failed(identity: Identity): void
   /** There are fewer workers. */
   reconsider(): void
-  /** A query was answered, or an attempt of it has an outcome. */
-  settled(): void
+  /** An attempt of a query came to nothing. */
+  lost(): void
+  /** The caller of a query waits no more. @param isAnswered  by a worker */
+  closed(isAnswered: boolean): void
+  /** The last attempt of a query has an outcome. */
+  done(): void
 }

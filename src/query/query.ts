@@ -81,9 +81,12 @@ export class Query implements Owner, Timed {
 
   /** Whether a recovery may be of use now: it is late or lost, or nobody knows yet what is late. */
   get isPressing(): boolean {
-    const { lateness, clock } = this.#context
-    const { lateMs } = lateness
-    return this.isOpen && (lateMs === undefined || this.inquiry.isLost || clock.now() >= this.caller.since + lateMs)
+    return this.isOpen && (this.#isLate || this.inquiry.isLost || this.#context.lateness.lateMs === undefined)
+  }
+
+  /** It was told so: the clock may say it sooner, while a busy thread has not got round to answers that have come. */
+  get #isLate(): boolean {
+    return this.#places !== undefined && this.#places.late < 0
   }
 
   /** Its time has come: it is late, or due, or asked for this. @param now  a timer may fire a millisecond early */
@@ -125,7 +128,7 @@ export class Query implements Owner, Timed {
     const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
     if (this.vote && this.asked.some(isTheirs)) this.#judge()
     if (isTrimmed) this.#advance()
-    this.coding?.settled()
+    this.coding?.reconsider()
     this.#finish()
   }
 
@@ -134,14 +137,13 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return // it is told again when it is known here
-    const { hedged, clock, lateness } = this.#context
+    const { hedged } = this.#context
     const { purpose } = asked
     if (purpose === 'hedge') hedged.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
     if (purpose === 'trial' || !this.isOpen) return
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
-    const isLate = clock.now() >= this.caller.since + (lateness.lateMs ?? Number.POSITIVE_INFINITY)
-    if (isLate || isSuspect || this.vote?.isDisputed) this.#advance()
+    if (this.#isLate || isSuspect || this.vote?.isDisputed) this.#advance()
   }
 
   settled(attempt: Attempt): void {
@@ -154,7 +156,7 @@ export class Query implements Owner, Timed {
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (answer) this.#heard(asked, answer)
     else this.#advance()
-    this.coding?.settled()
+    if (!answer) this.coding?.lost()
     this.#finish()
   }
 
@@ -170,8 +172,8 @@ export class Query implements Owner, Timed {
   #own(asked: Asked, answer: Float32Array): void {
     const { learning, trust } = this.#context
     const answered = this.asked.filter(answerOf)
-    this.coding?.answered(this, answer, asked.row)
     if (this.isOpen) this.#answer(asked, 'exact', 1)
+    this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered)
     if (answered.length === 1) learning?.remember(this.payload, answer, workerOf(asked).name)
@@ -287,13 +289,13 @@ export class Query implements Owner, Timed {
     if (this.#places) agenda.remove(this.#places)
     this.#places = undefined
     this.inquiry.release()
-    this.coding?.settled()
+    this.coding?.closed(this.inquiry.isAnswered)
   }
 
   #finish(): void {
     if (this.isDone || this.isOpen || this.recovery.lookup(0) === 'pending' || this.asked.some(isLive)) return
     this.#context.done(this)
-    if (this.coding) this.coding.settled()
+    if (this.coding) this.coding.done()
     else this.#report.complete(queryReport(this, this.#context))
   }
 }
