@@ -36,9 +36,6 @@ export type QueryTensors = QueryTensor | Record<string, QueryTensor>
 
 /** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
 const MOST = 1e36
-/** The largest f32, and all bits of one but its sign. */
-const MOST_F32 = 3.4028234663852886e38
-const SIZE = 0x7fffffff
 
 export function size(spec: Pick<TensorSpec, 'shape'>): number {
   return spec.shape.reduce((product, n) => product * n, 1)
@@ -183,25 +180,22 @@ export function allFinite(row: Float32Array): boolean {
 }
 
 function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
-  for (let i = firstBeyond(data, most); i < data.length; i++) {
+  for (let i = nearFirstBeyond(data, most); i < data.length; i++) {
     if (Math.abs(data[i]) <= most) continue
     const what = Number.isFinite(data[i]) ? `values up to ${most} in size` : 'finite values'
     return `${field}: expected ${what}, got ${data[i]} at ${i}`
   }
 }
 
-/**
- * Somewhere before the first value that is larger in size, or NaN; the length, or nearly, where there is none. Without their signs the bits of f32 are in the
- * order of the values, then Inf, then NaN, and to compare four of them at a time takes .6 of the time that the values take.
- */
-function firstBeyond(data: Float32Array, most: number): number {
-  if (data.length < 256) return 0
-  const [limit] = new Int32Array(Float32Array.of(Math.min(most, MOST_F32)).buffer)
-  const bits = new Int32Array(data.buffer, data.byteOffset, data.length)
+/** At most seven before the first value that is larger in size, or NaN. Eight at a time take half the time of one after the other. */
+function nearFirstBeyond(data: Float32Array, most: number): number {
+  const { abs } = Math
   let i = 0
-  for (; i + 3 < bits.length; i += 4) {
-    if ((bits[i] & SIZE) > limit || (bits[i + 1] & SIZE) > limit) return i
-    if ((bits[i + 2] & SIZE) > limit || (bits[i + 3] & SIZE) > limit) return i
+  for (; i + 7 < data.length; i += 8) {
+    const first =
+      abs(data[i]) <= most && abs(data[i + 1]) <= most && abs(data[i + 2]) <= most && abs(data[i + 3]) <= most
+    if (!first || !(abs(data[i + 4]) <= most && abs(data[i + 5]) <= most)) return i
+    if (!(abs(data[i + 6]) <= most && abs(data[i + 7]) <= most)) return i
   }
   return i
 }

@@ -177,9 +177,9 @@ export class Group {
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    const exact = new Array<boolean>(this.size)
-    for (const { query } of this.#rows.survivors()) if (query !== undefined) exact[query] = true
-    return this.#numbers().filter((query) => !exact[query])
+    const missing: number[] = []
+    for (let query = 0; query < this.size; query++) if (!this.#rows.exact(query)) missing.push(query)
+    return missing
   }
 
   /** Finds up to `limit` liars among the answers that came, and drops their answers. */

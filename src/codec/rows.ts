@@ -90,7 +90,8 @@ export class RowSet {
   exact(query: number): OwnRow | undefined {
     const own = this.#coded[query]
     if (own?.query === query && counts(own)) return own // the systematic code's first
-    return this.survivors().find((row) => row.query === query)
+    const isIts = (row: OwnRow) => row.query === query && counts(row)
+    return this.#coded.find(isIts) ?? this.#repeats.find(isIts)
   }
 
   /** The answers to some rows, by their numbers. */

@@ -34,8 +34,6 @@ export class CodedGroup implements Coding, Owner {
   #failed: Identity[] = NONE
   /** An error: nothing can be decoded. */
   #state: 'waiting' | 'decided' | ApproxiferError = 'waiting'
-  /** Callers that wait, and queries with attempts under way. */
-  readonly #count = { open: 0, live: 0 }
   #measured = undecided
 
   constructor(context: CodingContext) {
@@ -64,12 +62,15 @@ export class CodedGroup implements Coding, Owner {
     return this.#filling.members
   }
 
+  /** Whether a caller waits. */
+  get #isWanted(): boolean {
+    return this.#members.some(({ isOpen }) => isOpen)
+  }
+
   /** A query joins, and is sent. @param maxWaitMs  how long it waits for others */
   join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
     const query = new Query(this.#context, payload, caller, this, this.#group.join(payload))
     this.#filling.members.push(query)
-    this.#count.open++
-    this.#count.live++
     query.start()
     this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1) // nobody is worth waiting for
     return query
@@ -128,7 +129,7 @@ export class CodedGroup implements Coding, Owner {
 
   left(query: Query): void {
     if (this.isOpen) return query.inquiry.cancel()
-    if (this.#count.open) return // an answer that nobody waits for still tells of the others
+    if (this.#isWanted) return // an answer that nobody waits for still tells of the others
     for (const member of this.#members) member.inquiry.cancel()
     for (const { attempt } of this.#parities) if (attempt.phase !== 'settled') this.#context.pool.cancel(attempt)
   }
@@ -139,18 +140,16 @@ export class CodedGroup implements Coding, Owner {
   }
 
   lost(): void {
-    if (this.isOpen || this.#state !== 'waiting' || !this.#count.open) return
+    if (this.isOpen || this.#state !== 'waiting' || !this.#isWanted) return
     if (this.#standing.isHopeless(this.#group.scheme, this.#members, this.#parities)) this.#lose()
   }
 
   closed(isAnswered: boolean): void {
-    this.#count.open--
-    if (!this.#count.open) this.#release()
+    if (!this.#isWanted) this.#release()
     else if (!isAnswered) this.lost()
   }
 
   done(): void {
-    this.#count.live--
     this.#finish()
   }
 
@@ -197,8 +196,7 @@ export class CodedGroup implements Coding, Owner {
     if (!pool.usable) for (const query of this.#members) query.reconsider()
     for (const query of this.#members) if (query.isOpen) this.press(query, closedAt)
     this.#decodeForAny()
-    if (this.#count.open) this.lost()
-    else this.#release()
+    this.closed(false)
     this.#finish()
   }
 
@@ -268,7 +266,8 @@ export class CodedGroup implements Coding, Owner {
 
   /** Once the last attempt has an outcome. */
   #finish(): void {
-    if (this.isOpen || this.#count.live || this.report.isComplete || this.#parities.some(isLive)) return
+    if (this.isOpen || this.report.isComplete) return
+    if (!this.#members.every(({ isDone }) => isDone) || this.#parities.some(isLive)) return
     const { codec, core } = this.#context
     const scheme = codec.schemeFor(this.#members.length || codec.scheme.queries)
     this.report.complete(groupReport(this.#members, this.#parities, { ...this.#measured, core, scheme }))

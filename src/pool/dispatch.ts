@@ -101,7 +101,7 @@ export class Dispatcher {
         const member = this.#roster.takeFastest()
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
-        const skip = this.#overdueIn(member) <= 0 ? 0 : member.patience
+        const skip = member.patience && this.#overdueIn(member) > 0 ? member.patience : 0
         const attempt = this.#attemptFor(member, skip)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
         else aside.push(member)

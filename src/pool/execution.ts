@@ -91,11 +91,12 @@ export class Execution {
   /** Owners learn that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
     const { patience } = (batch.slot as WorkerSlot).member
+    const { startedAt } = batch
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
       if (attempt.priority !== 'normal' || patience) continue
-      const probe = this.probing.next(attempt.payload, slots)
+      const probe = this.probing.next(attempt.payload, slots, startedAt)
       if (probe) this.start(probe.member, new Batch([probe.attempt]))
     }
   }

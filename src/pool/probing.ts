@@ -14,7 +14,6 @@ const PROBE_EVERY = 50
 const OFFERS = 32
 
 export class Probing {
-  readonly #clock: Clock
   readonly #speeds: Speeds
   /** Those to probe, the first one next. */
   readonly #slow = new Set<Member>()
@@ -24,7 +23,6 @@ export class Probing {
   #queries = 0
 
   constructor(clock: Clock, speeds: Speeds) {
-    this.#clock = clock
     this.#speeds = speeds
     this.#at = clock.now()
   }
@@ -47,10 +45,10 @@ export class Probing {
    * A query has begun at a worker.
    *
    * @param slots  of all workers
+   * @param now    the time
    * @returns a slow worker that is idle and an attempt for it, if one is due; to look for one costs as much as a query
    */
-  next(payload: unknown, slots: number): { member: Member; attempt: PooledAttempt } | undefined {
-    const now = this.#clock.now()
+  next(payload: unknown, slots: number, now: number): { member: Member; attempt: PooledAttempt } | undefined {
     this.#savedMs = Math.min(SAVED_UP_MS, this.#savedMs + PROBING * slots * (now - this.#at))
     this.#at = now
     if (++this.#queries < PROBE_EVERY || this.#savedMs <= 0 || !this.#slow.size) return undefined

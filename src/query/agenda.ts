@@ -24,6 +24,11 @@ export interface Places {
   readonly due: number
 }
 
+/** It was told so: the clock may say it sooner, while a busy thread has not got round to answers that have come. */
+export function isLate(places: Places | undefined): boolean {
+  return places !== undefined && places.late === NOWHERE
+}
+
 interface Appointment {
   at: number
   timed: Timed

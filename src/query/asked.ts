@@ -63,25 +63,29 @@ export function isForgivable({ attempt: { outcome } }: Asked): boolean {
   return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
 }
 
-/** What became of attempts that are over, but for those that nobody but who took them back knows of. */
-export function rowReports(all: readonly Asked[]): RowReport[] {
-  const rows: RowReport[] = []
+/** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */
+export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {
   for (const asked of all) {
     const { attempt, row, purpose, verdict } = asked
     const { worker, ranMs, phase } = attempt
     const isUnknown = !worker && (purpose === 'hedge' || purpose === 'retry') && attempt.outcome?.kind === 'cancelled'
     if (phase !== 'settled' || isUnknown) continue
-    const [outcome, error] = endOf(asked)
-    rows.push({ row, worker: worker?.name ?? '', outcome, suspected: verdict === 'lie', ms: worker ? ranMs : 0, error })
+    const [suspected, ms] = [verdict === 'lie', worker ? ranMs : 0]
+    rows.push({ row, worker: worker?.name ?? '', outcome: endOf(asked), suspected, ms, error: whyOf(asked) })
   }
   return rows
 }
 
-function endOf({ attempt: { outcome, worker }, onTime }: Asked): [RowReport['outcome'], ApproxiferError | undefined] {
-  if (outcome?.kind === 'answered') return [onTime ? 'onTime' : 'late', undefined]
-  if (outcome?.kind === 'failed') return [failure(outcome.error), outcome.error]
-  if (worker) return ['failed', new ApproxiferError('ABORTED', 'nobody waits for it any more')]
-  return ['failed', new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')]
+function endOf({ attempt: { outcome }, onTime }: Asked): RowReport['outcome'] {
+  if (outcome?.kind === 'answered') return onTime ? 'onTime' : 'late'
+  return outcome?.kind === 'failed' ? failure(outcome.error) : 'failed'
+}
+
+function whyOf({ attempt: { outcome, worker } }: Asked): ApproxiferError | undefined {
+  if (outcome?.kind === 'answered') return undefined
+  if (outcome?.kind === 'failed') return outcome.error
+  if (worker) return new ApproxiferError('ABORTED', 'nobody waits for it any more')
+  return new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
 }
 
 /** What an error counts as. */

@@ -13,12 +13,9 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
   const { lateness, recoveries, learning } = context
   const { asked, coding, vote, caller, recovery } = query
   const { lateMs, medianMs } = lateness
-  const running = asked.filter(({ attempt, purpose }) => attempt.phase === 'running' && purpose !== 'trial')
-  const slowAt = ({ attempt }: Asked) => attempt.startedAt + attempt.factor * (lateMs ?? Number.POSITIVE_INFINITY)
-  const isSlow = (each: Asked) => slowAt(each) < now + EARLY_MS // never while it is behind another
-  const own = asked.filter((each) => each.purpose !== 'trial' && isLive(each)).length
+  const { factor, isSlow, slowAt, own } = paceOf(asked, lateMs, now)
   const live = own + Number(coding?.isOnlyWay === true && coding.isDecodable)
-  const lacking = vote ? vote.lacking(asked, isSlow) : 1 - live
+  const lacking = vote ? vote.lacking(asked, (each) => slowAtOf(each, lateMs) < now + EARLY_MS) : 1 - live
   return {
     ...caller.choices,
     ...(coding?.isOnlyWay && { policy: 'recover' as const }), // the paper's scheme asks nobody again
@@ -26,9 +23,9 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     dueAt: query.caller.dueAt,
     lateMs,
     medianMs,
-    factor: Math.max(1, ...running.map(({ attempt }) => attempt.factor)),
-    isSlow: running.some(isSlow),
-    slowAt: Math.min(...running.map(slowAt).filter((at) => at >= now + EARLY_MS)),
+    factor,
+    isSlow,
+    slowAt,
     live,
     lacking,
     isDisputed: vote?.isDisputed === true,
@@ -40,6 +37,26 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     mayRecover: recoveries.has,
     decodable: coding?.isDecodable === true,
   }
+}
+
+/** When an attempt has run for longer than nearly all do; never while it is behind another. */
+function slowAtOf({ attempt }: Asked, lateMs = Number.POSITIVE_INFINITY): number {
+  return attempt.startedAt + attempt.factor * lateMs
+}
+
+/** How far a query's attempts are; `own`: those without an outcome. */
+function paceOf(asked: readonly Asked[], lateMs: number | undefined, now: number) {
+  const pace = { factor: 1, isSlow: false, slowAt: Number.POSITIVE_INFINITY, own: 0 }
+  for (const each of asked) {
+    if (each.purpose === 'trial' || !isLive(each)) continue
+    pace.own++
+    if (each.attempt.phase !== 'running') continue
+    pace.factor = Math.max(pace.factor, each.attempt.factor)
+    const at = slowAtOf(each, lateMs)
+    if (at < now + EARLY_MS) pace.isSlow = true
+    else if (at < pace.slowAt) pace.slowAt = at
+  }
+  return pace
 }
 
 /** Nothing else answers it; its deadline has come. */

@@ -60,15 +60,16 @@ export type Given = Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ran
 /** Of an answer that a worker gave. */
 export function workersAnswer(query: Query, asked: Asked, status: Status, confidence: number | undefined): Given {
   const { startedAt, ranMs } = asked.attempt
-  const times = { queuedMs: startedAt - query.caller.since, ranMs }
-  return { status, confidence, ...times, hedged: isHedged(query), workers: [workerOf(asked).name] }
+  const queuedMs = startedAt - query.caller.since
+  return { status, confidence, queuedMs, ranMs, hedged: isHedged(query), workers: [workerOf(asked).name] }
 }
 
 /** Of one that was recovered now. @param workers  whose answers it is made of */
 export function recoveredAnswer(query: Query, now: number, workers: string[]): Given {
   const sentAt = query.asked[0]?.attempt.startedAt || now
-  const times = { queuedMs: sentAt - query.caller.since, ranMs: now - sentAt }
-  return { status: 'recovered', confidence: query.recovery.confidence, ...times, hedged: isHedged(query), workers }
+  const { confidence } = query.recovery
+  const [queuedMs, ranMs] = [sentAt - query.caller.since, now - sentAt]
+  return { status: 'recovered', confidence, queuedMs, ranMs, hedged: isHedged(query), workers }
 }
 
 function isHedged({ asked }: Query): boolean {

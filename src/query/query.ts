@@ -4,7 +4,7 @@ import type { ApproxiferError } from '../errors'
 import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import { fromRow } from '../tensor'
 import { identityOf } from '../workers/worker'
-import type { Places, Timed } from './agenda'
+import { isLate, type Places, type Timed } from './agenda'
 import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
 import type { Caller } from './caller'
 import type { Coding } from './coding'
@@ -81,12 +81,7 @@ export class Query implements Owner, Timed {
 
   /** Whether a recovery may be of use now: it is late or lost, or nobody knows yet what is late. */
   get isPressing(): boolean {
-    return this.isOpen && (this.#isLate || this.inquiry.isLost || this.#context.lateness.lateMs === undefined)
-  }
-
-  /** It was told so: the clock may say it sooner, while a busy thread has not got round to answers that have come. */
-  get #isLate(): boolean {
-    return this.#places !== undefined && this.#places.late < 0
+    return this.isOpen && (isLate(this.#places) || this.inquiry.isLost || this.#context.lateness.lateMs === undefined)
   }
 
   /** Its time has come: it is late, or due, or asked for this. @param now  a timer may fire a millisecond early */
@@ -143,13 +138,14 @@ export class Query implements Owner, Timed {
     if (purpose === 'copy') this.coding?.copies.send()
     if (purpose === 'trial' || !this.isOpen) return
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
-    if (this.#isLate || isSuspect || this.vote?.isDisputed) this.#advance()
+    if (isLate(this.#places) || isSuspect || this.vote?.isDisputed) this.#advance()
   }
 
   settled(attempt: Attempt): void {
     const { tally, trust } = this.#context
     const asked = this.inquiry.find(attempt) as Asked
-    const [answer, failed] = [answerOf(asked), failureOf(asked)]
+    const answer = answerOf(asked)
+    const failed = failureOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
     if (failed !== undefined) this.coding?.failed(failed)
@@ -171,7 +167,7 @@ export class Query implements Owner, Timed {
   /** The model's own answer, in time or late. */
   #own(asked: Asked, answer: Float32Array): void {
     const { learning, trust } = this.#context
-    const answered = this.asked.filter(answerOf)
+    const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
     if (this.isOpen) this.#answer(asked, 'exact', 1)
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
@@ -264,9 +260,10 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #settle(answer: Float32Array, given: Given): void {
-    const output = fromRow(answer, this.#context.outputs)
-    this.caller.answer({ output, ...given, group: this.#report.promise }, this.#context.ended)
+  #settle(answer: Float32Array, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
+    const { outputs, ended } = this.#context
+    const [output, group] = [fromRow(answer, outputs), this.#report.promise]
+    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, group }, ended) // a spread costs 1 kB
     this.#closed()
   }
 

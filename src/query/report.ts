@@ -66,7 +66,13 @@ export const undecided = { survivors: NONE as readonly number[], encodeMs: 0, wa
 /** @param others  attempts that are no query's */
 export function groupReport(members: readonly Query[], others: readonly Asked[], measured: Times): GroupReport {
   const { scheme, survivors, ...rest } = measured
-  const rows = rowReports([...members.flatMap(({ asked }) => asked), ...others])
+  const rows: RowReport[] = []
+  const recoveries: RecoveryReport[] = []
+  for (const { asked, recovery } of members) {
+    rowReports(asked, rows)
+    if (recovery.report) recoveries.push(recovery.report)
+  }
+  rowReports(others, rows)
   return {
     queries: members.length,
     workers: scheme.workers,
@@ -74,7 +80,7 @@ export function groupReport(members: readonly Query[], others: readonly Asked[],
     ...rest,
     outcome: outcomeOf(members.map(({ caller }) => caller.ending as Ending)),
     rows: rows.sort((a, b) => a.row - b.row),
-    recoveries: members.flatMap(({ recovery }) => recovery.report ?? []),
+    recoveries,
     survivors: [...survivors],
   }
 }
