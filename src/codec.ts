@@ -1,11 +1,9 @@
 /** The numerical parts, each usable alone: weights, codec, the core that they compute with, memory. @module */
 
 export { Codec, type CodecOptions } from './codec/codec'
-export type { CodeName } from './codec/codes'
 export type { Recovery } from './codec/decode'
-export type { DecoderName } from './codec/decoders'
 export type { Group, Suspect } from './codec/group'
-export type { LocatorName } from './codec/locators'
+export type { CodeName, DecoderName, LocatorName } from './codec/names'
 export type { CodedRow } from './codec/rows'
 export type { Core } from './core/core'
 export { type CoreOptions, loadCore } from './core/load'

@@ -4,11 +4,12 @@ import { checkNames, checkWord } from '../check'
 import type { Core } from '../core/core'
 import { type CoreOptions, loadCore } from '../core/load'
 import { Scheme, type SchemeOptions, schemeOptions } from '../scheme'
-import { type CodeName, codeNames, codes } from './codes'
-import { type Decoded, type Decoder, type DecoderName, decoderNames, decoders, type Survivors } from './decoders'
+import { codes } from './codes'
+import { type Decoded, type Decoder, decoders, type Survivors } from './decoders'
 import { Group } from './group'
 import { Kernels } from './kernels'
-import { type LocatorName, locatorNames, resultsNeeded } from './locators'
+import { resultsNeeded } from './locators'
+import { type CodeName, codeNames, type DecoderName, decoderNames, type LocatorName, locatorNames } from './names'
 
 export interface CodecOptions extends SchemeOptions {
   /** 'aaai22': the paper's code, decoder and locator, where the options do not name others. */

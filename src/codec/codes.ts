@@ -1,6 +1,7 @@
 /** Codes: which weighted sums of its queries a group sends to workers. */
 
 import type { Scheme } from '../scheme'
+import type { CodeName } from './names'
 
 /** By name: N rows of K weights each; rows sum to 1, so that coded queries stay in the range of the queries. */
 export const codes = {
@@ -16,11 +17,7 @@ export const codes = {
    * queries says more about each of them. Many: means of pairs s, s + 1 (mod K).
    */
   systematic: ({ queries: K, workers: N }) => [...unitRows(K), ...parities(K, N - K)],
-} satisfies Record<string, (scheme: Scheme) => readonly Float64Array[]>
-
-export type CodeName = keyof typeof codes
-
-export const codeNames = Object.keys(codes) as CodeName[]
+} satisfies Record<CodeName, (scheme: Scheme) => readonly Float64Array[]>
 
 /** The M parities of K queries that the systematic code has. */
 export function parities(K: number, M: number): Float64Array[] {

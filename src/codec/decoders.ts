@@ -2,9 +2,10 @@
 
 import type { Core } from '../core/core'
 import type { Scheme } from '../scheme'
-import { type CodeName, unitRow } from './codes'
+import { unitRow } from './codes'
 import { fixedKernel, type Kernels } from './kernels'
 import { gramOf, type KrigingKernel, kriging } from './kriging'
+import type { CodeName, DecoderName } from './names'
 
 /** What a decoder may look at. */
 export interface Survivors {
@@ -71,11 +72,7 @@ export const decoders = {
     data: true,
     decode: (survivors) => kriged(survivors, survivors.kernels.kernel(survivors.most)),
   },
-} satisfies Record<string, Decoder>
-
-export type DecoderName = keyof typeof decoders
-
-export const decoderNames = Object.keys(decoders) as DecoderName[]
+} satisfies Record<DecoderName, Decoder>
 
 /** Points are the returned coded queries and then the queries that are wanted. */
 function kriged({ core, rows, wanted, gram }: Survivors, kernel: KrigingKernel): Decoded {

@@ -3,8 +3,8 @@
 import type { Core } from '../core/core'
 import { type Criterion, type Labels, labelAt } from '../criterion'
 import * as saved from '../saved'
-import type { CodeName } from './codes'
 import { centred, covariance, type KrigingKernel } from './kriging'
+import type { CodeName } from './names'
 
 /**
  * Fixed parameters, by measurement on MNIST, Fashion-MNIST and CIFAR models. A parity of two queries is near enough

@@ -3,6 +3,7 @@
 import type { AnswerRows, Core } from '../core/core'
 import type { Scheme } from '../scheme'
 import { covariance, type KrigingKernel } from './kriging'
+import type { LocatorName } from './names'
 
 /** What a locator may look at. Positions count through `have`. */
 export interface Results {
@@ -53,11 +54,7 @@ export const locators = {
 
   /** Nobody. */
   none: () => [],
-} satisfies Record<string, Locator>
-
-export type LocatorName = keyof typeof locators
-
-export const locatorNames = Object.keys(locators) as LocatorName[]
+} satisfies Record<LocatorName, Locator>
 
 /** Results that a locator needs at least; fewer leave more unknowns than equations. */
 export function resultsNeeded(name: LocatorName, scheme: Scheme): number {

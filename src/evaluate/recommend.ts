@@ -1,6 +1,6 @@
 /** Which scheme is the cheapest for a tolerated loss, a straggler rate and a price per retry. */
 
-import type { CodeName } from '../codec/codes'
+import type { CodeName } from '../codec/names'
 import { CONFIDENT } from '../predictor/settings'
 import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
