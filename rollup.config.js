@@ -26,10 +26,33 @@ const entries = Object.fromEntries(
 const isEntry = (id) => Object.values(entries).includes(relative(import.meta.dirname, id))
 const worker = 'src/workers/local/entry.ts'
 
+/** Where the sentences of options stand among a function's arguments; see src/option.ts. */
+const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
+
+/** Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. */
+const untold = {
+  name: 'untold',
+  transform(code) {
+    if (!/ from ['"][./]+\/option['"]/.test(code)) return null
+    const found = []
+    const visit = (node) => {
+      if (node.type === 'CallExpression') {
+        const said = (sentences[node.callee.name] ?? []).map((place) => node.arguments[place])
+        found.push(...said.filter((argument) => argument && /Literal$/.test(argument.type)))
+      }
+      for (const each of Object.values(node).flat()) if (each?.type) visit(each)
+    }
+    visit(this.parse(code))
+    const blank = (text, { start, end }) => `${text.slice(0, start)}''${text.slice(end)}`
+    return { code: found.sort((a, b) => b.start - a.start).reduce(blank, code), map: null }
+  },
+}
+
 /** An export condition decides which src/platform file is inside. */
 const plugins = (conditions) => [
   nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js'], preferBuiltins: true }),
   esbuild({ target: 'es2022', tsconfig: false }), // by tsconfig.json it would keep imports of nothing but types
+  ...(conditions.includes('node') ? [] : [untold]),
 ]
 
 /**

@@ -1,5 +1,8 @@
-// What an application pays for a part of the package: bundled for browsers by esbuild, rollup and webpack, minified and gzipped, with
-// onnxruntime-web left outside. Exits with 1 where it is more than the limit. With --why the files of each bundle, by esbuild.
+// What an application pays for a part of the package, bundled for browsers by esbuild, rollup and webpack with onnxruntime-web left
+// outside: the sum of its files, each minified and gzipped. Of each part two figures:
+//   at first   the entry with all that it imports statically, which a page waits for
+//   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory
+// Exits with 1 where one is above its limit. With --why the modules of both, by esbuild.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -10,31 +13,44 @@ import webpack from 'webpack'
 
 /** KB of 1,000 bytes. */
 const limits = [
-  { name: 'Scheme', entry: 'approxifer/codec', limit: 3 },
-  { name: 'Codec', entry: 'approxifer/codec', limit: 24 },
-  { name: 'createPredictor', entry: 'approxifer', limit: 80 },
+  { name: 'Scheme', entry: 'approxifer/codec', first: 3, all: 3 },
+  { name: 'Codec', entry: 'approxifer/codec', first: 24, all: 24 },
+  { name: 'createPredictor', entry: 'approxifer', first: 60, all: 80 },
 ]
 
 const OUTSIDE = /^onnxruntime-web/
 
+/** Each gives the files of a bundle by name: { code, isEntry, imports, later }, the latter names of others, behind `import()` or not. */
 const bundlers = {
-  async esbuild(input) {
-    const bundle = await withEsbuild(input)
-    return bundle.outputFiles[0].text
+  async esbuild(input, folder) {
+    const { outputFiles, metafile } = await withEsbuild(input, folder)
+    const codeOf = new Map(outputFiles.map(({ path, text }) => [path, text]))
+    const named = (imports, wanted) => imports.filter(({ kind }) => kind === wanted).map(({ path }) => path)
+    const files = Object.entries(metafile.outputs).map(([name, { imports, entryPoint }]) => {
+      const code = codeOf.get(join(process.cwd(), name))
+      const isEntry = entryPoint !== undefined && join(process.cwd(), entryPoint) === input // not what is behind `import()`
+      return [
+        name,
+        { code, isEntry, imports: named(imports, 'import-statement'), later: named(imports, 'dynamic-import') },
+      ]
+    })
+    return Object.fromEntries(files)
   },
 
   async rollup(input) {
     const bundle = await rollup({ input, external: OUTSIDE, plugins: [nodeResolve({ browser: true })] })
-    const { output } = await bundle.generate({ format: 'es', inlineDynamicImports: true })
-    const { code } = await transform(output[0].code, { minify: true })
-    return code
+    const { output } = await bundle.generate({ format: 'es' })
+    const files = output.map(async ({ fileName, code, isEntry, imports, dynamicImports: later }) => {
+      return [fileName, { code: (await transform(code, { minify: true })).code, isEntry, imports, later }]
+    })
+    return Object.fromEntries(await Promise.all(files))
   },
 
   async webpack(input, folder) {
     const options = {
       mode: 'production',
       entry: input,
-      output: { path: folder, filename: 'webpack.js', module: true, library: { type: 'module' } },
+      output: { path: folder, module: true, library: { type: 'module' } },
       experiments: { outputModule: true },
       externals: OUTSIDE,
       externalsType: 'import',
@@ -44,14 +60,24 @@ const bundlers = {
       webpack(options, (error, done) => (error ? reject(error) : resolve(done))),
     )
     if (stats.hasErrors()) throw new Error(stats.toString({ all: false, errors: true }))
-    return readFileSync(join(folder, 'webpack.js'), 'utf8')
+    const chunks = stats.toJson({ all: false, chunks: true }).chunks
+    const ours = chunks.filter(({ runtime }) => runtime.includes('main')) // a worker's script is no part of the page
+    const files = ours.flatMap(({ files, initial }) => files.map((name) => [name, initial]))
+    const later = files.flatMap(([name, isEntry]) => (isEntry ? [] : name))
+    const fileOf = ([name, isEntry]) => [
+      name,
+      { code: readFileSync(join(folder, name), 'utf8'), isEntry, imports: [], later },
+    ]
+    return Object.fromEntries(files.map(fileOf))
   },
 }
 
-function withEsbuild(input) {
+function withEsbuild(input, folder) {
   return build({
     entryPoints: [input],
+    outdir: folder,
     bundle: true,
+    splitting: true,
     minify: true,
     format: 'esm',
     platform: 'browser',
@@ -62,31 +88,50 @@ function withEsbuild(input) {
   })
 }
 
-/** Prints what each file adds to a bundle, in bytes before gzip, the largest first. */
-async function why(input) {
-  const { metafile } = await withEsbuild(input)
-  const [{ inputs }] = Object.values(metafile.outputs)
-  const files = Object.entries(inputs).sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
-  for (const [file, { bytesInOutput }] of files) console.log(`  ${String(bytesInOutput).padStart(7)}  ${file}`)
+/** Names of the files that are loaded: at first, or with those that are imported later. */
+function loaded(files, ...kinds) {
+  const names = new Set(Object.keys(files).filter((name) => files[name].isEntry))
+  for (const name of names)
+    for (const kind of kinds) for (const other of files[name][kind]) if (files[other]) names.add(other)
+  return [...names]
+}
+
+const kilobytes = (files, names) =>
+  names.reduce((sum, name) => sum + gzipSync(files[name].code, { level: 9 }).length / 1000, 0)
+
+/** Prints what each module adds, in bytes before gzip, the largest first: to what is loaded at first, then to the rest. */
+async function why(input, folder) {
+  const files = await bundlers.esbuild(input, folder)
+  const { metafile } = await withEsbuild(input, folder)
+  const first = loaded(files, 'imports')
+  const rest = loaded(files, 'imports', 'later').filter((name) => !first.includes(name))
+  for (const [label, names] of Object.entries({ 'at first': first, 'on top': rest })) {
+    if (names.length) console.log(`  ${label}`)
+    const modules = names.flatMap((name) => Object.entries(metafile.outputs[name].inputs))
+    const sorted = modules.sort(([, a], [, b]) => b.bytesInOutput - a.bytesInOutput)
+    for (const [file, { bytesInOutput }] of sorted) console.log(`  ${String(bytesInOutput).padStart(7)}  ${file}`)
+  }
 }
 
 const folder = mkdtempSync('build/bundles-') // in the package, so that it finds itself
 try {
-  const tools = Object.keys(bundlers)
   const row = (...cells) =>
-    console.log(cells.map((cell, i) => (i ? String(cell).padStart(9) : cell.padEnd(16))).join(''))
-  row('KB, min + gzip', ...tools, 'limit')
-  for (const { name, entry, limit } of limits) {
+    console.log(cells.map((cell, i) => (i ? String(cell).padStart(9) : cell.padEnd(27))).join(''))
+  row('KB, min + gzip', ...Object.keys(bundlers), 'limit')
+  for (const { name, entry, ...most } of limits) {
     const input = join(process.cwd(), folder, `${name}.js`)
     writeFileSync(input, `export { ${name} } from '${entry}'\n`)
-    const sizes = []
-    for (const tool of tools) {
-      const code = await bundlers[tool](input, join(process.cwd(), folder))
-      sizes.push(gzipSync(code, { level: 9 }).length / 1000)
+    const sizes = { first: [], all: [] }
+    for (const [tool, bundle] of Object.entries(bundlers)) {
+      const files = await bundle(input, join(process.cwd(), folder, `${name}-${tool}`))
+      sizes.first.push(kilobytes(files, loaded(files, 'imports')))
+      sizes.all.push(kilobytes(files, loaded(files, 'imports', 'later')))
     }
-    row(name, ...sizes.map((size) => size.toFixed(1)), limit)
-    if (process.argv.includes('--why')) await why(input)
-    if (sizes.some((size) => size > limit)) process.exitCode = 1
+    for (const [which, label] of Object.entries({ first: 'at first', all: 'in all' })) {
+      row(`${name}, ${label}`, ...sizes[which].map((size) => size.toFixed(1)), most[which])
+      if (sizes[which].some((size) => size > most[which])) process.exitCode = 1
+    }
+    if (process.argv.includes('--why')) await why(input, folder)
   }
 } finally {
   rmSync(folder, { recursive: true })

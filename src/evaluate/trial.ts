@@ -2,8 +2,8 @@
 
 import type { Group } from '../codec/group'
 import type { CodedRow } from '../codec/rows'
-import { type BestRecovery, bestRecovery } from '../memory/confidence'
 import type { Recollection } from '../memory/memory'
+import { type BestRecovery, bestRecovery } from '../query/recovery'
 import type { AskedInput, Experiment } from './experiment'
 import { answersOf } from './model'
 

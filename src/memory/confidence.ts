@@ -3,7 +3,6 @@
 import type { Core } from '../core/core'
 import { type Criterion, labelAt, lead, sameLabels } from '../criterion'
 import { DEVIATION_WINDOW, RunningDeviation, rmsDifference } from '../stats'
-import { allFinite } from '../tensor'
 import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
 import { Calibration, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
@@ -22,33 +21,6 @@ export interface Recovered {
   error?: number | undefined
   /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
   odds?: number | undefined
-}
-
-/** What a query can get in place of its own answer: the recovery of the highest confidence, of all that there are. */
-export interface BestRecovery {
-  recovery: Recovered
-  confidence: number | undefined
-  all: readonly Recovered[]
-}
-
-/**
- * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query
- * in it.
- *
- * @param mixed       whether a parity has the query in it
- * @param confidence  without it the first is taken
- * @returns undefined where nothing finite was recovered
- */
-export function bestRecovery(
-  decoded: readonly Recovered[],
-  remembered: Omit<Recovered, 'missing'> | undefined,
-  { mixed, missing }: { mixed: boolean; missing: number },
-  confidence: Pick<Confidence, 'best'> | undefined,
-): BestRecovery | undefined {
-  const recovered = remembered ? [...(mixed ? decoded : []), { ...remembered, missing }] : decoded
-  const all = recovered.filter(({ answer }) => allFinite(answer))
-  if (!all.length) return undefined
-  return { all, ...(confidence?.best(all) ?? { recovery: all[0], confidence: undefined }) }
 }
 
 /** For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far. */

@@ -3,19 +3,13 @@
 import type { Core } from '../core/core'
 import type { Criterion } from '../criterion'
 import * as saved from '../saved'
-import { rowLength, rowShape, type Signature, size, type TensorSpec } from '../tensor'
+import { rowLength, rowShape, type Signature, size } from '../tensor'
 import { pack, unpack } from './archive'
 import { Confidence } from './confidence'
 import type { ConfidenceState } from './confidence-state'
+import { type ExperienceState, type LearnedModel, learnedModel, type Persistent } from './experience-state'
 import { Memory, type MemoryOptions, type Recollection } from './memory'
 import { finished } from './steps'
-
-/** Something that others learn, and that is saved with the rest. */
-export interface Persistent {
-  save(): unknown
-  /** @param outputs  values in an answer  @throws RangeError for what `save` never gave; then all is as it was */
-  load(state: unknown, outputs: number): void
-}
 
 export interface ExperienceOptions {
   criterion: Criterion
@@ -32,17 +26,6 @@ export interface ExperienceOptions {
   warn: (text: string) => void
 }
 
-/** The model that gave the answers; its fingerprint is null where it is not known. */
-type LearnedModel = Signature & { fingerprint: string | null }
-
-/** Saved beside the memory. */
-interface ExperienceState {
-  model: LearnedModel
-  worth: ConfidenceState
-  kernels: unknown
-  evidence?: unknown
-}
-
 export class Experience {
   /** How likely recovered answers are right. */
   readonly confidence: Confidence
@@ -54,8 +37,8 @@ export class Experience {
 
   /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, evidence, fingerprint = null, memory, state } = options
-    this.#model = { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
+    const { criterion, kernels, evidence, fingerprint, memory, state } = options
+    this.#model = learnedModel({ inputs, outputs }, fingerprint)
     this.#kernels = kernels
     this.#evidence = evidence
     this.#warn = options.warn
@@ -150,8 +133,6 @@ export class Experience {
 function* working(memory: Memory): Generator<void> {
   while (memory.work()) yield
 }
-
-const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
 
 /** What was saved beside the memory, if it is of this model; each part is checked where it is used. */
 function checked(value: unknown, own: LearnedModel): ExperienceState {

@@ -1,7 +1,6 @@
 /** Browsers, and runtimes that offer their Web Workers. */
 
 import type { Endpoint } from 'comlink'
-import core from '../../build/core-bytes.js'
 import { fetchConnections } from './fetch'
 import type { Platform, Thread } from './platform'
 
@@ -13,7 +12,10 @@ export const platform: Platform = {
     return globalThis.navigator?.hardwareConcurrency
   },
 
-  coreModule: () => WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0))),
+  async coreModule() {
+    const { default: core } = await import('../../build/core-bytes.js') // not everybody needs it
+    return WebAssembly.compile(Uint8Array.from(atob(core), (char) => char.charCodeAt(0)))
+  },
 
   spawn(create, onDeath): Thread {
     // Written in full: bundlers recognise only this form.

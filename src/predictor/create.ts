@@ -1,9 +1,6 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
 import { checkInteger, expected } from '../check'
-import { Codec, type CodecOptions } from '../codec/codec'
-import type { Core } from '../core/core'
-import { loadCore } from '../core/load'
 import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
@@ -11,7 +8,8 @@ import type { ModelWorker, WorkerChanges } from '../workers/worker'
 import { checkAlike, Membership, machinesOf } from './membership'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { checkOptions, isVerified, settingsOf } from './settings'
+import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
+import { noCoder } from './tenants'
 
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
@@ -22,10 +20,10 @@ import { checkOptions, isVerified, settingsOf } from './settings'
 export async function createPredictor(options: PredictorOptions): Promise<Predictor> {
   const guard = ownRequest('the predictor')
   const given = checkOptions(options)
-  const codec = codecFor(await loadCore(given.testing.core), given.scheme)
-  const settings = settingsOf(given, codec, guard)
-  const needed = workersNeeded(codec)
-  const counted = codec.scheme.byzantine ? 'machines' : 'workers'
+  const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
+  const settings = settingsOf(given, coder, guard)
+  const needed = workersNeeded(coder)
+  const counted = coder.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed, model, onWarning } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -38,14 +36,14 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
-    return new Predictor(codec, workers, settings)
+    return new Predictor(coder, workers, settings)
   }
   if (isIterable(workers)) {
     const membership = new Membership(workers, settings.warn)
     const gathered = await membership.gather(needed, settings.clock, counted)
     return startOn(
       gathered,
-      () => new Predictor(codec, gathered, settings, membership),
+      () => new Predictor(coder, gathered, settings, membership),
       () => membership.close(),
     )
   }
@@ -53,18 +51,17 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   checkInteger('workers', count, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
   const started = await localWorkers({ ...given.onnx, model, workers: count, ...(onWarning && { onWarning }) })
-  return startOn(started, () => new Predictor(codec, started, settings))
+  return startOn(started, () => new Predictor(coder, started, settings))
 }
 
-/** What a predictor codes with: the systematic code unless the scheme names another or the preset, also where workers may lie. */
-export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Codec {
-  const { preset, code = preset ? undefined : 'systematic' } = scheme
-  return new Codec(core, { ...scheme, code })
+/** Whether there is something to code, to learn, or to compute with. */
+function isCoded({ scheme, policy = 'retry', memory, testing }: Checked): boolean {
+  return policy !== 'retry' || Boolean(scheme || memory || testing.core)
 }
 
-/** The fewest workers that a predictor with this codec starts on; where some may lie the fewest machines. */
-export function workersNeeded(codec: Codec): number {
-  return isVerified(codec) ? verifiedWorkers(codec.scheme) : codec.scheme.workers
+/** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */
+export function workersNeeded(coded: Coded): number {
+  return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
 }
 
 /** Closes the workers where the predictor cannot be made. */

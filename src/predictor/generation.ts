@@ -5,19 +5,15 @@
 
 import { Bag } from '../arrays'
 import { ApproxiferError } from '../errors'
-import { PaperGroup } from '../group/aaai22'
-import { CodedGroup } from '../group/coded-group'
-import type { CodingContext } from '../group/context'
 import type { Identity } from '../pool/attempt'
 import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
-import { Budget, Extras } from '../query/budget'
+import { Budget } from '../query/budget'
 import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
-import { seeded } from '../random'
 import type { Means } from './means'
 import { isVerified, type Settings } from './settings'
-import { type Model, NOBODY, newTenant, type Tenant, Tenants } from './tenants'
+import { type Model, NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 
 /** Hedges that may be saved up. */
 const BURST = 10
@@ -34,8 +30,7 @@ export class Generation {
   readonly hedged = { sent: 0, won: 0 }
   readonly tenants: Tenants
   readonly #means: Means
-  readonly #shared: Omit<CodingContext, 'codec' | 'learning'>
-  readonly #random: ReturnType<typeof seeded>
+  readonly #shared: Shared
   readonly #open = new Bag<Query>()
   /** Of the model, where it is known. */
   #fingerprint: string | undefined
@@ -46,27 +41,26 @@ export class Generation {
   constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
     this.#fingerprint = fingerprint
     this.#means = means
-    this.#random = seeded(settings.seed)
     this.#shared = this.#share(settings)
-    this.tenants = new Tenants(settings.limits.tenants, (name) => newTenant(name, this.#shared, settings, this.#model))
+    const make = (name: string) => means.coder.newTenant(name, this.#shared, this.#model, settings)
+    this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
   }
 
-  #share({ clock, hedge, deadlineMs }: Settings): Omit<CodingContext, 'codec' | 'learning'> {
-    const { codec, lateness } = this.#means
-    const { byzantine, stragglers } = codec.scheme
-    const verified = isVerified(codec)
+  #share({ clock, hedge, deadlineMs }: Settings): Shared {
+    const { coder, lateness } = this.#means
+    const { byzantine, stragglers } = coder.scheme
+    const verified = isVerified(coder)
     const recovered = RECOVERED.times * (1 - hedge.percentile)
     return {
       ...this.#means,
       outputs: this.#means.signature.outputs,
       clock,
-      core: codec.core.kind,
+      core: coder.core,
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(recovered, recovered * RECOVERED.queries),
-      copies: new Extras(),
       hedged: this.hedged,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
@@ -77,8 +71,8 @@ export class Generation {
 
   /** What tenants learn of. */
   get #model(): Model {
-    const { signature, codec, trust } = this.#means
-    return { signature, codec, fingerprint: this.#fingerprint, evidence: trust.evidence }
+    const { signature, trust } = this.#means
+    return { signature, fingerprint: this.#fingerprint, evidence: trust.evidence }
   }
 
   /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
@@ -118,13 +112,10 @@ export class Generation {
   }
 
   /** The group that a query joins; none where nothing is coded. */
-  #groupFor(tenant: Tenant): CodedGroup | PaperGroup | undefined {
-    const { codec } = this.#means
-    const { context } = tenant
-    if (codec.code === 'systematic' && (codec.scheme.byzantine || !codec.scheme.stragglers)) return undefined
-    if (tenant.group?.isOpen) return tenant.group
+  #groupFor(tenant: Tenant): Tenant['group'] {
+    if (!tenant.newGroup || tenant.group?.isOpen) return tenant.group
     this.#groups++
-    tenant.group = codec.code === 'systematic' ? new CodedGroup(context) : new PaperGroup(context, this.#random)
+    tenant.group = tenant.newGroup()
     return tenant.group
   }
 

@@ -1,6 +1,5 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
-import type { Codec } from '../codec/codec'
 import { type Criterion, criterionOf } from '../criterion'
 import { Pool } from '../pool/pool'
 import type { WorkerTally } from '../query/context'
@@ -12,9 +11,10 @@ import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import type { Settings } from './settings'
 import { tallyOf } from './tally'
+import type { Coder } from './tenants'
 
 export interface Means {
-  readonly codec: Codec
+  readonly coder: Coder
   readonly signature: Signature
   readonly pool: Pool<Float32Array, Float32Array>
   readonly lateness: Lateness
@@ -34,7 +34,7 @@ export interface Told {
 }
 
 /** @param workers  at least one */
-export function meansOf(codec: Codec, workers: readonly ModelWorker[], settings: Settings, told: Told): Means {
+export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings: Settings, told: Told): Means {
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
@@ -44,15 +44,15 @@ export function meansOf(codec: Codec, workers: readonly ModelWorker[], settings:
     hangMs,
     maxBatch: limits.batch,
     accept: acceptAnswers(signature),
-    useAll: codec.code !== 'systematic',
+    useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.lateMs,
   })
   const tally = tallyOf(pool)
   const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, liars: codec.scheme.byzantine, ...verify, evidence: new Evidence() },
-    ejects: codec.code === 'systematic',
+    ...{ pool, criterion, tally, seed, liars: coder.scheme.byzantine, ...verify, evidence: new Evidence() },
+    ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  return { codec, signature, pool, lateness, criterion, trust, tally, ended: (ending) => told.ended(ending) }
+  return { coder, signature, pool, lateness, criterion, trust, tally, ended: (ending) => told.ended(ending) }
 }

@@ -9,7 +9,7 @@ import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
 import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
-import { DEFAULT_BYTES, type MemoryOptions } from '../memory/domain'
+import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
 import { atDeadlines, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
@@ -73,7 +73,7 @@ const verify = {
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {
-  bytes: open(integer(0), `${DEFAULT_BYTES / 2 ** 20} MiB`, 'what it may hold; with 0 the rest of a `state` counts'),
+  bytes: open(integer(0), '64 MiB', 'what it may hold; with 0 the rest of a `state` counts'),
   features: open(any<NonNullable<MemoryOptions['features']>>, 'see [below](#memory)', 'how queries are compared'),
   state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
   unfit: option(words(['refuse', 'forget']), 'refuse', 'whether a `state` that does not fit is an error or a warning'),

@@ -2,7 +2,6 @@
 
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
-import type { Codec } from '../codec/codec'
 import { ApproxiferError, asError } from '../errors'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
@@ -19,7 +18,7 @@ import type { PredictOptions } from './options'
 import { predictEach } from './predict-each'
 import { checkChoices, checkTenant, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
-import { NOBODY } from './tenants'
+import { type Coder, NOBODY } from './tenants'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -42,17 +41,17 @@ export class Predictor {
   #closing: Promise<void> | undefined
 
   /** @param membership  tells of workers that come and go */
-  constructor(codec: Codec, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
+  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.#settings = settings
-    this.#means = meansOf(codec, workers, settings, {
+    this.#means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),
       judged: (verdict) => this.#judged(verdict),
       ended: (ending) => this.#admission.leave(ending),
     })
     const { pool, trust } = this.#means
-    this.#admission = new Admission(settings.limits.queries, () => AHEAD * pool.slots + codec.scheme.queries)
+    this.#admission = new Admission(settings.limits.queries, () => AHEAD * pool.slots + coder.scheme.queries)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#generation = new Generation(this.#means, settings, fingerprint)
     trust.resume()
@@ -115,7 +114,7 @@ export class Predictor {
     const settings = this.#settings
     const payload = toRow(query, this.signature.inputs, given)
     const choices =
-      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.codec, settings.choices)
+      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
@@ -169,7 +168,7 @@ export class Predictor {
 
   /** Those of which something may be learned, for `save`: none with the paper's code. */
   get tenants(): string[] {
-    return this.#means.codec.code === 'systematic' ? this.#generation.tenants.names : []
+    return this.#means.coder.code === 'systematic' ? this.#generation.tenants.names : []
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
@@ -193,7 +192,7 @@ export class Predictor {
   save(name = NOBODY): Uint8Array {
     const tenant = this.#generation.tenants.known(name)
     if (!tenant) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
-    return tenant.learning.save()
+    return tenant.save()
   }
 
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
@@ -212,7 +211,7 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    for (const { learning } of this.#generation.tenants) learning.forget(worker)
+    for (const { learning } of this.#generation.tenants) learning?.forget(worker)
   }
 
   /** It takes no queries any more. */
@@ -229,7 +228,7 @@ export class Predictor {
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
     this.#generation.end(error)
-    for (const { learning } of this.#generation.tenants) learning.close()
+    for (const { learning } of this.#generation.tenants) learning?.close()
     this.#admission.close()
     this.#membership?.close()
     await this.#means.pool.close(error)

@@ -27,19 +27,22 @@ export function checkOptions(options: PredictorOptions): Checked {
   return read(predictorOptions, '', options, renamed.predictor)
 }
 
+/** What a predictor codes with, as far as options depend on it. */
+export type Coded = Pick<Codec, 'code' | 'scheme'>
+
 export type Settings = ReturnType<typeof settingsOf>
 
 /**
  * @param guard  refuses requests that cannot use the predictor
  * @throws RangeError for options that do not go together
  */
-export function settingsOf(options: Checked, codec: Codec, guard?: Guard) {
+export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { hedge = read(hedgeOptions, 'hedge', {}), verify, memory, limits } = options
   const warn = warnOnce(options.onWarning)
   const { budget, percentile } = hedge || { budget: 0, percentile: hedgeOptions.percentile.fallback }
-  const choices = checkChoices(options, codec, defaultChoices(options, codec))
-  checkMemory(options, codec, warn)
-  const learns = codec.code === 'systematic' && choices.policy !== 'retry'
+  const choices = checkChoices(options, coded, defaultChoices(options, coded))
+  checkMemory(options, coded, warn)
+  const learns = coded.code === 'systematic' && choices.policy !== 'retry'
   const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
   // What was saved is taken up whether or not the queries are too large to be remembered.
   const chosen = state && bytes === undefined && !features ? undefined : { bytes, features }
@@ -59,19 +62,19 @@ export function settingsOf(options: Checked, codec: Codec, guard?: Guard) {
 }
 
 /** Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies. */
-function defaultChoices({ scheme, atDeadline }: Checked, codec: Codec): Required<Choices> {
-  const verified = isVerified(codec)
-  const policy = scheme ? defaultPolicy(codec.code, verified ? 0 : codec.scheme.byzantine) : 'retry'
+function defaultChoices({ scheme, atDeadline }: Checked, coded: Coded): Required<Choices> {
+  const verified = isVerified(coded)
+  const policy = scheme ? defaultPolicy(coded.code, verified ? 0 : coded.scheme.byzantine) : 'retry'
   return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline }
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
-export function isVerified({ code, scheme }: Codec): boolean {
+export function isVerified({ code, scheme }: Coded): boolean {
   return code === 'systematic' && scheme.byzantine > 0
 }
 
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory }: Checked, { scheme, code }: Codec, warn: Warn): void {
+function checkMemory({ memory }: Checked, { scheme, code }: Coded, warn: Warn): void {
   if (!memory) return
   if (scheme.byzantine && code !== 'systematic') {
     const { state, bytes, features } = memory
@@ -92,10 +95,10 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
 }
 
 /** @throws TypeError, RangeError naming the choice, what was expected and what came */
-export function checkChoices(choices: Choices, codec: Codec, others: Required<Choices>): Required<Choices> {
+export function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>): Required<Choices> {
   const { policy = others.policy, minConfidence = others.minConfidence } = choices
   const { atDeadline = others.atDeadline } = choices
-  checkPolicy(policy, isVerified(codec) ? 0 : codec.scheme.byzantine)
+  checkPolicy(policy, isVerified(coded) ? 0 : coded.scheme.byzantine)
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
   return { policy, minConfidence, atDeadline }

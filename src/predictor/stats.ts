@@ -8,6 +8,7 @@ import type { Generation } from './generation'
 import type { Means } from './means'
 
 export interface PredictorStats {
+  /** 'js' also where nothing is coded or learned: no core is loaded then. */
   core: 'wasm' | 'js'
   /** Queries waiting or under way. */
   open: number
@@ -34,14 +35,14 @@ export interface PredictorStats {
 
 /** @param tenant  whose memory it tells of */
 export function statsOf(
-  { codec, pool, lateness, trust }: Means,
+  { coder, pool, lateness, trust }: Means,
   generation: Generation,
   admission: Admission,
   tenant: string,
 ): PredictorStats {
-  const experience = generation.tenants.known(tenant)?.learning.experience
+  const experience = generation.tenants.known(tenant)?.learning?.experience
   return {
-    core: codec.core.kind,
+    core: coder.core,
     ...admission.stats(),
     groups: generation.groups,
     hedges: { ...generation.hedged },

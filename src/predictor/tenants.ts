@@ -3,22 +3,26 @@
  * Workers, budgets and times are everybody's.
  */
 
-import type { Codec } from '../codec/codec'
 import type { PaperGroup } from '../group/aaai22'
 import type { CodedGroup } from '../group/coded-group'
 import type { CodingContext } from '../group/context'
-import { DEFAULT_BYTES } from '../memory/domain'
-import { Experience, type ExperienceOptions, type Persistent } from '../memory/experience'
-import { Learning } from '../query/learning'
+import { learnedModel, type Persistent, saveNothing } from '../memory/experience-state'
+import type { Context } from '../query/context'
+import type { Learning } from '../query/learning'
+import { Scheme } from '../scheme'
 import type { Signature } from '../tensor'
-import type { Settings } from './settings'
+import type { Coded, Settings } from './settings'
 
 /** The tenant of queries that name none. */
 export const NOBODY = ''
 
 export interface Tenant {
-  readonly context: CodingContext
-  readonly learning: Learning
+  readonly context: Context
+  readonly learning?: Learning
+  /** What was learned, for the option `state`. */
+  save(): Uint8Array
+  /** Where queries are coded together. */
+  readonly newGroup?: (() => CodedGroup | PaperGroup) | undefined
   /** The group that queries join. */
   group?: CodedGroup | PaperGroup | undefined
 }
@@ -63,7 +67,7 @@ export class Tenants {
   forget(name: string): boolean {
     const tenant = this.#all.get(name)
     tenant?.group?.close()
-    tenant?.learning.close()
+    tenant?.learning?.close()
     return this.#all.delete(name)
   }
 
@@ -76,49 +80,25 @@ export class Tenants {
 export interface Model {
   readonly signature: Signature
   readonly fingerprint: string | undefined
-  readonly codec: Codec
   /** Saved with what the tenant without a name has learned. */
   readonly evidence: Persistent
 }
 
-/** A tenant that has learned what its state says. @throws RangeError for a state that does not fit */
-export function newTenant(
-  name: string,
-  shared: Omit<CodingContext, 'codec' | 'learning'>,
-  settings: Settings,
-  { signature, fingerprint, codec: first, evidence }: Model,
-): Tenant {
-  const { limits, states, memory, warn } = settings
-  const { tenants } = limits
-  const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
-  delete states[name] // it is taken up once: what is forgotten later stays so
-  const codec = first.another()
-  const bytes = Math.floor((memory ? (memory.bytes ?? DEFAULT_BYTES) : DEFAULT_BYTES) / tenants)
-  const learned = {
-    criterion: shared.criterion,
-    fingerprint,
-    kernels: codec.kernels,
-    evidence: name === NOBODY ? evidence : undefined, // it is nobody's in particular
-    warn,
-    memory: codec.code === 'systematic' && (tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
-  }
-  const learning = new Learning(experience(codec, signature, settings, learned, state), shared.clock, warn, 1 / tenants)
-  const context = { ...shared, codec, learning: codec.code === 'systematic' ? learning : undefined }
-  return { context, learning }
+/** What all tenants share. */
+export type Shared = Omit<CodingContext, 'codec' | 'copies' | 'learning'>
+
+/** What queries are coded with, and what learns from them. */
+export interface Coder extends Coded {
+  readonly core: 'wasm' | 'js'
+  /** A tenant that has learned what its state says. @throws RangeError for a state that does not fit */
+  newTenant(name: string, shared: Shared, model: Model, settings: Settings): Tenant
 }
 
-function experience(
-  codec: Codec,
-  signature: Signature,
-  { unfit, warn }: Settings,
-  options: ExperienceOptions,
-  state: Uint8Array | undefined,
-): Experience {
-  try {
-    return new Experience(codec.core, signature, { ...options, state })
-  } catch (error) {
-    if (state === undefined || unfit === 'refuse') throw error
-    warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
-    return new Experience(codec.core, signature, options)
-  }
+/** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
+export function noCoder(): Coder {
+  const newTenant = (name: string, shared: Shared, { signature, fingerprint, evidence }: Model): Tenant => ({
+    context: { ...shared, learning: undefined },
+    save: () => saveNothing(learnedModel(signature, fingerprint), shared.criterion, name === NOBODY ? evidence : undefined), // biome-ignore format: one line
+  })
+  return { scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', newTenant }
 }

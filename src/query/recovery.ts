@@ -1,8 +1,9 @@
 /** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
 
-import { type BestRecovery, bestRecovery, type Recovered } from '../memory/confidence'
+import type { Confidence, Recovered } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
+import { allFinite } from '../tensor'
 import type { RecoveryReport } from './report'
 
 /** What a group decoded for a query. */
@@ -15,6 +16,33 @@ export interface Decoding {
 }
 
 const NOTHING: Decoding = { recoveries: [], isMixed: false, missing: 1 }
+
+/** What a query can get in place of its own answer: the recovery of the highest confidence, of all that there are. */
+export interface BestRecovery {
+  recovery: Recovered
+  confidence: number | undefined
+  all: readonly Recovered[]
+}
+
+/**
+ * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query
+ * in it.
+ *
+ * @param mixed       whether a parity has the query in it
+ * @param confidence  without it the first is taken
+ * @returns undefined where nothing finite was recovered
+ */
+export function bestRecovery(
+  decoded: readonly Recovered[],
+  remembered: Omit<Recovered, 'missing'> | undefined,
+  { mixed, missing }: { mixed: boolean; missing: number },
+  confidence: Pick<Confidence, 'best'> | undefined,
+): BestRecovery | undefined {
+  const recovered = remembered ? [...(mixed ? decoded : []), { ...remembered, missing }] : decoded
+  const all = recovered.filter(({ answer }) => allFinite(answer))
+  if (!all.length) return undefined
+  return { all, ...(confidence?.best(all) ?? { recovery: all[0], confidence: undefined }) }
+}
 
 interface Best {
   readonly surest: BestRecovery

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
 import { brierSkill, calibrationError, reliability } from '../../src/evaluate/statistics'
 import { Calibration } from '../../src/memory/calibration'
-import { bestRecovery, Confidence, type Recovered } from '../../src/memory/confidence'
+import { Confidence, type Recovered } from '../../src/memory/confidence'
+import { bestRecovery } from '../../src/query/recovery'
 import { seeded } from '../../src/random'
 
 const core = await loadCore()

@@ -1,0 +1,39 @@
+/** All that was learned, as it is saved, and what is saved where nothing is: apart from `Experience`, which takes the whole memory. */
+
+import type { Criterion } from '../criterion'
+import { RunningDeviation } from '../stats'
+import type { Signature, TensorSpec } from '../tensor'
+import { pack } from './archive'
+import type { ConfidenceState } from './confidence-state'
+
+/** Something that others learn, and that is saved with the rest. */
+export interface Persistent {
+  save(): unknown
+  /** @param outputs  values in an answer  @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown, outputs: number): void
+}
+
+/** The model that gave the answers; its fingerprint is null where it is not known. */
+export type LearnedModel = Signature & { fingerprint: string | null }
+
+/** Saved beside the memory. */
+export interface ExperienceState {
+  model: LearnedModel
+  worth: ConfidenceState
+  kernels: unknown
+  evidence?: unknown
+}
+
+export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {
+  return { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
+}
+
+const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
+
+/** What an experience saves that has learned nothing. @param evidence  saved with it */
+export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {
+  const outcomes = { code: [], memory: [] }
+  const worth = { criterion, workers: [], agreements: [], outcomes, spread: new RunningDeviation().save() }
+  const content: ExperienceState = { model, worth, kernels: {}, ...(evidence && { evidence: evidence.save() }) }
+  return pack('predictor', content, {})
+}
