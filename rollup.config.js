@@ -29,7 +29,10 @@ const worker = 'src/workers/local/entry.ts'
 /** Where the sentences of options stand among a function's arguments; see src/option.ts. */
 const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
 
-/** Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. */
+/**
+ * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. Every module with
+ * options leads to the platform, so that Node's has a file of its own.
+ */
 const untold = {
   name: 'untold',
   transform(code) {
