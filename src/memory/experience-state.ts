@@ -25,10 +25,9 @@ export interface ExperienceState {
 }
 
 export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {
+  const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
   return { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
 }
-
-const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
 
 /** What an experience saves that has learned nothing. @param evidence  saved with it */
 export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {

@@ -10,9 +10,8 @@ import { Experience, type ExperienceOptions } from '../memory/experience'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
 import { seeded } from '../random'
-import type { Signature } from '../tensor'
 import type { Checked, Settings } from './settings'
-import { type Coder, NOBODY } from './tenants'
+import { type Coder, evidenceOf } from './tenants'
 
 /** What a predictor codes with: the systematic code unless the scheme names another or the preset, also where workers may lie. */
 export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Codec {
@@ -29,16 +28,17 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
   const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind },
-    newTenant(name, shared, { signature, fingerprint, evidence }, settings) {
-      const { limits, warn } = settings
+    newTenant(name, shared, settings, fingerprint) {
+      const { clock, criterion, signature, trust } = shared
+      const { limits, memory, warn } = settings
       const codec = first.another()
-      const learned = {
-        ...{ criterion: shared.criterion, fingerprint, kernels: codec.kernels, warn },
-        evidence: name === NOBODY ? evidence : undefined, // it is nobody's in particular
-        memory: isSystematic && memoryOf(settings),
+      const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
+      const learned: ExperienceOptions = {
+        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), warn },
+        memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
-      const experience = newExperience(codec, signature, settings, learned, name)
-      const learning = new Learning(experience, shared.clock, warn, 1 / limits.tenants)
+      const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
+      const learning = new Learning(experience, clock, warn, 1 / limits.tenants)
       const context = { ...shared, codec, copies, learning: isSystematic ? learning : undefined }
       const newGroup = () => (isSystematic ? new CodedGroup(context) : new PaperGroup(context, random))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
@@ -46,27 +46,19 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
   }
 }
 
-/** A tenant's part of the memory. */
-function memoryOf({ memory, limits: { tenants } }: Settings): ExperienceOptions['memory'] {
-  if (tenants === 1 || memory === false) return memory
-  return { ...memory, bytes: Math.floor((memory?.bytes ?? DEFAULT_BYTES) / tenants) }
-}
-
-/** With what its state says, once: what is forgotten later stays so. */
-function newExperience(
-  { core }: Codec,
-  signature: Signature,
+/** What a tenant's state says is taken up once: what is forgotten later stays so. */
+function taught(
   { states, unfit, warn }: Settings,
-  options: ExperienceOptions,
   name: string,
+  make: (state: Uint8Array | undefined) => Experience,
 ): Experience {
   const state = Object.hasOwn(states, name) ? states[name] : undefined // one may be named __proto__
   delete states[name]
   try {
-    return new Experience(core, signature, { ...options, state })
+    return make(state)
   } catch (error) {
     if (state === undefined || unfit === 'refuse') throw error
     warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)
-    return new Experience(core, signature, options)
+    return make(undefined)
   }
 }

@@ -1,6 +1,6 @@
 /** Composes local workers with a predictor, so that serving knows no threads. */
 
-import { checkInteger, expected } from '../check'
+import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
@@ -24,7 +24,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const settings = settingsOf(given, coder, guard)
   const needed = workersNeeded(coder)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
-  const { workers = needed, model, onWarning } = given
+  const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
     if (name) throw new TypeError(`${name}: expected none beside ready workers, which have theirs`)
@@ -38,20 +38,23 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     }
     return new Predictor(coder, workers, settings)
   }
-  if (isIterable(workers)) {
-    const membership = new Membership(workers, settings.warn)
-    const gathered = await membership.gather(needed, settings.clock, counted)
-    return startOn(
-      gathered,
-      () => new Predictor(coder, gathered, settings, membership),
-      () => membership.close(),
-    )
+  const membership = isIterable(workers) ? new Membership(workers, settings.warn) : undefined
+  const started = await (membership?.gather(needed, settings.clock, counted) ??
+    startThreads(given, checkInteger('workers', workers, needed)))
+  try {
+    return new Predictor(coder, started, settings, membership)
+  } catch (error) {
+    membership?.close()
+    await Promise.allSettled(started.map((worker) => worker.close()))
+    throw error
   }
-  const count = checkInteger('workers', workers, needed)
-  checkInteger('workers', count, 1, mostThreads())
+}
+
+/** So many workers of its own. */
+function startThreads({ model, onnx, onWarning }: Checked, workers: number): Promise<ModelWorker[]> {
+  checkInteger('workers', workers, 1, mostThreads())
   if (model === undefined) throw new TypeError(expected('model', 'a path, a URL or bytes', model))
-  const started = await localWorkers({ ...given.onnx, model, workers: count, ...(onWarning && { onWarning }) })
-  return startOn(started, () => new Predictor(coder, started, settings))
+  return localWorkers({ ...onnx, model, workers, ...(onWarning && { onWarning }) })
 }
 
 /** Whether there is something to code, to learn, or to compute with. */
@@ -64,17 +67,4 @@ export function workersNeeded(coded: Coded): number {
   return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
 }
 
-/** Closes the workers where the predictor cannot be made. */
-async function startOn(workers: readonly ModelWorker[], make: () => Predictor, failed = () => {}): Promise<Predictor> {
-  try {
-    return make()
-  } catch (error) {
-    failed()
-    await Promise.allSettled(workers.map((worker) => worker.close()))
-    throw error
-  }
-}
-
-function isIterable(workers: unknown): workers is WorkerChanges {
-  return typeof workers === 'object' && workers !== null && Symbol.asyncIterator in workers
-}
+const isIterable = (workers: unknown): workers is WorkerChanges => isObject(workers) && Symbol.asyncIterator in workers

@@ -13,7 +13,7 @@ import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
 import type { Means } from './means'
 import { isVerified, type Settings } from './settings'
-import { type Model, NOBODY, type Shared, type Tenant, Tenants } from './tenants'
+import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 
 /** Hedges that may be saved up. */
 const BURST = 10
@@ -28,21 +28,20 @@ const MORE_FAILURES = 3
 
 export class Generation {
   readonly hedged = { sent: 0, won: 0 }
+  /** Groups so far, and queries that were alone; how often the model was replaced. */
+  readonly counts = { groups: 0, renewals: 0 }
   readonly tenants: Tenants
   readonly #means: Means
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
-  /** Of the model, where it is known. */
   #fingerprint: string | undefined
-  #renewals = 0
-  #groups = 0
 
   /** @param fingerprint  of the model, where it is known */
   constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
     this.#fingerprint = fingerprint
     this.#means = means
     this.#shared = this.#share(settings)
-    const make = (name: string) => means.coder.newTenant(name, this.#shared, this.#model, settings)
+    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
     this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
@@ -69,15 +68,9 @@ export class Generation {
     }
   }
 
-  /** What tenants learn of. */
-  get #model(): Model {
-    const { signature, trust } = this.#means
-    return { signature, fingerprint: this.#fingerprint, evidence: trust.evidence }
-  }
-
   /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
   renew(fingerprint: string | undefined): void {
-    this.#renewals++
+    this.counts.renewals++
     this.#fingerprint = fingerprint
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     this.#means.trust.evidence.renew()
@@ -85,16 +78,6 @@ export class Generation {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
     }
-  }
-
-  /** How often the model was replaced. */
-  get renewals(): number {
-    return this.#renewals
-  }
-
-  /** Groups so far, and queries that were alone. */
-  get groups(): number {
-    return this.#groups
   }
 
   /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
@@ -106,7 +89,7 @@ export class Generation {
     const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
     if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
-    this.#groups++
+    this.counts.groups++
     query.start()
     return query
   }
@@ -114,7 +97,7 @@ export class Generation {
   /** The group that a query joins; none where nothing is coded. */
   #groupFor(tenant: Tenant): Tenant['group'] {
     if (!tenant.newGroup || tenant.group?.isOpen) return tenant.group
-    this.#groups++
+    this.counts.groups++
     tenant.group = tenant.newGroup()
     return tenant.group
   }

@@ -10,7 +10,6 @@ import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import type { Settings } from './settings'
-import { tallyOf } from './tally'
 import type { Coder } from './tenants'
 
 export interface Means {
@@ -48,7 +47,12 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     fewer: () => told.fewer(),
     lateMs: () => lateness.lateMs,
   })
-  const tally = tallyOf(pool)
+  const tally: WorkerTally = {
+    tell({ attempt: { worker, outcome }, onTime }) {
+      if (outcome?.kind === 'answered') pool.count(worker, onTime ? 'onTime' : 'late')
+    },
+    suspect: (worker) => pool.count(worker, 'suspected'),
+  }
   const trust = new Reputation({
     ...{ pool, criterion, tally, seed, liars: coder.scheme.byzantine, ...verify, evidence: new Evidence() },
     ejects: coder.code === 'systematic',

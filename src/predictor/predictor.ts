@@ -57,28 +57,23 @@ export class Predictor {
     trust.resume()
     this.#membership = membership
     void membership?.follow(settings.clock, {
-      join: (worker) => this.#join(worker),
-      leave: (name, how) => this.#leave(name, how),
+      join: (worker) => {
+        pool.add(worker, !trust.joined(worker))
+        this.#admission.wake() // more may be under way
+      },
+      leave(name, how) {
+        const worker = pool.worker(name)
+        if (pool[how](name) && worker) trust.left(worker)
+      },
       renew: (fingerprint) => this.#generation.renew(fingerprint),
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
   }
 
-  #join(worker: ModelWorker): void {
-    this.#means.pool.add(worker, !this.#means.trust.joined(worker))
-    this.#admission.wake() // more may be under way
-  }
-
-  #leave(name: string, how: 'remove' | 'drain'): void {
-    const { pool, trust } = this.#means
-    const worker = pool.worker(name)
-    if (pool[how](name) && worker) trust.left(worker)
-  }
-
   /** How often the model was replaced. */
   get renewals(): number {
-    return this.#generation.renewals
+    return this.#generation.counts.renewals
   }
 
   /**

@@ -25,7 +25,7 @@ export interface PredictorStats {
   lateMs: number | undefined
   /** Queries remembered. */
   remembered: number
-  /** How far off an answer without a label may be to agree; undefined where there are labels, or until it was learned. */
+  /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
   tolerance: number | undefined
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
@@ -44,7 +44,7 @@ export function statsOf(
   return {
     core: coder.core,
     ...admission.stats(),
-    groups: generation.groups,
+    groups: generation.counts.groups,
     hedges: { ...generation.hedged },
     lateMs: lateness.lateMs,
     remembered: experience?.remembered ?? 0,

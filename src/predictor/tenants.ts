@@ -10,7 +10,8 @@ import { learnedModel, type Persistent, saveNothing } from '../memory/experience
 import type { Context } from '../query/context'
 import type { Learning } from '../query/learning'
 import { Scheme } from '../scheme'
-import type { Signature } from '../tensor'
+import type { Reputation } from '../trust/reputation'
+import type { Means } from './means'
 import type { Coded, Settings } from './settings'
 
 /** The tenant of queries that name none. */
@@ -46,10 +47,8 @@ export class Tenants {
     const tenant = known ?? this.#make(name)
     this.#all.delete(name) // and in again, as the last
     this.#all.set(name, tenant)
-    if (this.#all.size > this.#most) {
-      const [oldest] = this.#all.keys()
-      this.forget(oldest)
-    }
+    const [oldest] = this.#all.keys()
+    if (this.#all.size > this.#most) this.forget(oldest)
     return tenant
   }
 
@@ -76,29 +75,32 @@ export class Tenants {
   }
 }
 
-/** The model that a tenant's answers are of. */
-export interface Model {
-  readonly signature: Signature
-  readonly fingerprint: string | undefined
-  /** Saved with what the tenant without a name has learned. */
-  readonly evidence: Persistent
-}
-
 /** What all tenants share. */
-export type Shared = Omit<CodingContext, 'codec' | 'copies' | 'learning'>
+export type Shared = Means & Omit<CodingContext, 'codec' | 'copies' | 'learning'>
 
 /** What queries are coded with, and what learns from them. */
 export interface Coder extends Coded {
   readonly core: 'wasm' | 'js'
-  /** A tenant that has learned what its state says. @throws RangeError for a state that does not fit */
-  newTenant(name: string, shared: Shared, model: Model, settings: Settings): Tenant
+  /**
+   * A tenant of the model with this fingerprint, if that is known, that has learned what its state says.
+   * @throws RangeError for a state that does not fit
+   */
+  newTenant(name: string, shared: Shared, settings: Settings, fingerprint: string | undefined): Tenant
 }
 
 /** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
 export function noCoder(): Coder {
-  const newTenant = (name: string, shared: Shared, { signature, fingerprint, evidence }: Model): Tenant => ({
-    context: { ...shared, learning: undefined },
-    save: () => saveNothing(learnedModel(signature, fingerprint), shared.criterion, name === NOBODY ? evidence : undefined), // biome-ignore format: one line
-  })
-  return { scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', newTenant }
+  return {
+    ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js' },
+    newTenant(name, shared, _settings, fingerprint) {
+      const { signature, criterion, trust } = shared
+      const save = () => saveNothing(learnedModel(signature, fingerprint), criterion, evidenceOf(name, trust))
+      return { context: { ...shared, learning: undefined }, save }
+    },
+  }
+}
+
+/** What a tenant saves of what is known of workers: it is nobody's in particular, and saved with what that one learned. */
+export function evidenceOf(name: string, { evidence }: Reputation): Persistent | undefined {
+  return name === NOBODY ? evidence : undefined
 }

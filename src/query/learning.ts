@@ -54,10 +54,10 @@ export class Learning {
   /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
     const { share, mostMs } = FORESEEING
-    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#lessons.hasTime()) return undefined
+    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#lessons.time.has) return undefined
     const start = this.#clock.now()
     const foreseen = queries.map((query) => this.experience.recall(query))
-    this.#lessons.spend(this.#clock.now() - start)
+    this.#lessons.time.take(this.#clock.now() - start)
     return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 

@@ -22,13 +22,14 @@ const FEW = 2
 export type Lesson = Iterator<unknown>
 
 export class Lessons {
+  /** Also for other things that could be done without. */
+  readonly time: TimeBudget
   readonly #failed: (why: string) => void
   readonly #held: () => boolean
   readonly #waiting: { lesson: Lesson; bytes: number }[] = []
   readonly #clock: Clock
   readonly #share: () => number
   #unplan: (() => void) | undefined
-  readonly #time: TimeBudget
 
   /**
    * @param share   of the time that lessons may take, 0..1; asked each time
@@ -38,7 +39,7 @@ export class Lessons {
   constructor(clock: Clock, share: () => number, failed: (why: string) => void, held = () => false) {
     this.#clock = clock
     this.#share = share
-    this.#time = new TimeBudget(clock, share, SAVED_UP_MS)
+    this.time = new TimeBudget(clock, share, SAVED_UP_MS)
     this.#failed = failed
     this.#held = held
   }
@@ -55,15 +56,6 @@ export class Lessons {
     this.#waiting.push({ lesson, bytes })
     this.#plan()
     return true
-  }
-
-  /** Whether something else that could be done without has time now; `spend` says what it took. */
-  hasTime(): boolean {
-    return this.#time.has
-  }
-
-  spend(ms: number): void {
-    this.#time.take(ms)
   }
 
   /** Learns all that waits, now. */
@@ -84,10 +76,10 @@ export class Lessons {
       this.#unplan = undefined
       const [start, slice] = [this.#clock.now(), SLICE_MS * this.#share()]
       while (this.#waiting.length && !this.#held() && this.#clock.now() - start < slice) this.#step()
-      this.spend(this.#clock.now() - start)
+      this.time.take(this.#clock.now() - start)
       this.#plan()
     }
-    this.#unplan = this.#clock.after(this.#time.waitMs, learn, true) // what is not learned yet keeps no process alive
+    this.#unplan = this.#clock.after(this.time.waitMs, learn, true) // what is not learned yet keeps no process alive
   }
 
   #step(): void {

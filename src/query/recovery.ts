@@ -25,8 +25,7 @@ export interface BestRecovery {
 }
 
 /**
- * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query
- * in it.
+ * The best of what was decoded and what is remembered; only of the latter, if there is any and no parity has the query in it.
  *
  * @param mixed       whether a parity has the query in it
  * @param confidence  without it the first is taken
@@ -44,11 +43,6 @@ export function bestRecovery(
   return { all, ...(confidence?.best(all) ?? { recovery: all[0], confidence: undefined }) }
 }
 
-interface Best {
-  readonly surest: BestRecovery
-  readonly report: RecoveryReport
-}
-
 /** How pressing it is that there is a recovery: what could not be looked up for want of time is when it is more pressing. */
 export type Urgency = 0 | 1 | 2
 
@@ -60,7 +54,7 @@ export class QueryRecovery {
   readonly #experience: Experience | undefined
   #decoding = NOTHING
   #remembered: Recollection | undefined
-  #best: Best | undefined
+  #best: { readonly surest: BestRecovery; readonly report: RecoveryReport } | undefined
   #isGraded = false
 
   /** @param number  of the query in its group */
