@@ -46,6 +46,36 @@ describe('packages', () => {
     expect(other.text).not.toMatch(/Predictor|Levenshtein|leven/)
   })
 
+  it('what codes and learns is loaded by whoever asks for it, and no sentence of an option is in a page', async () => {
+    const { metafile, outputFiles } = await build({
+      ...{
+        stdin: { contents: "export { createPredictor } from 'approxifer'", resolveDir: resolve('test') },
+        outdir: 'out',
+      },
+      ...{
+        bundle: true,
+        splitting: true,
+        format: 'esm',
+        external: ['onnxruntime-web/*'],
+        metafile: true,
+        write: false,
+      },
+    })
+    const first = new Set(['out/stdin.js'])
+    for (const name of first) {
+      for (const { path, kind } of metafile.outputs[name].imports)
+        if (kind === 'import-statement' && path in metafile.outputs) first.add(path)
+    }
+    const files = [...first].flatMap((name) => Object.keys(metafile.outputs[name].inputs))
+    const learned = /^dist\/(browser\/)?(core|codec|group|memory)\b|query\/(learning|lessons|looks)/
+    expect(files.filter((file) => learned.test(file)).sort()).toEqual([
+      'dist/codec/names.js',
+      'dist/memory/archive.js', // what was learned of workers is saved all the same
+      'dist/memory/experience-state.js',
+    ])
+    expect(outputFiles.some(({ text }) => text.includes('what a late or lost query gets'))).toBe(false)
+  })
+
   it('a bundler that does not know the modules to be free of side effects leaves out their classes all the same', async () => {
     const everything = ENTRIES.map((entry) => `import '${entry}'`).join('\n')
     const { text } = await bundle(everything, 'browser', true)

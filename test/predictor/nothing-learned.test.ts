@@ -1,0 +1,53 @@
+/** Predictors that neither code nor learn, and so have loaded nothing of that. */
+
+import { createPredictor, type PredictorOptions } from 'approxifer'
+import { expect, it } from 'vitest'
+import { DEFAULT_BYTES } from '../../src/memory/domain'
+import { predictorOptions } from '../../src/predictor/option-table'
+import { query } from '../shared/house'
+
+const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
+const worker = (name: string) => ({
+  ...{ name, signature, free: true, onFree: undefined },
+  infer: async (row: Float32Array) => row.map((v) => 2 * v),
+  close: async () => {},
+})
+
+const open = (options: PredictorOptions = {}) => createPredictor({ workers: ['a', 'b', 'c'].map(worker), ...options })
+
+it.each(['retry', 'auto', 'recover'] as const)(
+  'answers, also a query with policy %s, and says that its core is js',
+  async (policy) => {
+    const predictor = await open()
+    const { output, status, group } = await predictor.predict(query(3), { policy })
+    expect([[...output.y.data], status, (await group).core]).toEqual([[6, 2], 'exact', 'js'])
+    expect(predictor.stats()).toMatchObject({ core: 'js', groups: 1, remembered: 0, agreements: [], exact: 1 })
+    expect(() => predictor.forget('a')).not.toThrow()
+    expect(predictor.forgetTenant('')).toBe(true)
+    await predictor.close()
+  },
+)
+
+it('has the core that it is told to have', async () => {
+  for (const prefer of ['wasm', 'js'] as const) {
+    const predictor = await open({ testing: { core: { prefer } } })
+    expect(predictor.stats().core).toBe(prefer)
+    await predictor.close()
+  }
+  await expect(open({ testing: { core: { prefer: 'rust' as 'js' } } })).rejects.toThrow("expected 'wasm' or 'js'")
+})
+
+it('saves to the byte what one with a core saves that has learned nothing, and others take it up', async () => {
+  const [predictor, other] = [await open(), await open({ memory: { bytes: 0 } })]
+  expect(predictor.tenants).toEqual([''])
+  const state = predictor.save()
+  expect(state).toEqual(other.save())
+  const scheme = { queries: 2, stragglers: 1 }
+  const again = await open({ scheme, memory: { state } })
+  expect(again.stats()).toMatchObject({ core: 'wasm', remembered: 0 })
+  await Promise.all([predictor, other, again].map((each) => each.close()))
+})
+
+it('the table of options says how large a memory is, though it does not load one', () => {
+  expect(predictorOptions.memory.options.bytes.otherwise).toBe(`${DEFAULT_BYTES / 2 ** 20} MiB`)
+})
