@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -10,6 +10,7 @@ import { domainsBench } from './domains'
 import { fleet } from './fleet'
 import { kernels } from './kernels'
 import { latency } from './latency'
+import { anyLaw } from './laws'
 import { liars } from './liars'
 import { looks } from './looks'
 import { natsBench } from './nats'
@@ -30,6 +31,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   coordinator,
   fleet,
   latency,
+  laws: anyLaw,
   liars,
   looks,
   nats: natsBench,

@@ -21,7 +21,7 @@ export interface WorkerStats {
   rejected: number
   /** Answers dropped as lies. */
   suspected: number
-  /** Milliseconds that it takes: the median of the last three, Infinity where it fails; undefined before the first. */
+  /** Milliseconds that it takes, by its last 16 answers and as much of all others' as chance explains; Infinity where it fails; undefined before the first. */
   expectedMs: number | undefined
   /** It cannot be reached, and is tried again in the background. */
   gone: boolean

@@ -206,7 +206,7 @@ export class Roster {
 interface FreeEntry {
   readonly member: Member
   readonly stamp: number
-  readonly ms: number
+  readonly slowness: number
 }
 
 /**
@@ -221,7 +221,8 @@ class FreeSlots {
   add(member: Member, size: number): void {
     const { slots, speed } = member
     member.stamp = ++this.#stamps
-    this.#entries.push({ member, stamp: member.stamp, ms: (speed.ms ?? 0) * (1 + slots.busy / slots.limit) })
+    const slowness = speed.slowness * (1 + slots.busy / slots.limit)
+    this.#entries.push({ member, stamp: member.stamp, slowness })
     if (this.#entries.length < 2 * size + OUT_OF_DATE) return
     this.#entries = new TinyQueue(this.#entries.data.filter(isValid), faster)
   }
@@ -238,7 +239,7 @@ class FreeSlots {
 }
 
 function faster(a: FreeEntry, b: FreeEntry): number {
-  return a.ms === b.ms ? a.stamp - b.stamp : a.ms - b.ms
+  return a.slowness === b.slowness ? a.stamp - b.stamp : a.slowness - b.slowness
 }
 
 function isValid({ member, stamp }: FreeEntry): boolean {

@@ -1,57 +1,90 @@
-/** How fast workers are, so that attempts go to those that answer first and a slow one is passed over, but not forgotten. */
+/**
+ * How fast workers are, so that attempts go to those that answer first and a slow one is passed over, but not forgotten. Answer times may
+ * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
+ */
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
 const FAILURE = 20
-/** A worker within this factor of another is as fast as it: their times differ by chance. */
-export const ALIKE = 2
+/** A worker within this factor of another is as fast as it. */
+const ALIKE = 2
+/** Standard deviations of one time, of which half are a change of pace where three times in a row are so far off on one side. */
+const CHANGE = 3
+/** Answers that a worker's mean is taken over. */
+const RECENT = 16
+/** Answers of all workers over which the variance of one worker's times is averaged. */
+const WINDOW = 200
 
 /** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
 const LEAST_MS = 0.1
 
-/**
- * One worker's recent times: the median of its last three. One that was slow once (2 % of calls may be) is not a slow worker;
- * of two the faster counts.
- */
+/** One worker's recent times, since its pace last changed. */
 export class Speed {
-  #last: number | undefined
-  #second = Number.NaN
-  #third = Number.NaN
-  #ms: number | undefined
+  /** What its next answer will take: Infinity for a worker that fails, undefined before the first outcome. Written by `Speeds`. */
+  ms: number | undefined
+  /** That over what workers take typically, to rank those by that are listed at different times: 0 for a new one. */
+  slowness = 0
+  /** Logarithms of its last times, the newest at the end. */
+  readonly logs: number[] = []
+  /** Their mean, but for the largest. */
+  mean = Number.NaN
+  /** Which of its last three outcomes were failures, the newest first. */
+  #failures: boolean[] = []
 
   /** @param slots  attempts that the worker takes at once */
   constructor(readonly slots = 1) {}
 
-  /** What its next answer will take: Infinity for a worker that fails, undefined before the first outcome. */
-  get ms(): number | undefined {
-    return this.#ms
+  /** Whether most of its last outcomes were failures: failing fast is not being fast. One alone is none. */
+  get isFailing(): boolean {
+    return !this.logs.length || this.#failures.filter(Boolean).length > 1
   }
 
-  /** @param ms  Infinity for a failure: failing fast is not being fast */
-  add(ms: number): void {
-    this.#third = this.#second
-    this.#second = this.#last ?? Number.NaN
-    this.#last = ms
-    this.#ms = median(this.#last, this.#second, this.#third)
+  /** @param log  of its time; undefined: it failed */
+  add(log: number | undefined): void {
+    this.#failures = [log === undefined, ...this.#failures].slice(0, 3)
+    if (log !== undefined) this.logs.push(log)
+    if (this.logs.length > RECENT) this.logs.shift()
+    this.mean = typical(this.logs)
+  }
+
+  /** Forgets all but its last three times if all of them are further off than this on one side: its pace has changed. */
+  follow(pace: number): void {
+    const { logs, mean: usual } = this
+    if (logs.length <= 3 || Math.abs(logs[logs.length - 1] - usual) <= pace) return
+    const last = logs.slice(-3)
+    if (!last.every((log) => log - usual > pace) && !last.every((log) => usual - log > pace)) return
+    logs.splice(0, logs.length - 3)
+    this.mean = typical(logs)
   }
 }
 
-/** Of those that are numbers. */
-function median(a: number, b: number, c: number): number {
-  if (Number.isNaN(b)) return a
-  if (Number.isNaN(c)) return Math.min(a, b)
-  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c))
+/** Without the largest, where there are more: one slow answer is chance. */
+function typical(logs: readonly number[]): number {
+  let [sum, most] = [0, Number.NEGATIVE_INFINITY]
+  for (const log of logs) {
+    sum += log
+    if (log > most) most = log
+  }
+  return logs.length > 1 ? (sum - most) / (logs.length - 1) : sum
 }
 
 /** Bins of times from LEAST_MS on, BINS_AN_OCTAVE for every factor of two: 100 hours are in the last one. */
 const BINS = 128
 const BINS_AN_OCTAVE = 4
 
-/** What all slots take, counted in bins, so that to rank one costs the same whether there are ten or a thousand. */
+/**
+ * What all slots take, counted in bins, so that to rank one costs the same whether there are ten or a thousand. A worker's time is the
+ * geometric mean of its own, drawn towards that of all workers by as much as chance explains how far they are apart (the estimate of
+ * James and Stein, 1961): in a fleet of equal machines all count as equally fast, however much their times vary.
+ */
 export class Speeds {
   readonly #slots = new Uint32Array(BINS)
   /** Answers per millisecond of a bin's slots together. */
   readonly #rates = new Float64Array(BINS)
   readonly #useAll: boolean
+  /** Of the workers that answer: how many there are, the sums of their mean logarithms, of its square, and of one over their answers. */
+  readonly #sums = { workers: 0, log: 0, square: 0, inverse: 0 }
+  /** Of the logarithm of one worker's times, by the differences of two in a row; and how many these were. */
+  readonly #within = { variance: 0, count: 0 }
 
   /** @param useAll  slow workers are not passed over */
   constructor(useAll = false) {
@@ -60,14 +93,40 @@ export class Speeds {
 
   /** Counts a worker's answer by its time, or its failure: Infinity. */
   add(speed: Speed, ms: number): void {
-    this.#count(speed, -1)
-    speed.add(ms)
-    this.#count(speed, 1)
+    this.forget(speed)
+    const log = Number.isFinite(ms) ? Math.log(Math.max(ms, LEAST_MS)) : undefined
+    const before = speed.logs.at(-1)
+    speed.add(log)
+    if (log !== undefined && before !== undefined) this.#vary((log - before) ** 2 / 2)
+    if (log !== undefined) speed.follow(Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(this.#within.variance)) / 2)
+    if (!speed.isFailing) this.#sum(speed, 1)
+    speed.slowness = speed.isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
+    speed.ms = speed.slowness * Math.exp(this.#sums.log / Math.max(1, this.#sums.workers))
+    this.#bin(speed, 1)
+  }
+
+  #vary(square: number): void {
+    const within = this.#within
+    within.count = Math.min(WINDOW, within.count + 1)
+    within.variance += (square - within.variance) / within.count
+  }
+
+  #slowness({ logs, mean: own }: Speed): number {
+    const { workers, log, square, inverse } = this.#sums
+    const all = log / workers
+    const between = workers > 1 ? (square - workers * all * all) / (workers - 1) : 0
+    const { variance } = this.#within
+    const byChance = ((variance * inverse) / workers) * (1 + 2 * Math.sqrt(2 / Math.max(1, workers - 1))) // 2 standard errors above it
+    const apart = Math.max(0, between - byChance)
+    const chance = variance / logs.length
+    return Math.exp((apart + chance > 0 ? apart / (apart + chance) : 1) * (own - all))
   }
 
   /** A worker has left. */
   forget(speed: Speed): void {
-    this.#count(speed, -1)
+    if (!Number.isFinite(speed.ms)) return
+    this.#sum(speed, -1)
+    this.#bin(speed, -1)
   }
 
   /**
@@ -91,8 +150,16 @@ export class Speeds {
     return FAILURE * (fastest < 0 ? 1 : this.#slots[fastest] / this.#rates[fastest])
   }
 
-  #count({ ms, slots }: Speed, sign: 1 | -1): void {
-    if (ms === undefined || !Number.isFinite(ms)) return
+  #sum({ logs, mean }: Speed, sign: 1 | -1): void {
+    const sums = this.#sums
+    sums.workers += sign
+    sums.log += sign * mean
+    sums.square += sign * mean * mean
+    sums.inverse += sign / logs.length
+  }
+
+  #bin({ ms = 0, slots }: Speed, sign: 1 | -1): void {
+    if (!Number.isFinite(ms)) return
     const bin = binOf(ms)
     this.#slots[bin] += sign * slots
     this.#rates[bin] += (sign * slots) / Math.max(ms, LEAST_MS)

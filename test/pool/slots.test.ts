@@ -43,8 +43,8 @@ it('of workers that are equally fast the least loaded comes first; faster ones d
   expect(workers.map(({ runs }) => runs.length)).toEqual([1, 1, 1])
   await pass(MS)
   for (const { runs } of workers.slice(0, 2)) runs[0].answer()
-  await pass(5)
-  workers[2].runs[0].answer() // half as fast again
+  await pass(MS)
+  workers[2].runs[0].answer() // half as fast
   await pass(0)
   put(1, 2, 3, 4)
   expect(workers.map(({ runs }) => runs.length)).toEqual([2, 2, 0])

@@ -72,7 +72,7 @@ it.each(setups.slice(0, 4))('%s: a late query is asked of a second worker', asyn
   }
   const late = predictor.predict(query(1))
   await pass(100)
-  expect(workers.flatMap(({ calls }) => calls).length).toBe(2) // a copy, or a hedge
+  expect(workers.flatMap(({ calls }) => calls).length).toBeGreaterThan(1) // a copy, or a hedge
   answer()
   expect((await late).output.y.data[0]).toBeCloseTo(2)
   await predictor.close()

@@ -10,6 +10,8 @@ import type { ModelWorker } from '../../workers/worker'
 export interface ByHandOptions {
   /** Share of the queries that may be asked a second time when they are late. Default 0. */
   hedges?: number
+  /** Share of first answers that are not late. Default .95, what the literature takes. */
+  percentile?: number
   /** How often every query is asked from the start. Default 1. */
   copies?: number
   /** Equal answers that it takes. Where all copies came and too few are equal another worker is asked. Default 1. */
@@ -25,22 +27,20 @@ export interface ByHandOptions {
 
 type RowSource = Pick<Pool<Float32Array, Float32Array>, 'submit' | 'cancel'>
 
-/** Share of first answers that are not late: what the literature takes. */
-const PATIENCE = 0.95
-
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly #clock: Clock
   readonly #pool: RowSource
-  readonly #lateness = new Lateness(PATIENCE)
+  readonly #lateness: Lateness
   readonly #budget: Budget
   readonly #copies: number
   readonly #votes: number
   readonly #same: (a: Float32Array, b: Float32Array) => boolean
 
   constructor(clock: Clock, workers: readonly ModelWorker[], options: ByHandOptions) {
-    const { hedges = 0, copies = 1, votes = 1, same = () => true, pool = Pool } = options
+    const { hedges = 0, percentile = 0.95, copies = 1, votes = 1, same = () => true, pool = Pool } = options
     this.#clock = clock
+    this.#lateness = new Lateness(percentile)
     this.#pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
     this.#budget = new Budget(hedges, 10)
     this.#copies = copies

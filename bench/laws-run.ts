@@ -1,0 +1,128 @@
+/** One run of bench laws: so many queries, in made time, to one system. */
+
+import { createPredictor } from 'approxifer'
+import { type Random, seeded } from '../src/random'
+import { VirtualClock } from '../src/testing/virtual-clock'
+import { Blind, ByHand, type ByHandOptions } from './by-hand'
+import { type Law, MEDIAN_MS, SimulatedWorker, type Simulation, wanderingTrouble } from './simulated'
+
+const QUERIES = 10_000
+
+type Make = (random: Random, workers: number) => Law
+
+const scaled =
+  (draw: (random: Random) => number): Make =>
+  (random) =>
+  () =>
+    MEDIAN_MS * draw(random)
+const lognormal = (sigma: number) => scaled((random) => Math.exp(sigma * random.gauss()))
+const pareto = (alpha: number) => scaled((random) => (1 - random.next()) ** (-1 / alpha) / 2 ** (1 / alpha))
+/** A share of the calls takes ten times as long. */
+const tight = (share: number): Make =>
+  scaled((random) => Math.exp(0.1 * random.gauss()) * (random.next() < share ? 10 : 1))
+/** The same with the law of a public benchmark of hedging: a mean of 10 ms, a deviation of 4. */
+const spread = (share: number): Make =>
+  scaled((random) => Math.max(0.1, 1 + 0.4 * random.gauss()) * (random.next() < share ? 10 : 1))
+/** A share of the machines is so many times slower. */
+const classes =
+  (share: number, times: number, law: Make): Make =>
+  (random, workers) => {
+    const own = law(random, workers)
+    return (index, now) => own(index, now) * (index < share * workers ? times : 1)
+  }
+
+/** Each law, and what an answer takes on average at the machines' speed together, in ms. */
+export const laws: Record<string, { make: Make; meanMs: number }> = {
+  constant: { make: lognormal(0), meanMs: 10 },
+  'deviation .1': { make: lognormal(0.1), meanMs: 10.05 },
+  'deviation .35': { make: lognormal(0.35), meanMs: 10.63 },
+  'deviation .5': { make: lognormal(0.5), meanMs: 11.33 },
+  'deviation .8': { make: lognormal(0.8), meanMs: 13.77 },
+  'deviation 1': { make: lognormal(1), meanMs: 16.49 },
+  'deviation 1.5': { make: lognormal(1.5), meanMs: 30.8 },
+  exponential: { make: scaled((random) => -Math.log(1 - random.next()) / Math.LN2), meanMs: 14.43 },
+  'Pareto 1.5': { make: pareto(1.5), meanMs: 18.9 },
+  'Pareto 2.1': { make: pareto(2.1), meanMs: 13.72 },
+  'tight 1 %': { make: tight(0.01), meanMs: 10.95 },
+  'tight 2 %': { make: tight(0.02), meanMs: 11.86 },
+  'tight 5 %': { make: tight(0.05), meanMs: 14.57 },
+  'tight 10 %': { make: tight(0.1), meanMs: 19.1 },
+  'spread 2 %': { make: spread(0.02), meanMs: 11.8 },
+  'spread 5 %': { make: spread(0.05), meanMs: 14.5 },
+  'spread 10 %': { make: spread(0.1), meanMs: 19 },
+  'half 3 times slower': { make: classes(0.5, 3, lognormal(0.1)), meanMs: 10.05 * 1.5 },
+  'half 3 times slower, tight 2 %': { make: classes(0.5, 3, tight(0.02)), meanMs: 11.86 * 1.5 },
+  'a third 3 times slower, deviation .8': { make: classes(1 / 3, 3, lognormal(0.8)), meanMs: 13.77 / (2 / 3 + 1 / 9) },
+  'a third 10 times slower': { make: classes(1 / 3, 10, lognormal(0.1)), meanMs: 10.05 / (2 / 3 + 1 / 30) },
+  wandering: { make: wanderingTrouble, meanMs: 10.05 / (25 / 27 + 2 / 27 / 5) },
+}
+
+interface System {
+  ask(query: Float32Array): Promise<unknown>
+  close?(): Promise<void>
+}
+type Start = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<System>
+
+const byHand =
+  (options: ByHandOptions): Start =>
+  async (clock, workers) =>
+    new ByHand(clock, workers, options)
+
+export const systems: Record<string, Start> = {
+  queue: byHand({ pool: Blind }),
+  'hedge, 95': byHand({ pool: Blind, hedges: 0.1 }),
+  'hedge, 90': byHand({ pool: Blind, hedges: 0.1, percentile: 0.9 }),
+  'aware, 95': byHand({ hedges: 0.1 }),
+  'aware, 90': byHand({ hedges: 0.1, percentile: 0.9 }),
+  retry: async (clock, workers) => {
+    const predictor = await createPredictor({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
+    return { ask: (query) => predictor.predict(query, { deadlineMs: 1e6 }), close: () => predictor.close() }
+  },
+}
+
+export interface Job {
+  law: string
+  workers: number
+  load: number
+  system: string
+  seed: number
+}
+
+export interface Figures {
+  p50: number
+  p99: number
+  p999: number
+  /** Machine time per query. */
+  machineMs: number
+}
+export const measures = ['p50', 'p99', 'p999', 'machineMs'] as const
+
+export async function simulate({ law, workers: count, load, system, seed }: Job): Promise<Figures> {
+  const { make, meanMs } = laws[law]
+  const clock = new VirtualClock()
+  const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
+  const simulation: Simulation = {
+    clock,
+    law: make(serving, count),
+    answer: (row) => row.slice(),
+    signature: { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] },
+  }
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
+  const it = await systems[system](clock, workers)
+  const times: number[] = []
+  let asked = 0
+  const arrive = () => {
+    const start = clock.now()
+    const isCounted = ++asked > QUERIES / 20
+    const done = () => isCounted && times.push(clock.now() - start)
+    it.ask(Float32Array.of(arriving.gauss())).then(done, () => times.push(Number.POSITIVE_INFINITY))
+    if (asked < QUERIES) clock.after((-Math.log(1 - arriving.next()) * meanMs) / (load * count), arrive)
+  }
+  clock.after(0, arrive)
+  await clock.run()
+  await it.close?.()
+  const sorted = times.sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
+  const machineMs = workers.reduce((sum, { workedMs }) => sum + workedMs, 0) / QUERIES
+  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), machineMs }
+}
