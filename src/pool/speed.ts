@@ -7,12 +7,19 @@
 const FAILURE = 20
 /** A worker within this factor of another is as fast as it. */
 const ALIKE = 2
+/** One within this factor of a typical worker is none the later: queries go round, and no estimate grows old. */
+const EQUAL = 1.2
 /** Standard deviations of one time, of which half are a change of pace where three times in a row are so far off on one side. */
 const CHANGE = 3
+/** With fewer answers a worker is as fast as all, unless it is ALIKE times slower: one that came last once would never be asked again. */
+const FEW = 3
 /** Answers that a worker's mean is taken over. */
 const RECENT = 16
 /** Answers of all workers over which the variance of one worker's times is averaged. */
 const WINDOW = 200
+
+/** The variance before there are answers, and how many differences it counts for: a first answer a third slower than another's proves nothing. */
+const UNKNOWN = { variance: 0.05, count: 8 }
 
 /** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
 const LEAST_MS = 0.1
@@ -84,7 +91,7 @@ export class Speeds {
   /** Of the workers that answer: how many there are, the sums of their mean logarithms, of its square, and of one over their answers. */
   readonly #sums = { workers: 0, log: 0, square: 0, inverse: 0 }
   /** Of the logarithm of one worker's times, by the differences of two in a row; and how many these were. */
-  readonly #within = { variance: 0, count: 0 }
+  readonly #within = { ...UNKNOWN }
 
   /** @param useAll  slow workers are not passed over */
   constructor(useAll = false) {
@@ -119,7 +126,8 @@ export class Speeds {
     const byChance = ((variance * inverse) / workers) * (1 + 2 * Math.sqrt(2 / Math.max(1, workers - 1))) // 2 standard errors above it
     const apart = Math.max(0, between - byChance)
     const chance = variance / logs.length
-    return Math.exp((apart + chance > 0 ? apart / (apart + chance) : 1) * (own - all))
+    const slower = (apart + chance > 0 ? apart / (apart + chance) : 1) * (own - all)
+    return Math.abs(slower) < Math.log(logs.length < FEW ? ALIKE : EQUAL) ? 1 : Math.exp(slower)
   }
 
   /** A worker has left. */
