@@ -106,6 +106,11 @@ export class SlidingQuantile {
     this.count++
   }
 
+  /** Those that are kept, ascending; until the next is added. */
+  get sorted(): Float64Array {
+    return this.#sorted.subarray(0, this.size)
+  }
+
   /** The number that this share of the others are below; there must be one. */
   quantile(share: number): number {
     return this.#sorted[Math.floor(share * (this.size - 1))]

@@ -17,11 +17,8 @@ import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 
 /** Hedges that may be saved up. */
 const BURST = 10
-/**
- * Late queries that may be given a recovery, as a share of all: twice as many as are late by definition, and those of 500
- * queries saved up. A pool that slows down as a whole must not turn everybody's answer into a recovery.
- */
-const RECOVERED = { times: 2, queries: 500 }
+/** Late queries that may be given a recovery, as a share of all, and those of so many queries that may be saved up: a pool that slows down as a whole must not turn everybody's answer into a recovery. */
+const RECOVERED = { share: 0.3, queries: 500 }
 /** Workers that a query may take down, and that may fail on it, at least or beyond those that the scheme allows for. */
 const MOST_LOST = 2
 const MORE_FAILURES = 3
@@ -51,7 +48,6 @@ export class Generation {
     const { coder, lateness } = this.#means
     const { byzantine, stragglers } = coder.scheme
     const verified = isVerified(coder)
-    const recovered = RECOVERED.times * (1 - hedge.percentile)
     return {
       ...this.#means,
       outputs: this.#means.signature.outputs,
@@ -59,7 +55,7 @@ export class Generation {
       core: coder.core,
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
-      recoveries: new Budget(recovered, recovered * RECOVERED.queries),
+      recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
       hedged: this.hedged,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),

@@ -37,15 +37,15 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
-  const lateness = new Lateness(settings.hedge.percentile)
-  const pool = new Pool<Float32Array, Float32Array>(workers, {
+  const lateness: Lateness = new Lateness(() => pool.utilisation)
+  const pool: Pool<Float32Array, Float32Array> = new Pool<Float32Array, Float32Array>(workers, {
     clock,
     hangMs,
     maxBatch: limits.batch,
     accept: acceptAnswers(signature),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
-    lateMs: () => lateness.lateMs,
+    lateMs: () => lateness.ages?.hedgeMs,
   })
   const tally: WorkerTally = {
     tell({ attempt: { worker, outcome }, onTime }) {

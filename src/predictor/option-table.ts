@@ -62,7 +62,7 @@ const scheme = {
 } satisfies TableOf<CodecOptions>
 
 export const hedge = {
-  budget: option(checkShare, 0.1, 'share of the queries that may be sent to a second worker, since they are late'),
+  budget: option(checkShare, 0.2, 'share of the queries that may be sent to a second worker, since they are late'),
   percentile: option(checkShare, 0.95, 'share of first answers that are not late, by the last 500'),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 

@@ -46,7 +46,7 @@ export function statsOf(
     ...admission.stats(),
     groups: generation.counts.groups,
     hedges: { ...generation.hedged },
-    lateMs: lateness.lateMs,
+    lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance,
     agreements: experience?.confidence.agreements ?? [],

@@ -1,6 +1,6 @@
 /**
- * All that is due at a time, with one timer. Queries that have equally long come due, and get late, in the order in which they came,
- * so that two lines do for nearly all; what is left is in a heap.
+ * All that is due at a time, with one timer. Queries that have equally long come due in the order in which they came, and get late in that
+ * in which workers began with them, so that two lines do for nearly all; what is left is in a heap.
  */
 
 import TinyQueue from 'tinyqueue'
@@ -19,14 +19,16 @@ export interface Timed {
 /** Where it stands in the lines. */
 export interface Places {
   readonly timed: Timed
-  /** -1 once it was told that it is late. */
+  /** When a worker began with it; NaN before. */
+  since: number
+  /** -1 before, and once it was told that it is late. */
   late: number
   readonly due: number
 }
 
 /** It was told so: the clock may say it sooner, while a busy thread has not got round to answers that have come. */
 export function isLate(places: Places | undefined): boolean {
-  return places !== undefined && places.late === NOWHERE
+  return places !== undefined && !Number.isNaN(places.since) && places.late === NOWHERE
 }
 
 interface Appointment {
@@ -57,15 +59,22 @@ export class Agenda {
     lateness.known = () => this.#plan() // for those that came before
   }
 
-  /** From here on it has a deadline, and may get late. */
+  /** From here on it has a deadline. */
   add(timed: Timed): Places {
     this.#open++
     const isUsual = timed.caller.dueAt - timed.caller.since === this.#deadlineMs
     if (!isUsual) this.again(timed, timed.caller.dueAt)
-    const places: Places = { timed, late: NOWHERE, due: isUsual ? this.#due.push(timed) : NOWHERE }
-    places.late = this.#late.push(places)
+    const places = { timed, since: Number.NaN, late: NOWHERE, due: isUsual ? this.#due.push(timed) : NOWHERE }
     this.#plan()
     return places
+  }
+
+  /** A worker has begun with it: it may get late. Nothing if another had. */
+  began(places: Places, now: number): void {
+    if (!Number.isNaN(places.since)) return
+    places.since = now
+    places.late = this.#late.push(places)
+    this.#plan()
   }
 
   /** It waits no more. */
@@ -87,10 +96,14 @@ export class Agenda {
     this.#plan()
   }
 
+  /** Age at which the first thing may be done about an attempt. */
+  get #lateMs(): number {
+    return this.#lateness.ages?.giveMs ?? Number.POSITIVE_INFINITY
+  }
+
   /** When the first of all has its time. */
   get #next(): number {
-    const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
-    const late = (this.#late.first?.timed.caller.since ?? Number.POSITIVE_INFINITY) + lateMs
+    const late = (this.#late.first?.since ?? Number.POSITIVE_INFINITY) + this.#lateMs
     const due = this.#due.first?.caller.dueAt ?? Number.POSITIVE_INFINITY
     return Math.min(late, due, this.#others.peek()?.at ?? Number.POSITIVE_INFINITY)
   }
@@ -109,9 +122,9 @@ export class Agenda {
   #look(planned: number): void {
     this.#timer = undefined
     const now = Math.max(planned, this.#clock.now())
-    const { lateMs = Number.POSITIVE_INFINITY } = this.#lateness
+    const lateMs = this.#lateMs
     const ready = taken(this.#due, ({ caller }) => caller.dueAt <= now)
-    for (const places of taken(this.#late, ({ timed }) => timed.caller.since + lateMs <= now)) {
+    for (const places of taken(this.#late, ({ since }) => since + lateMs <= now)) {
       places.late = NOWHERE
       ready.push(places.timed)
     }

@@ -28,27 +28,20 @@ export function defaultPolicy(code: string, byzantine: number): Policy {
 export const atDeadlines = ['fail', 'give'] as const
 export type AtDeadline = (typeof atDeadlines)[number]
 
-/**
- * A late query is not recovered before so many median latencies: with little jitter most answers arrive just after the 95th
- * percentile.
- */
-export const RECOVER_AFTER = 1.3
-
 /** What is known of a query without a good answer. */
 export interface Facts {
   readonly policy: Policy
   readonly minConfidence: number
   readonly atDeadline: AtDeadline
-  /** When it was asked, and when it must have an answer. */
-  readonly since: number
+  /** When it must have an answer. */
   readonly dueAt: number
-  /** How long nearly all answers take, and half of them; undefined before enough came. */
-  readonly lateMs: number | undefined
-  readonly medianMs: number | undefined
-  /** How many times as long as alone its attempt takes, since it shares a run. */
-  readonly factor: number
-  /** Whether one of its attempts has run for longer than nearly all do, and when another one will have; Infinity where none runs. */
-  readonly isSlow: boolean
+  /** Whether it is known how long answers take. */
+  readonly isPaced: boolean
+  /** From when a recovery may be given: an attempt has been at work for long enough; Infinity while none is at work. */
+  readonly giveAt: number
+  /** From when another worker may be asked: the newest attempt has been at work for long enough; Infinity while one is queued. */
+  readonly hedgeAt: number
+  /** The next of these times of any attempt. */
   readonly slowAt: number
   /** Attempts without an outcome; how many answers beyond theirs it takes; whether the answers that came disagree. */
   readonly live: number
@@ -76,20 +69,18 @@ export type Action = 'recover' | 'look up' | 'hedge' | 'retry' | 'fail' | 'wait'
 
 export interface Decision {
   readonly action: Action
-  /** When to ask again, beside when it is late and at its deadline; Infinity: then is soon enough. */
+  /** When to ask again, beside at its deadline; Infinity: then is soon enough. */
   readonly again?: number
 }
 
 const WAIT: Decision = { action: 'wait' }
 
 export function next(facts: Facts, now: number): Decision {
-  const { since, dueAt, lateMs, live, lacking, mayRetry, isDisputed, slowAt } = facts
+  const { dueAt, isPaced, live, lacking, mayRetry } = facts
   if (now >= dueAt) return atDeadline(facts)
   if (!live) return unasked(facts)
   if (lacking > 0 && mayRetry) return { action: 'retry' }
-  if (lateMs === undefined) return unpaced(facts)
-  if (now >= since + lateMs) return late(facts, now)
-  return isDisputed ? { action: 'wait', again: slowAt } : WAIT
+  return isPaced ? underWay(facts, now) : unpaced(facts)
 }
 
 /** Whether a recovered answer is confident enough to be given: the one question that `evaluate` asks as well. */
@@ -129,16 +120,20 @@ function unpaced(facts: Facts): Decision {
   return lookUp(facts) ?? (isRecovered(facts) ? { action: 'recover' } : WAIT)
 }
 
-function late(facts: Facts, now: number): Decision {
-  const { policy, since, factor, medianMs = 0, isSlow, slowAt, mayRecover, mayHedge, looksFirst, isDisputed } = facts
-  const overdueAt = policy === 'retry' ? Number.POSITIVE_INFINITY : since + RECOVER_AFTER * factor * medianMs
-  const isOverdue = now >= overdueAt
-  const hedges = mayHedge && isSlow
+/** Workers are at it: whether they have been for long enough. */
+function underWay(facts: Facts, now: number): Decision {
+  const { policy, giveAt, hedgeAt, slowAt, mayRecover, mayHedge, looksFirst, isDisputed } = facts
+  const isOverdue = policy !== 'retry' && now >= giveAt
+  const hedges = mayHedge && now >= hedgeAt
   const looks = mayRecover && (isOverdue || (hedges && looksFirst)) ? lookUp(facts) : undefined
   if (looks) return looks
   const recovered = mayRecover && isRecovered(facts)
   if (recovered && isOverdue) return { action: 'recover' }
   if (hedges && !recovered) return { action: 'hedge' }
-  const slower = isSlow && !isDisputed ? Number.POSITIVE_INFINITY : slowAt
-  return { action: 'wait', again: Math.min(isOverdue ? Number.POSITIVE_INFINITY : overdueAt, slower) }
+  const times = [
+    policy === 'retry' ? Number.POSITIVE_INFINITY : giveAt,
+    hedgeAt,
+    isDisputed ? slowAt : Number.POSITIVE_INFINITY,
+  ]
+  return { action: 'wait', again: Math.min(...times.filter((at) => at > now)) }
 }

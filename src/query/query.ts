@@ -52,13 +52,13 @@ export class Query implements Owner, Timed {
   /** Asks a worker, or as many as it takes. */
   start(): void {
     const { acceptance, agenda } = this.#context
+    this.#places = agenda.add(this)
     if (!this.coding?.isOnlyWay) {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
-    if (this.isOpen) this.#places = agenda.add(this)
   }
 
   get isOpen(): boolean {
@@ -81,7 +81,7 @@ export class Query implements Owner, Timed {
 
   /** Whether a recovery may be of use now: it is late or lost, or nobody knows yet what is late. */
   get isPressing(): boolean {
-    return this.isOpen && (isLate(this.#places) || this.inquiry.isLost || this.#context.lateness.lateMs === undefined)
+    return this.isOpen && (isLate(this.#places) || this.inquiry.isLost || !this.#context.lateness.ages)
   }
 
   /** Its time has come: it is late, or due, or asked for this. @param now  a timer may fire a millisecond early */
@@ -132,11 +132,12 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return // it is told again when it is known here
-    const { hedged } = this.#context
+    const { hedged, agenda } = this.#context
     const { purpose } = asked
     if (purpose === 'hedge') hedged.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
     if (purpose === 'trial' || !this.isOpen) return
+    if (this.#places) agenda.began(this.#places, attempt.startedAt)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
     if (isLate(this.#places) || isSuspect || this.vote?.isDisputed) this.#advance()
   }

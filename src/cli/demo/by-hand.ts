@@ -3,7 +3,7 @@
 import type { Clock } from '../../clock'
 import { type Attempt, type Outcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { Budget } from '../../query/budget'
-import { Lateness } from '../../query/lateness'
+import { SlidingQuantile } from '../../stats'
 import { acceptAnswers } from '../../tensor'
 import type { ModelWorker } from '../../workers/worker'
 
@@ -27,11 +27,15 @@ export interface ByHandOptions {
 
 type RowSource = Pick<Pool<Float32Array, Float32Array>, 'submit' | 'cancel'>
 
+/** Times that are kept, and those that tell; with few, three medians are late. */
+const [WINDOW, ENOUGH, FEW, FEW_MEDIANS] = [500, 50, 10, 3]
+
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly #clock: Clock
   readonly #pool: RowSource
-  readonly #lateness: Lateness
+  readonly #times = new SlidingQuantile(WINDOW)
+  readonly #percentile: number
   readonly #budget: Budget
   readonly #copies: number
   readonly #votes: number
@@ -40,7 +44,7 @@ export class ByHand {
   constructor(clock: Clock, workers: readonly ModelWorker[], options: ByHandOptions) {
     const { hedges = 0, percentile = 0.95, copies = 1, votes = 1, same = () => true, pool = Pool } = options
     this.#clock = clock
-    this.#lateness = new Lateness(percentile)
+    this.#percentile = percentile
     this.#pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
     this.#budget = new Budget(hedges, 10)
     this.#copies = copies
@@ -57,8 +61,16 @@ export class ByHand {
     return this.#clock
   }
 
-  get lateness(): Lateness {
-    return this.#lateness
+  /** How long a query took. */
+  see(ms: number): void {
+    this.#times.add(ms)
+  }
+
+  /** How long one waits until it is late; undefined before enough were seen. */
+  get lateMs(): number | undefined {
+    const { count } = this.#times
+    if (count < FEW) return undefined
+    return count < ENOUGH ? FEW_MEDIANS * this.#times.quantile(0.5) : this.#times.quantile(this.#percentile)
   }
 
   get copies(): number {
@@ -116,18 +128,18 @@ class HandQuery implements Owner {
   }
 
   began(attempt: unknown): void {
-    const { clock, lateness } = this.#to
-    if (!this.#isFirst(attempt) || lateness.lateMs === undefined) return
+    const { clock, lateMs } = this.#to
+    if (!this.#isFirst(attempt) || lateMs === undefined) return
     const late = () => {
       if (!this.#isDone && this.#to.mayHedge()) this.#ask('high')
     }
-    clock.after(this.#start + lateness.lateMs - clock.now(), late)
+    clock.after(this.#start + lateMs - clock.now(), late)
   }
 
   settled(attempt: unknown): void {
-    const { votes, lateness, clock } = this.#to
+    const { votes, clock } = this.#to
     if (votes === 1) this.#cancelQueued()
-    if (this.#isFirst(attempt)) lateness.see(clock.now() - this.#start)
+    if (this.#isFirst(attempt)) this.#to.see(clock.now() - this.#start)
     if (!this.#isDone) this.#heard((attempt as Attempt<Float32Array, Float32Array>).outcome)
   }
 
