@@ -62,8 +62,11 @@ const scheme = {
 } satisfies TableOf<CodecOptions>
 
 export const hedge = {
-  budget: option(checkShare, 0.2, 'share of the queries that may be sent to a second worker, since they are late'),
-  percentile: option(checkShare, 0.95, 'share of first answers that are not late, by the last 500'),
+  budget: option(
+    checkShare,
+    0.2,
+    'second requests for late queries at most, as a share of all; when they pay is learned',
+  ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
 const verify = {

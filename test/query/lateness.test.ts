@@ -1,29 +1,81 @@
 import { expect, it } from 'vitest'
-import { Lateness } from '../../src/query/lateness'
+import { type Ages, bestAges, Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
 
-it('lateness: the quantiles of the last 500 times, as sorting would give them; of less than 50 three medians, of less than 10 none', () => {
-  const random = seeded(1)
-  const lateness = new Lateness(0.95)
-  const times: number[] = []
-  for (let i = 0; i < 2000; i++) {
-    const ms = i % 7 ? Math.floor(20 * random.next()) : 100 * random.next() // some are equal
-    times.push(ms)
-    lateness.see(ms)
-    const last = times.slice(-500).sort((a, b) => a - b)
-    const at = (share: number) => last[Math.floor(share * (last.length - 1))]
-    const late = last.length < 10 ? undefined : last.length < 50 ? 3 * at(0.5) : at(0.95)
-    expect([lateness.lateMs, lateness.medianMs]).toEqual([late, last.length < 10 ? undefined : at(0.5)])
+const MEDIAN = 10
+
+/** The ages by trying every one: with the formulas as they are written, and none of the sums. */
+function tried(seen: readonly number[], utilisation: number): Ages {
+  const times = [...seen, 100, 100].sort((a, b) => a - b)
+  const n = times.length
+  const median = times[(n - 1) >> 1]
+  const S = (x: number) => times.filter((t) => t > x).length / n
+  const E = (x: number) => times.reduce((sum, t) => sum + Math.max(0, t - x), 0) / n
+  const price = (0.3 / Math.max(0.05, 1 - utilisation) ** 1.5) * E(0)
+  const best = (gain: (d: number) => number, may: (d: number) => boolean) => {
+    const ages = times.filter((d) => d >= median && S(d) <= 0.15 && may(d))
+    return ages.reduce((a, b) => (gain(b) > gain(a) ? b : a))
+  }
+  const hedgeMs = best(
+    (d) => E(d + median) - (price * S(d) ** 2) / 2,
+    (d) => S(d) - S(d + median) <= 0.05,
+  )
+  const giveMs = best(
+    (d) => E(d) - (3 * median * S(d) ** 2) / 2,
+    () => true,
+  )
+  return { giveMs: Math.min(giveMs, hedgeMs), hedgeMs }
+}
+
+/** So many times by a law whose median is 10. */
+function drawn(law: (random: ReturnType<typeof seeded>) => number, count = 500): number[] {
+  const random = seeded(3)
+  const times = Array.from({ length: count }, () => MEDIAN * law(random))
+  return times.map((ms) => (ms * MEDIAN) / times.toSorted((a, b) => a - b)[(count - 1) >> 1])
+}
+
+const laws: [string, (random: ReturnType<typeof seeded>) => number][] = [
+  ['lognormal, deviation .1', (random) => Math.exp(0.1 * random.gauss())],
+  ['lognormal, deviation 1', (random) => Math.exp(random.gauss())],
+  ['Pareto', (random) => (1 - random.next()) ** -0.5],
+  ['2 % ten times slower', (random) => Math.exp(0.1 * random.gauss()) * (random.next() < 0.02 ? 10 : 1)],
+  ['10 % ten times slower', (random) => Math.exp(0.1 * random.gauss()) * (random.next() < 0.1 ? 10 : 1)],
+]
+
+it.each(laws)('%s: the ages whose gain less the price is greatest', (_, law) => {
+  for (const utilisation of [0, 0.6, 0.9, 1]) {
+    const seen = drawn(law)
+    expect(bestAges(Float64Array.from(seen).sort(), utilisation)).toEqual(tried(seen, utilisation))
   }
 })
 
-it('when it is first known what is late, that is told, once', () => {
-  const lateness = new Lateness(0.95)
-  let known = 0
-  lateness.known = () => {
-    known++
-    expect(lateness.lateMs).toBe(30)
+it('a tenth that takes ten times as long is asked again before it comes, all of it', () => {
+  const [, law] = laws[4]
+  const { hedgeMs } = bestAges(Float64Array.from(drawn(law)).sort(), 0.6)
+  expect(hedgeMs).toBeGreaterThan(10)
+  expect(hedgeMs).toBeLessThan(20) // a 95th percentile is about 100
+})
+
+it('the busier the workers, the later another one is asked', () => {
+  const times = Float64Array.from(drawn(laws[1][1])).sort()
+  const ages = [0, 0.5, 0.8, 0.95].map((utilisation) => bestAges(times, utilisation).hedgeMs)
+  expect(ages).toEqual([...ages].sort((a, b) => a - b))
+  expect(ages[3]).toBeGreaterThan(ages[0])
+})
+
+it('equal times: nothing that comes as always is asked again', () => {
+  expect(bestAges(new Float64Array(500).fill(10), 0.5).hedgeMs).toBeGreaterThanOrEqual(10)
+})
+
+it('before 50 times were seen three medians are late, before 10 nothing is; each time that is known anew, it is told', () => {
+  const lateness = new Lateness(() => 0.5)
+  const known: (number | undefined)[] = []
+  lateness.known = () => known.push(lateness.ages?.hedgeMs)
+  for (let i = 0; i < 49; i++) {
+    expect(lateness.ages).toEqual(i < 10 ? undefined : { giveMs: 30, hedgeMs: 30 })
+    lateness.see(10)
   }
-  for (let i = 0; i < 1000; i++) lateness.see(10)
-  expect(known).toBe(1)
+  expect(known).toEqual(Array(40).fill(30))
+  for (let i = 49; i < 150; i++) lateness.see(10)
+  expect(known.length).toBe(45) // of 50, 75, 100, 125 and 150
 })

@@ -1,20 +1,18 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Facts, isConfident, next, RECOVER_AFTER } from '../../src/query/policy'
+import { type Facts, isConfident, next } from '../../src/query/policy'
 
 const NEVER = Number.POSITIVE_INFINITY
 
-/** Asked at 0 and due at 1000; one worker has it, is not slow yet, and will be at 110. */
+/** Due at 1000; one worker has it: from 100 on a recovery may be given, from 110 on another worker be asked. */
 const usual: Facts = {
   policy: 'auto',
   minConfidence: 0.9,
   atDeadline: 'fail',
-  since: 0,
   dueAt: 1000,
-  lateMs: 100,
-  medianMs: 90,
-  factor: 1,
-  isSlow: false,
+  isPaced: true,
+  giveAt: 100,
+  hedgeAt: 110,
   slowAt: 110,
   live: 1,
   lacking: 0,
@@ -50,17 +48,19 @@ const rows = (now: number, also: Partial<Facts>, table: Row[]) =>
 
 describe('before it is late', () => {
   rows(50, {}, [
-    [{}, 'wait'],
-    [sure, 'wait'],
-    [{ ...recover, ...sure }, 'wait'],
-    [notAsked, 'wait'],
-    [{ isSlow: true, slowAt: NEVER }, 'wait'], // its attempt is one of a run that others began long ago
-    [{ decodable: true }, 'wait'],
+    [{}, 'wait until 100'],
+    [sure, 'wait until 100'],
+    [{ ...recover, ...sure }, 'wait until 100'],
+    [notAsked, 'wait until 100'],
+    [retry, 'wait until 110'],
+    [{ decodable: true }, 'wait until 100'],
+    [{ giveAt: NEVER, hedgeAt: NEVER }, 'wait'], // it is queued, or behind another one
+    [{ giveAt: NEVER, hedgeAt: NEVER, ...sure }, 'wait'],
   ])
 })
 
 describe('while nobody can say what is late, a recovery is given as soon as there is one', () => {
-  rows(500, { lateMs: undefined, medianMs: undefined, slowAt: NEVER }, [
+  rows(500, { isPaced: false, giveAt: NEVER, hedgeAt: NEVER, slowAt: NEVER }, [
     [{}, 'wait'],
     [sure, 'recover'],
     [unsure, 'wait'],
@@ -78,63 +78,44 @@ describe('while nobody can say what is late, a recovery is given as soon as ther
   ])
 })
 
-describe('when it is late', () => {
-  const overdue = RECOVER_AFTER * 90
-  rows(100, { isSlow: true, slowAt: NEVER }, [
-    [{}, 'hedge'],
-    [{ mayHedge: false }, `wait until ${overdue}`],
-    [sure, `wait until ${overdue}`],
-    [unsure, 'hedge'],
-    [unknown, 'hedge'],
-    [{ ...recover, ...unsure }, `wait until ${overdue}`],
-    [{ ...retry, ...sure }, 'hedge'],
-    [{ ...retry, mayHedge: false }, 'wait'],
-    [{ ...sure, mayRecover: false }, 'hedge'],
-    [{ ...sure, mayRecover: false, mayHedge: false }, `wait until ${overdue}`],
-  ])
-
-  it('no hedge goes before its worker has been at it for long: it may have waited in a queue', () => {
-    expect(told({}, 100)).toBe('wait until 110')
-    expect(told({ slowAt: 300 }, 100)).toBe(`wait until ${overdue}`)
-    expect(told({ slowAt: NEVER }, 150)).toBe('wait') // it is queued, or behind another one
-    expect(told({ isSlow: true, slowAt: 300 }, 150)).toBe('hedge')
-  })
-
-  it('the memory is asked before a hedge only where it is quick and often confident', () => {
-    const late = { isSlow: true, ...notAsked }
-    expect(told({ ...late, looksFirst: true }, 100)).toBe('look up')
-    expect(told(late, 100)).toBe('hedge')
-    expect(told({ ...late, ...asking, looksFirst: true }, 100)).toBe('wait')
-    expect(told({ ...late, ...asking }, 100)).toBe('hedge')
-    expect(told({ ...late, looksFirst: true, mayHedge: false }, 100)).toBe(`wait until ${overdue}`)
-    expect(told({ ...late, looksFirst: true, mayRecover: false }, 100)).toBe('hedge')
-    expect(told({ ...late, looksFirst: true, ...retry }, 100)).toBe('hedge')
-  })
-})
-
-describe('when it is so late that a recovery may be given', () => {
-  rows(RECOVER_AFTER * 90, { isSlow: true, slowAt: NEVER }, [
+describe('when a recovery may be given', () => {
+  rows(100, {}, [
+    [{}, 'wait until 110'],
     [sure, 'recover'],
     [{ ...recover, ...unsure }, 'recover'],
-    [unsure, 'hedge'],
-    [{ ...unsure, mayHedge: false }, 'wait'],
-    [{ ...sure, mayRecover: false }, 'hedge'],
-    [{ ...sure, mayRecover: false, mayHedge: false }, 'wait'],
-    [{ ...sure, ...retry }, 'hedge'],
-    [{ ...sure, ...retry, mayHedge: false }, 'wait'],
+    [unsure, 'wait until 110'],
+    [unknown, 'wait until 110'],
+    [{ ...sure, mayRecover: false }, 'wait until 110'],
+    [{ ...retry, ...sure }, 'wait until 110'],
+    [notAsked, 'look up'],
     [{ ...sure, ...notAsked }, 'look up'],
     [{ ...sure, ...asking }, 'wait'],
+    [{ ...notAsked, ...retry }, 'wait until 110'],
+    [{ ...notAsked, mayRecover: false }, 'wait until 110'],
+  ])
+})
+
+describe('when another worker may be asked', () => {
+  rows(110, { slowAt: NEVER }, [
+    [{}, 'hedge'],
+    [unsure, 'hedge'],
+    [{ mayHedge: false }, 'wait'],
+    [sure, 'recover'],
+    [{ ...sure, ...retry }, 'hedge'],
+    [{ ...retry, mayHedge: false }, 'wait'],
+    [{ ...sure, mayRecover: false }, 'hedge'],
+    [{ ...sure, mayRecover: false, mayHedge: false }, 'wait'],
     [notAsked, 'look up'],
     [{ ...notAsked, ...retry }, 'hedge'],
     [{ ...notAsked, mayRecover: false }, 'hedge'],
-    [{ isSlow: false, slowAt: 130, ...sure }, 'recover'],
-    [{ isSlow: false, slowAt: 130, ...unsure }, 'wait until 130'],
+    [{ hedgeAt: 300 }, 'wait until 300'], // another worker has just begun with it
+    [{ hedgeAt: NEVER }, 'wait'], // or will
+    [{ giveAt: 130, ...notAsked }, 'hedge'],
+    [{ giveAt: 130, ...notAsked, looksFirst: true }, 'look up'],
+    [{ giveAt: 130, ...notAsked, looksFirst: true, ...retry }, 'hedge'],
+    [{ giveAt: 130, ...notAsked, looksFirst: true, mayRecover: false }, 'hedge'],
+    [{ giveAt: 130, ...sure }, 'wait until 130'],
   ])
-
-  it('an attempt that shares its batch takes longer', () => {
-    expect(told({ ...sure, factor: 3, isSlow: true }, 120)).toBe(`wait until ${RECOVER_AFTER * 3 * 90}`)
-    expect(told({ ...sure, factor: 3, isSlow: true }, RECOVER_AFTER * 3 * 90)).toBe('recover')
-  })
 })
 
 describe('where no worker has it any more', () => {
@@ -164,17 +145,15 @@ describe('where more answers have to agree than can come', () => {
   rows(50, { lacking: 1 }, [
     [{}, 'retry'],
     [{ ...sure, ...recover }, 'retry'],
-    [{ mayRetry: false }, 'wait'],
-    [{ lacking: -1 }, 'wait'],
+    [{ mayRetry: false }, 'wait until 100'],
+    [{ lacking: -1 }, 'wait until 100'],
   ])
 
   it('a dispute is looked at again when the next of its workers should have answered', () => {
     const dispute = { isDisputed: true }
-    expect(told(dispute, 50)).toBe('wait until 110')
-    expect(told({ ...dispute, slowAt: NEVER }, 50)).toBe('wait')
-    expect(told({ ...dispute, lacking: 1 }, 50)).toBe('retry')
-    const late = { isSlow: true, mayHedge: false, slowAt: 200 }
+    const late = { mayHedge: false, slowAt: 200 }
     expect(told({ ...dispute, ...late }, 150)).toBe('wait until 200')
+    expect(told({ ...dispute, ...late, lacking: 1 }, 150)).toBe('retry')
     expect(told(late, 150)).toBe('wait')
   })
 })
@@ -197,7 +176,7 @@ describe('at the deadline', () => {
     [{ ...notAsked, ...retry }, 'fail'],
     [{ live: 0, lacking: 1 }, 'fail'],
     [{ live: 0, lacking: 1, ...sure }, 'recover'],
-    [{ lateMs: undefined, medianMs: undefined, ...sure }, 'recover'],
+    [{ isPaced: false, ...sure }, 'recover'],
   ])
 })
 
@@ -219,11 +198,10 @@ describe('whatever the facts', () => {
     policy: fc.constantFrom('auto', 'recover', 'retry'),
     minConfidence: fc.constantFrom(0, 0.9, 1),
     atDeadline: fc.constantFrom('fail', 'give'),
-    since: fc.constantFrom(0, 150),
     dueAt: fc.constantFrom(199, 200, 1000),
-    ...{ lateMs: fc.constantFrom(50, 100, 300), medianMs: fc.constantFrom(10, 40, 250) },
-    factor: fc.constantFrom(1, 3),
-    ...{ isSlow: maybe, slowAt: fc.constantFrom(201, 400, NEVER) },
+    isPaced: maybe,
+    ...{ giveAt: fc.constantFrom(100, 200, 250, NEVER), hedgeAt: fc.constantFrom(150, 200, 300, NEVER) },
+    slowAt: fc.constantFrom(201, 400, NEVER),
     ...{ live: fc.nat(2), lacking: fc.integer({ min: -1, max: 2 }), isDisputed: maybe },
     recovery: fc.constantFrom(undefined, ...[undefined, 0.5, 0.95].map((confidence) => ({ confidence }))),
     lookup: fc.constantFrom('none', 'pending', 'done'),
@@ -231,8 +209,7 @@ describe('whatever the facts', () => {
   })
   const always = (holds: (facts: Facts, action: string, again: number) => boolean) =>
     fc.assert(
-      fc.property(some, maybe, (known, isPaced) => {
-        const facts = isPaced ? known : { ...known, lateMs: undefined, medianMs: undefined }
+      fc.property(some, (facts) => {
         const { action, again = NEVER } = next(facts, now)
         return holds(facts, action, again)
       }),
@@ -261,8 +238,8 @@ describe('whatever the facts', () => {
     always(({ dueAt, live }, action) => action !== 'fail' || now >= dueAt || live === 0))
 
   it('it does nothing that it may not, and asks the memory once', () =>
-    always(({ mayHedge, mayRetry, lookup, isSlow }, action) => {
-      if (action === 'hedge') return mayHedge && isSlow
+    always(({ mayHedge, mayRetry, lookup, hedgeAt }, action) => {
+      if (action === 'hedge') return mayHedge && now >= hedgeAt
       if (action === 'retry') return mayRetry
       return action !== 'look up' || lookup === 'none'
     }))
