@@ -11,7 +11,7 @@ export const renamed = {
     ...into('onnx', 'outputs', 'inputShapes', 'runtime', 'providers', 'wasmPaths', 'createWorker', 'startMs'),
     ...into('testing', 'clock', 'seed', 'core'),
     hedges: 'hedge: { budget }, or hedge: false for 0',
-    patience: 'nothing: when another worker is asked is learned, within hedge: { budget }',
+    patience: 'hedge: { budget }: when another worker is asked is learned',
     state: 'memory: { state }',
     unfitState: 'memory: { unfit }',
     maxQueries: 'limits: { queries }',

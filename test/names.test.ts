@@ -64,7 +64,7 @@ const typos: [where: string, wrong: string, right: string][] = [
   ['createPredictor', 'memmory', 'memory'],
   ['createPredictor', 'hegde', 'hedge'],
   ['createPredictor', 'limit', 'limits'],
-  ['hedge', 'percentil', 'percentile'],
+  ['hedge', 'budged', 'budget'],
   ['hedge', 'budgets', 'budget'],
   ['verify', 'integrty', 'integrity'],
   ['onnx', 'wasmPath', 'wasmPaths'],

@@ -19,6 +19,8 @@ const FEW_MEDIANS = 3
 const UNSEEN = { count: 2, medians: 10 }
 /** Share of attempts that may be older: more are no tail. And share that may be answered while a second worker is at it, in vain. */
 const MOST = { older: 0.15, inVain: 0.05 }
+/** Beyond the age itself: an answer that takes as long as another took is not to come at the same moment as what is done for want of it. */
+const PAST = 1.02
 /** Price of a recovery in medians: it takes a lookup, and is an approximation. 3 to 20 differ little, 2 gives a tenth more of them. */
 const RECOVERY = 3
 /** Price of a second inference, over the share of free machines to the power: spare ones are cheap, queued ones are not. */
@@ -100,7 +102,7 @@ export function bestAges(seen: Float64Array, utilisation: number): Ages {
     const given = (beyond[at + 1] - ms * (n - 1 - at)) / n - (RECOVERY * median * older ** 2) / 2
     if (given > give.gain) give = { gain: given, ms }
   }
-  return { giveMs: Math.min(give.ms, hedge.ms), hedgeMs: hedge.ms }
+  return { giveMs: PAST * Math.min(give.ms, hedge.ms), hedgeMs: PAST * hedge.ms }
 }
 
 /** The times, and those that may yet come. */

@@ -73,14 +73,14 @@ describe('how many rows', () => {
     ['nine workers, K = 8', 9, { queries: 8, stragglers: 1 }],
   ] as const)('%s: at load .6 nobody waits longer, whatever the model gains', async (_, count, scheme) => {
     const ratios = { lenet: [] as number[], resnet: [] as number[] }
-    for (const seed of [10, 20, 30]) {
+    for (const seed of [10, 20, 30, 40, 50, 60, 70]) {
       const alone = await p99(single, count, scheme, seed)
       ratios.lenet.push((await p99(lenet, count, scheme, seed)) / alone)
       ratios.resnet.push((await p99(resnet, count, scheme, seed)) / alone)
     }
-    const median = (values: number[]) => values.sort((a, b) => a - b)[1]
-    expect(median(ratios.lenet)).toBeLessThan(1.05)
-    expect(median(ratios.resnet)).toBeLessThan(1.05)
+    const mean = (values: number[]) => Math.exp(values.reduce((sum, each) => sum + Math.log(each), 0) / values.length)
+    expect(mean(ratios.lenet)).toBeLessThan(1.05)
+    expect(mean(ratios.resnet)).toBeLessThan(1.05)
   })
 
   it('a larger size is used on if it brings a tenth more rows, and given up when it no longer does', () => {
@@ -122,10 +122,10 @@ describe('how many rows', () => {
       const { hedges, workers: stats, lateMs } = predictor.stats()
       hedged.push(hedges.sent)
       for (const { expectedMs } of stats) expect(Math.abs((expectedMs as number) - MEDIAN_MS)).toBeLessThan(2)
-      expect(lateMs).toBeLessThan(1.3 * MEDIAN_MS)
+      expect(lateMs).toBeLessThan(1.5 * MEDIAN_MS)
       for (const { calls } of workers) expect(calls).toBeGreaterThan(0.4 * 30 * 60)
       await predictor.close()
     }
-    expect(hedged[1]).toBeLessThan(1.2 * hedged[0]) // one in twenty is late, by definition
+    expect(Math.max(...hedged)).toBeLessThan(0.03 * 30 * 60) // of all rows
   })
 })

@@ -32,7 +32,7 @@ describe('bad options are refused with field, expected, got', () => {
     [{}, 'model: expected a path, a URL or bytes, got undefined'],
     [{ scheme: null }, 'scheme: expected an object, got null'],
     [{ scheme, model: 'm.onnx', hedge: { budget: 10 } }, 'hedge.budget: expected a number from 0 to 1, got 10'],
-    [{ scheme, model: 'm.onnx', hedge: { percentile: 95 } }, 'hedge.percentile: expected a number from 0 to 1, got 95'],
+    [{ scheme, model: 'm.onnx', hedge: { budget: 95 } }, 'hedge.budget: expected a number from 0 to 1, got 95'],
     [{ scheme }, 'model: expected a path, a URL or bytes, got undefined'],
     [{ scheme, workers: 2 }, 'workers: expected an integer >= 3, got 2'],
     [{ scheme, workers: [new HandWorker('w0')] }, 'workers: expected >= 3, got 1'],
