@@ -1,6 +1,6 @@
 /** What the policy is told of a query: gathered where something has happened to it that an answer has not settled. */
 
-import { type Asked, answerOf, isForgivable, isLive } from './asked'
+import { type Asked, answerOf, isForgivable, isLive, isQueued } from './asked'
 import type { Context } from './context'
 import type { Ages } from './lateness'
 import type { Facts } from './policy'
@@ -57,7 +57,7 @@ function paceOf(asked: readonly Asked[], ages: Ages | undefined, now: number) {
     pace.own++
     const slowAt = ageAt(each, ages?.hedgeMs)
     pace.giveAt = Math.min(pace.giveAt, ageAt(each, ages?.giveMs))
-    pace.hedgeAt = Math.max(pace.hedgeAt, slowAt)
+    if (!isQueued(each) || each.purpose !== 'copy') pace.hedgeAt = Math.max(pace.hedgeAt, slowAt) // a copy may wait for ever
     if (slowAt > now) pace.slowAt = Math.min(pace.slowAt, slowAt)
   }
   return pace
