@@ -2,7 +2,7 @@
 
 import { SingleBar } from 'cli-progress'
 import type { BatchModel } from '../evaluate/model'
-import type { EvaluationProgress } from '../evaluate/progress'
+import type { EvaluationProgress } from '../evaluate/options'
 import { note, width } from './terminal'
 
 /** When the first figures are told, if there is more to come, in seconds; then again whenever twice as much time has passed. */

@@ -7,7 +7,33 @@ import { type Features, Memory } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
 import type { Policy } from '../query/policy'
 import { type BatchModel, type OwnAnswers, type Rows, sizesOf } from './model'
-import type { EvaluationProgress } from './progress'
+import type { Figures } from './scores'
+
+/** How far an evaluation is, told after every step. */
+export interface EvaluationProgress {
+  /** First the model's answers to `inputs` are remembered, then `groups` are measured. */
+  stage: 'inputs' | 'groups'
+  done: number
+  total: number
+  /** Inputs that were looked at for the first time since the last call. */
+  looked: number
+  /** What is still to be done, by what takes the time. */
+  left: {
+    /** Through the model, as is to be expected. */
+    rows: number
+    /** Inputs to look at for the first time: those that are remembered, and those that groups will draw, as is to be expected. */
+    inputs: number
+    groups: number
+  }
+  /** What is known so far; computed when it is asked for. */
+  figures(): Figures
+}
+
+/** Its `order` gives the places of rows. */
+export interface Grouping {
+  groups: number
+  order: (rows: readonly Float32Array[]) => number[]
+}
 
 export interface EvaluateOptions extends CriterionOptions {
   model: BatchModel
@@ -32,8 +58,8 @@ export interface EvaluateOptions extends CriterionOptions {
    * where `createPredictor` has a memory half of them, at most 1,000; else 0. A number that is given gets the room it takes.
    */
   memory?: number | undefined
-  /** 'random', or 'likeness:P': pools of P groups, ordered by likeness and cut. Default 'random'. */
-  grouping?: string | undefined
+  /** Pools of so many groups are put into an order before they are cut: how benches group. Default: as drawn. */
+  grouping?: Grouping | undefined
   /** How the memory compares queries. Default: patches for images, else raw. */
   features?: Features | undefined
   /** What becomes of lost queries. Default: as of `createPredictor`. */
@@ -58,7 +84,7 @@ export type EvaluateSettings = ReturnType<typeof settingsOf>
 /** @throws TypeError, RangeError for options that are unknown, out of range, or do not fit the model and its inputs */
 export function settingsOf(options: EvaluateOptions) {
   checkNames('', options, optionNames)
-  const { model, codec, inputs, labels, attack = 'gauss:10', grouping = 'random' } = options
+  const { model, codec, inputs, labels, attack = 'gauss:10', grouping } = options
   const { queries, byzantine } = codec.scheme
   const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }
   const { choices, memory: wanted } = predictorSettings(checkOptions(asked), codec)
@@ -69,6 +95,7 @@ export function settingsOf(options: EvaluateOptions) {
   const memory = checkInteger('memory', options.memory ?? (remembers && fits ? Math.max(0, spare) : 0), 0)
   if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
   const groups = checkInteger('groups', options.groups ?? 500, 1)
+  if (grouping) checkInteger('grouping.groups', grouping.groups, 1, Math.floor((inputs.length - memory) / queries))
   const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
   const seed = checkInteger('seed', options.seed ?? 1, 0)
   const sets = checkInteger('sets', options.sets ?? 200, 0)

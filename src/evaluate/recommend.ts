@@ -4,8 +4,7 @@ import type { CodeName } from '../codec/codes'
 import { CONFIDENT } from '../predictor/settings'
 import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
-import { percent } from './statistics'
-import { type Sureness, sureSentence } from './sureness'
+import { percent, type Sureness, sureSentence } from './statistics'
 
 export interface Wishes {
   /** Accuracy that may be lost against the model alone, in 0..1. */
