@@ -1,9 +1,8 @@
 /** How many bytes a memory will take for some number of pairs, also while it decides how they are compared. */
 
 import { BLOCK, matrixBytes } from '../core/kernel-matrix'
-import { ARRAY_BYTES } from '../core/rows'
-import { PIECE } from '../core/wasm'
-import { tableBytes } from '../core/wasm-table'
+import { ARRAY_BYTES } from '../core/space'
+import { PIECE, tableBytes } from '../core/wasm'
 import { size } from '../tensor'
 import type { Features } from './domain'
 import { studied, studyBytes } from './metric'

@@ -5,7 +5,7 @@
  */
 
 import type { Core } from '../core/core'
-import { ARRAY_BYTES } from '../core/rows'
+import { ARRAY_BYTES } from '../core/space'
 import type { Criterion } from '../criterion'
 import { MOST } from '../saved'
 import { kernelNames } from './kernels'

@@ -8,7 +8,7 @@
 import { checkNames, expected } from '../check'
 import type { Core } from '../core/core'
 import { type FilterBank, SIDE } from '../core/filter-bank'
-import { ARRAY_BYTES } from '../core/rows'
+import { ARRAY_BYTES } from '../core/space'
 import { type Random, seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'
