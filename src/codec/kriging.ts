@@ -1,6 +1,7 @@
 /** Kriging: answers as a Gaussian process over inputs, of which some were seen. */
 
 import type { Core } from '../core/core'
+import { rowSums } from '../stats'
 
 /** `mix` of a linear kernel, the rest RBF of this `scale`, on inputs of mean square length 1; `noise` on the diagonal. */
 export interface KrigingKernel {
@@ -30,12 +31,7 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
     for (let j = 0; j < seen; j++) a[i * seen + j] = k[i * n + j] + (i === j ? kernel.noise : 0)
   }
   const inverse = core.inverse(a)
-  const sums = new Float64Array(seen)
-  let total = 0
-  for (let i = 0; i < seen; i++) {
-    for (let j = 0; j < seen; j++) sums[i] += inverse[i * seen + j]
-    total += sums[i]
-  }
+  const { sums, total } = rowSums(inverse)
   const weights: Float64Array[] = []
   const variance = new Float64Array(n - seen)
   for (let t = seen; t < n; t++) {

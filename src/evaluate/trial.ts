@@ -1,7 +1,7 @@
 /** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
 
+import type { CodedRow } from '../codec/decode'
 import type { Group } from '../codec/group'
-import type { CodedRow } from '../codec/rows'
 import { type BestRecovery, bestRecovery } from '../memory/confidence'
 import type { Recollection } from '../memory/memory'
 import type { AskedInput, Experiment } from './experiment'
