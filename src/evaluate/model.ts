@@ -95,11 +95,6 @@ export class OwnAnswers {
     return this.#count
   }
 
-  /** Whether an input was answered. */
-  has(input: number): boolean {
-    return this.#asked[input] === 1
-  }
-
   /**
    * The answers to some of the inputs, in their order. Read-only.
    *

@@ -6,10 +6,10 @@ import * as saved from '../saved'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import { type Archive, pack, unpack } from './archive'
 import type { Domain } from './domain'
-import { kernelNames } from './kernels'
 import { Known, LEAST_SUM, MOST_SUM } from './known'
 import { KernelRegression, type Uncertainty } from './regression'
 import { comparedKinds, Similarity, type SimilarityState } from './similarity'
+import { kernelNames } from './study'
 
 /** The share by which the user's features of a query may differ from what they were when it was saved. */
 const SAME = 1e-3
