@@ -1,6 +1,6 @@
 /** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
 
-import { layOut, type Space } from './space'
+import { type CoreFunction, layOut, type Space } from './space'
 
 /** Pairs in a block. */
 export const BLOCK = 128
@@ -14,21 +14,8 @@ export function matrixBytes(outputs: number, pairs: number): number {
   return 2 ** 16 + shares + blocks * (shares + INVERSE_BYTES) + ((blocks * (blocks + 1)) / 2) * TILE_BYTES
 }
 
-/** Of assembly/regression.ts; the arguments are addresses in the space. */
-export interface RegressionKernels {
-  accumulate(out: number, weights: number, rows: number, k: number, width: number, pitch: number): void
-  product(
-    out: number,
-    weights: number,
-    rows: number,
-    n: number,
-    width: number,
-    pitch: number,
-    down: number,
-    across: number,
-  ): void
-  quadratic(out: number, matrix: number, weights: number, scratch: number): void
-}
+/** Of assembly/regression.ts, with the parameters that they have there. */
+export type RegressionKernels = Readonly<Record<'accumulate' | 'product' | 'quadratic', CoreFunction>>
 
 /**
  * The kernel matrix of pairs in 16 bits, in blocks of 128, and per pair a row of shares: what it adds to a prediction, per

@@ -1,5 +1,8 @@
 /** Memory that a core keeps, where things lie in it, and rows of numbers; both cores share the layouts. */
 
+/** A function of assembly/ on what lies in a space; of addresses in it and counts. */
+export type CoreFunction = (...addresses: number[]) => void
+
 /** Bytes that grow, at addresses that stay. Views are of now: growing makes new ones necessary. */
 export abstract class Space {
   /** First byte that may be used, a multiple of 16. */

@@ -3,41 +3,20 @@
 import { type AnswerRows, type Core, type FilterBankOptions, notDefinite, type Residuals, type RowTable } from './core'
 import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { freshRows, layOut, multiplied, quantised, Space, strideOf } from './space'
+import { type CoreFunction, freshRows, layOut, multiplied, quantised, Space, strideOf } from './space'
 
 const ABI = 2
 
-interface Exports extends RegressionKernels, PatchKernels {
+/** Functions have the parameters that they have in assembly/; those that tell whether a matrix is definite give 0 or 1. */
+interface Exports
+  extends RegressionKernels,
+    PatchKernels,
+    Readonly<Record<'distances' | 'byteDistances' | 'gram' | 'vote', CoreFunction>> {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
-  distances(out: number, rows: number, row: number, n: number, stride: number): void
-  byteDistances(out: number, rows: number, row: number, n: number, stride: number): void
-  gram(out: number, rows: number, n: number, stride: number): void
-  vote(
-    votes: number,
-    answers: number,
-    basis: number,
-    scratch: number,
-    rows: number,
-    outputs: number,
-    stride: number,
-    degree: number,
-    errors: number,
-    unit: number,
-  ): void
-  residual(
-    order: number,
-    scores: number,
-    answers: number,
-    kernel: number,
-    scratch: number,
-    rows: number,
-    stride: number,
-    noise: number,
-    rounds: number,
-  ): number
-  inverse(inverse: number, matrix: number, factor: number, n: number): number
+  residual(...addresses: number[]): number
+  inverse(...addresses: number[]): number
 }
 
 /**

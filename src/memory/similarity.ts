@@ -15,9 +15,7 @@ import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
 import { type Kernel, type KernelName, kernels, type Metric, scaled, squaredLengthScale, type Tried } from './study'
 
 /** What is compared in the end; the user's own features are values. */
-export const comparedKinds = ['values', 'signals', 'patches'] as const
-
-export type Compared = (typeof comparedKinds)[number]
+export type Compared = 'values' | 'signals' | 'patches'
 
 /** What makes the features of a query, unless these are its values or the user's own. */
 type Embedding = Patches | Signals | undefined

@@ -7,8 +7,6 @@ import { OpenCall } from '../workers/open-call'
 import type { ModelWorker } from '../workers/worker'
 import { checkFaults, drawFaults, type Faults } from './attacks'
 
-export type { Faults } from './attacks'
-
 export class FaultyWorker implements ModelWorker {
   /** As the wrapped worker's; absent where that has none. */
   readonly restart?: (why: string) => void
