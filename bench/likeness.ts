@@ -1,7 +1,7 @@
 /** Grouping by likeness: groups of similar queries decode better. */
 
 import type { Core, RowTable } from '../src/core/core'
-import type { Grouping } from '../src/evaluate/options'
+import type { Grouping } from '../src/evaluate/experiment'
 
 /** Pools of so many groups of K queries, ordered by likeness and cut. @param width  values in a query */
 export function byLikeness(core: Core, width: number, K: number, groups: number): Grouping {

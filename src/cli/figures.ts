@@ -2,7 +2,7 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
-import type { EvaluationProgress } from '../evaluate/options'
+import type { EvaluationProgress } from '../evaluate/experiment'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Evaluation } from '../evaluate/scores'
 import { type Interval, percent as percentOf, type Share, sureCells } from '../evaluate/statistics'

@@ -79,10 +79,10 @@ export function decode(
   const came = have.length + rows.filter(({ dropped }) => dropped).length
   if (came < scheme.quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${scheme.quorum}`, came))
   const { data }: Decoder = decoders[codec.decoder]
-  if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, have)
-  const wanted = data ? queries : group.queries.map((_, query) => query)
   const own = have.map((index) => rows[index])
-  const survivors = { ...survivorsOf(group, have), rows: own.map(({ weights }) => weights), wanted }
+  if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, own)
+  const wanted = data ? queries : group.queries.map((_, query) => query)
+  const survivors = { ...survivorsOf(group, own), have, rows: own.map(({ weights }) => weights), wanted }
   const decoded = codec.decode(survivors, `${group.queries.length}:${mixed}:${have}`)
   const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
   const answers = codec.core.combine(flat(weights), own.map(answerOf))
@@ -90,24 +90,24 @@ export function decode(
 }
 
 /** The same of many rows: a few queries at a time, each time from the few rows that are nearest. */
-function decodeNearby(group: Closed, queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
-  const { codec, rows } = group
-  const all = have.map((index) => rows[index])
+function decodeNearby(group: Closed, queries: readonly number[], missing: number, rows: readonly OwnRow[]): Recovery[] {
+  const { codec } = group
   const recovered: Recovery[] = []
   for (let from = 0; from < queries.length; from += TOGETHER) {
     const some = queries.slice(from, from + TOGETHER)
-    const { near, ...told } = neighbourhood(codec.core, all, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
-    const own = { ...survivorsOf(group, have), ...told, have: near.map((at) => have[at]) }
-    const { weights, variance } = codec.decode(own, '')
-    const answers = codec.core.combine(flat(weights), near.map((at) => answerOf(all[at]))) // biome-ignore format: one line
+    const { near, ...told } = neighbourhood(codec.core, rows, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
+    const own = near.map((at) => rows[at])
+    const have = own.map(({ index }) => index)
+    const { weights, variance } = codec.decode({ ...survivorsOf(group, rows), ...told, have }, '')
+    const answers = codec.core.combine(flat(weights), own.map(answerOf))
     recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
   }
   return recovered
 }
 
-function survivorsOf({ codec, scheme, rows, gram }: Closed, have: readonly number[]) {
+function survivorsOf({ codec, scheme, gram }: Closed, rows: readonly CodedRow[]) {
   const { core, code, kernels } = codec
-  return { core, code, scheme, have, most: largestParity(have.map((index) => rows[index])), kernels, gram }
+  return { core, code, scheme, most: largestParity(rows), kernels, gram }
 }
 
 /** Queries in the row that mixes most of them. */
@@ -129,23 +129,19 @@ export function flat(rows: readonly Float64Array[]): Float32Array {
   return out
 }
 
-/** Positions of the rows that are near, and what a decoder is told of them: points of a group of their own. */
-interface Neighbourhood extends Pick<Survivors, 'rows' | 'wanted' | 'gram'> {
-  near: readonly number[]
-}
-
 /**
  * The rows that mix some queries, and those nearest to them.
  *
  * @param queries  their numbers in the group, at most TOGETHER
  * @param data     of these
+ * @returns positions of the rows that are near, and what a decoder is told of them: points of a group of their own
  */
 function neighbourhood(
   core: Core,
   rows: readonly CodedRow[],
   queries: readonly number[],
   data: readonly Float32Array[],
-): Neighbourhood {
+) {
   const near = nearest(rows, queries, data)
   const points = [...near.map((at) => rows[at].data), ...data]
   const units = near.map((_, i) => unitRow(points.length, i))

@@ -10,20 +10,15 @@ export interface KrigingKernel {
   noise: number
 }
 
-export interface Kriged {
-  /** One row per target: weights over the points seen; they sum to 1. */
-  weights: Float64Array[]
-  /** One per target: variance of the error in units of the answers' own. 0: a point seen; about 1: unlike all. */
-  variance: Float64Array
-}
-
 /**
  * Ordinary kriging (Rasmussen, Williams, 2006, 2.7, with a constant mean).
  *
  * @param gram  of the points seen and then the targets (n², row-major); where its origin lies does not matter
  * @param seen  how many of the n points were seen, >= 1; the others are targets
+ * @returns of each target weights over the points seen, which sum to 1, and the variance of its error in units of the
+ *   answers' own. 0: a point seen; about 1: unlike all
  */
-export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel): Kriged {
+export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel) {
   const n = Math.round(Math.sqrt(gram.length))
   const k = covariance(centred(gram, n, seen), n, seen, kernel)
   const a = new Float64Array(seen * seen)

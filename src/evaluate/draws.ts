@@ -3,8 +3,7 @@
 import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
 import { parseAttack } from '../testing/attacks'
-import type { Experiment } from './experiment'
-import type { EvaluateSettings } from './options'
+import type { EvaluateSettings, Experiment } from './experiment'
 
 /** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
 export interface Losses {

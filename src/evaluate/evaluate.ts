@@ -2,9 +2,15 @@
 
 import { type Random, seeded } from '../random'
 import { drawsOf, lossesOf } from './draws'
-import { type Experiment, experimentOf, memoryOptionsOf } from './experiment'
+import {
+  type EvaluateOptions,
+  type EvaluationProgress,
+  type Experiment,
+  experimentOf,
+  memoryOptionsOf,
+  settingsOf,
+} from './experiment'
 import { GroupScorer, hasSumParity } from './group-scores'
-import { type EvaluateOptions, type EvaluationProgress, settingsOf } from './options'
 import { type Evaluation, EvaluationScores } from './scores'
 import { Trial } from './trial'
 

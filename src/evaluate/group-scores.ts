@@ -91,7 +91,7 @@ export class GroupScorer {
       return mean(trial.outcomes().map((each) => rightRecovered(this.#experiment, each)))
     }
     return {
-      ...{ chosen, ...scores, rivals, mixed: trial.mixed },
+      ...{ chosen, ...scores, rivals, mixed: trial.mixed.length },
       whole: accuracy([...honest.keys()]),
       sets: draws.sets.map(accuracy),
       ...(liars.length && { located: located(suspects, liars, trial.decode(have, honest)) }),
