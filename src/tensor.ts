@@ -1,5 +1,6 @@
 /** Tensors, and the way from named tensors to one flat row and back. */
 
+import { joined } from './arrays'
 import { checkNames, expected } from './check'
 import { ApproxiferError } from './errors'
 
@@ -59,17 +60,9 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
  */
 export function toRow(query: QueryTensors, specs: readonly TensorSpec[], given = false): Float32Array {
   const named = byName(query, specs)
-  if (specs.length === 1) {
-    const data = checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`)
-    return given ? data : data.slice()
-  }
-  const row = new Float32Array(rowLength(specs))
-  let at = 0
-  for (const spec of specs) {
-    row.set(checkTensor(own(named, spec), spec, `query.${spec.name}`), at)
-    at += size(spec)
-  }
-  return row
+  const dataOf = (spec: TensorSpec) => checkTensor(own(named, spec), spec, `query.${spec.name}`)
+  if (specs.length > 1) return joined(specs.map(dataOf), Float32Array)
+  return given ? dataOf(specs[0]) : dataOf(specs[0]).slice()
 }
 
 function own(named: Record<string, unknown>, { name }: TensorSpec): unknown {

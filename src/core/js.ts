@@ -3,6 +3,7 @@
  * the two agree to the bit. (Only the payload of a NaN may differ.)
  */
 
+import { joined } from '../arrays'
 import type { AnswerRows, Core, FilterBankOptions, Residuals, RowTable } from './core'
 import { FilterBank } from './filter-bank'
 import { jsKernels } from './js-kernels'
@@ -71,8 +72,7 @@ export class JsCore implements Core {
 
   inverse(matrix: Float64Array): Float64Array {
     const n = Math.round(sqrt(matrix.length))
-    const inverse = invert(choleskyFactor(matrix, n, 0))
-    return Float64Array.from({ length: n * n }, (_, at) => inverse[Math.floor(at / n)][at % n])
+    return joined(invert(choleskyFactor(matrix, n, 0)), Float64Array)
   }
 
   residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals {

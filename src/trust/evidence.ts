@@ -122,11 +122,6 @@ export class Evidence {
     this.#workers.delete(oldest)
   }
 
-  /** Workers that are not trusted. */
-  get ejected(): string[] {
-    return [...this.#workers].flatMap(([name, { rightAnswersLeft }]) => (rightAnswersLeft ? name : []))
-  }
-
   isTrusted(worker: string): boolean {
     return !this.#workers.get(worker)?.rightAnswersLeft
   }
