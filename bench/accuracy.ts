@@ -11,17 +11,19 @@ import { Codec, type CodecOptions } from '../src/codec/codec'
 import type { Core } from '../src/core/core'
 import { loadCore } from '../src/core/load'
 import { evaluate } from '../src/evaluate/evaluate'
+import type { EvaluateOptions } from '../src/evaluate/experiment'
 import { answersOf } from '../src/evaluate/model'
-import type { EvaluateOptions } from '../src/evaluate/options'
 import type { Evaluation } from '../src/evaluate/scores'
 import { ci95, type Figure, type Interval, type Share, shareOf } from '../src/evaluate/statistics'
 import type { Recollection } from '../src/memory/memory'
 import { mean } from '../src/stats'
+import { rowLength } from '../src/tensor'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { report } from './accuracy-report'
 import { type Changed, changed, newExperience } from './changes'
 import { type Figures, measureDomains } from './domains'
+import { byLikeness } from './likeness'
 
 export const GROUPS = 5000
 /** Of ResNet-8, whose answers take thirty times as long as LeNet's; intervals are by distinct images, of which there are as many. */
@@ -190,7 +192,7 @@ export async function accuracy(_json: boolean, only: string[] = []): Promise<voi
       }
     }
     const scheme = { queries: 8, stragglers: 1 }
-    await measure('likeness:16', { scheme, grouping: 'likeness:16' })
+    await measure('likeness:16', { scheme, grouping: byLikeness(core, rowLength(model.signature.inputs), 8, 16) })
     for (const memory of memories) await measure(`memory ${memory}`, { scheme, memory })
     for (const memory of [0, 1000]) {
       await measure(`calibration ${memory}`, {

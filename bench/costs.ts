@@ -9,12 +9,12 @@ import { table } from '../src/cli/table'
 import { Codec } from '../src/codec/codec'
 import type { Core } from '../src/core/core'
 import { loadCore } from '../src/core/load'
-import { Likeness } from '../src/evaluate/likeness'
 import { Memory } from '../src/memory/memory'
 import { PATCH_FEATURES } from '../src/memory/mirror'
 import { seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
+import { Likeness } from './likeness'
 import { measure, type Timing } from './measure'
 
 const random = seeded(1)

@@ -6,7 +6,7 @@
 
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/table'
-import { grown, sizesOf } from '../src/memory/footprint'
+import { grown, sizesOf } from '../src/memory/domain'
 import { seeded } from '../src/random'
 import { mean } from '../src/stats'
 import { atMost, type Check, counts, equal } from './soak/checks'

@@ -12,12 +12,13 @@ import type { Evaluation } from '../src/evaluate/scores'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { models } from './accuracy'
+import { byLikeness } from './likeness'
 
 const size = { queries: 8, stragglers: 1 }
-const ways: Record<string, { scheme: CodecOptions; memory: number; grouping?: string }> = {
+const ways: Record<string, { scheme: CodecOptions; memory: number; likeness?: boolean }> = {
   paper: { scheme: { ...size, preset: 'aaai22' }, memory: 0 },
   parity: { scheme: size, memory: 0 },
-  likeness: { scheme: size, memory: 0, grouping: 'likeness:16' },
+  likeness: { scheme: size, memory: 0, likeness: true },
   memory: { scheme: size, memory: 1000 },
 }
 
@@ -29,9 +30,10 @@ export async function summary(json: boolean): Promise<void> {
     const inputs = await loadInputs(`data/${data}-images.npy`, model.signature.inputs[0].shape)
     const labels = await loadLabels(`data/${data}-labels.npy`)
     results[name] = {}
-    for (const [way, { scheme, ...options }] of Object.entries(ways)) {
+    for (const [way, { scheme, likeness, memory }] of Object.entries(ways)) {
       const codec = new Codec(core, scheme)
-      const settings = { groups: 5000, sets: 0, policy: 'recover' as const, ...options }
+      const grouping = likeness ? byLikeness(core, inputs[0].length, 8, 16) : undefined
+      const settings = { groups: 5000, sets: 0, policy: 'recover' as const, memory, grouping }
       const { accuracy, rivals } = await evaluate({ model, codec, inputs, labels, ...settings })
       results[name][way] = { ...accuracy, guess: rivals.guessLost }
     }

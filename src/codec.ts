@@ -1,15 +1,14 @@
 /** The numerical parts, each usable alone: weights, codec, the core that they compute with, memory. @module */
 
 export { Codec, type CodecOptions } from './codec/codec'
-export type { Recovery } from './codec/decode'
+export type { CodedRow, Recovery } from './codec/decode'
 export type { Group, Suspect } from './codec/group'
 export type { CodeName, DecoderName, LocatorName } from './codec/names'
-export type { CodedRow } from './codec/rows'
 export type { Core } from './core/core'
 export { type CoreOptions, loadCore } from './core/load'
 export type { Criterion, CriterionOptions, LabelAxis, Labels, Tolerance } from './criterion'
-export { Confidence as Worth } from './memory/confidence'
-export type { ConfidenceState as WorthState } from './memory/confidence-state'
+export { Confidence } from './memory/confidence'
+export type { ConfidenceState } from './memory/confidence-state'
 export { type Features, Memory, type MemoryOptions, type Recollection } from './memory/memory'
 export { type PatchOptions, patchFeatures } from './memory/patches'
 export { type Points, Scheme, type SchemeOptions } from './scheme'

@@ -48,7 +48,7 @@ export function criterionOf(
   field = '',
 ): Criterion {
   const [{ name, shape }] = outputs
-  const axes = trimmed(shape)
+  const axes = shape.slice(0, shape.findLastIndex((n) => n > 1) + 1) // [10, 1, 1] has its scores along the first
   const vector = axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
   const axis = checkWord(`${field}labelAxis`, labelAxis ?? (vector ? 'last' : 'none'), labelAxes)
   if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
@@ -68,11 +68,6 @@ export function criterionOf(
 export function checkTolerance(field: string, value: unknown): number {
   if (typeof value === 'number' && value > 0 && value < Number.MAX_VALUE) return value
   throw new RangeError(expected(field, 'a number above 0', value))
-}
-
-/** Without the axes of length 1 at the end: [10, 1, 1] has its scores along the first. */
-function trimmed(shape: readonly number[]): readonly number[] {
-  return shape.slice(0, shape.findLastIndex((n) => n > 1) + 1)
 }
 
 /** What holds for answers of which only the number of values is known. */

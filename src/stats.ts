@@ -38,6 +38,18 @@ export function rmsDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   return Math.sqrt(sum / a.length)
 }
 
+/** Sums of the rows of a matrix (n x n, row-major), and of all of it. */
+export function rowSums(matrix: Float64Array): { sums: Float64Array; total: number } {
+  const n = Math.round(Math.sqrt(matrix.length))
+  const sums = new Float64Array(n)
+  let total = 0
+  for (let i = 0; i < n; i++) {
+    for (let j = 0; j < n; j++) sums[i] += matrix[i * n + j]
+    total += sums[i]
+  }
+  return { sums, total }
+}
+
 /** Quantile 0.975 of the standard normal distribution. */
 export const NORMAL = 1.96
 

@@ -1,5 +1,6 @@
 /** Tensors, and the way from named tensors to one flat row and back. */
 
+import { joined } from './arrays'
 import { checkNames, expected } from './check'
 import { ApproxiferError } from './errors'
 
@@ -59,21 +60,12 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
  */
 export function toRow(query: QueryTensors, specs: readonly TensorSpec[], given = false): Float32Array {
   const named = byName(query, specs)
-  if (specs.length === 1) {
-    const data = checkTensor(own(named, specs[0]), specs[0], `query.${specs[0].name}`)
-    return given ? data : data.slice()
+  const dataOf = (spec: TensorSpec) => {
+    const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
+    return checkTensor(own, spec, `query.${spec.name}`)
   }
-  const row = new Float32Array(rowLength(specs))
-  let at = 0
-  for (const spec of specs) {
-    row.set(checkTensor(own(named, spec), spec, `query.${spec.name}`), at)
-    at += size(spec)
-  }
-  return row
-}
-
-function own(named: Record<string, unknown>, { name }: TensorSpec): unknown {
-  return Object.hasOwn(named, name) ? named[name] : undefined
+  if (specs.length > 1) return joined(specs.map(dataOf), Float32Array)
+  return given ? dataOf(specs[0]) : dataOf(specs[0]).slice()
 }
 
 /** The named tensors of a row; each has a buffer and a shape of its own, owned by the caller. */
@@ -155,7 +147,8 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Ar
 
 /** What is said of a tensor's shape has to be true: values in another order would be answered, wrongly. */
 function checkShape(tensor: Exclude<QueryTensor, Float32Array>, spec: TensorSpec, field: string): void {
-  if (isPlain(tensor)) checkNames(field, tensor, ['data', 'shape', 'dims']) // another library's tensors have more
+  const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // another library's tensors have more
+  if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims'])
   for (const shape of [tensor.shape, tensor.dims]) {
     if (!shape || isShapeOf(shape, spec)) continue
     const right = [spec.shape, [1, ...spec.shape]].join('] or [')
@@ -168,10 +161,6 @@ function isShapeOf(shape: readonly number[], spec: TensorSpec): boolean {
   const extra = shape.length - spec.shape.length
   if (extra !== 0 && !(extra === 1 && shape[0] === 1)) return false
   return spec.shape.every((n, axis) => shape[extra + axis] === n)
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 }
 
 /** Whether no value is NaN or infinite. */

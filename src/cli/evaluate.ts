@@ -5,8 +5,8 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/load'
 import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
+import type { EvaluationProgress } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
-import type { EvaluationProgress } from '../evaluate/progress'
 import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
@@ -29,7 +29,6 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes {
   attack: string
   groups: number
   memory?: number
-  grouping: string
   features?: Features
   policy?: Policy
   minConfidence: number
@@ -120,10 +119,10 @@ function schemes(options: Arguments): CodecOptions[] {
 async function measure(data: Data, codec: Codec, options: Arguments, progress: ProgressBar): Promise<Result> {
   const start = performance.now()
   const { name, warnings, model, inputs, labels, own } = data
-  const { groups, grouping, minConfidence, attack, seed } = options
+  const { groups, minConfidence, attack, seed } = options
   const { memory, policy, features, learn, labelAxis, tolerance } = options
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
-  const settings = { groups, grouping, minConfidence, attack, seed }
+  const settings = { groups, minConfidence, attack, seed }
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
   const evaluation = await evaluate({
     ...settings,

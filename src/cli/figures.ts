@@ -2,11 +2,10 @@
 
 import type { Codec } from '../codec/codec'
 import type { CriterionOptions } from '../criterion'
-import type { EvaluationProgress } from '../evaluate/progress'
+import type { EvaluationProgress } from '../evaluate/experiment'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Evaluation } from '../evaluate/scores'
-import { type Interval, percent as percentOf, type Share } from '../evaluate/statistics'
-import { sureCells } from '../evaluate/sureness'
+import { type Interval, percent as percentOf, type Share, sureCells } from '../evaluate/statistics'
 import type { Verified } from '../evaluate/verified'
 import { table } from './table'
 import { wrap } from './terminal'
@@ -24,7 +23,6 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   /** Its name, and with byzantine > 0 what it found. */
   locator: string | ({ name: string } & NonNullable<Evaluation['locator']>)
   groups: number
-  grouping: string
   minConfidence: number
   attack: string
   seed: number

@@ -18,7 +18,6 @@ import {
   flagFor,
   GRID,
   grid,
-  grouping,
   helpOf,
   inputShapes,
   integer,
@@ -116,7 +115,6 @@ withModel(
   .addOption(flagFor({ ...scheme.decoder, flags: '--decoder <decoder>' }, helpOf(scheme.decoder)))
   .addOption(flagFor({ ...scheme.locator, flags: '--locator <locator>' }, helpOf(scheme.locator)))
   .option('--attack <attack>', `how liars lie: ${attackForms}`, attack, 'gauss:10')
-  .option('--grouping <how>', 'random, or likeness:P: pools of P groups, ordered by likeness, cut', grouping, 'random')
   .addOption(choice('--core <core>', 'numerical core (default: wasm, else js)', ['wasm', 'js']))
   .optionsGroup('What becomes of lost queries:')
   .addOption(flagFor(policy, helpOf({ ...policy, otherwise: 'auto where E = 0' })))

@@ -89,12 +89,6 @@ export function attack(text: string): string {
   }
 }
 
-/** 'random' or 'likeness:P'; how large P may be depends on the data. */
-export function grouping(text: string): string {
-  if (/^(random|likeness:[1-9]\d*)$/.test(text)) return text
-  throw refused('random or likeness:P with P >= 1', nearestHead(text, ['random', 'likeness']))
-}
-
 /**
  * 'name=AxBxC,name=...' and what earlier uses of the option gave. A name may contain '=' and ',': it ends at the last
  * '=' before a shape.

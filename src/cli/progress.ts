@@ -1,8 +1,8 @@
 /** How far a measurement is: a bar on stderr where that is a terminal, and first figures there or wherever stderr goes. */
 
 import { SingleBar } from 'cli-progress'
+import type { EvaluationProgress } from '../evaluate/experiment'
 import type { BatchModel } from '../evaluate/model'
-import type { EvaluationProgress } from '../evaluate/progress'
 import { note, width } from './terminal'
 
 /** When the first figures are told, if there is more to come, in seconds; then again whenever twice as much time has passed. */

@@ -4,8 +4,7 @@ import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { TopLevelSpec } from 'vega-lite'
 import { type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
-import type { Bin } from '../evaluate/statistics'
-import { sureCells } from '../evaluate/sureness'
+import { type Bin, sureCells } from '../evaluate/statistics'
 import {
   baseline,
   candidateHead,
@@ -65,10 +64,10 @@ export async function writeReport(
 
 function accuracyPart(results: readonly Result[]): string[] {
   const [first] = results
-  const { model, code, decoder, groups, grouping, memory, seed } = first
+  const { model, code, decoder, groups, memory, seed } = first
   return [
     `# ${model}`,
-    `${baseline(first)}. Code ${code}, decoder ${decoder}, grouping ${grouping}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
+    `${baseline(first)}. Code ${code}, decoder ${decoder}, memory ${memory}; ${groups} groups, seed ${seed}. ` +
       'In every group S random results are missing; "lost only" are the queries whose own answer is, "guessing" is not to code at all.',
     markdownTable(gridHead, results.map(gridRow)),
     `![${quantity(first)}](accuracy.svg)`,

@@ -42,9 +42,11 @@ export class Codec {
   readonly locator: LocatorName
   /** What 'learned-kriging' has learned. */
   readonly kernels = new Kernels()
-  readonly #schemes: Map<number, Scheme>
-  readonly #weights: Map<number, readonly Float64Array[]>
-  readonly #decoded: Map<string, Decoded>
+  readonly #caches: {
+    schemes: Map<number, Scheme>
+    weights: Map<number, readonly Float64Array[]>
+    decoded: Map<string, Decoded>
+  }
 
   /**
    * @param like  of the same options; what does not depend on queries is computed once for both
@@ -77,9 +79,7 @@ export class Codec {
       const { quorum } = this.scheme
       throw new RangeError(`locator: '${this.locator}' needs ${needed} results, got a quorum of ${quorum}; set workers`)
     }
-    this.#schemes = like ? like.#schemes : new Map()
-    this.#weights = like ? like.#weights : new Map()
-    this.#decoded = like ? like.#decoded : new Map()
+    this.#caches = like ? like.#caches : { schemes: new Map(), weights: new Map(), decoded: new Map() }
     if (!like) this.weightsFor(this.scheme.queries) // now, rather than while the first group waits
   }
 
@@ -104,16 +104,16 @@ export class Codec {
   /** The scheme of a group that closed with this number of queries. */
   schemeFor(queries: number): Scheme {
     if (queries === this.scheme.queries) return this.scheme
-    const scheme = this.#schemes.get(queries) ?? this.scheme.shorter(queries)
-    this.#schemes.set(queries, scheme)
+    const scheme = this.#caches.schemes.get(queries) ?? this.scheme.shorter(queries)
+    this.#caches.schemes.set(queries, scheme)
     return scheme
   }
 
   /** The weights of all rows of a group that closed with this number of queries. Shared: read-only. */
   weightsFor(queries: number): readonly Float64Array[] {
-    const weights = this.#weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
-    if (this.#weights.size >= SIZES) this.#weights.clear()
-    this.#weights.set(queries, weights)
+    const weights = this.#caches.weights.get(queries) ?? codes[this.code](this.schemeFor(queries))
+    if (this.#caches.weights.size >= SIZES) this.#caches.weights.clear()
+    this.#caches.weights.set(queries, weights)
     return weights
   }
 
@@ -125,11 +125,11 @@ export class Codec {
   decode(survivors: Survivors, key: string): Decoded {
     const decoder: Decoder = decoders[this.decoder]
     if (decoder.data) return decoder.decode(survivors)
-    const decoded = this.#decoded.get(key) ?? decoder.decode(survivors)
-    this.#decoded.delete(key) // and in again, as the youngest
-    const oldest = this.#decoded.keys().next().value
-    if (this.#decoded.size >= SETS && oldest !== undefined) this.#decoded.delete(oldest)
-    this.#decoded.set(key, decoded)
+    const decoded = this.#caches.decoded.get(key) ?? decoder.decode(survivors)
+    this.#caches.decoded.delete(key) // and in again, as the youngest
+    const oldest = this.#caches.decoded.keys().next().value
+    if (this.#caches.decoded.size >= SETS && oldest !== undefined) this.#caches.decoded.delete(oldest)
+    this.#caches.decoded.set(key, decoded)
     return decoded
   }
 }

@@ -10,7 +10,29 @@ import { ApproxiferError } from '../errors'
 import type { Codec } from './codec'
 import { unitRow } from './codes'
 import { type Decoder, decoders, type Survivors } from './decoders'
-import type { CodedRow, RowSet } from './rows'
+
+/** One coded query: a weighted sum of the group's queries, or one of them as it is. */
+export interface CodedRow {
+  /** 0 .. N-1. */
+  readonly index: number
+  /** Its weights over the group's queries. Shared: read-only. */
+  readonly weights: Float64Array
+  /** The query that it equals, if it equals one: its answer is then exact. */
+  readonly query?: number
+  /** What a worker is asked. Owned by the group: read, do not write or transfer. */
+  readonly data: Float32Array
+}
+
+/** A row, and what its group knows of it. */
+export interface OwnRow extends CodedRow {
+  /** Known when the number of queries is. */
+  weights: Float64Array
+  answer: Float32Array | undefined
+  /** Its answer was taken for a lie. */
+  dropped: boolean
+}
+
+export const answerOf = ({ answer }: OwnRow) => answer as Float32Array
 
 /** A query's answer, recovered from the answers to other rows. The caller owns `answer`. */
 export interface Recovery {
@@ -34,7 +56,7 @@ const PRODUCTS = 2 ** 17
 /** A closed group. */
 interface Closed extends Pick<Survivors, 'scheme' | 'gram'> {
   codec: Codec
-  rows: RowSet
+  rows: readonly OwnRow[]
   queries: readonly Float32Array[]
   /** Those that parities are made of. */
   mixed: readonly number[]
@@ -54,37 +76,38 @@ export function decode(
 ): Recovery[] {
   const { codec, scheme, rows, mixed } = group
   if (!queries.length) return []
-  const came = have.length + rows.coded.filter(({ dropped }) => dropped).length
+  const came = have.length + rows.filter(({ dropped }) => dropped).length
   if (came < scheme.quorum) throw new ApproxiferError('QUORUM', expected('results', `>= ${scheme.quorum}`, came))
   const { data }: Decoder = decoders[codec.decoder]
-  if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, have)
+  const own = have.map((index) => rows[index])
+  if (data && have.length > NEIGHBOURS) return decodeNearby(group, queries, missing, own)
   const wanted = data ? queries : group.queries.map((_, query) => query)
-  const survivors = { ...survivorsOf(group, have), rows: rows.of(have).map(({ weights }) => weights), wanted }
+  const survivors = { ...survivorsOf(group, own), have, rows: own.map(({ weights }) => weights), wanted }
   const decoded = codec.decode(survivors, `${group.queries.length}:${mixed}:${have}`)
   const weights = data ? decoded.weights : queries.map((query) => decoded.weights[query])
-  const answers = codec.core.combine(flat(weights), rows.answersOf(have))
+  const answers = codec.core.combine(flat(weights), own.map(answerOf))
   return queries.map((query, i) => recovery(query, answers[i], missing, decoded.variance?.[data ? i : query]))
 }
 
 /** The same of many rows: a few queries at a time, each time from the few rows that are nearest. */
-function decodeNearby(group: Closed, queries: readonly number[], missing: number, have: readonly number[]): Recovery[] {
-  const { codec, rows } = group
-  const all = rows.of(have)
+function decodeNearby(group: Closed, queries: readonly number[], missing: number, rows: readonly OwnRow[]): Recovery[] {
+  const { codec } = group
   const recovered: Recovery[] = []
   for (let from = 0; from < queries.length; from += TOGETHER) {
     const some = queries.slice(from, from + TOGETHER)
-    const { near, ...told } = neighbourhood(codec.core, all, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
-    const own = near.map((at) => have[at])
-    const { weights, variance } = codec.decode({ ...survivorsOf(group, have), ...told, have: own }, '')
-    const answers = codec.core.combine(flat(weights), rows.answersOf(own))
+    const { near, ...told } = neighbourhood(codec.core, rows, some, some.map((query) => group.queries[query])) // biome-ignore format: one line
+    const own = near.map((at) => rows[at])
+    const have = own.map(({ index }) => index)
+    const { weights, variance } = codec.decode({ ...survivorsOf(group, rows), ...told, have }, '')
+    const answers = codec.core.combine(flat(weights), own.map(answerOf))
     recovered.push(...some.map((query, i) => recovery(query, answers[i], missing, variance?.[i])))
   }
   return recovered
 }
 
-function survivorsOf({ codec, scheme, rows, gram }: Closed, have: readonly number[]) {
+function survivorsOf({ codec, scheme, gram }: Closed, rows: readonly CodedRow[]) {
   const { core, code, kernels } = codec
-  return { core, code, scheme, have, most: largestParity(rows.of(have)), kernels, gram }
+  return { core, code, scheme, most: largestParity(rows), kernels, gram }
 }
 
 /** Queries in the row that mixes most of them. */
@@ -106,23 +129,19 @@ export function flat(rows: readonly Float64Array[]): Float32Array {
   return out
 }
 
-/** Positions of the rows that are near, and what a decoder is told of them: points of a group of their own. */
-interface Neighbourhood extends Pick<Survivors, 'rows' | 'wanted' | 'gram'> {
-  near: readonly number[]
-}
-
 /**
  * The rows that mix some queries, and those nearest to them.
  *
  * @param queries  their numbers in the group, at most TOGETHER
  * @param data     of these
+ * @returns positions of the rows that are near, and what a decoder is told of them: points of a group of their own
  */
 function neighbourhood(
   core: Core,
   rows: readonly CodedRow[],
   queries: readonly number[],
   data: readonly Float32Array[],
-): Neighbourhood {
+) {
   const near = nearest(rows, queries, data)
   const points = [...near.map((at) => rows[at].data), ...data]
   const units = near.map((_, i) => unitRow(points.length, i))

@@ -5,12 +5,11 @@ import { checkInteger, expected } from '../check'
 import { type Criterion, criterionFor } from '../criterion'
 import type { Scheme } from '../scheme'
 import type { Codec } from './codec'
-import { parities, unitRow } from './codes'
-import { decode, flat, largestParity, type Recovery } from './decode'
+import { parities } from './codes'
+import { answerOf, type CodedRow, decode, flat, largestParity, type OwnRow, type Recovery } from './decode'
 import { MOST_ROWS } from './kernels'
 import { gramOf } from './kriging'
 import { locators } from './locators'
-import { type CodedRow, RowSet } from './rows'
 
 /** A row whose answer may be a lie; scores compare within one locator and group only. */
 export interface Suspect {
@@ -30,7 +29,7 @@ const UNKNOWN = new Float64Array()
  */
 export class Group {
   readonly #codec: Codec
-  readonly #rows: RowSet
+  #rows: OwnRow[] = NONE
   #queries: Float32Array[] = NONE
   /** Queries that the parities are made of: those unanswered when the group closed. */
   #mixed: readonly number[] = NONE
@@ -40,7 +39,6 @@ export class Group {
 
   constructor(codec: Codec) {
     this.#codec = codec
-    this.#rows = new RowSet(codec.scheme.workers)
   }
 
   /** Queries that joined. */
@@ -56,7 +54,7 @@ export class Group {
 
   /** Answers that came and were not dropped. */
   get survivors(): number[] {
-    return this.#rows.survivors().map(({ index }) => index)
+    return this.#rows.filter(counts).map(({ index }) => index)
   }
 
   /**
@@ -73,13 +71,13 @@ export class Group {
     if (query.length !== length) throw new RangeError(`query: expected ${length} values, got ${query.length}`)
     const number = this.size
     this.#queries = append(this.#queries, query)
-    if (this.#codec.code === 'systematic') this.#rows.add(UNKNOWN, number, query)
+    if (this.#codec.code === 'systematic') this.#addRow(UNKNOWN, number, query)
     return number
   }
 
   /** Rows that can be sent already: with the systematic code the queries that have joined. */
   get ready(): readonly CodedRow[] {
-    return this.#scheme ? [] : this.#rows.coded
+    return this.#scheme ? [] : this.#rows
   }
 
   /**
@@ -98,19 +96,24 @@ export class Group {
     if (mix && !systematic) throw new RangeError("mix: expected none but with code 'systematic' and byzantine 0")
     mix?.forEach((query, i) => checkInteger(`mix[${i}]`, query, 0, K - 1))
     this.#scheme = scheme
-    const before = this.#rows.coded.length
+    const before = this.#rows.length
     if (mix) this.#mixed = mix.length ? [...new Set(mix)] : NONE
     else this.#mixed = systematic ? this.missing() : this.#numbers()
     const all = this.#codec.weightsFor(K)
-    for (const row of this.#rows.coded) row.weights = all[row.index]
+    for (const row of this.#rows) row.weights = all[row.index]
     if (before && !this.#mixed.length) return []
     const others = this.#encodeRows().slice(before)
     const data = this.#combined(others.filter((weights) => unit(weights) === undefined)).values()
     for (const weights of others) {
       const query = unit(weights)
-      this.#rows.add(weights, query, query === undefined ? (data.next().value as Float32Array) : this.#queries[query])
+      this.#addRow(weights, query, query === undefined ? (data.next().value as Float32Array) : this.#queries[query])
     }
-    return this.#rows.coded.slice(before)
+    return this.#rows.slice(before)
+  }
+
+  #addRow(weights: Float64Array, query: number | undefined, data: Float32Array): void {
+    const { length: index } = this.#rows
+    this.#rows = append(this.#rows, { index, weights, query, data, answer: undefined, dropped: false })
   }
 
   /** Weighted sums of the queries; of the systematic code's parities each from those that it mixes, which are few of many. */
@@ -145,66 +148,62 @@ export class Group {
     return [...all.slice(0, K), ...parities(this.#mixed.length, N - K).map(spread)]
   }
 
-  /** One more row that asks for a query itself, at any time; repeats are numbered from N on, whether the group is full or not. */
-  repeat(query: number): CodedRow {
-    checkInteger('query', query, 0, this.size - 1)
-    return this.#rows.repeat(unitRow(this.size, query), query, this.#queries[query])
-  }
-
   #numbers(): number[] {
     return Array.from({ length: this.size }, (_, number) => number)
   }
 
   /** A row by its number. */
   row(index: number): CodedRow | undefined {
-    return this.#rows.at(index)
+    return this.#rows[index]
   }
 
   /** Takes the answer to a row, once, and keeps it. Values must be finite; that is not checked here. */
   add(row: CodedRow, answer: Float32Array): void {
-    this.#rows.answer(row, answer)
+    const own = this.#rows[row.index]
+    if (own !== row) throw new RangeError(`row: expected one of this group, got ${row.index}`)
+    const { length } = this.#rows.find((each) => each.answer)?.answer ?? answer
+    if (!(answer instanceof Float32Array) || answer.length !== length) {
+      throw new TypeError(expected('answer', `a Float32Array of ${length}`, answer))
+    }
+    if (own.answer) throw new RangeError(`row ${row.index}: expected one answer, got a second`)
+    own.answer = answer
   }
 
   /** Forgets all answers and verdicts, so that another survivor set can be tried on the same rows. */
   forget(): void {
-    this.#rows.forget()
+    for (const row of this.#rows) {
+      row.answer = undefined
+      row.dropped = false
+    }
   }
 
   /** The model's own answer to a query, if a row that equals it was answered and not dropped. Read-only. */
   exact(query: number): Float32Array | undefined {
-    return this.#rows.exact(query)?.answer
+    return this.#exact(query)?.answer
+  }
+
+  #exact(query: number): OwnRow | undefined {
+    const isIts = (row: OwnRow) => row.query === query && counts(row)
+    const own = this.#rows[query] // the systematic code's first
+    return own && isIts(own) ? own : this.#rows.find(isIts)
   }
 
   /** Queries without an exact answer. */
   missing(): number[] {
-    const missing: number[] = []
-    for (let query = 0; query < this.size; query++) if (!this.#rows.exact(query)) missing.push(query)
-    return missing
+    return this.#numbers().filter((query) => !this.#exact(query))
   }
 
-  /** Finds up to `limit` liars among the answers that came, and drops their answers. */
-  locate(limit: number = this.scheme.byzantine): Suspect[] {
-    const suspects = this.scores(limit).slice(0, limit)
-    for (const { row } of suspects) this.drop(row)
-    return suspects
-  }
-
-  /** A score for every answer that came, up to `limit` that would be dropped first, the strongest in front. */
-  scores(limit: number = this.scheme.byzantine): Suspect[] {
+  /** Finds up to `byzantine` liars among the answers that came, and drops their answers. */
+  locate(): Suspect[] {
     const { core, locator } = this.#codec
-    const have = this.#coded()
-    const most = Math.min(limit, have.length - 1)
-    if (!(most >= 1)) return []
-    const answers = this.#rows.answersOf(have)
-    const evidence = { core, scheme: this.scheme, have, answers, gram: () => this.#gramOf(have) }
-    const { coded } = this.#rows
-    return locators[locator](evidence, most).map(({ position, score }) => ({ row: coded[have[position]], score }))
-  }
-
-  /** Takes the answer to a row for a lie. */
-  drop(row: CodedRow): void {
-    const own = this.#rows.at(row.index)
-    if (own) own.dropped = true
+    const { scheme, survivors: have } = this
+    const most = Math.min(scheme.byzantine, have.length - 1)
+    if (most < 1) return []
+    const rows = have.map((index) => this.#rows[index])
+    const evidence = { core, scheme, have, answers: rows.map(answerOf), gram: () => this.#gramOf(rows) }
+    const accused = locators[locator](evidence, most).slice(0, scheme.byzantine)
+    for (const { position } of accused) rows[position].dropped = true
+    return accused.map(({ position, score }) => ({ row: rows[position], score }))
   }
 
   /**
@@ -214,7 +213,7 @@ export class Group {
    */
   recover(): Recovery[] {
     const missing = this.missing()
-    return this.#decode(missing, missing.length, this.#coded())
+    return this.#decode(missing, missing.length, this.survivors)
   }
 
   /**
@@ -227,14 +226,14 @@ export class Group {
    */
   *rehearse(lost: readonly number[], survivors: readonly number[]): Generator<Recovery[]> {
     const mixed = this.#mixed.length
-    const parities = survivors.filter((i) => this.#rows.at(i)?.query === undefined)
+    const parities = survivors.filter((i) => this.#rows[i]?.query === undefined)
     const open = this.missing().length > 0 || lost.some((query) => !this.#mixed.includes(query))
     if (open || this.#codec.code !== 'systematic') return
     if (this.size - lost.length + parities.length < this.scheme.quorum) return
     for (let shift = 1; shift < Math.min(REHEARSALS, mixed); shift++) {
       const others = lost.map((query) => this.#mixed[(this.#mixed.indexOf(query) + shift) % mixed])
       const rest = this.#numbers().filter((query) => !others.includes(query))
-      const exact = rest.map((query) => (this.#rows.exact(query) as CodedRow).index)
+      const exact = rest.map((query) => (this.#exact(query) as CodedRow).index)
       yield this.#decode(others, lost.length, [...exact, ...parities])
     }
   }
@@ -248,13 +247,12 @@ export class Group {
   *lessons(criterion?: Criterion): Generator<void> {
     const { core, code, decoder, kernels } = this.#codec
     if (decoder !== 'learned-kriging' || code !== 'systematic') return
-    const have = this.#coded()
-    if (have.length > MOST_ROWS) return
-    const own = [...have.keys()].filter((at) => this.#rows.coded[have[at]].query !== undefined)
-    if (own.length === have.length || !own.length) return // without a parity there is nothing to learn
-    const answers = this.#rows.answersOf(have)
-    const most = largestParity(this.#rows.of(have))
-    yield* kernels.learn(core, most, this.#gramOf(have), answers, own, criterion ?? criterionFor(answers[0].length))
+    const rows = this.#rows.filter(counts)
+    if (rows.length > MOST_ROWS) return
+    const own = [...rows.keys()].filter((at) => rows[at].query !== undefined)
+    if (own.length === rows.length || !own.length) return // without a parity there is nothing to learn
+    const [answers, most] = [rows.map(answerOf), largestParity(rows)]
+    yield* kernels.learn(core, most, this.#gramOf(rows), answers, own, criterion ?? criterionFor(answers[0].length))
   }
 
   /** Every query's answer, in order: exact ones as they came (read-only), the others recovered. Throws as `recover`. */
@@ -273,20 +271,19 @@ export class Group {
     return decode({ ...group, gram: () => this.#gramOfQueries() }, queries, missing, have)
   }
 
-  /** Survivors among the coded rows, without repeats: those that have a node. */
-  #coded(): number[] {
-    return this.survivors.filter((i) => i < this.scheme.workers)
-  }
-
   #gramOfQueries(): Float64Array {
     this.#gram ??= this.#codec.core.gram(this.#queries)
     return this.#gram
   }
 
-  /** U G Uᵀ for the rows `have`: the coded queries' Gram matrix from that of the queries. */
-  #gramOf(have: readonly number[]): Float64Array {
-    return gramOf(this.#rows.of(have).map(({ weights }) => weights), this.#gramOfQueries()) // biome-ignore format: one line
+  /** U G Uᵀ for some rows: the coded queries' Gram matrix from that of the queries. */
+  #gramOf(rows: readonly CodedRow[]): Float64Array {
+    return gramOf(rows.map(({ weights }) => weights), this.#gramOfQueries()) // biome-ignore format: one line
   }
+}
+
+function counts({ answer, dropped }: OwnRow): boolean {
+  return answer !== undefined && !dropped
 }
 
 function unit(weights: Float64Array): number | undefined {

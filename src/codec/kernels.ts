@@ -3,6 +3,7 @@
 import type { Core } from '../core/core'
 import { type Criterion, type Labels, labelAt } from '../criterion'
 import * as saved from '../saved'
+import { rowSums } from '../stats'
 import { centred, covariance, type KrigingKernel } from './kriging'
 import type { CodeName } from './names'
 
@@ -143,10 +144,7 @@ function leaveOneOut(
   const a = covariance(centred(gram, n, n), n, n, kernel)
   for (let i = 0; i < n; i++) a[i * n + i] += kernel.noise
   const inverse = core.inverse(a)
-  const sums = Array.from({ length: n }, (_, i) =>
-    inverse.subarray(i * n, (i + 1) * n).reduce((sum, value) => sum + value, 0),
-  )
-  const total = sums.reduce((sum, value) => sum + value, 0)
+  const { sums, total } = rowSums(inverse)
   const q = (i: number, j: number) => inverse[i * n + j] - (sums[i] * sums[j]) / total
   return out.map((i) => {
     const guess = Float64Array.from(answers[i])

@@ -1,6 +1,7 @@
 /** Kriging: answers as a Gaussian process over inputs, of which some were seen. */
 
 import type { Core } from '../core/core'
+import { rowSums } from '../stats'
 
 /** `mix` of a linear kernel, the rest RBF of this `scale`, on inputs of mean square length 1; `noise` on the diagonal. */
 export interface KrigingKernel {
@@ -9,20 +10,15 @@ export interface KrigingKernel {
   noise: number
 }
 
-export interface Kriged {
-  /** One row per target: weights over the points seen; they sum to 1. */
-  weights: Float64Array[]
-  /** One per target: variance of the error in units of the answers' own. 0: a point seen; about 1: unlike all. */
-  variance: Float64Array
-}
-
 /**
  * Ordinary kriging (Rasmussen, Williams, 2006, 2.7, with a constant mean).
  *
  * @param gram  of the points seen and then the targets (n², row-major); where its origin lies does not matter
  * @param seen  how many of the n points were seen, >= 1; the others are targets
+ * @returns of each target weights over the points seen, which sum to 1, and the variance of its error in units of the
+ *   answers' own. 0: a point seen; about 1: unlike all
  */
-export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel): Kriged {
+export function kriging(core: Core, gram: Float64Array, seen: number, kernel: KrigingKernel) {
   const n = Math.round(Math.sqrt(gram.length))
   const k = covariance(centred(gram, n, seen), n, seen, kernel)
   const a = new Float64Array(seen * seen)
@@ -30,12 +26,7 @@ export function kriging(core: Core, gram: Float64Array, seen: number, kernel: Kr
     for (let j = 0; j < seen; j++) a[i * seen + j] = k[i * n + j] + (i === j ? kernel.noise : 0)
   }
   const inverse = core.inverse(a)
-  const sums = new Float64Array(seen)
-  let total = 0
-  for (let i = 0; i < seen; i++) {
-    for (let j = 0; j < seen; j++) sums[i] += inverse[i * seen + j]
-    total += sums[i]
-  }
+  const { sums, total } = rowSums(inverse)
   const weights: Float64Array[] = []
   const variance = new Float64Array(n - seen)
   for (let t = seen; t < n; t++) {

@@ -1,43 +1,14 @@
 /** Filters on all patches of an image, pooled; kept by a core, with one layout for both cores. */
 
 import type { FilterBankOptions } from './core'
-import { layOut, type Space } from './space'
+import { type CoreFunction, layOut, type Space } from './space'
 
 /** Side of a patch in pixels, cells per side of the pooling grid. */
 export const SIDE = 5
 export const CELLS = 4
 
-/** Of assembly/patches.ts; the arguments are addresses in the space, or counts. */
-export interface PatchKernels {
-  patchLines(
-    even: number,
-    odd: number,
-    scale: number,
-    image: number,
-    channels: number,
-    width: number,
-    rows: number,
-    pitch: number,
-    stride: number,
-    contrast: number,
-  ): void
-  combine(out: number, weights: number, rows: number, n: number, k: number, stride: number): void
-  poolCells(
-    out: number,
-    even: number,
-    odd: number,
-    scale: number,
-    offsets: number,
-    ends: number,
-    down: number,
-    across: number,
-    scratch: number,
-    filters: number,
-    pitch: number,
-    stride: number,
-    threshold: number,
-  ): void
-}
+/** Of assembly/patches.ts, with the parameters that they have there. */
+export type PatchKernels = Readonly<Record<'patchLines' | 'combine' | 'poolCells', CoreFunction>>
 
 export class FilterBank {
   readonly #space: Space

@@ -3,85 +3,72 @@
 import { CELLS, type PatchKernels, SIDE } from './filter-bank'
 import { dot, weightedSum } from './js-linalg'
 import { BLOCK, type RegressionKernels } from './kernel-matrix'
-import type { Space } from './space'
+import type { CoreFunction, Space } from './space'
 
 const { fround, max, sqrt } = Math
 
-type MemoryKernels = RegressionKernels & PatchKernels
-type Make<Name extends keyof MemoryKernels> = (space: Space) => MemoryKernels[Name]
+type Make = (space: Space) => CoreFunction
 
 /** All of them, on one space. */
-export function jsKernels(space: Space): MemoryKernels {
+export function jsKernels(space: Space): RegressionKernels & PatchKernels {
+  /** `n` rows, `pitch` bytes apart. */
+  const rowsAt = (at: number, n: number, width: number, pitch: number) =>
+    Array.from({ length: n }, (_, i) => space.floats(at + i * pitch, width))
   return {
-    accumulate: accumulate(space),
-    product: product(space),
-    quadratic: quadratic(space),
-    combine: combine(space),
+    accumulate: (out, weights, rows, k, width, pitch) =>
+      weightedSum(space.floats(out, width), space.floats(weights, k), rowsAt(rows, k, width, pitch)),
+    product(out, weights, rows, n, width, pitch, down, across) {
+      const all = rowsAt(rows, BLOCK, width, pitch)
+      for (let i = 0; i < n; i++) {
+        const words = space.words(weights + i * down, ((BLOCK - 1) * across) / 2 + 1)
+        const row = Float32Array.from({ length: BLOCK }, (_, j) => words[(j * across) / 2])
+        weightedSum(space.floats(out + 4 * i * width, width), row, all)
+      }
+    },
+    quadratic(out, matrix, weights) {
+      const w = space.floats(weights, BLOCK)
+      const y = new Float32Array(BLOCK)
+      weightedSum(y, w, rowsAt(matrix, BLOCK, BLOCK, 4 * BLOCK))
+      space.doubles(out, 2).set([dot(y, w), dot(y, new Float32Array(BLOCK).fill(1))])
+    },
+    combine(out, weights, rows, n, k, stride) {
+      const lines = rowsAt(rows, k, stride, 4 * stride)
+      for (let i = 0; i < n; i++) {
+        weightedSum(space.floats(out + 4 * i * stride, stride).fill(0), space.floats(weights + 4 * i * k, k), lines)
+      }
+    },
     patchLines: patchLines(space),
     poolCells: poolCells(space),
   }
 }
 
-/** `n` rows, `pitch` bytes apart. */
-function rowsAt(space: Space, at: number, n: number, width: number, pitch: number): Float32Array[] {
-  return Array.from({ length: n }, (_, i) => space.floats(at + i * pitch, width))
-}
-
-const accumulate: Make<'accumulate'> = (space) => (out, weights, rows, k, width, pitch) => {
-  weightedSum(space.floats(out, width), space.floats(weights, k), rowsAt(space, rows, k, width, pitch))
-}
-
-const product: Make<'product'> = (space) => (out, weights, rows, n, width, pitch, down, across) => {
-  const all = rowsAt(space, rows, BLOCK, width, pitch)
-  for (let i = 0; i < n; i++) {
-    const words = space.words(weights + i * down, ((BLOCK - 1) * across) / 2 + 1)
-    const row = Float32Array.from({ length: BLOCK }, (_, j) => words[(j * across) / 2])
-    weightedSum(space.floats(out + 4 * i * width, width), row, all)
-  }
-}
-
-const quadratic: Make<'quadratic'> = (space) => (out, matrix, weights) => {
-  const w = space.floats(weights, BLOCK)
-  const y = new Float32Array(BLOCK)
-  weightedSum(y, w, rowsAt(space, matrix, BLOCK, BLOCK, 4 * BLOCK))
-  space.doubles(out, 2).set([dot(y, w), dot(y, new Float32Array(BLOCK).fill(1))])
-}
-
-const combine: Make<'combine'> = (space) => (out, weights, rows, n, k, stride) => {
-  const lines = Array.from({ length: k }, (_, j) => space.floats(rows + 4 * j * stride, stride))
-  for (let i = 0; i < n; i++) {
-    weightedSum(space.floats(out + 4 * i * stride, stride).fill(0), space.floats(weights + 4 * i * k, k), lines)
-  }
-}
-
-const patchLines: Make<'patchLines'> =
-  (space) => (even, odd, scale, image, channels, width, rows, pitch, stride, contrast) => {
-    const [e, o] = [3, 2].map((lines, i) => space.floats([even, odd][i], lines * SIDE * channels * stride))
-    const pixels = space.floats(image, channels * (rows + SIDE - 1) * width + pitch + SIDE)
-    const scales = space.floats(scale, rows * pitch)
-    for (let at = 0; at < rows * pitch; at++) {
-      const corner = Math.floor(at / pitch) * width + (at % pitch)
-      let [sum, square] = [0, 0]
-      for (let line = 0; line < channels * SIDE; line++) {
-        const x = corner + (Math.floor(line / SIDE) * (rows + SIDE - 1) + (line % SIDE)) * width
-        const [a, b, middle, d, f] = [pixels[x], pixels[x + 1], pixels[x + 2], pixels[x + 3], pixels[x + 4]]
-        const [outer, inner] = [fround(a + f), fround(b + d)]
-        e[3 * line * stride + at] = middle
-        e[(3 * line + 1) * stride + at] = outer
-        e[(3 * line + 2) * stride + at] = inner
-        o[2 * line * stride + at] = a - f
-        o[(2 * line + 1) * stride + at] = b - d
-        sum = fround(sum + fround(fround(outer + inner) + middle))
-        const [outers, inners] = [fround(fround(a * a) + fround(f * f)), fround(fround(b * b) + fround(d * d))]
-        square = fround(square + fround(fround(outers + inners) + fround(middle * middle)))
-      }
-      const mean = fround(sum / (SIDE * SIDE * channels))
-      const variance = max(0, fround(fround(square / (SIDE * SIDE * channels)) - fround(mean * mean)))
-      scales[at] = 1 / fround(sqrt(fround(variance + contrast)))
+const patchLines: Make = (space) => (even, odd, scale, image, channels, width, rows, pitch, stride, contrast) => {
+  const [e, o] = [3, 2].map((lines, i) => space.floats([even, odd][i], lines * SIDE * channels * stride))
+  const pixels = space.floats(image, channels * (rows + SIDE - 1) * width + pitch + SIDE)
+  const scales = space.floats(scale, rows * pitch)
+  for (let at = 0; at < rows * pitch; at++) {
+    const corner = Math.floor(at / pitch) * width + (at % pitch)
+    let [sum, square] = [0, 0]
+    for (let line = 0; line < channels * SIDE; line++) {
+      const x = corner + (Math.floor(line / SIDE) * (rows + SIDE - 1) + (line % SIDE)) * width
+      const [a, b, middle, d, f] = [pixels[x], pixels[x + 1], pixels[x + 2], pixels[x + 3], pixels[x + 4]]
+      const [outer, inner] = [fround(a + f), fround(b + d)]
+      e[3 * line * stride + at] = middle
+      e[(3 * line + 1) * stride + at] = outer
+      e[(3 * line + 2) * stride + at] = inner
+      o[2 * line * stride + at] = a - f
+      o[(2 * line + 1) * stride + at] = b - d
+      sum = fround(sum + fround(fround(outer + inner) + middle))
+      const [outers, inners] = [fround(fround(a * a) + fround(f * f)), fround(fround(b * b) + fround(d * d))]
+      square = fround(square + fround(fround(outers + inners) + fround(middle * middle)))
     }
+    const mean = fround(sum / (SIDE * SIDE * channels))
+    const variance = max(0, fround(fround(square / (SIDE * SIDE * channels)) - fround(mean * mean)))
+    scales[at] = 1 / fround(sqrt(fround(variance + contrast)))
   }
+}
 
-const poolCells: Make<'poolCells'> =
+const poolCells: Make =
   (space) => (out, even, odd, scale, offsets, ends, down, across, _scratch, filters, pitch, stride, threshold) => {
     const last = [...space.integers(ends, CELLS + 1)]
     const rows = last[CELLS]

@@ -3,6 +3,7 @@
  * the two agree to the bit. (Only the payload of a NaN may differ.)
  */
 
+import { joined } from '../arrays'
 import type { AnswerRows, Core, FilterBankOptions, Residuals, RowTable } from './core'
 import { FilterBank } from './filter-bank'
 import { jsKernels } from './js-kernels'
@@ -19,8 +20,7 @@ import {
   weightedSum,
 } from './js-linalg'
 import { KernelMatrix } from './kernel-matrix'
-import { freshRows, multiplied, quantised } from './rows'
-import { Space } from './space'
+import { freshRows, multiplied, quantised, Space } from './space'
 
 const { abs, max, sqrt } = Math
 
@@ -51,7 +51,7 @@ export class JsCore implements Core {
     for (let c = 0; c < answers[0].length; c++) {
       for (let i = 0; i < f; i++) y[i] = answers[i][c]
       if (y.every((value) => value === y[0])) continue
-      castVotes(votes, unit ? unitDenominator(y, basis) : denominator(y, basis), errors)
+      castVotes(votes, denominator(y, basis, unit), errors)
     }
     return votes
   }
@@ -72,8 +72,7 @@ export class JsCore implements Core {
 
   inverse(matrix: Float64Array): Float64Array {
     const n = Math.round(sqrt(matrix.length))
-    const inverse = invert(choleskyFactor(matrix, n, 0))
-    return Float64Array.from({ length: n * n }, (_, at) => inverse[Math.floor(at / n)][at % n])
+    return joined(invert(choleskyFactor(matrix, n, 0)), Float64Array)
   }
 
   residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals {
@@ -172,48 +171,24 @@ function without(column: Float64Array, value: number): Float64Array {
 /** T_j(0): 1, 0, -1, 0, 1, ... */
 const atZero = (j: number): number => (j & 1 ? 0 : j & 2 ? -1 : 1)
 
-/** |Q(β_i)| with Q(0) = 1; see assembly/locate.ts. Matrices are arrays of columns. */
-function denominator(y: Float64Array, basis: Float64Array): Float64Array {
+/** |Q(β_i)| with Q(0) = 1 or, `unit`, all coefficients together of unit length; see assembly/locate.ts. By columns. */
+function denominator(y: Float64Array, basis: Float64Array, unit: boolean): Float64Array {
   const f = y.length
   const degree = basis.length / f
-  const m = max(f, 2 * degree)
   const n = 2 * degree - 1
-  const a = Array.from({ length: n + 1 }, () => new Float64Array(m))
+  const a = Array.from({ length: n + 1 }, () => new Float64Array(max(f, n + 1)))
+  const first = unit ? 0 : 1 // of the coefficients of Q that are looked for
+  const term = (i: number, j: number) => (unit ? basis[j * f + i] : basis[j * f + i] - atZero(j))
   for (let i = 0; i < f; i++) {
-    for (let j = 0; j < degree; j++) {
-      const t = basis[j * f + i]
-      a[j][i] = t
-      if (j) a[degree + j - 1][i] = -(t - atZero(j)) * y[i]
-    }
-    a[n][i] = y[i]
+    for (let j = 0; j < degree; j++) a[j][i] = basis[j * f + i]
+    for (let j = first; j < degree; j++) a[degree + j - first][i] = -term(i, j) * y[i]
+    if (!unit) a[n][i] = y[i]
   }
-  qr(a, n)
-  const x = backSubstitute(a, n, degree - 1)
+  qr(a, unit ? n + 1 : n)
+  const x = unit ? smallestSingularVector(a) : backSubstitute(a, n, degree - 1)
   return Float64Array.from(y, (_, i) => {
-    let value = 1
-    for (let j = 1; j < degree; j++) value += x[degree + j - 1] * (basis[j * f + i] - atZero(j))
-    return abs(value)
-  })
-}
-
-/** |Q(β_i)| with all coefficients together of unit length. */
-function unitDenominator(y: Float64Array, basis: Float64Array): Float64Array {
-  const f = y.length
-  const degree = basis.length / f
-  const m = max(f, 2 * degree)
-  const a = Array.from({ length: 2 * degree }, () => new Float64Array(m))
-  for (let i = 0; i < f; i++) {
-    for (let j = 0; j < degree; j++) {
-      const t = basis[j * f + i]
-      a[j][i] = t
-      a[degree + j][i] = -t * y[i]
-    }
-  }
-  qr(a, 2 * degree)
-  const x = smallestSingularVector(a)
-  return Float64Array.from(y, (_, i) => {
-    let value = 0
-    for (let j = 0; j < degree; j++) value += x[degree + j] * basis[j * f + i]
+    let value = first
+    for (let j = first; j < degree; j++) value += x[degree + j - first] * term(i, j)
     return abs(value)
   })
 }

@@ -1,6 +1,6 @@
 /** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
 
-import { layOut, type Space } from './space'
+import { type CoreFunction, layOut, type Space } from './space'
 
 /** Pairs in a block. */
 export const BLOCK = 128
@@ -14,21 +14,8 @@ export function matrixBytes(outputs: number, pairs: number): number {
   return 2 ** 16 + shares + blocks * (shares + INVERSE_BYTES) + ((blocks * (blocks + 1)) / 2) * TILE_BYTES
 }
 
-/** Of assembly/regression.ts; the arguments are addresses in the space. */
-export interface RegressionKernels {
-  accumulate(out: number, weights: number, rows: number, k: number, width: number, pitch: number): void
-  product(
-    out: number,
-    weights: number,
-    rows: number,
-    n: number,
-    width: number,
-    pitch: number,
-    down: number,
-    across: number,
-  ): void
-  quadratic(out: number, matrix: number, weights: number, scratch: number): void
-}
+/** Of assembly/regression.ts, with the parameters that they have there. */
+export type RegressionKernels = Readonly<Record<'accumulate' | 'product' | 'quadratic', CoreFunction>>
 
 /**
  * The kernel matrix of pairs in 16 bits, in blocks of 128, and per pair a row of shares: what it adds to a prediction, per
@@ -111,19 +98,13 @@ export class KernelMatrix {
 
   /** Sum of the shares of all pairs, weighted; fresh. */
   combine(weights: Float32Array): Float32Array {
-    const row = this.#space.floats(this.#at.row, this.#stride).fill(0)
+    const { row, weights: weighing } = this.#at
+    const sum = this.#space.floats(row, this.#stride).fill(0)
     for (let block = 0; block < this.#blocks; block++) {
       this.#weigh(block, weights)
-      this.#kernels.accumulate(
-        this.#at.row,
-        this.#at.weights,
-        this.#start(block),
-        BLOCK,
-        this.#stride,
-        4 * this.#stride,
-      )
+      this.#kernels.accumulate(row, weighing, this.#start(block), BLOCK, this.#stride, 4 * this.#stride)
     }
-    return row.slice(0, this.#outputs)
+    return sum.slice(0, this.#outputs)
   }
 
   /** wᵀAw and 1ᵀAw, of a block's inverse A and its part w of the weights; in f64 but for the product Aw. */
@@ -160,10 +141,8 @@ export class KernelMatrix {
     const rows = this.#space.floats(this.#at.rows, BLOCK * width).fill(0)
     for (let i = 0; i * length < rest.length; i++) rows.set(rest.subarray(i * length, (i + 1) * length), i * width)
     for (let i = 0; i < BLOCK; i++) {
-      const [share, weights] = [
-        this.#start(block) + 4 * (i * this.#stride + first),
-        this.#inverse(block) + 4 * i * BLOCK,
-      ]
+      const share = this.#start(block) + 4 * (i * this.#stride + first)
+      const weights = this.#inverse(block) + 4 * i * BLOCK
       this.#kernels.accumulate(share, weights, this.#at.rows, BLOCK, width, 4 * width)
     }
   }

@@ -3,41 +3,20 @@
 import { type AnswerRows, type Core, type FilterBankOptions, notDefinite, type Residuals, type RowTable } from './core'
 import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { freshRows } from './rows'
-import { Space, strideOf } from './space'
-import { byteTable, type DistanceKernels, floatTable, PAGE } from './wasm-table'
+import { type CoreFunction, freshRows, layOut, multiplied, quantised, Space, strideOf } from './space'
 
 const ABI = 2
 
-interface Exports extends RegressionKernels, PatchKernels, DistanceKernels {
+/** Functions have the parameters that they have in assembly/; those that tell whether a matrix is definite give 0 or 1. */
+interface Exports
+  extends RegressionKernels,
+    PatchKernels,
+    Readonly<Record<'distances' | 'byteDistances' | 'gram' | 'vote', CoreFunction>> {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
-  gram(out: number, rows: number, n: number, stride: number): void
-  vote(
-    votes: number,
-    answers: number,
-    basis: number,
-    scratch: number,
-    rows: number,
-    outputs: number,
-    stride: number,
-    degree: number,
-    errors: number,
-    unit: number,
-  ): void
-  residual(
-    order: number,
-    scores: number,
-    answers: number,
-    kernel: number,
-    scratch: number,
-    rows: number,
-    stride: number,
-    noise: number,
-    rounds: number,
-  ): number
-  inverse(inverse: number, matrix: number, factor: number, n: number): number
+  residual(...addresses: number[]): number
+  inverse(...addresses: number[]): number
 }
 
 /**
@@ -45,6 +24,16 @@ interface Exports extends RegressionKernels, PatchKernels, DistanceKernels {
  * size: they stay in the second-level cache between copy and kernel, and memory stays small.
  */
 export const PIECE = 1 << 19
+/** WebAssembly's memory grows by these bytes. */
+const PAGE = 2 ** 16
+/** Bytes that a table grows by more than it has to. */
+const AHEAD = 4 * PAGE
+
+/** What a table takes, see `Core.table`; in JS as much. */
+export function tableBytes(width: number, capacity: number, step?: number): number {
+  const row = step === undefined ? 4 * strideOf(width, 12, 4) : 16 * Math.ceil(width / 16)
+  return PAGE + AHEAD + (capacity + 2) * row + 4 * capacity
+}
 
 export class WasmCore implements Core {
   readonly kind = 'wasm'
@@ -211,5 +200,43 @@ class WasmSpace extends Space {
   reserve(end: number, ahead = 0): void {
     const missing = end - this.#memory.buffer.byteLength
     if (missing > 0) this.#memory.grow(Math.ceil((missing + ahead) / PAGE))
+  }
+}
+
+/** Rows in an instance of their own, which holds nothing else but a query and its distances. The padding of rows stays zero, as all memory is at first. */
+function floatTable(space: Space, kernels: Exports, width: number, capacity: number): RowTable {
+  const stride = strideOf(width, 12, 4)
+  const at = layOut(space, { row: 4 * stride, out: 4 * capacity, rows: 0 })
+  const start = (index: number) => at.rows + 4 * index * stride
+  return {
+    set: (index, row) => {
+      space.reserve(start(index + 1), AHEAD)
+      space.floats(start(index), width).set(row)
+    },
+    get: (index) => space.floats(start(index), width).slice(),
+    distances: (row, to, from = 0) => {
+      space.floats(at.row, width).set(row)
+      kernels.distances(at.out, start(from), at.row, to - from, stride)
+      return space.floats(at.out, to - from).slice()
+    },
+  }
+}
+
+/** The same in 8 bits a value. */
+function byteTable(space: Space, kernels: Exports, width: number, capacity: number, step: number): RowTable {
+  const stride = 16 * Math.ceil(width / 16)
+  const at = layOut(space, { row: 2 * stride, out: 4 * capacity, rows: 0 })
+  const start = (index: number) => at.rows + index * stride
+  return {
+    set: (index, row) => {
+      space.reserve(start(index + 1), AHEAD)
+      quantised(row, step, space.bytes(start(index), width))
+    },
+    get: (index) => multiplied(space.bytes(start(index), width), step),
+    distances: (row, to, from = 0) => {
+      quantised(row, step, space.shorts(at.row, width))
+      kernels.byteDistances(at.out, start(from), at.row, to - from, stride)
+      return new Float32Array(space.integers(at.out, to - from)).map((sum) => sum * step ** 2)
+    },
   }
 }

@@ -2,10 +2,8 @@
 
 import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
-import { type Attack, parseAttack } from '../testing/attacks'
-import type { Experiment } from './experiment'
-import { Likeness } from './likeness'
-import type { EvaluateSettings } from './options'
+import { parseAttack } from '../testing/attacks'
+import type { EvaluateSettings, Experiment } from './experiment'
 
 /** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */
 export interface Losses {
@@ -22,49 +20,35 @@ export interface Losses {
  */
 export function drawsOf(experiment: Experiment, from: readonly number[], drawing: Random, settings: EvaluateSettings) {
   const { seed, attack, grouping, sets } = settings
-  const { scheme } = experiment.codec
-  const { workers, stragglers, queries } = scheme
+  const { codec, inputs } = experiment
+  const { workers, stragglers, queries } = codec.scheme
   const [losing, lying] = [seeded(seed + 0x51ed270b), seeded(seed + 0x2c1b3c6d)]
   const lie = parseAttack(attack)
+  const drawn: number[] = []
   return {
     /** Which inputs form the next group. */
-    group: groupsOf(experiment, grouping, from, drawing),
+    group(): number[] {
+      if (!drawn.length) {
+        const chosen = drawing.choose(from.length, (grouping?.groups ?? 1) * queries).map((i) => from[i])
+        const order = grouping?.order(chosen.map((input) => inputs.at(input) as Float32Array))
+        drawn.push(...(order?.map((i) => chosen[i]) ?? chosen))
+      }
+      return drawn.splice(0, queries)
+    },
     /** Survivors that are tried in every group. */
     sets: survivorSets(workers, stragglers, sets, losing),
-    losses: () => lossesOf(scheme, losing),
+    losses: () => lossesOf(codec.scheme, losing),
     /** One query of a group. */
     lost: () => losing.below(queries),
-    withLies: (honest: readonly Float32Array[], liars: readonly number[]) => withLies(honest, liars, lie, lying),
+    /** The answers to all rows, those of the liars by lies. */
+    withLies(honest: readonly Float32Array[], liars: readonly number[]): readonly Float32Array[] {
+      if (!liars.length) return honest
+      const lies = lie(liars.map((row) => honest[row]), lying) // biome-ignore format: one line
+      return honest.map((answer, row) => lies[liars.indexOf(row)] ?? answer)
+    },
   }
 }
 export type Draws = ReturnType<typeof drawsOf>
-
-/** Each call draws another group of K. @param grouping  'random', or 'likeness:P': pools of P groups, ordered by likeness and cut */
-function groupsOf(
-  { codec, inputs }: Experiment,
-  grouping: string,
-  from: readonly number[],
-  random: Random,
-): () => number[] {
-  const { core, scheme } = codec
-  const K = scheme.queries
-  const pool = grouping === 'random' ? 1 : Number(/^likeness:([1-9]\d*)$/.exec(grouping)?.[1])
-  if (!pool || pool * K > from.length) {
-    const most = Math.floor(from.length / K)
-    throw new RangeError(`grouping: expected random or likeness:P with P up to ${most}, got ${grouping}`)
-  }
-  const row = (input: number) => inputs.at(input) as Float32Array
-  const likeness = pool === 1 ? undefined : new Likeness(core, row(from[0]).length, pool * K)
-  const drawn: number[][] = []
-  return () => {
-    if (!drawn.length) {
-      const chosen = random.choose(from.length, pool * K).map((i) => from[i])
-      const path = likeness?.order(chosen.map(row)).map((i) => chosen[i]) ?? chosen
-      for (let at = 0; at < path.length; at += K) drawn.push(path.slice(at, at + K))
-    }
-    return drawn.shift() as number[]
-  }
-}
 
 /** All sets of N - S survivors if there are at most `most`, else `most` at random. */
 function survivorSets(N: number, S: number, most: number, random: Random): number[][] {
@@ -78,21 +62,6 @@ export function lossesOf({ workers, stragglers, byzantine }: Scheme, random: Ran
   const gone = random.choose(workers, stragglers)
   const have = without(gone, workers)
   return { gone, have, liars: random.choose(have.length, byzantine).map((at) => have[at]) }
-}
-
-/** The answers to all rows, those of the liars by lies. */
-export function withLies(
-  honest: readonly Float32Array[],
-  liars: readonly number[],
-  attack: Attack,
-  random: Random,
-): readonly Float32Array[] {
-  if (!liars.length) return honest
-  const lies = attack(
-    liars.map((row) => honest[row]),
-    random,
-  )
-  return honest.map((answer, row) => (liars.includes(row) ? lies[liars.indexOf(row)] : answer))
 }
 
 /** The numbers 0 .. n-1 that are not among the `gone`. */

@@ -2,10 +2,15 @@
 
 import { type Random, seeded } from '../random'
 import { drawsOf, lossesOf } from './draws'
-import { type Experiment, experimentOf, memoryOptionsOf } from './experiment'
-import { GroupScorer } from './group-scores'
-import { type EvaluateOptions, settingsOf } from './options'
-import { progressOf } from './progress'
+import {
+  type EvaluateOptions,
+  type EvaluationProgress,
+  type Experiment,
+  experimentOf,
+  memoryOptionsOf,
+  settingsOf,
+} from './experiment'
+import { GroupScorer, hasSumParity } from './group-scores'
 import { type Evaluation, EvaluationScores } from './scores'
 import { Trial } from './trial'
 
@@ -103,5 +108,51 @@ async function measureAlone(share: number, { experiment, scores, progress, other
     const [answer] = await experiment.own.of([input])
     scores.alone({ input, own: answer })
     progress.alone()
+  }
+}
+
+/**
+ * Tells how far an evaluation is, after every step.
+ *
+ * @param groups  that will be measured
+ * @param others  inputs that they are drawn from
+ */
+function progressOf(
+  { codec, inputs: all, labels, own }: Experiment,
+  scores: EvaluationScores,
+  groups: number,
+  others: number,
+  onProgress: (progress: EvaluationProgress) => void = () => {},
+) {
+  const { queries, workers } = codec.scheme
+  const drawn = new Set<number>()
+  let [done, mixed] = [0, 0]
+  /** Rows of a group that are no queries: they are asked for every time. */
+  const rowsOfGroup = () => {
+    const planned = codec.code === 'systematic' ? workers - queries : workers
+    return (done ? mixed / done : planned) + Number(hasSumParity(codec))
+  }
+  /** @param known  inputs that are still to be remembered */
+  const tell = (progress: Pick<EvaluationProgress, 'stage' | 'done' | 'total' | 'looked'>, known = 0) => {
+    const unanswered = all.length - own.count
+    const first = Math.min(known, unanswered)
+    const share = 1 - (1 - queries / others) ** (groups - done) // of what groups are drawn from, in any of them
+    const rows = first + (labels ? 1 : share) * (unanswered - first) + (groups - done) * rowsOfGroup()
+    const left = { rows, inputs: known + share * (others - drawn.size), groups: groups - done }
+    onProgress({ ...progress, left, figures: () => scores.figures() })
+  }
+  return {
+    /** One more input was answered, and remembered if there is a memory. */
+    input: (count: number, total: number) => tell({ stage: 'inputs', done: count, total, looked: 1 }, total - count),
+    /** One more input was answered on the way. */
+    alone: () => tell({ stage: 'groups', done, total: groups, looked: 0 }),
+    /** One more group was measured. @param more  mixed rows */
+    group(more: number, chosen: readonly number[]) {
+      const before = drawn.size
+      for (const input of chosen) drawn.add(input)
+      done++
+      mixed += more
+      tell({ stage: 'groups', done, total: groups, looked: drawn.size - before })
+    },
   }
 }

@@ -1,15 +1,127 @@
-/** What an evaluation is about: a model, its inputs and own answers, a codec, and what a predictor would have learned. */
+/** What `evaluate` can be asked, with the defaults of `createPredictor`; and the experiment that is made of it. */
 
+import { checkInteger, checkNames } from '../check'
 import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
-import { type Criterion, labelAt } from '../criterion'
+import { type Criterion, type CriterionOptions, criterionOf, labelAt } from '../criterion'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
-import { Memory, type MemoryOptions, type Recollection } from '../memory/memory'
+import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
+import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
+import type { Policy } from '../query/policy'
 import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
-import type { EvaluateOptions, EvaluateSettings } from './options'
+import type { Figures } from './scores'
 
+/** How far an evaluation is, told after every step. */
+export interface EvaluationProgress {
+  /** First the model's answers to `inputs` are remembered, then `groups` are measured. */
+  stage: 'inputs' | 'groups'
+  done: number
+  total: number
+  /** Inputs that were looked at for the first time since the last call. */
+  looked: number
+  /** What is still to be done, by what takes the time. */
+  left: {
+    /** Through the model, as is to be expected. */
+    rows: number
+    /** Inputs to look at for the first time: those that are remembered, and those that groups will draw, as is to be expected. */
+    inputs: number
+    groups: number
+  }
+  /** What is known so far; computed when it is asked for. */
+  figures(): Figures
+}
+
+/** Its `order` gives the places of rows. */
+export interface Grouping {
+  groups: number
+  order: (rows: readonly Float32Array[]) => number[]
+}
+
+export interface EvaluateOptions extends CriterionOptions {
+  model: BatchModel
+  codec: Codec
+  /** One row per query, as long as the model's inputs together; each is read when it is needed. */
+  inputs: Rows
+  /** The model's answers to them, to be shared by several evaluations. Default: asked for as they are needed. */
+  own?: OwnAnswers | undefined
+  /**
+   * The right label of each query: the index of the largest value in the first output. Default: none; an answer then is
+   * right if it has the model's own label or, where there are none, is within the tolerance of the model's own.
+   */
+  labels?: ArrayLike<number> | undefined
+  /** Default 500. */
+  groups?: number | undefined
+  /** Default 1. */
+  seed?: number | undefined
+  /** How `byzantine` workers lie; see `attackForms`. Default 'gauss:10'. */
+  attack?: string | undefined
+  /**
+   * How many inputs, in random order, are remembered with the model's answers; groups come from the rest. Default:
+   * where `createPredictor` has a memory half of them, at most 1,000; else 0. A number that is given gets the room it takes.
+   */
+  memory?: number | undefined
+  /** Pools of so many groups are put into an order before they are cut: how benches group. Default: as drawn. */
+  grouping?: Grouping | undefined
+  /** How the memory compares queries. Default: patches for images, else raw. */
+  features?: Features | undefined
+  /** What becomes of lost queries. Default: as of `createPredictor`. */
+  policy?: Policy | undefined
+  /** Confidence from which `auto` gives a recovered answer. Default 0.9. */
+  minConfidence?: number | undefined
+  /** Groups whose lost answers come late and train the confidence. Default 300, at most half. */
+  learn?: number | undefined
+  /** Survivor sets to try in every group: all if there are no more, else this many at random. Default 200. */
+  sets?: number | undefined
+  /** Called after each input that is answered for its own sake, and after each group. */
+  onProgress?: ((progress: EvaluationProgress) => void) | undefined
+}
+
+const optionNames = [
+  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'groups', 'seed', 'attack', 'memory'],
+  ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+]
+
+export type EvaluateSettings = ReturnType<typeof settingsOf>
+
+/** @throws TypeError, RangeError for options that are unknown, out of range, or do not fit the model and its inputs */
+export function settingsOf(options: EvaluateOptions) {
+  checkNames('', options, optionNames)
+  const { model, codec, inputs, labels, attack = 'gauss:10', grouping } = options
+  const { queries, byzantine } = codec.scheme
+  const asked = { scheme: { queries }, policy: options.policy, minConfidence: options.minConfidence }
+  const { choices, memory: wanted } = predictorSettings(checkOptions(asked), codec)
+  const { policy, minConfidence } = choices
+  const remembers = wanted !== false && !byzantine
+  const fits = options.features !== undefined || Memory.fits(sizesOf(model))
+  const spare = Math.min(1000, inputs.length >> 1, inputs.length - queries)
+  const memory = checkInteger('memory', options.memory ?? (remembers && fits ? Math.max(0, spare) : 0), 0)
+  if (byzantine && memory) throw new RangeError(`memory: expected 0 with byzantine > 0, got ${memory}`)
+  const groups = checkInteger('groups', options.groups ?? 500, 1)
+  if (grouping) checkInteger('grouping.groups', grouping.groups, 1, Math.floor((inputs.length - memory) / queries))
+  const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
+  const seed = checkInteger('seed', options.seed ?? 1, 0)
+  const sets = checkInteger('sets', options.sets ?? 200, 0)
+  const criterion = criterionOf(model.signature.outputs, options)
+  if (inputs.length < queries + memory)
+    throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
+  if (labels) checkLabels(labels, inputs.length, criterion)
+  return { groups, seed, sets, attack, grouping, criterion, memory, rules: { policy, minConfidence, learn } }
+}
+
+function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {
+  if (criterion.kind !== 'label' || criterion.positions > 1) {
+    const what = criterion.kind === 'label' ? `${criterion.positions} labels each` : 'no label'
+    throw new RangeError(`labels: expected none for a model whose outputs have ${what}, got ${labels.length}`)
+  }
+  if (labels.length !== count) throw new RangeError(`labels: expected ${count}, one per input, got ${labels.length}`)
+  const { classes } = criterion
+  const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
+  if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
+}
+
+/** A model, its inputs and own answers, a codec, and what a predictor would have learned. */
 export interface Experiment {
   readonly model: BatchModel
   readonly codec: Codec

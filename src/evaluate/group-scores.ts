@@ -1,11 +1,12 @@
-/** What one group comes to: its queries under the policy, those that were lost, and what rivals make of them. */
+/** What one group comes to: its queries under the policy, those that were lost, and what it would come to without coding, or with other codes. */
 
-import type { Policy } from '../query/policy'
-import { isConfident } from '../query/policy'
+import type { Recollection } from '../memory/memory'
+import { isConfident, type Policy } from '../query/policy'
+import type { Scheme } from '../scheme'
 import { mean } from '../stats'
 import type { Draws } from './draws'
 import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
-import { rivalsOf } from './rivals'
+import { answersOf } from './model'
 import type { Drawn, Figure, Stated } from './statistics'
 import { type QueryOutcome, Trial } from './trial'
 
@@ -90,7 +91,7 @@ export class GroupScorer {
       return mean(trial.outcomes().map((each) => rightRecovered(this.#experiment, each)))
     }
     return {
-      ...{ chosen, ...scores, rivals, mixed: trial.mixed },
+      ...{ chosen, ...scores, rivals, mixed: trial.mixed.length },
       whole: accuracy([...honest.keys()]),
       sets: draws.sets.map(accuracy),
       ...(liars.length && { located: located(suspects, liars, trial.decode(have, honest)) }),
@@ -129,17 +130,25 @@ export class GroupScorer {
     }
   }
 
+  /** What the memory alone and ParM's parity make of a query none of whose group's workers is late but its own. */
   async #rivals(trial: Trial, outcomes: readonly QueryOutcome[]): Promise<GroupScores['rivals']> {
+    const { codec, model, experience } = this.#experiment
+    const rival = (lost: number, answer: Float32Array, confidence?: number) => ({
+      figure: this.#figure(outcomes[lost], right(this.#experiment, answer, outcomes[lost])),
+      stated: this.#stated(outcomes[lost], answer, confidence),
+    })
     const scores: GroupScores['rivals'] = {}
-    for (const [name, rival] of Object.entries(rivalsOf(this.#experiment))) {
+    if (experience.memory === 'warm') {
       const lost = this.#draws.lost()
-      const said = await rival(trial, lost)
-      const asked = outcomes[lost]
-      const { confidence } = said.source ? this.#experiment.experience.confidence.best([{ ...said, missing: 1 }]) : {}
-      scores[name] = {
-        figure: this.#figure(asked, right(this.#experiment, said.answer, asked)),
-        stated: this.#stated(asked, said.answer, confidence),
-      }
+      const recalled = trial.remembered[lost] as Recollection
+      scores.memoryAlone = rival(lost, recalled.answer, experience.confidence.of({ ...recalled, missing: 1 }))
+    }
+    if (hasSumParity(codec)) {
+      const { queries, own } = trial
+      const lost = this.#draws.lost()
+      const [sum] = await answersOf(model, codec.core.combine(new Float32Array(queries.length).fill(1), queries))
+      const others = own.filter((_, query) => query !== lost)
+      scores.sumParity = rival(lost, sum.map((value, c) => others.reduce((rest, answer) => rest - answer[c], value))) // biome-ignore format: one line
     }
     return scores
   }
@@ -155,4 +164,32 @@ function located(suspects: readonly number[], liars: readonly number[], accused:
   const caught = suspects.filter((row) => liars.includes(row)).length
   const isExact = caught === liars.length && suspects.length === caught
   return { found: caught / liars.length, exact: Number(isExact), alarm: Number(accused.length > 0) }
+}
+
+type Redundancy = Pick<Scheme, 'queries' | 'stragglers' | 'byzantine'>
+
+/** Every query S + 1 times; with liars 2E + 1 times, and S more that may be late. */
+export function replicationWorkers({ queries, stragglers, byzantine }: Redundancy): number {
+  return queries * (2 * byzantine + stragglers + 1)
+}
+
+/** ParM (Kosaian, Rashmi, Venkataraman, SOSP 2019): one trained parity model per straggler; finds no liars. */
+export function parmWorkers({ queries, stragglers, byzantine }: Redundancy): number | undefined {
+  return byzantine ? undefined : queries + stragglers
+}
+
+/**
+ * Accuracy of not coding: the same share S / N of answers is lost and guessed, and the share E / N is lies.
+ *
+ * @param base    the model's accuracy
+ * @param chance  that a guess is right
+ */
+export function guessLost(base: number, { stragglers, byzantine, workers }: Scheme, chance: number): number {
+  const lost = stragglers / workers
+  return (1 - lost - byzantine / workers) * base + lost * chance
+}
+
+/** ParM's parity stands for one lost answer. */
+export function hasSumParity({ code, scheme }: Experiment['codec']): boolean {
+  return code === 'systematic' && scheme.stragglers === 1 && !scheme.byzantine
 }

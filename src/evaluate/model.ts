@@ -1,5 +1,6 @@
 /** A model as `evaluate` asks it: in process, in batches; and what it answered. */
 
+import { joined } from '../arrays'
 import { allFinite, rowLength, rowShape, type Signature } from '../tensor'
 
 /** Anything that runs rows of a model in batches; `OnnxModel` does. */
@@ -41,11 +42,7 @@ export async function answersOf(model: BatchModel, rows: readonly Float32Array[]
   const batch = batchOf(model.signature)
   for (let from = 0; from < rows.length; from += batch) {
     const part = rows.slice(from, from + batch)
-    const flat = new Float32Array(part.length * part[0].length)
-    part.forEach((row, i) => {
-      flat.set(row, i * row.length)
-    })
-    const out = await model.infer(flat, part.length)
+    const out = await model.infer(joined(part, Float32Array), part.length)
     for (let i = 0; i < part.length; i++) answers.push(out.slice(i * width, (i + 1) * width))
   }
   return answers
@@ -79,25 +76,18 @@ export class OwnAnswers {
   readonly #inputs: Rows
   readonly #batch: number
   readonly #kept: BoundedCache<Float32Array>
-  readonly #asked: Uint8Array
-  #count = 0
+  readonly #asked = new Set<number>()
 
   constructor(model: BatchModel, inputs: Rows) {
     this.#model = model
     this.#inputs = inputs
     this.#batch = batchOf(model.signature)
     this.#kept = new BoundedCache(rowLength(model.signature.outputs))
-    this.#asked = new Uint8Array(inputs.length)
   }
 
   /** Inputs that were answered. */
   get count(): number {
-    return this.#count
-  }
-
-  /** Whether an input was answered. */
-  has(input: number): boolean {
-    return this.#asked[input] === 1
+    return this.#asked.size
   }
 
   /**
@@ -118,8 +108,7 @@ export class OwnAnswers {
     for (let i = first; i < Math.min(first + this.#batch, this.#inputs.length); i++) rows.push(this.#row(i))
     const answers = await answersOf(this.#model, rows)
     for (const [n, answer] of answers.entries()) {
-      this.#count += 1 - this.#asked[first + n]
-      this.#asked[first + n] = 1
+      this.#asked.add(first + n)
       this.#kept.set(first + n, answer)
     }
     return answers[input - first]

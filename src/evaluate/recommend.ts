@@ -4,8 +4,7 @@ import type { CodeName } from '../codec/names'
 import { CONFIDENT } from '../predictor/settings'
 import type { Policy } from '../query/policy'
 import type { Evaluation } from './scores'
-import { percent } from './statistics'
-import { type Sureness, sureSentence } from './sureness'
+import { percent, type Sureness, sureSentence } from './statistics'
 
 export interface Wishes {
   /** Accuracy that may be lost against the model alone, in 0..1. */
@@ -84,11 +83,9 @@ export function recommend(measured: readonly Measurement[], wishes: Wishes): Can
 
 /** What of lost answers is recovered, and from what. */
 interface Recoveries {
-  /** Share of all queries that are recovered, or given if they are sure; and of late ones. */
-  share: number
+  /** Share of all queries that want for an answer; share of these that is recovered, or given if sure: others are asked again. */
+  among: number
   ofLate: number
-  /** Share of all queries that are asked again whatever the policy. */
-  beyond: number
   /** Inferences of a query, without retries. */
   inferences: number
   /** Accuracy of the model alone, and of recovered answers at the pessimistic end. */
@@ -100,14 +97,7 @@ interface Recoveries {
 function byMemory({ memory, evaluation }: Measurement, wishes: Wishes): Candidate[] {
   const { accuracy, rivals, memoryOptions = {} } = evaluation
   const { accuracy: right = 0, ci95 = [0, 0], confidence } = rivals.memoryAlone ?? {}
-  const source = {
-    share: wishes.stragglerRate,
-    ofLate: 1,
-    beyond: 0,
-    inferences: 1,
-    base: accuracy.base,
-    right: ci95[0],
-  }
+  const source = { among: wishes.stragglerRate, ofLate: 1, inferences: 1, base: accuracy.base, right: ci95[0] }
   const use = (policy: Policy) => options(1, 0, policy, memoryOptions, wishes)
   const why = `lost answers are right in ${percent(right)}`
   return byPolicy(`no code, a memory of ${memory}`, { ...source, recovered: confidence }, why, use, wishes)
@@ -123,11 +113,9 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
   const name = `${systematic ? '' : `code ${code}, `}K = ${K}, S = ${S}${remembers}`
   // Systematic: a query is late, and few enough of the others are. Else every answer of a group at the quorum.
   const few = systematic ? atMost(S - 1, N - 1, late) : atMost(S, N, late)
-  const share = systematic ? late * few : few
   const source = {
-    share,
+    among: systematic ? late : 1,
     ofLate: few,
-    beyond: (systematic ? late : 1) - share,
     inferences: N / K,
     base: accuracy.base,
     right: accuracy.recoveredCi95[0],
@@ -142,12 +130,14 @@ function coded(measured: Measurement, wishes: Wishes): Candidate[] {
 /** All that is recovered is given; and, where there are confidences, only what is sure. @param copied  share that is exact */
 function byPolicy(
   name: string,
-  { share, ofLate, beyond, inferences, base, right, recovered }: Recoveries,
+  { among, ofLate, inferences, base, right, recovered }: Recoveries,
   why: string,
   use: (policy: Policy) => string,
   { tolerate, retryPrice, minConfidence = CONFIDENT }: Wishes,
   copied = 0,
 ): Candidate[] {
+  const share = among * ofLate
+  const beyond = among - share
   // Where all of them could be wrong and nobody would mind, the tolerance says nothing: then they should be as good as sure ones.
   const leastOf = (wrong: number) => (wrong <= tolerate ? Math.max(minConfidence, LEAST_RIGHT) : LEAST_RIGHT)
   const least = leastOf(share * base)

@@ -4,8 +4,14 @@ import type { MemoryOptions } from '../memory/memory'
 import type { Policy } from '../query/policy'
 import { mean } from '../stats'
 import { type AskedInput, chanceOf, type Experiment, right } from './experiment'
-import { type GroupScores, type Rules, rightRecovered, type StatedFigure } from './group-scores'
-import { guessLost, replicationWorkers } from './rivals'
+import {
+  type GroupScores,
+  guessLost,
+  type Rules,
+  replicationWorkers,
+  rightRecovered,
+  type StatedFigure,
+} from './group-scores'
 import {
   type Bin,
   brierSkill,
@@ -14,9 +20,10 @@ import {
   type Interval,
   reliability,
   type Share,
+  type Sureness,
   shareOf,
+  surenessOf,
 } from './statistics'
-import { type Sureness, surenessOf } from './sureness'
 import type { QueryOutcome } from './trial'
 
 /** Accuracies in 0..1: shares of answers with the right label; without labels, that agree with the model's own. */

@@ -1,7 +1,7 @@
 /** One group on trial: coded, answered by the model itself, decoded from any of the answers; no workers, no time. */
 
+import type { CodedRow } from '../codec/decode'
 import type { Group } from '../codec/group'
-import type { CodedRow } from '../codec/rows'
 import type { Recollection } from '../memory/memory'
 import { type BestRecovery, bestRecovery } from '../query/recovery'
 import type { AskedInput, Experiment } from './experiment'
@@ -25,6 +25,8 @@ export class Trial {
   readonly #chosen: readonly number[]
   readonly #group: Group
   readonly #rows: readonly CodedRow[]
+  /** Rows that are no queries. */
+  readonly mixed: readonly CodedRow[]
 
   /**
    * Codes these inputs as the predictor would, were none of them answered yet.
@@ -45,21 +47,13 @@ export class Trial {
     const copied =
       codec.code === 'systematic' ? experience.confidence.least(this.remembered, workers - queries) : undefined
     this.#rows = [...group.ready, ...group.close(copied)]
-  }
-
-  /** Rows that are no queries. */
-  get mixed(): number {
-    return this.#rows.filter(({ query }) => query === undefined).length
+    this.mixed = this.#rows.filter(({ query }) => query === undefined)
   }
 
   /** The model's answer to every row. */
   async answers(): Promise<Float32Array[]> {
-    const mixed = this.#rows.filter(({ query }) => query === undefined)
-    const answers = await answersOf(
-      this.#experiment.model,
-      mixed.map(({ data }) => data),
-    )
-    return this.#rows.map((row) => (row.query === undefined ? answers[mixed.indexOf(row)] : this.own[row.query]))
+    const mixed = await answersOf(this.#experiment.model, this.mixed.map(({ data }) => data)) // biome-ignore format: one line
+    return this.#rows.map((row) => (row.query === undefined ? mixed[this.mixed.indexOf(row)] : this.own[row.query]))
   }
 
   /**

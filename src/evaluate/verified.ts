@@ -98,21 +98,20 @@ function count(
   lie: Float32Array,
   liars: number | undefined,
 ): void {
-  const recalled = experience.recall(row)
-  if (liars === undefined) {
-    if (recalled) experience.confidence.rehearse({ ...recalled, missing: 1 }, answer)
-    return
-  }
-  const confidence = (recalled && experience.confidence.best([{ ...recalled, missing: 1 }]).confidence) ?? 0
-  const right = recalled && experience.confidence.agrees(recalled.answer, answer)
-  const isWrong = experience.confidence.agrees(lie, answer) === false
+  const { confidence: judge } = experience
+  const said = experience.recall(row)
+  const recalled = said && { ...said, missing: 1 }
+  if (liars === undefined) return void (recalled && judge.rehearse(recalled, answer))
+  const confidence = (recalled && judge.of(recalled)) ?? 0
+  const right = recalled && judge.agrees(recalled.answer, answer)
+  const isWrong = judge.agrees(lie, answer) === false
   for (const level of levels) {
     const isConfident = confidence >= level.integrity && level.integrity < 1
     if (isConfident && right) level.checked++
     else level.extra += liars
     if (!isWrong) continue
     level.lies++
-    if (isConfident && recalled && experience.confidence.agrees(recalled.answer, lie)) level.passed++
+    if (isConfident && recalled && judge.agrees(recalled.answer, lie)) level.passed++
   }
 }
 

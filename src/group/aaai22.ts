@@ -5,9 +5,8 @@
  */
 
 import { NONE } from '../arrays'
-import type { Recovery } from '../codec/decode'
+import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
-import type { CodedRow } from '../codec/rows'
 import { type ApproxiferError, asError } from '../errors'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, blockedBy, failureOf, isLive, isQueued, newAsked, workerOf } from '../query/asked'

@@ -4,9 +4,8 @@
  */
 
 import { append, NONE } from '../arrays'
-import type { Recovery } from '../codec/decode'
+import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
-import type { CodedRow } from '../codec/rows'
 import { ApproxiferError, asError } from '../errors'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, isLive, newAsked, workerOf } from '../query/asked'

@@ -23,11 +23,11 @@ export interface Recovered {
   odds?: number | undefined
 }
 
-/** For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far. */
-function outOfDistribution({ kind }: Criterion): Prior {
-  const odds = Math.log(1 / 9)
-  return { signals: [odds, kind === 'label' ? 0 : Math.log(1)], probability: 0.1 }
-}
+/**
+ * For an input unlike anything remembered the confidence is one in ten, whatever late answers have shown so far: without a
+ * margin or, where there is no label, of variance 1.
+ */
+const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
 
 /** The tolerance where none is stated, over the standard deviation of the model's answers. */
 const TOLERATED = 0.1
@@ -51,7 +51,7 @@ export class Confidence {
     this.#agreements = new Agreements(learned?.tallies)
     this.#calibrations = {
       code: new Calibration(core, learned?.graded.code),
-      memory: new Calibration(core, learned?.graded.memory, outOfDistribution(criterion)),
+      memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION),
     }
     this.#deviation = new RunningDeviation(learned?.spread)
   }

@@ -1,12 +1,13 @@
-/** What a memory knows: how queries are compared, a regression on their answers, and how large its errors are. */
+/** What a memory knows: how queries are compared, a regression on their answers, how large its errors are; and how that begins. */
 
+import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
 import { labelOdds } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
-import type { Similarities, Similarity } from './similarity'
+import { type Similarities, Similarity } from './similarity'
 
 /** Variance of an answer's noise, beside that of its prediction. */
 const NOISE = 0.01
@@ -14,6 +15,8 @@ const NOISE = 0.01
 const EXPONENT = 4
 /** What a new error leaves of the sums of the older ones. */
 const FADE = 0.999
+/** Mirror images count as alike where that lowers the error of the first pairs by this share. */
+const MIRROR_GAIN = 0.01
 /** Bounds of the sum of variances. */
 export const LEAST_SUM = NOISE / 2
 export const MOST_SUM = 10 / (1 - FADE)
@@ -124,4 +127,33 @@ function varianceOf(answers: readonly Float32Array[]): number {
     for (const answer of answers) square += (answer[c] - mean) ** 2
   }
   return square / (answers.length * outputs) || 1
+}
+
+/** Adds a copy of a pair, unless its query is there already. @returns whether it was added */
+export function collect(pairs: Pair[], { query, answer, from }: Pair): boolean {
+  if (pairs.some((other) => other.query.every((value, i) => value === query[i]))) return false
+  pairs.push({ query: query.slice(), answer: answer.slice(), from })
+  return true
+}
+
+/**
+ * All that some pairs tell. In steps of a few milliseconds.
+ *
+ * @param deciding  how many of the answers may decide which metric it is
+ */
+export function* begin(
+  core: Core,
+  domain: Domain,
+  pairs: readonly Pair[],
+  deciding = pairs.length,
+): Generator<void, Known> {
+  const queries = pairs.map(({ query }) => query)
+  const answers = pairs.slice(0, deciding).map(({ answer }) => answer)
+  const similarity = yield* Similarity.learn(core, domain, queries, answers)
+  const plain = yield* Known.fitted(domain, similarity, pairs)
+  if (!similarity.points.mirrors) return plain.known
+  similarity.mirror = true
+  const mirrored = yield* Known.fitted(domain, similarity, pairs)
+  similarity.mirror = mirrored.error < (1 - MIRROR_GAIN) * plain.error
+  return similarity.mirror ? mirrored.known : plain.known
 }

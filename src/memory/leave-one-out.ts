@@ -3,7 +3,7 @@
  * validation of kriging in a unique neighborhood", Math. Geology 15, 1983).
  */
 
-import { mean, rootMeanSquare } from '../stats'
+import { mean, rootMeanSquare, rowSums } from '../stats'
 import { PRODUCTS, paced } from './steps'
 
 /** The answers of some pairs, and the Gaussian process on them. */
@@ -16,14 +16,7 @@ export interface Fitted {
 }
 
 export function fittedTo(answers: readonly Float32Array[], inverse: Float64Array): Fitted {
-  const n = answers.length
-  const sums = new Float64Array(n)
-  let total = 0
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j < n; j++) sums[i] += inverse[i * n + j]
-    total += sums[i]
-  }
-  return { answers, inverse, sums, total }
+  return { answers, inverse, ...rowSums(inverse) }
 }
 
 /** Each pair predicted from all the others. In steps. */

@@ -6,10 +6,10 @@ import * as saved from '../saved'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import { type Archive, pack, unpack } from './archive'
 import type { Domain } from './domain'
-import { kernelNames } from './kernels'
 import { Known, LEAST_SUM, MOST_SUM } from './known'
 import { KernelRegression, type Uncertainty } from './regression'
-import { comparedKinds, Similarity, type SimilarityState } from './similarity'
+import { Similarity, type SimilarityState } from './similarity'
+import { kernelNames } from './study'
 
 /** The share by which the user's features of a query may differ from what they were when it was saved. */
 const SAME = 1e-3
@@ -19,7 +19,7 @@ const MOST_WORKERS = 2 ** 16 - 2
 /** Saved beside the arrays. */
 interface MemoryState extends SimilarityState {
   options: ReturnType<typeof optionsOf>
-  /** Pairs; 0: it was not ready, and nothing else is saved. */
+  /** Pairs; 0: it was not ready, and only the options are saved as well. */
   size: number
   next: number
   /** Sums of errors and of variances of predictions. */
@@ -28,18 +28,7 @@ interface MemoryState extends SimilarityState {
   workers: string[]
 }
 
-/** What a memory saves that knows nothing. */
-const NOTHING = {
-  size: 0,
-  next: 0,
-  unit: 0,
-  mirror: false,
-  told: { error: 0, variance: 0 },
-  fading: 'smooth',
-  compared: 'values',
-  workers: [],
-  options: {} as MemoryState['options'],
-} satisfies MemoryState
+const fields = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared', 'workers'] as const
 
 /** What a state must have in common with a memory that takes it. */
 function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain) {
@@ -50,7 +39,7 @@ function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain
 
 export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array {
   const options = optionsOf(domain)
-  if (!known) return pack('memory', { ...NOTHING, options }, {})
+  if (!known) return pack('memory', { options, size: 0 }, {})
   const { similarity, regression, from, errors: told, next, size } = known
   const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
   const state: MemoryState = { ...similarity.state, options, size, next, told, workers }
@@ -67,8 +56,8 @@ export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array
 export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known | undefined {
   const archive = unpack('memory', bytes)
   const state = checked(archive.content, domain)
+  if (!state) return void archive.end()
   const { size, next, told, workers } = state
-  if (!size) return void archive.end()
   checkSample(domain, archive)
   const similarity = Similarity.load(core, domain, state, archive, size)
   const regression = KernelRegression.load(core, domain.outputs, similarity.noise, archive, size)
@@ -83,8 +72,9 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
   return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
 }
 
-function checked(value: unknown, domain: Domain): MemoryState {
-  const state = saved.object('memory', value, Object.keys(NOTHING))
+/** Undefined where nothing was known. */
+function checked(value: unknown, domain: Domain): MemoryState | undefined {
+  const state = saved.object('memory', value, fields)
   const own = optionsOf(domain)
   const { kind } = domain.sizes
   const comparable = domain.open ? (['values', 'signals'] as const) : [kind]
@@ -94,7 +84,8 @@ function checked(value: unknown, domain: Domain): MemoryState {
   if (size > domain.capacity) {
     throw saved.refused('memory.size', `at most ${domain.capacity} pairs, for its bytes`, size)
   }
-  if (size && size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
+  if (!size) return undefined
+  if (size < BLOCK) throw saved.refused('memory.size', `0, or ${BLOCK} or more`, size)
   const told = saved.object('memory.told', state.told, ['error', 'variance'])
   const mirror = saved.flag('memory.mirror', state.mirror)
   if (mirror && domain.features !== 'patches') throw saved.refused('memory.mirror', 'false without patches', 'true')
@@ -102,14 +93,14 @@ function checked(value: unknown, domain: Domain): MemoryState {
     options: own,
     size,
     next: saved.integer('memory.next', state.next, 0, size),
-    unit: saved.number('memory.unit', state.unit, size && saved.LEAST, saved.MOST),
+    unit: saved.number('memory.unit', state.unit, saved.LEAST, saved.MOST),
     mirror,
     told: {
       error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
-      variance: saved.number('memory.told.variance', told.variance, size && LEAST_SUM, MOST_SUM),
+      variance: saved.number('memory.told.variance', told.variance, LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),
-    compared: saved.word('memory.compared', state.compared, size ? comparable : comparedKinds),
+    compared: saved.word('memory.compared', state.compared, comparable),
     workers: saved.list('memory.workers', state.workers, MOST_WORKERS).map((worker, i) => {
       return saved.text(`memory.workers[${i}]`, worker)
     }),

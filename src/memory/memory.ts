@@ -5,10 +5,19 @@ import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { RunningDeviation, rmsDifference, withoutOutliers } from '../stats'
 import { size } from '../tensor'
-import { begin, collect } from './beginning'
-import { DEFAULT_BYTES, type Domain, domainOf, LEAST_PAIRS, type MemoryOptions, reduced } from './domain'
-import { needed, ownSizes, room, sizesOf } from './footprint'
-import type { Known, Pair, Recollection } from './known'
+import {
+  DEFAULT_BYTES,
+  type Domain,
+  domainOf,
+  LEAST_PAIRS,
+  type MemoryOptions,
+  needed,
+  ownSizes,
+  reduced,
+  room,
+  sizesOf,
+} from './domain'
+import { begin, collect, type Known, type Pair, type Recollection } from './known'
 import { loadMemory, saveMemory } from './memory-state'
 import { hasPatches } from './patches'
 import { Renewal, renewed } from './renewal'

@@ -5,11 +5,10 @@
  */
 
 import type { Core } from '../core/core'
-import { ARRAY_BYTES } from '../core/rows'
+import { ARRAY_BYTES } from '../core/space'
 import type { Criterion } from '../criterion'
 import { MOST } from '../saved'
-import { kernelNames } from './kernels'
-import { type Metric, Study, type Tried } from './study'
+import { kernelNames, type Metric, Study, type Tried } from './study'
 
 /** Pairs, and values of them all, that a metric is chosen by, at most. */
 const MOST_PAIRS = 512

@@ -6,7 +6,7 @@
 import { joined } from '../arrays'
 import type { Core, RowTable } from '../core/core'
 import { CELLS } from '../core/filter-bank'
-import { multiplied } from '../core/rows'
+import { multiplied } from '../core/space'
 import type { Archive } from './archive'
 
 /** Half of them are mirror images of the others. */

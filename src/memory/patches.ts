@@ -8,7 +8,7 @@
 import { checkNames, expected } from '../check'
 import type { Core } from '../core/core'
 import { type FilterBank, SIDE } from '../core/filter-bank'
-import { ARRAY_BYTES } from '../core/rows'
+import { ARRAY_BYTES } from '../core/space'
 import { type Random, seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'
@@ -177,27 +177,17 @@ export class Patches {
   }
 }
 
-interface Grid {
-  /** Of the shrunk image. */
-  channels: number
-  height: number
-  width: number
-  /** Pixels of the image that become one, in each direction; what is left over at the edges is cut off. */
-  factor: number
-  /** Channels of the image. */
-  all: number
-  /** How far apart in the image are neighbours: channels, lines and pixels. */
-  apart: readonly [channel: number, line: number, pixel: number]
-  /** Patches per column and per row of the image. */
-  rows: number
-  columns: number
-}
+type Grid = ReturnType<typeof gridOf>
 
-/** Channels are the shorter of the first and the last axis. */
-function gridOf(shape: readonly number[]): Grid {
+/**
+ * How an image lies, of `all` channels, which are the shorter of the first and the last axis: how far apart in it are
+ * neighbours, and what it is shrunk to. `factor` pixels in each direction become one; what is left over at the edges is
+ * cut off. `rows` and `columns` are of patches.
+ */
+function gridOf(shape: readonly number[]) {
   const last = shape[2] < shape[0]
   const [all, column, line] = last ? [shape[2], shape[0], shape[1]] : shape
-  const apart = last ? ([1, line * all, all] as const) : ([column * line, line, 1] as const)
+  const apart = last ? [1, line * all, all] : [column * line, line, 1] // channels, lines and pixels
   const factor = Math.ceil(Math.max(column, line) / LARGEST)
   const [height, width] = [Math.floor(column / factor), Math.floor(line / factor)]
   const channels = Math.min(all, MOST_CHANNELS)

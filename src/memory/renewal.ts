@@ -2,10 +2,8 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { begin, collect } from './beginning'
-import type { Domain } from './domain'
-import { beginning, grown, restudying } from './footprint'
-import { Known, type Pair } from './known'
+import { beginning, type Domain, grown, restudying } from './domain'
+import { begin, collect, Known, type Pair } from './known'
 import { leaveLaterOut } from './leave-one-out'
 
 /** The metric is chosen again with this many times as many pairs; by how much its loss must be smaller. */

@@ -4,7 +4,7 @@
  */
 
 import type { Core } from '../core/core'
-import { ARRAY_BYTES } from '../core/rows'
+import { ARRAY_BYTES } from '../core/space'
 import { seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'

@@ -5,7 +5,6 @@ import { BLOCK } from '../core/kernel-matrix'
 import { size } from '../tensor'
 import type { Archive } from './archive'
 import { type Domain, ownFeatures } from './domain'
-import { type Kernel, type KernelName, kernels, squaredLengthScale } from './kernels'
 import type { Pair } from './known'
 import { chooseMetric, studied } from './metric'
 import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
@@ -13,12 +12,10 @@ import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
 import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
-import { type Metric, scaled, type Tried } from './study'
+import { type Kernel, type KernelName, kernels, type Metric, scaled, squaredLengthScale, type Tried } from './study'
 
 /** What is compared in the end; the user's own features are values. */
-export const comparedKinds = ['values', 'signals', 'patches'] as const
-
-export type Compared = (typeof comparedKinds)[number]
+export type Compared = 'values' | 'signals' | 'patches'
 
 /** What makes the features of a query, unless these are its values or the user's own. */
 type Embedding = Patches | Signals | undefined

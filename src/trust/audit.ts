@@ -78,8 +78,7 @@ export class Audit implements Owner, Apart {
   }
 
   blocks(identity: Identity): boolean {
-    for (const blocked of this.#blocked()) if (blocked === identity) return true
-    return false
+    return [...this.#blocked()].includes(identity)
   }
 
   #submission(priority: Priority) {

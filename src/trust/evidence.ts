@@ -122,11 +122,6 @@ export class Evidence {
     this.#workers.delete(oldest)
   }
 
-  /** Workers that are not trusted. */
-  get ejected(): string[] {
-    return [...this.#workers].flatMap(([name, { rightAnswersLeft }]) => (rightAnswersLeft ? name : []))
-  }
-
   isTrusted(worker: string): boolean {
     return !this.#workers.get(worker)?.rightAnswersLeft
   }
@@ -220,16 +215,9 @@ function savedEvidence(value: unknown, outputs: number): EvidenceState {
 
 function savedRecord(at: string, value: unknown): WorkerEvidence {
   const record = saved.object(at, value, Object.keys(blank()))
-  const count = (name: keyof WorkerEvidence, limit = saved.MOST_COUNT) =>
-    saved.integer(`${at}.${name}`, record[name], 0, limit)
-  return {
-    proven: count('proven'),
-    lies: count('lies'),
-    checksPassed: count('checksPassed'),
-    checksFailed: count('checksFailed'),
-    silent: count('silent'),
-    suspicion: saved.number(`${at}.suspicion`, record.suspicion, 0, saved.MOST_COUNT),
-    ejections: count('ejections'),
-    rightAnswersLeft: count('rightAnswersLeft', LONGEST),
-  }
+  const entries = Object.keys(blank()).map((name) => {
+    const check = name === 'suspicion' ? saved.number : saved.integer
+    return [name, check(`${at}.${name}`, record[name], 0, name === 'rightAnswersLeft' ? LONGEST : saved.MOST_COUNT)]
+  })
+  return Object.fromEntries(entries)
 }

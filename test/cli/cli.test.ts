@@ -36,11 +36,6 @@ describe('approxifer', () => {
     [['plan', '--outputs', 'y'], /--model: expected a file, with --input-shapes or --outputs; got none/],
     [['evaluate', 'm.onnx'], /required option '--inputs <file>'/],
     [['evaluate', ...lenet, '--attack', 'smile'], /'smile' is invalid\. Expected gauss:SIGMA /],
-    [
-      ['evaluate', ...lenet, '--grouping', 'likeness:51'],
-      /grouping: expected random or likeness:P with P up to 25, got likeness:51/,
-    ],
-    [['evaluate', ...lenet, '--grouping', 'likeness:0'], /Expected random or likeness:P with P >= 1/],
     [['evaluate', ...lenet, '--grid', '2:x'], /'2:x' is invalid\. Expected K,K,\.\.:S,S,\.\. such as 2,4,8,12:1,2,3/],
     [['evaluate', ...lenet, '--grid', '2:1', '--workers', '9'], /workers: expected none with --grid/],
     [['evaluate', ...lenet, '--min-confidence', '90'], /'90' is invalid\. Expected a probability from 0 to 1/],
@@ -131,14 +126,12 @@ describe('evaluate', () => {
     expect(stdout.indexOf('verified inference')).toBeLessThan(stdout.indexOf('code berrut')) // the default first
   })
 
-  it('systematic: own answers, and lost ones from parity, likeness and memory', () => {
+  it('systematic: own answers, and lost ones from parity and memory', () => {
     const args = ['evaluate', ...lenet, '--policy', 'recover', '--memory', '0', '--groups', '60', '--json']
     const plain = JSON.parse(run(...args).stdout)
     expect(plain).toMatchObject({ code: 'systematic', decoder: 'learned-kriging' })
     expect(plain.accuracy.nothingMissing).toBeGreaterThan(0.98)
     expect(plain.accuracy.recovered).toBeLessThan(plain.accuracy.all)
-    const alike = JSON.parse(run(...args, '--grouping', 'likeness:10').stdout)
-    expect(alike.accuracy.recovered).toBeGreaterThan(plain.accuracy.recovered)
     const remembered = JSON.parse(run(...args, '--memory', '200').stdout)
     expect(remembered.accuracy.recovered).toBeGreaterThan(0.7)
     expect(remembered.rivals.memoryAlone.accuracy).toBeGreaterThan(0.6)

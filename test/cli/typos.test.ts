@@ -44,8 +44,6 @@ const typos: [string[], string][] = [
   [evaluate('--core', 'wsam'), 'wasm'],
   [evaluate('--attack', 'gaus:10'), 'gauss:10'],
   [evaluate('--attack', 'filp'), 'flip'],
-  [evaluate('--grouping', 'likenes:16'), 'likeness:16'],
-  [evaluate('--grouping', 'ramdom'), 'random'],
 ]
 
 describe('a typo is refused, and what was probably meant is named', () => {

@@ -89,20 +89,6 @@ describe('Group', () => {
     expect(group.exact(0)).toEqual(row(10))
   })
 
-  it('a repeat is one more row; its answer is exact', () => {
-    const { group } = answered(
-      new Codec(core, { queries: 8, stragglers: 1, code: 'berrut' }),
-      [1, 2, 3, 4, 5, 6, 7, 8],
-      (x) => x,
-      [4],
-    )
-    const repeat = group.repeat(6)
-    expect([repeat.index, repeat.data[0], [...repeat.weights]]).toEqual([9, 7, [0, 0, 0, 0, 0, 0, 1, 0]])
-    group.add(repeat, row(70))
-    expect(group.exact(6)).toEqual(row(70))
-    expect(group.recover().length).toBe(7)
-  })
-
   it('guards its states', () => {
     const codec = new Codec(core, { queries: 2, code: 'berrut' })
     const group = codec.open()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { advice, lateSentence, type Measurement, recommend, worthOf } from '../../src/evaluate/recommend'
-import { sureCells, sureSentence } from '../../src/evaluate/sureness'
+import { sureCells, sureSentence } from '../../src/evaluate/statistics'
 
 /**
  * K = 8, S = 1: recovered answers right in `right`; `sure` of them are sure, and always right. Of the memory alone

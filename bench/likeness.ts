@@ -1,6 +1,13 @@
 /** Grouping by likeness: groups of similar queries decode better. */
 
-import type { Core, RowTable } from '../core/core'
+import type { Core, RowTable } from '../src/core/core'
+import type { Grouping } from '../src/evaluate/experiment'
+
+/** Pools of so many groups of K queries, ordered by likeness and cut. @param width  values in a query */
+export function byLikeness(core: Core, width: number, K: number, groups: number): Grouping {
+  const likeness = new Likeness(core, width, groups * K)
+  return { groups, order: (rows) => likeness.order(rows) }
+}
 
 /** Orders pools of queries so that neighbours are alike. Keeps one table for all pools. */
 export class Likeness {

@@ -1,7 +1,13 @@
+import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { byLikeness, Likeness } from '../../bench/likeness'
+import { Codec } from '../../src/codec/codec'
 import { loadCore } from '../../src/core/load'
-import { Likeness } from '../../src/evaluate/likeness'
+import { evaluate } from '../../src/evaluate/evaluate'
 import { seeded } from '../../src/random'
+import { OnnxModel } from '../../src/workers/onnx/model'
+import { readModel } from '../../src/workers/onnx/model-file'
+import { digits } from '../shared/digits'
 
 const core = await loadCore()
 
@@ -25,4 +31,19 @@ it('puts alike ones into one group, and takes pools of any size up to its own', 
   for (const group of [groups.slice(0, 4), groups.slice(4, 8), groups.slice(8)]) expect(new Set(group).size).toBe(1)
   expect(likeness.order(clusters.slice(0, 1))).toEqual([0])
   expect(likeness.order([])).toEqual([])
+})
+
+it('recovers more of a group’s digits where they are alike', async () => {
+  const file = (name: string) => new Uint8Array(readFileSync(`models/${name}`)).buffer
+  const { images: inputs } = digits(file('mnist-digits.npy'), file('mnist-labels.npy'))
+  const model = await OnnxModel.load(await readModel('models/mnist-lenet.onnx'))
+  const codec = new Codec(core, { queries: 8, stragglers: 1 })
+  const options = { codec, model, inputs, memory: 0, groups: 60, sets: 0, policy: 'recover' as const }
+  const { accuracy } = await evaluate(options)
+  const alike = await evaluate({ ...options, grouping: byLikeness(core, 784, 8, 10) })
+  expect(alike.accuracy.recovered).toBeGreaterThan(accuracy.recovered as number)
+  await expect(evaluate({ ...options, grouping: byLikeness(core, 784, 8, 51) })).rejects.toThrow(
+    'grouping.groups: expected an integer from 1 to 50, got 51',
+  )
+  await model.close()
 })
