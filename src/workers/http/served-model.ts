@@ -3,7 +3,7 @@
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { isSameModel, type ModelIdentity, probeRow } from '../remote/model-identity'
+import { isSameModel, type ModelIdentity, probeRow } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 
