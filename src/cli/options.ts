@@ -5,7 +5,7 @@ import { nearest } from '../check'
 import type { Option } from '../option'
 import { renamed } from '../renamed'
 import { attackForms, parseAttack } from '../testing/attacks'
-import { addressesIn, SCHEME } from '../workers/nats/address'
+import { addressesIn, SCHEME } from '../workers/nats/connection'
 
 /** @throws TypeError for a flag that has another name now */
 export function checkFlags(args: readonly string[]): void {

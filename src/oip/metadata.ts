@@ -10,7 +10,7 @@ export const BINARY = 'binary_tensor_data'
 /** Values of a row, 64 MB of them: a server may say what it likes, and the first query is as long as it says. */
 const MOST_VALUES = 2 ** 24
 
-type TensorMetadata = { name: string; datatype: string; shape: number[] }
+export type TensorMetadata = { name: string; datatype: string; shape: number[] }
 
 /** Model metadata, for a server. */
 export function writeMetadata(model: string, versions: readonly string[], { inputs, outputs }: Signature) {

@@ -2,7 +2,7 @@
 
 import { checkInteger, MOST_MS } from '../../check'
 import { checkServer, NatsLink, type NatsServer } from './connection'
-import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './serve-options'
+import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
 import { type MachineState, Station } from './station'
 import { randomToken } from './subjects'
 
