@@ -48,7 +48,6 @@ interface Data {
   warnings: readonly string[]
   model: TimedModel
   inputs: InputFile
-  /** Shared by all schemes. */
   own: OwnAnswers
   labels: number[] | undefined
 }
@@ -107,7 +106,6 @@ function printVerified(verified: Verified, { scheme }: Result): void {
   console.log(`${wrap(`  createPredictor({ model, ${use}, verify: { integrity: ${integrity} } })`, 2)}\n`)
 }
 
-/** The schemes to measure: one, or all of the grid. */
 function schemes(options: Arguments): CodecOptions[] {
   const { grid, queries, stragglers, byzantine, workers, points, preset, code, decoder, locator } = options
   if (grid && workers !== undefined)

@@ -11,10 +11,8 @@ import type { Verified } from '../evaluate/verified'
 import { table } from './table'
 import { wrap } from './terminal'
 
-/** One scheme, measured. */
 export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   model: string
-  /** What is worth knowing about the model. */
   warnings: readonly string[]
   /** Against labels the shares are accuracies, else agreement with what the model itself answers. */
   against: 'labels' | 'model'
@@ -34,7 +32,6 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
 export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
 const interval = ([low, high]: Interval) => `${percent(low)} to ${percent(high)}`
 
-/** What the shares are, in a word. */
 export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
 
 /** What is known before all is measured. @param at  which scheme of several */

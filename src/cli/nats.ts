@@ -8,7 +8,6 @@ import { readNamed } from './files'
 
 /** Files that open a NATS server. */
 export interface Access {
-  /** Credentials of NATS. */
   creds?: string
   /** Certificates to trust, and this machine's own certificate with its key: PEM. */
   tlsCa?: string

@@ -23,7 +23,6 @@ export class ProgressBar {
     this.#shown = shown
   }
 
-  /** Seconds since it was made. */
   get seconds(): number {
     return (performance.now() - this.#begin) / 1000
   }
@@ -73,7 +72,6 @@ export class ProgressBar {
     this.start(this.#what, this.#total, this.#since)
   }
 
-  /** Clears the line. */
   stop(): void {
     this.#bar?.stop()
     this.#bar = undefined

@@ -41,7 +41,6 @@ export async function checkReport(folder: string): Promise<void> {
   throw new RangeError(`--report ${folder}: expected a folder that can be written, got ${nearest}`)
 }
 
-/** Writes report.md and its plots into a folder. */
 export async function writeReport(
   folder: string,
   results: readonly Result[],

@@ -1,4 +1,5 @@
-/** How wide to print, and text wrapped to that. */
+/** How wide to print, text wrapped to that, and help that can be read on a narrow terminal, too. */
+import type { Help } from 'commander'
 
 /** Columns of the terminal; where the stream goes elsewhere, those of the variable COLUMNS, else no limit. */
 export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout): number {
@@ -41,4 +42,20 @@ function wrapLine(line: string, hanging: number, columns: number): string {
 /** Whether only ASCII should be printed: who sets NO_COLOR wants it plain, and the kernel's console has no blocks. */
 export function isPlain({ NO_COLOR, TERM = '' }: NodeJS.ProcessEnv = process.env): boolean {
   return !!NO_COLOR || TERM === 'dumb' || TERM === 'linux'
+}
+
+/** Columns that a description needs to stand beside its term. */
+const BESIDE = 40
+
+/** An item of the help: the description beside the term, or below it where there is little room. */
+export function describeItem(this: Help, term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? 80
+  const room = width - termWidth - 4
+  if (!description) return `  ${term}`
+  if (room < BESIDE) return `  ${term}\n${indent(help.boxWrap(description, width - 6), 6)}`
+  return `  ${term.padEnd(termWidth)}  ${indent(help.boxWrap(description, room), termWidth + 4).trimStart()}`
+}
+
+function indent(text: string, columns: number): string {
+  return text.replace(/^/gm, ' '.repeat(columns))
 }

@@ -48,7 +48,6 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
   }
 }
 
-/** The next signal to stop. */
 function signalled(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals) => {

@@ -12,7 +12,6 @@ import { isMisuse, messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
 
-/** Why a batch came to nothing. */
 export class RowError extends Error {
   constructor(
     readonly row: number,

@@ -19,7 +19,6 @@ export class ByteBudget {
   readonly #most: number
   #taken = 0
 
-  /** @param most  bytes */
   constructor(most: number) {
     this.#most = most
   }

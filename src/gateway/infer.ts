@@ -11,8 +11,7 @@ import { type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
 import { countRows, type RequestEvent } from './event'
-import { InFlight } from './in-flight'
-import type { Served } from './models'
+import { InFlight, type Served } from './models'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 
 export interface InferenceLimits {

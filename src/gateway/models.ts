@@ -4,7 +4,6 @@ import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import type { Predictor } from '../predictor/predictor'
-import { InFlight } from './in-flight'
 import { messageOf, notFound, unavailable } from './refusal'
 import { packStates, unpackStates } from './states'
 
@@ -229,5 +228,34 @@ export class Models<Model> {
     this.#work.set(name, done)
     done.then(forget, forget)
     return done
+  }
+}
+
+export class InFlight {
+  #count = 0
+  #total = 0
+  readonly #waiting: (() => void)[] = []
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Requests so far. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** @returns to be called once, when the request has its answer */
+  enter(): () => void {
+    this.#count++
+    this.#total++
+    return () => {
+      if (--this.#count === 0) for (const wake of this.#waiting.splice(0)) wake()
+    }
+  }
+
+  /** Resolves when none is under way. */
+  async ended(): Promise<void> {
+    if (this.#count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 }

@@ -55,7 +55,6 @@ export class ByHand {
   }
 }
 
-/** One query of it. */
 class HandQuery implements Owner {
   readonly #start: number
   readonly #attempts: Attempt<Float32Array, Float32Array>[] = []

@@ -41,7 +41,6 @@ const SLOW = { machines: 27, load: 0.6, first: 100, liar: false, runs: 20 }
 /** So few queries that even three of each are no trouble. */
 const LYING = { machines: 9, load: 0.25, first: 0, liar: true, runs: 8 }
 const MODEL = 'mnist-lenet.onnx'
-/** Real answers. */
 const SHOWN = 4
 
 const file = (name: string) => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url))
@@ -95,7 +94,6 @@ const lyingWays = (state: Uint8Array): Way[] => [
   { name: 'approxifer', system: predictor({ scheme: { queries: 8, byzantine: 1 }, memory: { state } }) },
 ]
 
-/** Answers of threads with the model. */
 async function real(images: readonly Float32Array[]): Promise<Real[]> {
   const made = await createPredictor({ model: file(MODEL), workers: 2, deadlineMs: 60_000, onWarning() {} })
   try {

@@ -3,16 +3,13 @@
 import { percent } from '../../evaluate/statistics'
 import type { Status } from '../../query/prediction'
 import { table } from '../table'
-import { width } from '../terminal'
-import { bar, picture } from './draw'
+import { isPlain, width } from '../terminal'
 import { IN_TIME_MS, KNOWN, type Measured, type World } from './simulation'
 
-/** What one way came to. */
 export interface Shown extends Measured {
   name: string
 }
 
-/** A real answer. */
 export interface Real {
   digit: number
   status: Status
@@ -36,7 +33,6 @@ const LEAST_BAR = 8
 
 const columns = () => Math.max(LEAST_BAR, Math.min(MOST_BAR, Math.floor((width() - BESIDE) / 2)))
 
-/** A number and its bar. */
 const cell = (text: string, share: number) => `${text.padStart(8)} ${bar(share, columns())}`
 
 const overloaded = ({ busy }: Shown) => busy > 1
@@ -94,7 +90,6 @@ export function conclusion(slow: readonly Shown[], lying: readonly Shown[]): str
   return `On the same machines 99 of 100 answers came within ${ms(ours.p99)} with approxifer, ${ms(hedged.p99)} with hedged requests and ${ms(nothing.p99)} with no redundancy; beside a liar an answer took ${proven.asked.toFixed(1)} inferences, where a majority takes ${majority.asked.toFixed(1)}.`
 }
 
-/** Columns between two images. */
 const GAP = 4
 
 /** As many as fit, with what was answered below each. */
@@ -110,4 +105,35 @@ export function gallery(images: readonly Float32Array[], real: readonly Real[]):
       .trimEnd()
   const rows = pictures[0].map((_, row) => line(pictures.map((lines) => lines[row])))
   return [...rows, line(real.map(({ digit, status }) => `${digit}, ${status}`))].join('\n')
+}
+
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+const SHADES = { blocks: ' ░▒▓█', ascii: ' .:*#' }
+
+/** @param share  of the columns; anything above 0 is seen, and beyond 1 an arrow says that there is more */
+export function bar(share: number, columns: number, plain = isPlain()): string {
+  const full = SHADES[plain ? 'ascii' : 'blocks'][4]
+  if (share > 1) return `${full.repeat(columns - 1)}>`
+  if (plain) return full.repeat(Math.ceil(share * columns - 0.5))
+  const eighths = share > 0 ? Math.max(1, Math.round(8 * share * columns)) : 0
+  return full.repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]
+}
+
+/** Pixels of a square image that become one character. */
+const [WIDE, HIGH] = [2, 4]
+
+/** The lines of a square image of values from 0 to 1. */
+export function picture(image: Float32Array, plain = isPlain()): string[] {
+  const side = Math.sqrt(image.length)
+  const shades = SHADES[plain ? 'ascii' : 'blocks']
+  const shade = (row: number, column: number) => {
+    let sum = 0
+    for (let y = 0; y < HIGH; y++) {
+      for (let x = 0; x < WIDE; x++) sum += image[(row * HIGH + y) * side + column * WIDE + x]
+    }
+    return shades[Math.round((sum / WIDE / HIGH) * (shades.length - 1))]
+  }
+  return Array.from({ length: side / HIGH }, (_, row) =>
+    Array.from({ length: side / WIDE }, (_, column) => shade(row, column)).join(''),
+  )
 }

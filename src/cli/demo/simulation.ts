@@ -14,7 +14,6 @@ import { VirtualClock } from '../../testing/virtual-clock'
 import { ByHand, type ByHandOptions } from './by-hand'
 import { type Charges, charged } from './charges'
 
-/** Images with the model's own answers. */
 export interface Digits {
   images: readonly Float32Array[]
   answers: readonly Float32Array[]
@@ -52,7 +51,6 @@ export interface Measured {
   busy: number
   /** How often the liar had lied when it was ejected, of each run in which it was. */
   lies: number[]
-  /** Honest machines that were ejected. */
   framed: number
 }
 
@@ -190,7 +188,6 @@ class Liar extends SimulatedWorker {
   }
 }
 
-/** What became of the queries of all runs. */
 class Journal {
   /** Queries, those included that are not counted otherwise, and inferences. */
   asked = 0

@@ -19,7 +19,6 @@ interface ModelFlag {
 /** Flags whose values hold '=' themselves: for all models. */
 const plain: Readonly<Record<string, (text: string, before?: never) => unknown>> = { inputShapes, outputs: names }
 
-/** Options of a predictor that have a flag. */
 function flagged(options: AnyOptions, group: readonly string[] = []): ModelFlag[] {
   return Object.entries(options).flatMap(([name, option]) => {
     const path = [...group, name]
@@ -49,7 +48,6 @@ export function withServeFlags(command: Command): Command {
   return command
 }
 
-/** @param values  as commander gives them */
 export function flagsOf(values: Record<string, unknown>): Flags {
   const given = modelFlags.flatMap(({ flags, path }) => {
     const value = values[nameOf(flags)] as PerModel<unknown> | undefined

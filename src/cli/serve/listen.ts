@@ -6,8 +6,8 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import type { Certificate } from './guard'
 import { cheaper } from './incoming'
-import type { Certificate } from './tls'
 
 /** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
@@ -75,7 +75,6 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
 
 export class Listening {
   url = ''
-  /** Connections at the moment. */
   connections = 0
   readonly #server: Server
   readonly #open = new Set<ServerResponse>()

@@ -12,7 +12,6 @@ export type Log = pino.Logger
 
 export interface Logging {
   log: Log
-  /** Writes what waits. */
   flush(): void
 }
 

@@ -72,7 +72,6 @@ export class Metrics {
     if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)
   }
 
-  /** A group is complete. */
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
     for (const { outcome, ms } of rows) {
       this.#rows.inc({ model, outcome: outcomes[outcome] })
@@ -83,7 +82,6 @@ export class Metrics {
     for (const [phase, ms] of Object.entries(phases)) this.#groupSeconds.observe({ model, phase }, ms / 1000)
   }
 
-  /** A client of /events was too slow. */
   dropped(): void {
     this.#drops.inc()
   }

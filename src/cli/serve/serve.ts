@@ -7,15 +7,13 @@ import type { Gateway } from '../../gateway/gateway'
 import { note } from '../terminal'
 import { type Config, type Flags, readConfig } from './config'
 import { Events } from './events'
-import { pathOf, readTokens, Tokens, withOrigins, withToken } from './guard'
+import { type Certificate, pathOf, readCertificate, readTokens, Tokens, withOrigins, withToken } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { type Logging, openLog } from './log'
 import { Metrics } from './metrics'
-import { observer } from './observe'
+import { observer, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { Spans } from './spans'
-import { type Certificate, readCertificate } from './tls'
 
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
@@ -134,7 +132,6 @@ class ModelServer {
     return isEarly && path !== '/v2/health/live' ? unready('it is opening') : this.#gateway(request)
   }
 
-  /** Loads the models. */
   async open(): Promise<void> {
     await this.#models.load()
     if (this.#state === 'opening') this.#state = 'open'

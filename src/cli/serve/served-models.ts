@@ -97,7 +97,6 @@ async function all(changes: readonly Promise<void>[]): Promise<void> {
   await Promise.all(changes)
 }
 
-/** An error that says which model it is about. */
 function named(name: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const message = `${name}: ${error.message}`

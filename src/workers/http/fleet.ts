@@ -47,7 +47,6 @@ interface FleetServer {
   worker: HttpWorker | undefined
   /** `known` until it has answered, `waiting` until it joins, `leaving` until its worker is closed. */
   state: 'known' | 'waiting' | 'joined' | 'leaving'
-  /** Of its last examination. */
   outcome: ApproxiferError | 'well' | undefined
   /** The model that it had when it answered first. */
   vote: ModelIdentity | undefined
@@ -293,6 +292,5 @@ class HttpFleet {
   }
 }
 
-/** The first few values of an answer. */
 const beginning = ({ answer }: ModelIdentity) =>
   Array.from(answer.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')

@@ -48,7 +48,6 @@ type HealthState =
   | { readonly is: 'resting'; readonly until: number }
   | { readonly is: 'closed' }
 
-/** Told what becomes of a server. */
 export interface ServerEvents {
   /** It is down. @param wasWell  it has passed an examination before */
   failed(error: ApproxiferError, wasWell: boolean): void
@@ -57,7 +56,6 @@ export interface ServerEvents {
 }
 
 interface WorkerOfServer extends ServerEvents {
-  /** Whether no call is open. */
   isIdle(): boolean
   /** `takesCalls` or `isGone` may have changed. */
   changed(): void
@@ -73,7 +71,6 @@ export class Health {
   #examinedAt = Number.NEGATIVE_INFINITY
   /** When it is to be examined again, as soon as no call is open. */
   #dueAt = Number.POSITIVE_INFINITY
-  /** Failed calls in a row. */
   #failures = 0
 
   constructor(server: OipServer, model: ServedModel, settings: HttpSettings, worker: WorkerOfServer) {
@@ -103,7 +100,6 @@ export class Health {
     return this.#down ? this.#settings.clock.now() - this.#down.since : 0
   }
 
-  /** It is to be examined. */
   get isDue(): boolean {
     return this.#settings.clock.now() >= this.#dueAt
   }
@@ -134,7 +130,6 @@ export class Health {
     return isDoubtful ? this.examine() : undefined
   }
 
-  /** A call was answered. */
   heard(): void {
     this.#failures = 0
     if (this.#state.is === 'ready') this.#state.heardAt = this.#settings.clock.now()

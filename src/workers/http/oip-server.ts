@@ -14,7 +14,6 @@ type Wanted = Pick<HttpSettings, 'model' | 'version' | 'outputs' | 'shapes' | 'h
 export interface ServerReply {
   /** One for each row: its answer, or what is wrong with it. */
   outcomes: (Float32Array | ApproxiferError)[]
-  /** The model's version, where the server says it. */
   version: string | undefined
 }
 
@@ -45,7 +44,6 @@ interface ServerFault {
   cause?: unknown
 }
 
-/** Why a server did not answer. */
 export class ServerError extends ApproxiferError {
   constructor(
     code: Code,
@@ -56,7 +54,6 @@ export class ServerError extends ApproxiferError {
   }
 }
 
-/** What an error says of its server; nothing if it is another error. */
 export function faultOf(error: unknown): Readonly<ServerFault> {
   return error instanceof ServerError ? error.fault : {}
 }
@@ -67,7 +64,6 @@ export class OipServer {
   readonly #path: string
   #ids = 0
 
-  /** @param name  what errors call it */
   constructor(
     private readonly connections: Connections,
     readonly name: string,

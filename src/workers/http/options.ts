@@ -72,7 +72,6 @@ export const httpOptions = [
   ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
 ]
 
-/** Rows of a batch at most. */
 const MOST_ROWS = 16
 
 export type HttpSettings = ReturnType<typeof checkHttpOptions>

@@ -32,7 +32,6 @@ export class ServedModel {
     this.machine = machineOf(url)
   }
 
-  /** Of the model that it should be. */
   get signature(): Signature {
     return (this.#expected as ModelIdentity).signature
   }
@@ -82,7 +81,6 @@ export class ServedModel {
     this.#version = version
   }
 
-  /** Why it is not what it should be. */
   difference(): ApproxiferError {
     const isAlike = JSON.stringify(this.found?.signature) === JSON.stringify(this.#expected?.signature)
     const what = isAlike ? 'its answer to the probe query is another' : 'its metadata differ'

@@ -70,7 +70,6 @@ export function lossOf(name: string, { code, message }: ApproxiferError): [text:
   return [`${name} was lost: ${why}; it is tried again until it answers`, false]
 }
 
-/** `closed`: the worker is. */
 type WorkerEvents = ServerEvents & { closed(): void }
 
 export class HttpWorker implements ModelWorker {
@@ -82,7 +81,6 @@ export class HttpWorker implements ModelWorker {
   readonly #server: OipServer
   readonly #clock: Clock
   readonly #onClosed: () => void
-  /** Cuts each call that is open. */
   readonly #open = new Set<AbortController>()
   #closing: Promise<void> | undefined
 

@@ -10,7 +10,6 @@ import { answerRows, plain, type Reply } from './rows'
 export interface Loaded {
   signature: Signature
   warnings: readonly string[]
-  /** Whether several rows can go through in one run. */
   batches: boolean
 }
 

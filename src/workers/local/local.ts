@@ -46,7 +46,6 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   return workers
 }
 
-/** Workers that one machine may have as threads. */
 export function mostThreads(): number {
   return Math.max(MOST_THREADS, THREADS_A_CORE * (platform.cores ?? 1))
 }

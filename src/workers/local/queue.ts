@@ -18,7 +18,6 @@ export class CallQueue {
   readonly #maxPending: number
   /** Batches: calls that go through the model together. */
   #waiting: OpenCall[][] = []
-  /** Those that the thread has. */
   #running: OpenCall[][] = []
 
   /**
@@ -35,7 +34,6 @@ export class CallQueue {
     return this.#running.length + this.#waiting.length > this.#maxPending
   }
 
-  /** Whether anybody waits for an answer. */
   get wanted(): boolean {
     return this.#waiting.length > 0 || this.#running.some((batch) => batch.some(isOpen))
   }

@@ -75,7 +75,6 @@ export class Responder {
     worker.onFree = () => this.#freed()
   }
 
-  /** Requests without an answer. */
   get open(): number {
     return this.#requests.size
   }
@@ -103,7 +102,6 @@ export class Responder {
     }
   }
 
-  /** Resolves when nothing is left to do. */
   empty(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#requests.size) this.#onEmpty = resolve

@@ -91,7 +91,6 @@ export class Station {
     } catch {} // the connection is being closed
   }
 
-  /** Resolves when nothing is left to answer. */
   empty(): Promise<void> {
     return this.#responder.empty()
   }

@@ -10,7 +10,6 @@ import type { Heartbeat } from './heartbeat'
 import type { Conversation, Inbox } from './inbox'
 import type { NatsSettings } from './options'
 
-/** What workers of one fleet share. */
 export interface Wire {
   readonly settings: NatsSettings
   readonly inbox: Inbox
@@ -163,7 +162,6 @@ export class NatsWorker implements ModelWorker {
     }
   }
 
-  /** It is there. */
   hear(beat: Heartbeat): void {
     const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat

@@ -45,7 +45,6 @@ const ROUNDING = 1e-3
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   readonly signature: Signature
-  /** Things worth telling the user about this model. */
   readonly warnings: readonly string[]
   /** Whether several rows can go through in one run, and are answered as each would be alone. */
   readonly batches: boolean

@@ -62,7 +62,6 @@ function refused(field: string, what: string, got: string, todo: string): Approx
 /** A dimension without a name (-1 in the file): this in onnxruntime-web, '' in onnxruntime-node. */
 const UNNAMED = 0xffffffff
 
-/** The length of a dimension, if the model fixes it. */
 function fixed(dim: number | string): number | undefined {
   return typeof dim === 'number' && dim >= 0 && dim < UNNAMED ? dim : undefined
 }

@@ -24,12 +24,10 @@ export class Changes<T> implements AsyncIterableIterator<T> {
     this.#reading = this.#read(onStart)
   }
 
-  /** What nobody has read yet, in order. */
   get unread(): T[] {
     return this.#queue.map(({ change }) => change)
   }
 
-  /** Nothing more will come. */
   get isOver(): boolean {
     return this.#end !== undefined
   }

@@ -80,7 +80,6 @@ export function watchDns(name: string, options: DnsOptions): AsyncIterable<Endpo
   return new Watcher(`the DNS name ${name}`, read, options).changes
 }
 
-/** @throws Error for what is no list of URLs */
 function urlsIn(bytes: Uint8Array): string[] {
   if (bytes.byteLength > MOST_BYTES) throw new Error(`it has ${bytes.byteLength} bytes, which is no list of servers`)
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)

@@ -42,7 +42,6 @@ export interface Sighting<M> {
   there: boolean
 }
 
-/** Adds a model to the group of those that are the same. */
 export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => boolean): void {
   const group = groups.find((group) => group.length > 0 && isSame(group[0], model))
   if (group) group.push(model)
