@@ -6,7 +6,7 @@ import { Command } from 'commander'
 import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
-import { attackForms } from '../testing/attacks'
+import { attackForms } from '../testing/faults'
 import { evaluateCommand } from './evaluate'
 import { report } from './failure'
 import {

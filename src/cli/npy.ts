@@ -35,15 +35,11 @@ interface NpyArray {
 
 /** One query per row: uint8 divided by 255, or floats, which become float32. All rows together may be larger than memory. */
 export class InputFile {
-  readonly length: number
-  readonly #content: NpyArray
-  readonly #width: number
-
-  private constructor(content: NpyArray, length: number, width: number) {
-    this.#content = content
-    this.length = length
-    this.#width = width
-  }
+  private constructor(
+    private readonly content: NpyArray,
+    readonly length: number,
+    private readonly width: number,
+  ) {}
 
   /**
    * Opens a file and looks at all of it once.
@@ -69,7 +65,7 @@ export class InputFile {
   /** A row, read anew: the caller's. */
   at(index: number): Float32Array | undefined {
     if (!(index >= 0 && index < this.length)) return undefined
-    const { dtype } = this.#content
+    const { dtype } = this.content
     const given = this.#given(index)
     if (given instanceof Float32Array) return given
     const row = new Float32Array(given)
@@ -79,12 +75,12 @@ export class InputFile {
   }
 
   close(): Promise<void> {
-    return this.#content.close()
+    return this.content.close()
   }
 
   /** A row as it is in the file. */
   #given(index: number) {
-    const values = this.#content.read(index * this.#width, this.#width)
+    const values = this.content.read(index * this.width, this.width)
     return values as Uint8Array | Uint16Array | Float32Array | Float64Array
   }
 
@@ -93,7 +89,7 @@ export class InputFile {
       const row = this.at(i) as Float32Array
       if (allFinite(row)) continue
       const at = row.findIndex((value) => !Number.isFinite(value))
-      const given = this.#content.dtype === 'f2' ? row[at] : this.#given(i)[at]
+      const given = this.content.dtype === 'f2' ? row[at] : this.#given(i)[at]
       throw wrong(path, 'finite float32 values', `${given} in row ${i} at ${at}`)
     }
   }

@@ -4,7 +4,7 @@ import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
 import type { Option } from '../option'
 import { renamed } from '../renamed'
-import { attackForms, parseAttack } from '../testing/attacks'
+import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
 
 /** @throws TypeError for a flag that has another name now */

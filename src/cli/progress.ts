@@ -11,7 +11,6 @@ const FIRST = 5
 const LEAST_LEFT = 1
 
 export class ProgressBar {
-  readonly #shown: boolean
   readonly #begin = performance.now()
   #next = FIRST
   #bar?: SingleBar
@@ -19,9 +18,7 @@ export class ProgressBar {
   #total = 0
   #since = 0
 
-  constructor(shown: boolean) {
-    this.#shown = shown
-  }
+  constructor(private readonly shown: boolean) {}
 
   get seconds(): number {
     return (performance.now() - this.#begin) / 1000
@@ -50,7 +47,7 @@ export class ProgressBar {
     const at = passed / (passed + rest)
     const payload = { what: this.#what, done, of: this.#total, left: `, ${duration(rest)} left` }
     if (this.#bar) this.#bar.update(at, payload)
-    else if (this.#shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
+    else if (this.shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
   }
 
   #draw(at: number, payload: object): SingleBar {
@@ -65,7 +62,7 @@ export class ProgressBar {
 
   /** A line of figures, where it is time for one; the text is only made then. */
   tell(left: number, text: () => string): void {
-    if (!this.#shown || this.seconds < this.#next || left < LEAST_LEFT) return
+    if (!this.shown || this.seconds < this.#next || left < LEAST_LEFT) return
     while (this.#next <= this.seconds) this.#next *= 2
     this.stop()
     note(text())
@@ -80,21 +77,18 @@ export class ProgressBar {
 
 /** A model that knows how long it was at work. */
 export class TimedModel implements BatchModel {
-  readonly #model: BatchModel
   rows = 0
   ms = 0
 
-  constructor(model: BatchModel) {
-    this.#model = model
-  }
+  constructor(private readonly model: BatchModel) {}
 
   get signature() {
-    return this.#model.signature
+    return this.model.signature
   }
 
   async infer(rows: Float32Array, count: number): Promise<Float32Array> {
     const begin = performance.now()
-    const answers = await this.#model.infer(rows, count)
+    const answers = await this.model.infer(rows, count)
     this.ms += performance.now() - begin
     this.rows += count
     return answers
@@ -121,15 +115,13 @@ class Average {
  * compared, and what else there is to do for a group; each at its pace so far.
  */
 export class RemainingTime {
-  readonly #model: TimedModel
   readonly #rows = new Average()
   readonly #inputs = new Average()
   readonly #groups = new Average()
   #last: { now: number; ms: number; rows: number }
   #done = 0
 
-  constructor(model: TimedModel) {
-    this.#model = model
+  constructor(private readonly model: TimedModel) {
     this.#last = this.#now()
   }
 
@@ -148,7 +140,7 @@ export class RemainingTime {
   }
 
   #now() {
-    const { ms, rows } = this.#model
+    const { ms, rows } = this.model
     return { now: performance.now(), ms, rows }
   }
 }

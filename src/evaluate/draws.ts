@@ -2,7 +2,7 @@
 
 import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
-import { type Attack, parseAttack } from '../testing/attacks'
+import { type Attack, parseAttack } from '../testing/faults'
 import type { Experiment } from './experiment'
 import { Likeness } from './likeness'
 import type { EvaluateSettings } from './options'

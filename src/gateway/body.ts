@@ -16,20 +16,17 @@ const SMALL = 64 * 1024
 
 /** How many bytes the bodies of all requests may have together. */
 export class ByteBudget {
-  readonly #most: number
   #taken = 0
 
-  constructor(most: number) {
-    this.#most = most
-  }
+  constructor(private readonly most: number) {}
 
   /** @returns to be told how many bytes a body has by now, 0 at last; throws Refusal 429 where there is no room for them */
   open(): (bytes: number) => void {
     let held = 0
     return (bytes) => {
       const now = bytes > SMALL ? bytes : 0
-      if (now > held && this.#taken + now - held > this.#most) {
-        throw overloaded(`the bodies of all requests: expected at most ${this.#most} bytes together, got more`)
+      if (now > held && this.#taken + now - held > this.most) {
+        throw overloaded(`the bodies of all requests: expected at most ${this.most} bytes together, got more`)
       }
       this.#taken += now - held
       held = now

@@ -56,7 +56,6 @@ interface Slot {
 }
 
 export class Models<Model> {
-  readonly #options: ModelsOptions<Model>
   readonly #slots = new Map<string, Slot>()
   /** What is being done with a name: one thing after the other. */
   readonly #work = new Map<string, Promise<unknown>>()
@@ -64,9 +63,7 @@ export class Models<Model> {
   #unplan: (() => void) | undefined
   #closing: Promise<void> | undefined
 
-  constructor(options: ModelsOptions<Model>) {
-    this.#options = options
-  }
+  constructor(private readonly options: ModelsOptions<Model>) {}
 
   get names(): string[] {
     return [...this.#slots.keys()]
@@ -96,7 +93,7 @@ export class Models<Model> {
    */
   load(name: string, model: Model): Promise<void> {
     checkText('name', name, "a model's name")
-    const version = this.#options.versionOf(model)
+    const version = this.options.versionOf(model)
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the gateway is closed')
     const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0 }
     this.#slots.set(name, slot)
@@ -123,7 +120,7 @@ export class Models<Model> {
 
   /** What is known of a model: by the one that is to be replaced, else by the store. */
   async #statesOf(name: string, { served }: Slot): Promise<Record<string, Uint8Array> | undefined> {
-    const { store } = this.#options
+    const { store } = this.options
     try {
       const bytes = served ? packStates(served.predictor) : await store?.read(name)
       return bytes && unpackStates(bytes)
@@ -134,7 +131,7 @@ export class Models<Model> {
 
   /** A state that is damaged, or another model's, costs what was learned, and never the start. */
   async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Predictor> {
-    const { start } = this.#options
+    const { start } = this.options
     try {
       return await start(model, states)
     } catch (error) {
@@ -145,7 +142,7 @@ export class Models<Model> {
   }
 
   #fresh(name: string, error: unknown): void {
-    this.#options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
+    this.options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
   }
 
   /** @throws RangeError for a name that is not known */
@@ -166,23 +163,23 @@ export class Models<Model> {
 
   async #save(name: string, slot: Slot): Promise<void> {
     const { served } = slot
-    if (!this.#options.store || !served) return
+    if (!this.options.store || !served) return
     const changes = served.inFlight.total + served.predictor.renewals
     if (changes === slot.saved) return
     const bytes = packStates(served.predictor)
-    if (bytes) await this.#options.store.write(name, bytes)
+    if (bytes) await this.options.store.write(name, bytes)
     slot.saved = changes
   }
 
   async #saveOrWarn(name: string, slot: Slot): Promise<void> {
     await this.#save(name, slot).catch((error) => {
-      this.#options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
+      this.options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
     })
   }
 
   /** Saves at intervals, as long as there is something to save. */
   #plan(): void {
-    const { clock, saveEveryMs, store } = this.#options
+    const { clock, saveEveryMs, store } = this.options
     if (!store || this.#unplan || this.#closing) return
     const saveAll = async () => {
       await this.#forAll((name, slot) => this.#saveOrWarn(name, slot))

@@ -68,13 +68,6 @@ export const platform: Platform = {
 
   memory: (bytes) => new SharedArrayBuffer(bytes),
 
-  share(bytes) {
-    if (bytes.buffer instanceof SharedArrayBuffer) return bytes
-    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
-    shared.set(bytes)
-    return shared
-  },
-
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
   importOrt: (runtime) => (runtime === NATIVE ? import(NATIVE) : import('onnxruntime-web')).catch(missing),

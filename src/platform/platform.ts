@@ -92,8 +92,6 @@ export interface Platform {
   read(source: string | URL): Promise<Uint8Array>
   /** Files in a folder, if this runtime has any. */
   files(folder: string): Files
-  /** The same bytes where several workers can read them without a copy each, if this runtime can. */
-  share(bytes: Uint8Array): Uint8Array
   /** Memory that workers see alike, if this runtime has such. */
   memory(bytes: number): SharedArrayBuffer | undefined
   /** What can run models here. */

@@ -50,13 +50,6 @@ export const platform: Platform = {
   // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
   memory: (bytes) => (globalThis.crossOriginIsolated ? new SharedArrayBuffer(bytes) : undefined),
 
-  share(bytes) {
-    if (!globalThis.crossOriginIsolated || bytes.buffer instanceof SharedArrayBuffer) return bytes
-    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
-    shared.set(bytes)
-    return shared
-  },
-
   runtimes: ['onnxruntime-web'],
 
   importOrt(_runtime, providers) {

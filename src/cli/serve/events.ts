@@ -21,13 +21,11 @@ interface Client {
 
 export class Events {
   readonly #clients = new Set<Client>()
-  readonly #onDrop: () => void
   readonly #encoder = new TextEncoder()
   readonly #heartbeat
   #sent = 0
 
-  constructor(onDrop: () => void) {
-    this.#onDrop = onDrop
+  constructor(private readonly onDrop: () => void) {
     this.#heartbeat = setInterval(() => this.#tell(': still here\n\n'), HEARTBEAT_MS).unref()
   }
 
@@ -91,6 +89,6 @@ export class Events {
   #drop(client: Client): void {
     this.#clients.delete(client)
     client.connection.destroy()
-    this.#onDrop()
+    this.onDrop()
   }
 }

@@ -63,7 +63,23 @@ export class Metrics {
       last = last.then(() => setImmediate())
       return last
     }
-    for (const family of families) register(family, this.#registry, () => this.#taken, inTurn)
+    for (const family of families) this.#register(family, inTurn)
+  }
+
+  /** Set anew at every scrape. */
+  #register({ kind, name, help, labels, samples }: Family, inTurn: () => Promise<void>): void {
+    const stats = () => this.#taken
+    const labelNames = ['model', ...labels]
+    new kind({
+      ...{ name: `approxifer_${name}`, help, labelNames, registers: [this.#registry] },
+      async collect() {
+        await inTurn()
+        this.reset()
+        for (const [model, each] of stats()) {
+          for (const [own, value] of samples(each)) if (value !== undefined) this.inc({ model, ...own }, value)
+        }
+      },
+    })
   }
 
   /** A request was answered. @param model  '' for none */
@@ -197,24 +213,4 @@ function stateOf({ expectedMs, gone }: Worker): string {
   if (gone) return 'gone'
   if (expectedMs === undefined) return 'new'
   return Number.isFinite(expectedMs) ? 'up' : 'failing'
-}
-
-/** Set anew at every scrape. */
-function register(
-  { kind, name, help, labels, samples }: Family,
-  registry: Registry,
-  stats: () => Stats,
-  inTurn: () => Promise<void>,
-): void {
-  const labelNames = ['model', ...labels]
-  new kind({
-    ...{ name: `approxifer_${name}`, help, labelNames, registers: [registry] },
-    async collect() {
-      await inTurn()
-      this.reset()
-      for (const [model, each] of stats()) {
-        for (const [own, value] of samples(each)) if (value !== undefined) this.inc({ model, ...own }, value)
-      }
-    },
-  })
 }

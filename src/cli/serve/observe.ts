@@ -1,11 +1,12 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
 import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import pino from 'pino'
 import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 import type { Events } from './events'
-import type { Log } from './log'
 import type { Metrics } from './metrics'
+import type { logLevels } from './options'
 
 /**
  * @param isModel  whether there is a model of this name: others, which anybody may invent, are no label
@@ -95,5 +96,44 @@ export class Spans {
     for (const { row, worker, outcome, ms, error } of rows) {
       span.addEvent('row', { row, worker, outcome, ms, ...(error && { error: error.code }) })
     }
+  }
+}
+
+/** Bytes written at once, and those that may wait for a reader that does not read: lines beyond are lost, not the server. */
+const CHUNK = 4096
+const MOST_WAITING = 16 * 1024 * 1024
+const FLUSH_MS = 200
+
+export type Log = pino.Logger
+
+export interface Logging {
+  log: Log
+  flush(): void
+}
+
+export function openLog(level: (typeof logLevels)[number]): Logging {
+  const out = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: CHUNK,
+    maxLength: MOST_WAITING,
+    periodicFlush: FLUSH_MS,
+  })
+  out.on('error', () => {}) // nobody reads any more
+  const settings: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (name) => ({ level: name }) },
+    serializers: { err: pino.stdSerializers.errWithCause }, // the other adds the causes' words to ours, which have them already
+  }
+  const log = pino(settings, out)
+  return {
+    log,
+    flush: () => {
+      try {
+        out.flushSync()
+      } catch {} // not open yet, or nobody reads any more
+    },
   }
 }

@@ -158,8 +158,7 @@ class HttpFleet {
     this.#servers.delete(name)
     void server.worker?.close()
     if (this.#fleet.model) return
-    for (const group of this.#votes)
-      if (server.vote && group.includes(server.vote)) group.splice(group.indexOf(server.vote), 1)
+    for (const group of this.#votes) group.splice(0, group.length, ...group.filter((vote) => vote !== server.vote))
     this.#elect()
   }
 
@@ -255,11 +254,8 @@ class HttpFleet {
     if (!worker || server.state === 'leaving') return
     worker.expect(model)
     if (server.state === 'joined') return
-    if (worker.gone) {
-      server.state = 'known'
-      return
-    }
-    server.state = 'joined'
+    server.state = worker.gone ? 'known' : 'joined'
+    if (worker.gone) return
     this.#hasStarted = true
     if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
     this.#fleet.join(worker)

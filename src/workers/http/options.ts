@@ -119,8 +119,8 @@ function checkTexts(field: string, texts: object): void {
 }
 
 function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOptions['shapes']> {
-  checkObject('shapes', shapes, 'shapes by name')
-  for (const [name, shape] of Object.entries(shapes)) checkLengths(`shapes.${name}`, shape)
+  const named = Object.entries(checkObject('shapes', shapes, 'shapes by name'))
+  for (const [name, shape] of named) checkLengths(`shapes.${name}`, shape)
   return shapes
 }
 

@@ -46,14 +46,10 @@ export function answerRows(
   }
   const answer = async (rows: Float32Array, count: number) => {
     const reply = await tried(rows, count)
-    const failed = count > 1 && !('value' in reply)
-    parent.postMessage({ reply: failed ? await each(rows, count) : reply })
-  }
-  /** What is wrong with one row must not cost the others their answers. */
-  const each = async (rows: Float32Array, count: number) => {
-    const replies: Reply<Float32Array>[] = []
+    if (count === 1 || 'value' in reply) return parent.postMessage({ reply })
+    const replies: Reply<Float32Array>[] = [] // what is wrong with one row must not cost the others their answers
     for (const row of parts(rows, count)) replies.push(await tried(row, 1))
-    return replies
+    parent.postMessage({ reply: replies })
   }
   let last = Promise.resolve()
   parent.addEventListener('message', (event) => {

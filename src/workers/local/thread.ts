@@ -18,7 +18,6 @@ export class ModelThread {
   answered = false
   /** Once it is warm. From then on the thread alone keeps no process alive. Rejects, and is stopped, where it fails. */
   readonly loaded: Promise<Loaded>
-  readonly #name: string
   readonly #thread: Thread
   readonly #hello: ReturnType<typeof awaitHello>
   /** Kept, since a collected proxy may stop its thread. */
@@ -36,13 +35,12 @@ export class ModelThread {
    * @throws ApproxiferError WORKER where no thread can be made
    */
   constructor(
-    name: string,
+    private readonly name: string,
     model: Uint8Array,
     options: ThreadSettings,
     onDeath: (why: string) => void,
     onSilence: (text: string) => void = () => {},
   ) {
-    this.#name = name
     this.#thread = spawn(name, options, (why) => {
       this.#fail(this.#error(why))
       onDeath(why)
@@ -71,7 +69,7 @@ export class ModelThread {
       this.#thread.hold(false)
       return loaded
     } catch (error) {
-      const why = asError(error, 'WORKER', `${this.#name} could not start: `)
+      const why = asError(error, 'WORKER', `${this.name} could not start: `)
       void this.stop(why)
       throw why
     } finally {
@@ -81,7 +79,7 @@ export class ModelThread {
   }
 
   #error(why: string): ApproxiferError {
-    return new ApproxiferError('WORKER', `${this.#name} ${why}${this.#hello.advice}`)
+    return new ApproxiferError('WORKER', `${this.name} ${why}${this.#hello.advice}`)
   }
 
   #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
@@ -112,13 +110,9 @@ export class ModelThread {
   stop(error: ApproxiferError): Promise<void> {
     this.#fail(error)
     this.#queue?.fail(error)
-    this.#gone ??= this.#end()
+    if (!this.#gone) this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
+    this.#gone ??= this.#thread.terminate()
     return this.#gone
-  }
-
-  #end(): Promise<void> {
-    this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
-    return this.#thread.terminate()
   }
 }
 

@@ -69,16 +69,13 @@ function areServers(servers: unknown): servers is NatsConnectOptions['servers'] 
 
 /** A connection, and what is listened to on it. */
 export class NatsLink {
-  readonly #connection: NatsConnection
-  readonly #isOwned: boolean
-  readonly #warn: (text: string) => void
   readonly #subscriptions: NatsSubscription[] = []
 
-  private constructor(connection: NatsConnection, isOwned: boolean, warn: (text: string) => void) {
-    this.#connection = connection
-    this.#isOwned = isOwned
-    this.#warn = warn
-  }
+  private constructor(
+    private readonly connection: NatsConnection,
+    private readonly isOwned: boolean,
+    private readonly warn: (text: string) => void,
+  ) {}
 
   /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
   static async open(server: NatsServer, warn: (text: string) => void): Promise<NatsLink> {
@@ -102,47 +99,47 @@ export class NatsLink {
 
   /** Bytes that a message may have, as the server says. */
   get most(): number {
-    return this.#connection.info?.max_payload ?? 1_048_576
+    return this.connection.info?.max_payload ?? 1_048_576
   }
 
   /** @throws where the connection is closed */
   publish(subject: string, payload?: Uint8Array, reply?: string): void {
-    this.#connection.publish(subject, payload, reply === undefined ? undefined : { reply })
+    this.connection.publish(subject, payload, reply === undefined ? undefined : { reply })
   }
 
   listen(subject: string, heard: (message: NatsMessage) => void): void {
     const callback = (error: Error | null, message: NatsMessage) => {
-      if (error) this.#warn(`NATS: ${error.message}`)
+      if (error) this.warn(`NATS: ${error.message}`)
       else heard(message)
     }
-    this.#subscriptions.push(this.#connection.subscribe(subject, { callback }))
+    this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
 
   /** Tells of the connection's life until it ends. */
   async follow(told: { lost(): void; back(): void; ended(): void }): Promise<void> {
-    void this.#connection.closed().then(() => told.ended())
-    for await (const { type, error } of this.#connection.status()) {
+    void this.connection.closed().then(() => told.ended())
+    for await (const { type, error } of this.connection.status()) {
       if (type === 'disconnect') told.lost()
       else if (type === 'reconnect') told.back()
-      else if (type === 'error' && error) this.#warn(`NATS: ${error.message}`)
+      else if (type === 'error' && error) this.warn(`NATS: ${error.message}`)
     }
   }
 
   /** Resolves when the server has what was published and listened to. */
   async flush(): Promise<void> {
-    if (!this.#connection.isClosed()) await this.#connection.flush()
+    if (!this.connection.isClosed()) await this.connection.flush()
   }
 
   /** Listens no more. */
   mute(): void {
     const subscriptions = this.#subscriptions.splice(0)
-    if (!this.#connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
+    if (!this.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
   }
 
   /** Listens no more; the caller's own connection stays open. */
   async close(): Promise<void> {
     this.mute()
-    if (this.#isOwned) await this.#connection.close()
+    if (this.isOwned) await this.connection.close()
   }
 }
 

@@ -23,7 +23,7 @@ const SERVICE_VERSION = '1.0.0'
 const NANOSECONDS = 1e6
 
 export class Station {
-  readonly #responder: Responder
+  readonly responder: Responder
   readonly #startedAt = new Date()
 
   constructor(
@@ -33,9 +33,9 @@ export class Station {
     private readonly link: NatsLink,
     private readonly settings: ServeSettings,
   ) {
-    this.#responder = new Responder(worker, settings, link, () => this.beat())
+    this.responder = new Responder(worker, settings, link, () => this.beat())
     link.listen(settings.subjects.worker(name), ({ data, reply }) => {
-      if (reply) this.#responder.receive(data, reply)
+      if (reply) this.responder.receive(data, reply)
     })
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
   }
@@ -44,7 +44,7 @@ export class Station {
     const { signature, fingerprint, slots = 1 } = this.worker
     const { state, connection } = this.machine
     const { identity, beatMs, subjects } = this.settings
-    const { isDown, open, stats } = this.#responder
+    const { isDown, open, stats } = this.responder
     const beat: Heartbeat = {
       ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots },
       ...{ state: state === 'up' && isDown ? 'down' : state, everyMs: beatMs, connection, open, ms: stats.ms },
@@ -72,7 +72,7 @@ export class Station {
   }
 
   #counts() {
-    const { stats, open } = this.#responder
+    const { stats, open } = this.responder
     const { requests, errors, lastError, busyMs, cancelled, expired, ms } = stats
     const answered = requests - errors - cancelled - open
     return {
@@ -89,14 +89,5 @@ export class Station {
     try {
       this.link.publish(subject, toJson(value))
     } catch {} // the connection is being closed
-  }
-
-  empty(): Promise<void> {
-    return this.#responder.empty()
-  }
-
-  /** Rejects what it has; the worker stays open. */
-  close(): void {
-    this.#responder.close()
   }
 }

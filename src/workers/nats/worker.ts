@@ -4,7 +4,7 @@ import { aborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
 import { OpenCall } from '../open-call'
-import type { ModelWorker } from '../worker'
+import { type ModelWorker, wrongRows } from '../worker'
 import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { Conversation, Inbox } from './inbox'
@@ -129,11 +129,11 @@ export class NatsWorker implements ModelWorker {
   }
 
   #refusal(row: Float32Array, signal: AbortSignal | undefined): Error | undefined {
-    const length = rowLength(this.signature.inputs)
     if (this.isClosed) return new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (!this.isThere) return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
     if (this.#state === 'down') return new ApproxiferError('WORKER', `${this.name} is not running`)
-    if (row.length !== length) return new RangeError(`row: expected ${length} values, got ${row.length}`)
+    const wrong = wrongRows(this, [row])
+    if (wrong) return wrong
     if (signal?.aborted) return aborted(signal)
     if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
   }
