@@ -7,7 +7,7 @@ import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
 import { OwnAnswers } from '../evaluate/model'
 import type { EvaluationProgress } from '../evaluate/progress'
-import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
+import { recommend, type Wishes } from '../evaluate/recommend'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
 import type { Policy } from '../query/policy'
@@ -76,7 +76,10 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   }
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
   if (verified && !options.json) printVerified(verified, results[0])
-  if (!options.json) print(results, candidates, options)
+  if (!options.json) {
+    console.log(options.grid ? gridTable(results) : resultTable(results[0]))
+    if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
+  }
   if (options.report) await writeReport(options.report, results, candidates, options)
   if (options.json) {
     const told = options.grid ? { results } : results[0]
@@ -90,11 +93,6 @@ function announce(name: string, warnings: readonly string[], codecs: readonly Co
   const [{ scheme }] = codecs
   const what = codecs.length > 1 ? `${codecs.length} schemes` : `K = ${scheme.queries}, S = ${scheme.stragglers}`
   note(`${name}: measuring ${what}, ${groups} groups${codecs.length > 1 ? ' each' : ''} ...`)
-}
-
-function print(results: readonly Result[], candidates: readonly Candidate[], options: Arguments): void {
-  console.log(options.grid ? gridTable(results) : resultTable(results[0]))
-  if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
 }
 
 /** What `createPredictor` would do where workers may lie; the paper's code is what it is held against. */

@@ -120,7 +120,10 @@ class GatewayServer<Model> {
     server: () => json(this.#about),
     live: () => json({ live: true }),
     ready: () => this.#serverReady(),
-    model: (place, event) => this.#metadata(place, event),
+    model: (place, event) => {
+      const { predictor, version } = this.#find(place, event)
+      return json(writeMetadata(place.model, [version], predictor.signature))
+    },
     modelReady: (place, event) => this.#modelReady(place, event),
     infer: (place, event) => this.#inference.answer(this.#find(place, event), event),
   }
@@ -146,7 +149,11 @@ class GatewayServer<Model> {
     const event = eventOf(request)
     let response: Response
     try {
-      response = await this.#answer(request, event)
+      const refused = this.#guard?.()
+      if (refused) throw new Refusal(500, refused.message) // to try again does not help
+      const place = placeOf(request)
+      event.route = HEADINGS[place.resource]
+      response = await this.#answers[place.resource](place, event)
     } catch (error) {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
@@ -157,14 +164,6 @@ class GatewayServer<Model> {
     event.ms = this.#clock.now() - since
     this.#observe(event)
     return request.method === 'HEAD' ? new Response(null, response) : response
-  }
-
-  async #answer(request: Request, event: RequestEvent): Promise<Response> {
-    const refused = this.#guard?.()
-    if (refused) throw new Refusal(500, refused.message) // to try again does not help
-    const place = placeOf(request)
-    event.route = HEADINGS[place.resource]
-    return this.#answers[place.resource](place, event)
   }
 
   /** Takes no more requests; resolves when those under way have their answers. */
@@ -196,11 +195,6 @@ class GatewayServer<Model> {
       return json({ name: model, ready: false, error: event.error }, refusal)
     }
     return json({ name: model, ready: true })
-  }
-
-  #metadata(place: Place, event: RequestEvent): Response {
-    const { predictor, version } = this.#find(place, event)
-    return json(writeMetadata(place.model, [version], predictor.signature))
   }
 
   #find(place: Place, event: RequestEvent): Served {

@@ -229,30 +229,22 @@ export class Models<Model> {
 }
 
 export class InFlight {
-  #count = 0
-  #total = 0
-  readonly #waiting: (() => void)[] = []
-
-  get count(): number {
-    return this.#count
-  }
-
+  count = 0
   /** Requests so far. */
-  get total(): number {
-    return this.#total
-  }
+  total = 0
+  readonly #waiting: (() => void)[] = []
 
   /** @returns to be called once, when the request has its answer */
   enter(): () => void {
-    this.#count++
-    this.#total++
+    this.count++
+    this.total++
     return () => {
-      if (--this.#count === 0) for (const wake of this.#waiting.splice(0)) wake()
+      if (--this.count === 0) for (const wake of this.#waiting.splice(0)) wake()
     }
   }
 
   /** Resolves when none is under way. */
   async ended(): Promise<void> {
-    if (this.#count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    if (this.count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }
 }

@@ -96,19 +96,17 @@ class NumberList {
       this.#dims.length = depth
     }
     if (!Number.isFinite(Math.fround(value))) return this.spoil(String(value))
-    if (this.#length === this.#values.length) this.#grow()
+    if (this.#length === this.#values.length) {
+      const larger = new Float32Array(Math.ceil(this.growth * this.#length))
+      larger.set(this.#values)
+      this.#values = larger
+    }
     this.#counts[depth - 1]++
     this.#values[this.#length++] = value
   }
 
   spoil(what: string): void {
     this.flaw = `${what} at ${this.#length}`
-  }
-
-  #grow(): void {
-    const larger = new Float32Array(Math.ceil(this.growth * this.#length))
-    larger.set(this.#values)
-    this.#values = larger
   }
 }
 

@@ -201,7 +201,11 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
   }
   for (const { path, value } of flags) {
     for (const [name, each] of Object.entries(value)) {
-      if (name !== EVERY && !Object.hasOwn(named, name)) throw unknownModel(name, Object.keys(named))
+      if (name !== EVERY && !Object.hasOwn(named, name)) {
+        const near = nearest(name, Object.keys(named))
+        const known = `one of the models ${Object.keys(named).join(', ')}`
+        throw new RangeError(`${name}: expected ${known}${near ? ` (${near}?)` : ''}`)
+      }
       for (const model of name === EVERY ? Object.keys(named) : [name]) {
         if (name === EVERY && Object.hasOwn(value, model)) continue
         assign(named[model] as Record<string, unknown>, path, each)
@@ -214,11 +218,6 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
 function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
   if (!rest.length) into[name] = value
   else assign((into[name] ??= {}) as Record<string, unknown>, rest, value)
-}
-
-function unknownModel(name: string, known: readonly string[]): RangeError {
-  const near = nearest(name, known)
-  return new RangeError(`${name}: expected one of the models ${known.join(', ')}${near ? ` (${near}?)` : ''}`)
 }
 
 /** Names stand in addresses. */

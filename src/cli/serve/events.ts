@@ -82,13 +82,11 @@ export class Events {
     for (const client of this.#clients) {
       if (model !== undefined && client.model !== null && client.model !== model) continue
       if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
-      else this.#drop(client)
+      else {
+        this.#clients.delete(client)
+        client.connection.destroy()
+        this.onDrop()
+      }
     }
-  }
-
-  #drop(client: Client): void {
-    this.#clients.delete(client)
-    client.connection.destroy()
-    this.onDrop()
   }
 }

@@ -27,7 +27,11 @@ const MIB = 2 ** 20
  * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
  */
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
-  const read = () => readAll(models, flags)
+  const read = async (): Promise<Everything> => {
+    const config = await readConfig(models, flags)
+    const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
+    return { config, tokens, certificate: await readCertificate(config.server) }
+  }
   const all = await read()
   const server = new ModelServer(all, openLog(all.config.server.log), version)
   await server.listen(all.certificate)
@@ -51,12 +55,6 @@ interface Everything {
   config: Config
   tokens: readonly string[]
   certificate: Certificate | undefined
-}
-
-async function readAll(models: readonly string[], flags: Flags): Promise<Everything> {
-  const config = await readConfig(models, flags)
-  const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
-  return { config, tokens, certificate: await readCertificate(config.server) }
 }
 
 /** What SIGHUP reads again; other settings need a restart. */

@@ -132,7 +132,10 @@ class HttpFleet {
     try {
       const worker = await HttpWorker.make(server.url, this.#settings, {
         examined: (error) => this.#examined(server, error),
-        failed: (error, wasWell) => this.#failed(server, error, wasWell),
+        failed: (error, wasWell) => {
+          if (wasWell) this.#fleet.lost(server.name, ...lossOf(server.name, error))
+          this.#reconsider()
+        },
         closed: () => this.#left(server),
       })
       if (!isWanted()) return void worker.close()
@@ -169,11 +172,6 @@ class HttpFleet {
     if (server.again !== undefined && !this.#isOver) this.#add(server.again)
   }
 
-  #failed({ name }: FleetServer, error: ApproxiferError, wasWell: boolean): void {
-    if (wasWell) this.#fleet.lost(name, ...lossOf(name, error))
-    this.#reconsider()
-  }
-
   #examined(server: FleetServer, error: ApproxiferError | undefined): void {
     const { outcome, state, name, worker } = server
     server.outcome = error ?? 'well'
@@ -195,7 +193,10 @@ class HttpFleet {
     if (isLate) this.#cancelElection = undefined
     const most = largest(this.#votes)
     const isHeard = this.#areAll(({ outcome }) => outcome)
-    if (!most.length) return isHeard ? this.#failIfHopeless() : undefined
+    const [first] = this.#servers.values()
+    // No server can be used, and to ask again will not help.
+    const isHopeless = first && this.#areAll(({ outcome }) => /MODEL|PROTOCOL/.test((outcome as ApproxiferError)?.code))
+    if (!most.length) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
     if (!isHeard && !isLate && 2 * most.length <= this.#servers.size) {
       this.#cancelElection ??= this.#settings.clock.after(ELECTION_MS, () => this.#elect(true), true)
       return
@@ -208,12 +209,6 @@ class HttpFleet {
   #areAll(test: (server: FleetServer) => unknown): boolean {
     for (const server of this.#servers.values()) if (!test(server)) return false
     return true
-  }
-
-  /** No server can be used, and to ask again will not help. */
-  #failIfHopeless(): void {
-    const errors = [...this.#servers.values()].map(({ outcome }) => outcome as ApproxiferError)
-    if (errors.length && errors.every(({ code }) => code === 'MODEL' || code === 'PROTOCOL')) this.#fail(errors[0])
   }
 
   /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */

@@ -171,7 +171,7 @@ export class OipServer {
     const headers = { 'accept-encoding': 'identity', ...this.wanted.headers, ...rest.headers }
     const reply = await this.connections.request({ method, path, signal, ...rest, headers }).catch((error) => {
       signal.throwIfAborted()
-      const unasked = UNREACHED.includes(codeOf(error))
+      const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
       const fault = { down: true, stale: error.stale === true, unasked, cause: error }
       throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)
     })
@@ -207,10 +207,6 @@ type ConnectionError = Error & { code?: string; errors?: Error[] }
 function reason(error: ConnectionError): string {
   const cause = error.cause instanceof Error ? error.cause : undefined
   return cause?.message || error.message || error.errors?.[0]?.message || error.code || error.name
-}
-
-function codeOf({ code, cause }: ConnectionError): string {
-  return code ?? (cause as ConnectionError | undefined)?.code ?? ''
 }
 
 /** Seconds, or a date. */

@@ -56,15 +56,12 @@ export function checkServer(server: unknown): asserts server is NatsServer {
     if (addressesIn(server).every((url) => SCHEME.test(url))) return void accessOf(server)
   } else if (typeof server === 'object' && server !== null) {
     if (isConnection(server)) return
-    if (areServers((server as NatsConnectOptions).servers)) return void accessOf((server as NatsConnectOptions).servers)
+    const { servers } = server as NatsConnectOptions
+    const all = [servers].flat()
+    if (all.length && all.every((url) => typeof url === 'string' && url !== '')) return void accessOf(servers)
   }
   const what = "a URL such as 'nats://host:4222', connect options, or a connection"
   throw new TypeError(expected('server', what, typeof server === 'string' ? withoutPassword(server) : server))
-}
-
-function areServers(servers: unknown): servers is NatsConnectOptions['servers'] {
-  const all = [servers].flat()
-  return all.length > 0 && all.every((url) => typeof url === 'string' && url !== '')
 }
 
 /** A connection, and what is listened to on it. */

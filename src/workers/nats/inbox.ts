@@ -1,6 +1,6 @@
 /** Where a coordinator's answers arrive: each conversation has an address of its own that cannot be guessed, so that what arrives there is believed. */
 
-import type { NatsLink, NatsMessage } from './connection'
+import type { NatsLink } from './connection'
 import { randomToken } from './subjects'
 
 /** To one subject. */
@@ -23,7 +23,10 @@ export class Inbox {
   constructor(link: NatsLink, prefix: string) {
     this.#link = link
     this.#address = `${prefix}.${randomToken()}`
-    link.listen(`${this.#address}.*`, (message) => this.#received(message))
+    link.listen(`${this.#address}.*`, ({ subject, data, headers }) => {
+      const isUnheard = headers?.code === 503 && !data.length
+      this.#open.get(subject.slice(this.#address.length + 1))?.(isUnheard ? undefined : data)
+    })
   }
 
   /** Bytes that a message may have. */
@@ -39,10 +42,5 @@ export class Inbox {
       send: (payload) => this.#link.publish(subject, payload, reply),
       close: () => this.#open.delete(key),
     }
-  }
-
-  #received({ subject, data, headers }: NatsMessage): void {
-    const isUnheard = headers?.code === 503 && !data.length
-    this.#open.get(subject.slice(this.#address.length + 1))?.(isUnheard ? undefined : data)
   }
 }
