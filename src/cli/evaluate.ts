@@ -74,7 +74,8 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
+  const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
+  const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
   if (verified && !options.json) printVerified(verified, results[0])
   if (!options.json) {
     console.log(options.grid ? gridTable(results) : resultTable(results[0]))
@@ -154,10 +155,3 @@ function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: nu
     progress.tell(left, () => firstFigures(reached, at, progress.seconds, model))
   }
 }
-
-const measurement = (result: Result) => ({
-  ...result.scheme,
-  code: result.code,
-  memory: result.memory,
-  evaluation: result,
-})

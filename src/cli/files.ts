@@ -5,10 +5,7 @@ import { isAbsolute } from 'node:path'
 import { expected } from '../check'
 import { ApproxiferError } from '../errors'
 
-/**
- * @param field  the option, as the user wrote it
- * @throws Error with the system's code, such as ENOENT
- */
+/** @param field  the option, as the user wrote it. @throws Error with the system's code, such as ENOENT */
 export async function readNamed(field: string, path: unknown): Promise<Buffer> {
   try {
     return await readFile(path as string)

@@ -7,10 +7,7 @@ import { asModelError } from '../workers/onnx/model-file'
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 
-/**
- * @param bytes  those of the file of this path
- * @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options
- */
+/** @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options */
 export async function loadModel(
   path: string,
   bytes: Uint8Array,

@@ -105,11 +105,7 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
   }
 }
 
-/**
- * Class labels: any integers, one per query.
- *
- * @throws as `InputFile.open`
- */
+/** Class labels: any integers, one per query. @throws as `InputFile.open` */
 export async function loadLabels(path: string): Promise<number[]> {
   const content = await load(path, CLASSES)
   try {

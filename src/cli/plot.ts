@@ -4,10 +4,7 @@ import type { TopLevelSpec } from 'vega-lite'
 
 const FONT = 'Helvetica, Arial, sans-serif'
 
-/**
- * @param spec  a Vega-Lite specification
- * @throws TypeError where vega and vega-lite are not installed
- */
+/** @throws TypeError where vega and vega-lite are not installed */
 export async function svg(spec: TopLevelSpec): Promise<string> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error) => {
     throw new TypeError(`plots need Vega: npm install vega vega-lite (${(error as Error).message.split('\n')[0]})`)

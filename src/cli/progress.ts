@@ -24,11 +24,7 @@ export class ProgressBar {
     return (performance.now() - this.#begin) / 1000
   }
 
-  /**
-   * Begins with something new to count.
-   *
-   * @param since  when what the time left is told of began. Default: now
-   */
+  /** Begins with something new to count. @param since  when what the time left is told of began */
   start(what: string, total: number, since = performance.now()): void {
     this.stop()
     this.#what = what
@@ -36,11 +32,7 @@ export class ProgressBar {
     this.#since = since
   }
 
-  /**
-   * So many are done. The bar is as full as time has passed, of all that it will take.
-   *
-   * @param left  seconds that the rest will take. Default: at the pace so far
-   */
+  /** The bar is as full as time has passed, of all that it will take. @param left  seconds; default: at the pace so far */
   update(done: number, left?: number): void {
     const passed = (performance.now() - this.#since) / 1000
     const rest = left ?? passed * (this.#total / done - 1)

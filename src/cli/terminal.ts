@@ -7,11 +7,7 @@ export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = pr
   return columns > 0 ? columns : Number.POSITIVE_INFINITY
 }
 
-/**
- * The lines of a text, broken between words.
- *
- * @param hanging  spaces by which what a line is continued on is indented further
- */
+/** The lines of a text, broken between words. @param hanging  further spaces before what a line is continued on */
 export function wrap(text: string, hanging = 0, columns = width()): string {
   return text
     .split('\n')

@@ -70,11 +70,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
   }
 }
 
-/**
- * Bytes to leave free in front of a body in memory, so that raw numbers behind its JSON lie where a view of them can be.
- *
- * @param header  of the request, by its name in small letters
- */
+/** Bytes to leave free in front of a body in memory, so that raw numbers behind its JSON lie where a view of them can be. */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
   return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` says what is wrong

@@ -73,11 +73,7 @@ const HEADINGS: Record<Resource, Route> = {
 /** Characters of an error. */
 const MOST_SAID = 500
 
-/**
- * @param start      makes a predictor of what the option `models` and `load` take
- * @param versionOf  what its version is called
- * @param guard      refuses requests that cannot use the gateway
- */
+/** @param guard  refuses requests that cannot use the gateway */
 export function gatewayOf<Model>(
   options: GatewayOptions<Model>,
   start: Start<Model>,

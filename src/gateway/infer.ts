@@ -62,10 +62,7 @@ export class Inference {
     return this.#inFlight.ended()
   }
 
-  /**
-   * @param event  is told what comes of it
-   * @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands
-   */
+  /** @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
   async answer(served: Served, event: RequestEvent): Promise<Response> {
     const { count } = this.#inFlight
     if (this.draining) throw unavailable('the server is shutting down')

@@ -86,11 +86,7 @@ export class Models<Model> {
     throw notFound(`the version of model '${name}'`, `'${slot.served.version}'`, version)
   }
 
-  /**
-   * Starts a model; where there is one of this name it serves until the new one is up, and ends what it has begun.
-   *
-   * @throws whatever the start throws; then all is as it was
-   */
+  /** One of this name serves until the new one is up. @throws what the start throws; then all is as it was */
   load(name: string, model: Model): Promise<void> {
     checkText('name', name, "a model's name")
     const version = this.options.versionOf(model)

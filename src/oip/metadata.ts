@@ -18,12 +18,7 @@ export function writeMetadata(model: string, versions: readonly string[], { inpu
   return { name: model, versions, platform: 'onnx_onnxv1', inputs: inputs.map(written), outputs: outputs.map(written) }
 }
 
-/**
- * Model metadata, for a client.
- *
- * @param outputs  those to use. Default: all
- * @throws ApproxiferError MODEL for what cannot be coded, PROTOCOL for what is no metadata
- */
+/** Model metadata, for a client. @throws ApproxiferError MODEL for what cannot be coded, PROTOCOL for what is none */
 export function readMetadata(json: unknown, outputs?: readonly string[]): Signature {
   if (typeof json !== 'object' || json === null) {
     throw new ApproxiferError('PROTOCOL', expected('the metadata', 'an object', json))

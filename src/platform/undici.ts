@@ -99,12 +99,14 @@ function isReset(error: Error): boolean {
   return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((error as { code?: string }).code as string)
 }
 
+type ReplyHeaders = Record<string, string | string[] | undefined>
+
 /** One reply as it comes. */
 class Reading implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #cut: Error | undefined
   #status = 0
-  #headers: Record<string, string | string[] | undefined> = {}
+  #headers: ReplyHeaders = {}
   readonly #chunks: Uint8Array[] = []
   #length = 0
 
@@ -127,12 +129,7 @@ class Reading implements Dispatcher.DispatchHandler {
     if (this.#cut) controller.abort(this.#cut)
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    // biome-ignore format: one line
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
     this.#status = status
     this.#headers = headers
   }

@@ -91,11 +91,9 @@ export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answ
 /** What a predictor has learned from the first digits, for its option `memory.state`. */
 export async function learned(digits: Digits): Promise<Uint8Array> {
   const clock = new VirtualClock()
-  const worker = new SimulatedWorker(
-    0,
-    simulationOf(digits, clock, () => MEDIAN_MS),
-  )
-  const made = await createPredictor({ workers: [worker], testing: { clock }, policy: 'auto' })
+  const simulation = simulationOf(digits, clock, () => MEDIAN_MS)
+  const workers = [new SimulatedWorker(0, simulation)]
+  const made = await createPredictor({ workers, testing: { clock }, policy: 'auto' })
   for (const image of digits.images.slice(0, KNOWN)) {
     const predicted = made.predict(image)
     await clock.run() // to the end of what is learned from it
@@ -106,10 +104,7 @@ export async function learned(digits: Digits): Promise<Uint8Array> {
   return state
 }
 
-/**
- * @param machines  that it has, where they are not as many as the world says
- * @param done      told after every run
- */
+/** @param machines  that it has, where they are not as many as the world says  @param done  told after every run */
 export async function simulate(
   system: System,
   world: World,

@@ -10,10 +10,7 @@ import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
-/**
- * @param name  of the model here, and at its workers unless `model` says otherwise
- * @param onWarning  told of what an operator should know
- */
+/** @param name  of the model here, and at its workers unless `model` says otherwise */
 export async function predictorOptions(
   name: string,
   { workers, remote = {}, model = name, ...options }: ModelConfig,

@@ -18,11 +18,7 @@ const PREFLIGHT_S = 600
 /** Health tells nothing that is worth a token, and probes have none. */
 const OPEN = ['/v2/health/live', '/v2/health/ready']
 
-/**
- * @param variable  APPROXIFER_TOKEN
- * @returns valid tokens; none where nobody needs one
- * @throws TypeError for a file without a token, or one that no request can bring
- */
+/** @returns none where nobody needs one. @throws TypeError for a file without a token, or one that no request can bring */
 export async function readTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
   if (file === undefined && !variable) return []
   const text = file === undefined ? String(variable) : (await readNamed('--token-file', file)).toString()
@@ -50,11 +46,7 @@ export class Tokens {
     return this.#digests.length
   }
 
-  /**
-   * Whether who brought this may ask. All are compared, each in constant time, so that nothing tells which letters were right.
-   *
-   * @param token  undefined where none was brought
-   */
+  /** All are compared, each in constant time, so that nothing tells which letters were right. */
   admit(token: string | undefined): boolean {
     if (!this.count) return true
     if (token === undefined) return false

@@ -39,16 +39,8 @@ function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
     let at = 0
     const cut = (error?: Error) => reject(error ?? new Error('a part'))
     incoming.on('data', (chunk: Buffer) => {
-      if (!at && chunk.length === length)
-        bytes = chunk // nobody else keeps it
-      else {
-        if (!at)
-          bytes = memory(
-            length,
-            spaceBefore((name) => incoming.headers[name]),
-          )
-        bytes.set(chunk, at)
-      }
+      if (!at) bytes = chunk.length === length ? chunk : memory(incoming, length) // nobody else keeps the chunk
+      if (bytes !== chunk) bytes.set(chunk, at)
       at += chunk.length
     })
     incoming.on('error', cut)
@@ -61,6 +53,7 @@ function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
   })
 }
 
-function memory(length: number, before: number): Uint8Array {
+function memory(incoming: IncomingMessage, length: number): Uint8Array {
+  const before = spaceBefore((name) => incoming.headers[name])
   return new Uint8Array(Buffer.allocUnsafeSlow(before + length).buffer, before)
 }

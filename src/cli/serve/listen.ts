@@ -76,40 +76,34 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
 export class Listening {
   url = ''
   connections = 0
-  readonly #server: Server
   readonly #open = new Set<ServerResponse>()
   /** Connections beyond the limit, and those that have been told what is wrong with them. */
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()
-  readonly #most: number
-  readonly #patienceMs: number
   #stopped = false
   #empty: () => void = () => {}
 
-  constructor(server: Server, handle: Handler, { maxConnections, requestMs, onError }: ListenOptions) {
-    this.#server = server
-    this.#most = maxConnections
-    this.#patienceMs = requestMs
+  constructor(
+    private readonly server: Server,
+    handle: Handler,
+    private readonly options: ListenOptions,
+  ) {
     const listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
         return handle(cheaper(request, incoming), outgoing)
       },
-      { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
+      { hostname: 'localhost', errorHandler: (error) => failure(error, options.onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
     server.on('request', (incoming, outgoing) => this.#admits(incoming, outgoing) && listener(incoming, outgoing))
-    this.#watch()
-  }
-
-  #watch(): void {
-    const server = this.#server
-    server.maxConnections = this.#most + SENTENCES
+    const { maxConnections } = options
+    server.maxConnections = maxConnections + SENTENCES
     server.on('connection', (socket: Socket) => {
-      if (++this.connections > this.#most) this.#crowd.add(socket)
+      if (++this.connections > maxConnections) this.#crowd.add(socket)
       socket.once('close', () => this.connections--)
     })
     server.on('secureConnection', (socket: Duplex) => {
-      if (this.connections > this.#most) this.#crowd.add(socket)
+      if (this.connections > maxConnections) this.#crowd.add(socket)
     })
     server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
       refuse(incoming, outgoing, 417, 'expect: expected 100-continue or none, got another')
@@ -130,9 +124,10 @@ export class Listening {
     outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
     // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
-    outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
+    const { requestMs, maxConnections } = this.options
+    outgoing.once('prefinish', () => incoming.socket.setTimeout(requestMs))
     if (this.#crowd.has(incoming.socket)) {
-      return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
+      return refuse(incoming, outgoing, 503, `connections: expected at most ${maxConnections}, got one more`)
     }
     const isHostless = incoming.headers.host === undefined && incoming.httpVersion === '1.1'
     return !isHostless || refuse(incoming, outgoing, 400, 'host: expected one, got none')
@@ -140,16 +135,15 @@ export class Listening {
 
   /** Another certificate, from the next connection on. */
   renew(certificate: Certificate): void {
-    const server = this.#server as SecureServer
-    server.setSecureContext(certificate)
+    ;(this.server as SecureServer).setSecureContext(certificate)
   }
 
   /** New connections are refused from now on. Those that are open get one more answer at most. */
   stop(): void {
     this.#stopped = true
-    NetServer.prototype.close.call(this.#server) // http's own would also cut idle connections, whose next request may be on its way
+    NetServer.prototype.close.call(this.server) // http's own would also cut idle connections, whose next request may be on its way
     for (const outgoing of this.#open) outgoing.shouldKeepAlive = false
-    setTimeout(() => this.#server.closeIdleConnections(), LINGER_MS).unref()
+    setTimeout(() => this.server.closeIdleConnections(), LINGER_MS).unref()
   }
 
   /** Resolves when no request is open and none seems to be on its way, or after `graceMs`. */
@@ -162,8 +156,8 @@ export class Listening {
   async end(graceMs: number): Promise<number> {
     await this.#emptied(graceMs)
     const left = this.#open.size
-    this.#server.closeAllConnections()
-    this.#server.close()
+    this.server.closeAllConnections()
+    this.server.close()
     return left
   }
 

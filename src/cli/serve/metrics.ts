@@ -30,11 +30,7 @@ export class Metrics {
   /** Taken once a scrape: of a thousand workers they take a while. */
   #taken: [string, PredictorStats][] = []
 
-  /**
-   * @param stats        of each model, asked for at every scrape
-   * @param connections  open ones
-   * @param clients      of /events
-   */
+  /** All are asked for at every scrape. */
   constructor(stats: () => Stats, connections: () => number, clients: () => number) {
     this.#stats = stats
     const registers = [this.#registry]
@@ -121,9 +117,9 @@ interface Family {
 
 const family =
   (kind: Family['kind']) =>
-  (name: string, help: string, labels: readonly string[], samples: Family['samples']): Family => {
-    return { kind, name, help, labels, samples }
-  }
+  (name: string, help: string, labels: readonly string[], samples: Family['samples']): Family => ({
+    ...{ kind, name, help, labels, samples },
+  })
 const [counter, gauge] = [family(Counter), family(Gauge)]
 
 const by = (label: string, counts: object): Sample[] =>

@@ -1,6 +1,6 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
-import { context, propagation, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
 import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
@@ -8,10 +8,7 @@ import type { Events } from './events'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
 
-/**
- * @param isModel  whether there is a model of this name: others, which anybody may invent, are no label
- * @returns what the gateway calls once a request
- */
+/** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
 export function observer(
   log: Log,
   metrics: Metrics,
@@ -87,15 +84,11 @@ export class Spans {
     })
     if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
     Promise.all(groups).then((reports) => {
-      for (const report of new Set(reports)) this.#rows(span, report)
+      for (const { row, worker, outcome, ms, error } of [...new Set(reports)].flatMap(({ rows }) => rows)) {
+        span.addEvent('row', { row, worker, outcome, ms, ...(error && { error: error.code }) })
+      }
       span.end(end)
     })
-  }
-
-  #rows(span: Span, { rows }: GroupReport): void {
-    for (const { row, worker, outcome, ms, error } of rows) {
-      span.addEvent('row', { row, worker, outcome, ms, ...(error && { error: error.code }) })
-    }
   }
 }
 

@@ -199,11 +199,7 @@ class ModelServer {
       })
   }
 
-  /**
-   * Takes no more connections, lets what is open end, saves, and closes all.
-   *
-   * @param saveMs  how long that may take where a model still waits for its workers, which nothing ends
-   */
+  /** Ends all. @param saveMs  the most, where a model still waits for its workers, which nothing ends */
   async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()

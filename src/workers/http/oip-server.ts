@@ -115,12 +115,7 @@ export class OipServer {
     return this.connections.close()
   }
 
-  /**
-   * The model's answers to some rows, in one request.
-   *
-   * @param rows  only read, until this settles
-   * @throws ServerError; ApproxiferError PROTOCOL for what are no answers
-   */
+  /** The model's answers to some rows, in one request. @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
     rows: readonly Float32Array[],
     signature: Signature,

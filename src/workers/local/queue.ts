@@ -17,10 +17,7 @@ export class CallQueue {
   #waiting: OpenCall[][] = []
   #running: OpenCall[][] = []
 
-  /**
-   * @param outputs     what an answer is made of
-   * @param maxPending  batches, of one row or more, that may wait behind the one that runs
-   */
+  /** @param maxPending  batches, of one row or more, that may wait behind the one that runs */
   constructor(
     private readonly send: Send,
     private readonly outputs: readonly TensorSpec[],
@@ -35,11 +32,7 @@ export class CallQueue {
     return this.#waiting.length > 0 || this.#running.some((batch) => batch.some(isOpen))
   }
 
-  /**
-   * Takes rows that go through the model together; each has an outcome of its own.
-   *
-   * @param signals  of each row, where it may be aborted
-   */
+  /** Takes rows that go through the model together; each has an outcome of its own. */
   push(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[] = []): Promise<Float32Array>[] {
     const { full } = this
     const calls = rows.map((row, i) => new OpenCall(row, signals[i], () => this.#aborted()))

@@ -28,11 +28,7 @@ export function unwrap<T>(reply: Reply<T>): T {
   throw new ApproxiferError(code, message)
 }
 
-/**
- * In the thread: answers the rows of every message that comes, one message after the other.
- *
- * @param infer  the answers to `count` rows that lie one after the other, likewise
- */
+/** In the thread: answers the rows of messages, one message after the other; those of one lie one behind the other. */
 export function answerRows(
   parent: Endpoint,
   infer: (rows: Float32Array, count: number) => Promise<Float32Array>,
@@ -83,12 +79,7 @@ export class RowCaller {
     })
   }
 
-  /**
-   * Asks for all rows in one run of the model.
-   *
-   * @param rows  only read, before this returns
-   * @returns a reply for each, in their order; each answer has a buffer of its own
-   */
+  /** Asks for all rows in one run of the model. @returns a reply for each, in their order; each answer has its own buffer */
   async ask(rows: readonly Float32Array[]): Promise<readonly Reply<Float32Array>[]> {
     const values = rows.length * rows[0].length
     const lent = values < LARGE ? undefined : this.#borrow(values)

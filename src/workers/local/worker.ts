@@ -40,12 +40,7 @@ export class LocalWorker implements ModelWorker {
     this.#options = options
   }
 
-  /**
-   * Resolves when it takes calls.
-   *
-   * @param onSilence  told if its script says nothing for long
-   * @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile
-   */
+  /** Resolves when it takes calls. @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile */
   async start(onSilence?: (text: string) => void): Promise<void> {
     this.#state = 'starting'
     const onDeath = (why: string) => {

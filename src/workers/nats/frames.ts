@@ -41,12 +41,7 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
   return bytes
 }
 
-/**
- * A row or an answer in as many frames as it takes.
- *
- * @param values  only read, up to the last frame
- * @param most    bytes that a message may have
- */
+/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array,
@@ -99,10 +94,7 @@ export class Assembly {
   /** @param length  values that there have to be */
   constructor(readonly length: number) {}
 
-  /**
-   * @returns all values, a fresh buffer, once the last of them are there
-   * @throws ApproxiferError PROTOCOL for another length, or a frame out of order: one was lost
-   */
+  /** @returns a fresh buffer, once all are there. @throws ApproxiferError PROTOCOL for others, or where one was lost */
   add({ total, offset, body }: Frame): Float32Array | undefined {
     if (total !== this.length) throw wrong(`${this.length} values`, `${total}`)
     const here = body.length / 4

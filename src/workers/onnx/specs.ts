@@ -29,16 +29,22 @@ export function takesBatches({ inputMetadata }: InferenceSession): boolean {
 
 /** The names of the outputs to use. @throws ApproxiferError MODEL */
 export function outputNames(session: InferenceSession, chosen = session.outputNames): readonly string[] {
-  for (const name of chosen) checkOutput(name, session)
+  for (const name of chosen) {
+    const meta = session.outputMetadata.find((output) => output.name === name)
+    if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
+    if (!meta.isTensor || meta.type !== 'float32') {
+      const type = meta.isTensor ? meta.type : 'no tensor'
+      throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
+    }
+    if (name === '__proto__') {
+      const todo = 'rename it, or name the other outputs to use in the option outputs'
+      throw refused('output', 'a name that onnxruntime can answer under', name, todo)
+    }
+  }
   return chosen
 }
 
-/**
- * Name and shape per query of an output.
- *
- * @param zeros, some  the model's answers to two different queries
- * @throws ApproxiferError MODEL
- */
+/** Name and shape per query of an output. @param zeros, some  answers to two queries. @throws ApproxiferError MODEL */
 export function outputSpec(name: string, zeros: OrtTensor, some: OrtTensor): TensorSpec {
   const field = `output '${name}'`
   if (String(zeros.dims) !== String(some.dims)) {
@@ -101,24 +107,7 @@ function inputShape(meta: Metadata, given: readonly number[] | undefined): reado
   throw refused(`input '${name}'`, 'fixed dimensions after the first', shown(shape), todo)
 }
 
-function checkOutput(name: string, session: InferenceSession): void {
-  const meta = session.outputMetadata.find((output) => output.name === name)
-  if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
-  if (!meta.isTensor || meta.type !== 'float32') {
-    const type = meta.isTensor ? meta.type : 'no tensor'
-    throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
-  }
-  if (name === '__proto__') {
-    const todo = 'rename it, or name the other outputs to use in the option outputs'
-    throw refused('output', 'a name that onnxruntime can answer under', name, todo)
-  }
-}
-
-/**
- * Sentences about one output.
- *
- * @param zeros, some  the model's answers to a query of zeros and to one of values from 0 to 1, of one shape [1, ...]
- */
+/** About one output. @param zeros, some  the answers to a query of zeros and to one of values from 0 to 1 */
 export function warningsAbout(name: string, zeros: OrtTensor, some: OrtTensor): string[] {
   const values = some.data as Float32Array
   const spoilt = [notFinite(name, values, 'values from 0 to 1') ?? notFinite(name, zeros.data as Float32Array, 'zeros')]

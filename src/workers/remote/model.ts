@@ -20,10 +20,7 @@ export function probeRow({ inputs }: Signature): Float32Array {
   return Float32Array.from({ length: rowLength(inputs) }, () => random.next())
 }
 
-/**
- * @param rounding  how far answers of one model may differ: the root mean square of the difference, over that of each output. Infinity:
- *   only signatures are compared
- */
+/** @param rounding  how far answers may differ, root mean square, over each output's. Infinity: only signatures count */
 export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
   if (rounding === Number.POSITIVE_INFINITY) return true // times an output of zeros it would be NaN
