@@ -28,7 +28,6 @@ function failure(error: unknown): Failure {
   return { code: code ?? cause?.code ?? 'FAILED', message }
 }
 
-/** What was typed may be an address with a password. */
 function discreet(message: string): string {
   return message.replace(/(argument ')(.*)(' is invalid)/s, (_, before, typed, after) => before + withoutPassword(typed) + after) // biome-ignore format: one line
 }

@@ -132,7 +132,6 @@ export function baseline({ against, accuracy }: Result): string {
   return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
 }
 
-/** Columns of the grid, for the terminal and the report. */
 export const gridHead = [
   ...['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'],
 ]
@@ -153,7 +152,6 @@ export function gridTable(results: readonly Result[]): string {
   return `${wrap(`${model}, code ${code}. ${baseline(results[0])}`)}\n${rows}\n${wrap(last)}`
 }
 
-/** Columns of the candidates, for the terminal and the report. */
 export const candidateHead = (result: Result) => [
   'scheme',
   'policy',
@@ -166,7 +164,6 @@ export function candidateRow({ name, policy, cost, loss, why }: Candidate): stri
   return [name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why]
 }
 
-/** In words: the first candidate, and under which wishes. */
 export function verdict(candidates: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
   const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
   return `recommended, ${wishes}: ${advice(candidates)}`

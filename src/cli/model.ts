@@ -21,7 +21,6 @@ export async function loadModel(
   }
 }
 
-/** The library's options by the names they have here. */
 function asOptions(message: string): string {
   return message
     .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')
@@ -30,7 +29,6 @@ function asOptions(message: string): string {
     .trim()
 }
 
-/** "name AxBxC, name D" */
 export function shapes(specs: readonly TensorSpec[]): string {
   return specs.map(({ name, shape }) => `${name} ${shape.join('x') || '1'}`).join(', ')
 }

@@ -28,7 +28,6 @@ const kinds = {
 interface NpyArray {
   shape: number[]
   dtype: keyof typeof kinds
-  /** So many values from there on, in memory of their own. */
   read(from: number, count: number): Values
   close(): Promise<void>
 }
@@ -78,7 +77,6 @@ export class InputFile {
     return this.content.close()
   }
 
-  /** A row as it is in the file. */
   #given(index: number) {
     const values = this.content.read(index * this.width, this.width)
     return values as Uint8Array | Uint16Array | Float32Array | Float64Array
@@ -142,7 +140,6 @@ const WHOLE = 'a whole .npy file of numbers'
 /** No header is longer. */
 const MOST_HEADER = 2 ** 20
 
-/** What the header says, and where the values begin. */
 function headerOf(path: string, file: Bytes) {
   if (!file.size) throw wrong(path, 'an .npy file', 'an empty one')
   const head = Buffer.from(file.read(0, Math.min(12, file.size)))

@@ -67,7 +67,6 @@ export class ProgressBar {
   }
 }
 
-/** A model that knows how long it was at work. */
 export class TimedModel implements BatchModel {
   rows = 0
   ms = 0
@@ -117,7 +116,6 @@ export class RemainingTime {
     this.#last = this.#now()
   }
 
-  /** Something more is done. @returns seconds left */
   step({ stage, done, looked, left }: Pick<EvaluationProgress, 'stage' | 'done' | 'looked' | 'left'>): number {
     const [before, now] = [this.#last, this.#now()]
     const ms = now.ms - before.ms

@@ -33,7 +33,6 @@ export function eventOf(request: Request): RequestEvent {
   return { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
 }
 
-/** How its rows ended. */
 export function countRows(event: RequestEvent, outcomes: readonly RowOutcome[]): void {
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
   for (const { status } of predictions) event.statuses[status]++

@@ -60,7 +60,6 @@ export interface Gateway<Model> {
   close(): Promise<void>
 }
 
-/** Under which heading a request is counted. */
 const HEADINGS: Record<Resource, Route> = {
   server: 'metadata',
   model: 'metadata',
@@ -73,7 +72,6 @@ const HEADINGS: Record<Resource, Route> = {
 /** Characters of an error. */
 const MOST_SAID = 500
 
-/** @param guard  refuses requests that cannot use the gateway */
 export function gatewayOf<Model>(
   options: GatewayOptions<Model>,
   start: Start<Model>,
@@ -96,8 +94,11 @@ export function gatewayOf<Model>(
       unload: async (name: string) => models.unload(name),
       predictor: (name: string) => models.find(name).predictor,
       save: () => models.save(),
-      drain: () => server.drain(),
-      close: () => server.close(),
+      drain: () => server.inference.drain(),
+      close: () => {
+        void server.inference.drain()
+        return models.close()
+      },
     }),
     'names',
     { get: () => models.names },
@@ -109,7 +110,7 @@ class GatewayServer<Model> {
   readonly #guard: Guard | undefined
   readonly #observe: (event: RequestEvent) => void
   readonly #clock: Clock
-  readonly #inference: Inference
+  readonly inference: Inference
   readonly #about: object
   readonly #warn: Warn
   readonly #answers: Record<Resource, (place: Place, event: RequestEvent) => Response | Promise<Response>> = {
@@ -121,7 +122,7 @@ class GatewayServer<Model> {
       return json(writeMetadata(place.model, [version], predictor.signature))
     },
     modelReady: (place, event) => this.#modelReady(place, event),
-    infer: (place, event) => this.#inference.answer(this.#find(place, event), event),
+    infer: (place, event) => this.inference.answer(this.#find(place, event), event),
   }
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
@@ -134,7 +135,7 @@ class GatewayServer<Model> {
     const warn = guarded(onWarning)
     this.#warn = warn
     this.#observe = guarded((event) => options.observe?.(event), threw('observe', warn))
-    this.#inference = new Inference(limitsOf(options), clock)
+    this.inference = new Inference(limitsOf(options), clock)
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
     this.models = new Models({ start, versionOf, store, saveEveryMs: checkMs('saveEveryMs', saveEveryMs), clock, warn })
   }
@@ -162,19 +163,9 @@ class GatewayServer<Model> {
     return request.method === 'HEAD' ? new Response(null, response) : response
   }
 
-  /** Takes no more requests; resolves when those under way have their answers. */
-  drain(): Promise<void> {
-    return this.#inference.drain()
-  }
-
-  close(): Promise<void> {
-    void this.#inference.drain()
-    return this.models.close()
-  }
-
   #serverReady(): Response {
     const [unready] = this.models.unready
-    const closing = this.#inference.draining ? 'the server is shutting down' : undefined
+    const closing = this.inference.draining ? 'the server is shutting down' : undefined
     const error = closing ?? (unready && `model '${unready[0]}': ${unready[1]}`)
     return error === undefined ? json({ ready: true }) : json({ ready: false, error }, unavailable(error))
   }

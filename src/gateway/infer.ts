@@ -44,7 +44,6 @@ const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/pl
 const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
 
 export class Inference {
-  /** It takes no more requests. */
   draining = false
   readonly #budget: ByteBudget
   readonly #inFlight = new InFlight()
@@ -56,7 +55,6 @@ export class Inference {
     this.#budget = new ByteBudget(limits.maxTotalBytes)
   }
 
-  /** Takes no more requests; resolves when those under way have their answers. */
   drain(): Promise<void> {
     this.draining = true
     return this.#inFlight.ended()

@@ -3,17 +3,13 @@
 import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
+import type { Files } from '../platform/platform'
 import type { Predictor } from '../predictor/predictor'
 import { messageOf, notFound, unavailable } from './refusal'
 import { packStates, unpackStates } from './states'
 
 /** Where what a model learned is kept: files, a key-value store, a bucket. */
-export interface Store {
-  /** What was last written under this name in full; undefined where there is nothing. */
-  read(name: string): Promise<Uint8Array | undefined>
-  /** All or nothing: whoever reads gets these bytes or, if it fails or is cut off, those from before. */
-  write(name: string, bytes: Uint8Array): Promise<void>
-}
+export type Store = Files
 
 /** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant */
 export type Start<Model> = (
@@ -30,7 +26,6 @@ interface ModelsOptions<Model> {
   warn: (text: string) => void
 }
 
-/** One version of a model, and its requests. */
 export class Served {
   readonly inFlight = new InFlight()
 
@@ -39,7 +34,6 @@ export class Served {
     readonly version: string,
   ) {}
 
-  /** Lets the requests under way end, then closes it. */
   async drain(): Promise<void> {
     await this.inFlight.ended()
     await this.predictor.close()
@@ -49,7 +43,6 @@ export class Served {
 /** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
 interface Slot {
   served?: Served
-  /** Why there is nothing. */
   why: string
   /** Requests of `served`, and how often its model was replaced, when it was last saved. */
   saved: number
@@ -226,7 +219,6 @@ export class Models<Model> {
 
 export class InFlight {
   count = 0
-  /** Requests so far. */
   total = 0
   readonly #waiting: (() => void)[] = []
 
@@ -239,7 +231,6 @@ export class InFlight {
     }
   }
 
-  /** Resolves when none is under way. */
   async ended(): Promise<void> {
     if (this.count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
   }

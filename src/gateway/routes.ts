@@ -3,7 +3,6 @@
 import { expected } from '../check'
 import { notFound, Refusal } from './refusal'
 
-/** What can be asked for. */
 export type Resource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer'
 
 export interface Place {

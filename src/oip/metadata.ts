@@ -12,7 +12,6 @@ const MOST_VALUES = 2 ** 24
 
 export type TensorMetadata = { name: string; datatype: string; shape: number[] }
 
-/** Model metadata, for a server. */
 export function writeMetadata(model: string, versions: readonly string[], { inputs, outputs }: Signature) {
   const written = ({ name, shape }: TensorSpec) => ({ name, datatype: 'FP32', shape: [-1, ...shape] })
   return { name: model, versions, platform: 'onnx_onnxv1', inputs: inputs.map(written), outputs: outputs.map(written) }

@@ -24,9 +24,7 @@ export interface InferRequest {
    * which `predict` refuses.
    */
   queries: QueryTensors[]
-  /** In the order in which they are wanted. */
   outputs: { name: string; binary: boolean }[]
-  /** What else was asked for. */
   parameters: Record<string, unknown>
 }
 

@@ -56,9 +56,7 @@ export type Attack = (answers: readonly Float32Array[], random: Random) => Float
 const attacks: Record<string, (strength: number) => Attack> = {
   /** Adds Gaussian noise of this standard deviation. */
   gauss: (sigma) => (answers, random) => answers.map((y) => y.map((value) => value + sigma * random.gauss())),
-  /** Changes every sign. */
   flip: () => (answers) => answers.map((y) => y.map((value) => -value)),
-  /** Swaps the two largest values. */
   swap: () => (answers) =>
     answers.map((y) => {
       const [first, second] = [...y.keys()].sort((a, b) => y[b] - y[a])

@@ -14,7 +14,6 @@ export interface ByHandOptions {
   copies?: number
   /** Equal answers that it takes. Where all copies came and too few are equal another worker is asked. Default 1. */
   votes?: number
-  /** Whether two answers are equal. */
   same?: (a: Float32Array, b: Float32Array) => boolean
   /** Who deals rows to workers. Default: the predictor's own pool. */
   pool?: new (

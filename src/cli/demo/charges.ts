@@ -3,7 +3,6 @@
 import { Experience } from '../../memory/experience'
 import type { VirtualClock } from '../../testing/virtual-clock'
 
-/** Milliseconds of the coordinator. */
 export interface Charges {
   /** A lookup in the memory. */
   look: number

@@ -41,7 +41,6 @@ export type System = (
 ) => Promise<{ ask(query: Float32Array): Promise<Float32Array>; close?(): Promise<void> }>
 
 export interface Measured {
-  /** Milliseconds within which 99 of 100 answers came. */
   p99: number
   /** Shares of the queries: not answered with the model's own label, and not so by IN_TIME_MS. */
   wrong: number
@@ -56,7 +55,6 @@ export interface Measured {
 
 /** Digits that the memory knows before a run; the others are asked for, each once in a run. */
 export const KNOWN = 160
-/** An answer that takes longer is of no use. */
 export const IN_TIME_MS = 2 * MEDIAN_MS
 /** What an answer takes on average, by `randomTrouble`. */
 const MEAN_MS = 11.8

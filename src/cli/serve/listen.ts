@@ -133,7 +133,6 @@ export class Listening {
     return !isHostless || refuse(incoming, outgoing, 400, 'host: expected one, got none')
   }
 
-  /** Another certificate, from the next connection on. */
   renew(certificate: Certificate): void {
     ;(this.server as SecureServer).setSecureContext(certificate)
   }
@@ -190,7 +189,6 @@ function failure(error: unknown, onError: (error: unknown) => void): Response {
   return problem(500, 'the server failed')
 }
 
-/** Answers and closes a connection that has no request. */
 function end(socket: Duplex, status: number, reason: string): void {
   const body = JSON.stringify({ error: reason })
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json`
@@ -215,7 +213,6 @@ function blame(code: string): [status: number, reason: string] {
   return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
 }
 
-/** An error as every client reads it. */
 export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
   return Response.json({ error }, { status, headers })
 }

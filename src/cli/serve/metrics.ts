@@ -78,7 +78,6 @@ export class Metrics {
     })
   }
 
-  /** A request was answered. @param model  '' for none */
   request({ route, status, ms }: RequestEvent, model: string): void {
     this.#requests.inc({ route, model, code: status })
     if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)

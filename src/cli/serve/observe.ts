@@ -34,7 +34,6 @@ export function observer(
   }
 }
 
-/** Letters of a client's own words. */
 const MOST_TOLD = 200
 
 /** Probes come every second; they are told at 'debug'. */

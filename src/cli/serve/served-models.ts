@@ -31,7 +31,6 @@ export class ServedModels {
     return this.gateway.names.length >= this.names.length
   }
 
-  /** Loads them all. @throws the first error, naming the model */
   load(): Promise<void> {
     return all(this.names.map((name) => this.#load(name, this.#described[name])))
   }

@@ -164,7 +164,6 @@ export class Health {
     this.settled()
   }
 
-  /** Its model is not the one that it should have. */
   refuse(why: ApproxiferError): void {
     const state = this.#state
     if (state.is === 'checking') state.whole = true

@@ -110,7 +110,6 @@ export class OipServer {
     return this.connections.address
   }
 
-  /** Drops all connections. May be called twice. */
   close(): Promise<void> {
     return this.connections.close()
   }

@@ -13,7 +13,6 @@ export interface Loaded {
   batches: boolean
 }
 
-/** What the thread offers over comlink; rows and answers go beside it. */
 export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
 }

@@ -13,7 +13,6 @@ type Send = (rows: readonly Float32Array[]) => Promise<readonly Reply<unknown>[]
 
 export class CallQueue {
   onFree: (() => void) | undefined
-  /** Batches: calls that go through the model together. */
   #waiting: OpenCall[][] = []
   #running: OpenCall[][] = []
 

@@ -14,7 +14,6 @@ import { type Reply, RowCaller, unwrap } from './rows'
 
 export class ModelThread {
   onFree: (() => void) | undefined
-  /** Whether it has answered a row. */
   answered = false
   /** Once it is warm. From then on the thread alone keeps no process alive. Rejects, and is stopped, where it fails. */
   readonly loaded: Promise<Loaded>
@@ -23,7 +22,6 @@ export class ModelThread {
   /** Kept, since a collected proxy may stop its thread. */
   readonly #remote: Remote<ModelHost>
   #queue: CallQueue | undefined
-  /** Ends the loading. */
   #fail: (error: ApproxiferError) => void = () => {}
   #gone: Promise<void> | undefined
 

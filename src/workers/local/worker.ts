@@ -25,14 +25,12 @@ export class LocalWorker implements ModelWorker {
   readonly #bytes: Uint8Array
   readonly #options: ThreadSettings
   #loaded: Loaded | undefined
-  /** The latest. */
   #thread: ModelThread | undefined
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
   /** Threads in a row that have died without an answer. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  /** @param model  its bytes, and what tells them from others */
   constructor(name: string, model: { bytes: Uint8Array; fingerprint: string }, options: ThreadSettings) {
     this.name = name
     this.fingerprint = model.fingerprint

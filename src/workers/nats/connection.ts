@@ -64,7 +64,6 @@ export function checkServer(server: unknown): asserts server is NatsServer {
   throw new TypeError(expected('server', what, typeof server === 'string' ? withoutPassword(server) : server))
 }
 
-/** A connection, and what is listened to on it. */
 export class NatsLink {
   readonly #subscriptions: NatsSubscription[] = []
 
@@ -127,7 +126,6 @@ export class NatsLink {
     if (!this.connection.isClosed()) await this.connection.flush()
   }
 
-  /** Listens no more. */
   mute(): void {
     const subscriptions = this.#subscriptions.splice(0)
     if (!this.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
@@ -142,7 +140,6 @@ export class NatsLink {
 
 // Names, passwords and tokens in a server's address, where the client library takes none.
 
-/** How addresses begin. */
 export const SCHEME = /^(nats|tls|wss?):\/\/./
 
 /** The addresses in one text, with commas between them; a password may have a comma, too. */

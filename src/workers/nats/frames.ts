@@ -28,7 +28,6 @@ export interface Frame {
   budgetMs: number
   /** Values of the whole row or answer. */
   total: number
-  /** Values that went before. */
   offset: number
   body: Uint8Array
 }
@@ -91,7 +90,6 @@ export class Assembly {
   #values: Float32Array | undefined
   #filled = 0
 
-  /** @param length  values that there have to be */
   constructor(readonly length: number) {}
 
   /** @returns a fresh buffer, once all are there. @throws ApproxiferError PROTOCOL for others, or where one was lost */

@@ -14,7 +14,6 @@ export interface Heartbeat {
   name: string
   /** `down`: takes no rows now; `draining`: answers those that it has, and will be gone; `gone`: has left. */
   state: (typeof states)[number]
-  /** Milliseconds to the next one. */
   everyMs: number
   /** Counts the worker's connections: after a new one, what was on its way over the old one is lost. */
   connection: number

@@ -3,7 +3,6 @@
 import type { NatsLink } from './connection'
 import { randomToken } from './subjects'
 
-/** To one subject. */
 export interface Conversation {
   /** @throws where the connection is closed */
   send(payload: Uint8Array): void
@@ -29,7 +28,6 @@ export class Inbox {
     })
   }
 
-  /** Bytes that a message may have. */
   get most(): number {
     return this.#link.most
   }
