@@ -2,8 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../errors'
-import type { NatsConnectOptions } from '../workers/nats/connection'
-import { accessOf } from '../workers/nats/connection'
+import { accessOf, type NatsConnectOptions } from '../workers/nats/connection'
 import { readNamed } from './files'
 
 /** Files that open a NATS server. */

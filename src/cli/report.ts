@@ -1,4 +1,4 @@
-/** What evaluate measured, as Markdown with plots. */
+/** What evaluate measured, as Markdown with plots. These are SVG by Vega-Lite, an optional peer: who wants none need not install it. */
 
 import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -17,7 +17,6 @@ import {
   type Result,
   verdict,
 } from './figures'
-import { svg } from './plot'
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -170,4 +169,15 @@ export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin
       },
     ],
   }
+}
+
+const FONT = 'Helvetica, Arial, sans-serif'
+
+/** @throws TypeError where vega and vega-lite are not installed */
+export async function svg(spec: TopLevelSpec): Promise<string> {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error) => {
+    throw new TypeError(`plots need Vega: npm install vega vega-lite (${(error as Error).message.split('\n')[0]})`)
+  })
+  const config = { font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
+  return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
 }

@@ -30,11 +30,8 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     const { names } = service
     const stop = signalled() // before anybody is told that it has joined
     const [{ fingerprint }] = workers
-    say(
-      'joined',
-      { fleet, names, fingerprint },
-      `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`,
-    )
+    const joined = `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`
+    say('joined', { fleet, names, fingerprint }, joined)
     const told = await Promise.race([stop, service.closed])
     if (told) {
       say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)

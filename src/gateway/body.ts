@@ -3,6 +3,7 @@
 import { aborted } from '../abort'
 import { joinedBytes } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
+import { readWithin } from '../platform/fetch'
 import { overloaded, Refusal } from './refusal'
 
 const FLOAT = Float32Array.BYTES_PER_ELEMENT
@@ -61,7 +62,9 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-    return await read(unpacking ? body.pipeThrough(unpacking) : body, most, hold)
+    const parts = await readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, hold)
+    if (!parts) throw tooLarge(most)
+    return joinedBytes(parts)
   } catch (error) {
     if (error instanceof Refusal) throw error
     if (request.signal?.aborted) throw aborted(request.signal)
@@ -104,28 +107,6 @@ function codingOf(header: string | null): ContentCoding | undefined {
   if (known) return known
   const message = `Content-Encoding: expected ${CODINGS.join(' or ')}, got ${JSON.stringify(name)}`
   throw new Refusal(415, message, { 'Accept-Encoding': CODINGS.join(', ') })
-}
-
-async function read(
-  stream: ReadableStream<Uint8Array>,
-  most: number,
-  hold: (bytes: number) => void,
-): Promise<Uint8Array> {
-  const reader = stream.getReader()
-  const parts: Uint8Array[] = []
-  let length = 0
-  try {
-    while (true) {
-      const { done, value } = await reader.read()
-      if (done) return joinedBytes(parts)
-      length += value.length
-      if (length > most) throw tooLarge(most)
-      hold(length)
-      parts.push(value)
-    }
-  } finally {
-    reader.cancel().catch(() => {}) // of what has come to its end nothing is left to cancel
-  }
 }
 
 function tooLarge(most: number): Refusal {

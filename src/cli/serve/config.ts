@@ -1,7 +1,7 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
-import { checkNames, expected, nearest } from '../../check'
+import { checkNames, checkText, expected, nearest } from '../../check'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
@@ -168,9 +168,7 @@ function checkModel(field: string, model: unknown): void {
   checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote'], renamed.predictor)
   const { model: path, version, workers, remote } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
-    if (value !== undefined && (typeof value !== 'string' || value === '')) {
-      throw new TypeError(expected(`${field}.${name}`, 'a text', value))
-    }
+    if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
   if (path === undefined && !isElsewhere(workers))

@@ -4,8 +4,7 @@ import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused } from '../options'
-import type { Flags, PerModel } from './config'
-import { EVERY, WORKERS } from './config'
+import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'
 
 interface ModelFlag {

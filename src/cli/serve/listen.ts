@@ -80,23 +80,26 @@ export class Listening {
   /** Connections beyond the limit, and those that have been told what is wrong with them. */
   readonly #crowd = new WeakSet<Duplex>()
   readonly #blamed = new WeakSet<Duplex>()
+  readonly #most: number
+  readonly #patienceMs: number
   #stopped = false
   #empty: () => void = () => {}
 
   constructor(
     private readonly server: Server,
     handle: Handler,
-    private readonly options: ListenOptions,
+    { maxConnections, requestMs, onError }: ListenOptions,
   ) {
+    this.#most = maxConnections
+    this.#patienceMs = requestMs
     const listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
         return handle(cheaper(request, incoming), outgoing)
       },
-      { hostname: 'localhost', errorHandler: (error) => failure(error, options.onError) },
+      { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
     server.on('request', (incoming, outgoing) => this.#admits(incoming, outgoing) && listener(incoming, outgoing))
-    const { maxConnections } = options
     server.maxConnections = maxConnections + SENTENCES
     server.on('connection', (socket: Socket) => {
       if (++this.connections > maxConnections) this.#crowd.add(socket)
@@ -124,10 +127,9 @@ export class Listening {
     outgoing.once('close', () => incoming.removeAllListeners('data'))
     if (this.#stopped) outgoing.shouldKeepAlive = false
     // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
-    const { requestMs, maxConnections } = this.options
-    outgoing.once('prefinish', () => incoming.socket.setTimeout(requestMs))
+    outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
     if (this.#crowd.has(incoming.socket)) {
-      return refuse(incoming, outgoing, 503, `connections: expected at most ${maxConnections}, got one more`)
+      return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
     }
     const isHostless = incoming.headers.host === undefined && incoming.httpVersion === '1.1'
     return !isHostless || refuse(incoming, outgoing, 400, 'host: expected one, got none')

@@ -4,8 +4,7 @@ import { expose } from 'comlink'
 import { platform } from '#platform'
 import type { Signature } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
-import { sayHello } from './hello'
-import { answerRows, plain, type Reply } from './rows'
+import { answerRows, plain, type Reply, sayHello } from './rows'
 
 export interface Loaded {
   signature: Signature

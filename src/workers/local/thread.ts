@@ -7,10 +7,9 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Thread } from '../../platform/platform'
 import type { OnnxOptions } from '../onnx/model'
 import type { Loaded, ModelHost } from './entry'
-import { awaitHello } from './hello'
 import type { ThreadSettings } from './options'
 import { CallQueue } from './queue'
-import { type Reply, RowCaller, unwrap } from './rows'
+import { awaitHello, type Reply, RowCaller, unwrap } from './rows'
 
 export class ModelThread {
   onFree: (() => void) | undefined

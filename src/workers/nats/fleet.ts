@@ -11,8 +11,8 @@ import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
 import { checkServer, NatsLink, type NatsMessage, type NatsServer } from './connection'
 import { decodeHeartbeat, type Heartbeat } from './heartbeat'
-import { Inbox } from './inbox'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
+import { Inbox } from './subjects'
 import { NatsWorker, type Wire } from './worker'
 
 /**

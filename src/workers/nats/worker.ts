@@ -7,8 +7,8 @@ import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongRows } from '../worker'
 import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
 import type { Heartbeat } from './heartbeat'
-import type { Conversation, Inbox } from './inbox'
 import type { NatsSettings } from './options'
+import type { Conversation, Inbox } from './subjects'
 
 export interface Wire {
   readonly settings: NatsSettings
