@@ -8,7 +8,6 @@ import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
 import { attackForms } from '../testing/faults'
 import { evaluateCommand } from './evaluate'
-import { report } from './failure'
 import {
   amount,
   attack,
@@ -27,7 +26,7 @@ import {
 } from './options'
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
-import { describeItem, width, wrap } from './terminal'
+import { describeItem, report, width, wrap } from './terminal'
 import { work } from './work'
 
 const {

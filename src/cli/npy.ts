@@ -47,18 +47,14 @@ export class InputFile {
    * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
    */
   static async open(path: string, wanted?: readonly number[]): Promise<InputFile> {
-    const content = await load(path, PIXELS)
-    try {
+    return load(path, PIXELS, (content) => {
       const [count = 0, ...rest] = content.shape
       if (!count) throw wrong(path, 'one query per row', `shape [${content.shape}]`)
       if (wanted) checkShape(path, rest, wanted)
       const file = new InputFile(content, count, size({ shape: rest }))
       if (content.dtype !== 'u1') file.#checkFinite(path)
       return file
-    } catch (error) {
-      await content.close()
-      throw error
-    }
+    })
   }
 
   /** A row, read anew: the caller's. */
@@ -105,18 +101,17 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
 
 /** Class labels: any integers, one per query. @throws as `InputFile.open` */
 export async function loadLabels(path: string): Promise<number[]> {
-  const content = await load(path, CLASSES)
-  try {
+  return load(path, CLASSES, async (content) => {
     const { shape } = content
     if (shape.filter((n) => n !== 1).length > 1) throw wrong(path, 'shape [n]', `[${shape}]`)
-    return Array.from(content.read(0, size(content)) as ArrayLike<number | bigint>, Number)
-  } finally {
+    const labels = Array.from(content.read(0, size(content)) as ArrayLike<number | bigint>, Number)
     await content.close()
-  }
+    return labels
+  })
 }
 
-/** An array of these types in C order, all of it there, or an error that names the file. */
-async function load(path: string, wanted: Expected): Promise<NpyArray> {
+/** Uses an array of these types in C order, all of it there, or throws an error that names the file; closes it where that fails. */
+async function load<T>(path: string, wanted: Expected, use: (content: NpyArray) => T): Promise<Awaited<T>> {
   const file = await openFile(path)
   try {
     const { header, from } = headerOf(path, file)
@@ -129,7 +124,7 @@ async function load(path: string, wanted: Expected): Promise<NpyArray> {
     if (!Number.isInteger(there)) throw wrong(path, WHOLE, `${file.size} bytes (part of a value at the end)`)
     if (there !== count) throw wrong(path, `${count} values (shape [${shape}])`, String(there))
     const read = (first: number, n: number) => new kinds[dtype](file.read(from + first * each, n * each))
-    return { shape, dtype, read, close: () => file.close() }
+    return await use({ shape, dtype, read, close: () => file.close() })
   } catch (error) {
     await file.close()
     throw error

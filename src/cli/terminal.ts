@@ -1,5 +1,7 @@
-/** How wide to print, text wrapped to that, and help that can be read on a narrow terminal, too. */
+/** What stands on the terminal: text wrapped to its width, help, and what went wrong. */
+
 import type { Help } from 'commander'
+import { ApproxiferError, withoutPassword } from '../errors'
 
 /** Columns of the terminal; where the stream goes elsewhere, those of the variable COLUMNS, else no limit. */
 export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout): number {
@@ -54,4 +56,33 @@ export function describeItem(this: Help, term: string, termWidth: number, descri
 
 function indent(text: string, columns: number): string {
   return text.replace(/^/gm, ' '.repeat(columns))
+}
+
+interface Failure {
+  /** A code of the library, 'USAGE' for what was asked wrongly, a system error's code such as 'ENOENT', or 'FAILED'. */
+  code: string
+  message: string
+}
+
+/** Prints an error: to stderr, or with `json` as an object to stdout, where scripts read. Sets the exit code: 1 or 2. */
+export function report(error: unknown, json: boolean): void {
+  const { code, message } = failure(error)
+  if (json) console.log(JSON.stringify({ error: { code, message } }))
+  else note(`approxifer: ${error instanceof ApproxiferError ? `${code}: ` : ''}${message}${more(error)}`)
+  process.exitCode = code === 'USAGE' ? 2 : 1
+}
+
+const more = (error: unknown) => (isCommander(error) ? '\n(--help says more)' : '')
+const isCommander = (error: unknown) => (error as { code?: string }).code?.startsWith('commander.')
+
+function failure(error: unknown): Failure {
+  const { code, message, cause } = error as { code?: string; message: string; cause?: { code?: string } }
+  if (code === 'commander.help') return { code: 'USAGE', message: 'expected a command, got none that is known' }
+  if (isCommander(error)) return { code: 'USAGE', message: discreet(message.replace(/^error: /, '')) }
+  if (error instanceof RangeError || error instanceof TypeError) return { code: 'USAGE', message }
+  return { code: code ?? cause?.code ?? 'FAILED', message }
+}
+
+function discreet(message: string): string {
+  return message.replace(/(argument ')(.*)(' is invalid)/s, (_, before, typed, after) => before + withoutPassword(typed) + after) // biome-ignore format: one line
 }

@@ -6,7 +6,7 @@ import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Predictor } from '../predictor/predictor'
-import { eventOf, type RequestEvent, type Route } from './event'
+import { eventOf, type RequestEvent } from './event'
 import { Inference, type InferenceLimits, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
 import { Refusal, refusalOf, unavailable } from './refusal'
@@ -58,15 +58,6 @@ export interface Gateway<Model> {
   drain(): Promise<void>
   /** Saves, and closes all predictors; what is under way ends with 503. May be called twice. */
   close(): Promise<void>
-}
-
-const HEADINGS: Record<Resource, Route> = {
-  server: 'metadata',
-  model: 'metadata',
-  live: 'health',
-  ready: 'health',
-  modelReady: 'health',
-  infer: 'infer',
 }
 
 /** Characters of an error. */
@@ -149,7 +140,7 @@ class GatewayServer<Model> {
       const refused = this.#guard?.()
       if (refused) throw new Refusal(500, refused.message) // to try again does not help
       const place = placeOf(request)
-      event.route = HEADINGS[place.resource]
+      event.route = place.route
       response = await this.#answers[place.resource](place, event)
     } catch (error) {
       const refusal = refusalOf(error)

@@ -10,7 +10,7 @@ import { renamed } from '../renamed'
 import { type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
-import { countRows, type RequestEvent } from './event'
+import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 
@@ -89,7 +89,9 @@ export class Inference {
     event.queries = asked.queries.length
     const options = { ...choicesOf(asked.parameters), signal, clock: this.clock }
     const outcomes = await predictBatch(predictor, asked.queries, options).catch(rethrown)
-    countRows(event, outcomes)
+    const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
+    for (const { status } of predictions) event.statuses[status]++
+    event.groups = [...new Set(predictions.map(({ group }) => group))]
     const { model = '', version = '', id } = event
     const parameters = provenance(outcomes)
     const reply = await writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })

@@ -33,11 +33,6 @@ export class Served {
     readonly predictor: Predictor,
     readonly version: string,
   ) {}
-
-  async drain(): Promise<void> {
-    await this.inFlight.ended()
-    await this.predictor.close()
-  }
 }
 
 /** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
@@ -180,7 +175,8 @@ export class Models<Model> {
 
   async #drain(served: Served): Promise<void> {
     this.#draining.add(served)
-    await served.drain()
+    await served.inFlight.ended()
+    await served.predictor.close()
     this.#draining.delete(served)
   }
 

@@ -32,13 +32,13 @@ export function httpWorkers(
   if (Array.isArray(servers)) {
     if (!servers.length) throw new RangeError('servers: expected at least one, got []')
     const urls = servers.map((url, i) => checkUrl(`servers[${i}]`, url))
-    return new HttpFleet(settings, urls).changes
+    return new HttpFleet(settings, urls).fleet.changes
   }
   const source = servers as AsyncIterable<EndpointChange>
   if (typeof source?.[Symbol.asyncIterator] !== 'function') {
     throw new TypeError(expected('servers', 'an array of URLs, or an async iterable of their changes', servers))
   }
-  return new HttpFleet(settings, [], source).changes
+  return new HttpFleet(settings, [], source).fleet.changes
 }
 
 interface FleetServer {
@@ -58,7 +58,7 @@ interface FleetServer {
 
 class HttpFleet {
   readonly #settings: HttpSettings
-  readonly #fleet: RemoteFleet<ModelIdentity>
+  readonly fleet: RemoteFleet<ModelIdentity>
   readonly #servers = new Map<string, FleetServer>()
   readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
@@ -75,7 +75,7 @@ class HttpFleet {
     const isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, probe.rounding)
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    this.#fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
+    this.fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -83,13 +83,9 @@ class HttpFleet {
     if (this.#source) void this.#follow(this.#source)
   }
 
-  get changes(): WorkerChanges {
-    return this.#fleet.changes
-  }
-
   async #follow(source: AsyncIterator<EndpointChange>): Promise<void> {
     const apply = (what: 'add' | 'remove' | 'drain', url: string) => {
-      if (this.#isOver) return false
+      if (this.fleet.changes.isOver) return false
       if (what === 'add') this.#add(url)
       else this.#leave(nameOf(url), what)
       return true
@@ -101,10 +97,6 @@ class HttpFleet {
       if (this.#hasStarted) this.#settings.warn(is.message)
       else this.#fail(is)
     }
-  }
-
-  get #isOver(): boolean {
-    return this.#fleet.changes.isOver
   }
 
   #add(url: string): void {
@@ -127,20 +119,20 @@ class HttpFleet {
   }
 
   async #start(server: FleetServer): Promise<void> {
-    const isWanted = () => this.#servers.get(server.name) === server && !this.#isOver
+    const isWanted = () => this.#servers.get(server.name) === server && !this.fleet.changes.isOver
     if (!isWanted()) return
     try {
       const worker = await HttpWorker.make(server.url, this.#settings, {
         examined: (error) => this.#examined(server, error),
         failed: (error, wasWell) => {
-          if (wasWell) this.#fleet.lost(server.name, ...lossOf(server.name, error))
+          if (wasWell) this.fleet.lost(server.name, ...lossOf(server.name, error))
           this.#reconsider()
         },
         closed: () => this.#left(server),
       })
       if (!isWanted()) return void worker.close()
       server.worker = worker
-      if (this.#fleet.model) worker.expect(this.#fleet.model)
+      if (this.fleet.model) worker.expect(this.fleet.model)
       void worker.health.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
@@ -155,36 +147,36 @@ class HttpFleet {
     if (server.state === 'leaving') return
     if (server.state === 'joined') {
       server.state = 'leaving'
-      this.#fleet.leave(name, how)
+      this.fleet.leave(name, how)
       return this.#reconsider()
     }
     this.#servers.delete(name)
     void server.worker?.close()
-    if (this.#fleet.model) return
+    if (this.fleet.model) return
     for (const group of this.#votes) group.splice(0, group.length, ...group.filter((vote) => vote !== server.vote))
     this.#elect()
   }
 
   #left(server: FleetServer): void {
-    this.#fleet.left(server.name)
+    this.fleet.left(server.name)
     if (this.#servers.get(server.name) !== server) return
     this.#servers.delete(server.name)
-    if (server.again !== undefined && !this.#isOver) this.#add(server.again)
+    if (server.again !== undefined && !this.fleet.changes.isOver) this.#add(server.again)
   }
 
   #examined(server: FleetServer, error: ApproxiferError | undefined): void {
     const { outcome, state, name, worker } = server
     server.outcome = error ?? 'well'
-    if (!error) this.#fleet.well(name)
+    if (!error) this.fleet.well(name)
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       server.isMissed = true
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
     if (!error) server.state = 'waiting'
-    if (this.#fleet.model) return this.#admit(server, this.#fleet.model)
+    if (this.fleet.model) return this.#admit(server, this.fleet.model)
     server.vote = error ? undefined : worker?.model.found
-    if (server.vote) addToGroup(this.#votes, server.vote, this.#fleet.isSame)
+    if (server.vote) addToGroup(this.#votes, server.vote, this.fleet.isSame)
     this.#elect()
   }
 
@@ -202,7 +194,7 @@ class HttpFleet {
       return
     }
     this.#cancelElection?.()
-    this.#fleet.model = most[0]
+    this.fleet.model = most[0]
     for (const server of this.#servers.values()) this.#admit(server, most[0])
   }
 
@@ -213,14 +205,14 @@ class HttpFleet {
 
   /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */
   #reconsider(): void {
-    const before = this.#fleet.model
-    if (!before || this.#isOver) return
+    const before = this.fleet.model
+    if (!before || this.fleet.changes.isOver) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.#fleet.succeed(this.#sightings(isFitting))
+    const next = this.fleet.succeed(this.#sightings(isFitting))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
-    this.#fleet.changes.push({ model: undefined }, () => {
+    this.fleet.changes.push({ model: undefined }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
@@ -237,7 +229,7 @@ class HttpFleet {
 
   #warnIfStuck(model: ModelIdentity): void {
     const all = this.#sightings(() => true)
-    const next = successor(model, all, this.#fleet.isSame)
+    const next = successor(model, all, this.fleet.isSame)
     if (!next) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
@@ -253,7 +245,7 @@ class HttpFleet {
     if (worker.gone) return
     this.#hasStarted = true
     if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
-    this.#fleet.join(worker)
+    this.fleet.join(worker)
     if (this.#areAll(({ state }) => state === 'joined' || state === 'leaving')) this.#cancelLate()
   }
 
@@ -267,7 +259,7 @@ class HttpFleet {
   }
 
   #fail(error: ApproxiferError): void {
-    this.#fleet.end(error)
+    this.fleet.end(error)
     this.#close()
   }
 
@@ -276,7 +268,7 @@ class HttpFleet {
     this.#cancelLate()
     this.#cancelElection?.()
     this.#source?.return?.()?.catch(() => {})
-    const untaken = new Set(this.#fleet.changes.unread.map((change) => 'add' in change && change.add))
+    const untaken = new Set(this.fleet.changes.unread.map((change) => 'add' in change && change.add))
     for (const { worker, state } of this.#servers.values()) {
       if (worker && ((state !== 'joined' && state !== 'leaving') || untaken.has(worker))) void worker.close()
     }

@@ -54,13 +54,14 @@ export interface Conversation {
 type Heard = (reply: Uint8Array | undefined) => void
 
 export class Inbox {
-  readonly #link: NatsLink
   readonly #address: string
   readonly #open = new Map<string, Heard>()
 
   /** @param prefix  of its address, as the server's permissions may ask for */
-  constructor(link: NatsLink, prefix: string) {
-    this.#link = link
+  constructor(
+    readonly link: NatsLink,
+    prefix: string,
+  ) {
     this.#address = `${prefix}.${randomToken()}`
     link.listen(`${this.#address}.*`, ({ subject, data, headers }) => {
       const isUnheard = headers?.code === 503 && !data.length
@@ -68,16 +69,12 @@ export class Inbox {
     })
   }
 
-  get most(): number {
-    return this.#link.most
-  }
-
   open(subject: string, heard: Heard): Conversation {
     const key = randomToken()
     const reply = `${this.#address}.${key}`
     this.#open.set(key, heard)
     return {
-      send: (payload) => this.#link.publish(subject, payload, reply),
+      send: (payload) => this.link.publish(subject, payload, reply),
       close: () => this.#open.delete(key),
     }
   }

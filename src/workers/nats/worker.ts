@@ -220,7 +220,7 @@ export class NatsWorker implements ModelWorker {
     const { inbox, settings } = this.#wire
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', sent.call.row, inbox.most, budgetMs)) sent.conversation.send(bytes)
+      for (const bytes of encodeValues('row', sent.call.row, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     }
