@@ -2,15 +2,10 @@
 
 import { expose } from 'comlink'
 import { platform } from '#platform'
-import type { Signature } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
 import { answerRows, plain, type Reply, sayHello } from './rows'
 
-export interface Loaded {
-  signature: Signature
-  warnings: readonly string[]
-  batches: boolean
-}
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches'>
 
 export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>

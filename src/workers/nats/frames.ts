@@ -75,12 +75,8 @@ export function decode(bytes: Uint8Array): Frame {
   if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
   const kind = kinds[view.getUint8(1)]
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const numbers = {
-    budgetMs: view.getUint32(4, true),
-    total: view.getUint32(8, true),
-    offset: view.getUint32(12, true),
-  }
-  return { kind, flags: view.getUint16(2, true), ...numbers, body: bytes.subarray(HEAD) }
+  const [budgetMs, total, offset] = [4, 8, 12].map((at) => view.getUint32(at, true))
+  return { kind, flags: view.getUint16(2, true), budgetMs, total, offset, body: bytes.subarray(HEAD) }
 }
 
 const wrong = (what: string, got: string) => new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
