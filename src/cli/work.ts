@@ -4,7 +4,7 @@ import { ApproxiferError } from '../errors'
 import { localWorkers } from '../workers/local/local'
 import { serveNats } from '../workers/nats/serve'
 import { checkFleet } from '../workers/nats/subjects'
-import type { ModelOptions } from './model'
+import type { ModelOptions } from './files'
 import { type Access, connectOptions } from './nats'
 import { note } from './terminal'
 

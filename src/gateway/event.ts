@@ -26,8 +26,3 @@ export interface RequestEvent {
   id?: string
   error?: string
 }
-
-export function eventOf(request: Request): RequestEvent {
-  const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
-  return { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
-}

@@ -6,7 +6,7 @@ import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Predictor } from '../predictor/predictor'
-import { eventOf, type RequestEvent } from './event'
+import type { RequestEvent } from './event'
 import { Inference, type InferenceLimits, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
 import { Refusal, refusalOf, unavailable } from './refusal'
@@ -134,7 +134,8 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request): Promise<Response> {
     const since = this.#clock.now()
-    const event = eventOf(request)
+    const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
     let response: Response
     try {
       const refused = this.#guard?.()

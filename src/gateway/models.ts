@@ -213,6 +213,7 @@ export class Models<Model> {
   }
 }
 
+/** Requests under way, and who waits for the last of them. */
 export class InFlight {
   count = 0
   total = 0
@@ -235,7 +236,7 @@ export class InFlight {
 const BRACE = '{'.charCodeAt(0)
 const LINE = '\n'.charCodeAt(0)
 
-/** Of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
+/** What all tenants have learned, in one piece; of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
 function packStates(predictor: Predictor): Uint8Array | undefined {
   const names = predictor.tenants
   if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's

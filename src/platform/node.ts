@@ -9,9 +9,8 @@ import { parentPort, Worker } from 'node:worker_threads'
 import nodeEndpoint from 'comlink/dist/esm/node-adapter'
 import core from '../../build/core-bytes.js'
 import { files } from './node-files'
-import { missing } from './peers'
 import type { Platform, Thread } from './platform'
-import { undiciConnections } from './undici'
+import { missing, undiciConnections } from './undici'
 
 /** Asks a thread to end itself, between two calls. */
 const QUIT = 'approxifer: quit'

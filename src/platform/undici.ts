@@ -1,7 +1,6 @@
 /** HTTP in Node: one of undici's pools for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
-import { missing } from './peers'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed. */
@@ -159,4 +158,9 @@ class Reading implements Dispatcher.DispatchHandler {
     }
     this.done({ status: this.#status, header, body })
   }
+}
+
+/** Why one cannot be imported, without what Node adds: the path of our own file that wanted it. @throws Error */
+export function missing(error: Error): never {
+  throw new Error(error.message.replace(/ imported from .*/s, ''), { cause: error })
 }

@@ -216,6 +216,7 @@ class Journal {
   }
 }
 
+/** Milliseconds that the memory costs the coordinator: work takes no simulated time unless the clock is told. */
 export interface Charges {
   /** A lookup in the memory. */
   look: number

@@ -6,8 +6,8 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import { spaceBefore } from '../../gateway/body'
 import type { Certificate } from './guard'
-import { cheaper } from './incoming'
 
 /** The socket's end of a request, which may have to be cut off. */
 export interface Connection {
@@ -217,4 +217,58 @@ function blame(code: string): [status: number, reason: string] {
 
 export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
   return Response.json({ error }, { status, headers })
+}
+
+/** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */
+const MOST = 2 ** 22
+const NOTHING = new Uint8Array()
+
+/** One of a connection: a request is aborted when that closes, and one for each request took 4 us. */
+const signals = new WeakMap<Socket, AbortSignal>()
+
+/**
+ * What the HTTP library makes of a request, with a cheaper `bytes()`, where a body is known not to be huge, and `signal`. The library
+ * joins a body's pieces and copies them again: fresh memory each time, which is dear to make and brings the garbage collection on.
+ */
+export function cheaper(request: Request, incoming: IncomingMessage): Request {
+  const length = Number(incoming.headers['content-length'])
+  if (length <= MOST) Object.defineProperty(request, 'bytes', { value: () => whole(incoming, length) })
+  return Object.defineProperty(request, 'signal', { get: () => signalOf(incoming.socket) })
+}
+
+function signalOf(socket: Socket): AbortSignal {
+  const known = signals.get(socket)
+  if (known) return known
+  const controller = new AbortController()
+  const close = () => controller.abort('the client closed the connection')
+  if (socket.destroyed) close()
+  else socket.once('close', close)
+  signals.set(socket, controller.signal)
+  return controller.signal
+}
+
+/** @throws Error where the client is gone before the end */
+function whole(incoming: IncomingMessage, length: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    let bytes: Uint8Array = NOTHING
+    let at = 0
+    const cut = (error?: Error) => reject(error ?? new Error('a part'))
+    incoming.on('data', (chunk: Buffer) => {
+      if (!at) bytes = chunk.length === length ? chunk : memory(incoming, length) // nobody else keeps the chunk
+      if (bytes !== chunk) bytes.set(chunk, at)
+      at += chunk.length
+    })
+    incoming.on('error', cut)
+    incoming.on('close', cut)
+    incoming.on('end', () => {
+      incoming.off('close', cut)
+      resolve(bytes)
+    })
+    if (incoming.destroyed) cut(incoming.errored ?? undefined)
+  })
+}
+
+function memory(incoming: IncomingMessage, length: number): Uint8Array {
+  const before = spaceBefore((name) => incoming.headers[name])
+  return new Uint8Array(Buffer.allocUnsafeSlow(before + length).buffer, before)
 }

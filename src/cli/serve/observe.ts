@@ -64,6 +64,7 @@ const headers = {
   keys: () => [],
 }
 
+/** A span per request and an event per row: they go wherever the process has an SDK of OpenTelemetry send them. */
 export class Spans {
   readonly #tracer = trace.getTracer('approxifer')
 
@@ -103,6 +104,7 @@ export interface Logging {
   flush(): void
 }
 
+/** One line of JSON per request and per thing worth knowing, to stdout. Never what a query or an answer was. */
 export function openLog(level: (typeof logLevels)[number]): Logging {
   const out = pino.destination({
     dest: 1,

@@ -114,7 +114,7 @@ class ModelServer {
   }
 
   #warnOfOpenness(): void {
-    if (this.#tokens.count || isLoopback(this.#settings.host)) return
+    if (this.#tokens.count || /^(127\.|localhost$|::1$)/.test(this.#settings.host)) return
     this.#logging.log.warn('no token: everybody who reaches this address may ask')
   }
 
@@ -125,7 +125,7 @@ class ModelServer {
     if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
     if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
-    const isEarly = this.#state === 'opening' && !this.#models.known
+    const isEarly = this.#state === 'opening' && this.#gateway.names.length < this.#models.names.length
     return isEarly && path !== '/v2/health/live' ? unready('it is opening') : this.#gateway(request)
   }
 
@@ -222,5 +222,3 @@ function unready(why: string): Response {
 function otherMethod(method: string, allowed: readonly string[]): Response {
   return problem(405, expected('the method', allowed.join(' or '), method), { allow: allowed.join(', ') })
 }
-
-const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)

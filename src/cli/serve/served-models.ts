@@ -26,11 +26,6 @@ export class ServedModels {
     return Object.keys(this.#described)
   }
 
-  /** Whether the gateway knows them all, though some may still be loading. */
-  get known(): boolean {
-    return this.gateway.names.length >= this.names.length
-  }
-
   load(): Promise<void> {
     return all(this.names.map((name) => this.#load(name, this.#described[name])))
   }

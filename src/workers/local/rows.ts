@@ -123,6 +123,7 @@ const ADVICE =
   "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
   'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
 
+/** Shows that a worker's script runs, long before its model is loaded. */
 export function sayHello(parent: Endpoint): void {
   parent.postMessage(HELLO)
 }

@@ -53,6 +53,7 @@ export interface Conversation {
 /** A reply; undefined where the server says that nobody listens to the subject. */
 type Heard = (reply: Uint8Array | undefined) => void
 
+/** Each conversation has an address of its own that cannot be guessed, so that what arrives there is believed. */
 export class Inbox {
   readonly #address: string
   readonly #open = new Map<string, Heard>()

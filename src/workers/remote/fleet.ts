@@ -4,10 +4,8 @@
  *
  *   fleet.model = model              what all workers must have; the transport settles the first one
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
- *   fleet.lost(name, warning)        it cannot be reached: warns once, until it is back
- *   fleet.well(name)                 it can be reached: reported as back if it was lost and is not lost again within a second
+ *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.left(name)                 its worker is closed
  *   fleet.succeed(sightings)         where no worker that is there has the fleet's model any more: the model that it goes on with
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *

@@ -1,4 +1,4 @@
-/** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers. */
+/** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
 
 import { seeded } from '../../random'
 import { rmsDifference, rootMeanSquare } from '../../stats'
