@@ -53,7 +53,7 @@ const untold = {
 
 /** An export condition decides which src/platform file is inside. */
 const plugins = (conditions) => [
-  nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js'], preferBuiltins: true }),
+  nodeResolve({ exportConditions: conditions, extensions: ['.ts', '.js', '.mjs'], preferBuiltins: true }),
   esbuild({ target: 'es2022', tsconfig: false }), // by tsconfig.json it would keep imports of nothing but types
   ...(conditions.includes('node') ? [] : [untold]),
 ]

@@ -2,8 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { svg } from '../src/cli/plot'
-import { markdownTable, reliabilityPlot } from '../src/cli/report'
+import { markdownTable, reliabilityPlot, svg } from '../src/cli/report'
 import {
   byzantineCells,
   CALIBRATION_GROUPS,

@@ -2,8 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import type { TopLevelSpec } from 'vega-lite'
-import { svg } from '../src/cli/plot'
-import { markdownTable } from '../src/cli/report'
+import { markdownTable, svg } from '../src/cli/report'
 import type { ModelName } from './accuracy'
 import { ANY, type Cell, hedgeOf, middle, names, paired, type Results, runsOf, sum } from './latency'
 import { BLOCK, DEADLINES, type Figures, WORKERS } from './latency-run'

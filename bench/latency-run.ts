@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import process from 'node:process'
 import type { PredictorOptions } from 'approxifer'
-import { type Charges, charged } from '../src/cli/demo/charges'
+import { type Charges, charged } from '../src/cli/demo/simulation'
 import { loadInputs } from '../src/cli/npy'
 import { Codec } from '../src/codec/codec'
 import { loadCore } from '../src/core/load'

@@ -8,7 +8,7 @@
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import type { Charges } from '../src/cli/demo/charges'
+import type { Charges } from '../src/cli/demo/simulation'
 import { table } from '../src/cli/table'
 import { type ModelName, models } from './accuracy'
 import { report } from './latency-report'

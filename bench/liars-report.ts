@@ -1,8 +1,7 @@
 /** docs/liars.md: what bench liars measured, with a plot. */
 
 import { writeFileSync } from 'node:fs'
-import { svg } from '../src/cli/plot'
-import { markdownTable } from '../src/cli/report'
+import { markdownTable, svg } from '../src/cli/report'
 import type { Verified } from '../src/evaluate/verified'
 import type { ModelName } from './accuracy'
 import { attacks, type Cell, keyOf, names, type Results } from './liars'

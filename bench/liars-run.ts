@@ -3,7 +3,7 @@
 import { createPredictor, type PredictorOptions } from 'approxifer'
 import { labelAt } from '../src/criterion'
 import { type Random, seeded } from '../src/random'
-import { parseAttack } from '../src/testing/attacks'
+import { parseAttack } from '../src/testing/faults'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import type { ModelName } from './accuracy'
 import { dataOf, experienceFor, modelled, remember } from './latency-run'

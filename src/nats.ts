@@ -8,6 +8,5 @@ export type {
   NatsSubscription,
 } from './workers/nats/connection'
 export { natsWorkers } from './workers/nats/fleet'
-export type { NatsOptions } from './workers/nats/options'
+export type { NatsOptions, ServeNatsOptions } from './workers/nats/options'
 export { type NatsService, serveNats } from './workers/nats/serve'
-export type { ServeNatsOptions } from './workers/nats/serve-options'

@@ -1,7 +1,7 @@
 /** Workers that fail or lie on purpose, and simulated time: for tests and benches only. @module */
 
 export type { Clock } from './clock'
-export type { Faults } from './testing/attacks'
+export type { Faults } from './testing/faults'
 export { FaultyWorker } from './testing/faulty'
 export { type Law, SimulatedWorker } from './testing/simulated-worker'
 export { VirtualClock } from './testing/virtual-clock'

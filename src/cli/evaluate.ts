@@ -7,14 +7,14 @@ import type { LabelAxis } from '../criterion'
 import { evaluate } from '../evaluate/evaluate'
 import type { EvaluationProgress } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
-import { type Candidate, recommend, type Wishes } from '../evaluate/recommend'
+import { recommend, type Wishes } from '../evaluate/recommend'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
 import type { Policy } from '../query/policy'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
-import { loadModel, type ModelOptions } from './model'
+import { loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
@@ -47,7 +47,6 @@ interface Data {
   warnings: readonly string[]
   model: TimedModel
   inputs: InputFile
-  /** Shared by all schemes. */
   own: OwnAnswers
   labels: number[] | undefined
 }
@@ -74,9 +73,13 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
-  const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(results.map(measurement), options)
+  const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
+  const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
   if (verified && !options.json) printVerified(verified, results[0])
-  if (!options.json) print(results, candidates, options)
+  if (!options.json) {
+    console.log(options.grid ? gridTable(results) : resultTable(results[0]))
+    if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
+  }
   if (options.report) await writeReport(options.report, results, candidates, options)
   if (options.json) {
     const told = options.grid ? { results } : results[0]
@@ -92,11 +95,6 @@ function announce(name: string, warnings: readonly string[], codecs: readonly Co
   note(`${name}: measuring ${what}, ${groups} groups${codecs.length > 1 ? ' each' : ''} ...`)
 }
 
-function print(results: readonly Result[], candidates: readonly Candidate[], options: Arguments): void {
-  console.log(options.grid ? gridTable(results) : resultTable(results[0]))
-  if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
-}
-
 /** What `createPredictor` would do where workers may lie; the paper's code is what it is held against. */
 function printVerified(verified: Verified, { scheme }: Result): void {
   const { workers, queries, stragglers, byzantine } = scheme
@@ -106,7 +104,6 @@ function printVerified(verified: Verified, { scheme }: Result): void {
   console.log(`${wrap(`  createPredictor({ model, ${use}, verify: { integrity: ${integrity} } })`, 2)}\n`)
 }
 
-/** The schemes to measure: one, or all of the grid. */
 function schemes(options: Arguments): CodecOptions[] {
   const { grid, queries, stragglers, byzantine, workers, points, preset, code, decoder, locator } = options
   if (grid && workers !== undefined)
@@ -157,10 +154,3 @@ function shownBy(progress: ProgressBar, model: TimedModel, at: string, start: nu
     progress.tell(left, () => firstFigures(reached, at, progress.seconds, model))
   }
 }
-
-const measurement = (result: Result) => ({
-  ...result.scheme,
-  code: result.code,
-  memory: result.memory,
-  evaluation: result,
-})

@@ -10,10 +10,8 @@ import type { Verified } from '../evaluate/verified'
 import { table } from './table'
 import { wrap } from './terminal'
 
-/** One scheme, measured. */
 export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
   model: string
-  /** What is worth knowing about the model. */
   warnings: readonly string[]
   /** Against labels the shares are accuracies, else agreement with what the model itself answers. */
   against: 'labels' | 'model'
@@ -32,7 +30,6 @@ export interface Result extends Omit<Evaluation, 'drawn' | 'locator'> {
 export const percent = (share: number | undefined) => (share === undefined ? '-' : percentOf(share))
 const interval = ([low, high]: Interval) => `${percent(low)} to ${percent(high)}`
 
-/** What the shares are, in a word. */
 export const quantity = ({ against }: Pick<Result, 'against'>) => (against === 'labels' ? 'accuracy' : 'agreement')
 
 /** What is known before all is measured. @param at  which scheme of several */
@@ -133,7 +130,6 @@ export function baseline({ against, accuracy }: Result): string {
   return against === 'labels' ? `The model alone: ${percent(accuracy.base)}` : 'Agreement with the model itself'
 }
 
-/** Columns of the grid, for the terminal and the report. */
 export const gridHead = [
   ...['K', 'S', 'workers', 'overhead', 'all', '95 %', 'lost only', 'nobody late', 'worst set', 'guessing'],
 ]
@@ -154,7 +150,6 @@ export function gridTable(results: readonly Result[]): string {
   return `${wrap(`${model}, code ${code}. ${baseline(results[0])}`)}\n${rows}\n${wrap(last)}`
 }
 
-/** Columns of the candidates, for the terminal and the report. */
 export const candidateHead = (result: Result) => [
   'scheme',
   'policy',
@@ -167,7 +162,6 @@ export function candidateRow({ name, policy, cost, loss, why }: Candidate): stri
   return [name, policy, cost.toFixed(3), `${(100 * loss).toFixed(2)} points`, why]
 }
 
-/** In words: the first candidate, and under which wishes. */
 export function verdict(candidates: readonly Candidate[], { tolerate, stragglerRate, retryPrice }: Wishes): string {
   const wishes = `tolerating ${percent(tolerate)}, ${percent(stragglerRate)} of answers late, a retry worth ${retryPrice} inferences`
   return `recommended, ${wishes}: ${advice(candidates)}`

@@ -1,14 +1,14 @@
-/** Files that options name: which option it was stands in the error, and what is wrong in words rather than in the system's. */
+/** Files that options name: which option it was stands in the error, and what is wrong in words; and the user's model. */
 
 import { readFile, stat } from 'node:fs/promises'
 import { isAbsolute } from 'node:path'
 import { expected } from '../check'
 import { ApproxiferError } from '../errors'
+import type { TensorSpec } from '../tensor'
+import { OnnxModel, type OnnxOptions } from '../workers/onnx/model'
+import { asModelError } from '../workers/onnx/model-file'
 
-/**
- * @param field  the option, as the user wrote it
- * @throws Error with the system's code, such as ENOENT
- */
+/** @param field  the option, as the user wrote it. @throws Error with the system's code, such as ENOENT */
 export async function readNamed(field: string, path: unknown): Promise<Buffer> {
   try {
     return await readFile(path as string)
@@ -36,4 +36,32 @@ function reason(code: string | undefined, path: string): string | undefined {
     EACCES: 'this user may not read it',
   }
   return reasons[code ?? '']
+}
+
+export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
+
+/** @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options */
+export async function loadModel(
+  path: string,
+  bytes: Uint8Array,
+  { inputShapes, outputs }: ModelOptions,
+): Promise<OnnxModel> {
+  try {
+    return await OnnxModel.load(bytes, { inputShapes, outputs })
+  } catch (cause) {
+    const error = asModelError(cause, path, bytes) as Error
+    throw new ApproxiferError('MODEL', asOptions(error.message), { cause: error })
+  }
+}
+
+function asOptions(message: string): string {
+  return message
+    .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')
+    .replace(/^(inputShapes|outputs):/, (_, name) => (name === 'outputs' ? '--outputs:' : '--input-shapes:'))
+    .replace(/option outputs/, 'option --outputs')
+    .trim()
+}
+
+export function shapes(specs: readonly TensorSpec[]): string {
+  return specs.map(({ name, shape }) => `${name} ${shape.join('x') || '1'}`).join(', ')
 }

@@ -6,10 +6,8 @@ import { Command } from 'commander'
 import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
-import { attackForms } from '../testing/attacks'
+import { attackForms } from '../testing/faults'
 import { evaluateCommand } from './evaluate'
-import { report } from './failure'
-import { describeItem } from './help'
 import {
   amount,
   attack,
@@ -27,7 +25,7 @@ import {
 } from './options'
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
-import { width, wrap } from './terminal'
+import { describeItem, report, width, wrap } from './terminal'
 import { work } from './work'
 
 const {
@@ -38,7 +36,6 @@ const {
   minConfidence,
 } = predictorOptions
 
-/** The options that make a scheme. */
 function withScheme(command: Command, queries: number, stragglers: number, byzantine: number): Command {
   return command
     .optionsGroup('Scheme:')
@@ -50,7 +47,6 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
     .addOption(flagFor({ ...scheme.preset, flags: '--preset <name>' }))
 }
 
-/** The options that say what of a model is used. */
 function withModel(command: Command): Command {
   return command
     .addOption(flagFor(onnx.inputShapes, helpOf(onnx.inputShapes)).argParser(inputShapes))

@@ -2,13 +2,11 @@
 
 import { readFile } from 'node:fs/promises'
 import { ApproxiferError } from '../errors'
-import { accessOf } from '../workers/nats/address'
-import type { NatsConnectOptions } from '../workers/nats/connection'
+import { accessOf, type NatsConnectOptions } from '../workers/nats/connection'
 import { readNamed } from './files'
 
 /** Files that open a NATS server. */
 export interface Access {
-  /** Credentials of NATS. */
   creds?: string
   /** Certificates to trust, and this machine's own certificate with its key: PEM. */
   tlsCa?: string

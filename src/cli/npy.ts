@@ -28,22 +28,17 @@ const kinds = {
 interface NpyArray {
   shape: number[]
   dtype: keyof typeof kinds
-  /** So many values from there on, in memory of their own. */
   read(from: number, count: number): Values
   close(): Promise<void>
 }
 
 /** One query per row: uint8 divided by 255, or floats, which become float32. All rows together may be larger than memory. */
 export class InputFile {
-  readonly length: number
-  readonly #content: NpyArray
-  readonly #width: number
-
-  private constructor(content: NpyArray, length: number, width: number) {
-    this.#content = content
-    this.length = length
-    this.#width = width
-  }
+  private constructor(
+    private readonly content: NpyArray,
+    readonly length: number,
+    private readonly width: number,
+  ) {}
 
   /**
    * Opens a file and looks at all of it once.
@@ -52,24 +47,20 @@ export class InputFile {
    * @throws RangeError naming the file, what was expected and what it holds; Error for a file that cannot be read
    */
   static async open(path: string, wanted?: readonly number[]): Promise<InputFile> {
-    const content = await load(path, PIXELS)
-    try {
+    return load(path, PIXELS, (content) => {
       const [count = 0, ...rest] = content.shape
       if (!count) throw wrong(path, 'one query per row', `shape [${content.shape}]`)
       if (wanted) checkShape(path, rest, wanted)
       const file = new InputFile(content, count, size({ shape: rest }))
       if (content.dtype !== 'u1') file.#checkFinite(path)
       return file
-    } catch (error) {
-      await content.close()
-      throw error
-    }
+    })
   }
 
   /** A row, read anew: the caller's. */
   at(index: number): Float32Array | undefined {
     if (!(index >= 0 && index < this.length)) return undefined
-    const { dtype } = this.#content
+    const { dtype } = this.content
     const given = this.#given(index)
     if (given instanceof Float32Array) return given
     const row = new Float32Array(given)
@@ -79,12 +70,11 @@ export class InputFile {
   }
 
   close(): Promise<void> {
-    return this.#content.close()
+    return this.content.close()
   }
 
-  /** A row as it is in the file. */
   #given(index: number) {
-    const values = this.#content.read(index * this.#width, this.#width)
+    const values = this.content.read(index * this.width, this.width)
     return values as Uint8Array | Uint16Array | Float32Array | Float64Array
   }
 
@@ -93,7 +83,7 @@ export class InputFile {
       const row = this.at(i) as Float32Array
       if (allFinite(row)) continue
       const at = row.findIndex((value) => !Number.isFinite(value))
-      const given = this.#content.dtype === 'f2' ? row[at] : this.#given(i)[at]
+      const given = this.content.dtype === 'f2' ? row[at] : this.#given(i)[at]
       throw wrong(path, 'finite float32 values', `${given} in row ${i} at ${at}`)
     }
   }
@@ -109,24 +99,19 @@ export async function loadInputs(path: string, wanted?: readonly number[]): Prom
   }
 }
 
-/**
- * Class labels: any integers, one per query.
- *
- * @throws as `InputFile.open`
- */
+/** Class labels: any integers, one per query. @throws as `InputFile.open` */
 export async function loadLabels(path: string): Promise<number[]> {
-  const content = await load(path, CLASSES)
-  try {
+  return load(path, CLASSES, async (content) => {
     const { shape } = content
     if (shape.filter((n) => n !== 1).length > 1) throw wrong(path, 'shape [n]', `[${shape}]`)
-    return Array.from(content.read(0, size(content)) as ArrayLike<number | bigint>, Number)
-  } finally {
+    const labels = Array.from(content.read(0, size(content)) as ArrayLike<number | bigint>, Number)
     await content.close()
-  }
+    return labels
+  })
 }
 
-/** An array of these types in C order, all of it there, or an error that names the file. */
-async function load(path: string, wanted: Expected): Promise<NpyArray> {
+/** Uses an array of these types in C order, all of it there, or throws an error that names the file; closes it where that fails. */
+async function load<T>(path: string, wanted: Expected, use: (content: NpyArray) => T): Promise<Awaited<T>> {
   const file = await openFile(path)
   try {
     const { header, from } = headerOf(path, file)
@@ -139,7 +124,7 @@ async function load(path: string, wanted: Expected): Promise<NpyArray> {
     if (!Number.isInteger(there)) throw wrong(path, WHOLE, `${file.size} bytes (part of a value at the end)`)
     if (there !== count) throw wrong(path, `${count} values (shape [${shape}])`, String(there))
     const read = (first: number, n: number) => new kinds[dtype](file.read(from + first * each, n * each))
-    return { shape, dtype, read, close: () => file.close() }
+    return await use({ shape, dtype, read, close: () => file.close() })
   } catch (error) {
     await file.close()
     throw error
@@ -150,7 +135,6 @@ const WHOLE = 'a whole .npy file of numbers'
 /** No header is longer. */
 const MOST_HEADER = 2 ** 20
 
-/** What the header says, and where the values begin. */
 function headerOf(path: string, file: Bytes) {
   if (!file.size) throw wrong(path, 'an .npy file', 'an empty one')
   const head = Buffer.from(file.read(0, Math.min(12, file.size)))

@@ -4,8 +4,8 @@ import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
 import type { Option } from '../option'
 import { renamed } from '../renamed'
-import { attackForms, parseAttack } from '../testing/attacks'
-import { addressesIn, SCHEME } from '../workers/nats/address'
+import { attackForms, parseAttack } from '../testing/faults'
+import { addressesIn, SCHEME } from '../workers/nats/connection'
 
 /** @throws TypeError for a flag that has another name now */
 export function checkFlags(args: readonly string[]): void {
@@ -14,7 +14,6 @@ export function checkFlags(args: readonly string[]): void {
   if (old !== undefined) throw new TypeError(`${old}: renamed: use ${flags[old]}`)
 }
 
-/** An option that takes one of a few words. */
 export function choice(flags: string, description: string, words: readonly string[]): Flag {
   return new Flag(flags, description).choices(words).argParser(oneOf(words))
 }
@@ -24,10 +23,8 @@ export function flagFor(option: Option, about = helpOf({ ...option, otherwise: '
   return new Flag(option.flags ?? '', about).argParser(parserOf(option))
 }
 
-/** The name that commander gives to a flag's value. */
 export const nameOf = (flags: string) => new Flag(flags).attributeName()
 
-/** What the help says of an option. */
 export function helpOf({ about, check, fallback = '', otherwise: shown = `${fallback}` }: Option): string {
   const text = [about, ...(check.words ? [check.words.join(', ')] : [])].join(': ') + (shown && ` (default: ${shown})`)
   return text.replace(/:? see \[.*?\]\(.*?\)/g, '').replace(/[`']/g, '') // no Markdown
@@ -78,7 +75,6 @@ export function grid(text: string): { queries: number[]; stragglers: number[] } 
   throw refused(`K,K,..:S,S,.. such as ${GRID}`)
 }
 
-/** One of `attackForms`. */
 export function attack(text: string): string {
   try {
     parseAttack(text)

@@ -11,7 +11,7 @@ import { isVerified } from '../predictor/settings'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
-import { loadModel, type ModelOptions, shapes } from './model'
+import { loadModel, type ModelOptions, shapes } from './files'
 import { table } from './table'
 import { wrap } from './terminal'
 

@@ -11,7 +11,6 @@ const FIRST = 5
 const LEAST_LEFT = 1
 
 export class ProgressBar {
-  readonly #shown: boolean
   readonly #begin = performance.now()
   #next = FIRST
   #bar?: SingleBar
@@ -19,20 +18,13 @@ export class ProgressBar {
   #total = 0
   #since = 0
 
-  constructor(shown: boolean) {
-    this.#shown = shown
-  }
+  constructor(private readonly shown: boolean) {}
 
-  /** Seconds since it was made. */
   get seconds(): number {
     return (performance.now() - this.#begin) / 1000
   }
 
-  /**
-   * Begins with something new to count.
-   *
-   * @param since  when what the time left is told of began. Default: now
-   */
+  /** Begins with something new to count. @param since  when what the time left is told of began */
   start(what: string, total: number, since = performance.now()): void {
     this.stop()
     this.#what = what
@@ -40,18 +32,14 @@ export class ProgressBar {
     this.#since = since
   }
 
-  /**
-   * So many are done. The bar is as full as time has passed, of all that it will take.
-   *
-   * @param left  seconds that the rest will take. Default: at the pace so far
-   */
+  /** The bar is as full as time has passed, of all that it will take. @param left  seconds; default: at the pace so far */
   update(done: number, left?: number): void {
     const passed = (performance.now() - this.#since) / 1000
     const rest = left ?? passed * (this.#total / done - 1)
     const at = passed / (passed + rest)
     const payload = { what: this.#what, done, of: this.#total, left: `, ${duration(rest)} left` }
     if (this.#bar) this.#bar.update(at, payload)
-    else if (this.#shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
+    else if (this.shown && process.stderr.isTTY) this.#bar = this.#draw(at, payload)
   }
 
   #draw(at: number, payload: object): SingleBar {
@@ -66,37 +54,32 @@ export class ProgressBar {
 
   /** A line of figures, where it is time for one; the text is only made then. */
   tell(left: number, text: () => string): void {
-    if (!this.#shown || this.seconds < this.#next || left < LEAST_LEFT) return
+    if (!this.shown || this.seconds < this.#next || left < LEAST_LEFT) return
     while (this.#next <= this.seconds) this.#next *= 2
     this.stop()
     note(text())
     this.start(this.#what, this.#total, this.#since)
   }
 
-  /** Clears the line. */
   stop(): void {
     this.#bar?.stop()
     this.#bar = undefined
   }
 }
 
-/** A model that knows how long it was at work. */
 export class TimedModel implements BatchModel {
-  readonly #model: BatchModel
   rows = 0
   ms = 0
 
-  constructor(model: BatchModel) {
-    this.#model = model
-  }
+  constructor(private readonly model: BatchModel) {}
 
   get signature() {
-    return this.#model.signature
+    return this.model.signature
   }
 
   async infer(rows: Float32Array, count: number): Promise<Float32Array> {
     const begin = performance.now()
-    const answers = await this.#model.infer(rows, count)
+    const answers = await this.model.infer(rows, count)
     this.ms += performance.now() - begin
     this.rows += count
     return answers
@@ -123,19 +106,16 @@ class Average {
  * compared, and what else there is to do for a group; each at its pace so far.
  */
 export class RemainingTime {
-  readonly #model: TimedModel
   readonly #rows = new Average()
   readonly #inputs = new Average()
   readonly #groups = new Average()
   #last: { now: number; ms: number; rows: number }
   #done = 0
 
-  constructor(model: TimedModel) {
-    this.#model = model
+  constructor(private readonly model: TimedModel) {
     this.#last = this.#now()
   }
 
-  /** Something more is done. @returns seconds left */
   step({ stage, done, looked, left }: Pick<EvaluationProgress, 'stage' | 'done' | 'looked' | 'left'>): number {
     const [before, now] = [this.#last, this.#now()]
     const ms = now.ms - before.ms
@@ -150,7 +130,7 @@ export class RemainingTime {
   }
 
   #now() {
-    const { ms, rows } = this.#model
+    const { ms, rows } = this.model
     return { now: performance.now(), ms, rows }
   }
 }

@@ -1,4 +1,4 @@
-/** What evaluate measured, as Markdown with plots. */
+/** What evaluate measured, as Markdown with plots. These are SVG by Vega-Lite, an optional peer: who wants none need not install it. */
 
 import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
@@ -16,7 +16,6 @@ import {
   type Result,
   verdict,
 } from './figures'
-import { svg } from './plot'
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -40,7 +39,6 @@ export async function checkReport(folder: string): Promise<void> {
   throw new RangeError(`--report ${folder}: expected a folder that can be written, got ${nearest}`)
 }
 
-/** Writes report.md and its plots into a folder. */
 export async function writeReport(
   folder: string,
   results: readonly Result[],
@@ -170,4 +168,15 @@ export function reliabilityPlot(all: readonly { name: string; bins: readonly Bin
       },
     ],
   }
+}
+
+const FONT = 'Helvetica, Arial, sans-serif'
+
+/** @throws TypeError where vega and vega-lite are not installed */
+export async function svg(spec: TopLevelSpec): Promise<string> {
+  const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]).catch((error) => {
+    throw new TypeError(`plots need Vega: npm install vega vega-lite (${(error as Error).message.split('\n')[0]})`)
+  })
+  const config = { font: FONT, background: 'white', legend: { labelLimit: 0 }, ...spec.config }
+  return new vega.View(vega.parse(compile({ ...spec, config }).spec)).toSVG()
 }

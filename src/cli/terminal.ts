@@ -1,4 +1,7 @@
-/** How wide to print, and text wrapped to that. */
+/** What stands on the terminal: text wrapped to its width, help, and what went wrong. */
+
+import type { Help } from 'commander'
+import { ApproxiferError, withoutPassword } from '../errors'
 
 /** Columns of the terminal; where the stream goes elsewhere, those of the variable COLUMNS, else no limit. */
 export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = process.stdout): number {
@@ -6,11 +9,7 @@ export function width(stream: Pick<NodeJS.WriteStream, 'isTTY' | 'columns'> = pr
   return columns > 0 ? columns : Number.POSITIVE_INFINITY
 }
 
-/**
- * The lines of a text, broken between words.
- *
- * @param hanging  spaces by which what a line is continued on is indented further
- */
+/** The lines of a text, broken between words. @param hanging  further spaces before what a line is continued on */
 export function wrap(text: string, hanging = 0, columns = width()): string {
   return text
     .split('\n')
@@ -41,4 +40,49 @@ function wrapLine(line: string, hanging: number, columns: number): string {
 /** Whether only ASCII should be printed: who sets NO_COLOR wants it plain, and the kernel's console has no blocks. */
 export function isPlain({ NO_COLOR, TERM = '' }: NodeJS.ProcessEnv = process.env): boolean {
   return !!NO_COLOR || TERM === 'dumb' || TERM === 'linux'
+}
+
+/** Columns that a description needs to stand beside its term. */
+const BESIDE = 40
+
+/** An item of the help: the description beside the term, or below it where there is little room. */
+export function describeItem(this: Help, term: string, termWidth: number, description: string, help: Help): string {
+  const width = help.helpWidth ?? 80
+  const room = width - termWidth - 4
+  if (!description) return `  ${term}`
+  if (room < BESIDE) return `  ${term}\n${indent(help.boxWrap(description, width - 6), 6)}`
+  return `  ${term.padEnd(termWidth)}  ${indent(help.boxWrap(description, room), termWidth + 4).trimStart()}`
+}
+
+function indent(text: string, columns: number): string {
+  return text.replace(/^/gm, ' '.repeat(columns))
+}
+
+interface Failure {
+  /** A code of the library, 'USAGE' for what was asked wrongly, a system error's code such as 'ENOENT', or 'FAILED'. */
+  code: string
+  message: string
+}
+
+/** Prints an error: to stderr, or with `json` as an object to stdout, where scripts read. Sets the exit code: 1 or 2. */
+export function report(error: unknown, json: boolean): void {
+  const { code, message } = failure(error)
+  if (json) console.log(JSON.stringify({ error: { code, message } }))
+  else note(`approxifer: ${error instanceof ApproxiferError ? `${code}: ` : ''}${message}${more(error)}`)
+  process.exitCode = code === 'USAGE' ? 2 : 1
+}
+
+const more = (error: unknown) => (isCommander(error) ? '\n(--help says more)' : '')
+const isCommander = (error: unknown) => (error as { code?: string }).code?.startsWith('commander.')
+
+function failure(error: unknown): Failure {
+  const { code, message, cause } = error as { code?: string; message: string; cause?: { code?: string } }
+  if (code === 'commander.help') return { code: 'USAGE', message: 'expected a command, got none that is known' }
+  if (isCommander(error)) return { code: 'USAGE', message: discreet(message.replace(/^error: /, '')) }
+  if (error instanceof RangeError || error instanceof TypeError) return { code: 'USAGE', message }
+  return { code: code ?? cause?.code ?? 'FAILED', message }
+}
+
+function discreet(message: string): string {
+  return message.replace(/(argument ')(.*)(' is invalid)/s, (_, before, typed, after) => before + withoutPassword(typed) + after) // biome-ignore format: one line
 }

@@ -4,7 +4,7 @@ import { ApproxiferError } from '../errors'
 import { localWorkers } from '../workers/local/local'
 import { serveNats } from '../workers/nats/serve'
 import { checkFleet } from '../workers/nats/subjects'
-import type { ModelOptions } from './model'
+import type { ModelOptions } from './files'
 import { type Access, connectOptions } from './nats'
 import { note } from './terminal'
 
@@ -30,11 +30,8 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
     const { names } = service
     const stop = signalled() // before anybody is told that it has joined
     const [{ fingerprint }] = workers
-    say(
-      'joined',
-      { fleet, names, fingerprint },
-      `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`,
-    )
+    const joined = `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`
+    say('joined', { fleet, names, fingerprint }, joined)
     const told = await Promise.race([stop, service.closed])
     if (told) {
       say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)
@@ -48,7 +45,6 @@ export async function work(model: string, options: WorkOptions): Promise<void> {
   }
 }
 
-/** The next signal to stop. */
 function signalled(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals) => {

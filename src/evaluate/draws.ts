@@ -2,7 +2,7 @@
 
 import { type Random, seeded } from '../random'
 import type { Scheme } from '../scheme'
-import { parseAttack } from '../testing/attacks'
+import { parseAttack } from '../testing/faults'
 import type { EvaluateSettings, Experiment } from './experiment'
 
 /** A group's rows whose answers are missing, those whose answers came, and those of these that lie. */

@@ -10,7 +10,7 @@ import { DEFAULT_BYTES, type Features } from '../memory/domain'
 import type { Experience } from '../memory/experience'
 import { Memory } from '../memory/memory'
 import { seeded } from '../random'
-import { parseAttack } from '../testing/attacks'
+import { parseAttack } from '../testing/faults'
 import { experienceOf } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows, sizesOf } from './model'
 

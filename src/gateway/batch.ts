@@ -12,7 +12,6 @@ import { isMisuse, messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
 
-/** Why a batch came to nothing. */
 export class RowError extends Error {
   constructor(
     readonly row: number,
@@ -127,7 +126,10 @@ class RowBatch {
     const left = this.#leftMs
     const own = deadlineMs === undefined ? {} : { deadlineMs: left }
     try {
-      if (left <= 0) throw expired(deadlineMs)
+      if (left <= 0) {
+        const code = deadlineMs === undefined ? 'OVERLOADED' : 'DEADLINE'
+        throw new ApproxiferError(code, `no room for it within ${deadlineMs ?? MOST_WAIT_MS} ms`)
+      }
       const options = { ...choices, ...own, signal: this.stop.signal }
       this.outcomes[row] = { prediction: await this.#predictor.predict(query, options) }
     } catch (error) {
@@ -137,11 +139,6 @@ class RowBatch {
       this.stop.abort()
     }
   }
-}
-
-function expired(deadlineMs: number | undefined): ApproxiferError {
-  const code = deadlineMs === undefined ? 'OVERLOADED' : 'DEADLINE'
-  return new ApproxiferError(code, `no room for it within ${deadlineMs ?? MOST_WAIT_MS} ms`)
 }
 
 function valuesOf(query: QueryTensors): number {

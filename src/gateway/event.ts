@@ -2,7 +2,6 @@
 
 import type { Status } from '../query/prediction'
 import type { GroupReport } from '../query/report'
-import type { RowOutcome } from './batch'
 
 export type Route = 'infer' | 'metadata' | 'health' | 'other'
 
@@ -26,16 +25,4 @@ export interface RequestEvent {
   /** The client's. */
   id?: string
   error?: string
-}
-
-export function eventOf(request: Request): RequestEvent {
-  const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
-  return { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
-}
-
-/** How its rows ended. */
-export function countRows(event: RequestEvent, outcomes: readonly RowOutcome[]): void {
-  const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
-  for (const { status } of predictions) event.statuses[status]++
-  event.groups = [...new Set(predictions.map(({ group }) => group))]
 }

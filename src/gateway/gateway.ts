@@ -6,7 +6,7 @@ import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Predictor } from '../predictor/predictor'
-import { eventOf, type RequestEvent, type Route } from './event'
+import type { RequestEvent } from './event'
 import { Inference, type InferenceLimits, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
 import { Refusal, refusalOf, unavailable } from './refusal'
@@ -60,24 +60,9 @@ export interface Gateway<Model> {
   close(): Promise<void>
 }
 
-/** Under which heading a request is counted. */
-const HEADINGS: Record<Resource, Route> = {
-  server: 'metadata',
-  model: 'metadata',
-  live: 'health',
-  ready: 'health',
-  modelReady: 'health',
-  infer: 'infer',
-}
-
 /** Characters of an error. */
 const MOST_SAID = 500
 
-/**
- * @param start      makes a predictor of what the option `models` and `load` take
- * @param versionOf  what its version is called
- * @param guard      refuses requests that cannot use the gateway
- */
 export function gatewayOf<Model>(
   options: GatewayOptions<Model>,
   start: Start<Model>,
@@ -100,8 +85,11 @@ export function gatewayOf<Model>(
       unload: async (name: string) => models.unload(name),
       predictor: (name: string) => models.find(name).predictor,
       save: () => models.save(),
-      drain: () => server.drain(),
-      close: () => server.close(),
+      drain: () => server.inference.drain(),
+      close: () => {
+        void server.inference.drain()
+        return models.close()
+      },
     }),
     'names',
     { get: () => models.names },
@@ -113,16 +101,19 @@ class GatewayServer<Model> {
   readonly #guard: Guard | undefined
   readonly #observe: (event: RequestEvent) => void
   readonly #clock: Clock
-  readonly #inference: Inference
+  readonly inference: Inference
   readonly #about: object
   readonly #warn: Warn
   readonly #answers: Record<Resource, (place: Place, event: RequestEvent) => Response | Promise<Response>> = {
     server: () => json(this.#about),
     live: () => json({ live: true }),
     ready: () => this.#serverReady(),
-    model: (place, event) => this.#metadata(place, event),
+    model: (place, event) => {
+      const { predictor, version } = this.#find(place, event)
+      return json(writeMetadata(place.model, [version], predictor.signature))
+    },
     modelReady: (place, event) => this.#modelReady(place, event),
-    infer: (place, event) => this.#inference.answer(this.#find(place, event), event),
+    infer: (place, event) => this.inference.answer(this.#find(place, event), event),
   }
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
@@ -135,7 +126,7 @@ class GatewayServer<Model> {
     const warn = guarded(onWarning)
     this.#warn = warn
     this.#observe = guarded((event) => options.observe?.(event), threw('observe', warn))
-    this.#inference = new Inference(limitsOf(options), clock)
+    this.inference = new Inference(limitsOf(options), clock)
     this.#about = { name: 'approxifer', version: 'unknown', ...server, extensions: [BINARY] }
     this.models = new Models({ start, versionOf, store, saveEveryMs: checkMs('saveEveryMs', saveEveryMs), clock, warn })
   }
@@ -143,10 +134,15 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request): Promise<Response> {
     const since = this.#clock.now()
-    const event = eventOf(request)
+    const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
     let response: Response
     try {
-      response = await this.#answer(request, event)
+      const refused = this.#guard?.()
+      if (refused) throw new Refusal(500, refused.message) // to try again does not help
+      const place = placeOf(request)
+      event.route = place.route
+      response = await this.#answers[place.resource](place, event)
     } catch (error) {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
@@ -159,27 +155,9 @@ class GatewayServer<Model> {
     return request.method === 'HEAD' ? new Response(null, response) : response
   }
 
-  async #answer(request: Request, event: RequestEvent): Promise<Response> {
-    const refused = this.#guard?.()
-    if (refused) throw new Refusal(500, refused.message) // to try again does not help
-    const place = placeOf(request)
-    event.route = HEADINGS[place.resource]
-    return this.#answers[place.resource](place, event)
-  }
-
-  /** Takes no more requests; resolves when those under way have their answers. */
-  drain(): Promise<void> {
-    return this.#inference.drain()
-  }
-
-  close(): Promise<void> {
-    void this.#inference.drain()
-    return this.models.close()
-  }
-
   #serverReady(): Response {
     const [unready] = this.models.unready
-    const closing = this.#inference.draining ? 'the server is shutting down' : undefined
+    const closing = this.inference.draining ? 'the server is shutting down' : undefined
     const error = closing ?? (unready && `model '${unready[0]}': ${unready[1]}`)
     return error === undefined ? json({ ready: true }) : json({ ready: false, error }, unavailable(error))
   }
@@ -196,11 +174,6 @@ class GatewayServer<Model> {
       return json({ name: model, ready: false, error: event.error }, refusal)
     }
     return json({ name: model, ready: true })
-  }
-
-  #metadata(place: Place, event: RequestEvent): Response {
-    const { predictor, version } = this.#find(place, event)
-    return json(writeMetadata(place.model, [version], predictor.signature))
   }
 
   #find(place: Place, event: RequestEvent): Served {

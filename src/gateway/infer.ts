@@ -10,9 +10,8 @@ import { renamed } from '../renamed'
 import { type Signature, size, type TensorSpec } from '../tensor'
 import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
-import { countRows, type RequestEvent } from './event'
-import { InFlight } from './in-flight'
-import type { Served } from './models'
+import type { RequestEvent } from './event'
+import { InFlight, type Served } from './models'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 
 export interface InferenceLimits {
@@ -45,36 +44,27 @@ const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/pl
 const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
 
 export class Inference {
-  readonly #limits: InferenceLimits
-  readonly #clock: Clock
+  draining = false
   readonly #budget: ByteBudget
   readonly #inFlight = new InFlight()
-  #draining = false
 
-  constructor(limits: InferenceLimits, clock: Clock) {
-    this.#limits = limits
-    this.#clock = clock
+  constructor(
+    private readonly limits: InferenceLimits,
+    private readonly clock: Clock,
+  ) {
     this.#budget = new ByteBudget(limits.maxTotalBytes)
   }
 
-  get draining(): boolean {
-    return this.#draining
-  }
-
-  /** Takes no more requests; resolves when those under way have their answers. */
   drain(): Promise<void> {
-    this.#draining = true
+    this.draining = true
     return this.#inFlight.ended()
   }
 
-  /**
-   * @param event  is told what comes of it
-   * @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands
-   */
+  /** @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
   async answer(served: Served, event: RequestEvent): Promise<Response> {
     const { count } = this.#inFlight
-    if (this.#draining) throw unavailable('the server is shutting down')
-    if (count >= this.#limits.maxRequests) throw overloaded(`${count} requests are under way already`)
+    if (this.draining) throw unavailable('the server is shutting down')
+    if (count >= this.limits.maxRequests) throw overloaded(`${count} requests are under way already`)
     const leave = [this.#inFlight.enter(), served.inFlight.enter()]
     const hold = this.#budget.open()
     try {
@@ -88,15 +78,20 @@ export class Inference {
   async #infer({ predictor }: Served, event: RequestEvent, hold: (bytes: number) => void): Promise<Response> {
     const { headers, signal } = event.request
     const { signature } = predictor
-    checkType(headers.get('content-type'))
-    const body = await readBody(event.request, this.#limits.maxBytes, hold)
+    const type = headers.get('content-type')
+    if (type && !TYPES.test(type)) {
+      throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
+    }
+    const body = await readBody(event.request, this.limits.maxBytes, hold)
     const message = await readMessage(body, headers.get(HEADER_LENGTH))
-    const asked = readRequest(message, signature, this.#limits.maxRows)
+    const asked = readRequest(message, signature, this.limits.maxRows)
     if (asked.id !== undefined) event.id = asked.id
     event.queries = asked.queries.length
-    const options = { ...choicesOf(asked.parameters), signal, clock: this.#clock }
+    const options = { ...choicesOf(asked.parameters), signal, clock: this.clock }
     const outcomes = await predictBatch(predictor, asked.queries, options).catch(rethrown)
-    countRows(event, outcomes)
+    const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
+    for (const { status } of predictions) event.statuses[status]++
+    event.groups = [...new Set(predictions.map(({ group }) => group))]
     const { model = '', version = '', id } = event
     const parameters = provenance(outcomes)
     const reply = await writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
@@ -105,7 +100,7 @@ export class Inference {
 
   async #responseOf({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
     const binary = headerLength !== undefined
-    const mayPack = body.length >= this.#limits.packFrom
+    const mayPack = body.length >= this.limits.packFrom
     const coding = mayPack ? chosenCoding(accepts) : undefined
     const sent = coding ? await packBody(body, coding) : body
     // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
@@ -127,11 +122,6 @@ function rethrown(error: unknown): never {
   const { row, cause } = error
   const own = !isMisuse(cause) || (cause as Error).message.startsWith('query')
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
-}
-
-function checkType(type: string | null): void {
-  if (!type || TYPES.test(type)) return
-  throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
 }
 
 /** What a request's parameters choose. @throws TypeError, RangeError */

@@ -3,18 +3,13 @@
 import { checkText, expected } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
+import { joinedBytes } from '../oip/json'
+import type { Files } from '../platform/platform'
 import type { Predictor } from '../predictor/predictor'
-import { InFlight } from './in-flight'
 import { messageOf, notFound, unavailable } from './refusal'
-import { packStates, unpackStates } from './states'
 
 /** Where what a model learned is kept: files, a key-value store, a bucket. */
-export interface Store {
-  /** What was last written under this name in full; undefined where there is nothing. */
-  read(name: string): Promise<Uint8Array | undefined>
-  /** All or nothing: whoever reads gets these bytes or, if it fails or is cut off, those from before. */
-  write(name: string, bytes: Uint8Array): Promise<void>
-}
+export type Store = Files
 
 /** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant */
 export type Start<Model> = (
@@ -31,7 +26,6 @@ interface ModelsOptions<Model> {
   warn: (text: string) => void
 }
 
-/** One version of a model, and its requests. */
 export class Served {
   readonly inFlight = new InFlight()
 
@@ -39,25 +33,17 @@ export class Served {
     readonly predictor: Predictor,
     readonly version: string,
   ) {}
-
-  /** Lets the requests under way end, then closes it. */
-  async drain(): Promise<void> {
-    await this.inFlight.ended()
-    await this.predictor.close()
-  }
 }
 
 /** A name, and what is served under it; nothing while the first version loads, or if it could not be loaded. */
 interface Slot {
   served?: Served
-  /** Why there is nothing. */
   why: string
   /** Requests of `served`, and how often its model was replaced, when it was last saved. */
   saved: number
 }
 
 export class Models<Model> {
-  readonly #options: ModelsOptions<Model>
   readonly #slots = new Map<string, Slot>()
   /** What is being done with a name: one thing after the other. */
   readonly #work = new Map<string, Promise<unknown>>()
@@ -65,9 +51,7 @@ export class Models<Model> {
   #unplan: (() => void) | undefined
   #closing: Promise<void> | undefined
 
-  constructor(options: ModelsOptions<Model>) {
-    this.#options = options
-  }
+  constructor(private readonly options: ModelsOptions<Model>) {}
 
   get names(): string[] {
     return [...this.#slots.keys()]
@@ -90,14 +74,10 @@ export class Models<Model> {
     throw notFound(`the version of model '${name}'`, `'${slot.served.version}'`, version)
   }
 
-  /**
-   * Starts a model; where there is one of this name it serves until the new one is up, and ends what it has begun.
-   *
-   * @throws whatever the start throws; then all is as it was
-   */
+  /** One of this name serves until the new one is up. @throws what the start throws; then all is as it was */
   load(name: string, model: Model): Promise<void> {
     checkText('name', name, "a model's name")
-    const version = this.#options.versionOf(model)
+    const version = this.options.versionOf(model)
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the gateway is closed')
     const slot = this.#slots.get(name) ?? { why: 'it is loading', saved: 0 }
     this.#slots.set(name, slot)
@@ -124,7 +104,7 @@ export class Models<Model> {
 
   /** What is known of a model: by the one that is to be replaced, else by the store. */
   async #statesOf(name: string, { served }: Slot): Promise<Record<string, Uint8Array> | undefined> {
-    const { store } = this.#options
+    const { store } = this.options
     try {
       const bytes = served ? packStates(served.predictor) : await store?.read(name)
       return bytes && unpackStates(bytes)
@@ -135,7 +115,7 @@ export class Models<Model> {
 
   /** A state that is damaged, or another model's, costs what was learned, and never the start. */
   async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Predictor> {
-    const { start } = this.#options
+    const { start } = this.options
     try {
       return await start(model, states)
     } catch (error) {
@@ -146,7 +126,7 @@ export class Models<Model> {
   }
 
   #fresh(name: string, error: unknown): void {
-    this.#options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
+    this.options.warn(`model '${name}' starts without what was learned before: ${messageOf(error)}`)
   }
 
   /** @throws RangeError for a name that is not known */
@@ -167,23 +147,23 @@ export class Models<Model> {
 
   async #save(name: string, slot: Slot): Promise<void> {
     const { served } = slot
-    if (!this.#options.store || !served) return
+    if (!this.options.store || !served) return
     const changes = served.inFlight.total + served.predictor.renewals
     if (changes === slot.saved) return
     const bytes = packStates(served.predictor)
-    if (bytes) await this.#options.store.write(name, bytes)
+    if (bytes) await this.options.store.write(name, bytes)
     slot.saved = changes
   }
 
   async #saveOrWarn(name: string, slot: Slot): Promise<void> {
     await this.#save(name, slot).catch((error) => {
-      this.#options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
+      this.options.warn(`what model '${name}' learned could not be saved: ${messageOf(error)}`)
     })
   }
 
   /** Saves at intervals, as long as there is something to save. */
   #plan(): void {
-    const { clock, saveEveryMs, store } = this.#options
+    const { clock, saveEveryMs, store } = this.options
     if (!store || this.#unplan || this.#closing) return
     const saveAll = async () => {
       await this.#forAll((name, slot) => this.#saveOrWarn(name, slot))
@@ -195,7 +175,8 @@ export class Models<Model> {
 
   async #drain(served: Served): Promise<void> {
     this.#draining.add(served)
-    await served.drain()
+    await served.inFlight.ended()
+    await served.predictor.close()
     this.#draining.delete(served)
   }
 
@@ -230,4 +211,60 @@ export class Models<Model> {
     done.then(forget, forget)
     return done
   }
+}
+
+/** Requests under way, and who waits for the last of them. */
+export class InFlight {
+  count = 0
+  total = 0
+  readonly #waiting: (() => void)[] = []
+
+  /** @returns to be called once, when the request has its answer */
+  enter(): () => void {
+    this.count++
+    this.total++
+    return () => {
+      if (--this.count === 0) for (const wake of this.#waiting.splice(0)) wake()
+    }
+  }
+
+  async ended(): Promise<void> {
+    if (this.count) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+}
+
+const BRACE = '{'.charCodeAt(0)
+const LINE = '\n'.charCodeAt(0)
+
+/** What all tenants have learned, in one piece; of one without tenants, exactly what `save` gives; undefined where nothing is learned. */
+function packStates(predictor: Predictor): Uint8Array | undefined {
+  const names = predictor.tenants
+  if (!names.length && !predictor.renewals) return undefined // else what was saved before is another model's
+  if (names.length === 1 && names[0] === '') return predictor.save()
+  const states = names.map((name) => predictor.save(name))
+  const tenants = names.map((name, i) => [name, states[i].length])
+  return joinedBytes([new TextEncoder().encode(`${JSON.stringify({ tenants })}\n`), ...states])
+}
+
+/** Checks no more than where each begins: predictors check the rest. @throws RangeError */
+function unpackStates(bytes: Uint8Array): Record<string, Uint8Array> {
+  if (bytes[0] !== BRACE) return { '': bytes }
+  let at = bytes.indexOf(LINE) + 1
+  const entries = lengthsOf(bytes.subarray(0, at)).map(([name, length]): [string, Uint8Array] => {
+    const from = at
+    at += length
+    return [name, bytes.subarray(from, at)]
+  })
+  if (at !== bytes.length) throw new RangeError(`state: expected ${at} bytes, got ${bytes.length}`)
+  return Object.fromEntries(entries)
+}
+
+function lengthsOf(line: Uint8Array): [string, number][] {
+  try {
+    const { tenants } = JSON.parse(new TextDecoder().decode(line))
+    const isEntry = (entry: unknown) =>
+      Array.isArray(entry) && typeof entry[0] === 'string' && Number.isSafeInteger(entry[1]) && entry[1] >= 0
+    if (Array.isArray(tenants) && tenants.every(isEntry)) return tenants
+  } catch {}
+  throw new RangeError('state: expected the lengths of the tenants’ states, got none')
 }

@@ -1,50 +1,52 @@
 /** Which path of the Open Inference Protocol means what. */
 
 import { expected } from '../check'
+import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
-/** What can be asked for. */
 export type Resource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer'
 
 export interface Place {
   resource: Resource
+  route: Route
   model: string
   version: string | undefined
 }
 
-/** `:model` and `:version` stand for any one part. */
-const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource])[] = [
-  ['GET', '/v2', 'server'],
-  ['GET', '/v2/', 'server'], // so the OpenAPI file has it
-  ['GET', '/v2/health/live', 'live'],
-  ['GET', '/v2/health/ready', 'ready'],
-  ['GET', '/v2/models/:model', 'model'],
-  ['GET', '/v2/models/:model/versions/:version', 'model'],
-  ['GET', '/v2/models/:model/ready', 'modelReady'],
-  ['GET', '/v2/models/:model/versions/:version/ready', 'modelReady'],
-  ['POST', '/v2/models/:model/infer', 'infer'],
-  ['POST', '/v2/models/:model/versions/:version/infer', 'infer'],
+/** `:model` and `:version` stand for any one part; last is under which heading a request is counted. */
+const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = [
+  ['GET', '/v2', 'server', 'metadata'],
+  ['GET', '/v2/', 'server', 'metadata'], // so the OpenAPI file has it
+  ['GET', '/v2/health/live', 'live', 'health'],
+  ['GET', '/v2/health/ready', 'ready', 'health'],
+  ['GET', '/v2/models/:model', 'model', 'metadata'],
+  ['GET', '/v2/models/:model/versions/:version', 'model', 'metadata'],
+  ['GET', '/v2/models/:model/ready', 'modelReady', 'health'],
+  ['GET', '/v2/models/:model/versions/:version/ready', 'modelReady', 'health'],
+  ['POST', '/v2/models/:model/infer', 'infer', 'infer'],
+  ['POST', '/v2/models/:model/versions/:version/infer', 'infer', 'infer'],
 ]
 
-const routes = ROUTES.map(([method, path, resource]) => ({ method, parts: path.split('/'), resource }))
+const routes = ROUTES.map(([method, path, resource, route]) => ({ method, parts: path.split('/'), resource, route }))
 
 /** @throws Refusal 400, 404, 405 */
 export function placeOf({ method, url }: Pick<Request, 'method' | 'url'>): Place {
   const { pathname } = new URL(url)
   const parts = pathname.split('/')
-  const route = routes.find(
+  const found = routes.find(
     (each) => each.parts.length === parts.length && each.parts.every((part, i) => part === parts[i] || part[0] === ':'),
   )
-  if (!route) throw notFound('the path', 'one of the Open Inference Protocol, from /v2 on', shortened(pathname))
-  const allowed = route.method === 'GET' ? ['GET', 'HEAD'] : ['POST']
+  if (!found) throw notFound('the path', 'one of the Open Inference Protocol, from /v2 on', shortened(pathname))
+  const { resource, route } = found
+  const allowed = found.method === 'GET' ? ['GET', 'HEAD'] : ['POST']
   if (!allowed.includes(method)) {
     throw new Refusal(405, expected('the method', allowed.join(' or '), method), { Allow: allowed.join(', ') })
   }
   const part = (name: string) => {
-    const at = route.parts.indexOf(name)
+    const at = found.parts.indexOf(name)
     return at < 0 ? undefined : unescaped(parts[at])
   }
-  return { resource: route.resource, model: part(':model') ?? '', version: part(':version') }
+  return { resource, route, model: part(':model') ?? '', version: part(':version') }
 }
 
 function unescaped(part: string): string {

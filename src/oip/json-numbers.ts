@@ -20,7 +20,6 @@ const SLOW_BYTES = 256
 const MOST_SUM = 1e18
 /** Relative error of a number put together from its digits, generously. */
 const ROUNDING = 2e-15
-/** Powers of ten that a double holds exactly. */
 const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
 
 const code = (char: string) => char.charCodeAt(0)
@@ -58,7 +57,6 @@ class NumberList {
   /** Filled from the inside out, as arrays end. */
   readonly #dims: number[] = []
 
-  /** @param room  numbers that it has room for at first */
   constructor(room: number) {
     this.#values = new Float32Array(Math.max(64, room))
   }
@@ -96,7 +94,11 @@ class NumberList {
       this.#dims.length = depth
     }
     if (!Number.isFinite(Math.fround(value))) return this.spoil(String(value))
-    if (this.#length === this.#values.length) this.#grow()
+    if (this.#length === this.#values.length) {
+      const larger = new Float32Array(Math.ceil(this.growth * this.#length))
+      larger.set(this.#values)
+      this.#values = larger
+    }
     this.#counts[depth - 1]++
     this.#values[this.#length++] = value
   }
@@ -104,19 +106,12 @@ class NumberList {
   spoil(what: string): void {
     this.flaw = `${what} at ${this.#length}`
   }
-
-  #grow(): void {
-    const larger = new Float32Array(Math.ceil(this.growth * this.#length))
-    larger.set(this.#values)
-    this.#values = larger
-  }
 }
 
 function ragged(): RangeError {
   return new RangeError('the JSON: expected arrays of equal lengths in data, got others')
 }
 
-/** Reads an array from its bytes, a slice at a time. */
 export class NumberReader {
   readonly #bytes: Uint8Array
   readonly #start: number

@@ -10,20 +10,14 @@ export const BINARY = 'binary_tensor_data'
 /** Values of a row, 64 MB of them: a server may say what it likes, and the first query is as long as it says. */
 const MOST_VALUES = 2 ** 24
 
-type TensorMetadata = { name: string; datatype: string; shape: number[] }
+export type TensorMetadata = { name: string; datatype: string; shape: number[] }
 
-/** Model metadata, for a server. */
 export function writeMetadata(model: string, versions: readonly string[], { inputs, outputs }: Signature) {
   const written = ({ name, shape }: TensorSpec) => ({ name, datatype: 'FP32', shape: [-1, ...shape] })
   return { name: model, versions, platform: 'onnx_onnxv1', inputs: inputs.map(written), outputs: outputs.map(written) }
 }
 
-/**
- * Model metadata, for a client.
- *
- * @param outputs  those to use. Default: all
- * @throws ApproxiferError MODEL for what cannot be coded, PROTOCOL for what is no metadata
- */
+/** Model metadata, for a client. @throws ApproxiferError MODEL for what cannot be coded, PROTOCOL for what is none */
 export function readMetadata(json: unknown, outputs?: readonly string[]): Signature {
   if (typeof json !== 'object' || json === null) {
     throw new ApproxiferError('PROTOCOL', expected('the metadata', 'an object', json))

@@ -24,9 +24,7 @@ export interface InferRequest {
    * which `predict` refuses.
    */
   queries: QueryTensors[]
-  /** In the order in which they are wanted. */
   outputs: { name: string; binary: boolean }[]
-  /** What else was asked for. */
   parameters: Record<string, unknown>
 }
 
@@ -41,13 +39,7 @@ export interface InferReply {
 /** Parameters of an input that are known, though not needed: MLServer's clients say how tensors were made. */
 const INPUT_PARAMETERS = ['binary_data_size', 'content_type']
 
-/**
- * Any message's bytes as JSON and what follows it.
- *
- * @param body          only read, and not kept but for views
- * @param headerLength  the header `HEADER_LENGTH`, if there was one
- * @throws TypeError, RangeError naming field, expected and got
- */
+/** A message's JSON and what follows it; views. @throws TypeError, RangeError naming field, expected and got */
 export async function readMessage(body: Uint8Array, headerLength?: string | null): Promise<OipMessage> {
   const length = headerLength == null ? body.length : checkHeaderLength(headerLength, body.length)
   return { json: await parseJson(body.subarray(0, length)), binary: body.subarray(length) }
@@ -59,12 +51,7 @@ function checkHeaderLength(text: string, most: number): number {
   throw new RangeError(expected('Inference-Header-Content-Length', `bytes of the body's JSON, from 0 to ${most}`, text))
 }
 
-/**
- * What a client asks for.
- *
- * @param most  rows
- * @throws TypeError, RangeError naming field, expected and got
- */
+/** What a client asks for. @param most  rows. @throws TypeError, RangeError naming field, expected and got */
 export function readRequest(message: OipMessage, signature: Signature, most = MOST_LENGTH): InferRequest {
   const { json, binary } = message
   checkNames('request', json, ['id', 'model_name', 'model_version', 'parameters', 'inputs', 'outputs'])

@@ -11,13 +11,11 @@ export const datatypes = {
   ...{ FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: undefined },
 } as const
 
-/** A tensor of a message, whatever its datatype. */
 export interface TensorEntry {
   field: string
   name: string
   datatype: keyof typeof datatypes
   shape: number[]
-  /** Elements, by the shape. */
   count: number
   data: JsonNumbers | Uint8Array
 }

@@ -9,14 +9,12 @@ import { joinedBytes, turn } from './json'
 /** The header with the bytes of the JSON, where raw tensors follow it. */
 export const HEADER_LENGTH = 'inference-header-content-length'
 
-/** A message as it is sent. */
 export interface Encoded {
   body: Uint8Array
   /** For the header `HEADER_LENGTH`; undefined where no raw tensor follows. */
   headerLength: number | undefined
 }
 
-/** Some rows of one tensor. */
 export interface TensorRows extends TensorSpec {
   /** One a query, each as long as the shape says; only read. Finite. */
   rows: readonly Float32Array[]
@@ -58,7 +56,6 @@ export function writeRequest(signature: Signature, options: RequestOptions): Pro
   return encode({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs)
 }
 
-/** What a server answers. */
 export function writeReply({ model, version, id, parameters, outputs }: ReplyOptions): Promise<Encoded> {
   return encode({ model_name: model, model_version: version, id, parameters }, 'outputs', outputs)
 }
@@ -83,7 +80,6 @@ async function encode(head: object, field: string, tensors: readonly TensorRows[
   return { body: joinedBytes([...json, ...bytes]), headerLength }
 }
 
-/** The JSON of a message, in pieces. */
 function* written(head: object, field: string, tensors: readonly TensorRows[]): Generator<string> {
   yield `${JSON.stringify(head).slice(0, -1)},"${field}":`
   for (const [i, { name, shape, rows, binary }] of tensors.entries()) {

@@ -11,23 +11,31 @@ export function fetchConnections(url: string, fetch: typeof globalThis.fetch): C
       const init = { method, headers, body: body as BodyInit | undefined, signal, redirect: 'manual' } as const
       const response = await fetch(url + path, init)
       const header = (name: string) => response.headers.get(name) ?? undefined
-      return { status: response.status, header, body: await bodyOf(response, mostBytes) }
+      const chunks = response.body ? await readWithin(response.body, mostBytes) : []
+      return { status: response.status, header, body: chunks }
     },
     close: async () => {},
   }
 }
 
-async function bodyOf(response: Response, mostBytes: number): Promise<Uint8Array[] | undefined> {
-  const reader = response.body?.getReader()
+/** A stream's bytes; undefined where there are more. @param told  of their number so far; may throw */
+export async function readWithin(
+  stream: ReadableStream<Uint8Array>,
+  mostBytes: number,
+  told = (_bytes: number) => {},
+): Promise<Uint8Array[] | undefined> {
+  const reader = stream.getReader()
   const chunks: Uint8Array[] = []
-  for (let length = 0; reader; ) {
-    const { done, value } = await reader.read()
-    if (done) break
-    length += value.byteLength
-    chunks.push(value)
-    if (length <= mostBytes) continue
-    reader.cancel().catch(() => {}) // it may fail as it likes
-    return undefined
+  try {
+    for (let length = 0; ; ) {
+      const { done, value } = await reader.read()
+      if (done) return chunks
+      length += value.byteLength
+      if (length > mostBytes) return undefined
+      told(length)
+      chunks.push(value)
+    }
+  } finally {
+    reader.cancel().catch(() => {}) // of what has come to its end nothing is left to cancel
   }
-  return chunks
 }

@@ -5,13 +5,12 @@ import { watch } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, hostname } from 'node:os'
 import { dirname } from 'node:path'
-import { parentPort, type Transferable as Transfer, Worker } from 'node:worker_threads'
-import type { Endpoint } from 'comlink'
+import { parentPort, Worker } from 'node:worker_threads'
+import nodeEndpoint from 'comlink/dist/esm/node-adapter'
 import core from '../../build/core-bytes.js'
 import { files } from './node-files'
-import { missing } from './peers'
 import type { Platform, Thread } from './platform'
-import { undiciConnections } from './undici'
+import { missing, undiciConnections } from './undici'
 
 /** Asks a thread to end itself, between two calls. */
 const QUIT = 'approxifer: quit'
@@ -39,7 +38,7 @@ export const platform: Platform = {
     worker.on('exit', (code) => die(`exited with code ${code}`))
     worker.on('messageerror', (error) => die(`sent an unreadable message: ${error.message}`))
     return {
-      endpoint: endpoint(worker),
+      endpoint: nodeEndpoint(worker),
       hold: (on) => (on ? worker.ref() : worker.unref()),
       terminate: async () => {
         dead = true
@@ -51,7 +50,7 @@ export const platform: Platform = {
   parent() {
     if (!parentPort) throw new Error('worker.js runs inside a worker only')
     parentPort.on('message', (message) => message === QUIT && process.exit())
-    return endpoint(parentPort)
+    return nodeEndpoint(parentPort)
   },
 
   async read(source) {
@@ -67,13 +66,6 @@ export const platform: Platform = {
   files,
 
   memory: (bytes) => new SharedArrayBuffer(bytes),
-
-  share(bytes) {
-    if (bytes.buffer instanceof SharedArrayBuffer) return bytes
-    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
-    shared.set(bytes)
-    return shared
-  },
 
   runtimes: ['onnxruntime-web', 'onnxruntime-node'],
 
@@ -127,28 +119,4 @@ function quit(worker: Worker): Promise<unknown> {
     setTimeout(() => resolve(worker.unref()), PATIENCE_MS).unref()
     worker.postMessage(QUIT)
   })
-}
-
-interface Port {
-  postMessage(message: unknown, transfer?: Transfer[]): void
-  on(event: 'message', listener: (data: unknown) => void): unknown
-  off(event: 'message', listener: (data: unknown) => void): unknown
-}
-
-/** comlink speaks the browser's event interface; Node's workers speak EventEmitter. */
-function endpoint(port: Port): Endpoint {
-  const wrapped = new Map<unknown, (data: unknown) => void>()
-  return {
-    postMessage: (message, transfer) => port.postMessage(message, transfer as unknown as Transfer[]),
-    addEventListener(_type, listener) {
-      const forward = (data: unknown) => (listener as (event: unknown) => void)({ data })
-      wrapped.set(listener, forward)
-      port.on('message', forward)
-    },
-    removeEventListener(_type, listener) {
-      const forward = wrapped.get(listener)
-      if (forward) port.off('message', forward)
-      wrapped.delete(listener)
-    },
-  }
 }

@@ -92,18 +92,11 @@ export interface Platform {
   read(source: string | URL): Promise<Uint8Array>
   /** Files in a folder, if this runtime has any. */
   files(folder: string): Files
-  /** The same bytes where several workers can read them without a copy each, if this runtime can. */
-  share(bytes: Uint8Array): Uint8Array
   /** Memory that workers see alike, if this runtime has such. */
   memory(bytes: number): SharedArrayBuffer | undefined
   /** What can run models here. */
   readonly runtimes: readonly Runtime[]
-  /**
-   * A runtime, on first use; it is an optional peer.
-   *
-   * @param runtime    one of `runtimes`
-   * @param providers  the execution providers that it must have
-   */
+  /** A runtime, on first use; it is an optional peer. @param providers  the execution providers that it must have */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
   /**
    * Connections to a server. What speaks HTTP is imported on first use; it is an optional peer.
@@ -120,18 +113,9 @@ export interface Platform {
   readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
   /** Calls `changed` when a file, or what stands in its place, may have changed; it may miss changes. @returns ends that */
   readonly watch?: (path: string, changed: () => void) => () => void
-  /**
-   * A client library for NATS, on first use; it is an optional peer.
-   *
-   * @param ws  for servers that are reached over WebSocket
-   * @returns   its function that connects
-   */
+  /** The function of a client library for NATS, an optional peer, that connects. @param ws  over WebSocket */
   importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
-  /**
-   * Where a request cannot wait for what another one began: remembers the request under way.
-   *
-   * @returns whether the request under way is that one; never where there was none
-   */
+  /** Where a request cannot wait for what another one began: remembers this one. @returns whether it is the one under way */
   readonly thisRequest?: () => () => boolean
   /** What to call this machine and process among others: letters, digits and what else a host name has. */
   identity(): string

@@ -1,7 +1,6 @@
 /** HTTP in Node: one of undici's pools for each server. */
 
 import type { Dispatcher, Pool } from 'undici'
-import { missing } from './peers'
 import type { Connections, HttpReply, HttpRequest, Tls } from './platform'
 
 /** In a variable, which bundlers pass over: they would fail where it is not installed. */
@@ -99,12 +98,14 @@ function isReset(error: Error): boolean {
   return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((error as { code?: string }).code as string)
 }
 
+type ReplyHeaders = Record<string, string | string[] | undefined>
+
 /** One reply as it comes. */
 class Reading implements Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | undefined
   #cut: Error | undefined
   #status = 0
-  #headers: Record<string, string | string[] | undefined> = {}
+  #headers: ReplyHeaders = {}
   readonly #chunks: Uint8Array[] = []
   #length = 0
 
@@ -127,12 +128,7 @@ class Reading implements Dispatcher.DispatchHandler {
     if (this.#cut) controller.abort(this.#cut)
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    // biome-ignore format: one line
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ReplyHeaders): void {
     this.#status = status
     this.#headers = headers
   }
@@ -162,4 +158,9 @@ class Reading implements Dispatcher.DispatchHandler {
     }
     this.done({ status: this.#status, header, body })
   }
+}
+
+/** Why one cannot be imported, without what Node adds: the path of our own file that wanted it. @throws Error */
+export function missing(error: Error): never {
+  throw new Error(error.message.replace(/ imported from .*/s, ''), { cause: error })
 }

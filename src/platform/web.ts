@@ -52,13 +52,6 @@ export const platform: Platform = {
   // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
   memory: (bytes) => (globalThis.crossOriginIsolated ? new SharedArrayBuffer(bytes) : undefined),
 
-  share(bytes) {
-    if (!globalThis.crossOriginIsolated || bytes.buffer instanceof SharedArrayBuffer) return bytes
-    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
-    shared.set(bytes)
-    return shared
-  },
-
   runtimes: ['onnxruntime-web'],
 
   importOrt(_runtime, providers) {
@@ -71,14 +64,13 @@ export const platform: Platform = {
   // Called as a function of nothing: a browser's fetch refuses any other `this`.
   connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
   // A bundler would fail where it is not installed, as for most.
-  importNats: async () => none("a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"),
+  importNats: async () => {
+    throw new Error(`NATS: a page passes ${CONNECTION}`)
+  },
   identity: () => 'browser',
 }
 
-function none(todo: string): never {
-  throw new Error(`NATS: a page passes ${todo}`)
-}
-
+const CONNECTION = "a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"
 const LARGER =
   "needs the larger runtime: createWorker: () => new Worker(<URL of approxifer/worker.webgpu>, { type: 'module' })"
 

@@ -27,7 +27,6 @@ export const platform: Platform = {
   parent: () => none('threads'),
   read: async () => none('models'),
   files: () => none('files'),
-  share: (bytes) => bytes,
   memory: () => undefined,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),

@@ -5,7 +5,7 @@ import { ApproxiferError } from '../errors'
 import { type Random, seeded } from '../random'
 import { OpenCall } from '../workers/open-call'
 import type { ModelWorker } from '../workers/worker'
-import { checkFaults, drawFaults, type Faults } from './attacks'
+import { checkFaults, drawFaults, type Faults } from './faults'
 
 export class FaultyWorker implements ModelWorker {
   /** As the wrapped worker's; absent where that has none. */

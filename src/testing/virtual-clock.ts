@@ -37,16 +37,11 @@ export class VirtualClock implements Clock {
     return () => {
       if (!event.f) return
       event.f = undefined
-      if (++this.#cancelled > MOST_CANCELLED && 2 * this.#cancelled > this.#events.length) this.#clear()
+      if (++this.#cancelled <= MOST_CANCELLED || 2 * this.#cancelled <= this.#events.length) return
+      const left = this.#events.data.filter(({ f }) => f)
+      this.#events = new TinyQueue(left, sooner)
+      this.#cancelled = 0
     }
-  }
-
-  #clear(): void {
-    this.#events = new TinyQueue(
-      this.#events.data.filter(({ f }) => f),
-      sooner,
-    )
-    this.#cancelled = 0
   }
 
   /** The one thread was busy for so long: what was due meanwhile happens late. */

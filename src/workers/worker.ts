@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import type { Signature } from '../tensor'
+import { rowLength, type Signature } from '../tensor'
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -89,6 +89,17 @@ export interface ModelWorker {
 
   /** Rejects open calls with CLOSED and frees everything. */
   close(): Promise<void>
+}
+
+/** What is wrong with the rows of a call. */
+export function wrongRows(
+  { maxBatch = 1, signature }: Pick<ModelWorker, 'maxBatch' | 'signature'>,
+  rows: readonly Float32Array[],
+): RangeError | undefined {
+  if (rows.length > maxBatch) return new RangeError(`rows: expected at most ${maxBatch}, got ${rows.length}`)
+  const length = rowLength(signature.inputs)
+  const odd = rows.find((row) => row.length !== length)
+  return odd && new RangeError(`row: expected ${length} values, got ${odd.length}`)
 }
 
 /** The identity of a worker: what it says, else its name. */

@@ -2,8 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { afterEach, describe, expect, it } from 'vitest'
-import { gallery, lyingTable, type Shown, slowTable } from '../../src/cli/demo/display'
-import { bar, picture } from '../../src/cli/demo/draw'
+import { bar, gallery, lyingTable, picture, type Shown, slowTable } from '../../src/cli/demo/demo'
 import { isPlain } from '../../src/cli/terminal'
 
 /** @returns what it prints, once it has ended with 0 and without a word on stderr */

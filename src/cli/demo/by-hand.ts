@@ -16,7 +16,6 @@ export interface ByHandOptions {
   copies?: number
   /** Equal answers that it takes. Where all copies came and too few are equal another worker is asked. Default 1. */
   votes?: number
-  /** Whether two answers are equal. */
   same?: (a: Float32Array, b: Float32Array) => boolean
   /** Who deals rows to workers. Default: the predictor's own pool. */
   pool?: new (
@@ -32,33 +31,30 @@ const [WINDOW, ENOUGH, FEW, FEW_MEDIANS] = [500, 50, 10, 3]
 
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
-  readonly #clock: Clock
-  readonly #pool: RowSource
+  readonly pool: RowSource
   readonly #times = new SlidingQuantile(WINDOW)
   readonly #percentile: number
-  readonly #budget: Budget
-  readonly #copies: number
-  readonly #votes: number
-  readonly #same: (a: Float32Array, b: Float32Array) => boolean
+  readonly budget: Budget
+  readonly copies: number
+  readonly votes: number
+  readonly same: (a: Float32Array, b: Float32Array) => boolean
 
-  constructor(clock: Clock, workers: readonly ModelWorker[], options: ByHandOptions) {
-    const { hedges = 0, percentile = 0.95, copies = 1, votes = 1, same = () => true, pool = Pool } = options
-    this.#clock = clock
+  constructor(
+    readonly clock: Clock,
+    workers: readonly ModelWorker[],
+    { hedges = 0, percentile = 0.95, copies = 1, votes = 1, same = () => true, pool = Pool }: ByHandOptions,
+  ) {
     this.#percentile = percentile
-    this.#pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
-    this.#budget = new Budget(hedges, 10)
-    this.#copies = copies
-    this.#votes = votes
-    this.#same = same
+    this.pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
+    this.budget = new Budget(hedges, 10)
+    this.copies = copies
+    this.votes = votes
+    this.same = same
   }
 
   ask(data: Float32Array): Promise<Float32Array> {
-    this.#budget.earn()
+    this.budget.earn()
     return new Promise((resolve, reject) => new HandQuery(this, data, resolve, reject))
-  }
-
-  get clock(): Clock {
-    return this.#clock
   }
 
   /** How long a query took. */
@@ -72,53 +68,20 @@ export class ByHand {
     if (count < FEW) return undefined
     return count < ENOUGH ? FEW_MEDIANS * this.#times.quantile(0.5) : this.#times.quantile(this.#percentile)
   }
-
-  get copies(): number {
-    return this.#copies
-  }
-
-  get votes(): number {
-    return this.#votes
-  }
-
-  get pool(): RowSource {
-    return this.#pool
-  }
-
-  /** Whether a second request may go out, which is then taken from the budget. */
-  mayHedge(): boolean {
-    if (!this.#budget.has) return false
-    this.#budget.take()
-    return true
-  }
-
-  /** Whether enough of the answers are like this one. */
-  elects(answer: Float32Array, answers: readonly Float32Array[]): boolean {
-    return answers.filter((other) => this.#same(other, answer)).length >= this.#votes
-  }
 }
 
-/** One query of it. */
 class HandQuery implements Owner {
-  readonly #to: ByHand
-  readonly #data: Float32Array
-  readonly #resolve: (answer: Float32Array) => void
-  readonly #reject: (error: unknown) => void
   readonly #start: number
   readonly #attempts: Attempt<Float32Array, Float32Array>[] = []
   readonly #answers: Float32Array[] = []
   #isDone = false
 
   constructor(
-    to: ByHand,
-    data: Float32Array,
-    resolve: (answer: Float32Array) => void,
-    reject: (error: unknown) => void,
+    readonly to: ByHand,
+    readonly data: Float32Array,
+    readonly resolve: (answer: Float32Array) => void,
+    readonly reject: (error: unknown) => void,
   ) {
-    this.#to = to
-    this.#data = data
-    this.#resolve = resolve
-    this.#reject = reject
     this.#start = to.clock.now()
     for (let copy = 0; copy < to.copies; copy++) this.#ask('normal')
   }
@@ -128,18 +91,20 @@ class HandQuery implements Owner {
   }
 
   began(attempt: unknown): void {
-    const { clock, lateMs } = this.#to
+    const { clock, lateMs, budget } = this.to
     if (!this.#isFirst(attempt) || lateMs === undefined) return
     const late = () => {
-      if (!this.#isDone && this.#to.mayHedge()) this.#ask('high')
+      if (this.#isDone || !budget.has) return
+      budget.take()
+      this.#ask('high')
     }
     clock.after(this.#start + lateMs - clock.now(), late)
   }
 
   settled(attempt: unknown): void {
-    const { votes, clock } = this.#to
+    const { votes, clock } = this.to
     if (votes === 1) this.#cancelQueued()
-    if (this.#isFirst(attempt)) this.#to.see(clock.now() - this.#start)
+    if (this.#isFirst(attempt)) this.to.see(clock.now() - this.#start)
     if (!this.#isDone) this.#heard((attempt as Attempt<Float32Array, Float32Array>).outcome)
   }
 
@@ -148,21 +113,22 @@ class HandQuery implements Owner {
   }
 
   #heard(outcome: Outcome<Float32Array> | undefined): void {
-    if (outcome?.kind === 'failed') return this.#reject(outcome.error)
+    if (outcome?.kind === 'failed') return this.reject(outcome.error)
     if (outcome?.kind !== 'answered') return
-    this.#answers.push(outcome.answer)
-    this.#isDone = this.#to.elects(outcome.answer, this.#answers)
+    const { answer } = outcome
+    this.#answers.push(answer)
+    this.#isDone = this.#answers.filter((other) => this.to.same(other, answer)).length >= this.to.votes
     if (this.#isDone) {
       this.#cancelQueued()
-      this.#resolve(outcome.answer)
+      this.resolve(answer)
     } else if (this.#answers.length === this.#attempts.length) this.#ask('high')
   }
 
   #ask(priority: Priority): void {
-    this.#attempts.push(this.#to.pool.submit({ payload: this.#data, owner: this, apart: [this], priority }))
+    this.#attempts.push(this.to.pool.submit({ payload: this.data, owner: this, apart: [this], priority }))
   }
 
   #cancelQueued(): void {
-    for (const attempt of this.#attempts) if (attempt.phase === 'queued') this.#to.pool.cancel(attempt)
+    for (const attempt of this.#attempts) if (attempt.phase === 'queued') this.to.pool.cancel(attempt)
   }
 }

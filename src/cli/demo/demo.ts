@@ -3,28 +3,29 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { answersOf } from '../../evaluate/model'
+import { percent } from '../../evaluate/statistics'
 import { createPredictor } from '../../predictor/create'
-import { loadModel } from '../model'
+import type { Status } from '../../query/prediction'
+import { loadModel } from '../files'
 import { loadInputs } from '../npy'
 import { ProgressBar } from '../progress'
-import { wrap } from '../terminal'
+import { table } from '../table'
+import { isPlain, width, wrap } from '../terminal'
 import {
-  caught,
-  conclusion,
-  gallery,
-  HERE,
-  lyingTable,
-  lyingWorld,
-  overload,
-  PROLOGUE,
-  type Real,
-  type Shown,
-  slowTable,
-  slowWorld,
-} from './display'
-import { byHand, type Digits, labelOf, learned, predictor, type System, simulate, type World } from './simulation'
+  byHand,
+  type Digits,
+  IN_TIME_MS,
+  KNOWN,
+  labelOf,
+  learned,
+  type Measured,
+  predictor,
+  type System,
+  simulate,
+  type World,
+} from './simulation'
 
-export interface DemoOptions {
+interface DemoOptions {
   seed: number
   json?: boolean
 }
@@ -41,7 +42,6 @@ const SLOW = { machines: 27, load: 0.6, first: 100, liar: false, runs: 20 }
 /** So few queries that even three of each are no trouble. */
 const LYING = { machines: 9, load: 0.25, first: 0, liar: true, runs: 8 }
 const MODEL = 'mnist-lenet.onnx'
-/** Real answers. */
 const SHOWN = 4
 
 const file = (name: string) => fileURLToPath(new URL(`../../../models/${name}`, import.meta.url))
@@ -95,7 +95,6 @@ const lyingWays = (state: Uint8Array): Way[] => [
   { name: 'approxifer', system: predictor({ scheme: { queries: 8, byzantine: 1 }, memory: { state } }) },
 ]
 
-/** Answers of threads with the model. */
 async function real(images: readonly Float32Array[]): Promise<Real[]> {
   const made = await createPredictor({ model: file(MODEL), workers: 2, deadlineMs: 60_000, onWarning() {} })
   try {
@@ -107,4 +106,136 @@ async function real(images: readonly Float32Array[]): Promise<Real[]> {
   } finally {
     await made.close()
   }
+}
+
+export interface Shown extends Measured {
+  name: string
+}
+
+interface Real {
+  digit: number
+  status: Status
+}
+
+const PROLOGUE = `Time is simulated, so that the figures are the same wherever this runs. Digits, a LeNet's answers to them, predictor, pool and memory are real; the memory knows ${KNOWN} other digits.`
+const machinesOf = ({ machines, load }: World) =>
+  `${machines} machines, ${(100 * load).toFixed(0)} % busy, 10 ms an answer`
+const slowWorld = (world: World) =>
+  `${machinesOf(world)}; but one answer in fifty takes ten times as long. "In time" is ${IN_TIME_MS} ms.`
+const lyingWorld = (world: World) =>
+  `${machinesOf(world)}. One of them lies: it swaps the two likeliest digits of every answer.`
+const HERE = "Real time: two threads of this computer, the same model, the first digits of MNIST's test set."
+
+const ms = (value: number) => `${value.toFixed(1)} ms`
+
+/** Columns that the tables need beside their bars. */
+const BESIDE = 60
+const MOST_BAR = 24
+const LEAST_BAR = 8
+
+const columns = () => Math.max(LEAST_BAR, Math.min(MOST_BAR, Math.floor((width() - BESIDE) / 2)))
+
+const cell = (text: string, share: number) => `${text.padStart(8)} ${bar(share, columns())}`
+
+const overloaded = ({ busy }: Shown) => busy > 1
+
+/** As a share of the largest one that a system with enough machines has; 2 where it has not enough, whose queue grows. */
+function scaled(shown: readonly Shown[], of: (each: Shown) => number): (each: Shown) => number {
+  const most = Math.max(...shown.filter((each) => !overloaded(each)).map(of)) || 1
+  return (each) => (overloaded(each) ? 2 : of(each) / most)
+}
+
+export function slowTable(shown: readonly Shown[]): string {
+  const rows = table(['', '99 % within', 'not right in time', 'inferences'])
+  const [p99, missed] = [scaled(shown, (each) => each.p99), scaled(shown, (each) => each.missed)]
+  for (const each of shown) {
+    rows.push([
+      each.name,
+      cell(ms(each.p99), p99(each)),
+      cell(percent(each.missed), missed(each)),
+      each.asked.toFixed(2),
+    ])
+  }
+  return rows.toString()
+}
+
+/** Of those that take more than their machines have. */
+function overload(shown: readonly Shown[]): string {
+  const names = shown.filter(overloaded).map(({ name }) => name)
+  return names.length
+    ? `>: ${names.join(', ')} asks for more than these machines can do: its queue grows as long as queries come.`
+    : ''
+}
+
+export function lyingTable(shown: readonly Shown[]): string {
+  const rows = table(['', 'wrong', 'inferences a query'])
+  const [wrong, asked] = [scaled(shown, (each) => each.wrong), scaled(shown, (each) => each.asked)]
+  for (const each of shown) {
+    rows.push([each.name, cell(percent(each.wrong), wrong(each)), cell(each.asked.toFixed(2), asked(each))])
+  }
+  return rows.toString()
+}
+
+export function caught(shown: readonly Shown[], { runs }: World): string {
+  const { lies, framed } = shown[shown.length - 1]
+  const when = lies.length
+    ? `, after ${Math.min(...lies)} to ${Math.max(...lies)} of its lies, and then got no more queries`
+    : ''
+  return `The liar was ejected in ${lies.length} of ${runs} runs${when}; honest machines ejected: ${framed}.`
+}
+
+function conclusion(slow: readonly Shown[], lying: readonly Shown[]): string {
+  const [nothing, hedged] = slow
+  const ours = slow[slow.length - 1]
+  const [, majority] = lying
+  const proven = lying[lying.length - 1]
+  return `On the same machines 99 of 100 answers came within ${ms(ours.p99)} with approxifer, ${ms(hedged.p99)} with hedged requests and ${ms(nothing.p99)} with no redundancy; beside a liar an answer took ${proven.asked.toFixed(1)} inferences, where a majority takes ${majority.asked.toFixed(1)}.`
+}
+
+const GAP = 4
+
+/** As many as fit, with what was answered below each. */
+export function gallery(images: readonly Float32Array[], real: readonly Real[]): string {
+  const pictures = real.map((_, i) => picture(images[i]))
+  const wide = pictures[0][0].length + GAP
+  const fit = Math.max(1, Math.min(real.length, Math.floor((width() + GAP) / wide)))
+  const line = (cells: readonly string[]) =>
+    cells
+      .slice(0, fit)
+      .map((each) => each.padEnd(wide))
+      .join('')
+      .trimEnd()
+  const rows = pictures[0].map((_, row) => line(pictures.map((lines) => lines[row])))
+  return [...rows, line(real.map(({ digit, status }) => `${digit}, ${status}`))].join('\n')
+}
+
+const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+const SHADES = { blocks: ' ░▒▓█', ascii: ' .:*#' }
+
+/** @param share  of the columns; anything above 0 is seen, and beyond 1 an arrow says that there is more */
+export function bar(share: number, columns: number, plain = isPlain()): string {
+  const full = SHADES[plain ? 'ascii' : 'blocks'][4]
+  if (share > 1) return `${full.repeat(columns - 1)}>`
+  if (plain) return full.repeat(Math.ceil(share * columns - 0.5))
+  const eighths = share > 0 ? Math.max(1, Math.round(8 * share * columns)) : 0
+  return full.repeat(Math.floor(eighths / 8)) + EIGHTHS[eighths % 8]
+}
+
+/** Pixels of a square image that become one character. */
+const [WIDE, HIGH] = [2, 4]
+
+/** The lines of a square image of values from 0 to 1. */
+export function picture(image: Float32Array, plain = isPlain()): string[] {
+  const side = Math.sqrt(image.length)
+  const shades = SHADES[plain ? 'ascii' : 'blocks']
+  const shade = (row: number, column: number) => {
+    let sum = 0
+    for (let y = 0; y < HIGH; y++) {
+      for (let x = 0; x < WIDE; x++) sum += image[(row * HIGH + y) * side + column * WIDE + x]
+    }
+    return shades[Math.round((sum / WIDE / HIGH) * (shades.length - 1))]
+  }
+  return Array.from({ length: side / HIGH }, (_, row) =>
+    Array.from({ length: side / WIDE }, (_, column) => shade(row, column)).join(''),
+  )
 }

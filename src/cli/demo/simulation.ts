@@ -4,17 +4,16 @@
  */
 
 import { labelAt } from '../../criterion'
+import { Experience } from '../../memory/experience'
 import { createPredictor } from '../../predictor/create'
 import type { PredictorOptions } from '../../predictor/options'
 import { type Random, seeded } from '../../random'
 import type { Signature } from '../../tensor'
-import { parseAttack } from '../../testing/attacks'
+import { parseAttack } from '../../testing/faults'
 import { MEDIAN_MS, randomTrouble, SimulatedWorker, type Simulation } from '../../testing/simulated-worker'
 import { VirtualClock } from '../../testing/virtual-clock'
 import { ByHand, type ByHandOptions } from './by-hand'
-import { type Charges, charged } from './charges'
 
-/** Images with the model's own answers. */
 export interface Digits {
   images: readonly Float32Array[]
   answers: readonly Float32Array[]
@@ -42,7 +41,6 @@ export type System = (
 ) => Promise<{ ask(query: Float32Array): Promise<Float32Array>; close?(): Promise<void> }>
 
 export interface Measured {
-  /** Milliseconds within which 99 of 100 answers came. */
   p99: number
   /** Shares of the queries: not answered with the model's own label, and not so by IN_TIME_MS. */
   wrong: number
@@ -52,13 +50,11 @@ export interface Measured {
   busy: number
   /** How often the liar had lied when it was ejected, of each run in which it was. */
   lies: number[]
-  /** Honest machines that were ejected. */
   framed: number
 }
 
 /** Digits that the memory knows before a run; the others are asked for, each once in a run. */
 export const KNOWN = 160
-/** An answer that takes longer is of no use. */
 export const IN_TIME_MS = 2 * MEDIAN_MS
 /** What an answer takes on average, by `randomTrouble`. */
 const MEAN_MS = 11.8
@@ -93,11 +89,9 @@ export const labelOf = (answer: Float32Array) => labelAt(answer, { classes: answ
 /** What a predictor has learned from the first digits, for its option `memory.state`. */
 export async function learned(digits: Digits): Promise<Uint8Array> {
   const clock = new VirtualClock()
-  const worker = new SimulatedWorker(
-    0,
-    simulationOf(digits, clock, () => MEDIAN_MS),
-  )
-  const made = await createPredictor({ workers: [worker], testing: { clock }, policy: 'auto' })
+  const simulation = simulationOf(digits, clock, () => MEDIAN_MS)
+  const workers = [new SimulatedWorker(0, simulation)]
+  const made = await createPredictor({ workers, testing: { clock }, policy: 'auto' })
   for (const image of digits.images.slice(0, KNOWN)) {
     const predicted = made.predict(image)
     await clock.run() // to the end of what is learned from it
@@ -108,10 +102,7 @@ export async function learned(digits: Digits): Promise<Uint8Array> {
   return state
 }
 
-/**
- * @param machines  that it has, where they are not as many as the world says
- * @param done      told after every run
- */
+/** @param machines  that it has, where they are not as many as the world says  @param done  told after every run */
 export async function simulate(
   system: System,
   world: World,
@@ -190,7 +181,6 @@ class Liar extends SimulatedWorker {
   }
 }
 
-/** What became of the queries of all runs. */
 class Journal {
   /** Queries, those included that are not counted otherwise, and inferences. */
   asked = 0
@@ -223,5 +213,41 @@ class Journal {
       lies: this.#lies,
       framed: this.#framed,
     }
+  }
+}
+
+/** Milliseconds that the memory costs the coordinator: work takes no simulated time unless the clock is told. */
+export interface Charges {
+  /** A lookup in the memory. */
+  look: number
+  /** Learning one answer: each step that compares it with what is remembered, and each further step. */
+  comparing: number
+  step: number
+}
+
+/**
+ * While `run` is under way, lookups and learning take so much of the clock's time, whatever they take here. Not for two
+ * simulations at a time.
+ */
+export async function charged<T>(clock: VirtualClock, charges: Charges, run: () => Promise<T>): Promise<T> {
+  const { recalling, train } = Experience.prototype
+  Experience.prototype.recalling = function* (query) {
+    clock.spend(charges.look)
+    return yield* recalling.call(this, query)
+  }
+  Experience.prototype.train = function* (query, own, from) {
+    const steps = train.call(this, query, own, from)
+    for (let isCompared = false; ; ) {
+      clock.spend(isCompared ? charges.step : charges.comparing)
+      const { value, done } = steps.next()
+      if (done) return
+      isCompared ||= value === 'compared'
+      yield value
+    }
+  }
+  try {
+    return await run()
+  } finally {
+    Object.assign(Experience.prototype, { recalling, train })
   }
 }

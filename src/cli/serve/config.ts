@@ -1,7 +1,7 @@
 /** The command line and the configuration file, as one description of what to serve. */
 
 import { basename, dirname, resolve } from 'node:path'
-import { checkNames, expected, nearest } from '../../check'
+import { checkNames, checkText, expected, nearest } from '../../check'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
@@ -168,9 +168,7 @@ function checkModel(field: string, model: unknown): void {
   checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote'], renamed.predictor)
   const { model: path, version, workers, remote } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
-    if (value !== undefined && (typeof value !== 'string' || value === '')) {
-      throw new TypeError(expected(`${field}.${name}`, 'a text', value))
-    }
+    if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
   if (path === undefined && !isElsewhere(workers))
@@ -201,7 +199,11 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
   }
   for (const { path, value } of flags) {
     for (const [name, each] of Object.entries(value)) {
-      if (name !== EVERY && !Object.hasOwn(named, name)) throw unknownModel(name, Object.keys(named))
+      if (name !== EVERY && !Object.hasOwn(named, name)) {
+        const near = nearest(name, Object.keys(named))
+        const known = `one of the models ${Object.keys(named).join(', ')}`
+        throw new RangeError(`${name}: expected ${known}${near ? ` (${near}?)` : ''}`)
+      }
       for (const model of name === EVERY ? Object.keys(named) : [name]) {
         if (name === EVERY && Object.hasOwn(value, model)) continue
         assign(named[model] as Record<string, unknown>, path, each)
@@ -214,11 +216,6 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
 function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
   if (!rest.length) into[name] = value
   else assign((into[name] ??= {}) as Record<string, unknown>, rest, value)
-}
-
-function unknownModel(name: string, known: readonly string[]): RangeError {
-  const near = nearest(name, known)
-  return new RangeError(`${name}: expected one of the models ${known.join(', ')}${near ? ` (${near}?)` : ''}`)
 }
 
 /** Names stand in addresses. */

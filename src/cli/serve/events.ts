@@ -21,13 +21,11 @@ interface Client {
 
 export class Events {
   readonly #clients = new Set<Client>()
-  readonly #onDrop: () => void
   readonly #encoder = new TextEncoder()
   readonly #heartbeat
   #sent = 0
 
-  constructor(onDrop: () => void) {
-    this.#onDrop = onDrop
+  constructor(private readonly onDrop: () => void) {
     this.#heartbeat = setInterval(() => this.#tell(': still here\n\n'), HEARTBEAT_MS).unref()
   }
 
@@ -84,13 +82,11 @@ export class Events {
     for (const client of this.#clients) {
       if (model !== undefined && client.model !== null && client.model !== model) continue
       if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
-      else this.#drop(client)
+      else {
+        this.#clients.delete(client)
+        client.connection.destroy()
+        this.onDrop()
+      }
     }
-  }
-
-  #drop(client: Client): void {
-    this.#clients.delete(client)
-    client.connection.destroy()
-    this.#onDrop()
   }
 }

@@ -4,8 +4,7 @@ import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused } from '../options'
-import type { Flags, PerModel } from './config'
-import { EVERY, WORKERS } from './config'
+import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'
 
 interface ModelFlag {
@@ -19,7 +18,6 @@ interface ModelFlag {
 /** Flags whose values hold '=' themselves: for all models. */
 const plain: Readonly<Record<string, (text: string, before?: never) => unknown>> = { inputShapes, outputs: names }
 
-/** Options of a predictor that have a flag. */
 function flagged(options: AnyOptions, group: readonly string[] = []): ModelFlag[] {
   return Object.entries(options).flatMap(([name, option]) => {
     const path = [...group, name]
@@ -49,7 +47,6 @@ export function withServeFlags(command: Command): Command {
   return command
 }
 
-/** @param values  as commander gives them */
 export function flagsOf(values: Record<string, unknown>): Flags {
   const given = modelFlags.flatMap(({ flags, path }) => {
     const value = values[nameOf(flags)] as PerModel<unknown> | undefined

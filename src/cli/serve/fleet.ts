@@ -4,16 +4,13 @@ import { checkNames, expected } from '../../check'
 import { withoutPassword } from '../../errors'
 import type { PredictorOptions } from '../../predictor/options'
 import type { HttpOptions } from '../../workers/http/options'
-import { addressesIn, SCHEME } from '../../workers/nats/address'
+import { addressesIn, SCHEME } from '../../workers/nats/connection'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'
 import { checkModelFile, readNamed } from '../files'
 import { type Access, connectOptions } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
-/**
- * @param name  of the model here, and at its workers unless `model` says otherwise
- * @param onWarning  told of what an operator should know
- */
+/** @param name  of the model here, and at its workers unless `model` says otherwise */
 export async function predictorOptions(
   name: string,
   { workers, remote = {}, model = name, ...options }: ModelConfig,

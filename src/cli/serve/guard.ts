@@ -1,10 +1,11 @@
-/** Who may ask: a bearer token, and pages of other origins. */
+/** Who may ask: a bearer token, and pages of other origins; and the certificate that tells clients whom they ask. */
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, createPrivateKey, timingSafeEqual, X509Certificate } from 'node:crypto'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { readNamed } from '../files'
 import { type Connection, type Handler, problem } from './listen'
+import type { ServerSettings } from './options'
 
 /** What a client's scripts may read of a reply, and send with a request, beyond what any page may. */
 const EXPOSED = ['inference-header-content-length', 'retry-after']
@@ -17,11 +18,7 @@ const PREFLIGHT_S = 600
 /** Health tells nothing that is worth a token, and probes have none. */
 const OPEN = ['/v2/health/live', '/v2/health/ready']
 
-/**
- * @param variable  APPROXIFER_TOKEN
- * @returns valid tokens; none where nobody needs one
- * @throws TypeError for a file without a token, or one that no request can bring
- */
+/** @returns none where nobody needs one. @throws TypeError for a file without a token, or one that no request can bring */
 export async function readTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
   if (file === undefined && !variable) return []
   const text = file === undefined ? String(variable) : (await readNamed('--token-file', file)).toString()
@@ -49,11 +46,7 @@ export class Tokens {
     return this.#digests.length
   }
 
-  /**
-   * Whether who brought this may ask. All are compared, each in constant time, so that nothing tells which letters were right.
-   *
-   * @param token  undefined where none was brought
-   */
+  /** All are compared, each in constant time, so that nothing tells which letters were right. */
   admit(token: string | undefined): boolean {
     if (!this.count) return true
     if (token === undefined) return false
@@ -64,12 +57,10 @@ export class Tokens {
 
 const digest = (text: string) => createHash('sha256').update(text).digest()
 
-/** What a request brought. */
 export function tokenOf(request: Request): string | undefined {
   return /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
 }
 
-/** @param onRefused  told of a request without a valid token */
 export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: Request) => void): Handler {
   return (request, connection) => {
     if (!tokens.count) return handle(request, connection)
@@ -97,7 +88,35 @@ export function withOrigins(origins: readonly string[], handle: Handler): Handle
   return (request, connection) => app.fetch(request, connection)
 }
 
-/** Without the query. */
 export function pathOf({ url }: Request): string {
   return new URL(url).pathname
+}
+
+/** In PEM. */
+export interface Certificate {
+  /** With those of whoever signed it. */
+  cert: Buffer
+  key: Buffer
+}
+
+/** @throws TypeError for files that do not belong together */
+export async function readCertificate({ tlsCert, tlsKey }: ServerSettings): Promise<Certificate | undefined> {
+  if (tlsCert === undefined || tlsKey === undefined) return undefined
+  const cert = await readNamed('--tls-cert', tlsCert)
+  const key = await readNamed('--tls-key', tlsKey)
+  if (key.includes('ENCRYPTED')) {
+    throw new TypeError(`--tls-key: expected a private key without a passphrase in ${tlsKey}, got an encrypted one`)
+  }
+  const leaf = parsed(`--tls-cert: expected a certificate chain in PEM in ${tlsCert}`, () => new X509Certificate(cert))
+  const secret = parsed(`--tls-key: expected a private key in PEM in ${tlsKey}`, () => createPrivateKey(key))
+  if (leaf.checkPrivateKey(secret)) return { cert, key }
+  throw new TypeError(`--tls-key: expected the key of the certificate ${tlsCert}, got another one in ${tlsKey}`)
+}
+
+function parsed<T>(what: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new TypeError(`${what}, got what ends in ${(error as Error).message}`, { cause: error })
+  }
 }

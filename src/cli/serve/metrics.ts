@@ -30,11 +30,7 @@ export class Metrics {
   /** Taken once a scrape: of a thousand workers they take a while. */
   #taken: [string, PredictorStats][] = []
 
-  /**
-   * @param stats        of each model, asked for at every scrape
-   * @param connections  open ones
-   * @param clients      of /events
-   */
+  /** All are asked for at every scrape. */
   constructor(stats: () => Stats, connections: () => number, clients: () => number) {
     this.#stats = stats
     const registers = [this.#registry]
@@ -63,16 +59,30 @@ export class Metrics {
       last = last.then(() => setImmediate())
       return last
     }
-    for (const family of families) register(family, this.#registry, () => this.#taken, inTurn)
+    for (const family of families) this.#register(family, inTurn)
   }
 
-  /** A request was answered. @param model  '' for none */
+  /** Set anew at every scrape. */
+  #register({ kind, name, help, labels, samples }: Family, inTurn: () => Promise<void>): void {
+    const stats = () => this.#taken
+    const labelNames = ['model', ...labels]
+    new kind({
+      ...{ name: `approxifer_${name}`, help, labelNames, registers: [this.#registry] },
+      async collect() {
+        await inTurn()
+        this.reset()
+        for (const [model, each] of stats()) {
+          for (const [own, value] of samples(each)) if (value !== undefined) this.inc({ model, ...own }, value)
+        }
+      },
+    })
+  }
+
   request({ route, status, ms }: RequestEvent, model: string): void {
     this.#requests.inc({ route, model, code: status })
     if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)
   }
 
-  /** A group is complete. */
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
     for (const { outcome, ms } of rows) {
       this.#rows.inc({ model, outcome: outcomes[outcome] })
@@ -83,7 +93,6 @@ export class Metrics {
     for (const [phase, ms] of Object.entries(phases)) this.#groupSeconds.observe({ model, phase }, ms / 1000)
   }
 
-  /** A client of /events was too slow. */
   dropped(): void {
     this.#drops.inc()
   }
@@ -107,9 +116,9 @@ interface Family {
 
 const family =
   (kind: Family['kind']) =>
-  (name: string, help: string, labels: readonly string[], samples: Family['samples']): Family => {
-    return { kind, name, help, labels, samples }
-  }
+  (name: string, help: string, labels: readonly string[], samples: Family['samples']): Family => ({
+    ...{ kind, name, help, labels, samples },
+  })
 const [counter, gauge] = [family(Counter), family(Gauge)]
 
 const by = (label: string, counts: object): Sample[] =>
@@ -199,24 +208,4 @@ function stateOf({ expectedMs, gone }: Worker): string {
   if (gone) return 'gone'
   if (expectedMs === undefined) return 'new'
   return Number.isFinite(expectedMs) ? 'up' : 'failing'
-}
-
-/** Set anew at every scrape. */
-function register(
-  { kind, name, help, labels, samples }: Family,
-  registry: Registry,
-  stats: () => Stats,
-  inTurn: () => Promise<void>,
-): void {
-  const labelNames = ['model', ...labels]
-  new kind({
-    ...{ name: `approxifer_${name}`, help, labelNames, registers: [registry] },
-    async collect() {
-      await inTurn()
-      this.reset()
-      for (const [model, each] of stats()) {
-        for (const [own, value] of samples(each)) if (value !== undefined) this.inc({ model, ...own }, value)
-      }
-    },
-  })
 }

@@ -1,16 +1,14 @@
 /** Everything that is told of a request: a log line, metrics, a span, and reports of its groups as events. */
 
+import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import pino from 'pino'
 import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 import type { Events } from './events'
-import type { Log } from './log'
 import type { Metrics } from './metrics'
-import type { Spans } from './spans'
+import type { logLevels } from './options'
 
-/**
- * @param isModel  whether there is a model of this name: others, which anybody may invent, are no label
- * @returns what the gateway calls once a request
- */
+/** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
 export function observer(
   log: Log,
   metrics: Metrics,
@@ -36,7 +34,6 @@ export function observer(
   }
 }
 
-/** Letters of a client's own words. */
 const MOST_TOLD = 200
 
 /** Probes come every second; they are told at 'debug'. */
@@ -60,4 +57,77 @@ function logRequest(log: Log, event: RequestEvent): void {
 
 function cut(text: string | undefined): string | undefined {
   return text?.slice(0, MOST_TOLD)
+}
+
+const headers = {
+  get: (request: Request, name: string) => request.headers.get(name) ?? undefined,
+  keys: () => [],
+}
+
+/** A span per request and an event per row: they go wherever the process has an SDK of OpenTelemetry send them. */
+export class Spans {
+  readonly #tracer = trace.getTracer('approxifer')
+
+  /** The request was answered just now. The span ends then, though it is told of when its groups are complete. */
+  request({ request, route, model, version, status, ms, queries, groups }: RequestEvent): void {
+    const end = Date.now()
+    const parent = propagation.extract(context.active(), request, headers)
+    const name = model === undefined ? route : `${route} ${model}`
+    const span = this.#tracer.startSpan(name, { kind: SpanKind.SERVER, startTime: end - ms }, parent)
+    if (!span.isRecording()) return span.end(end)
+    span.setAttributes({
+      'http.request.method': request.method,
+      'http.response.status_code': status,
+      'approxifer.queries': queries,
+      ...(model !== undefined && { 'approxifer.model': model }),
+      ...(version !== undefined && { 'approxifer.version': version }),
+    })
+    if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+    Promise.all(groups).then((reports) => {
+      for (const { row, worker, outcome, ms, error } of [...new Set(reports)].flatMap(({ rows }) => rows)) {
+        span.addEvent('row', { row, worker, outcome, ms, ...(error && { error: error.code }) })
+      }
+      span.end(end)
+    })
+  }
+}
+
+/** Bytes written at once, and those that may wait for a reader that does not read: lines beyond are lost, not the server. */
+const CHUNK = 4096
+const MOST_WAITING = 16 * 1024 * 1024
+const FLUSH_MS = 200
+
+export type Log = pino.Logger
+
+export interface Logging {
+  log: Log
+  flush(): void
+}
+
+/** One line of JSON per request and per thing worth knowing, to stdout. Never what a query or an answer was. */
+export function openLog(level: (typeof logLevels)[number]): Logging {
+  const out = pino.destination({
+    dest: 1,
+    sync: false,
+    minLength: CHUNK,
+    maxLength: MOST_WAITING,
+    periodicFlush: FLUSH_MS,
+  })
+  out.on('error', () => {}) // nobody reads any more
+  const settings: pino.LoggerOptions = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (name) => ({ level: name }) },
+    serializers: { err: pino.stdSerializers.errWithCause }, // the other adds the causes' words to ours, which have them already
+  }
+  const log = pino(settings, out)
+  return {
+    log,
+    flush: () => {
+      try {
+        out.flushSync()
+      } catch {} // not open yet, or nobody reads any more
+    },
+  }
 }

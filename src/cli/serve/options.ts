@@ -4,31 +4,12 @@
  */
 
 import { checkText, expected } from '../../check'
-import { integer, number, open, option, type TableOf, words } from '../../option'
+import { integer, number, open, option, type ValuesOf, words } from '../../option'
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
 /** Of the server, not of a model. Units stand in the flags. */
-export interface ServerSettings {
-  host: string
-  port: number
-  tokenFile: string | undefined
-  cors: readonly string[]
-  tlsCert: string | undefined
-  tlsKey: string | undefined
-  maxBody: number
-  maxBodies: number | undefined
-  headerTimeout: number
-  requestTimeout: number
-  maxConnections: number
-  grace: number
-  drainDelay: number
-  state: string | undefined
-  saveEvery: number
-  log: (typeof logLevels)[number]
-}
-
-export const serverOptions: TableOf<ServerSettings> = {
+export const serverOptions = {
   host: option(text, '127.0.0.1', 'address to listen on; 0.0.0.0 is all', '--host <address>'),
   port: option(integer(0, 65_535), 8000, 'port; 0 takes a free one', '--port <n>'),
   maxConnections: option(integer(1, 100_000), 1024, 'connections at a time; else 503', '--max-connections <n>'),
@@ -54,6 +35,8 @@ export const serverOptions: TableOf<ServerSettings> = {
   saveEvery: option(number(1, 86_400), 60, 'between two saves', '--save-every <s>'),
   log: option(words(logLevels), 'info', 'least level of the log lines', '--log <level>'),
 }
+
+export type ServerSettings = ValuesOf<typeof serverOptions>
 
 function text(field: string, value: unknown): string {
   return checkText(field, value, 'a text')

@@ -7,15 +7,12 @@ import type { Gateway } from '../../gateway/gateway'
 import { note } from '../terminal'
 import { type Config, type Flags, readConfig } from './config'
 import { Events } from './events'
-import { pathOf, readTokens, Tokens, withOrigins, withToken } from './guard'
+import { type Certificate, pathOf, readCertificate, readTokens, Tokens, withOrigins, withToken } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
-import { type Logging, openLog } from './log'
 import { Metrics } from './metrics'
-import { observer } from './observe'
+import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { Spans } from './spans'
-import { type Certificate, readCertificate } from './tls'
 
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
@@ -30,7 +27,11 @@ const MIB = 2 ** 20
  * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
  */
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
-  const read = () => readAll(models, flags)
+  const read = async (): Promise<Everything> => {
+    const config = await readConfig(models, flags)
+    const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
+    return { config, tokens, certificate: await readCertificate(config.server) }
+  }
   const all = await read()
   const server = new ModelServer(all, openLog(all.config.server.log), version)
   await server.listen(all.certificate)
@@ -54,12 +55,6 @@ interface Everything {
   config: Config
   tokens: readonly string[]
   certificate: Certificate | undefined
-}
-
-async function readAll(models: readonly string[], flags: Flags): Promise<Everything> {
-  const config = await readConfig(models, flags)
-  const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
-  return { config, tokens, certificate: await readCertificate(config.server) }
 }
 
 /** What SIGHUP reads again; other settings need a restart. */
@@ -119,7 +114,7 @@ class ModelServer {
   }
 
   #warnOfOpenness(): void {
-    if (this.#tokens.count || isLoopback(this.#settings.host)) return
+    if (this.#tokens.count || /^(127\.|localhost$|::1$)/.test(this.#settings.host)) return
     this.#logging.log.warn('no token: everybody who reaches this address may ask')
   }
 
@@ -130,11 +125,10 @@ class ModelServer {
     if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
     if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
-    const isEarly = this.#state === 'opening' && !this.#models.known
+    const isEarly = this.#state === 'opening' && this.#gateway.names.length < this.#models.names.length
     return isEarly && path !== '/v2/health/live' ? unready('it is opening') : this.#gateway(request)
   }
 
-  /** Loads the models. */
   async open(): Promise<void> {
     await this.#models.load()
     if (this.#state === 'opening') this.#state = 'open'
@@ -205,11 +199,7 @@ class ModelServer {
       })
   }
 
-  /**
-   * Takes no more connections, lets what is open end, saves, and closes all.
-   *
-   * @param saveMs  how long that may take where a model still waits for its workers, which nothing ends
-   */
+  /** Ends all. @param saveMs  the most, where a model still waits for its workers, which nothing ends */
   async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()
@@ -232,5 +222,3 @@ function unready(why: string): Response {
 function otherMethod(method: string, allowed: readonly string[]): Response {
   return problem(405, expected('the method', allowed.join(' or '), method), { allow: allowed.join(', ') })
 }
-
-const isLoopback = (host: string) => /^(127\.|localhost$|::1$)/.test(host)

@@ -10,32 +10,22 @@ import { filesOf, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 
 export class ServedModels {
-  readonly #gateway: Gateway<GatewayModel>
-  readonly #warn: (model: string, text: string) => void
   readonly #described: Record<string, ModelConfig>
   /** The state of each model when it was loaded. */
   readonly #loaded = new Map<string, string>()
 
   constructor(
-    gateway: Gateway<GatewayModel>,
+    private readonly gateway: Gateway<GatewayModel>,
     models: Record<string, ModelConfig>,
-    warn: (model: string, text: string) => void,
+    private readonly warn: (model: string, text: string) => void,
   ) {
-    this.#gateway = gateway
     this.#described = models
-    this.#warn = warn
   }
 
   get names(): string[] {
     return Object.keys(this.#described)
   }
 
-  /** Whether the gateway knows them all, though some may still be loading. */
-  get known(): boolean {
-    return this.#gateway.names.length >= this.names.length
-  }
-
-  /** Loads them all. @throws the first error, naming the model */
   load(): Promise<void> {
     return all(this.names.map((name) => this.#load(name, this.#described[name])))
   }
@@ -56,9 +46,9 @@ export class ServedModels {
 
   /** Of those that have been loaded. */
   *stats(): Iterable<[model: string, stats: PredictorStats]> {
-    for (const name of this.#gateway.names) {
+    for (const name of this.gateway.names) {
       try {
-        yield [name, this.#gateway.predictor(name).stats()]
+        yield [name, this.gateway.predictor(name).stats()]
       } catch {} // it is loading
     }
   }
@@ -66,7 +56,7 @@ export class ServedModels {
   async #load(name: string, model: ModelConfig): Promise<void> {
     try {
       const state = await stateOf(model) // first: what changes meanwhile is loaded anew the next time
-      await this.#gateway.load(name, await predictorOptions(name, model, (text) => this.#warn(name, text)))
+      await this.gateway.load(name, await predictorOptions(name, model, (text) => this.warn(name, text)))
       this.#loaded.set(name, state)
     } catch (error) {
       throw named(name, error)
@@ -78,7 +68,7 @@ export class ServedModels {
     try {
       await this.#load(name, model)
     } catch (error) {
-      if (isNew && this.#gateway.names.includes(name)) await this.#gateway.unload(name) // the server is ready without it
+      if (isNew && this.gateway.names.includes(name)) await this.gateway.unload(name) // the server is ready without it
       throw error
     }
     this.#described[name] = model
@@ -87,7 +77,7 @@ export class ServedModels {
   async #unload(name: string): Promise<void> {
     delete this.#described[name]
     this.#loaded.delete(name)
-    await this.#gateway.unload(name)
+    await this.gateway.unload(name)
   }
 }
 
@@ -97,7 +87,6 @@ async function all(changes: readonly Promise<void>[]): Promise<void> {
   await Promise.all(changes)
 }
 
-/** An error that says which model it is about. */
 function named(name: string, error: unknown): unknown {
   if (!(error instanceof Error)) return error
   const message = `${name}: ${error.message}`

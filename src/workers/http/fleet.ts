@@ -4,8 +4,7 @@ import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
-import { isSameModel, type ModelIdentity } from '../remote/model-identity'
-import { addToGroup, largest, type Sighting, successor } from '../remote/succession'
+import { addToGroup, isSameModel, largest, type ModelIdentity, type Sighting, successor } from '../remote/model'
 import type { WorkerChanges } from '../worker'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { HttpWorker, lossOf } from './worker'
@@ -33,13 +32,13 @@ export function httpWorkers(
   if (Array.isArray(servers)) {
     if (!servers.length) throw new RangeError('servers: expected at least one, got []')
     const urls = servers.map((url, i) => checkUrl(`servers[${i}]`, url))
-    return new HttpFleet(settings, urls).changes
+    return new HttpFleet(settings, urls).fleet.changes
   }
   const source = servers as AsyncIterable<EndpointChange>
   if (typeof source?.[Symbol.asyncIterator] !== 'function') {
     throw new TypeError(expected('servers', 'an array of URLs, or an async iterable of their changes', servers))
   }
-  return new HttpFleet(settings, [], source).changes
+  return new HttpFleet(settings, [], source).fleet.changes
 }
 
 interface FleetServer {
@@ -48,7 +47,6 @@ interface FleetServer {
   worker: HttpWorker | undefined
   /** `known` until it has answered, `waiting` until it joins, `leaving` until its worker is closed. */
   state: 'known' | 'waiting' | 'joined' | 'leaving'
-  /** Of its last examination. */
   outcome: ApproxiferError | 'well' | undefined
   /** The model that it had when it answered first. */
   vote: ModelIdentity | undefined
@@ -60,7 +58,7 @@ interface FleetServer {
 
 class HttpFleet {
   readonly #settings: HttpSettings
-  readonly #fleet: RemoteFleet<ModelIdentity>
+  readonly fleet: RemoteFleet<ModelIdentity>
   readonly #servers = new Map<string, FleetServer>()
   readonly #toStart: FleetServer[] = []
   readonly #source: AsyncIterator<EndpointChange> | undefined
@@ -77,7 +75,7 @@ class HttpFleet {
     const isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, probe.rounding)
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    this.#fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
+    this.fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -85,13 +83,9 @@ class HttpFleet {
     if (this.#source) void this.#follow(this.#source)
   }
 
-  get changes(): WorkerChanges {
-    return this.#fleet.changes
-  }
-
   async #follow(source: AsyncIterator<EndpointChange>): Promise<void> {
     const apply = (what: 'add' | 'remove' | 'drain', url: string) => {
-      if (this.#isOver) return false
+      if (this.fleet.changes.isOver) return false
       if (what === 'add') this.#add(url)
       else this.#leave(nameOf(url), what)
       return true
@@ -103,10 +97,6 @@ class HttpFleet {
       if (this.#hasStarted) this.#settings.warn(is.message)
       else this.#fail(is)
     }
-  }
-
-  get #isOver(): boolean {
-    return this.#fleet.changes.isOver
   }
 
   #add(url: string): void {
@@ -129,17 +119,20 @@ class HttpFleet {
   }
 
   async #start(server: FleetServer): Promise<void> {
-    const isWanted = () => this.#servers.get(server.name) === server && !this.#isOver
+    const isWanted = () => this.#servers.get(server.name) === server && !this.fleet.changes.isOver
     if (!isWanted()) return
     try {
       const worker = await HttpWorker.make(server.url, this.#settings, {
         examined: (error) => this.#examined(server, error),
-        failed: (error, wasWell) => this.#failed(server, error, wasWell),
+        failed: (error, wasWell) => {
+          if (wasWell) this.fleet.lost(server.name, ...lossOf(server.name, error))
+          this.#reconsider()
+        },
         closed: () => this.#left(server),
       })
       if (!isWanted()) return void worker.close()
       server.worker = worker
-      if (this.#fleet.model) worker.expect(this.#fleet.model)
+      if (this.fleet.model) worker.expect(this.fleet.model)
       void worker.health.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
@@ -154,42 +147,36 @@ class HttpFleet {
     if (server.state === 'leaving') return
     if (server.state === 'joined') {
       server.state = 'leaving'
-      this.#fleet.leave(name, how)
+      this.fleet.leave(name, how)
       return this.#reconsider()
     }
     this.#servers.delete(name)
     void server.worker?.close()
-    if (this.#fleet.model) return
-    for (const group of this.#votes)
-      if (server.vote && group.includes(server.vote)) group.splice(group.indexOf(server.vote), 1)
+    if (this.fleet.model) return
+    for (const group of this.#votes) group.splice(0, group.length, ...group.filter((vote) => vote !== server.vote))
     this.#elect()
   }
 
   #left(server: FleetServer): void {
-    this.#fleet.left(server.name)
+    this.fleet.left(server.name)
     if (this.#servers.get(server.name) !== server) return
     this.#servers.delete(server.name)
-    if (server.again !== undefined && !this.#isOver) this.#add(server.again)
-  }
-
-  #failed({ name }: FleetServer, error: ApproxiferError, wasWell: boolean): void {
-    if (wasWell) this.#fleet.lost(name, ...lossOf(name, error))
-    this.#reconsider()
+    if (server.again !== undefined && !this.fleet.changes.isOver) this.#add(server.again)
   }
 
   #examined(server: FleetServer, error: ApproxiferError | undefined): void {
     const { outcome, state, name, worker } = server
     server.outcome = error ?? 'well'
-    if (!error) this.#fleet.well(name)
+    if (!error) this.fleet.well(name)
     if (state !== 'known') return
     if (error && (outcome === 'well' || outcome?.code !== error.code)) {
       server.isMissed = true
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
     if (!error) server.state = 'waiting'
-    if (this.#fleet.model) return this.#admit(server, this.#fleet.model)
+    if (this.fleet.model) return this.#admit(server, this.fleet.model)
     server.vote = error ? undefined : worker?.model.found
-    if (server.vote) addToGroup(this.#votes, server.vote, this.#fleet.isSame)
+    if (server.vote) addToGroup(this.#votes, server.vote, this.fleet.isSame)
     this.#elect()
   }
 
@@ -198,13 +185,16 @@ class HttpFleet {
     if (isLate) this.#cancelElection = undefined
     const most = largest(this.#votes)
     const isHeard = this.#areAll(({ outcome }) => outcome)
-    if (!most.length) return isHeard ? this.#failIfHopeless() : undefined
+    const [first] = this.#servers.values()
+    // No server can be used, and to ask again will not help.
+    const isHopeless = first && this.#areAll(({ outcome }) => /MODEL|PROTOCOL/.test((outcome as ApproxiferError)?.code))
+    if (!most.length) return isHopeless ? this.#fail(first.outcome as ApproxiferError) : undefined
     if (!isHeard && !isLate && 2 * most.length <= this.#servers.size) {
       this.#cancelElection ??= this.#settings.clock.after(ELECTION_MS, () => this.#elect(true), true)
       return
     }
     this.#cancelElection?.()
-    this.#fleet.model = most[0]
+    this.fleet.model = most[0]
     for (const server of this.#servers.values()) this.#admit(server, most[0])
   }
 
@@ -213,22 +203,16 @@ class HttpFleet {
     return true
   }
 
-  /** No server can be used, and to ask again will not help. */
-  #failIfHopeless(): void {
-    const errors = [...this.#servers.values()].map(({ outcome }) => outcome as ApproxiferError)
-    if (errors.length && errors.every(({ code }) => code === 'MODEL' || code === 'PROTOCOL')) this.#fail(errors[0])
-  }
-
   /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */
   #reconsider(): void {
-    const before = this.#fleet.model
-    if (!before || this.#isOver) return
+    const before = this.fleet.model
+    if (!before || this.fleet.changes.isOver) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
-    const next = this.#fleet.succeed(this.#sightings(isFitting))
+    const next = this.fleet.succeed(this.#sightings(isFitting))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
     this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
-    this.#fleet.changes.push({ model: undefined }, () => {
+    this.fleet.changes.push({ model: undefined }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
@@ -245,7 +229,7 @@ class HttpFleet {
 
   #warnIfStuck(model: ModelIdentity): void {
     const all = this.#sightings(() => true)
-    const next = successor(model, all, this.#fleet.isSame)
+    const next = successor(model, all, this.fleet.isSame)
     if (!next) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
@@ -257,14 +241,11 @@ class HttpFleet {
     if (!worker || server.state === 'leaving') return
     worker.expect(model)
     if (server.state === 'joined') return
-    if (worker.gone) {
-      server.state = 'known'
-      return
-    }
-    server.state = 'joined'
+    server.state = worker.gone ? 'known' : 'joined'
+    if (worker.gone) return
     this.#hasStarted = true
     if (server.isMissed) this.#settings.warn(`${worker.name} has joined`)
-    this.#fleet.join(worker)
+    this.fleet.join(worker)
     if (this.#areAll(({ state }) => state === 'joined' || state === 'leaving')) this.#cancelLate()
   }
 
@@ -278,7 +259,7 @@ class HttpFleet {
   }
 
   #fail(error: ApproxiferError): void {
-    this.#fleet.end(error)
+    this.fleet.end(error)
     this.#close()
   }
 
@@ -287,13 +268,12 @@ class HttpFleet {
     this.#cancelLate()
     this.#cancelElection?.()
     this.#source?.return?.()?.catch(() => {})
-    const untaken = new Set(this.#fleet.changes.unread.map((change) => 'add' in change && change.add))
+    const untaken = new Set(this.fleet.changes.unread.map((change) => 'add' in change && change.add))
     for (const { worker, state } of this.#servers.values()) {
       if (worker && ((state !== 'joined' && state !== 'leaving') || untaken.has(worker))) void worker.close()
     }
   }
 }
 
-/** The first few values of an answer. */
 const beginning = ({ answer }: ModelIdentity) =>
   Array.from(answer.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')

@@ -48,7 +48,6 @@ type HealthState =
   | { readonly is: 'resting'; readonly until: number }
   | { readonly is: 'closed' }
 
-/** Told what becomes of a server. */
 export interface ServerEvents {
   /** It is down. @param wasWell  it has passed an examination before */
   failed(error: ApproxiferError, wasWell: boolean): void
@@ -57,30 +56,25 @@ export interface ServerEvents {
 }
 
 interface WorkerOfServer extends ServerEvents {
-  /** Whether no call is open. */
   isIdle(): boolean
   /** `takesCalls` or `isGone` may have changed. */
   changed(): void
 }
 
 export class Health {
-  readonly #server: OipServer
-  readonly #model: ServedModel
-  readonly #settings: HttpSettings
-  readonly #worker: WorkerOfServer
   #state: HealthState
   #cancel: (() => void) | undefined
   #examinedAt = Number.NEGATIVE_INFINITY
   /** When it is to be examined again, as soon as no call is open. */
   #dueAt = Number.POSITIVE_INFINITY
-  /** Failed calls in a row. */
   #failures = 0
 
-  constructor(server: OipServer, model: ServedModel, settings: HttpSettings, worker: WorkerOfServer) {
-    this.#server = server
-    this.#model = model
-    this.#settings = settings
-    this.#worker = worker
+  constructor(
+    private readonly server: OipServer,
+    private readonly model: ServedModel,
+    private readonly settings: HttpSettings,
+    private readonly worker: WorkerOfServer,
+  ) {
     const why = new ApproxiferError('WORKER', `${server.name} has not been reached yet`)
     this.#state = { is: 'down', why, since: settings.clock.now(), tries: 0 }
   }
@@ -100,18 +94,17 @@ export class Health {
 
   /** Milliseconds since it was as it should be. */
   get downMs(): number {
-    return this.#down ? this.#settings.clock.now() - this.#down.since : 0
+    return this.#down ? this.settings.clock.now() - this.#down.since : 0
   }
 
-  /** It is to be examined. */
   get isDue(): boolean {
-    return this.#settings.clock.now() >= this.#dueAt
+    return this.settings.clock.now() >= this.#dueAt
   }
 
   /** Why it cannot take calls; undefined where it can, or may in a moment. */
   get refusal(): ApproxiferError | undefined {
     const state = this.#state
-    if (state.is === 'closed') return new ApproxiferError('CLOSED', `${this.#server.name} is closed`)
+    if (state.is === 'closed') return new ApproxiferError('CLOSED', `${this.server.name} is closed`)
     const why = this.#down?.why ?? (state.is === 'checking' ? state.why : undefined)
     return why && new ApproxiferError('WORKER', why.message)
   }
@@ -134,10 +127,9 @@ export class Health {
     return isDoubtful ? this.examine() : undefined
   }
 
-  /** A call was answered. */
   heard(): void {
     this.#failures = 0
-    if (this.#state.is === 'ready') this.#state.heardAt = this.#settings.clock.now()
+    if (this.#state.is === 'ready') this.#state.heardAt = this.settings.clock.now()
   }
 
   /** A call failed. @param since  when it was sent */
@@ -149,7 +141,7 @@ export class Health {
       // Its connection was dropped: the server may be at work on it all the same, or be gone, unless it has answered another call since.
       if (state.is !== 'ready' || state.heardAt <= since) void this.#check(false)
     } else if (busyMs !== undefined) {
-      const until = this.#settings.clock.now() + busyMs
+      const until = this.settings.clock.now() + busyMs
       if (state.is === 'checking') state.until = until
       else this.#rest(until)
     } else if (down) {
@@ -160,19 +152,18 @@ export class Health {
 
   /** No call is open any more. */
   settled(): void {
-    if (this.#state.is === 'ready' && this.isDue && this.#worker.isIdle()) void this.#check(true)
+    if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle()) void this.#check(true)
   }
 
   /** The server closed a connection: that may have been the last of this model. */
   dropped(): void {
     const state = this.#state
-    if (state.is === 'checking' && state.whole && this.#worker.isIdle()) return
+    if (state.is === 'checking' && state.whole && this.worker.isIdle()) return
     this.#dueAt = Math.min(this.#dueAt, this.#examinedAt + CALM_MS)
     if (state.is === 'ready') this.#checkLater()
     this.settled()
   }
 
-  /** Its model is not the one that it should have. */
   refuse(why: ApproxiferError): void {
     const state = this.#state
     if (state.is === 'checking') state.whole = true
@@ -184,14 +175,14 @@ export class Health {
     if (this.#down?.why.code !== 'MODEL') return
     void this.#check(true)
     if (this.#state.is === 'checking') this.#state.down = undefined
-    this.#worker.changed()
+    this.worker.changed()
   }
 
   close(): void {
     const state = this.#state
     this.#state = { is: 'closed' }
     this.#cancel?.()
-    if (state.is === 'checking') state.cut.abort(new ApproxiferError('CLOSED', `${this.#server.name} was closed`))
+    if (state.is === 'checking') state.cut.abort(new ApproxiferError('CLOSED', `${this.server.name} was closed`))
   }
 
   /** One check at a time: whoever asks for another meanwhile gets the outcome of that. */
@@ -214,26 +205,26 @@ export class Health {
   async #run(check: Checking): Promise<ApproxiferError | undefined> {
     let error: ApproxiferError | undefined
     try {
-      await this.#within(READY_MS, check, (signal) => this.#server.ready(signal))
-      if (check.whole) await this.#within(this.#settings.timeoutMs, check, (signal) => this.#model.inspect(signal))
+      await this.#within(READY_MS, check, (signal) => this.server.ready(signal))
+      if (check.whole) await this.#within(this.settings.timeoutMs, check, (signal) => this.model.inspect(signal))
     } catch (thrown) {
-      error = asError(thrown, 'WORKER', `${this.#server.name}: `)
+      error = asError(thrown, 'WORKER', `${this.server.name}: `)
     }
     if (this.#state !== check) return error // it was closed
     if (error) this.#fall(error)
     else this.#pass(check)
-    if (check.whole) this.#worker.examined(error)
+    if (check.whole) this.worker.examined(error)
     return error
   }
 
   async #within(ms: number, { cut }: Checking, ask: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    const text = `${this.#server.name} has not answered for ${ms} ms`
+    const text = `${this.server.name} has not answered for ${ms} ms`
     this.#after(ms, () => cut.abort(new ServerError('WORKER', text, { down: true })))
     await orAborted(cut.signal, ask(cut.signal))
   }
 
   #pass({ whole, until }: Checking): void {
-    const { clock, healthMs, probe } = this.#settings
+    const { clock, healthMs, probe } = this.settings
     const now = clock.now()
     if (whole) {
       this.#failures = 0
@@ -245,48 +236,48 @@ export class Health {
   }
 
   #enterReady(): void {
-    this.#state = { is: 'ready', heardAt: this.#settings.clock.now() }
+    this.#state = { is: 'ready', heardAt: this.settings.clock.now() }
     this.#checkLater()
     this.settled()
-    this.#worker.changed()
+    this.worker.changed()
   }
 
   #rest(until: number): void {
     this.#state = { is: 'resting', until }
-    this.#after(until - this.#settings.clock.now() + 1, () => this.#enterReady())
+    this.#after(until - this.settings.clock.now() + 1, () => this.#enterReady())
   }
 
   /** It is down until an examination finds otherwise. */
   #fall(why: ApproxiferError): void {
-    const { since = this.#settings.clock.now(), tries = 0 } = this.#down ?? {}
+    const { since = this.settings.clock.now(), tries = 0 } = this.#down ?? {}
     this.#state = { is: 'down', why, since, tries: tries + 1 }
     const backoff = Math.min(LEAST_BACKOFF_MS * 2 ** tries, MOST_BACKOFF_MS)
     const { busyMs = backoff * (0.5 + 0.5 * Math.random()) } = faultOf(why)
     this.#after(busyMs, () => void this.#check(true))
-    this.#model.forgetFormat()
-    this.#worker.changed()
-    this.#worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
+    this.model.forgetFormat()
+    this.worker.changed()
+    this.worker.failed(why, this.#examinedAt > Number.NEGATIVE_INFINITY)
   }
 
   /** While it is ready: an idle server is asked now and then whether it is there. */
   #checkLater(): void {
-    const ms = this.#settings.healthMs * (0.8 + 0.2 * Math.random())
-    const dueMs = this.#dueAt - this.#settings.clock.now()
+    const ms = this.settings.healthMs * (0.8 + 0.2 * Math.random())
+    const dueMs = this.#dueAt - this.settings.clock.now()
     this.#after(dueMs > 0 ? Math.min(ms, dueMs) : ms, () => this.#checkNow())
   }
 
   #checkNow(): void {
     this.#checkLater()
     this.settled()
-    const { clock, healthMs } = this.#settings
+    const { clock, healthMs } = this.settings
     const state = this.#state
     const isSilent = state.is === 'ready' && clock.now() - state.heardAt >= healthMs / 2
-    if (isSilent && this.#worker.isIdle()) void this.#check(false)
+    if (isSilent && this.worker.isIdle()) void this.#check(false)
   }
 
   /** Sets its timer, which keeps no process alive. */
   #after(ms: number, f: () => void): void {
     this.#cancel?.()
-    this.#cancel = this.#settings.clock.after(ms, f, true)
+    this.#cancel = this.settings.clock.after(ms, f, true)
   }
 }

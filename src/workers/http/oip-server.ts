@@ -2,25 +2,18 @@
 
 import { ApproxiferError, type Code } from '../../errors'
 import { joinedBytes } from '../../oip/json'
-import { BINARY, readMetadata } from '../../oip/metadata'
+import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, writeRequest } from '../../oip/write'
 import type { Connections, HttpReply } from '../../platform/platform'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
+import type { HttpSettings } from './options'
 
-/** What is asked for; as the options of the same names. */
-export interface Wanted {
-  readonly model: string
-  readonly version?: string | undefined
-  readonly outputs?: readonly string[] | undefined
-  readonly shapes?: Readonly<Record<string, readonly number[]>> | undefined
-  readonly headers?: Readonly<Record<string, string>> | undefined
-}
+type Wanted = Pick<HttpSettings, 'model' | 'version' | 'outputs' | 'shapes' | 'headers'>
 
 export interface ServerReply {
   /** One for each row: its answer, or what is wrong with it. */
   outcomes: (Float32Array | ApproxiferError)[]
-  /** The model's version, where the server says it. */
   version: string | undefined
 }
 
@@ -51,38 +44,35 @@ interface ServerFault {
   cause?: unknown
 }
 
-/** Why a server did not answer. */
 export class ServerError extends ApproxiferError {
-  readonly fault: Readonly<ServerFault>
-
-  constructor(code: Code, message: string, fault: ServerFault) {
+  constructor(
+    code: Code,
+    message: string,
+    readonly fault: Readonly<ServerFault>,
+  ) {
     super(code, message, { cause: fault.cause })
-    this.fault = fault
   }
 }
 
-/** What an error says of its server; nothing if it is another error. */
 export function faultOf(error: unknown): Readonly<ServerFault> {
   return error instanceof ServerError ? error.fault : {}
 }
 
 export class OipServer {
-  /** What errors call it. */
-  readonly name: string
-  readonly #connections: Connections
+  /** Whether its model takes any number of rows at once, by its metadata. */
+  takesBatches = false
   readonly #path: string
-  readonly #wanted: Wanted
-  #takesBatches = false
   #ids = 0
 
-  constructor(connections: Connections, name: string, wanted: Wanted) {
+  constructor(
+    private readonly connections: Connections,
+    readonly name: string,
+    private readonly wanted: Wanted,
+  ) {
     const { model, version } = wanted
-    this.#connections = connections
-    this.name = name
     // No version path unless asked: KServe answers 501 to any.
     const versions = version === undefined ? '' : `/versions/${encodeURIComponent(version)}`
     this.#path = `/v2/models/${encodeURIComponent(model)}${versions}`
-    this.#wanted = wanted
   }
 
   /** @throws ServerError unless the model is ready to be asked */
@@ -96,11 +86,11 @@ export class OipServer {
   /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be coded, PROTOCOL */
   async signature(signal: AbortSignal): Promise<Signature> {
     const reply = await this.#get(this.#path, signal)
-    const { outputs, shapes = {} } = this.#wanted
+    const { outputs, shapes } = this.wanted
     const json = await jsonOf(reply).catch((error) => {
       throw this.#error('PROTOCOL', `sends no metadata: ${error.message}`, { down: true })
     })
-    this.#takesBatches = leavesBatchOpen(json)
+    this.takesBatches = leavesBatchOpen(json)
     return readMetadata(withShapes(json, shapes), outputs)
   }
 
@@ -115,27 +105,16 @@ export class OipServer {
     }
   }
 
-  /** Whether its model takes any number of rows at once, by its metadata. */
-  get takesBatches(): boolean {
-    return this.#takesBatches
-  }
-
   /** The address of its latest connection, "127.0.0.1:8000", where the runtime says it. */
   get address(): string | undefined {
-    return this.#connections.address
+    return this.connections.address
   }
 
-  /** Drops all connections. May be called twice. */
   close(): Promise<void> {
-    return this.#connections.close()
+    return this.connections.close()
   }
 
-  /**
-   * The model's answers to some rows, in one request.
-   *
-   * @param rows  only read, until this settles
-   * @throws ServerError; ApproxiferError PROTOCOL for what are no answers
-   */
+  /** The model's answers to some rows, in one request. @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
     rows: readonly Float32Array[],
     signature: Signature,
@@ -183,15 +162,11 @@ export class OipServer {
     rest: { headers: Record<string, string>; body?: Uint8Array; mostBytes: number },
   ): Promise<HttpReply> {
     // Binary parts are found by their place in the body as it was sent.
-    const headers = { 'accept-encoding': 'identity', ...this.#wanted.headers, ...rest.headers }
-    const reply = await this.#connections.request({ method, path, signal, ...rest, headers }).catch((error) => {
+    const headers = { 'accept-encoding': 'identity', ...this.wanted.headers, ...rest.headers }
+    const reply = await this.connections.request({ method, path, signal, ...rest, headers }).catch((error) => {
       signal.throwIfAborted()
-      const fault = {
-        down: true,
-        stale: error.stale === true,
-        unasked: UNREACHED.includes(codeOf(error)),
-        cause: error,
-      }
+      const unasked = UNREACHED.includes(error.code ?? error.cause?.code)
+      const fault = { down: true, stale: error.stale === true, unasked, cause: error }
       throw this.#error('WORKER', `cannot be reached: ${reason(error)}`, fault)
     })
     if (reply.status === 200) return reply
@@ -228,10 +203,6 @@ function reason(error: ConnectionError): string {
   return cause?.message || error.message || error.errors?.[0]?.message || error.code || error.name
 }
 
-function codeOf({ code, cause }: ConnectionError): string {
-  return code ?? (cause as ConnectionError | undefined)?.code ?? ''
-}
-
 /** Seconds, or a date. */
 function retryMs(after: string | undefined): number {
   if (after === undefined) return BUSY_MS
@@ -241,16 +212,13 @@ function retryMs(after: string | undefined): number {
 }
 
 /** Metadata with lengths in the place of those that it leaves open. */
-function withShapes(json: unknown, shapes: NonNullable<Wanted['shapes']>): unknown {
-  const fill = (list: unknown) =>
-    Array.isArray(list)
-      ? list.map((tensor) =>
-          Object.hasOwn(shapes, tensor?.name) && Array.isArray(tensor.shape)
-            ? { ...tensor, shape: [tensor.shape[0], ...shapes[tensor.name]] }
-            : tensor,
-        )
-      : list
+function withShapes(json: unknown, shapes: Wanted['shapes']): unknown {
   if (typeof json !== 'object' || json === null) return json
+  const filled = (tensor: TensorMetadata | null) =>
+    Object.hasOwn(shapes, tensor?.name ?? '') && Array.isArray(tensor?.shape)
+      ? { ...tensor, shape: [tensor.shape[0], ...shapes[tensor.name]] }
+      : tensor
+  const fill = (list: unknown) => (Array.isArray(list) ? list.map(filled) : list)
   const { inputs, outputs } = json as Record<string, unknown>
   return { ...json, inputs: fill(inputs), outputs: fill(outputs) }
 }

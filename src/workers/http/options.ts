@@ -72,7 +72,6 @@ export const httpOptions = [
   ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
 ]
 
-/** Rows of a batch at most. */
 const MOST_ROWS = 16
 
 export type HttpSettings = ReturnType<typeof checkHttpOptions>
@@ -120,8 +119,8 @@ function checkTexts(field: string, texts: object): void {
 }
 
 function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOptions['shapes']> {
-  checkObject('shapes', shapes, 'shapes by name')
-  for (const [name, shape] of Object.entries(shapes)) checkLengths(`shapes.${name}`, shape)
+  const named = Object.entries(checkObject('shapes', shapes, 'shapes by name'))
+  for (const [name, shape] of named) checkLengths(`shapes.${name}`, shape)
   return shapes
 }
 

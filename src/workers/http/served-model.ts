@@ -3,7 +3,7 @@
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { isSameModel, type ModelIdentity, probeRow } from '../remote/model-identity'
+import { isSameModel, type ModelIdentity, probeRow } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 
@@ -12,45 +12,32 @@ const MOST_VALUES = 2 ** 20
 const QUICK_MS = 1000
 
 export class ServedModel {
-  readonly #server: OipServer
-  readonly #settings: HttpSettings
-  /** What it answered when it was inspected last, and what it should answer: at first what it did answer. */
-  #found: ModelIdentity | undefined
+  /** What it answered when it was inspected last; undefined before, and where the server's model cannot be used. */
+  found: ModelIdentity | undefined
+  /** Rows that the server answered at once when it was inspected first. */
+  maxBatch = 1
+  /** The address that answered: several names of one address, and several models there, are one machine. */
+  machine: string
+  /** What it should answer: at first what it did answer. */
   #expected: ModelIdentity | undefined
   #version: string | undefined
   /** Whether it is asked in raw bytes; undefined until that is found out. */
   #binary: boolean | undefined
-  #maxBatch = 1
-  #machine: string
 
-  constructor(server: OipServer, url: string, settings: HttpSettings) {
-    this.#server = server
-    this.#settings = settings
-    this.#machine = machineOf(url)
+  constructor(
+    private readonly server: OipServer,
+    url: string,
+    private readonly settings: HttpSettings,
+  ) {
+    this.machine = machineOf(url)
   }
 
-  /** What it answered when it was inspected last; undefined before, and where the server's model cannot be used. */
-  get found(): ModelIdentity | undefined {
-    return this.#found
-  }
-
-  /** Of the model that it should be. */
   get signature(): Signature {
     return (this.#expected as ModelIdentity).signature
   }
 
   get isExpected(): boolean {
-    return this.#isSame(this.#found as ModelIdentity, this.#expected as ModelIdentity)
-  }
-
-  /** Rows that the server answered at once when it was inspected first. */
-  get maxBatch(): number {
-    return this.#maxBatch
-  }
-
-  /** The address that answered: several names of one address, and several models there, are one machine. */
-  get machine(): string {
-    return this.#machine
+    return this.#isSame(this.found as ModelIdentity, this.#expected as ModelIdentity)
   }
 
   expect(identity: ModelIdentity): void {
@@ -64,57 +51,56 @@ export class ServedModel {
 
   /** One for each row: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
   async infer(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const { outcomes, version } = await this.#server.infer(rows, this.signature, this.#binary === true, signal)
+    const { outcomes, version } = await this.server.infer(rows, this.signature, this.#binary === true, signal)
     if (version === this.#version) return outcomes
-    const text = `${this.#server.name} has version '${version}' now instead of '${this.#version}'`
+    const text = `${this.server.name} has version '${version}' now instead of '${this.#version}'`
     throw new ServerError('WORKER', text, { replaced: true })
   }
 
   /** Asks for its metadata and the probe query. @throws ApproxiferError MODEL where it is not what it should be; ServerError */
   async inspect(signal: AbortSignal): Promise<void> {
-    const signature = await this.#server.signature(signal).catch((error) => {
-      if ((error as ApproxiferError).code === 'MODEL') this.#found = undefined
+    const signature = await this.server.signature(signal).catch((error) => {
+      if ((error as ApproxiferError).code === 'MODEL') this.found = undefined
       throw error
     })
-    const { clock, probe } = this.#settings
+    const { clock, probe } = this.settings
     const { row = probeRow(signature) } = probe
     const length = rowLength(signature.inputs)
     if (row.length !== length) throw new RangeError(`probe.row: expected ${length} values, got ${row.length}`)
     const from = clock.now()
     const { binary, answer, version } = await this.#probe(row, signature, signal)
     const isQuick = clock.now() - from < QUICK_MS
-    const isFirst = this.#found === undefined
-    this.#found = { signature, answer }
-    this.#expected ??= this.#found
+    const isFirst = this.found === undefined
+    this.found = { signature, answer }
+    this.#expected ??= this.found
     this.#binary = binary
-    const { address, takesBatches } = this.#server
-    if (isFirst && address) this.#machine = machineOf(`http://${address}`)
-    if (isFirst && isQuick && takesBatches) this.#maxBatch = await this.#largestBatch(row, this.#found, signal)
+    const { address, takesBatches } = this.server
+    if (isFirst && address) this.machine = machineOf(`http://${address}`)
+    if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(row, this.found, signal)
     if (!this.isExpected) throw this.difference()
     this.#version = version
   }
 
-  /** Why it is not what it should be. */
   difference(): ApproxiferError {
-    const isAlike = JSON.stringify(this.#found?.signature) === JSON.stringify(this.#expected?.signature)
+    const isAlike = JSON.stringify(this.found?.signature) === JSON.stringify(this.#expected?.signature)
     const what = isAlike ? 'its answer to the probe query is another' : 'its metadata differ'
-    return new ApproxiferError('MODEL', `${this.#server.name} has another model (${what})`)
+    return new ApproxiferError('MODEL', `${this.server.name} has another model (${what})`)
   }
 
   async #probe(row: Float32Array, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
-      const { outcomes, version } = await this.#server.infer([row], signature, binary, signal)
+      const { outcomes, version } = await this.server.infer([row], signature, binary, signal)
       const [answer] = outcomes
       if (answer instanceof Error) throw answer
       return { binary, answer, version }
     }
-    const known = this.#settings.binary === 'auto' ? this.#binary : this.#settings.binary
+    const known = this.settings.binary === 'auto' ? this.#binary : this.settings.binary
     if (known !== undefined) return ask(known)
     try {
       return await ask(true)
     } catch (error) {
       if (signal.aborted || faultOf(error).busyMs !== undefined) throw error
-      if (await this.#server.announcesBinary(signal)) throw error
+      if (await this.server.announcesBinary(signal)) throw error
       return ask(false)
     }
   }
@@ -122,11 +108,11 @@ export class ServedModel {
   /** The most rows, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
   async #largestBatch(row: Float32Array, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
     const { signature } = identity
-    const most = Math.min(this.#settings.maxBatch, Math.floor(MOST_VALUES / row.length))
+    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / row.length))
     for (let rows = most; rows > 1; rows = Math.floor(rows / 2)) {
       const others = Array.from({ length: rows - 1 }, (_, i) => row.map((value) => value / (i + 2)))
       try {
-        const { outcomes } = await this.#server.infer([...others, row], signature, this.#binary === true, signal)
+        const { outcomes } = await this.server.infer([...others, row], signature, this.#binary === true, signal)
         const answer = outcomes[rows - 1]
         if (!(answer instanceof Error) && this.#isSame({ signature, answer }, identity)) return rows
       } catch (error) {
@@ -137,6 +123,6 @@ export class ServedModel {
   }
 
   #isSame(a: ModelIdentity, b: ModelIdentity): boolean {
-    return isSameModel(a, b, this.#settings.probe.rounding)
+    return isSameModel(a, b, this.settings.probe.rounding)
   }
 }

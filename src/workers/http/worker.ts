@@ -9,11 +9,11 @@ import type { Clock } from '../../clock'
 import { ApproxiferError, asError } from '../../errors'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
-import { rowLength, type Signature } from '../../tensor'
+import type { Signature } from '../../tensor'
 import { checkUrl, nameOf } from '../remote/endpoints'
-import { LossReports } from '../remote/loss-reports'
-import type { ModelIdentity } from '../remote/model-identity'
-import type { ModelWorker } from '../worker'
+import { LossReports } from '../remote/fleet'
+import type { ModelIdentity } from '../remote/model'
+import { type ModelWorker, wrongRows } from '../worker'
 import { Health, type ServerEvents } from './health'
 import { faultOf, OipServer, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
@@ -70,19 +70,17 @@ export function lossOf(name: string, { code, message }: ApproxiferError): [text:
   return [`${name} was lost: ${why}; it is tried again until it answers`, false]
 }
 
-/** `closed`: the worker is. */
 type WorkerEvents = ServerEvents & { closed(): void }
 
 export class HttpWorker implements ModelWorker {
+  onFree: (() => void) | undefined
   readonly name: string
   readonly slots: number
-  onFree: (() => void) | undefined
   readonly model: ServedModel
   readonly health: Health
   readonly #server: OipServer
   readonly #clock: Clock
   readonly #onClosed: () => void
-  /** Cuts each call that is open. */
   readonly #open = new Set<AbortController>()
   #closing: Promise<void> | undefined
 
@@ -137,14 +135,7 @@ export class HttpWorker implements ModelWorker {
   }
 
   async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.#run([row], [signal])[0]
-  }
-
-  inferBatch(
-    rows: readonly Float32Array[],
-    { signals = [] }: { signals?: readonly AbortSignal[] } = {},
-  ): Promise<Float32Array>[] {
-    return this.#run(rows, signals)
+    return this.inferBatch([row], { signals: [signal] })[0]
   }
 
   close(): Promise<void> {
@@ -161,7 +152,10 @@ export class HttpWorker implements ModelWorker {
     this.#onClosed()
   }
 
-  #run(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
+  inferBatch(
+    rows: readonly Float32Array[],
+    { signals = [] }: { signals?: readonly (AbortSignal | undefined)[] } = {},
+  ): Promise<Float32Array>[] {
     const refusal = this.#refusal(rows, signals)
     if (refusal) return rows.map(() => Promise.reject(refusal))
     const call = new AbortController()
@@ -187,13 +181,8 @@ export class HttpWorker implements ModelWorker {
   }
 
   #refusal(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Error | undefined {
-    const { refusal } = this.health
+    const refusal = this.health.refusal ?? wrongRows(this, rows)
     if (refusal) return refusal
-    if (rows.length > this.maxBatch)
-      return new RangeError(`rows: expected at most ${this.maxBatch}, got ${rows.length}`)
-    const length = rowLength(this.signature.inputs)
-    const odd = rows.find((row) => row.length !== length)
-    if (odd) return new RangeError(`row: expected ${length} values, got ${odd.length}`)
     const fired = signals.find((signal) => signal?.aborted)
     if (fired) return aborted(fired)
     return this.free ? undefined : new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)

@@ -2,19 +2,11 @@
 
 import { expose } from 'comlink'
 import { platform } from '#platform'
-import type { Signature } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
-import { sayHello } from './hello'
-import { answerRows, plain, type Reply } from './rows'
+import { answerRows, plain, type Reply, sayHello } from './rows'
 
-export interface Loaded {
-  signature: Signature
-  warnings: readonly string[]
-  /** Whether several rows can go through in one run. */
-  batches: boolean
-}
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches'>
 
-/** What the thread offers over comlink; rows and answers go beside it. */
 export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
 }

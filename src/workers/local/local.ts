@@ -27,7 +27,7 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('workers', options.workers, 1, mostThreads())
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
-  const bytes = platform.share(await readModel(options.model))
+  const bytes = shared(await readModel(options.model))
   const model = { bytes, fingerprint: checksum(bytes) }
   const { onWarning = console.warn } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
@@ -46,9 +46,17 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   return workers
 }
 
-/** Workers that one machine may have as threads. */
 export function mostThreads(): number {
   return Math.max(MOST_THREADS, THREADS_A_CORE * (platform.cores ?? 1))
+}
+
+/** The same bytes where several workers can read them without a copy each, if this runtime can. */
+function shared(bytes: Uint8Array): Uint8Array {
+  const memory = platform.memory(bytes.byteLength)
+  if (!memory || bytes.buffer instanceof SharedArrayBuffer) return bytes
+  const copy = new Uint8Array(memory)
+  copy.set(bytes)
+  return copy
 }
 
 /** Threads that share cores answer later than fewer would. */

@@ -41,5 +41,4 @@ export const localOptions = {
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
 } satisfies TableOf<LocalOptions>
 
-/** Options of a thread with their defaults. */
 export type ThreadSettings = Omit<ValuesOf<typeof localOptions>, 'model' | 'workers' | 'onWarning'>

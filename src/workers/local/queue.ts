@@ -13,43 +13,30 @@ type Send = (rows: readonly Float32Array[]) => Promise<readonly Reply<unknown>[]
 
 export class CallQueue {
   onFree: (() => void) | undefined
-  readonly #send: Send
-  readonly #outputs: readonly TensorSpec[]
-  readonly #maxPending: number
-  /** Batches: calls that go through the model together. */
   #waiting: OpenCall[][] = []
-  /** Those that the thread has. */
   #running: OpenCall[][] = []
 
-  /**
-   * @param outputs     what an answer is made of
-   * @param maxPending  batches, of one row or more, that may wait behind the one that runs
-   */
-  constructor(send: Send, outputs: readonly TensorSpec[], maxPending: number) {
-    this.#send = send
-    this.#outputs = outputs
-    this.#maxPending = maxPending
-  }
+  /** @param maxPending  batches, of one row or more, that may wait behind the one that runs */
+  constructor(
+    private readonly send: Send,
+    private readonly outputs: readonly TensorSpec[],
+    private readonly maxPending: number,
+  ) {}
 
   get full(): boolean {
-    return this.#running.length + this.#waiting.length > this.#maxPending
+    return this.#running.length + this.#waiting.length > this.maxPending
   }
 
-  /** Whether anybody waits for an answer. */
   get wanted(): boolean {
     return this.#waiting.length > 0 || this.#running.some((batch) => batch.some(isOpen))
   }
 
-  /**
-   * Takes rows that go through the model together; each has an outcome of its own.
-   *
-   * @param signals  of each row, where it may be aborted
-   */
+  /** Takes rows that go through the model together; each has an outcome of its own. */
   push(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[] = []): Promise<Float32Array>[] {
     const { full } = this
     const calls = rows.map((row, i) => new OpenCall(row, signals[i], () => this.#aborted()))
     if (full) {
-      const error = new ApproxiferError('OVERLOADED', `${this.#maxPending + 1} calls are open already`)
+      const error = new ApproxiferError('OVERLOADED', `${this.maxPending + 1} calls are open already`)
       for (const call of calls) call.settle(error)
     }
     const batch = calls.filter(isOpen)
@@ -70,7 +57,7 @@ export class CallQueue {
     const batch = this.#running.length < AHEAD ? this.#waiting.shift() : undefined
     if (!batch) return
     this.#running.push(batch)
-    this.#send(batch.map(({ row }) => row)).then(
+    this.send(batch.map(({ row }) => row)).then(
       (replies) => this.#done(batch, replies),
       (error) => this.#done(batch, asError(error, 'WORKER')),
     )
@@ -89,7 +76,7 @@ export class CallQueue {
 
   #outcome(reply: Reply<unknown>): Float32Array | ApproxiferError {
     try {
-      return checkAnswer(unwrap(reply), rowLength(this.#outputs), this.#outputs)
+      return checkAnswer(unwrap(reply), rowLength(this.outputs), this.outputs)
     } catch (error) {
       return asError(error, 'PROTOCOL')
     }

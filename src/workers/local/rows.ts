@@ -28,11 +28,7 @@ export function unwrap<T>(reply: Reply<T>): T {
   throw new ApproxiferError(code, message)
 }
 
-/**
- * In the thread: answers the rows of every message that comes, one message after the other.
- *
- * @param infer  the answers to `count` rows that lie one after the other, likewise
- */
+/** In the thread: answers the rows of messages, one message after the other; those of one lie one behind the other. */
 export function answerRows(
   parent: Endpoint,
   infer: (rows: Float32Array, count: number) => Promise<Float32Array>,
@@ -46,14 +42,10 @@ export function answerRows(
   }
   const answer = async (rows: Float32Array, count: number) => {
     const reply = await tried(rows, count)
-    const failed = count > 1 && !('value' in reply)
-    parent.postMessage({ reply: failed ? await each(rows, count) : reply })
-  }
-  /** What is wrong with one row must not cost the others their answers. */
-  const each = async (rows: Float32Array, count: number) => {
-    const replies: Reply<Float32Array>[] = []
+    if (count === 1 || 'value' in reply) return parent.postMessage({ reply })
+    const replies: Reply<Float32Array>[] = [] // what is wrong with one row must not cost the others their answers
     for (const row of parts(rows, count)) replies.push(await tried(row, 1))
-    return replies
+    parent.postMessage({ reply: replies })
   }
   let last = Promise.resolve()
   parent.addEventListener('message', (event) => {
@@ -87,12 +79,7 @@ export class RowCaller {
     })
   }
 
-  /**
-   * Asks for all rows in one run of the model.
-   *
-   * @param rows  only read, before this returns
-   * @returns a reply for each, in their order; each answer has a buffer of its own
-   */
+  /** Asks for all rows in one run of the model. @returns a reply for each, in their order; each answer has its own buffer */
   async ask(rows: readonly Float32Array[]): Promise<readonly Reply<Float32Array>[]> {
     const values = rows.length * rows[0].length
     const lent = values < LARGE ? undefined : this.#borrow(values)
@@ -122,4 +109,38 @@ function whole(row: Float32Array): Float32Array {
 function parts(all: Float32Array, count: number): Float32Array[] {
   const length = all.length / count
   return Array.from({ length: count }, (_, i) => all.subarray(i * length, (i + 1) * length))
+}
+
+/** Neither an object with an `id` nor a handler's reply: comlink passes over it. */
+const HELLO = 'approxifer/worker runs'
+
+/** A script that is there at all has said hello by then. */
+const PATIENCE_MS = 2000
+
+const ADVICE =
+  "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or a server does not find that script, write a " +
+  "worker file that imports 'approxifer/worker' and pass createWorker: () => new Worker(<its URL>, { type: 'module' }); " +
+  "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
+  'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'
+
+/** Shows that a worker's script runs, long before its model is loaded. */
+export function sayHello(parent: Endpoint): void {
+  parent.postMessage(HELLO)
+}
+
+/**
+ * Listens for the hello of a worker that was just made.
+ *
+ * @param onSilence  told once, if nothing comes for long; a worker of the user's own need not say hello
+ * @returns `advice`: what to add to a sentence about the worker, empty once it said hello; `stop` ends the waiting
+ */
+export function awaitHello(worker: Endpoint, onSilence: (text: string) => void) {
+  const hello = { advice: ADVICE, stop: () => clearTimeout(timer) }
+  const timer = setTimeout(() => onSilence(`a worker has been silent for ${PATIENCE_MS} ms${ADVICE}`), PATIENCE_MS)
+  worker.addEventListener('message', (event) => {
+    if ((event as MessageEvent).data !== HELLO) return
+    hello.advice = ''
+    hello.stop()
+  })
+  return hello
 }

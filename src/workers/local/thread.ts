@@ -7,24 +7,20 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Thread } from '../../platform/platform'
 import type { OnnxOptions } from '../onnx/model'
 import type { Loaded, ModelHost } from './entry'
-import { awaitHello } from './hello'
 import type { ThreadSettings } from './options'
 import { CallQueue } from './queue'
-import { type Reply, RowCaller, unwrap } from './rows'
+import { awaitHello, type Reply, RowCaller, unwrap } from './rows'
 
 export class ModelThread {
   onFree: (() => void) | undefined
-  /** Whether it has answered a row. */
   answered = false
   /** Once it is warm. From then on the thread alone keeps no process alive. Rejects, and is stopped, where it fails. */
   readonly loaded: Promise<Loaded>
-  readonly #name: string
   readonly #thread: Thread
   readonly #hello: ReturnType<typeof awaitHello>
   /** Kept, since a collected proxy may stop its thread. */
   readonly #remote: Remote<ModelHost>
   #queue: CallQueue | undefined
-  /** Ends the loading. */
   #fail: (error: ApproxiferError) => void = () => {}
   #gone: Promise<void> | undefined
 
@@ -36,13 +32,12 @@ export class ModelThread {
    * @throws ApproxiferError WORKER where no thread can be made
    */
   constructor(
-    name: string,
+    private readonly name: string,
     model: Uint8Array,
     options: ThreadSettings,
     onDeath: (why: string) => void,
     onSilence: (text: string) => void = () => {},
   ) {
-    this.#name = name
     this.#thread = spawn(name, options, (why) => {
       this.#fail(this.#error(why))
       onDeath(why)
@@ -71,7 +66,7 @@ export class ModelThread {
       this.#thread.hold(false)
       return loaded
     } catch (error) {
-      const why = asError(error, 'WORKER', `${this.#name} could not start: `)
+      const why = asError(error, 'WORKER', `${this.name} could not start: `)
       void this.stop(why)
       throw why
     } finally {
@@ -81,7 +76,7 @@ export class ModelThread {
   }
 
   #error(why: string): ApproxiferError {
-    return new ApproxiferError('WORKER', `${this.#name} ${why}${this.#hello.advice}`)
+    return new ApproxiferError('WORKER', `${this.name} ${why}${this.#hello.advice}`)
   }
 
   #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
@@ -112,13 +107,9 @@ export class ModelThread {
   stop(error: ApproxiferError): Promise<void> {
     this.#fail(error)
     this.#queue?.fail(error)
-    this.#gone ??= this.#end()
+    if (!this.#gone) this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
+    this.#gone ??= this.#thread.terminate()
     return this.#gone
-  }
-
-  #end(): Promise<void> {
-    this.#remote[releaseProxy]() // else comlink keeps the endpoint, and thereby this worker and its listeners
-    return this.#thread.terminate()
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature } from '../../tensor'
-import type { ModelWorker } from '../worker'
+import { type ModelWorker, wrongRows } from '../worker'
 import type { Loaded } from './entry'
 import type { ThreadSettings } from './options'
 import { ModelThread } from './thread'
@@ -25,14 +25,12 @@ export class LocalWorker implements ModelWorker {
   readonly #bytes: Uint8Array
   readonly #options: ThreadSettings
   #loaded: Loaded | undefined
-  /** The latest. */
   #thread: ModelThread | undefined
   #state: 'starting' | 'ready' | 'down' | 'closed' = 'starting'
   /** Threads in a row that have died without an answer. */
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  /** @param model  its bytes, and what tells them from others */
   constructor(name: string, model: { bytes: Uint8Array; fingerprint: string }, options: ThreadSettings) {
     this.name = name
     this.fingerprint = model.fingerprint
@@ -40,12 +38,7 @@ export class LocalWorker implements ModelWorker {
     this.#options = options
   }
 
-  /**
-   * Resolves when it takes calls.
-   *
-   * @param onSilence  told if its script says nothing for long
-   * @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile
-   */
+  /** Resolves when it takes calls. @throws ApproxiferError MODEL, WORKER; CLOSED where it was closed meanwhile */
   async start(onSilence?: (text: string) => void): Promise<void> {
     this.#state = 'starting'
     const onDeath = (why: string) => {
@@ -87,30 +80,20 @@ export class LocalWorker implements ModelWorker {
   }
 
   async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.#push([row], [signal])[0]
+    return this.inferBatch([row], { signals: [signal] })[0]
   }
 
   inferBatch(
     rows: readonly Float32Array[],
-    { signals }: { signals?: readonly AbortSignal[] } = {},
+    { signals }: { signals?: readonly (AbortSignal | undefined)[] } = {},
   ): Promise<Float32Array>[] {
-    try {
-      return this.#push(rows, signals)
-    } catch (error) {
-      return rows.map(() => Promise.reject(error))
-    }
+    const refusal = this.#refusal ?? wrongRows(this, rows)
+    return refusal ? rows.map(() => Promise.reject(refusal)) : (this.#thread as ModelThread).push(rows, signals)
   }
 
-  /** @throws ApproxiferError CLOSED, WORKER; RangeError for rows that are none */
-  #push(rows: readonly Float32Array[], signals?: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
-    if (this.#state === 'closed') throw new ApproxiferError('CLOSED', `${this.name} is closed`)
-    if (this.#state !== 'ready') throw new ApproxiferError('WORKER', `${this.name} is not running`)
-    if (rows.length > this.maxBatch) throw new RangeError(`rows: expected at most ${this.maxBatch}, got ${rows.length}`)
-    const length = rowLength(this.signature.inputs)
-    for (const row of rows) {
-      if (row.length !== length) throw new RangeError(`row: expected ${length} values, got ${row.length}`)
-    }
-    return (this.#thread as ModelThread).push(rows, signals)
+  get #refusal(): ApproxiferError | undefined {
+    if (this.#state === 'closed') return new ApproxiferError('CLOSED', `${this.name} is closed`)
+    return this.#state === 'ready' ? undefined : new ApproxiferError('WORKER', `${this.name} is not running`)
   }
 
   restart(why: string): void {

@@ -3,7 +3,6 @@
 import { platform } from '#platform'
 import { expected } from '../../check'
 import { ApproxiferError, asError, withoutPassword } from '../../errors'
-import { accessOf, addressesIn, SCHEME } from './address'
 
 export interface NatsMessage {
   subject: string
@@ -57,29 +56,22 @@ export function checkServer(server: unknown): asserts server is NatsServer {
     if (addressesIn(server).every((url) => SCHEME.test(url))) return void accessOf(server)
   } else if (typeof server === 'object' && server !== null) {
     if (isConnection(server)) return
-    if (areServers((server as NatsConnectOptions).servers)) return void accessOf((server as NatsConnectOptions).servers)
+    const { servers } = server as NatsConnectOptions
+    const all = [servers].flat()
+    if (all.length && all.every((url) => typeof url === 'string' && url !== '')) return void accessOf(servers)
   }
   const what = "a URL such as 'nats://host:4222', connect options, or a connection"
   throw new TypeError(expected('server', what, typeof server === 'string' ? withoutPassword(server) : server))
 }
 
-function areServers(servers: unknown): servers is NatsConnectOptions['servers'] {
-  const all = [servers].flat()
-  return all.length > 0 && all.every((url) => typeof url === 'string' && url !== '')
-}
-
-/** A connection, and what is listened to on it. */
 export class NatsLink {
-  readonly #connection: NatsConnection
-  readonly #isOwned: boolean
-  readonly #warn: (text: string) => void
   readonly #subscriptions: NatsSubscription[] = []
 
-  private constructor(connection: NatsConnection, isOwned: boolean, warn: (text: string) => void) {
-    this.#connection = connection
-    this.#isOwned = isOwned
-    this.#warn = warn
-  }
+  private constructor(
+    private readonly connection: NatsConnection,
+    private readonly isOwned: boolean,
+    private readonly warn: (text: string) => void,
+  ) {}
 
   /** @throws ApproxiferError WORKER where the library is missing, or no server answers */
   static async open(server: NatsServer, warn: (text: string) => void): Promise<NatsLink> {
@@ -103,46 +95,87 @@ export class NatsLink {
 
   /** Bytes that a message may have, as the server says. */
   get most(): number {
-    return this.#connection.info?.max_payload ?? 1_048_576
+    return this.connection.info?.max_payload ?? 1_048_576
   }
 
   /** @throws where the connection is closed */
   publish(subject: string, payload?: Uint8Array, reply?: string): void {
-    this.#connection.publish(subject, payload, reply === undefined ? undefined : { reply })
+    this.connection.publish(subject, payload, reply === undefined ? undefined : { reply })
   }
 
   listen(subject: string, heard: (message: NatsMessage) => void): void {
     const callback = (error: Error | null, message: NatsMessage) => {
-      if (error) this.#warn(`NATS: ${error.message}`)
+      if (error) this.warn(`NATS: ${error.message}`)
       else heard(message)
     }
-    this.#subscriptions.push(this.#connection.subscribe(subject, { callback }))
+    this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
   }
 
   /** Tells of the connection's life until it ends. */
   async follow(told: { lost(): void; back(): void; ended(): void }): Promise<void> {
-    void this.#connection.closed().then(() => told.ended())
-    for await (const { type, error } of this.#connection.status()) {
+    void this.connection.closed().then(() => told.ended())
+    for await (const { type, error } of this.connection.status()) {
       if (type === 'disconnect') told.lost()
       else if (type === 'reconnect') told.back()
-      else if (type === 'error' && error) this.#warn(`NATS: ${error.message}`)
+      else if (type === 'error' && error) this.warn(`NATS: ${error.message}`)
     }
   }
 
   /** Resolves when the server has what was published and listened to. */
   async flush(): Promise<void> {
-    if (!this.#connection.isClosed()) await this.#connection.flush()
+    if (!this.connection.isClosed()) await this.connection.flush()
   }
 
-  /** Listens no more. */
   mute(): void {
     const subscriptions = this.#subscriptions.splice(0)
-    if (!this.#connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
+    if (!this.connection.isClosed()) for (const subscription of subscriptions) subscription.unsubscribe()
   }
 
   /** Listens no more; the caller's own connection stays open. */
   async close(): Promise<void> {
     this.mute()
-    if (this.#isOwned) await this.#connection.close()
+    if (this.isOwned) await this.connection.close()
+  }
+}
+
+// Names, passwords and tokens in a server's address, where the client library takes none.
+
+export const SCHEME = /^(nats|tls|wss?):\/\/./
+
+/** The addresses in one text, with commas between them; a password may have a comma, too. */
+export function addressesIn(text: string): string[] {
+  return text.split(/,(?=\w+:\/\/)/)
+}
+
+/**
+ * Connect options for the library: addresses without users, and the user or token that they named as options of its own.
+ *
+ * @param servers  such as 'nats://user:password@host:4222' or 'nats://token@host', with %40 for an @ and so on; all of one user
+ * @throws TypeError for what is not written so, or names several users; never with the password
+ */
+export function accessOf(servers: string | readonly string[]) {
+  const each = (typeof servers === 'string' ? addressesIn(servers) : servers).map(read)
+  const named = each.flatMap(({ user }) => user ?? [])
+  if (new Set(named).size > 1) throw new TypeError('servers: expected one user or token for all of them, got several')
+  return { servers: each.map(({ address }) => address), ...(named.length && access(named[0])) }
+}
+
+function read(text: string): { address: string; user: string | undefined } {
+  const [, scheme = '', user, host] = /^(\w+:\/\/)?(?:(.*)@)?([^@]+)$/s.exec(text) ?? []
+  if (host === undefined) throw new TypeError(expected('server', "an address such as 'nats://host:4222'", withoutPassword(text))) // biome-ignore format: one line
+  return { address: scheme + host, user }
+}
+
+/** What stands before the @: a user and a password, or a token alone. */
+function access(user: string): { token: string } | { user: string; pass: string } {
+  const [, name, pass] = /^([^:]*):(.*)$/s.exec(user) ?? []
+  return name === undefined ? { token: decoded(user) } : { user: decoded(name), pass: decoded(pass) }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new TypeError('server: expected %25 for a % in its user, password or token, got a % that stands for nothing')
   }
 }

@@ -7,12 +7,12 @@ import { checksum } from '../../checksum'
 import { ApproxiferError } from '../../errors'
 import { readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
-import type { Sighting } from '../remote/succession'
+import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
 import { checkServer, NatsLink, type NatsMessage, type NatsServer } from './connection'
 import { decodeHeartbeat, type Heartbeat } from './heartbeat'
-import { Inbox } from './inbox'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
+import { Inbox } from './subjects'
 import { NatsWorker, type Wire } from './worker'
 
 /**
@@ -47,9 +47,6 @@ const ASK_AFTER = 1.3
 
 class NatsFleet implements Wire {
   readonly inbox: Inbox
-  readonly settings: NatsSettings
-  readonly #link: NatsLink
-  readonly #fleet: RemoteFleet<string>
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
   /** What workers with another model said last, and when. */
@@ -57,10 +54,11 @@ class NatsFleet implements Wire {
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
-  private constructor(link: NatsLink, settings: NatsSettings, fleet: RemoteFleet<string>) {
-    this.#link = link
-    this.settings = settings
-    this.#fleet = fleet
+  private constructor(
+    private readonly link: NatsLink,
+    readonly settings: NatsSettings,
+    private readonly fleet: RemoteFleet<string>,
+  ) {
     this.inbox = new Inbox(link, settings.inboxPrefix)
     link.listen(settings.subjects.beats, (message) => this.#heard(message))
     void link.follow({
@@ -87,19 +85,19 @@ class NatsFleet implements Wire {
 
   async close(): Promise<void> {
     this.#cancelSweep()
-    this.#fleet.end()
+    this.fleet.end()
     for (const worker of [...this.#workers.values()]) void worker.close()
-    await this.#link.close()
+    await this.link.close()
   }
 
   /** The connection was closed for good: the workers leave. */
   #ended(): void {
-    if (this.#fleet.changes.isOver) return
+    if (this.fleet.changes.isOver) return
     const why = 'the connection to NATS was closed'
     this.#cancelSweep()
     this.settings.report(why)
     for (const worker of [...this.#workers.values()]) this.#remove(worker, why)
-    this.#fleet.end()
+    this.fleet.end()
   }
 
   // What workers say.
@@ -128,8 +126,8 @@ class NatsFleet implements Wire {
     if (isClosed) {
       if (beat.state === 'gone') this.#workers.delete(name)
     } else if (beat.state === 'gone') this.#remove(worker, 'has left')
-    else if (beat.state === 'draining' && before !== 'draining') this.#fleet.leave(name, 'drain')
-    else this.#fleet.well(name)
+    else if (beat.state === 'draining' && before !== 'draining') this.fleet.leave(name, 'drain')
+    else this.fleet.well(name)
   }
 
   #join(beat: Heartbeat): void {
@@ -138,22 +136,22 @@ class NatsFleet implements Wire {
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
-    this.#fleet.model ??= fingerprint
+    this.fleet.model ??= fingerprint
     const worker = new NatsWorker(beat, this)
     this.#workers.set(name, worker)
-    this.#fleet.join(worker)
+    this.fleet.join(worker)
   }
 
   /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
   #isOurs({ fingerprint }: Heartbeat): boolean {
-    const { model } = this.#fleet
+    const { model } = this.fleet
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
   #refuse(beat: Heartbeat): void {
     const { name, fingerprint = 'unknown' } = beat
     if (!this.#refused.has(name)) {
-      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.#fleet.model})`)
+      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
     }
     if (this.#refused.size < MOST_WORKERS || this.#refused.has(name)) {
       this.#refused.set(name, { beat, heardAt: this.settings.clock.now() })
@@ -162,8 +160,8 @@ class NatsFleet implements Wire {
 
   /** Where no worker that is there has the fleet's model, that of most others takes its place: those join, and the lost ones leave. */
   #reconsider(): void {
-    if (this.settings.isFixed || this.#fleet.changes.isOver) return
-    if (this.#fleet.succeed(this.#sightings()) === undefined) return
+    if (this.settings.isFixed || this.fleet.changes.isOver) return
+    if (this.fleet.succeed(this.#sightings()) === undefined) return
     for (const worker of [...this.#workers.values()]) {
       if (worker.gone && !worker.isClosed) {
         this.#remove(worker, 'was lost, and most of the others have another model')
@@ -184,7 +182,7 @@ class NatsFleet implements Wire {
     for (const worker of this.#workers.values()) {
       if (worker.isClosed || worker.beat.state === 'draining') continue
       const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
-      yield { model: this.#fleet.model as string, there: !worker.gone || isWaitedFor }
+      yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
     for (const { beat, heardAt } of this.#refused.values()) {
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
@@ -194,13 +192,13 @@ class NatsFleet implements Wire {
   #remove(worker: NatsWorker, why: string): void {
     worker.lose(why)
     this.#workers.delete(worker.name)
-    this.#fleet.leave(worker.name, 'remove')
+    this.fleet.leave(worker.name, 'remove')
   }
 
   /** Its calls are for others. */
   #lose(worker: NatsWorker, why: string): void {
     worker.lose(why)
-    this.#fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
+    this.fleet.lost(worker.name, `${worker.name} was lost: it ${why}`)
   }
 
   unheard(worker: NatsWorker): void {
@@ -209,7 +207,7 @@ class NatsFleet implements Wire {
   }
 
   closed({ name }: NatsWorker): void {
-    this.#fleet.left(name)
+    this.fleet.left(name)
   }
 
   // Silence.
@@ -252,7 +250,7 @@ class NatsFleet implements Wire {
   }
 
   #interrupted(): void {
-    if (this.#connection.is === 'lost' || this.#fleet.changes.isOver) return
+    if (this.#connection.is === 'lost' || this.fleet.changes.isOver) return
     this.#connection = { is: 'lost', since: this.settings.clock.now() }
     this.settings.report('the connection to NATS was lost: it is tried again for ever')
     for (const worker of this.#workers.values()) worker.interrupt()
@@ -263,6 +261,6 @@ class NatsFleet implements Wire {
     if (this.#connection.is === 'lost') this.settings.report('the connection to NATS is back')
     this.#connection = { is: 'there', since: now }
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
-    this.#link.publish(this.settings.subjects.rollCall)
+    this.link.publish(this.settings.subjects.rollCall)
   }
 }

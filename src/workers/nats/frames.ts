@@ -28,7 +28,6 @@ export interface Frame {
   budgetMs: number
   /** Values of the whole row or answer. */
   total: number
-  /** Values that went before. */
   offset: number
   body: Uint8Array
 }
@@ -41,12 +40,7 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
   return bytes
 }
 
-/**
- * A row or an answer in as many frames as it takes.
- *
- * @param values  only read, up to the last frame
- * @param most    bytes that a message may have
- */
+/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array,
@@ -81,12 +75,8 @@ export function decode(bytes: Uint8Array): Frame {
   if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
   const kind = kinds[view.getUint8(1)]
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
-  const numbers = {
-    budgetMs: view.getUint32(4, true),
-    total: view.getUint32(8, true),
-    offset: view.getUint32(12, true),
-  }
-  return { kind, flags: view.getUint16(2, true), ...numbers, body: bytes.subarray(HEAD) }
+  const [budgetMs, total, offset] = [4, 8, 12].map((at) => view.getUint32(at, true))
+  return { kind, flags: view.getUint16(2, true), budgetMs, total, offset, body: bytes.subarray(HEAD) }
 }
 
 const wrong = (what: string, got: string) => new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
@@ -96,13 +86,9 @@ export class Assembly {
   #values: Float32Array | undefined
   #filled = 0
 
-  /** @param length  values that there have to be */
   constructor(readonly length: number) {}
 
-  /**
-   * @returns all values, a fresh buffer, once the last of them are there
-   * @throws ApproxiferError PROTOCOL for another length, or a frame out of order: one was lost
-   */
+  /** @returns a fresh buffer, once all are there. @throws ApproxiferError PROTOCOL for others, or where one was lost */
   add({ total, offset, body }: Frame): Float32Array | undefined {
     if (total !== this.length) throw wrong(`${this.length} values`, `${total}`)
     const here = body.length / 4

@@ -2,7 +2,7 @@
 
 import { checkInteger, checkNumber, checkString, checkWord, expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
-import type { Signature, TensorSpec } from '../../tensor'
+import { rowLength, type Signature, type TensorSpec } from '../../tensor'
 import { VERSION } from './frames'
 import { isToken } from './subjects'
 
@@ -14,7 +14,6 @@ export interface Heartbeat {
   name: string
   /** `down`: takes no rows now; `draining`: answers those that it has, and will be gone; `gone`: has left. */
   state: (typeof states)[number]
-  /** Milliseconds to the next one. */
   everyMs: number
   /** Counts the worker's connections: after a new one, what was on its way over the old one is lost. */
   connection: number
@@ -75,7 +74,5 @@ function areSpecs(specs: unknown): boolean {
   if (!Array.isArray(specs) || !specs.length) return false
   const isSpec = ({ name, shape }: TensorSpec) =>
     typeof name === 'string' && Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 1)
-  const values = () =>
-    specs.reduce((sum, { shape }) => sum + shape.reduce((product: number, n: number) => product * n, 1), 0)
-  return specs.every((spec) => spec !== null && isSpec(spec)) && values() <= MOST_VALUES
+  return specs.every((spec) => spec !== null && isSpec(spec)) && rowLength(specs) <= MOST_VALUES
 }

@@ -1,9 +1,12 @@
-/** Options of NATS workers, and their defaults. */
+/** Options of `natsWorkers` and `serveNats`, the two ends of a fleet, and their defaults. */
 
+import { platform } from '#platform'
 import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
 import { guarded, warnOnce } from '../../notices'
-import { checkFleet, subjectsOf } from './subjects'
+import type { ModelWorker } from '../worker'
+import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
+import { checkFleet, isToken, randomToken, subjectsOf } from './subjects'
 
 export interface NatsOptions {
   /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
@@ -46,21 +49,72 @@ export function checkNatsOptions(options: NatsOptions) {
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
-  checkInteger('missed', missed, 1)
-  checkInteger('forgetMs', forgetMs, 1, MOST_MS)
-  checkInteger('expireMs', expireMs, 1, MOST_MS)
-  checkInteger('maxPending', maxPending, 0)
   if (!/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
   }
   return {
-    ...{ model, fingerprint, missed, forgetMs, expireMs, maxPending, inboxPrefix, clock },
+    ...{ model, fingerprint, inboxPrefix, clock },
+    missed: checkInteger('missed', missed, 1),
+    forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
+    expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),
+    maxPending: checkInteger('maxPending', maxPending, 0),
     subjects: subjectsOf(fleet),
     /** The caller says which model it must be: there can be no other. */
     isFixed: model !== undefined || fingerprint !== undefined,
     /** Each text as often as it is given. */
     report: guarded(onWarning),
     /** Each text once. */
+    warn: warnOnce(onWarning),
+  }
+}
+
+export interface ServeNatsOptions {
+  /** Name of the fleet: letters, digits, `-` and `_`. */
+  fleet: string
+  /** Workers to answer with, such as those of `localWorkers`, each as many rows at once as its `slots`; `close` closes them. */
+  workers: readonly ModelWorker[]
+  /** What this machine is called; the workers' names begin with it. Default: host name and process id. */
+  name?: string
+  /** What tells this machine from others: its workers share it, and have one vote where liars are expected. Default: random. */
+  identity?: string
+  /** Milliseconds between two heartbeats. Default 500. */
+  beatMs?: number
+  /** Calls of all coordinators that may wait at a worker behind those that run; more are refused. Default 8. */
+  maxPending?: number
+  /** How long an inference may take before its worker is restarted. Default 30,000 ms. */
+  hangMs?: number
+  /** Told once per thing worth knowing: what the server refuses. Default: console.warn. */
+  onWarning?: (text: string) => void
+  /** Time, for tests. Default: the system's. */
+  clock?: Clock
+}
+
+const serveOptions = ['fleet', 'workers', 'name', 'identity', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
+
+export type ServeSettings = ReturnType<typeof checkServeOptions>
+
+/** @throws TypeError or RangeError naming the option, expected and got */
+export function checkServeOptions(options: ServeNatsOptions) {
+  checkNames('', options, serveOptions)
+  const { fleet, workers, identity, beatMs = 500, maxPending = 8, hangMs = 30_000, clock = systemClock } = options
+  const { name = platform.identity(), onWarning } = options
+  checkFleet(fleet)
+  if (!Array.isArray(workers) || !workers.length || workers.some((worker) => typeof worker?.infer !== 'function')) {
+    throw new TypeError(expected('workers', 'ModelWorkers, one or more', workers))
+  }
+  for (const [i, { slots = 1 }] of workers.entries()) checkInteger(`workers[${i}].slots`, slots, 1, MOST_SLOTS)
+  checkString('name', name)
+  if (identity !== undefined && !isToken(identity)) {
+    throw new TypeError(expected('identity', 'letters, digits, - and _', identity))
+  }
+  const machine = name.replace(/[^\w-]+/g, '_').slice(0, 100)
+  return {
+    ...{ fleet, workers: workers as readonly ModelWorker[], machine, clock },
+    beatMs: checkInteger('beatMs', beatMs, LEAST_EVERY_MS, 60_000),
+    maxPending: checkInteger('maxPending', maxPending, 0),
+    hangMs: checkInteger('hangMs', hangMs, 1, MOST_MS),
+    identity: identity ?? `${machine}-${randomToken()}`,
+    subjects: subjectsOf(fleet),
     warn: warnOnce(onWarning),
   }
 }

@@ -2,12 +2,12 @@
 
 import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
+import { median } from '../../stats'
 import { rowLength } from '../../tensor'
 import type { ModelWorker } from '../worker'
 import type { NatsLink } from './connection'
 import { Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
-import type { ServeSettings } from './serve-options'
-import { ServiceStats } from './service'
+import type { ServeSettings } from './options'
 
 interface RowRequest {
   /** Where the answer goes; tells the request from others. */
@@ -25,12 +25,39 @@ interface RowRequest {
 /** For models quicker than this the worker is sent its next row before it has answered the last, which hides the hand-over. */
 const QUICK_MS = 5
 
+/** Inferences by which it is told how long one takes. */
+const REMEMBERED = 9
+
+/** What a worker did so far. */
+class ServiceStats {
+  requests = 0
+  errors = 0
+  lastError = ''
+  /** Milliseconds of all inferences. */
+  busyMs = 0
+  cancelled = 0
+  expired = 0
+  readonly #times: number[] = []
+
+  /** What an inference takes: the median of the last few, ms; 0 before the first. */
+  get ms(): number {
+    return median(this.#times) ?? 0
+  }
+
+  inferred(ms: number): void {
+    this.busyMs += ms
+    this.#times.push(ms)
+    if (this.#times.length > REMEMBERED) this.#times.shift()
+  }
+
+  failed(message: string): void {
+    this.errors++
+    this.lastError = message
+  }
+}
+
 export class Responder {
   readonly stats = new ServiceStats()
-  readonly #worker: ModelWorker
-  readonly #settings: ServeSettings
-  readonly #link: NatsLink
-  readonly #beat: () => void
   readonly #requests = new Map<string, RowRequest>()
   readonly #running = new Set<RowRequest>()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
@@ -39,26 +66,26 @@ export class Responder {
   #onEmpty: (() => void) | undefined
 
   /** @param beat  sends a heartbeat: one was asked for, or the worker begins or ceases to take rows */
-  constructor(worker: ModelWorker, settings: ServeSettings, link: NatsLink, beat: () => void) {
-    this.#worker = worker
-    this.#settings = settings
-    this.#link = link
-    this.#beat = beat
+  constructor(
+    private readonly worker: ModelWorker,
+    private readonly settings: ServeSettings,
+    private readonly link: NatsLink,
+    private readonly beat: () => void,
+  ) {
     worker.onFree = () => this.#freed()
   }
 
-  /** Requests without an answer. */
   get open(): number {
     return this.#requests.size
   }
 
   /** Whether what runs the model is not running. */
   get isDown(): boolean {
-    return !this.#running.size && !this.#worker.free && this.#state !== 'lingers'
+    return !this.#running.size && !this.worker.free && this.#state !== 'lingers'
   }
 
   get #slots(): number {
-    return this.#worker.slots ?? 1
+    return this.worker.slots ?? 1
   }
 
   /** A frame from a coordinator. @param to  where answers go */
@@ -67,7 +94,7 @@ export class Responder {
       const frame = decode(bytes)
       if (frame.kind === 'row') this.#receiveRow(frame, to)
       else if (frame.kind === 'cancel') this.#cancel(to)
-      else if (frame.kind === 'ping') this.#beat()
+      else if (frame.kind === 'ping') this.beat()
     } catch (error) {
       const request = this.#requests.get(to)
       if (request && !this.#running.has(request)) this.#drop(request)
@@ -75,7 +102,6 @@ export class Responder {
     }
   }
 
-  /** Resolves when nothing is left to do. */
   empty(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#requests.size) this.#onEmpty = resolve
@@ -91,7 +117,7 @@ export class Responder {
     }
     this.#state = 'closed'
     this.#unwatch?.()
-    this.#worker.onFree = undefined
+    this.worker.onFree = undefined
   }
 
   #receiveRow(frame: Frame, to: string): void {
@@ -105,14 +131,14 @@ export class Responder {
 
   #admit({ budgetMs, offset }: Frame, to: string): RowRequest | undefined {
     if (offset) return undefined // the rest of one that was refused, or dropped
-    const { clock, maxPending } = this.#settings
+    const { clock, maxPending } = this.settings
     this.stats.requests++
     this.#expire()
     if (this.isDown) return this.#fail(to, new ApproxiferError('WORKER', 'is not running'))
     if (this.open >= this.#slots + maxPending) {
       return this.#fail(to, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
-    const parts = new Assembly(rowLength(this.#worker.signature.inputs))
+    const parts = new Assembly(rowLength(this.worker.signature.inputs))
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
     const rest = { row: undefined, abort: undefined, startedAt: 0 }
     const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
@@ -122,7 +148,7 @@ export class Responder {
 
   /** Requests whose time is over leave, also ones of which a part was lost. */
   #expire(): void {
-    const now = this.#settings.clock.now()
+    const now = this.settings.clock.now()
     for (const request of this.#requests.values()) {
       if (this.#running.has(request) || request.expiresAt > now) continue
       this.stats.expired++
@@ -146,7 +172,7 @@ export class Responder {
 
   #runNext(): void {
     this.#expire()
-    while (this.#state !== 'closed' && this.#running.size < this.#atOnce && this.#worker.free) {
+    while (this.#state !== 'closed' && this.#running.size < this.#atOnce && this.worker.free) {
       const [next] = this.#waiting
       if (!next) return
       void this.#run(next)
@@ -159,14 +185,14 @@ export class Responder {
 
   get #atOnce(): number {
     const { ms } = this.stats
-    const isAhead = this.#slots === 1 && this.#worker.takesNext && ms > 0 && ms < QUICK_MS
+    const isAhead = this.#slots === 1 && this.worker.takesNext && ms > 0 && ms < QUICK_MS
     return isAhead ? 2 : this.#slots
   }
 
   async #run(request: RowRequest): Promise<void> {
     request.state = 'running'
-    request.startedAt = this.#settings.clock.now()
-    if (this.#worker.interruptible !== false) request.abort = new AbortController()
+    request.startedAt = this.settings.clock.now()
+    if (this.worker.interruptible !== false) request.abort = new AbortController()
     this.#running.add(request)
     this.#watch()
     this.#ran(request, await this.#outcome(request))
@@ -174,7 +200,7 @@ export class Responder {
 
   async #outcome({ row, abort }: RowRequest): Promise<Float32Array | ApproxiferError> {
     try {
-      const answer: unknown = await this.#worker.infer(row as Float32Array, abort && { signal: abort.signal })
+      const answer: unknown = await this.worker.infer(row as Float32Array, abort && { signal: abort.signal })
       if (answer instanceof Float32Array) return answer
       return new ApproxiferError('PROTOCOL', expected('answer', 'Float32Array', answer))
     } catch (error) {
@@ -183,14 +209,14 @@ export class Responder {
   }
 
   #ran(request: RowRequest, outcome: Float32Array | ApproxiferError): void {
-    const now = this.#settings.clock.now()
+    const now = this.settings.clock.now()
     this.#running.delete(request)
     this.#drop(request)
     const [next] = this.#running
     if (next && this.#slots === 1) next.startedAt = now // one that was handed over before begins now
     if (outcome instanceof Float32Array) this.stats.inferred(now - request.startedAt)
     else if (this.#state !== 'closed') {
-      this.#state = outcome.code === 'ABORTED' && !this.#worker.free ? 'lingers' : 'up'
+      this.#state = outcome.code === 'ABORTED' && !this.worker.free ? 'lingers' : 'up'
     }
     this.#answer(request, outcome)
     this.#watch()
@@ -203,7 +229,7 @@ export class Responder {
       this.stats.cancelled++
       this.#sendError(to, CANCELLED)
     } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
-    else for (const bytes of encodeValues('answer', outcome, this.#link.most)) this.#send(to, bytes)
+    else for (const bytes of encodeValues('answer', outcome, this.link.most)) this.#send(to, bytes)
   }
 
   #fail(to: string, error: ApproxiferError): undefined {
@@ -218,7 +244,7 @@ export class Responder {
   #send(to: string, bytes: Uint8Array): void {
     if (this.#state === 'closed') return
     try {
-      this.#link.publish(to, bytes)
+      this.link.publish(to, bytes)
     } catch {} // the connection is closed: the coordinator will notice
   }
 
@@ -236,26 +262,26 @@ export class Responder {
     }
     if (this.#state === 'down' || this.#state === 'closed') return
     this.#state = 'down'
-    this.#beat()
+    this.beat()
   }
 
   #freed(): void {
-    if (this.#worker.free && this.#state === 'lingers') this.#state = 'up'
+    if (this.worker.free && this.#state === 'lingers') this.#state = 'up'
     if (this.isDown) return this.#died()
     if (this.#state === 'down') {
       this.#state = 'up'
-      this.#beat()
+      this.beat()
     }
     this.#runNext()
   }
 
   /** Restarts the worker once the inference that it has been at longest takes too long. */
   #watch(): void {
-    const { clock, hangMs } = this.#settings
+    const { clock, hangMs } = this.settings
     this.#unwatch?.()
     const [oldest] = this.#running
     if (!oldest || this.#state === 'closed') return
-    const restart = () => this.#worker.restart?.(`did not answer within ${hangMs} ms`)
+    const restart = () => this.worker.restart?.(`did not answer within ${hangMs} ms`)
     this.#unwatch = clock.after(Math.max(0, oldest.startedAt + hangMs - clock.now()), restart, true)
   }
 }

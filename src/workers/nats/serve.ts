@@ -2,7 +2,7 @@
 
 import { checkInteger, MOST_MS } from '../../check'
 import { checkServer, NatsLink, type NatsServer } from './connection'
-import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './serve-options'
+import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
 import { type MachineState, Station } from './station'
 import { randomToken } from './subjects'
 
@@ -90,14 +90,12 @@ class ServingMachine implements NatsService, MachineState {
   /** Resolves when nothing is left to answer; after `graceMs` at the latest, or when it is closed. */
   async #answered(graceMs: number): Promise<void> {
     const { clock } = this.#settings
-    let cancel = () => {}
-    const over = new Promise<void>((resolve) => {
-      cancel = clock.after(graceMs, resolve)
-    })
     const arrived = new Promise<void>((resolve) => clock.after(Math.min(ON_THEIR_WAY_MS, graceMs), resolve))
-    const empty = arrived.then(() => Promise.all(this.#stations.map((station) => station.empty())))
-    await Promise.race([over, this.closed, empty])
-    cancel()
+    const empty = arrived.then(() => Promise.all(this.#stations.map((station) => station.responder.empty())))
+    await new Promise<unknown>((resolve, reject) => {
+      const cancel = clock.after(graceMs, () => resolve(undefined))
+      Promise.race([this.closed, empty]).then(resolve, reject).finally(cancel)
+    })
   }
 
   close(): Promise<void> {
@@ -111,7 +109,7 @@ class ServingMachine implements NatsService, MachineState {
   async #leave(): Promise<void> {
     this.#cancelBeat()
     this.#link.mute()
-    for (const station of this.#stations) station.close()
+    for (const station of this.#stations) station.responder.close()
     this.#beatAll()
     await this.#link.flush().catch(() => {})
     await this.#link.close()

@@ -1,12 +1,14 @@
-/** One worker of a machine in a fleet: it listens for rows, says how it is, and tells operators' tools what it did. */
+/**
+ * One worker of a machine in a fleet: it listens for rows, says how it is, and tells operators' tools what it did (`nats micro ls`,
+ * `info`, `stats`): the services protocol of NATS, version 1 (ADR-32), spoken here since its library is a pre-release.
+ */
 
 import type { ModelWorker } from '../worker'
 import type { NatsLink, NatsMessage } from './connection'
 import { VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
+import type { ServeSettings } from './options'
 import { Responder } from './responder'
-import type { ServeSettings } from './serve-options'
-import { describe, verbOf } from './service'
 
 /** What the workers of one machine share. */
 export interface MachineState {
@@ -16,33 +18,33 @@ export interface MachineState {
   readonly connection: number
 }
 
+/** Of the protocol between coordinators and workers, as services must have one. */
+const SERVICE_VERSION = '1.0.0'
+const NANOSECONDS = 1e6
+
 export class Station {
-  readonly name: string
-  readonly worker: ModelWorker
-  readonly #machine: MachineState
-  readonly #link: NatsLink
-  readonly #settings: ServeSettings
-  readonly #responder: Responder
+  readonly responder: Responder
   readonly #startedAt = new Date()
 
-  constructor(name: string, worker: ModelWorker, machine: MachineState, link: NatsLink, settings: ServeSettings) {
-    this.name = name
-    this.worker = worker
-    this.#machine = machine
-    this.#link = link
-    this.#settings = settings
-    this.#responder = new Responder(worker, settings, link, () => this.beat())
+  constructor(
+    readonly name: string,
+    readonly worker: ModelWorker,
+    private readonly machine: MachineState,
+    private readonly link: NatsLink,
+    private readonly settings: ServeSettings,
+  ) {
+    this.responder = new Responder(worker, settings, link, () => this.beat())
     link.listen(settings.subjects.worker(name), ({ data, reply }) => {
-      if (reply) this.#responder.receive(data, reply)
+      if (reply) this.responder.receive(data, reply)
     })
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
   }
 
   beat(): void {
     const { signature, fingerprint, slots = 1 } = this.worker
-    const { state, connection } = this.#machine
-    const { identity, beatMs, subjects } = this.#settings
-    const { isDown, open, stats } = this.#responder
+    const { state, connection } = this.machine
+    const { identity, beatMs, subjects } = this.settings
+    const { isDown, open, stats } = this.responder
     const beat: Heartbeat = {
       ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots },
       ...{ state: state === 'up' && isDown ? 'down' : state, everyMs: beatMs, connection, open, ms: stats.ms },
@@ -50,29 +52,42 @@ export class Station {
     this.#publish(subjects.beat(this.name), beat)
   }
 
-  /** Answers an operator's tool. */
+  /** Answers an operator's tool. Its question is the verb of a subject such as $SRV.PING, $SRV.PING.fleet or $SRV.PING.fleet.id. */
   describe({ subject, reply }: NatsMessage): void {
-    const verb = verbOf(subject)
-    if (!verb || !reply) return
-    const { fleet, subjects } = this.#settings
-    const { stats, open } = this.#responder
-    const own = { fleet, id: this.name, subject: subjects.worker(this.name), startedAt: this.#startedAt }
-    this.#publish(reply, describe(verb, { ...own, fingerprint: this.worker.fingerprint, stats, open }))
+    const verb = subject.split('.')[1]
+    if (!reply || (verb !== 'PING' && verb !== 'INFO' && verb !== 'STATS')) return
+    const { fleet, subjects } = this.settings
+    const metadata = { 'approxifer.fingerprint': this.worker.fingerprint ?? 'unknown' }
+    const endpoint = { name: 'rows', subject: subjects.worker(this.name), queue_group: '' }
+    const described = {
+      PING: {},
+      INFO: {
+        description: 'approxifer worker: runs one model, a row at a time',
+        endpoints: [{ ...endpoint, metadata: {} }],
+      },
+      STATS: { started: this.#startedAt.toISOString(), endpoints: [{ ...endpoint, ...this.#counts() }] },
+    }
+    const type = `io.nats.micro.v1.${verb.toLowerCase()}_response`
+    this.#publish(reply, { type, name: fleet, id: this.name, version: SERVICE_VERSION, metadata, ...described[verb] })
+  }
+
+  #counts() {
+    const { stats, open } = this.responder
+    const { requests, errors, lastError, busyMs, cancelled, expired, ms } = stats
+    const answered = requests - errors - cancelled - open
+    return {
+      num_requests: requests,
+      num_errors: errors,
+      last_error: lastError,
+      processing_time: Math.round(busyMs * NANOSECONDS),
+      average_processing_time: answered > 0 ? Math.floor((busyMs / answered) * NANOSECONDS) : 0,
+      data: { open, median_ms: ms, cancelled, expired },
+    }
   }
 
   #publish(subject: string, value: object): void {
     try {
-      this.#link.publish(subject, toJson(value))
+      this.link.publish(subject, toJson(value))
     } catch {} // the connection is being closed
-  }
-
-  /** Resolves when nothing is left to answer. */
-  empty(): Promise<void> {
-    return this.#responder.empty()
-  }
-
-  /** Rejects what it has; the worker stays open. */
-  close(): void {
-    this.#responder.close()
   }
 }

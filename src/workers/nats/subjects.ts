@@ -1,6 +1,7 @@
-/** Subjects of a fleet, and the names in them: what stands between two dots. */
+/** Subjects of a fleet, the names in them (what stands between two dots), and where a coordinator's answers arrive. */
 
 import { expected } from '../../check'
+import type { NatsLink } from './connection'
 
 export type Subjects = ReturnType<typeof subjectsOf>
 
@@ -40,4 +41,42 @@ export function randomToken(): string {
   let token = ''
   for (const end = used + BYTES; used < end; used++) token += HEX[random[used]]
   return token
+}
+
+export interface Conversation {
+  /** @throws where the connection is closed */
+  send(payload: Uint8Array): void
+  /** Whatever still comes is not heard. */
+  close(): void
+}
+
+/** A reply; undefined where the server says that nobody listens to the subject. */
+type Heard = (reply: Uint8Array | undefined) => void
+
+/** Each conversation has an address of its own that cannot be guessed, so that what arrives there is believed. */
+export class Inbox {
+  readonly #address: string
+  readonly #open = new Map<string, Heard>()
+
+  /** @param prefix  of its address, as the server's permissions may ask for */
+  constructor(
+    readonly link: NatsLink,
+    prefix: string,
+  ) {
+    this.#address = `${prefix}.${randomToken()}`
+    link.listen(`${this.#address}.*`, ({ subject, data, headers }) => {
+      const isUnheard = headers?.code === 503 && !data.length
+      this.#open.get(subject.slice(this.#address.length + 1))?.(isUnheard ? undefined : data)
+    })
+  }
+
+  open(subject: string, heard: Heard): Conversation {
+    const key = randomToken()
+    const reply = `${this.#address}.${key}`
+    this.#open.set(key, heard)
+    return {
+      send: (payload) => this.link.publish(subject, payload, reply),
+      close: () => this.#open.delete(key),
+    }
+  }
 }

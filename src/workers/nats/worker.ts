@@ -4,13 +4,12 @@ import { aborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
 import { checkAnswer, rowLength, type Signature } from '../../tensor'
 import { OpenCall } from '../open-call'
-import type { ModelWorker } from '../worker'
+import { type ModelWorker, wrongRows } from '../worker'
 import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
 import type { Heartbeat } from './heartbeat'
-import type { Conversation, Inbox } from './inbox'
 import type { NatsSettings } from './options'
+import type { Conversation, Inbox } from './subjects'
 
-/** What workers of one fleet share. */
 export interface Wire {
   readonly settings: NatsSettings
   readonly inbox: Inbox
@@ -130,11 +129,11 @@ export class NatsWorker implements ModelWorker {
   }
 
   #refusal(row: Float32Array, signal: AbortSignal | undefined): Error | undefined {
-    const length = rowLength(this.signature.inputs)
     if (this.isClosed) return new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (!this.isThere) return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
     if (this.#state === 'down') return new ApproxiferError('WORKER', `${this.name} is not running`)
-    if (row.length !== length) return new RangeError(`row: expected ${length} values, got ${row.length}`)
+    const wrong = wrongRows(this, [row])
+    if (wrong) return wrong
     if (signal?.aborted) return aborted(signal)
     if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
   }
@@ -163,7 +162,6 @@ export class NatsWorker implements ModelWorker {
     }
   }
 
-  /** It is there. */
   hear(beat: Heartbeat): void {
     const isNewWay = this.#state === 'away' || this.beat.connection !== beat.connection
     this.beat = beat
@@ -222,7 +220,7 @@ export class NatsWorker implements ModelWorker {
     const { inbox, settings } = this.#wire
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', sent.call.row, inbox.most, budgetMs)) sent.conversation.send(bytes)
+      for (const bytes of encodeValues('row', sent.call.row, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     }

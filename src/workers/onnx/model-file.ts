@@ -21,7 +21,6 @@ export async function readModel(model: unknown): Promise<Uint8Array> {
 /** What the runtimes say of a file that is no model, or not all of one; `onnxruntime-node` begins with its path and a capital. */
 const UNPARSED = /protobuf parsing failed|no graph was found in the protobuf/i
 
-/** Bytes at the beginning that are compared. */
 const HEAD = 512
 const MOST_LETTERS = 300
 

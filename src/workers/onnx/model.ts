@@ -7,8 +7,7 @@ import { read } from '../../option'
 import type { Ort, Runtime } from '../../platform/platform'
 import { rowLength, type Signature, size, type TensorSpec } from '../../tensor'
 import { onnxOptions } from './options'
-import { inputSpecs, outputNames, outputSpec, takesBatches } from './specs'
-import { warningsAbout } from './warnings'
+import { inputSpecs, outputNames, outputSpec, takesBatches, warningsAbout } from './specs'
 
 export interface OnnxOptions {
   /** The outputs to use. Default: all; the others are not even computed. */
@@ -44,21 +43,15 @@ const ROUNDING = 1e-3
 
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
-  readonly signature: Signature
-  /** Things worth telling the user about this model. */
-  readonly warnings: readonly string[]
   /** Whether several rows can go through in one run, and are answered as each would be alone. */
-  readonly batches: boolean
-  readonly #ort: Ort
-  readonly #session: InferenceSession
+  batches = false
 
-  private constructor(ort: Ort, session: InferenceSession, signature: Signature, batches: boolean, warnings: string[]) {
-    this.#ort = ort
-    this.#session = session
-    this.signature = signature
-    this.batches = batches
-    this.warnings = warnings
-  }
+  private constructor(
+    private readonly ort: Ort,
+    private readonly session: InferenceSession,
+    readonly signature: Signature,
+    readonly warnings: readonly string[],
+  ) {}
 
   /**
    * Loads, checks and warms up a model.
@@ -94,12 +87,12 @@ export class OnnxModel {
     const outputs = names.map((name, i) => outputSpec(name, zeros[i], some[i]))
     const warnings = names.flatMap((name, i) => warningsAbout(name, zeros[i], some[i]))
     const signature = { inputs, outputs }
-    const model = new OnnxModel(ort, session, signature, takesBatches(session), warnings)
-    if (!model.batches) return model
+    const model = new OnnxModel(ort, session, signature, warnings)
+    model.batches = takesBatches(session)
     const both = new Float32Array(2 * length)
     both.set(values, length)
-    const batches = await model.#answersTo(both, [zeros, some])
-    return batches ? model : new OnnxModel(ort, session, signature, false, warnings)
+    model.batches &&= await model.#answersTo(both, [zeros, some])
+    return model
   }
 
   /** Whether rows that go through together get the answers that each got alone: a dimension called dynamic promises less. */
@@ -128,7 +121,7 @@ export class OnnxModel {
     const results = step === count && outputs.length === 1 ? undefined : new Float32Array(count * width)
     for (let from = 0; from < count; from += step) {
       const part = rows.subarray(from * length, (from + step) * length)
-      const tensors = await run(this.#ort, this.#session, this.signature, part, step)
+      const tensors = await run(this.ort, this.session, this.signature, part, step)
       const values = tensors.map((tensor, i) => valuesOf(tensor, outputs[i], step))
       if (!results) return values[0] // in its order already
       let at = from * width
@@ -142,7 +135,7 @@ export class OnnxModel {
   }
 
   async close(): Promise<void> {
-    await this.#session.release()
+    await this.session.release()
   }
 }
 

@@ -1,4 +1,4 @@
-/** Which inputs and outputs of a model can be coded; what cannot is refused with a sentence that says what to do. */
+/** Which inputs and outputs of a model can be coded: what cannot is refused with a sentence that says what to do; and what a user should know. */
 
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
 import { ApproxiferError } from '../../errors'
@@ -29,16 +29,22 @@ export function takesBatches({ inputMetadata }: InferenceSession): boolean {
 
 /** The names of the outputs to use. @throws ApproxiferError MODEL */
 export function outputNames(session: InferenceSession, chosen = session.outputNames): readonly string[] {
-  for (const name of chosen) checkOutput(name, session)
+  for (const name of chosen) {
+    const meta = session.outputMetadata.find((output) => output.name === name)
+    if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
+    if (!meta.isTensor || meta.type !== 'float32') {
+      const type = meta.isTensor ? meta.type : 'no tensor'
+      throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
+    }
+    if (name === '__proto__') {
+      const todo = 'rename it, or name the other outputs to use in the option outputs'
+      throw refused('output', 'a name that onnxruntime can answer under', name, todo)
+    }
+  }
   return chosen
 }
 
-/**
- * Name and shape per query of an output.
- *
- * @param zeros, some  the model's answers to two different queries
- * @throws ApproxiferError MODEL
- */
+/** Name and shape per query of an output. @param zeros, some  answers to two queries. @throws ApproxiferError MODEL */
 export function outputSpec(name: string, zeros: OrtTensor, some: OrtTensor): TensorSpec {
   const field = `output '${name}'`
   if (String(zeros.dims) !== String(some.dims)) {
@@ -62,7 +68,6 @@ function refused(field: string, what: string, got: string, todo: string): Approx
 /** A dimension without a name (-1 in the file): this in onnxruntime-web, '' in onnxruntime-node. */
 const UNNAMED = 0xffffffff
 
-/** The length of a dimension, if the model fixes it. */
 function fixed(dim: number | string): number | undefined {
   return typeof dim === 'number' && dim >= 0 && dim < UNNAMED ? dim : undefined
 }
@@ -102,15 +107,50 @@ function inputShape(meta: Metadata, given: readonly number[] | undefined): reado
   throw refused(`input '${name}'`, 'fixed dimensions after the first', shown(shape), todo)
 }
 
-function checkOutput(name: string, session: InferenceSession): void {
-  const meta = session.outputMetadata.find((output) => output.name === name)
-  if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
-  if (!meta.isTensor || meta.type !== 'float32') {
-    const type = meta.isTensor ? meta.type : 'no tensor'
-    throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
+/** About one output. @param zeros, some  the answers to a query of zeros and to one of values from 0 to 1 */
+export function warningsAbout(name: string, zeros: OrtTensor, some: OrtTensor): string[] {
+  const values = some.data as Float32Array
+  const spoilt = [notFinite(name, values, 'values from 0 to 1') ?? notFinite(name, zeros.data as Float32Array, 'zeros')]
+  const distribution = probabilities(name, zeros.data as Float32Array, values, some.dims)
+  return [...spoilt, distribution].filter((text) => text !== undefined)
+}
+
+function notFinite(name: string, values: Float32Array, query: string): string | undefined {
+  const at = values.findIndex((value) => !Number.isFinite(value))
+  if (at < 0) return undefined
+  return `output '${name}' is ${values[at]} at ${at} for a query of ${query}: an answer with NaN or Inf cannot be coded and counts as a worker's fault; clamp it in the model (Clip), or leave the output out (option outputs)`
+}
+
+function probabilities(name: string, zeros: Float32Array, some: Float32Array, dims: readonly number[]) {
+  if (some.every((value) => value === some[0])) return undefined // a constant tells nothing
+  const found = axes(dims).find(({ length, step }) => sumToOne(zeros, length, step) && sumToOne(some, length, step))
+  if (!found) return undefined
+  return `output '${name}' looks like probabilities, summing to 1 along ${found.label} of [${dims}]: interpolated answers decode worse than logits; export the model without its last softmax`
+}
+
+/** Every axis longer than 1 from the last to the first, then all of them as one; `step` lies between neighbours. */
+function axes(dims: readonly number[]): { label: string; length: number; step: number }[] {
+  let step = 1
+  const each = dims.map((length, i) => ({ label: `axis ${i}`, length, step: 0 }))
+  for (const axis of each.reverse()) {
+    axis.step = step
+    step *= axis.length
   }
-  if (name === '__proto__') {
-    const todo = 'rename it, or name the other outputs to use in the option outputs'
-    throw refused('output', 'a name that onnxruntime can answer under', name, todo)
+  return [...each.filter(({ length }) => length > 1), { label: 'all axes', length: step, step: 1 }]
+}
+
+/** Whether values lie in 0..1 and every slice along the axis sums to 1. */
+function sumToOne(values: Float32Array, length: number, step: number): boolean {
+  for (let block = 0; block < values.length; block += length * step) {
+    for (let first = block; first < block + step; first++) {
+      let sum = 0
+      for (let i = 0; i < length; i++) {
+        const value = values[first + i * step]
+        if (!(value >= 0 && value <= 1)) return false
+        sum += value
+      }
+      if (Math.abs(sum - 1) > 1e-3) return false
+    }
   }
+  return true
 }

@@ -80,7 +80,6 @@ export function watchDns(name: string, options: DnsOptions): AsyncIterable<Endpo
   return new Watcher(`the DNS name ${name}`, read, options).changes
 }
 
-/** @throws Error for what is no list of URLs */
 function urlsIn(bytes: Uint8Array): string[] {
   if (bytes.byteLength > MOST_BYTES) throw new Error(`it has ${bytes.byteLength} bytes, which is no list of servers`)
   const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
@@ -100,8 +99,6 @@ type WatcherState =
 /** Reads a list of URLs again and again, and says what has changed. */
 class Watcher {
   readonly changes = new Changes<EndpointChange>({ onReturn: () => this.#stop() })
-  readonly #what: string
-  readonly #list: () => Promise<readonly string[]>
   readonly #everyMs: number
   readonly #clock: Clock
   readonly #warn: Warn
@@ -113,14 +110,12 @@ class Watcher {
 
   /** @param watch  calls `changed` when the list may have changed; returns what ends that */
   constructor(
-    what: string,
-    list: () => Promise<readonly string[]>,
+    private readonly what: string,
+    private readonly list: () => Promise<readonly string[]>,
     { everyMs = 2000, onWarning = console.warn, clock = systemClock }: WatchOptions,
     watch?: (changed: () => void) => () => void,
   ) {
     this.#everyMs = checkInteger('everyMs', everyMs, 1, MOST_MS)
-    this.#what = what
-    this.#list = list
     this.#clock = clock
     this.#warn = guarded(checkFunction('onWarning', onWarning))
     this.#unwatch = watch?.(() => this.#changed())
@@ -131,7 +126,7 @@ class Watcher {
     const reading: WatcherState = { is: 'reading', isStale: false }
     this.#state = reading
     try {
-      const urls = new Set(await this.#list())
+      const urls = new Set(await this.list())
       if (this.#state !== reading) return
       for (const url of urls) if (!this.#known.has(url)) this.changes.push({ add: url })
       for (const url of this.#known) if (!urls.has(url)) this.changes.push({ drain: url })
@@ -162,7 +157,7 @@ class Watcher {
     if (this.#failure === why) return
     this.#failure = why
     const kept = this.#known.size ? `; the ${this.#known.size} known workers stay` : ''
-    this.#warn(`${this.#what} cannot be used: ${why}${kept}`)
+    this.#warn(`${this.what} cannot be used: ${why}${kept}`)
   }
 
   #stop(): void {

@@ -10,18 +10,13 @@ export type EndpointChange = { add: string } | { remove: string } | { drain: str
 /** A server's URL, as it is compared: without slashes at its end. @throws TypeError */
 export function checkUrl(field: string, value: unknown): string {
   const what = 'an http or https URL without query, fragment and password (headers take those)'
-  const url = typeof value === 'string' || value instanceof URL ? parsed(String(value)) : undefined
+  const isText = typeof value === 'string' || value instanceof URL
+  const url = isText && URL.canParse(String(value)) ? new URL(value) : undefined
   if (!url || !/^https?:$/.test(url.protocol) || url.search || url.hash || url.username || url.password) {
     const given = value instanceof URL ? value.href : value
     throw new TypeError(expected(field, what, typeof given === 'string' ? withoutPassword(given) : given))
   }
   return url.href.replace(/\/+$/, '')
-}
-
-function parsed(text: string): URL | undefined {
-  try {
-    return new URL(text)
-  } catch {}
 }
 
 /** Reads changes until the source ends, or `apply` returns false. What is no change is skipped, with a warning. */

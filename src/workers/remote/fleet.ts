@@ -4,10 +4,8 @@
  *
  *   fleet.model = model              what all workers must have; the transport settles the first one
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
- *   fleet.lost(name, warning)        it cannot be reached: warns once, until it is back
- *   fleet.well(name)                 it can be reached: reported as back if it was lost and is not lost again within a second
+ *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.left(name)                 its worker is closed
  *   fleet.succeed(sightings)         where no worker that is there has the fleet's model any more: the model that it goes on with
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
@@ -18,53 +16,85 @@ import type { Clock } from '../../clock'
 import type { Warn } from '../../notices'
 import type { Change, ModelWorker } from '../worker'
 import { Changes, type ChangesOptions } from './changes'
-import { LossReports } from './loss-reports'
-import { type Sighting, successor } from './succession'
+import { type Sighting, successor } from './model'
 
-/** Workers that a fleet may have: whoever may announce workers can invent any number. */
+/** Workers that a fleet may have, and that are remembered as lost: whoever may announce workers can invent any number. */
 export const MOST_WORKERS = 10_000
+/** How long a lost worker has to be well before it is reported as back: some come and go many times a second. */
+const STEADY_MS = 1000
 
-export interface FleetOptions<M> extends ChangesOptions {
+/** Warnings of workers that are lost and come back. */
+export class LossReports {
+  /** By worker: what was said of its loss, and what cancels the report that it is back. */
+  readonly #reported = new Map<string, { text: string; cancel?: () => void }>()
+
+  /** @param warn  must not throw */
+  constructor(
+    private readonly clock: Clock,
+    private readonly warn: Warn,
+  ) {}
+
+  /** A worker is lost: reported once, until it is back. @param isNews  also where it was reported with another text */
+  lost(name: string, text: string, isNews = false): void {
+    const before = this.#reported.get(name)
+    this.left(name)
+    if (before && !(isNews && before.text !== text)) return
+    this.#reported.set(name, { text })
+    const [oldest] = this.#reported.keys()
+    if (this.#reported.size > MOST_WORKERS) this.#forget(oldest)
+    this.warn(text)
+  }
+
+  /** A worker is well: reported as back, if it was lost and is not lost again meanwhile. */
+  well(name: string): void {
+    const reported = this.#reported.get(name)
+    if (!reported || reported.cancel) return
+    const report = () => {
+      this.#forget(name)
+      this.warn(`${name} is back`)
+    }
+    reported.cancel = this.clock.after(STEADY_MS, report, true)
+  }
+
+  /** A worker is not there any more, for whatever reason: it is not reported as back until it is well again. */
+  left(name: string): void {
+    const reported = this.#reported.get(name)
+    reported?.cancel?.()
+    if (reported) this.#reported.set(name, { text: reported.text })
+  }
+
+  #forget(name: string): void {
+    this.left(name)
+    this.#reported.delete(name)
+  }
+}
+
+interface FleetOptions<M> extends ChangesOptions {
   isSame: (a: M, b: M) => boolean
-  /** Must not throw. */
   warn: Warn
   clock: Clock
 }
 
 /** @typeParam M  what tells models apart, such as a fingerprint */
-export class RemoteFleet<M> {
+export class RemoteFleet<M> extends LossReports {
   readonly changes: Changes<Change>
   readonly isSame: (a: M, b: M) => boolean
   model: M | undefined
-  readonly #losses: LossReports
 
-  constructor(options: FleetOptions<M>) {
+  constructor({ isSame, clock, warn, ...options }: FleetOptions<M>) {
+    super(clock, warn)
+    this.isSame = isSame
     this.changes = new Changes(options)
-    this.isSame = options.isSame
-    this.#losses = new LossReports(options.clock, options.warn)
   }
 
   join(worker: ModelWorker): void {
     this.changes.push({ add: worker })
-    this.#losses.well(worker.name)
-  }
-
-  /** @param isNews  warns also where it was lost already with another warning */
-  lost(name: string, warning: string, isNews = false): void {
-    this.#losses.lost(name, warning, isNews)
-  }
-
-  well(name: string): void {
-    this.#losses.well(name)
+    this.well(worker.name)
   }
 
   leave(name: string, how: 'drain' | 'remove'): void {
-    this.#losses.left(name)
+    this.left(name)
     this.changes.push(how === 'drain' ? { drain: name } : { remove: name })
-  }
-
-  left(name: string): void {
-    this.#losses.left(name)
   }
 
   /** @param seen  what is known of each worker that counts. @returns what is `model` from then on; undefined while it stays as it is */

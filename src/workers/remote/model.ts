@@ -1,0 +1,69 @@
+/** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
+
+import { seeded } from '../../random'
+import { rmsDifference, rootMeanSquare } from '../../stats'
+import { rowLength, type Signature, size } from '../../tensor'
+
+/** Its signature, and its answer to one query. */
+export interface ModelIdentity {
+  readonly signature: Signature
+  /** To the probe query. */
+  readonly answer: Float32Array
+}
+
+/** An output whose root mean square is below this counts as zeros. */
+const NEGLIGIBLE = 1e-6
+
+/** The probe query: numbers from 0 to 1, as those of pixels are, the same for all servers. */
+export function probeRow({ inputs }: Signature): Float32Array {
+  const random = seeded(1)
+  return Float32Array.from({ length: rowLength(inputs) }, () => random.next())
+}
+
+/** @param rounding  how far answers may differ, root mean square, over each output's. Infinity: only signatures count */
+export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
+  if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
+  if (rounding === Number.POSITIVE_INFINITY) return true // times an output of zeros it would be NaN
+  let at = 0
+  return a.signature.outputs.every((spec) => {
+    const from = at
+    at += size(spec)
+    const [own, other] = [a.answer.subarray(from, at), b.answer.subarray(from, at)]
+    return rmsDifference(own, other) <= rounding * rootMeanSquare(own) + NEGLIGIBLE
+  })
+}
+
+/** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */
+export interface Sighting<M> {
+  model: M
+  there: boolean
+}
+
+export function addToGroup<M>(groups: M[][], model: M, isSame: (a: M, b: M) => boolean): void {
+  const group = groups.find((group) => group.length > 0 && isSame(group[0], model))
+  if (group) group.push(model)
+  else groups.push([model])
+}
+
+/** The largest group, of equally large ones the first. */
+export function largest<M>(groups: readonly M[][]): readonly M[] {
+  return groups.reduce((most, group) => (group.length > most.length ? group : most), [])
+}
+
+/**
+ * The model that most reachable workers have; undefined while one of them has the fleet's own. Workers that had the own model and
+ * cannot be reached may come back with it, so the others must be more than those. A fleet that is rolled one by one loses no time that
+ * way, and one wrong server does not become the model while all others are cut off.
+ */
+export function successor<M>(own: M, seen: Iterable<Sighting<M>>, isSame: (a: M, b: M) => boolean): M | undefined {
+  const others: M[][] = []
+  let lost = 0
+  for (const { model, there } of seen) {
+    if (!isSame(own, model)) {
+      if (there) addToGroup(others, model, isSame)
+    } else if (there) return undefined
+    else lost++
+  }
+  const most = largest(others)
+  return most.length > lost ? most[0] : undefined
+}
