@@ -80,7 +80,8 @@ function modules(platform, conditions, input = entries) {
   const place = ({ facadeModuleId: id }) => {
     const path = relative(import.meta.dirname, id).replace(/\.\w+$/, '.js')
     const [, name] = /^(?:src|build)\/(.*)/.exec(path) ?? []
-    if (!name) return path.replace(/^node_modules\/(@[^/]+\/[^/]+|[^/]+)\/.*/, 'vendor/$1.js')
+    // By the file: builds for other platforms, which have fewer of a package's, write to the same folder.
+    if (!name) return path.replace(/^node_modules\/(@[^/]+\/[^/]+|[^/]+)\/(?:.*\/)?([^/]+)$/, 'vendor/$1.$2')
     if (name === 'cli/main.js') return 'cli.js'
     // Beside the worker scripts and core.wasm, which it names.
     if (name.startsWith('platform/')) return name.replace(/^platform\/(node|web|workerd)\.js$/, 'platform.$1.js')
