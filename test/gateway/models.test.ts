@@ -9,7 +9,7 @@ describe('loading and unloading', () => {
     const gateway = createGateway({ models: { m: model(), bad: { model: 'nowhere.onnx' } }, onWarning: () => {} })
     const early = await answerOf(gateway, request('/v2/health/ready'))
     expect([early.status, early.json.ready, early.headers.get('retry-after')]).toEqual([503, false, '1'])
-    expect((await refusal(gateway, post(inputOf(1))))[0]).toBe(503)
+    expect((await refusal(gateway, post(inputOf(1), {}, '/v2/models/bad/infer')))[0]).toBe(503) // 'm' may be ready by now
     await expect(gateway.ready()).rejects.toThrow(/nowhere.onnx/)
     expect((await answerOf(gateway, request('/v2/models/m/ready'))).status).toBe(200)
     const bad = await answerOf(gateway, request('/v2/models/bad/ready'))
