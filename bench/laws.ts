@@ -1,62 +1,113 @@
 /**
- * npm run bench -- laws [SEEDS] [WORD ...] [--json]: the tail on any law of answer times, in made time, without a memory. One FIFO queue
- * whose rows go to any idle worker (`queue`), the same with a second request at the running 95th or 90th percentile, at most one query in
- * ten, with and without the pool's dispatch (`hedge`, `aware`), and the predictor with policy 'retry'. The same arrivals for all;
- * medians of the seeds, and the geometric mean of ratios to the better hedge, measure by measure. With words only cells whose names
- * have all of them.
+ * npm run bench -- laws [SEEDS] [WORD ...] [--json]: the tail on any law of answer times, in simulated time, without a memory, beside a
+ * queue and hedged requests by hand; writes docs/laws.md, where the systems are described. Three seeds of 10,000 queries unless told
+ * otherwise. With words only cells whose names have all of them, and no page. A process a core; a quarter of an hour on two.
  */
 
-import { table } from '../src/cli/table'
+import { writeFileSync } from 'node:fs'
+import { markdownTable } from '../src/cli/report'
 import { type Figures, type Job, laws, measures, systems } from './laws-run'
 import { median } from './measure'
 import { inProcesses } from './processes'
 
 const SEEDS = 3
+const WORKERS = [27, 5]
+const LOADS = [0.1, 0.3, 0.6, 0.8, 0.9]
+/** What the predictor's p99, p99.9 are held against, the better of them for each; p50 against the queue's, machine time against the hedge at the 90th percentile. */
+const HEDGES = ['hedge, 95', 'hedge, 90', 'aware, 95', 'aware, 90']
+const RIVALS: Record<keyof Figures, readonly string[]> = {
+  p50: ['queue'],
+  p99: HEDGES,
+  p999: HEDGES,
+  machineMs: ['hedge, 90'],
+}
 
+/** Of one cell: medians of the seeds, of each system. */
+type Cell = Record<string, Figures>
 const cellOf = ({ law, workers, load }: Job) => `${law} | ${workers} workers | load ${load}`
-/** What the predictor's figure is held against: the queue's own median, else the better hedge. */
-const RIVALS = ['hedge, 95', 'hedge, 90', 'aware, 95', 'aware, 90']
+
+function jobsFor(seeds: number, wanted: readonly string[]): Job[] {
+  const jobs: Job[] = []
+  for (const workers of WORKERS)
+    for (const law of Object.keys(laws))
+      for (const load of LOADS)
+        for (const system of Object.keys(systems))
+          for (let seed = 1; seed <= seeds; seed++) jobs.push({ law, workers, load, system, seed: 10 * seed })
+  return jobs.filter((job) => wanted.every((word) => cellOf(job).includes(word)))
+}
+
+async function run(jobs: readonly Job[]): Promise<Map<string, Cell>> {
+  const runs = new Map<string, Figures[]>()
+  const keyOf = (job: Job) => `${cellOf(job)} | ${job.system}`
+  await inProcesses<Job, Figures>(
+    new URL('./laws-run.ts', import.meta.url).href,
+    jobs.map((job) => [job]),
+    (job, figures) => runs.set(keyOf(job), [...(runs.get(keyOf(job)) ?? []), figures]),
+  )
+  const cells = new Map<string, Cell>()
+  for (const job of jobs) {
+    const all = runs.get(keyOf(job)) ?? []
+    const figures = Object.fromEntries(measures.map((name) => [name, median(all.map((each) => each[name]))]))
+    cells.set(cellOf(job), { ...cells.get(cellOf(job)), [job.system]: figures as unknown as Figures })
+  }
+  return cells
+}
+
+/** The predictor's figures over the best of their rivals'. */
+function ratiosOf(cell: Cell): number[] {
+  return measures.map((name) => cell.retry[name] / Math.min(...RIVALS[name].map((rival) => cell[rival][name])))
+}
+
+const meanOf = (values: number[]) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
+const shown = (figures: Figures) => measures.map((name) => figures[name].toFixed(1)).join(' / ')
+
+function tableOf(cells: Map<string, Cell>): string {
+  const rows = [...cells].map(([name, cell]) => {
+    const better = Object.fromEntries(measures.map((each) => [each, Math.min(...HEDGES.map((rival) => cell[rival][each]))])) // biome-ignore format: one line
+    const [p50, ...rest] = ratiosOf(cell).map((ratio) => ratio.toFixed(2))
+    return [name.replaceAll(' | ', ', '), shown(cell.queue), shown(better as unknown as Figures), shown(cell.retry), `${p50}; ${rest.join(', ')}`] // biome-ignore format: one line
+  })
+  return markdownTable(['', 'queue', 'the better hedge', 'approxifer', 'ratios'], rows)
+}
+
+/** In a sentence: the geometric mean of each ratio and the worst. */
+function summary(cells: Map<string, Cell>): string {
+  const all = [...cells].map(([name, cell]) => ({ name, ratios: ratiosOf(cell) }))
+  const parts = ['p50', 'p99', 'p99.9', 'machine time'].map((name, i) => {
+    const worst = all.reduce((a, b) => (b.ratios[i] > a.ratios[i] ? b : a))
+    const mean = meanOf(all.map(({ ratios }) => ratios[i]))
+    return `${name} ${mean.toFixed(3)} (worst ${worst.ratios[i].toFixed(2)}: ${worst.name.replaceAll(' | ', ', ')})`
+  })
+  return `Geometric means of the ratios: ${parts.join('; ')}.`
+}
 
 export async function anyLaw(json: boolean, words: string[]): Promise<void> {
   const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
   const wanted = words.filter((word) => !Number(word))
-  const jobs: Job[] = []
-  for (const law of Object.keys(laws))
-    for (const workers of [27, 5])
-      for (const load of [0.3, 0.6, 0.8])
-        for (const system of Object.keys(systems))
-          for (let seed = 1; seed <= seeds; seed++) jobs.push({ law, workers, load, system, seed: 10 * seed })
-  const runs = new Map<string, Map<string, Figures[]>>()
-  const chosen = jobs.filter((job) => wanted.every((word) => cellOf(job).includes(word)))
-  await inProcesses<Job, Figures>(
-    new URL('./laws-run.ts', import.meta.url).href,
-    chosen.map((job) => [job]),
-    (job, figures) => {
-      const cell = runs.get(cellOf(job)) ?? new Map<string, Figures[]>()
-      runs.set(cellOf(job), cell.set(job.system, [...(cell.get(job.system) ?? []), figures]))
-    },
-  )
-  const cells = [...runs].sort(
-    ([a], [b]) => chosen.findIndex((job) => cellOf(job) === a) - chosen.findIndex((job) => cellOf(job) === b),
-  )
-  if (json) return console.log(JSON.stringify(cells.map(([cell, all]) => [cell, Object.fromEntries(all)]), null, 1)) // biome-ignore format: one line
-  const out = table(['', ...Object.keys(systems), 'retry: of the better hedge'])
-  const ratios = measures.map(() => [] as number[])
-  for (const [cell, all] of cells) {
-    const of = (system: string, name: keyof Figures) => median((all.get(system) ?? []).map((each) => each[name]))
-    const texts = Object.keys(systems).map((system) => measures.map((name) => of(system, name).toFixed(1)).join(' / '))
-    const own = measures.map((name) => {
-      const rivals = name === 'p50' ? ['queue'] : name === 'machineMs' ? ['hedge, 90'] : RIVALS
-      return of('retry', name) / Math.min(...rivals.map((rival) => of(rival, name)))
-    })
-    own.forEach((ratio, i) => {
-      ratios[i].push(ratio)
-    })
-    out.push([cell, ...texts, own.map((ratio) => ratio.toFixed(2)).join(' / ')])
-  }
-  const mean = (values: number[]) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
-  console.log(
-    `${out}\np50 / p99 / p99.9 / machine time a query, ms; the ratio of p50 to the queue's, of machine time to hedge 90's`,
-  )
-  console.log(`geometric means: ${ratios.map((each) => mean(each).toFixed(3)).join(' / ')}; worst: ${ratios.map((each) => Math.max(...each).toFixed(2)).join(' / ')}`) // biome-ignore format: one line
+  const cells = await run(jobsFor(seeds, wanted))
+  if (json) return console.log(JSON.stringify(Object.fromEntries(cells), null, 1))
+  console.log(`${tableOf(cells)}\n\n${summary(cells)}`)
+  if (!wanted.length) writeFileSync('docs/laws.md', page(cells, seeds))
+}
+
+function page(cells: Map<string, Cell>, seeds: number): string {
+  const sections = WORKERS.map((workers) => {
+    const own = new Map([...cells].filter(([name]) => name.includes(`| ${workers} workers |`)))
+    return `## ${workers} workers\n\n${summary(own)}\n\n${tableOf(own)}\n`
+  })
+  return `# Any law of answer times
+
+\`npm run bench -- laws\` writes this page: how \`createPredictor({ workers })\` does without a memory and without a setting, whatever law answer times have. Simulated time, Poisson arrivals, ${seeds} seeds of 10,000
+queries, medians; the same arrivals for all.
+
+- **queue**: one queue, first come, first served, to any idle worker.
+- **the better hedge**: the queue, and a second request to another worker for what takes longer than the running 95th or 90th percentile, at most one query in ten; workers by chance, or by the predictor's own
+  pool. Of these four the best of each figure by itself.
+- **approxifer**: policy \`retry\`.
+
+Each has p50 / p99 / p99.9 / machine time a query, in ms. **ratios**: of p50 to the queue's; of p99 and p99.9 to the better hedge's, and of machine time to the hedge at the 90th percentile. Where they are above 1 the plain thing does better.
+All laws have a median of 10 ms. **deviation**: lognormal, of the logarithm. **tight**: deviation .1, and a share of the calls takes ten times as long. **spread**: the same with a mean of 10 and a deviation of 4 ms, the law of a public
+benchmark of hedging. **half 3 times slower**: half of the machines is.
+
+${sections.join('\n')}`
 }

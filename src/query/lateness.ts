@@ -21,6 +21,8 @@ const UNSEEN = { count: 2, medians: 10 }
 const MOST = { older: 0.15, inVain: 0.05 }
 /** Beyond the age itself: an answer that takes as long as another took is not to come at the same moment as what is done for want of it. */
 const PAST = 1.02
+/** Nothing is late by less than this: a timer comes a millisecond early or late, and an answer may wait for this thread as long. */
+const TIMER_MS = 2
 /** Price of a recovery in medians: it takes a lookup, and is an approximation. 3 to 20 differ little, 2 gives a tenth more of them. */
 const RECOVERY = 3
 /** Price of a second inference, over the share of free machines to the power: spare ones are cheap, queued ones are not. */
@@ -102,7 +104,8 @@ export function bestAges(seen: Float64Array, utilisation: number): Ages {
     const given = (beyond[at + 1] - ms * (n - 1 - at)) / n - (RECOVERY * median * older ** 2) / 2
     if (given > give.gain) give = { gain: given, ms }
   }
-  return { giveMs: PAST * Math.min(give.ms, hedge.ms), hedgeMs: PAST * hedge.ms }
+  const late = (ms: number) => Math.max(median + TIMER_MS, PAST * ms)
+  return { giveMs: late(Math.min(give.ms, hedge.ms)), hedgeMs: late(hedge.ms) }
 }
 
 /** The times, and those that may yet come. */
