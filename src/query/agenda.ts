@@ -69,9 +69,9 @@ export class Agenda {
     return places
   }
 
-  /** A worker has begun with it: it may get late. Nothing if another had. */
+  /** A worker has begun with it: it may get late. Nothing if another had. @param now  NaN: it is behind another, or lost again */
   began(places: Places, now: number): void {
-    if (!Number.isNaN(places.since)) return
+    if (!Number.isNaN(places.since) || Number.isNaN(now)) return
     places.since = now
     places.late = this.#late.push(places)
     this.#plan()

@@ -20,7 +20,7 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
   const told: string[] = []
   /** How often somebody was asked whether he still waits. */
   const asked = { count: 0 }
-  const add = (name: string, ms = deadlineMs, does: (now: number) => void = () => {}) => {
+  const add = (name: string, ms = deadlineMs, does: (now: number) => void = () => {}, begins?: number) => {
     const since = clock.now()
     let isOpen = true
     const timed: Timed = {
@@ -38,7 +38,7 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
       },
     }
     const places = agenda.add(timed)
-    agenda.began(places, since)
+    agenda.began(places, begins === undefined ? since : begins)
     const remove = () => {
       isOpen = false
       agenda.remove(places)
@@ -251,4 +251,13 @@ it('whoever comes, asks again and leaves, each is told at its times and at no ot
   expect(told.map(timeOf)).toEqual(told.map(timeOf).sort((a, b) => a - b))
   expect([...new Set(told)].sort()).toEqual([...new Set(expected)].sort())
   expect(clock.pending).toBe(0)
+})
+
+it('a row that is behind another in its worker has not begun: no time is planned for it, and others have theirs', async () => {
+  const { clock, add, told } = fresh({ lateMs: 30 })
+  add('behind', DEADLINE_MS, () => {}, Number.NaN).remove()
+  const behind = add('behind', DEADLINE_MS, () => behind.remove(), Number.NaN)
+  const usual = add('usual', DEADLINE_MS, (now) => now >= DEADLINE_MS && usual.remove())
+  await clock.run()
+  expect(told).toEqual(['usual 30', `behind ${DEADLINE_MS}`, `usual ${DEADLINE_MS}`])
 })
