@@ -41,7 +41,7 @@ async function expectNew(callers: Callers, slow: () => void): Promise<void> {
   const given = await asked(callers.predictor)
   expect({ ...given, 'recovered new': 0, 'recovered old': 0 }).toEqual({ 'exact new': expect.any(Number), 'recovered new': 0, 'recovered old': 0 }) // biome-ignore format: one line
   const { 'recovered new': right, 'recovered old': stale = 0 } = given // one in ten may be wrong, and then nearer to whatever it is
-  expect(right).toBeGreaterThan(10)
+  expect(right).toBeGreaterThan(3) // three answers show that the slow one is slow
   expect(stale).toBeLessThanOrEqual(0.1 * right)
 }
 
