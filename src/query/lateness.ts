@@ -26,7 +26,7 @@ const TIMER_MS = 2
 /** Price of a recovery in medians: it takes a lookup, and is an approximation. 3 to 20 differ little, 2 gives a tenth more of them. */
 const RECOVERY = 3
 /** Price of a second inference, over the share of free machines to the power: spare ones are cheap, queued ones are not. */
-const INFERENCE = { price: 0.3, least: 0.05, power: 1.5 }
+const INFERENCE = { price: 0.3, least: 0.01, power: 1.5 }
 
 /** Ages of an attempt, in ms at work. */
 export interface Ages {

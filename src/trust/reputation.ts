@@ -42,6 +42,9 @@ export interface ReputationOptions {
   judged(verdict: Verdict): void
 }
 
+/** Share of the machines that is free from which on all audits are made. At 64 callers for 64 slots one query in a hundred audited made p99 1.8 times as long. */
+const SPARE = 0.1
+
 export class Reputation implements Trust {
   readonly liars: number
   readonly integrity: number
@@ -76,8 +79,14 @@ export class Reputation implements Trust {
   /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
   compare(payload: Float32Array, answered: readonly Asked[]): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
-    if (answered.length === 1 && !this.audits(workerOf(answered[0]))) return
+    if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
     new Audit(this.#pool, this, this.#tally, payload, answered).proceed()
+  }
+
+  /** Audits take machines from queries where nearly all are at work: the fewer are free, the more of them are left out. */
+  get #isAffordable(): boolean {
+    const free = 1 - this.#pool.utilisation
+    return free >= SPARE || this.#random.next() < free / SPARE
   }
 
   isSuspected(worker: ModelWorker): boolean {
