@@ -11,7 +11,7 @@ function tried(seen: readonly number[], utilisation: number): Ages {
   const median = times[(n - 1) >> 1]
   const S = (x: number) => times.filter((t) => t > x).length / n
   const E = (x: number) => times.reduce((sum, t) => sum + Math.max(0, t - x), 0) / n
-  const price = (0.3 / Math.max(0.05, 1 - utilisation) ** 1.5) * E(0)
+  const price = (0.3 / Math.max(0.01, 1 - utilisation) ** 1.5) * E(0)
   const best = (gain: (d: number) => number, may: (d: number) => boolean) => {
     const ages = times.filter((d) => d >= median && S(d) <= 0.15 && may(d))
     return ages.reduce((a, b) => (gain(b) > gain(a) ? b : a))
