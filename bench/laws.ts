@@ -111,7 +111,7 @@ All laws have a median of 10 ms. **deviation**: lognormal, of the logarithm. **t
 benchmark of hedging. **half 3 times slower**: half of the machines is.
 
 Where it loses: the median from load .8 on, which second requests cost (a hedge by hand as well, beside the queue without any); two classes of machines at load .8, where the slow ones are needed; few workers whose times vary by
-a factor of five or more, at load .6; and one straggler in a hundred on idle machines, where a hedge at the 90th percentile asks nearly everything twice in time.
+a factor of five or more, at load .6; and one straggler in a hundred on idle machines, where a hedge at the 90th percentile asks a tenth of the queries twice, those stragglers among them.
 
 ${sections.join('\n')}`
 }
