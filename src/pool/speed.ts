@@ -34,20 +34,21 @@ export class Speed {
   readonly logs: number[] = []
   /** Their mean, but for the largest. */
   mean = Number.NaN
-  /** Which of its last three outcomes were failures, the newest first. */
-  #failures: boolean[] = []
+  /** Which of its last three outcomes were failures: bits, the newest the lowest. */
+  #failures = 0
 
   /** @param slots  attempts that the worker takes at once */
   constructor(readonly slots = 1) {}
 
   /** Whether most of its last outcomes were failures: failing fast is not being fast. One alone is none. */
   get isFailing(): boolean {
-    return !this.logs.length || this.#failures.filter(Boolean).length > 1
+    const bits = this.#failures
+    return !this.logs.length || (bits & 1) + ((bits >> 1) & 1) + (bits >> 2) > 1
   }
 
   /** @param log  of its time; undefined: it failed */
   add(log: number | undefined): void {
-    this.#failures = [log === undefined, ...this.#failures].slice(0, 3)
+    this.#failures = ((this.#failures << 1) | Number(log === undefined)) & 7
     if (log !== undefined) this.logs.push(log)
     if (this.logs.length > RECENT) this.logs.shift()
     this.mean = typical(this.logs)
