@@ -35,7 +35,7 @@ export interface PredictorStats {
 
 /** @param tenant  whose memory it tells of */
 export function statsOf(
-  { coder, pool, lateness, trust }: Means,
+  { coder, pool, lateness, trust, criterion }: Means,
   generation: Generation,
   admission: Admission,
   tenant: string,
@@ -48,7 +48,7 @@ export function statsOf(
     hedges: { ...generation.hedged },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
-    tolerance: experience?.confidence.tolerance,
+    tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
     agreements: experience?.confidence.agreements ?? [],
     workers: pool
       .stats()

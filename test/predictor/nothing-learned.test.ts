@@ -51,3 +51,9 @@ it('saves to the byte what one with a core saves that has learned nothing, and o
 it('the table of options says how large a memory is, though it does not load one', () => {
   expect(predictorOptions.memory.options.bytes.otherwise).toBe(`${DEFAULT_BYTES / 2 ** 20} MiB`)
 })
+
+it('tells the tolerance that was stated', async () => {
+  const predictor = await open({ right: { labelAxis: 'none', tolerance: 0.5 } })
+  expect(predictor.stats().tolerance).toBe(0.5)
+  await predictor.close()
+})
