@@ -130,6 +130,22 @@ it('no row waits for a faster worker for longer than an idle one would take', as
   expect(took(second)).toBeLessThan(101)
 })
 
+it('a row waits for twenty times what the fastest takes before it goes to a worker that fails', async () => {
+  let silent = false
+  const home = pool(2, () => (silent ? 1e6 : 10))
+  home.workers[1].infer = async () => {
+    throw new ApproxiferError('WORKER', 'it fails')
+  }
+  stream(home, 20, 60)
+  for (let i = 0; i < 5; i++) home.clock.after(1000 + 60 * i, () => void [0, 1].map((x) => home.pool.submit(row(x)))) // both get some
+  await home.clock.run(1999)
+  silent = true
+  const attempts = stream(home, 2, 1)
+  await home.clock.run(2500)
+  expect(attempts.map(({ worker }) => worker)).toEqual(home.workers)
+  expect(attempts[1].startedAt - attempts[1].queuedAt).toBeCloseTo(200, -1)
+})
+
 it('rows that wait for a faster worker, and leave again, leave no timers', async () => {
   const { clock, pool: to } = pool(2, (i) => (i === 1 ? 50 : 10))
   stream({ clock, pool: to } as ReturnType<typeof pool>, 20, 60)
