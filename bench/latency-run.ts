@@ -18,6 +18,7 @@ import { VirtualClock } from '../src/testing/virtual-clock'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { type ModelName, models } from './accuracy'
+import type { Tail } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
 import {
   bimodal,
@@ -63,12 +64,7 @@ export interface Job {
   seed: number
 }
 
-export interface Figures {
-  p50: number
-  p99: number
-  p999: number
-  /** Machine time per query. */
-  machineMs: number
+export interface Figures extends Tail {
   /** Share of the queries that were answered with the model's own label by so many medians. */
   inTime: Partial<Record<number, number>>
   /** Recovered answers, and those of them with the model's own label, of every BLOCK queries. */

@@ -1,10 +1,10 @@
 /** One run of bench laws: so many queries, in made time, to one system. */
 
 import { createPredictor } from 'approxifer'
-import { type Random, seeded } from '../src/random'
-import { VirtualClock } from '../src/testing/virtual-clock'
+import type { Random } from '../src/random'
+import { type Start, type Tail, tailOf } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
-import { type Law, MEDIAN_MS, SimulatedWorker, type Simulation, wanderingTrouble } from './simulated'
+import { type Law, MEDIAN_MS, wanderingTrouble } from './simulated'
 
 const QUERIES = 10_000
 
@@ -57,12 +57,6 @@ export const laws: Record<string, { make: Make; meanMs: number }> = {
   wandering: { make: wanderingTrouble, meanMs: 10.05 / (25 / 27 + 2 / 27 / 5) },
 }
 
-interface System {
-  ask(query: Float32Array): Promise<unknown>
-  close?(): Promise<void>
-}
-type Start = (clock: VirtualClock, workers: SimulatedWorker[]) => Promise<System>
-
 const byHand =
   (options: ByHandOptions): Start =>
   async (clock, workers) =>
@@ -88,41 +82,7 @@ export interface Job {
   seed: number
 }
 
-export interface Figures {
-  p50: number
-  p99: number
-  p999: number
-  /** Machine time per query. */
-  machineMs: number
-}
-export const measures = ['p50', 'p99', 'p999', 'machineMs'] as const
-
-export async function simulate({ law, workers: count, load, system, seed }: Job): Promise<Figures> {
+export function simulate({ law, system, ...at }: Job): Promise<Tail> {
   const { make, meanMs } = laws[law]
-  const clock = new VirtualClock()
-  const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
-  const simulation: Simulation = {
-    clock,
-    law: make(serving, count),
-    answer: (row) => row.slice(),
-    signature: { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] },
-  }
-  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
-  const it = await systems[system](clock, workers)
-  const times: number[] = []
-  let asked = 0
-  const arrive = () => {
-    const start = clock.now()
-    const isCounted = ++asked > QUERIES / 20
-    const done = () => isCounted && times.push(clock.now() - start)
-    it.ask(Float32Array.of(arriving.gauss())).then(done, () => times.push(Number.POSITIVE_INFINITY))
-    if (asked < QUERIES) clock.after((-Math.log(1 - arriving.next()) * meanMs) / (load * count), arrive)
-  }
-  clock.after(0, arrive)
-  await clock.run()
-  await it.close?.()
-  const sorted = times.sort((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
-  const machineMs = workers.reduce((sum, { workedMs }) => sum + workedMs, 0) / QUERIES
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999), machineMs }
+  return tailOf({ ...at, law: make, meanMs, queries: QUERIES, warmUp: QUERIES / 20, width: 1 }, systems[system])
 }

@@ -1,12 +1,13 @@
 /**
  * npm run bench -- laws [SEEDS] [WORD ...] [--json]: the tail on any law of answer times, in simulated time, without a memory, beside a
  * queue and hedged requests by hand; writes docs/laws.md, where the systems are described. Three seeds of 10,000 queries unless told
- * otherwise. With words only cells whose names have all of them, and no page. A process a core; a quarter of an hour on two.
+ * otherwise. With words only cells whose names have all of them, and no page. A process a core; four minutes on two.
  */
 
 import { writeFileSync } from 'node:fs'
 import { markdownTable } from '../src/cli/report'
-import { type Figures, type Job, laws, measures, systems } from './laws-run'
+import { measures, type Tail } from './arrivals'
+import { type Job, laws, systems } from './laws-run'
 import { median } from './measure'
 import { inProcesses } from './processes'
 
@@ -16,7 +17,7 @@ const LOADS: Record<number, readonly number[]> = { 27: [0.1, 0.3, 0.6, 0.8, 0.9]
 const WORKERS = [27, 5]
 /** What the predictor's p99, p99.9 are held against, the better of them for each; p50 against the queue's, machine time against the hedge at the 90th percentile. */
 const HEDGES = ['hedge, 95', 'hedge, 90', 'aware, 95', 'aware, 90']
-const RIVALS: Record<keyof Figures, readonly string[]> = {
+const RIVALS: Record<keyof Tail, readonly string[]> = {
   p50: ['queue'],
   p99: HEDGES,
   p999: HEDGES,
@@ -24,7 +25,7 @@ const RIVALS: Record<keyof Figures, readonly string[]> = {
 }
 
 /** Of one cell: medians of the seeds, of each system. */
-type Cell = Record<string, Figures>
+type Cell = Record<string, Tail>
 const cellOf = ({ law, workers, load }: Job) => `${law} | ${workers} workers | load ${load}`
 
 function jobsFor(seeds: number, wanted: readonly string[]): Job[] {
@@ -38,9 +39,9 @@ function jobsFor(seeds: number, wanted: readonly string[]): Job[] {
 }
 
 async function run(jobs: readonly Job[]): Promise<Map<string, Cell>> {
-  const runs = new Map<string, Figures[]>()
+  const runs = new Map<string, Tail[]>()
   const keyOf = (job: Job) => `${cellOf(job)} | ${job.system}`
-  await inProcesses<Job, Figures>(
+  await inProcesses<Job, Tail>(
     new URL('./laws-run.ts', import.meta.url).href,
     jobs.map((job) => [job]),
     (job, figures) => runs.set(keyOf(job), [...(runs.get(keyOf(job)) ?? []), figures]),
@@ -49,7 +50,7 @@ async function run(jobs: readonly Job[]): Promise<Map<string, Cell>> {
   for (const job of jobs) {
     const all = runs.get(keyOf(job)) ?? []
     const figures = Object.fromEntries(measures.map((name) => [name, median(all.map((each) => each[name]))]))
-    cells.set(cellOf(job), { ...cells.get(cellOf(job)), [job.system]: figures as unknown as Figures })
+    cells.set(cellOf(job), { ...cells.get(cellOf(job)), [job.system]: figures as unknown as Tail })
   }
   return cells
 }
@@ -60,13 +61,13 @@ function ratiosOf(cell: Cell): number[] {
 }
 
 const meanOf = (values: number[]) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length)
-const shown = (figures: Figures) => measures.map((name) => figures[name].toFixed(1)).join(' / ')
+const shown = (figures: Tail) => measures.map((name) => figures[name].toFixed(1)).join(' / ')
 
 function tableOf(cells: Map<string, Cell>): string {
   const rows = [...cells].map(([name, cell]) => {
     const better = Object.fromEntries(measures.map((each) => [each, Math.min(...HEDGES.map((rival) => cell[rival][each]))])) // biome-ignore format: one line
     const [p50, ...rest] = ratiosOf(cell).map((ratio) => ratio.toFixed(2))
-    return [name.replaceAll(' | ', ', '), shown(cell.queue), shown(better as unknown as Figures), shown(cell.retry), `${p50}; ${rest.join(', ')}`] // biome-ignore format: one line
+    return [name.replaceAll(' | ', ', '), shown(cell.queue), shown(better as unknown as Tail), shown(cell.retry), `${p50}; ${rest.join(', ')}`] // biome-ignore format: one line
   })
   return markdownTable(['', 'queue', 'the better hedge', 'approxifer', 'ratios'], rows)
 }
@@ -99,7 +100,7 @@ function page(cells: Map<string, Cell>, seeds: number): string {
   return `# Any law of answer times
 
 \`npm run bench -- laws\` writes this page: how \`createPredictor({ workers })\` does without a memory and without a setting, whatever law answer times have. Simulated time, Poisson arrivals, ${seeds} seeds of 10,000
-queries, medians; the same arrivals for all.
+queries, medians; the same arrivals for all. Loads of fleets with slow machines are reckoned for 27 of them: of 5 a larger part is slow, so that they are higher than they say.
 
 - **queue**: one queue, first come, first served, to any idle worker.
 - **the better hedge**: the queue, and a second request to another worker for what takes longer than the running 95th or 90th percentile, at most one query in ten; workers by chance, or by the predictor's own

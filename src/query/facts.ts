@@ -39,9 +39,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
 
 /** When an attempt has been at work for so long; Infinity while it is behind another one, or queued. */
 function ageAt({ attempt }: Asked, ms = Number.POSITIVE_INFINITY): number {
-  return attempt.phase === 'running' && attempt.startedAt >= 0
-    ? attempt.startedAt + attempt.factor * ms
-    : Number.POSITIVE_INFINITY
+  return Number.isNaN(attempt.startedAt) ? Number.POSITIVE_INFINITY : attempt.startedAt + attempt.factor * ms
 }
 
 /** What the ages of a query's attempts come to; `own`: how many have no outcome. */
