@@ -18,8 +18,9 @@ function serveHttp(worker: ModelWorker): Promise<string> {
     const send = (body: Uint8Array | string, headers = {}) => response.writeHead(200, headers).end(body)
     if (request.url?.endsWith('/infer')) {
       const head = Number(request.headers['inference-header-content-length']) // what follows is the one raw tensor
-      const answer = await worker.infer(new Float32Array(Uint8Array.from(Buffer.concat(chunks).subarray(head)).buffer))
-      const outputs = [{ ...signature.outputs[0], rows: [answer], binary: true }]
+      const data = new Float32Array(Uint8Array.from(Buffer.concat(chunks).subarray(head)).buffer)
+      const [answer] = await worker.infer([{ data, shape: signature.inputs[0].shape }])
+      const outputs = [{ ...signature.outputs[0], rows: [answer.data], binary: true }]
       const { body, headerLength } = await writeReply({ model: MODEL, version: '1', outputs })
       const type = { 'content-type': 'application/octet-stream', 'inference-header-content-length': `${headerLength}` }
       send(body, { ...type, 'content-length': body.length })

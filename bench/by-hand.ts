@@ -2,6 +2,7 @@
 
 import type { ModelWorker } from 'approxifer'
 import type { Clock } from '../src/clock'
+import type { Payload } from '../src/payload'
 import type { Attempt, Submission } from '../src/pool/attempt'
 import type { PoolOptions } from '../src/pool/pool'
 import { type Random, seeded } from '../src/random'
@@ -10,8 +11,8 @@ import { identityOf } from '../src/workers/worker'
 export { ByHand, type ByHandOptions } from '../src/cli/demo/by-hand'
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] }
-type Row = Submission<Float32Array>
-type BlindAttempt = Mutable<Attempt<Float32Array, Float32Array>> & { row: Row }
+type Row = Submission<Payload>
+type BlindAttempt = Mutable<Attempt<Payload, Payload>> & { row: Row }
 
 /** Attempts to any idle worker, whatever is known of how fast it is. */
 export class Blind {
@@ -23,14 +24,16 @@ export class Blind {
     low: [],
   }
   readonly #clock: Clock
+  readonly #accept: PoolOptions<Payload>['accept']
 
-  constructor(workers: readonly ModelWorker[], { clock }: PoolOptions<Float32Array>) {
+  constructor(workers: readonly ModelWorker[], { clock, accept }: PoolOptions<Payload>) {
     this.#workers = workers
     this.#clock = clock
+    this.#accept = accept
     for (const worker of workers) worker.onFree = () => this.#dispatch()
   }
 
-  submit(row: Row): Attempt<Float32Array, Float32Array> {
+  submit(row: Row): Attempt<Payload, Payload> {
     const attempt: BlindAttempt = {
       row,
       payload: row.payload,
@@ -76,10 +79,10 @@ export class Blind {
     attempt.worker = worker
     attempt.identity = identityOf(worker)
     attempt.startedAt = this.#clock.now()
-    worker.infer(payload).then((answer) => {
+    worker.infer(payload.tensors).then((answer) => {
       attempt.phase = 'settled'
       attempt.ranMs = this.#clock.now() - attempt.startedAt
-      attempt.outcome = { kind: 'answered', answer }
+      attempt.outcome = { kind: 'answered', answer: this.#accept(answer) }
       owner.settled(attempt)
     })
     owner.began(attempt)

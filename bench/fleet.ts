@@ -10,9 +10,10 @@
  * so that one of them alone tells of all. Ten minutes.
  */
 
-import { ApproxiferError, createPredictor, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type PredictorOptions, type TensorList } from 'approxifer'
 import { table } from '../src/cli/table'
 import type { Clock } from '../src/clock'
+import { tensorsOf } from '../src/payload'
 import { type Random, seeded } from '../src/random'
 import { VirtualClock } from '../src/testing/virtual-clock'
 import { collectGarbage } from './measure'
@@ -53,11 +54,11 @@ class MortalWorker extends SimulatedWorker {
     return !this.#down && super.free
   }
 
-  override infer(row: Float32Array): Promise<Float32Array> {
-    return this.#random.next() < CRASHES ? this.#crash() : super.infer(row)
+  override infer(query: TensorList): Promise<TensorList> {
+    return this.#random.next() < CRASHES ? this.#crash() : super.infer(query)
   }
 
-  async #crash(): Promise<Float32Array> {
+  async #crash(): Promise<never> {
     this.#down = true
     this.#clock.after(DOWN_MS, () => {
       this.#down = false
@@ -82,10 +83,10 @@ function listOfIdle(workers: MortalWorker[]): System {
     else idle.push(worker)
   }
   for (const worker of workers) worker.onFree = () => worker.free && freed(worker)
-  const ask = async (query: Float32Array): Promise<Float32Array> => {
+  const ask = async (query: Float32Array): Promise<unknown> => {
     const worker = idle.pop() ?? (await new Promise<MortalWorker>((resolve) => waiting.push(resolve)))
     try {
-      return await worker.infer(query)
+      return await worker.infer(tensorsOf(query, worker.signature.inputs))
     } catch {
       return await ask(query)
     }

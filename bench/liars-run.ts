@@ -58,8 +58,8 @@ class Honest extends SimulatedWorker {
     super(place, simulation)
   }
 
-  override async infer(row: Float32Array): Promise<Float32Array> {
-    const own = await super.infer(row)
+  override async answer(row: Float32Array): Promise<Float32Array> {
+    const own = await super.answer(row)
     if (this.random.next() < 0.001) throw new Error('crashed')
     return this.place % 2 ? own.map((value) => value * (1 + 1e-6)) : own
   }
@@ -80,9 +80,9 @@ class Liar extends SimulatedWorker {
     super(index, simulation)
   }
 
-  override async infer(row: Float32Array): Promise<Float32Array> {
+  override async answer(row: Float32Array): Promise<Float32Array> {
     this.asked++
-    const own = await super.infer(row)
+    const own = await super.answer(row)
     const told = this.tell(own, row)
     if (!told) return new Promise(() => {})
     if (told !== own) this.lies++

@@ -7,7 +7,7 @@ import { serveNats } from 'approxifer/nats'
 const signature = { inputs: [{ name: 'input', shape: [1, 28, 28] }], outputs: [{ name: 'logits', shape: [10] }] }
 const idle = (name: string): ModelWorker => ({
   ...{ name, signature, free: true, onFree: undefined, fingerprint: '0123456789abcdef' },
-  infer: async () => new Float32Array(10),
+  infer: async () => [{ data: new Float32Array(10), shape: [10] }],
   close: async () => {},
 })
 

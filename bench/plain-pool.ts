@@ -1,6 +1,7 @@
 /** The plainest rival: one queue in front of the machines. */
 
 import type { ModelWorker } from 'approxifer'
+import { tensorsOf, vectorOf } from '../src/payload'
 
 /** Asks for one query's answer; rejects where it is lost. */
 export type Way = (query: Float32Array) => Promise<Float32Array>
@@ -21,7 +22,7 @@ class Pool {
       this.#waiting.push(resolve)
       this.#serve()
     })
-    return worker.infer(query)
+    return vectorOf(await worker.infer(tensorsOf(query, worker.signature.inputs)))
   }
 
   /** In turn, so that idle machines share the work alike. */

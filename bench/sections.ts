@@ -7,7 +7,7 @@
  * a predictor ("bare").
  */
 
-import { createPredictor, type ModelWorker } from 'approxifer'
+import { createPredictor, type ModelWorker, type TensorList } from 'approxifer'
 import { table } from '../src/cli/table'
 import { seeded } from '../src/random'
 
@@ -53,13 +53,13 @@ class InstantWorker implements ModelWorker {
     this.#answers = answers
   }
 
-  infer(): Promise<Float32Array> {
+  infer(): Promise<TensorList> {
     this.free = false
-    const answer = this.#answers[this.#calls++ % POOL]
+    const data = this.#answers[this.#calls++ % POOL]
     return new Promise((resolve) => {
       const reply = () => {
         this.free = true
-        resolve(answer)
+        resolve([{ data, shape: [data.length] }])
         this.onFree?.()
       }
       if (this.name === 'worker 3') late(() => replies.push(reply), 40)

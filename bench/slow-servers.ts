@@ -72,10 +72,10 @@ async function overNats(at: number, connection: NatsConnection): Promise<void> {
     get free() {
       return open < slots
     },
-    async infer(row) {
+    async infer([{ data, shape }]) {
       open++
       try {
-        return await answer(row)
+        return [{ data: await answer(data), shape }]
       } finally {
         open--
       }

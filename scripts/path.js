@@ -7,7 +7,7 @@ const tensor = (name) => ({ name, shape: [2] })
 const workers = ['a', 'b', 'c'].map((name) => ({
   ...{ name, free: true, onFree: undefined },
   signature: { inputs: [tensor('x')], outputs: [tensor('y')] },
-  infer: async (row) => row.map((value) => 2 * value),
+  infer: async ([{ data, shape }]) => [{ data: data.map((value) => 2 * value), shape }],
   close: async () => {},
 }))
 const predictor = await createPredictor({ workers, verify: { audit: 0 } })

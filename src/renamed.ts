@@ -20,6 +20,8 @@ export const renamed = {
   },
   predict: { partition: 'tenant' },
   localWorkers: { count: 'workers' },
+  /** Of an HTTP worker. */
+  probe: { row: 'query' },
   /** Parameters of a request for inference. */
   request: { partition: 'tenant' },
   /** Flags of the command line. */

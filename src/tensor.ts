@@ -1,14 +1,15 @@
-/** Tensors, and the way from named tensors to one flat row and back. */
+/** Tensors: what a model takes and gives, and the queries of callers. */
 
-import { joined } from './arrays'
 import { checkNames, expected } from './check'
-import { ApproxiferError } from './errors'
 
-/** Row-major f32 values of one answer, without a batch dimension. */
+/** Row-major f32 values of one query or answer, without a batch dimension. */
 export interface Tensor {
   data: Float32Array
   shape: readonly number[]
 }
+
+/** A tensor for each input or output of a model, in the order of its signature. */
+export type TensorList = readonly Tensor[]
 
 export type Tensors = Record<string, Tensor>
 
@@ -18,7 +19,7 @@ export interface TensorSpec {
   shape: readonly number[]
 }
 
-/** What a model takes and gives for one query. A row is its tensors' data, one after the other, in this order. */
+/** What a model takes and gives for one query. */
 export interface Signature {
   inputs: readonly TensorSpec[]
   outputs: readonly TensorSpec[]
@@ -46,77 +47,34 @@ export function rowLength(specs: readonly TensorSpec[]): number {
   return specs.reduce((sum, spec) => sum + size(spec), 0)
 }
 
-/** The shape of a row: that of its one tensor, or its length where there are several. */
+/** The shape of a vector: that of its one tensor, or its length where there are several. */
 export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
   return specs.length === 1 ? specs[0].shape : [rowLength(specs)]
 }
 
 /**
- * A query's values as one row, which the caller of this function owns.
+ * A query's tensors in the order of the model's inputs.
  *
- * @param given  whether the query is his as well: of a single tensor its own data is the row then, else it is only read
+ * @param given  whether the query is the caller's of this function, so that it need not be copied
  * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong
  *   type, a wrong shape, a NaN or an Inf
  */
-export function toRow(query: QueryTensors, specs: readonly TensorSpec[], given = false): Float32Array {
+export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], given = false): TensorList {
   const named = byName(query, specs)
-  const dataOf = (spec: TensorSpec) => {
+  return specs.map((spec) => {
     const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
-    return checkTensor(own, spec, `query.${spec.name}`)
-  }
-  if (specs.length > 1) return joined(specs.map(dataOf), Float32Array)
-  return given ? dataOf(specs[0]) : dataOf(specs[0]).slice()
+    const data = checkTensor(own, spec, `query.${spec.name}`)
+    return { data: given ? data : data.slice(), shape: spec.shape }
+  })
 }
 
-/** The named tensors of a row; each has a buffer and a shape of its own, owned by the caller. */
-export function fromRow(row: Float32Array, specs: readonly TensorSpec[]): Tensors {
-  let at = 0
-  const entries = specs.map((spec): [string, Tensor] => {
-    const from = at
-    at += size(spec)
-    return [spec.name, { data: row.slice(from, at), shape: [...spec.shape] }]
+/** Tensors by their names; each has a buffer and a shape of its own, owned by the caller. */
+export function toNamed(tensors: TensorList, specs: readonly TensorSpec[]): Tensors {
+  const entries = specs.map(({ name }, i): [string, Tensor] => {
+    const { data, shape } = tensors[i]
+    return [name, { data: data.slice(), shape: [...shape] }]
   })
   return Object.fromEntries(entries) // by assignment, a tensor named __proto__ would become the prototype
-}
-
-/**
- * A worker's answer, if it is one: a Float32Array of the right length, all finite.
- *
- * NaN and Inf are refused also where the model itself answers so: answers are decoded from sums, which a single one
- * of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that
- * means it has to say it with a number, such as -1e9 for a logit of -Inf.
- *
- * @param length  of the row
- * @param specs   the outputs it is made of, so that the message can name the one at fault
- * @throws ApproxiferError PROTOCOL
- */
-export function checkAnswer(answer: unknown, length: number, specs: readonly TensorSpec[] = []): Float32Array {
-  const wrong = !(answer instanceof Float32Array)
-    ? expected('answer', 'Float32Array', answer)
-    : answer.length !== length
-      ? `answer: expected ${length} values, got ${answer.length}`
-      : spoilt(answer, specs)
-  if (wrong) throw new ApproxiferError('PROTOCOL', wrong)
-  return answer as Float32Array
-}
-
-/** Makes answers of what workers give, for a pool: copies, since a worker may use its buffer again. They throw PROTOCOL. */
-export function acceptAnswers({ outputs }: Pick<Signature, 'outputs'>): (answer: unknown) => Float32Array {
-  const length = rowLength(outputs)
-  return (answer) => checkAnswer(answer, length, outputs).slice()
-}
-
-function spoilt(answer: Float32Array, specs: readonly TensorSpec[]): string | undefined {
-  const where = notFinite(answer, 'answer')
-  if (!where) return undefined
-  let at = 0
-  for (const spec of specs) {
-    const own = notFinite(answer.subarray(at, at + size(spec)), `output '${spec.name}'`)
-    const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
-    if (own) return `${own}, which cannot be coded; ${todo}`
-    at += size(spec)
-  }
-  return where
 }
 
 function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<string, unknown> {
@@ -150,16 +108,16 @@ function checkShape(tensor: Exclude<QueryTensor, Float32Array>, spec: TensorSpec
   const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // another library's tensors have more
   if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims'])
   for (const shape of [tensor.shape, tensor.dims]) {
-    if (!shape || isShapeOf(shape, spec)) continue
+    if (!shape || isShapeOf(shape, spec, 1)) continue
     const right = [spec.shape, [1, ...spec.shape]].join('] or [')
     throw new RangeError(`${field}: expected shape [${right}], got [${shape}]`)
   }
 }
 
-/** As the model has it, with or without a batch dimension of 1. */
-function isShapeOf(shape: readonly number[], spec: TensorSpec): boolean {
+/** As the model has it. @param batch  1: perhaps with a batch dimension of 1 */
+export function isShapeOf(shape: readonly number[], spec: TensorSpec, batch: 0 | 1): boolean {
   const extra = shape.length - spec.shape.length
-  if (extra !== 0 && !(extra === 1 && shape[0] === 1)) return false
+  if (extra !== 0 && !(extra === batch && shape[0] === 1)) return false
   return spec.shape.every((n, axis) => shape[extra + axis] === n)
 }
 
@@ -168,7 +126,8 @@ export function allFinite(row: Float32Array): boolean {
   return notFinite(row, '') === undefined
 }
 
-function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
+/** What is wrong with the first value that is NaN, infinite or larger than `most`. */
+export function notFinite(data: Float32Array, field: string, most = Number.MAX_VALUE): string | undefined {
   for (let i = nearFirstBeyond(data, most); i < data.length; i++) {
     if (Math.abs(data[i]) <= most) continue
     const what = Number.isFinite(data[i]) ? `values up to ${most} in size` : 'finite values'

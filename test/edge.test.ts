@@ -5,6 +5,7 @@ import { readMessage, readReply } from '../src/oip/read'
 import { writeRequest } from '../src/oip/write'
 import { serveGateway, type TestServer } from './shared/http-server'
 import { ranBy } from './shared/ran-by'
+import { doubling, listOf } from './shared/vectors'
 import { inWorkerd } from './shared/workerd'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -36,7 +37,7 @@ describe('workerd', ranBy('workerd', workerd), () => {
       const reply = JSON.parse(text)
       expect(reply.outputs[0].data).toEqual(data.map((v) => 2 * v))
       expect(reply.parameters.status).toHaveLength(rows)
-      const sent = await writeRequest(signature, { rows: [Float32Array.of(1, 2)], binary: true })
+      const sent = await writeRequest(signature, { queries: [listOf(Float32Array.of(1, 2))], binary: true })
       const length = { 'inference-header-content-length': String(sent.headerLength) }
       const binary = await fetch(`${url}/v2/models/m/infer`, {
         method: 'POST',
@@ -47,7 +48,7 @@ describe('workerd', ranBy('workerd', workerd), () => {
         new Uint8Array(await binary.arrayBuffer()),
         binary.headers.get('inference-header-content-length'),
       )
-      expect(readReply(message, signature.outputs, 1).rows).toEqual([Float32Array.of(2, 4)])
+      expect(readReply(message, signature.outputs, 1).answers).toEqual([listOf(Float32Array.of(2, 4))])
       expect((await fetch(`${url}/v2/models/no/infer`, { method: 'POST', body: '{}' })).status).toBe(404)
       expect(await (await fetch(`${url}/v2/health/ready`)).json()).toEqual({ ready: true })
       expect(Number(await (await fetch(`${url}/save`)).text())).toBeGreaterThan(100)
@@ -60,7 +61,7 @@ describe(
   'workerd, two times eight requests at once, on workers that are HTTP servers',
   ranBy('workerd', workerd),
   () => {
-    const infer = async (row: Float32Array) => row.map((v) => 2 * v)
+    const infer = doubling
     const servers: TestServer[] = []
     beforeAll(async () => {
       for (const name of ['a', 'b', 'c']) {

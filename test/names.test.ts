@@ -6,6 +6,7 @@ import { evaluate } from '../src/evaluate/evaluate'
 import type { Option } from '../src/option'
 import { predictorOptions } from '../src/predictor/option-table'
 import { renamed } from '../src/renamed'
+import { inferRow, inferring } from './shared/vectors'
 
 const model = Uint8Array.of(1)
 const scheme = { queries: 2, stragglers: 1 }
@@ -15,7 +16,7 @@ const worker = (name: string): ModelWorker => ({
   signature: { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] },
   free: true,
   onFree: undefined,
-  infer: async (row) => row.slice(),
+  infer: inferring((row) => row.slice()),
   restart() {},
   async close() {},
 })
@@ -249,7 +250,7 @@ it('a group that never filled is reported when the predictor closes', async () =
 it('delayed calls that wait reject at once on abort, restart and close', async () => {
   const slow = new FaultyWorker(worker('a'), { delayMs: 60_000 }, 1)
   const aborts = new AbortController()
-  const calls = [0, 1, 2].map((i) => slow.infer(new Float32Array(2), i === 1 ? { signal: aborts.signal } : {}))
+  const calls = [0, 1, 2].map((i) => inferRow(slow, new Float32Array(2), i === 1 ? { signal: aborts.signal } : {}))
   const settled = Promise.allSettled(calls)
   aborts.abort()
   await expect(calls[1]).rejects.toMatchObject({ code: 'ABORTED' })

@@ -1,6 +1,7 @@
 import * as ort from 'onnxruntime-web'
 import { describe, expect, it } from 'vitest'
-import { checkAnswer, fromRow, type QueryTensors, toRow } from '../src/tensor'
+import { acceptAnswers, Payload, tensorsOf, vectorOf } from '../src/payload'
+import { type QueryTensors, type TensorSpec, toNamed, toTensors } from '../src/tensor'
 
 const image = [{ name: 'image', shape: [2, 2] }]
 const pair = [
@@ -9,7 +10,11 @@ const pair = [
 ]
 const four = Float32Array.of(1, 2, 3, 4)
 
-describe('a query becomes a row', () => {
+/** The values of all inputs. */
+const toRow = (query: QueryTensors, specs: readonly TensorSpec[], given = false) =>
+  vectorOf(toTensors(query, specs, given))
+
+describe('a query becomes tensors', () => {
   it.each([
     ['data alone', four],
     ['a tensor', { data: four, shape: [2, 2] }],
@@ -26,12 +31,14 @@ describe('a query becomes a row', () => {
     const row = toRow(query, image)
     expect(row).toEqual(four)
     expect(row.buffer).not.toBe(four.buffer)
+    expect(toTensors(query, image)[0].shape).toBe(image[0].shape)
   })
 
-  it('that is given away is not copied where it is one tensor, and looked through all the same', () => {
+  it('that is given away is not copied, and looked through all the same', () => {
     expect(toRow(four, image, true)).toBe(four)
     const named = { a: Float32Array.of(1, 2), b: Float32Array.of(3, 4, 5) }
-    expect([...toRow(named, pair, true)]).toEqual([1, 2, 3, 4, 5])
+    expect(toTensors(named, pair, true).map(({ data }) => data)).toEqual([named.a, named.b])
+    expect(toTensors(named, pair, true)[0].data).toBe(named.a)
     expect(() => toRow(Float32Array.of(1, 2, Number.NaN, 4), image, true)).toThrow('got NaN at 2')
     expect(() => toRow(Float32Array.of(1, 2), image, true)).toThrow('expected 4 values')
   })
@@ -40,7 +47,7 @@ describe('a query becomes a row', () => {
     const query = { b: { data: Float32Array.of(3, 4, 5), shape: [1, 3] }, a: Float32Array.of(1, 2) }
     const row = toRow(query, pair)
     expect([...row]).toEqual([1, 2, 3, 4, 5])
-    const back = fromRow(row, pair)
+    const back = toNamed(tensorsOf(row, pair), pair)
     expect(back).toEqual({ a: { data: query.a, shape: [2] }, b: query.b })
     expect(back.a.data.buffer).not.toBe(row.buffer)
   })
@@ -87,7 +94,7 @@ describe('a query becomes a row', () => {
       specs,
     )
     expect([...row]).toEqual([1, 2])
-    const back = fromRow(row, specs)
+    const back = toNamed(tensorsOf(row, specs), specs)
     expect(Object.getPrototypeOf(back)).toBe(Object.prototype)
     expect(Object.entries(back).map(([name, { data }]) => [name, ...data])).toEqual([
       ['__proto__', 1],
@@ -103,38 +110,65 @@ describe('a query becomes a row', () => {
   })
 })
 
-describe('checkAnswer', () => {
+describe('an answer', () => {
+  const listOf = (data: Float32Array) => [{ data, shape: [data.length] }]
+  const accept = (length: number) => acceptAnswers({ outputs: [{ name: 'y', shape: [length] }] })
+
   it.each([10, 1000, 1003])('finds what is not finite anywhere among %i values, and nothing else', (length) => {
     const fine = Float32Array.from({ length }, (_, i) => (i % 2 ? 3.4028234663852886e38 : -3.4028234663852886e38))
-    expect(checkAnswer(fine, length)).toBe(fine)
+    expect(accept(length)(listOf(fine)).vector).toEqual(fine)
     const places = [0, 1, 2, 3, 4, length >> 1, length - 4, length - 3, length - 2, length - 1]
     for (const at of places) {
       for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-        const answer = fine.with(at, bad)
-        expect(() => checkAnswer(answer, length)).toThrow(`answer: expected finite values, got ${bad} at ${at}`)
+        const answer = listOf(fine.with(at, bad))
+        expect(() => accept(length)(answer)).toThrow(`output 'y': expected finite values, got ${bad} at ${at}`)
       }
     }
     const odd = new Float32Array(length).with(length - 1, 1.1e36)
     expect(() => toRow(odd, [{ name: 'x', shape: [length] }])).toThrow(/got 1\.1\d*e\+36 at/)
   })
 
-  it.each([
-    [[1, 2], 'answer: expected Float32Array, got Array'],
-    [undefined, 'answer: expected Float32Array, got undefined'],
-    [new Float32Array(3), 'answer: expected 2 values, got 3'],
-    [Float32Array.of(0, Number.POSITIVE_INFINITY), 'answer: expected finite values, got Infinity at 1'],
-  ])('refuses %s', (answer, message) => {
-    expect(() => checkAnswer(answer, 2)).toThrow(expect.objectContaining({ code: 'PROTOCOL', message }))
+  it('is a copy, since a worker may use its buffer again', () => {
+    const buffer = Float32Array.of(1, 2)
+    const { vector } = accept(2)(listOf(buffer))
+    buffer.fill(9)
+    expect([...vector]).toEqual([1, 2])
   })
+
+  it.each([
+    [undefined, "answer: expected a list of tensors, one for each of 'y', got undefined"],
+    [new Float32Array(2), "answer: expected a list of tensors, one for each of 'y', got Float32Array"],
+    [[], 'answer: expected a list of tensors, one for each of \'y\', got "0 of them"'],
+    [[null], "output 'y': expected a Float32Array as data, got undefined"],
+    [[{ data: [1, 2], shape: [2] }], "output 'y': expected a Float32Array as data, got Array"],
+    [[{ data: new Float32Array(2) }], "output 'y': expected shape [2], got [undefined]"],
+    [listOf(new Float32Array(3)), "output 'y': expected shape [2], got [3]"],
+    [[{ data: new Float32Array(3), shape: [2] }], "output 'y': expected 2 values, got 3"],
+  ])('refuses %j', (answer, message) => {
+    expect(() => accept(2)(answer)).toThrow(expect.objectContaining({ code: 'PROTOCOL', message }))
+  })
+
   it('names the output that is not finite, and says what to do', () => {
-    const specs = [
+    const outputs = [
       { name: 'logits', shape: [2] },
       { name: 'mask', shape: [1, 2] },
     ]
     const answer = Float32Array.of(0, 1, 2, Number.NEGATIVE_INFINITY)
-    expect(() => checkAnswer(answer, 4, specs)).toThrow(
+    expect(() => acceptAnswers({ outputs })(tensorsOf(answer, outputs))).toThrow(
       "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded; if it is the model that answers so, clamp it there (Clip)",
     )
-    expect(checkAnswer(Float32Array.of(0, 1, 2, 3), 4, specs)).toHaveLength(4)
+    expect([...acceptAnswers({ outputs })(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector]).toEqual([
+      0, 1, 2, 3,
+    ])
+  })
+})
+
+describe('a payload', () => {
+  it('has one vector, which is the data of a single tensor', () => {
+    const one = tensorsOf(four, image)
+    expect(new Payload(one).vector).toBe(four)
+    const two = new Payload([...one, ...one])
+    expect([...two.vector]).toEqual([1, 2, 3, 4, 1, 2, 3, 4])
+    expect(two.vector).toBe(two.vector) // by which a group knows whose answer it was
   })
 })

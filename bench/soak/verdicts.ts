@@ -1,13 +1,13 @@
 /** What a predictor finds out about its workers, beside what they did. */
 
-import { type PredictorStats, type Verdict } from 'approxifer'
+import type { PredictorStats, TensorList, Verdict } from 'approxifer'
 import { FaultyWorker } from 'approxifer/testing'
 
 /** A worker that counts the lies it tells. */
 export class CountingWorker extends FaultyWorker {
   lies = 0
 
-  override async infer(...call: Parameters<FaultyWorker['infer']>): Promise<Float32Array> {
+  override async infer(...call: Parameters<FaultyWorker['infer']>): Promise<TensorList> {
     const lies = this.faults.lie === 1
     const answer = await super.infer(...call)
     this.lies += Number(lies)

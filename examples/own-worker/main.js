@@ -13,12 +13,13 @@ function doubling(name, ms) {
       return !busy
     },
     onFree: undefined, // the predictor puts a listener here: call it when `free` turns true
-    async infer(row) {
+    async infer([{ data, shape }]) {
+      // a tensor for each input, and one for each output
       busy = true
       await new Promise((resolve) => setTimeout(resolve, ms))
       busy = false
       this.onFree?.()
-      return row.map((value) => 2 * value)
+      return [{ data: data.map((value) => 2 * value), shape }]
     },
     restart() {},
     async close() {},

@@ -8,6 +8,7 @@ import { NONE } from '../arrays'
 import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import { type ApproxiferError, asError } from '../errors'
+import { Payload } from '../payload'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, blockedBy, failureOf, isLive, isQueued, newAsked, workerOf } from '../query/asked'
 import type { Caller } from '../query/caller'
@@ -56,7 +57,7 @@ export class PaperGroup implements Coding, Owner {
     return !this.#isDecided
   }
 
-  join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
+  join(payload: Payload, caller: Caller, maxWaitMs: number): Query {
     const query = new Query(this.#context, payload, caller, this, this.#filling.members.length)
     this.#filling.members.push(query)
     query.start()
@@ -133,7 +134,7 @@ export class PaperGroup implements Coding, Owner {
       asked.onTime = !this.#isDecided
       this.#context.tally.tell(asked)
       const answer = answerOf(asked)
-      if (answer) this.#group.add(this.#group.row(asked.row) as CodedRow, answer)
+      if (answer) this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)
     }
     this.#proceed()
   }
@@ -141,7 +142,7 @@ export class PaperGroup implements Coding, Owner {
   // What becomes of it.
 
   #close(): void {
-    const { clock, pool, codec } = this.#context
+    const { clock, pool, codec, signature } = this.#context
     const start = clock.now()
     try {
       const rows = this.#encoded()
@@ -149,7 +150,8 @@ export class PaperGroup implements Coding, Owner {
       const measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
       this.#measured = measured
       for (const { data, index } of dealt) {
-        const attempt = pool.submit({ payload: data, owner: this, apart: [this], priority: 'normal' })
+        const payload = Payload.of(data, signature.inputs)
+        const attempt = pool.submit({ payload, owner: this, apart: [this], priority: 'normal' })
         this.#rows = [...this.#rows, newAsked(attempt, 'parity', index)]
       }
     } catch (error) {
@@ -163,7 +165,7 @@ export class PaperGroup implements Coding, Owner {
     const { members } = this.#filling
     if (!members.some(({ isOpen }) => isOpen)) return []
     members.forEach(({ recovery, payload }) => {
-      recovery.number = this.#group.join(payload)
+      recovery.number = this.#group.join(payload.vector)
     })
     return this.#group.close()
   }
@@ -221,12 +223,12 @@ export class PaperGroup implements Coding, Owner {
   }
 
   /** A row that equals the query was answered. Where some may lie one worker's word proves nothing. */
-  #give(member: Query, answer: Float32Array): void {
+  #give(member: Query, own: Float32Array): void {
     const { codec, clock } = this.#context
     const isProven = !codec.scheme.byzantine
-    const asked = this.#rows.find((each) => answerOf(each) === answer) as Asked
+    const asked = this.#rows.find((each) => answerOf(each)?.vector === own) as Asked
     const { startedAt, ranMs } = asked.attempt
-    member.take(answer, {
+    member.take(answerOf(asked) as Payload, {
       status: isProven ? 'exact' : 'unverified',
       confidence: isProven ? 1 : undefined,
       queuedMs: startedAt - member.caller.since,

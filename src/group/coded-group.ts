@@ -7,6 +7,7 @@ import { append, NONE } from '../arrays'
 import type { CodedRow, Recovery } from '../codec/decode'
 import type { Group } from '../codec/group'
 import { ApproxiferError, asError } from '../errors'
+import { Payload } from '../payload'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
 import { type Asked, answerOf, failureOf, isLive, newAsked, workerOf } from '../query/asked'
 import type { Extras } from '../query/budget'
@@ -67,8 +68,8 @@ export class CodedGroup implements Coding, Owner {
   }
 
   /** A query joins, and is sent. @param maxWaitMs  how long it waits for others */
-  join(payload: Float32Array, caller: Caller, maxWaitMs: number): Query {
-    const query = new Query(this.#context, payload, caller, this, this.#group.join(payload))
+  join(payload: Payload, caller: Caller, maxWaitMs: number): Query {
+    const query = new Query(this.#context, payload, caller, this, this.#group.join(payload.vector))
     this.#filling.members.push(query)
     query.start()
     this.#filling.wait(this.#context.pool.usable ? maxWaitMs : -1) // nobody is worth waiting for
@@ -94,10 +95,10 @@ export class CodedGroup implements Coding, Owner {
     this.#failed = append(this.#failed, identity)
   }
 
-  answered(query: Query, answer: Float32Array, number: number): void {
+  answered(query: Query, answer: Payload, number: number): void {
     const own = this.#group.row(number < this.#context.codec.scheme.workers ? number : query.recovery.number)
     if (!own || !this.#standing.answer(own.index)) return this.lost() // it was counted as one that may come
-    this.#group.add(own, answer)
+    this.#group.add(own, answer.vector)
     this.#decodeForAny()
   }
 
@@ -174,7 +175,7 @@ export class CodedGroup implements Coding, Owner {
     if (failed !== undefined) this.failed(failed)
     if (!answer) return
     this.#standing.answer(asked.row)
-    this.#group.add(this.#group.row(asked.row) as CodedRow, answer)
+    this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)
     this.#decodeForAny()
   }
 
@@ -207,7 +208,9 @@ export class CodedGroup implements Coding, Owner {
   /** A row that equals a query is its copy, which it asks for itself. */
   #send({ query, index, data }: CodedRow): void {
     if (query !== undefined) return this.#members[query].copy(index)
-    const attempt = this.#context.pool.submit({ payload: data, owner: this, apart: [this], priority: 'low' })
+    const { pool, signature } = this.#context
+    const payload = Payload.of(data, signature.inputs)
+    const attempt = pool.submit({ payload, owner: this, apart: [this], priority: 'low' })
     this.#parities = append(this.#parities, newAsked(attempt, 'parity', index))
   }
 
@@ -274,7 +277,7 @@ export class CodedGroup implements Coding, Owner {
 
   /** What those that learn from the group hold on to. */
   get #bytes(): number {
-    return this.#members.reduce((sum, { payload }) => sum + payload.byteLength, 0)
+    return this.#members.reduce((sum, { payload }) => sum + payload.vector.byteLength, 0)
   }
 
   *#rehearse(): Generator<void> {
@@ -283,7 +286,7 @@ export class CodedGroup implements Coding, Owner {
     for (const others of this.#group.rehearse(lost, this.#measured.survivors)) {
       for (const other of others) {
         const own = this.#group.exact(other.query) as Float32Array
-        const from = this.#all.find((asked) => answerOf(asked) === own)
+        const from = this.#all.find((asked) => answerOf(asked)?.vector === own)
         experience?.confidence.rehearse(other, own, from?.attempt.worker?.name)
       }
       yield

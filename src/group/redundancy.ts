@@ -32,8 +32,8 @@ function leastConfident(
   { learning, lateness }: CodingContext,
 ): number[] | undefined {
   if (missing.length <= count) return undefined
-  const payloads = missing.map((query) => members[query].payload)
-  const predicted = learning?.foresee(payloads, lateness.medianMs ?? Number.POSITIVE_INFINITY)
+  const vectors = missing.map((query) => members[query].payload.vector)
+  const predicted = learning?.foresee(vectors, lateness.medianMs ?? Number.POSITIVE_INFINITY)
   predicted?.forEach((recollection, i) => {
     members[missing[i]].recovery.remembered(recollection)
   })

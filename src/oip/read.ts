@@ -7,7 +7,7 @@
 
 import { checkBoolean, checkInteger, checkNames, checkString, expected, isObject } from '../check'
 import { asError } from '../errors'
-import { type QueryTensors, rowLength, type Signature, size, type TensorSpec } from '../tensor'
+import { type QueryTensors, type Signature, size, type TensorList, type TensorSpec } from '../tensor'
 import { parseJson } from './json'
 import { floats, MOST_LENGTH, parametersOf, readEntries, type TensorEntry } from './tensors'
 
@@ -31,8 +31,8 @@ export interface InferRequest {
 export interface InferReply {
   id: string | undefined
   version: string | undefined
-  /** Each answer, in the order of the outputs that were asked for; the caller owns them. Raw ones may hold NaN. */
-  rows: Float32Array[]
+  /** Of the outputs that were asked for; views of the message, which the caller owns. Raw ones may hold NaN. */
+  answers: TensorList[]
   parameters: Record<string, unknown>
 }
 
@@ -95,7 +95,7 @@ export function readReply(message: OipMessage, outputs: readonly TensorSpec[], r
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
       version: typeof json.model_version === 'string' ? json.model_version : undefined,
-      rows: rowsOf(tensors, outputs, rows),
+      answers: answersOf(tensors, outputs, rows),
       parameters: isObject(json.parameters) ? json.parameters : {},
     }
   } catch (error) {
@@ -143,17 +143,10 @@ function queriesOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[
   })
 }
 
-/** Each answer's row, made of its part of each tensor. */
-function rowsOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): Float32Array[] {
-  return Array.from({ length: rows }, (_, row) => {
-    const whole = new Float32Array(rowLength(specs))
-    let at = 0
-    specs.forEach((spec, i) => {
-      whole.set(part(tensors[i], spec, row), at)
-      at += size(spec)
-    })
-    return whole
-  })
+function answersOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): TensorList[] {
+  return Array.from({ length: rows }, (_, row) =>
+    specs.map((spec, i) => ({ data: part(tensors[i], spec, row), shape: spec.shape })),
+  )
 }
 
 function part(tensor: Float32Array, spec: TensorSpec, row: number): Float32Array {

@@ -3,7 +3,7 @@
  * Tensors travel as JSON or, with the binary extension, as raw little-endian bytes behind it.
  */
 
-import { type Signature, size, type TensorSpec } from '../tensor'
+import type { Signature, TensorList, TensorSpec } from '../tensor'
 import { joinedBytes, turn } from './json'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
@@ -16,15 +16,15 @@ export interface Encoded {
 }
 
 export interface TensorRows extends TensorSpec {
-  /** One a query, each as long as the shape says; only read. Finite. */
+  /** Values: one array a query, each as long as the shape says; only read. Finite. */
   rows: readonly Float32Array[]
   binary: boolean
 }
 
 export interface RequestOptions {
   id?: string | undefined
-  /** Queries' rows, each in the signature's order; only read. */
-  rows: readonly Float32Array[]
+  /** Only read. */
+  queries: readonly TensorList[]
   /** How inputs are sent, and outputs wanted. */
   binary: boolean
   parameters?: Record<string, unknown> | undefined
@@ -45,13 +45,9 @@ const TURN_LENGTH = 2 ** 15
 
 /** What a client sends, for all outputs of a signature; it says of each how it is wanted, since servers' defaults differ. */
 export function writeRequest(signature: Signature, options: RequestOptions): Promise<Encoded> {
-  const { id, rows, binary, parameters } = options
-  let at = 0
-  const inputs = signature.inputs.map((spec): TensorRows => {
-    const from = at
-    at += size(spec)
-    return { ...spec, binary, rows: rows.map((row) => row.subarray(from, from + size(spec))) }
-  })
+  const { id, queries, binary, parameters } = options
+  const rowsOf = (i: number) => queries.map((query) => query[i].data)
+  const inputs = signature.inputs.map((spec, i): TensorRows => ({ ...spec, binary, rows: rowsOf(i) }))
   const outputs = signature.outputs.map(({ name }) => ({ name, parameters: { binary_data: binary } }))
   return encode({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs)
 }

@@ -1,6 +1,7 @@
 /** What a worker is at work on, or has next: one attempt, or several that go through its model in one run. */
 
 import { expected } from '../check'
+import type { Payload } from '../payload'
 import type { ModelWorker } from '../workers/worker'
 import type { WorkerSlot } from './member'
 import type { PooledAttempt } from './pooled-attempt'
@@ -56,19 +57,20 @@ export class Batch {
   }
 }
 
+const tensorsOf = ({ payload }: PooledAttempt) => (payload as Payload).tensors
+
 /** Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same. */
 export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>[] {
   const isTold = worker.interruptible !== false
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
-      const row = attempt.payload as Float32Array
-      return [Promise.resolve(isTold ? worker.infer(row, new InferOptions(attempt)) : worker.infer(row))]
+      const query = tensorsOf(attempt)
+      return [Promise.resolve(isTold ? worker.infer(query, new InferOptions(attempt)) : worker.infer(query))]
     }
-    const rows = attempts.map(({ payload }) => payload as Float32Array)
     const options = isTold ? { signals: attempts.map(({ signal }) => signal) } : {}
-    const answers = worker.inferBatch?.(rows, options)
-    if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each row', answers))
+    const answers = worker.inferBatch?.(attempts.map(tensorsOf), options)
+    if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each query', answers))
     return attempts.map((_, i) => Promise.resolve(answers[i]))
   } catch (error) {
     return attempts.map(() => Promise.reject(error))

@@ -5,6 +5,7 @@
 
 import { Bag } from '../arrays'
 import { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
@@ -50,7 +51,6 @@ export class Generation {
     const verified = isVerified(coder)
     return {
       ...this.#means,
-      outputs: this.#means.signature.outputs,
       clock,
       core: coder.core,
       agenda: new Agenda(clock, lateness, deadlineMs),
@@ -77,7 +77,7 @@ export class Generation {
   }
 
   /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
-  enter(payload: Float32Array, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
+  enter(payload: Payload, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
     const { hedges, recoveries } = this.#shared
     hedges.earn()
     recoveries.earn()

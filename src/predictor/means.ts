@@ -1,11 +1,12 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionOf } from '../criterion'
+import { acceptAnswers, type Payload } from '../payload'
 import { Pool } from '../pool/pool'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
 import type { Ending } from '../query/prediction'
-import { acceptAnswers, type Signature } from '../tensor'
+import type { Signature } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
@@ -15,7 +16,7 @@ import type { Coder } from './tenants'
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
-  readonly pool: Pool<Float32Array, Float32Array>
+  readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
   readonly trust: Reputation
@@ -38,7 +39,7 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const lateness: Lateness = new Lateness(() => pool.utilisation)
-  const pool: Pool<Float32Array, Float32Array> = new Pool<Float32Array, Float32Array>(workers, {
+  const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     clock,
     hangMs,
     maxBatch: limits.batch,

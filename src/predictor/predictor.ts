@@ -3,10 +3,11 @@
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
 import { ApproxiferError, asError } from '../errors'
+import { Payload } from '../payload'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import { renamed } from '../renamed'
-import { type QueryTensors, type Signature, toRow } from '../tensor'
+import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { Admission } from './admission'
@@ -88,7 +89,7 @@ export class Predictor {
   }
 
   /**
-   * The same for a query that is given away, which saves a copy where the model has one input: nobody may write to its
+   * The same for a query that is given away, which saves a copy: nobody may write to its
    * memory from here on. That, and what it is a view of, is kept as long as the query is used, also after its answer.
    */
   predictGiven(query: QueryTensors, options: PredictOptions = NO_CHOICE): Promise<Prediction> {
@@ -107,7 +108,7 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const payload = toRow(query, this.signature.inputs, given)
+    const payload = new Payload(toTensors(query, this.signature.inputs, given))
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
@@ -120,7 +121,7 @@ export class Predictor {
   }
 
   /** A throw on its way costs this one query, and nobody else. */
-  #enter(payload: Float32Array, caller: Caller, name: string, ms: number, signal: AbortSignal | undefined): void {
+  #enter(payload: Payload, caller: Caller, name: string, ms: number, signal: AbortSignal | undefined): void {
     try {
       const tenant = this.#generation.tenants.of(name)
       // Half of a short deadline for the group to fill, half for the answers.

@@ -5,6 +5,7 @@
  */
 
 import { type Criterion, sameLabels } from '../criterion'
+import type { Payload } from '../payload'
 import { rmsDifference, rootMeanSquare } from '../stats'
 
 /** When answers are the same, and when they cannot both be honest. */
@@ -31,7 +32,7 @@ export interface Judgement {
 export interface Acceptance {
   /** How many workers have to agree. */
   readonly needed: number
-  judge(answers: readonly Float32Array[], equality: Equality): Judgement
+  judge(answers: readonly Payload[], equality: Equality): Judgement
 }
 
 /** Differences of this many times what counts as the same are no rounding. In between nothing is proven. */
@@ -57,14 +58,14 @@ export function agreement(liars: number): Acceptance {
   return { needed: liars + 1, judge: (answers, equality) => judged(answers, liars, equality) }
 }
 
-function judged(answers: readonly Float32Array[], liars: number, equality: Equality): Judgement {
+function judged(answers: readonly Payload[], liars: number, equality: Equality): Judgement {
   let agreeing: number[] = []
   for (let from = 0; from < answers.length - agreeing.length; from++) {
     const set = agreeingWith(answers, from, equality)
     if (set.length > agreeing.length) agreeing = set
   }
   const witnesses = Math.max(liars, 1) + 1
-  const against = (answer: Float32Array) => agreeing.filter((i) => isLie(answer, answers[i], equality)).length
+  const against = (answer: Payload) => agreeing.filter((i) => isLie(answer, answers[i], equality)).length
   const others = [...answers.keys()].filter((i) => !agreeing.includes(i))
   return {
     agreeing,
@@ -75,13 +76,13 @@ function judged(answers: readonly Float32Array[], liars: number, equality: Equal
 }
 
 /** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
-export function agree(a: Float32Array, b: Float32Array, equality: Equality): boolean {
+export function agree({ vector: a }: Payload, { vector: b }: Payload, equality: Equality): boolean {
   const { criterion } = equality
   return rmsDifference(a, b) <= tolerance(a, b, equality) && (criterion.kind !== 'label' || sameLabels(a, b, criterion))
 }
 
 /** Whether an answer is no rounding of a right one. */
-export function isLie(answer: Float32Array, right: Float32Array, equality: Equality): boolean {
+export function isLie({ vector: answer }: Payload, { vector: right }: Payload, equality: Equality): boolean {
   const { deviation, criterion } = equality
   if (deviation === undefined && criterion.kind !== 'label') return false
   const times = deviation === undefined ? FAR_AT_FIRST : FAR
@@ -95,7 +96,7 @@ function tolerance(a: Float32Array, b: Float32Array, { rounding, deviation }: Eq
 }
 
 /** The answer at `from`, and those behind it that agree with it and with one another. */
-function agreeingWith(answers: readonly Float32Array[], from: number, equality: Equality): number[] {
+function agreeingWith(answers: readonly Payload[], from: number, equality: Equality): number[] {
   const set = [from]
   for (let i = from + 1; i < answers.length; i++) {
     if (set.every((other) => agree(answers[i], answers[other], equality))) set.push(i)

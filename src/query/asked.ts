@@ -1,6 +1,7 @@
 /** The attempts of one query: who was asked for what, and what came of it. */
 
 import { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
 import type { Attempt } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { RowReport } from './report'
@@ -10,7 +11,7 @@ export type Purpose = 'first' | 'copy' | 'hedge' | 'retry' | 'proof' | 'trial' |
 
 /** An attempt, and what its query knows of it. */
 export interface Asked {
-  readonly attempt: Attempt<Float32Array, Float32Array>
+  readonly attempt: Attempt<Payload, Payload>
   readonly row: number
   readonly purpose: Purpose
   /** Somebody waited when its outcome came. */
@@ -21,11 +22,11 @@ export interface Asked {
   isForgiven: boolean
 }
 
-export function newAsked(attempt: Attempt<Float32Array, Float32Array>, purpose: Purpose, row: number): Asked {
+export function newAsked(attempt: Attempt<Payload, Payload>, purpose: Purpose, row: number): Asked {
   return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false }
 }
 
-export function answerOf({ attempt: { outcome } }: Asked): Float32Array | undefined {
+export function answerOf({ attempt: { outcome } }: Asked): Payload | undefined {
   return outcome?.kind === 'answered' ? outcome.answer : undefined
 }
 

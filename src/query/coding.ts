@@ -1,6 +1,7 @@
 /** What a group does for a query that joined it. */
 
 import type { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
 import type { Asked } from './asked'
 import type { PendingReport } from './pending-report'
@@ -18,7 +19,7 @@ export interface Coding extends Apart {
   /** A number for one attempt more of a query: its own for the first, others count on from N. */
   nextRow(query: Query): number
   /** The model's own answer to a query. @param row  of the attempt */
-  answered(query: Query, answer: Float32Array, row: number): void
+  answered(query: Query, answer: Payload, row: number): void
   /** A query is late, lost or due: what can be decoded is decoded and offered. */
   press(query: Query, now: number): void
   /** A recovery is given to its caller. @returns the workers whose answers it was made of */

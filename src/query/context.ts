@@ -1,8 +1,9 @@
 /** What all queries of a tenant share. */
 
 import type { Clock } from '../clock'
+import type { Payload } from '../payload'
 import type { Attempts } from '../pool/attempt'
-import type { TensorSpec } from '../tensor'
+import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance, Equality } from './acceptance'
 import type { Agenda } from './agenda'
@@ -15,9 +16,9 @@ import type { Query } from './query'
 
 export interface Context {
   readonly clock: Clock
-  readonly pool: Attempts<Float32Array, Float32Array>
+  readonly pool: Attempts<Payload, Payload>
   readonly core: 'wasm' | 'js'
-  readonly outputs: readonly TensorSpec[]
+  readonly signature: Signature
   readonly agenda: Agenda
   readonly lateness: Lateness
   /** Second requests for late queries, and recoveries given to them. */
@@ -49,9 +50,9 @@ export interface Trust {
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query */
-  compare(payload: Float32Array, answered: readonly Asked[]): void
+  compare(payload: Payload, answered: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
-  proven(worker: ModelWorker, answer: Float32Array): void
+  proven(worker: ModelWorker, answer: Payload): void
   lied(worker: ModelWorker): void
   silent(worker: ModelWorker): void
   /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */

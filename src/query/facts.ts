@@ -1,5 +1,6 @@
 /** What the policy is told of a query: gathered where something has happened to it that an answer has not settled. */
 
+import type { Payload } from '../payload'
 import { type Asked, answerOf, isForgivable, isLive, isQueued } from './asked'
 import type { Context } from './context'
 import type { Ages } from './lateness'
@@ -71,7 +72,7 @@ export function urgencyOf({ asked, caller }: Query, now: number): Urgency {
 export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
   if (!recovery.answer) return undefined
   const answers = vote ? vote.believed(asked) : []
-  return answers.some((each) => recovery.isContradictedBy(answerOf(each) as Float32Array)) ? undefined : recovery
+  return answers.some((each) => recovery.isContradictedBy(answerOf(each) as Payload)) ? undefined : recovery
 }
 
 /** A few times, from the budget: the second worker is as often a straggler as the first. */

@@ -1,7 +1,8 @@
 /** Why a query has no answer, in a sentence. */
 
 import { ApproxiferError } from '../errors'
-import { fromRow } from '../tensor'
+import { tensorsOf } from '../payload'
+import { toNamed } from '../tensor'
 import { type Asked, answerOf, errorOf, isLive } from './asked'
 import type { Context } from './context'
 import { isDeadly, recoveryOf } from './facts'
@@ -43,9 +44,10 @@ function textOf({ caller }: Query, { clock, pool }: Context, isAsked: boolean): 
 }
 
 /** Its deadline has come; the error has what was recovered. */
-function expired(query: Query, { outputs }: Context, why: string): ApproxiferError {
+function expired(query: Query, { signature: { outputs } }: Context, why: string): ApproxiferError {
   const { answer, confidence } = recoveryOf(query) ?? {}
-  return answer ? unsure(why, fromRow(answer, outputs), confidence) : new ApproxiferError('DEADLINE', why)
+  if (!answer) return new ApproxiferError('DEADLINE', why)
+  return unsure(why, toNamed(tensorsOf(answer, outputs), outputs), confidence)
 }
 
 /** Too few workers agree. */

@@ -1,23 +1,24 @@
 /** The attempts of one query: which workers were asked, and which may be yet. */
 
 import { append, NONE } from '../arrays'
+import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {
-  readonly payload: Float32Array
+  readonly payload: Payload
   readonly owner: Owner
   readonly dueAt: number
   readonly coding: Apart | undefined
 }
 
 export class Inquiry implements Apart {
-  readonly #pool: Attempts<Float32Array, Float32Array>
+  readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
 
-  constructor(pool: Attempts<Float32Array, Float32Array>, question: Question) {
+  constructor(pool: Attempts<Payload, Payload>, question: Question) {
     this.#pool = pool
     this.#question = question
   }

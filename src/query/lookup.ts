@@ -8,7 +8,8 @@ import type { Query } from './query'
 
 /** @param later  called when it is known, if that is not before this returns */
 export function lookUp(query: Query, { learning }: Context, now: number, later: () => void): void {
-  const { recovery, vote, caller, payload } = query
+  const { recovery, vote, caller } = query
+  const { vector } = query.payload
   const urgency = urgencyOf(query, now)
   if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)
   recovery.ask()
@@ -22,7 +23,7 @@ export function lookUp(query: Query, { learning }: Context, now: number, later: 
   const wanted = () => query.isOpen
   // Else it gets nothing: at its deadline, or where it is lost and only recovers.
   const isLast = urgency === 2 || (urgency === 1 && caller.choices.policy === 'recover')
-  if (vote) learning.see(payload, wanted, told)
-  else learning.look(payload, isLast, wanted, told)
+  if (vote) learning.see(vector, wanted, told)
+  else learning.look(vector, isLast, wanted, told)
   isLater = true
 }

@@ -1,8 +1,9 @@
 /** One query, from `predict` to its last attempt: late answers, which nobody waits for any more, still teach. */
 
 import type { ApproxiferError } from '../errors'
+import { Payload } from '../payload'
 import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
-import { fromRow } from '../tensor'
+import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
 import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
@@ -21,7 +22,7 @@ import { queryReport } from './report'
 import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
-  readonly payload: Float32Array
+  readonly payload: Payload
   readonly caller: Caller
   readonly recovery: QueryRecovery
   readonly coding: Coding | undefined
@@ -34,11 +35,10 @@ export class Query implements Owner, Timed {
   #places: Places | undefined
 
   /**
-   * @param payload  nobody writes to it
    * @param coding   the group that it has joined
    * @param number   its own there
    */
-  constructor(context: Context, payload: Float32Array, caller: Caller, coding?: Coding, number = 0) {
+  constructor(context: Context, payload: Payload, caller: Caller, coding?: Coding, number = 0) {
     this.#context = context
     this.payload = payload
     this.caller = caller
@@ -157,7 +157,7 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #heard(asked: Asked, answer: Float32Array): void {
+  #heard(asked: Asked, answer: Payload): void {
     const { lateness } = this.#context
     const { comparable, ranMs, factor } = asked.attempt
     if (asked === this.asked[0] && comparable) lateness.see(ranMs / factor) // as in a run of its own
@@ -166,14 +166,14 @@ export class Query implements Owner, Timed {
   }
 
   /** The model's own answer, in time or late. */
-  #own(asked: Asked, answer: Float32Array): void {
+  #own(asked: Asked, answer: Payload): void {
     const { learning, trust } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
     if (this.isOpen) this.#answer(asked, 'exact', 1)
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered)
-    if (answered.length === 1) learning?.remember(this.payload, answer, workerOf(asked).name)
+    if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
   }
 
   /** Workers' answers are compared. */
@@ -246,24 +246,25 @@ export class Query implements Owner, Timed {
     if (isLate) this.#context.recoveries.take()
     report.given = true
     const workers = (recovery.isFromCode && this.coding?.given()) || []
-    this.#settle(answer, recoveredAnswer(this, this.#context.clock.now(), workers))
+    const own = Payload.of(answer, this.#context.signature.outputs)
+    this.#settle(own, recoveredAnswer(this, this.#context.clock.now(), workers))
   }
 
   #answer(asked: Asked, status: Status, confidence: number | undefined): void {
     if (asked.purpose === 'hedge') this.#context.hedged.won++
     if (asked.purpose === 'copy') this.coding?.copies.save()
-    this.#settle(answerOf(asked) as Float32Array, workersAnswer(this, asked, status, confidence))
+    this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
 
   /** The paper's code, where an answer to a row that equals the query is one worker's word. */
-  take(answer: Float32Array, given: Given): void {
+  take(answer: Payload, given: Given): void {
     if (this.isOpen) this.#settle(answer, given)
     this.#finish()
   }
 
-  #settle(answer: Float32Array, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
-    const { outputs, ended } = this.#context
-    const [output, group] = [fromRow(answer, outputs), this.#report.promise]
+  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
+    const { signature, ended } = this.#context
+    const [output, group] = [toNamed(tensors, signature.outputs), this.#report.promise]
     this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, group }, ended) // a spread costs 1 kB
     this.#closed()
   }
@@ -271,7 +272,7 @@ export class Query implements Owner, Timed {
   #giveUp(isDue: boolean): void {
     const first = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
     // What a memory says otherwise is none to give unproven.
-    if (first && !this.recovery.isContradictedBy(answerOf(first) as Float32Array))
+    if (first && !this.recovery.isContradictedBy(answerOf(first) as Payload))
       this.#answer(first, 'unverified', undefined)
     else this.#fail(whyNot(this, this.#context, isDue))
   }

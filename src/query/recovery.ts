@@ -3,6 +3,7 @@
 import type { Confidence, Recovered } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
+import type { Payload } from '../payload'
 import { allFinite } from '../tensor'
 import type { RecoveryReport } from './report'
 
@@ -119,18 +120,18 @@ export class QueryRecovery {
   }
 
   /** Whether an answer is another than the memory's: nearly all wrong labels of honest pools were recoveries of that kind. */
-  isContradictedBy(answer: Float32Array): boolean {
+  isContradictedBy({ vector }: Payload): boolean {
     const own = this.#remembered?.answer
-    return own !== undefined && this.#experience?.confidence.agrees(own, answer) === false
+    return own !== undefined && this.#experience?.confidence.agrees(own, vector) === false
   }
 
   /** The model's own answer has come: it teaches, once, how often recoveries are right. @returns whether there was anything to grade */
-  grade(own: Float32Array, from: string | undefined): boolean {
+  grade(own: Payload, from: string | undefined): boolean {
     if (!this.#experience || !this.#best || this.#isGraded) return false
     this.#isGraded = true
     const { surest, report } = this.#best
     for (const each of surest.all) {
-      const agreed = this.#experience.confidence.grade(each, own, from)
+      const agreed = this.#experience.confidence.grade(each, own.vector, from)
       if (each.answer === surest.recovery.answer) report.agreed = agreed
     }
     return true

@@ -3,6 +3,7 @@
  * one, and what is far from a proven one is a lie.
  */
 
+import type { Payload } from '../payload'
 import { rmsDifference } from '../stats'
 import type { ModelWorker } from '../workers/worker'
 import { agree, isLie, type Judgement } from './acceptance'
@@ -21,7 +22,7 @@ export class Vote {
   readonly #context: Context
   readonly #recovery: QueryRecovery
   /** `open`: a memory may check. `wanted`: workers have to agree. Or the proven answer. */
-  #proof: 'open' | 'wanted' | Float32Array = 'wanted'
+  #proof: 'open' | 'wanted' | Payload = 'wanted'
   #agreeing = 0
   #isDisputed = false
 
@@ -79,11 +80,11 @@ export class Vote {
    * @param isOpen  whether somebody waits
    * @param give    told what to give, before anybody is ejected for what is known now
    */
-  judge(payload: Float32Array, all: readonly Asked[], isOpen: boolean, give: (elected: Elected) => void): void {
+  judge(payload: Payload, all: readonly Asked[], isOpen: boolean, give: (elected: Elected) => void): void {
     if (typeof this.#proof !== 'string') return this.#compare(all, this.#proof)
     const { acceptance, trust } = this.#context
     const told = this.believed(all)
-    const judgement = acceptance.judge(told.map((asked) => answerOf(asked) as Float32Array), trust.equality) // biome-ignore format: one line
+    const judgement = acceptance.judge(told.map((asked) => answerOf(asked) as Payload), trust.equality) // biome-ignore format: one line
     this.#agreeing = judgement.agreeing.length
     this.#isDisputed = this.#agreeing < told.length
     if (judgement.isProven) return this.#prove(payload, told, judgement, all, give)
@@ -92,7 +93,7 @@ export class Vote {
   }
 
   #prove(
-    payload: Float32Array,
+    payload: Payload,
     told: readonly Asked[],
     { agreeing, lies }: Judgement,
     all: readonly Asked[],
@@ -101,7 +102,7 @@ export class Vote {
     const { learning, trust } = this.#context
     const right = agreeing.map((i) => told[i])
     const [first] = right
-    const own = answerOf(first) as Float32Array
+    const own = answerOf(first) as Payload
     this.#proof = own
     this.#isDisputed = false
     for (const asked of right) {
@@ -112,13 +113,13 @@ export class Vote {
     if (this.#recovery.report?.given) this.#recovery.grade(own, undefined)
     const { memory } = this.#recovery
     // What a confident lookup got wrong must be told, also where there is no time to remember: what it got right is told every time.
-    if (learning && !learning.remember(payload, own) && memory) learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own) // biome-ignore format: one line
+    if (learning && !learning.remember(payload.vector, own.vector) && memory) learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own.vector) // biome-ignore format: one line
     for (const i of lies) this.#lied(told[i])
     this.#compare(all, own)
   }
 
   /** Answers beside, or after, those that proved the right one. */
-  #compare(all: readonly Asked[], own: Float32Array): void {
+  #compare(all: readonly Asked[], own: Payload): void {
     const { trust } = this.#context
     for (const asked of all) {
       const answer = answerOf(asked)
@@ -140,12 +141,12 @@ export class Vote {
     const { memory, confidence = 0 } = this.#recovery
     this.#proof = 'wanted' // unless it passes, and then nobody asks
     if (!learning || !memory || confidence < trust.integrity) return
-    const answer = answerOf(asked) as Float32Array
-    const passed = learning.experience.confidence.agrees(memory.answer, answer) === true
-    const distance = trust.equality.deviation ? rmsDifference(memory.answer, answer) / (memory.error || 1e-9) : 1
+    const { vector } = answerOf(asked) as Payload
+    const passed = learning.experience.confidence.agrees(memory.answer, vector) === true
+    const distance = trust.equality.deviation ? rmsDifference(memory.answer, vector) / (memory.error || 1e-9) : 1
     trust.checked(workerOf(asked), passed, distance)
     if (!passed) return
-    learning.experience.confidence.rehearse({ ...memory, missing: 1 }, answer, workerOf(asked).name)
+    learning.experience.confidence.rehearse({ ...memory, missing: 1 }, vector, workerOf(asked).name)
     give({ asked, status: 'checked', confidence })
   }
 }

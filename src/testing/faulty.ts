@@ -2,7 +2,9 @@
 
 import { checkInteger, expected } from '../check'
 import { ApproxiferError } from '../errors'
+import { tensorsOf, vectorOf } from '../payload'
 import { type Random, seeded } from '../random'
+import type { TensorList } from '../tensor'
 import { OpenCall } from '../workers/open-call'
 import type { ModelWorker } from '../workers/worker'
 import { checkFaults, drawFaults, type Faults } from './faults'
@@ -75,12 +77,12 @@ export class FaultyWorker implements ModelWorker {
     this.#inner.onFree = listener
   }
 
-  async infer(row: Float32Array, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+  async infer(query: TensorList, options: { signal?: AbortSignal } = {}): Promise<TensorList> {
     const { hangs, crashes, delayMs, told } = drawFaults(this.faults, this.#random)
-    if (hangs && !this.#closed) await this.#hold(this.#opened(row, options.signal).answer)
-    const answering = delayMs > 0 ? this.#slowly(row, delayMs, options.signal) : this.#inner.infer(row, options)
+    if (hangs && !this.#closed) await this.#hold(this.#opened(query, options.signal).answer)
+    const answering = delayMs > 0 ? this.#slowly(query, delayMs, options.signal) : this.#inner.infer(query, options)
     if (crashes) this.#crash(answering)
-    return told(await answering)
+    return tensorsOf(told(vectorOf(await answering)), this.signature.outputs)
   }
 
   /** A worker that nobody can restart cannot be killed either: the call fails. */
@@ -102,8 +104,8 @@ export class FaultyWorker implements ModelWorker {
   }
 
   /** A call that an abort, a restart or a close rejects at once. */
-  #opened(row: Float32Array, signal?: AbortSignal): OpenCall {
-    const call = new OpenCall(row, signal)
+  #opened(query: TensorList, signal?: AbortSignal): OpenCall {
+    const call = new OpenCall(query, signal)
     const end = () => this.#open.delete(call)
     this.#open.add(call)
     call.answer.then(end, end)
@@ -111,24 +113,24 @@ export class FaultyWorker implements ModelWorker {
   }
 
   /** A delayed call. After an abort the worker stays at work for as long as it would have taken. */
-  #slowly(row: Float32Array, ms: number, signal: AbortSignal | undefined): Promise<Float32Array> {
-    const call = this.#opened(row, signal)
+  #slowly(query: TensorList, ms: number, signal: AbortSignal | undefined): Promise<TensorList> {
+    const call = this.#opened(query, signal)
     if (call.settled) return call.answer
     const before = this.#last
     const work = async () => {
       await before
       if (call.settled) throw new ApproxiferError('ABORTED', 'nobody waits for it any more')
-      return this.#later(await this.#inner.infer(row), ms)
+      return this.#later(await this.#inner.infer(query), ms)
     }
     const working = this.#hold(work())
     this.#last = working.catch(() => {})
-    const settle = (outcome: Float32Array | Error) => call.settle(outcome)
+    const settle = (outcome: TensorList | Error) => call.settle(outcome)
     working.then(settle, settle)
     return call.answer
   }
 
   /** The worker is not free until this settles. */
-  async #hold(work: Promise<Float32Array>): Promise<Float32Array> {
+  async #hold(work: Promise<TensorList>): Promise<TensorList> {
     this.#held++
     try {
       return await work
@@ -139,7 +141,7 @@ export class FaultyWorker implements ModelWorker {
   }
 
   /** Nobody but a restart or a close cuts this short. */
-  #later(answer: Float32Array, ms: number): Promise<Float32Array> {
+  #later(answer: TensorList, ms: number): Promise<TensorList> {
     const call = this.#opened(answer)
     const timer = setTimeout(() => call.settle(answer), ms)
     return call.answer.finally(() => clearTimeout(timer))

@@ -1,7 +1,9 @@
 /** Workers that take simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
 
 import type { Clock } from '../clock'
+import { tensorsOf, vectorOf } from '../payload'
 import type { Random } from '../random'
+import type { TensorList } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
 /** Milliseconds that worker `index` takes for an answer which it begins at `now`. */
@@ -11,8 +13,8 @@ export type Law = (index: number, now: number) => number
 export interface Simulation {
   readonly clock: Clock
   law(index: number, now: number): number
-  /** The answer to a row, which the caller owns; or a promise: while that is open the clock has to be held. */
-  answer(row: Float32Array): Float32Array | Promise<Float32Array>
+  /** The answer to a query, as vectors; the caller owns it. Or a promise: while that is open the clock has to be held. */
+  answer(vector: Float32Array): Float32Array | Promise<Float32Array>
   readonly signature: ModelWorker['signature']
   /** Calls that a worker answers at once. Default 1. */
   readonly slots?: number
@@ -53,14 +55,23 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.batches?.most ?? 1
   }
 
-  async infer(row: Float32Array): Promise<Float32Array> {
+  async infer(query: TensorList): Promise<TensorList> {
     await this.#work(1)
-    return this.#simulation.answer(row)
+    return this.#answerTo(query)
   }
 
-  inferBatch(rows: readonly Float32Array[]): Promise<Float32Array>[] {
-    const done = this.#work(rows.length)
-    return rows.map((row) => done.then(() => this.#simulation.answer(row)))
+  inferBatch(queries: readonly TensorList[]): Promise<TensorList>[] {
+    const done = this.#work(queries.length)
+    return queries.map((query) => done.then(() => this.#answerTo(query)))
+  }
+
+  async #answerTo(query: TensorList): Promise<TensorList> {
+    return tensorsOf(await this.answer(vectorOf(query)), this.signature.outputs)
+  }
+
+  /** What it answers, as vectors; the simulation's, unless it lies. */
+  answer(vector: Float32Array): Float32Array | Promise<Float32Array> {
+    return this.#simulation.answer(vector)
   }
 
   #work(rows: number): Promise<void> {

@@ -3,6 +3,7 @@
  * answer, an ejected worker as well. Nobody waits for it.
  */
 
+import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
 import { agree, agreement, isLie } from '../query/acceptance'
 import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
@@ -13,23 +14,23 @@ import type { Reputation } from './reputation'
 const MOST = 5
 
 export class Audit implements Owner, Apart {
-  readonly #pool: Attempts<Float32Array, Float32Array>
+  readonly #pool: Attempts<Payload, Payload>
   readonly #reputation: Reputation
   readonly #tally: WorkerTally
-  readonly #payload: Float32Array
+  readonly #payload: Payload
   /** Those that answered, before it and since; and all that it asked. */
   readonly #heard: Asked[]
   readonly #asked: Asked[] = []
   /** To an ejected worker: what it answers is only compared. */
   readonly #trial: Asked | undefined
-  #proven: Float32Array | undefined
+  #proven: Payload | undefined
 
   /** @param answered  attempts for the query, at least one */
   constructor(
-    pool: Attempts<Float32Array, Float32Array>,
+    pool: Attempts<Payload, Payload>,
     reputation: Reputation,
     tally: WorkerTally,
-    payload: Float32Array,
+    payload: Payload,
     answered: readonly Asked[],
   ) {
     this.#pool = pool
@@ -45,7 +46,7 @@ export class Audit implements Owner, Apart {
   proceed(): void {
     if (this.#proven) return
     const { liars, equality } = this.#reputation
-    const answers = this.#heard.map((asked) => answerOf(asked) as Float32Array)
+    const answers = this.#heard.map((asked) => answerOf(asked) as Payload)
     const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
       this.#proven = answers[agreeing[0]]

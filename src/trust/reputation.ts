@@ -4,6 +4,7 @@
  */
 
 import type { Criterion } from '../criterion'
+import type { Payload } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
 import type { Equality } from '../query/acceptance'
@@ -24,7 +25,7 @@ export interface Verdict {
 }
 
 export interface ReputationOptions {
-  pool: Attempts<Float32Array, Float32Array> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all'> }
+  pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all'> }
   criterion: Criterion
   evidence: Evidence
   /** E: workers that may lie. */
@@ -77,7 +78,7 @@ export class Reputation implements Trust {
   }
 
   /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
-  compare(payload: Float32Array, answered: readonly Asked[]): void {
+  compare(payload: Payload, answered: readonly Asked[]): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
     if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
     new Audit(this.#pool, this, this.#tally, payload, answered).proceed()
@@ -112,9 +113,9 @@ export class Reputation implements Trust {
     this.#tidy(identityOf(worker))
   }
 
-  proven(worker: ModelWorker, answer: Float32Array): void {
+  proven(worker: ModelWorker, { vector }: Payload): void {
     const identity = identityOf(worker)
-    const isReadmitted = this.evidence.proven(identity, answer)
+    const isReadmitted = this.evidence.proven(identity, vector)
     this.#tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)

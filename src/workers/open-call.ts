@@ -1,16 +1,17 @@
-/** A row that waits for its answer. */
+/** A query that waits for its answer. */
 
 import { aborted, onAbort } from '../abort'
+import type { TensorList } from '../tensor'
 
 /** What settles it first counts: an outcome, or an abort. */
 export class OpenCall {
   settled = false
-  readonly answer: Promise<Float32Array>
-  #settle: (outcome: Float32Array | Error) => void = () => {}
+  readonly answer: Promise<TensorList>
+  #settle: (outcome: TensorList | Error) => void = () => {}
 
   /** @param onAborted  told of an abort that has settled it; not of one before */
   constructor(
-    readonly row: Float32Array,
+    readonly query: TensorList,
     signal?: AbortSignal,
     onAborted?: () => void,
   ) {
@@ -29,7 +30,7 @@ export class OpenCall {
     if (signal?.aborted) this.settle(aborted(signal))
   }
 
-  settle(outcome: Float32Array | Error): void {
+  settle(outcome: TensorList | Error): void {
     if (this.settled) return
     this.settled = true
     this.#settle(outcome)

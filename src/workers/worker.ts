@@ -1,6 +1,7 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { rowLength, type Signature } from '../tensor'
+import { expected } from '../check'
+import { type Signature, size, type TensorList } from '../tensor'
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -50,7 +51,7 @@ export interface ModelWorker {
    * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
    */
   readonly roundTripMs?: number | undefined
-  /** Rows that `inferBatch` takes at a time. Default 1: it has none. */
+  /** Queries that `inferBatch` takes at a time. Default 1: it has none. */
   readonly maxBatch?: number
   /**
    * True: it cannot be reached, and is not `free`; it is tried again in the background, and `onFree` is called when it is back. False or
@@ -66,23 +67,23 @@ export interface ModelWorker {
   /**
    * Runs the model on one query.
    *
-   * @param row  the inputs' values in the signature's order, perhaps a part of a larger buffer; the caller keeps it and
-   *   may reuse it once the promise has settled
+   * @param query  a tensor for each input, in the signature's order; perhaps parts of larger buffers. The caller keeps them and
+   *   may reuse them once the promise has settled
    * @param options  `signal` aborts the call: nobody wants its answer any more
-   * @returns the outputs' values in the signature's order, all finite; the caller owns them
+   * @returns a tensor for each output, in the signature's order; the caller owns them, and checks that their values are finite
    * @throws ApproxiferError WORKER, PROTOCOL, OVERLOADED, ABORTED, CLOSED
    */
-  infer(row: Float32Array, options?: { signal?: AbortSignal }): Promise<Float32Array>
+  infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList>
 
   /**
-   * Runs the model once on several rows, of which no two are of one group. It counts as one call, and each row has an outcome as
+   * Runs the model once on several queries, of which no two are of one group. It counts as one call, and each query has an outcome as
    * if it had been alone: what is wrong with one, or an abort of it, costs no other its answer.
    *
-   * @param rows     2 to `maxBatch`, each as for `infer`
-   * @param options  `signals` one a row, in their order
-   * @returns an outcome a row, in their order; it never throws
+   * @param queries  2 to `maxBatch`, each as for `infer`
+   * @param options  `signals` one a query, in their order
+   * @returns an outcome a query, in their order; it never throws
    */
-  inferBatch?(rows: readonly Float32Array[], options?: { signals?: readonly AbortSignal[] }): Promise<Float32Array>[]
+  inferBatch?(queries: readonly TensorList[], options?: { signals?: readonly AbortSignal[] }): Promise<TensorList>[]
 
   /** Stops a worker that hangs, rejects its open calls with WORKER, and starts it again off the critical path. */
   restart?: (why: string) => void
@@ -91,15 +92,18 @@ export interface ModelWorker {
   close(): Promise<void>
 }
 
-/** What is wrong with the rows of a call. */
-export function wrongRows(
-  { maxBatch = 1, signature }: Pick<ModelWorker, 'maxBatch' | 'signature'>,
-  rows: readonly Float32Array[],
+/** What is wrong with the queries of a call. */
+export function wrongQueries(
+  { maxBatch = 1, signature: { inputs } }: Pick<ModelWorker, 'maxBatch' | 'signature'>,
+  queries: readonly TensorList[],
 ): RangeError | undefined {
-  if (rows.length > maxBatch) return new RangeError(`rows: expected at most ${maxBatch}, got ${rows.length}`)
-  const length = rowLength(signature.inputs)
-  const odd = rows.find((row) => row.length !== length)
-  return odd && new RangeError(`row: expected ${length} values, got ${odd.length}`)
+  if (queries.length > maxBatch) return new RangeError(`queries: expected at most ${maxBatch}, got ${queries.length}`)
+  const fits = (query: TensorList) =>
+    query.length === inputs.length && inputs.every((spec, i) => query[i].data?.length === size(spec))
+  const odd = queries.find((query) => !fits(query))
+  if (!odd) return undefined
+  const got = Array.isArray(odd) ? odd.map(({ data }) => data?.length) : odd
+  return new RangeError(expected('query', `tensors of ${inputs.map(size)} values`, got))
 }
 
 /** The identity of a worker: what it says, else its name. */

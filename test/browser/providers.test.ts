@@ -8,7 +8,7 @@ const createWorker = () => new Worker(new URL('../../dist/worker.webgpu.js', imp
 
 async function answer(providers?: string[]): Promise<Float32Array> {
   const [worker] = await localWorkers({ model, workers: 1, providers, ...(providers && { createWorker }) })
-  const logits = await worker.infer(row)
+  const [{ data: logits }] = await worker.infer([{ data: row, shape: [1, 28, 28] }])
   await worker.close()
   return logits
 }

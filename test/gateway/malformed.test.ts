@@ -8,12 +8,12 @@ import { seeded } from '../../src/random'
 import { HandWorker } from '../shared/house'
 import { serveGateway, type TestServer } from '../shared/http-server'
 import { messages } from '../shared/recorded'
+import { inferring } from '../shared/vectors'
 
 const REQUESTS = Number(process.env.APPROXIFER_MALFORMED ?? 3000)
 const AT_A_TIME = 8
 
-const pair = () =>
-  ['a', 'b'].map((name) => Object.assign(new HandWorker(name), { infer: async (row: Float32Array) => row }))
+const pair = () => ['a', 'b'].map((name) => Object.assign(new HandWorker(name), { infer: inferring((row) => row) }))
 const warnings: string[] = []
 const onWarning = (text: string) => warnings.push(text)
 const agent = new Agent({ keepAlive: true, maxSockets: AT_A_TIME })

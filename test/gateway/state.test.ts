@@ -8,6 +8,7 @@ import { createGateway, fileStore, type GatewayModel, type Store } from 'approxi
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed, HandWorker, turn } from '../shared/house'
+import { doubling } from '../shared/vectors'
 
 /** How often the process is killed. */
 const KILLS = Number(process.env.APPROXIFER_KILLS ?? 20)
@@ -21,7 +22,7 @@ afterEach(() => rmSync(folder, { recursive: true }))
 function model(more: object = {}): GatewayModel {
   const workers = Array.from({ length: 3 }, (_, i) => {
     const worker = new HandWorker(`w${i}`)
-    worker.infer = async (row) => row.map((v) => 2 * v)
+    worker.infer = doubling
     return worker
   })
   return { workers, scheme: { queries: 2, stragglers: 1 }, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
@@ -90,8 +91,7 @@ it.each([
 ])('what was learned of a model that the workers have no more is gone from the store%s', async (_, tenants) => {
   const feed = new Feed()
   const workersOf = (fingerprint: string) => {
-    const infer = async (row: Float32Array) => row.map((v) => 2 * v)
-    return [0, 1, 2].map((i) => Object.assign(new HandWorker(`${fingerprint}${i}`), { fingerprint, infer }))
+    return [0, 1, 2].map((i) => Object.assign(new HandWorker(`${fingerprint}${i}`), { fingerprint, infer: doubling }))
   }
   const [old, others] = [workersOf('x'), workersOf('y')]
   feed.tell(...old.map((worker) => ({ add: worker })))

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { digits } from '../shared/digits'
 import { onnx } from '../shared/onnx'
 import { PATIENCE_MS, until } from '../shared/patience'
+import { inferRow } from '../shared/vectors'
 import { consumer } from './consumer'
 
 const web = { 'onnxruntime-web': 'node_modules/onnxruntime-web' }
@@ -17,7 +18,7 @@ describe('onnxruntime-node', () => {
     const [a] = await localWorkers({ model: lenet, workers: 1 })
     const [b] = await localWorkers({ model: lenet, workers: 1, runtime: 'onnxruntime-node' })
     for (const image of images.slice(0, 20)) {
-      const [wasm, cpu] = [await a.infer(image), await b.infer(image)]
+      const [wasm, cpu] = [await inferRow(a, image), await inferRow(b, image)]
       expect(Math.max(...wasm.map((value, i) => Math.abs(value - cpu[i])))).toBeLessThan(1e-4)
     }
     await Promise.all([a.close(), b.close()])
@@ -42,7 +43,7 @@ describe('onnxruntime-node', () => {
       message: expect.stringContaining("input 'x': expected fixed dimensions after the first, got [?,2,?]; pass"),
     })
     const [worker] = await localWorkers({ ...options, inputShapes: { x: [2, 1] } })
-    expect([...(await worker.infer(Float32Array.of(1, 2)))]).toEqual([-1, -2])
+    expect([...(await inferRow(worker, Float32Array.of(1, 2)))]).toEqual([-1, -2])
     await worker.close()
   })
 
@@ -55,8 +56,8 @@ describe('onnxruntime-node', () => {
     const [slow] = await localWorkers({ model, inputShapes: { x: [3, 960, 960] }, workers: 1, runtime })
     const [quick] = await localWorkers({ model: lenet, workers: 1, runtime })
     const cutOff = async (stop: () => unknown, code: string) => {
-      const fails = expect(slow.infer(new Float32Array(3 * 960 * 960))).rejects.toMatchObject({ code })
-      for (const image of images.slice(0, 20)) await quick.infer(image) // meanwhile the slow one has begun
+      const fails = expect(inferRow(slow, new Float32Array(3 * 960 * 960))).rejects.toMatchObject({ code })
+      for (const image of images.slice(0, 20)) await inferRow(quick, image) // meanwhile the slow one has begun
       await stop()
       await fails
     }

@@ -3,6 +3,7 @@ import { readMetadata, writeMetadata } from '../../src/oip/metadata'
 import { readError, readReply } from '../../src/oip/read'
 import { datatypes } from '../../src/oip/tensors'
 import { bytesOf, messageOf, signature as one } from '../shared/oip-messages'
+import { listOf } from '../shared/vectors'
 
 describe('as a client', () => {
   const output = { name: 'y', shape: [2, 3], datatype: 'FP32', data: [1, 2, 3, 4, 5, 6] }
@@ -18,10 +19,10 @@ describe('as a client', () => {
         ...new Uint8Array(2 * width).fill(255),
         ...new Uint8Array(Float32Array.of(1, 2, 3).buffer),
       ])
-      expect((await read({ outputs: [other, y] }, binary, 1)).rows).toEqual([Float32Array.of(1, 2, 3)])
+      expect((await read({ outputs: [other, y] }, binary, 1)).answers).toEqual([listOf(Float32Array.of(1, 2, 3))])
     }
     const strings = { name: 's', shape: [2], datatype: 'BYTES', data: ['a,]', '"[1'] }
-    expect((await read({ outputs: [strings, output] })).rows[1]).toEqual(Float32Array.of(4, 5, 6))
+    expect((await read({ outputs: [strings, output] })).answers[1]).toEqual(listOf(Float32Array.of(4, 5, 6)))
   })
 
   it('takes what servers add or leave out, and counts rather than ranks', async () => {

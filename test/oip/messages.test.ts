@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
 import { type Encoded, type TensorRows, writeReply, writeRequest } from '../../src/oip/write'
+import { tensorsOf, vectorOf } from '../../src/payload'
 import type { Signature, TensorSpec } from '../../src/tensor'
 import { messageOf, signature as one } from '../shared/oip-messages'
 
@@ -49,7 +50,14 @@ describe('messages of the Open Inference Protocol', () => {
       fc.asyncProperty(cases, async ([inputs, rows, binary, id]) => {
         const signature = { inputs, outputs: one.outputs }
         const request = readRequest(
-          await reread(await writeRequest(signature, { rows, binary, id, parameters: { policy: 'auto' } })),
+          await reread(
+            await writeRequest(signature, {
+              queries: rows.map((row) => tensorsOf(row, inputs)),
+              binary,
+              id,
+              parameters: { policy: 'auto' },
+            }),
+          ),
           signature,
         )
         const got = request.queries.map((query) => rowOf(query, inputs))
@@ -79,7 +87,9 @@ describe('messages of the Open Inference Protocol', () => {
         const reply = await writeReply({ model: 'm', version: '7', id: 'a', parameters: { k: [1] }, outputs: asSent })
         expect(reply.headerLength === undefined).toBe(!binary.includes(true))
         const read = readReply(await reread(reply), outputs, rows.length)
-        expect(read.rows.map(unsigned)).toEqual(rows.map((row) => unsigned(row.flatMap((tensor) => [...tensor]))))
+        expect(read.answers.map((answer) => unsigned(vectorOf(answer)))).toEqual(
+          rows.map((row) => unsigned(row.flatMap((tensor) => [...tensor]))),
+        )
         expect(read).toMatchObject({ id: 'a', version: '7', parameters: { k: [1] } })
       }),
     )
@@ -95,7 +105,7 @@ describe('messages of the Open Inference Protocol', () => {
     }
     const { body, headerLength } = await writeRequest(two, {
       id: '7',
-      rows: [Float32Array.of(1, 2, -0.5), Float32Array.of(3, 4, 5)],
+      queries: [Float32Array.of(1, 2, -0.5), Float32Array.of(3, 4, 5)].map((row) => tensorsOf(row, two.inputs)),
       binary: true,
     })
     const json =
@@ -112,7 +122,11 @@ describe('messages of the Open Inference Protocol', () => {
   it('raw tensors at any offset, also of a Buffer, which cannot be copied as other arrays', async () => {
     const rows = [Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8)]
     for (const pad of ['', ' ', '  ', '   ']) {
-      const { body, headerLength = 0 } = await writeRequest(one, { rows, binary: true, id: pad })
+      const { body, headerLength = 0 } = await writeRequest(one, {
+        queries: rows.map((row) => tensorsOf(row, one.inputs)),
+        binary: true,
+        id: pad,
+      })
       const request = readRequest(await readMessage(Buffer.from(body), String(headerLength)), one)
       expect(request.queries).toEqual(rows)
     }

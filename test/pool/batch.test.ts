@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
+import { type Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { createPredictor } from '../../src/predictor/create'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -45,7 +46,7 @@ describe('a deep queue', () => {
     const later: (() => void)[] = []
     const clock = Object.assign(new VirtualClock(), { soon: (f: () => void) => later.push(f) })
     const worker = Object.assign(new BatchWorker(), { takesNext: true, capacity: 2 })
-    const pool = new Pool<Float32Array>([worker], { clock, hangMs: 30_000, accept })
+    const pool = new Pool<Payload>([worker], { clock, hangMs: 30_000, accept })
     const arrive = (...values: number[]) => {
       for (const x of values) pool.submit(row(x))
       for (const f of later.splice(0)) f()

@@ -3,6 +3,7 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it, vi } from 'vitest'
 import { type Law, SimulatedWorker } from '../../bench/simulated'
+import { type Payload } from '../../src/payload'
 import type { Apart, Attempt, Priority } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
 import { seeded } from '../../src/random'
@@ -15,7 +16,7 @@ function pool(count: number, law: Law, useAll = false) {
   const workers = Array.from({ length: count }, (_, i) => {
     return new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })
   })
-  return { clock, workers, pool: new Pool<Float32Array>(workers, { clock, hangMs: 30_000, accept, useAll }) }
+  return { clock, workers, pool: new Pool<Payload>(workers, { clock, hangMs: 30_000, accept, useAll }) }
 }
 
 /** Rows one after the other, one every so many milliseconds; what becomes of them, once they are submitted. */
@@ -319,7 +320,7 @@ it('a row that is behind another hangs only from when its turn came', async () =
   const clock = new VirtualClock()
   const worker = new HandWorker('w')
   Object.assign(worker, { takesNext: true, capacity: 2 })
-  const home = new Pool<Float32Array>([worker], { clock, hangMs: 100, accept })
+  const home = new Pool<Payload>([worker], { clock, hangMs: 100, accept })
   const first = home.submit(row(0))
   worker.calls[0].answer()
   await turn()

@@ -4,6 +4,7 @@ import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type HandWorker, house, query, settled, turn } from '../shared/house'
 import { MoodyWorker } from '../shared/moody-worker'
+import { doubling } from '../shared/vectors'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -115,11 +116,11 @@ describe('workers that misbehave', () => {
     const clock = new VirtualClock()
     const worker = new MoodyWorker(0, clock, seeded(0))
     // Its answer came while the thread stalled; it is read after the timers that are due.
-    worker.infer = (row) =>
+    worker.infer = (query) =>
       new Promise((resolve) => {
         clock.after(1, () => {
           clock.spend(300)
-          clock.after(0, () => resolve(row.map((x) => 2 * x)))
+          clock.after(0, () => resolve(doubling(query)))
         })
       })
     const restart = vi.spyOn(worker, 'restart')

@@ -3,6 +3,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from 'vitest'
+import { type Payload } from '../../src/payload'
 import { answerOf, BatchWorker, busy, died, nobody, row, runsOf } from '../shared/batch-worker'
 
 setFlagsFromString('--expose-gc')
@@ -140,7 +141,7 @@ describe('a row sent ahead', () => {
   it('those that were answered are not kept while one waits behind a worker that hangs', async () => {
     const [hangs, other] = [far('hangs'), far('other')]
     const { put, pass } = await busy([hangs, other]) // what is late is not known
-    const answered: WeakRef<Float32Array>[] = []
+    const answered: WeakRef<Payload>[] = []
     const ask = () => {
       const each = row(1)
       answered.push(new WeakRef(each.payload))

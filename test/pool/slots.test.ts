@@ -2,6 +2,7 @@
 
 import { expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
+import { type Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { accept, answerOf, BatchWorker, died, failureOf, MS, row, runsOf } from '../shared/batch-worker'
@@ -13,7 +14,7 @@ const wide = (slots: number, name = 'w', more: Partial<BatchWorker> = {}) =>
 function open(workers: BatchWorker[], options: { hangMs?: number; lateMs?: number } = {}) {
   const clock = new VirtualClock()
   const { hangMs = 30_000, lateMs } = options
-  const pool = new Pool<Float32Array, Float32Array>(workers, { clock, hangMs, accept, lateMs: () => lateMs })
+  const pool = new Pool<Payload, Payload>(workers, { clock, hangMs, accept, lateMs: () => lateMs })
   const pass = (ms: number) => clock.run(clock.now() + ms)
   const put = (...xs: number[]) => xs.map((x) => pool.submit(row(x)))
   return { clock, pool, pass, put }

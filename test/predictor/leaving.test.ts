@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, settled, turn } from '../shared/house'
 import { add, answerAll, code, open } from '../shared/joined'
+import { doubling } from '../shared/vectors'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -172,7 +173,7 @@ describe('leaving', () => {
   it('any number that come and go take no room, and leave no trace', async () => {
     const clock = new VirtualClock()
     const { signature } = new HandWorker('')
-    const free = { signature, free: true, infer: async (row: Float32Array) => row, close: async () => {} }
+    const free = { signature, free: true, infer: doubling, close: async () => {} }
     const stays: ModelWorker = { name: 'stays', onFree: undefined, ...free }
     const used: number[] = []
     async function* churn(): AsyncGenerator<Change> {

@@ -5,11 +5,12 @@ import { expect, it } from 'vitest'
 import { DEFAULT_BYTES } from '../../src/memory/domain'
 import { predictorOptions } from '../../src/predictor/option-table'
 import { query } from '../shared/house'
+import { doubling } from '../shared/vectors'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 const worker = (name: string) => ({
   ...{ name, signature, free: true, onFree: undefined },
-  infer: async (row: Float32Array) => row.map((v) => 2 * v),
+  infer: doubling,
   close: async () => {},
 })
 

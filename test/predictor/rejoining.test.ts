@@ -3,11 +3,13 @@
 import { ApproxiferError, type Change, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { seeded } from '../../src/random'
+import { type TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Evidence } from '../../src/trust/evidence'
 import { Feed, HandWorker, query, turn } from '../shared/house'
 import { add, answerAll, open } from '../shared/joined'
 import { MoodyWorker } from '../shared/moody-worker'
+import { listOf } from '../shared/vectors'
 
 afterEach(() => {
   vi.restoreAllMocks()
@@ -49,9 +51,9 @@ describe('a name that comes back', () => {
   /** Workers that answer at once; the liars' answers are wrong. */
   class Honest extends MoodyWorker {
     lies = false
-    override async infer(row: Float32Array): Promise<Float32Array> {
-      const answer = await super.infer(row)
-      return this.lies ? answer.map((x) => x + 5) : answer
+    override async infer(query: TensorList): Promise<TensorList> {
+      const answer = await super.infer(query)
+      return this.lies ? listOf(answer[0].data.map((x) => x + 5)) : answer
     }
   }
 

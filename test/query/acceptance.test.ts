@@ -1,12 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import { agree, agreement, type Equality, first, isLie } from '../../src/query/acceptance'
+import { payloadOf } from '../shared/vectors'
 
 /** Numbers without labels: what is within .001 is the same, what is more than .003 off is no rounding. */
 const numbers: Equality = { criterion: criterionOf([{ name: 'y', shape: [1] }], {}), rounding: 0.001, deviation: 1 }
 /** Logits, of which the largest is the label. */
 const labels: Equality = { ...numbers, criterion: criterionOf([{ name: 'y', shape: [2] }], {}) }
-const answers = (...values: number[]) => values.map((y) => Float32Array.of(y))
+const answers = (...values: number[]) => values.map((y) => payloadOf(Float32Array.of(y)))
 
 describe('where nobody lies the first answer will do', () => {
   it('and one is lacking until it has come', () => {
@@ -58,7 +59,7 @@ describe('where E may lie E + 1 have to agree', () => {
 
 describe('two answers are the same', () => {
   const pair = (a: number[], b: number[], equality: Equality) =>
-    [agree, isLie].map((is) => is(Float32Array.from(a), Float32Array.from(b), equality))
+    [agree, isLie].map((is) => is(payloadOf(Float32Array.from(a)), payloadOf(Float32Array.from(b)), equality))
 
   it('up to rounding, by how much answers differ; far from that one is a lie', () => {
     expect(pair([10], [10.0009], numbers)).toEqual([true, false])

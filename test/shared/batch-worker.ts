@@ -2,11 +2,13 @@
 
 import type { ModelWorker } from 'approxifer'
 import { ApproxiferError } from '../../src/errors'
+import { acceptAnswers, type Payload, vectorOf } from '../../src/payload'
 import type { Attempt, Owner, Submission } from '../../src/pool/attempt'
 import { Pool } from '../../src/pool/pool'
-import { acceptAnswers } from '../../src/tensor'
+import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { query } from './house'
+import { listOf, payloadOf } from './vectors'
 
 export const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
 export const accept = acceptAnswers(signature)
@@ -40,22 +42,23 @@ export class BatchWorker implements ModelWorker {
     return this.runs.length < this.capacity
   }
 
-  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}) {
-    return this.inferBatch([row], { signals: signal ? [signal] : [] })[0]
+  infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}) {
+    return this.inferBatch([query], { signals: signal ? [signal] : [] })[0]
   }
 
-  inferBatch(rows: readonly Float32Array[], { signals = [] }: { signals?: readonly AbortSignal[] } = {}) {
+  inferBatch(queries: readonly TensorList[], { signals = [] }: { signals?: readonly AbortSignal[] } = {}) {
+    const rows = queries.map(vectorOf)
     let open = rows.length
     const settles: { resolve(y: Float32Array): void; reject(error: ApproxiferError): void }[] = []
     const answers = rows.map((_, i) => {
-      return new Promise<Float32Array>((resolve, reject) => {
+      return new Promise<TensorList>((resolve, reject) => {
         const end = () => {
           settles[i] = { resolve() {}, reject() {} }
           if (--open) return
           this.runs.splice(this.runs.indexOf(run), 1)
           this.onFree?.()
         }
-        settles[i] = { resolve: (y) => [resolve(y), end()], reject: (error) => [reject(error), end()] }
+        settles[i] = { resolve: (y) => [resolve(listOf(y)), end()], reject: (error) => [reject(error), end()] }
         signals[i]?.addEventListener('abort', () => settles[i].reject(new ApproxiferError('ABORTED', 'aborted')))
       })
     })
@@ -82,8 +85,8 @@ export class BatchWorker implements ModelWorker {
 }
 
 /** A row of its own group, to be submitted. */
-export function row(x: number, rest: Partial<Submission<Float32Array>> = {}): Submission<Float32Array> {
-  return { payload: query(x), owner: nobody, apart: [], priority: 'normal', ...rest }
+export function row(x: number, rest: Partial<Submission<Payload>> = {}): Submission<Payload> {
+  return { payload: payloadOf(query(x)), owner: nobody, apart: [], priority: 'normal', ...rest }
 }
 
 /** A pool in simulated time whose workers are known to take 10 ms, and are at work on row 0. */
@@ -94,7 +97,7 @@ export async function busy(
   const clock = new VirtualClock()
   const { hangMs = 30_000, lateMs, maxBatch } = options
   const settings = { clock, hangMs, accept, lateMs: () => lateMs, ...(maxBatch && { maxBatch }) }
-  const pool = new Pool<Float32Array, Float32Array>(workers, settings)
+  const pool = new Pool<Payload, Payload>(workers, settings)
   const pass = (ms: number) => clock.run(clock.now() + ms)
   for (let round = 0; round < 2; round++) {
     for (const _ of workers) pool.submit(row(0))
@@ -102,12 +105,12 @@ export async function busy(
     if (round === 0) for (const { runs } of workers) runs[0].answer()
     await pass(0)
   }
-  return { clock, pool, pass, put: (...all: Submission<Float32Array>[]) => all.map((each) => pool.submit(each)) }
+  return { clock, pool, pass, put: (...all: Submission<Payload>[]) => all.map((each) => pool.submit(each)) }
 }
 
 /** The rows of each run that a worker has. */
 export const runsOf = (worker: BatchWorker) => worker.runs.map(({ rows }) => rows)
 /** What became of an attempt. */
-export const answerOf = ({ outcome }: Attempt<unknown, Float32Array>) =>
-  outcome?.kind === 'answered' ? outcome.answer : undefined
+export const answerOf = ({ outcome }: Attempt<unknown, Payload>) =>
+  outcome?.kind === 'answered' ? outcome.answer.vector : undefined
 export const failureOf = ({ outcome }: Attempt) => (outcome?.kind === 'failed' ? outcome : undefined)

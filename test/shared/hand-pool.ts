@@ -1,14 +1,16 @@
 /** A pool whose attempts the test settles by hand. */
 
 import type { ModelWorker } from 'approxifer'
+import type { Payload } from '../../src/payload'
 import type { Attempt, Attempts, Identity, Outcome, Owner, Submission } from '../../src/pool/attempt'
 import { Identities } from '../../src/pool/identities'
 import { identityOf } from '../../src/workers/worker'
+import { payloadOf } from './vectors'
 
-type Row = Submission<Float32Array>
+type Row = Submission<Payload>
 
-export class HandAttempt implements Attempt<Float32Array, Float32Array> {
-  readonly payload: Float32Array
+export class HandAttempt implements Attempt<Payload, Payload> {
+  readonly payload: Payload
   readonly owner: Owner
   priority: Row['priority']
   phase: 'queued' | 'running' | 'settled' = 'queued'
@@ -19,7 +21,7 @@ export class HandAttempt implements Attempt<Float32Array, Float32Array> {
   readonly factor = 1
   readonly comparable = true
   readonly isAlone = false
-  outcome: Outcome<Float32Array> | undefined
+  outcome: Outcome<Payload> | undefined
 
   constructor({ payload, owner, priority }: Row) {
     this.payload = payload
@@ -34,13 +36,13 @@ export class HandAttempt implements Attempt<Float32Array, Float32Array> {
   /** Its worker answers. */
   answer(answer: Float32Array): void {
     this.phase = 'settled'
-    this.outcome = { kind: 'answered', answer }
+    this.outcome = { kind: 'answered', answer: payloadOf(answer) }
     this.owner.settled(this)
   }
 }
 
 /** Every worker has room for one attempt after the other; an attempt goes to the first one that may take it. */
-export class HandPool implements Attempts<Float32Array, Float32Array> {
+export class HandPool implements Attempts<Payload, Payload> {
   readonly identities = new Identities()
   readonly attempts: HandAttempt[] = []
   readonly ejected = new Set<Identity>()

@@ -4,6 +4,9 @@ import { ApproxiferError, type Change, createPredictor, type ModelWorker, type P
 import { type CodecOptions } from 'approxifer/codec'
 import { vi } from 'vitest'
 import { systemClock } from '../../src/clock'
+import { vectorOf } from '../../src/payload'
+import type { TensorList } from '../../src/tensor'
+import { listOf } from './vectors'
 
 /** A worker whose calls the test settles by hand: only so can the order of events be forced. */
 export class HandWorker implements ModelWorker {
@@ -29,7 +32,8 @@ export class HandWorker implements ModelWorker {
     return this.calls.length < this.capacity
   }
 
-  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+  infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    const row = vectorOf(query)
     return new Promise((resolve, reject) => {
       const end = () => {
         this.calls.splice(this.calls.indexOf(call), 1)
@@ -39,7 +43,7 @@ export class HandWorker implements ModelWorker {
         row,
         signal,
         answer: (y = row.map((v) => 2 * v)) => {
-          resolve(y)
+          resolve(listOf(y))
           end()
         },
         fail: (error: ApproxiferError) => {

@@ -2,9 +2,12 @@
 
 import { createPredictor, type PredictorOptions, type PredictorStats } from 'approxifer'
 import { expect } from 'vitest'
+import { vectorOf } from '../../src/payload'
 import { type Random, seeded } from '../../src/random'
+import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { MoodyWorker } from './moody-worker'
+import { listOf } from './vectors'
 
 /** The model. */
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
@@ -46,13 +49,16 @@ export class Witness extends MoodyWorker {
     super(index, clock, random)
   }
 
-  override async infer(row: Float32Array): Promise<Float32Array> {
-    const answer = await super.infer(row)
-    if (answer?.length !== 2 || Number.isNaN(answer[0])) return answer
+  override async infer(query: TensorList): Promise<TensorList> {
+    const answer = await super.infer(query)
+    const told = answer?.[0]?.data
+    if (told?.length !== 2 || Number.isNaN(told[0])) return answer
+    const row = vectorOf(query)
     const own = truth(row).map((value) => value * (1 + this.rounding))
-    if (!this.lie || this.random.next() >= this.share) return own
+    if (!this.lie || this.random.next() >= this.share) return listOf(own)
     this.told++
-    return this.lie(own, this.random, row) ?? new Promise(() => {})
+    const lie = this.lie(own, this.random, row)
+    return lie ? listOf(lie) : new Promise(() => {})
   }
 }
 

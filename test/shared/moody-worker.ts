@@ -1,8 +1,11 @@
 /** A worker whose mood changes, in made time; restarted, it is well again. Its answers are twice the row. */
 
 import type { ModelWorker } from 'approxifer'
+import { vectorOf } from '../../src/payload'
 import type { Random } from '../../src/random'
+import type { TensorList } from '../../src/tensor'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
+import { listOf } from './vectors'
 
 export const moods = [
   'slow',
@@ -54,7 +57,8 @@ export class MoodyWorker implements ModelWorker {
     return this.mood !== 'dead' && this.#open.size < (this.takesNext ? 2 : 1)
   }
 
-  infer(row: Float32Array): Promise<Float32Array> {
+  infer(query: TensorList): Promise<TensorList> {
+    const row = vectorOf(query)
     const { mood } = this
     const called = this.onCall
     this.onCall = undefined
@@ -76,7 +80,7 @@ export class MoodyWorker implements ModelWorker {
       this.#clock.after(this.#doneAt - this.#clock.now(), () => {
         if (mood === 'babbles') this.onFree?.()
         if (!this.#open.delete(fail)) return
-        resolve(this.#answer(mood, row))
+        resolve(listOf(this.#answer(mood, row)))
         this.onFree?.()
         if (mood === 'babbles') this.#clock.after(1, () => this.onFree?.())
       })

@@ -7,6 +7,7 @@ import { answersOf } from '../../src/evaluate/model'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import type { Model } from './quirk-server'
 import { digit } from './served'
+import { inferring } from './vectors'
 
 export const FILES = { old: 'models/mnist-lenet.onnx', new: 'models/fashion-lenet.onnx' }
 export type Which = keyof typeof FILES
@@ -44,7 +45,7 @@ export function worker(which: Which): ModelWorker {
     fingerprint: fingerprints[which],
     free: true,
     onFree: undefined,
-    infer: async (row) => Float32Array.from((await run([row.slice()], 1))[0].values),
+    infer: inferring(async (row) => Float32Array.from((await run([row.slice()], 1))[0].values)),
     close: async () => {},
   }
 }

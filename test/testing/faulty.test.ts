@@ -2,6 +2,7 @@ import { FaultyWorker } from 'approxifer/testing'
 import { expect, it } from 'vitest'
 import { ask, contract } from '../shared/contract'
 import { elsewhere, threads } from '../shared/threads'
+import { inferRow } from '../shared/vectors'
 
 contract('threads behind FaultyWorker', {
   start: async () => new FaultyWorker((await threads())[0], {}, 1),
@@ -16,8 +17,11 @@ contract('threads without restart, behind FaultyWorker, that take one call at a 
 
 it('a fault that kills fails the call where nobody can restart the worker', async () => {
   const worker = new FaultyWorker(elsewhere((await threads())[0]), { crash: 1 }, 1)
-  await expect(worker.infer(ask('answer'))).rejects.toMatchObject({ code: 'WORKER', message: /was killed by a fault/ })
+  await expect(inferRow(worker, ask('answer'))).rejects.toMatchObject({
+    code: 'WORKER',
+    message: /was killed by a fault/,
+  })
   worker.faults = {}
-  expect([worker.restart, worker.gone, ...(await worker.infer(ask('answer', 1)))]).toEqual([undefined, false, 2, 2])
+  expect([worker.restart, worker.gone, ...(await inferRow(worker, ask('answer', 1)))]).toEqual([undefined, false, 2, 2])
   await worker.close()
 })

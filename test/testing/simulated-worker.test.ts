@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { randomTrouble, SimulatedWorker, wanderingTrouble } from '../../bench/simulated'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { inferRow } from '../shared/vectors'
 
 describe('SimulatedWorker', () => {
   const signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
@@ -11,8 +12,8 @@ describe('SimulatedWorker', () => {
     const worker = new SimulatedWorker(0, { clock, law: () => 7, answer: (row) => row.map((x) => 2 * x), signature })
     const freed: number[] = []
     worker.onFree = () => freed.push(clock.now())
-    const answer = worker.infer(Float32Array.of(3))
-    await expect(worker.infer(Float32Array.of(4))).rejects.toThrow('at work')
+    const answer = inferRow(worker, Float32Array.of(3))
+    await expect(inferRow(worker, Float32Array.of(4))).rejects.toThrow('at work')
     expect(worker.free).toBe(false)
     await clock.run()
     expect([await answer, freed, worker.free, worker.workedMs]).toEqual([Float32Array.of(6), [7], true, 7])
@@ -24,9 +25,9 @@ describe('SimulatedWorker', () => {
     const law = () => laws.shift() as number
     const worker = new SimulatedWorker(0, { clock, law, answer: (row) => row.slice(), signature, slots: 2 })
     const ended: number[] = []
-    const ask = (x: number) => worker.infer(Float32Array.of(x)).then(([x]) => ended.push(x))
+    const ask = (x: number) => inferRow(worker, Float32Array.of(x)).then(([x]) => ended.push(x))
     const first = [ask(1), ask(2)]
-    await expect(worker.infer(Float32Array.of(4))).rejects.toThrow('at work')
+    await expect(inferRow(worker, Float32Array.of(4))).rejects.toThrow('at work')
     await clock.run(3)
     expect([worker.free, ended]).toEqual([true, [2]])
     first.push(ask(3))

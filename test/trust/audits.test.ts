@@ -9,6 +9,7 @@ import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query, turn } from '../shared/house'
 import { answers, ejected, type Lie, lies, stream } from '../shared/liars'
+import { payloadOf } from '../shared/vectors'
 
 describe('audits', () => {
   it('a service that expects no liar finds one by its audits, and forgets what it taught', async () => {
@@ -89,7 +90,12 @@ describe('an audit', () => {
     const names = [...Array.from({ length: 1 + others }, (_, i) => `w${i}`), ...(ejected ? ['w9'] : [])]
     const workers = names.map((name) => new HandWorker(name))
     const pool = new HandPool(workers)
-    const first = pool.submit({ payload: query(1), owner: { began() {}, settled() {} }, apart: [], priority: 'normal' })
+    const first = pool.submit({
+      payload: payloadOf(query(1)),
+      owner: { began() {}, settled() {} },
+      apart: [],
+      priority: 'normal',
+    })
     if (ejected) pool.eject('w9')
     first.answer(answer)
     const told: string[] = []
@@ -102,7 +108,7 @@ describe('an audit', () => {
     }
     const tally = { tell: ({ attempt }: Asked) => counted.push(attempt.worker?.name), suspect() {} }
     const asked = [newAsked(first, 'first', 0)]
-    new Audit(pool, reputation as never, tally, query(1), asked).proceed()
+    new Audit(pool, reputation as never, tally, payloadOf(query(1)), asked).proceed()
     const of = (name: string) => pool.attempts.find(({ worker }) => worker?.name === name) as HandAttempt
     return { pool, told, counted, of, asked: () => pool.attempts.map(({ worker }) => worker?.name) }
   }

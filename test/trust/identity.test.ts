@@ -3,8 +3,10 @@
 import { type Change, createPredictor, type ModelWorker, type Prediction } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/random'
+import { type TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed } from '../shared/house'
+import { inferring } from '../shared/vectors'
 
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])
 const lie = (row: Float32Array) => Float32Array.of(truth(row)[1] + 1, truth(row)[0])
@@ -23,12 +25,12 @@ class Machine implements ModelWorker {
     readonly identity?: string,
   ) {}
 
-  infer(row: Float32Array): Promise<Float32Array> {
+  infer(query: TensorList): Promise<TensorList> {
     this.free = false
     return new Promise((resolve) => {
       this.clock.after(this.ms(), () => {
         this.free = true
-        resolve(this.answer(row))
+        resolve(inferring(this.answer)(query))
       })
     })
   }

@@ -8,6 +8,7 @@ import { Evidence } from '../../src/trust/evidence'
 import { Reputation, type ReputationOptions, type Verdict } from '../../src/trust/reputation'
 import { HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
+import { payloadOf } from '../shared/vectors'
 
 /** Workers, and what is believed of them; what was judged is kept. */
 function reputed(count: number, options: Partial<ReputationOptions> = {}) {
@@ -30,7 +31,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
 /** Answers well until it is believed again. @returns how often it had to */
 function redeem(reputation: Reputation, worker: ModelWorker): number {
   let answers = 0
-  for (; !reputation.isTrusted(worker); answers++) reputation.proven(worker, Float32Array.of(1, 2))
+  for (; !reputation.isTrusted(worker); answers++) reputation.proven(worker, payloadOf(Float32Array.of(1, 2)))
   return answers
 }
 
@@ -75,7 +76,7 @@ describe('a worker that lies', () => {
   it('and lies again while it is ejected begins anew, and is judged once', () => {
     const { reputation, workers, kinds, suspected } = reputed(6)
     reputation.lied(workers[0])
-    for (let i = 0; i < 19; i++) reputation.proven(workers[0], Float32Array.of(1, 2))
+    for (let i = 0; i < 19; i++) reputation.proven(workers[0], payloadOf(Float32Array.of(1, 2)))
     reputation.lied(workers[0])
     expect(redeem(reputation, workers[0])).toBe(20)
     expect([kinds, suspected]).toEqual([
@@ -146,11 +147,16 @@ describe('audits', () => {
   ])('%s', (_, audit, count, more) => {
     const { reputation, workers, pool } = reputed(6, { audit, liars: 0 })
     const answered = workers.slice(0, count).map((_, i) => {
-      const attempt = pool.submit({ payload: query(1), owner: nobody, apart: [taken(i)], priority: 'normal' })
+      const attempt = pool.submit({
+        payload: payloadOf(query(1)),
+        owner: nobody,
+        apart: [taken(i)],
+        priority: 'normal',
+      })
       attempt.answer(Float32Array.of(10 * i, 1))
       return newAsked(attempt, 'first', i)
     })
-    reputation.compare(query(1), answered)
+    reputation.compare(payloadOf(query(1)), answered)
     expect(pool.attempts.length - count).toBe(more)
     expect(pool.attempts.slice(count).every(({ priority }) => priority === 'low')).toBe(true)
   })

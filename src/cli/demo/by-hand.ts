@@ -1,10 +1,11 @@
 /** What a good engineer would write by hand on the same pool: hedged requests at the running 95th percentile, or copies. */
 
 import type { Clock } from '../../clock'
+import { acceptAnswers, Payload } from '../../payload'
 import { type Attempt, type Outcome, type Owner, Pool, type PoolOptions, type Priority } from '../../pool/pool'
 import { Budget } from '../../query/budget'
 import { SlidingQuantile } from '../../stats'
-import { acceptAnswers } from '../../tensor'
+import type { Signature } from '../../tensor'
 import type { ModelWorker } from '../../workers/worker'
 
 export interface ByHandOptions {
@@ -20,11 +21,11 @@ export interface ByHandOptions {
   /** Who deals rows to workers. Default: the predictor's own pool. */
   pool?: new (
     workers: readonly ModelWorker[],
-    options: PoolOptions<Float32Array>,
+    options: PoolOptions<Payload>,
   ) => RowSource
 }
 
-type RowSource = Pick<Pool<Float32Array, Float32Array>, 'submit' | 'cancel'>
+type RowSource = Pick<Pool<Payload, Payload>, 'submit' | 'cancel'>
 
 /** Times that are kept, and those that tell; with few, three medians are late. */
 const [WINDOW, ENOUGH, FEW, FEW_MEDIANS] = [500, 50, 10, 3]
@@ -32,6 +33,7 @@ const [WINDOW, ENOUGH, FEW, FEW_MEDIANS] = [500, 50, 10, 3]
 /** One queue; with a budget a second request for what is late; with copies the first answer, or the first that has enough votes. */
 export class ByHand {
   readonly pool: RowSource
+  readonly signature: Signature
   readonly #times = new SlidingQuantile(WINDOW)
   readonly #percentile: number
   readonly budget: Budget
@@ -45,7 +47,8 @@ export class ByHand {
     { hedges = 0, percentile = 0.95, copies = 1, votes = 1, same = () => true, pool = Pool }: ByHandOptions,
   ) {
     this.#percentile = percentile
-    this.pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(workers[0].signature) })
+    this.signature = workers[0].signature
+    this.pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(this.signature) })
     this.budget = new Budget(hedges, 10)
     this.copies = copies
     this.votes = votes
@@ -54,7 +57,8 @@ export class ByHand {
 
   ask(data: Float32Array): Promise<Float32Array> {
     this.budget.earn()
-    return new Promise((resolve, reject) => new HandQuery(this, data, resolve, reject))
+    const payload = Payload.of(data, this.signature.inputs)
+    return new Promise((resolve, reject) => new HandQuery(this, payload, resolve, reject))
   }
 
   /** How long a query took. */
@@ -72,13 +76,13 @@ export class ByHand {
 
 class HandQuery implements Owner {
   readonly #start: number
-  readonly #attempts: Attempt<Float32Array, Float32Array>[] = []
+  readonly #attempts: Attempt<Payload, Payload>[] = []
   readonly #answers: Float32Array[] = []
   #isDone = false
 
   constructor(
     readonly to: ByHand,
-    readonly data: Float32Array,
+    readonly payload: Payload,
     readonly resolve: (answer: Float32Array) => void,
     readonly reject: (error: unknown) => void,
   ) {
@@ -105,17 +109,17 @@ class HandQuery implements Owner {
     const { votes, clock } = this.to
     if (votes === 1) this.#cancelQueued()
     if (this.#isFirst(attempt)) this.to.see(clock.now() - this.#start)
-    if (!this.#isDone) this.#heard((attempt as Attempt<Float32Array, Float32Array>).outcome)
+    if (!this.#isDone) this.#heard((attempt as Attempt<Payload, Payload>).outcome)
   }
 
   #isFirst(attempt: unknown): boolean {
     return !this.#attempts.length || attempt === this.#attempts[0]
   }
 
-  #heard(outcome: Outcome<Float32Array> | undefined): void {
+  #heard(outcome: Outcome<Payload> | undefined): void {
     if (outcome?.kind === 'failed') return this.reject(outcome.error)
     if (outcome?.kind !== 'answered') return
-    const { answer } = outcome
+    const answer = outcome.answer.vector
     this.#answers.push(answer)
     this.#isDone = this.#answers.filter((other) => this.to.same(other, answer)).length >= this.to.votes
     if (this.#isDone) {
@@ -125,7 +129,8 @@ class HandQuery implements Owner {
   }
 
   #ask(priority: Priority): void {
-    this.#attempts.push(this.to.pool.submit({ payload: this.data, owner: this, apart: [this], priority }))
+    const { payload } = this
+    this.#attempts.push(this.to.pool.submit({ payload, owner: this, apart: [this], priority }))
   }
 
   #cancelQueued(): void {

@@ -174,8 +174,8 @@ class Liar extends SimulatedWorker {
     this.#random = random
   }
 
-  override async infer(row: Float32Array): Promise<Float32Array> {
-    const own = await super.infer(row)
+  override async answer(vector: Float32Array): Promise<Float32Array> {
+    const own = await super.answer(vector)
     this.lies++
     return this.#attack([own], this.#random)[0]
   }

@@ -276,4 +276,4 @@ class HttpFleet {
 }
 
 const beginning = ({ answer }: ModelIdentity) =>
-  Array.from(answer.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')
+  Array.from(answer[0].data.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')

@@ -5,15 +5,16 @@ import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, writeRequest } from '../../oip/write'
+import { flawOf } from '../../payload'
 import type { Connections, HttpReply } from '../../platform/platform'
-import { checkAnswer, rowLength, type Signature } from '../../tensor'
+import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { HttpSettings } from './options'
 
 type Wanted = Pick<HttpSettings, 'model' | 'version' | 'outputs' | 'shapes' | 'headers'>
 
 export interface ServerReply {
-  /** One for each row: its answer, or what is wrong with it. */
-  outcomes: (Float32Array | ApproxiferError)[]
+  /** One for each query: its answer, or what is wrong with it. */
+  outcomes: (TensorList | ApproxiferError)[]
   version: string | undefined
 }
 
@@ -114,41 +115,34 @@ export class OipServer {
     return this.connections.close()
   }
 
-  /** The model's answers to some rows, in one request. @throws ServerError; ApproxiferError PROTOCOL */
+  /** The model's answers to some queries, in one request. @throws ServerError; ApproxiferError PROTOCOL */
   async infer(
-    rows: readonly Float32Array[],
+    queries: readonly TensorList[],
     signature: Signature,
     binary: boolean,
     signal: AbortSignal,
   ): Promise<ServerReply> {
     const id = String(this.#ids++)
-    const { body, headerLength } = await writeRequest(signature, { id, rows, binary })
+    const { body, headerLength } = await writeRequest(signature, { id, queries, binary })
     signal.throwIfAborted()
     const { outputs } = signature
-    const length = rowLength(outputs)
-    const reply = await this.#request('POST', `${this.#path}/infer`, signal, {
+    const response = await this.#request('POST', `${this.#path}/infer`, signal, {
       headers: {
         // Without a type KServe and MLServer refuse either form.
         'content-type': headerLength === undefined ? 'application/json' : 'application/octet-stream',
         ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
       },
       body,
-      mostBytes: REST_BYTES + VALUE_BYTES * length * rows.length,
+      mostBytes: REST_BYTES + VALUE_BYTES * rowLength(outputs) * queries.length,
     })
-    if (!reply.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
-    const message = await readMessage(joinedBytes(reply.body), reply.header(HEADER_LENGTH)).catch((error) => {
+    if (!response.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
+    const message = await readMessage(joinedBytes(response.body), response.header(HEADER_LENGTH)).catch((error) => {
       throw this.#error('PROTOCOL', `sends a reply that is none: ${error.message}`, {})
     })
-    const answers = readReply(message, outputs, rows.length)
-    if (answers.id !== undefined && answers.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
-    const checked = (row: Float32Array) => {
-      try {
-        return checkAnswer(row, length, outputs)
-      } catch (error) {
-        return error as ApproxiferError
-      }
-    }
-    return { outcomes: answers.rows.map(checked), version: answers.version }
+    const reply = readReply(message, outputs, queries.length)
+    if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
+    const outcomes = reply.answers.map((answer) => flawOf(answer, outputs) ?? answer)
+    return { outcomes, version: reply.version }
   }
 
   async #get(path: string, signal: AbortSignal): Promise<HttpReply> {

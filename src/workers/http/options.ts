@@ -15,10 +15,12 @@ import {
 import { type Clock, systemClock } from '../../clock'
 import { guarded } from '../../notices'
 import type { Tls } from '../../platform/platform'
+import { renamed } from '../../renamed'
+import type { QueryTensors } from '../../tensor'
 
 export interface ProbeOptions {
-  /** The query, in the signature's order. Default: numbers from 0 to 1, always the same. */
-  row?: Float32Array
+  /** As for `predict`. Default: numbers from 0 to 1, always the same. */
+  query?: QueryTensors
   /** How often it is asked. Default 30,000 ms. */
   everyMs?: number
   /**
@@ -125,13 +127,10 @@ function checkShapes(shapes: HttpOptions['shapes'] = {}): NonNullable<HttpOption
 }
 
 /** Without a probe any two answers are alike, and nobody asks for one. */
-function checkProbe(probe: unknown): { row?: Float32Array | undefined; everyMs: number; rounding: number } {
+function checkProbe(probe: unknown): { query?: QueryTensors | undefined; everyMs: number; rounding: number } {
   if (probe === false) return { everyMs: Number.POSITIVE_INFINITY, rounding: Number.POSITIVE_INFINITY }
-  checkNames('probe', probe, ['row', 'everyMs', 'rounding'])
-  const { row, everyMs = 30_000, rounding = 1e-3 } = probe as ProbeOptions
-  if (row !== undefined && !(row instanceof Float32Array)) {
-    throw new TypeError(expected('probe.row', 'a Float32Array', row))
-  }
+  checkNames('probe', probe, ['query', 'everyMs', 'rounding'], renamed.probe)
+  const { query, everyMs = 30_000, rounding = 1e-3 } = probe as ProbeOptions
   checkShare('probe.rounding', rounding)
-  return { row, everyMs: checkInteger('probe.everyMs', everyMs, 1, MOST_MS), rounding }
+  return { query, everyMs: checkInteger('probe.everyMs', everyMs, 1, MOST_MS), rounding }
 }

@@ -1,9 +1,9 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { rowLength, type Signature } from '../../tensor'
+import { rowLength, type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { isSameModel, type ModelIdentity, probeRow } from '../remote/model'
+import { isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 
@@ -49,9 +49,9 @@ export class ServedModel {
     this.#binary = undefined
   }
 
-  /** One for each row: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
-  async infer(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const { outcomes, version } = await this.server.infer(rows, this.signature, this.#binary === true, signal)
+  /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
+  async infer(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
+    const { outcomes, version } = await this.server.infer(queries, this.signature, this.#binary === true, signal)
     if (version === this.#version) return outcomes
     const text = `${this.server.name} has version '${version}' now instead of '${this.#version}'`
     throw new ServerError('WORKER', text, { replaced: true })
@@ -64,11 +64,9 @@ export class ServedModel {
       throw error
     })
     const { clock, probe } = this.settings
-    const { row = probeRow(signature) } = probe
-    const length = rowLength(signature.inputs)
-    if (row.length !== length) throw new RangeError(`probe.row: expected ${length} values, got ${row.length}`)
+    const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
     const from = clock.now()
-    const { binary, answer, version } = await this.#probe(row, signature, signal)
+    const { binary, answer, version } = await this.#probe(query, signature, signal)
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.found === undefined
     this.found = { signature, answer }
@@ -76,7 +74,7 @@ export class ServedModel {
     this.#binary = binary
     const { address, takesBatches } = this.server
     if (isFirst && address) this.machine = machineOf(`http://${address}`)
-    if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(row, this.found, signal)
+    if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, signal)
     if (!this.isExpected) throw this.difference()
     this.#version = version
   }
@@ -87,9 +85,9 @@ export class ServedModel {
     return new ApproxiferError('MODEL', `${this.server.name} has another model (${what})`)
   }
 
-  async #probe(row: Float32Array, signature: Signature, signal: AbortSignal) {
+  async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
-      const { outcomes, version } = await this.server.infer([row], signature, binary, signal)
+      const { outcomes, version } = await this.server.infer([query], signature, binary, signal)
       const [answer] = outcomes
       if (answer instanceof Error) throw answer
       return { binary, answer, version }
@@ -105,16 +103,17 @@ export class ServedModel {
     }
   }
 
-  /** The most rows, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
-  async #largestBatch(row: Float32Array, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
+  /** The most queries, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
+  async #largestBatch(query: TensorList, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
     const { signature } = identity
-    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / row.length))
-    for (let rows = most; rows > 1; rows = Math.floor(rows / 2)) {
-      const others = Array.from({ length: rows - 1 }, (_, i) => row.map((value) => value / (i + 2)))
+    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / rowLength(signature.inputs)))
+    const divided = (by: number) => query.map(({ data, shape }) => ({ data: data.map((value) => value / by), shape }))
+    for (let count = most; count > 1; count = Math.floor(count / 2)) {
+      const others = Array.from({ length: count - 1 }, (_, i) => divided(i + 2))
       try {
-        const { outcomes } = await this.server.infer([...others, row], signature, this.#binary === true, signal)
-        const answer = outcomes[rows - 1]
-        if (!(answer instanceof Error) && this.#isSame({ signature, answer }, identity)) return rows
+        const { outcomes } = await this.server.infer([...others, query], signature, this.#binary === true, signal)
+        const answer = outcomes[count - 1]
+        if (!(answer instanceof Error) && this.#isSame({ signature, answer }, identity)) return count
       } catch (error) {
         if (signal.aborted || faultOf(error).down) throw error
       }

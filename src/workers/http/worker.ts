@@ -9,11 +9,11 @@ import type { Clock } from '../../clock'
 import { ApproxiferError, asError } from '../../errors'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
-import type { Signature } from '../../tensor'
+import type { Signature, TensorList } from '../../tensor'
 import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/fleet'
 import type { ModelIdentity } from '../remote/model'
-import { type ModelWorker, wrongRows } from '../worker'
+import { type ModelWorker, wrongQueries } from '../worker'
 import { Health, type ServerEvents } from './health'
 import { faultOf, OipServer, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
@@ -134,8 +134,8 @@ export class HttpWorker implements ModelWorker {
     else this.health.refuse(this.model.difference())
   }
 
-  async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.inferBatch([row], { signals: [signal] })[0]
+  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    return this.inferBatch([query], { signals: [signal] })[0]
   }
 
   close(): Promise<void> {
@@ -153,25 +153,25 @@ export class HttpWorker implements ModelWorker {
   }
 
   inferBatch(
-    rows: readonly Float32Array[],
+    queries: readonly TensorList[],
     { signals = [] }: { signals?: readonly (AbortSignal | undefined)[] } = {},
-  ): Promise<Float32Array>[] {
-    const refusal = this.#refusal(rows, signals)
-    if (refusal) return rows.map(() => Promise.reject(refusal))
+  ): Promise<TensorList>[] {
+    const refusal = this.#refusal(queries, signals)
+    if (refusal) return queries.map(() => Promise.reject(refusal))
     const call = new AbortController()
-    const outcomes = this.#outcomes(rows, call)
-    let wanted = rows.length
-    return rows.map(async (_, i) => {
+    const outcomes = this.#outcomes(queries, call)
+    let wanted = queries.length
+    return queries.map(async (_, i) => {
       const signal = signals[i]
-      const row = new AbortController()
+      const own = new AbortController()
       const forget = onAbort(signal, () => {
         const why = aborted(signal as AbortSignal)
-        // Where nobody waits for another row the whole call is aborted, and rejects when that is known of the server.
-        if (--wanted) row.abort(why)
+        // Where nobody waits for another query the whole call is aborted, and rejects when that is known of the server.
+        if (--wanted) own.abort(why)
         else call.abort(why)
       })
       try {
-        const outcome = (await orAborted(row.signal, outcomes))[i]
+        const outcome = (await orAborted(own.signal, outcomes))[i]
         if (outcome instanceof Error) throw outcome
         return outcome
       } finally {
@@ -180,48 +180,48 @@ export class HttpWorker implements ModelWorker {
     })
   }
 
-  #refusal(rows: readonly Float32Array[], signals: readonly (AbortSignal | undefined)[]): Error | undefined {
-    const refusal = this.health.refusal ?? wrongRows(this, rows)
+  #refusal(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[]): Error | undefined {
+    const refusal = this.health.refusal ?? wrongQueries(this, queries)
     if (refusal) return refusal
     const fired = signals.find((signal) => signal?.aborted)
     if (fired) return aborted(fired)
     return this.free ? undefined : new ApproxiferError('OVERLOADED', `${this.name} takes no call now`)
   }
 
-  /** Of each row. What the call says about the server is known before anybody hears of the outcomes. */
-  async #outcomes(rows: readonly Float32Array[], call: AbortController): Promise<ServerReply['outcomes']> {
+  /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
+  async #outcomes(queries: readonly TensorList[], call: AbortController): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
     const since = this.#clock.now()
     try {
-      return await orAborted(call.signal, this.#ask(rows, call.signal))
+      return await orAborted(call.signal, this.#ask(queries, call.signal))
     } catch (thrown) {
       const error = asError(thrown, 'WORKER', `${this.name}: `)
       this.health.failed(error, since)
       const { unasked } = faultOf(error)
       const told = unasked ? new ApproxiferError('OVERLOADED', `${error.message}; it is tried again later`) : error
-      return rows.map(() => told)
+      return queries.map(() => told)
     } finally {
       this.#open.delete(call)
       this.health.settled()
     }
   }
 
-  /** All rows at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
-  async #ask(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const throwUnlessRows = (error: unknown) => {
+  /** All queries at once; where that fails and the server is not to blame each alone, so that one costs no other its answer. */
+  async #ask(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
+    const throwUnlessTheirs = (error: unknown) => {
       const { down, busyMs, replaced } = faultOf(error)
       if (signal.aborted || down || busyMs !== undefined || replaced || this.health.isDue) throw error
     }
     try {
-      return await this.#askOnce(rows, signal)
+      return await this.#askOnce(queries, signal)
     } catch (error) {
-      if (rows.length === 1) throw error
-      throwUnlessRows(error)
+      if (queries.length === 1) throw error
+      throwUnlessTheirs(error)
     }
     const outcomes: ServerReply['outcomes'] = []
-    for (const row of rows) {
-      const alone = this.#askOnce([row], signal).catch((error) => {
-        throwUnlessRows(error)
+    for (const query of queries) {
+      const alone = this.#askOnce([query], signal).catch((error) => {
+        throwUnlessTheirs(error)
         return [asError(error, 'WORKER', `${this.name}: `)]
       })
       outcomes.push(...(await alone))
@@ -229,8 +229,8 @@ export class HttpWorker implements ModelWorker {
     return outcomes
   }
 
-  async #askOnce(rows: readonly Float32Array[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const ask = () => this.model.infer(rows, signal)
+  async #askOnce(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
+    const ask = () => this.model.infer(queries, signal)
     const outcomes = await ask().catch(async (error) => {
       // Once more on a new connection, if the server at its other end has the model.
       if (!faultOf(error).stale || signal.aborted || (await this.health.examine())) throw error
@@ -238,7 +238,7 @@ export class HttpWorker implements ModelWorker {
     })
     const error = await this.health.verify()
     if (error) throw new ApproxiferError('WORKER', error.message)
-    if (rows.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
+    if (queries.length === 1 && outcomes[0] instanceof Error) throw outcomes[0]
     this.health.heard()
     return outcomes
   }

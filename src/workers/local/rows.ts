@@ -1,14 +1,17 @@
 /**
- * Rows and answers in plain messages, beside comlink, which does the rest: its envelope for a call costs as much as a small
+ * Queries and answers in plain messages, beside comlink, which does the rest: its envelope for a call costs as much as a small
  * model does (LeNet on two threads: 8,100 answers a second in envelopes, 14,900 without). Answers come in the order of the
- * messages; one that brings several rows lets the model run once for all. Nothing is transferred: to send a copy takes less
- * time than to make one and detach it, at every size. Large rows are copied into memory that both threads share, where the
+ * messages; one that brings several queries lets the model run once for all. A query's tensors lie one after the other, as a row.
+ * Nothing is transferred: to send a copy takes less time than to make one and detach it, at every size. Large rows are copied into memory that both threads share, where the
  * runtime has it, and that is used again and again: 150,528 values take both threads 80 us, a message with a copy 110 to 190.
  */
 
 import type { Endpoint } from 'comlink'
 import { joined } from '../../arrays'
+import { expected } from '../../check'
 import { ApproxiferError, asError, type Code } from '../../errors'
+import { tensorsOf } from '../../payload'
+import { rowLength, type TensorList, type TensorSpec } from '../../tensor'
 
 /** An error loses its code on the way between threads, so it crosses as plain data. */
 export type Reply<T> = { value: T } | { code: Code; message: string }
@@ -23,9 +26,13 @@ export function plain(error: unknown, fallback: Code): { code: Code; message: st
 
 /** @throws ApproxiferError what the reply says; PROTOCOL where it is none */
 export function unwrap<T>(reply: Reply<T>): T {
-  if (reply && typeof reply === 'object' && 'value' in reply) return reply.value
+  if (isAnswer(reply)) return reply.value
   const { code = 'PROTOCOL', message = 'the worker sent no reply' } = reply ?? {}
   throw new ApproxiferError(code, message)
+}
+
+function isAnswer<T>(reply: Reply<T>): reply is { value: T } {
+  return typeof reply === 'object' && reply !== null && 'value' in reply
 }
 
 /** In the thread: answers the rows of messages, one message after the other; those of one lie one behind the other. */
@@ -66,9 +73,16 @@ export class RowCaller {
   /** Shared memory that no message under way is in. */
   readonly #unused: Float32Array[] = []
 
+  readonly #outputs: readonly TensorSpec[]
+
   /** @param share  makes memory that both threads share; undefined where the runtime has none, or the thread cannot read it */
-  constructor(thread: Endpoint, share: (bytes: number) => SharedArrayBuffer | undefined) {
+  constructor(
+    thread: Endpoint,
+    outputs: readonly TensorSpec[],
+    share: (bytes: number) => SharedArrayBuffer | undefined,
+  ) {
     this.#thread = thread
+    this.#outputs = outputs
     this.#share = share
     thread.addEventListener('message', (event) => {
       const { data } = event as MessageEvent
@@ -79,16 +93,28 @@ export class RowCaller {
     })
   }
 
-  /** Asks for all rows in one run of the model. @returns a reply for each, in their order; each answer has its own buffer */
-  async ask(rows: readonly Float32Array[]): Promise<readonly Reply<Float32Array>[]> {
-    const values = rows.length * rows[0].length
+  /** Asks for all queries in one run of the model. @returns a reply for each, in their order */
+  async ask(queries: readonly TensorList[]): Promise<readonly Reply<TensorList>[]> {
+    const count = queries.length
+    const all = queries.flatMap((query) => query.map(({ data }) => data))
+    const values = all.reduce((sum, data) => sum + data.length, 0)
     const lent = values < LARGE ? undefined : this.#borrow(values)
-    const sent = rows.length === 1 && !lent ? whole(rows[0]) : joined(rows, Float32Array, lent?.subarray(0, values))
-    this.#thread.postMessage({ rows: sent, count: rows.length })
+    const sent = all.length === 1 && !lent ? whole(all[0]) : joined(all, Float32Array, lent?.subarray(0, values))
+    this.#thread.postMessage({ rows: sent, count })
     const answered = await new Promise<Answered>((resolve) => this.#waiting.push({ resolve, lent }))
-    if (Array.isArray(answered)) return answered
-    if (rows.length === 1 || !answered || !('value' in answered)) return rows.map(() => answered)
-    return parts(answered.value, rows.length).map((part) => ({ value: part.slice() }))
+    if (Array.isArray(answered)) return answered.map((reply) => this.#read(reply))
+    if (count === 1 || !isAnswer(answered)) return queries.map(() => this.#read(answered))
+    return parts(answered.value, count).map((value) => this.#read({ value }))
+  }
+
+  /** A script of the user's own may have sent anything. */
+  #read(reply: Reply<unknown>): Reply<TensorList> {
+    if (!isAnswer(reply)) return reply as Reply<never>
+    const { value } = reply
+    const length = rowLength(this.#outputs)
+    if (value instanceof Float32Array && value.length === length) return { value: tensorsOf(value, this.#outputs) }
+    const got = value instanceof Float32Array ? value.length : value
+    return { code: 'PROTOCOL', message: expected('answer', `${length} values`, got) }
   }
 
   /** Shared memory for this many values: that of an answered message, if it is large enough. */

@@ -5,6 +5,7 @@ import { platform } from '#platform'
 import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
 import type { Thread } from '../../platform/platform'
+import type { TensorList } from '../../tensor'
 import type { OnnxOptions } from '../onnx/model'
 import type { Loaded, ModelHost } from './entry'
 import type { ThreadSettings } from './options'
@@ -81,13 +82,14 @@ export class ModelThread {
 
   #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
     const isNative = runtime === 'onnxruntime-node' // which takes no shared memory
-    const caller = new RowCaller(this.#thread.endpoint, (bytes) => (isNative ? undefined : platform.memory(bytes)))
-    const ask = async (rows: readonly Float32Array[]) => {
-      const replies = await caller.ask(rows)
+    const share = (bytes: number) => (isNative ? undefined : platform.memory(bytes))
+    const caller = new RowCaller(this.#thread.endpoint, signature.outputs, share)
+    const ask = async (queries: readonly TensorList[]) => {
+      const replies = await caller.ask(queries)
       this.answered ||= replies.some((reply) => reply && 'value' in reply)
       return replies
     }
-    const queue = new CallQueue(ask, signature.outputs, maxPending)
+    const queue = new CallQueue(ask, maxPending)
     queue.onFree = () => {
       if (!queue.wanted) this.#thread.hold(false)
       this.onFree?.()
@@ -96,9 +98,9 @@ export class ModelThread {
   }
 
   /** As that of `CallQueue`, once it has loaded. While anybody waits for an answer it keeps the process alive. */
-  push(rows: readonly Float32Array[], signals?: readonly (AbortSignal | undefined)[]): Promise<Float32Array>[] {
+  push(queries: readonly TensorList[], signals?: readonly (AbortSignal | undefined)[]): Promise<TensorList>[] {
     const queue = this.#queue as CallQueue
-    const answers = queue.push(rows, signals)
+    const answers = queue.push(queries, signals)
     if (queue.wanted) this.#thread.hold(true) // not where all are refused
     return answers
   }

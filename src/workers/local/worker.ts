@@ -1,8 +1,8 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
 import { ApproxiferError } from '../../errors'
-import { rowLength, type Signature } from '../../tensor'
-import { type ModelWorker, wrongRows } from '../worker'
+import { rowLength, type Signature, type TensorList } from '../../tensor'
+import { type ModelWorker, wrongQueries } from '../worker'
 import type { Loaded } from './entry'
 import type { ThreadSettings } from './options'
 import { ModelThread } from './thread'
@@ -79,16 +79,16 @@ export class LocalWorker implements ModelWorker {
     return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / rowLength(signature.inputs)))) : 1
   }
 
-  async infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.inferBatch([row], { signals: [signal] })[0]
+  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    return this.inferBatch([query], { signals: [signal] })[0]
   }
 
   inferBatch(
-    rows: readonly Float32Array[],
+    queries: readonly TensorList[],
     { signals }: { signals?: readonly (AbortSignal | undefined)[] } = {},
-  ): Promise<Float32Array>[] {
-    const refusal = this.#refusal ?? wrongRows(this, rows)
-    return refusal ? rows.map(() => Promise.reject(refusal)) : (this.#thread as ModelThread).push(rows, signals)
+  ): Promise<TensorList>[] {
+    const refusal = this.#refusal ?? wrongQueries(this, queries)
+    return refusal ? queries.map(() => Promise.reject(refusal)) : (this.#thread as ModelThread).push(queries, signals)
   }
 
   get #refusal(): ApproxiferError | undefined {

@@ -1,7 +1,7 @@
 /** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
 
-import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
+import { flawOf, tensorsOf, vectorOf } from '../../payload'
 import { median } from '../../stats'
 import { rowLength } from '../../tensor'
 import type { ModelWorker } from '../worker'
@@ -199,10 +199,11 @@ export class Responder {
   }
 
   async #outcome({ row, abort }: RowRequest): Promise<Float32Array | ApproxiferError> {
+    const { inputs, outputs } = this.worker.signature
     try {
-      const answer: unknown = await this.worker.infer(row as Float32Array, abort && { signal: abort.signal })
-      if (answer instanceof Float32Array) return answer
-      return new ApproxiferError('PROTOCOL', expected('answer', 'Float32Array', answer))
+      const query = tensorsOf(row as Float32Array, inputs)
+      const answer = await this.worker.infer(query, abort && { signal: abort.signal })
+      return flawOf(answer, outputs) ?? vectorOf(answer)
     } catch (error) {
       return asError(error, 'WORKER')
     }

@@ -2,9 +2,10 @@
 
 import { aborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
-import { checkAnswer, rowLength, type Signature } from '../../tensor'
+import { tensorsOf, vectorOf } from '../../payload'
+import { rowLength, type Signature, type TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
-import { type ModelWorker, wrongRows } from '../worker'
+import { type ModelWorker, wrongQueries } from '../worker'
 import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { NatsSettings } from './options'
@@ -112,12 +113,12 @@ export class NatsWorker implements ModelWorker {
     return this.#state === 'up' || this.#state === 'down'
   }
 
-  infer(row: Float32Array, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    const refusal = this.#refusal(row, signal)
+  infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    const refusal = this.#refusal(query, signal)
     if (refusal) return Promise.reject(refusal)
     const { clock, expireMs } = this.#wire.settings
     const sent: SentCall = {
-      call: new OpenCall(row, signal, () => this.#aborted(sent)),
+      call: new OpenCall(query, signal, () => this.#aborted(sent)),
       conversation: this.#converse((reply) => this.#received(sent, reply)),
       parts: new Assembly(rowLength(this.signature.outputs)),
       expiresAt: clock.now() + expireMs,
@@ -128,11 +129,11 @@ export class NatsWorker implements ModelWorker {
     return sent.call.answer
   }
 
-  #refusal(row: Float32Array, signal: AbortSignal | undefined): Error | undefined {
+  #refusal(query: TensorList, signal: AbortSignal | undefined): Error | undefined {
     if (this.isClosed) return new ApproxiferError('CLOSED', `${this.name} is closed`)
     if (!this.isThere) return new ApproxiferError('WORKER', `${this.name} cannot be reached`)
     if (this.#state === 'down') return new ApproxiferError('WORKER', `${this.name} is not running`)
-    const wrong = wrongRows(this, [row])
+    const wrong = wrongQueries(this, [query])
     if (wrong) return wrong
     if (signal?.aborted) return aborted(signal)
     if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
@@ -155,8 +156,7 @@ export class NatsWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (answer)
-        this.#done(sent, sent.call.settled ? answer : checkAnswer(answer, answer.length, this.signature.outputs))
+      if (answer) this.#done(sent, tensorsOf(answer, this.signature.outputs))
     } catch (error) {
       this.#done(sent, asError(error, 'PROTOCOL'))
     }
@@ -220,7 +220,8 @@ export class NatsWorker implements ModelWorker {
     const { inbox, settings } = this.#wire
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', sent.call.row, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
+      for (const bytes of encodeValues('row', vectorOf(sent.call.query), inbox.link.most, budgetMs))
+        sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     }
@@ -246,7 +247,7 @@ export class NatsWorker implements ModelWorker {
   }
 
   /** The worker has nothing more to do for it. */
-  #done(sent: SentCall, outcome: Float32Array | ApproxiferError): void {
+  #done(sent: SentCall, outcome: TensorList | ApproxiferError): void {
     if (!this.#calls.delete(sent)) return
     sent.conversation.close()
     sent.call.settle(outcome)

@@ -2,35 +2,34 @@
 
 import { seeded } from '../../random'
 import { rmsDifference, rootMeanSquare } from '../../stats'
-import { rowLength, type Signature, size } from '../../tensor'
+import { type Signature, size, type TensorList } from '../../tensor'
 
 /** Its signature, and its answer to one query. */
 export interface ModelIdentity {
   readonly signature: Signature
   /** To the probe query. */
-  readonly answer: Float32Array
+  readonly answer: TensorList
 }
 
 /** An output whose root mean square is below this counts as zeros. */
 const NEGLIGIBLE = 1e-6
 
 /** The probe query: numbers from 0 to 1, as those of pixels are, the same for all servers. */
-export function probeRow({ inputs }: Signature): Float32Array {
+export function probeQuery({ inputs }: Signature): TensorList {
   const random = seeded(1)
-  return Float32Array.from({ length: rowLength(inputs) }, () => random.next())
+  return inputs.map((spec) => ({
+    data: Float32Array.from({ length: size(spec) }, () => random.next()),
+    shape: spec.shape,
+  }))
 }
 
 /** @param rounding  how far answers may differ, root mean square, over each output's. Infinity: only signatures count */
 export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
   if (rounding === Number.POSITIVE_INFINITY) return true // times an output of zeros it would be NaN
-  let at = 0
-  return a.signature.outputs.every((spec) => {
-    const from = at
-    at += size(spec)
-    const [own, other] = [a.answer.subarray(from, at), b.answer.subarray(from, at)]
-    return rmsDifference(own, other) <= rounding * rootMeanSquare(own) + NEGLIGIBLE
-  })
+  return a.answer.every(
+    ({ data }, i) => rmsDifference(data, b.answer[i].data) <= rounding * rootMeanSquare(data) + NEGLIGIBLE,
+  )
 }
 
 /** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { HttpOptions } from '../../../src/workers/http/options'
 import { readyWorker, row } from '../../shared/http-worker'
 import type { PretendServer } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 describe('a server that was rolled to another model', () => {
   const found = async (options: Partial<HttpOptions>, change: (server: PretendServer) => void) => {
@@ -45,7 +46,7 @@ describe('a server that was rolled to another model', () => {
     const { worker, server, clock } = await readyWorker()
     server.version = '2'
     server.factor = 5
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining("version '2'") }) // biome-ignore format: one line
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining("version '2'") }) // biome-ignore format: one line
     expect(worker.free).toBe(false)
     await clock.run(clock.now() + 1)
     expect(worker.gone).toBe(true)
@@ -54,9 +55,9 @@ describe('a server that was rolled to another model', () => {
   it('a new version of the same model goes on', async () => {
     const { worker, server, clock } = await readyWorker()
     server.version = '2'
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER' })
     await clock.run(clock.now() + 1)
-    expect([...(await worker.infer(row))]).toEqual([6, 8])
+    expect([...(await inferRow(worker, row))]).toEqual([6, 8])
   })
 
   it('is asked under load, too: between two rows', async () => {
@@ -65,7 +66,7 @@ describe('a server that was rolled to another model', () => {
     let wrong = 0
     for (let ms = 0; ms < 40_000 && !worker.gone; ms += 10) {
       if (worker.free) {
-        const answering = worker.infer(row)
+        const answering = inferRow(worker, row)
         await clock.run(clock.now() + 10)
         await answering.then(() => wrong++, () => {}) // biome-ignore format: one line
       } else await clock.run(clock.now() + 10)

@@ -5,6 +5,7 @@ import type { HttpOptions } from '../../../src/workers/http/options'
 import type { HttpWorker } from '../../../src/workers/http/worker'
 import { errorReply, startWorker } from '../../shared/http-worker'
 import { PretendServer, Reply } from '../../shared/pretend-server'
+import { listOf } from '../../shared/vectors'
 
 describe('rows of several groups in one request', () => {
   /** Takes `most` rows at a time, doubles them, and does with some what the test says. */
@@ -27,8 +28,8 @@ describe('rows of several groups in one request', () => {
     onTestFinished(() => worker.close())
     const found = sizes.splice(0)
     const ask = (rows: number[][], signals?: AbortSignal[]) => {
-      const batch = (worker as HttpWorker).inferBatch(rows.map((row) => Float32Array.from(row)), { signals }) // biome-ignore format: one line
-      return Promise.allSettled(batch.map(async (answer) => [...(await answer)]))
+      const batch = (worker as HttpWorker).inferBatch(rows.map((row) => listOf(Float32Array.from(row))), { signals }) // biome-ignore format: one line
+      return Promise.allSettled(batch.map(async (answer) => [...(await answer)[0].data]))
     }
     const say = (what: typeof special) => {
       special = what

@@ -13,6 +13,7 @@ import { free } from '../../shared/contract'
 import { quirkServer, row } from '../../shared/http-worker'
 import { PATIENCE_MS, until } from '../../shared/patience'
 import { PretendServer } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 /** What a script in a process of its own prints. */
 function spawnChild(script: string, ...args: string[]): Promise<{ code: number; text: string }> {
@@ -73,9 +74,9 @@ describe('over real connections', () => {
       holds = false
     })
     const worker = await start(url, { concurrency: 2, onWarning: () => {} })
-    await Promise.all([worker.infer(row), worker.infer(row)]) // over a connection each
+    await Promise.all([inferRow(worker, row), inferRow(worker, row)]) // over a connection each
     holds = true
-    const given = worker.infer(row).then(String, (error) => error.code)
+    const given = inferRow(worker, row).then(String, (error) => error.code)
     await until(() => held !== undefined)
     for (const socket of sockets) if (socket !== held) socket.destroy()
     data = then
@@ -106,7 +107,7 @@ describe('over real connections', () => {
       else socket.destroy(drops++ as never)
     })
     const worker = await start(url)
-    expect([...(await worker.infer(row))]).toEqual([6, 8])
+    expect([...(await inferRow(worker, row))]).toEqual([6, 8])
     expect(drops).toBe(1)
   })
 
@@ -120,7 +121,7 @@ describe('over real connections', () => {
     })
     const worker = await start(url)
     isStarting = false
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER' })
     expect(rows).toBeLessThanOrEqual(2) // the row, and a probe before it would be sent again
     expect(worker.gone).toBe(true)
   })
@@ -139,7 +140,7 @@ describe('over real connections', () => {
     })
     const worker = await start(url)
     isStarting = false
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('longer') }) // biome-ignore format: one line
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('longer') }) // biome-ignore format: one line
     await until(() => closed === 1)
   })
 
@@ -160,7 +161,7 @@ describe('over real connections', () => {
     const worker = await start(url)
     isStarting = false
     const abort = new AbortController()
-    const call = worker.infer(row, { signal: abort.signal })
+    const call = inferRow(worker, row, { signal: abort.signal })
     await wasAsked
     abort.abort()
     await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
@@ -183,7 +184,7 @@ describe('over real connections', () => {
   it('keeps to one connection', async () => {
     const made = await quirkServer()
     const worker = await httpWorker(made.url, { model: 'm' })
-    for (let i = 0; i < 20; i++) await worker.infer(row)
+    for (let i = 0; i < 20; i++) await inferRow(worker, row)
     expect(made.connections).toBe(1)
     await Promise.all([worker.close(), worker.close()])
     await until(() => made.connections === 0)
@@ -195,7 +196,7 @@ describe('over real connections', () => {
       const script = `
         import { httpWorker } from 'approxifer/http'
         const worker = await httpWorker(process.argv[1], { model: 'm' })
-        const y = await worker.infer(Float32Array.of(0, 5))
+        const y = await inferRow(worker, Float32Array.of(0, 5))
         ${end}
         console.log(String(y))`
       const child = spawnChild(script, made.url)

@@ -7,6 +7,7 @@ import type { EndpointChange } from '../../../src/workers/remote/endpoints'
 import type { ModelWorker } from '../../../src/workers/worker'
 import { until } from '../../shared/patience'
 import { PretendServer, silence } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -85,7 +86,7 @@ it('all that answer alike join, named by host and port; duplicates once', async 
   source.push({ add: 'http://a:1' }, { add: 'http://b:1/' }, { add: 'http://a:1/' }, { add: 'http://c:1' })
   await clock.run(0)
   expect(told.sort()).toEqual(added('a', 'b', 'c'))
-  expect([...((await workers.get('b:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
+  expect([...((await inferRow(workers.get('b:1') as ModelWorker, Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
 })
 
 it('one that cannot be reached holds up nobody; it is told of once, and joins when it is there', async () => {
@@ -103,7 +104,7 @@ it('one that stalls holds up nobody', async () => {
   const { clock, told, workers } = fleet(3, { prepare: ([a]) => (a.instead = () => silence) })
   await clock.run(0)
   expect(told).toEqual(added('b', 'c'))
-  expect([...((await workers.get('c:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
+  expect([...((await inferRow(workers.get('c:1') as ModelWorker, Float32Array.of(1, 2))) ?? [])]).toEqual([2, 4])
 })
 
 it('a model is what most have: the first with another gets no rows until it has the same', async () => {
@@ -240,7 +241,7 @@ describe('a model that is replaced', () => {
     }
     expect(told).toEqual([...added('a', 'b', 'c'), 'model'])
     expect(replaced(warnings)).toEqual([expect.stringContaining('begins 1.881, 0.008207 instead of 1.254, 0.005471')])
-    for (const worker of workers.values()) expect([...(await worker.infer(Float32Array.of(1, 2)))]).toEqual([3, 6])
+    for (const worker of workers.values()) expect([...(await inferRow(worker, Float32Array.of(1, 2)))]).toEqual([3, 6])
     servers[0].factor = 2
     await clock.run(clock.now() + 40_000)
     expect([workers.get('a:1')?.gone, replaced(warnings).length, told.length]).toEqual([true, 1, 4])
@@ -258,7 +259,7 @@ describe('a model that is replaced', () => {
     await clock.run(2001)
     expect(told.slice(2)).toEqual(['drain a:1', 'drain b:1', 'model', ...added('c', 'd')])
     await clock.run(2100)
-    expect([...((await workers.get('d:1')?.infer(Float32Array.of(1, 2))) ?? [])]).toEqual([3, 6])
+    expect([...((await inferRow(workers.get('d:1') as ModelWorker, Float32Array.of(1, 2))) ?? [])]).toEqual([3, 6])
   })
 
   it('is not that of one wrong server while the others are cut off; it is when they are given up', async () => {

@@ -3,6 +3,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { errorReply, readyWorker, row } from '../../shared/http-worker'
 import { silence } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 describe('a server in trouble', () => {
   it.each([502, 404, 302])(
@@ -10,9 +11,9 @@ describe('a server in trouble', () => {
     async (status) => {
       const { worker, server, clock } = await readyWorker()
       server.instead = () => errorReply(status, 'from a proxy')
-      await expect(worker.infer(row)).rejects.toThrow(`there:8000 answers ${status}: from a proxy`)
+      await expect(inferRow(worker, row)).rejects.toThrow(`there:8000 answers ${status}: from a proxy`)
       expect(worker.free).toBe(false)
-      await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER' })
+      await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER' })
       await clock.run(clock.now()) // it is looked at once
       expect([worker.free, worker.gone]).toEqual([false, true])
       const told = vi.fn()
@@ -22,25 +23,25 @@ describe('a server in trouble', () => {
       server.instead = undefined
       await clock.run(clock.now() + 10_000)
       expect([worker.free, worker.gone]).toEqual([true, false])
-      expect([...(await worker.infer(row))]).toEqual([6, 8])
+      expect([...(await inferRow(worker, row))]).toEqual([6, 8])
     },
   )
 
   it('what it was never asked is not to blame for it', async () => {
     const { worker, server, clock } = await readyWorker()
     server.isGone = true
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'OVERLOADED' })
     server.isGone = false
     await clock.run(clock.now() + 1000)
     server.instead = () => errorReply(503, 'starting')
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'OVERLOADED' })
   })
 
   it.each([429, 503])('that answers %i with Retry-After is left alone for so long, and is not gone', async (status) => {
     const { worker, server, clock } = await readyWorker()
     server.instead = ({ method }) =>
       method === 'POST' ? errorReply(status, 'busy', { 'retry-after': '2' }) : undefined
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'OVERLOADED' })
     server.instead = undefined
     const from = clock.now()
     let freeAt = Number.NaN
@@ -52,17 +53,17 @@ describe('a server in trouble', () => {
     expect([worker.free, server.inferences]).toEqual([false, 1])
     await clock.run(from + 2001)
     expect([worker.free, freeAt - from]).toEqual([true, 2001])
-    expect([...(await worker.infer(row))]).toEqual([6, 8])
+    expect([...(await inferRow(worker, row))]).toEqual([6, 8])
   })
 
   it('a few failures are the rows’, many in a row are looked into', async () => {
     const { worker, server, clock } = await readyWorker()
     server.instead = ({ method }) => (method === 'POST' ? errorReply(500, 'broken') : undefined)
     for (let i = 0; i < 2; i++) {
-      await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER' })
+      await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER' })
       expect(worker.free).toBe(true)
     }
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({ code: 'WORKER' })
     expect(worker.free).toBe(false)
     await clock.run(clock.now() + 1)
     expect(worker.gone).toBe(true) // its probe failed, too
@@ -86,7 +87,7 @@ describe('a server in trouble', () => {
     const { worker, server, clock } = await readyWorker()
     server.instead = () => silence
     const abort = new AbortController()
-    const call = worker.infer(row, { signal: abort.signal })
+    const call = inferRow(worker, row, { signal: abort.signal })
     await clock.run(clock.now())
     abort.abort()
     await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
@@ -95,7 +96,7 @@ describe('a server in trouble', () => {
     server.instead = undefined
     await clock.run(clock.now() + 70_000)
     expect(worker.free).toBe(true)
-    expect([...(await worker.infer(row))]).toEqual([6, 8])
+    expect([...(await inferRow(worker, row))]).toEqual([6, 8])
   })
 })
 
@@ -118,7 +119,7 @@ describe('one that is lost', () => {
     let losses = 0
     for (let times = 0; times < 20; times++) {
       server.isGone = true
-      worker.infer(row).catch(() => {})
+      inferRow(worker, row).catch(() => {})
       await clock.run(clock.now() + 50)
       if (worker.gone) losses++
       server.isGone = false

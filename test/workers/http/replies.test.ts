@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { readyWorker, row } from '../../shared/http-worker'
 import { Reply } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 describe('a reply that is none', () => {
   const y = { name: 'y', datatype: 'FP32', shape: [1, 2], data: [1, 2] }
@@ -26,14 +27,17 @@ describe('a reply that is none', () => {
   it.each(replies)('%s: PROTOCOL, and the next call is fine', async (_what, reply, message) => {
     const { worker, server } = await readyWorker()
     server.instead = ({ json }) => reply(json?.id as string)
-    await expect(worker.infer(row)).rejects.toMatchObject({ code: 'PROTOCOL', message: expect.stringMatching(message) })
+    await expect(inferRow(worker, row)).rejects.toMatchObject({
+      code: 'PROTOCOL',
+      message: expect.stringMatching(message),
+    })
     server.instead = undefined
-    expect([...(await worker.infer(row))]).toEqual([6, 8])
+    expect([...(await inferRow(worker, row))]).toEqual([6, 8])
   })
 
   it('takes [1, 2, 1] for [1, 2], and outputs that nobody asked for', async () => {
     const { worker, server } = await readyWorker()
     server.instead = () => Reply.json({ id: null, parameters: null, outputs: [{ name: 'n', datatype: 'INT64', shape: [1], data: [7] }, { ...y, shape: [1, 2, 1], parameters: null }] }) // biome-ignore format: one line
-    expect([...(await worker.infer(row))]).toEqual([1, 2])
+    expect([...(await inferRow(worker, row))]).toEqual([1, 2])
   })
 })

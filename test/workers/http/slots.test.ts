@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { errorReply, readyWorker, row } from '../../shared/http-worker'
 import { type Asked, type Reply, silence } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 /** A worker on a server whose inferences the test answers, in the order in which they were asked. */
 async function openWorker(concurrency: number) {
@@ -18,7 +19,7 @@ async function openWorker(concurrency: number) {
     })
   }
   const call = async (signal?: AbortSignal) => {
-    const outcome = made.worker.infer(row, signal && { signal }).then(
+    const outcome = inferRow(made.worker, row, signal && { signal }).then(
       (answer) => answer.join(),
       ({ code }) => code,
     )

@@ -5,6 +5,7 @@ import type { HttpOptions } from '../../../src/workers/http/options'
 import { httpWorker } from '../../../src/workers/http/worker'
 import { errorReply, readyWorker, row, startWorker } from '../../shared/http-worker'
 import { PretendServer, Reply } from '../../shared/pretend-server'
+import { inferRow } from '../../shared/vectors'
 
 describe('starting', () => {
   it.each([
@@ -85,10 +86,10 @@ describe('starting', () => {
       if (method !== 'POST' || json) return undefined
       return status === 200 ? server.answer([0, 0]) : errorReply(status, 'what is this?')
     }
-    const { started } = await startWorker({ binary: 'auto', probe: { row: new Float32Array(2) } }, server)
+    const { started } = await startWorker({ binary: 'auto', probe: { query: new Float32Array(2) } }, server)
     const worker = await started
     server.asked.length = 0
-    await worker.infer(new Float32Array(2))
+    await inferRow(worker, new Float32Array(2))
     const [{ headers }] = server.asked
     expect(headers['content-type']).toBe(isBinary ? 'application/octet-stream' : 'application/json')
     expect(headers['accept-encoding']).toBe('identity')
@@ -109,7 +110,7 @@ describe('starting', () => {
 
   it('names every output and how it is wanted, and asks for no version unless told', async () => {
     const { worker, server } = await readyWorker({ headers: { Authorization: 'Bearer t' } })
-    await worker.infer(row)
+    await inferRow(worker, row)
     const [{ path, headers, json }] = server.asked
     expect(path).toBe('/v2/models/m/infer')
     expect(headers.authorization).toBe('Bearer t')

@@ -3,10 +3,12 @@
 import { Worker } from 'node:worker_threads'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { afterEach, describe, expect, it } from 'vitest'
+import { type TensorList } from '../../../src/tensor'
 import { OnnxModel } from '../../../src/workers/onnx/model'
 import { WHAT } from '../../fixtures/behaviour.js'
 import { ask } from '../../shared/contract'
 import { onnx } from '../../shared/onnx'
+import { listOf } from '../../shared/vectors'
 
 describe('a local worker', () => {
   const open: ModelWorker[] = []
@@ -19,11 +21,12 @@ describe('a local worker', () => {
     open.push(worker)
     return worker as ModelWorker & Required<Pick<ModelWorker, 'inferBatch' | 'maxBatch'>>
   }
-  const outcomes = (all: Promise<Float32Array>[]) =>
+  const asked = (...what: Parameters<typeof ask>) => listOf(ask(...what))
+  const outcomes = (all: Promise<TensorList>[]) =>
     Promise.all(
       all.map((one) =>
         one.then(
-          (y) => [...y],
+          ([{ data }]) => [...data],
           ({ code }) => code,
         ),
       ),
@@ -31,15 +34,9 @@ describe('a local worker', () => {
 
   it('answers each row as if it were alone; what is wrong with one costs no other its answer', async () => {
     const worker = await started()
-    const all = worker.inferBatch([
-      ask('answer', 1),
-      ask('throws'),
-      ask('notANumber'),
-      ask('wrongLength'),
-      ask('answer', 2),
-    ])
-    expect(await outcomes(all)).toEqual([[2, 2], 'WORKER', 'PROTOCOL', 'PROTOCOL', [3, 4]])
-    expect(await outcomes(worker.inferBatch([ask('answer', 3), ask('answer', 4)]))).toEqual([
+    const all = worker.inferBatch([asked('answer', 1), asked('throws'), asked('wrongLength'), asked('answer', 2)])
+    expect(await outcomes(all)).toEqual([[2, 2], 'WORKER', 'PROTOCOL', [3, 4]])
+    expect(await outcomes(worker.inferBatch([asked('answer', 3), asked('answer', 4)]))).toEqual([
       [4, 6],
       [5, 8],
     ])
@@ -49,20 +46,28 @@ describe('a local worker', () => {
     const worker = await started()
     const abort = new AbortController()
     const signals = [abort.signal, new AbortController().signal]
-    const all = worker.inferBatch([ask('slow', 1), ask('answer', 2)], { signals })
+    const all = worker.inferBatch([asked('slow', 1), asked('answer', 2)], { signals })
     abort.abort()
     expect(await outcomes(all)).toEqual(['ABORTED', [3, 4]])
-    expect(await outcomes(worker.inferBatch([ask('answer'), ask('exits')]))).toEqual(['WORKER', 'WORKER'])
-    expect(await outcomes(worker.inferBatch([ask('answer'), ask('answer')]))).toEqual(['WORKER', 'WORKER']) // not yet
+    expect(await outcomes(worker.inferBatch([asked('answer'), asked('exits')]))).toEqual(['WORKER', 'WORKER'])
+    expect(await outcomes(worker.inferBatch([asked('answer'), asked('answer')]))).toEqual(['WORKER', 'WORKER']) // not yet
+  })
+
+  it('says what a query must be', async () => {
+    const worker = await started()
+    const refused = (query: unknown) => worker.infer(query as TensorList).catch(String)
+    expect(await refused(Float32Array.of(1, 2))).toBe('RangeError: query: expected tensors of 2 values, got Float32Array')
+    expect(await refused(listOf(Float32Array.of(1)))).toBe('RangeError: query: expected tensors of 2 values, got Array')
+    expect(await refused([])).toMatch('expected tensors of 2 values')
   })
 
   it('takes no more than it says, and none when it is closed', async () => {
     const worker = await started()
-    const many = Array.from({ length: worker.maxBatch + 1 }, () => Float32Array.of(WHAT.answer, 0))
+    const many = Array.from({ length: worker.maxBatch + 1 }, () => listOf(Float32Array.of(WHAT.answer, 0)))
     await expect(Promise.any(worker.inferBatch(many))).rejects.toMatchObject({
       errors: many.map(() => expect.any(RangeError)),
     })
-    const running = outcomes(worker.inferBatch([ask('slow'), ask('slow')]))
+    const running = outcomes(worker.inferBatch([asked('slow'), asked('slow')]))
     await worker.close()
     expect(await running).toEqual(['CLOSED', 'CLOSED'])
     expect(await outcomes(worker.inferBatch(many.slice(0, 2)))).toEqual(['CLOSED', 'CLOSED'])

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { createPredictor, localWorkers } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { free } from '../../shared/contract'
+import { inferRow } from '../../shared/vectors'
 
 const lenet = fileURLToPath(new URL('../../../models/mnist-lenet.onnx', import.meta.url))
 
@@ -17,7 +18,7 @@ describe('real model in real threads', () => {
       outputs: [{ name: 'logits', shape: [10] }],
     })
     const row = Float32Array.from({ length: 784 }, (_, i) => (i % 7) / 7)
-    const answers = await Promise.all(workers.map((worker) => worker.infer(row)))
+    const answers = await Promise.all(workers.map((worker) => inferRow(worker, row)))
     expect(answers[1]).toEqual(answers[0])
     expect(answers[2]).toEqual(answers[0])
     await Promise.all(workers.map((worker) => worker.close()))
@@ -26,10 +27,10 @@ describe('real model in real threads', () => {
   it('a killed thread comes back with the model', async () => {
     const [worker] = await localWorkers({ model: lenet, workers: 1 })
     const row = new Float32Array(784)
-    const before = await worker.infer(row)
+    const before = await inferRow(worker, row)
     worker.restart?.('was killed')
     await free(worker)
-    expect(await worker.infer(row)).toEqual(before)
+    expect(await inferRow(worker, row)).toEqual(before)
     await worker.close()
   })
 

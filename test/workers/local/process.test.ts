@@ -18,7 +18,7 @@ it.each([
     const [worker] = await localWorkers({ model: Uint8Array.of(1), workers: 1, createWorker })
     const abort = new AbortController()
     ${before}
-    worker.infer(Float32Array.of(${WHAT.hangs}, 0), { signal: abort.signal }).catch(({ code }) => console.log(code))
+    worker.infer([{ data: Float32Array.of(${WHAT.hangs}, 0), shape: [2] }], { signal: abort.signal }).catch(({ code }) => console.log(code))
     ${later}`
   const options = { encoding: 'utf8', timeout: PATIENCE_MS } as const
   const args = ['--input-type=module', '-e', script, '--', fixture.href]
@@ -30,7 +30,8 @@ describe('6. nothing keeps the process alive', () => {
   const script = (after: string) => `
     import { localWorkers } from 'approxifer'
     const [worker] = await localWorkers({ model: ${JSON.stringify(lenet)}, workers: 1 })
-    await worker.infer(new Float32Array(784))
+    const query = [{ data: new Float32Array(784), shape: [1, 28, 28] }]
+    await worker.infer(query)
     ${after}
     console.log('end of script')`
 
@@ -39,7 +40,7 @@ describe('6. nothing keeps the process alive', () => {
     ['without close', ''],
     [
       'after an aborted call',
-      'const c = new AbortController(); const p = worker.infer(new Float32Array(784), { signal: c.signal }); c.abort(); await p.catch(() => {})',
+      'const c = new AbortController(); const p = worker.infer(query, { signal: c.signal }); c.abort(); await p.catch(() => {})',
     ],
     ['while a dead worker waits for its restart', "worker.restart('was killed')"],
   ])('%s', (_, after) => {

@@ -2,6 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ask } from '../../shared/contract'
 import { fixture, threads } from '../../shared/threads'
+import { inferRow } from '../../shared/vectors'
 
 describe('7. restarts', () => {
   afterEach(() => {
@@ -138,7 +139,7 @@ describe('7. restarts', () => {
     }
     const [worker] = await threads({ createWorker, startMs: 50_000 })
     const delays = vi.spyOn(globalThis, 'setTimeout')
-    await expect(worker.infer(ask('exits'))).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(inferRow(worker, ask('exits'))).rejects.toMatchObject({ code: 'WORKER' })
     for (let starts = 2; starts <= 13; starts++) {
       await vi.advanceTimersToNextTimerAsync()
       expect(exited.length).toBe(starts)

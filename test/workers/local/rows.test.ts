@@ -2,7 +2,9 @@
 
 import type { Endpoint } from 'comlink'
 import { expect, it } from 'vitest'
+import type { TensorList } from '../../../src/tensor'
 import { RowCaller } from '../../../src/workers/local/rows'
+import { listOf } from '../../shared/vectors'
 
 const LARGE = 10_000
 
@@ -17,7 +19,8 @@ function thread(isShared = true) {
       hear = listener
     },
   } as unknown as Endpoint
-  const caller = new RowCaller(endpoint, (bytes) => {
+  const outputs = [{ name: 'y', shape: [1] }]
+  const caller = new RowCaller(endpoint, outputs, (bytes) => {
     made++
     return isShared ? new SharedArrayBuffer(bytes) : undefined
   })
@@ -31,9 +34,9 @@ function thread(isShared = true) {
   return { caller, seen, answer, made: () => made }
 }
 
-const row = (x: number, length = LARGE) => new Float32Array(length).fill(x)
+const row = (x: number, length = LARGE) => listOf(new Float32Array(length).fill(x))
 const values = async (replies: Promise<unknown>) =>
-  ((await replies) as { value: Float32Array }[]).flatMap(({ value }) => [...value])
+  ((await replies) as { value: TensorList }[]).flatMap(({ value }) => [...value[0].data])
 
 it.each([true, false])(
   'what the caller does with large rows after he asked changes no answer (shared: %s)',
@@ -41,7 +44,7 @@ it.each([true, false])(
     const { caller, answer } = thread(isShared)
     const own = [row(1), row(2), row(3)]
     const asked = [caller.ask(own.slice(0, 1)), caller.ask(own.slice(1))]
-    for (const each of own) each.fill(9)
+    for (const [{ data }] of own) data.fill(9)
     answer()
     answer()
     expect([await values(asked[0]), await values(asked[1])]).toEqual([[1], [2, 3]])
@@ -62,6 +65,6 @@ it('a message gets memory that no other under way is in, and as little is made a
 it('small rows are sent as they are, a part of a larger buffer without the rest', async () => {
   const { caller, seen, made } = thread()
   void caller.ask([row(1, 100)])
-  void caller.ask([row(2, 200).subarray(0, 100)])
+  void caller.ask([listOf(new Float32Array(200).subarray(0, 100))])
   expect([seen.map(({ rows }) => rows.buffer.byteLength), made()]).toEqual([[400, 400], 0])
 })

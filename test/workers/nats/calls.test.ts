@@ -5,6 +5,7 @@ import { HandWorker, turn } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
 import { until } from '../../shared/patience'
+import { inferRow, inferring } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -14,9 +15,9 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const { changes } = await fleets.start([hand])
     const worker = await joined(changes)
     const [running, waiting] = [new AbortController(), new AbortController()]
-    const first = worker.infer(row(1), { signal: running.signal })
-    const second = worker.infer(row(2), { signal: waiting.signal })
-    const third = worker.infer(row(3))
+    const first = inferRow(worker, row(1), { signal: running.signal })
+    const second = inferRow(worker, row(2), { signal: waiting.signal })
+    const third = inferRow(worker, row(3))
     await until(() => hand.calls.length === 1)
     waiting.abort()
     await expect(second).rejects.toMatchObject({ code: 'ABORTED' })
@@ -34,11 +35,11 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const hand = new HandWorker('a')
     const { changes, theirs } = await fleets.start([hand], { options: { expireMs: 1000 } })
     const worker = await joined(changes)
-    const first = worker.infer(row(1))
-    const second = worker.infer(row(2))
+    const first = inferRow(worker, row(1))
+    const second = inferRow(worker, row(2))
     second.catch(() => {})
     await until(() => hand.calls.length === 1)
-    await worker.infer(Float32Array.of(1)).catch(() => {}) // refused here; the second has arrived with the first
+    await inferRow(worker, Float32Array.of(1)).catch(() => {}) // refused here; the second has arrived with the first
     theirs.spend(1001)
     hand.calls[0].answer()
     await first
@@ -53,12 +54,12 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const signature = { inputs: [{ name: 'x', shape: [length] }], outputs: [{ name: 'y', shape: [length] }] }
     const big = Object.assign(new HandWorker('big'), {
       signature,
-      infer: async (x: Float32Array) => x.map((v) => v + 1),
+      infer: inferring((x) => x.map((v) => v + 1)),
     })
     const { changes } = await fleets.start([big], { at: small })
     const worker = await joined(changes)
     const x = Float32Array.from({ length }, (_, i) => i % 1000)
-    const y = await worker.infer(x)
+    const y = await inferRow(worker, x)
     expect(Buffer.compare(Buffer.from(y.buffer), Buffer.from(x.map((v) => v + 1).buffer))).toBe(0)
   })
 
@@ -68,17 +69,17 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const others = natsWorkers(fleets.url, { fleet: name })
     fleets.end(() => others.return?.())
     const [mine, theirs] = [await joined(changes), await joined(others)]
-    const open = [theirs.infer(row(1)), theirs.infer(row(2))]
+    const open = [inferRow(theirs, row(1)), inferRow(theirs, row(2))]
     for (const call of open) call.catch(() => {})
     await until(() => hand.calls.length === 1)
-    await expect(mine.infer(row(3))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(inferRow(mine, row(3))).rejects.toMatchObject({ code: 'OVERLOADED' })
   })
 
   it("a worker's new connection: what was on its way is asked again, and run once", async () => {
     const hand = new HandWorker('a')
     const { changes, connection } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(4))
+    const call = inferRow(worker, row(4))
     await until(() => hand.calls.length === 1)
     const lost = vi.spyOn(connection, 'publish').mockImplementation(() => {})
     hand.calls[0].answer()
@@ -95,7 +96,7 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const { changes, theirs } = await fleets.start([new HandWorker('a')], { own })
     const worker = await joined(changes)
     vi.spyOn(own, 'publish').mockImplementationOnce(() => {})
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     call.catch(() => {})
     for (let beat = 1; beat <= 4; beat++) {
       const heard = worker as ModelWorker & { beat: object }
@@ -130,7 +131,7 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     await raw.flush()
     await until(() => replies.length === rubbish.length)
     expect(replies).toEqual(rubbish.map(() => 4))
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     await until(() => hand.calls.length === 1)
     hand.calls[0].answer()
     expect([...(await call)]).toEqual([2, 2])
@@ -140,9 +141,9 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
   it('an answer that is none rejects with PROTOCOL', async () => {
     const liars = [Float32Array.of(1, Number.NaN), new Float32Array(3)]
     for (const lie of liars) {
-      const hand = Object.assign(new HandWorker('a'), { infer: async () => lie })
+      const hand = Object.assign(new HandWorker('a'), { infer: inferring(() => lie) })
       const { changes } = await fleets.start([hand])
-      await expect((await joined(changes)).infer(row(1))).rejects.toMatchObject({ code: 'PROTOCOL' })
+      await expect(inferRow(await joined(changes), row(1))).rejects.toMatchObject({ code: 'PROTOCOL' })
     }
   })
 })

@@ -5,6 +5,7 @@ import { HandWorker } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
 import { PATIENCE_MS, until } from '../../shared/patience'
+import { doubling, inferRow } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -14,7 +15,7 @@ describe.skipIf(!natsInstalled)('connections to NATS', () => {
     const connection = await fleets.connect()
     const changes = natsWorkers(connection, { fleet: name })
     const worker = await joined(changes)
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     call.catch(() => {})
     await connection.close()
     await expect(call).rejects.toMatchObject({ code: 'WORKER' })
@@ -25,7 +26,7 @@ describe.skipIf(!natsInstalled)('connections to NATS', () => {
   it('the server restarts under load: no query fails, it takes time only', async () => {
     const own = await NatsServer.start()
     fleets.end(() => own.stop())
-    const echo = (name: string) => Object.assign(new HandWorker(name), { infer: async (x: Float32Array) => x.map((v) => 2 * v) }) // biome-ignore format: one line
+    const echo = (name: string) => Object.assign(new HandWorker(name), { infer: doubling }) // biome-ignore format: one line
     const service = await serveNats(own.url, { fleet: 'restart', workers: ['a', 'b', 'c'].map(echo), beatMs: 100 })
     const predictor = await createPredictor({ scheme: { queries: 2, stragglers: 1 }, workers: natsWorkers(own.url, { fleet: 'restart' }), deadlineMs: PATIENCE_MS }) // biome-ignore format: one line
     fleets.end(

@@ -6,6 +6,7 @@ import { encodeValues, VERSION } from '../../../src/workers/nats/frames'
 import { toJson } from '../../../src/workers/nats/heartbeat'
 import { HandWorker } from '../../shared/house'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
+import { inferring } from '../../shared/vectors'
 
 /** More by the variable QUERIES. */
 const QUERIES = Number(process.env.QUERIES ?? 1000)
@@ -27,11 +28,11 @@ afterAll(() => server?.stop())
 
 /** A machine with one worker that answers 2 x. */
 async function honest(name: string): Promise<string> {
-  const infer = async (x: Float32Array) => {
+  const infer = inferring(async (x) => {
     const answer = x.map((value) => 2 * value)
     await new Promise((resolve) => setTimeout(resolve, INFERENCE_MS))
     return answer
-  }
+  })
   const worker = Object.assign(new HandWorker(name), { infer })
   const service = await serveNats(server.url, { fleet, name, workers: [worker] })
   ends.push(() => service.close())

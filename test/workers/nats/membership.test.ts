@@ -7,6 +7,7 @@ import { HandWorker, settled } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { PATIENCE_MS, until } from '../../shared/patience'
+import { inferRow, inferring } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -45,7 +46,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     const hand = new HandWorker('a')
     const { changes, service, theirs } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(3))
+    const call = inferRow(worker, row(3))
     await until(() => hand.calls.length === 1)
     const drained = service.drain()
     expect((await changes.next()).value).toEqual({ drain: worker.name })
@@ -62,7 +63,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     const hand = new HandWorker('a')
     const { changes, service, theirs } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(3))
+    const call = inferRow(worker, row(3))
     call.catch(() => {})
     await until(() => hand.calls.length === 1)
     const drained = service.drain(2000)
@@ -143,7 +144,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
   })
 
   it('of nine workers one lies: every answer is right, and the liar is found', async () => {
-    const echo = (name: string, lie: boolean) => Object.assign(new HandWorker(name), { infer: async (x: Float32Array) => x.map((v) => (lie ? 3 * v : 2 * v)) }) // biome-ignore format: one line
+    const echo = (name: string, lie: boolean) => Object.assign(new HandWorker(name), { infer: inferring((x) => x.map((v) => (lie ? 3 * v : 2 * v))) }) // biome-ignore format: one line
     const workers = Array.from({ length: 9 }, (_, i) => echo(`w${i}`, i === 4))
     const name = `liar-${process.pid}`
     const machine = (worker: HandWorker) => serveNats(fleets.url, { fleet: name, workers: [worker] })

@@ -3,6 +3,7 @@ import { HandWorker } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { PATIENCE_MS, until } from '../../shared/patience'
+import { inferRow } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -11,7 +12,7 @@ describe.skipIf(!natsInstalled)('services on NATS', () => {
     const hand = new HandWorker('a')
     const { name, service, changes } = await fleets.start([hand, new HandWorker('b')])
     const worker = await joined(changes)
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     await until(() => hand.calls.length === 1)
     hand.calls[0].answer()
     await call

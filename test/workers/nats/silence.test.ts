@@ -4,6 +4,7 @@ import { HandWorker, settled } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { until } from '../../shared/patience'
+import { inferRow } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -12,7 +13,7 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
     const hand = new HandWorker('a')
     const { changes, clock, theirs, connection } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     await until(() => hand.calls.length === 1)
     const partition = vi.spyOn(connection, 'publish').mockImplementation(() => {}) // the server keeps its subscriptions
     await clock.run(1500)
@@ -23,7 +24,7 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
       message: expect.stringContaining('missed 3 heartbeats'),
     })
     expect([worker.gone, worker.free]).toEqual([true, false])
-    await expect(worker.infer(row(1))).rejects.toMatchObject({ code: 'WORKER' })
+    await expect(inferRow(worker, row(1))).rejects.toMatchObject({ code: 'WORKER' })
     const onFree = vi.fn()
     worker.onFree = onFree
     partition.mockRestore()
@@ -52,7 +53,7 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
     const hand = new HandWorker('a')
     const { changes, clock } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     await until(() => hand.calls.length === 1)
     for (let at = 100; at <= 3000; at += 100) {
       await clock.run(at)
@@ -68,7 +69,7 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
     const hand = new HandWorker('a')
     const { name, service, changes, clock, connection } = await fleets.start([hand])
     const worker = await joined(changes)
-    const call = worker.infer(row(1))
+    const call = inferRow(worker, row(1))
     call.catch(() => {})
     await until(() => hand.calls.length === 1)
     await connection.close() // as the kernel does with those of a dead process

@@ -4,6 +4,7 @@ import { HandWorker, settled } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { until } from '../../shared/patience'
+import { inferRow } from '../../shared/vectors'
 
 const fleets = natsFleets()
 
@@ -16,14 +17,14 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     const { changes } = await fleets.start([hand])
     const worker = await joined(changes)
     expect([worker.slots, worker.takesNext]).toEqual([3, false])
-    const calls = [1, 2, 3].map((x) => worker.infer(row(x)))
+    const calls = [1, 2, 3].map((x) => inferRow(worker, row(x)))
     expect(worker.free).toBe(false)
-    await expect(worker.infer(row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    await expect(inferRow(worker, row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
     await until(() => hand.calls.length === 3)
     hand.calls[1].answer()
     expect([...(await calls[1])]).toEqual([4, 2])
     expect(worker.free).toBe(true)
-    const fourth = worker.infer(row(4))
+    const fourth = inferRow(worker, row(4))
     await until(() => hand.calls.length === 3)
     for (const call of [...hand.calls]) call.answer()
     expect((await Promise.all([calls[0], calls[2], fourth])).map(([y]) => y)).toEqual([2, 6, 8])
@@ -48,10 +49,10 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     const others = natsWorkers(fleets.url, { fleet: name })
     fleets.end(() => others.return?.())
     const [mine, theirs] = [await joined(changes), await joined(others)]
-    const open = [theirs.infer(row(1)), theirs.infer(row(2))]
+    const open = [inferRow(theirs, row(1)), inferRow(theirs, row(2))]
     await until(() => hand.calls.length === 2)
-    const waits = mine.infer(row(3))
-    await expect(mine.infer(row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
+    const waits = inferRow(mine, row(3))
+    await expect(inferRow(mine, row(4))).rejects.toMatchObject({ code: 'OVERLOADED' })
     hand.calls[0].answer()
     await until(() => hand.calls[1]?.row[0] === 3)
     for (const call of [...hand.calls]) call.answer()
@@ -63,10 +64,10 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     const { changes } = await fleets.start([hand], { own })
     const worker = await joined(changes)
     const [first, second] = [new AbortController(), new AbortController()]
-    const running = worker.infer(row(1), first)
+    const running = inferRow(worker, row(1), first)
     await until(() => hand.calls.length === 1)
     vi.spyOn(own, 'publish').mockImplementationOnce(() => {})
-    const lost = worker.infer(row(2), second)
+    const lost = inferRow(worker, row(2), second)
     second.abort()
     await expect(lost).rejects.toMatchObject({ code: 'ABORTED' })
     await until(() => worker.free)
@@ -74,7 +75,7 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     await expect(running).rejects.toMatchObject({ code: 'ABORTED' })
     await until(() => hand.calls[0].signal?.aborted === true)
     hand.calls[0].answer()
-    const both = [worker.infer(row(3)), worker.infer(row(4))]
+    const both = [inferRow(worker, row(3)), inferRow(worker, row(4))]
     await until(() => hand.calls.length === 2)
     for (const call of [...hand.calls]) call.answer()
     await Promise.all(both)
@@ -84,11 +85,11 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     const hand = several(2)
     const { changes, theirs } = await fleets.start([hand], { serving: { hangMs: 1000 } })
     const worker = await joined(changes)
-    const hangs = worker.infer(row(0))
+    const hangs = inferRow(worker, row(0))
     await until(() => hand.calls.length === 1)
     for (let x = 1; x <= 9; x++) {
       await theirs.run(100 * x)
-      const other = worker.infer(row(x))
+      const other = inferRow(worker, row(x))
       await until(() => hand.calls.length === 2)
       hand.calls[1].answer()
       await other

@@ -189,14 +189,16 @@ describe('warnings', () => {
     const model = onnx([x], [y], [log])
     const [worker] = await localWorkers({ model, workers: 1, onWarning })
     expect(onWarning).toHaveBeenCalledTimes(1)
-    expect([...(await worker.infer(Float32Array.of(1, 1, 1)))]).toEqual([0, 0, 0])
-    await expect(worker.infer(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
-      code: 'PROTOCOL',
+    const predictor = await createPredictor({ workers: [worker], policy: 'retry' })
+    const { output } = await predictor.predict(Float32Array.of(1, 1, 1))
+    expect([...output.y.data]).toEqual([0, 0, 0])
+    await expect(predictor.predict(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
+      code: 'WORKER',
       message: expect.stringMatching(
-        /^output 'y': expected finite values, got NaN at 1, which cannot be coded; .*Clip/,
+        /: output 'y': expected finite values, got NaN at 1, which cannot be coded; .*Clip/,
       ),
     })
-    await worker.close()
+    await predictor.close()
   })
 })
 

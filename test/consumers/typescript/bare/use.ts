@@ -11,6 +11,7 @@ import {
   type Predictor,
   type PredictorOptions,
   type Query,
+  type TensorList,
 } from 'approxifer'
 import { Codec, loadCore, Memory, patchFeatures, Scheme } from 'approxifer/codec'
 import core from 'approxifer/core.wasm'
@@ -48,8 +49,8 @@ export class Echo implements ModelWorker {
   readonly signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
   readonly free = true
   onFree: (() => void) | undefined
-  async infer(row: Float32Array): Promise<Float32Array> {
-    return row.slice()
+  async infer([{ data, shape }]: TensorList): Promise<TensorList> {
+    return [{ data: data.slice(), shape }]
   }
   restart(): void {}
   async close(): Promise<void> {}
