@@ -3,16 +3,7 @@
 import { joined } from './arrays'
 import { expected } from './check'
 import { ApproxiferError } from './errors'
-import {
-  allFinite,
-  isShapeOf,
-  notFinite,
-  type Signature,
-  size,
-  type Tensor,
-  type TensorList,
-  type TensorSpec,
-} from './tensor'
+import { isShapeOf, notFinite, type Signature, size, type Tensor, type TensorList, type TensorSpec } from './tensor'
 
 /** A query's inputs or an answer's outputs, in the order of the signature. Nobody writes to them. */
 export class Payload {
@@ -88,12 +79,12 @@ export function flawOf(answer: unknown, outputs: readonly TensorSpec[]): Approxi
 
 function flawOfTensor(tensor: unknown, spec: TensorSpec): string | undefined {
   const { data, shape } = (tensor ?? {}) as Partial<Tensor>
-  const isShaped = shape === spec.shape || (Array.isArray(shape) && isShapeOf(shape, spec, 0))
-  if (data instanceof Float32Array && isShaped && data.length === size(spec) && allFinite(data)) return undefined
   const field = `output '${spec.name}'`
-  if (!(data instanceof Float32Array)) return expected(field, 'a Float32Array as data', data)
-  if (!isShaped) return `${field}: expected shape [${spec.shape}], got [${shape}]`
-  if (data.length !== size(spec)) return `${field}: expected ${size(spec)} values, got ${data.length}`
+  const isShaped = shape === spec.shape || (Array.isArray(shape) && isShapeOf(shape, spec, 0))
+  if (!(data instanceof Float32Array) || data.length !== size(spec) || !isShaped) {
+    const got = data instanceof Float32Array ? `${data.length}` : 'none'
+    return `${field}: expected ${size(spec)} float32 values, shape [${spec.shape}], got ${got}, shape [${shape}]`
+  }
   const infinite = notFinite(data, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
   return infinite && `${infinite}, which cannot be coded; ${todo}`

@@ -3,27 +3,25 @@
 const into = (group: string, ...names: string[]) =>
   Object.fromEntries(names.map((name) => [name, `${group}: { ${name} }`]))
 
-export const renamed = {
-  predictor: {
-    ...into('scheme', 'preset'),
-    ...into('verify', 'integrity', 'audit', 'rounding'),
-    ...into('right', 'labelAxis', 'tolerance'),
-    ...into('onnx', 'outputs', 'inputShapes', 'runtime', 'providers', 'wasmPaths', 'createWorker', 'startMs'),
-    ...into('testing', 'clock', 'seed', 'core'),
-    hedges: 'hedge: { budget }, or hedge: false for 0',
-    patience: 'hedge: { budget }: when another worker is asked is learned',
-    state: 'memory: { state }',
-    unfitState: 'memory: { unfit }',
-    maxQueries: 'limits: { queries }',
-    maxBatch: 'limits: { batch }',
-    partitions: 'limits: { tenants }',
-  },
-  predict: { partition: 'tenant' },
-  localWorkers: { count: 'workers' },
-  /** Of an HTTP worker. */
-  probe: { row: 'query' },
-  /** Parameters of a request for inference. */
-  request: { partition: 'tenant' },
-  /** Flags of the command line. */
-  flags: { '--partitions': '--tenants' },
+export const predictor = {
+  ...into('scheme', 'preset'),
+  ...into('verify', 'integrity', 'audit', 'rounding'),
+  ...into('right', 'labelAxis', 'tolerance'),
+  ...into('onnx', 'outputs', 'inputShapes', 'runtime', 'providers', 'wasmPaths', 'createWorker', 'startMs'),
+  ...into('testing', 'clock', 'seed', 'core'),
+  hedges: 'hedge: { budget }, or hedge: false for 0',
+  patience: 'hedge: { budget }: when another worker is asked is learned',
+  state: 'memory: { state }',
+  unfitState: 'memory: { unfit }',
+  maxQueries: 'limits: { queries }',
+  maxBatch: 'limits: { batch }',
+  partitions: 'limits: { tenants }',
 }
+export const predict = { partition: 'tenant' }
+export const localWorkers = { count: 'workers' }
+/** Of an HTTP worker. */
+export const probe = { row: 'query' }
+/** Parameters of a request for inference. */
+export const request = { partition: 'tenant' }
+/** Flags of the command line. */
+export const flags = { '--partitions': '--tenants' }

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { evaluate } from '../src/evaluate/evaluate'
 import type { Option } from '../src/option'
 import { predictorOptions } from '../src/predictor/option-table'
-import { renamed } from '../src/renamed'
+import * as renamed from '../src/renamed'
 import { inferRow, inferring } from './shared/vectors'
 
 const model = Uint8Array.of(1)

@@ -139,11 +139,11 @@ describe('an answer', () => {
     [undefined, "answer: expected a list of tensors, one for each of 'y', got undefined"],
     [new Float32Array(2), "answer: expected a list of tensors, one for each of 'y', got Float32Array"],
     [[], 'answer: expected a list of tensors, one for each of \'y\', got "0 of them"'],
-    [[null], "output 'y': expected a Float32Array as data, got undefined"],
-    [[{ data: [1, 2], shape: [2] }], "output 'y': expected a Float32Array as data, got Array"],
-    [[{ data: new Float32Array(2) }], "output 'y': expected shape [2], got [undefined]"],
-    [listOf(new Float32Array(3)), "output 'y': expected shape [2], got [3]"],
-    [[{ data: new Float32Array(3), shape: [2] }], "output 'y': expected 2 values, got 3"],
+    [[null], "output 'y': expected 2 float32 values, shape [2], got none, shape [undefined]"],
+    [[{ data: [1, 2], shape: [2] }], "output 'y': expected 2 float32 values, shape [2], got none, shape [2]"],
+    [[{ data: new Float32Array(2) }], "output 'y': expected 2 float32 values, shape [2], got 2, shape [undefined]"],
+    [listOf(new Float32Array(3)), "output 'y': expected 2 float32 values, shape [2], got 3, shape [3]"],
+    [[{ data: new Float32Array(3), shape: [2] }], "output 'y': expected 2 float32 values, shape [2], got 3, shape [2]"],
   ])('refuses %j', (answer, message) => {
     expect(() => accept(2)(answer)).toThrow(expect.objectContaining({ code: 'PROTOCOL', message }))
   })

@@ -99,12 +99,12 @@ export interface Platform {
   /** A runtime, on first use; it is an optional peer. @param providers  the execution providers that it must have */
   importOrt(runtime: Runtime, providers: readonly string[]): Promise<Ort>
   /**
-   * Connections to a server. What speaks HTTP is imported on first use; it is an optional peer.
+   * Connections to a server. What speaks HTTP is imported on first use; it is an optional peer. Absent where that is `fetch`.
    *
    * @param url    http or https, without a slash at its end
    * @param count  requests at a time; more wait
    */
-  connect(url: string, count: number, tls: Tls | undefined): Promise<Connections>
+  connect?(url: string, count: number, tls: Tls | undefined): Promise<Connections>
   /**
    * The addresses that a name stands for: IPv4, and only where it has none IPv6, so that no machine is counted twice.
    *

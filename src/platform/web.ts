@@ -1,7 +1,6 @@
 /** Browsers, and runtimes that offer their Web Workers. */
 
 import type { Endpoint } from 'comlink'
-import { fetchConnections } from './fetch'
 import type { Platform, Thread } from './platform'
 
 /** Browsers do not say which. */
@@ -61,8 +60,6 @@ export const platform: Platform = {
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
 
-  // Called as a function of nothing: a browser's fetch refuses any other `this`.
-  connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
   // A bundler would fail where it is not installed, as for most.
   importNats: async () => {
     throw new Error(`NATS: a page passes ${CONNECTION}`)

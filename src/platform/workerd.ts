@@ -1,7 +1,6 @@
 /** Edge runtimes: no threads, no compiling from bytes; the core comes as a module. */
 
 import core from '../../build/core.wasm'
-import { fetchConnections } from './fetch'
 import type { Platform } from './platform'
 
 /** One of workerd's I/O objects: only the request that made it may use it, and at module scope none can be made. */
@@ -30,7 +29,6 @@ export const platform: Platform = {
   memory: () => undefined,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
-  connect: async (url) => fetchConnections(url, (...args) => fetch(...args)),
   importNats: async () => {
     throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
   },

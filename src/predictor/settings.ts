@@ -7,7 +7,7 @@ import { guarded, threw, type Warn, warnOnce } from '../notices'
 import { read, type ValuesOf } from '../option'
 import { checkPolicy, defaultPolicy } from '../query/policy'
 import type { Choices } from '../query/prediction'
-import { renamed } from '../renamed'
+import * as renamed from '../renamed'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
 import type { MemoryChoices, PredictorOptions } from './options'
 

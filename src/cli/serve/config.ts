@@ -5,7 +5,7 @@ import { checkNames, checkText, expected, nearest } from '../../check'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
-import { renamed } from '../../renamed'
+import * as renamed from '../../renamed'
 import { readNamed } from '../files'
 import { type ServerSettings, serverOptions } from './options'
 

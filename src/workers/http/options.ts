@@ -15,7 +15,7 @@ import {
 import { type Clock, systemClock } from '../../clock'
 import { guarded } from '../../notices'
 import type { Tls } from '../../platform/platform'
-import { renamed } from '../../renamed'
+import * as renamed from '../../renamed'
 import type { QueryTensors } from '../../tensor'
 
 export interface ProbeOptions {

@@ -102,7 +102,9 @@ export class HttpWorker implements ModelWorker {
   /** It takes calls once it has been examined. @param url  checked */
   static async make(url: string, settings: HttpSettings, events: WorkerEvents): Promise<HttpWorker> {
     const { fetch, concurrency, tls } = settings
-    const connections = fetch ? fetchConnections(url, fetch) : await platform.connect(url, concurrency, tls)
+    const own = fetch ? undefined : await platform.connect?.(url, concurrency, tls)
+    // Called as a function of nothing: a browser's fetch refuses any other `this`.
+    const connections = own ?? fetchConnections(url, fetch ?? ((...args) => globalThis.fetch(...args)))
     return new HttpWorker(url, connections, settings, events)
   }
 

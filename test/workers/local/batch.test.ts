@@ -56,7 +56,9 @@ describe('a local worker', () => {
   it('says what a query must be', async () => {
     const worker = await started()
     const refused = (query: unknown) => worker.infer(query as TensorList).catch(String)
-    expect(await refused(Float32Array.of(1, 2))).toBe('RangeError: query: expected tensors of 2 values, got Float32Array')
+    expect(await refused(Float32Array.of(1, 2))).toBe(
+      'RangeError: query: expected tensors of 2 values, got Float32Array',
+    )
     expect(await refused(listOf(Float32Array.of(1)))).toBe('RangeError: query: expected tensors of 2 values, got Array')
     expect(await refused([])).toMatch('expected tensors of 2 values')
   })
