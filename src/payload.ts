@@ -3,7 +3,16 @@
 import { joined } from './arrays'
 import { expected } from './check'
 import { ApproxiferError } from './errors'
-import { isShapeOf, notFinite, type Signature, size, type Tensor, type TensorList, type TensorSpec } from './tensor'
+import {
+  isShapeOf,
+  namesOf,
+  notFinite,
+  type Signature,
+  size,
+  type Tensor,
+  type TensorList,
+  type TensorSpec,
+} from './tensor'
 
 /** A query's inputs or an answer's outputs, in the order of the signature. Nobody writes to them. */
 export class Payload {
@@ -31,8 +40,8 @@ export class Payload {
 
 /** All values, one tensor after the other; of a single one its own data. */
 export function vectorOf(tensors: TensorList): Float32Array {
-  const all = tensors.map(({ data }) => data)
-  return all.length === 1 ? all[0] : joined(all, Float32Array)
+  if (tensors.length === 1) return tensors[0].data
+  return joined(tensors.map(({ data }) => data), Float32Array) // biome-ignore format: one line
 }
 
 /** The tensors of a vector; views. */
@@ -67,9 +76,8 @@ export function acceptAnswers({ outputs }: Pick<Signature, 'outputs'>): (answer:
 /** PROTOCOL, where what a worker answered is no such answer. */
 export function flawOf(answer: unknown, outputs: readonly TensorSpec[]): ApproxiferError | undefined {
   if (!Array.isArray(answer) || answer.length !== outputs.length) {
-    const names = outputs.map(({ name }) => `'${name}'`).join(', ')
     const got = Array.isArray(answer) ? `${answer.length} of them` : answer
-    return new ApproxiferError('PROTOCOL', expected('answer', `a list of tensors, one for each of ${names}`, got))
+    return new ApproxiferError('PROTOCOL', expected('answer', `tensors, one for each of ${namesOf(outputs)}`, got))
   }
   for (let i = 0; i < outputs.length; i++) {
     const flaw = flawOfTensor(answer[i], outputs[i])

@@ -84,10 +84,10 @@ function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<strin
   const single = specs.length === 1 || !specs.some(({ name }) => name === 'data')
   if (ArrayBuffer.isView(query) || (single && ArrayBuffer.isView(query.data))) {
     if (specs.length === 1) return { [specs[0].name]: query }
-    throw new TypeError(`query: expected one tensor for each of ${names(specs)}, got a single one`)
+    throw new TypeError(`query: expected one tensor for each of ${namesOf(specs)}, got a single one`)
   }
   const unknown = Object.keys(query).find((name) => !specs.some((spec) => spec.name === name))
-  if (unknown !== undefined) throw new TypeError(`query: expected inputs ${names(specs)}, got '${unknown}'`)
+  if (unknown !== undefined) throw new TypeError(`query: expected inputs ${namesOf(specs)}, got '${unknown}'`)
   return query as Record<string, unknown>
 }
 
@@ -148,6 +148,6 @@ function nearFirstBeyond(data: Float32Array, most: number): number {
   return i
 }
 
-function names(specs: readonly TensorSpec[]): string {
+export function namesOf(specs: readonly TensorSpec[]): string {
   return specs.map((spec) => `'${spec.name}'`).join(', ')
 }

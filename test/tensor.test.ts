@@ -136,9 +136,9 @@ describe('an answer', () => {
   })
 
   it.each([
-    [undefined, "answer: expected a list of tensors, one for each of 'y', got undefined"],
-    [new Float32Array(2), "answer: expected a list of tensors, one for each of 'y', got Float32Array"],
-    [[], 'answer: expected a list of tensors, one for each of \'y\', got "0 of them"'],
+    [undefined, "answer: expected tensors, one for each of 'y', got undefined"],
+    [new Float32Array(2), "answer: expected tensors, one for each of 'y', got Float32Array"],
+    [[], 'answer: expected tensors, one for each of \'y\', got "0 of them"'],
     [[null], "output 'y': expected 2 float32 values, shape [2], got none, shape [undefined]"],
     [[{ data: [1, 2], shape: [2] }], "output 'y': expected 2 float32 values, shape [2], got none, shape [2]"],
     [[{ data: new Float32Array(2) }], "output 'y': expected 2 float32 values, shape [2], got 2, shape [undefined]"],

@@ -4,7 +4,7 @@ import type { Endpoint } from 'comlink'
 import type { Platform, Thread } from './platform'
 
 /** Browsers do not say which. */
-const UNLOADED = 'could not load its script: it, or a file that it imports, is missing, no JavaScript, or misspelt'
+const UNLOADED = 'could not load its script: it, or a file that it imports, is missing or no JavaScript'
 
 export const platform: Platform = {
   get cores() {

@@ -101,9 +101,7 @@ export function wrongQueries(
   const fits = (query: TensorList) =>
     query.length === inputs.length && inputs.every((spec, i) => query[i].data?.length === size(spec))
   const odd = queries.find((query) => !fits(query))
-  if (!odd) return undefined
-  const got = Array.isArray(odd) ? odd.map(({ data }) => data?.length) : odd
-  return new RangeError(expected('query', `tensors of ${inputs.map(size)} values`, got))
+  return odd && new RangeError(expected('query', `tensors of ${inputs.map(size)} values`, odd))
 }
 
 /** The identity of a worker: what it says, else its name. */

@@ -63,6 +63,6 @@ function shared(bytes: Uint8Array): Uint8Array {
 function crowded(count: number): string[] {
   const { cores } = platform
   if (cores === undefined || count <= cores) return []
-  const todo = 'they take turns, and fewer would be faster; a code pays where workers are machines of their own'
+  const todo = 'they take turns; a code pays where workers are machines of their own'
   return [`workers: ${count} on ${cores} ${cores === 1 ? 'core' : 'cores'}: ${todo}`]
 }

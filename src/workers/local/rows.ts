@@ -144,7 +144,7 @@ const HELLO = 'approxifer/worker runs'
 const PATIENCE_MS = 2000
 
 const ADVICE =
-  "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or a server does not find that script, write a " +
+  "; nothing shows that its script runs 'approxifer/worker'. Where a bundler or server does not find it, write a " +
   "worker file that imports 'approxifer/worker' and pass createWorker: () => new Worker(<its URL>, { type: 'module' }); " +
   "Vite needs worker: { format: 'es' } and, for its dev server, optimizeDeps: { exclude: ['approxifer', 'onnxruntime-web'] }. " +
   'Recipes: https://github.com/approxifer/approxifer/blob/main/docs/bundlers.md'

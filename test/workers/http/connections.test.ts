@@ -196,7 +196,7 @@ describe('over real connections', () => {
       const script = `
         import { httpWorker } from 'approxifer/http'
         const worker = await httpWorker(process.argv[1], { model: 'm' })
-        const y = await inferRow(worker, Float32Array.of(0, 5))
+        const [{ data: y }] = await worker.infer([{ data: Float32Array.of(0, 5), shape: [2] }])
         ${end}
         console.log(String(y))`
       const child = spawnChild(script, made.url)
