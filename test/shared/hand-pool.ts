@@ -47,6 +47,7 @@ export class HandPool implements Attempts<Float32Array, Float32Array> {
   readonly utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
+  waiting = 0
   readonly #workers: readonly ModelWorker[]
 
   constructor(workers: readonly ModelWorker[]) {
