@@ -6,7 +6,7 @@ import type { ModelWorker } from '../workers/worker'
 /** A worker's: a key that it proved to hold, else its name. Workers of one machine share it. */
 export type Identity = string
 
-/** In this order: hedges and retries; queries; what can be done without, such as parities and copies. */
+/** In this order: hedges that save more than they cost, and retries; queries; what can be done without, such as parities and copies. */
 export type Priority = 'high' | 'normal' | 'low'
 
 export type Outcome<A = unknown> =
@@ -86,6 +86,8 @@ export interface Attempts<P = unknown, A = unknown> {
   readonly free: number
   /** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
   readonly utilisation: number
+  /** Attempts that wait and cannot be done without, for each slot. */
+  readonly waiting: number
   /** Whether no more attempts of low priority are queued than the pool may soon get round to. */
   readonly hasSpare: boolean
   /** A sentence that says why no worker may take an attempt. */

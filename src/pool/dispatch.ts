@@ -12,6 +12,7 @@ import type { PooledAttempt } from './pooled-attempt'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
 import { Speeds } from './speed'
+import { Waiting } from './waiting'
 
 /** Workers that are offered attempts at a time. */
 export const OFFERS = 32
@@ -37,6 +38,7 @@ export class Dispatcher {
   readonly #roster: Roster
   readonly #speeds: Speeds
   readonly #packing: Packing
+  readonly #waiting: Waiting
   #phase: 'idle' | 'at work' | 'closed' = 'idle'
   /** Whether attempts are gathered before they are sent, by the latest batch, and whether some are just now. */
   #gathering: 'off' | 'on' | 'under way' = 'off'
@@ -51,6 +53,7 @@ export class Dispatcher {
     this.#queue = queue
     this.#roster = roster
     this.#speeds = speeds
+    this.#waiting = new Waiting(clock)
     this.#packing = new Packing(clock, hangMs, queue, roster)
     this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
@@ -101,7 +104,7 @@ export class Dispatcher {
         const member = this.#roster.takeFastest()
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
-        const skip = member.patience && this.#overdueIn(member) > 0 ? member.patience : 0
+        const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
         const attempt = this.#attemptFor(member, skip)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
         else aside.push(member)
@@ -118,6 +121,7 @@ export class Dispatcher {
   #rest(passedOver: Member | undefined): void {
     if (this.#phase === 'closed') return
     this.#phase = 'idle'
+    this.#waiting.isAny = this.#queue.needed > 0
     this.#plan(passedOver)
   }
 
@@ -136,6 +140,14 @@ export class Dispatcher {
     const willDo = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
     const needed = this.#queue.find(skip, willDo)
     return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(willDo) : undefined)
+  }
+
+  /** How many others it leaves to faster workers: as few as it must, and of those that are left the last one, which waits longest otherwise. */
+  #skipFor({ speed, patience }: Member): number {
+    const { utilisation, capacity } = this.#roster
+    const waitedMs = this.#waiting.msOf(this.#speeds.patienceMs(speed))
+    const least = this.#speeds.patience(speed, utilisation.value * capacity.slots, waitedMs)
+    return Math.max(least, Math.min(patience, this.#queue.needed - 1))
   }
 
   /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */

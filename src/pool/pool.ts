@@ -68,6 +68,10 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return this.#roster.utilisation.value
   }
 
+  get waiting(): number {
+    return this.#queue.needed / Math.max(1, this.slots)
+  }
+
   get hasSpare(): boolean {
     return this.#queue.low < this.slots
   }

@@ -140,16 +140,18 @@ export class Speeds {
 
   /**
    * How many attempts have to be queued before a worker of this speed is of use: the F faster slots together answer R attempts per
-   * millisecond, so that one with q others before it gets an answer from one of them in (q + 1 + F) / R.
+   * millisecond, so that one with q others before it gets an answer from one of them in (q + 1 + F) / R. Where as many slots are at work on
+   * average as there are faster ones, these alone are not enough: that others have waited for so long counts as well.
    */
-  patience({ ms = 0 }: Speed): number {
+  patience({ ms = 0 }: Speed, atWork = 0, waitedMs = 0): number {
     if (this.#useAll) return 0
     let [faster, rate] = [0, 0]
     for (let bin = binOf(ms / ALIKE) - 1; bin >= 0; bin--) {
       faster += this.#slots[bin]
       rate += this.#rates[bin]
     }
-    return faster ? Math.max(0, Math.ceil(ms * rate - faster - 1)) : 0
+    const leftMs = atWork < faster ? ms : ms - waitedMs
+    return faster ? Math.max(0, Math.ceil(leftMs * rate - faster - 1)) : 0
   }
 
   /** How long an attempt waits for faster workers at most, whatever was expected of them, while one of this speed is idle. */

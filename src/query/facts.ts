@@ -1,6 +1,7 @@
 /** What the policy is told of a query: gathered where something has happened to it that an answer has not settled. */
 
 import type { Payload } from '../payload'
+import type { Priority } from '../pool/attempt'
 import { type Asked, answerOf, isForgivable, isLive, isQueued } from './asked'
 import type { Context } from './context'
 import type { Ages } from './lateness'
@@ -66,6 +67,11 @@ function paceOf(asked: readonly Asked[], ages: Ages | undefined, now: number) {
 export function urgencyOf({ asked, caller }: Query, now: number): Urgency {
   if (now >= caller.dueAt) return 2
   return asked.some(isLive) ? 0 : 1
+}
+
+/** A hedge goes before those that wait, unless it keeps them from a worker for longer together than it saves. */
+export function hedgePriority({ pool, lateness }: Context): Priority {
+  return pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal'
 }
 
 /** A recovery that a worker's answer contradicts is none. */

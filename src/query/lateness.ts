@@ -34,6 +34,8 @@ export interface Ages {
   readonly giveMs: number
   /** From which another worker is asked. */
   readonly hedgeMs: number
+  /** What another worker saves then, in inferences. */
+  readonly worth: number
 }
 
 export class Lateness {
@@ -62,7 +64,7 @@ export class Lateness {
 
   #first(): Ages {
     const late = FEW_MEDIANS * (this.medianMs as number)
-    return { giveMs: late, hedgeMs: late }
+    return { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
   }
 
   /** undefined before enough were seen. */
@@ -87,11 +89,10 @@ export function bestAges(seen: Float64Array, utilisation: number): Ages {
   const median = times[(n - 1) >> 1]
   const beyond = sumsFromBehind(times)
   const { price, least, power } = INFERENCE
-  const inference = (price / Math.max(least, 1 - utilisation) ** power) * (beyond[0] / n)
-  let [hedge, give] = [
-    { gain: 0, ms: times[n - 1] },
-    { gain: 0, ms: times[n - 1] },
-  ]
+  const mean = beyond[0] / n
+  const inference = (price / Math.max(least, 1 - utilisation) ** power) * mean
+  let hedge = { gain: 0, ms: times[n - 1], worth: 0 }
+  let give = { gain: 0, ms: times[n - 1] }
   let past = 0 // the first that takes a median longer
   for (let at = Math.max(0, Math.ceil(n * (1 - MOST.older)) - 1); at < n; at++) {
     const ms = times[at]
@@ -100,12 +101,12 @@ export function bestAges(seen: Float64Array, utilisation: number): Ages {
     const saved = (beyond[past] - (ms + median) * (n - past)) / n
     const gain = saved - (inference * older ** 2) / 2
     const inVain = (past - 1 - at) / n
-    if (inVain <= MOST.inVain && gain > hedge.gain) hedge = { gain, ms }
+    if (inVain <= MOST.inVain && gain > hedge.gain) hedge = { gain, ms, worth: saved / older / mean }
     const given = (beyond[at + 1] - ms * (n - 1 - at)) / n - (RECOVERY * median * older ** 2) / 2
     if (given > give.gain) give = { gain: given, ms }
   }
   const late = (ms: number) => Math.max(median + TIMER_MS, PAST * ms)
-  return { giveMs: late(Math.min(give.ms, hedge.ms)), hedgeMs: late(hedge.ms) }
+  return { giveMs: late(Math.min(give.ms, hedge.ms)), hedgeMs: late(hedge.ms), worth: hedge.worth }
 }
 
 /** The times, and those that may yet come. */

@@ -10,7 +10,7 @@ import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerO
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
-import { factsOf } from './facts'
+import { factsOf, hedgePriority } from './facts'
 import { whyNot } from './failures'
 import { Inquiry } from './inquiry'
 import { lookUp } from './lookup'
@@ -198,7 +198,7 @@ export class Query implements Owner, Timed {
       }
       if (action === 'recover') this.#recover(facts.live > 0 && now < this.caller.dueAt)
       else if (action === 'look up') this.#lookUp(now)
-      else if (action === 'hedge') this.#ask('hedge', 'high')
+      else if (action === 'hedge') this.#ask('hedge', hedgePriority(this.#context))
       else if (action === 'retry') this.#retry(facts.lacking)
       else this.#giveUp(now >= this.caller.dueAt)
     }

@@ -107,6 +107,31 @@ it('most workers slow: the fast ones are not held for slow, and all are used whe
   expect(few.slice(5).filter((call) => took(call) > 30)).toEqual([])
 })
 
+it('slow machines are used before a queue stands where the fast ones do not suffice, and hardly ever where they do', async () => {
+  const random = seeded(7)
+  /** On 13 fast machines and 14 slow ones. */
+  const uneven = async (load: number) => {
+    const home = pool(27, (i) => 10 * Math.exp(0.1 * random.gauss()) * (i < 14 ? 3 : 1))
+    const calls: Attempt[] = []
+    const arrive = () => {
+      calls.push(home.pool.submit(row(calls.length)))
+      const ms = -Math.log(1 - random.next()) / (load * (13 / 10 + 14 / 30))
+      if (calls.length < 20_000) home.clock.after(ms, arrive)
+    }
+    arrive()
+    await home.clock.run()
+    const later = calls.slice(1000)
+    const slow = later.filter(({ worker }) => home.workers.indexOf(worker as SimulatedWorker) < 14).length
+    const times = later.map(took).sort((a, b) => a - b)
+    return { median: times[0.5 * times.length], late: times[0.99 * times.length], slow: slow / later.length }
+  }
+  expect((await uneven(0.6)).slow).toBeLessThan(0.002)
+  const { median, slow } = await uneven(0.8)
+  expect(slow).toBeGreaterThan(0.1) // what the fast ones leave
+  expect(median).toBeLessThan(12) // a queue of as many as a slow machine is worth: 23
+  expect((await uneven(0.9)).late).toBeLessThan(39) // 40 where the first in the queue gets the slow machine
+})
+
 it('where rows need all workers, a slow one gets its row at once', async () => {
   for (const useAll of [true, false]) {
     const home = pool(4, (i) => (i === 0 ? 100 : 10), useAll)

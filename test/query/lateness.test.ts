@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest'
+import type { Context } from '../../src/query/context'
+import { hedgePriority } from '../../src/query/facts'
 import { type Ages, bestAges, Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
 
@@ -25,7 +27,9 @@ function tried(seen: readonly number[], utilisation: number): Ages {
     () => true,
   )
   const late = (ms: number) => Math.max(median + 2, 1.02 * ms)
-  return { giveMs: late(Math.min(giveMs, hedgeMs)), hedgeMs: late(hedgeMs) }
+  const older = S(hedgeMs)
+  const worth = older ? E(hedgeMs + median) / older / E(0) : 0
+  return { giveMs: late(Math.min(giveMs, hedgeMs)), hedgeMs: late(hedgeMs), worth: expect.closeTo(worth, 9) }
 }
 
 /** So many times by a law whose median is 10. */
@@ -57,6 +61,21 @@ it('a tenth that takes ten times as long is asked again before it comes, all of 
   expect(hedgeMs).toBeLessThan(20) // a 95th percentile is about 100
 })
 
+it('a hedge goes before others if it saves more than they wait longer for it together', () => {
+  const ages = ([, law]: (typeof laws)[number]) => bestAges(Float64Array.from(drawn(law)).sort(), 0.6)
+  const [spread, lump] = [ages(laws[1]), ages(laws[4])]
+  expect(spread.worth).toBeLessThan(2) // whoever is late by chance is so by little
+  expect(lump.worth).toBeGreaterThan(3)
+  const priority = (lateness: { ages?: Ages }, waiting: number) =>
+    hedgePriority({ pool: { waiting }, lateness } as unknown as Context)
+  for (const waiting of [0, 1, 2, 3, 4, 5]) {
+    for (const each of [spread, lump]) {
+      expect(priority({ ages: each }, waiting)).toBe(waiting <= each.worth ? 'high' : 'normal')
+    }
+  }
+  expect([0, 1].map((waiting) => priority({}, waiting))).toEqual(['high', 'normal'])
+})
+
 it('the busier the workers, the later another one is asked', () => {
   const times = Float64Array.from(drawn(laws[1][1])).sort()
   const ages = [0, 0.5, 0.8, 0.95].map((utilisation) => bestAges(times, utilisation).hedgeMs)
@@ -73,7 +92,7 @@ it('before 50 times were seen three medians are late, before 10 nothing is; each
   const known: (number | undefined)[] = []
   lateness.known = () => known.push(lateness.ages?.hedgeMs)
   for (let i = 0; i < 49; i++) {
-    expect(lateness.ages).toEqual(i < 10 ? undefined : { giveMs: 30, hedgeMs: 30 })
+    expect(lateness.ages).toEqual(i < 10 ? undefined : { giveMs: 30, hedgeMs: 30, worth: Number.POSITIVE_INFINITY })
     lateness.see(10)
   }
   expect(known).toEqual(Array(40).fill(30))

@@ -49,6 +49,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   readonly utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
+  waiting = 0
   readonly #workers: readonly ModelWorker[]
 
   constructor(workers: readonly ModelWorker[]) {
