@@ -1,9 +1,10 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { batch } from './batch'
 import { changesBench } from './changes'
+import { clones } from './clones'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { domainsBench } from './domains'
@@ -28,6 +29,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   costs,
   domains: domainsBench,
   changes: changesBench,
+  clones,
   coordinator,
   fleet,
   latency,

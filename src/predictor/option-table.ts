@@ -3,7 +3,7 @@
  * Defaults that depend on other options are in settings.ts.
  */
 
-import { checkMs, checkShare, checkString, expected, isObject } from '../check'
+import { checkBoolean, checkMs, checkShare, checkString, expected, isObject } from '../check'
 import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
@@ -66,6 +66,11 @@ export const hedge = {
     checkShare,
     0.2,
     'second requests for late queries at most, as a share of all; when they pay is learned',
+  ),
+  clones: option(
+    checkBoolean,
+    false,
+    'whether each query is asked of a second worker at once where machines idle, which are yours and cost nothing more',
   ),
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 

@@ -37,7 +37,7 @@ export interface PredictorOptions extends Choices {
   maxWaitMs?: number
   hangMs?: number
   /** Second requests for late queries; `false` for workers that must not be asked twice. */
-  hedge?: false | { budget?: number }
+  hedge?: false | { budget?: number; clones?: boolean }
   /** Where workers may lie. */
   verify?: { integrity?: number; audit?: number; rounding?: number }
   /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */

@@ -39,7 +39,7 @@ export type Settings = ReturnType<typeof settingsOf>
 export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { hedge = read(hedgeOptions, 'hedge', {}), verify, memory, limits } = options
   const warn = warnOnce(options.onWarning)
-  const { budget } = hedge || { budget: 0 }
+  const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
   const learns = coded.code === 'systematic' && choices.policy !== 'retry'
@@ -51,7 +51,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     ...options.testing,
     guard,
     choices,
-    hedge: { budget },
+    hedge: { budget, clones },
     verify: { ...verify, audit: verify.audit ?? (budget ? 0.01 : 0) }, // workers that must not be asked twice are not
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),

@@ -21,6 +21,8 @@ export interface PredictorStats {
   groups: number
   /** Second requests for late queries, and those of them that were answered first. */
   hedges: { sent: number; won: number }
+  /** The same of queries that were asked of a second worker at once, with `hedge: { clones: true }`. */
+  clones: { sent: number; won: number }
   /** How long a query waits until it is late; undefined before enough were answered. */
   lateMs: number | undefined
   /** Queries remembered. */
@@ -46,6 +48,7 @@ export function statsOf(
     ...admission.stats(),
     groups: generation.counts.groups,
     hedges: { ...generation.hedged },
+    clones: { ...generation.cloned },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),

@@ -6,8 +6,8 @@ import type { Attempt } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { RowReport } from './report'
 
-/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. */
-export type Purpose = 'first' | 'copy' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
+/** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. `clone`: the same, where machines idle. */
+export type Purpose = 'first' | 'copy' | 'clone' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
 
 /** An attempt, and what its query knows of it. */
 export interface Asked {
@@ -64,12 +64,14 @@ export function isForgivable({ attempt: { outcome } }: Asked): boolean {
   return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
 }
 
+const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
+
 /** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */
 export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {
   for (const asked of all) {
     const { attempt, row, purpose, verdict } = asked
     const { worker, ranMs, phase } = attempt
-    const isUnknown = !worker && (purpose === 'hedge' || purpose === 'retry') && attempt.outcome?.kind === 'cancelled'
+    const isUnknown = !worker && EXTRAS.includes(purpose) && attempt.outcome?.kind === 'cancelled'
     if (phase !== 'settled' || isUnknown) continue
     const [suspected, ms] = [verdict === 'lie', worker ? ranMs : 0]
     rows.push({ row, worker: worker?.name ?? '', outcome: endOf(asked), suspected, ms, error: whyOf(asked) })

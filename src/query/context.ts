@@ -26,6 +26,9 @@ export interface Context {
   readonly recoveries: Budget
   /** Hedges that went to a worker, and those that answered first. */
   readonly hedged: { sent: number; won: number }
+  /** Whether each query is asked of a second worker at once, where machines idle; and how many were, and which of these answered first. */
+  readonly clones: boolean
+  readonly cloned: { sent: number; won: number }
   readonly acceptance: Acceptance
   readonly trust: Trust
   /** Absent where no single answer is known to be right. */

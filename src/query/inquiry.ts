@@ -83,6 +83,11 @@ export class Inquiry implements Apart {
     return true
   }
 
+  /** What was asked ahead can no longer be done without. */
+  promote(): void {
+    for (const { attempt } of this.#asked) if (attempt.phase === 'queued') this.#pool.promote(attempt)
+  }
+
   /** Nobody waits any more: what no worker has is taken back, what runs goes on. */
   release(): void {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)

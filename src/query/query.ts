@@ -21,6 +21,9 @@ import { type Decoding, QueryRecovery } from './recovery'
 import { queryReport } from './report'
 import { Vote } from './vote'
 
+/** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
+const IDLE = 0.4
+
 export class Query implements Owner, Timed {
   readonly payload: Payload
   readonly caller: Caller
@@ -57,6 +60,7 @@ export class Query implements Owner, Timed {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
+      if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#clone()
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
   }
@@ -96,6 +100,13 @@ export class Query implements Owner, Timed {
     this.look()
   }
 
+  /** A second worker, whose answer may come first. Where more are at work it has to be free now: it would keep others waiting. */
+  #clone(): void {
+    const { pool } = this.#context
+    const { attempt } = this.#ask('clone', 'low')
+    if (attempt.phase === 'queued' && pool.utilisation > IDLE) pool.cancel(attempt)
+  }
+
   /** Asks one worker more, ahead: its first one may be late. */
   copy(row: number): void {
     this.#ask('copy', 'low', row)
@@ -132,10 +143,11 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return // it is told again when it is known here
-    const { hedged, agenda } = this.#context
+    const { hedged, cloned, agenda } = this.#context
     const { purpose } = asked
     if (purpose === 'hedge') hedged.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
+    if (purpose === 'clone') cloned.sent++
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
@@ -151,6 +163,7 @@ export class Query implements Owner, Timed {
     tally.tell(asked)
     if (failed !== undefined) this.coding?.failed(failed)
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
+    if (!answer) this.inquiry.promote()
     if (answer) this.#heard(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost()
@@ -231,12 +244,13 @@ export class Query implements Owner, Timed {
     for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', vote && !inquiry.isAnswered ? 'normal' : 'high')
   }
 
-  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
+  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): Asked {
     if (purpose === 'hedge') this.#context.hedges.take()
-    const { attempt } = this.inquiry.ask(purpose, priority, row)
-    if (attempt.phase === 'running') this.began(attempt) // it was before it was known here
+    const asked = this.inquiry.ask(purpose, priority, row)
+    if (asked.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
     // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
     if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length)
+    return asked
   }
 
   #recover(isLate: boolean): void {
@@ -252,6 +266,7 @@ export class Query implements Owner, Timed {
 
   #answer(asked: Asked, status: Status, confidence: number | undefined): void {
     if (asked.purpose === 'hedge') this.#context.hedged.won++
+    if (asked.purpose === 'clone') this.#context.cloned.won++
     if (asked.purpose === 'copy') this.coding?.copies.save()
     this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
