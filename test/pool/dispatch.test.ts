@@ -42,6 +42,20 @@ it('a worker that is always slow gets probes and no query, as long as the others
   expect([share > 0.001, share < 0.01 + 400 / 72_000]).toEqual([true, true]) // 1 %, the first row, the last probe
 })
 
+it('a slow worker that is ejected gets no probes, until it is readmitted', async () => {
+  const home = pool(9, (i) => (i === 0 ? 200 : 10))
+  const calls = async () => {
+    stream(home, 1000, 4)
+    await home.clock.run()
+    return home.workers[0].calls
+  }
+  const before = await calls()
+  home.pool.eject(home.workers[0].name)
+  expect(await calls()).toBe(before)
+  home.pool.readmit(home.workers[0].name)
+  expect(await calls()).toBeGreaterThan(before)
+})
+
 it('one answer in fifty ten times slower makes no worker a slow one', async () => {
   const random = seeded(3)
   const home = pool(9, () => 10 * (random.next() < 0.02 ? 10 : 1))

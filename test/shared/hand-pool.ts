@@ -44,7 +44,7 @@ export class HandPool implements Attempts<Float32Array, Float32Array> {
   readonly identities = new Identities()
   readonly attempts: HandAttempt[] = []
   readonly ejected = new Set<Identity>()
-  readonly utilisation = 0
+  utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
   readonly #workers: readonly ModelWorker[]

@@ -1,0 +1,25 @@
+/** How fast workers are thought to be. */
+
+import { expect, it } from 'vitest'
+import { Speed, Speeds } from '../../src/pool/speed'
+
+/** Workers that have answered in these times, and one that has failed. */
+function known(...times: number[]) {
+  const speeds = new Speeds()
+  for (const ms of times) {
+    const speed = new Speed()
+    for (let i = 0; i < 20; i++) speeds.add(speed, ms)
+  }
+  const failing = new Speed()
+  speeds.add(failing, Number.POSITIVE_INFINITY)
+  return { speeds, failing }
+}
+
+it.each([
+  ['where nobody is known to answer: 20 ms', [], 20],
+  ['twenty times what the fastest takes', [8, 80], 160],
+  ['also where that is as fast as can be told', [0.1], 2],
+] as const)('rows are kept from a worker that fails %s', (_, times, ms) => {
+  const { speeds, failing } = known(...times)
+  expect(speeds.patienceMs(failing)).toBeCloseTo(ms)
+})
