@@ -23,3 +23,10 @@ it.each([
   const { speeds, failing } = known(...times)
   expect(speeds.patienceMs(failing)).toBeCloseTo(ms)
 })
+
+it('a slow worker is passed over also for ones that are as fast as can be told', () => {
+  const { speeds } = known(0.1, 0.1)
+  const slow = new Speed()
+  for (let i = 0; i < 20; i++) speeds.add(slow, 10)
+  expect(speeds.patience(slow)).toBe(2 * 100 - 2 - 1) // two that answer a hundred times as fast
+})
