@@ -88,10 +88,8 @@ export function bestAges(seen: Float64Array, utilisation: number): Ages {
   const beyond = sumsFromBehind(times)
   const { price, least, power } = INFERENCE
   const inference = (price / Math.max(least, 1 - utilisation) ** power) * (beyond[0] / n)
-  let [hedge, give] = [
-    { gain: 0, ms: times[n - 1] },
-    { gain: 0, ms: times[n - 1] },
-  ]
+  const none = { gain: 0, ms: times[n - 1] }
+  let [hedge, give] = [none, none]
   let past = 0 // the first that takes a median longer
   for (let at = Math.max(0, Math.ceil(n * (1 - MOST.older)) - 1); at < n; at++) {
     const ms = times[at]

@@ -187,6 +187,22 @@ it('three answers far from what the memory says make a suspect, once fifty have 
   }
 })
 
+it('what is held against a worker that has left is kept; of others nothing is', () => {
+  const evidence = new Evidence()
+  const known = (...names: string[]) => names.filter((name) => evidence.workers.includes(name))
+  for (let i = 0; i < 50; i++) evidence.checked('honest', true, 1 + (i % 7) / 7)
+  for (let i = 0; i < 3; i++) evidence.checked('odd', true, 1000)
+  evidence.lied('liar')
+  for (const name of ['honest', 'odd', 'liar']) evidence.leave(name)
+  expect(known('honest', 'odd', 'liar')).toEqual(['odd', 'liar'])
+  evidence.join('liar')
+  for (let i = 0; i < 1000; i++) {
+    evidence.lied(`l${i}`)
+    evidence.leave(`l${i}`)
+  }
+  expect(known('odd', 'liar', 'l0', 'l999')).toEqual(['liar', 'l0', 'l999']) // of a thousand, the last that left
+})
+
 it('evidence that no worker can have is refused', () => {
   const evidence = new Evidence()
   evidence.lied('a')
