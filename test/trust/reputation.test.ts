@@ -203,6 +203,18 @@ it('what is held against a worker that has left is kept; of others nothing is', 
   expect(known('odd', 'liar', 'l0', 'l999')).toEqual(['liar', 'l0', 'l999']) // of a thousand, the last that left
 })
 
+it('however often a worker lied, it is believed again after 20,480 right answers', () => {
+  const evidence = new Evidence()
+  const state = evidence.save()
+  evidence.lied('a')
+  const record = { ...evidence.of('a'), ejections: 30, rightAnswersLeft: 0 }
+  evidence.load({ ...state, workers: { a: record } }, 2)
+  evidence.lied('a')
+  expect(evidence.of('a').rightAnswersLeft).toBe(20 * 1024)
+  const more = { ...record, rightAnswersLeft: 20 * 1024 + 1 }
+  expect(() => evidence.load({ ...state, workers: { a: more } }, 2)).toThrow('rightAnswersLeft')
+})
+
 it('evidence that no worker can have is refused', () => {
   const evidence = new Evidence()
   evidence.lied('a')
