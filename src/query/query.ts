@@ -139,7 +139,7 @@ export class Query implements Owner, Timed {
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
-    if (isLate(this.#places) || isSuspect || this.vote?.isDisputed) this.#advance()
+    if (isLate(this.#places) || isSuspect) this.#advance()
   }
 
   settled(attempt: Attempt): void {

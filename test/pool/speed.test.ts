@@ -30,3 +30,13 @@ it('a slow worker is passed over also for ones that are as fast as can be told',
   for (let i = 0; i < 20; i++) speeds.add(slow, 10)
   expect(speeds.patience(slow)).toBe(2 * 100 - 2 - 1) // two that answer a hundred times as fast
 })
+
+it('one failure among three outcomes is chance; two are not, until two answers have followed', () => {
+  const [speeds, speed] = [new Speeds(), new Speed()]
+  const fails = Number.POSITIVE_INFINITY
+  const expected = [10, fails, 10, 10, fails, fails, 10, 10].map((ms) => {
+    speeds.add(speed, ms)
+    return Math.round(speed.ms as number)
+  })
+  expect(expected).toEqual([10, 10, 10, 10, 10, fails, fails, 10])
+})

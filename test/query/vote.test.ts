@@ -1,13 +1,19 @@
-/** What a memory that checks a single answer tells of its worker. */
+/** Where a memory checks the answer of a single worker: when that will do, and what it tells of the worker. */
 
 import { expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import type { Recollection } from '../../src/memory/memory'
 import { agreement } from '../../src/query/acceptance'
+import { Agenda } from '../../src/query/agenda'
 import { newAsked } from '../../src/query/asked'
+import { Budget } from '../../src/query/budget'
+import { Caller } from '../../src/query/caller'
 import type { Context } from '../../src/query/context'
+import { Lateness } from '../../src/query/lateness'
+import { Query } from '../../src/query/query'
 import { QueryRecovery } from '../../src/query/recovery'
 import { Vote } from '../../src/query/vote'
+import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
 
@@ -49,4 +55,21 @@ it('an answer is checked by a memory that is confident, and given where the labe
   expect(checked({ answer: [3, 1] })).toMatchObject({ given: [], told: [[false, expect.any(Number)]], needed: 2 })
   expect(checked({ confidence: 0.89 })).toEqual({ given: [], told: [], needed: 2 })
   expect(checked({ confidence: 0.9 })).toMatchObject({ given: ['checked'] })
+})
+
+it.each([
+  ['one worker, where it is trusted', false, 1],
+  ['another one at once, where the first is under suspicion', true, 2],
+] as const)('a query that a memory may check is asked of %s', (_, isSuspected, attempts) => {
+  const clock = new VirtualClock()
+  const pool = new HandPool([0, 1, 2].map((i) => new HandWorker(`w${i}`)))
+  const lateness = new Lateness(() => 0)
+  const budgets = { hedges: new Budget(0, 0), recoveries: new Budget(1, 1), hedged: { sent: 0, won: 0 } }
+  const trust = { integrity: 0.9, audits: (worker?: unknown) => worker !== undefined, isSuspected: () => isSuspected }
+  const learning = { experience: { memory: 'warm' }, see() {}, looksFirst: () => false }
+  const agenda = new Agenda(clock, lateness, 1000)
+  const context = { clock, pool, agenda, lateness, ...budgets, acceptance: agreement(1), trust, learning, mostLost: 2, mostFailed: 3 } // biome-ignore format: one line
+  const caller = new Caller({ policy: 'recover', minConfidence: 0.9, atDeadline: 'fail' }, 0, 1000, () => {}, () => {}) // biome-ignore format: one line
+  new Query(context as never as Context, query(1), caller).start()
+  expect(pool.attempts.length).toBe(attempts)
 })
