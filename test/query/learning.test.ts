@@ -70,3 +70,21 @@ it('beyond two no lesson waits that makes them hold on to more than 8 MB, and ne
   expect([2 ** 22, 2 ** 21, 2 ** 21, 1].map((bytes) => exact.add(lesson, bytes))).toEqual([true, true, true, false])
   expect(Array.from({ length: 33 }, () => many.add(lesson, 1)).lastIndexOf(true)).toBe(31)
 })
+
+it.each([
+  ['late ones', false],
+  ['those that are due', true],
+])('looks for %s take a fifth of the time, and 20 ms that were saved up', async (_, isDue) => {
+  const { clock, learning: own } = learning(30)
+  const looksUp = async () => {
+    let said: unknown
+    own.look(query(1), isDue, () => true, (recollection) => (said = recollection)) // biome-ignore format: one line
+    await clock.run()
+    return said !== undefined
+  }
+  expect(await looksUp()).toBe(true) // 10 ms more than there were, and 6 were earned meanwhile
+  clock.spend(18)
+  expect(await looksUp()).toBe(false)
+  clock.spend(4)
+  expect(await looksUp()).toBe(true)
+})

@@ -73,6 +73,23 @@ describe('where workers may lie', () => {
     await predictor.close()
   })
 
+  it('where too few workers can be reached to agree, a query fails when the last has answered, not at its deadline', async () => {
+    const { predictor, workers } = await house(4, { scheme: liars, memory: false })
+    const [left, ...others] = workers
+    for (const worker of others) {
+      Object.assign(worker, { gone: true, capacity: 0 })
+      worker.onFree?.()
+    }
+    await turn() // whoever asked before was told
+    const asked = predictor.predict(query(1), { deadlineMs: 60_000 })
+    asked.catch(() => {})
+    expect(await settled(asked)).toBe('open')
+    left.calls[0].answer()
+    expect(await settled(asked)).toBe('failed')
+    await expect(asked).rejects.toMatchObject({ code: 'QUORUM' })
+    await predictor.close()
+  })
+
   it('fewer workers than could outvote the liars are refused', async () => {
     await expect(house(5, { scheme: { ...liars, byzantine: 2, stragglers: 1 } })).rejects.toThrow(
       'workers: expected >= 6, got 5',
