@@ -72,19 +72,21 @@ it('beyond two no lesson waits that makes them hold on to more than 8 MB, and ne
 })
 
 it.each([
-  ['late ones', false],
-  ['those that are due', true],
-])('looks for %s take a fifth of the time, and 20 ms that were saved up', async (_, isDue) => {
+  ['late ones take a fifth of the time', false, true, true],
+  ['late ones take less where they were rarely sure', false, false, false],
+  ['those that are due take a fifth, however rarely they were sure', true, false, true],
+] as const)('looks for %s, and 20 ms that were saved up', async (_, isDue, sure, may) => {
   const { clock, learning: own } = learning(30)
+  for (let i = 0; i < 100; i++) own.judge(sure)
   const looksUp = async () => {
     let said: unknown
     own.look(query(1), isDue, () => true, (recollection) => (said = recollection)) // biome-ignore format: one line
     await clock.run()
     return said !== undefined
   }
-  expect(await looksUp()).toBe(true) // 10 ms more than there were, and 6 were earned meanwhile
-  clock.spend(18)
-  expect(await looksUp()).toBe(false)
-  clock.spend(4)
   expect(await looksUp()).toBe(true)
+  clock.spend(18)
+  expect(await looksUp()).toBe(false) // 10 ms were spent that nobody had, and 9.6 earned since at most
+  clock.spend(4)
+  expect(await looksUp()).toBe(may)
 })
