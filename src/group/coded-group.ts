@@ -91,8 +91,8 @@ export class CodedGroup implements Coding, Owner {
     return this.#failed.includes(identity) && this.#context.pool.available(this.#failed) > 0
   }
 
-  failed(identity: Identity): void {
-    this.#failed = append(this.#failed, identity)
+  failed(identity: Identity | undefined): void {
+    if (identity !== undefined) this.#failed = append(this.#failed, identity)
   }
 
   answered(query: Query, answer: Payload, number: number): void {
@@ -171,8 +171,7 @@ export class CodedGroup implements Coding, Owner {
     asked.onTime = this.#state === 'waiting'
     tally.tell(asked)
     const answer = answerOf(asked)
-    const failed = failureOf(asked)
-    if (failed !== undefined) this.failed(failed)
+    this.failed(failureOf(asked))
     if (!answer) return
     this.#standing.answer(asked.row)
     this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)

@@ -29,6 +29,6 @@ export class Watchdog {
     const overMs = this.#clock.now() - batch.startedAt - this.#hangMs
     if (overMs >= 0 && (overMs <= GRACE_MS || slot.isDoubted)) return this.#hung(slot, `hung for ${this.#hangMs} ms`)
     slot.isDoubted = overMs > 0 // this thread stalled: replies that wait are read first
-    slot.unwatch = this.#clock.after(overMs < 0 ? Math.ceil(-overMs) : GRACE_MS, () => this.#check(slot), true)
+    slot.unwatch = this.#clock.after(slot.isDoubted ? GRACE_MS : Math.ceil(-overMs), () => this.#check(slot), true)
   }
 }

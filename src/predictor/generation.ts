@@ -25,8 +25,8 @@ const MOST_LOST = 2
 const MORE_FAILURES = 3
 
 export class Generation {
-  readonly hedged = { sent: 0, won: 0 }
-  readonly cloned = { sent: 0, won: 0 }
+  /** Second requests so far. */
+  readonly extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
   /** Groups so far, and queries that were alone; how often the model was replaced. */
   readonly counts = { groups: 0, renewals: 0 }
   readonly tenants: Tenants
@@ -57,9 +57,8 @@ export class Generation {
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
-      hedged: this.hedged,
+      extras: this.extras,
       clones: hedge.clones,
-      cloned: this.cloned,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,

@@ -30,8 +30,8 @@ export interface Coding extends Apart {
   failure(own: readonly Asked[]): ApproxiferError
   /** The caller left, before there was an answer. */
   left(query: Query): void
-  /** A worker failed on an attempt of a query. */
-  failed(identity: Identity): void
+  /** An attempt of a query has an outcome. @param identity  of the worker that failed on it, and is to blame */
+  failed(identity: Identity | undefined): void
   /** There are fewer workers. */
   reconsider(): void
   /** An attempt of a query came to nothing. */

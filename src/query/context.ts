@@ -7,7 +7,7 @@ import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance, Equality } from './acceptance'
 import type { Agenda } from './agenda'
-import type { Asked } from './asked'
+import type { Asked, Purpose } from './asked'
 import type { Budget } from './budget'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
@@ -24,11 +24,10 @@ export interface Context {
   /** Second requests for late queries, and recoveries given to them. */
   readonly hedges: Budget
   readonly recoveries: Budget
-  /** Hedges that went to a worker, and those that answered first. */
-  readonly hedged: { sent: number; won: number }
-  /** Whether each query is asked of a second worker at once, where machines idle; and how many were, and which of these answered first. */
+  /** Hedges and clones that went to a worker, and those that answered first. */
+  readonly extras: Partial<Record<Purpose, { sent: number; won: number }>>
+  /** Whether each query is asked of a second worker at once, where machines idle. */
   readonly clones: boolean
-  readonly cloned: { sent: number; won: number }
   readonly acceptance: Acceptance
   readonly trust: Trust
   /** Absent where no single answer is known to be right. */

@@ -64,7 +64,7 @@ export class Looks {
     this.#looking = true
     for (let { first } = this.#waiting; first && this.#leftMs > 0; first = this.#waiting.first) this.#step(first)
     this.#looking = false
-    if (this.#leftMs < SLICE_MS || this.#waiting.size) this.#plan()
+    if (this.#leftMs < SLICE_MS) this.#plan()
   }
 
   #plan(): void {

@@ -21,9 +21,6 @@ import { type Decoding, QueryRecovery } from './recovery'
 import { queryReport } from './report'
 import { Vote } from './vote'
 
-/** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
-const IDLE = 0.4
-
 export class Query implements Owner, Timed {
   readonly payload: Payload
   readonly caller: Caller
@@ -37,10 +34,7 @@ export class Query implements Owner, Timed {
   place = 0
   #places: Places | undefined
 
-  /**
-   * @param coding   the group that it has joined
-   * @param number   its own there
-   */
+  /** @param coding  the group that it has joined @param number  its own there */
   constructor(context: Context, payload: Payload, caller: Caller, coding?: Coding, number = 0) {
     this.#context = context
     this.payload = payload
@@ -60,7 +54,7 @@ export class Query implements Owner, Timed {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
-      if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#clone()
+      if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#ask('clone', 'low')
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
   }
@@ -100,13 +94,6 @@ export class Query implements Owner, Timed {
     this.look()
   }
 
-  /** A second worker, whose answer may come first. Where more are at work it has to be free now: it would keep others waiting. */
-  #clone(): void {
-    const { pool } = this.#context
-    const { attempt } = this.#ask('clone', 'low')
-    if (attempt.phase === 'queued' && pool.utilisation > IDLE) pool.cancel(attempt)
-  }
-
   /** Asks one worker more, ahead: its first one may be late. */
   copy(row: number): void {
     this.#ask('copy', 'low', row)
@@ -143,25 +130,24 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return // it is told again when it is known here
-    const { hedged, cloned, agenda } = this.#context
+    const { extras, agenda } = this.#context
     const { purpose } = asked
-    if (purpose === 'hedge') hedged.sent += Number(!attempt.isAlone) // that was sent before
+    const extra = extras[purpose]
+    if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
-    if (purpose === 'clone') cloned.sent++
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
-    if (isLate(this.#places) || isSuspect || this.vote?.isDisputed) this.#advance()
+    if (isLate(this.#places) || isSuspect) this.#advance()
   }
 
   settled(attempt: Attempt): void {
     const { tally, trust } = this.#context
     const asked = this.inquiry.find(attempt) as Asked
     const answer = answerOf(asked)
-    const failed = failureOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
-    if (failed !== undefined) this.coding?.failed(failed)
+    this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (!answer) this.inquiry.promote()
     if (answer) this.#heard(asked, answer)
@@ -171,9 +157,8 @@ export class Query implements Owner, Timed {
   }
 
   #heard(asked: Asked, answer: Payload): void {
-    const { lateness } = this.#context
     const { comparable, ranMs, factor } = asked.attempt
-    if (asked === this.asked[0] && comparable) lateness.see(ranMs / factor) // as in a run of its own
+    if (asked === this.asked[0] && comparable) this.#context.lateness.see(ranMs / factor) // as in a run of its own
     if (this.vote) this.#judge()
     else this.#own(asked, answer)
   }
@@ -244,13 +229,12 @@ export class Query implements Owner, Timed {
     for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', vote && !inquiry.isAnswered ? 'normal' : 'high')
   }
 
-  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): Asked {
+  #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
     if (purpose === 'hedge') this.#context.hedges.take()
-    const asked = this.inquiry.ask(purpose, priority, row)
-    if (asked.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
+    const { attempt } = this.inquiry.ask(purpose, priority, row)
+    if (attempt.phase === 'running') this.began(attempt) // it was before it was known here
     // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
     if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length)
-    return asked
   }
 
   #recover(isLate: boolean): void {
@@ -265,8 +249,8 @@ export class Query implements Owner, Timed {
   }
 
   #answer(asked: Asked, status: Status, confidence: number | undefined): void {
-    if (asked.purpose === 'hedge') this.#context.hedged.won++
-    if (asked.purpose === 'clone') this.#context.cloned.won++
+    const extra = this.#context.extras[asked.purpose]
+    if (extra) extra.won++
     if (asked.purpose === 'copy') this.coding?.copies.save()
     this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
@@ -299,8 +283,7 @@ export class Query implements Owner, Timed {
 
   /** Attempts that no worker has are taken back. */
   #closed(): void {
-    const { agenda } = this.#context
-    if (this.#places) agenda.remove(this.#places)
+    if (this.#places) this.#context.agenda.remove(this.#places)
     this.#places = undefined
     this.inquiry.release()
     this.coding?.closed(this.inquiry.isAnswered)

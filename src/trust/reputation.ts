@@ -74,7 +74,7 @@ export class Reputation implements Trust {
   audits(worker?: ModelWorker): boolean {
     if (this.#pool.identities.size < Math.max(1, this.liars) + 2) return false // nobody could tell who of two lies
     const share = worker ? this.evidence.audits(identityOf(worker), this.#audit) : this.#audit
-    return share > 0 && this.#random.next() < share
+    return this.#random.next() < share
   }
 
   /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */

@@ -152,6 +152,42 @@ it('a worker that is removed settles what is in every slot, and nobody is to bla
   expect(attempts.map(failureOf).map((failure) => failure?.blame)).toEqual(['nobody', 'nobody', 'nobody'])
 })
 
+it('whether there was a worker to remove or to drain is told, also of one that drains', async () => {
+  const worker = wide(1)
+  const { pool, put } = open([worker])
+  put(1)
+  expect(['other', 'w', 'w'].map((name) => pool.drain(name))).toEqual([false, true, false])
+  expect(['other', 'w', 'w'].map((name) => pool.remove(name))).toEqual([false, true, false])
+})
+
+it('a worker that has answered, and takes a while until it is free, is not taken for one that hangs', async () => {
+  const worker = wide(1)
+  const { put, pass } = open([worker], { hangMs: 100 })
+  put(1)
+  worker.capacity = 0
+  worker.runs[0].answer()
+  await pass(300)
+  expect(worker.restarts).toBe(0)
+  worker.capacity = 1
+  worker.onFree?.()
+  put(2)
+  expect(runsOf(worker)).toEqual([[2]])
+})
+
+it.each([
+  ['who fails on what nobody waits for has failed all the same', true, died, 1],
+  ['who says that it was told to end, and was not, has failed', false, new ApproxiferError('ABORTED', 'not I'), 1],
+  ['who ends what nobody waits for has not', true, new ApproxiferError('ABORTED', 'as it was told'), 0],
+] as const)('%s', async (_, isReleased, error, failed) => {
+  const worker = wide(1)
+  const { pool, put, pass } = open([worker])
+  const [attempt] = put(1)
+  if (isReleased) pool.release(attempt)
+  worker.runs[0].fail(error)
+  await pass(0)
+  expect([attempt.outcome?.kind, pool.stats()[0].failed]).toEqual([failed ? 'failed' : 'cancelled', failed])
+})
+
 it('an ejected one finishes what it has, and is tried when it has nothing', async () => {
   const worker = wide(2)
   const { pool, put, pass } = open([worker])

@@ -51,3 +51,18 @@ it('extras that save nobody are sent by one group in fifty only; when they save 
   groups(400, true)
   expect(groups(100, true)).toBe(100)
 })
+
+it.each([
+  ['one in eight', 8, 400],
+  ['one in fifteen: by one group in fifty', 15, 8],
+] as const)('extras that save %s are sent by as many groups as that is worth', (_, every, sent) => {
+  const extras = new Extras()
+  let [all, last] = [0, 0]
+  for (let i = 0; i < 2000; i++) {
+    if (!extras.worthIt) continue
+    extras.send()
+    if (++all % every === 0) extras.save()
+    if (i >= 1600) last++
+  }
+  expect(last).toBe(sent)
+})

@@ -80,6 +80,15 @@ it('in a group of several, too, a hedge that waits leaves the queue before its q
   await predictor.close()
 })
 
+it('a hedge that waited for a worker, and is late there too, is followed by another', async () => {
+  const { clock, predictor, ask, next } = await warm(3, { hedge: { budget: 1 } })
+  next.push(1000, 60, 60, 1000) // the query, both others, and its hedge, which begins when they are answered
+  const [given] = [ask(1), ask(2), ask(3)]
+  await clock.run()
+  expect((await given).ms).toBeCloseTo(60 + LATE_MS + 10)
+  await predictor.close()
+})
+
 it('a row that still waits is not hedged; when it runs at last, it is late', async () => {
   const { clock, workers, predictor, ask, takes } = await warm(2)
   for (const [i] of workers.entries()) takes.set(i, 50)

@@ -48,8 +48,9 @@ const laws: [string, (random: ReturnType<typeof seeded>) => number][] = [
 ]
 
 it.each(laws)('%s: the ages whose gain less the price is greatest', (_, law) => {
-  for (const utilisation of [0, 0.6, 0.9, 1]) {
-    const seen = drawn(law)
+  const drawings = [50, 500].flatMap((count) => [0, 0.6, 0.9, 1].map((utilisation) => [count, utilisation]))
+  for (const [count, utilisation] of drawings) {
+    const seen = drawn(law, count)
     expect(bestAges(Float64Array.from(seen).sort(), utilisation)).toEqual(tried(seen, utilisation))
   }
 })

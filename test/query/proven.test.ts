@@ -31,6 +31,7 @@ describe('where workers may lie', () => {
   it('at the deadline one worker’s answer is given unverified, where that is asked for, rather than an error', async () => {
     vi.useFakeTimers()
     const { predictor, workers } = await house(4, { scheme: liars, memory: false })
+    await vi.advanceTimersByTimeAsync(7) // what is told is how long the query waited, not since when there is a predictor
     const [taken, not] = (['give', 'fail'] as const).map((atDeadline) =>
       predictor.predict(query(1), { atDeadline, deadlineMs: 50 }),
     )
@@ -69,6 +70,23 @@ describe('where workers may lie', () => {
     lost.catch(() => {})
     await vi.advanceTimersByTimeAsync(50)
     await expect(lost).rejects.toMatchObject({ code: 'DEADLINE' })
+    await predictor.close()
+  })
+
+  it('where too few workers can be reached to agree, a query fails when the last has answered, not at its deadline', async () => {
+    const { predictor, workers } = await house(4, { scheme: liars, memory: false })
+    const [left, ...others] = workers
+    for (const worker of others) {
+      Object.assign(worker, { gone: true, capacity: 0 })
+      worker.onFree?.()
+    }
+    await turn() // whoever asked before was told
+    const asked = predictor.predict(query(1), { deadlineMs: 60_000 })
+    asked.catch(() => {})
+    expect(await settled(asked)).toBe('open')
+    left.calls[0].answer()
+    expect(await settled(asked)).toBe('failed')
+    await expect(asked).rejects.toMatchObject({ code: 'QUORUM' })
     await predictor.close()
   })
 

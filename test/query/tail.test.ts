@@ -346,6 +346,27 @@ it('what a worker taught is forgotten while a look is under way: the look begins
   expect([begun, said]).toEqual([3, [6, undefined, 5]]) // the one step that was lost took its time, too
 })
 
+it('a look that took part of its task leaves the next task its own in full', async () => {
+  const clock = new VirtualClock()
+  const looks = new Looks(clock)
+  const said: (number | undefined)[] = []
+  const add = (ms: number) => {
+    const steps = function* () {
+      for (let i = 0; i < ms / 0.1; i++) yield void clock.spend(0.1)
+    }
+    looks.add({ steps: steps as never, wanted: () => true, told: (_, took) => said.push(took) })
+  }
+  add(0.6)
+  expect([said.length, clock.pending]).toEqual([1, 1])
+  await clock.run()
+  add(0.9)
+  expect([said.length, looks.busy]).toEqual([2, false]) // before it returns
+  await clock.run()
+  const spared = { steps: null as never, wanted: () => false, told: () => {} }
+  looks.add(spared)
+  expect(clock.pending).toBe(0) // what took no time plans no task
+})
+
 it('looks that are stopped leave no timer, and tell who waits, or comes later', () => {
   const clock = new VirtualClock()
   const looks = new Looks(clock)

@@ -46,7 +46,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   readonly identities = new Identities()
   readonly attempts: HandAttempt[] = []
   readonly ejected = new Set<Identity>()
-  readonly utilisation = 0
+  utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
   waiting = 0

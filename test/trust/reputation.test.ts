@@ -162,9 +162,64 @@ describe('audits', () => {
   })
 })
 
+it('audits are left out where nearly all machines are at work: the more of them, the more often', () => {
+  const audits = (utilisation: number) => {
+    const { reputation, workers, pool } = reputed(6, { audit: 1, liars: 0 })
+    pool.utilisation = utilisation
+    const attempt = pool.submit({ payload: payloadOf(query(1)), owner: nobody, apart: [], priority: 'normal' })
+    attempt.answer(Float32Array.of(1, 1))
+    expect(attempt.worker).toBe(workers[0])
+    for (let i = 0; i < 1000; i++) reputation.compare(payloadOf(query(1)), [newAsked(attempt, 'first', 0)])
+    return pool.attempts.length - 1
+  }
+  expect([0, 0.9, 1].map(audits)).toEqual([1000, 1000, 0])
+  expect(audits(0.95)).toBeGreaterThan(400)
+  expect(audits(0.95)).toBeLessThan(600)
+})
+
 const nobody = { began() {}, settled() {} }
 /** All workers before this one are busy. */
 const taken = (from: number) => ({ blocks: (identity: string) => Number(identity.slice(1)) < from })
+
+it('three answers far from what the memory says make a suspect, once fifty have shown how far is usual', () => {
+  for (const [usual, suspected] of [
+    [49, false],
+    [50, true],
+  ] as const) {
+    const evidence = new Evidence()
+    for (let i = 0; i < usual; i++) evidence.checked('honest', true, 1 + (i % 7) / 7)
+    for (let i = 0; i < 3; i++) evidence.checked('odd', true, 10)
+    expect([evidence.isSuspect('honest'), evidence.isSuspect('odd')]).toEqual([false, suspected])
+  }
+})
+
+it('what is held against a worker that has left is kept; of others nothing is', () => {
+  const evidence = new Evidence()
+  const known = (...names: string[]) => names.filter((name) => evidence.workers.includes(name))
+  for (let i = 0; i < 50; i++) evidence.checked('honest', true, 1 + (i % 7) / 7)
+  for (let i = 0; i < 3; i++) evidence.checked('odd', true, 1000)
+  evidence.lied('liar')
+  for (const name of ['honest', 'odd', 'liar']) evidence.leave(name)
+  expect(known('honest', 'odd', 'liar')).toEqual(['odd', 'liar'])
+  evidence.join('liar')
+  for (let i = 0; i < 1000; i++) {
+    evidence.lied(`l${i}`)
+    evidence.leave(`l${i}`)
+  }
+  expect(known('odd', 'liar', 'l0', 'l999')).toEqual(['liar', 'l0', 'l999']) // of a thousand, the last that left
+})
+
+it('however often a worker lied, it is believed again after 20,480 right answers', () => {
+  const evidence = new Evidence()
+  const state = evidence.save()
+  evidence.lied('a')
+  const record = { ...evidence.of('a'), ejections: 30, rightAnswersLeft: 0 }
+  evidence.load({ ...state, workers: { a: record } }, 2)
+  evidence.lied('a')
+  expect(evidence.of('a').rightAnswersLeft).toBe(20 * 1024)
+  const more = { ...record, rightAnswersLeft: 20 * 1024 + 1 }
+  expect(() => evidence.load({ ...state, workers: { a: more } }, 2)).toThrow('rightAnswersLeft')
+})
 
 it('evidence that no worker can have is refused', () => {
   const evidence = new Evidence()

@@ -1,0 +1,92 @@
+/** Learning beside serving: what may be foreseen, and how much may wait to be learned. */
+
+import { expect, it } from 'vitest'
+import type { Experience } from '../../src/memory/experience'
+import { Learning } from '../../src/query/learning'
+import { Lessons } from '../../src/query/lessons'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { query } from '../shared/house'
+
+/** With a memory that takes so many milliseconds for a pass. */
+function learning(passMs: number, memory: 'warm' | 'cold' = 'warm') {
+  const clock = new VirtualClock()
+  const pass = () => ({ answer: query(clock.spend(passMs) as never) })
+  const experience = {
+    memory,
+    confidence: { observe() {} },
+    recall: pass,
+    *recalling() {
+      return pass()
+    },
+    *train() {
+      pass()
+      yield 'compared'
+    },
+  }
+  const learning = new Learning(experience as never as Experience, clock, (text) => expect.fail(text))
+  const foresees = (count: number, ms: number) => learning.foresee(Array(count).fill(query(1)), ms) !== undefined
+  const looked = () => learning.look(query(1), false, () => true, () => {}) // biome-ignore format: one line
+  return { clock, learning, foresees, looked }
+}
+
+it('a group is foreseen only where that takes no more than a quarter of an answer’s time, and no more than 4 ms', () => {
+  for (const [count, ms, may] of [
+    [1, 4, true],
+    [1, 3.9, false],
+    [4, 1000, true],
+    [5, 1000, false],
+  ] as const) {
+    const { looked, foresees } = learning(1)
+    expect(foresees(count, ms)).toBe(false) // nobody knows what a pass takes
+    looked()
+    expect([count, ms, foresees(count, ms)]).toEqual([count, ms, may])
+  }
+})
+
+it('what is foreseen takes its time from that of lessons: where none is left nothing is', async () => {
+  const { clock, looked, foresees } = learning(4)
+  looked()
+  for (let i = 0; i < 6; i++) expect(foresees(1, 1000)).toBe(true) // 20 ms were saved up, and 1 was earned meanwhile
+  expect(foresees(1, 1000)).toBe(false)
+  clock.spend(1000)
+  expect(foresees(1, 1000)).toBe(true)
+})
+
+it.each([
+  ['a lesson', 'warm', true],
+  ['none of a memory that is cold yet, which has few pairs', 'cold', false],
+] as const)('what a pass over the memory takes is known by %s', async (_, memory, known) => {
+  const { clock, learning: own, foresees } = learning(1, memory)
+  expect(own.remember(query(1), query(2))).toBe(true)
+  await clock.run()
+  expect(foresees(1, 1000)).toBe(known)
+})
+
+it('beyond two no lesson waits that makes them hold on to more than 8 MB, and never more than 32 do', () => {
+  const lessons = () => new Lessons(new VirtualClock(), () => 0.5, (why) => expect.fail(why)) // biome-ignore format: one line
+  const lesson = { next: () => ({ value: undefined, done: true }) }
+  const [large, exact, many] = [lessons(), lessons(), lessons()]
+  expect([1e7, 1e7, 0].map((bytes) => large.add(lesson, bytes))).toEqual([true, true, false])
+  expect([2 ** 22, 2 ** 21, 2 ** 21, 1].map((bytes) => exact.add(lesson, bytes))).toEqual([true, true, true, false])
+  expect(Array.from({ length: 33 }, () => many.add(lesson, 1)).lastIndexOf(true)).toBe(31)
+})
+
+it.each([
+  ['late ones take a fifth of the time', false, true, true],
+  ['late ones take less where they were rarely sure', false, false, false],
+  ['those that are due take a fifth, however rarely they were sure', true, false, true],
+] as const)('looks for %s, and 20 ms that were saved up', async (_, isDue, sure, may) => {
+  const { clock, learning: own } = learning(30)
+  for (let i = 0; i < 100; i++) own.judge(sure)
+  const looksUp = async () => {
+    let said: unknown
+    own.look(query(1), isDue, () => true, (recollection) => (said = recollection)) // biome-ignore format: one line
+    await clock.run()
+    return said !== undefined
+  }
+  expect(await looksUp()).toBe(true)
+  clock.spend(18)
+  expect(await looksUp()).toBe(false) // 10 ms were spent that nobody had, and 9.6 earned since at most
+  clock.spend(4)
+  expect(await looksUp()).toBe(may)
+})

@@ -1,0 +1,35 @@
+/** From which budget a query is looked up. */
+
+import { expect, it } from 'vitest'
+import type { Context } from '../../src/query/context'
+import { lookUp } from '../../src/query/lookup'
+import type { Policy } from '../../src/query/policy'
+import type { Query } from '../../src/query/query'
+import { QueryRecovery } from '../../src/query/recovery'
+import { query } from '../shared/house'
+
+const NOW = 100
+
+/** Whether a query is looked up from what is kept for those that would get an error. */
+function isLast({ policy, isLive, dueAt }: { policy: Policy; isLive: boolean; dueAt: number }) {
+  const looks: boolean[] = []
+  const learning = { experience: { memory: 'warm' }, look: (_: unknown, due: boolean) => looks.push(due) }
+  const asked = isLive ? [{ attempt: { phase: 'running' } }] : []
+  const caller = { dueAt, choices: { policy, minConfidence: 0.9 } }
+  const recovery = new QueryRecovery(0, undefined)
+  lookUp({ recovery, caller, asked, payload: query(1) } as never as Query, { learning } as never as Context, NOW, () => {}) // biome-ignore format: one line
+  return looks
+}
+
+it.each([
+  ['late: it may be answered yet', { policy: 'recover', isLive: true, dueAt: 200 }, false],
+  [
+    'lost, where another worker is asked if nothing is remembered',
+    { policy: 'auto', isLive: false, dueAt: 200 },
+    false,
+  ],
+  ['lost, where no other worker is asked', { policy: 'recover', isLive: false, dueAt: 200 }, true],
+  ['at its deadline', { policy: 'auto', isLive: true, dueAt: NOW }, true],
+] as const)('looks for late queries leave none of theirs to those that would get an error: %s', (_, query, last) => {
+  expect(isLast(query)).toEqual([last])
+})

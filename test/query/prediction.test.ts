@@ -1,0 +1,15 @@
+/** What a query says of its answer. */
+
+import { expect, it } from 'vitest'
+import { recoveredAnswer } from '../../src/query/prediction'
+
+it.each([
+  ['a worker began with it', [105], { queuedMs: 5, ranMs: 15 }],
+  ['no worker did', [Number.NaN], { queuedMs: 20, ranMs: 0 }],
+  ['no worker was asked', [], { queuedMs: 20, ranMs: 0 }],
+] as const)('a recovery says how long its query waited, and how long workers were at it: %s', (_, startedAt, times) => {
+  const asked = startedAt.map((at) => ({ purpose: 'first', attempt: { startedAt: at } }))
+  const query = { asked, caller: { since: 100 }, recovery: { confidence: 0.9 } }
+  const given = recoveredAnswer(query as never, 120, ['w'])
+  expect(given).toEqual({ status: 'recovered', confidence: 0.9, hedged: false, workers: ['w'], ...times })
+})
