@@ -1,7 +1,9 @@
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
+import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { HandWorker, query, turn } from '../shared/house'
+import { doubling } from '../shared/vectors'
 
 const ANSWER_MS = 5
 
@@ -14,8 +16,8 @@ it('where all workers are lost queries fail at once, also those that grow late w
     return row
   }
   const workers = Array.from({ length: 5 }, (_, i) => {
-    const infer = (row: Float32Array) =>
-      new Promise<Float32Array>((resolve) => clock.after(ANSWER_MS, () => resolve(row.map((v) => 2 * v))))
+    const infer = (query: TensorList) =>
+      new Promise((resolve) => clock.after(ANSWER_MS, () => resolve(doubling(query))))
     return Object.assign(new HandWorker(`w${i}`), { infer })
   })
   const scheme = { queries: 4, stragglers: 1 }
