@@ -1,7 +1,8 @@
 // What an application pays for a part of the package, bundled for browsers by esbuild, rollup and webpack with onnxruntime-web left
 // outside: the sum of its files, each minified and gzipped. Of each part two figures:
 //   at first   the entry with all that it imports statically, which a page waits for
-//   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory
+//   in all     with the files behind `import()`: what a page has loaded once it has made a predictor with a scheme and a memory; so
+//              without the paper's scheme, which only its preset loads
 // Exits with 1 where one is above its limit. With --why the modules of both, by esbuild.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,7 +21,10 @@ const limits = [
 
 const OUTSIDE = /^onnxruntime-web/
 
-/** Each gives the files of a bundle by name: { code, isEntry, imports, later }, the latter names of others, behind `import()` or not. */
+/** A module that only its own options load. */
+const APART = /group\/aaai22/
+
+/** Each gives the files of a bundle by name: { code, isEntry, isApart, imports, later }, the latter names of others, behind `import()` or not. */
 const bundlers = {
   async esbuild(input, folder) {
     const { outputFiles, metafile } = await withEsbuild(input, folder)
@@ -29,9 +33,16 @@ const bundlers = {
     const files = Object.entries(metafile.outputs).map(([name, { imports, entryPoint }]) => {
       const code = codeOf.get(join(process.cwd(), name))
       const isEntry = entryPoint !== undefined && join(process.cwd(), entryPoint) === input // not what is behind `import()`
+      const isApart = APART.test(entryPoint ?? '')
       return [
         name,
-        { code, isEntry, imports: named(imports, 'import-statement'), later: named(imports, 'dynamic-import') },
+        {
+          code,
+          isEntry,
+          isApart,
+          imports: named(imports, 'import-statement'),
+          later: named(imports, 'dynamic-import'),
+        },
       ]
     })
     return Object.fromEntries(files)
@@ -40,8 +51,9 @@ const bundlers = {
   async rollup(input) {
     const bundle = await rollup({ input, external: OUTSIDE, plugins: [nodeResolve({ browser: true })] })
     const { output } = await bundle.generate({ format: 'es' })
-    const files = output.map(async ({ fileName, code, isEntry, imports, dynamicImports: later }) => {
-      return [fileName, { code: (await transform(code, { minify: true })).code, isEntry, imports, later }]
+    const files = output.map(async ({ fileName, code, isEntry, facadeModuleId, imports, dynamicImports: later }) => {
+      const isApart = APART.test(facadeModuleId ?? '')
+      return [fileName, { code: (await transform(code, { minify: true })).code, isEntry, isApart, imports, later }]
     })
     return Object.fromEntries(await Promise.all(files))
   },
@@ -60,13 +72,14 @@ const bundlers = {
       webpack(options, (error, done) => (error ? reject(error) : resolve(done))),
     )
     if (stats.hasErrors()) throw new Error(stats.toString({ all: false, errors: true }))
-    const chunks = stats.toJson({ all: false, chunks: true }).chunks
+    const chunks = stats.toJson({ all: false, chunks: true, chunkOrigins: true }).chunks
     const ours = chunks.filter(({ runtime }) => runtime.includes('main')) // a worker's script is no part of the page
-    const files = ours.flatMap(({ files, initial }) => files.map((name) => [name, initial]))
+    const isApartOf = ({ origins }) => origins.some(({ request }) => APART.test(request))
+    const files = ours.flatMap((chunk) => chunk.files.map((name) => [name, chunk.initial, isApartOf(chunk)]))
     const later = files.flatMap(([name, isEntry]) => (isEntry ? [] : name))
-    const fileOf = ([name, isEntry]) => [
+    const fileOf = ([name, isEntry, isApart]) => [
       name,
-      { code: readFileSync(join(folder, name), 'utf8'), isEntry, imports: [], later },
+      { code: readFileSync(join(folder, name), 'utf8'), isEntry, isApart, imports: [], later },
     ]
     return Object.fromEntries(files.map(fileOf))
   },
@@ -92,7 +105,8 @@ function withEsbuild(input, folder) {
 function loaded(files, ...kinds) {
   const names = new Set(Object.keys(files).filter((name) => files[name].isEntry))
   for (const name of names)
-    for (const kind of kinds) for (const other of files[name][kind]) if (files[other]) names.add(other)
+    for (const kind of kinds)
+      for (const other of files[name][kind]) if (files[other]?.isApart === false) names.add(other)
   return [...names]
 }
 

@@ -33,6 +33,7 @@ export function createGateway(options: GatewayOptions<GatewayModel>): Gateway<Ga
  * @param folder  made if it is not there; for one process at a time
  */
 export function fileStore(folder: string): Store {
+  if (!platform.files) throw new Error('files: not on this runtime; write a store of your own')
   return platform.files(folder)
 }
 

@@ -91,7 +91,7 @@ export interface Platform {
   /** A model's bytes, from a path or URL. */
   read(source: string | URL): Promise<Uint8Array>
   /** Files in a folder, if this runtime has any. */
-  files(folder: string): Files
+  files?(folder: string): Files
   /** Memory that workers see alike, if this runtime has such. */
   memory(bytes: number): SharedArrayBuffer | undefined
   /** What can run models here. */
@@ -113,8 +113,8 @@ export interface Platform {
   readonly resolve?: (name: string, servers: readonly string[] | undefined) => Promise<string[]>
   /** Calls `changed` when a file, or what stands in its place, may have changed; it may miss changes. @returns ends that */
   readonly watch?: (path: string, changed: () => void) => () => void
-  /** The function of a client library for NATS, an optional peer, that connects. @param ws  over WebSocket */
-  importNats(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** The function of a client library for NATS, an optional peer, that connects. Absent where a bundler would miss it. @param ws  over WebSocket */
+  importNats?(ws: boolean): Promise<(options: object) => Promise<unknown>>
   /** Where a request cannot wait for what another one began: remembers this one. @returns whether it is the one under way */
   readonly thisRequest?: () => () => boolean
   /** What to call this machine and process among others: letters, digits and what else a host name has. */

@@ -44,10 +44,6 @@ export const platform: Platform = {
     return new Uint8Array(await response.arrayBuffer())
   },
 
-  files() {
-    throw new Error('files: not on this runtime; write a store of your own')
-  },
-
   // Sharing memory takes cross-origin isolation, which nobody should need for our sake.
   memory: (bytes) => (globalThis.crossOriginIsolated ? new SharedArrayBuffer(bytes) : undefined),
 
@@ -60,14 +56,9 @@ export const platform: Platform = {
     return import('onnxruntime-web/wasm').catch(unresolved)
   },
 
-  // A bundler would fail where it is not installed, as for most.
-  importNats: async () => {
-    throw new Error(`NATS: a page passes ${CONNECTION}`)
-  },
   identity: () => 'browser',
 }
 
-const CONNECTION = "a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"
 const LARGER =
   "needs the larger runtime: createWorker: () => new Worker(<URL of approxifer/worker.webgpu>, { type: 'module' })"
 

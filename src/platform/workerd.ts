@@ -7,7 +7,7 @@ import type { Platform } from './platform'
 declare const WebSocketPair: new () => { 0: WebSocket }
 
 function none(what: string): never {
-  throw new Error(`${what}: not on this runtime; bring workers, or a store, of your own`)
+  throw new Error(`${what}: not on this runtime; bring workers of your own`)
 }
 
 function works(use: () => unknown): boolean {
@@ -25,13 +25,9 @@ export const platform: Platform = {
   spawn: () => none('threads'),
   parent: () => none('threads'),
   read: async () => none('models'),
-  files: () => none('files'),
   memory: () => undefined,
   runtimes: ['onnxruntime-web'],
   importOrt: async () => none('onnxruntime-web'),
-  importNats: async () => {
-    throw new Error("NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'")
-  },
   identity: () => 'edge',
   thisRequest() {
     try {

@@ -3,7 +3,6 @@
 import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
-import { PaperGroup } from '../group/aaai22'
 import { CodedGroup } from '../group/coded-group'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
@@ -25,6 +24,7 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
   const isSystematic = code === 'systematic'
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
+  const paper = isSystematic ? undefined : await import('../group/aaai22')
   const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind },
@@ -40,7 +40,7 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
       const learning = new Learning(experience, clock, warn, 1 / limits.tenants)
       const context = { ...shared, codec, copies, learning: isSystematic ? learning : undefined }
-      const newGroup = () => (isSystematic ? new CodedGroup(context) : new PaperGroup(context, random))
+      const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },
   }

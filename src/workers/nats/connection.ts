@@ -48,6 +48,8 @@ export interface NatsConnectOptions {
  */
 const defaults = { maxReconnectAttempts: -1, reconnectTimeWait: 250, pingInterval: 5000, noAsyncTraces: true }
 
+const CONNECTION = "NATS: pass a connection instead of its URL: await wsconnect({ servers }) of '@nats-io/nats-core'"
+
 const isConnection = (server: object): server is NatsConnection => 'publish' in server && 'subscribe' in server
 
 /** @throws TypeError, never with a password */
@@ -81,6 +83,7 @@ export class NatsLink {
     const options = { ...defaults, ...access, ...given, servers: access.servers } // what the caller says goes first
     let connect: (options: object) => Promise<unknown>
     try {
+      if (!platform.importNats) throw new Error(CONNECTION)
       connect = await platform.importNats(/^wss?:/.test(access.servers[0]))
     } catch (error) {
       throw asError(error, 'WORKER')
