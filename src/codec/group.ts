@@ -244,7 +244,7 @@ export class Group {
    *
    * @param criterion  when an answer is right. Default: when the largest of all its values is the model's
    */
-  *lessons(criterion?: Criterion): Generator<void> {
+  *training(criterion?: Criterion): Generator<void> {
     const { core, code, decoder, kernels } = this.#codec
     if (decoder !== 'learned-kriging' || code !== 'systematic') return
     const rows = this.#rows.filter(counts)

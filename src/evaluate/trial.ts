@@ -89,7 +89,7 @@ export class Trial {
 
   /** The code learns from the group that was decoded, at once: nobody waits. */
   learn(): void {
-    Array.from(this.#group.lessons(this.#experiment.criterion))
+    Array.from(this.#group.training(this.#experiment.criterion))
   }
 
   /**

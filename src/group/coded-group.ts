@@ -229,7 +229,7 @@ export class CodedGroup implements Coding, Owner {
     const survivors = this.#group.survivors
     const { encodeMs, waitMs: closedAt } = this.#measured
     this.#measured = { survivors, encodeMs, waitMs: start - closedAt, decodeMs: clock.now() - start }
-    if (recoveries.length) learning?.later(this.#group.lessons(criterion), this.#bytes)
+    if (recoveries.length) learning?.later(this.#group.training(criterion), this.#bytes)
     for (const query of missing) this.#offer(query, recoveries, missing.length)
   }
 

@@ -4,8 +4,8 @@ import type { Clock } from '../clock'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
 import { TimeBudget } from './budget'
-import { type Lesson, Lessons } from './lessons'
-import { Looks } from './looks'
+import { Lookups } from './lookups'
+import { Training, type TrainingTask } from './training'
 
 /**
  * Share of the time that learning may take: with a memory that cannot help yet, and later. A fifth later on made the median
@@ -18,25 +18,25 @@ const WAITING = { cold: 32, warm: 2 }
 const FORESEEING = { share: 0.25, mostMs: 4 }
 
 /**
- * Share of the time that looks for late queries may take were all of them sure, and what of it may be saved up: where a pool slows
- * down as a whole all are late, and looks for all of them would make them later still. With a memory that was rarely sure (CIFAR, load
- * .8) a fifth of the time for looks made p99 1.44 times a hedge's.
+ * Share of the time that lookups for late queries may take were all of them sure, and what of it may be saved up: where a pool slows
+ * down as a whole all are late, and lookups for all of them would make them later still. With a memory that was rarely sure (CIFAR, load
+ * .8) a fifth of the time for lookups made p99 1.44 times a hedge's.
  */
 const LOOKING = { share: 0.2, burstMs: 20 }
-/** The moving average of how often looks were sure moves so far with each; where it is below half, a hedge goes first. */
+/** The moving average of how often lookups were sure moves so far with each; where it is below half, a hedge goes first. */
 const SURENESS = { rate: 0.05, enough: 0.5 }
 
 export class Learning {
   readonly experience: Experience
   readonly #clock: Clock
-  readonly #lessons: Lessons
-  readonly #looks: Looks
+  readonly #training: Training
+  readonly #lookups: Lookups
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
   readonly #looking: TimeBudget
-  /** For those whose deadline has come: they would get nothing, however rarely looks are sure. */
+  /** For those whose deadline has come: they would get nothing, however rarely lookups are sure. */
   readonly #dueLooks: TimeBudget
-  /** Moving average of how often looks were sure. */
+  /** Moving average of how often lookups were sure. */
   #sure = 1
 
   /** @param part  of the time that learning may take, which others take their parts of */
@@ -47,17 +47,17 @@ export class Learning {
     this.#looking = new TimeBudget(clock, () => part * LOOKING.share * this.#sure, LOOKING.burstMs)
     const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : 'warm']
     const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
-    this.#looks = new Looks(clock)
-    this.#lessons = new Lessons(clock, share, failed, () => this.#looks.busy)
+    this.#lookups = new Lookups(clock)
+    this.#training = new Training(clock, share, failed, () => this.#lookups.busy)
   }
 
   /** What the memory says of several queries that may get lost yet; only where that is quick beside the `ms` of an answer. */
   foresee(queries: readonly Float32Array[], ms: number): Recollection[] | undefined {
     const { share, mostMs } = FORESEEING
-    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#lessons.time.has) return undefined
+    if (!(queries.length * this.#passMs <= Math.min(share * ms, mostMs)) || !this.#training.time.has) return undefined
     const start = this.#clock.now()
     const foreseen = queries.map((query) => this.experience.recall(query))
-    this.#lessons.time.take(this.#clock.now() - start)
+    this.#training.time.take(this.#clock.now() - start)
     return foreseen.every((each) => each !== undefined) ? foreseen : undefined
   }
 
@@ -75,7 +75,7 @@ export class Learning {
    */
   look(query: Float32Array, due: boolean, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
     const time = due ? this.#dueLooks : this.#looking
-    this.#looks.add({
+    this.#lookups.add({
       steps: () => this.experience.recalling(query),
       wanted: () => this.experience.memory === 'warm' && time.has && wanted(),
       told: (said, ms) => {
@@ -90,10 +90,10 @@ export class Learning {
 
   /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
   see(query: Float32Array, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
-    this.#looks.add({ steps: () => this.experience.recalling(query), wanted, told }, true)
+    this.#lookups.add({ steps: () => this.experience.recalling(query), wanted, told }, true)
   }
 
-  /** Whether what a look said was sure enough to be given. */
+  /** Whether what a lookup said was sure enough to be given. */
   judge(sure: boolean): void {
     this.#sure += SURENESS.rate * (Number(sure) - this.#sure)
   }
@@ -106,48 +106,48 @@ export class Learning {
   remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
     experience.confidence.observe(answer)
-    if (experience.memory === 'none' || this.#lessons.waiting >= WAITING[experience.memory]) return false
-    return this.#lessons.add(this.#timed(experience.train(query, answer, from)), query.byteLength + answer.byteLength)
+    if (experience.memory === 'none' || this.#training.waiting >= WAITING[experience.memory]) return false
+    return this.#training.add(this.#timed(experience.train(query, answer, from)), query.byteLength + answer.byteLength)
   }
 
   /** Learns something a little later, if there is time. @param bytes  that it holds on to */
-  later(lesson: Lesson, bytes: number): void {
-    this.#lessons.add(lesson, bytes)
+  later(task: TrainingTask, bytes: number): void {
+    this.#training.add(task, bytes)
   }
 
   /** Takes out what a worker's answers taught, also those that wait to be learned, with what else does. */
   forget(from: string): void {
-    this.#lessons.stop()
-    this.#looks.restart()
+    this.#training.stop()
+    this.#lookups.restart()
     const forgetting = this.experience.forget(from)
     forgetting.next()
-    this.#lessons.add(forgetting, 0)
+    this.#training.add(forgetting, 0)
   }
 
   /** All that was learned, the last answer included. */
   save(): Uint8Array {
-    this.#looks.restart()
-    this.#lessons.finish()
+    this.#lookups.restart()
+    this.#training.finish()
     return this.experience.save()
   }
 
   close(): void {
-    this.#lessons.stop()
-    this.#looks.stop()
+    this.#training.stop()
+    this.#lookups.stop()
   }
 
-  /** The first steps of a lesson are a pass over the memory. */
-  *#timed(lesson: ReturnType<Experience['train']>): Generator<void> {
+  /** The first steps of a task are a pass over the memory. */
+  *#timed(task: ReturnType<Experience['train']>): Generator<void> {
     const isPass = this.experience.memory === 'warm'
     for (let ms = 0; ; ) {
       const start = this.#clock.now()
-      const { value, done } = lesson.next()
+      const { value, done } = task.next()
       ms += this.#clock.now() - start
       if (done) return
       yield
       if (value !== 'compared') continue
       if (isPass) this.#sees(ms)
-      for (; !lesson.next().done; ) yield
+      for (; !task.next().done; ) yield
       return
     }
   }

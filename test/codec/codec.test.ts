@@ -214,10 +214,10 @@ describe('what a group teaches', () => {
 
   it('learns nothing from a group without a parity, and does not answer differently for it', () => {
     const { codec, open } = group([4])
-    Array.from(open.lessons())
+    Array.from(open.training())
     expect(codec.kernels.save()).toEqual({})
     const { codec: taught, open: another } = group([1])
-    Array.from(another.lessons())
+    Array.from(another.training())
     expect(Object.keys(taught.kernels.save())).toEqual(['4'])
   })
 })

@@ -241,7 +241,7 @@ describe('the systematic group', () => {
         for (const coded of rows.slice(1)) group.add(coded, row(1, 2))
         expect(group.recover().map(({ answer }) => [...answer].map((value) => Math.round(value)))).toEqual([[1, 2]])
         group.add(rows[0], row(1, 2))
-        expect(() => [...group.rehearse([0], group.survivors), ...group.lessons()]).not.toThrow()
+        expect(() => [...group.rehearse([0], group.survivors), ...group.training()]).not.toThrow()
       }
     }
   })

@@ -96,7 +96,7 @@ describe('a group of 1,000 with one silent worker holds the loop no longer than 
     group.recover()
     late()
     taken()
-    for (const steps of [group.lessons(), group.rehearse([17], survivors)]) {
+    for (const steps of [group.training(), group.rehearse([17], survivors)]) {
       for (let done: boolean | undefined = false; !done; ) {
         done = steps.next().done
         expect(taken()).toBeLessThan(most)

@@ -38,7 +38,7 @@ describe('as a client', () => {
       id: 'q',
       version: undefined,
       parameters: {},
-      rows: [Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6)],
+      answers: [listOf(Float32Array.of(1, 2, 3)), listOf(Float32Array.of(4, 5, 6))],
     })
   })
 

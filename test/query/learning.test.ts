@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import type { Experience } from '../../src/memory/experience'
 import { Learning } from '../../src/query/learning'
-import { Lessons } from '../../src/query/lessons'
+import { Training } from '../../src/query/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { query } from '../shared/house'
 
@@ -63,7 +63,7 @@ it.each([
 })
 
 it('beyond two no lesson waits that makes them hold on to more than 8 MB, and never more than 32 do', () => {
-  const lessons = () => new Lessons(new VirtualClock(), () => 0.5, (why) => expect.fail(why)) // biome-ignore format: one line
+  const lessons = () => new Training(new VirtualClock(), () => 0.5, (why) => expect.fail(why)) // biome-ignore format: one line
   const lesson = { next: () => ({ value: undefined, done: true }) }
   const [large, exact, many] = [lessons(), lessons(), lessons()]
   expect([1e7, 1e7, 0].map((bytes) => large.add(lesson, bytes))).toEqual([true, true, false])

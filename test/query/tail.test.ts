@@ -5,8 +5,8 @@ import { afterEach, expect, it, vi } from 'vitest'
 import { SimulatedWorker, type Simulation } from '../../bench/simulated'
 import { Experience } from '../../src/memory/experience'
 import { createPredictor } from '../../src/predictor/create'
-import { Lessons } from '../../src/query/lessons'
-import { Looks } from '../../src/query/looks'
+import { Lookups } from '../../src/query/lookups'
+import { Training } from '../../src/query/training'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const signature = { inputs: [{ name: 'x', shape: [2] }], outputs: [{ name: 'y', shape: [2] }] }
@@ -328,7 +328,7 @@ it('closed, or left by the caller, while a look is under way: nothing is left op
 
 it('what a worker taught is forgotten while a look is under way: the look begins again', async () => {
   const clock = new VirtualClock()
-  const looks = new Looks(clock)
+  const looks = new Lookups(clock)
   const said: unknown[] = []
   let begun = 0
   function* steps(): Generator<void, undefined> {
@@ -348,7 +348,7 @@ it('what a worker taught is forgotten while a look is under way: the look begins
 
 it('a look that took part of its task leaves the next task its own in full', async () => {
   const clock = new VirtualClock()
-  const looks = new Looks(clock)
+  const looks = new Lookups(clock)
   const said: (number | undefined)[] = []
   const add = (ms: number) => {
     const steps = function* () {
@@ -369,7 +369,7 @@ it('a look that took part of its task leaves the next task its own in full', asy
 
 it('looks that are stopped leave no timer, and tell who waits, or comes later', () => {
   const clock = new VirtualClock()
-  const looks = new Looks(clock)
+  const looks = new Lookups(clock)
   const said: unknown[] = []
   const add = () =>
     looks.add({ steps: function* () {} as never, wanted: () => true, told: (_, ms) => said.push(ms) }, true)
@@ -382,7 +382,7 @@ it('looks that are stopped leave no timer, and tell who waits, or comes later', 
 it('nothing is learned while a look is under way: the memory must not change', async () => {
   const clock = new VirtualClock()
   let looks = 3
-  const lessons = new Lessons(clock, () => 0.5, () => {}, () => looks-- > 0) // biome-ignore format: one line
+  const lessons = new Training(clock, () => 0.5, () => {}, () => looks-- > 0) // biome-ignore format: one line
   const learned: number[] = []
   lessons.add({ next: () => ({ value: learned.push(looks), done: true }) }, 0)
   await clock.run()

@@ -49,8 +49,8 @@ export class Echo implements ModelWorker {
   readonly signature = { inputs: [{ name: 'x', shape: [1] }], outputs: [{ name: 'y', shape: [1] }] }
   readonly free = true
   onFree: (() => void) | undefined
-  async infer([{ data, shape }]: TensorList): Promise<TensorList> {
-    return [{ data: data.slice(), shape }]
+  async infer(query: TensorList): Promise<TensorList> {
+    return query.map(({ data, shape }) => ({ data: data.slice(), shape }))
   }
   restart(): void {}
   async close(): Promise<void> {}

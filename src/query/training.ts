@@ -5,35 +5,35 @@ import { asError } from '../errors'
 import { TimeBudget } from './budget'
 
 /**
- * How long the steps of one task may take together, over the share of the time that lessons may take; a single step may take longer.
+ * How long the steps of one task may take together, over the share of the time that training tasks may take; a single step may take longer.
  * Callers that come meanwhile wait for it: with 1 ms instead of .1 where the share is a twentieth, p99.9 of answers of 10 ms was 13.6
  * instead of 13.2 ms. While much is learned and little answered, one step a task would take long.
  */
 const SLICE_MS = 2
 /** What may be saved up: queries after a pause should not pay for it. */
 const SAVED_UP_MS = 20
-/** Lessons that wait; beyond these the newest go, since there will be others. */
+/** Training tasks that wait; beyond these the newest go, since there will be others. */
 const MOST = 32
 /** And bytes that they hold on to, where more than a few wait: 32 groups of large images would be a gigabyte. */
 const MOST_BYTES = 2 ** 23
 const FEW = 2
 
 /** Something to learn: every `next` is a step of a few milliseconds. */
-export type Lesson = Iterator<unknown>
+export type TrainingTask = Iterator<unknown>
 
-export class Lessons {
+export class Training {
   /** Also for other things that could be done without. */
   readonly time: TimeBudget
   readonly #failed: (why: string) => void
   readonly #held: () => boolean
-  readonly #waiting: { lesson: Lesson; bytes: number }[] = []
+  readonly #waiting: { task: TrainingTask; bytes: number }[] = []
   readonly #clock: Clock
   readonly #share: () => number
   #unplan: (() => void) | undefined
 
   /**
-   * @param share   of the time that lessons may take, 0..1; asked each time
-   * @param failed  told of a lesson that threw; it costs nothing else
+   * @param share   of the time that training tasks may take, 0..1; asked each time
+   * @param failed  told of a task that threw; it costs nothing else
    * @param held    whether nothing may be learned now
    */
   constructor(clock: Clock, share: () => number, failed: (why: string) => void, held = () => false) {
@@ -44,16 +44,16 @@ export class Lessons {
     this.#held = held
   }
 
-  /** Lessons that wait, the one that has begun included. */
+  /** Training tasks that wait, the one that has begun included. */
   get waiting(): number {
     return this.#waiting.length
   }
 
   /** Begins it some time later, if there is room. @param bytes  that it holds on to @returns whether there is */
-  add(lesson: Lesson, bytes: number): boolean {
+  add(task: TrainingTask, bytes: number): boolean {
     const all = this.#waiting.reduce((sum, waiting) => sum + waiting.bytes, bytes)
     if (this.#waiting.length >= MOST || (this.#waiting.length >= FEW && all > MOST_BYTES)) return false
-    this.#waiting.push({ lesson, bytes })
+    this.#waiting.push({ task, bytes })
     this.#plan()
     return true
   }
@@ -83,9 +83,9 @@ export class Lessons {
   }
 
   #step(): void {
-    const [{ lesson }] = this.#waiting
+    const [{ task }] = this.#waiting
     try {
-      if (!lesson.next().done) return
+      if (!task.next().done) return
     } catch (error) {
       this.#failed(asError(error, 'WORKER').message)
     }

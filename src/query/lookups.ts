@@ -1,17 +1,17 @@
-/** Looks into the memory: one after the other, in slices, so that whatever else happens has its turn in between. */
+/** Lookups in the memory: one after the other, in slices, so that whatever else happens has its turn in between. */
 
 import type { Clock } from '../clock'
 import { Deque } from '../deque'
 import type { Recollection } from '../memory/memory'
 
 /**
- * How long looks may take in one task. One look is .3 to .6 ms with 1,000 pairs, in JavaScript 3 to 9; what comes in a burst, or takes
+ * How long lookups may take in one task. One lookup is .3 to .6 ms with 1,000 pairs, in JavaScript 3 to 9; what comes in a burst, or takes
  * longer, goes on in another task, which is a millisecond later where timers are as slow as Node's.
  */
 const SLICE_MS = 1
 
 /** What is to be looked up, and who is told. */
-interface Look {
+interface LookupTask {
   steps(): Iterator<unknown, Recollection | undefined>
   /** Whether anybody still wants to know. */
   wanted(): boolean
@@ -19,11 +19,11 @@ interface Look {
   told(said: Recollection | undefined, ms: number | undefined): void
 }
 
-export class Looks {
+export class Lookups {
   readonly #clock: Clock
-  readonly #waiting = new Deque<Look>()
+  readonly #waiting = new Deque<LookupTask>()
   /** Of the first. */
-  #underway: ReturnType<Look['steps']> | undefined
+  #underway: ReturnType<LookupTask['steps']> | undefined
   #ms = 0
   /** What this task has left. */
   #leftMs = SLICE_MS
@@ -41,14 +41,14 @@ export class Looks {
   }
 
   /** Looks it up: before it returns, if there is time, or in another task. */
-  add(look: Look, later = false): void {
-    if (this.#stopped) return look.told(undefined, undefined)
-    this.#waiting.push(look)
+  add(lookup: LookupTask, later = false): void {
+    if (this.#stopped) return lookup.told(undefined, undefined)
+    this.#waiting.push(lookup)
     if (later) this.#plan()
     else if (!this.#looking) this.#proceed()
   }
 
-  /** The memory has changed: the look that is under way begins again. */
+  /** The memory has changed: the lookup that is under way begins again. */
   restart(): void {
     this.#underway = undefined
   }
@@ -76,21 +76,21 @@ export class Looks {
     this.#unplan ??= this.#clock.after(0, next, true)
   }
 
-  #step(look: Look): void {
-    if (!look.wanted()) return this.#end(look, undefined, undefined)
+  #step(lookup: LookupTask): void {
+    if (!lookup.wanted()) return this.#end(lookup, undefined, undefined)
     const start = this.#clock.now()
-    this.#underway ??= look.steps()
+    this.#underway ??= lookup.steps()
     const { done, value } = this.#underway.next()
     const ms = this.#clock.now() - start
     this.#ms += ms
     this.#leftMs -= ms
-    if (done) this.#end(look, value, this.#ms)
+    if (done) this.#end(lookup, value, this.#ms)
   }
 
-  #end(look: Look, said: Recollection | undefined, ms: number | undefined): void {
+  #end(lookup: LookupTask, said: Recollection | undefined, ms: number | undefined): void {
     this.#waiting.shift()
     this.#underway = undefined
     this.#ms = 0
-    look.told(said, ms)
+    lookup.told(said, ms)
   }
 }
