@@ -15,6 +15,7 @@ export class Waiting {
 
   /** Whether any waits from now on. */
   set isAny(isAny: boolean) {
+    if (!isAny && !this.#isAny && !this.#ms) return // most of the time, and a clock costs as much as all else here
     this.#proceed()
     this.#isAny = isAny
   }
