@@ -57,7 +57,7 @@ export class Batch {
   }
 }
 
-const tensorsOf = ({ payload }: PooledAttempt) => (payload as Payload).tensors
+const queryOf = ({ payload }: PooledAttempt) => (payload as Payload).tensors
 
 /** Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same. */
 export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>[] {
@@ -65,11 +65,11 @@ export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
-      const query = tensorsOf(attempt)
+      const query = queryOf(attempt)
       return [Promise.resolve(isTold ? worker.infer(query, new InferOptions(attempt)) : worker.infer(query))]
     }
     const options = isTold ? { signals: attempts.map(({ signal }) => signal) } : {}
-    const answers = worker.inferBatch?.(attempts.map(tensorsOf), options)
+    const answers = worker.inferBatch?.(attempts.map(queryOf), options)
     if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each query', answers))
     return attempts.map((_, i) => Promise.resolve(answers[i]))
   } catch (error) {

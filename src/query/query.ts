@@ -149,7 +149,7 @@ export class Query implements Owner, Timed {
     tally.tell(asked)
     this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
-    if (!answer) this.inquiry.promote()
+    if (!answer && this.isOpen) this.inquiry.promote()
     if (answer) this.#heard(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost()

@@ -87,3 +87,29 @@ it('a query that takes two workers down is asked of no more than the one that ha
   expect([await poison, deaths]).toEqual(['QUORUM', 3])
   await predictor.close()
 })
+
+it('a worker that is asked who lied goes to queries first, also where another one failed on that', async () => {
+  const workers = [0, 1, 2, 3, 4].map((i) => new HandWorker(`w${i}`))
+  const predictor = await createPredictor({
+    ...{ workers, scheme: { queries: 1, byzantine: 2 }, memory: false, verify: { audit: 0 } },
+    ...{ testing: { clock: new VirtualClock() }, onWarning() {} },
+  })
+  const rows = () => workers.map(({ calls }) => calls.map(({ row }) => row[0]))
+  const abort = new AbortController()
+  const left = predictor.predict(query(1), { signal: abort.signal }).catch(({ code }) => code)
+  const others = [predictor.predict(query(2)).catch(({ code }) => code)]
+  expect(rows()).toEqual([[1], [1], [1], [2], [2]])
+  abort.abort()
+  workers[0].calls[0].answer(Float32Array.of(5, 1))
+  workers[1].calls[0].answer(Float32Array.of(1, 5))
+  await turn()
+  expect(rows()[0]).toEqual([2])
+  others.push(predictor.predict(query(3)).catch(({ code }) => code))
+  workers[2].calls[0].fail(new ApproxiferError('WORKER', 'went down'))
+  await turn()
+  workers[3].calls[0].answer()
+  await turn()
+  expect(rows()[3]).toEqual([3])
+  await predictor.close()
+  expect([await left, await Promise.all(others)]).toEqual(['ABORTED', ['CLOSED', 'CLOSED']])
+})
