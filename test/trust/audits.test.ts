@@ -8,7 +8,8 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query, turn } from '../shared/house'
-import { answers, ejected, type Lie, lies, stream } from '../shared/liars'
+import { answers, ejected, stream } from '../shared/liars'
+import { type Lie, lies } from '../shared/lies'
 import { payloadOf } from '../shared/vectors'
 
 describe('audits', () => {
