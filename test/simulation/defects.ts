@@ -24,9 +24,8 @@ export const defects: readonly Defect[] = [
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'query/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
   defect('far is near', 'query/acceptance.ts', 'return rmsDifference(a, b) <= tolerance(a, b, equality)', 'return rmsDifference(a, b) <= 1000 * tolerance(a, b, equality)'),
-  defect('what is near is a lie', 'query/acceptance.ts', 'const FAR = 3', 'const FAR = 0.0001'),
+  defect('rounding is a lie', 'query/acceptance.ts', 'return rounding * Math.max(', 'return 1e-4 * rounding * Math.max('),
   defect('answers of the convicted are believed', 'query/vote.ts', '&& trust.isTrusted(workerOf(asked)))', ')'),
-  defect('retry is recovered at the deadline', 'query/policy.ts', "(recovery && policy !== 'retry' && atDeadline === 'give')", "(recovery && atDeadline === 'give')"),
   defect('auto gives what is unsure', 'query/policy.ts', "(policy === 'auto' && (confidence ?? 0) >= minConfidence)", "policy === 'auto'"),
   defect('a deadline comes late', 'query/caller.ts', 'this.dueAt = since + deadlineMs', 'this.dueAt = since + deadlineMs + 5'),
   defect('a deadline is forgotten', 'query/agenda.ts', 'if (!isUsual) this.again(timed, timed.caller.dueAt)', ''),
@@ -47,7 +46,7 @@ export const defects: readonly Defect[] = [
   defect('who leaves is answered', 'query/query.ts', 'if (this.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),
 ]
 
-const SEEDS = 500
+const SEEDS = Number(process.env.SEEDS ?? 500)
 const AT_A_TIME = 20
 
 /** What finds a defect, or undefined. */
@@ -64,7 +63,7 @@ function hunt(folder: string): { seed: number; events: number; why: string } | u
 }
 
 function simulate(folder: string, args: string[]): string {
-  const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'test/simulation/simulate.ts', ...args], { cwd: folder, encoding: 'utf8', timeout: 300_000 }) // biome-ignore format: one line
+  const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', 'test/simulation/simulate.ts', ...args], { cwd: folder, encoding: 'utf8', timeout: 900_000 }) // biome-ignore format: one line
   if (!/with a violation/.test(stdout)) throw new Error(`the simulation did not run: ${stderr}`)
   return stdout
 }

@@ -41,15 +41,19 @@ async function simulateAll(): Promise<void> {
   for (const { seed } of failed) {
     const { found } = outcomes.get(seed) as Outcome
     console.log(`seed ${seed} breaks ${found.length}: ${found[0]}`)
-    if (values.shrink) await shrink(seed)
+    if (values.shrink) await shrink(seed, found)
   }
   const histories = hash.digest('hex').slice(0, 16)
   console.log(`${seeds} seeds, ${seeds * queries} queries, ${failed.length} with a violation; histories ${histories}`)
   if (failed.length) process.exitCode = 1
 }
 
-async function shrink(seed: number): Promise<void> {
-  const small = await shrunk(drawn(seed, queries), async (each) => (await broken(each)).length > 0)
+async function shrink(seed: number, found: readonly string[]): Promise<void> {
+  const all = drawn(seed, queries)
+  const last = Number(/, at ([\d.]+) ms/.exec(found[0])?.[1] ?? Number.POSITIVE_INFINITY)
+  const before = { ...all, events: all.events.filter(({ at }) => at <= last) } // what came later is not why
+  const breaks = async (each: typeof all) => (await broken(each)).length > 0
+  const small = await shrunk((await breaks(before)) ? before : all, breaks)
   const { events, machines, options } = small
   console.log(`${events.length} events of ${JSON.stringify({ options, machines })}`)
   for (const event of events.slice(0, MOST_SHOWN)) console.log(`  ${JSON.stringify(event)}`)
