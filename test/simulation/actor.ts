@@ -19,6 +19,8 @@ export interface Lying {
 
 /** What an actor tells of its calls. */
 export interface Witnessed {
+  /** Which model all have now. */
+  readonly model: number
   /** @param fits  whether it takes one more */
   given(actor: Actor, row: Float32Array, fits: boolean): void
   /** @param lied  whether the answer is another than its model's */
@@ -152,7 +154,7 @@ export class Actor implements ModelWorker {
   #tell(mood: Mood, row: Float32Array, place: number, settle: Call['settle']): void {
     if (mood === 'nan') return settle(listOf(row.map(() => Number.NaN)))
     if (mood === 'short') return settle(listOf(row.subarray(1)))
-    const own = ownAnswer(row).map((value) => value * (1 + this.machine.rounding))
+    const own = ownAnswer(row, this.witnessed.model).map((value) => value * (1 + this.machine.rounding))
     const { strategy, share } = this.lying
     const lies = strategy !== undefined && this.#random.next() < share
     const told = lies ? strategies[strategy](own, this.#random, row) : own

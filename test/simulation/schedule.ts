@@ -47,6 +47,8 @@ export type Event = { at: number } & (
   | { what: 'leave'; worker: string; how: 'remove' | 'drain' }
   | { what: 'join'; machine: Machine }
   | { what: 'forget'; tenant: string }
+  /** All workers have another model from now on. */
+  | { what: 'renew' }
 )
 
 export interface Schedule {
@@ -60,7 +62,18 @@ export interface Schedule {
 }
 
 /** Kinds of trouble. */
-const troubles = ['moods', 'leaving', 'aborts', 'haste', 'liars', 'tenants', 'crowds', 'gives', 'forgetting'] as const
+const troubles = [
+  'moods',
+  'leaving',
+  'aborts',
+  'haste',
+  'liars',
+  'tenants',
+  'crowds',
+  'gives',
+  'forgetting',
+  'renewing',
+] as const
 type Trouble = (typeof troubles)[number]
 
 export const HANG_MS = 200
@@ -154,6 +167,7 @@ function trouble(
     events.push({ at: pick([0, end / 3]), what: 'lie', identity, strategy, share })
   }
   if (on.has('leaving')) events.push(...comings(end, machines, draw))
+  if (on.has('renewing')) events.push({ at: (0.3 + 0.4 * random.next()) * end, what: 'renew' })
   if (on.has('forgetting')) events.push({ at: end / 2, what: 'forget', tenant: on.has('tenants') ? 'a' : '' })
   return events
 }

@@ -1,11 +1,11 @@
 /** Five workers, one of which may lie, and a few queries; every event happens when it is told to. The real predictor, pool and trust. */
 
-import type { Change } from 'approxifer'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import type { ModelWorker } from '../../src/workers/worker'
+import { Feed } from '../shared/feed'
 import { listOf } from '../shared/vectors'
 import { signature } from './model'
 
@@ -58,8 +58,7 @@ export class SmallWorld {
   #predictor!: Predictor
   readonly #puppets: Puppet[] = []
   readonly #there: boolean[] = []
-  readonly #changes: Change[] = []
-  #wake = () => {}
+  readonly #changes = new Feed()
   readonly #used: Record<Kind, number> = { ask: 0, fail: 0, leave: 0, abort: 0, lie: 0 }
   readonly #endings: string[] = []
   readonly #leaving: AbortController[] = []
@@ -72,7 +71,7 @@ export class SmallWorld {
     world.#predictor = await createPredictor({
       ...{ scheme: { queries: 2, byzantine: 1 }, memory: false, hedge: false, verify: { audit: 0 } },
       ...{ deadlineMs: 1e6, hangMs: 1e6, testing: { clock: world.#clock, seed: 1 }, onWarning() {} },
-      workers: { [Symbol.asyncIterator]: () => world.#coming() },
+      workers: world.#changes,
       onVerdict: ({ identity, kind }) => {
         if (identity !== `w${LIAR}`) world.broken.push(`${identity} is ${kind}, and honest`)
       },
@@ -81,22 +80,10 @@ export class SmallWorld {
     return world
   }
 
-  async *#coming(): AsyncGenerator<Change> {
-    while (true) {
-      const next = this.#changes.shift()
-      if (next) yield next
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-    }
-  }
-
   #join(index: number): void {
     this.#puppets[index] = new Puppet(index)
     this.#there[index] = true
-    this.#changes.push({ add: this.#puppets[index] })
-    this.#wake()
+    this.#changes.tell({ add: this.#puppets[index] })
   }
 
   /** What may happen now. */
@@ -133,8 +120,7 @@ export class SmallWorld {
     else if (kind === 'back') this.#join(index)
     else {
       this.#there[index] = false
-      this.#changes.push({ remove: puppet.name })
-      this.#wake()
+      this.#changes.tell({ remove: puppet.name })
     }
     await this.#settle()
   }

@@ -1,9 +1,10 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
-import type { Change, PredictorOptions } from 'approxifer'
+import type { PredictorOptions } from 'approxifer'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { Feed } from '../shared/feed'
 import { Actor, type Lying } from './actor'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
@@ -24,8 +25,9 @@ class World {
   readonly #lying = new Map<string, Lying>()
   readonly #actors = new Map<string, Actor>()
   readonly #queries = new Map<string, number>()
-  readonly #changes = new Changes()
+  readonly #changes = new Feed()
   #births = 0
+  #model = 0
   #unreported = 0
 
   constructor(schedule: Schedule) {
@@ -34,7 +36,7 @@ class World {
 
   async run(): Promise<History> {
     const { options, machines, events, seed } = this.#schedule
-    for (const machine of machines) this.#changes.push({ add: this.#born(machine) })
+    for (const machine of machines) this.#changes.tell({ add: this.#born(machine) })
     const predictor = await createPredictor({
       ...options,
       workers: this.#changes,
@@ -76,7 +78,11 @@ class World {
     const lying = this.#lying.get(identity) ?? { strategy: undefined, share: 0 }
     this.#lying.set(identity, lying)
     const queryOf = (row: Float32Array) => this.#queries.get(row.join())
+    const model = () => this.#model
     const witnessed = {
+      get model() {
+        return model()
+      },
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
       replied: ({ name }: Actor, row: Float32Array, lied: boolean) =>
@@ -93,18 +99,30 @@ class World {
     else if (event.what === 'mood') this.#actors.get(event.worker)?.change(event.mood)
     else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
-    else if (event.what === 'join') this.#changes.push({ add: this.#born(event.machine) })
-    else predictor.forget(event.tenant)
+    else if (event.what === 'join') this.#changes.tell({ add: this.#born(event.machine) })
+    else if (event.what === 'forget') predictor.forget(event.tenant)
+    else this.#changes.tell({ model: `model ${++this.#model}` })
   }
 
   #leaves({ worker, how }: Event & { what: 'leave' }): void {
     this.#note({ what: 'leaves', worker })
-    this.#changes.push(how === 'remove' ? { remove: worker } : { drain: worker })
+    this.#changes.tell(how === 'remove' ? { remove: worker } : { drain: worker })
+  }
+
+  /** With the answer of the model that is nearest, of those that there were since it was asked. */
+  #compared(row: Float32Array, told: Float32Array, first: number): { off: number; label: boolean } {
+    const models = Array.from({ length: this.#model - first + 1 }, (_, i) => ownAnswer(row, first + i))
+    const compared = models.map((own) => ({
+      off: Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
+      label: labelOf(own) === labelOf(told),
+    }))
+    return compared.reduce((best, each) => (each.off < best.off ? each : best))
   }
 
   async #ask(event: Ask, predictor: Predictor): Promise<void> {
     const { query, tenant, deadlineMs, policy, atDeadline, leavesAfter, lively = false } = event
     const row = Float32Array.from(event.row)
+    const first = this.#model
     this.#queries.set(row.join(), query)
     const leaving = new AbortController()
     const dueAt = this.clock.now() + deadlineMs
@@ -123,9 +141,9 @@ class World {
       const { status, confidence, output, workers, group } = await given
       this.#unreported++
       void group.then(() => this.#unreported--)
-      const [own, told] = [ownAnswer(row), output.y.data]
-      const off = Math.max(...told.map((value, i) => Math.abs(value - own[i])))
-      this.#note({ what: 'answered', query, status, confidence, workers, off, label: labelOf(own) === labelOf(told) })
+      const told = output.y.data as Float32Array
+      const { off, label } = this.#compared(row, told, first)
+      this.#note({ what: 'answered', query, status, confidence, workers, off, label })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
       this.#note({ what: 'failed', query, code })
@@ -145,29 +163,6 @@ function promisedBy({ scheme, limits, hedge }: PredictorOptions): Promised {
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: { burst: BURST, share: hedge ? (hedge.budget ?? 0.2) : 0 },
     rounding: ROUNDING,
-  }
-}
-
-/** Workers that come and go, as the predictor is told. */
-class Changes implements AsyncIterable<Change> {
-  readonly #waiting: Change[] = []
-  #wake: (() => void) | undefined
-  #isOver = false
-
-  push(change: Change): void {
-    this.#waiting.push(change)
-    this.#wake?.()
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Change> {
-    while (!this.#isOver) {
-      const next = this.#waiting.shift()
-      if (next) yield next
-      else
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-    }
   }
 }
 
