@@ -47,6 +47,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['retry gives nothing that is recovered', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['auto gives what is sure', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
   ['OVERLOADED at once, beyond the limit', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]],
+  ['no more than the limit are under way', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['a worker gets no more than it takes', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
   ['who has left gets nothing', [asked(1, 0), { at: 1, what: 'leaves', worker: 'a' }, given(1, 2, 'a')]],
   ['where all is well queries are answered', [asked(1, 0, { lively: true }), { at: 9, what: 'failed', query: 1, code: 'WORKER' }]], // biome-ignore format: one line

@@ -56,6 +56,8 @@ interface Asking {
   policy: string
   gives: boolean
   lively: boolean
+  /** Whether there were as many as may be under way. */
+  isBeyond: boolean
   leftAt?: number
   ended?: number
   /** Identities that answered it so far, and those of them that lied. */
@@ -123,8 +125,8 @@ class Checker {
 
   #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
-    this.#queries.set(query, { at, dueAt, policy, gives, lively, replied: new Map() })
-    this.#open++
+    const isBeyond = ++this.#open > this.#promised.limit
+    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBeyond, replied: new Map() })
   }
 
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
@@ -154,9 +156,15 @@ class Checker {
     return asking
   }
 
+  /** Of a query that is not refused. */
+  #isIn(at: number, query: number, { isBeyond }: Asking): void {
+    if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  }
+
   #answered({ at, query, status, confidence, workers, off, label }: Entry & { what: 'answered' }): void {
     const asking = this.#ends(at, query)
     if (!asking) return
+    this.#isIn(at, query, asking)
     const { byzantine, rounding, minConfidence, preset } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
@@ -207,6 +215,7 @@ class Checker {
     const asking = this.#ends(at, query)
     if (!asking) return
     const { limit } = this.#promised
+    if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
     if (code === 'DEADLINE' && at < asking.dueAt - 1)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
