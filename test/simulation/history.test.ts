@@ -5,6 +5,7 @@ const promised: Promised = {
   stragglers: 1,
   byzantine: 1,
   preset: false,
+  answersIn: Number.POSITIVE_INFINITY,
   limit: 2,
   minConfidence: 0.98,
   hedges: { burst: 10, share: 0.1 },

@@ -9,6 +9,8 @@ export interface Promised {
   byzantine: number
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
+  /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
+  answersIn: number
   /** Queries under way at most. */
   limit: number
   minConfidence: number
@@ -217,6 +219,10 @@ class Checker {
     const { limit } = this.#promised
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
+    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
+    if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
+      this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
+    }
     if (code === 'DEADLINE' && at < asking.dueAt - 1)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)

@@ -59,6 +59,8 @@ export interface Schedule {
   >
   machines: Machine[]
   events: Event[]
+  /** Whether no more than S machines are ever in trouble, and all queries together are no more than the others can answer. */
+  isSpared: boolean
 }
 
 /** Kinds of trouble. */
@@ -110,7 +112,9 @@ export function drawn(seed: number, queries: number): Schedule {
   const events: Event[] = asking(queries, machines, draw)
   const end = events.at(-1)?.at ?? 0
   events.push(...trouble({ end, S, E, machines }, draw))
-  return { seed, options, machines, events: events.sort((a, b) => a.at - b.at) }
+  const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
+  const isSpared = (S > 0 || !on.has('moods')) && !others.some((each) => on.has(each))
+  return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
 }
 
 function machine(name: string, index: number, { on, pick, chance }: Draw): Machine {

@@ -1,6 +1,5 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
-import type { PredictorOptions } from 'approxifer'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -56,7 +55,7 @@ class World {
     await this.clock.run()
     const running = [...this.#actors.values()].reduce((sum, { open }) => sum + open, 0)
     this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported: this.#unreported })
-    return { promised: promisedBy(options), entries: this.entries }
+    return { promised: promisedBy(this.#schedule), entries: this.entries }
   }
 
   /** All that was wrong is over: a query is answered, at worst when a worker is given up that happens to take very long. */
@@ -153,12 +152,13 @@ class World {
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ scheme, limits, hedge }: PredictorOptions): Promised {
+function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     stragglers: scheme?.stragglers ?? 0,
     byzantine,
     preset: scheme?.preset !== undefined,
+    answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: { burst: BURST, share: hedge ? (hedge.budget ?? 0.2) : 0 },
