@@ -71,7 +71,7 @@ export class Generation {
     this.counts.renewals++
     this.#fingerprint = fingerprint
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
-    this.#means.trust.renew()
+    this.#means.trust.evidence.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)

@@ -36,7 +36,7 @@ export class Audit implements Owner, Apart {
   ) {
     this.#pool = pool
     this.#reputation = reputation
-    this.#renewals = reputation.renewals
+    this.#renewals = reputation.evidence.renewals
     this.#tally = tally
     this.#payload = payload
     this.#heard = [...answered]
@@ -94,7 +94,7 @@ export class Audit implements Owner, Apart {
     const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
     if (!asked) return
     this.#tally.tell(asked)
-    if (this.#renewals !== this.#reputation.renewals) return // of another model than those before
+    if (this.#renewals !== this.#reputation.evidence.renewals) return // of another model than those before
     if (asked === this.#trial) return this.#compare()
     if (answerOf(asked)) this.#heard.push(asked)
     this.proceed()

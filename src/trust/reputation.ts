@@ -57,8 +57,6 @@ export class Reputation implements Trust {
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
-  /** How often the model was replaced. */
-  #renewals = 0
 
   constructor({ pool, criterion, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
@@ -71,16 +69,6 @@ export class Reputation implements Trust {
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
     this.#judged = rest.judged
-  }
-
-  get renewals(): number {
-    return this.#renewals
-  }
-
-  /** The workers have another model: what answered with the one before is not held against those that have this one. */
-  renew(): void {
-    this.#renewals++
-    this.evidence.renew()
   }
 
   audits(worker?: ModelWorker): boolean {

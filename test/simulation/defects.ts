@@ -40,7 +40,7 @@ export const defects: readonly Defect[] = [
   defect('hedges cost no budget', 'query/budget.ts', 'this.#left--', ''),
   defect('a parity passes for an answer', 'group/coded-group.ts', 'if (query !== undefined) return this.#members[query].copy(index)', 'if (index >= 0) return this.#members[query ?? 0].copy(index)'),
   defect('what is not finite is an answer', 'payload.ts', 'if (flaw) throw flaw', ''),
-  defect('answers of another model are compared: audits', 'trust/audit.ts', 'if (this.#renewals !== this.#reputation.renewals) return', ''),
+  defect('answers of another model are compared: audits', 'trust/audit.ts', 'if (this.#renewals !== this.#reputation.evidence.renewals) return', ''),
   defect('a worker has several rows of a group', 'group/coded-group.ts', 'const live = isPromised ? ', 'const live = false ? '),
   defect('a contradicted recovery is given', 'query/facts.ts', '? undefined : recovery\n', '? recovery : recovery\n'),
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),

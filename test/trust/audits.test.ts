@@ -102,6 +102,7 @@ describe('an audit', () => {
     const told: string[] = []
     const counted: (string | undefined)[] = []
     const reputation = {
+      evidence: { renewals: 0 },
       liars,
       equality: { criterion: criterionOf(workers[0].signature.outputs, {}), rounding: 0.001, deviation: 1 },
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),
