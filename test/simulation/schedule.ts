@@ -113,7 +113,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const end = events.at(-1)?.at ?? 0
   events.push(...trouble({ end, S, E, machines }, draw))
   const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
-  const isSpared = (S > 0 || !on.has('moods')) && !others.some((each) => on.has(each))
+  const isSpared = ((S > 0 && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
   return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
 }
 
