@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { expected } from '../check'
+import { checkInteger, checkLengths, checkString, expected } from '../check'
 import { type Signature, size, type TensorList } from '../tensor'
 
 /**
@@ -107,6 +107,32 @@ export function wrongQueries(
 /** The identity of a worker: what it says, else its name. */
 export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): string {
   return worker.identity ?? worker.name
+}
+
+/** How many machines workers are on: those of one lie together. */
+export function machinesOf(workers: Iterable<ModelWorker>): number {
+  return new Set(Array.from(workers, identityOf)).size
+}
+
+/** @throws TypeError, RangeError for what is no worker */
+export function checkWorker(field: string, worker: ModelWorker): void {
+  if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
+  checkString(`${field}.name`, worker.name)
+  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
+  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
+  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
+  const { maxBatch = 1, inferBatch } = worker
+  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
+    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
+  }
+}
+
+function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
+  if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
+  specs.forEach(({ name, shape }, i) => {
+    checkString(`${field}[${i}].name`, name)
+    checkLengths(`${field}[${i}].shape`, shape)
+  })
 }
 
 /**
