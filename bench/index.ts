@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -19,6 +19,7 @@ import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
 import { simulateAll } from './simulate'
+import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
@@ -41,6 +42,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   serve: serveBench,
   'serve-soak': serveSoak,
   simulate: simulateAll,
+  sizes: sizesBench,
   slots,
   stream,
   summary,

@@ -10,6 +10,7 @@ import type { PooledAttempt } from './pooled-attempt'
 import { Probing } from './probing'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
+import type { Scaling } from './scaling'
 import type { Speeds } from './speed'
 import { Watchdog } from './watchdog'
 
@@ -19,6 +20,7 @@ export interface ExecutionOptions {
   readonly queue: Queue
   readonly roster: Roster
   readonly speeds: Speeds
+  readonly scaling: Scaling
   /** How long one attempt takes until it is late, as far as is known. */
   lateMs(): number | undefined
   /** Makes an answer of what a worker gave, or throws. */
@@ -36,11 +38,11 @@ export class Execution {
   readonly #options: ExecutionOptions
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, speeds } = options
+    const { clock, hangMs, lateMs, speeds, scaling } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
-    this.probing = new Probing(clock, speeds)
+    this.probing = new Probing(clock, speeds, scaling)
   }
 
   /** A worker with a free slot gets a batch. */
@@ -50,6 +52,10 @@ export class Execution {
     this.#send(slot, batch)
     this.#tell(batch)
     this.#watchdog.watch(slot)
+  }
+
+  startAlone(member: Member, attempt: PooledAttempt): void {
+    this.start(member, new Batch([attempt], this.#options.scaling.factor([attempt])))
   }
 
   /** A slot gets its next batch while it is at work. */
@@ -97,7 +103,7 @@ export class Execution {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
       if (attempt.priority !== 'normal' || patience) continue
       const probe = this.probing.next(attempt.payload, slots, startedAt)
-      if (probe) this.start(probe.member, new Batch([probe.attempt]))
+      if (probe) this.startAlone(probe.member, probe.attempt)
     }
   }
 
@@ -162,7 +168,7 @@ export class Execution {
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    if (batch.best !== 'cancelled') this.#learn(member, batch, now)
+    if (batch.best !== 'cancelled') this.probing.learn(member, batch, now)
     if (batch.again) this.#sendAgain(member, batch.again)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
@@ -222,15 +228,6 @@ export class Execution {
       }
     }
     queued()
-  }
-
-  /** What it took tells how long one attempt takes, however many there were. */
-  #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
-    const ms = now - startedAt
-    if (measured && best === 'answered') member.batching?.add(attempts.length, ms)
-    if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
-    if (best === 'failed') this.probing.rate(member, Number.POSITIVE_INFINITY)
-    else if (comparable) this.probing.rate(member, ms / factor)
   }
 
   /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */

@@ -2,8 +2,10 @@
 
 import type { Clock } from '../clock'
 import type { Attempt } from './attempt'
+import type { Batch } from './batch'
 import type { Member } from './member'
 import { PooledAttempt } from './pooled-attempt'
+import type { Scaling } from './scaling'
 import type { Speeds } from './speed'
 
 /** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
@@ -15,6 +17,7 @@ const OFFERS = 32
 
 export class Probing {
   readonly #speeds: Speeds
+  readonly #scaling: Scaling
   /** Those to probe, the first one next. */
   readonly #slow = new Set<Member>()
   /** Milliseconds that probes may take, and when that was reckoned. */
@@ -22,12 +25,26 @@ export class Probing {
   #at: number
   #queries = 0
 
-  constructor(clock: Clock, speeds: Speeds) {
+  constructor(clock: Clock, speeds: Speeds, scaling: Scaling) {
     this.#speeds = speeds
+    this.#scaling = scaling
     this.#at = clock.now()
   }
 
-  /** What an attempt took that a worker had for itself; Infinity: it failed. */
+  /** What a run took tells how long one attempt takes alone, however many there were. */
+  learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+    const ms = now - startedAt
+    const sized = this.#scaling.factor(attempts)
+    if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
+    if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
+    if (best === 'failed') this.rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) {
+      this.rate(member, ms / factor)
+      this.#scaling.add(member.speed.last, attempts, (ms * sized) / factor)
+    }
+  }
+
+  /** What an attempt of typical size took that a worker had for itself; Infinity: it failed. */
   rate(member: Member, ms: number): void {
     if (member.state.is === 'leaving') return
     this.#speeds.add(member.speed, ms)
@@ -71,9 +88,9 @@ export class Probing {
     }
   }
 
-  #spend({ ranMs, outcome }: Attempt, expectedMs: number): void {
+  #spend({ ranMs, factor, outcome }: Attempt, expectedMs: number): void {
     this.#savedMs -= ranMs
     // It seems to have recovered: the next one is due at once, and will tell.
-    if (outcome?.kind === 'answered' && ranMs < expectedMs / 2) this.#queries = PROBE_EVERY
+    if (outcome?.kind === 'answered' && ranMs < (factor * expectedMs) / 2) this.#queries = PROBE_EVERY
   }
 }

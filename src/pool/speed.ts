@@ -3,6 +3,8 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
+import type { LastTime } from './scaling'
+
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
 const FAILURE = 20
 /** A worker within this factor of another is as fast as it. */
@@ -22,7 +24,7 @@ const WINDOW = 200
 const UNKNOWN = { variance: 0.05, count: 8 }
 
 /** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
-const LEAST_MS = 0.1
+export const LEAST_MS = 0.1
 
 /** One worker's recent times, since its pace last changed. */
 export class Speed {
@@ -34,6 +36,8 @@ export class Speed {
   readonly logs: number[] = []
   /** Their mean, but for the largest. */
   mean = Number.NaN
+  /** Written by `Scaling`. */
+  readonly last: LastTime = { size: 0, ms: 0 }
   /** Which of its last three outcomes were failures: bits, the newest the lowest. */
   #failures = 0
 

@@ -136,7 +136,7 @@ export class Query implements Owner, Timed {
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
     if (purpose === 'trial' || !this.isOpen) return
-    if (this.#places) agenda.began(this.#places, attempt.startedAt)
+    if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
     if (isLate(this.#places) || isSuspect) this.#advance()
   }

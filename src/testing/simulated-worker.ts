@@ -12,7 +12,8 @@ export type Law = (index: number, now: number) => number
 /** What all workers of a simulation share. */
 export interface Simulation {
   readonly clock: Clock
-  law(index: number, now: number): number
+  /** @param size  values in the query, in a batch those of the longest */
+  law(index: number, now: number, size: number): number
   /** The answer to a query, as vectors; the caller owns it. Or a promise: while that is open the clock has to be held. */
   answer(vector: Float32Array): Float32Array | Promise<Float32Array>
   readonly signature: ModelWorker['signature']
@@ -56,12 +57,12 @@ export class SimulatedWorker implements ModelWorker {
   }
 
   async infer(query: TensorList): Promise<TensorList> {
-    await this.#work(1)
+    await this.#work([query])
     return this.#answerTo(query)
   }
 
   inferBatch(queries: readonly TensorList[]): Promise<TensorList>[] {
-    const done = this.#work(queries.length)
+    const done = this.#work(queries)
     return queries.map((query) => done.then(() => this.#answerTo(query)))
   }
 
@@ -74,10 +75,12 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.answer(vector)
   }
 
-  #work(rows: number): Promise<void> {
+  #work(queries: readonly TensorList[]): Promise<void> {
     const { clock, batches } = this.#simulation
+    const rows = queries.length
+    const size = Math.max(...queries.map((query) => vectorOf(query).length))
     if (this.#open >= this.slots) return Promise.reject(new Error(`${this.name} is at work`))
-    const ms = this.#simulation.law(this.#index, clock.now()) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    const ms = this.#simulation.law(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
     this.#open++
     this.workedMs += ms
     this.calls += rows
