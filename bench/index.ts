@@ -1,10 +1,11 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
 import { batch } from './batch'
 import { changesBench } from './changes'
 import { clones } from './clones'
+import { cold } from './cold'
 import { coordinator } from './coordinator'
 import { costs } from './costs'
 import { domainsBench } from './domains'
@@ -31,6 +32,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   domains: domainsBench,
   changes: changesBench,
   clones,
+  cold,
   coordinator,
   fleet,
   latency,

@@ -62,7 +62,6 @@ export class CodedGroup implements Coding, Owner {
     return this.#filling.members
   }
 
-  /** Whether a caller waits. */
   get #isWanted(): boolean {
     return this.#members.some(({ isOpen }) => isOpen)
   }
@@ -86,9 +85,12 @@ export class CodedGroup implements Coding, Owner {
     return workers + this.#all.filter(({ row }) => row >= workers).length
   }
 
-  /** Workers that failed on one of the rows get no other while somebody else can: they would soon have failed on all of them. */
+  /** Workers that failed on a row, or for callers who count on S of them are at work on one, get no other while somebody else can: rows would be lost together. */
   blocks(identity: Identity): boolean {
-    return this.#failed.includes(identity) && this.#context.pool.available(this.#failed) > 0
+    const isPromised = this.#members.some(({ isOpen, caller }) => isOpen && caller.choices.policy === 'recover')
+    const live = isPromised ? this.#all.filter(isLive) : NONE
+    const blocked = [...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]
+    return blocked.includes(identity) && this.#context.pool.available(blocked) > 0
   }
 
   failed(identity: Identity | undefined): void {

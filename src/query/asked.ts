@@ -20,14 +20,16 @@ export interface Asked {
   verdict: 'none' | 'compared' | 'lie'
   /** Its worker may be asked again, though it failed: nobody else is left. */
   isForgiven: boolean
+  /** Its query was ended, as where the model was replaced: what is answered now tells nothing. */
+  isVoid: boolean
 }
 
 export function newAsked(attempt: Attempt<Payload, Payload>, purpose: Purpose, row: number): Asked {
-  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false }
+  return { attempt, row, purpose, onTime: false, verdict: 'none', isForgiven: false, isVoid: false }
 }
 
-export function answerOf({ attempt: { outcome } }: Asked): Payload | undefined {
-  return outcome?.kind === 'answered' ? outcome.answer : undefined
+export function answerOf({ attempt: { outcome }, isVoid }: Asked): Payload | undefined {
+  return outcome?.kind === 'answered' && !isVoid ? outcome.answer : undefined
 }
 
 export function errorOf({ attempt: { outcome } }: Asked): ApproxiferError | undefined {

@@ -100,6 +100,12 @@ export class Inquiry implements Apart {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
   }
 
+  /** Nor does an answer tell anything any more. */
+  end(): void {
+    for (const asked of this.#asked) asked.isVoid = true
+    this.cancel()
+  }
+
   /** Nobody wants an answer any more: workers are told. */
   cancel(): void {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.cancel(attempt)

@@ -110,7 +110,7 @@ export class Query implements Owner, Timed {
   /** The predictor, or the model, is no more. */
   end(error: ApproxiferError): void {
     if (this.isOpen) this.#fail(error)
-    this.inquiry.cancel()
+    this.inquiry.end()
     this.#finish()
   }
 

@@ -23,6 +23,7 @@ export class Audit implements Owner, Apart {
   readonly #asked: Asked[] = []
   /** To an ejected worker: what it answers is only compared. */
   readonly #trial: Asked | undefined
+  readonly #renewals: number
   #proven: Payload | undefined
 
   /** @param answered  attempts for the query, at least one */
@@ -35,6 +36,7 @@ export class Audit implements Owner, Apart {
   ) {
     this.#pool = pool
     this.#reputation = reputation
+    this.#renewals = reputation.evidence.renewals
     this.#tally = tally
     this.#payload = payload
     this.#heard = [...answered]
@@ -92,6 +94,7 @@ export class Audit implements Owner, Apart {
     const asked = [...this.#asked, this.#trial].find((each) => each?.attempt === attempt)
     if (!asked) return
     this.#tally.tell(asked)
+    if (this.#renewals !== this.#reputation.evidence.renewals) return // of another model than those before
     if (asked === this.#trial) return this.#compare()
     if (answerOf(asked)) this.#heard.push(asked)
     this.proceed()

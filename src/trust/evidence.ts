@@ -61,6 +61,8 @@ const blank = (): WorkerEvidence => ({
 })
 
 export class Evidence {
+  /** How often the model was replaced: answers of two of them are not compared. */
+  renewals = 0
   readonly #workers = new Map<string, WorkerEvidence>()
   /** Those that have left, the one first that did so longest ago. */
   readonly #left = new Set<string>()
@@ -185,6 +187,7 @@ export class Evidence {
 
   /** The workers have another model: its answers differ by as much as will be seen. What is held against workers stays. */
   renew(): void {
+    this.renewals++
     this.#distance = { count: 0, mean: 0, variance: 0 }
     this.#spread = new RunningDeviation()
     for (const record of this.#workers.values()) record.suspicion = 0

@@ -7,7 +7,8 @@ import { join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed, HandWorker, turn } from '../shared/house'
+import { Feed } from '../shared/feed'
+import { HandWorker, turn } from '../shared/house'
 import { doubling } from '../shared/vectors'
 
 /** How often the process is killed. */

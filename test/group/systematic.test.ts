@@ -1,6 +1,6 @@
-import { ApproxiferError } from 'approxifer'
+import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { house, query, settled, turn } from '../shared/house'
+import { HandWorker, house, query, settled, turn } from '../shared/house'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -45,6 +45,31 @@ describe('the systematic code', () => {
     asked[2].calls[0].answer()
     expect((await group).rows.map((row) => row.outcome)).toEqual(['onTime', 'onTime', 'late', 'onTime'])
     expect(predictor.stats()).toMatchObject({ exact: 2, recovered: 1, groups: 1 })
+    await predictor.close()
+  })
+
+  it('rows are not lost together: none shares a worker with another, in its other slot, while one has none', async () => {
+    vi.useFakeTimers()
+    const wide = () => Object.assign(new HandWorker('wide'), { slots: 4, capacity: 4 })
+    const workers = [...['a', 'b', 'c', 'd'].map((name) => new HandWorker(name)), wide()]
+    const predictor = await createPredictor({
+      workers,
+      scheme: { queries: 3, stragglers: 2 },
+      policy: 'recover',
+      verify: { audit: 0 },
+    })
+    const others = [7, 8, 9].map((x) => predictor.predict(query(x), { policy: 'retry' }))
+    const [a, b, c] = workers
+    expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 0, 0])
+    const predictions = [1, 2, 3].map((x) => predictor.predict(query(x)))
+    await vi.advanceTimersByTimeAsync(5) // the parities follow
+    expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 1, 1])
+    for (const { calls } of [a, b, c]) calls[0].answer()
+    await Promise.all(others)
+    expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 1, 1])
+    for (const { calls } of workers.slice(3)) calls[0].fail(new ApproxiferError('WORKER', 'it died'))
+    for (const { calls } of [a, b, c]) calls[0].answer()
+    for (const prediction of predictions) expect((await prediction).status).toMatch(/^(exact|recovered)$/)
     await predictor.close()
   })
 

@@ -4,7 +4,7 @@ import { ApproxiferError, createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/house'
+import { Feed } from '../shared/feed'
 import { add } from '../shared/joined'
 import { MoodyWorker } from '../shared/moody-worker'
 

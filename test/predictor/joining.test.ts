@@ -3,7 +3,8 @@
 import { ApproxiferError, createPredictor } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed, HandWorker, query, settled, turn } from '../shared/house'
+import { Feed } from '../shared/feed'
+import { HandWorker, query, settled, turn } from '../shared/house'
 import { add, answerAll, code, hand, message, open } from '../shared/joined'
 import { until } from '../shared/patience'
 

@@ -2,7 +2,8 @@
 
 import { ApproxiferError, type Change, createPredictor, type PredictorOptions } from 'approxifer'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { Feed, HandWorker, query, settled, turn } from '../shared/house'
+import { Feed } from '../shared/feed'
+import { HandWorker, query, settled, turn } from '../shared/house'
 import { add, answerAll, code, hand, message, open, systematic } from '../shared/joined'
 
 afterEach(() => {

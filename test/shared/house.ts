@@ -1,6 +1,6 @@
 /** A predictor on workers whose calls the test settles by hand. */
 
-import { ApproxiferError, type Change, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
+import { ApproxiferError, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { type CodecOptions } from 'approxifer/codec'
 import { vi } from 'vitest'
 import { systemClock } from '../../src/clock'
@@ -62,44 +62,6 @@ export class HandWorker implements ModelWorker {
   async close() {
     this.closed++
     for (const call of [...this.calls]) call.fail(new ApproxiferError('CLOSED', 'closed'))
-  }
-}
-
-/** Changes that the test tells by hand. */
-export class Feed implements AsyncIterable<Change> {
-  /** How often its listener has left. */
-  returned = 0
-  readonly #told: Change[] = []
-  #end: { error?: unknown } | undefined
-  #wake = () => {}
-
-  tell(...changes: Change[]) {
-    this.#told.push(...changes)
-    this.#wake()
-  }
-
-  end(error?: unknown) {
-    this.#end = { error }
-    this.#wake()
-  }
-
-  [Symbol.asyncIterator]() {
-    const next = async (): Promise<IteratorResult<Change>> => {
-      while (!this.#told.length && !this.#end) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-      }
-      const value = this.#told.shift()
-      if (value) return { done: false, value }
-      if (this.#end?.error) throw this.#end.error
-      return { done: true, value: undefined }
-    }
-    const leave = async (): Promise<IteratorResult<Change>> => {
-      this.returned++
-      return { done: true, value: undefined }
-    }
-    return { next, return: leave }
   }
 }
 

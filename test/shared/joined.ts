@@ -2,7 +2,8 @@
 
 import { type Change, createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed, HandWorker, turn } from './house'
+import { Feed } from './feed'
+import { HandWorker, turn } from './house'
 
 export const hand = (...names: string[]) => names.map((name) => new HandWorker(name))
 export const add = (worker: ModelWorker): Change => ({ add: worker })

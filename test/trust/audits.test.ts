@@ -8,7 +8,8 @@ import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Audit } from '../../src/trust/audit'
 import { type HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query, turn } from '../shared/house'
-import { answers, ejected, type Lie, lies, stream } from '../shared/liars'
+import { answers, ejected, stream } from '../shared/liars'
+import { type Lie, lies } from '../shared/lies'
 import { payloadOf } from '../shared/vectors'
 
 describe('audits', () => {
@@ -101,6 +102,7 @@ describe('an audit', () => {
     const told: string[] = []
     const counted: (string | undefined)[] = []
     const reputation = {
+      evidence: { renewals: 0 },
       liars,
       equality: { criterion: criterionOf(workers[0].signature.outputs, {}), rounding: 0.001, deviation: 1 },
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/random'
 import { type TensorList } from '../../src/tensor'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/house'
+import { Feed } from '../shared/feed'
 import { inferring } from '../shared/vectors'
 
 const truth = (row: Float32Array) => Float32Array.of(Math.sin(3 * row[0]) + row[1], Math.cos(2 * row[1]) - row[0])

@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest'
 import { seeded } from '../../src/random'
-import { answers, ejected, lies, sly, stream, type Witness } from '../shared/liars'
+import { answers, ejected, stream, type Witness } from '../shared/liars'
+import { lies, sly } from '../shared/lies'
 
 describe('where workers may lie', () => {
   it('an honest pool: every answer is the model’s own, and nobody is ejected', async () => {

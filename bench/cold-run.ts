@@ -1,0 +1,109 @@
+/** One run of bench cold: 40,000 queries in made time, with a memory or without. */
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { type Charges, charged } from '../src/cli/demo/simulation'
+import { answersOf } from '../src/evaluate/model'
+import { createPredictor } from '../src/predictor/create'
+import { seeded } from '../src/random'
+import { VirtualClock } from '../src/testing/virtual-clock'
+import type { ModelName } from './accuracy'
+import { dataOf, modelOf, WORKERS } from './latency-run'
+import { randomTrouble, SimulatedWorker } from './simulated'
+
+/** Queries that are told of together. */
+export const SPAN = 5000
+const MEAN_MS = 11.8
+/** To the right and down, in pixels. */
+const MOVES = [
+  [0, 0],
+  [1, 0],
+  [-1, 0],
+  [0, 1],
+] as const
+
+export interface Job {
+  model: ModelName
+  load: number
+  policy: 'retry' | 'auto'
+  seed: number
+  costs: Charges
+}
+
+/** Of each span. */
+export interface Span {
+  p50: number
+  p99: number
+  /** Shares of the queries: given a recovery, and a wrong one. */
+  recovered: number
+  wrong: number
+}
+
+/** An image of shape [1, channels, height, width], what leaves it on one side left out and 0 on the other. */
+function moved(image: Float32Array, [, , height, width]: readonly number[], [right, down]: readonly number[]) {
+  return image.map((_, at) => {
+    const [row, column] = [Math.floor(at / width) % height, at % width]
+    const isInside = row >= down && row - down < height && column >= right && column - right < width
+    return isInside ? image[at - down * width - right] : 0
+  })
+}
+
+/** The queries and the model's answers, which are kept in build/. */
+async function queriesOf(name: ModelName) {
+  const { inputs: images, answers: own, signature } = await dataOf(name)
+  const shape = [1, ...signature.inputs[0].shape].slice(-4)
+  const inputs = MOVES.flatMap((move) => images.map((image) => moved(image, shape, move)))
+  const file = `build/answers-${name}-moved.f32`
+  if (!existsSync(file)) {
+    const all = await answersOf(await modelOf(name), inputs.slice(images.length))
+    writeFileSync(file, new Uint8Array(Float32Array.from(all.flatMap((answer) => [...answer])).buffer))
+  }
+  const values = new Float32Array(new Uint8Array(readFileSync(file)).buffer)
+  const { length } = own[0]
+  const answers = inputs.map((_, i) =>
+    i < own.length ? own[i] : values.slice((i - own.length) * length, (i - own.length + 1) * length),
+  )
+  return { inputs, answers, signature }
+}
+
+const labelOf = (answer: Float32Array) => answer.indexOf(Math.max(...answer))
+
+export async function simulate({ model, load, policy, seed, costs }: Job): Promise<Span[]> {
+  const { inputs, answers, signature } = await queriesOf(model)
+  const projecting = seeded(1)
+  const weights = Float64Array.from(inputs[0], () => projecting.next())
+  const keyOf = (row: Float32Array) => row.reduce((sum, value, i) => sum + value * weights[i], 0)
+  const known = new Map(inputs.map((row, i) => [keyOf(row), i]))
+  const clock = new VirtualClock()
+  const [arriving, serving] = [seeded(1000 * seed), seeded(1000 * seed + 1)]
+  const answer = (row: Float32Array) => answers[known.get(keyOf(row)) as number].slice()
+  const simulation = { clock, law: randomTrouble(serving), answer, signature }
+  const workers = Array.from({ length: WORKERS }, (_, i) => new SimulatedWorker(i, simulation))
+  const scheme = { queries: 1 }
+  const predictor = await createPredictor({ workers, scheme, policy, testing: { clock }, limits: { queries: 1e5 }, onWarning() {} }) // biome-ignore format: one line
+  const order = arriving.choose(inputs.length, inputs.length)
+  const asked = order.map(() => ({ ms: Number.POSITIVE_INFINITY, recovered: false, wrong: false }))
+  let [next, due] = [0, 0]
+  const arrive = () => {
+    const [query, since] = [next, due]
+    const at = order[next++]
+    predictor.predict(inputs[at]).then(({ output, status }) => {
+      const recovered = status === 'recovered'
+      const label = labelOf(output[signature.outputs[0].name].data as Float32Array)
+      asked[query] = { ms: clock.now() - since, recovered, wrong: recovered && label !== labelOf(answers[at]) }
+    })
+    if (next === order.length) return
+    due += (-Math.log(1 - arriving.next()) * MEAN_MS) / (load * WORKERS)
+    clock.after(due - clock.now(), arrive)
+  }
+  clock.after(0, arrive)
+  await charged(clock, costs, () => clock.run())
+  await predictor.close()
+  return Array.from({ length: asked.length / SPAN }, (_, span) => spanOf(asked.slice(span * SPAN, (span + 1) * SPAN)))
+}
+
+function spanOf(asked: { ms: number; recovered: boolean; wrong: boolean }[]): Span {
+  const sorted = asked.map(({ ms }) => ms).sort((a, b) => a - b)
+  const at = (share: number) => sorted[Math.floor(share * (sorted.length - 1))]
+  const share = (what: 'recovered' | 'wrong') => asked.filter((each) => each[what]).length / asked.length
+  return { p50: at(0.5), p99: at(0.99), recovered: share('recovered'), wrong: share('wrong') }
+}

@@ -1,0 +1,200 @@
+/** A worker of the simulation: takes its time by its law, has its moods, and may lie. Everything that it draws depends on its own calls alone. */
+
+import type { ModelWorker } from 'approxifer'
+import { vectorOf } from '../../src/payload'
+import { type Random, seeded } from '../../src/random'
+import type { TensorList } from '../../src/tensor'
+import type { VirtualClock } from '../../src/testing/virtual-clock'
+import { listOf } from '../shared/vectors'
+import { ownAnswer, signature, strategies } from './model'
+import type { Machine, Mood } from './schedule'
+
+export const moods = ['slow', 'silent', 'dead', 'nan', 'short', 'rejects', 'throws', 'aborts', 'babbles', 'reuses'] as const // biome-ignore format: one line
+
+/** Told by and to all who share an identity. */
+export interface Lying {
+  strategy: string | undefined
+  share: number
+}
+
+/** What an actor tells of its calls. */
+export interface Witnessed {
+  /** Which model all have now. */
+  readonly model: number
+  /** @param fits  whether it takes one more */
+  given(actor: Actor, row: Float32Array, fits: boolean): void
+  /** @param lied  whether the answer is another than its model's */
+  replied(actor: Actor, row: Float32Array, lied: boolean): void
+}
+
+interface Call {
+  settle(outcome: TensorList | Error): void
+  cancel(): void
+}
+
+export class Actor implements ModelWorker {
+  readonly signature = signature
+  readonly name: string
+  readonly identity: string
+  readonly slots: number
+  readonly takesNext: boolean
+  readonly maxBatch: number
+  readonly restart?: (why: string) => void
+  onFree: (() => void) | undefined
+  mood: Mood = 'well'
+  /** Calls that it is at work on, also where nobody waits for them. */
+  readonly #open = new Set<Call>()
+  /** When it will have done with all that it has, where it does one after the other. */
+  #doneAt = 0
+  readonly #random: Random
+  /** Used again and again: one for each row of a call. */
+  readonly #buffers: Float32Array[] = []
+
+  constructor(
+    readonly machine: Machine,
+    readonly lying: Lying,
+    readonly clock: VirtualClock,
+    readonly witnessed: Witnessed,
+    seed: number,
+  ) {
+    const { name, identity, slots, takesNext, batch, restarts } = machine
+    this.name = name
+    this.identity = identity
+    this.slots = slots
+    this.maxBatch = batch
+    this.takesNext = takesNext && slots === 1
+    this.#random = seeded(seed)
+    if (restarts) this.restart = (why) => this.#restart(why)
+  }
+
+  get open(): number {
+    return this.#open.size
+  }
+
+  get free(): boolean {
+    return this.mood !== 'dead' && this.#open.size < (this.takesNext ? 2 : this.slots)
+  }
+
+  get gone(): boolean {
+    return this.mood === 'dead' && !this.machine.restarts
+  }
+
+  infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    if (this.mood === 'throws') throw new Error('thrown')
+    return this.#run([query], [signal])[0]
+  }
+
+  inferBatch(queries: readonly TensorList[], { signals = [] }: { signals?: readonly AbortSignal[] } = {}) {
+    return this.#run(queries, signals)
+  }
+
+  #run(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[]): Promise<TensorList>[] {
+    const { mood } = this
+    const rows = queries.map((query) => vectorOf(query).slice())
+    const fits = this.#open.size < (this.takesNext ? 2 : this.slots)
+    for (const row of rows) this.witnessed.given(this, row, fits)
+    const refusal =
+      mood === 'aborts' ? Object.assign(new Error('not I'), { code: 'ABORTED' }) : new Error('it takes none')
+    if (['dead', 'rejects', 'throws', 'aborts'].includes(mood) || !this.free)
+      return rows.map(() => Promise.reject(refusal))
+    const settles: Call['settle'][] = []
+    const answers = rows.map(
+      () =>
+        new Promise<TensorList>((resolve, reject) => {
+          settles.push((outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome)))
+        }),
+    )
+    const call = this.#begin(rows, settles)
+    if (mood === 'babbles') this.onFree?.() // it has a call
+    for (const [i, signal] of signals.entries()) {
+      signal?.addEventListener('abort', () => {
+        settles[i](Object.assign(new Error('aborted'), { code: 'ABORTED' }))
+        if (this.machine.stops && signals.every((each) => each?.aborted)) this.#end(call)
+      })
+    }
+    return answers
+  }
+
+  #begin(rows: readonly Float32Array[], settles: readonly Call['settle'][]): Call {
+    const { mood, clock } = this
+    let cancel = () => {}
+    const call: Call = {
+      settle: (outcome) => {
+        for (const settle of settles) settle(outcome)
+      },
+      cancel: () => cancel(),
+    }
+    this.#open.add(call)
+    if (mood === 'silent') this.#doneAt = Number.POSITIVE_INFINITY
+    const from = this.slots > 1 ? clock.now() : Math.max(this.#doneAt, clock.now())
+    const ms = from - clock.now() + this.#ms(rows.length)
+    if (mood === 'silent' || !Number.isFinite(ms)) return call
+    this.#doneAt = clock.now() + ms
+    cancel = clock.after(ms, () => {
+      if (!this.#open.has(call)) return
+      for (const [i, row] of rows.entries()) this.#tell(mood, row, i, settles[i])
+      this.#end(call)
+    })
+    return call
+  }
+
+  #end(call: Call): void {
+    if (!this.#open.delete(call)) return
+    call.cancel()
+    this.onFree?.()
+    if (this.mood === 'babbles') this.clock.after(1, () => this.onFree?.())
+  }
+
+  #ms(rows: number): number {
+    const { medianMs, deviation } = this.machine
+    const slow = this.mood === 'slow' ? 16 : 1
+    return slow * medianMs * Math.exp(deviation * this.#random.gauss()) * (1 + 0.5 * (rows - 1))
+  }
+
+  #tell(mood: Mood, row: Float32Array, place: number, settle: Call['settle']): void {
+    if (mood === 'nan') return settle(listOf(row.map(() => Number.NaN)))
+    if (mood === 'short') return settle(listOf(row.subarray(1)))
+    const own = ownAnswer(row, this.witnessed.model).map((value) => value * (1 + this.machine.rounding))
+    const { strategy, share } = this.lying
+    const lies = strategy !== undefined && this.#random.next() < share
+    const told = lies ? strategies[strategy](own, this.#random, row) : own
+    if (!told) return // it says nothing
+    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]))
+    if (mood !== 'reuses') return settle(listOf(told))
+    this.#buffers[place] ??= new Float32Array(2)
+    this.#buffers[place].set(told)
+    settle(listOf(this.#buffers[place]))
+  }
+
+  #restart(why: string): void {
+    this.mood = 'dead'
+    this.#fail(why)
+    this.clock.after(20, () => {
+      this.mood = 'well'
+      this.onFree?.()
+    })
+  }
+
+  #fail(why: string): void {
+    this.#doneAt = 0
+    for (const call of [...this.#open]) {
+      this.#open.delete(call)
+      call.cancel()
+      call.settle(new Error(why))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.mood = 'dead'
+    this.#fail('closed')
+  }
+
+  /** Its next calls are like this; one that was dead is well again or the other way round. */
+  change(mood: Mood): void {
+    if (this.mood === mood) return
+    const wasSilent = this.mood === 'silent'
+    this.mood = mood
+    if (mood === 'dead' || wasSilent) this.#fail('it went down')
+    this.onFree?.()
+  }
+}

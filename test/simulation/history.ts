@@ -1,0 +1,258 @@
+/**
+ * A history of what was asked, answered and known, and a checker that knows nothing of the code: it says which lines of "What is
+ * guaranteed" (docs/reference.md) a history breaks.
+ */
+
+/** What was promised for this run. */
+export interface Promised {
+  stragglers: number
+  byzantine: number
+  /** Whether answers are decoded from all rows, as in the paper. */
+  preset: boolean
+  /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
+  answersIn: number
+  /** Queries under way at most. */
+  limit: number
+  minConfidence: number
+  /** Second requests that may be saved up, and their share of the queries. */
+  hedges: { burst: number; share: number }
+  /** How far a proven answer may be from the model's own. */
+  rounding: number
+}
+
+export type Entry = { at: number } /** @param lively  whether all is well again, so that it must be answered */ & (
+  | { what: 'asked'; query: number; dueAt: number; policy: string; gives: boolean; lively: boolean }
+  | { what: 'left'; query: number }
+  | { what: 'joins' | 'leaves'; worker: string }
+  /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
+  | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
+  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean }
+  /** @param off  largest distance from the model's own values @param label  whether it has the model's label */
+  | {
+      what: 'answered'
+      query: number
+      status: string
+      confidence: number | undefined
+      workers: string[]
+      off: number
+      label: boolean
+    }
+  | { what: 'failed'; query: number; code: string }
+  | { what: 'verdict'; identity: string; kind: string }
+  | { what: 'hedges'; sent: number }
+  /** All is over: what is left of it. */
+  | { what: 'over'; ended: number; timers: number; running: number; unreported: number }
+)
+
+export interface History {
+  promised: Promised
+  entries: readonly Entry[]
+}
+
+/** A clock in floating point. */
+const TICK = 1e-6
+
+interface Asking {
+  at: number
+  dueAt: number
+  policy: string
+  gives: boolean
+  lively: boolean
+  /** Whether there were as many as may be under way. */
+  isBeyond: boolean
+  leftAt?: number
+  ended?: number
+  /** Identities that answered it so far, and those of them that lied. */
+  replied: Map<string, boolean>
+}
+
+/** Sentences, one for each break. */
+export function violations({ promised, entries }: History): string[] {
+  const checker = new Checker(promised)
+  for (const entry of entries) checker.take(entry)
+  return checker.broken
+}
+
+class Checker {
+  readonly broken: string[] = []
+  readonly #promised: Promised
+  readonly #queries = new Map<number, Asking>()
+  /** By name; a name may be another's later. */
+  readonly #identities = new Map<string, string>()
+  /** Names of those that left, and when. */
+  readonly #gone = new Map<string, number>()
+  readonly #liars = new Set<string>()
+  /** And since when. */
+  readonly #ejected = new Map<string, number>()
+  #open = 0
+
+  constructor(promised: Promised) {
+    this.#promised = promised
+  }
+
+  take(entry: Entry): void {
+    switch (entry.what) {
+      case 'asked':
+        return this.#asked(entry)
+      case 'left':
+        return void Object.assign(this.#of(entry.query) ?? {}, { leftAt: entry.at })
+      case 'joins':
+        return void this.#gone.delete(entry.worker)
+      case 'leaves':
+        return void this.#gone.set(entry.worker, entry.at)
+      case 'given':
+        return this.#given(entry)
+      case 'replied':
+        return this.#replied(entry)
+      case 'answered':
+        return this.#answered(entry)
+      case 'failed':
+        return this.#failed(entry)
+      case 'verdict':
+        return this.#verdict(entry)
+      case 'hedges':
+        return this.#hedges(entry)
+      case 'over':
+        return this.#over(entry)
+    }
+  }
+
+  #breaks(at: number, line: string, why: string): void {
+    this.broken.push(`${line}, at ${at.toFixed(3)} ms: ${why}`)
+  }
+
+  #of(query: number | undefined): Asking | undefined {
+    return query === undefined ? undefined : this.#queries.get(query)
+  }
+
+  #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
+    if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
+    const isBeyond = ++this.#open > this.#promised.limit
+    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBeyond, replied: new Map() })
+  }
+
+  #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
+    this.#identities.set(worker, identity)
+    if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
+    if (at > (this.#gone.get(worker) ?? at) + TICK) this.#breaks(at, 'who has left gets nothing', worker)
+  }
+
+  #replied({ query, identity, lied }: Entry & { what: 'replied' }): void {
+    if (lied) this.#liars.add(identity)
+    const asking = this.#of(query)
+    asking?.replied.set(identity, lied || asking.replied.get(identity) === true)
+  }
+
+  /** A promise settles once, by its deadline; at once for who leaves. */
+  #ends(at: number, query: number): Asking | undefined {
+    const asking = this.#of(query)
+    if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
+    if (!asking) return undefined
+    if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
+    if (at > asking.dueAt + TICK) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (asking.leftAt !== undefined && at > asking.leftAt + TICK) {
+      this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
+    }
+    asking.ended = at
+    this.#open--
+    return asking
+  }
+
+  /** Of a query that is not refused. */
+  #isIn(at: number, query: number, { isBeyond }: Asking): void {
+    if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  }
+
+  #answered({ at, query, status, confidence, workers, off, label }: Entry & { what: 'answered' }): void {
+    const asking = this.#ends(at, query)
+    if (!asking) return
+    this.#isIn(at, query, asking)
+    const { byzantine, rounding, minConfidence, preset } = this.#promised
+    if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
+    if (status === 'exact' && off > (byzantine ? rounding : 0)) {
+      this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
+    }
+    if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
+    if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
+    if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
+    for (const worker of workers) {
+      const identity = this.#identities.get(worker)
+      if (identity === undefined) this.#breaks(at, 'answers are workers’', `${worker} never had a query`)
+      if (status === 'exact' && identity !== undefined && byzantine && this.#isEjected(identity, at)) {
+        this.#breaks(at, 'who is ejected is not believed', `query ${query} is answered by ${worker}`)
+      }
+    }
+    if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
+  }
+
+  /** An answer that was given at that moment is heard of after the verdict. */
+  #isEjected(identity: string, at: number): boolean {
+    return at > (this.#ejected.get(identity) ?? at) + TICK
+  }
+
+  #proven(at: number, query: number, { replied }: Asking): void {
+    const { byzantine } = this.#promised
+    if (replied.size < byzantine + 1) {
+      this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by ${replied.size}`)
+    }
+    if (![...replied.values()].includes(false)) {
+      this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by liars alone`)
+    }
+  }
+
+  #recovered(
+    at: number,
+    query: number,
+    { policy, gives, dueAt }: Asking,
+    confidence: number | undefined,
+    least: number,
+  ): void {
+    if (policy === 'retry') this.#breaks(at, 'retry gives nothing that is recovered', `query ${query} is`)
+    const isSure = (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK)
+    if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
+  }
+
+  #failed({ at, query, code }: Entry & { what: 'failed' }): void {
+    const open = this.#open
+    const asking = this.#ends(at, query)
+    if (!asking) return
+    const { limit } = this.#promised
+    if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
+    if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
+    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
+    if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
+      this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
+    }
+    if (code === 'DEADLINE' && at < asking.dueAt - 1)
+      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
+    if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
+    if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
+      this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
+    }
+    if (code === 'PROTOCOL' || code === 'MODEL') this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
+  }
+
+  #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
+    if (kind === 'ejected') this.#ejected.set(identity, at)
+    if (kind === 'readmitted') this.#ejected.delete(identity)
+    if (kind !== 'readmitted' && !this.#liars.has(identity)) {
+      this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
+    }
+  }
+
+  #hedges({ at, sent }: Entry & { what: 'hedges' }): void {
+    const { burst, share } = this.#promised.hedges
+    const most = share ? burst + share * this.#queries.size : 0
+    if (sent > most + TICK) this.#breaks(at, 'hedges keep to their budget', `${sent} of ${most}`)
+  }
+
+  #over({ at, ended, timers, running, unreported }: Entry & { what: 'over' }): void {
+    for (const [query, { ended: end }] of this.#queries) {
+      if (end === undefined) this.#breaks(at, 'every promise settles', `query ${query} has no end`)
+    }
+    if (ended !== this.#queries.size) this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
+    if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)
+    if (running) this.#breaks(at, 'nothing is left', `${running} calls`)
+    if (unreported) this.#breaks(at, 'every group is reported', `${unreported} are not`)
+  }
+}

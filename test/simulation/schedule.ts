@@ -1,0 +1,191 @@
+/**
+ * What happens in one run, drawn from a seed: plain data, so that a run that fails can be cut down to the events that it takes. Each seed
+ * turns on some kinds of trouble and not others (swarm testing: Groce et al., ISSTA 2012), since what hides behind constant trouble
+ * of every kind shows where only one is on.
+ */
+
+import type { PredictorOptions } from 'approxifer'
+import { type Random, seeded } from '../../src/random'
+import { moods } from './actor'
+import { strategies } from './model'
+
+/** A worker at its start. */
+export interface Machine {
+  name: string
+  identity: string
+  slots: number
+  takesNext: boolean
+  batch: number
+  /** Whether an abort ends its work, and whether the pool may restart it. */
+  stops: boolean
+  restarts: boolean
+  /** Of its times: median in ms, and the standard deviation of their logarithm. */
+  medianMs: number
+  deviation: number
+  /** Its own rounding, over the answer. */
+  rounding: number
+}
+
+export type Mood = 'well' | (typeof moods)[number]
+
+export type Event = { at: number } & (
+  | {
+      what: 'ask'
+      query: number
+      row: [number, number]
+      tenant: string
+      deadlineMs: number
+      policy?: 'auto' | 'retry' | 'recover'
+      atDeadline?: 'give'
+      /** Milliseconds after which the caller leaves. */
+      leavesAfter?: number
+      /** Nothing is wrong any more. */
+      lively?: boolean
+    }
+  | { what: 'mood'; worker: string; mood: Mood }
+  | { what: 'lie'; identity: string; strategy: string | undefined; share: number }
+  | { what: 'leave'; worker: string; how: 'remove' | 'drain' }
+  | { what: 'join'; machine: Machine }
+  | { what: 'forget'; tenant: string }
+  /** All workers have another model from now on. */
+  | { what: 'renew' }
+)
+
+export interface Schedule {
+  seed: number
+  options: Pick<
+    PredictorOptions,
+    'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits'
+  >
+  machines: Machine[]
+  events: Event[]
+  /** Whether no more than S machines are ever in trouble, and all queries together are no more than the others can answer. */
+  isSpared: boolean
+}
+
+/** Kinds of trouble. */
+const troubles = [
+  'moods',
+  'leaving',
+  'aborts',
+  'haste',
+  'liars',
+  'tenants',
+  'crowds',
+  'gives',
+  'forgetting',
+  'renewing',
+] as const
+type Trouble = (typeof troubles)[number]
+
+export const HANG_MS = 200
+const DEADLINE_MS = 400
+
+/** What a run is drawn with. */
+interface Draw {
+  random: Random
+  on: ReadonlySet<Trouble>
+  pick<T>(all: readonly T[]): T
+  chance(share: number): boolean
+}
+
+/** @param queries  that are asked */
+export function drawn(seed: number, queries: number): Schedule {
+  const random = seeded(seed)
+  const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
+  const on = new Set(troubles.filter(() => random.next() < 0.5))
+  const draw: Draw = { random, on, pick, chance: (share) => random.next() < share }
+  const E = on.has('liars') ? 1 + random.below(2) : 0
+  const [K, S] = [1 + random.below(6), random.below(3)]
+  const count = E ? 2 * E + 1 + S + random.below(4) : K + S + random.below(4)
+  const machines = Array.from({ length: count }, (_, i) => machine(`w${i}`, i, draw))
+  const options: Schedule['options'] = {
+    ...((E || draw.chance(0.8)) && { scheme: { queries: E ? Math.min(K, count - 2 * E) : K, stragglers: S, ...(E && { byzantine: E }) } }), // biome-ignore format: one line
+    hangMs: HANG_MS,
+    deadlineMs: DEADLINE_MS,
+    maxWaitMs: pick([0, 5, 50]),
+    policy: E ? 'recover' : pick(['auto', 'retry', 'recover'] as const),
+    hedge: { budget: pick([0, 0.1, 0.2, 1]), clones: draw.chance(0.2) },
+    memory: pick([undefined, false] as const),
+    limits: { queries: pick([50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
+  }
+  const events: Event[] = asking(queries, machines, draw)
+  const end = events.at(-1)?.at ?? 0
+  events.push(...trouble({ end, S, E, machines }, draw))
+  const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
+  const isSpared = (S > 0 || !on.has('moods')) && !others.some((each) => on.has(each))
+  return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
+}
+
+function machine(name: string, index: number, { on, pick, chance }: Draw): Machine {
+  return {
+    name,
+    identity: name,
+    slots: pick([1, 1, 1, 2, 4]),
+    takesNext: index % 2 === 1,
+    batch: pick([1, 1, 4]),
+    stops: chance(0.5),
+    restarts: chance(0.7),
+    medianMs: pick([2, 5, 10]),
+    deviation: pick([0, 0.1, 0.5, 1]),
+    rounding: on.has('liars') && chance(0.3) ? 1e-6 : 0, // with E = 0 an exact answer is the model's to the bit
+  }
+}
+
+/** Callers, who come by themselves. */
+function asking(queries: number, machines: readonly Machine[], { random, on, pick, chance }: Draw): Event[] {
+  const rate = machines.reduce((sum, { slots, medianMs }) => sum + slots / medianMs, 0) // answers a ms
+  const load = on.has('crowds') ? pick([1, 3]) : pick([0.1, 0.3, 0.6, 0.8])
+  let at = 0
+  return Array.from({ length: queries }, (_, query): Event => {
+    at += -Math.log(1 - random.next()) / (rate * load)
+    return {
+      ...{ at, what: 'ask', query, row: [random.gauss(), random.gauss()] },
+      tenant: on.has('tenants') ? pick(['a', 'b', 'c', 'd']) : '',
+      deadlineMs: on.has('haste') && chance(0.2) ? 30 * random.next() : DEADLINE_MS,
+      ...(on.has('gives') && chance(0.2) && { atDeadline: 'give' as const }),
+      ...(on.has('aborts') && chance(0.15) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
+    }
+  })
+}
+
+/** What befalls machines: at most S of them are in a bad mood at a time, at least one; E of them lie, whatever they are called. */
+function trouble(
+  { end, S, E, machines }: { end: number; S: number; E: number; machines: readonly Machine[] },
+  draw: Draw,
+): Event[] {
+  const { random, on, pick, chance } = draw
+  const events: Event[] = []
+  if (on.has('moods')) {
+    const some = moods.filter(() => chance(0.4))
+    for (let at = 10; at < end; at += 60) {
+      for (const { name: worker } of machines) events.push({ at, what: 'mood', worker, mood: 'well' })
+      for (const i of random.choose(machines.length, Math.max(1, S))) {
+        events.push({ at, what: 'mood', worker: machines[i].name, mood: some.length ? pick(some) : 'slow' })
+      }
+    }
+    for (const { name: worker } of machines) events.push({ at: end + 70, what: 'mood', worker, mood: 'well' })
+  }
+  for (const { identity } of machines.slice(0, E)) {
+    const [strategy, share] = [pick(Object.keys(strategies)), pick([0.05, 0.5, 1])]
+    events.push({ at: pick([0, end / 3]), what: 'lie', identity, strategy, share })
+  }
+  if (on.has('leaving')) events.push(...comings(end, machines, draw))
+  if (on.has('renewing')) events.push({ at: (0.3 + 0.4 * random.next()) * end, what: 'renew' })
+  if (on.has('forgetting')) events.push({ at: end / 2, what: 'forget', tenant: on.has('tenants') ? 'a' : '' })
+  return events
+}
+
+/** One leaves and comes back, under its name or another; who it is stays. */
+function comings(end: number, machines: readonly Machine[], { random, pick, chance }: Draw): Event[] {
+  const events: Event[] = []
+  const names = machines.map(({ name }) => name)
+  for (let [at, n] = [30, 0]; at < end; at += 100 * random.next() + 40, n++) {
+    const which = random.below(machines.length)
+    const next = chance(0.5) ? names[which] : `${machines[which].name}-${n}`
+    events.push({ at, what: 'leave', worker: names[which], how: pick(['remove', 'drain'] as const) })
+    names[which] = next
+    events.push({ at: at + 35 * random.next(), what: 'join', machine: { ...machines[which], name: next } })
+  }
+  return events
+}
