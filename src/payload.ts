@@ -30,8 +30,7 @@ export class Payload {
 
   /** How many values there are: what a worker takes may depend on that. */
   get size(): number {
-    const { tensors } = this
-    return tensors.length === 1 ? tensors[0].data.length : tensors.reduce((sum, { data }) => sum + data.length, 0)
+    return this.tensors.reduce((sum, { data }) => sum + data.length, 0)
   }
 
   /**

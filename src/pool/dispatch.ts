@@ -11,7 +11,6 @@ import { QUICK_MS } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
-import { Scaling } from './scaling'
 import { Speeds } from './speed'
 import { Waiting } from './waiting'
 
@@ -49,15 +48,14 @@ export class Dispatcher {
   constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
     const { clock, hangMs, useAll, lateMs = () => undefined, accept } = options
     const speeds = new Speeds(useAll)
-    const scaling = new Scaling()
     const freed = (member?: Member) => (member ? this.#done(member) : this.dispatch())
     this.#clock = clock
     this.#queue = queue
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
-    this.#packing = new Packing(clock, hangMs, queue, roster, scaling)
-    this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, scaling, freed, queued })
+    this.#packing = new Packing(clock, hangMs, queue, roster, speeds.scaling)
+    this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */

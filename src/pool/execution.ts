@@ -10,7 +10,6 @@ import type { PooledAttempt } from './pooled-attempt'
 import { Probing } from './probing'
 import type { Queue } from './queue'
 import type { Roster } from './roster'
-import type { Scaling } from './scaling'
 import type { Speeds } from './speed'
 import { Watchdog } from './watchdog'
 
@@ -20,7 +19,6 @@ export interface ExecutionOptions {
   readonly queue: Queue
   readonly roster: Roster
   readonly speeds: Speeds
-  readonly scaling: Scaling
   /** How long one attempt takes until it is late, as far as is known. */
   lateMs(): number | undefined
   /** Makes an answer of what a worker gave, or throws. */
@@ -38,11 +36,11 @@ export class Execution {
   readonly #options: ExecutionOptions
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, speeds, scaling } = options
+    const { clock, hangMs, lateMs, speeds } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
-    this.probing = new Probing(clock, speeds, scaling)
+    this.probing = new Probing(clock, speeds)
   }
 
   /** A worker with a free slot gets a batch. */
@@ -55,7 +53,7 @@ export class Execution {
   }
 
   startAlone(member: Member, attempt: PooledAttempt): void {
-    this.start(member, new Batch([attempt], this.#options.scaling.factor([attempt])))
+    this.start(member, new Batch([attempt], this.#options.speeds.scaling.factor([attempt])))
   }
 
   /** A slot gets its next batch while it is at work. */
@@ -130,7 +128,7 @@ export class Execution {
     const { counts, slots, state, isFree } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
-    const isUnwanted = attempt.isReleased && error.code === 'ABORTED'
+    const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
@@ -168,7 +166,7 @@ export class Execution {
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    if (batch.best !== 'cancelled') this.probing.learn(member, batch, now)
+    this.probing.learn(member, batch, now)
     if (batch.again) this.#sendAgain(member, batch.again)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
@@ -288,4 +286,9 @@ export class Execution {
       for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })
     }
   }
+}
+
+/** What a worker says of a call that was aborted: our error, or what `fetch` and others throw. */
+function isAbort({ code, cause }: ApproxiferError): boolean {
+  return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'
 }

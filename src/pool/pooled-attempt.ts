@@ -84,7 +84,7 @@ export class PooledAttempt implements Attempt {
   }
 
   cancel(now: number): void {
-    this.#result = { kind: 'cancelled', ranMs: this.#msUntil(now) }
+    this.#result = { kind: 'cancelled', ranMs: now - this.startedAt || 0 } // 0 behind another one
   }
 
   #msUntil(now: number): number {

@@ -5,19 +5,22 @@ import type { Attempt } from './attempt'
 import type { Batch } from './batch'
 import type { Member } from './member'
 import { PooledAttempt } from './pooled-attempt'
-import type { Scaling } from './scaling'
 import type { Speeds } from './speed'
 
 /** Share of the workers' time for probes, how much of it may be saved up in ms, and queries between two of them. */
 const PROBING = 0.01
 const SAVED_UP_MS = 100
 const PROBE_EVERY = 50
+/**
+ * An attempt that was cancelled when it had taken longer than expected would have taken so many times as long. With 1 p99.9 of clones was 1.5
+ * times as much where slow machines wander.
+ */
+const LONGER = 1.5
 /** Slow workers to try for one that is idle. */
 const OFFERS = 32
 
 export class Probing {
   readonly #speeds: Speeds
-  readonly #scaling: Scaling
   /** Those to probe, the first one next. */
   readonly #slow = new Set<Member>()
   /** Milliseconds that probes may take, and when that was reckoned. */
@@ -25,22 +28,25 @@ export class Probing {
   #at: number
   #queries = 0
 
-  constructor(clock: Clock, speeds: Speeds, scaling: Scaling) {
+  constructor(clock: Clock, speeds: Speeds) {
     this.#speeds = speeds
-    this.#scaling = scaling
     this.#at = clock.now()
   }
 
   /** What a run took tells how long one attempt takes alone, however many there were. */
-  learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+  learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
     const ms = now - startedAt
-    const sized = this.#scaling.factor(attempts)
+    if (best === 'cancelled') {
+      const isSlow = phase === 'running' && comparable && ms / factor > this.#speeds.expectedMs(member.speed)
+      return isSlow ? this.rate(member, (LONGER * ms) / factor) : undefined
+    }
+    const sized = this.#speeds.scaling.factor(attempts)
     if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
     if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
     if (best === 'failed') this.rate(member, Number.POSITIVE_INFINITY)
     else if (comparable) {
       this.rate(member, ms / factor)
-      this.#scaling.add(member.speed.last, attempts, (ms * sized) / factor)
+      this.#speeds.scaling.add(member.speed.last, attempts, (ms * sized) / factor)
     }
   }
 

@@ -3,8 +3,10 @@
  * of times in a row of one worker, since long payloads would else be taken for slow workers.
  */
 
-import { LEAST_MS } from './speed'
+import { mean } from '../stats'
 
+/** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
+export const LEAST_MS = 0.1
 /** Pairs of times that are averaged over; with fewer than these nothing is known. */
 const WINDOW = 400
 const ENOUGH = 16
@@ -36,19 +38,21 @@ export class Scaling {
 
   /** How many times as long as one of typical size these take, each. @param payloads  one or more */
   factor(payloads: readonly Sized[]): number {
-    return this.#power ? mean(payloads, ({ size }) => Math.exp(this.#power * (Math.log(size) - this.#typical))) : 1
+    return this.#power
+      ? mean(payloads.map(({ size }) => Math.exp(this.#power * (Math.log(size || 1) - this.#typical))))
+      : 1
   }
 
   /** Whether two take about as long. */
   areAlike(a: Sized, b: Sized): boolean {
-    return !this.#power || this.#power * Math.abs(Math.log(a.size / b.size)) <= Math.log(ALIKE)
+    return Math.abs(Math.log(this.factor([a]) / this.factor([b]))) <= Math.log(ALIKE)
   }
 
   /** @param last  of the worker; it is replaced @param payloads  in one run @param ms  that one of them would have taken alone */
   add(last: LastTime, payloads: readonly Sized[], ms: number): void {
     const before = last.size
     const took = Math.max(LEAST_MS, ms)
-    last.size = payloads.length === 1 ? payloads[0].size : mean(payloads, ({ size }) => size)
+    last.size = mean(payloads.map(({ size }) => size))
     if (last.size !== before && before && last.size) this.#learn(last.size, Math.log(last.size / before), Math.log(took / last.ms)) // biome-ignore format: one line
     last.ms = took
   }
@@ -61,17 +65,8 @@ export class Scaling {
     means.time += rate * (time * time - means.time)
     means.both += rate * (size * time - means.both)
     if (!this.#power) this.#typical += rate * (Math.log(own) - this.#typical)
-    if (means.count < ENOUGH || means.both <= 0) this.#power = 0
-    else {
-      const power = means.both / means.size
-      const chance = (SURE ** 2 * (means.time - power * means.both)) / (means.count * means.size * power ** 2)
-      this.#power = Math.min(MOST, power * Math.max(0, 1 - chance))
-    }
+    const power = means.both / means.size
+    const chance = (SURE ** 2 * (means.time - power * means.both)) / (means.count * means.size * power ** 2)
+    this.#power = power > 0 && means.count >= ENOUGH ? Math.min(MOST, power * Math.max(0, 1 - chance)) : 0
   }
-}
-
-function mean(payloads: readonly Sized[], of: (payload: Sized) => number): number {
-  let sum = 0
-  for (const payload of payloads) sum += of(payload)
-  return sum / payloads.length
 }

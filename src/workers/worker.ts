@@ -39,8 +39,11 @@ export interface ModelWorker {
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
   readonly free: boolean
-  /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */
-  readonly interruptible?: boolean
+  /**
+   * Whether an abort ends its work. True: it is told of one also where another worker has answered first, and is free for others. False: it
+   * need not be told of any. Default: it is told where nobody wants the answer, and else goes on.
+   */
+  readonly interruptible?: boolean | undefined
   /**
    * Whether it takes a second call while it is at work on one, and answers them in their order. It then gets one where
    * much waits and an inference takes a few milliseconds at most. Default false.
