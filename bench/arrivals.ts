@@ -32,16 +32,19 @@ export interface Arrivals {
   warmUp?: number
   /** Values in a query. */
   width: number
+  /** Whether an abort frees a worker. */
+  interruptible?: boolean
 }
 
 export async function tailOf(arrivals: Arrivals, start: Start): Promise<Tail> {
-  const { law, meanMs, workers: count, load, seed, queries, warmUp = 0, width } = arrivals
+  const { law, meanMs, workers: count, load, seed, queries, warmUp = 0, width, interruptible = false } = arrivals
   const clock = new VirtualClock()
   const [arriving, serving] = [seeded(seed), seeded(seed + 1)]
   const simulation = {
     clock,
     law: law(serving, count),
     answer: (row: Float32Array) => row.slice(),
+    interruptible,
     signature: { inputs: [{ name: 'x', shape: [width] }], outputs: [{ name: 'y', shape: [width] }] },
   }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))

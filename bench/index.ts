@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | nats | sections | serve | serve-soak | simulate | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -15,11 +15,13 @@ import { latency } from './latency'
 import { anyLaw } from './laws'
 import { liars } from './liars'
 import { looks } from './looks'
+import { losers } from './losers'
 import { natsBench } from './nats'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
 import { simulateAll } from './simulate'
+import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
@@ -38,11 +40,13 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   laws: anyLaw,
   liars,
   looks,
+  losers,
   nats: natsBench,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,
   simulate: simulateAll,
+  sizes: sizesBench,
   slots,
   stream,
   summary,

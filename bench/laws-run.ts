@@ -1,6 +1,6 @@
 /** One run of bench laws: so many queries, in made time, to one system. */
 
-import { createPredictor } from 'approxifer'
+import { createPredictor, type PredictorOptions } from 'approxifer'
 import type { Random } from '../src/random'
 import { type Start, type Tail, tailOf } from './arrivals'
 import { Blind, ByHand, type ByHandOptions } from './by-hand'
@@ -62,17 +62,25 @@ const byHand =
   async (clock, workers) =>
     new ByHand(clock, workers, options)
 
+const predictor =
+  (options: PredictorOptions): Start =>
+  async (clock, workers) => {
+    const testing = { clock }
+    const own = await createPredictor({ workers, testing, limits: { queries: 1e6 }, onWarning() {}, ...options })
+    return { ask: (query) => own.predict(query, { deadlineMs: 1e6 }), close: () => own.close() }
+  }
+
 export const systems: Record<string, Start> = {
   queue: byHand({ pool: Blind }),
   'hedge, 95': byHand({ pool: Blind, hedges: 0.1 }),
   'hedge, 90': byHand({ pool: Blind, hedges: 0.1, percentile: 0.9 }),
   'aware, 95': byHand({ hedges: 0.1 }),
   'aware, 90': byHand({ hedges: 0.1, percentile: 0.9 }),
-  retry: async (clock, workers) => {
-    const predictor = await createPredictor({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
-    return { ask: (query) => predictor.predict(query, { deadlineMs: 1e6 }), close: () => predictor.close() }
-  },
+  retry: predictor({}),
 }
+
+/** Of bench losers. */
+const others: Record<string, Start> = { clones: predictor({ hedge: { clones: true } }) }
 
 export interface Job {
   law: string
@@ -80,9 +88,14 @@ export interface Job {
   load: number
   system: string
   seed: number
+  /** Whether an abort frees a worker. */
+  interruptible?: boolean
 }
 
 export function simulate({ law, system, ...at }: Job): Promise<Tail> {
   const { make, meanMs } = laws[law]
-  return tailOf({ ...at, law: make, meanMs, queries: QUERIES, warmUp: QUERIES / 20, width: 1 }, systems[system])
+  return tailOf(
+    { ...at, law: make, meanMs, queries: QUERIES, warmUp: QUERIES / 20, width: 1 },
+    systems[system] ?? others[system],
+  )
 }

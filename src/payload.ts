@@ -28,6 +28,11 @@ export class Payload {
     return new Payload(tensorsOf(vector, specs))
   }
 
+  /** How many values there are: what a worker takes may depend on that. */
+  get size(): number {
+    return this.tensors.reduce((sum, { data }) => sum + data.length, 0)
+  }
+
   /**
    * All values, as they are mixed, decoded, remembered and compared; always the same array. Only a model whose tensors are all f32 of fixed
    * shapes has vectors.

@@ -49,7 +49,7 @@ export async function loadModel(
   try {
     return await OnnxModel.load(bytes, { inputShapes, outputs })
   } catch (cause) {
-    const error = asModelError(cause, path, bytes) as Error
+    const error = (await asModelError(cause, path, bytes)) as Error
     throw new ApproxiferError('MODEL', asOptions(error.message), { cause: error })
   }
 }

@@ -40,9 +40,9 @@ export interface Attempt<P = unknown, A = unknown> {
   readonly startedAt: number
   /** Milliseconds from then to the outcome; a cancelled one would have taken longer. 0 before, and if it never started. */
   readonly ranMs: number
-  /** How many times as long as alone it is expected to take, since it shares its batch. */
+  /** How many times as long as one of typical size alone it is expected to take, by its size and since it shares its batch. */
   readonly factor: number
-  /** Whether that factor was measured, so that `ranMs / factor` is what it takes alone. */
+  /** Whether that factor was measured, so that `ranMs / factor` is what one of typical size takes alone. */
   readonly comparable: boolean
   /** Whether it was asked again alone, since the batch that it shared failed. */
   readonly isAlone: boolean

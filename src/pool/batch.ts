@@ -22,7 +22,7 @@ export class Batch {
 
   /**
    * @param attempts    at least one
-   * @param factor      how many times as long as one row it is expected to take
+   * @param factor      how many times as long as one row of typical size it is expected to take
    * @param comparable  whether that was measured
    * @param measured    whether it tells what batches gain: others were queued, and there was a choice
    */

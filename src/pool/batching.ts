@@ -4,7 +4,7 @@
  * two sizes take turns, and the larger one is used on if it pays.
  */
 
-import { SlidingQuantile } from '../stats'
+import { median } from '../stats'
 
 /** Runs of each of the two sizes in a trial: the medians are compared. */
 const RUNS = 9
@@ -109,7 +109,7 @@ export class Batching {
 
 /** Runs of 2^low rows and of twice as many take turns. */
 class SizeTrial {
-  readonly #times = [new SlidingQuantile(RUNS), new SlidingQuantile(RUNS)] as const
+  readonly #times: [number[], number[]] = [[], []]
   #larger = false
 
   constructor(readonly low: number) {}
@@ -124,9 +124,9 @@ class SizeTrial {
   add(rows: number, ms: number): number | undefined {
     const which = Math.log2(rows) - this.low
     if (which !== 0 && which !== 1) return undefined
-    this.#times[which].add(ms)
-    if (this.#times.some(({ count }) => count < RUNS)) return undefined
-    const [one, two] = this.#times.map((each) => Math.max(LEAST_MS, each.quantile(0.5)))
+    this.#times[which].push(ms)
+    if (this.#times.some(({ length }) => length < RUNS)) return undefined
+    const [one, two] = this.#times.map((each) => Math.max(LEAST_MS, median(each.slice(-RUNS)) as number))
     return two / one
   }
 }

@@ -54,7 +54,7 @@ export class Dispatcher {
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
-    this.#packing = new Packing(clock, hangMs, queue, roster)
+    this.#packing = new Packing(clock, hangMs, queue, roster, speeds.scaling)
     this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
 

@@ -52,6 +52,10 @@ export class Execution {
     this.#watchdog.watch(slot)
   }
 
+  startAlone(member: Member, attempt: PooledAttempt): void {
+    this.start(member, new Batch([attempt], this.#options.speeds.scaling.factor([attempt])))
+  }
+
   /** A slot gets its next batch while it is at work. */
   startAhead(slot: WorkerSlot, batch: Batch): void {
     batch.phase = 'ahead'
@@ -97,7 +101,7 @@ export class Execution {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
       if (attempt.priority !== 'normal' || patience) continue
       const probe = this.probing.next(attempt.payload, slots, startedAt)
-      if (probe) this.start(probe.member, new Batch([probe.attempt]))
+      if (probe) this.startAlone(probe.member, probe.attempt)
     }
   }
 
@@ -124,7 +128,7 @@ export class Execution {
     const { counts, slots, state, isFree } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
-    const isUnwanted = attempt.isReleased && error.code === 'ABORTED'
+    const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
@@ -162,7 +166,7 @@ export class Execution {
   /** A worker has done with a batch, and begins with the next, is free, or gone. @returns the next */
   #leave(slot: WorkerSlot, batch: Batch, now: number): Batch | undefined {
     const { member } = slot
-    if (batch.best !== 'cancelled') this.#learn(member, batch, now)
+    this.probing.learn(member, batch, now)
     if (batch.again) this.#sendAgain(member, batch.again)
     if (batch.phase === 'ahead') {
       this.pipeline.end(slot)
@@ -224,15 +228,6 @@ export class Execution {
     queued()
   }
 
-  /** What it took tells how long one attempt takes, however many there were. */
-  #learn(member: Member, { attempts, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
-    const ms = now - startedAt
-    if (measured && best === 'answered') member.batching?.add(attempts.length, ms)
-    if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
-    if (best === 'failed') this.probing.rate(member, Number.POSITIVE_INFINITY)
-    else if (comparable) this.probing.rate(member, ms / factor)
-  }
-
   /** A worker is restarted, where somebody may. Where nobody does, it is slow until it has shown otherwise, whatever its last answers took. */
   #hung(slot: WorkerSlot, why: string): void {
     const { member } = slot
@@ -291,4 +286,9 @@ export class Execution {
       for (const attempt of batch?.open ?? []) this.#failed(batch as Batch, attempt, error, { blame: 'nobody' })
     }
   }
+}
+
+/** What a worker says of a call that was aborted: our error, or what `fetch` and others throw. */
+function isAbort({ code, cause }: ApproxiferError): boolean {
+  return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'
 }

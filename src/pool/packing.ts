@@ -7,6 +7,7 @@ import type { Member, WorkerSlot } from './member'
 import type { PooledAttempt } from './pooled-attempt'
 import { LOOKAHEAD, type Queue } from './queue'
 import type { Roster } from './roster'
+import type { Scaling } from './scaling'
 
 /** A run takes at most this share of the time after which its worker hangs. */
 const SAFE = 0.25
@@ -16,12 +17,14 @@ export class Packing {
   readonly #hangMs: number
   readonly #queue: Queue
   readonly #roster: Roster
+  readonly #scaling: Scaling
 
-  constructor(clock: Clock, hangMs: number, queue: Queue, roster: Roster) {
+  constructor(clock: Clock, hangMs: number, queue: Queue, roster: Roster, scaling: Scaling) {
     this.#clock = clock
     this.#hangMs = hangMs
     this.#queue = queue
     this.#roster = roster
+    this.#scaling = scaling
   }
 
   /**
@@ -37,8 +40,10 @@ export class Packing {
     const size = batching && most > 1 ? batching.next(most) : 1
     const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
     for (const attempt of attempts) this.#queue.remove(attempt)
-    if (most === 1 || !batching) return new Batch(attempts)
-    return new Batch(attempts, batching.factor(attempts.length), batching.knows(attempts.length), true)
+    const each = this.#scaling.factor(attempts)
+    if (most === 1 || !batching) return new Batch(attempts, each)
+    const { length } = attempts
+    return new Batch(attempts, batching.factor(length) * each, batching.knows(length), true)
   }
 
   /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
@@ -48,7 +53,8 @@ export class Packing {
     if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
     const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.#hangMs)
     let most = 2 ** Math.floor(Math.log2(share))
-    while (most > 1 && !(member.runMs(most) <= leftMs)) most /= 2
+    const each = this.#scaling.factor([first])
+    while (most > 1 && !(member.runMs(most) * each <= leftMs)) most /= 2
     return most
   }
 
@@ -56,7 +62,7 @@ export class Packing {
   #startsAt(member: Member, busy: WorkerSlot | undefined): number {
     const now = this.#clock.now()
     const batch = busy?.batch
-    return batch ? Math.max(now, batch.startedAt + member.runMs(batch.attempts.length)) : now
+    return batch ? Math.max(now, batch.startedAt + member.runMs(1) * batch.factor) : now
   }
 
   /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */
@@ -68,9 +74,11 @@ export class Packing {
     busy: WorkerSlot | undefined,
   ): PooledAttempt[] {
     const attempts = [first]
-    const endsAt = startsAt + member.runMs(size)
+    const each = this.#scaling.factor(attempts)
+    const endsAt = startsAt + member.runMs(size) * each
     const joins = (attempt: PooledAttempt) => {
-      const mayJoin = !attempt.isAlone && attempt.dueAt >= endsAt && !attempts.some((each) => each.isApartFrom(attempt))
+      const isApart = attempts.some((each) => each.isApartFrom(attempt)) || !this.#scaling.areAlike(attempt, first)
+      const mayJoin = !attempt.isAlone && attempt.dueAt >= endsAt && !isApart
       if (mayJoin && attempt !== first && mayTake(member, attempt, busy)) attempts.push(attempt)
       return attempts.length === size
     }

@@ -4,7 +4,6 @@ import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Attempt, Attempts, Identity, Submission } from './attempt'
-import { Batch } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { IdentitiesView } from './identities'
@@ -161,7 +160,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
       return !slots.busy && isFree && !attempt.isKeptFrom(identityOf(worker))
     })
     if (!member) return undefined
-    this.#dispatcher.execution.start(member, new Batch([attempt]))
+    this.#dispatcher.execution.startAlone(member, attempt)
     return attempt as Attempt<P, A>
   }
 

@@ -1,5 +1,6 @@
 /** An attempt as the pool has it: one that is queued, then in a batch, and in the end has an outcome. */
 
+import type { Payload } from '../payload'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Attempt, FailedOutcome, Identity, Outcome, Priority, Submission } from './attempt'
 import type { Batch } from './batch'
@@ -24,6 +25,10 @@ export class PooledAttempt implements Attempt {
 
   get payload(): unknown {
     return this.row.payload
+  }
+
+  get size(): number {
+    return (this.row.payload as Payload).size
   }
 
   get dueAt(): number {
@@ -79,7 +84,7 @@ export class PooledAttempt implements Attempt {
   }
 
   cancel(now: number): void {
-    this.#result = { kind: 'cancelled', ranMs: this.#msUntil(now) }
+    this.#result = { kind: 'cancelled', ranMs: now - this.startedAt || 0 } // 0 behind another one
   }
 
   #msUntil(now: number): number {

@@ -2,6 +2,7 @@
 
 import type { Clock } from '../clock'
 import type { Attempt } from './attempt'
+import type { Batch } from './batch'
 import type { Member } from './member'
 import { PooledAttempt } from './pooled-attempt'
 import type { Speeds } from './speed'
@@ -10,6 +11,11 @@ import type { Speeds } from './speed'
 const PROBING = 0.01
 const SAVED_UP_MS = 100
 const PROBE_EVERY = 50
+/**
+ * An attempt that was cancelled when it had taken longer than expected would have taken so many times as long. With 1 p99.9 of clones was 1.5
+ * times as much where slow machines wander.
+ */
+const LONGER = 1.5
 /** Slow workers to try for one that is idle. */
 const OFFERS = 32
 
@@ -27,7 +33,24 @@ export class Probing {
     this.#at = clock.now()
   }
 
-  /** What an attempt took that a worker had for itself; Infinity: it failed. */
+  /** What a run took tells how long one attempt takes alone, however many there were. */
+  learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
+    const ms = now - startedAt
+    if (best === 'cancelled') {
+      const isSlow = phase === 'running' && comparable && ms / factor > this.#speeds.expectedMs(member.speed)
+      return isSlow ? this.rate(member, (LONGER * ms) / factor) : undefined
+    }
+    const sized = this.#speeds.scaling.factor(attempts)
+    if (measured && best === 'answered') member.batching?.add(attempts.length, ms / sized)
+    if (attempts.length > 1 && best === 'failed') member.batching?.fail(attempts.length)
+    if (best === 'failed') this.rate(member, Number.POSITIVE_INFINITY)
+    else if (comparable) {
+      this.rate(member, ms / factor)
+      this.#speeds.scaling.add(member.speed.last, attempts, (ms * sized) / factor)
+    }
+  }
+
+  /** What an attempt of typical size took that a worker had for itself; Infinity: it failed. */
   rate(member: Member, ms: number): void {
     if (member.state.is === 'leaving') return
     this.#speeds.add(member.speed, ms)
@@ -71,9 +94,9 @@ export class Probing {
     }
   }
 
-  #spend({ ranMs, outcome }: Attempt, expectedMs: number): void {
+  #spend({ ranMs, factor, outcome }: Attempt, expectedMs: number): void {
     this.#savedMs -= ranMs
     // It seems to have recovered: the next one is due at once, and will tell.
-    if (outcome?.kind === 'answered' && ranMs < expectedMs / 2) this.#queries = PROBE_EVERY
+    if (outcome?.kind === 'answered' && ranMs < (factor * expectedMs) / 2) this.#queries = PROBE_EVERY
   }
 }

@@ -3,6 +3,8 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
+import { type LastTime, LEAST_MS, Scaling } from './scaling'
+
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
 const FAILURE = 20
 /** A worker within this factor of another is as fast as it. */
@@ -21,9 +23,6 @@ const WINDOW = 200
 /** The variance before there are answers, and how many differences it counts for: a first answer a third slower than another's proves nothing. */
 const UNKNOWN = { variance: 0.05, count: 8 }
 
-/** Clocks tick, some of them in steps of .1 ms: nothing counts as faster than this. */
-const LEAST_MS = 0.1
-
 /** One worker's recent times, since its pace last changed. */
 export class Speed {
   /** What its next answer will take: Infinity for a worker that fails, undefined before the first outcome. Written by `Speeds`. */
@@ -34,6 +33,8 @@ export class Speed {
   readonly logs: number[] = []
   /** Their mean, but for the largest. */
   mean = Number.NaN
+  /** Written by `Scaling`. */
+  readonly last: LastTime = { size: 0, ms: 0 }
   /** Which of its last three outcomes were failures: bits, the newest the lowest. */
   #failures = 0
 
@@ -85,6 +86,7 @@ const BINS_AN_OCTAVE = 4
  * James and Stein, 1961): in a fleet of equal machines all count as equally fast, however much their times vary.
  */
 export class Speeds {
+  readonly scaling = new Scaling()
   readonly #slots = new Uint32Array(BINS)
   /** Answers per millisecond of a bin's slots together. */
   readonly #rates = new Float64Array(BINS)
@@ -109,8 +111,17 @@ export class Speeds {
     if (log !== undefined) speed.follow(Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(this.#within.variance)) / 2)
     if (!speed.isFailing) this.#sum(speed, 1)
     speed.slowness = speed.isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
-    speed.ms = speed.slowness * Math.exp(this.#sums.log / Math.max(1, this.#sums.workers))
+    speed.ms = speed.slowness * this.#typicalMs
     this.#bin(speed, 1)
+  }
+
+  get #typicalMs(): number {
+    return Math.exp(this.#sums.log / Math.max(1, this.#sums.workers))
+  }
+
+  /** What the next answer of a worker will take; of a new one what all take, Infinity where nobody knows. */
+  expectedMs({ ms }: Speed): number {
+    return ms ?? (this.#sums.workers ? this.#typicalMs : Number.POSITIVE_INFINITY)
   }
 
   #vary(square: number): void {

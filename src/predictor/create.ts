@@ -4,8 +4,7 @@ import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
-import type { ModelWorker, WorkerChanges } from '../workers/worker'
-import { checkAlike, Membership, machinesOf } from './membership'
+import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
 import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
@@ -38,7 +37,9 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     }
     return new Predictor(coder, workers, settings)
   }
-  const membership = isIterable(workers) ? new Membership(workers, settings.warn) : undefined
+  const membership = isIterable(workers)
+    ? new (await import('./membership')).Membership(workers, settings.warn)
+    : undefined
   const started = await (membership?.gather(needed, settings.clock, counted) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
@@ -48,6 +49,23 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
   }
+}
+
+/** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
+function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
+  workers.forEach((worker, i) => {
+    checkWorker(`workers[${i}]`, worker)
+    if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
+  })
+  const seen = new Set<string>()
+  workers.forEach(({ name }, i) => {
+    if (seen.has(name)) throw new RangeError(`workers[${i}]: expected a name of its own, got ${name} again`)
+    seen.add(name)
+  })
+  const [first, ...rest] = workers.map((worker) => JSON.stringify(worker.signature))
+  const odd = rest.findIndex((signature) => signature !== first)
+  if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
+  return workers
 }
 
 /** So many workers of its own. */

@@ -1,10 +1,9 @@
 /** Workers that come and go: reads what an iterable tells of them, and lets none in that is not alike. */
 
-import { checkInteger, checkLengths, checkString, expected, isObject } from '../check'
+import { expected, isObject } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { Signature } from '../tensor'
-import { type Change, identityOf, type ModelWorker, type WorkerChanges } from '../workers/worker'
+import { type Change, checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
@@ -21,11 +20,6 @@ export interface Members {
   /** The one of this name. */
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
-}
-
-/** How many machines workers are on: those of one lie together. */
-export function machinesOf(workers: Iterable<ModelWorker>): number {
-  return new Set(Array.from(workers, identityOf)).size
 }
 
 /** No more workers can join. */
@@ -202,42 +196,4 @@ async function shut(worker: ModelWorker): Promise<void> {
   try {
     await worker.close()
   } catch {}
-}
-
-/** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
-export function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
-  workers.forEach((worker, i) => {
-    checkWorker(`workers[${i}]`, worker)
-    if (worker.onFree) throw new RangeError(`workers[${i}]: expected one of no other predictor, got ${worker.name}`)
-  })
-  const seen = new Set<string>()
-  workers.forEach(({ name }, i) => {
-    if (seen.has(name)) throw new RangeError(`workers[${i}]: expected a name of its own, got ${name} again`)
-    seen.add(name)
-  })
-  const [first, ...rest] = workers.map((worker) => JSON.stringify(worker.signature))
-  const odd = rest.findIndex((signature) => signature !== first)
-  if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
-  return workers
-}
-
-/** @throws TypeError, RangeError for what is no worker */
-export function checkWorker(field: string, worker: ModelWorker): void {
-  if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
-  checkString(`${field}.name`, worker.name)
-  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
-  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
-  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
-  const { maxBatch = 1, inferBatch } = worker
-  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
-    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
-  }
-}
-
-function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
-  if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
-  specs.forEach(({ name, shape }, i) => {
-    checkString(`${field}[${i}].name`, name)
-    checkLengths(`${field}[${i}].shape`, shape)
-  })
 }

@@ -69,10 +69,15 @@ export class Agenda {
     return places
   }
 
-  /** A worker has begun with it: it may get late. Nothing if another had. @param now  NaN: it is behind another, or lost again */
-  began(places: Places, now: number): void {
+  /**
+   * A worker has begun with it: it may get late. Nothing if another had. What takes less than others is told so at once, and asks again.
+   *
+   * @param now  NaN: it is behind another, or lost again
+   */
+  began(places: Places, now: number, factor = 1): void {
     if (!Number.isNaN(places.since) || Number.isNaN(now)) return
     places.since = now
+    if (factor < 1 && this.#lateness.ages) return // the line would tell it too late
     places.late = this.#late.push(places)
     this.#plan()
   }

@@ -100,6 +100,11 @@ export class Inquiry implements Apart {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
   }
 
+  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told. */
+  drop(): void {
+    this.cancel(({ attempt }) => attempt.phase === 'running' && attempt.worker?.interruptible === true)
+  }
+
   /** Nor does an answer tell anything any more. */
   end(): void {
     for (const asked of this.#asked) asked.isVoid = true
@@ -107,8 +112,8 @@ export class Inquiry implements Apart {
   }
 
   /** Nobody wants an answer any more: workers are told. */
-  cancel(): void {
-    for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.cancel(attempt)
+  cancel(which = isLive): void {
+    for (const asked of this.#asked) if (which(asked)) this.#pool.cancel(asked.attempt)
   }
 
   #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {

@@ -3,7 +3,8 @@
  * A fixed percentile fails on both sides: where more calls are stragglers it lies among them, where fewer are it asks in vain.
  */
 
-import { SlidingQuantile } from '../stats'
+import { NONE } from '../arrays'
+import type { Attempt } from '../pool/attempt'
 
 /** Times that are kept; those that tell; and how many come between two looks at them. */
 const WINDOW = 500
@@ -39,9 +40,12 @@ export interface Ages {
 }
 
 export class Lateness {
-  readonly #times = new SlidingQuantile(WINDOW)
+  /** The latest times in a ring, and with a minus those after which an attempt was cut short. */
+  readonly #latest = new Float64Array(WINDOW)
+  #count = 0
   readonly #utilisation: () => number
   #ages: Ages | undefined
+  #medianMs: number | undefined
   /** Told when it is known anew what is late. */
   known = () => {}
 
@@ -51,20 +55,28 @@ export class Lateness {
   }
 
   /**
-   * Takes how long a query's first attempt was at work, when its answer comes, also long after another one was given: times at which callers
-   * were served would censor themselves, and more and more would be late.
+   * A query's first attempt has an outcome, also long after another one was given: times at which callers were served would censor
+   * themselves, and more and more would be late. One that was cancelled, or whose worker hung or went down, would have taken longer.
    */
-  see(ms: number): void {
-    this.#times.add(ms)
-    const { count } = this.#times
-    if (count < FEW || (count > ENOUGH && count % EVERY)) return
-    this.#ages = count < ENOUGH ? this.#first() : bestAges(this.#times.sorted, this.#utilisation())
-    this.known()
+  tell({ outcome, comparable, ranMs, factor }: Attempt): void {
+    const isCut = outcome?.kind === 'cancelled' || (outcome?.kind === 'failed' && outcome.lost !== undefined)
+    if (comparable && (outcome?.kind === 'answered' || (isCut && ranMs > 0))) this.see(ranMs / factor, isCut)
   }
 
-  #first(): Ages {
-    const late = FEW_MEDIANS * (this.medianMs as number)
-    return { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
+  /** @param ms  that an attempt took, at work @param isCut  it would have taken longer */
+  see(ms: number, isCut = false): void {
+    this.#latest[this.#count++ % WINDOW] = isCut ? -ms : ms
+    if (this.#count < FEW || (this.#count > ENOUGH && this.#count % EVERY)) return
+    const latest = this.#latest.subarray(0, this.#count)
+    const times = latest.filter((ms) => ms >= 0).sort()
+    const cut = latest.filter((ms) => ms < 0).map((ms) => -ms).sort() // biome-ignore format: one line
+    this.#medianMs = lawOf(times, cut).median
+    const late = FEW_MEDIANS * this.#medianMs
+    const isKnown = this.#count >= ENOUGH
+    this.#ages = isKnown
+      ? bestAges(times, this.#utilisation(), cut)
+      : { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
+    this.known()
   }
 
   /** undefined before enough were seen. */
@@ -73,7 +85,7 @@ export class Lateness {
   }
 
   get medianMs(): number | undefined {
-    return this.#times.count < FEW ? undefined : this.#times.quantile(0.5)
+    return this.#medianMs
   }
 }
 
@@ -81,48 +93,56 @@ export class Lateness {
  * The ages with the greatest gain. That of another worker, which takes a median, is what it saves of what is expected beyond; its price is
  * proportional to the share of attempts that is asked again, squared: 2 % pay .02 of an inference each, 12 % .12.
  *
- * @param seen  times, ascending
+ * @param seen  times, ascending @param cut  ages of attempts that would have taken longer, ascending
  */
-export function bestAges(seen: Float64Array, utilisation: number): Ages {
-  const times = withUnseen(seen)
-  const n = times.length
-  const median = times[(n - 1) >> 1]
-  const beyond = sumsFromBehind(times)
+export function bestAges(seen: Float64Array, utilisation: number, cut: ArrayLike<number> = NONE): Ages {
+  const times = withUnseen(seen, UNSEEN.medians * lawOf(seen, cut).median, cut)
+  const { left, beyond, median } = lawOf(times, cut)
+  const [n] = left
   const { price, least, power } = INFERENCE
   const mean = beyond[0] / n
   const inference = (price / Math.max(least, 1 - utilisation) ** power) * mean
-  let hedge = { gain: 0, ms: times[n - 1], worth: 0 }
-  let give = { gain: 0, ms: times[n - 1] }
+  const last = times[times.length - 1]
+  let hedge = { gain: 0, ms: last, worth: 0 }
+  let give = { gain: 0, ms: last }
   let past = 0 // the first that takes a median longer
-  for (let at = Math.max(0, Math.ceil(n * (1 - MOST.older)) - 1); at < n; at++) {
+  const first = left.findIndex((count) => count <= MOST.older * n) - 1
+  for (let at = first; at < times.length; at++) {
     const ms = times[at]
-    const older = (n - 1 - at) / n
-    while (past < n && times[past] <= ms + median) past++
-    const saved = (beyond[past] - (ms + median) * (n - past)) / n
+    const older = left[at + 1] / n
+    while (past < times.length && times[past] <= ms + median) past++
+    const saved = (beyond[past] - (ms + median) * left[past]) / n
     const gain = saved - (inference * older ** 2) / 2
-    const inVain = (past - 1 - at) / n
+    const inVain = (left[at + 1] - left[past]) / n
     if (inVain <= MOST.inVain && gain > hedge.gain) hedge = { gain, ms, worth: saved / older / mean }
-    const given = (beyond[at + 1] - ms * (n - 1 - at)) / n - (RECOVERY * median * older ** 2) / 2
+    const given = (beyond[at + 1] - ms * left[at + 1]) / n - (RECOVERY * median * older ** 2) / 2
     if (given > give.gain) give = { gain: given, ms }
   }
   const late = (ms: number) => Math.max(median + TIMER_MS, PAST * ms)
   return { giveMs: late(Math.min(give.ms, hedge.ms)), hedgeMs: late(hedge.ms), worth: hedge.worth }
 }
 
-/** The times, and those that may yet come. */
-function withUnseen(seen: Float64Array): Float64Array {
-  const times = new Float64Array(seen.length + UNSEEN.count)
-  const ms = UNSEEN.medians * seen[(seen.length - 1) >> 1]
-  let at = 0
-  for (; at < seen.length && seen[at] <= ms; at++) times[at] = seen[at]
-  times.fill(ms, at, at + UNSEEN.count)
-  times.set(seen.subarray(at), at + UNSEEN.count)
-  return times
+/**
+ * How many attempts take as long as each of the times at least, the sum of what these take, and the median. One that was cut short counts for
+ * all that took longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
+ */
+function lawOf(times: Float64Array, cut: ArrayLike<number>) {
+  const [left, beyond] = [new Float64Array(times.length + 1), new Float64Array(times.length + 1)]
+  let known = times.length + cut.length
+  left[0] = known
+  for (let at = 0, before = 0; at < times.length; at++) {
+    for (; cut[before] <= times[at]; before++) known--
+    left[at + 1] = left[at] - left[at] / known--
+  }
+  for (let at = times.length; at--; ) beyond[at] = beyond[at + 1] + (left[at] - left[at + 1]) * times[at]
+  const median = times[left.findIndex((count) => count <= left[0] / 2) - 1] ?? cut[cut.length - 1]
+  return { left, beyond, median }
 }
 
-/** Of each the sum of it and all behind it; 0 behind the last. */
-function sumsFromBehind(times: Float64Array): Float64Array {
-  const sums = new Float64Array(times.length + 1)
-  for (let at = times.length - 1; at >= 0; at--) sums[at] = sums[at + 1] + times[at]
-  return sums
+/** The times, and those that may yet come; the longest of all that were cut short stands for itself, where none took longer. */
+function withUnseen(seen: Float64Array, unseen: number, cut: ArrayLike<number>): Float64Array {
+  const times = [...seen, ...Array(UNSEEN.count).fill(unseen)]
+  const longest = cut[cut.length - 1]
+  if (longest > Math.max(...times)) times.push(longest)
+  return Float64Array.from(times).sort()
 }

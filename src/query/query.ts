@@ -136,17 +136,18 @@ export class Query implements Owner, Timed {
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
     if (purpose === 'trial' || !this.isOpen) return
-    if (this.#places) agenda.began(this.#places, attempt.startedAt)
+    if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
     if (isLate(this.#places) || isSuspect) this.#advance()
   }
 
   settled(attempt: Attempt): void {
-    const { tally, trust } = this.#context
+    const { tally, trust, lateness } = this.#context
     const asked = this.inquiry.find(attempt) as Asked
     const answer = answerOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
+    if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (!answer && this.isOpen) this.inquiry.promote()
@@ -157,8 +158,6 @@ export class Query implements Owner, Timed {
   }
 
   #heard(asked: Asked, answer: Payload): void {
-    const { comparable, ranMs, factor } = asked.attempt
-    if (asked === this.asked[0] && comparable) this.#context.lateness.see(ranMs / factor) // as in a run of its own
     if (this.vote) this.#judge()
     else this.#own(asked, answer)
   }
@@ -172,6 +171,7 @@ export class Query implements Owner, Timed {
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
+    this.inquiry.drop()
   }
 
   /** Workers' answers are compared. */

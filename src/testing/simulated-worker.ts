@@ -1,5 +1,6 @@
 /** Workers that take simulated time: hundreds of thousands of queries in seconds. For the demo, benches and tests. */
 
+import { aborted, onAbort } from '../abort'
 import type { Clock } from '../clock'
 import { tensorsOf, vectorOf } from '../payload'
 import type { Random } from '../random'
@@ -9,20 +10,18 @@ import type { ModelWorker } from '../workers/worker'
 /** Milliseconds that worker `index` takes for an answer which it begins at `now`. */
 export type Law = (index: number, now: number) => number
 
-/** What all workers of a simulation share. */
-export interface Simulation {
+/** What all workers of a simulation share. Unless it says that they are interruptible, nothing ends a call sooner. */
+export interface Simulation extends Pick<ModelWorker, 'signature' | 'slots' | 'interruptible'> {
   readonly clock: Clock
-  law(index: number, now: number): number
+  /** @param size  values in the query, in a batch those of the longest */
+  law(index: number, now: number, size: number): number
   /** The answer to a query, as vectors; the caller owns it. Or a promise: while that is open the clock has to be held. */
   answer(vector: Float32Array): Float32Array | Promise<Float32Array>
-  readonly signature: ModelWorker['signature']
-  /** Calls that a worker answers at once. Default 1. */
-  readonly slots?: number
   /** Rows in a batch at most, and how much longer a batch takes than one row. Default: no batches. */
   readonly batches?: { most: number; factor(rows: number): number }
 }
 
-/** Nothing cuts a call short: one that was aborted keeps its slot to the end. */
+/** A call that was aborted keeps its slot to the end, or is over: where the simulation is `interruptible`, unless it is a batch. */
 export class SimulatedWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
@@ -47,6 +46,10 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.slots ?? 1
   }
 
+  get interruptible(): boolean {
+    return this.#simulation.interruptible ?? false
+  }
+
   get free(): boolean {
     return this.#open < this.slots
   }
@@ -55,13 +58,13 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.batches?.most ?? 1
   }
 
-  async infer(query: TensorList): Promise<TensorList> {
-    await this.#work(1)
+  async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {
+    await this.#work([query], this.interruptible ? signal : undefined)
     return this.#answerTo(query)
   }
 
   inferBatch(queries: readonly TensorList[]): Promise<TensorList>[] {
-    const done = this.#work(queries.length)
+    const done = this.#work(queries)
     return queries.map((query) => done.then(() => this.#answerTo(query)))
   }
 
@@ -74,18 +77,30 @@ export class SimulatedWorker implements ModelWorker {
     return this.#simulation.answer(vector)
   }
 
-  #work(rows: number): Promise<void> {
+  #work(queries: readonly TensorList[], signal?: AbortSignal): Promise<void> {
     const { clock, batches } = this.#simulation
+    const rows = queries.length
+    const size = Math.max(...queries.map((query) => vectorOf(query).length))
     if (this.#open >= this.slots) return Promise.reject(new Error(`${this.name} is at work`))
-    const ms = this.#simulation.law(this.#index, clock.now()) * (rows > 1 && batches ? batches.factor(rows) : 1)
+    const ms = this.#simulation.law(this.#index, clock.now(), size) * (rows > 1 && batches ? batches.factor(rows) : 1)
     this.#open++
     this.workedMs += ms
     this.calls += rows
-    return new Promise((resolve) => {
-      clock.after(ms, () => {
+    const until = clock.now() + ms
+    return new Promise((resolve, reject) => {
+      const end = (settle: () => void) => {
         this.#open--
-        resolve()
+        settle()
         this.onFree?.()
+      }
+      const forget = onAbort(signal, () => {
+        cancel()
+        this.workedMs -= until - clock.now()
+        end(() => reject(aborted(signal as AbortSignal)))
+      })
+      const cancel = clock.after(ms, () => {
+        forget()
+        end(resolve)
       })
     })
   }

@@ -1,6 +1,6 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { expected } from '../check'
+import { checkInteger, checkLengths, checkString, expected } from '../check'
 import { type Signature, size, type TensorList } from '../tensor'
 
 /**
@@ -39,8 +39,11 @@ export interface ModelWorker {
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
   readonly free: boolean
-  /** False: an abort does not end its work any sooner, so that it need not be told of one. Default true. */
-  readonly interruptible?: boolean
+  /**
+   * Whether an abort ends its work. True: it is told of one also where another worker has answered first, and is free for others. False: it
+   * need not be told of any. Default: it is told where nobody wants the answer, and else goes on.
+   */
+  readonly interruptible?: boolean | undefined
   /**
    * Whether it takes a second call while it is at work on one, and answers them in their order. It then gets one where
    * much waits and an inference takes a few milliseconds at most. Default false.
@@ -107,6 +110,32 @@ export function wrongQueries(
 /** The identity of a worker: what it says, else its name. */
 export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): string {
   return worker.identity ?? worker.name
+}
+
+/** How many machines workers are on: those of one lie together. */
+export function machinesOf(workers: Iterable<ModelWorker>): number {
+  return new Set(Array.from(workers, identityOf)).size
+}
+
+/** @throws TypeError, RangeError for what is no worker */
+export function checkWorker(field: string, worker: ModelWorker): void {
+  if (typeof worker?.infer !== 'function') throw new TypeError(expected(field, 'a ModelWorker', worker))
+  checkString(`${field}.name`, worker.name)
+  checkSpecs(`${field}.signature.inputs`, worker.signature?.inputs)
+  checkSpecs(`${field}.signature.outputs`, worker.signature?.outputs)
+  if (worker.fingerprint !== undefined) checkString(`${field}.fingerprint`, worker.fingerprint)
+  const { maxBatch = 1, inferBatch } = worker
+  if (checkInteger(`${field}.maxBatch`, maxBatch, 1) > 1 && typeof inferBatch !== 'function') {
+    throw new TypeError(expected(`${field}.inferBatch`, 'a function, since maxBatch is above 1', inferBatch))
+  }
+}
+
+function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
+  if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
+  specs.forEach(({ name, shape }, i) => {
+    checkString(`${field}[${i}].name`, name)
+    checkLengths(`${field}[${i}].shape`, shape)
+  })
 }
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/clock'
-import { Agenda, type Timed } from '../../src/query/agenda'
+import { Agenda, isLate, type Timed } from '../../src/query/agenda'
 import { Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
@@ -20,7 +20,13 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
   const told: string[] = []
   /** How often somebody was asked whether he still waits. */
   const asked = { count: 0 }
-  const add = (name: string, ms = deadlineMs, does: (now: number) => void = () => {}, begins?: number) => {
+  const add = (
+    name: string,
+    ms = deadlineMs,
+    does: (now: number) => void = () => {},
+    begins?: number,
+    factor?: number,
+  ) => {
     const since = clock.now()
     let isOpen = true
     const timed: Timed = {
@@ -38,12 +44,12 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
       },
     }
     const places = agenda.add(timed)
-    agenda.began(places, begins === undefined ? since : begins)
+    agenda.began(places, begins === undefined ? since : begins, factor)
     const remove = () => {
       isOpen = false
       agenda.remove(places)
     }
-    return { again: (at: number) => agenda.again(timed, at), remove }
+    return { again: (at: number) => agenda.again(timed, at), remove, places }
   }
   return { clock, late, add, told, asked }
 }
@@ -260,4 +266,11 @@ it('a row that is behind another in its worker has not begun: no time is planned
   const usual = add('usual', DEADLINE_MS, (now) => now >= DEADLINE_MS && usual.remove())
   await clock.run()
   expect(told).toEqual(['usual 30', `behind ${DEADLINE_MS}`, `usual ${DEADLINE_MS}`])
+})
+
+it('one that takes less than others asks again by itself, since it is late before they are; but not while nobody knows what is late', () => {
+  const nothing = () => {}
+  const { add } = fresh({ lateMs: 30 })
+  expect([0.5, 1, 2].map((factor) => isLate(add('a', DEADLINE_MS, nothing, 0, factor).places))).toEqual([true, false, false]) // biome-ignore format: one line
+  expect(isLate(fresh().add('a', DEADLINE_MS, nothing, 0, 0.5).places)).toBe(false)
 })

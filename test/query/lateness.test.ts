@@ -1,8 +1,10 @@
 import { expect, it } from 'vitest'
+import type { Attempt } from '../../src/pool/attempt'
 import type { Context } from '../../src/query/context'
 import { hedgePriority } from '../../src/query/facts'
 import { type Ages, bestAges, Lateness } from '../../src/query/lateness'
 import { seeded } from '../../src/random'
+import { mean } from '../../src/stats'
 
 const MEDIAN = 10
 
@@ -99,4 +101,40 @@ it('before 50 times were seen three medians are late, before 10 nothing is; each
   expect(known).toEqual(Array(40).fill(30))
   for (let i = 49; i < 150; i++) lateness.see(10)
   expect(known.length).toBe(45) // of 50, 75, 100, 125 and 150
+})
+
+it.each(laws)('%s: attempts that were cut short tell as much as if they had gone on', (_, law) => {
+  const random = seeded(7)
+  /** Where all take as long as they do; or another one is asked at this age, and the first is cut short when that has answered. */
+  const ages = (cutsFrom = Number.POSITIVE_INFINITY) => {
+    const found = Array.from({ length: 100 }, () => {
+      const lateness = new Lateness(() => 0.3)
+      for (let i = 0; i < 500; i++) {
+        const [ms, until] = [MEDIAN * law(random), cutsFrom + MEDIAN * law(random)]
+        lateness.see(Math.min(ms, until), ms > until)
+      }
+      return lateness.ages as Ages
+    })
+    return { hedgeMs: mean(found.map(({ hedgeMs }) => hedgeMs)), worth: mean(found.map(({ worth }) => worth)) }
+  }
+  const all = ages()
+  const cut = ages(all.hedgeMs)
+  expect(Math.abs(cut.hedgeMs / all.hedgeMs - 1)).toBeLessThan(0.04)
+  expect(Math.abs(cut.worth / all.worth - 1)).toBeLessThan(0.25) // taken for times they would tell of less than a half
+})
+
+it('what was cancelled or lost with its worker would have taken longer; a failure, or what never began, tells nothing', () => {
+  const failed = (lost: 'down' | 'silent' | undefined) => ({ kind: 'failed', lost }) as never
+  const worth = (outcome: Attempt['outcome'], ranMs: number) => {
+    const lateness = new Lateness(() => 0.3)
+    const tell = (told: Partial<Attempt>) => lateness.tell({ comparable: true, factor: 2, ...told } as Attempt)
+    for (let i = 0; i < 100; i++) tell(i % 10 ? { outcome: { kind: 'answered', answer: 0 }, ranMs: 20 } : { outcome, ranMs }) // biome-ignore format: one line
+    return lateness.ages?.worth
+  }
+  const nothing = worth({ kind: 'cancelled' }, 0)
+  for (const outcome of [{ kind: 'cancelled' } as const, failed('silent'), failed('down')]) {
+    expect(worth(outcome, 60)).toBeCloseTo(worth({ kind: 'answered', answer: 0 }, 200) as number) // as if all had taken ten medians
+    expect(worth(outcome, 0)).toBe(nothing)
+  }
+  expect(worth(failed(undefined), 60)).toBe(nothing)
 })

@@ -17,7 +17,7 @@ const scheme = { queries: 1, stragglers: 0 }
 afterEach(() => void vi.restoreAllMocks())
 
 /** Nine workers that take 10 ms, every tenth call 11.5, or what the test says. */
-async function house(options: Partial<PredictorOptions>, count = 9, batches?: Simulation['batches']) {
+async function house(options: Partial<PredictorOptions>, count = 9, more: Partial<Simulation> = {}) {
   const clock = new VirtualClock()
   const next: number[] = []
   const rows: Float32Array[] = []
@@ -29,7 +29,7 @@ async function house(options: Partial<PredictorOptions>, count = 9, batches?: Si
     if (fail.has(row[0])) throw new Error('failed')
     return row.map((value) => 2 * value)
   }
-  const simulation = { clock, law, answer, signature, ...(batches && { batches }) }
+  const simulation = { clock, law, answer, signature, ...more }
   const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, simulation))
   const predictor = await createPredictor({ workers, testing: { clock }, scheme, verify: { audit: 0 }, ...options })
   const learn = async (count: number, everyMs: number) => {
@@ -55,13 +55,13 @@ async function state(): Promise<Uint8Array> {
   return bytes
 }
 
-/** With a memory, and 60 answers that tell what is late. */
 /** From when on a query is late after `warm`: one in twenty takes 11.5 ms, all others 10, and timers may be 2 ms off. */
 const LATE_MS = 12
 
-async function warm(options: Partial<PredictorOptions> = {}) {
+/** With a memory, and 60 answers that tell what is late. */
+async function warm(options: Partial<PredictorOptions> = {}, more: Partial<Simulation> = {}) {
   learned ??= state()
-  const warmed = await house({ memory: { state: await learned }, ...options })
+  const warmed = await house({ memory: { state: await learned }, ...options }, 9, more)
   await warmed.learn(60, 5)
   return warmed
 }
@@ -74,6 +74,14 @@ it('auto: a late query that the memory is sure of is recovered, and costs no sec
   await clock.run()
   expect(await given).toEqual({ status: 'recovered', hedged: false, sure: true, ms: expect.closeTo(LATE_MS) })
   expect(rows.length - before).toBe(1)
+  await predictor.close()
+})
+
+it('a late answer grades the recovery that was given, and is not cut short where an abort would free its worker', async () => {
+  const { clock, predictor, next } = await warm({}, { interruptible: true })
+  next.push(200)
+  const [{ group }] = await Promise.all([predictor.predict(x(1000)), clock.run()])
+  expect((await group).recoveries).toMatchObject([{ given: true, agreed: true }])
   await predictor.close()
 })
 
@@ -142,7 +150,9 @@ it('a row that waited in the queue is not hedged the moment it runs, but when it
 it('a row that shares its run with another is not taken for late by what one takes alone', async () => {
   learned ??= state()
   const batches = { most: 2, factor: () => 1.6 }
-  const { clock, predictor, ask, next } = await house({ memory: { state: await learned }, deadlineMs: 1e6 }, 1, batches)
+  const { clock, predictor, ask, next } = await house({ memory: { state: await learned }, deadlineMs: 1e6 }, 1, {
+    batches,
+  })
   const burst = Array.from({ length: 100 }, (_, i) => ask(x(i), { policy: 'retry' })) // shows what a run of two takes
   await clock.run()
   await Promise.all(burst)

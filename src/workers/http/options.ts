@@ -1,6 +1,7 @@
 /** Options of HTTP workers, and their defaults. */
 
 import {
+  checkBoolean,
   checkFunction,
   checkInteger,
   checkLengths,
@@ -50,6 +51,11 @@ export interface HttpOptions {
    * tells; whether that pays the predictor finds out by itself. Default 16, less for large inputs.
    */
   maxBatch?: number
+  /**
+   * Whether the server ends its work on a request whose connection is closed, which then is done where another server has answered first.
+   * Default false: it would be taken for free while it is at work.
+   */
+  interruptible?: boolean
   /** How long a server may take to be reached and to answer a first query. Default 60,000 ms. */
   timeoutMs?: number
   /** How often an idle server is asked whether it is ready, which also keeps its connection. Default 3,000 ms. */
@@ -70,7 +76,19 @@ export interface HttpOptions {
 }
 
 export const httpOptions = [
-  ...['model', 'version', 'outputs', 'shapes', 'binary', 'headers', 'concurrency', 'maxBatch', 'timeoutMs', 'healthMs'],
+  ...[
+    'model',
+    'version',
+    'outputs',
+    'shapes',
+    'binary',
+    'headers',
+    'concurrency',
+    'interruptible',
+    'maxBatch',
+    'timeoutMs',
+    'healthMs',
+  ],
   ...['probe', 'fetch', 'tls', 'onWarning', 'clock'],
 ]
 
@@ -100,6 +118,7 @@ export function checkHttpOptions(options: HttpOptions) {
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
     shapes: checkShapes(options.shapes),
     probe: checkProbe(probe),
+    interruptible: checkBoolean('interruptible', options.interruptible ?? false),
     concurrency: checkInteger('concurrency', options.concurrency ?? 1, 1, 1000),
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, MOST_MS),

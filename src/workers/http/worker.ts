@@ -5,7 +5,6 @@
 
 import { platform } from '#platform'
 import { aborted, onAbort, orAborted } from '../../abort'
-import type { Clock } from '../../clock'
 import { ApproxiferError, asError } from '../../errors'
 import { fetchConnections } from '../../platform/fetch'
 import type { Connections } from '../../platform/platform'
@@ -79,7 +78,7 @@ export class HttpWorker implements ModelWorker {
   readonly model: ServedModel
   readonly health: Health
   readonly #server: OipServer
-  readonly #clock: Clock
+  readonly #settings: HttpSettings
   readonly #onClosed: () => void
   readonly #open = new Set<AbortController>()
   #closing: Promise<void> | undefined
@@ -87,7 +86,7 @@ export class HttpWorker implements ModelWorker {
   private constructor(url: string, connections: Connections, settings: HttpSettings, events: WorkerEvents) {
     this.name = nameOf(url)
     this.slots = settings.concurrency
-    this.#clock = settings.clock
+    this.#settings = settings
     this.#onClosed = events.closed
     this.#server = new OipServer(connections, this.name, settings)
     this.model = new ServedModel(this.#server, url, settings)
@@ -114,6 +113,10 @@ export class HttpWorker implements ModelWorker {
 
   get identity(): string {
     return this.model.machine
+  }
+
+  get interruptible(): true | undefined {
+    return this.#settings.interruptible || undefined
   }
 
   get maxBatch(): number {
@@ -193,7 +196,7 @@ export class HttpWorker implements ModelWorker {
   /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
   async #outcomes(queries: readonly TensorList[], call: AbortController): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
-    const since = this.#clock.now()
+    const since = this.#settings.clock.now()
     try {
       return await orAborted(call.signal, this.#ask(queries, call.signal))
     } catch (thrown) {

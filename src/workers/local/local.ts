@@ -34,8 +34,8 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const [first, ...rest] = workers
   try {
     // The script of one tells of all: the others may merely be slow.
-    await first.start(guarded(onWarning)).catch((error) => {
-      throw asModelError(error, options.model, bytes)
+    await first.start(guarded(onWarning)).catch(async (error) => {
+      throw await asModelError(error, options.model, bytes)
     })
     for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
     await Promise.all(rest.map((worker) => worker.start()))

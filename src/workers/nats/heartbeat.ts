@@ -23,6 +23,8 @@ export interface Heartbeat {
   ms: number
   /** Calls that it answers at once. Older workers do not say it, and answer one. */
   slots?: number | undefined
+  /** Whether an abort ends its work. Older ones do not say it. */
+  interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
   /** Of the machine, the same for all its workers. Older ones do not say it. */

@@ -77,6 +77,11 @@ export class NatsWorker implements ModelWorker {
     return this.#joined.slots ?? 1
   }
 
+  /** It is told of aborts in any case: what waits there is dropped. */
+  get interruptible(): true | undefined {
+    return this.#joined.interruptible === true || undefined
+  }
+
   get free(): boolean {
     return this.#state === 'up' && this.#calls.size < this.#most
   }

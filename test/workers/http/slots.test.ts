@@ -31,6 +31,12 @@ async function openWorker(concurrency: number) {
   return { ...made, waiting, call, readiness }
 }
 
+it('an abort frees a server that is said to end its work then, and no other', async () => {
+  expect((await readyWorker({ interruptible: true })).worker.interruptible).toBe(true)
+  expect((await readyWorker()).worker.interruptible).toBe(undefined)
+  await expect(readyWorker({ interruptible: 'yes' as never })).rejects.toThrow('interruptible: expected true or false')
+})
+
 describe('a worker with slots', () => {
   it('has one where nothing is said', async () => {
     expect((await readyWorker()).worker.slots).toBe(1)

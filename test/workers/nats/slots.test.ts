@@ -43,6 +43,15 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
     expect([worker.name, worker.slots, worker.takesNext]).toEqual(['old', 1, true])
   })
 
+  it.each([
+    [true, true],
+    [false, undefined], // it is told of aborts all the same: what waits at the machine is dropped
+    [undefined, undefined],
+  ])('a machine tells whether an abort frees its worker: %s', async (interruptible, told) => {
+    const { changes } = await fleets.start([Object.assign(several(2), { interruptible })])
+    expect((await joined(changes)).interruptible).toBe(told)
+  })
+
   it('rows of all coordinators together: a few wait at the machine, more are refused there', async () => {
     const hand = several(2)
     const { name, changes } = await fleets.start([hand], { serving: { maxPending: 1 } })

@@ -1,0 +1,47 @@
+/**
+ * npm run bench -- losers [SEEDS] [WORD ...] [--json]: what it saves that the losers of a race are cancelled where an abort frees their
+ * workers, in simulated time: second requests for late queries, and clones. Medians of three seeds of 10,000 queries unless told otherwise; with
+ * words only cells whose names have all of them. Three minutes on two cores.
+ */
+
+import { markdownTable } from '../src/cli/report'
+import { measures, type Tail } from './arrivals'
+import type { Job } from './laws-run'
+import { median } from './measure'
+import { inProcesses } from './processes'
+
+const SEEDS = 3
+const LAWS = ['tight 2 %', 'tight 5 %', 'deviation .5', 'deviation 1', 'Pareto 1.5', 'half 3 times slower', 'wandering']
+const LOADS = [0.3, 0.6, 0.8]
+
+const cellOf = ({ law, load, system }: Job) => `${law} | load ${load} | ${system}`
+const shown = (figures: number[]) => figures.map((ms) => ms.toFixed(1)).join(' / ')
+
+export async function losers(json: boolean, words: string[]): Promise<void> {
+  const seeds = Number(words.find((word) => Number(word)) ?? SEEDS)
+  const wanted = words.filter((word) => !Number(word))
+  const jobs: Job[] = []
+  for (const law of LAWS)
+    for (const load of LOADS)
+      for (const system of ['retry', 'clones'])
+        for (const interruptible of [false, true])
+          for (let seed = 1; seed <= seeds; seed++)
+            jobs.push({ law, workers: 27, load, system, seed: 10 * seed, interruptible })
+  const cells = new Map<string, { on: Tail[]; cancelled: Tail[] }>()
+  await inProcesses<Job, Tail>(
+    new URL('./laws-run.ts', import.meta.url).href,
+    jobs.filter((job) => wanted.every((word) => cellOf(job).includes(word))).map((job) => [job]),
+    (job, tail) => {
+      const cell = cells.get(cellOf(job)) ?? { on: [], cancelled: [] }
+      cell[job.interruptible ? 'cancelled' : 'on'].push(tail)
+      cells.set(cellOf(job), cell)
+    },
+  )
+  if (json) return console.log(JSON.stringify(Object.fromEntries(cells), null, 1))
+  const rows = [...cells].sort().map(([name, { on, cancelled }]) => {
+    const [before, now] = [on, cancelled].map((runs) => measures.map((each) => median(runs.map((run) => run[each]))))
+    const ratios = now.map((ms, i) => (ms / before[i]).toFixed(2)).join(' / ')
+    return [name.replaceAll(' | ', ', '), shown(before), shown(now), ratios]
+  })
+  console.log(markdownTable(['p50 / p99 / p99.9 / machine time', 'losers go on', 'are cancelled', 'ratios'], rows))
+}

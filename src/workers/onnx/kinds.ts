@@ -1,0 +1,27 @@
+/** What a file is that is no ONNX model. It imports nothing, and is loaded where a model could not be: no page waits for it. */
+
+const HEAD = 512
+
+/** How files begin that people take for an ONNX model. */
+const KINDS: readonly [RegExp, string][] = [
+  [/^$/, 'an empty file'],
+  [/^version https:\/\/git-lfs/, "a pointer of git-lfs: 'git lfs pull' fetches the file itself"],
+  [/^\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)\b/is, 'an HTML page'],
+  [/^(\xef\xbb\xbf)?\s*<\?xml/, 'an XML document'],
+  [/^PK\x03\x04/, 'a zip archive, as PyTorch saves them: torch.onnx.export writes an ONNX model'],
+  [/^\x1f\x8b/, 'a gzip archive: unpack it first'],
+  [/^\x89HDF/, 'an HDF5 file, as Keras saves them: tf2onnx writes an ONNX model'],
+  [/^....TFL3/s, 'a TensorFlow Lite model: tf2onnx writes an ONNX model'],
+  [/^\x80[\x02-\x05]/, 'a Python pickle: torch.onnx.export writes an ONNX model'],
+  [/^\x08[\x01-\x20]/, 'what begins as one and cannot be read to its end: it is damaged or cut off'], // the version of the format
+]
+
+export function kindOf(bytes: Uint8Array): string {
+  const head = Array.from(bytes.subarray(0, HEAD))
+  const text = String.fromCharCode(...head)
+  const known = KINDS.find(([beginning]) => beginning.test(text))
+  if (known) return known[1]
+  if (/^[\t\n\r\x20-\x7e]+$/.test(text)) return `a text of ${bytes.length} bytes`
+  const first = head.slice(0, 4).map((byte) => byte.toString(16).padStart(2, '0'))
+  return `${bytes.length} bytes that begin with ${first.join(' ')}`
+}

@@ -1,0 +1,108 @@
+/** Attempts that another one was quicker than: cancelled where an abort frees their workers, and what is learned of them all the same. */
+
+import { createPredictor, type ModelWorker, type PredictorOptions } from 'approxifer'
+import { expect, it } from 'vitest'
+import { tailOf } from '../../bench/arrivals'
+import { laws } from '../../bench/laws-run'
+import { ApproxiferError } from '../../src/errors'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HandWorker, query, turn } from '../shared/house'
+
+class Worker extends HandWorker {
+  interruptible: boolean | undefined = true
+}
+
+/** Of two workers each has the query; the second answers. @returns whether the first is told to stop, and what is known of it */
+async function raced(set: (worker: Worker) => void = () => {}, options: PredictorOptions = {}) {
+  const workers = [0, 1, 2, 3].map((i) => new Worker(`w${i}`))
+  workers.forEach(set)
+  const clock = new VirtualClock()
+  const predictor = await createPredictor({ workers, hedge: { clones: true }, verify: { audit: 0 }, testing: { clock }, ...options }) // biome-ignore format: one line
+  const asked = predictor.predict(query(1))
+  const [loser, winner] = workers.map(({ calls }) => calls[0])
+  await clock.run(clock.now() + 7)
+  winner.answer()
+  await turn()
+  return { predictor, asked, loser, workers }
+}
+
+it('the loser of a race is told to stop, and its worker is free as soon as it says so; it is no failure', async () => {
+  for (const error of [
+    new ApproxiferError('ABORTED', 'stopped'),
+    new DOMException('This operation was aborted', 'AbortError'),
+  ]) {
+    const { predictor, asked, loser, workers } = await raced()
+    expect(loser.signal?.aborted).toBe(true)
+    expect(workers[0].free).toBe(false)
+    loser.fail(error as ApproxiferError)
+    expect((await (await asked).group).rows).toMatchObject([{ worker: 'w0', error: { code: 'ABORTED' }, ms: 7 }, { worker: 'w1', outcome: 'onTime' }]) // biome-ignore format: one line
+    expect(predictor.stats().workers[0]).toMatchObject({ failed: 0, late: 0 })
+    const more = [2, 3].map((x) => predictor.predict(query(x)))
+    expect(workers.map(({ calls }) => calls.length)).toEqual([1, 1, 1, 1])
+    for (const { calls } of workers) calls[0].answer()
+    await Promise.all(more)
+    await predictor.close()
+  }
+})
+
+it.each([
+  ['whose worker an abort does not free', false, {}],
+  ['whose worker says nothing of that', undefined, {}],
+  ['whose answer shows who lies', true, { scheme: { queries: 1, byzantine: 1 } }],
+] as const)('one goes on %s', async (_, interruptible, options) => {
+  const { predictor, asked, loser } = await raced((worker) => {
+    worker.interruptible = interruptible
+  }, options)
+  expect(loser.signal?.aborted ?? false).toBe(false)
+  asked.catch(() => {})
+  await predictor.close()
+})
+
+const retry = async (workers: ModelWorker[], clock: VirtualClock) => {
+  const options = { limits: { queries: 1e6 }, onWarning() {} }
+  return createPredictor({ workers, testing: { clock }, ...options })
+}
+
+/** Runs a law twice, where losers go on and where they are cancelled. @returns the ratios of p99, machine time, and the mean age of a hedge */
+async function compared(law: string, load: number) {
+  const { make, meanMs } = laws[law]
+  const run = async (interruptible: boolean) => {
+    const ages: number[] = []
+    const arrivals = {
+      law: make,
+      meanMs,
+      workers: 27,
+      load,
+      seed: 10,
+      queries: 6000,
+      warmUp: 500,
+      width: 1,
+      interruptible,
+    }
+    const tail = await tailOf(arrivals, async (clock, workers) => {
+      const predictor = await retry(workers, clock)
+      let asked = 0
+      const ask = async (row: Float32Array) => {
+        await predictor.predict(row, { deadlineMs: 1e6 })
+        if (++asked > 1000 && asked % 25 === 0) ages.push(predictor.stats().lateMs as number)
+      }
+      return { ask, close: () => predictor.close() }
+    })
+    return { ...tail, age: ages.reduce((a, b) => a + b) / ages.length }
+  }
+  const [on, cut] = [await run(false), await run(true)]
+  return { p99: cut.p99 / on.p99, machine: cut.machineMs / on.machineMs, age: cut.age / on.age }
+}
+
+it.each([
+  ['tight 2 %', 0.3, 0.86],
+  ['spread 5 %', 0.3, 0.75],
+  ['deviation 1', 0.3, 0.85],
+  ['wandering', 0.6, 1],
+] as const)('%s: p99 and what is late stay what they are, for less machine time', async (law, load, most) => {
+  const { p99, machine, age } = await compared(law, load)
+  expect(p99).toBeLessThan(1.06)
+  expect(machine).toBeLessThan(most)
+  expect(age).toBeGreaterThan(0.95)
+  expect(age).toBeLessThan(1.05)
+})
