@@ -30,7 +30,9 @@ export class Payload {
 
   /** How many values there are: what a worker takes may depend on that. */
   get size(): number {
-    return this.tensors.reduce((sum, { data }) => sum + data.length, 0)
+    let size = 0
+    for (const { data } of this.tensors) size += data.length
+    return size
   }
 
   /**

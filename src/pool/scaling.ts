@@ -52,7 +52,7 @@ export class Scaling {
   add(last: LastTime, payloads: readonly Sized[], ms: number): void {
     const before = last.size
     const took = Math.max(LEAST_MS, ms)
-    last.size = mean(payloads.map(({ size }) => size))
+    last.size = payloads.length === 1 ? payloads[0].size : mean(payloads.map(({ size }) => size))
     if (last.size !== before && before && last.size) this.#learn(last.size, Math.log(last.size / before), Math.log(took / last.ms)) // biome-ignore format: one line
     last.ms = took
   }

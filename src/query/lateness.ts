@@ -5,6 +5,7 @@
 
 import { NONE } from '../arrays'
 import type { Attempt } from '../pool/attempt'
+import { SlidingQuantile } from '../stats'
 
 /** Times that are kept; those that tell; and how many come between two looks at them. */
 const WINDOW = 500
@@ -40,8 +41,9 @@ export interface Ages {
 }
 
 export class Lateness {
-  /** The latest times in a ring, and with a minus those after which an attempt was cut short. */
-  readonly #latest = new Float64Array(WINDOW)
+  readonly #times = new SlidingQuantile(WINDOW)
+  /** Of the latest outcomes, ages at which attempts were cut short, and how many outcomes came before. */
+  readonly #cut: { readonly ms: number; readonly at: number }[] = []
   #count = 0
   readonly #utilisation: () => number
   #ages: Ages | undefined
@@ -65,16 +67,18 @@ export class Lateness {
 
   /** @param ms  that an attempt took, at work @param isCut  it would have taken longer */
   see(ms: number, isCut = false): void {
-    this.#latest[this.#count++ % WINDOW] = isCut ? -ms : ms
+    if (isCut) this.#cut.push({ ms, at: this.#count })
+    else this.#times.add(ms)
+    if (this.#cut[0]?.at <= this.#count - WINDOW) this.#cut.shift()
+    this.#count++
     if (this.#count < FEW || (this.#count > ENOUGH && this.#count % EVERY)) return
-    const latest = this.#latest.subarray(0, this.#count)
-    const times = latest.filter((ms) => ms >= 0).sort()
-    const cut = latest.filter((ms) => ms < 0).map((ms) => -ms).sort() // biome-ignore format: one line
-    this.#medianMs = lawOf(times, cut).median
+    const { sorted } = this.#times
+    const cut = this.#cut.length ? this.#cut.map(({ ms }) => ms).sort((a, b) => a - b) : NONE
+    this.#medianMs = medianOf(sorted, cut)
     const late = FEW_MEDIANS * this.#medianMs
     const isKnown = this.#count >= ENOUGH
     this.#ages = isKnown
-      ? bestAges(times, this.#utilisation(), cut)
+      ? bestAges(sorted, this.#utilisation(), cut)
       : { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
     this.known()
   }
@@ -96,8 +100,9 @@ export class Lateness {
  * @param seen  times, ascending @param cut  ages of attempts that would have taken longer, ascending
  */
 export function bestAges(seen: Float64Array, utilisation: number, cut: ArrayLike<number> = NONE): Ages {
-  const times = withUnseen(seen, UNSEEN.medians * lawOf(seen, cut).median, cut)
-  const { left, beyond, median } = lawOf(times, cut)
+  const times = withUnseen(seen, UNSEEN.medians * medianOf(seen, cut), cut)
+  const median = medianOf(times, cut)
+  const { left, beyond } = lawOf(times, cut)
   const [n] = left
   const { price, least, power } = INFERENCE
   const mean = beyond[0] / n
@@ -106,7 +111,8 @@ export function bestAges(seen: Float64Array, utilisation: number, cut: ArrayLike
   let hedge = { gain: 0, ms: last, worth: 0 }
   let give = { gain: 0, ms: last }
   let past = 0 // the first that takes a median longer
-  const first = left.findIndex((count) => count <= MOST.older * n) - 1
+  let first = 0
+  while (left[first + 1] > MOST.older * n) first++
   for (let at = first; at < times.length; at++) {
     const ms = times[at]
     const older = left[at + 1] / n
@@ -123,26 +129,40 @@ export function bestAges(seen: Float64Array, utilisation: number, cut: ArrayLike
 }
 
 /**
- * How many attempts take as long as each of the times at least, the sum of what these take, and the median. One that was cut short counts for
- * all that took longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
+ * How many attempts take as long as each of the times at least, and the sum of what these take. One that was cut short counts for all that took
+ * longer, each as much (Kaplan and Meier, J. Am. Stat. Assoc. 53, 1958).
  */
 function lawOf(times: Float64Array, cut: ArrayLike<number>) {
-  const [left, beyond] = [new Float64Array(times.length + 1), new Float64Array(times.length + 1)]
-  let known = times.length + cut.length
+  const { length } = times
+  const [left, beyond] = [new Float64Array(length + 1), new Float64Array(length + 1)]
+  let known = length + cut.length
   left[0] = known
-  for (let at = 0, before = 0; at < times.length; at++) {
-    for (; cut[before] <= times[at]; before++) known--
-    left[at + 1] = left[at] - left[at] / known--
+  for (let at = 0, before = 0; at < length; at++) {
+    for (; before < cut.length && cut[before] <= times[at]; before++) known--
+    left[at + 1] = known === left[at] ? known - 1 : left[at] - left[at] / known
+    known--
   }
-  for (let at = times.length; at--; ) beyond[at] = beyond[at + 1] + (left[at] - left[at + 1]) * times[at]
-  const median = times[left.findIndex((count) => count <= left[0] / 2) - 1] ?? cut[cut.length - 1]
-  return { left, beyond, median }
+  for (let at = length - 1; at >= 0; at--) beyond[at] = beyond[at + 1] + (left[at] - left[at + 1]) * times[at]
+  return { left, beyond }
+}
+
+function medianOf(times: Float64Array, cut: ArrayLike<number>): number {
+  if (!cut.length) return times[(times.length - 1) >> 1]
+  const { left } = lawOf(times, cut)
+  let half = 0
+  while (left[half + 1] > left[0] / 2) half++
+  return times[half] ?? cut[cut.length - 1]
 }
 
 /** The times, and those that may yet come; the longest of all that were cut short stands for itself, where none took longer. */
 function withUnseen(seen: Float64Array, unseen: number, cut: ArrayLike<number>): Float64Array {
-  const times = [...seen, ...Array(UNSEEN.count).fill(unseen)]
   const longest = cut[cut.length - 1]
-  if (longest > Math.max(...times)) times.push(longest)
-  return Float64Array.from(times).sort()
+  const isLongest = longest > Math.max(unseen, seen[seen.length - 1] ?? 0)
+  const times = new Float64Array(seen.length + UNSEEN.count + Number(isLongest))
+  let at = 0
+  for (; at < seen.length && seen[at] <= unseen; at++) times[at] = seen[at]
+  times.fill(unseen, at, at + UNSEEN.count)
+  times.set(seen.subarray(at), at + UNSEEN.count)
+  if (isLongest) times[times.length - 1] = longest
+  return times
 }
