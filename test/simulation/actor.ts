@@ -108,7 +108,7 @@ export class Actor implements ModelWorker {
     if (mood === 'babbles') this.onFree?.() // it has a call
     for (const [i, signal] of signals.entries()) {
       signal?.addEventListener('abort', () => {
-        settles[i](Object.assign(new Error('aborted'), { code: 'ABORTED' }))
+        settles[i](new DOMException('aborted', 'AbortError')) // as `fetch` says it
         if (this.machine.stops && signals.every((each) => each?.aborted)) this.#end(call)
       })
     }

@@ -42,6 +42,7 @@ export const defects: readonly Defect[] = [
   defect('what is not finite is an answer', 'payload.ts', 'if (flaw) throw flaw', ''),
   defect('answers of another model are compared: audits', 'trust/audit.ts', 'if (this.#renewals !== this.#reputation.evidence.renewals) return', ''),
   defect('a worker has several rows of a group', 'group/coded-group.ts', 'const live = isPromised ? ', 'const live = false ? '),
+  defect('what rejects an abort as fetch does has failed', 'pool/execution.ts', "return code === 'ABORTED' || (cause as Error | undefined)?.name === 'AbortError'", "return code === 'ABORTED'"),
   defect('a contradicted recovery is given', 'query/facts.ts', '? undefined : recovery\n', '? recovery : recovery\n'),
   defect('a group is never reported', 'query/query.ts', 'if (this.coding) this.coding.done()', 'if (this.coding) return'),
   defect('who leaves is answered', 'query/query.ts', 'if (this.isOpen) this.#fail(error)\n    if (this.coding) this.coding.left(this)', 'if (this.coding) this.coding.left(this)'),

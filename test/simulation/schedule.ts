@@ -59,7 +59,7 @@ export interface Schedule {
   >
   machines: Machine[]
   events: Event[]
-  /** Whether no more than S machines are ever in trouble, and all queries together are no more than the others can answer. */
+  /** Whether it is the same S machines all along that are in trouble, and all queries together are no more than the others can answer. */
   isSpared: boolean
 }
 
@@ -111,9 +111,11 @@ export function drawn(seed: number, queries: number): Schedule {
   }
   const events: Event[] = asking(queries, machines, draw)
   const end = events.at(-1)?.at ?? 0
-  events.push(...trouble({ end, S, E, machines }, draw))
+  const same = draw.chance(0.5)
+  events.push(...trouble({ end, S, E, machines, same }, draw))
   const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
-  const isSpared = ((S > 0 && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
+  const isSpared =
+    ((S > 0 && same && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
   return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
 }
 
@@ -149,18 +151,19 @@ function asking(queries: number, machines: readonly Machine[], { random, on, pic
   })
 }
 
-/** What befalls machines: at most S of them are in a bad mood at a time, at least one; E of them lie, whatever they are called. */
+/** What befalls machines: at most S of them are in a bad mood at a time, at least one, others a moment later or the same; E of them lie, whatever they are called. */
 function trouble(
-  { end, S, E, machines }: { end: number; S: number; E: number; machines: readonly Machine[] },
+  { end, S, E, machines, same }: { end: number; S: number; E: number; machines: readonly Machine[]; same: boolean },
   draw: Draw,
 ): Event[] {
   const { random, on, pick, chance } = draw
   const events: Event[] = []
   if (on.has('moods')) {
     const some = moods.filter(() => chance(0.4))
+    const first = random.choose(machines.length, Math.max(1, S))
     for (let at = 10; at < end; at += 60) {
       for (const { name: worker } of machines) events.push({ at, what: 'mood', worker, mood: 'well' })
-      for (const i of random.choose(machines.length, Math.max(1, S))) {
+      for (const i of same ? first : random.choose(machines.length, Math.max(1, S))) {
         events.push({ at, what: 'mood', worker: machines[i].name, mood: some.length ? pick(some) : 'slow' })
       }
     }
