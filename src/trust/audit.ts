@@ -48,7 +48,8 @@ export class Audit implements Owner, Apart {
   proceed(): void {
     if (this.#proven) return
     const { liars, equality } = this.#reputation
-    const answers = this.#heard.map((asked) => answerOf(asked) as Payload)
+    const answers = this.#heard.flatMap((asked) => answerOf(asked) ?? [])
+    if (answers.length < this.#heard.length) return // its query was ended
     const { agreeing, lies } = agreement(liars).judge(answers, equality)
     if (agreeing.length > Math.max(1, liars)) {
       this.#proven = answers[agreeing[0]]

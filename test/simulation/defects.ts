@@ -35,7 +35,6 @@ export const defects: readonly Defect[] = [
   defect('one too few is let in', 'predictor/admission.ts', 'if (this.#open >= this.#most) {', 'if (this.#open + 1 >= this.#most) {'),
   defect('a worker may use its buffer again: answers are not copied', 'payload.ts', 'data: data.slice(), shape: outputs[i].shape', 'data, shape: outputs[i].shape'),
   defect('a held slot is never free again', 'pool/execution.ts', 'for (const slot of member.slots.held) this.#options.roster.vacate(slot)', ''),
-  defect('nobody notices a worker that hangs', 'pool/watchdog.ts', "if (!batch || batch.phase === 'silent') return", 'return'),
   defect('who is drained gets more', 'pool/roster.ts', 'this.#move(member, LEAVING)\n', ''),
   defect('hedges cost no budget', 'query/budget.ts', 'this.#left--', ''),
   defect('a parity passes for an answer', 'group/coded-group.ts', 'if (query !== undefined) return this.#members[query].copy(index)', 'if (index >= 0) return this.#members[query ?? 0].copy(index)'),

@@ -112,7 +112,7 @@ describe('an audit', () => {
     const asked = [newAsked(first, 'first', 0)]
     new Audit(pool, reputation as never, tally, payloadOf(query(1)), asked).proceed()
     const of = (name: string) => pool.attempts.find(({ worker }) => worker?.name === name) as HandAttempt
-    return { pool, told, counted, of, asked: () => pool.attempts.map(({ worker }) => worker?.name) }
+    return { pool, told, counted, of, query: asked[0], asked: () => pool.attempts.map(({ worker }) => worker?.name) }
   }
 
   it('what a worker that is ejected says is only compared, and proves nothing', () => {
@@ -124,6 +124,13 @@ describe('an audit', () => {
     of('w2').answer(right)
     expect(told).toEqual(['w1 is right', 'w2 is right', 'w0 lied', 'w9 lied'])
     expect(counted).toEqual(['w9', 'w1', 'w2'])
+  })
+
+  it('whose query was ended, as where the predictor closes, asks nobody more and says nothing', () => {
+    const { told, of, asked, query } = begun(right, { ejected: false })
+    query.isVoid = true
+    of('w1').answer(lie)
+    expect([told, asked()]).toEqual([[], ['w0', 'w1']])
   })
 
   it('an ejected worker that answers last is compared with what was proven', () => {
