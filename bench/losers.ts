@@ -8,7 +8,7 @@ import { markdownTable } from '../src/cli/report'
 import { measures, type Tail } from './arrivals'
 import type { Job } from './laws-run'
 import { median } from './measure'
-import { inProcesses } from './processes'
+import { inPairs } from './processes'
 
 const SEEDS = 3
 const LAWS = ['tight 2 %', 'tight 5 %', 'deviation .5', 'deviation 1', 'Pareto 1.5', 'half 3 times slower', 'wandering']
@@ -27,19 +27,13 @@ export async function losers(json: boolean, words: string[]): Promise<void> {
         for (const interruptible of [false, true])
           for (let seed = 1; seed <= seeds; seed++)
             jobs.push({ law, workers: 27, load, system, seed: 10 * seed, interruptible })
-  const cells = new Map<string, { on: Tail[]; cancelled: Tail[] }>()
-  await inProcesses<Job, Tail>(
-    new URL('./laws-run.ts', import.meta.url).href,
-    jobs.filter((job) => wanted.every((word) => cellOf(job).includes(word))).map((job) => [job]),
-    (job, tail) => {
-      const cell = cells.get(cellOf(job)) ?? { on: [], cancelled: [] }
-      cell[job.interruptible ? 'cancelled' : 'on'].push(tail)
-      cells.set(cellOf(job), cell)
-    },
-  )
+  const module = new URL('./laws-run.ts', import.meta.url).href
+  const cells = await inPairs<Job, Tail>(module, jobs, wanted, cellOf, ({ interruptible }) => interruptible === true)
   if (json) return console.log(JSON.stringify(Object.fromEntries(cells), null, 1))
-  const rows = [...cells].sort().map(([name, { on, cancelled }]) => {
-    const [before, now] = [on, cancelled].map((runs) => measures.map((each) => median(runs.map((run) => run[each]))))
+  const rows = [...cells].map(([name, cell]) => {
+    const [before, now] = [cell.before, cell.now].map((runs) =>
+      measures.map((each) => median(runs.map((run) => run[each]))),
+    )
     const ratios = now.map((ms, i) => (ms / before[i]).toFixed(2)).join(' / ')
     return [name.replaceAll(' | ', ', '), shown(before), shown(now), ratios]
   })

@@ -33,6 +33,31 @@ export async function inProcesses<Job, Figures>(
   await Promise.all(Array.from({ length: Math.min(availableParallelism(), batches.length) }, work))
 }
 
+/** Cells by name: the figures of runs as it was, and of runs with what is measured. */
+export type Pairs<Figures> = Map<string, { before: Figures[]; now: Figures[] }>
+
+/** Runs jobs that differ in one thing. @param words  only cells whose names have all of them */
+export async function inPairs<Job, Figures>(
+  module: string,
+  jobs: readonly Job[],
+  words: readonly string[],
+  cellOf: (job: Job) => string,
+  isNow: (job: Job) => boolean,
+): Promise<Pairs<Figures>> {
+  const cells: Pairs<Figures> = new Map()
+  const wanted = jobs.filter((job) => words.every((word) => cellOf(job).includes(word)))
+  await inProcesses<Job, Figures>(
+    module,
+    wanted.map((job) => [job]),
+    (job, figures) => {
+      const cell = cells.get(cellOf(job)) ?? { before: [], now: [] }
+      cell[isNow(job) ? 'now' : 'before'].push(figures)
+      cells.set(cellOf(job), cell)
+    },
+  )
+  return new Map([...cells].sort())
+}
+
 if (process.send && process.argv[1] === fileURLToPath(import.meta.url)) {
   const { simulate } = await import(process.argv[2])
   process.on('message', async (job) => process.send?.(await simulate(job)))

@@ -5,12 +5,12 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import ts from 'typescript'
 import { seeded } from '../src/random'
+import { copyOf, whileChanged } from './changed-copy'
 
 interface Mutation {
   file: string
@@ -75,11 +75,9 @@ function mutationsOf(file: string, text: string): Mutation[] {
   return found
 }
 
-function copyOf(root: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'mutate-'))
-  const left = new Set(['node_modules', '.git', 'dist', 'data'])
-  for (const name of readdirSync(root)) if (!left.has(name)) cpSync(join(root, name), join(folder, name), { recursive: true }) // biome-ignore format: one line
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+function testedCopy(): string {
+  const left = ['node_modules', '.git', 'dist', 'data']
+  const folder = copyOf(readdirSync('.').filter((name) => !left.includes(name)))
   const alias = ['', '/codec', '/gateway', '/http', '/nats', '/testing'].map((entry) => {
     const path = join(folder, 'src', `${entry.slice(1) || 'index'}.ts`)
     return `{ find: /^approxifer${entry.replace('/', '\\/')}$/, replacement: ${JSON.stringify(path)} }`
@@ -102,7 +100,7 @@ function main(): void {
   const count = Number(positionals.find((word) => /^\d+$/.test(word)) ?? 40)
   const named = positionals.filter((word) => !/^\d+$/.test(word))
   const folders = named.length ? named : FOLDERS
-  const copy = copyOf(resolve('.'))
+  const copy = testedCopy()
   try {
     for (const folder of folders) if (!passes(copy, folder)) throw new Error(`the tests of ${folder} fail as they are`)
     const all = folders.flatMap((folder) =>
@@ -123,10 +121,8 @@ function report(copy: string, mutations: readonly Mutation[]): void {
   for (const { file, line, from, to, text, instead } of mutations) {
     const folder = file.split('/')[1]
     const path = join(copy, file)
-    const own = readFileSync(path, 'utf8')
-    writeFileSync(path, own.slice(0, from) + instead + own.slice(to))
-    const isNoticed = !passes(copy, folder)
-    writeFileSync(path, own)
+    const change = (own: string) => own.slice(0, from) + instead + own.slice(to)
+    const isNoticed = !whileChanged(path, change, () => passes(copy, folder))
     const score = scores.get(folder) ?? { noticed: 0, all: 0 }
     scores.set(folder, { noticed: score.noticed + Number(isNoticed), all: score.all + 1 })
     if (!isNoticed) console.log(`not noticed: ${file}:${line}  ${text}  ->  ${instead}`)

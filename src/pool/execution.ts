@@ -52,6 +52,7 @@ export class Execution {
     this.#watchdog.watch(slot)
   }
 
+  /** As `start`, with one attempt. */
   startAlone(member: Member, attempt: PooledAttempt): void {
     this.start(member, new Batch([attempt], this.#options.speeds.scaling.factor([attempt])))
   }

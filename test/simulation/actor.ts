@@ -72,7 +72,11 @@ export class Actor implements ModelWorker {
   }
 
   get free(): boolean {
-    return this.mood !== 'dead' && this.#open.size < (this.takesNext ? 2 : this.slots)
+    return this.mood !== 'dead' && this.#hasRoom
+  }
+
+  get #hasRoom(): boolean {
+    return this.#open.size < (this.takesNext ? 2 : this.slots)
   }
 
   get gone(): boolean {
@@ -91,8 +95,7 @@ export class Actor implements ModelWorker {
   #run(queries: readonly TensorList[], signals: readonly (AbortSignal | undefined)[]): Promise<TensorList>[] {
     const { mood } = this
     const rows = queries.map((query) => vectorOf(query).slice())
-    const fits = this.#open.size < (this.takesNext ? 2 : this.slots)
-    for (const row of rows) this.witnessed.given(this, row, fits)
+    for (const row of rows) this.witnessed.given(this, row, this.#hasRoom)
     const refusal =
       mood === 'aborts' ? Object.assign(new Error('not I'), { code: 'ABORTED' }) : new Error('it takes none')
     if (['dead', 'rejects', 'throws', 'aborts'].includes(mood) || !this.free)

@@ -5,9 +5,9 @@
  */
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { copyOf, whileChanged } from '../../scripts/changed-copy'
 
 export interface Defect {
   name: string
@@ -69,29 +69,22 @@ function simulate(folder: string, args: string[]): string {
   return stdout
 }
 
-function copyOf(root: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'defects-'))
-  for (const part of ['src', 'build', 'test/simulation', 'test/shared', 'bench', 'package.json', 'tsconfig.json']) {
-    cpSync(join(root, part), join(folder, part), { recursive: true })
-  }
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
-  return folder
-}
+/** What the simulation takes. */
+const PARTS = ['src', 'build', 'test/simulation', 'test/shared', 'bench', 'package.json', 'tsconfig.json']
 
 function main(names: readonly string[]): void {
-  const folder = copyOf(resolve('.'))
+  const folder = copyOf(PARTS)
   let missed = 0
   try {
     for (const { name, file, from, to } of defects.filter(({ name }) => !names.length || names.includes(name))) {
-      const path = join(folder, 'src', file)
-      const text = readFileSync(path, 'utf8')
-      if (!text.includes(from)) throw new RangeError(`${name}: ${file} has no ${JSON.stringify(from)}`)
-      writeFileSync(
-        path,
-        text.replace(from, () => to),
+      const found = whileChanged(
+        join(folder, 'src', file),
+        (text) => {
+          if (!text.includes(from)) throw new RangeError(`${name}: ${file} has no ${JSON.stringify(from)}`)
+          return text.replace(from, () => to)
+        },
+        () => hunt(folder),
       )
-      const found = hunt(folder)
-      writeFileSync(path, text)
       if (!found) missed++
       console.log(found ? `${name}: seed ${found.seed}, ${found.events} events: ${found.why}` : `${name}: not found`)
     }

@@ -2,7 +2,6 @@ import { expect, it } from 'vitest'
 import { type Entry, type Promised, violations } from './history'
 
 const promised: Promised = {
-  stragglers: 1,
   byzantine: 1,
   preset: false,
   answersIn: Number.POSITIVE_INFINITY,

@@ -5,7 +5,6 @@
 
 /** What was promised for this run. */
 export interface Promised {
-  stragglers: number
   byzantine: number
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean

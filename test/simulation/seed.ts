@@ -1,9 +1,8 @@
 /** One seed, for a process of its own. */
 
 import { createHash } from 'node:crypto'
-import { violations } from './history'
 import { drawn } from './schedule'
-import { run } from './world'
+import { tried } from './world'
 
 export interface Job {
   seed: number
@@ -17,11 +16,6 @@ export interface Outcome {
 }
 
 export async function simulate({ seed, queries }: Job): Promise<Outcome> {
-  try {
-    const history = await run(drawn(seed, queries))
-    const hash = createHash('sha256').update(JSON.stringify(history.entries)).digest('hex')
-    return { found: violations(history), hash }
-  } catch (error) {
-    return { found: [`the run throws: ${(error as Error).stack}`], hash: '' }
-  }
+  const { found, history } = await tried(drawn(seed, queries))
+  return { found, hash: history ? createHash('sha256').update(JSON.stringify(history.entries)).digest('hex') : '' }
 }

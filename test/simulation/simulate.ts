@@ -11,7 +11,7 @@ import { inProcesses } from '../../bench/processes'
 import { drawn } from './schedule'
 import type { Job, Outcome } from './seed'
 import { shrunk } from './shrink'
-import { broken, run } from './world'
+import { run, tried } from './world'
 
 /** Events of a schedule that are printed. */
 const MOST_SHOWN = 50
@@ -52,10 +52,10 @@ async function shrink(seed: number, found: readonly string[]): Promise<void> {
   const all = drawn(seed, queries)
   const last = Number(/, at ([\d.]+) ms/.exec(found[0])?.[1] ?? Number.POSITIVE_INFINITY)
   const before = { ...all, events: all.events.filter(({ at }) => at <= last) } // what came later is not why
-  const breaks = async (each: typeof all) => (await broken(each)).length > 0
+  const breaks = async (each: typeof all) => (await tried(each)).found.length > 0
   const small = await shrunk((await breaks(before)) ? before : all, breaks)
   const { events, machines, options } = small
   console.log(`${events.length} events of ${JSON.stringify({ options, machines })}`)
   for (const event of events.slice(0, MOST_SHOWN)) console.log(`  ${JSON.stringify(event)}`)
-  console.log(`  ${(await broken(small)).join('\n  ')}`)
+  console.log(`  ${(await tried(small)).found.join('\n  ')}`)
 }

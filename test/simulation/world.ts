@@ -155,7 +155,6 @@ class World {
 function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
-    stragglers: scheme?.stragglers ?? 0,
     byzantine,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
@@ -171,11 +170,12 @@ export function run(schedule: Schedule): Promise<History> {
   return new World(schedule).run()
 }
 
-/** What a schedule breaks. */
-export async function broken(schedule: Schedule): Promise<string[]> {
+/** What a schedule breaks, and all that happened, unless the run itself throws. */
+export async function tried(schedule: Schedule): Promise<{ found: string[]; history?: History }> {
   try {
-    return violations(await run(schedule))
+    const history = await run(schedule)
+    return { found: violations(history), history }
   } catch (error) {
-    return [`the run throws: ${(error as Error).stack}`]
+    return { found: [`the run throws: ${(error as Error).stack}`] }
   }
 }
