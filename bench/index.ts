@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -25,6 +25,7 @@ import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
+import { windows } from './windows'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   batch,
@@ -50,6 +51,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   slots,
   stream,
   summary,
+  windows,
   accuracy,
 }
 const [name, ...rest] = process.argv.slice(2)

@@ -1,7 +1,8 @@
 /**
- * npm run bench -- slots [--json]: 12 and 64 callers, each of which asks again when it has its answer, and 4 servers that take 100 ms and
- * answer 16 at once, or one at a time. Queries a second and p99 through the predictor, and of calls to whichever server has the
- * fewest open, in turns; medians of the rounds. Over HTTP, and over NATS where a nats-server is installed.
+ * npm run bench -- slots [--json]: 4 to 256 callers, each of which asks again when it has its answer, and 4 servers that take 50 ms, 3 % of
+ * the time ten times as long, and answer many at once, or one at a time; the predictor is told of neither. Queries a second, p50 and p99
+ * through it, of calls to whichever server has the fewest open, and of these with a second call to another one after the 95th percentile,
+ * at most one in ten, in turns; medians of the rounds. Over HTTP, and over NATS, where servers say it themselves, if a nats-server is installed.
  */
 
 import { spawn } from 'node:child_process'
@@ -11,16 +12,18 @@ import { httpWorkers } from 'approxifer/http'
 import { natsWorkers } from 'approxifer/nats'
 import { Pool } from 'undici'
 import { table } from '../src/cli/table'
+import { SlidingQuantile } from '../src/stats'
 import { NatsServer, natsInstalled } from '../test/shared/nats-server'
 import { median } from './measure'
 
 const SERVERS = 4
-const MS = 100
+const MS = 50
+const SLOW = 0.03
 const WIDTH = 16
-const CALLERS = [12, 64]
-const SLOTS = [16, 1]
-const ROUNDS = 3
-const ROUND_MS = 6000
+const CALLERS = [4, 16, 64, 256]
+const SLOTS = [256, 1]
+const ROUNDS = 2
+const ROUND_MS = 2500
 const FLEET = 'slots'
 
 type Transport = 'HTTP' | 'NATS'
@@ -30,19 +33,29 @@ interface System {
 }
 interface Figures {
   perSecond: number
+  p50: number
   p99: number
 }
 interface Row {
   transport: Transport
   slots: number
   callers: number
-  direct: Figures
-  predictor: Figures
+  figures: Record<string, Figures>
 }
 
 /** Servers in a process of their own. */
 async function serve(slots: number, nats?: string): Promise<{ urls: string[]; kill(): void }> {
-  const args = ['--import', 'tsx', '--conditions', 'node', 'bench/slow-servers.ts', `${SERVERS}`, `${slots}`, `${MS}`]
+  const args = [
+    '--import',
+    'tsx',
+    '--conditions',
+    'node',
+    'bench/slow-servers.ts',
+    `${SERVERS}`,
+    `${slots}`,
+    `${MS}`,
+    `${SLOW}`,
+  ]
   const child = spawn(process.execPath, [...args, ...(nats ? [nats, FLEET] : [])], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
@@ -53,11 +66,18 @@ async function serve(slots: number, nats?: string): Promise<{ urls: string[]; ki
   return { urls, kill: () => child.removeAllListeners('exit').kill('SIGKILL') }
 }
 
+interface Direct extends System {
+  /** @param but  a server that has it already @param began  told which one gets it */
+  ask(x: Float32Array, but?: number, began?: (at: number) => void): Promise<unknown>
+}
+
 /** Each call goes to whichever server has the fewest open. */
-function leastOutstanding(calls: readonly ((x: Float32Array) => Promise<unknown>)[], close: System['close']): System {
+function leastOutstanding(calls: readonly ((x: Float32Array) => Promise<unknown>)[], close: System['close']): Direct {
   const open = calls.map(() => 0)
-  const ask = async (x: Float32Array) => {
-    const at = open.indexOf(Math.min(...open))
+  const ask: Direct['ask'] = async (x, but, began) => {
+    const may = open.map((count, at) => (at === but ? Number.POSITIVE_INFINITY : count))
+    const at = may.indexOf(Math.min(...may))
+    began?.(at)
     open[at]++
     try {
       return await calls[at](x)
@@ -68,8 +88,8 @@ function leastOutstanding(calls: readonly ((x: Float32Array) => Promise<unknown>
   return { ask, close }
 }
 
-function directHttp(urls: readonly string[], slots: number): System {
-  const pools = urls.map((url) => new Pool(url, { connections: Math.max(slots, ...CALLERS) }))
+function directHttp(urls: readonly string[]): Direct {
+  const pools = urls.map((url) => new Pool(url, { connections: 2 * Math.max(...CALLERS) }))
   const calls = pools.map((pool) => async (x: Float32Array) => {
     const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, WIDTH], data: [...x] }]
     const headers = { 'content-type': 'application/json' }
@@ -80,13 +100,39 @@ function directHttp(urls: readonly string[], slots: number): System {
   return leastOutstanding(calls, () => Promise.all(pools.map((pool) => pool.close())))
 }
 
-async function directNats(url: string): Promise<System> {
+async function directNats(url: string): Promise<Direct> {
   const connection = await connect({ servers: url })
   const calls = Array.from({ length: SERVERS }, (_, at) => async (x: Float32Array) => {
     const answer = await connection.request(`direct.${at}`, JSON.stringify([...x]), { timeout: 60_000 })
     return Float32Array.from(answer.json<number[]>())
   })
   return leastOutstanding(calls, () => connection.close())
+}
+
+/** What takes longer than the running 95th percentile is asked of another server as well, at most one in ten. */
+function hedged({ ask, close }: Direct): System {
+  const times = new SlidingQuantile(500)
+  let spare = 10
+  const first = async (x: Float32Array) => {
+    const since = performance.now()
+    let at: number | undefined
+    let timer: NodeJS.Timeout | undefined
+    const own = ask(x, undefined, (server) => {
+      at = server
+    })
+    void own.then(() => times.add(performance.now() - since))
+    const late = new Promise((resolve, reject) => {
+      const again = () => {
+        if (spare < 1) return
+        spare--
+        ask(x, at).then(resolve, reject)
+      }
+      if (times.count >= 50) timer = setTimeout(again, times.quantile(0.95))
+    })
+    spare = Math.min(10, spare + 0.1)
+    return Promise.race([own, late]).finally(() => clearTimeout(timer))
+  }
+  return { ask: first, close }
 }
 
 async function served(workers: PredictorOptions['workers']): Promise<System> {
@@ -109,53 +155,65 @@ async function load({ ask }: System, callers: number): Promise<Figures> {
   await Promise.all(Array.from({ length: callers }, call))
   const sorted = times.sort((a, b) => a - b)
   const perSecond = (1000 * times.length) / (performance.now() - start)
-  return { perSecond, p99: sorted[Math.floor(0.99 * sorted.length)] }
+  const at = (share: number) => sorted[Math.floor(share * sorted.length)]
+  return { perSecond, p50: at(0.5), p99: at(0.99) }
+}
+
+/** Of those in turns: medians of the rounds. */
+async function inTurns(systems: Record<string, System>, callers: number): Promise<Record<string, Figures>> {
+  const seen = Object.keys(systems).map((name) => ({ name, rounds: [] as Figures[] }))
+  for (let round = 0; round <= ROUNDS; round++) {
+    for (const { name, rounds } of seen) {
+      const figures = await load(systems[name], callers)
+      if (round) rounds.push(figures) // the first one warms up
+    }
+  }
+  const medians = (all: Figures[]): Figures => ({
+    perSecond: median(all.map(({ perSecond }) => perSecond)),
+    p50: median(all.map(({ p50 }) => p50)),
+    p99: median(all.map(({ p99 }) => p99)),
+  })
+  return Object.fromEntries(seen.map(({ name, rounds }) => [name, medians(rounds)]))
 }
 
 async function compare(transport: Transport, slots: number, rows: Row[]): Promise<void> {
   const nats = transport === 'NATS' ? await NatsServer.start() : undefined
   const { urls, kill } = await serve(slots, nats?.url)
-  const direct = nats ? await directNats(nats.url) : directHttp(urls, slots)
-  const workers = nats
-    ? natsWorkers(nats.url, { fleet: FLEET })
-    : httpWorkers(urls, { model: 'm', concurrency: slots, binary: false })
-  const predictor = await served(workers)
+  const direct = nats ? await directNats(nats.url) : directHttp(urls)
+  const workers = (concurrency?: number) =>
+    httpWorkers(urls, { model: 'm', binary: false, ...(concurrency && { concurrency }) })
+  const told = await served(nats ? natsWorkers(nats.url, { fleet: FLEET }) : workers(slots))
+  const untold = nats ? undefined : await served(workers())
+  const systems = { direct, hedged: hedged(direct), told, ...(untold && { untold }) }
   for (const callers of CALLERS) {
-    const seen = { direct: [] as Figures[], predictor: [] as Figures[] }
-    for (let round = 0; round <= ROUNDS; round++) {
-      for (const [name, system] of [
-        ['direct', direct],
-        ['predictor', predictor],
-      ] as const) {
-        const figures = await load(system, callers)
-        if (round) seen[name].push(figures) // the first one warms up
-      }
-    }
-    const medians = (all: Figures[]): Figures => ({
-      perSecond: median(all.map(({ perSecond }) => perSecond)),
-      p99: median(all.map(({ p99 }) => p99)),
-    })
-    rows.push({ transport, slots, callers, direct: medians(seen.direct), predictor: medians(seen.predictor) })
+    rows.push({ transport, slots, callers, figures: await inTurns(systems, callers) })
+    console.error(`${transport}, ${slots} at once, ${callers} callers: done`)
   }
-  await Promise.all([direct.close(), predictor.close()])
+  await Promise.all([direct, told, untold].map((system) => system?.close()))
   kill()
   await nats?.stop()
 }
 
 export async function slots(json: boolean): Promise<void> {
   const rows: Row[] = []
-  for (const transport of ['HTTP', 'NATS'] as const) {
+  for (const transport of ['HTTP'] as const) {
     if (transport === 'NATS' && !natsInstalled) continue
     for (const count of SLOTS) await compare(transport, count, rows)
   }
   if (json) return console.log(JSON.stringify(rows, null, 2))
-  const text = table(['', 'queries a second: direct', 'predictor', 'ratio', 'p99: direct', 'predictor', 'ratio'])
-  for (const { transport, slots: count, callers, direct, predictor } of rows) {
-    const name = `${transport}, ${count} at once, ${callers} callers`
-    const perSecond = [direct.perSecond, predictor.perSecond].map((each) => each.toFixed(0))
-    const p99 = [direct.p99, predictor.p99].map((each) => `${each.toFixed(0)} ms`)
-    const ratios = [predictor.perSecond / direct.perSecond, predictor.p99 / direct.p99].map((each) => each.toFixed(2))
-    text.push([name, ...perSecond, ratios[0], ...p99, ratios[1]])
+  const names = ['direct', 'hedged', 'told', 'untold']
+  const text = table(['a second, p50 / p99', ...names, 'untold of hedged', 'of told'])
+  for (const { transport, slots: count, callers, figures } of rows) {
+    const shown = names.map((name) => {
+      if (!figures[name]) return ''
+      const { perSecond, p50, p99 } = figures[name]
+      return `${perSecond.toFixed(0)}, ${p50.toFixed(0)} / ${p99.toFixed(0)} ms`
+    })
+    const own = figures.untold ?? figures.told
+    const ratios = [figures.hedged, figures.told].map((rival) =>
+      (['perSecond', 'p50', 'p99'] as const).map((each) => (own[each] / rival[each]).toFixed(2)).join(', '),
+    )
+    text.push([`${transport}, ${count} at once, ${callers} callers`, ...shown, ...ratios])
   }
   console.log(text.toString())
 }

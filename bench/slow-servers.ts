@@ -1,5 +1,5 @@
 /**
- * node --import tsx bench/slow-servers.ts COUNT SLOTS MS [NATS FLEET]: servers that take so many milliseconds over a query, answer as many
+ * node --import tsx bench/slow-servers.ts COUNT SLOTS MS SLOW [NATS FLEET]: servers that take so many milliseconds over a query, ten times as long over a share of them, answer as many
  * at once as they have slots and let the others wait. Over HTTP they speak the Open Inference Protocol. Over NATS each is a member of the
  * fleet, and answers requests to `direct.0`, `direct.1` and so on as well. Prints the URLs when all can be reached.
  */
@@ -12,8 +12,8 @@ import type { ModelWorker } from '../src/workers/worker'
 
 export const WIDTH = 16
 
-const [count, slots, ms] = process.argv.slice(2, 5).map(Number)
-const [nats, fleet] = process.argv.slice(5)
+const [count, slots, ms, slow] = process.argv.slice(2, 6).map(Number)
+const [nats, fleet] = process.argv.slice(6)
 const spec = (name: string) => ({ name, shape: [1, WIDTH] })
 const signature = { inputs: [spec('x')], outputs: [spec('y')] }
 
@@ -23,7 +23,7 @@ function queue(): (x: Float32Array) => Promise<Float32Array> {
   let busy = 0
   return async (x) => {
     if (busy++ >= slots) await new Promise<void>((resolve) => waiting.push(resolve))
-    await new Promise((resolve) => setTimeout(resolve, ms))
+    await new Promise((resolve) => setTimeout(resolve, Math.random() < slow ? 10 * ms : ms))
     busy--
     waiting.shift()?.()
     return x.map((value) => 2 * value)

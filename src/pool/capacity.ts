@@ -23,7 +23,7 @@ export class Capacity {
   count({ state, slots }: Member, sign: 1 | -1): void {
     if (state.is === 'leaving') return
     this.slots += sign * slots.limit
-    if (state.is === 'ready') this.free += sign * (slots.limit - slots.busy)
+    if (state.is === 'ready') this.free += sign * Math.max(0, slots.limit - slots.busy)
     if (!isUsable(state)) return
     this.usable += sign * slots.limit
     this.workers += sign

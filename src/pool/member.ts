@@ -58,7 +58,7 @@ export class Member {
   constructor(worker: ModelWorker, mostRows: number) {
     this.worker = worker
     this.slots = new Slots(this, worker.slots ?? 1)
-    this.speed = new Speed(this.slots.limit)
+    this.speed = new Speed(this.slots)
     const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
     this.batching = rows > 1 ? new Batching(rows) : undefined
   }
@@ -123,7 +123,8 @@ class Slots {
 
   constructor(
     readonly member: Member,
-    readonly limit: number,
+    /** Written by the roster alone; where it falls more may be busy for a while. */
+    public limit: number,
   ) {}
 
   get busy(): number {

@@ -108,7 +108,7 @@ export class Roster {
 
   /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
-    if (member.state === READY) this.capacity.free--
+    if (member.state === READY && member.slots.hasRoom) this.capacity.free--
     const slot = member.slots.take()
     this.#list(member)
     return slot
@@ -117,8 +117,8 @@ export class Roster {
   /** A slot is free. */
   vacate(slot: WorkerSlot): void {
     const { member } = slot
-    if (member.state === READY) this.capacity.free++
     member.slots.release(slot)
+    if (member.state === READY && member.slots.hasRoom) this.capacity.free++
     this.#discharge(member)
   }
 
@@ -131,8 +131,18 @@ export class Roster {
   /** What a worker is by what it says of itself now. */
   update(member: Member): void {
     if (member.state.is === 'leaving') return
+    const { slots = 1 } = member.worker
+    if (slots !== member.slots.limit) this.#resize(member, slots)
     this.#move(member, this.#stateOf(member))
     this.#list(member)
+  }
+
+  /** A worker takes more or fewer at once than before. */
+  #resize(member: Member, slots: number): void {
+    this.utilisation.add(0) // so far there were as many as before
+    this.capacity.count(member, -1)
+    member.slots.limit = slots
+    this.capacity.count(member, 1)
   }
 
   #stateOf(member: Member): MemberState {

@@ -38,8 +38,11 @@ export class Speed {
   /** Which of its last three outcomes were failures: bits, the newest the lowest. */
   #failures = 0
 
-  /** @param slots  attempts that the worker takes at once */
-  constructor(readonly slots = 1) {}
+  /** Attempts that the worker took at once when it was counted last. */
+  slots = 1
+
+  /** @param worker  says how many it takes now */
+  constructor(readonly worker = { limit: 1 }) {}
 
   /** Whether most of its last outcomes were failures: failing fast is not being fast. One alone is none. */
   get isFailing(): boolean {
@@ -104,6 +107,7 @@ export class Speeds {
   /** Counts a worker's answer by its time, or its failure: Infinity. */
   add(speed: Speed, ms: number): void {
     this.forget(speed)
+    speed.slots = speed.worker.limit
     const log = Number.isFinite(ms) ? Math.log(Math.max(ms, LEAST_MS)) : undefined
     const before = speed.logs.at(-1)
     speed.add(log)

@@ -44,7 +44,7 @@ export interface HttpOptions {
   binary?: 'auto' | boolean
   /** Sent with every request, such as `authorization`. */
   headers?: Readonly<Record<string, string>>
-  /** Calls that the server is given at once: the worker's `slots`. Default 1. */
+  /** Calls that the server is given at once: the worker's `slots`. Default: as many as pay, up to 256, which is measured. */
   concurrency?: number
   /**
    * Rows of several groups that the server may be given in one request, where its model and it take as many, which a first such query
@@ -119,7 +119,7 @@ export function checkHttpOptions(options: HttpOptions) {
     shapes: checkShapes(options.shapes),
     probe: checkProbe(probe),
     interruptible: checkBoolean('interruptible', options.interruptible ?? false),
-    concurrency: checkInteger('concurrency', options.concurrency ?? 1, 1, 1000),
+    concurrency: options.concurrency && checkInteger('concurrency', options.concurrency, 1, 1000),
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, MOST_MS),
     healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, MOST_MS),

@@ -12,11 +12,15 @@ import type { Signature, TensorList } from '../../tensor'
 import { checkUrl, nameOf } from '../remote/endpoints'
 import { LossReports } from '../remote/fleet'
 import type { ModelIdentity } from '../remote/model'
+import { MeasuredWindow } from '../remote/window'
 import { type ModelWorker, wrongQueries } from '../worker'
 import { Health, type ServerEvents } from './health'
 import { faultOf, OipServer, type ServerReply } from './oip-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { ServedModel } from './served-model'
+
+/** Calls at once, where nobody says how many: each has a connection. */
+const MOST_CALLS = 256
 
 /**
  * One server as a worker; resolves when it has answered a first query.
@@ -74,18 +78,18 @@ type WorkerEvents = ServerEvents & { closed(): void }
 export class HttpWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
-  readonly slots: number
   readonly model: ServedModel
   readonly health: Health
   readonly #server: OipServer
   readonly #settings: HttpSettings
   readonly #onClosed: () => void
   readonly #open = new Set<AbortController>()
+  readonly #window: MeasuredWindow | undefined
   #closing: Promise<void> | undefined
 
   private constructor(url: string, connections: Connections, settings: HttpSettings, events: WorkerEvents) {
     this.name = nameOf(url)
-    this.slots = settings.concurrency
+    this.#window = settings.concurrency ? undefined : new MeasuredWindow(MOST_CALLS)
     this.#settings = settings
     this.#onClosed = events.closed
     this.#server = new OipServer(connections, this.name, settings)
@@ -100,11 +104,15 @@ export class HttpWorker implements ModelWorker {
 
   /** It takes calls once it has been examined. @param url  checked */
   static async make(url: string, settings: HttpSettings, events: WorkerEvents): Promise<HttpWorker> {
-    const { fetch, concurrency, tls } = settings
+    const { fetch, concurrency = MOST_CALLS, tls } = settings
     const own = fetch ? undefined : await platform.connect?.(url, concurrency, tls)
     // Called as a function of nothing: a browser's fetch refuses any other `this`.
     const connections = own ?? fetchConnections(url, fetch ?? ((...args) => globalThis.fetch(...args)))
     return new HttpWorker(url, connections, settings, events)
+  }
+
+  get slots(): number {
+    return this.#window?.limit ?? this.#settings.concurrency ?? 1
   }
 
   get signature(): Signature {
@@ -196,17 +204,24 @@ export class HttpWorker implements ModelWorker {
   /** Of each query. What the call says about the server is known before anybody hears of the outcomes. */
   async #outcomes(queries: readonly TensorList[], call: AbortController): Promise<ServerReply['outcomes']> {
     this.#open.add(call)
-    const since = this.#settings.clock.now()
+    const { clock } = this.#settings
+    const since = clock.now()
+    const measured = this.#window?.begin(since)
+    let answered = false
     try {
-      return await orAborted(call.signal, this.#ask(queries, call.signal))
+      const outcomes = await orAborted(call.signal, this.#ask(queries, call.signal))
+      answered = true
+      return outcomes
     } catch (thrown) {
       const error = asError(thrown, 'WORKER', `${this.name}: `)
       this.health.failed(error, since)
-      const { unasked } = faultOf(error)
+      const { unasked, busyMs } = faultOf(error)
+      if (measured && busyMs !== undefined) this.#window?.refused(measured.open)
       const told = unasked ? new ApproxiferError('OVERLOADED', `${error.message}; it is tried again later`) : error
       return queries.map(() => told)
     } finally {
       this.#open.delete(call)
+      if (measured) this.#window?.end(measured, clock.now(), answered)
       this.health.settled()
     }
   }

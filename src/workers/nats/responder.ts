@@ -39,6 +39,9 @@ class ServiceStats {
   expired = 0
   readonly #times: number[] = []
 
+  /** @param slots  calls that it takes at once, as was told when it joined */
+  constructor(readonly slots = 1) {}
+
   /** What an inference takes: the median of the last few, ms; 0 before the first. */
   get ms(): number {
     return median(this.#times) ?? 0
@@ -57,7 +60,7 @@ class ServiceStats {
 }
 
 export class Responder {
-  readonly stats = new ServiceStats()
+  readonly stats: ServiceStats
   readonly #requests = new Map<string, RowRequest>()
   readonly #running = new Set<RowRequest>()
   /** `lingers`: it has rejected what was aborted, and is still at work on it; `down`: it does not run, and that was told. */
@@ -72,6 +75,7 @@ export class Responder {
     private readonly link: NatsLink,
     private readonly beat: () => void,
   ) {
+    this.stats = new ServiceStats(worker.slots)
     worker.onFree = () => this.#freed()
   }
 
@@ -82,10 +86,6 @@ export class Responder {
   /** Whether what runs the model is not running. */
   get isDown(): boolean {
     return !this.#running.size && !this.worker.free && this.#state !== 'lingers'
-  }
-
-  get #slots(): number {
-    return this.worker.slots ?? 1
   }
 
   /** A frame from a coordinator. @param to  where answers go */
@@ -135,7 +135,7 @@ export class Responder {
     this.stats.requests++
     this.#expire()
     if (this.isDown) return this.#fail(to, new ApproxiferError('WORKER', 'is not running'))
-    if (this.open >= this.#slots + maxPending) {
+    if (this.open >= this.stats.slots + maxPending) {
       return this.#fail(to, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
     const parts = new Assembly(rowLength(this.worker.signature.inputs))
@@ -185,8 +185,8 @@ export class Responder {
 
   get #atOnce(): number {
     const { ms } = this.stats
-    const isAhead = this.#slots === 1 && this.worker.takesNext && ms > 0 && ms < QUICK_MS
-    return isAhead ? 2 : this.#slots
+    const isAhead = this.stats.slots === 1 && this.worker.takesNext && ms > 0 && ms < QUICK_MS
+    return isAhead ? 2 : this.stats.slots
   }
 
   async #run(request: RowRequest): Promise<void> {
@@ -214,7 +214,7 @@ export class Responder {
     this.#running.delete(request)
     this.#drop(request)
     const [next] = this.#running
-    if (next && this.#slots === 1) next.startedAt = now // one that was handed over before begins now
+    if (next && this.stats.slots === 1) next.startedAt = now // one that was handed over before begins now
     if (outcome instanceof Float32Array) this.stats.inferred(now - request.startedAt)
     else if (this.#state !== 'closed') {
       this.#state = outcome.code === 'ABORTED' && !this.worker.free ? 'lingers' : 'up'

@@ -41,12 +41,12 @@ export class Station {
   }
 
   beat(): void {
-    const { signature, fingerprint, slots = 1, interruptible } = this.worker
+    const { signature, fingerprint, interruptible } = this.worker
     const { state, connection } = this.machine
     const { identity, beatMs, subjects } = this.settings
     const { isDown, open, stats } = this.responder
     const beat: Heartbeat = {
-      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots, interruptible },
+      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots: stats.slots, interruptible },
       ...{ state: state === 'up' && isDown ? 'down' : state, everyMs: beatMs, connection, open, ms: stats.ms },
     }
     this.#publish(subjects.beat(this.name), beat)

@@ -1,0 +1,260 @@
+/**
+ * How many calls a server is given at once where nobody says it. A call that begins as the n-th under way takes as long as one alone while
+ * the server is at work on all of them or they are on their way, and n / w times as long where that is w of them, the others waiting: so
+ * w is n times what a call takes alone over what it takes then (Little's law; TCP Vegas and Netflix's gradient compare round trips to the
+ * same end). Means of calls are compared, and count for as much as chance does not explain: times may vary by a factor of ten.
+ */
+
+/** The window over what was found to be at work or on its way, and the standard errors that it may be more. */
+const SPARE = 1.1
+const DOUBT = 3
+/** Standard errors that make it sure that calls wait, and that they do not. */
+const SURE = 3
+const HASTY = 1
+/** Standard error of a logarithm that is small enough, to begin a trial, and to end one. */
+const KNOWN = 0.2
+const GOOD = 0.06
+/** Calls that are compared at least, in a trial at most, and in a trial of two at once. */
+const FEW = 6
+const ENOUGH = 16
+const MOST = 300
+const MOST_OF_TWO = 64
+/** Two at once pay where so many are at work or on their way. */
+const PAYS = 1.05
+/** Of the window, what tells how long calls take that do not wait. */
+const NARROW = 0.7
+const TWICE = 2
+const WIDER = 1.4
+/** A window that is off by less (in logarithm) is right. */
+const OFF = 0.15
+/** Calls between trials over those of the last one, doubled each time that nothing has changed: least, most, and these for one at once. */
+const GAP = { first: 16, last: 1024 }
+const GAP_OF_ONE = { first: 128, last: 1024 }
+/** A call begins soon after another has ended, for which it has waited, within this share of what a call takes. */
+const SOON = 0.05
+/** Where a block of calls surely took SLOWER times as long as before there are fewer at once. */
+const BLOCK = 32
+const CERTAIN = 4
+const SLOWER = 1.5
+
+/** A call under way. */
+export interface WindowCall {
+  readonly since: number
+  /** Calls under way when it began, itself included. */
+  readonly open: number
+}
+
+export class MeasuredWindow {
+  #size = 1
+  /** Calls that do not wait; those of the window; the last ones of these. */
+  #base = new Calls()
+  #own = this.#base
+  #block = new Calls()
+  #trial: { readonly size: number; readonly calls: Calls } | undefined
+  /** What is tried next, over the window. */
+  #next = TWICE
+  readonly #gap = { times: 1, left: 0 }
+  readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0 }
+
+  /** @param most  calls at once, however many would pay */
+  constructor(readonly most: number) {}
+
+  get limit(): number {
+    return this.#trial && this.#isFull ? this.#trial.size : this.#size
+  }
+
+  get #isFull(): boolean {
+    return this.#demand.refills > this.#size
+  }
+
+  begin(now: number): WindowCall {
+    const demand = this.#demand
+    demand.open++
+    if (demand.open > this.#size || now - demand.freedAt <= SOON * (this.#base.meanMs || 1)) demand.refills++
+    else demand.refills = 0
+    return { since: now, open: demand.open }
+  }
+
+  /** @param answered  it tells what calls take */
+  end({ since, open }: WindowCall, now: number, answered: boolean): void {
+    this.#demand.open--
+    this.#demand.freedAt = now
+    if (!answered) return
+    const ms = now - since
+    const trial = this.#trial
+    const isUp = trial && trial.size > this.#size
+    if (trial && (isUp ? open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
+      trial.calls.add(open, ms)
+      if (isUp) this.#judgeMore(trial.calls, trial.size)
+      else this.#judgeFewer(trial.calls, trial.size)
+    } else if (open <= this.#size && open > 0.75 * this.#size) this.#addOwn(open, ms)
+  }
+
+  /** The server refused a call that was one of so many. */
+  refused(open: number): void {
+    this.#trial = undefined
+    this.#use(Math.max(1, Math.min(open - 1, this.#size)))
+    this.#rest(MOST)
+  }
+
+  #addOwn(open: number, ms: number): void {
+    this.#own.add(open, ms)
+    this.#block.add(open, ms)
+    this.#gap.left--
+    if (this.#trial) return
+    if (this.#block.count >= Math.max(BLOCK, 2 * this.#size)) this.#check()
+    const few = this.#size === 1 || this.#next === NARROW ? ENOUGH : FEW
+    if (this.#gap.left <= 0 && this.#own.count >= few && this.#own.error < KNOWN) this.#begin()
+  }
+
+  #check(): void {
+    const block = this.#block
+    this.#block = new Calls()
+    const slower = Math.log(block.meanMs / this.#own.meanMs)
+    if (this.#size === 1 || slower < Math.log(SLOWER) + CERTAIN * errorOf(block, this.#own)) return
+    if (process.env.TRACE) console.log('block', this.#size, block.count, block.meanMs, this.#own.count, this.#own.meanMs)
+    this.#own = block
+    this.#gap.times = GAP.first
+    this.#try(Math.max(1, Math.round(this.#size * Math.min(NARROW, Math.exp(-slower)))))
+  }
+
+  #try(size: number): void {
+    this.#trial = { size, calls: new Calls() }
+  }
+
+  #begin(): void {
+    const isUp = this.#next > 1 || this.#size === 1
+    const more = Math.min(this.most, Math.max(this.#size + 1, Math.round(this.#size * this.#next)))
+    const size = isUp ? more : Math.round(NARROW * this.#size)
+    if (size !== this.#size) return this.#try(size)
+    this.#next = NARROW
+    this.#rest(MOST)
+  }
+
+  #judgeMore(calls: Calls, size: number): void {
+    if (calls.count < Math.max(FEW, calls.meanOpen)) return
+    const longer = Math.log(calls.meanMs / this.#base.meanMs)
+    const error = errorOf(calls, this.#base)
+    const open = calls.meanOpen
+    const off = longer - Math.log(open / this.#size) / 2
+    const isFree = off < 0
+    const atWork = open / Math.exp(longer)
+    const isSureNot = size === 2 ? atWork * (1 + 2 * error) < PAYS || atWork * (1 - SURE * error) > PAYS : error < GOOD
+    const isSure = isFree ? off < -(size === 2 ? 2 : HASTY) * error : off > SURE * error && isSureNot
+    if (!isSure && calls.count < (size === 2 ? MOST_OF_TWO : MOST)) return
+    this.#trial = undefined
+    if (process.env.TRACE) console.log('more', this.#size, size, open, 'base', this.#base.count, this.#base.meanMs, calls.count, calls.meanMs, error, atWork, isFree)
+    if (isFree) {
+      if (longer < error) this.#base = this.#base.with(calls)
+      this.#use(Math.min(this.most, Math.round(open)), calls)
+      this.#next = TWICE
+      this.#gap.left = 0
+      this.#gap.times = GAP.first
+      return
+    }
+    this.#next = NARROW
+    this.#settle(size === 2 ? (atWork * (1 - SURE * error) > PAYS ? 2 : 1) : this.#with(atWork, error), error, calls.count)
+  }
+
+  #judgeFewer(calls: Calls, size: number): void {
+    if (calls.count < Math.max(FEW, size)) return
+    const error = errorOf(calls, this.#own)
+    if (error > GOOD && calls.count < MOST) return
+    this.#trial = undefined
+    this.#base = calls
+    const longer = Math.log(this.#own.meanMs / calls.meanMs)
+    const right = this.#with(this.#own.meanOpen / Math.exp(longer), error)
+    const isRight = right > this.#size * Math.exp(-OFF)
+    if (process.env.TRACE) console.log('fewer', this.#size, size, 'own', this.#own.count, this.#own.meanMs, calls.count, calls.meanMs, error, right)
+    this.#next = isRight ? WIDER : NARROW
+    this.#gap.left = 0
+    if (!isRight) this.#use(Math.max(size, right))
+  }
+
+  #with(atWork: number, error: number): number {
+    return Math.floor(SPARE * atWork * (1 + DOUBT * error) + 0.25)
+  }
+
+  #settle(right: number, error: number, tried: number): void {
+    const size = Math.min(this.most, Math.max(1, right))
+    if (Math.abs(Math.log(size / this.#size)) > OFF + error) this.#use(size)
+    this.#rest(tried)
+  }
+
+  #rest(tried: number): void {
+    const gap = this.#gap
+    const { first, last } = this.#size === 1 ? GAP_OF_ONE : GAP
+    gap.times = Math.min(last, Math.max(first, gap.times))
+    gap.left = tried * gap.times
+    gap.times *= 2
+  }
+
+  #use(size: number, own = new Calls()): void {
+    if (size === this.#size) return
+    this.#size = size
+    this.#own = size === 1 ? this.#base : own
+    this.#block = new Calls()
+  }
+}
+
+/** Of the logarithm of the ratio of two means. */
+function errorOf(a: Calls, b: Calls): number {
+  return Math.sqrt(Math.max(a.square, b.square) * (1 / a.count + 1 / b.count))
+}
+
+/** One time counts for so many means at most: fewer calls tell more. */
+const CUT = 2
+/** Variance over the square of the mean before there are times, and how many it counts for. */
+const UNKNOWN = { square: 0.1, count: 4 }
+
+/** What calls took: of the last ones, about. */
+class Calls {
+  count = 0
+  #ms = 0
+  #squares = 0
+  #open = 0
+
+  add(open: number, ms: number): void {
+    if (this.count >= MOST) this.#scale(0.5)
+    const counted = this.count ? Math.min(ms, CUT * this.meanMs) : ms
+    this.count++
+    this.#ms += counted
+    this.#squares += counted * counted
+    this.#open += open
+  }
+
+  #scale(by: number): void {
+    this.count *= by
+    this.#ms *= by
+    this.#squares *= by
+    this.#open *= by
+  }
+
+  with(other: Calls): Calls {
+    const both = new Calls()
+    both.count = this.count + other.count
+    both.#ms = this.#ms + other.#ms
+    both.#squares = this.#squares + other.#squares
+    both.#open = this.#open + other.#open
+    if (both.count > MOST) both.#scale(MOST / both.count)
+    return both
+  }
+
+  get meanMs(): number {
+    return this.#ms / this.count
+  }
+
+  get meanOpen(): number {
+    return this.#open / this.count
+  }
+
+  /** Variance over the square of the mean. */
+  get square(): number {
+    const square = Math.max(0, this.#squares / this.count / this.meanMs ** 2 - 1)
+    return (this.count * square + UNKNOWN.count * UNKNOWN.square) / (this.count + UNKNOWN.count)
+  }
+
+  get error(): number {
+    return Math.sqrt(this.square / this.count)
+  }
+}
