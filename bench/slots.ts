@@ -8,7 +8,7 @@
 import { spawn } from 'node:child_process'
 import { connect } from '@nats-io/transport-node'
 import { createPredictor, type PredictorOptions } from 'approxifer'
-import { httpWorkers } from 'approxifer/http'
+import { httpWorker } from 'approxifer/http'
 import { natsWorkers } from 'approxifer/nats'
 import { Pool } from 'undici'
 import { table } from '../src/cli/table'
@@ -41,6 +41,8 @@ interface Row {
   slots: number
   callers: number
   figures: Record<string, Figures>
+  /** In the end. */
+  windows: number[]
 }
 
 /** Servers in a process of their own. */
@@ -159,6 +161,10 @@ async function load({ ask }: System, callers: number): Promise<Figures> {
   return { perSecond, p50: at(0.5), p99: at(0.99) }
 }
 
+const nameOf = ({ transport, slots, callers }: Pick<Row, 'transport' | 'slots' | 'callers'>) =>
+  `${transport}, ${slots} at once, ${callers} callers`
+const isWanted = (words: readonly string[], name: string) => words.every((word) => name.includes(word))
+
 /** Of those in turns: medians of the rounds. */
 async function inTurns(systems: Record<string, System>, callers: number): Promise<Record<string, Figures>> {
   const seen = Object.keys(systems).map((name) => ({ name, rounds: [] as Figures[] }))
@@ -176,34 +182,43 @@ async function inTurns(systems: Record<string, System>, callers: number): Promis
   return Object.fromEntries(seen.map(({ name, rounds }) => [name, medians(rounds)]))
 }
 
-async function compare(transport: Transport, slots: number, rows: Row[]): Promise<void> {
+async function compare(transport: Transport, slots: number, rows: Row[], words: readonly string[]): Promise<void> {
   const nats = transport === 'NATS' ? await NatsServer.start() : undefined
   const { urls, kill } = await serve(slots, nats?.url)
   const direct = nats ? await directNats(nats.url) : directHttp(urls)
   const workers = (concurrency?: number) =>
-    httpWorkers(urls, { model: 'm', binary: false, ...(concurrency && { concurrency }) })
-  const told = await served(nats ? natsWorkers(nats.url, { fleet: FLEET }) : workers(slots))
-  const untold = nats ? undefined : await served(workers())
+    Promise.all(urls.map((url) => httpWorker(url, { model: 'm', binary: false, ...(concurrency && { concurrency }) })))
+  const told = await served(nats ? natsWorkers(nats.url, { fleet: FLEET }) : await workers(slots))
+  const measured = nats ? [] : await workers()
+  const untold = nats ? undefined : await served(measured)
   const systems = { direct, hedged: hedged(direct), told, ...(untold && { untold }) }
-  for (const callers of CALLERS) {
-    rows.push({ transport, slots, callers, figures: await inTurns(systems, callers) })
-    console.error(`${transport}, ${slots} at once, ${callers} callers: done`)
+  for (const callers of CALLERS.filter((each) => isWanted(words, nameOf({ transport, slots, callers: each })))) {
+    rows.push({
+      transport,
+      slots,
+      callers,
+      figures: await inTurns(systems, callers),
+      windows: measured.map((worker) => worker.slots ?? 1),
+    })
   }
   await Promise.all([direct, told, untold].map((system) => system?.close()))
   kill()
   await nats?.stop()
 }
 
-export async function slots(json: boolean): Promise<void> {
+export async function slots(json: boolean, words: string[]): Promise<void> {
   const rows: Row[] = []
-  for (const transport of ['HTTP'] as const) {
+  for (const transport of ['HTTP', 'NATS'] as const) {
     if (transport === 'NATS' && !natsInstalled) continue
-    for (const count of SLOTS) await compare(transport, count, rows)
+    for (const count of SLOTS) {
+      const names = CALLERS.map((callers) => nameOf({ transport, slots: count, callers }))
+      if (names.some((name) => isWanted(words, name))) await compare(transport, count, rows, words)
+    }
   }
   if (json) return console.log(JSON.stringify(rows, null, 2))
   const names = ['direct', 'hedged', 'told', 'untold']
-  const text = table(['a second, p50 / p99', ...names, 'untold of hedged', 'of told'])
-  for (const { transport, slots: count, callers, figures } of rows) {
+  const text = table(['a second, p50 / p99', ...names, 'untold of hedged', 'of told', 'windows'])
+  for (const { transport, slots: count, callers, figures, windows } of rows) {
     const shown = names.map((name) => {
       if (!figures[name]) return ''
       const { perSecond, p50, p99 } = figures[name]
@@ -213,7 +228,7 @@ export async function slots(json: boolean): Promise<void> {
     const ratios = [figures.hedged, figures.told].map((rival) =>
       (['perSecond', 'p50', 'p99'] as const).map((each) => (own[each] / rival[each]).toFixed(2)).join(', '),
     )
-    text.push([`${transport}, ${count} at once, ${callers} callers`, ...shown, ...ratios])
+    text.push([nameOf({ transport, slots: count, callers }), ...shown, ...ratios, windows.join(' ')])
   }
   console.log(text.toString())
 }

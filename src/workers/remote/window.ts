@@ -42,6 +42,8 @@ export interface WindowCall {
   readonly since: number
   /** Calls under way when it began, itself included. */
   readonly open: number
+  /** Another had just ended: it had waited for that, and the server has no more to do than before. */
+  readonly refills: boolean
 }
 
 export class MeasuredWindow {
@@ -69,21 +71,22 @@ export class MeasuredWindow {
 
   begin(now: number): WindowCall {
     const demand = this.#demand
+    const refills = now - demand.freedAt <= SOON * (this.#base.meanMs || 1)
     demand.open++
-    if (demand.open > this.#size || now - demand.freedAt <= SOON * (this.#base.meanMs || 1)) demand.refills++
+    if (refills || demand.open > this.#size) demand.refills++
     else demand.refills = 0
-    return { since: now, open: demand.open }
+    return { since: now, open: demand.open, refills }
   }
 
   /** @param answered  it tells what calls take */
-  end({ since, open }: WindowCall, now: number, answered: boolean): void {
+  end({ since, open, refills }: WindowCall, now: number, answered: boolean): void {
     this.#demand.open--
     this.#demand.freedAt = now
     if (!answered) return
     const ms = now - since
     const trial = this.#trial
     const isUp = trial && trial.size > this.#size
-    if (trial && (isUp ? open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
+    if (trial && (isUp ? refills && open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
       trial.calls.add(open, ms)
       if (isUp) this.#judgeMore(trial.calls, trial.size)
       else this.#judgeFewer(trial.calls, trial.size)
@@ -112,7 +115,6 @@ export class MeasuredWindow {
     this.#block = new Calls()
     const slower = Math.log(block.meanMs / this.#own.meanMs)
     if (this.#size === 1 || slower < Math.log(SLOWER) + CERTAIN * errorOf(block, this.#own)) return
-    if (process.env.TRACE) console.log('block', this.#size, block.count, block.meanMs, this.#own.count, this.#own.meanMs)
     this.#own = block
     this.#gap.times = GAP.first
     this.#try(Math.max(1, Math.round(this.#size * Math.min(NARROW, Math.exp(-slower)))))
@@ -139,11 +141,10 @@ export class MeasuredWindow {
     const off = longer - Math.log(open / this.#size) / 2
     const isFree = off < 0
     const atWork = open / Math.exp(longer)
-    const isSureNot = size === 2 ? atWork * (1 + 2 * error) < PAYS || atWork * (1 - SURE * error) > PAYS : error < GOOD
+    const isSureNot = size === 2 ? atWork * (1 + 2 * error) < PAYS || atWork * (1 - 2 * error) > PAYS : error < GOOD
     const isSure = isFree ? off < -(size === 2 ? 2 : HASTY) * error : off > SURE * error && isSureNot
     if (!isSure && calls.count < (size === 2 ? MOST_OF_TWO : MOST)) return
     this.#trial = undefined
-    if (process.env.TRACE) console.log('more', this.#size, size, open, 'base', this.#base.count, this.#base.meanMs, calls.count, calls.meanMs, error, atWork, isFree)
     if (isFree) {
       if (longer < error) this.#base = this.#base.with(calls)
       this.#use(Math.min(this.most, Math.round(open)), calls)
@@ -153,7 +154,8 @@ export class MeasuredWindow {
       return
     }
     this.#next = NARROW
-    this.#settle(size === 2 ? (atWork * (1 - SURE * error) > PAYS ? 2 : 1) : this.#with(atWork, error), error, calls.count)
+    this.#settle(this.#sizeFor(atWork, error, size), error, calls.count)
+    if (this.#base.error > GOOD) this.#gap.left = this.#size > 1 ? 0 : MOST / 2 // what calls take that do not wait is learned first
   }
 
   #judgeFewer(calls: Calls, size: number): void {
@@ -163,16 +165,18 @@ export class MeasuredWindow {
     this.#trial = undefined
     this.#base = calls
     const longer = Math.log(this.#own.meanMs / calls.meanMs)
-    const right = this.#with(this.#own.meanOpen / Math.exp(longer), error)
+    const right = this.#sizeFor(this.#own.meanOpen / Math.exp(longer), error, this.most)
     const isRight = right > this.#size * Math.exp(-OFF)
-    if (process.env.TRACE) console.log('fewer', this.#size, size, 'own', this.#own.count, this.#own.meanMs, calls.count, calls.meanMs, error, right)
     this.#next = isRight ? WIDER : NARROW
     this.#gap.left = 0
     if (!isRight) this.#use(Math.max(size, right))
   }
 
-  #with(atWork: number, error: number): number {
-    return Math.floor(SPARE * atWork * (1 + DOUBT * error) + 0.25)
+  /** The window for so many at work or on their way. */
+  #sizeFor(atWork: number, error: number, most: number): number {
+    const size = Math.min(most, Math.floor(SPARE * atWork * (1 + DOUBT * error) + 0.25))
+    if (size > 2) return size
+    return atWork * (1 - 2 * error) > PAYS ? 2 : 1
   }
 
   #settle(right: number, error: number, tried: number): void {
