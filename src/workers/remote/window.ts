@@ -23,13 +23,15 @@ const MOST_OF_TWO = 64
 const PAYS = 1.05
 /** Of the window, what tells how long calls take that do not wait. */
 const NARROW = 0.7
+/** Calls of that window wait as well where those of the larger one take longer by so much of what they then would. */
+const MOSTLY = 0.75
 const TWICE = 2
 const WIDER = 1.4
 /** A window that is off by less (in logarithm) is right. */
 const OFF = 0.15
 /** Calls between trials over those of the last one, doubled each time that nothing has changed: least, most, and these for one at once. */
-const GAP = { first: 16, last: 1024 }
-const GAP_OF_ONE = { first: 128, last: 1024 }
+const GAP = { first: 16, last: 256 }
+const GAP_OF_ONE = { first: 128, last: 512 }
 /** A call begins soon after another has ended, for which it has waited, within this share of what a call takes. */
 const SOON = 0.05
 /** Where a block of calls surely took SLOWER times as long as before there are fewer at once. */
@@ -96,6 +98,7 @@ export class MeasuredWindow {
   /** The server refused a call that was one of so many. */
   refused(open: number): void {
     this.#trial = undefined
+    this.#next = NARROW
     this.#use(Math.max(1, Math.min(open - 1, this.#size)))
     this.#rest(MOST)
   }
@@ -115,22 +118,23 @@ export class MeasuredWindow {
     this.#block = new Calls()
     const slower = Math.log(block.meanMs / this.#own.meanMs)
     if (this.#size === 1 || slower < Math.log(SLOWER) + CERTAIN * errorOf(block, this.#own)) return
-    this.#own = block
+    this.#use(Math.max(1, Math.round(this.#size * Math.exp(-slower))))
+    this.#go(NARROW)
     this.#gap.times = GAP.first
-    this.#try(Math.max(1, Math.round(this.#size * Math.min(NARROW, Math.exp(-slower)))))
   }
 
-  #try(size: number): void {
-    this.#trial = { size, calls: new Calls() }
+  /** The next trial is due. */
+  #go(next: number): void {
+    this.#next = next
+    this.#gap.left = 0
   }
 
   #begin(): void {
     const isUp = this.#next > 1 || this.#size === 1
     const more = Math.min(this.most, Math.max(this.#size + 1, Math.round(this.#size * this.#next)))
     const size = isUp ? more : Math.round(NARROW * this.#size)
-    if (size !== this.#size) return this.#try(size)
-    this.#next = NARROW
-    this.#rest(MOST)
+    if (size !== this.#size) this.#trial = { size, calls: new Calls() }
+    else this.#rest(MOST)
   }
 
   #judgeMore(calls: Calls, size: number): void {
@@ -148,8 +152,7 @@ export class MeasuredWindow {
     if (isFree) {
       if (longer < error) this.#base = this.#base.with(calls)
       this.#use(Math.min(this.most, Math.round(open)), calls)
-      this.#next = TWICE
-      this.#gap.left = 0
+      this.#go(TWICE)
       this.#gap.times = GAP.first
       return
     }
@@ -166,10 +169,10 @@ export class MeasuredWindow {
     this.#base = calls
     const longer = Math.log(this.#own.meanMs / calls.meanMs)
     const right = this.#sizeFor(this.#own.meanOpen / Math.exp(longer), error, this.most)
-    const isRight = right > this.#size * Math.exp(-OFF)
-    this.#next = isRight ? WIDER : NARROW
-    this.#gap.left = 0
-    if (!isRight) this.#use(Math.max(size, right))
+    const wait = longer - error > MOSTLY * Math.log(this.#size / size)
+    const isRight = right > this.#size * Math.exp(-OFF) && !wait
+    if (!isRight) this.#use(wait ? size : Math.max(size, right))
+    this.#go(isRight ? WIDER : NARROW)
   }
 
   /** The window for so many at work or on their way. */

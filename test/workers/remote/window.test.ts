@@ -1,0 +1,128 @@
+/** How many calls a server is given at once, where nobody says it. */
+
+import { expect, it } from 'vitest'
+import { seeded } from '../../../src/random'
+import { MeasuredWindow, type WindowCall } from '../../../src/workers/remote/window'
+
+interface ServerLaw {
+  atOnce: number
+  ms?: number
+  /** Of the logarithm of what an inference takes. */
+  deviation?: number
+  wayMs?: number
+}
+
+/** A server that answers some calls at once, first come, first served, and queries that always wait for it. */
+class BusyServer {
+  now = 0
+  sent = 0
+  /** Calls that began while another was under way. */
+  overlapped = 0
+  most = 0
+  readonly #random = seeded(1)
+  #slots: number[] = []
+  #open: { call: WindowCall; endsAt: number }[] = []
+
+  constructor(readonly window: MeasuredWindow) {}
+
+  answer(calls: number, { atOnce, ms = 10, deviation = 0.1, wayMs = 0 }: ServerLaw): void {
+    this.#slots = [...this.#slots.slice(0, atOnce), ...Array(atOnce).fill(0)].slice(0, atOnce)
+    for (let i = 0; i < calls; i++) {
+      while (this.#open.length < this.window.limit) {
+        const slot = this.#slots.indexOf(Math.min(...this.#slots))
+        const own = ms * Math.exp(deviation * this.#random.gauss() - deviation ** 2 / 2)
+        this.#slots[slot] = Math.max(this.#slots[slot], this.now + wayMs / 2) + own
+        const call = this.window.begin(this.now)
+        this.#open.push({ call, endsAt: this.#slots[slot] + wayMs / 2 })
+        this.sent++
+        this.overlapped += Number(call.open > 1)
+      }
+      this.most = Math.max(this.most, this.#open.length)
+      const [first] = this.#open.sort((a, b) => a.endsAt - b.endsAt)
+      this.#open.shift()
+      this.now = first.endsAt
+      this.window.end(first.call, this.now, true)
+    }
+  }
+}
+
+const busy = (most = 256) => new BusyServer(new MeasuredWindow(most))
+
+it.each([
+  [1, 0, 0.1, 1, 1],
+  [4, 0, 0.1, 4, 5],
+  [16, 0, 0.1, 16, 20],
+  [1, 30, 0.1, 4, 5], // on their way or at work
+  [4, 20, 0.1, 12, 15],
+  [16, 0, 1, 13, 26],
+  [4, 20, 1, 9, 18],
+])('%i at once behind %i ms, deviation %d: from %i to %i', (atOnce, wayMs, deviation, least, most) => {
+  const server = busy()
+  server.answer(20_000, { atOnce, wayMs, deviation })
+  expect(server.window.limit).toBeGreaterThanOrEqual(least)
+  expect(server.window.limit).toBeLessThanOrEqual(most)
+})
+
+it.each([
+  [0, 0.02],
+  [0.1, 0.02],
+  [0.5, 0.02],
+  [1, 0.02],
+])('a server of one slot, deviation %d: at most %d of its calls have another beside them', (deviation, share) => {
+  const server = busy()
+  server.answer(10_000, { atOnce: 1, deviation })
+  expect(server.overlapped / server.sent).toBeLessThan(share)
+  expect(server.most).toBeLessThanOrEqual(deviation < 1 ? 2 : 4)
+})
+
+it.each([
+  [0.1, 100],
+  [1, 400],
+])('one of sixteen, deviation %d: has them after %i answers', (deviation, answers) => {
+  const server = busy()
+  server.answer(answers, { atOnce: 16, deviation })
+  expect(server.window.limit).toBeGreaterThanOrEqual(14)
+})
+
+it('a server with fewer slots than before gets fewer calls at once, and as many as before when it has them again', () => {
+  const server = busy()
+  server.answer(3000, { atOnce: 16 })
+  server.answer(200, { atOnce: 2 })
+  expect(server.window.limit).toBeLessThanOrEqual(3)
+  server.answer(20_000, { atOnce: 2 })
+  expect(server.window.limit).toBeLessThanOrEqual(3)
+  server.answer(60_000, { atOnce: 16 })
+  expect(server.window.limit).toBeGreaterThanOrEqual(16)
+})
+
+it('a server that is four times slower gets as many calls as before', () => {
+  const server = busy()
+  server.answer(3000, { atOnce: 16 })
+  server.answer(3000, { atOnce: 16, ms: 40 })
+  expect(server.window.limit).toBeGreaterThanOrEqual(15)
+  expect(server.window.limit).toBeLessThanOrEqual(22)
+})
+
+it('no bound is passed', () => {
+  const server = busy(6)
+  server.answer(3000, { atOnce: 64 })
+  expect(server.most).toBe(6)
+})
+
+it('where no query waits nothing is tried', () => {
+  const window = new MeasuredWindow(256)
+  for (let at = 0; at < 1e5; at += 20) {
+    window.end(window.begin(at), at + 10, true)
+    expect(window.limit).toBe(1)
+  }
+})
+
+it('a call that is refused tells how many were too many; one that fails tells nothing', () => {
+  const server = busy()
+  server.answer(100, { atOnce: 64 })
+  for (const open of [16, 15, 9, 12]) server.window.refused(open)
+  expect(server.window.limit).toBe(8)
+  const window = new MeasuredWindow(256)
+  for (let at = 0; at < 1000; at++) window.end(window.begin(at), at + 1, false)
+  expect(window.limit).toBe(1)
+})
