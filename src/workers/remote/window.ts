@@ -34,6 +34,8 @@ const GAP = { first: 16, last: 256 }
 const GAP_OF_ONE = { first: 128, last: 512 }
 /** A call begins soon after another has ended, for which it has waited, within this share of what a call takes. */
 const SOON = 0.05
+/** Calls after which a trial for which no query waited is tried again, at most. */
+const MOST_VAIN = 30
 /** Where a block of calls surely took SLOWER times as long as before there are fewer at once. */
 const BLOCK = 32
 const CERTAIN = 4
@@ -55,20 +57,17 @@ export class MeasuredWindow {
   #own = this.#base
   #block = new Calls()
   #trial: { readonly size: number; readonly calls: Calls } | undefined
-  /** What is tried next, over the window. */
+  /** What is tried next over what is in use. */
   #next = TWICE
   readonly #gap = { times: 1, left: 0 }
-  readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0 }
+  /** Calls that began in a row where another had ended, and whether they are so many that queries wait; trials in a row for which none did. */
+  readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0 }
 
   /** @param most  calls at once, however many would pay */
   constructor(readonly most: number) {}
 
   get limit(): number {
-    return this.#trial && this.#isFull ? this.#trial.size : this.#size
-  }
-
-  get #isFull(): boolean {
-    return this.#demand.refills > this.#size
+    return this.#trial && this.#demand.isFull ? this.#trial.size : this.#size
   }
 
   begin(now: number): WindowCall {
@@ -76,23 +75,37 @@ export class MeasuredWindow {
     const refills = now - demand.freedAt <= SOON * (this.#base.meanMs || 1)
     demand.open++
     if (refills || demand.open > this.#size) demand.refills++
-    else demand.refills = 0
+    else {
+      demand.refills = Math.min(demand.refills, 0)
+      demand.isFull = false
+    }
     return { since: now, open: demand.open, refills }
   }
 
   /** @param answered  it tells what calls take */
   end({ since, open, refills }: WindowCall, now: number, answered: boolean): void {
-    this.#demand.open--
-    this.#demand.freedAt = now
+    const trial = this.#trial
+    const isUp = trial !== undefined && trial.size > this.#size
+    this.#ended(isUp, now)
     if (!answered) return
     const ms = now - since
-    const trial = this.#trial
-    const isUp = trial && trial.size > this.#size
     if (trial && (isUp ? refills && open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
       trial.calls.add(open, ms)
       if (isUp) this.#judgeMore(trial.calls, trial.size)
       else this.#judgeFewer(trial.calls, trial.size)
     } else if (open <= this.#size && open > 0.75 * this.#size) this.#addOwn(open, ms)
+  }
+
+  /** @param isUp  more calls may be under way than the window has, and would be if queries waited */
+  #ended(isUp: boolean, now: number): void {
+    const demand = this.#demand
+    if (demand.isFull && isUp) {
+      demand.vain = demand.open > this.#size ? 0 : Math.min(MOST_VAIN, 2 * demand.vain + 1)
+      if (demand.vain) demand.refills = -demand.vain
+    }
+    demand.isFull = demand.refills > this.#size
+    demand.open--
+    demand.freedAt = now
   }
 
   /** The server refused a call that was one of so many. */
