@@ -35,7 +35,7 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
-  /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
+  /** Calls that it takes at once. Default 1. It may change: it is read when a call has settled, and on `onFree`. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
   readonly free: boolean
