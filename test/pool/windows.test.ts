@@ -49,7 +49,8 @@ function asked(callers: number, make: (at: (atOnce: number, told?: number) => Qu
     await clock.run(clock.now() + ms)
     return answered - before
   }
-  return { pool, workers, pass }
+  const again = (index: number, atOnce: number) => new QueueingServer(index, { ...options, atOnce })
+  return { pool, workers, pass, again }
 }
 
 it('servers of sixteen slots and of one are used by as much as they do, and the one is not flooded', async () => {
@@ -92,6 +93,17 @@ it('one that leaves with several under way takes all of its slots along', async 
   await pass(1000)
   expect(pool.slots).toBe(pool.stats()[0].slots)
   expect(pool.utilisation).toBeGreaterThan(0.95)
+})
+
+it('one that leaves and comes back begins with one call at once, and gets as many as before', async () => {
+  const { pass, pool, again } = asked(64, (at) => [at(16), at(4)])
+  await pass(5000)
+  pool.remove('server 0')
+  await pass(100)
+  pool.add(again(0, 16))
+  expect(pool.stats().map(({ slots }) => slots)).toEqual([expect.any(Number), 1])
+  await pass(5000)
+  expect(pool.stats()[1].slots).toBeGreaterThanOrEqual(15)
 })
 
 it('free slots are counted as they are, whatever changes in which order', () => {

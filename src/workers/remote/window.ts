@@ -72,7 +72,7 @@ export class MeasuredWindow {
 
   begin(now: number): WindowCall {
     const demand = this.#demand
-    const refills = now - demand.freedAt <= SOON * (this.#base.meanMs || 1)
+    const refills = this.#isSoon(now)
     demand.open++
     if (refills || demand.open > this.#size) demand.refills++
     else {
@@ -96,10 +96,15 @@ export class MeasuredWindow {
     } else if (open <= this.#size && open > 0.75 * this.#size) this.#addOwn(open, ms)
   }
 
+  /** Whether another call has only just ended. */
+  #isSoon(now: number): boolean {
+    return now - this.#demand.freedAt <= SOON * (this.#base.meanMs || 1)
+  }
+
   /** @param isUp  more calls may be under way than the window has, and would be if queries waited */
   #ended(isUp: boolean, now: number): void {
     const demand = this.#demand
-    if (demand.isFull && isUp) {
+    if (demand.isFull && isUp && !this.#isSoon(now)) {
       demand.vain = demand.open > this.#size ? 0 : Math.min(MOST_VAIN, 2 * demand.vain + 1)
       if (demand.vain) demand.refills = -demand.vain
     }

@@ -183,7 +183,7 @@ describe('over real connections', () => {
 
   it('keeps to one connection', async () => {
     const made = await quirkServer()
-    const worker = await httpWorker(made.url, { model: 'm' })
+    const worker = await httpWorker(made.url, { model: 'm', concurrency: 1 })
     for (let i = 0; i < 20; i++) await inferRow(worker, row)
     expect(made.connections).toBe(1)
     await Promise.all([worker.close(), worker.close()])

@@ -6,7 +6,7 @@ import { type Asked, type Reply, silence } from '../../shared/pretend-server'
 import { inferRow } from '../../shared/vectors'
 
 /** A worker on a server whose inferences the test answers, in the order in which they were asked. */
-async function openWorker(concurrency: number) {
+async function openWorker(concurrency?: number) {
   const made = await readyWorker({ concurrency })
   const { server, clock } = made
   const waiting: { answer(reply?: Reply): void }[] = []
@@ -38,8 +38,17 @@ it('an abort frees a server that is said to end its work then, and no other', as
 })
 
 describe('a worker with slots', () => {
-  it('has one where nothing is said', async () => {
-    expect((await readyWorker()).worker.slots).toBe(1)
+  it('has one at first where nothing is said, and as many as pay later', async () => {
+    const { worker, waiting, call, clock } = await openWorker()
+    expect(worker.slots).toBe(1)
+    for (let round = 0; round < 60; round++) {
+      const calls = []
+      while (worker.free) calls.push(await call())
+      await clock.run(clock.now() + 10)
+      for (const { answer } of waiting.splice(0)) answer()
+      await Promise.all(calls.map(({ outcome }) => outcome))
+    }
+    expect(worker.slots).toBeGreaterThanOrEqual(16)
   })
 
   it('takes as many calls at once as it says, and one more when one of them has settled', async () => {
