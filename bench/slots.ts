@@ -1,8 +1,9 @@
 /**
- * npm run bench -- slots [--json]: 4 to 256 callers, each of which asks again when it has its answer, and 4 servers that take 50 ms, 3 % of
- * the time ten times as long, and answer many at once, or one at a time; the predictor is told of neither. Queries a second, p50 and p99
- * through it, of calls to whichever server has the fewest open, and of these with a second call to another one after the 95th percentile,
- * at most one in ten, in turns; medians of the rounds. Over HTTP, and over NATS, where servers say it themselves, if a nats-server is installed.
+ * npm run bench -- slots [WORD ...] [--json]: 4 to 256 callers, each of which asks again when it has its answer, and 4 servers that take 50 ms,
+ * 3 % of the time ten times as long, and answer many at once, or one at a time. Queries a second, p50 and p99 of calls to whichever server
+ * has the fewest open, of these with a second call to another one after the 95th percentile, at most one in ten, and of the predictor, told
+ * how many its servers answer at once, and not told; in turns, medians of the rounds. Over HTTP, and over NATS, where servers say it
+ * themselves, if a nats-server is installed. With words only cells whose names have all of them.
  */
 
 import { spawn } from 'node:child_process'

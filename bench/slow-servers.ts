@@ -1,6 +1,6 @@
 /**
- * node --import tsx bench/slow-servers.ts COUNT SLOTS MS SLOW [NATS FLEET]: servers that take so many milliseconds over a query, ten times as long over a share of them, answer as many
- * at once as they have slots and let the others wait. Over HTTP they speak the Open Inference Protocol. Over NATS each is a member of the
+ * node --import tsx bench/slow-servers.ts COUNT SLOTS MS SLOW [NATS FLEET]: servers that take so many milliseconds over a query,
+ * ten times as long over a share of them, answer as many at once as they have slots and let the others wait. Over HTTP they speak the Open Inference Protocol. Over NATS each is a member of the
  * fleet, and answers requests to `direct.0`, `direct.1` and so on as well. Prints the URLs when all can be reached.
  */
 

@@ -206,7 +206,7 @@ export class HttpWorker implements ModelWorker {
     this.#open.add(call)
     const { clock } = this.#settings
     const since = clock.now()
-    const measured = this.#window?.begin(since)
+    const measured = this.#window?.begin(since, queries.length)
     let answered = false
     try {
       const outcomes = await orAborted(call.signal, this.#ask(queries, call.signal))

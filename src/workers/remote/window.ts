@@ -5,7 +5,10 @@
  * same end). Means of calls are compared, and count for as much as chance does not explain: times may vary by a factor of ten.
  */
 
-/** The window over what was found to be at work or on its way, and the standard errors that it may be more. */
+/**
+ * The window over what was found to be at work or on its way, and the standard errors that it may be more: with a quarter more p99 was 1.4
+ * at a load of .7, without the doubt .84 of the queries were answered where times have a deviation of 1.
+ */
 const SPARE = 1.1
 const DOUBT = 3
 /** Standard errors that make it sure that calls wait, and that they do not. */
@@ -14,7 +17,7 @@ const HASTY = 1
 /** Standard error of a logarithm that is small enough, to begin a trial, and to end one. */
 const KNOWN = 0.2
 const GOOD = 0.06
-/** Calls that are compared at least, in a trial at most, and in a trial of two at once. */
+/** Calls that are compared at least, alone before the first trial (with 6 an eighth of servers of 16 slots stayed at one), in a trial at most, and in a trial of two at once. */
 const FEW = 6
 const ENOUGH = 16
 const MOST = 300
@@ -25,6 +28,7 @@ const PAYS = 1.05
 const NARROW = 0.7
 /** Calls of that window wait as well where those of the larger one take longer by so much of what they then would. */
 const MOSTLY = 0.75
+/** How many more are tried while the window grows, and later: with twice as many there p99 was 1.5 in some cells. */
 const TWICE = 2
 const WIDER = 1.4
 /** A window that is off by less (in logarithm) is right. */
@@ -48,6 +52,8 @@ export interface WindowCall {
   readonly open: number
   /** Another had just ended: it had waited for that, and the server has no more to do than before. */
   readonly refills: boolean
+  /** It has as many queries as the one before: other calls take another time. */
+  readonly alike: boolean
 }
 
 export class MeasuredWindow {
@@ -61,7 +67,7 @@ export class MeasuredWindow {
   #next = TWICE
   readonly #gap = { times: 1, left: 0 }
   /** Calls that began in a row where another had ended, and whether they are so many that queries wait; trials in a row for which none did. */
-  readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0 }
+  readonly #demand = { open: 0, freedAt: Number.NEGATIVE_INFINITY, refills: 0, isFull: false, vain: 0, queries: 1 }
 
   /** @param most  calls at once, however many would pay */
   constructor(readonly most: number) {}
@@ -70,7 +76,8 @@ export class MeasuredWindow {
     return this.#trial && this.#demand.isFull ? this.#trial.size : this.#size
   }
 
-  begin(now: number): WindowCall {
+  /** @param queries  in this call */
+  begin(now: number, queries = 1): WindowCall {
     const demand = this.#demand
     const refills = this.#isSoon(now)
     demand.open++
@@ -79,15 +86,17 @@ export class MeasuredWindow {
       demand.refills = Math.min(demand.refills, 0)
       demand.isFull = false
     }
-    return { since: now, open: demand.open, refills }
+    const alike = queries === demand.queries
+    demand.queries = queries
+    return { since: now, open: demand.open, refills, alike }
   }
 
   /** @param answered  it tells what calls take */
-  end({ since, open, refills }: WindowCall, now: number, answered: boolean): void {
+  end({ since, open, refills, alike }: WindowCall, now: number, answered: boolean): void {
     const trial = this.#trial
     const isUp = trial !== undefined && trial.size > this.#size
     this.#ended(isUp, now)
-    if (!answered) return
+    if (!answered || !alike) return
     const ms = now - since
     if (trial && (isUp ? refills && open > this.#size : open <= trial.size && open > NARROW * trial.size)) {
       trial.calls.add(open, ms)
@@ -227,7 +236,7 @@ function errorOf(a: Calls, b: Calls): number {
   return Math.sqrt(Math.max(a.square, b.square) * (1 / a.count + 1 / b.count))
 }
 
-/** One time counts for so many means at most: fewer calls tell more. */
+/** One time counts for so many means at most: at a deviation of 1 that tells one slot from two in a third of the calls that 4 take. */
 const CUT = 2
 /** Variance over the square of the mean before there are times, and how many it counts for. */
 const UNKNOWN = { square: 0.1, count: 4 }

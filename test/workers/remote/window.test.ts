@@ -126,3 +126,20 @@ it('a call that is refused tells how many were too many; one that fails tells no
   for (let at = 0; at < 1000; at++) window.end(window.begin(at), at + 1, false)
   expect(window.limit).toBe(1)
 })
+
+it('calls of other sizes than the one before tell nothing', () => {
+  const window = new MeasuredWindow(256)
+  for (let at = 0; at < 1000; at++) window.end(window.begin(at, 1 + (at % 2)), at + 1, true)
+  expect(window.limit).toBe(1)
+  expect(busyUntil(window, 2000)).toBeGreaterThan(1)
+})
+
+/** Alike calls, one after the other. @returns the largest limit */
+function busyUntil(window: MeasuredWindow, until: number): number {
+  let most = 1
+  for (let at = 1000; at < until; at++) {
+    window.end(window.begin(at), at + 1, true)
+    most = Math.max(most, window.limit)
+  }
+  return most
+}
