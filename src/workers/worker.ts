@@ -1,7 +1,7 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
 import { checkInteger, checkLengths, checkString, expected } from '../check'
-import { type Signature, size, type TensorList } from '../tensor'
+import { isShapeOf, type Signature, shownShape, size, type TensorList } from '../tensor'
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -35,6 +35,11 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
+  /**
+   * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
+   * large they are tells which differences are rounding. Default: not known.
+   */
+  readonly scales?: readonly number[] | undefined
   /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
@@ -102,9 +107,25 @@ export function wrongQueries(
 ): RangeError | undefined {
   if (queries.length > maxBatch) return new RangeError(`queries: expected at most ${maxBatch}, got ${queries.length}`)
   const fits = (query: TensorList) =>
-    query.length === inputs.length && inputs.every((spec, i) => query[i].data?.length === size(spec))
+    query.length === inputs.length &&
+    inputs.every((spec, i) => {
+      const { data, shape = spec.shape } = query[i]
+      return data?.length === size({ shape }) && isShapeOf(shape, spec, 0)
+    })
   const odd = queries.find((query) => !fits(query))
-  return odd && new RangeError(expected('query', `tensors of ${inputs.map(size)} values`, odd))
+  if (odd) return new RangeError(expected('query', `tensors of shapes [${inputs.map(shownShape).join('], [')}]`, odd))
+  const [first, ...rest] = queries
+  const other = rest.find((query) => query.some(({ shape }, i) => String(shape) !== String(first[i].shape)))
+  return (
+    other &&
+    new RangeError(
+      expected(
+        'queries',
+        'equal shapes in one run',
+        other.map(({ shape }) => `[${shape}]`),
+      ),
+    )
+  )
 }
 
 /** The identity of a worker: what it says, else its name. */
