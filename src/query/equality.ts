@@ -34,7 +34,8 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
     const [own, other] = [a.tensors[i].data, b.tensors[i].data]
     if (!isReal(type)) return isEqual(own, other) && String(a.tensors[i].shape) === String(b.tensors[i].shape)
     // By the smaller of the two: no answer may decide by its size what is the same for others.
-    return isWithin(type, own, other, Math.min(sizeOf(type, own), sizeOf(type, other)), equality, i)
+    const least = Math.min(sizeOf(type, own), sizeOf(type, other))
+    return isWithin(type, own, other, Math.max(least, floorOf(equality, i)) * equality.rounding)
   })
   if (!isSame || criterion.kind !== 'label') return isSame
   return sameLabels(a.tensors[0].data as Float32Array, b.tensors[0].data as Float32Array, criterion)
@@ -51,7 +52,8 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     if (own.length !== other.length) return false
     if (!isReal(type)) return !isEqual(own, other)
     if (!usual && (criterion.kind !== 'label' || i > 0)) return false
-    return !isWithin(type, own, other, FAR * Math.max(sizeOf(type, other), usual?.[i] ?? 0), equality, i)
+    const size = Math.max(sizeOf(type, other), usual?.[i] ?? 0, floorOf(equality, i))
+    return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
 }
 
@@ -65,17 +67,11 @@ function sizeOf(type: NonNullable<TensorSpec['type']>, data: TensorData): number
   return Number.isFinite(size) ? size : 0
 }
 
-/** Whether no value is further off than rounding puts it: of many values one that is counts as much as all. @param size  what it goes by */
-function isWithin(
-  type: NonNullable<TensorSpec['type']>,
-  a: TensorData,
-  b: TensorData,
-  size: number,
-  { rounding, scales }: Equality,
-  output: number,
-): boolean {
+const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)
+
+/** Whether no value is further off than that: of many values one that is counts as much as all. */
+function isWithin(type: NonNullable<TensorSpec['type']>, a: TensorData, b: TensorData, most: number): boolean {
   if (a.length !== b.length) return false
-  const most = rounding * Math.max(size, FLOOR * (scales[output] ?? 0))
   const [own, other] = [realsOf(type, a), realsOf(type, b)]
   for (let i = 0; i < own.length; i++) {
     if (!(Math.abs(own[i] - other[i]) <= most) && !Object.is(own[i], other[i])) return false

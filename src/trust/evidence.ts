@@ -21,6 +21,8 @@ const ENOUGH = 50
 const ENOUGH_SIZES = 30
 const LEAST_SIZE = 1e-30
 const MOST_OUTPUTS = 1000
+/** Logarithms of floats are smaller. */
+const MOST_LOG = 100
 /** Share of a suspect's answers that are looked at. */
 const CLOSELY = 0.5
 /** Workers that have left of which is remembered what is held against them. */
@@ -223,7 +225,7 @@ function savedMoments(at: string, value: unknown): RunningMoments {
   const moments = saved.object(at, value, ['count', 'mean', 'variance'])
   return {
     count: saved.integer(`${at}.count`, moments.count, 0, WINDOW),
-    mean: saved.number(`${at}.mean`, moments.mean, -1e3, 1e3),
+    mean: saved.number(`${at}.mean`, moments.mean, -MOST_LOG, MOST_LOG),
     variance: saved.number(`${at}.variance`, moments.variance, 0, 1e6),
   }
 }
