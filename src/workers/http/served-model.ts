@@ -1,9 +1,10 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { rowLength, type Signature, type TensorList, toTensors } from '../../tensor'
+import { Payload } from '../../payload'
+import { type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
+import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 
@@ -106,10 +107,10 @@ export class ServedModel {
   /** The most queries, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
   async #largestBatch(query: TensorList, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
     const { signature } = identity
-    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / rowLength(signature.inputs)))
-    const divided = (by: number) => query.map(({ data, shape }) => ({ data: data.map((value) => value / by), shape }))
+    const { size } = new Payload(query)
+    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / Math.max(1, size)))
     for (let count = most; count > 1; count = Math.floor(count / 2)) {
-      const others = Array.from({ length: count - 1 }, (_, i) => divided(i + 2))
+      const others = Array.from({ length: count - 1 }, (_, i) => anotherQuery(query, i + 2))
       try {
         const { outcomes } = await this.server.infer([...others, query], signature, this.#binary === true, signal)
         const answer = outcomes[count - 1]
