@@ -1,7 +1,7 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { Payload } from '../../payload'
+import { hasVectors, Payload } from '../../payload'
 import { type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
 import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
@@ -67,7 +67,9 @@ export class ServedModel {
     const { clock, probe } = this.settings
     const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
     const from = clock.now()
-    const { binary, answer, version } = await this.#probe(query, signature, signal)
+    const { binary, answer, version } = await this.#probe(query, signature, signal).catch((error) => {
+      throw this.#isGuessed(signature) ? hinted(error) : error
+    })
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.found === undefined
     this.found = { signature, answer }
@@ -84,6 +86,11 @@ export class ServedModel {
     const isAlike = JSON.stringify(this.found?.signature) === JSON.stringify(this.#expected?.signature)
     const what = isAlike ? 'its answer to the probe query is another' : 'its metadata differ'
     return new ApproxiferError('MODEL', `${this.server.name} has another model (${what})`)
+  }
+
+  /** Whether the model may not take what it is asked: any numbers are pixels, but not any integers are tokens. */
+  #isGuessed(signature: Signature): boolean {
+    return this.settings.probe.query === undefined && !hasVectors(signature)
   }
 
   async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
@@ -125,4 +132,11 @@ export class ServedModel {
   #isSame(a: ModelIdentity, b: ModelIdentity): boolean {
     return isSameModel(a, b, this.settings.probe.rounding)
   }
+}
+
+/** An error of the model, not of the server. */
+function hinted(error: unknown): unknown {
+  if (!(error instanceof ServerError) || error.fault.down || error.fault.busyMs !== undefined) return error
+  const text = `${error.message}; the option probe.query says what to ask it in place of ones and zeros`
+  return new ServerError(error.code, text, error.fault)
 }
