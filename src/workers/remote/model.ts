@@ -3,7 +3,6 @@
 import { isEqual, isReal, realsOf } from '../../element'
 import { ofNumbers } from '../../oip/elements'
 import { seeded } from '../../random'
-import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, type Signature, size, type TensorList, tensorOf } from '../../tensor'
 
 /** Its signature, and its answer to one query. */
@@ -60,10 +59,15 @@ export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number
 
 function isSameOutput({ type, data, shape }: AnyTensor, other: AnyTensor, rounding: number): boolean {
   if (String(shape) !== String(other.shape)) return false
-  if (isEqual(data, other.data)) return true // also NaN
-  if (!isReal(type)) return false
+  if (!isReal(type)) return isEqual(data, other.data)
   const [own, theirs] = [data, other.data].map((values) => realsOf(type ?? 'float32', values))
-  return rmsDifference(own, theirs) <= rounding * rootMeanSquare(own) + NEGLIGIBLE
+  let [squares, differences] = [0, 0]
+  for (let i = 0; i < own.length; i++) {
+    if (Number.isFinite(own[i])) squares += own[i] ** 2
+    if (!Object.is(own[i], theirs[i])) differences += (own[i] - theirs[i]) ** 2 // NaN and Inf differ from all others
+  }
+  const count = Math.max(1, own.length)
+  return Math.sqrt(differences / count) <= rounding * Math.sqrt(squares / count) + NEGLIGIBLE
 }
 
 /** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */
