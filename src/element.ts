@@ -70,6 +70,11 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
+/** As many values, all zeros or empty strings. */
+export function blank(data: TensorData): TensorData {
+  return isNumeric(data) ? new (data.constructor as ArrayKind)(data.length) : data.map(() => '')
+}
+
 /** Of `count` values from `at` on: a view; of strings a copy. */
 export function partOf(data: TensorData, at: number, count: number): TensorData {
   return isNumeric(data) ? data.subarray(at, at + count) : data.slice(at, at + count)

@@ -1,7 +1,16 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { checkInteger, checkLengths, checkString, expected } from '../check'
-import { isShapeOf, type Signature, shownShape, size, type TensorList } from '../tensor'
+import { checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
+import { elementTypes, isHeldAs } from '../element'
+import {
+  type AnyTensor,
+  isShapeOf,
+  type Signature,
+  shownShape,
+  size,
+  type TensorList,
+  type TensorSpec,
+} from '../tensor'
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -106,26 +115,32 @@ export function wrongQueries(
   queries: readonly TensorList[],
 ): RangeError | undefined {
   if (queries.length > maxBatch) return new RangeError(`queries: expected at most ${maxBatch}, got ${queries.length}`)
-  const fits = (query: TensorList) =>
-    query.length === inputs.length &&
-    inputs.every((spec, i) => {
-      const { data, shape = spec.shape } = query[i]
-      return data?.length === size({ shape }) && isShapeOf(shape, spec, 0)
-    })
+  const fits = (query: TensorList) => query.length === inputs.length && inputs.every((spec, i) => isOf(query[i], spec))
   const odd = queries.find((query) => !fits(query))
-  if (odd) return new RangeError(expected('query', `tensors of shapes [${inputs.map(shownShape).join('], [')}]`, odd))
-  const [first, ...rest] = queries
-  const other = rest.find((query) => query.some(({ shape }, i) => String(shape) !== String(first[i].shape)))
-  return (
-    other &&
-    new RangeError(
-      expected(
-        'queries',
-        'equal shapes in one run',
-        other.map(({ shape }) => `[${shape}]`),
-      ),
-    )
+  if (odd) return new RangeError(expected('query', wanted(inputs), odd))
+  if (queries.length === 1) return undefined
+  const [first] = queries
+  const other = queries.find((query) =>
+    inputs.some(({ shape }, i) => isOpen(shape) && `${query[i].shape}` !== `${first[i].shape}`),
   )
+  if (!other) return undefined
+  const shapes = (query: TensorList) => query.map(({ shape }) => `[${shape}]`).join(' and ')
+  return new RangeError(`queries: expected equal shapes in one batch, got ${shapes(first)} beside ${shapes(other)}`)
+}
+
+const isOpen = (shape: readonly number[]) => shape.some((n) => n < 0)
+
+/** Of tensors whose lengths never differ only the count of values is looked at. */
+function isOf({ data, shape }: AnyTensor, spec: TensorSpec): boolean {
+  if (!isHeldAs(spec.type ?? 'float32', data)) return false
+  if (!isOpen(spec.shape)) return data.length === size(spec)
+  return isShapeOf(shape, spec, 0) && data.length === size({ shape })
+}
+
+function wanted(inputs: Signature['inputs']): string {
+  const isPlain = inputs.every(({ shape, type = 'float32' }) => type === 'float32' && !isOpen(shape))
+  if (isPlain) return `tensors of ${inputs.map(size)} values`
+  return `tensors of ${inputs.map((spec) => `${spec.type ?? 'float32'} [${shownShape(spec)}]`).join(' and ')}`
 }
 
 /** The identity of a worker: what it says, else its name. */
@@ -153,9 +168,10 @@ export function checkWorker(field: string, worker: ModelWorker): void {
 
 function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
   if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
-  specs.forEach(({ name, shape }, i) => {
+  specs.forEach(({ name, shape, type }, i) => {
     checkString(`${field}[${i}].name`, name)
-    checkLengths(`${field}[${i}].shape`, shape)
+    checkLengths(`${field}[${i}].shape`, Array.isArray(shape) ? shape.map((n) => (n === -1 ? 1 : n)) : shape)
+    if (type !== undefined) checkWord(`${field}[${i}].type`, type, elementTypes)
   })
 }
 
