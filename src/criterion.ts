@@ -2,7 +2,7 @@
 
 import { checkWord, expected } from './check'
 import { isReal } from './element'
-import { shownShape, size, type TensorSpec } from './tensor'
+import { isOpen, shownShape, size, type TensorSpec } from './tensor'
 
 /** `last`: a label is the index of the largest value along the last axis. `none`: the outputs have no label. */
 export type LabelAxis = 'last' | 'none'
@@ -49,7 +49,7 @@ export function criterionOf(
   field = '',
 ): Criterion {
   const [{ name, shape, type }] = outputs
-  const isFixed = isReal(type) && !shape.some((n) => n < 0)
+  const isFixed = isReal(type) && !isOpen({ shape })
   const axes = shape.slice(0, shape.findLastIndex((n) => n > 1) + 1) // [10, 1, 1] has its scores along the first
   const vector = isFixed && axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
   const axis = checkWord(`${field}labelAxis`, labelAxis ?? (vector ? 'last' : 'none'), labelAxes)

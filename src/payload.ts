@@ -5,6 +5,7 @@ import { copyOf, isHeldAs, joinedData } from './element'
 import { ApproxiferError } from './errors'
 import {
   type AnyTensor,
+  isOpen,
   isShapeOf,
   isVector,
   namesOf,
@@ -121,7 +122,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   const isShaped = shape === spec.shape || (Array.isArray(shape) && isShapeOf(shape, spec, 0))
   const isHeld = isHeldAs(type, data)
   if (!isHeld || !isShaped || data.length !== size({ shape: shape as readonly number[] })) {
-    const what = spec.shape.some((n) => n < 0) ? `${type} values` : `${size(spec)} ${type} values`
+    const what = isOpen(spec) ? `${type} values` : `${size(spec)} ${type} values`
     const got = isHeld ? `${data.length}` : 'none'
     return `${field}: expected ${what}, shape [${shownShape(spec)}], got ${got}, shape [${shape}]`
   }

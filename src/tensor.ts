@@ -75,9 +75,14 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
   return specs.length === 1 ? specs[0].shape : [rowLength(specs)]
 }
 
+/** Whether a length differs from query to query. */
+export function isOpen({ shape }: Pick<TensorSpec, 'shape'>): boolean {
+  return shape.some((n) => n < 0)
+}
+
 /** Whether a query's tensors, or an answer's, are one vector of real numbers: all float32, of shapes that never differ. */
 export function isVector(specs: readonly TensorSpec[]): boolean {
-  return specs.every(({ type = 'float32', shape }) => type === 'float32' && !shape.some((n) => n < 0))
+  return specs.every((spec) => (spec.type ?? 'float32') === 'float32' && !isOpen(spec))
 }
 
 /**
@@ -175,7 +180,7 @@ function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, 
     throw new RangeError(`${field}: expected shape [${right}], got [${shape}]`)
   }
   const [shape] = told
-  if (!shape || !spec.shape.some((n) => n < 0)) return shape ? spec.shape : inferred(spec, count)
+  if (!shape || !isOpen(spec)) return shape ? spec.shape : inferred(spec, count)
   return shape.slice(shape.length - spec.shape.length)
 }
 

@@ -26,7 +26,7 @@ const KEY = '"data"'
 const LONGEST_KEY = '"\\u0064\\u0061\\u0074\\u0061"'.length
 
 /** An object with an array under `data`, and perhaps what its elements are. */
-interface Owner {
+interface DataOwner {
   data: unknown
   datatype?: unknown
 }
@@ -72,7 +72,7 @@ async function parseSlices(bytes: Uint8Array): Promise<unknown> {
   return document
 }
 
-function typeOf({ datatype }: Owner): ElementType {
+function typeOf({ datatype }: DataOwner): ElementType {
   return elementTypeOf(datatype) ?? 'float32'
 }
 
@@ -87,14 +87,14 @@ export function joinedBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Each object with an array under a key `data`, however deep: without recursion, which a stack would end. */
-function ownersIn(document: unknown): Owner[] {
-  const owners: Owner[] = []
+function ownersIn(document: unknown): DataOwner[] {
+  const owners: DataOwner[] = []
   const todo = [document]
   while (todo.length) {
     const value = todo.pop()
     if (typeof value !== 'object' || value === null) continue
     for (const [key, own] of Object.entries(value)) {
-      if (key === 'data' && Array.isArray(own)) owners.push(value as Owner)
+      if (key === 'data' && Array.isArray(own)) owners.push(value as DataOwner)
       else if (typeof own === 'object') todo.push(own)
     }
   }

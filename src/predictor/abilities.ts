@@ -1,6 +1,6 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
-import { type Signature, shownShape, type TensorSpec } from '../tensor'
+import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
 
 export interface Abilities {
   /** Hedges, retries, deadlines, batches, workers that come and go: with any model. */
@@ -28,8 +28,9 @@ function obstacle({ inputs, outputs, batched = true }: Signature): string | unde
   return flaw ?? (batched ? undefined : 'not all that the model takes and gives has the batch in front')
 }
 
-function flawOf(what: string, { type = 'float32', shape }: TensorSpec): string | undefined {
+function flawOf(what: string, spec: TensorSpec): string | undefined {
+  const { type = 'float32' } = spec
   if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
-  if (!shape.some((n) => n < 0)) return undefined
-  return `${what} has shape [${shownShape({ shape })}], which may differ from query to query (onnx.inputShapes fixes it)`
+  if (!isOpen(spec)) return undefined
+  return `${what} has shape [${shownShape(spec)}], which may differ from query to query (onnx.inputShapes fixes it)`
 }

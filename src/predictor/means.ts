@@ -6,7 +6,7 @@ import { Pool } from '../pool/pool'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
 import type { Ending } from '../query/prediction'
-import type { Signature } from '../tensor'
+import { isOpen, type Signature } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
@@ -50,12 +50,7 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
-  const tally: WorkerTally = {
-    tell({ attempt: { worker, outcome }, onTime }) {
-      if (outcome?.kind === 'answered') pool.count(worker, onTime ? 'onTime' : 'late')
-    },
-    suspect: (worker) => pool.count(worker, 'suspected'),
-  }
+  const tally = tallyIn(pool)
   const trust = new Reputation({
     ...{
       pool,
@@ -70,16 +65,25 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  const hasOpenShapes = signature.inputs.some(({ shape }) => shape.some((n) => n < 0))
   return {
     coder,
     signature,
-    hasOpenShapes,
+    hasOpenShapes: signature.inputs.some(isOpen),
     pool,
     lateness,
     criterion,
     trust,
     tally,
     ended: (ending) => told.ended(ending),
+  }
+}
+
+/** Counts in a pool what became of workers' answers. */
+function tallyIn(pool: Pool<Payload, Payload>): WorkerTally {
+  return {
+    tell({ attempt: { worker, outcome }, onTime }) {
+      if (outcome?.kind === 'answered') pool.count(worker, onTime ? 'onTime' : 'late')
+    },
+    suspect: (worker) => pool.count(worker, 'suspected'),
   }
 }

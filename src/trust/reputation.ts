@@ -55,9 +55,8 @@ export class Reputation implements Trust {
   readonly evidence: Evidence
   readonly #pool: ReputationOptions['pool']
   readonly #tally: WorkerTally
-  readonly #equal: Omit<Equality, 'usual' | 'scales'>
-  /** As most machines tell them; undefined where that is to be found out anew. */
-  #scales: readonly number[] | undefined
+  /** Scales are undefined where they are to be found out anew. */
+  readonly #equal: Omit<Equality, 'usual' | 'scales'> & { scales?: Equality['scales'] | undefined }
   readonly #audit: number
   readonly #random: Random
   readonly #ejects: boolean
@@ -104,8 +103,8 @@ export class Reputation implements Trust {
   }
 
   get equality(): Equality {
-    this.#scales ??= this.#medians()
-    return { ...this.#equal, scales: this.#scales, usual: this.evidence.usualSizes }
+    this.#equal.scales ??= this.#medians()
+    return { ...this.#equal, scales: this.#equal.scales, usual: this.evidence.usualSizes }
   }
 
   /** Of each output the median of what machines tell of its scale: as long as most are honest no liar moves it. */
@@ -117,14 +116,14 @@ export class Reputation implements Trust {
 
   /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
-    this.#scales = undefined
+    this.#equal.scales = undefined
     this.evidence.join(identityOf(worker))
     return !this.#ejects || this.isTrusted(worker)
   }
 
   /** A worker has left; what is held against it stays. */
   left(worker: ModelWorker): void {
-    this.#scales = undefined
+    this.#equal.scales = undefined
     this.#tidy(identityOf(worker))
   }
 

@@ -4,7 +4,9 @@ import { checkInteger, checkLengths, checkString, checkWord, expected } from '..
 import { elementTypes, isHeldAs } from '../element'
 import {
   type AnyTensor,
+  isOpen,
   isShapeOf,
+  isVector,
   type Signature,
   shownShape,
   size,
@@ -121,24 +123,22 @@ export function wrongQueries(
   if (queries.length === 1) return undefined
   const [first] = queries
   const other = queries.find((query) =>
-    inputs.some(({ shape }, i) => isOpen(shape) && `${query[i].shape}` !== `${first[i].shape}`),
+    inputs.some((spec, i) => isOpen(spec) && `${query[i].shape}` !== `${first[i].shape}`),
   )
   if (!other) return undefined
   const shapes = (query: TensorList) => query.map(({ shape }) => `[${shape}]`).join(' and ')
   return new RangeError(`queries: expected equal shapes in one batch, got ${shapes(first)} beside ${shapes(other)}`)
 }
 
-const isOpen = (shape: readonly number[]) => shape.some((n) => n < 0)
-
 /** Of tensors whose lengths never differ only the count of values is looked at. */
 function isOf({ data, shape }: AnyTensor, spec: TensorSpec): boolean {
   if (!isHeldAs(spec.type ?? 'float32', data)) return false
-  if (!isOpen(spec.shape)) return data.length === size(spec)
+  if (!isOpen(spec)) return data.length === size(spec)
   return isShapeOf(shape, spec, 0) && data.length === size({ shape })
 }
 
 function wanted(inputs: Signature['inputs']): string {
-  const isPlain = inputs.every(({ shape, type = 'float32' }) => type === 'float32' && !isOpen(shape))
+  const isPlain = isVector(inputs)
   if (isPlain) return `tensors of ${inputs.map(size)} values`
   return `tensors of ${inputs.map((spec) => `${spec.type ?? 'float32'} [${shownShape(spec)}]`).join(' and ')}`
 }

@@ -7,20 +7,10 @@
  */
 
 import type { Endpoint } from 'comlink'
-import { expected } from '../../check'
-import { isHeldAs, isNumeric, joinedData, kindOf, type NumericData, partOf, type TensorData } from '../../element'
+import { isNumeric, joinedData, kindOf, type NumericData, partOf, type TensorData } from '../../element'
 import { ApproxiferError, asError, type Code } from '../../errors'
-import {
-  type AnyTensor,
-  isShapeOf,
-  namesOf,
-  type Signature,
-  shownShape,
-  size,
-  type TensorList,
-  type TensorSpec,
-  tensorOf,
-} from '../../tensor'
+import { flawOf } from '../../payload'
+import { type AnyTensor, type Signature, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
 
 /** An error loses its code on the way between threads, so it crosses as plain data. */
 export type Reply<T> = { value: T } | { code: Code; message: string }
@@ -119,8 +109,9 @@ export class ThreadCaller {
   #read(reply: Reply<unknown>, count: number): Reply<TensorList>[] {
     if (!isAnswer(reply)) return [reply as Reply<never>]
     const { outputs, batched = true } = this.#signature
-    const flaw = flawOf(reply.value, outputs, count, batched)
-    if (flaw) return Array.from({ length: count }, () => ({ code: 'PROTOCOL', message: flaw }))
+    const wanted = batched ? outputs.map((spec) => ({ ...spec, shape: [count, ...spec.shape] })) : outputs
+    const flaw = flawOf(reply.value, wanted, false) // a script of the user's own may have sent anything
+    if (flaw) return Array.from({ length: count }, () => plain(flaw, 'PROTOCOL'))
     const answer = reply.value as TensorList
     return Array.from({ length: count }, (_, query) => ({
       value: outputs.map((spec, i) => {
@@ -156,20 +147,6 @@ function sentData(
   }
   if (parts.length > 1) return joinedData(parts)
   return first.byteLength < first.buffer.byteLength ? (first.slice() as NumericData) : first
-}
-
-/** What is wrong with the answer to so many queries: a script of the user's own may have sent anything. */
-function flawOf(answer: unknown, outputs: readonly TensorSpec[], count: number, batched: boolean): string | undefined {
-  if (!Array.isArray(answer) || answer.length !== outputs.length) {
-    return expected('answer', `tensors, one for each of ${namesOf(outputs)}`, answer)
-  }
-  const batch = batched ? [count] : []
-  for (const [i, { name, type = 'float32', shape: own }] of outputs.entries()) {
-    const { data, shape } = (answer[i] ?? {}) as Partial<AnyTensor>
-    const isShaped = Array.isArray(shape) && isShapeOf(shape, { shape: [...batch, ...own] }, 0)
-    if (isShaped && isHeldAs(type, data) && data.length === size({ shape })) continue
-    return `output '${name}': expected ${type} values, shape [${shownShape({ shape: own })}] per query, got [${shape}] for ${count}`
-  }
 }
 
 /** What one of so many queries has of a tensor; a view. */

@@ -9,7 +9,7 @@ import type { Ort, Runtime } from '../../platform/platform'
 import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
 import { onnxOptions } from './options'
-import { type Sample, samples } from './samples'
+import { type SampleAnswer, samples } from './samples'
 import { importOrt, openSession } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
@@ -90,7 +90,7 @@ export class OnnxModel {
   }
 
   /** What answers to two queries tell. */
-  async #learn(tried: readonly Sample[], mayBatch: boolean): Promise<void> {
+  async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
     const [, { answer }] = tried
     this.scales = answer.map(({ data }, i) => {
@@ -102,7 +102,7 @@ export class OnnxModel {
   }
 
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
-  async #answersTogether(tried: readonly Sample[]): Promise<boolean> {
+  async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
     try {
       const together = await this.run(batchOf(tried.map(({ query }) => query)))
       return this.signature.outputs.every(({ type = 'float32' }, i) => {

@@ -2,10 +2,10 @@
 
 import { type ElementType, kindOf } from '../../element'
 import { hasVectors } from '../../payload'
-import type { Signature, TensorList, TensorSpec } from '../../tensor'
+import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
 
 /** A query, with the batch dimension where the model has one, and the answer to it. */
-export interface Sample {
+export interface SampleAnswer {
   query: TensorList
   answer: TensorList
 }
@@ -23,12 +23,12 @@ const LENGTHS = [32, 8, 64, 224, 1]
 export async function samples(
   signature: Signature,
   run: (batch: TensorList) => Promise<TensorList>,
-): Promise<readonly Sample[] | undefined> {
+): Promise<readonly SampleAnswer[] | undefined> {
   const isCertain = hasVectors({ ...signature, outputs: [] })
-  const isOpen = signature.inputs.some(({ shape }) => shape.some((n) => n < 0))
-  for (const length of isOpen ? LENGTHS : LENGTHS.slice(0, 1)) {
+  const hasOpen = signature.inputs.some(isOpen)
+  for (const length of hasOpen ? LENGTHS : LENGTHS.slice(0, 1)) {
     try {
-      const tried: Sample[] = []
+      const tried: SampleAnswer[] = []
       for (const second of [false, true]) {
         const query = sampleOf(signature, length, second)
         tried.push({ query, answer: await run(query) })

@@ -3,12 +3,12 @@
 import type { InferenceSession } from 'onnxruntime-web'
 import { type ElementType, elementTypes } from '../../element'
 import { ApproxiferError } from '../../errors'
-import { type Signature, type TensorSpec, typed } from '../../tensor'
+import { isOpen, type Signature, type TensorSpec, typed } from '../../tensor'
 import type { OnnxOptions } from './model'
-import type { Sample } from './samples'
+import type { SampleAnswer } from './samples'
 
 type Metadata = InferenceSession['inputMetadata'][number]
-type TensorMetadata = Metadata & { isTensor: true }
+type ValueMetadata = Metadata & { isTensor: true }
 
 /**
  * Name, type and shape per query of every input, and whether all of them have a batch dimension in front: dynamic, or 1. Else shapes are whole,
@@ -25,7 +25,7 @@ export function inputSpecs(
   if (strange !== undefined) throw refused('inputShapes', `names among ${inputNames}`, strange, 'correct the option')
   if (!inputNames.length) throw refused('the model', 'at least one input', 'none', 'there is nothing to ask it')
   inputMetadata.forEach(checkType) // what no option can mend comes first, whichever input has it
-  const all = inputMetadata as readonly TensorMetadata[]
+  const all = inputMetadata as readonly ValueMetadata[]
   const batched = all.every(({ shape }) => shape.length > 0 && (fixed(shape[0]) ?? 1) === 1)
   const inputs = all.map((meta) => {
     const own = Object.hasOwn(given, meta.name) ? given[meta.name] : undefined
@@ -66,10 +66,10 @@ export function outputSpecs(
   { outputMetadata }: InferenceSession,
   names: readonly string[],
   { inputs, batched = true }: Signature,
-  tried: readonly Sample[] | undefined,
+  tried: readonly SampleAnswer[] | undefined,
 ): Pick<Signature, 'inputs' | 'outputs' | 'batched'> {
   const all = names.map((name, i) => {
-    const meta = outputMetadata.find((output) => output.name === name) as TensorMetadata
+    const meta = outputMetadata.find((output) => output.name === name) as ValueMetadata
     const shapes = tried?.map(({ answer }) => answer[i].shape)
     return { name, type: meta.type as ElementType, shape: wholeShape(meta, inputs, shapes) }
   })
@@ -82,7 +82,7 @@ export function outputSpecs(
 
 /** With the batch: by what was answered, as far as that is no matter of the query's shape or values. */
 function wholeShape(
-  { name, shape }: TensorMetadata,
+  { name, shape }: ValueMetadata,
   inputs: readonly TensorSpec[],
   shapes: readonly (readonly number[])[] | undefined,
 ): readonly number[] {
@@ -94,10 +94,10 @@ function wholeShape(
     const todo = 'exclude this empty output with the option outputs'
     throw refused(`output '${name}'`, 'dimensions above 0', `[${a}]`, todo)
   }
-  const isOpen = inputs.some((input) => input.shape.some((n) => n < 0))
+  const hasOpen = inputs.some(isOpen)
   return a.map((n, axis) => {
     if (axis === 0 && n === 1 && b[0] === 1) return 1
-    return n === b[axis] && (!isOpen || told[axis] === n) && n > 0 ? n : -1
+    return n === b[axis] && (!hasOpen || told[axis] === n) && n > 0 ? n : -1
   })
 }
 
@@ -126,7 +126,7 @@ function checkType(meta: Metadata): void {
 
 /** @param batch  dimensions in front that are the batch */
 function inputShape(
-  { name, shape }: TensorMetadata,
+  { name, shape }: ValueMetadata,
   batch: 0 | 1,
   given: readonly number[] | undefined,
 ): readonly number[] {

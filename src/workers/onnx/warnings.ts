@@ -1,10 +1,10 @@
 /** What a user should know of a model that may be coded, by its answers to two queries. */
 
 import type { TensorSpec } from '../../tensor'
-import type { Sample } from './samples'
+import type { SampleAnswer } from './samples'
 
 /** @param tried  the answers to a query of zeros and to one of values from 0 to 1 */
-export function warningsAbout(outputs: readonly TensorSpec[], [zeros, some]: readonly Sample[]): string[] {
+export function warningsAbout(outputs: readonly TensorSpec[], [zeros, some]: readonly SampleAnswer[]): string[] {
   return outputs.flatMap(({ name }, i) => {
     const [none, values] = [zeros.answer[i].data as Float32Array, some.answer[i].data as Float32Array]
     const spoilt = notFinite(name, values, 'values from 0 to 1') ?? notFinite(name, none, 'zeros')
