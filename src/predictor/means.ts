@@ -52,30 +52,15 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   })
   const tally = tallyIn(pool)
   const trust = new Reputation({
-    ...{
-      pool,
-      criterion,
-      outputs: signature.outputs,
-      tally,
-      seed,
-      liars: coder.scheme.byzantine,
-      ...verify,
-      evidence: new Evidence(),
-    },
+    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence() },
+    outputs: signature.outputs,
+    liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  return {
-    coder,
-    signature,
-    hasOpenShapes: signature.inputs.some(isOpen),
-    pool,
-    lateness,
-    criterion,
-    trust,
-    tally,
-    ended: (ending) => told.ended(ending),
-  }
+  const hasOpenShapes = signature.inputs.some(isOpen)
+  const ended = (ending: Ending) => told.ended(ending)
+  return { coder, signature, hasOpenShapes, pool, lateness, criterion, trust, tally, ended }
 }
 
 /** Counts in a pool what became of workers' answers. */
