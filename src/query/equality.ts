@@ -43,15 +43,15 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
 
 /**
  * Whether an answer is no rounding of a right one. Outputs of another length prove nothing: rounding may tip which boxes a detector
- * keeps. Before it is known how large answers are, nothing is proven of numbers without labels: a value near 0 has no size to go by.
+ * keeps. Before it is known how large answers are, from their scale or those that were proven, nothing is proven of numbers without labels: a value near 0 has no size to go by.
  */
 export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
-  const { outputs, criterion, usual } = equality
+  const { outputs, criterion, usual, scales } = equality
   return outputs.some(({ type = 'float32' }, i) => {
     const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
     if (own.length !== other.length) return false
     if (!isReal(type)) return !isEqual(own, other)
-    if (!usual && (criterion.kind !== 'label' || i > 0)) return false
+    if (!usual && !scales[i] && (criterion.kind !== 'label' || i > 0)) return false
     const size = Math.max(sizeOf(type, other), usual?.[i] ?? 0, floorOf(equality, i))
     return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
