@@ -115,23 +115,22 @@ function* written(
 
 /** Values of JSON with commas between them. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
+  if (part instanceof Float32Array && isPlain(part)) return part.join()
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
-  if (!isReal(type)) return part.join()
-  const reals = realsOf(type, part) as Float32Array | number[]
-  const text = reals.join()
-  return isPlain(reals, text) ? text : Array.from(reals, writtenReal).join()
+  return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Whether JSON has all of these values as they are joined: no NaN, no Inf, no -0. */
-function isPlain(reals: Float32Array | number[], text: string): boolean {
-  if (text.includes('N') || text.includes('I')) return false
-  if (!(reals instanceof Float32Array)) return !reals.some((value) => Object.is(value, -0))
-  return !new Uint32Array(reals.buffer, reals.byteOffset, reals.length).includes(MINUS_ZERO)
+/** Whether JSON has all of these values as JavaScript writes them: no -0, NaN, Inf. By their bits: that takes no time beside writing them. */
+function isPlain({ buffer, byteOffset, length }: Float32Array): boolean {
+  const bits = new Int32Array(buffer, byteOffset, length)
+  for (let i = 0; i < length; i++) if (bits[i] === MINUS_ZERO || (bits[i] & INFINITE) === INFINITE) return false
+  return true
 }
 
-/** The bits of -0 as a float32. */
-const MINUS_ZERO = 0x8000_0000
+/** As bits of float32. */
+const MINUS_ZERO = -0x8000_0000
+const INFINITE = 0x7f80_0000
 
 function writtenReal(value: number): string {
   if (!Number.isFinite(value)) return 'null'
