@@ -96,6 +96,11 @@ export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], giv
   })
 }
 
+/** A spec, without a type where that is float32. */
+export function typed(name: string, shape: readonly number[], type: ElementType = 'float32'): TensorSpec {
+  return type === 'float32' ? { name, shape } : { name, shape, type }
+}
+
 /** A tensor that is as a spec says. */
 export function tensorOf({ type, shape: fixed }: TensorSpec, data: TensorData, shape = fixed): AnyTensor {
   return type === undefined || type === 'float32' ? { data, shape } : { data, shape, type }

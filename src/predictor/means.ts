@@ -16,6 +16,8 @@ import type { Coder } from './tenants'
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
+  /** Whether shapes differ from query to query. */
+  readonly hasOpenShapes: boolean
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
@@ -55,9 +57,29 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     suspect: (worker) => pool.count(worker, 'suspected'),
   }
   const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, liars: coder.scheme.byzantine, ...verify, evidence: new Evidence() },
+    ...{
+      pool,
+      criterion,
+      outputs: signature.outputs,
+      tally,
+      seed,
+      liars: coder.scheme.byzantine,
+      ...verify,
+      evidence: new Evidence(),
+    },
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  return { coder, signature, pool, lateness, criterion, trust, tally, ended: (ending) => told.ended(ending) }
+  const hasOpenShapes = signature.inputs.some(({ shape }) => shape.some((n) => n < 0))
+  return {
+    coder,
+    signature,
+    hasOpenShapes,
+    pool,
+    lateness,
+    criterion,
+    trust,
+    tally,
+    ended: (ending) => told.ended(ending),
+  }
 }

@@ -44,6 +44,11 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
+  /**
+   * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
+   * large they are tells which differences are rounding. Default: not known.
+   */
+  readonly scales?: readonly number[] | undefined
   /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
