@@ -27,6 +27,7 @@ const GROUND = [
   'clock',
   'criterion',
   'deque',
+  'element',
   'errors',
   'notices',
   'option',
