@@ -115,22 +115,20 @@ function* written(
 
 /** Values of JSON with commas between them. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
-  if (part instanceof Float32Array && isPlain(part)) return part.join()
+  if (part instanceof Float32Array) {
+    const text = part.join()
+    if (isPlain(part, text)) return text
+  }
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
   return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Whether JSON has all of these values as JavaScript writes them: no -0, NaN, Inf. By their bits: that takes no time beside writing them. */
-function isPlain({ buffer, byteOffset, length }: Float32Array): boolean {
-  const bits = new Int32Array(buffer, byteOffset, length)
-  for (let i = 0; i < length; i++) if (bits[i] === MINUS_ZERO || (bits[i] & INFINITE) === INFINITE) return false
-  return true
+/** Whether JSON has all of these values as JavaScript joins them: no NaN, no Inf, no -0, which is found fastest by its bits. */
+function isPlain({ buffer, byteOffset, length }: Float32Array, text: string): boolean {
+  if (text.includes('N') || text.includes('I')) return false
+  return !new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
 }
-
-/** As bits of float32. */
-const MINUS_ZERO = -0x8000_0000
-const INFINITE = 0x7f80_0000
 
 function writtenReal(value: number): string {
   if (!Number.isFinite(value)) return 'null'
