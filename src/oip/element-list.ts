@@ -27,15 +27,13 @@ const MOST_TOLD = 100
 
 /** Of an array that JSON.parse has read; undefined where that has rounded an integer. */
 export function flattened(array: readonly unknown[], type: ElementType): JsonElements | undefined {
+  if (isWide(type) && isRounded(array)) return undefined
   const list = listOf(type, array.length)
-  let isRounded = false
   const add = (part: readonly unknown[]): void => {
     list.open()
     for (const value of part) {
-      if (typeof value === 'number') {
-        isRounded ||= isWide(type) && Math.abs(value) > Number.MAX_SAFE_INTEGER
-        list.push(value)
-      } else if (Array.isArray(value)) add(value)
+      if (typeof value === 'number') list.push(value)
+      else if (Array.isArray(value)) add(value)
       else if (typeof value === 'object') list.spoil(value ? 'an object' : 'null')
       else list.push(value as JsonElement)
       if (list.flaw !== undefined) return
@@ -43,7 +41,13 @@ export function flattened(array: readonly unknown[], type: ElementType): JsonEle
     list.close()
   }
   add(array)
-  return isRounded ? undefined : list.elements
+  return list.elements
+}
+
+/** Whether JSON.parse may have rounded any number of it. */
+function isRounded(array: readonly unknown[], depth = MOST_DIMS): boolean {
+  const isLarge = (value: unknown) => typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER
+  return array.some((value) => (Array.isArray(value) ? depth > 1 && isRounded(value, depth - 1) : isLarge(value)))
 }
 
 export function listOf(type: ElementType, room: number): ElementList {

@@ -26,7 +26,7 @@ const KEY = '"data"'
 const LONGEST_KEY = '"\\u0064\\u0061\\u0074\\u0061"'.length
 
 /** An object with an array under `data`, and perhaps what its elements are. */
-interface DataOwner {
+interface DataHolder {
   data: unknown
   datatype?: unknown
 }
@@ -40,10 +40,10 @@ interface DataOwner {
 export async function parseJson(bytes: Uint8Array, atOnce = AT_ONCE): Promise<unknown> {
   if (bytes.length > atOnce) return parseSlices(bytes)
   const document = parsed(bytes)
-  for (const owner of ownersIn(document)) {
-    const elements = flattened(owner.data as unknown[], typeOf(owner))
+  for (const holder of holdersIn(document)) {
+    const elements = flattened(holder.data as unknown[], typeOf(holder))
     if (!elements) return parseSlices(bytes) // which reads integers of any length
-    owner.data = elements
+    holder.data = elements
   }
   return document
 }
@@ -55,15 +55,15 @@ async function parseSlices(bytes: Uint8Array): Promise<unknown> {
   while (!scan.next().done) await turn()
   const document = parsed(joinedBytes(rest))
   let done = 0
-  for (const owner of ownersIn(document)) {
+  for (const holder of holdersIn(document)) {
     // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
-    const [n] = owner.data as number[]
+    const [n] = holder.data as number[]
     const { elements, from } = arrays[n]
-    owner.data = elements
-    if (elements.type === typeOf(owner)) continue
-    const reader = new ArrayReader(bytes, from, typeOf(owner))
+    holder.data = elements
+    if (elements.type === typeOf(holder)) continue
+    const reader = new ArrayReader(bytes, from, typeOf(holder))
     while (!reader.read(SLICE)) await turn()
-    owner.data = reader.elements
+    holder.data = reader.elements
     done += reader.at - from
     if (done < SLICE) continue
     done = 0
@@ -72,7 +72,7 @@ async function parseSlices(bytes: Uint8Array): Promise<unknown> {
   return document
 }
 
-function typeOf({ datatype }: DataOwner): ElementType {
+function typeOf({ datatype }: DataHolder): ElementType {
   return elementTypeOf(datatype) ?? 'float32'
 }
 
@@ -87,18 +87,18 @@ export function joinedBytes(parts: readonly Uint8Array[]): Uint8Array {
 }
 
 /** Each object with an array under a key `data`, however deep: without recursion, which a stack would end. */
-function ownersIn(document: unknown): DataOwner[] {
-  const owners: DataOwner[] = []
+function holdersIn(document: unknown): DataHolder[] {
+  const holders: DataHolder[] = []
   const todo = [document]
   while (todo.length) {
     const value = todo.pop()
     if (typeof value !== 'object' || value === null) continue
     for (const [key, own] of Object.entries(value)) {
-      if (key === 'data' && Array.isArray(own)) owners.push(value as DataOwner)
+      if (key === 'data' && Array.isArray(own)) holders.push(value as DataHolder)
       else if (typeof own === 'object') todo.push(own)
     }
   }
-  return owners
+  return holders
 }
 
 interface ScannedArray {

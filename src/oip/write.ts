@@ -115,23 +115,20 @@ function* written(
 
 /** Values of JSON with commas between them. */
 function textOf(type: ElementType = 'float32', part: TensorData): string {
+  if (part instanceof Float32Array) {
+    const text = part.join()
+    if (isPlain(part, text)) return text
+  }
   if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
   if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
-  if (!isReal(type)) return part.join()
-  const reals = realsOf(type, part) as Float32Array | number[]
-  const text = reals.join()
-  return isPlain(reals, text) ? text : Array.from(reals, writtenReal).join()
+  return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
 }
 
-/** Whether JSON has all of these values as they are joined: no NaN, no Inf, no -0. */
-function isPlain(reals: Float32Array | number[], text: string): boolean {
+/** Whether JSON has all of these values as JavaScript joins them: no NaN, no Inf, no -0, which is found fastest by its bits. */
+function isPlain({ buffer, byteOffset, length }: Float32Array, text: string): boolean {
   if (text.includes('N') || text.includes('I')) return false
-  if (!(reals instanceof Float32Array)) return !reals.some((value) => Object.is(value, -0))
-  return !new Uint32Array(reals.buffer, reals.byteOffset, reals.length).includes(MINUS_ZERO)
+  return !new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
 }
-
-/** The bits of -0 as a float32. */
-const MINUS_ZERO = 0x8000_0000
 
 function writtenReal(value: number): string {
   if (!Number.isFinite(value)) return 'null'

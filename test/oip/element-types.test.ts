@@ -204,6 +204,12 @@ describe('what is of another type is refused, by name', () => {
     }
   })
 
+  it('arrays as deep as the stack', async () => {
+    const data = `${'['.repeat(30_000)}${']'.repeat(30_000)}`
+    const json = `{"inputs":[{"name":"x","shape":[1,1],"datatype":"INT64","data":${data}}]}`
+    await expect(read(one('int64'), json)).rejects.toThrow('the JSON: expected at most 32 dimensions, got more')
+  })
+
   it('several queries for a model without a batch dimension', async () => {
     const whole: Signature = { ...one('int64', [-1, 2]), batched: false }
     const asked = { name: 'x', shape: [3, 2], datatype: 'INT64', data: [1, 2, 3, 4, 5, 6] }

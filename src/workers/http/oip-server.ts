@@ -86,7 +86,7 @@ export class OipServer {
     if (isReady?.ready === false) throw this.#error('WORKER', 'is not ready', { down: true })
   }
 
-  /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be coded, PROTOCOL */
+  /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be used, PROTOCOL */
   async signature(signal: AbortSignal): Promise<Signature> {
     const reply = await this.#get(this.#path, signal)
     const { outputs, shapes } = this.wanted
