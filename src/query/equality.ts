@@ -43,7 +43,7 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
 
 /**
  * Whether an answer is no rounding of a right one. Outputs of another length prove nothing: rounding may tip which boxes a detector
- * keeps. Before it is known how large answers are, from their scale or those that were proven, nothing is proven of numbers without labels: a value near 0 has no size to go by.
+ * keeps. Nor do numbers without labels before their scale or their usual size is known: a value near 0 has no size to go by.
  */
 export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
   const { outputs, criterion, usual, scales } = equality
