@@ -18,7 +18,7 @@ export interface Equality {
   readonly rounding: number
   /** Of each output its size in the answer to a fixed query; 0 or none where that is not known. */
   readonly scales: readonly number[]
-  /** Of each output its usual size in proven answers; undefined until it is known. It makes less a lie, and nothing the same. */
+  /** Of each output its usual size in proven answers, which callers choose; undefined until it is known. Without a scale it makes less a lie, and nothing the same. */
   readonly usual: readonly number[] | undefined
 }
 
@@ -52,7 +52,7 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     if (own.length !== other.length) return false
     if (!isReal(type)) return !isEqual(own, other)
     if (!usual && !scales[i] && (criterion.kind !== 'label' || i > 0)) return false
-    const size = Math.max(sizeOf(type, other), usual?.[i] ?? 0, floorOf(equality, i))
+    const size = Math.max(sizeOf(type, other), scales[i] || usual?.[i] || 0)
     return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
 }

@@ -4,7 +4,7 @@ import { agreement, first } from '../../src/query/acceptance'
 import type { Equality } from '../../src/query/equality'
 import { payloadOf } from '../shared/vectors'
 
-/** Numbers without labels, of a size of about 1: what is within .001 is the same, what is more than .03 off is no rounding. */
+/** Numbers without labels, of a size of about 1: what is within .001 is the same, what is more than .3 off is no rounding. */
 const numbers: Equality = {
   criterion: criterionOf([{ name: 'y', shape: [1] }], {}),
   outputs: [{}],
@@ -53,7 +53,7 @@ describe('where E may lie E + 1 have to agree', () => {
 
   it('an answer that only one of those who agree is far from is no lie, also where no liar is expected', () => {
     const lies = (...values: number[]) => agreement(0).judge(answers(...values), numbers).lies
-    expect([lies(0, 0.0009, 0.0305), lies(0, 0.0009, 0.0315)]).toEqual([[], [2]])
+    expect([lies(0, 0.0009, 0.3005), lies(0, 0.0009, 0.3015)]).toEqual([[], [2]])
   })
 
   it('what is a little off is neither right nor a lie', () => {

@@ -29,12 +29,13 @@ describe('numbers', () => {
     expect(values([0], [1e-5], numbers)).toEqual([false, true])
     expect(values([0], [1e-5], { ...numbers, scales: [1] })).toEqual([true, false])
     expect(values([0], [1e-3], { ...numbers, scales: [1] })).toEqual([false, false])
-    expect(values([0], [1e-2], { ...numbers, scales: [1] })).toEqual([false, true])
+    expect(values([0], [4e-2], { ...numbers, scales: [1] })).toEqual([false, true])
   })
 
   it('of which the usual size is known are no lies within rounding of that, and no more the same', () => {
     expect(values([0], [0.02], { ...numbers, usual: [1] })).toEqual([false, false])
     expect(values([0], [0.04], { ...numbers, usual: [1] })).toEqual([false, true])
+    expect(values([0], [0.04], { ...numbers, usual: [100], scales: [1] })).toEqual([false, true]) // a caller chose the 100
   })
 
   it('of which one of many is off are not the same, however small the mean difference', () => {
