@@ -1,6 +1,6 @@
 /** A pool whose attempts the test settles by hand. */
 
-import type { ModelWorker } from 'approxifer'
+import type { ApproxiferError, ModelWorker } from 'approxifer'
 import type { Payload } from '../../src/payload'
 import type { Attempt, Attempts, Identity, Outcome, Owner, Submission } from '../../src/pool/attempt'
 import { Identities } from '../../src/pool/identities'
@@ -37,6 +37,13 @@ export class HandAttempt implements Attempt<Payload, Payload> {
   answer(answer: Float32Array): void {
     this.phase = 'settled'
     this.outcome = { kind: 'answered', answer: payloadOf(answer) }
+    this.owner.settled(this)
+  }
+
+  /** Its worker fails on it. */
+  fail(error: ApproxiferError, blame: 'worker' | 'nobody' = 'worker'): void {
+    this.phase = 'settled'
+    this.outcome = { kind: 'failed', error, blame, lost: undefined }
     this.owner.settled(this)
   }
 }
