@@ -138,3 +138,12 @@ it('what was cancelled or lost with its worker would have taken longer; a failur
   }
   expect(worth(failed(undefined), 60)).toBe(nothing)
 })
+
+it('what took longer since it was larger, or shared a batch, tells what one of typical size takes', () => {
+  const lateness = new Lateness(() => 0)
+  const answered = { outcome: { kind: 'answered' }, comparable: true, ranMs: 40, factor: 4 } as Attempt
+  for (let i = 0; i < 10; i++) lateness.tell(answered)
+  expect(lateness.medianMs).toBe(10)
+  for (let i = 0; i < 90; i++) lateness.tell({ ...answered, comparable: false, ranMs: 1000 })
+  expect(lateness.medianMs).toBe(10)
+})

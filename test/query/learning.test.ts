@@ -90,3 +90,15 @@ it.each([
   clock.spend(4)
   expect(await looksUp()).toBe(may)
 })
+
+it('a late query is looked up before it is asked for again where the memory is warm, often sure, and quicker than an answer', () => {
+  const known = (memory: 'warm' | 'cold', isSure: boolean) => {
+    const { learning: own, looked } = learning(10, memory)
+    looked()
+    for (let i = 0; i < 100; i++) own.judge(isSure)
+    return [9, 10].map((ms) => own.looksFirst(ms))
+  }
+  expect(known('warm', true)).toEqual([false, true])
+  expect(known('warm', false)).toEqual([false, false])
+  expect(known('cold', true)).toEqual([false, false])
+})

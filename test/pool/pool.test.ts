@@ -1,0 +1,64 @@
+/** What the face of a pool does: take, cancel, promote. */
+
+import TinyQueue from 'tinyqueue'
+import { expect, it, vi } from 'vitest'
+import type { Payload } from '../../src/payload'
+import { Pool } from '../../src/pool/pool'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { accept, BatchWorker, row, runsOf } from '../shared/batch-worker'
+
+/** One worker that takes one at a time, and gives back what is aborted. */
+function one() {
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker(), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept })
+  const pass = (ms: number) => clock.run(clock.now() + ms)
+  const serve = async () => {
+    const { rows } = worker.runs[0]
+    worker.runs[0].answer()
+    await pass(0)
+    return rows[0]
+  }
+  return { worker, pool, pass, serve }
+}
+
+it('what was queued with low priority goes before all others once it is promoted; what runs, or was not low, stays', async () => {
+  const { pool, worker, serve } = one()
+  const [running, normal, low] = [pool.submit(row(0)), pool.submit(row(1)), pool.submit(row(2, { priority: 'low' }))]
+  for (const attempt of [running, normal, low]) pool.promote(attempt)
+  expect([running, normal, low].map(({ priority }) => priority)).toEqual(['normal', 'normal', 'high'])
+  expect(runsOf(worker)).toEqual([[0]])
+  expect([await serve(), await serve(), await serve()]).toEqual([0, 2, 1])
+})
+
+it('what runs cannot be promoted, though it was low', async () => {
+  const { pool, serve } = one()
+  const low = pool.submit(row(1, { priority: 'low' }))
+  pool.submit(row(2))
+  pool.promote(low)
+  expect([low.phase, low.priority]).toEqual(['running', 'low'])
+  expect([await serve(), await serve()]).toEqual([1, 2])
+})
+
+it('what is cancelled tells for how long it ran, one that waits that it never did', async () => {
+  const { pool, pass } = one()
+  await pass(1000)
+  const [runs, waits] = [pool.submit(row(1)), pool.submit(row(2))]
+  await pass(30)
+  for (const attempt of [waits, runs]) pool.cancel(attempt)
+  await pass(0)
+  expect([runs, waits].map(({ outcome, ranMs }) => [outcome?.kind, ranMs])).toEqual([
+    ['cancelled', 30],
+    ['cancelled', 0],
+  ])
+})
+
+it('what is known of free slots does not pile up, however often workers are looked at', () => {
+  const pushed = vi.spyOn(TinyQueue.prototype, 'push')
+  const { pool } = one()
+  for (let i = 0; i < 5000; i++) pool.readmit('w')
+  const lengths = pushed.mock.results.map((_, i) => pushed.mock.contexts[i] as TinyQueue<unknown>).map(({ length }) => length) // biome-ignore format: one line
+  expect(lengths.length).toBeGreaterThanOrEqual(5000)
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(1002)
+  pushed.mockRestore()
+})
