@@ -64,6 +64,25 @@ it('an answer is checked by a memory that is confident, and given where the labe
 })
 
 it.each([
+  ['confident memories may, and it is warm', {}, true],
+  ['only proof counts', { integrity: 1 }, false],
+  ['it is audited', { isAudited: true }, false],
+  ['it is cold yet', { memory: 'cold' }, false],
+] as const)(
+  'whether a memory may check an answer: %s',
+  (_, {
+    integrity = 0.99,
+    isAudited = false,
+    memory = 'warm',
+  }: { integrity?: number; isAudited?: boolean; memory?: string }, may) => {
+    const trust = { integrity, audits: () => isAudited }
+    const context = { learning: { experience: { memory } }, trust, acceptance: agreement(2) }
+    const vote = new Vote(context as never as Context, new QueryRecovery(0, {} as never))
+    expect([vote.begin(), vote.needed]).toEqual([may, may ? 1 : 3])
+  },
+)
+
+it.each([
   ['one worker, where it is trusted', false, 1],
   ['another one at once, where the first is under suspicion', true, 2],
 ] as const)('a query that a memory may check is asked of %s', (_, isSuspected, attempts) => {
