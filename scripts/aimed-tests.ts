@@ -63,26 +63,33 @@ if (report) afterAll(() => {
   return folder
 }
 
-/** @param env  with REACHED all of the tests run, and report to that file @returns whether they pass */
-export function passes(
+/** What became of tests; `hung`: they ran until they were ended. */
+export type End = 'passed' | 'failed' | 'hung'
+
+/** @param env  with REACHED all of the tests run, and report to that file */
+export function ended(
   folder: string,
   tests: readonly string[],
-  env: Record<string, string>,
   mostMs: number,
-): Promise<boolean> {
+  env: Record<string, string> = {},
+): Promise<End> {
   // biome-ignore format: one line
   const vitest = join('node_modules', 'vitest', 'vitest.mjs')
   const args = [vitest, 'run', '--config', 'mutate.config.ts', ...(env.REACHED ? [] : ['--bail', '1']), ...tests]
   const all = { ...process.env, QUERIES: '3000', GROUP_COUNT: '1000', CI: '', ORDER: tests.join(' '), ...env }
   const child = spawn(process.execPath, args, { cwd: folder, env: all, stdio: 'ignore', detached: true })
+  let isHung = false
   const end = () => child.pid && process.kill(-child.pid, 'SIGKILL') // its own processes as well, which may loop
-  const timer = setTimeout(end, mostMs)
-  process.once('SIGINT', end)
+  const timer = setTimeout(() => {
+    isHung = true
+    end()
+  }, mostMs)
+  process.once('exit', end)
   return new Promise((resolve) => {
     child.once('exit', (code) => {
       clearTimeout(timer)
-      process.off('SIGINT', end)
-      resolve(code === 0)
+      process.off('exit', end)
+      resolve(isHung ? 'hung' : code === 0 ? 'passed' : 'failed')
     })
   })
 }
@@ -124,14 +131,14 @@ async function measured(folder: string, byFile: ReadonlyMap<string, readonly Mut
     first += mutations.length
   }
   const report = join(folder, 'reached')
-  const isRight = await passes(folder, tests, { REACHED: report }, 20 * 60_000)
+  const end = await ended(folder, tests, 60 * 60_000, { REACHED: report })
   for (const file of byFile.keys()) writeFileSync(join(folder, file), textOf(file))
   const found: Record<string, Reach> = {}
   for (const line of textOf(report).trim().split('\n')) {
     const { test, ...reach } = JSON.parse(line)
     found[test.slice(test.indexOf('/test/') + 1)] = reach
   }
-  if (!isRight || Object.keys(found).length < tests.length) throw new Error('tests fail as they are')
+  if (end !== 'passed' || Object.keys(found).length < tests.length) throw new Error('tests fail as they are')
   return found
 }
 

@@ -171,7 +171,7 @@ export const knownMutations: readonly KnownMutation[] = [
     file: 'query/inquiry.ts',
     from: '    for (const asked of this.#asked) asked.isVoid = true\n    this.cancel()\n',
     to: '    for (const asked of this.#asked) asked.isVoid = true\n',
-    tests: ['predictor/rolling-update', 'query/losers'],
+    tests: ['query/query'],
   },
   {
     name: 'a second answer to a query counts for the quorum',

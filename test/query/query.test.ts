@@ -1,7 +1,7 @@
 /** One query of a group: what becomes of it when its attempt is late or lost. */
 
 import { ApproxiferError } from 'approxifer'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { first } from '../../src/query/acceptance'
 import { Agenda } from '../../src/query/agenda'
 import { Caller } from '../../src/query/caller'
@@ -83,3 +83,13 @@ it.each([
     expect([ending, counts.recoveries]).toEqual([['recovered'], taken])
   },
 )
+
+it('when the predictor or its model is no more, workers are told to stop, and what they answer all the same tells nothing', () => {
+  const { pool, query, counts, ending } = grouped()
+  const cancelled = vi.spyOn(pool, 'cancel')
+  query.end(new ApproxiferError('CLOSED', 'closed'))
+  expect(cancelled.mock.calls).toEqual([[pool.attempts[0]]])
+  expect([ending, counts.done]).toEqual([['CLOSED'], 0])
+  pool.attempts[0].answer(Float32Array.of(2, 2))
+  expect([query.inquiry.isAnswered, counts.done]).toEqual([false, 1])
+})

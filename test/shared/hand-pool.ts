@@ -101,7 +101,7 @@ export class HandPool implements Attempts<Payload, Payload> {
     return attempt
   }
 
-  cancel(): void {}
+  cancel(_: Attempt<Payload, Payload>): void {}
   release(): void {}
   promote(): void {}
 
