@@ -39,6 +39,7 @@ describe('where E may lie E + 1 have to agree', () => {
   it('all who agree have to do so with one another, not each with the next', () => {
     const { agreeing, isProven } = agreement(2).judge(answers(0, 0.0008, 0.0016), numbers)
     expect([agreeing, isProven]).toEqual([[0, 1], false])
+    expect(agreement(2).judge(answers(0.0008, 0, 0.0016), numbers).agreeing).toEqual([0, 1]) // nor each with the first
   })
 
   it('the largest set counts, wherever it begins', () => {
@@ -83,6 +84,9 @@ describe('two answers are the same', () => {
     const unknown = { ...labels, deviation: undefined }
     expect(pair([0, 1], [0, 1000], unknown)[0]).toBe(false)
     expect(pair([0, 1000], [0, 1], unknown)[0]).toBe(false)
+    const rough = { ...numbers, rounding: 0.5, deviation: undefined }
+    expect([pair([1], [1.6], rough)[0], pair([1.6], [1], rough)[0]]).toEqual([false, false]) // half of 1.6 is more
+    expect(pair([1], [1.4], rough)[0]).toBe(true)
   })
 
   it('before it is known how much they differ, only a label makes a lie of what is very far off', () => {
