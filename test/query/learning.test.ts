@@ -102,3 +102,22 @@ it('a late query is looked up before it is asked for again where the memory is w
   expect(known('warm', false)).toEqual([false, false])
   expect(known('cold', true)).toEqual([false, false])
 })
+
+it('nothing is learned while the memory is being asked: a lookup that goes on must find it as it was', async () => {
+  const clock = new VirtualClock()
+  const events: string[] = []
+  const steps = function* (name: string, count: number) {
+    for (let i = 0; i < count; i++) yield events.push(name, ...(clock.spend(2), []))
+    return { answer: query(1) }
+  }
+  const experience = {
+    ...{ memory: 'warm', confidence: { observe() {} } },
+    recalling: () => steps('lookup', 3),
+    train: () => steps('training', 2),
+  }
+  const own = new Learning(experience as never as Experience, clock, (text) => expect.fail(text))
+  own.look(query(1), true, () => true, () => events.push('told')) // biome-ignore format: one line
+  own.remember(query(1), query(2))
+  await clock.run()
+  expect(events).toEqual(['lookup', 'lookup', 'lookup', 'told', 'training', 'training'])
+})

@@ -2,7 +2,8 @@
 
 import { ApproxiferError } from 'approxifer'
 import { expect, it, vi } from 'vitest'
-import { first } from '../../src/query/acceptance'
+import { criterionOf } from '../../src/criterion'
+import { agreement, first } from '../../src/query/acceptance'
 import { Agenda } from '../../src/query/agenda'
 import { Caller } from '../../src/query/caller'
 import type { Coding } from '../../src/query/coding'
@@ -26,7 +27,8 @@ const decoding = {
 function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const clock = new VirtualClock()
   const pool = new HandPool([0, 1, 2].map((i) => new HandWorker(`w${i}`)))
-  const lateness = { ages, medianMs: 10, tell() {}, known() {} }
+  const timed: unknown[] = []
+  const lateness = { ages, medianMs: 10, tell: (attempt: unknown) => timed.push(attempt), known() {} }
   const counts = { recoveries: 0, done: 0 }
   const context = {
     ...{ clock, pool, lateness, acceptance: first, extras: {}, mostLost: 2, mostFailed: 3 },
@@ -49,7 +51,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const caller = new Caller({ policy, minConfidence: 0.9, atDeadline: 'fail' }, 0, 100, answer, fail)
   const own = new Query(context as never as Context, payloadOf(query(1)), caller, coding as never as Coding)
   own.start()
-  return { clock, pool, query: own, counts, ending }
+  return { clock, pool, query: own, counts, ending, timed }
 }
 
 it('a query that lost its attempts is not over while its group may be decoded', () => {
@@ -92,4 +94,49 @@ it('when the predictor or its model is no more, workers are told to stop, and wh
   expect([ending, counts.done]).toEqual([['CLOSED'], 0])
   pool.attempts[0].answer(Float32Array.of(2, 2))
   expect([query.inquiry.isAnswered, counts.done]).toEqual([false, 1])
+})
+
+it('what is late is learned of first attempts, not of those that were asked since one failed or was late', () => {
+  const { clock, pool, ending, timed } = grouped('auto')
+  const [failed] = pool.attempts
+  failed.fail(dead)
+  clock.spend(50)
+  pool.attempts[1].answer(Float32Array.of(2, 2))
+  expect([ending, timed]).toEqual([['exact'], [failed]])
+})
+
+/** A query of which two workers have to agree, asked of w0 and w1. */
+function verified() {
+  const clock = new VirtualClock()
+  const pool = new HandPool([0, 1, 2, 3].map((i) => new HandWorker(`w${i}`)))
+  const lateness = { ages: undefined, medianMs: 10, tell() {}, known() {} }
+  const { signature } = new HandWorker('any')
+  const trust = {
+    ...{ integrity: 1, audits: () => false, isSuspected: () => false, silent() {}, proven() {}, lied() {} },
+    equality: { criterion: criterionOf(signature.outputs, {}), rounding: 1e-3, deviation: 1 },
+    isTrusted: (worker: HandWorker) => !pool.ejected.has(worker.name),
+  }
+  const context = {
+    ...{ clock, pool, lateness, acceptance: agreement(1), extras: {}, mostLost: 2, mostFailed: 9, signature, trust },
+    ...{ agenda: new Agenda(clock, lateness as never, 100), tally: { tell() {} }, ended() {}, done() {} },
+    hedges: { has: false, take() {} },
+    recoveries: { has: false, take() {} },
+  }
+  const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail' } as const
+  const caller = new Caller(choices, 0, 100, () => {}, () => {}) // biome-ignore format: one line
+  const own = new Query(context as never as Context, payloadOf(query(1)), caller)
+  own.start()
+  const asked = () => pool.attempts.map(({ worker }) => worker?.name)
+  return { pool, query: own, asked }
+}
+
+it('when a worker is ejected that has answered, another is asked at once', () => {
+  const { pool, query, asked } = verified()
+  pool.attempts[0].answer(Float32Array.of(9, -9))
+  expect(asked()).toEqual(['w0', 'w1'])
+  pool.eject('w0')
+  query.reconsider('w3')
+  expect(asked()).toEqual(['w0', 'w1'])
+  query.reconsider('w0')
+  expect(asked()).toEqual(['w0', 'w1', 'w2'])
 })

@@ -89,7 +89,8 @@ export class HandPool implements Attempts<Payload, Payload> {
   trial(row: Row): HandAttempt | undefined {
     if (!this.ejected.size) return undefined
     const attempt = this.#begin(row, (identity) => this.ejected.has(identity))
-    return attempt.worker ? attempt : undefined
+    if (attempt.worker) return attempt
+    this.attempts.pop()
   }
 
   #begin(row: Row, may: (identity: Identity) => boolean): HandAttempt {
