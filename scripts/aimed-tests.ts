@@ -108,7 +108,7 @@ export async function reachOf(
 ): Promise<Record<string, Reach>> {
   // biome-ignore format: one line
   const path = join('build', 'reach.json')
-  const about = hash(...[...filesIn('src'), ...filesIn('test/shared')].map(textOf), ...byFile.keys()) // biome-ignore format: one line
+  const about = hash(...filesIn('src').map(textOf), ...byFile.keys()) // biome-ignore format: one line
   const kept = existsSync(path) ? JSON.parse(textOf(path)) : {}
   const reach: Record<string, Reach & { text: string }> = kept.about === about ? kept.reach : {}
   const tests = TESTS.flatMap((name) => filesIn(join('test', name))).filter((file) => file.endsWith('.test.ts') && !BUILT.includes(file)) // biome-ignore format: one line
