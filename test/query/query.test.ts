@@ -106,9 +106,10 @@ it('what is late is learned of first attempts, not of those that were asked sinc
 })
 
 /** A query of which two workers have to agree, asked of w0 and w1. */
-function verified() {
+function verified({ ejected = [] as string[] } = {}) {
   const clock = new VirtualClock()
   const pool = new HandPool([0, 1, 2, 3].map((i) => new HandWorker(`w${i}`)))
+  for (const name of ejected) pool.eject(name)
   const lateness = { ages: undefined, medianMs: 10, tell() {}, known() {} }
   const { signature } = new HandWorker('any')
   const trust = {
@@ -139,4 +140,12 @@ it('when a worker is ejected that has answered, another is asked at once', () =>
   expect(asked()).toEqual(['w0', 'w1'])
   query.reconsider('w0')
   expect(asked()).toEqual(['w0', 'w1', 'w2'])
+})
+
+it('an ejected worker is tried with what is to be proven anyway, and with nothing else: its answer would be given', () => {
+  expect(verified({ ejected: ['w3'] }).asked()).toEqual(['w0', 'w1', 'w3'])
+  const { pool } = grouped('auto')
+  pool.eject('w2')
+  pool.attempts[0].fail(dead)
+  expect(pool.attempts.map(({ worker }) => worker?.name)).toEqual(['w0', 'w1'])
 })
