@@ -1,7 +1,8 @@
 /** Test files over a changed copy of the sources: which of them come to a place, and whether some notice a change there. */
 
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { copyOf, filesIn } from './changed-copy'
@@ -31,9 +32,9 @@ export function testedCopy(): string {
   writeFileSync(
     join(folder, 'mutate.config.ts'),
     `import { BaseSequencer } from 'vitest/node'
-const order = (process.env.ORDER ?? '').split(' ')
 class Ordered extends BaseSequencer {
   async sort(files) {
+    const order = (process.env.ORDER ?? '').split(' ')
     const at = ({ moduleId }) => order.findIndex((name) => moduleId.endsWith(name))
     return files.sort((a, b) => at(a) - at(b))
   }
@@ -63,35 +64,57 @@ if (report) afterAll(() => {
   return folder
 }
 
+const ENV = { ...process.env, QUERIES: '3000', GROUP_COUNT: '1000', CI: '' }
+
 /** What became of tests; `hung`: they ran until they were ended. */
 export type End = 'passed' | 'failed' | 'hung'
 
-/** @param env  with REACHED all of the tests run, and report to that file */
-export function ended(
-  folder: string,
-  tests: readonly string[],
-  mostMs: number,
-  env: Record<string, string> = {},
-): Promise<End> {
-  // biome-ignore format: one line
-  const vitest = join('node_modules', 'vitest', 'vitest.mjs')
-  const args = [vitest, 'run', '--config', 'mutate.config.ts', ...(env.REACHED ? [] : ['--bail', '1']), ...tests]
-  const all = { ...process.env, QUERIES: '3000', GROUP_COUNT: '1000', CI: '', ORDER: tests.join(' '), ...env }
-  const child = spawn(process.execPath, args, { cwd: folder, env: all, stdio: 'ignore', detached: true })
-  let isHung = false
-  const end = () => child.pid && process.kill(-child.pid, 'SIGKILL') // its own processes as well, which may loop
-  const timer = setTimeout(() => {
-    isHung = true
-    end()
-  }, mostMs)
-  process.once('exit', end)
-  return new Promise((resolve) => {
-    child.once('exit', (code) => {
-      clearTimeout(timer)
-      process.off('exit', end)
-      resolve(isHung ? 'hung' : code === 0 ? 'passed' : 'failed')
-    })
+/** Runs tests of a copy, as `changed-tests.ts` does, which is started anew after tests that hang. */
+export class Runner {
+  readonly #folder: string
+  #child: ChildProcess | undefined
+
+  constructor(folder: string) {
+    this.#folder = folder
+    process.once('exit', () => this.close())
+  }
+
+  /** @param changed  the file of the copy that is another than the last time */
+  async run(changed: string, tests: readonly string[], mostMs: number): Promise<End> {
+    this.#child ??= await this.#start()
+    const child = this.#child
+    const told = once(child, 'message')
+    child.send({ changed, tests })
+    const { promise, cancel } = within(mostMs)
+    const answer = await Promise.race([told, promise])
+    cancel()
+    if (answer) return answer[0] ? 'failed' : 'passed'
+    this.close()
+    return 'hung'
+  }
+
+  /** With its own processes, which may loop. */
+  close(): void {
+    if (this.#child?.pid) process.kill(-this.#child.pid, 'SIGKILL')
+    this.#child = undefined
+  }
+
+  async #start(): Promise<ChildProcess> {
+    const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const
+    const args = ['--import', 'tsx', join(process.cwd(), 'scripts', 'changed-tests.ts')]
+    const child = spawn(process.execPath, args, { cwd: this.#folder, env: ENV, stdio: [...stdio], detached: true })
+    await once(child, 'message')
+    return child
+  }
+}
+
+function within(ms: number) {
+  let cancel = () => {}
+  const promise = new Promise<undefined>((resolve) => {
+    const timer = setTimeout(resolve, ms, undefined)
+    cancel = () => clearTimeout(timer)
   })
+  return { promise, cancel }
 }
 
 const hash = (...texts: string[]) => createHash('sha1').update(texts.join('\0')).digest('hex')
@@ -102,10 +125,7 @@ const textOf = (path: string) => readFileSync(path, 'utf8')
  *
  * @param byFile  all mutations of each file
  */
-export async function reachOf(
-  folder: string,
-  byFile: ReadonlyMap<string, readonly Mutation[]>,
-): Promise<Record<string, Reach>> {
+export function reachOf(folder: string, byFile: ReadonlyMap<string, readonly Mutation[]>): Record<string, Reach> {
   // biome-ignore format: one line
   const path = join('build', 'reach.json')
   const about = hash(...filesIn('src').map(textOf), ...byFile.keys()) // biome-ignore format: one line
@@ -115,7 +135,7 @@ export async function reachOf(
   for (const test of Object.keys(reach)) if (!tests.includes(test)) delete reach[test]
   const anew = tests.filter((test) => reach[test]?.text !== hash(textOf(test)))
   if (anew.length) {
-    for (const [test, found] of Object.entries(await measured(folder, byFile, anew))) {
+    for (const [test, found] of Object.entries(measured(folder, byFile, anew))) {
       reach[test] = { ...found, text: hash(textOf(test)) }
     }
     mkdirSync('build', { recursive: true })
@@ -124,21 +144,22 @@ export async function reachOf(
   return reach
 }
 
-async function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[]>, tests: readonly string[]) {
+function measured(folder: string, byFile: ReadonlyMap<string, readonly Mutation[]>, tests: readonly string[]) {
   let first = 0
   for (const [file, mutations] of byFile) {
     writeFileSync(join(folder, file), withProbes(textOf(file), mutations, first))
     first += mutations.length
   }
   const report = join(folder, 'reached')
-  const end = await ended(folder, tests, 60 * 60_000, { REACHED: report })
+  const args = [join('node_modules', 'vitest', 'vitest.mjs'), 'run', '--config', 'mutate.config.ts', ...tests]
+  const { status } = spawnSync(process.execPath, args, { cwd: folder, env: { ...ENV, REACHED: report }, stdio: 'ignore' }) // biome-ignore format: one line
   for (const file of byFile.keys()) writeFileSync(join(folder, file), textOf(file))
   const found: Record<string, Reach> = {}
   for (const line of textOf(report).trim().split('\n')) {
     const { test, ...reach } = JSON.parse(line)
     found[test.slice(test.indexOf('/test/') + 1)] = reach
   }
-  if (end !== 'passed' || Object.keys(found).length < tests.length) throw new Error('tests fail as they are')
+  if (status !== 0 || Object.keys(found).length < tests.length) throw new Error('tests fail as they are')
   return found
 }
 
