@@ -5,7 +5,7 @@ import { expect, it, vi } from 'vitest'
 import type { Payload } from '../../src/payload'
 import { Pool } from '../../src/pool/pool'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { accept, BatchWorker, row, runsOf } from '../shared/batch-worker'
+import { accept, BatchWorker, died, failureOf, row, runsOf } from '../shared/batch-worker'
 
 /** One worker that takes one at a time, and gives back what is aborted. */
 function one() {
@@ -61,4 +61,36 @@ it('what is known of free slots does not pile up, however often workers are look
   expect(lengths.length).toBeGreaterThanOrEqual(5000)
   expect(Math.max(...lengths)).toBeLessThanOrEqual(1002)
   pushed.mockRestore()
+})
+
+it('where no worker may take what is queued, and nobody knows when one will, it fails rather than waits; nobody is to blame', async () => {
+  const { pool, pass } = one()
+  const [runs, waits] = [pool.submit(row(1)), pool.submit(row(2))]
+  pool.eject('w')
+  await pass(0)
+  expect([runs.phase, failureOf(waits)]).toEqual(['running', expect.objectContaining({ blame: 'nobody' })])
+  expect(failureOf(waits)?.error.message).toBe('no worker may take a query: 1 of 1 quarantined')
+  pool.readmit('w')
+  const later = pool.submit(row(3))
+  await pass(0)
+  expect(later.phase).toBe('queued')
+})
+
+it('that there are fewer workers is told where something is queued, and not after it was closed', async () => {
+  const told = vi.fn()
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker(), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept, fewer: told })
+  const strand = async () => {
+    pool.eject('w')
+    await clock.run(clock.now())
+    pool.readmit('w')
+    return told.mock.calls.length
+  }
+  expect(await strand()).toBe(0)
+  for (const x of [1, 2]) pool.submit(row(x))
+  expect(await strand()).toBe(1)
+  pool.submit(row(3))
+  void pool.close(died)
+  expect(await strand()).toBe(1)
 })
