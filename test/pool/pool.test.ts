@@ -65,9 +65,10 @@ it('what is known of free slots does not pile up, however often workers are look
 
 it('where no worker may take what is queued, and nobody knows when one will, it fails rather than waits; nobody is to blame', async () => {
   const { pool, pass } = one()
-  const [runs, waits] = [pool.submit(row(1)), pool.submit(row(2))]
+  const [runs, waits, low] = [pool.submit(row(1)), pool.submit(row(2)), pool.submit(row(3, { priority: 'low' }))]
   pool.eject('w')
   await pass(0)
+  expect(failureOf(low)).toMatchObject({ blame: 'nobody' })
   expect([runs.phase, failureOf(waits)]).toEqual(['running', expect.objectContaining({ blame: 'nobody' })])
   expect(failureOf(waits)?.error.message).toBe('no worker may take a query: 1 of 1 quarantined')
   pool.readmit('w')
@@ -93,4 +94,18 @@ it('that there are fewer workers is told where something is queued, and not afte
   pool.submit(row(3))
   void pool.close(died)
   expect(await strand()).toBe(1)
+})
+
+it('utilisation is the share of slots at work on what cannot be done without, lately', async () => {
+  const { pool, serve, pass } = one()
+  expect(pool.utilisation).toBe(0)
+  pool.submit(row(1))
+  await pass(5000)
+  expect(pool.utilisation).toBeGreaterThan(0.99)
+  await serve()
+  await pass(5000)
+  expect(pool.utilisation).toBeLessThan(0.01)
+  pool.submit(row(2, { priority: 'low' }))
+  await pass(5000)
+  expect(pool.utilisation).toBeLessThan(0.01)
 })
