@@ -178,3 +178,11 @@ it('without a label an answer is right within the tolerance; where none is state
   expect(learned.tolerance).toBeCloseTo(0.5, 1)
   expect(agreed(learned)).toEqual([true, false])
 })
+
+it('copies are sent where they save more than parities, not as much', () => {
+  const confidence = new Confidence(core, labels(2))
+  const [own, half] = [Float32Array.of(0, 1), { answer: Float32Array.of(1, 1), source: 'memory', odds: 0 } as const]
+  expect(confidence.least([half, half], 1)).toEqual([0]) // a parity is right as often as not
+  for (let i = 0; i < 2; i++) confidence.rehearse({ answer: own, source: 'code', missing: 1 }, own)
+  expect(confidence.least([half, half], 1)).toBeUndefined() // three in four: each saves a quarter of two, a copy half of one
+})

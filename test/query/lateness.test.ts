@@ -151,3 +151,13 @@ it('what took longer since it was larger, or shared a batch, tells what one of t
   for (let i = 0; i < 90; i++) lateness.tell({ ...answered, comparable: false, ranMs: 1000 })
   expect(lateness.medianMs).toBe(10)
 })
+
+it('of an even number of times the lower one in the middle is the median, also where some were cut short', () => {
+  const medianOf = (longest: number, isCut: boolean) => {
+    const lateness = new Lateness(() => 0)
+    for (let ms = 1; ms < 10; ms++) lateness.see(ms)
+    lateness.see(longest, isCut)
+    return lateness.medianMs
+  }
+  expect([medianOf(10, false), medianOf(10, true), medianOf(100, true)]).toEqual([5, 5, 5])
+})
