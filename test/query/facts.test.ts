@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import { newAsked, type Purpose } from '../../src/query/asked'
 import type { Context } from '../../src/query/context'
-import { factsOf } from '../../src/query/facts'
+import { factsOf, recoveryOf } from '../../src/query/facts'
 import type { Query } from '../../src/query/query'
 import { QueryRecovery } from '../../src/query/recovery'
 
@@ -61,4 +61,14 @@ it('a worker more is asked for a late one while the budget lasts and there is on
   expect(facts(40, [0], hedge, hedge, hedge).mayHedge).toBe(false)
   expect(factsWith({ available: 0 }, 40, [0]).mayHedge).toBe(false)
   expect(factsWith({ hasBudget: false }, 40, [0]).mayHedge).toBe(false)
+})
+
+it('there is a recovery once there is an answer in it', () => {
+  expect(facts(40, [0]).recovery).toBeUndefined()
+  const recovery = new QueryRecovery(0, undefined)
+  const query = { recovery, vote: undefined, asked: [] }
+  expect(recoveryOf(query as never as Query)).toBeUndefined()
+  const answer = Float32Array.of(1)
+  recovery.decoded({ recoveries: [{ answer, source: 'code', missing: 1 }], isMixed: true, missing: 1 })
+  expect(recoveryOf(query as never as Query)).toBe(recovery)
 })
