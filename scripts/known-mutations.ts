@@ -14,17 +14,17 @@ export interface KnownMutation {
 export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'answers with other labels are the same',
-    file: 'query/acceptance.ts',
-    from: " && (criterion.kind !== 'label' || sameLabels(a, b, criterion))",
-    to: '',
-    tests: ['query/acceptance'],
+    file: 'query/equality.ts',
+    from: "if (!isSame || criterion.kind !== 'label') return isSame",
+    to: 'if (criterion) return isSame',
+    tests: ['query/equality'],
   },
   {
     name: 'what is the same is told by the larger answer',
-    file: 'query/acceptance.ts',
-    from: 'Math.min(rootMeanSquare(a), rootMeanSquare(b))',
-    to: 'Math.max(rootMeanSquare(a), rootMeanSquare(b))',
-    tests: ['query/acceptance'],
+    file: 'query/equality.ts',
+    from: 'Math.min(sizeOf(type, own), sizeOf(type, other))',
+    to: 'Math.max(sizeOf(type, own), sizeOf(type, other))',
+    tests: ['query/equality'],
   },
   {
     name: 'answers agree with the first one only',
