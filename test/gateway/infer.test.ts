@@ -1,4 +1,4 @@
-import type { ApproxiferError } from 'approxifer'
+import { ApproxiferError } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type HandWorker, turn } from '../shared/house'
@@ -212,7 +212,21 @@ describe('rows that fail', () => {
     const first = gateway(post({ ...inputOf(1), parameters: { deadline_ms: 50 } }))
     const second = await answerOf(gateway, post(inputOf(1)))
     expect([second.status, second.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(second.json.error).toBe('1 requests are under way already')
     expect((await first).status).toBe(504)
+    await gateway.close()
+  })
+
+  it('where one row of a batch has failed the others are taken back', async () => {
+    const workers = workersOf(2, hang)
+    const { gateway } = await started({}, { m: model(workers, { policy: 'recover' }) })
+    const failed = gateway(post(inputOf(2)))
+    while (!workers[1].calls.length) await turn()
+    const { signal } = workers[1].calls[0]
+    expect(signal?.aborted).toBe(false)
+    workers[0].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    expect((await failed).status).toBeGreaterThanOrEqual(500)
+    expect([signal?.aborted, gateway.predictor('m').stats().open]).toEqual([true, 0])
     await gateway.close()
   })
 })
