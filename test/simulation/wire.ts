@@ -1,0 +1,82 @@
+/** What of a run goes over a network, and what befalls it there: drawn apart from the rest, so that a run without it is what it was. */
+
+import { type Random, seeded } from '../../src/random'
+import { CALM, type Weather } from './network'
+import type { Machine, Schedule } from './schedule'
+
+export interface Wire {
+  transport: 'direct' | 'http' | 'nats'
+  /** Callers send requests to a gateway. */
+  isServed: boolean
+  weather: Weather
+  http: { concurrency: number; maxBatch: number; binary: 'auto' | boolean }
+  /** @param most  bytes that a message may have @param forges  liars answer in others' place, where they guess the way */
+  nats: { most: number; maxPending: number; beatMs: number; forges: boolean }
+  /** Of the callers' requests: shares that are nonsense, and whose bodies stop, or are cut off. */
+  callers: { nonsense: number; stops: number; batches: boolean }
+}
+
+export type WireEvent =
+  /** A machine is down for a moment, or the way to it, or to all. */
+  { what: 'bounce'; worker: string; forMs: number } | { what: 'cut'; worker?: string; forMs: number }
+
+/** Seeds that follow each other draw alike otherwise. */
+const SEED = 0x9e3779b1
+
+interface Draw {
+  random: Random
+  pick<T>(all: readonly T[]): T
+  chance(share: number): boolean
+}
+
+/** A schedule with what its seed adds to it. */
+export function wired(schedule: Schedule): Schedule {
+  const random = seeded(Math.imul(SEED, schedule.seed))
+  const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
+  const draw: Draw = { random, pick, chance: (share) => random.next() < share }
+  const transport = pick(['direct', 'direct', 'direct', 'direct', 'http', 'nats'] as const)
+  const isServed = draw.chance(0.25)
+  if (transport === 'direct' && !isServed) return schedule
+  const wire = { transport, isServed, ...details(draw) }
+  const { events, machines, options } = schedule
+  // Rows of a batch wait until there is room.
+  const limits = wire.isServed && wire.callers.batches ? { limits: { ...options.limits, queries: 10_000 } } : {}
+  // What is on its way takes time, too: callers come as much later.
+  const stretch = transport === 'direct' ? 1 : 2 + wire.weather.delayMs
+  const stretched = events.map((event) => ({ ...event, at: stretch * event.at }))
+  const end = Math.max(0, ...stretched.map(({ at }) => at))
+  const more = transport === 'direct' ? [] : befalling(end, machines, draw)
+  return {
+    ...schedule,
+    wire,
+    options: { ...options, ...limits },
+    events: [...stretched, ...more].sort((a, b) => a.at - b.at),
+    isSpared: schedule.isSpared && transport === 'direct' && !wire.callers.batches,
+  }
+}
+
+function details({ pick, chance }: Draw): Omit<Wire, 'transport' | 'isServed'> {
+  const share = (of: number) => (chance(0.5) ? of : 0)
+  const weather = {
+    ...{ delayMs: pick([0.05, 0.5, 2]), deviation: pick([0, 0.5, 1]), pieces: pick([1, 2, 5]) },
+    ...{ resets: share(0.03), stalls: share(0.03), losses: share(0.02), twice: share(0.05), crossed: share(0.05) },
+  }
+  return {
+    weather: chance(0.8) ? weather : CALM,
+    http: { concurrency: pick([1, 1, 2, 16]), maxBatch: pick([1, 4]), binary: pick(['auto', true, false] as const) },
+    nats: { most: pick([20, 1_048_576]), maxPending: pick([0, 2]), beatMs: pick([20, 40]), forges: chance(0.5) },
+    callers: { nonsense: share(0.1), stops: share(0.1), batches: chance(0.3) },
+  }
+}
+
+function befalling(end: number, machines: readonly Machine[], { random, pick, chance }: Draw): Schedule['events'] {
+  const events: Schedule['events'] = []
+  const [bounces, cuts] = [chance(0.5), chance(0.5)]
+  for (let at = 50; at < end; at += 60 + 300 * random.next()) {
+    const worker = pick(machines).name
+    const forMs = pick([5, 30, 150]) * random.next()
+    if (bounces && chance(0.5)) events.push({ at, what: 'bounce', worker, forMs })
+    else if (cuts) events.push({ at, what: 'cut', forMs, ...(chance(0.7) && { worker }) })
+  }
+  return events
+}
