@@ -46,6 +46,7 @@ export class NatsTransport implements Transport {
 
   join(actor: Actor): void {
     const { machine, warn: onWarning, forges } = this.options
+    this.leave(actor.name, 'remove') // where it restarts meanwhile
     const connection = this.broker.connect()
     const { name, identity } = actor
     const serving = { fleet: FLEET, workers: [actor], name, identity, ...machine, onWarning }
