@@ -45,6 +45,8 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'told'; exchange: number; status: number; why: string }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
+  /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
+  | { what: 'restart'; state: string; isRefused: boolean; ejected: string[] }
   | { what: 'hedges'; sent: number }
   /** All is over: what is left of it. */
   | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
@@ -122,6 +124,8 @@ class Checker {
       case 'sent':
       case 'told':
         return this.#exchanges.take(entry)
+      case 'restart':
+        return this.#restart(entry)
       case 'hedges':
         return this.#hedges(entry)
       case 'over':
@@ -258,6 +262,14 @@ class Checker {
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
       this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
     }
+  }
+
+  /** Who was ejected when it was saved is ejected still. */
+  #restart({ at, state, isRefused, ejected }: Entry & { what: 'restart' }): void {
+    if (state === 'torn' && !isRefused)
+      this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
+    this.#ejected.clear()
+    for (const identity of ejected) this.#ejected.set(identity, at)
   }
 
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {

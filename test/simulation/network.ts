@@ -35,6 +35,8 @@ const LONGEST_STALL_MS = 300
 
 export class Network {
   readonly #random: Random
+  /** Who wait for what has stopped for good. */
+  readonly #stopped = new Set<Reader>()
 
   constructor(
     readonly clock: VirtualClock,
@@ -44,9 +46,11 @@ export class Network {
     this.#random = seeded(seed)
   }
 
-  /** From now on it does no harm. */
+  /** From now on it does no harm; what has stopped is reset. */
   calm(): void {
     this.weather = CALM
+    for (const { broken } of this.#stopped) broken()
+    this.#stopped.clear()
   }
 
   get delayMs(): number {
@@ -77,10 +81,13 @@ export class Network {
     }
     const plan = (i: number, from: number) => {
       const more = isStalled && i === where ? stallMs : 0
-      if (more > LONGEST_STALL_MS) return // for good
+      if (more > LONGEST_STALL_MS) return void this.#stopped.add(reader)
       cancel = this.clock.after(this.delayMs + more, () => next(i, from))
     }
     plan(0, 0)
-    return () => cancel()
+    return () => {
+      this.#stopped.delete(reader)
+      cancel()
+    }
   }
 }

@@ -9,6 +9,7 @@ import type { GroupReport } from '../../src/query/report'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Verdict } from '../../src/trust/reputation'
 import type { WorkerChanges } from '../../src/workers/worker'
+import { Disk, type Found } from './disk'
 import { MOST_BYTES } from './requests'
 import type { Schedule } from './schedule'
 import type { Transport } from './transport'
@@ -17,17 +18,33 @@ import type { Transport } from './transport'
 const STEP_MS = 50
 const LONGEST_MS = 20_000
 
+/** What became of a start that had something to read. */
+export interface Restarted {
+  state: 'none' | 'whole' | 'torn'
+  /** Whether a warning said that it was not taken. */
+  isRefused: boolean
+  ejected: readonly string[]
+}
+
 export class Serving {
   predictor: Predictor | undefined
+  isUp = false
+  readonly disk: Disk | undefined
   #gateway: Gateway<GatewayModel> | undefined
+  #warnings: string[] = []
   #unreported = 0
+  /** Of predictors that were closed. */
+  #sent = 0
 
   constructor(
     private readonly schedule: Schedule,
     private readonly clock: VirtualClock,
     private readonly transport: Transport,
-    private readonly told: { verdict(verdict: Verdict): void },
-  ) {}
+    private readonly told: { verdict(verdict: Verdict): void; ejected(): readonly string[] },
+  ) {
+    const { wire, seed } = schedule
+    if (wire?.disk) this.disk = new Disk(clock, seed, wire.disk, told.ejected)
+  }
 
   get gateway(): Gateway<GatewayModel> {
     return this.#gateway as Gateway<GatewayModel>
@@ -35,34 +52,77 @@ export class Serving {
 
   /** Starts it, and lets as much time pass as that takes. */
   async start(): Promise<void> {
-    let outcome: Error | 'started' | undefined
+    const started = this.#started()
+    if (this.schedule.wire) await this.#until(() => this.isUp)
+    await started
+  }
+
+  /** Time stands still while modules are loaded: from when the disk has been read until workers are asked for. */
+  async #started(): Promise<void> {
     const { workers, asked } = watched(this.transport.connect())
-    const started = this.#start(workers).then(() => (outcome = 'started'), (error) => (outcome = error)) // biome-ignore format: one line
-    await Promise.race([asked, started]) // modules are loaded in real time
-    if (this.schedule.wire) await this.#until(() => outcome !== undefined)
-    else await started
-    if (outcome !== 'started') throw outcome ?? new Error('it has not started')
+    let release: (() => void) | undefined
+    const hold = () => {
+      release ??= this.clock.hold()
+    }
+    if (this.disk) this.disk.onRead = hold
+    else hold()
+    const starting = this.#start(workers)
+    await Promise.race([asked, starting.catch(() => {})])
+    release?.()
+    await starting
+    this.isUp = true
+    if (this.disk && !this.schedule.wire?.isServed) this.#saveLater(this.predictor as Predictor)
   }
 
   async #start(workers: WorkerChanges): Promise<void> {
     const { options, seed, wire } = this.schedule
     const onVerdict = (verdict: Verdict) => this.told.verdict(verdict)
-    const testing = { clock: this.clock, seed }
-    const all = { ...options, workers, testing, onWarning() {}, onVerdict }
+    const onWarning = (text: string) => void this.#warnings.push(text)
+    const all = { ...options, workers, testing: { clock: this.clock, seed }, onWarning, onVerdict }
     if (!wire?.isServed) {
-      this.predictor = await createPredictor(all)
+      const state = await this.disk?.read('')
+      const memory = state ? { memory: { ...(options.memory ?? { bytes: 0 }), state, unfit: 'forget' as const } } : {}
+      this.predictor = await createPredictor({ ...all, ...memory })
       return
     }
     this.#gateway = createGateway({
       models: { m: all as GatewayModel },
-      clock: this.clock,
-      maxBytes: MOST_BYTES,
-      maxTotalBytes: MOST_BYTES,
-      onWarning() {},
+      ...{ clock: this.clock, maxBytes: MOST_BYTES, maxTotalBytes: MOST_BYTES, onWarning },
+      ...(this.disk && { store: this.disk, saveEveryMs: wire.disk?.saveEveryMs as number }),
       observe: ({ groups }) => groups.forEach((group) => this.#reports(group)),
     })
     await this.#gateway.ready()
     this.predictor = this.#gateway.predictor('m')
+  }
+
+  /** What a user of a predictor alone does. */
+  #saveLater(predictor: Predictor): void {
+    this.clock.after(this.schedule.wire?.disk?.saveEveryMs as number, () => {
+      if (predictor.isClosed) return
+      if (predictor.tenants.length) void this.disk?.write('', predictor.save()).catch(() => {})
+      this.#saveLater(predictor)
+    })
+  }
+
+  /** Its process ends, or is killed, and another begins. */
+  async restart(isKilled: boolean, found: Found): Promise<Restarted | undefined> {
+    if (!this.isUp) return undefined
+    this.isUp = false
+    if (isKilled) this.disk?.kill()
+    await this.#close()
+    const disk = this.disk as Disk
+    Object.assign(disk, { next: found, lastRead: undefined })
+    this.#warnings = []
+    await this.#started()
+    const { lastRead } = disk
+    const isRefused = this.#warnings.some((text) => /without what was learned|nothing is taken over/.test(text))
+    const state = lastRead ? (lastRead.isWhole ? 'whole' : 'torn') : 'none'
+    return { state, isRefused, ejected: lastRead?.isWhole && !isRefused ? lastRead.ejected : [] }
+  }
+
+  async #close(): Promise<void> {
+    this.#sent += (this.predictor as Predictor).stats().hedges.sent
+    await (this.#gateway ?? (this.predictor as Predictor)).close()
   }
 
   async #until(is: () => boolean): Promise<void> {
@@ -81,20 +141,25 @@ export class Serving {
     void group.then(() => this.#unreported--)
   }
 
-  /** Lets time pass until all that are there can be reached. */
+  /** Lets time pass until it is up, and all that are there can be reached. */
   async well(names: ReadonlySet<string>): Promise<void> {
-    if (!this.schedule.wire || this.schedule.wire.transport === 'direct') return
+    if (!this.schedule.wire) return
+    await this.#until(() => this.isUp)
+    if (this.schedule.wire.transport === 'direct') return
     const here = () => (this.predictor as Predictor).stats().workers.filter(({ gone }) => !gone)
     await this.#until(() => names.size === new Set(here().map(({ worker }) => this.transport.nameOf(worker))).size)
   }
 
   /** Ends it. @returns what is left to say of it */
   async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
-    const { exact, checked, recovered, unverified, failed, hedges } = (this.predictor as Predictor).stats()
+    const { exact, checked, recovered, unverified, failed } = (this.predictor as Predictor).stats()
     const ended = exact + checked + recovered + unverified + Object.values(failed).reduce((sum, n) => sum + n, 0)
-    await (this.#gateway ?? (this.predictor as Predictor)).close()
-    const counts = !this.schedule.wire?.callers.batches || !this.#gateway
-    return { sent: hedges.sent, ended: counts ? ended : undefined, unreported: this.#unreported }
+    let isClosed = false
+    void this.#close().then(() => (isClosed = true))
+    await this.#until(() => isClosed)
+    const { wire, events } = this.schedule
+    const isAll = !events.some(({ what }) => what === 'restart') && !(wire?.callers.batches && wire.isServed)
+    return { sent: this.#sent, ended: isAll ? ended : undefined, unreported: this.#unreported }
   }
 }
 

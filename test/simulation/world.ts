@@ -3,6 +3,7 @@
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Actor, type Lying } from './actor'
+import type { Found } from './disk'
 import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
@@ -36,6 +37,8 @@ class World {
   readonly #callers: GatewayCallers | undefined
   /** Names of those that are there. */
   readonly #present = new Set<string>()
+  /** Identities that are ejected now. */
+  #ejected = new Set<string>()
   #births = 0
   #model = 0
 
@@ -46,7 +49,8 @@ class World {
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0
     this.#transport = transportOf(wire, network, modelOf, ({ machine }) => this.#born(machine))
     this.#serving = new Serving(schedule, this.clock, this.#transport, {
-      verdict: ({ identity, kind }) => this.#note({ what: 'verdict', identity: this.#transport.identityOf(identity), kind }), // biome-ignore format: one line
+      verdict: ({ identity, kind }) => this.#verdict(this.#transport.identityOf(identity), kind),
+      ejected: () => [...this.#ejected],
     })
     if (!wire?.isServed) return
     const witness = {
@@ -125,6 +129,19 @@ class World {
     return actor
   }
 
+  #verdict(identity: string, kind: string): void {
+    if (kind === 'ejected') this.#ejected.add(identity)
+    if (kind === 'readmitted') this.#ejected.delete(identity)
+    this.#note({ what: 'verdict', identity, kind })
+  }
+
+  async #restarts(isKilled: boolean, found: Found): Promise<void> {
+    const restarted = await this.#serving.restart(isKilled, found)
+    if (!restarted) return
+    this.#ejected = new Set(restarted.ejected)
+    this.#note({ what: 'restart', ...restarted, ejected: [...restarted.ejected] })
+  }
+
   #happens(event: Event): void {
     if (event.what === 'ask') this.#ask(event)
     else if (event.what === 'mood') this.#actors.get(event.worker)?.change(event.mood)
@@ -134,6 +151,7 @@ class World {
     else if (event.what === 'forget') this.#serving.predictor?.forget(event.tenant)
     else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
     else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
+    else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
     else this.#renews()
   }
 
@@ -179,6 +197,7 @@ class World {
   }
 
   #ask(event: Ask): void {
+    if (!this.#serving.isUp) return // nobody listens
     if (this.#callers) this.#callers.ask(event)
     else void this.#predicts(event)
   }
@@ -231,7 +250,7 @@ class World {
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule): Promised {
+function promisedBy({ options: { scheme, limits, hedge }, isSpared, events }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     byzantine,
@@ -239,7 +258,10 @@ function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule):
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
-    hedges: { burst: BURST, share: hedge ? (hedge.budget ?? 0.2) : 0 },
+    hedges: {
+      burst: BURST * (1 + events.filter(({ what }) => what === 'restart').length),
+      share: hedge ? (hedge.budget ?? 0.2) : 0,
+    },
     rounding: ROUNDING,
   }
 }
