@@ -104,6 +104,7 @@ const spoils: Record<string, Spoil> = {
   'another method': (good) => ({ ...good, method: 'PUT' }),
   'another content': (good) => ({ ...good, headers: { ...good.headers, 'content-type': 'image/png' } }),
   'a coding that is none': (good) => ({ ...good, headers: { ...good.headers, 'content-encoding': 'br' } }),
+  'a large body of nothing': (good) => ({ ...good, body: new Uint8Array(MOST_BYTES).fill(32), headers: {} }),
   'too large a body': (good) => ({ ...good, body: new Uint8Array(MOST_BYTES + 1), headers: {} }),
 }
 

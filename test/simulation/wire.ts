@@ -28,9 +28,7 @@ interface Restart {
 
 export type WireEvent =
   /** A machine is down for a moment, or the way to it, or to all. */
-  | { what: 'bounce'; worker: string; forMs: number }
-  | { what: 'cut'; worker?: string; forMs: number }
-  | Restart
+  { what: 'bounce'; worker: string; forMs: number } | { what: 'cut'; worker?: string; forMs: number } | Restart
 
 /** Seeds that follow each other draw alike otherwise. */
 const SEED = 0x9e3779b1

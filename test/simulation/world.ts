@@ -175,12 +175,11 @@ class World {
       return this.#transport.renew(`model ${model}`)
     }
     const random = seeded(this.#schedule.seed)
-    const here = new Set([...this.#present].map((name) => this.#actors.get(name)?.identity))
-    for (const identity of this.#models.keys()) if (!here.has(identity)) this.#models.set(identity, model)
-    for (const [i, name] of [...this.#present].entries()) {
+    for (const [i, identity] of [...this.#models.keys()].entries()) {
       this.clock.after(i * 20 * random.next(), () => {
-        this.#models.set(this.#actors.get(name)?.identity ?? name, model)
-        this.#transport.restart(name, 10 + 30 * random.next())
+        this.#models.set(identity, model)
+        const name = [...this.#present].find((each) => this.#actors.get(each)?.identity === identity)
+        if (name !== undefined) this.#transport.restart(name, 10 + 30 * random.next())
       })
     }
   }
