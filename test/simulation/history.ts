@@ -45,6 +45,8 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'told'; exchange: number; status: number; why: string }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
+  /** Nothing is wrong with it any more, and it cannot be reached. */
+  | { what: 'missing'; worker: string }
   /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
   | { what: 'restart'; state: string; isRefused: boolean; ejected: string[] }
   | { what: 'hedges'; sent: number }
@@ -124,6 +126,8 @@ class Checker {
       case 'sent':
       case 'told':
         return this.#exchanges.take(entry)
+      case 'missing':
+        return this.#breaks(entry.at, 'who is well is there', entry.worker)
       case 'restart':
         return this.#restart(entry)
       case 'hedges':

@@ -113,7 +113,8 @@ export class Serving {
     const disk = this.disk as Disk
     Object.assign(disk, { next: found, lastRead: undefined })
     this.#warnings = []
-    await this.#started()
+    // Where every server is wrong just then a start fails: it is tried again, as whoever watches a process does.
+    while (!(await this.#started().then(() => true, () => false))) await new Promise<void>((again) => this.clock.after(STEP_MS, again)) // biome-ignore format: one line
     const { lastRead } = disk
     const isRefused = this.#warnings.some((text) => /without what was learned|nothing is taken over/.test(text))
     const state = lastRead ? (lastRead.isWhole ? 'whole' : 'torn') : 'none'
@@ -141,13 +142,19 @@ export class Serving {
     void group.then(() => this.#unreported--)
   }
 
-  /** Lets time pass until it is up, and all that are there can be reached. */
-  async well(names: ReadonlySet<string>): Promise<void> {
-    if (!this.schedule.wire) return
+  /** Lets time pass until it is up, and all that are there can be reached. @returns those that cannot */
+  async well(names: ReadonlySet<string>): Promise<string[]> {
+    const { wire } = this.schedule
+    if (!wire) return []
     await this.#until(() => this.isUp)
-    if (this.schedule.wire.transport === 'direct') return
-    const here = () => (this.predictor as Predictor).stats().workers.filter(({ gone }) => !gone)
-    await this.#until(() => names.size === new Set(here().map(({ worker }) => this.transport.nameOf(worker))).size)
+    if (wire.transport === 'direct') return []
+    const missing = () => {
+      const here = (this.predictor as Predictor).stats().workers.filter(({ gone }) => !gone)
+      const known = new Set(here.map(({ worker }) => this.transport.nameOf(worker)))
+      return [...names].filter((name) => !known.has(name))
+    }
+    await this.#until(() => !missing().length)
+    return missing()
   }
 
   /** Ends it. @returns what is left to say of it */

@@ -8,7 +8,6 @@ const defect = (name: string, file: string, from: string, to: string): Defect =>
 export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
   defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (version === this.#version) return outcomes', 'if (version) return outcomes'),
-  defect('HTTP: who is back is not examined', 'workers/http/health.ts', 'void this.#check(true, error)', 'void this.#check(false, error)'),
   defect('NATS: reply keys can be guessed', 'workers/nats/subjects.ts', 'const key = randomToken()', 'const key = String(this.#open.size)'),
   defect('NATS: a part that comes twice is taken', 'workers/nats/frames.ts', "if (offset !== this.#filled) throw wrong(`values from ${this.#filled} on`, `those from ${offset}`)", ''),
   defect('NATS: a call of a worker that is lost is forgotten', 'workers/nats/worker.ts', "    this.#forgetQuestion()\n    this.#endCalls(new ApproxiferError('WORKER', `${this.name} ${why}`))", '    this.#forgetQuestion()'),

@@ -46,7 +46,9 @@ export function wired(schedule: Schedule): Schedule {
   const draw: Draw = { random, pick, chance: (share) => random.next() < share }
   const transport = pick(['direct', 'direct', 'direct', 'direct', 'http', 'nats'] as const)
   const isServed = draw.chance(0.25)
-  const disk = chanceOfDisk(draw)
+  const drawn = chanceOfDisk(draw)
+  // A liar that lies to the probe is no member: a predictor that needs it waits for ever at its start.
+  const disk = transport === 'http' && schedule.options.scheme?.byzantine ? undefined : drawn
   if (transport === 'direct' && !isServed && !disk) return schedule
   const wire: Wire = { transport, isServed, ...(disk && { disk }), ...details(draw) }
   const { events, machines, options } = schedule
@@ -61,6 +63,7 @@ export function wired(schedule: Schedule): Schedule {
   return {
     ...schedule,
     wire,
+    machines: transport === 'direct' ? machines : machines.map((each) => (draw.chance(0.2) ? { ...each, slots: 16 } : each)), // biome-ignore format: one line
     options: { ...options, ...limits },
     events: [...stretched, ...more].sort((a, b) => a.at - b.at),
     isSpared: schedule.isSpared && transport === 'direct' && !disk && !wire.callers.batches,

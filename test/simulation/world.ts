@@ -91,7 +91,9 @@ class World {
     const { events } = this.#schedule
     this.#transport.calm()
     for (const [, actor] of this.#actors) actor.change('well')
-    await this.#serving.well(this.#present)
+    const missing = await this.#serving.well(this.#present)
+    // Over HTTP a liar has another model, by its answer to the probe.
+    if (!this.#schedule.options.scheme?.byzantine) for (const worker of missing) this.#note({ what: 'missing', worker })
     const query = 1 + Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query : [])))
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
     this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively: true })
@@ -167,7 +169,7 @@ class World {
     this.#transport.leave(worker, how)
   }
 
-  /** All machines get another model: at once where that is told, else one after the other, each in a restart. */
+  /** All machines get another model: at once where that is told, else one after the other, most in a restart. */
   #renews(): void {
     const model = ++this.#model
     if (this.#transport instanceof Direct) {
@@ -178,6 +180,8 @@ class World {
     for (const [i, identity] of [...this.#models.keys()].entries()) {
       this.clock.after(i * 20 * random.next(), () => {
         this.#models.set(identity, model)
+        // A server may change its model as it goes, too: its replies say that it has another version.
+        if (this.#schedule.wire?.transport === 'http' && random.next() < 0.5) return
         const name = [...this.#present].find((each) => this.#actors.get(each)?.identity === identity)
         if (name !== undefined) this.#transport.restart(name, 10 + 30 * random.next())
       })
