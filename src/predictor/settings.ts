@@ -91,7 +91,8 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
   const states: Record<string, Uint8Array> = state instanceof Uint8Array ? { '': state } : { ...state }
   const names = Object.keys(states).map((tenant) => checkTenant(tenant, most))
   // Nobody's has the workers' record, and is there beside as many others.
-  if (names.filter((name) => name !== '').length > most) throw new RangeError(`memory.state: expected at most ${most} tenants, got ${names.length}`)
+  if (names.filter((name) => name !== '').length > most)
+    throw new RangeError(`memory.state: expected at most ${most} tenants, got ${names.length}`)
   return states
 }
 

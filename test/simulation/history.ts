@@ -257,7 +257,8 @@ class Checker {
     if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
       this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
     }
-    if (code === 'PROTOCOL' || code === 'MODEL') this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
+    if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
+      this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
   }
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {

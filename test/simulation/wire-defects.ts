@@ -9,8 +9,6 @@ export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
   defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (version === this.#version) return outcomes', 'if (version) return outcomes'),
   defect('NATS: reply keys can be guessed', 'workers/nats/subjects.ts', 'const key = randomToken()', 'const key = String(this.#open.size)'),
-  defect('NATS: a part that comes twice is taken', 'workers/nats/frames.ts', "if (offset !== this.#filled) throw wrong(`values from ${this.#filled} on`, `those from ${offset}`)", ''),
-  defect('NATS: a call of a worker that is lost is forgotten', 'workers/nats/worker.ts', "    this.#forgetQuestion()\n    this.#endCalls(new ApproxiferError('WORKER', `${this.name} ${why}`))", '    this.#forgetQuestion()'),
   defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat)', ''),
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
   defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: await this.#predictor.predict(query, options) }', 'const prediction = await this.#predictor.predict(query, options)\n      this.outcomes[this.outcomes.length] = { prediction }'),
