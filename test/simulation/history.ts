@@ -48,7 +48,7 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   /** Nothing is wrong with it any more, and it cannot be reached. */
   | { what: 'missing'; worker: string }
   /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
-  | { what: 'restart'; state: string; isRefused: boolean; ejected: string[] }
+  | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
   | { what: 'hedges'; sent: number }
   /** All is over: what is left of it. */
   | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
@@ -270,9 +270,10 @@ class Checker {
   }
 
   /** Who was ejected when it was saved is ejected still. */
-  #restart({ at, state, isRefused, ejected }: Entry & { what: 'restart' }): void {
+  #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
     if (state === 'torn' && !isRefused)
       this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
+    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
     this.#ejected.clear()
     for (const identity of ejected) this.#ejected.set(identity, at)
   }

@@ -24,6 +24,8 @@ export interface Restarted {
   /** Whether a warning said that it was not taken. */
   isRefused: boolean
   ejected: readonly string[]
+  /** Those of them that are there and of whom it says nothing of the kind. */
+  forgotten: readonly string[]
 }
 
 export class Serving {
@@ -118,7 +120,10 @@ export class Serving {
     const { lastRead } = disk
     const isRefused = this.#warnings.some((text) => /without what was learned|nothing is taken over/.test(text))
     const state = lastRead ? (lastRead.isWhole ? 'whole' : 'torn') : 'none'
-    return { state, isRefused, ejected: lastRead?.isWhole && !isRefused ? lastRead.ejected : [] }
+    const ejected = lastRead?.isWhole && !isRefused ? lastRead.ejected : []
+    const free = (this.predictor as Predictor).stats().workers.filter(({ rightAnswersLeft }) => !rightAnswersLeft)
+    const believed = new Set(free.map(({ identity }) => this.transport.identityOf(identity)))
+    return { state, isRefused, ejected, forgotten: ejected.filter((identity) => believed.has(identity)) }
   }
 
   async #close(): Promise<void> {

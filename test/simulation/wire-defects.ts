@@ -18,6 +18,6 @@ export const wireDefects: readonly Defect[] = [
   defect('gateway: who leaves is waited for', 'gateway/body.ts', 'const parts = await unlessGone(signal, reading)', 'const parts = await reading'),
   defect('gateway: a deadline is in seconds', 'gateway/infer.ts', 'const ms = deadline_ms ??', 'const ms = (deadline_ms as number) * 1000 ||'),
   defect('disk: a torn state is taken', 'memory/archive.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
-  defect('disk: who was ejected is believed', 'predictor/predictor.ts', '    trust.resume()\n', ''),
+  defect('disk: who was ejected is believed', 'predictor/tenants.ts', 'return name === NOBODY ? evidence : undefined', 'return evidence && undefined'),
   defect('disk: nobody says that it was refused', 'predictor/coder.ts', 'warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)', ''),
 ]

@@ -141,7 +141,7 @@ class World {
     const restarted = await this.#serving.restart(isKilled, found)
     if (!restarted) return
     this.#ejected = new Set(restarted.ejected)
-    this.#note({ what: 'restart', ...restarted, ejected: [...restarted.ejected] })
+    this.#note({ what: 'restart', ...restarted })
   }
 
   #happens(event: Event): void {
