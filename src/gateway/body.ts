@@ -1,6 +1,6 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
-import { aborted } from '../abort'
+import { aborted, onAbort } from '../abort'
 import { joinedBytes } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
@@ -45,7 +45,7 @@ export class ByteBudget {
  * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
 export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
-  const { headers } = request
+  const { headers, signal } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
@@ -54,8 +54,11 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     if (length !== null && !coding) {
       hold(Number(length))
       // Node 20's own requests have no `bytes`.
-      const bytes =
-        'bytes' in request ? await request.bytes() : new Uint8Array(await (request as Request).arrayBuffer())
+      const whole =
+        'bytes' in request
+          ? request.bytes()
+          : (request as Request).arrayBuffer().then((buffer) => new Uint8Array(buffer))
+      const bytes = await unlessGone(signal, whole)
       if (bytes.length > most) throw tooLarge(most)
       hold(bytes.length)
       return bytes
@@ -63,15 +66,30 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-    const parts = await readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, hold)
+    const told = (bytes: number) => {
+      if (signal?.aborted) throw aborted(signal) // it was let go
+      hold(bytes)
+    }
+    const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, told)
+    const parts = await unlessGone(signal, reading)
     if (!parts) throw tooLarge(most)
     return joinedBytes(parts)
   } catch (error) {
     if (error instanceof Refusal) throw error
-    if (request.signal?.aborted) throw aborted(request.signal)
+    if (signal?.aborted) throw aborted(signal)
     const what = coding ? `whole ${coding}` : 'all of it'
     throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
   }
+}
+
+/** What comes of a body, unless its client leaves before: on some runtimes what has stopped then never ends. */
+function unlessGone<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal?.reason)
+    const forget = onAbort(signal, leave)
+    if (signal?.aborted) leave()
+    work.then(resolve, reject).finally(forget)
+  })
 }
 
 /** Bytes to leave free in front of a body in memory, so that the first raw numbers behind its JSON lie where a view of them can be. */

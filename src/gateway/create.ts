@@ -48,7 +48,8 @@ async function start(
   const options = onWarning ? { onWarning, ...own } : own
   if (!states) return createPredictor(options)
   const most = options.limits?.tenants ?? 1
-  const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })
+  const named = Object.entries(states).filter(([name]) => name !== '')
+  const known = [['', states[''] as Uint8Array] as const, ...(most > 1 ? named.slice(-most) : [])]
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
   const memory = options.memory === false ? { bytes: 0 } : options.memory
   return createPredictor({ ...options, memory: { ...memory, state, unfit: 'forget' } })

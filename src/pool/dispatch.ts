@@ -105,7 +105,7 @@ export class Dispatcher {
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
-        const attempt = this.#attemptFor(member, skip)
+        const attempt = this.#attemptFor(member, skip) ?? (skip ? this.#strandedFor(member) : undefined)
         if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
@@ -140,6 +140,19 @@ export class Dispatcher {
     const willDo = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
     const needed = this.#queue.find(skip, willDo)
     return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(willDo) : undefined)
+  }
+
+  /** The first attempt that a worker may take and none that is faster: that one would wait in vain. */
+  #strandedFor(member: Member): PooledAttempt | undefined {
+    const isStranded = (attempt: PooledAttempt) => {
+      if (!mayTake(member, attempt)) return false
+      for (const other of this.#roster.members) {
+        const isFaster = other.state.is === 'ready' && this.#speeds.isFaster(other.speed, member.speed)
+        if (isFaster && mayTake(other, attempt)) return false
+      }
+      return true
+    }
+    return this.#queue.find(0, isStranded, OFFERS)
   }
 
   /** How many others it leaves to faster workers: as few as it must, and of those that are left the last one, which waits longest otherwise. */

@@ -165,6 +165,10 @@ export class Speeds {
     return faster ? Math.max(0, Math.ceil(leftMs * rate - faster - 1)) : 0
   }
 
+  isFaster(one: Speed, other: Speed): boolean {
+    return this.expectedMs(one) < this.expectedMs(other) / ALIKE
+  }
+
   /** How long an attempt waits for faster workers at most, whatever was expected of them, while one of this speed is idle. */
   patienceMs({ ms = 0 }: Speed): number {
     if (Number.isFinite(ms)) return ms

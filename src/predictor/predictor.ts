@@ -163,9 +163,11 @@ export class Predictor {
     if (error) throw error
   }
 
-  /** Those of which something may be learned, for `save`: none with the paper's code. */
+  /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
   get tenants(): string[] {
-    return this.#means.coder.code === 'systematic' ? this.#generation.tenants.names : []
+    const { names } = this.#generation.tenants
+    if (this.#means.coder.code !== 'systematic') return []
+    return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
   /** What can be done with the model; only its types and shapes count. */
@@ -192,9 +194,9 @@ export class Predictor {
    * @throws RangeError for one that is not known
    */
   save(name = NOBODY): Uint8Array {
-    const tenant = this.#generation.tenants.known(name)
-    if (!tenant) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
-    return tenant.save()
+    const state = this.#generation.tenants.save(name)
+    if (!state) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
+    return state
   }
 
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */

@@ -57,6 +57,11 @@ export class Tenants {
     return this.#all.get(name)
   }
 
+  /** What one learned; undefined where it is not known. Nobody's holds what is known of the workers as well, and is always to be had. */
+  save(name: string): Uint8Array | undefined {
+    return (this.#all.get(name) ?? (name === NOBODY ? this.#make(name) : undefined))?.save()
+  }
+
   /** Of all that are known. */
   get names(): string[] {
     return [...this.#all.keys()]

@@ -187,3 +187,24 @@ it('tenants share the bytes that a memory may take', async () => {
   await expect(predictor.predict(row(0), { tenant: 'a' })).rejects.toThrow(`got ${bytes / 2}`)
   await predictor.close()
 })
+
+it('who lied is known after a restart, also where every query names a tenant and there are as many as may be', async () => {
+  const options = { scheme: { queries: 1, byzantine: 1 } as const, memory: false as const, limits: { tenants: 2 } }
+  const { clock, workers, predictor } = await house(options)
+  const { infer } = workers[0]
+  workers[0].infer = async (query) => {
+    const answer = await infer.call(workers[0], query)
+    return [{ ...answer[0], data: answer[0].data.map((value) => (value as number) + 5) }]
+  }
+  for (let i = 0; i < 40; i++) {
+    predictor.predict(row(i), { tenant: i % 2 ? 'a' : 'b' }).catch(() => {})
+    await clock.run()
+  }
+  const ejections = (of: typeof predictor) =>
+    of.stats().workers.find(({ worker }) => worker === workers[0].name)?.ejections
+  expect([ejections(predictor), predictor.tenants]).toEqual([1, ['', 'b', 'a']])
+  const state = Object.fromEntries(predictor.tenants.map((name) => [name, predictor.save(name)]))
+  const again = await house({ ...options, memory: { bytes: 0, state } })
+  expect(ejections(again.predictor)).toBe(1)
+  await Promise.all([predictor.close(), again.predictor.close()])
+})

@@ -42,6 +42,9 @@ export class Actor implements ModelWorker {
   readonly restart?: (why: string) => void
   onFree: (() => void) | undefined
   mood: Mood = 'well'
+  /** What tells its model from others, where that is told. */
+  fingerprint: string | undefined
+  isClosed = false
   /** Calls that it is at work on, also where nobody waits for them. */
   readonly #open = new Set<Call>()
   /** When it will have done with all that it has, where it does one after the other. */
@@ -188,6 +191,7 @@ export class Actor implements ModelWorker {
   }
 
   async close(): Promise<void> {
+    this.isClosed = true
     this.mood = 'dead'
     this.#fail('closed')
   }

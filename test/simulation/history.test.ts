@@ -31,6 +31,12 @@ it('a history that keeps all is let pass', () => {
   expect(violations({ promised, entries: [...proven, { at: 6, what: 'hedges', sent: 10 }, over(200)] })).toEqual([])
 })
 
+const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
+const told = (status: number): Entry => ({ at: 1, what: 'told', exchange: 1, status, why: '' })
+const restart = (more: object): Entry => {
+  return { at: 7, what: 'restart', state: 'whole', isRefused: false, ejected: [], forgotten: [], ...more }
+}
+
 const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['every promise settles', [...proven, asked(2, 7), over(200, { ended: 2 })]],
   ['every promise settles once', [...proven, answered(1, 7)]],
@@ -54,6 +60,17 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['hedges keep to their budget', [...proven, { at: 7, what: 'hedges', sent: 11 }]],
   ['stats add up', [...proven, over(200, { ended: 2 })]],
   ['nothing is left', [...proven, over(200, { timers: 1 })]],
+  ['nonsense gets a 4xx', [sent('nonsense'), told(500)]],
+  ['nonsense gets a 4xx', [sent('nonsense'), told(429)]],
+  ['a status says what it means', [sent('good'), told(400)]],
+  ['a status says what it means', [sent('stopped'), told(200)]],
+  ['every request has one response', [...proven, sent('good'), over(200)]],
+  ['every request has one response', [sent('good'), told(200), told(200)]],
+  ['errors are what they say', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'the reply is for another' }]],
+  ['a model that was replaced answers no more', [...proven.slice(0, -1), answered(1, 6, { model: 1 }), asked(2, 7), answered(2, 8)]], // biome-ignore format: one line
+  ['a state that is torn is refused, with a warning', [restart({ state: 'torn' })]],
+  ['who was ejected stays ejected', [restart({ ejected: ['a'], forgotten: ['a'] })]],
+  ['who is well is there', [{ at: 7, what: 'missing', worker: 'a' }]],
   ['every group is reported', [...proven, over(200, { unreported: 1 })]],
 ]
 

@@ -3,6 +3,8 @@
  * guaranteed" (docs/reference.md) a history breaks.
  */
 
+import { Exchanges } from './exchanges'
+
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
@@ -35,12 +37,21 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
       workers: string[]
       off: number
       label: boolean
+      /** Which of the models that replaced each other it is nearest to. */
+      model?: number
     }
+  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
+  | { what: 'sent'; exchange: number; kind: string }
+  | { what: 'told'; exchange: number; status: number; why: string }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
+  /** Nothing is wrong with it any more, and it cannot be reached. */
+  | { what: 'missing'; worker: string }
+  /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
+  | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
   | { what: 'hedges'; sent: number }
   /** All is over: what is left of it. */
-  | { what: 'over'; ended: number; timers: number; running: number; unreported: number }
+  | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
 )
 
 export interface History {
@@ -83,6 +94,9 @@ class Checker {
   readonly #liars = new Set<string>()
   /** And since when. */
   readonly #ejected = new Map<string, number>()
+  readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
+  /** The newest model whose answer was given as exact, and when first. */
+  #newest = { model: 0, at: 0 }
   #open = 0
 
   constructor(promised: Promised) {
@@ -109,6 +123,13 @@ class Checker {
         return this.#failed(entry)
       case 'verdict':
         return this.#verdict(entry)
+      case 'sent':
+      case 'told':
+        return this.#exchanges.take(entry)
+      case 'missing':
+        return this.#breaks(entry.at, 'who is well is there', entry.worker)
+      case 'restart':
+        return this.#restart(entry)
       case 'hedges':
         return this.#hedges(entry)
       case 'over':
@@ -162,7 +183,7 @@ class Checker {
     if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
   }
 
-  #answered({ at, query, status, confidence, workers, off, label }: Entry & { what: 'answered' }): void {
+  #answered({ at, query, status, confidence, workers, off, label, model = 0 }: Entry & { what: 'answered' }): void {
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
@@ -171,6 +192,7 @@ class Checker {
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
+    if (status === 'exact') this.#isNew(at, query, asking, model)
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
@@ -182,6 +204,13 @@ class Checker {
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
+  }
+
+  /** Who asks after the first answer of a new model gets none of an old one. */
+  #isNew(at: number, query: number, asking: Asking, model: number): void {
+    if (model > this.#newest.model) this.#newest = { model, at }
+    else if (model < this.#newest.model && asking.at > this.#newest.at + TICK)
+      this.#breaks(at, 'a model that was replaced answers no more', `query ${query} has an answer of model ${model}`)
   }
 
   /** An answer that was given at that moment is heard of after the verdict. */
@@ -228,7 +257,8 @@ class Checker {
     if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
       this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
     }
-    if (code === 'PROTOCOL' || code === 'MODEL') this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
+    if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
+      this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
   }
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
@@ -237,6 +267,15 @@ class Checker {
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
       this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
     }
+  }
+
+  /** Who was ejected when it was saved is ejected still. */
+  #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
+    if (state === 'torn' && !isRefused)
+      this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
+    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
+    this.#ejected.clear()
+    for (const identity of ejected) this.#ejected.set(identity, at)
   }
 
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {
@@ -249,7 +288,9 @@ class Checker {
     for (const [query, { ended: end }] of this.#queries) {
       if (end === undefined) this.#breaks(at, 'every promise settles', `query ${query} has no end`)
     }
-    if (ended !== this.#queries.size) this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
+    this.#exchanges.over(at)
+    if (ended !== undefined && ended !== this.#queries.size)
+      this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
     if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)
     if (running) this.#breaks(at, 'nothing is left', `${running} calls`)
     if (unreported) this.#breaks(at, 'every group is reported', `${unreported} are not`)

@@ -8,6 +8,7 @@ import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
 import { strategies } from './model'
+import { type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
 export interface Machine {
@@ -49,6 +50,7 @@ export type Event = { at: number } & (
   | { what: 'forget'; tenant: string }
   /** All workers have another model from now on. */
   | { what: 'renew' }
+  | WireEvent
 )
 
 export interface Schedule {
@@ -61,6 +63,8 @@ export interface Schedule {
   events: Event[]
   /** Whether it is the same S machines all along that are in trouble, and all queries together are no more than the others can answer. */
   isSpared: boolean
+  /** What goes over a network. */
+  wire?: Wire
 }
 
 /** Kinds of trouble. */
@@ -116,7 +120,7 @@ export function drawn(seed: number, queries: number): Schedule {
   const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
   const isSpared =
     ((S > 0 && same && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
-  return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
+  return wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
 }
 
 function machine(name: string, index: number, { on, pick, chance }: Draw): Machine {

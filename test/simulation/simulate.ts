@@ -1,6 +1,7 @@
 /**
  * npm run simulate -- [SEED] [--seeds COUNT] [--queries COUNT] [--shrink] [--history]: the predictor, its pool, trust and memory in
- * simulated time, with workers that are slow by any law, die, hang, lie, leave and come back, and callers who leave; what is
+ * simulated time, with workers that are slow by any law, die, hang, lie, leave and come back, and callers who leave; for some
+ * seeds over a simulated network, behind a gateway, and with restarts from a disk. What is
  * guaranteed is checked of each run. A seed is a run, the same to the byte each time. `--shrink` finds fewer events that break the same
  * promises, `--history` prints all that happened. A process a core. Ends with 1 where a promise was broken.
  */

@@ -32,7 +32,8 @@ export async function serveNats(server: NatsServer, options: ServeNatsOptions): 
   const settings = checkServeOptions(options)
   const link = await NatsLink.open(server, settings.warn)
   const machine = new ServingMachine(link, settings)
-  await link.flush() // the server has the subscriptions: coordinators find the workers
+  // The server has the subscriptions: coordinators find the workers. Where the connection breaks meanwhile they do when it is back.
+  await link.flush().catch(() => {})
   return machine
 }
 

@@ -1,0 +1,123 @@
+/** Machines that call home: the real two ends of a fleet on NATS, at connections of the simulation. */
+
+import { seeded } from '../../src/random'
+import { natsWorkers } from '../../src/workers/nats/fleet'
+import { encodeValues } from '../../src/workers/nats/frames'
+import type { NatsOptions } from '../../src/workers/nats/options'
+import { type NatsService, serveNats } from '../../src/workers/nats/serve'
+import type { Change } from '../../src/workers/worker'
+import type { Actor } from './actor'
+import type { Broker, Connection } from './nats-broker'
+import type { Transport } from './transport'
+
+const FLEET = 'simulated'
+
+interface Member {
+  actor: Actor
+  connection: Connection
+  service: Promise<NatsService>
+}
+
+interface NatsTransportOptions {
+  coordinator: Pick<NatsOptions, 'missed' | 'forgetMs' | 'expireMs' | 'maxPending'>
+  machine: { beatMs: number; maxPending: number; hangMs: number }
+  /** Whether machines that lie answer in others' place, too, at reply subjects that they guess. */
+  forges: boolean
+  warn: (text: string) => void
+}
+
+export class NatsTransport implements Transport {
+  readonly #members = new Map<string, Member>()
+  readonly #connections: Connection[] = []
+
+  /** @param born  a machine anew: it is closed with its service */
+  constructor(
+    private readonly broker: Broker,
+    private readonly options: NatsTransportOptions,
+    private readonly born: (actor: Actor) => Actor,
+  ) {}
+
+  connect(): AsyncIterableIterator<Change> {
+    const connection = this.broker.connect()
+    this.#connections.push(connection)
+    const { coordinator, warn: onWarning } = this.options
+    return natsWorkers(connection, { fleet: FLEET, ...coordinator, onWarning, clock: this.broker.network.clock })
+  }
+
+  join(actor: Actor): void {
+    const { machine, warn: onWarning, forges } = this.options
+    this.leave(actor.name, 'remove') // where it restarts meanwhile
+    const connection = this.broker.connect()
+    const { name, identity } = actor
+    const serving = { fleet: FLEET, workers: [actor], name, identity, ...machine, onWarning }
+    const service = serveNats(connection, { ...serving, clock: this.broker.network.clock })
+    this.#members.set(name, { actor, connection, service })
+    if (forges && actor.lying.strategy !== undefined) void service.then(({ names: [own] }) => forge(connection, own))
+  }
+
+  leave(worker: string, how: 'remove' | 'drain'): void {
+    const member = this.#members.get(worker)
+    if (!member) return
+    this.#members.delete(worker)
+    void this.#end(member, how)
+  }
+
+  async #end({ service, connection }: Member, how: 'remove' | 'drain'): Promise<void> {
+    const served = await service
+    await (how === 'remove' ? served.close() : served.drain(50))
+    await connection.close()
+  }
+
+  /** Its process ends without a word, and another begins. */
+  restart(worker: string, forMs: number): void {
+    const member = this.#members.get(worker)
+    if (!member) return
+    this.#members.delete(worker)
+    void member.connection.close() // which its service hears of, and closes the worker
+    this.broker.network.clock.after(forMs, () => {
+      if (!this.#members.has(worker)) this.join(this.born(member.actor))
+    })
+  }
+
+  cut(worker: string | undefined, forMs: number): void {
+    if (worker === undefined) this.broker.cut(forMs)
+    else this.#members.get(worker)?.connection.cut(forMs)
+  }
+
+  /** A worker is called by its machine, its place there, and its run. */
+  nameOf(worker: string): string {
+    return worker.replace(/-0-[0-9a-f]{6}$/, '')
+  }
+
+  identityOf(identity: string): string {
+    return identity
+  }
+
+  calm(): void {
+    this.broker.network.calm()
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#members.values()].map((member) => this.#end(member, 'remove')))
+    for (const connection of this.#connections) await connection.close()
+  }
+}
+
+/** Of each row that it gets it tells what might be the next and the last ones' reply subjects something else. */
+function forge(connection: Connection, own: string): void {
+  const lie = Float32Array.of(50, -50)
+  const random = seeded(1)
+  connection.subscribe(`approxifer.${FLEET}.worker.${own}`, {
+    callback(_, { data, reply = '' }) {
+      if (data[1] !== 0 || random.next() < 0.5) return
+      const at = reply.lastIndexOf('.') + 1
+      const [inbox, key] = [reply.slice(0, at), reply.slice(at)]
+      for (const radix of [10, 16, 36]) {
+        for (const by of [-2, -1, 1, 2]) {
+          const guess = (Number.parseInt(key, radix) + by).toString(radix)
+          for (const bytes of encodeValues('answer', lie, 1_048_576)) connection.publish(inbox + guess, bytes)
+        }
+      }
+    },
+  })
+}
