@@ -194,7 +194,7 @@ it('who lied is known after a restart, also where every query names a tenant and
   const { infer } = workers[0]
   workers[0].infer = async (query) => {
     const answer = await infer.call(workers[0], query)
-    return [{ ...answer[0], data: answer[0].data.map((value) => (value as number) + 5) }]
+    return [{ ...answer[0], data: (answer[0].data as Float32Array).map((value) => value + 5) }]
   }
   for (let i = 0; i < 40; i++) {
     predictor.predict(row(i), { tenant: i % 2 ? 'a' : 'b' }).catch(() => {})
