@@ -10,6 +10,8 @@ export interface Promised {
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
   answersIn: number
+  /** A worker that is at work on one call for longer is restarted, where it can be. */
+  hangMs: number
   /** Queries under way at most. */
   limit: number
   minConfidence: number
@@ -26,6 +28,8 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
   | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
   | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean }
+  /** A call ended that it had been at work on for longer than `hangMs`. */
+  | { what: 'hung'; worker: string; ms: number; restarts: boolean }
   /** @param off  largest distance from the model's own values @param label  whether it has the model's label */
   | {
       what: 'answered'
@@ -50,6 +54,8 @@ export interface History {
 
 /** A clock in floating point. */
 const TICK = 1e-6
+/** A timer in whole milliseconds. */
+const TIMER_MS = 1
 
 interface Asking {
   at: number
@@ -103,6 +109,8 @@ class Checker {
         return this.#given(entry)
       case 'replied':
         return this.#replied(entry)
+      case 'hung':
+        return this.#hung(entry)
       case 'answered':
         return this.#answered(entry)
       case 'failed':
@@ -140,6 +148,10 @@ class Checker {
     if (lied) this.#liars.add(identity)
     const asking = this.#of(query)
     asking?.replied.set(identity, lied || asking.replied.get(identity) === true)
+  }
+
+  #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
+    if (restarts && ms > this.#promised.hangMs + TIMER_MS) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */
@@ -222,7 +234,7 @@ class Checker {
     if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    if (code === 'DEADLINE' && at < asking.dueAt - 1)
+    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS)
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
     if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {

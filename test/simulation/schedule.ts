@@ -33,6 +33,8 @@ export type Event = { at: number } & (
       what: 'ask'
       query: number
       row: [number, number]
+      /** Of further queries that its caller asks at once, like this one. */
+      more?: [number, number][]
       tenant: string
       deadlineMs: number
       policy?: 'auto' | 'retry' | 'recover'
@@ -42,7 +44,7 @@ export type Event = { at: number } & (
       /** Nothing is wrong any more. */
       lively?: boolean
     }
-  | { what: 'mood'; worker: string; mood: Mood }
+  | { what: 'mood'; worker: string; mood: Mood; forMs: number }
   | { what: 'lie'; identity: string; strategy: string | undefined; share: number }
   | { what: 'leave'; worker: string; how: 'remove' | 'drain' }
   | { what: 'join'; machine: Machine }
@@ -72,6 +74,7 @@ const troubles = [
   'liars',
   'tenants',
   'crowds',
+  'batches',
   'gives',
   'forgetting',
   'renewing',
@@ -80,6 +83,11 @@ type Trouble = (typeof troubles)[number]
 
 export const HANG_MS = 200
 const DEADLINE_MS = 400
+/** Queries that one caller asks at once. */
+const MOST_AT_ONCE = 16
+/** How long machines are in trouble, and well between: wide, so that some hangs are noticed and others are not. */
+const TROUBLE_MS = [5, 5 * HANG_MS] as const
+const WELL_MS = 40
 
 /** What a run is drawn with. */
 interface Draw {
@@ -107,7 +115,7 @@ export function drawn(seed: number, queries: number): Schedule {
     policy: E ? 'recover' : pick(['auto', 'retry', 'recover'] as const),
     hedge: { budget: pick([0, 0.1, 0.2, 1]), clones: draw.chance(0.2) },
     memory: pick([undefined, false] as const),
-    limits: { queries: pick([50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
+    limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
   }
   const events: Event[] = asking(queries, machines, draw)
   const end = events.at(-1)?.at ?? 0
@@ -138,17 +146,22 @@ function machine(name: string, index: number, { on, pick, chance }: Draw): Machi
 function asking(queries: number, machines: readonly Machine[], { random, on, pick, chance }: Draw): Event[] {
   const rate = machines.reduce((sum, { slots, medianMs }) => sum + slots / medianMs, 0) // answers a ms
   const load = on.has('crowds') ? pick([1, 3]) : pick([0.1, 0.3, 0.6, 0.8])
-  let at = 0
-  return Array.from({ length: queries }, (_, query): Event => {
-    at += -Math.log(1 - random.next()) / (rate * load)
-    return {
-      ...{ at, what: 'ask', query, row: [random.gauss(), random.gauss()] },
+  const events: Event[] = []
+  const row = (): [number, number] => [random.gauss(), random.gauss()]
+  for (let [at, query] = [0, 0]; query < queries; ) {
+    const count = on.has('batches') && chance(0.3) ? Math.min(1 + random.below(MOST_AT_ONCE), queries - query) : 1
+    at += (-count * Math.log(1 - random.next())) / (rate * load)
+    events.push({
+      ...{ at, what: 'ask', query, row: row() },
+      ...(count > 1 && { more: Array.from({ length: count - 1 }, row) }),
       tenant: on.has('tenants') ? pick(['a', 'b', 'c', 'd']) : '',
       deadlineMs: on.has('haste') && chance(0.2) ? 30 * random.next() : DEADLINE_MS,
       ...(on.has('gives') && chance(0.2) && { atDeadline: 'give' as const }),
       ...(on.has('aborts') && chance(0.15) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
-    }
-  })
+    })
+    query += count
+  }
+  return events
 }
 
 /** What befalls machines: at most S of them are in a bad mood at a time, at least one, others a moment later or the same; E of them lie, whatever they are called. */
@@ -156,19 +169,9 @@ function trouble(
   { end, S, E, machines, same }: { end: number; S: number; E: number; machines: readonly Machine[]; same: boolean },
   draw: Draw,
 ): Event[] {
-  const { random, on, pick, chance } = draw
+  const { random, on, pick } = draw
   const events: Event[] = []
-  if (on.has('moods')) {
-    const some = moods.filter(() => chance(0.4))
-    const first = random.choose(machines.length, Math.max(1, S))
-    for (let at = 10; at < end; at += 60) {
-      for (const { name: worker } of machines) events.push({ at, what: 'mood', worker, mood: 'well' })
-      for (const i of same ? first : random.choose(machines.length, Math.max(1, S))) {
-        events.push({ at, what: 'mood', worker: machines[i].name, mood: some.length ? pick(some) : 'slow' })
-      }
-    }
-    for (const { name: worker } of machines) events.push({ at: end + 70, what: 'mood', worker, mood: 'well' })
-  }
+  if (on.has('moods')) events.push(...bad(end, machines, Math.max(1, S), same, draw))
   for (const { identity } of machines.slice(0, E)) {
     const [strategy, share] = [pick(Object.keys(strategies)), pick([0.05, 0.5, 1])]
     events.push({ at: pick([0, end / 3]), what: 'lie', identity, strategy, share })
@@ -177,6 +180,23 @@ function trouble(
   if (on.has('renewing')) events.push({ at: (0.3 + 0.4 * random.next()) * end, what: 'renew' })
   if (on.has('forgetting')) events.push({ at: end / 2, what: 'forget', tenant: on.has('tenants') ? 'a' : '' })
   return events
+}
+
+/** @param most  machines in a bad mood at a time @param same  it is always these */
+function bad(end: number, machines: readonly Machine[], most: number, same: boolean, draw: Draw): Event[] {
+  const { random, pick, chance } = draw
+  const some = moods.filter(() => chance(0.4))
+  const [shortest, longest] = TROUBLE_MS
+  return random.choose(machines.length, most).flatMap((first) => {
+    const events: Event[] = []
+    for (let at = 10 * random.next(); at < end; ) {
+      const { name: worker } = machines[same ? first : random.below(machines.length)]
+      const forMs = shortest * (longest / shortest) ** random.next()
+      events.push({ at, what: 'mood', worker, mood: some.length ? pick(some) : 'slow', forMs })
+      at += forMs - WELL_MS * Math.log(1 - random.next())
+    }
+    return events
+  })
 }
 
 /** One leaves and comes back, under its name or another; who it is stays. */

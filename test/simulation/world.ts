@@ -25,7 +25,6 @@ class World {
   readonly #actors = new Map<string, Actor>()
   readonly #queries = new Map<string, number>()
   readonly #changes = new Feed()
-  #births = 0
   #model = 0
   #unreported = 0
 
@@ -62,7 +61,9 @@ class World {
   async #lively(predictor: Predictor): Promise<void> {
     const { events } = this.#schedule
     for (const [, actor] of this.#actors) actor.change('well')
-    const query = 1 + Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query : [])))
+    const query =
+      1 +
+      Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
     void this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively: true }, predictor)
     await this.clock.run()
@@ -86,16 +87,20 @@ class World {
         this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
       replied: ({ name }: Actor, row: Float32Array, lied: boolean) =>
         this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied }),
+      ended: ({ name, restart }: Actor, ms: number) =>
+        ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined }),
     }
-    const actor = new Actor(machine, lying, this.clock, witnessed, 1000 * this.#schedule.seed + this.#births++)
+    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
     this.#actors.set(machine.name, actor)
     this.#note({ what: 'joins', worker: machine.name })
     return actor
   }
 
   #happens(event: Event, predictor: Predictor): void {
-    if (event.what === 'ask') this.#ask(event, predictor)
-    else if (event.what === 'mood') this.#actors.get(event.worker)?.change(event.mood)
+    if (event.what === 'ask') {
+      const rows = [event.row, ...(event.more ?? [])]
+      for (const [i, row] of rows.entries()) void this.#ask({ ...event, query: event.query + i, row }, predictor)
+    } else if (event.what === 'mood') this.#actors.get(event.worker)?.fall(event.mood, event.forMs)
     else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
     else if (event.what === 'join') this.#changes.tell({ add: this.#born(event.machine) })
@@ -158,6 +163,7 @@ function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule):
     byzantine,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
+    hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: { burst: BURST, share: hedge ? (hedge.budget ?? 0.2) : 0 },
