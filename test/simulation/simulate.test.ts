@@ -59,6 +59,6 @@ it('a schedule is cut down to the events that it takes', async () => {
     return asked.includes(11) && asked.includes(47)
   })
   expect(small.events.flatMap((event) => (event.what === 'ask' ? event.query : []))).toEqual([11, 47])
-  expect(small.machines).toBe(schedule.machines)
+  expect(small.machines.length).toBeLessThanOrEqual(schedule.machines.length)
   expect(tries).toBeLessThan(200)
 })
