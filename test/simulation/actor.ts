@@ -28,7 +28,7 @@ export interface Witnessed {
   /** @param fits  whether it takes one more */
   given(actor: Actor, row: Float32Array, fits: boolean): void
   /** @param lied  whether the answer is another than its model's */
-  replied(actor: Actor, row: Float32Array, lied: boolean): void
+  replied(actor: Actor, row: Float32Array, lied: boolean, told: Float32Array): void
   /** It has done with a call, or was made to. @param ms  that it was at work on nothing else */
   ended(actor: Actor, ms: number): void
 }
@@ -36,6 +36,7 @@ export interface Witnessed {
 interface Call {
   /** When the worker began with it, as far as can be told. */
   startedAt: number
+  isWanted: boolean
   settle(outcome: TensorList | Error): void
   cancel(): void
 }
@@ -122,7 +123,8 @@ export class Actor implements ModelWorker {
     for (const [i, signal] of signals.entries()) {
       signal?.addEventListener('abort', () => {
         settles[i](new DOMException('aborted', 'AbortError')) // as `fetch` says it
-        if (this.machine.stops && signals.every((each) => each?.aborted)) this.#end(call)
+        call.isWanted = signals.some((each) => !each?.aborted)
+        if (this.machine.stops && !call.isWanted) this.#end(call)
       })
     }
     return answers
@@ -133,6 +135,7 @@ export class Actor implements ModelWorker {
     let cancel = () => {}
     const call: Call = {
       startedAt: clock.now(),
+      isWanted: true,
       settle: (outcome) => {
         for (const settle of settles) settle(outcome)
       },
@@ -163,7 +166,8 @@ export class Actor implements ModelWorker {
     if (!this.#open.delete(call)) return false
     call.cancel()
     const now = this.clock.now()
-    this.witnessed.ended(this, now - call.startedAt)
+    // Who says that it takes more has done, as far as can be seen, with what it has rejected.
+    if (call.isWanted || (this.slots === 1 && !this.takesNext)) this.witnessed.ended(this, now - call.startedAt)
     if (this.slots === 1) for (const next of this.#open) next.startedAt = now
     return true
   }
@@ -189,7 +193,7 @@ export class Actor implements ModelWorker {
     const lies = strategy !== undefined && random.next() < share
     const told = lies ? strategies[strategy](own, random, row) : own
     if (!told) return // it says nothing
-    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]))
+    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]), told)
     if (mood !== 'reuses') return settle(listOf(told))
     this.#buffers[place] ??= new Float32Array(2)
     this.#buffers[place].set(told)

@@ -27,10 +27,10 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'joins' | 'leaves'; worker: string }
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
   | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
-  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean }
+  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
   /** A call ended that it had been at work on for longer than `hangMs`. */
   | { what: 'hung'; worker: string; ms: number; restarts: boolean }
-  /** @param off  largest distance from the model's own values @param label  whether it has the model's label */
+  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
   | {
       what: 'answered'
       query: number
@@ -39,6 +39,7 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
       workers: string[]
       off: number
       label: boolean
+      says?: number
     }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
@@ -67,8 +68,8 @@ interface Asking {
   isBeyond: boolean
   leftAt?: number
   ended?: number
-  /** Identities that answered it so far, and those of them that lied. */
-  replied: Map<string, boolean>
+  /** Identities that answered it so far, those of them that lied, and the labels that they told. */
+  replied: Map<string, { lied: boolean; says: number | undefined }>
 }
 
 /** Sentences, one for each break. */
@@ -144,10 +145,10 @@ class Checker {
     if (at > (this.#gone.get(worker) ?? at) + TICK) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
-  #replied({ query, identity, lied }: Entry & { what: 'replied' }): void {
+  #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
     const asking = this.#of(query)
-    asking?.replied.set(identity, lied || asking.replied.get(identity) === true)
+    asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
   }
 
   #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
@@ -174,7 +175,8 @@ class Checker {
     if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
   }
 
-  #answered({ at, query, status, confidence, workers, off, label }: Entry & { what: 'answered' }): void {
+  #answered(entry: Entry & { what: 'answered' }): void {
+    const { at, query, status, confidence, workers, off, label } = entry
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
@@ -185,6 +187,7 @@ class Checker {
     }
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
+    if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
@@ -206,7 +209,7 @@ class Checker {
     if (replied.size < byzantine + 1) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by ${replied.size}`)
     }
-    if (![...replied.values()].includes(false)) {
+    if ([...replied.values()].every(({ lied }) => lied)) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by liars alone`)
     }
   }
@@ -221,6 +224,14 @@ class Checker {
     if (policy === 'retry') this.#breaks(at, 'retry gives nothing that is recovered', `query ${query} is`)
     const isSure = (confidence ?? 0) >= least || policy === 'recover' || (gives && at >= dueAt - TICK)
     if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
+  }
+
+  /** By a worker that is believed. */
+  #contradicted({ at, query, says }: Entry & { what: 'answered' }, { replied }: Asking): void {
+    for (const [identity, reply] of replied) {
+      if (this.#ejected.has(identity) || reply.says === says) continue
+      this.#breaks(at, 'a recovery that an answer contradicts is not given', `query ${query}, by ${identity}`)
+    }
   }
 
   #failed({ at, query, code }: Entry & { what: 'failed' }): void {

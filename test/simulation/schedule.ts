@@ -57,7 +57,7 @@ export interface Schedule {
   seed: number
   options: Pick<
     PredictorOptions,
-    'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits'
+    'verify' | 'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits'
   >
   machines: Machine[]
   events: Event[]
@@ -81,6 +81,10 @@ const troubles = [
 ] as const
 type Trouble = (typeof troubles)[number]
 
+/** With which it cannot be said that S machines are in trouble, and the others can answer all; and the share of runs without them. */
+const others: readonly Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
+const CALM = 0.15
+
 export const HANG_MS = 200
 const DEADLINE_MS = 400
 /** Queries that one caller asks at once. */
@@ -101,29 +105,31 @@ interface Draw {
 export function drawn(seed: number, queries: number): Schedule {
   const random = seeded(seed)
   const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
-  const on = new Set(troubles.filter(() => random.next() < 0.5))
+  const isCalm = random.next() < CALM
+  const kinds = isCalm ? troubles.filter((each) => !others.includes(each)) : troubles
+  const on = new Set(kinds.filter((each) => random.next() < 0.5 || (isCalm && each === 'moods')))
   const draw: Draw = { random, on, pick, chance: (share) => random.next() < share }
   const E = on.has('liars') ? 1 + random.below(2) : 0
-  const [K, S] = [1 + random.below(6), random.below(3)]
+  const [K, S] = [1 + random.below(6), isCalm ? 1 + random.below(2) : random.below(3)]
   const count = E ? 2 * E + 1 + S + random.below(4) : K + S + random.below(4)
   const machines = Array.from({ length: count }, (_, i) => machine(`w${i}`, i, draw))
   const options: Schedule['options'] = {
-    ...((E || draw.chance(0.8)) && { scheme: { queries: E ? Math.min(K, count - 2 * E) : K, stragglers: S, ...(E && { byzantine: E }) } }), // biome-ignore format: one line
+    ...((E || isCalm || draw.chance(0.8)) && { scheme: { queries: E ? Math.min(K, count - 2 * E) : K, stragglers: S, ...(E && { byzantine: E }) } }), // biome-ignore format: one line
     hangMs: HANG_MS,
     deadlineMs: DEADLINE_MS,
     maxWaitMs: pick([0, 5, 50]),
-    policy: E ? 'recover' : pick(['auto', 'retry', 'recover'] as const),
+    policy: pick(['auto', 'retry', 'recover'] as const),
     hedge: { budget: pick([0, 0.1, 0.2, 1]), clones: draw.chance(0.2) },
     memory: pick([undefined, false] as const),
+    ...(draw.chance(0.3) && { verify: { audit: 1 } }),
     limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
   }
-  const events: Event[] = asking(queries, machines, draw)
+  const rate = isCalm ? spared(machines, options.scheme) : machines.reduce((sum, each) => sum + rateOf(each), 0)
+  const events: Event[] = asking(queries, rate, draw)
   const end = events.at(-1)?.at ?? 0
-  const same = draw.chance(0.5)
+  const same = isCalm || draw.chance(0.5)
   events.push(...trouble({ end, S, E, machines, same }, draw))
-  const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
-  const isSpared =
-    ((S > 0 && same && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
+  const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
   return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
 }
 
@@ -142,9 +148,21 @@ function machine(name: string, index: number, { on, pick, chance }: Draw): Machi
   }
 }
 
-/** Callers, who come by themselves. */
-function asking(queries: number, machines: readonly Machine[], { random, on, pick, chance }: Draw): Event[] {
-  const rate = machines.reduce((sum, { slots, medianMs }) => sum + slots / medianMs, 0) // answers a ms
+/** Answers a ms. */
+const rateOf = ({ slots, medianMs }: Machine) => slots / medianMs
+
+/** What those answer that are not in trouble, whichever these are, where every query may take a copy as well. */
+function spared(
+  machines: readonly Machine[],
+  { queries = 1, stragglers = 0 }: NonNullable<PredictorOptions['scheme']> = { queries: 1 },
+): number {
+  const rates = machines.map(rateOf).sort((a, b) => a - b)
+  const left = rates.slice(0, rates.length - stragglers).reduce((sum, rate) => sum + rate, 0)
+  return (left * queries) / (queries + stragglers) / 2
+}
+
+/** Callers, who come by themselves. @param rate  answers a ms that there may be */
+function asking(queries: number, rate: number, { random, on, pick, chance }: Draw): Event[] {
   const load = on.has('crowds') ? pick([1, 3]) : pick([0.1, 0.3, 0.6, 0.8])
   const events: Event[] = []
   const row = (): [number, number] => [random.gauss(), random.gauss()]

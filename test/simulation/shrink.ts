@@ -11,8 +11,12 @@ type Ask = Event & { what: 'ask' }
 
 /** Rows that a caller asks at once, at most. */
 const MOST_AT_ONCE = 16
+/** Schedules that are tried. */
+const MOST_TRIES = 1500
 
-export async function shrunk(schedule: Schedule, breaks: Breaks): Promise<Schedule> {
+export async function shrunk(schedule: Schedule, isBroken: Breaks): Promise<Schedule> {
+  let tries = 0
+  const breaks: Breaks = async (each) => ++tries <= MOST_TRIES && isBroken(each)
   const passes = [withoutKinds, withoutWorkers, withoutEvents, atOnce, withoutRows, sooner, plain]
   let small = schedule
   for (let size = Number.POSITIVE_INFINITY; sizeOf(small) < size; ) {

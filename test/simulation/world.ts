@@ -85,8 +85,8 @@ class World {
       },
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
-      replied: ({ name }: Actor, row: Float32Array, lied: boolean) =>
-        this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied }),
+      replied: ({ name }: Actor, row: Float32Array, lied: boolean, told: Float32Array) =>
+        this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: labelOf(told) }),
       ended: ({ name, restart }: Actor, ms: number) =>
         ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined }),
     }
@@ -147,7 +147,7 @@ class World {
       void group.then(() => this.#unreported--)
       const told = output.y.data as Float32Array
       const { off, label } = this.#compared(row, told, first)
-      this.#note({ what: 'answered', query, status, confidence, workers, off, label })
+      this.#note({ what: 'answered', query, status, confidence, workers, off, label, says: labelOf(told) })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
       this.#note({ what: 'failed', query, code })
