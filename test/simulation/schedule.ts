@@ -164,6 +164,7 @@ function spared(
 /** Callers, who come by themselves. @param rate  answers a ms that there may be */
 function asking(queries: number, rate: number, { random, on, pick, chance }: Draw): Event[] {
   const load = on.has('crowds') ? pick([1, 3]) : pick([0.1, 0.3, 0.6, 0.8])
+  const leaving = pick([0.15, 0.7])
   const events: Event[] = []
   const row = (): [number, number] => [random.gauss(), random.gauss()]
   for (let [at, query] = [0, 0]; query < queries; ) {
@@ -175,7 +176,7 @@ function asking(queries: number, rate: number, { random, on, pick, chance }: Dra
       tenant: on.has('tenants') ? pick(['a', 'b', 'c', 'd']) : '',
       deadlineMs: on.has('haste') && chance(0.2) ? 30 * random.next() : DEADLINE_MS,
       ...(on.has('gives') && chance(0.2) && { atDeadline: 'give' as const }),
-      ...(on.has('aborts') && chance(0.15) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
+      ...(on.has('aborts') && chance(leaving) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
     })
     query += count
   }
@@ -202,15 +203,15 @@ function trouble(
 
 /** @param most  machines in a bad mood at a time @param same  it is always these */
 function bad(end: number, machines: readonly Machine[], most: number, same: boolean, draw: Draw): Event[] {
-  const { random, pick, chance } = draw
-  const some = moods.filter(() => chance(0.4))
+  const { random, pick } = draw
+  const some = random.choose(moods.length, 1 + random.below(4)).map((i) => moods[i])
   const [shortest, longest] = TROUBLE_MS
   return random.choose(machines.length, most).flatMap((first) => {
     const events: Event[] = []
     for (let at = 10 * random.next(); at < end; ) {
       const { name: worker } = machines[same ? first : random.below(machines.length)]
       const forMs = shortest * (longest / shortest) ** random.next()
-      events.push({ at, what: 'mood', worker, mood: some.length ? pick(some) : 'slow', forMs })
+      events.push({ at, what: 'mood', worker, mood: pick(some), forMs })
       at += forMs - WELL_MS * Math.log(1 - random.next())
     }
     return events
