@@ -19,6 +19,8 @@ export interface Promised {
   hedges: { burst: number; share: number }
   /** How far a proven answer may be from the model's own. */
   rounding: number
+  /** How late a busy machine may come to what is due; 0 in simulated time. */
+  slackMs?: number
 }
 
 export type Entry = { at: number } /** @param lively  whether all is well again, so that it must be answered */ & (
@@ -56,7 +58,7 @@ export interface History {
 /** A clock in floating point. */
 const TICK = 1e-6
 /** A timer in whole milliseconds. */
-const TIMER_MS = 1
+const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
 
 interface Asking {
   at: number
@@ -82,6 +84,7 @@ export function violations({ promised, entries }: History): string[] {
 class Checker {
   readonly broken: string[] = []
   readonly #promised: Promised
+  readonly #tick: number
   readonly #queries = new Map<number, Asking>()
   /** By name; a name may be another's later. */
   readonly #identities = new Map<string, string>()
@@ -94,6 +97,7 @@ class Checker {
 
   constructor(promised: Promised) {
     this.#promised = promised
+    this.#tick = promised.slackMs ?? TICK
   }
 
   take(entry: Entry): void {
@@ -142,7 +146,7 @@ class Checker {
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
     this.#identities.set(worker, identity)
     if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
-    if (at > (this.#gone.get(worker) ?? at) + TICK) this.#breaks(at, 'who has left gets nothing', worker)
+    if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
   #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
@@ -161,8 +165,8 @@ class Checker {
     if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
-    if (at > asking.dueAt + TICK) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
-    if (asking.leftAt !== undefined && at > asking.leftAt + TICK) {
+    if (at > asking.dueAt + this.#tick) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (asking.leftAt !== undefined && at > asking.leftAt + this.#tick) {
       this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
     asking.ended = at
@@ -201,7 +205,7 @@ class Checker {
 
   /** An answer that was given at that moment is heard of after the verdict. */
   #isEjected(identity: string, at: number): boolean {
-    return at > (this.#ejected.get(identity) ?? at) + TICK
+    return at > (this.#ejected.get(identity) ?? at) + this.#tick
   }
 
   #proven(at: number, query: number, { replied }: Asking): void {
@@ -242,13 +246,13 @@ class Checker {
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
     const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
-    if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
+    if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS)
-      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
+    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
+      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
-    if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
+    if (code === 'OVERLOADED' && (at > asking.at + this.#tick || open <= limit)) {
       this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
     }
     if (code === 'PROTOCOL' || code === 'MODEL') this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
