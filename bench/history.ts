@@ -1,7 +1,7 @@
 /**
- * npm run history -- [QUERIES] [--log FILE]: 100,000 queries, unless told otherwise, to real threads of which one after the other is killed in
+ * npm run history -- [QUERIES] [--gateway] [--log FILE]: 100,000 queries, unless told otherwise, to real threads of which one after the other is killed in
  * the middle of its work, in several settings; the checker of test/simulation/history.ts says whether what happened keeps every line of "What
- * is guaranteed". `--log` writes all that happened, a line each. Ends with 1 where a promise was broken.
+ * is guaranteed". `--gateway`: to `approxifer serve`, in the trouble of `npm run bench -- serve-soak`, by what its /events tell. `--log` writes all that happened, a line each. Ends with 1 where a promise was broken.
  */
 
 import { writeFileSync } from 'node:fs'
@@ -9,7 +9,8 @@ import { parseArgs } from 'node:util'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { violations } from '../test/simulation/history'
-import { ofThreads, type Setting } from './history/threads'
+import { ofGateway } from './history/gateway'
+import { ofThreads, type Setting, type Told } from './history/threads'
 import { counts } from './soak/checks'
 import { loadDigits, MODEL } from './soak/digits'
 
@@ -21,27 +22,34 @@ const settings: Setting[] = [
   { name: 'a liar', options: { scheme: { ...coded, byzantine: 1 } }, lies: true },
 ]
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { log: { type: 'string' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { gateway: { type: 'boolean', default: false }, log: { type: 'string' } },
+})
 const queries = Number(positionals[0] ?? 100_000)
-const digits = (await loadDigits()).map(({ image }) => image)
-const model = await OnnxModel.load(await readModel(MODEL))
-let broken = 0
-for (const setting of settings) {
-  const { name } = setting
-  const { entries, promised, kills, endings } = await ofThreads(
-    setting,
-    digits,
-    model,
-    Math.ceil(queries / settings.length),
-  )
+const broken = values.gateway ? told('a gateway', await ofGateway(queries)) : await allThreads()
+console.log(`${queries} queries, ${broken} promises broken`)
+process.exit(broken ? 1 : 0)
+
+async function allThreads(): Promise<number> {
+  const digits = (await loadDigits()).map(({ image }) => image)
+  const model = await OnnxModel.load(await readModel(MODEL))
+  let broken = 0
+  for (const setting of settings) {
+    const each = Math.ceil(queries / settings.length)
+    broken += told(setting.name, await ofThreads(setting, digits, model, each))
+  }
+  return broken
+}
+
+/** @returns how many promises were broken */
+function told(name: string, { entries, promised, kills, endings }: Told): number {
   const found = violations({ promised, entries })
-  broken += found.length
   console.log(
-    `${name}: ${entries.length} entries, ${kills} threads killed; ${counts(endings)}; ${found.length} promises broken`,
+    `${name}: ${entries.length} entries, ${kills} workers killed; ${counts(endings)}; ${found.length} promises broken`,
   )
   for (const sentence of found.slice(0, 5)) console.log(`  ${sentence}`)
   if (values.log)
     writeFileSync(values.log, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''), { flag: 'a' })
+  return found.length
 }
-console.log(`${queries} queries, ${broken} promises broken`)
-process.exit(broken ? 1 : 0)

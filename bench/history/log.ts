@@ -3,6 +3,10 @@
 import { labelAt } from '../../src/criterion'
 import type { Entry } from '../../test/simulation/history'
 
+/** This thread looks so often whether it had its turn; it had none for longer. */
+const BEAT_MS = 10
+const STALL_MS = 30
+
 type Noted = Entry extends infer Each ? (Each extends Entry ? Omit<Each, 'at'> : never) : never
 
 /** One caller's query: an image whose first value is like no other's, and what the bare model says of it. */
@@ -24,6 +28,20 @@ export function compared(told: ArrayLike<number>, { own }: Question): { off: num
 export class Log {
   readonly entries: Entry[] = []
   readonly #open = new Map<number, Question>()
+  readonly #beat: NodeJS.Timeout
+
+  constructor() {
+    let last = performance.now()
+    this.#beat = setInterval(() => {
+      const gap = performance.now() - last
+      last += gap
+      if (gap > STALL_MS) this.note({ what: 'stalled', ms: gap })
+    }, BEAT_MS)
+  }
+
+  end(): void {
+    clearInterval(this.#beat)
+  }
 
   note(entry: Noted, at = performance.now()): void {
     this.entries.push({ at, ...entry } as Entry)

@@ -32,8 +32,8 @@ const HANG_MS = 2000
 /** Between two kills, once all threads are at work again; and how long a liar lies or does not. */
 const KILL_MS = 100
 const LIE_MS = 1000
-/** How late this thread comes to what is due, on a machine that has more to do. */
-const SLACK_MS = 500
+/** How late this thread comes to what is due, beside stalls. */
+const SLACK_MS = 100
 
 /** Notes what it is given, and what it says. */
 class Witness extends FaultyWorker {
@@ -127,6 +127,7 @@ export async function ofThreads(
   await predictor.close()
   const running = workers.reduce((sum, each) => sum + each.running, 0)
   log.note({ what: 'over', ended, timers: 0, running, unreported: callers.unreported })
+  log.end()
   return { promised: promisedBy(setting), entries: log.entries, kills: killer.kills, endings: callers.endings }
 }
 

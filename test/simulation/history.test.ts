@@ -41,6 +41,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['ABORTED is for who left', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })], { byzantine: 0 }],
+  ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
   ['nobody honest is ejected', [...proven, { at: 7, what: 'verdict', identity: 'a', kind: 'ejected' }]],

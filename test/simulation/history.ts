@@ -46,6 +46,8 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
   | { what: 'hedges'; sent: number }
+  /** The machine had other things to do for so long. */
+  | { what: 'stalled'; ms: number }
   /** All is over: what is left of it. */
   | { what: 'over'; ended: number; timers: number; running: number; unreported: number }
 )
@@ -59,6 +61,8 @@ export interface History {
 const TICK = 1e-6
 /** A timer in whole milliseconds. */
 const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
+
+const STATUSES = new Set(['exact', 'checked', 'recovered', 'unverified'])
 
 interface Asking {
   at: number
@@ -93,6 +97,7 @@ class Checker {
   readonly #liars = new Set<string>()
   /** And since when. */
   readonly #ejected = new Map<string, number>()
+  readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
 
   constructor(promised: Promised) {
@@ -122,6 +127,8 @@ class Checker {
         return this.#failed(entry)
       case 'verdict':
         return this.#verdict(entry)
+      case 'stalled':
+        return void this.#stalls.push(entry)
       case 'hedges':
         return this.#hedges(entry)
       case 'over':
@@ -165,13 +172,20 @@ class Checker {
     if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
-    if (at > asking.dueAt + this.#tick) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
-    if (asking.leftAt !== undefined && at > asking.leftAt + this.#tick) {
+    if (this.#isLate(at, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (asking.leftAt !== undefined && this.#isLate(at, asking.leftAt)) {
       this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
     asking.ended = at
     this.#open--
     return asking
+  }
+
+  /** Beyond what the machine was away for. */
+  #isLate(at: number, due: number): boolean {
+    let away = 0
+    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i].at > due; i--) away += this.#stalls[i].ms
+    return at > due + away + this.#tick
   }
 
   /** Of a query that is not refused. */
@@ -186,6 +200,7 @@ class Checker {
     this.#isIn(at, query, asking)
     const { byzantine, rounding, minConfidence, preset } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
+    if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }

@@ -11,12 +11,15 @@ type Ask = Event & { what: 'ask' }
 
 /** Rows that a caller asks at once, at most. */
 const MOST_AT_ONCE = 16
-/** Schedules that are tried. */
-const MOST_TRIES = 1500
+/** Events of all schedules that are tried together: half a minute. */
+const MOST_EVENTS = 100_000
 
 export async function shrunk(schedule: Schedule, isBroken: Breaks): Promise<Schedule> {
-  let tries = 0
-  const breaks: Breaks = async (each) => ++tries <= MOST_TRIES && isBroken(each)
+  let left = MOST_EVENTS
+  const breaks: Breaks = async (each) => {
+    left -= 10 + each.events.length
+    return left > 0 && isBroken(each)
+  }
   const passes = [withoutKinds, withoutWorkers, withoutEvents, atOnce, withoutRows, sooner, plain]
   let small = schedule
   for (let size = Number.POSITIVE_INFINITY; sizeOf(small) < size; ) {
