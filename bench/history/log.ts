@@ -28,22 +28,23 @@ export function compared(told: ArrayLike<number>, { own }: Question): { off: num
 export class Log {
   readonly entries: Entry[] = []
   readonly #open = new Map<number, Question>()
-  readonly #beat: NodeJS.Timeout
-
-  constructor() {
-    let last = performance.now()
-    this.#beat = setInterval(() => {
-      const gap = performance.now() - last
-      last += gap
-      if (gap > STALL_MS) this.note({ what: 'stalled', ms: gap })
-    }, BEAT_MS)
-  }
+  readonly #beat = setInterval(() => this.#look(), BEAT_MS)
+  #lookedAt = performance.now()
 
   end(): void {
     clearInterval(this.#beat)
   }
 
+  /** Before anything else is noted, so that what is late after a stall is known to be. */
+  #look(): void {
+    const at = performance.now()
+    const ms = at - this.#lookedAt
+    this.#lookedAt = at
+    if (ms > STALL_MS) this.entries.push({ at, what: 'stalled', ms })
+  }
+
   note(entry: Noted, at = performance.now()): void {
+    this.#look()
     this.entries.push({ at, ...entry } as Entry)
   }
 

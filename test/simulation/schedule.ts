@@ -231,3 +231,9 @@ function comings(end: number, machines: readonly Machine[], { random, pick, chan
   }
   return events
 }
+
+/** Workers without which a predictor does not begin. */
+export function least({ options: { scheme } }: Schedule): number {
+  const { queries = 1, stragglers = 0, byzantine = 0 } = scheme ?? {}
+  return byzantine ? Math.max(2 * byzantine + 1 + stragglers, queries + 2 * byzantine) : queries + stragglers
+}

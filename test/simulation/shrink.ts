@@ -3,7 +3,7 @@
  * debugging (Zeller and Hildebrandt, TSE 2002), then what events and workers say more than it takes.
  */
 
-import type { Event, Machine, Schedule } from './schedule'
+import { type Event, least, type Machine, type Schedule } from './schedule'
 
 /** Whether a schedule breaks a promise. */
 export type Breaks = (schedule: Schedule) => Promise<boolean>
@@ -76,12 +76,6 @@ function withoutWorkers(small: Schedule, breaks: Breaks): Promise<Schedule> {
     }
   }
   return tried(small, breaks, small.machines.map(without))
-}
-
-/** Workers without which the predictor does not begin. */
-function least({ options: { scheme } }: Schedule): number {
-  const { queries = 1, stragglers = 0, byzantine = 0 } = scheme ?? {}
-  return byzantine ? Math.max(2 * byzantine + 1 + stragglers, queries + 2 * byzantine) : queries + stragglers
 }
 
 async function withoutEvents(small: Schedule, breaks: Breaks): Promise<Schedule> {

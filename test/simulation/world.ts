@@ -7,7 +7,7 @@ import { Feed } from '../shared/feed'
 import { Actor, type Lying } from './actor'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
-import { type Event, HANG_MS, type Machine, type Schedule } from './schedule'
+import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
 
 /** What proven answers may differ by: `verify.rounding` of what the answers vary by, and some room. */
 const ROUNDING = 0.01
@@ -25,6 +25,8 @@ class World {
   readonly #actors = new Map<string, Actor>()
   readonly #queries = new Map<string, number>()
   readonly #changes = new Feed()
+  /** Names of those that have not left. */
+  readonly #there = new Set<string>()
   #model = 0
   #unreported = 0
 
@@ -64,8 +66,9 @@ class World {
     const query =
       1 +
       Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
+    const lively = this.#there.size >= least(this.#schedule) // else nothing was promised
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
-    void this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively: true }, predictor)
+    void this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively }, predictor)
     await this.clock.run()
   }
 
@@ -92,6 +95,7 @@ class World {
     }
     const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
     this.#actors.set(machine.name, actor)
+    this.#there.add(machine.name)
     this.#note({ what: 'joins', worker: machine.name })
     return actor
   }
@@ -110,6 +114,7 @@ class World {
 
   #leaves({ worker, how }: Event & { what: 'leave' }): void {
     this.#note({ what: 'leaves', worker })
+    this.#there.delete(worker)
     this.#changes.tell(how === 'remove' ? { remove: worker } : { drain: worker })
   }
 
