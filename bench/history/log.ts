@@ -5,7 +5,7 @@ import type { Entry } from '../../test/simulation/history'
 
 /** This thread looks so often whether it had its turn; it had none for longer. */
 const BEAT_MS = 10
-const STALL_MS = 30
+const STALL_MS = 15
 
 type Noted = Entry extends infer Each ? (Each extends Entry ? Omit<Each, 'at'> : never) : never
 

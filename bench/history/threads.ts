@@ -33,7 +33,7 @@ const HANG_MS = 2000
 const KILL_MS = 100
 const LIE_MS = 1000
 /** How late this thread comes to what is due, beside stalls. */
-const SLACK_MS = 100
+const SLACK_MS = 200
 
 /** Notes what it is given, and what it says. */
 class Witness extends FaultyWorker {
