@@ -147,9 +147,10 @@ async function withoutRows(small: Schedule, breaks: Breaks): Promise<Schedule> {
   for (let i = 0; i < best.events.length; i++) {
     const event = best.events[i]
     if (event.what !== 'ask' || !event.more) continue
-    const withMore = (more: Ask['more']): Schedule => ({ ...best, events: numbered(best.events.with(i, { ...event, more })) }) // biome-ignore format: one line
-    const more = await fewest(event.more, (more) => breaks(withMore(more)))
-    if (more.length < event.more.length) best = withMore(more.length ? more : undefined)
+    const rows = [event.row, ...event.more]
+    const withRows = ([row, ...more]: Ask['row'][]): Schedule => ({ ...best, events: numbered(best.events.with(i, { ...event, row, more: more.length ? more : undefined })) }) // biome-ignore format: one line
+    const some = await fewest(rows, async (some) => some.length > 0 && breaks(withRows(some)))
+    if (some.length < rows.length) best = withRows(some)
   }
   return best
 }
