@@ -75,7 +75,7 @@ async function overNats(at: number, connection: NatsConnection): Promise<void> {
     async infer([{ data, shape }]) {
       open++
       try {
-        return [{ data: await answer(data), shape }]
+        return [{ data: await answer(data as Float32Array), shape }]
       } finally {
         open--
       }

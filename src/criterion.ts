@@ -1,7 +1,8 @@
 /** When a recovered answer counts as right: it has the model's own label, or lies within a tolerance of the model's own. */
 
 import { checkWord, expected } from './check'
-import { size, type TensorSpec } from './tensor'
+import { isReal } from './element'
+import { isOpen, shownShape, size, type TensorSpec } from './tensor'
 
 /** `last`: a label is the index of the largest value along the last axis. `none`: the outputs have no label. */
 export type LabelAxis = 'last' | 'none'
@@ -47,9 +48,10 @@ export function criterionOf(
   { labelAxis, tolerance }: CriterionOptions,
   field = '',
 ): Criterion {
-  const [{ name, shape }] = outputs
+  const [{ name, shape, type }] = outputs
+  const isFixed = isReal(type) && !isOpen({ shape })
   const axes = shape.slice(0, shape.findLastIndex((n) => n > 1) + 1) // [10, 1, 1] has its scores along the first
-  const vector = axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
+  const vector = isFixed && axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
   const axis = checkWord(`${field}labelAxis`, labelAxis ?? (vector ? 'last' : 'none'), labelAxes)
   if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
   if (axis === 'none') return { kind: 'tolerance', tolerance }
@@ -59,6 +61,10 @@ export function criterionOf(
     )
   }
   const classes = axes.at(-1)
+  if (!isFixed) {
+    const got = `${type ?? 'float32'} [${shownShape({ shape })}]`
+    throw new RangeError(`${field}labelAxis: expected 'none' for output '${name}' of ${got}, got 'last'`)
+  }
   if (classes === undefined) {
     throw new RangeError(`${field}labelAxis: expected 'none' for output '${name}' of one value, got 'last'`)
   }

@@ -1,26 +1,34 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
-import { joined } from './arrays'
 import { expected } from './check'
+import { copyOf, isHeldAs, joinedData } from './element'
 import { ApproxiferError } from './errors'
 import {
+  type AnyTensor,
+  isOpen,
   isShapeOf,
+  isVector,
   namesOf,
   notFinite,
   type Signature,
+  shownShape,
   size,
-  type Tensor,
   type TensorList,
   type TensorSpec,
+  tensorOf,
 } from './tensor'
 
 /** A query's inputs or an answer's outputs, in the order of the signature. Nobody writes to them. */
 export class Payload {
   readonly tensors: TensorList
+  /** Payloads of equal keys may go through a model in one run: '' where all shapes are fixed. */
+  readonly shapeKey: string
   #vector: Float32Array | undefined
 
-  constructor(tensors: TensorList) {
+  /** @param shapes  whether they differ from payload to payload */
+  constructor(tensors: TensorList, shapes = false) {
     this.tensors = tensors
+    this.shapeKey = shapes ? tensors.map(({ shape }) => shape.join()).join(';') : ''
   }
 
   /** Of a vector that was mixed or decoded. */
@@ -45,10 +53,10 @@ export class Payload {
   }
 }
 
-/** All values, one tensor after the other; of a single one its own data. */
+/** All values of a vector, one tensor after the other; of a single tensor its own data. */
 export function vectorOf(tensors: TensorList): Float32Array {
-  if (tensors.length === 1) return tensors[0].data
-  return joined(tensors.map(({ data }) => data), Float32Array) // biome-ignore format: one line
+  if (tensors.length === 1) return tensors[0].data as Float32Array
+  return joinedData(tensors.map(({ data }) => data)) as Float32Array
 }
 
 /** The tensors of a vector; views. */
@@ -63,44 +71,62 @@ export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): T
 }
 
 /**
- * Makes payloads of what workers answer, which has to be a tensor for each output, of its shape, all finite: copies, since a worker may use
- * its buffers again.
+ * Makes payloads of what workers answer, which has to be a tensor for each output, of its type and shape: copies, since a worker may use its
+ * buffers again.
  *
- * NaN and Inf are refused also where the model itself answers so: answers are decoded from sums, which a single one
- * of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that
- * means it has to say it with a number, such as -1e9 for a logit of -Inf.
+ * Where queries and answers are vectors NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
+ * a single one of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that means it has
+ * to say it with a number, such as -1e9 for a logit of -Inf.
  *
  * @returns a function that throws ApproxiferError PROTOCOL
  */
-export function acceptAnswers({ outputs }: Pick<Signature, 'outputs'>): (answer: unknown) => Payload {
+export function acceptAnswers(signature: Signature): (answer: unknown) => Payload {
+  const { outputs } = signature
+  const isFinite = hasVectors(signature)
   return (answer) => {
-    const flaw = flawOf(answer, outputs)
+    const flaw = flawOf(answer, outputs, isFinite)
     if (flaw) throw flaw
-    return new Payload((answer as TensorList).map(({ data }, i) => ({ data: data.slice(), shape: outputs[i].shape })))
+    return new Payload(
+      (answer as TensorList).map(({ data, shape }, i) =>
+        tensorOf(outputs[i], copyOf(data), isFinite ? undefined : shape),
+      ),
+    )
   }
 }
 
-/** PROTOCOL, where what a worker answered is no such answer. */
-export function flawOf(answer: unknown, outputs: readonly TensorSpec[]): ApproxiferError | undefined {
+/** Whether its queries and answers are vectors, which can be mixed, decoded and remembered. */
+export function hasVectors({ inputs, outputs, batched = true }: Signature): boolean {
+  return batched && isVector(inputs) && isVector(outputs)
+}
+
+/** PROTOCOL, where what a worker answered is no such answer. @param isFinite  whether NaN and Inf are refused */
+export function flawOf(
+  answer: unknown,
+  outputs: readonly TensorSpec[],
+  isFinite: boolean,
+): ApproxiferError | undefined {
   if (!Array.isArray(answer) || answer.length !== outputs.length) {
     const got = Array.isArray(answer) ? `${answer.length} of them` : answer
     return new ApproxiferError('PROTOCOL', expected('answer', `tensors, one for each of ${namesOf(outputs)}`, got))
   }
   for (let i = 0; i < outputs.length; i++) {
-    const flaw = flawOfTensor(answer[i], outputs[i])
+    const flaw = flawOfTensor(answer[i], outputs[i], isFinite)
     if (flaw) return new ApproxiferError('PROTOCOL', flaw)
   }
 }
 
-function flawOfTensor(tensor: unknown, spec: TensorSpec): string | undefined {
-  const { data, shape } = (tensor ?? {}) as Partial<Tensor>
+function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): string | undefined {
+  const { type = 'float32' } = spec
+  const { data, shape } = (tensor ?? {}) as Partial<AnyTensor>
   const field = `output '${spec.name}'`
   const isShaped = shape === spec.shape || (Array.isArray(shape) && isShapeOf(shape, spec, 0))
-  if (!(data instanceof Float32Array) || data.length !== size(spec) || !isShaped) {
-    const got = data instanceof Float32Array ? `${data.length}` : 'none'
-    return `${field}: expected ${size(spec)} float32 values, shape [${spec.shape}], got ${got}, shape [${shape}]`
+  const isHeld = isHeldAs(type, data)
+  if (!isHeld || !isShaped || data.length !== size({ shape: shape as readonly number[] })) {
+    const what = isOpen(spec) ? `${type} values` : `${size(spec)} ${type} values`
+    const got = isHeld ? `${data.length}` : 'none'
+    return `${field}: expected ${what}, shape [${shownShape(spec)}], got ${got}, shape [${shape}]`
   }
-  const infinite = notFinite(data, field)
+  const infinite = isFinite && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
-  return infinite && `${infinite}, which cannot be coded; ${todo}`
+  return infinite ? `${infinite}, which cannot be coded; ${todo}` : undefined
 }

@@ -1,46 +1,69 @@
 /** Tensors: what a model takes and gives, and the queries of callers. */
 
 import { checkNames, expected } from './check'
+import { copyOf, type ElementType, heldIn, isHeldAs, type TensorData } from './element'
 
-/** Row-major f32 values of one query or answer, without a batch dimension. */
-export interface Tensor {
-  data: Float32Array
+/** Row-major values of one query or answer, without a batch dimension. */
+export interface Tensor<Data extends TensorData = Float32Array> {
+  data: Data
   shape: readonly number[]
+  /** What the values are; left out: float32. */
+  type?: ElementType
 }
 
-/** A tensor for each input or output of a model, in the order of its signature. */
-export type TensorList = readonly Tensor[]
+/** A tensor of any type. */
+export type AnyTensor = Tensor<TensorData>
 
+/** A tensor for each input or output of a model, in the order of its signature. */
+export type TensorList = readonly AnyTensor[]
+
+/** By name. Values of other types than float32 are narrowed by `tensor.type`, as in `tensor as Tensor<BigInt64Array>`. */
 export type Tensors = Record<string, Tensor>
 
-/** Name and shape, without the batch dimension, of one input or output of a model. */
+/** Name, type and shape, without the batch dimension, of one input or output of a model. */
 export interface TensorSpec {
   name: string
+  /** A length of -1 may differ from query to query. */
   shape: readonly number[]
+  /** Left out: float32. */
+  type?: ElementType
 }
 
 /** What a model takes and gives for one query. */
 export interface Signature {
   inputs: readonly TensorSpec[]
   outputs: readonly TensorSpec[]
+  /**
+   * False: the model has no batch dimension in front of all that it takes and gives, and shapes are whole. Left out: it has one, which no
+   * shape here shows.
+   */
+  batched?: boolean
 }
 
 /**
- * One input of a query: row-major f32 values, alone or with their shape, which onnxruntime's tensors call `dims`. The shape is the model's
- * without the batch dimension, or with one of 1.
+ * One input of a query: row-major values in the typed array of their type, or an array of strings, alone or with their shape, which
+ * onnxruntime's tensors call `dims`. The shape is the model's without the batch dimension, or with one of 1.
  */
 export type QueryTensor =
-  | Float32Array
-  | { readonly data: Float32Array; readonly shape?: readonly number[]; readonly dims?: readonly number[] }
+  | TensorData
+  | {
+      readonly data: TensorData
+      readonly shape?: readonly number[]
+      readonly dims?: readonly number[]
+      readonly type?: string
+    }
 
 /** A query: its tensors by name; or, for a model with one input, just that one. */
-export type QueryTensors = QueryTensor | Record<string, QueryTensor>
+export type QueryTensors = QueryTensor | Readonly<Record<string, QueryTensor>>
 
 /** Larger values of a query would overflow where queries are mixed, and take the others of the group with them. */
 const MOST = 1e36
 
-export function size(spec: Pick<TensorSpec, 'shape'>): number {
-  return spec.shape.reduce((product, n) => product * n, 1)
+/** How many values there are; NaN where a length may differ. */
+export function size({ shape }: Pick<TensorSpec, 'shape'>): number {
+  let product = 1
+  for (const n of shape) product *= n < 0 ? Number.NaN : n
+  return product
 }
 
 export function rowLength(specs: readonly TensorSpec[]): number {
@@ -52,37 +75,60 @@ export function rowShape(specs: readonly TensorSpec[]): readonly number[] {
   return specs.length === 1 ? specs[0].shape : [rowLength(specs)]
 }
 
+/** Whether a length differs from query to query. */
+export function isOpen({ shape }: Pick<TensorSpec, 'shape'>): boolean {
+  return shape.some((n) => n < 0)
+}
+
+/** Whether a query's tensors, or an answer's, are one vector of real numbers: all float32, of shapes that never differ. */
+export function isVector(specs: readonly TensorSpec[]): boolean {
+  return specs.every((spec) => (spec.type ?? 'float32') === 'float32' && !isOpen(spec))
+}
+
 /**
  * A query's tensors in the order of the model's inputs.
  *
  * @param given  whether the query is the caller's of this function, so that it need not be copied
- * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong
- *   type, a wrong shape, a NaN or an Inf
+ * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong type, a wrong shape; where the
+ *   query is a vector, also for a NaN or an Inf
  */
 export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], given = false): TensorList {
   const named = byName(query, specs)
   return specs.map((spec) => {
     const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
-    const data = checkTensor(own, spec, `query.${spec.name}`)
-    return { data: given ? data : data.slice(), shape: spec.shape }
+    const { data, shape } = checkTensor(own, spec, `query.${spec.name}`)
+    return tensorOf(spec, given ? data : copyOf(data), shape)
   })
+}
+
+/** A spec, without a type where that is float32. */
+export function typed(name: string, shape: readonly number[], type: ElementType = 'float32'): TensorSpec {
+  return type === 'float32' ? { name, shape } : { name, shape, type }
+}
+
+/** A tensor that is as a spec says. */
+export function tensorOf({ type, shape: fixed }: TensorSpec, data: TensorData, shape = fixed): AnyTensor {
+  return type === undefined || type === 'float32' ? { data, shape } : { data, shape, type }
 }
 
 /** Tensors by their names; each has a buffer and a shape of its own, owned by the caller. */
 export function toNamed(tensors: TensorList, specs: readonly TensorSpec[]): Tensors {
-  const entries = specs.map(({ name }, i): [string, Tensor] => {
+  const entries = specs.map((spec, i): [string, AnyTensor] => {
     const { data, shape } = tensors[i]
-    return [name, { data: data.slice(), shape: [...shape] }]
+    return [spec.name, tensorOf(spec, copyOf(data), [...shape])]
   })
-  return Object.fromEntries(entries) // by assignment, a tensor named __proto__ would become the prototype
+  // By assignment, a tensor named __proto__ would become the prototype.
+  return Object.fromEntries(entries) as Tensors
 }
 
 function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<string, unknown> {
   if (typeof query !== 'object' || query === null) throw new TypeError(expected('query', 'tensors', query))
-  if (Array.isArray(query))
+  const isText = specs.some(({ type }) => type === 'string')
+  if (Array.isArray(query) && !isText)
     throw new TypeError(expected('query', 'a Float32Array, a tensor, or tensors by name', query))
+  const isData = (value: unknown) => ArrayBuffer.isView(value) || (isText && Array.isArray(value))
   const single = specs.length === 1 || !specs.some(({ name }) => name === 'data')
-  if (ArrayBuffer.isView(query) || (single && ArrayBuffer.isView(query.data))) {
+  if (isData(query) || (single && isData((query as { data?: unknown }).data))) {
     if (specs.length === 1) return { [specs[0].name]: query }
     throw new TypeError(`query: expected one tensor for each of ${namesOf(specs)}, got a single one`)
   }
@@ -91,34 +137,63 @@ function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<strin
   return query as Record<string, unknown>
 }
 
-function checkTensor(value: unknown, spec: TensorSpec, field: string): Float32Array {
-  const data: unknown = ArrayBuffer.isView(value) ? value : (value as { data?: unknown } | undefined)?.data
-  if (!(data instanceof Float32Array)) throw new TypeError(expected(field, 'a Float32Array', data))
-  if (data !== value) checkShape(value as Exclude<QueryTensor, Float32Array>, spec, field)
-  if (data.length !== size(spec)) {
-    throw new RangeError(`${field}: expected ${size(spec)} values (shape [${spec.shape}]), got ${data.length}`)
+function checkTensor(value: unknown, spec: TensorSpec, field: string): { data: TensorData; shape: readonly number[] } {
+  const { type = 'float32' } = spec
+  const isAlone = ArrayBuffer.isView(value) || Array.isArray(value)
+  const data: unknown = isAlone ? value : (value as { data?: unknown } | undefined)?.data
+  if (!isHeldAs(type, data)) throw new TypeError(expected(field, heldIn(type), data))
+  const shape = isAlone ? inferred(spec, data.length) : checkShape(value as AnyTensor, spec, field, data.length)
+  if (!shape) {
+    const todo = 'say which in { data, shape }'
+    throw new TypeError(`${field}: expected values with their shape, [${shownShape(spec)}], got none; ${todo}`)
   }
-  const wrong = notFinite(data, field, MOST)
+  if (data.length !== size({ shape })) {
+    throw new RangeError(
+      `${field}: expected ${size({ shape })} values (shape [${shownShape(spec)}]), got ${data.length}`,
+    )
+  }
+  const wrong = type === 'float32' && notFinite(data as Float32Array, field, MOST)
   if (wrong) throw new RangeError(wrong)
-  return data
+  return { data, shape }
+}
+
+/** The shape of so many values; undefined where they may have several. Values that do not fit are told of later. */
+function inferred({ shape }: TensorSpec, count: number): readonly number[] | undefined {
+  const open = shape.filter((n) => n < 0).length
+  if (!open) return shape
+  if (open > 1) return undefined
+  const length = count / shape.reduce((product, n) => (n < 0 ? product : product * n), 1)
+  return shape.map((n) => (n < 0 ? Math.ceil(length) : n))
 }
 
 /** What is said of a tensor's shape has to be true: values in another order would be answered, wrongly. */
-function checkShape(tensor: Exclude<QueryTensor, Float32Array>, spec: TensorSpec, field: string): void {
+function checkShape(tensor: Exclude<QueryTensor, TensorData>, spec: TensorSpec, field: string, count: number) {
   const isPlain = Object.getPrototypeOf(tensor) === Object.prototype // another library's tensors have more
-  if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims'])
-  for (const shape of [tensor.shape, tensor.dims]) {
-    if (!shape || isShapeOf(shape, spec, 1)) continue
-    const right = [spec.shape, [1, ...spec.shape]].join('] or [')
+  if (isPlain) checkNames(field, tensor, ['data', 'shape', 'dims', 'type'])
+  const { type = spec.type ?? 'float32' } = tensor
+  if (type !== (spec.type ?? 'float32'))
+    throw new TypeError(expected(`${field}.type`, `'${spec.type ?? 'float32'}'`, type))
+  const told = [tensor.shape, tensor.dims].filter((shape) => shape !== undefined)
+  for (const shape of told) {
+    if (isShapeOf(shape, spec, 1)) continue
+    const right = [shownShape(spec), ['1', shownShape(spec)].filter(Boolean).join()].join('] or [')
     throw new RangeError(`${field}: expected shape [${right}], got [${shape}]`)
   }
+  const [shape] = told
+  if (!shape || !isOpen(spec)) return shape ? spec.shape : inferred(spec, count)
+  return shape.slice(shape.length - spec.shape.length)
+}
+
+/** For errors: a length that may differ is '?'. */
+export function shownShape({ shape }: Pick<TensorSpec, 'shape'>): string {
+  return String(shape.map((n) => (n < 0 ? '?' : n)))
 }
 
 /** As the model has it. @param batch  1: perhaps with a batch dimension of 1 */
-export function isShapeOf(shape: readonly number[], spec: TensorSpec, batch: 0 | 1): boolean {
+export function isShapeOf(shape: readonly number[], spec: Pick<TensorSpec, 'shape'>, batch: 0 | 1): boolean {
   const extra = shape.length - spec.shape.length
   if (extra !== 0 && !(extra === batch && shape[0] === 1)) return false
-  return spec.shape.every((n, axis) => shape[extra + axis] === n)
+  return spec.shape.every((n, axis) => (n < 0 ? shape[extra + axis] >= 0 : shape[extra + axis] === n))
 }
 
 /** Whether no value is NaN or infinite. */

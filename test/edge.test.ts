@@ -48,7 +48,7 @@ describe('workerd', ranBy('workerd', workerd), () => {
         new Uint8Array(await binary.arrayBuffer()),
         binary.headers.get('inference-header-content-length'),
       )
-      expect(readReply(message, signature.outputs, 1).answers).toEqual([listOf(Float32Array.of(2, 4))])
+      expect(readReply(message, signature, 1).answers).toEqual([listOf(Float32Array.of(2, 4))])
       expect((await fetch(`${url}/v2/models/no/infer`, { method: 'POST', body: '{}' })).status).toBe(404)
       expect(await (await fetch(`${url}/v2/health/ready`)).json()).toEqual({ ready: true })
       expect(Number(await (await fetch(`${url}/save`)).text())).toBeGreaterThan(100)

@@ -21,7 +21,9 @@ function rows(options: AnyOptions, group = ''): string {
 
 function defaultOf({ fallback, otherwise }: Pick<Option, 'fallback' | 'otherwise'>): string {
   if (otherwise !== undefined) return otherwise
-  return typeof fallback === 'string' ? `\`'${fallback}'\`` : (fallback as number).toLocaleString('en-US')
+  return typeof fallback === 'string'
+    ? `\`'${fallback}'\``
+    : (fallback as number).toLocaleString('en-US', { maximumFractionDigits: 6 })
 }
 
 /** Options that have a flag, by it. */

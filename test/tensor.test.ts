@@ -57,7 +57,7 @@ describe('a query becomes tensors', () => {
     ['cat.png', 'query: expected tensors, got "cat.png"'],
     [new Uint8Array(4), 'query.image: expected a Float32Array, got Uint8Array'],
     [{ data: new Float64Array(4), shape: [2, 2] }, 'query.image: expected a Float32Array, got Float64Array'],
-    [{ image: [1, 2, 3, 4] }, 'query.image: expected a Float32Array, got undefined'],
+    [{ image: [1, 2, 3, 4] }, 'query.image: expected a Float32Array, got Array'],
     [{}, 'query.image: expected a Float32Array, got undefined'],
     [{ picture: four }, "query: expected inputs 'image', got 'picture'"],
     [{ data: four, shape: [4] }, 'query.image: expected shape [2,2] or [1,2,2], got [4]'],
@@ -112,7 +112,7 @@ describe('a query becomes tensors', () => {
 
 describe('an answer', () => {
   const listOf = (data: Float32Array) => [{ data, shape: [data.length] }]
-  const accept = (length: number) => acceptAnswers({ outputs: [{ name: 'y', shape: [length] }] })
+  const accept = (length: number) => acceptAnswers({ inputs: [], outputs: [{ name: 'y', shape: [length] }] })
 
   it.each([10, 1000, 1003])('finds what is not finite anywhere among %i values, and nothing else', (length) => {
     const fine = Float32Array.from({ length }, (_, i) => (i % 2 ? 3.4028234663852886e38 : -3.4028234663852886e38))
@@ -154,12 +154,12 @@ describe('an answer', () => {
       { name: 'mask', shape: [1, 2] },
     ]
     const answer = Float32Array.of(0, 1, 2, Number.NEGATIVE_INFINITY)
-    expect(() => acceptAnswers({ outputs })(tensorsOf(answer, outputs))).toThrow(
+    expect(() => acceptAnswers({ inputs: [], outputs })(tensorsOf(answer, outputs))).toThrow(
       "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded; if it is the model that answers so, clamp it there (Clip)",
     )
-    expect([...acceptAnswers({ outputs })(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector]).toEqual([
-      0, 1, 2, 3,
-    ])
+    expect([...acceptAnswers({ inputs: [], outputs })(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector]).toEqual(
+      [0, 1, 2, 3],
+    )
   })
 })
 

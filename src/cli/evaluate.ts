@@ -4,12 +4,14 @@ import { basename } from 'node:path'
 import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/load'
 import type { LabelAxis } from '../criterion'
+import { ApproxiferError } from '../errors'
 import { evaluate } from '../evaluate/evaluate'
 import type { EvaluationProgress } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
 import { recommend, type Wishes } from '../evaluate/recommend'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
+import { abilitiesOf } from '../predictor/abilities'
 import type { Policy } from '../query/policy'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
@@ -61,6 +63,8 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
   try {
+    const { why } = abilitiesOf(model.signature)
+    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${why}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     if (!options.json) announce(basename(path), model.warnings, codecs, options.groups)

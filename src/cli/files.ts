@@ -40,7 +40,7 @@ function reason(code: string | undefined, path: string): string | undefined {
 
 export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 
-/** @throws ApproxiferError MODEL for one that cannot be coded, in a sentence that names the command's options */
+/** @throws ApproxiferError MODEL for one that cannot be run, in a sentence that names the command's options */
 export async function loadModel(
   path: string,
   bytes: Uint8Array,
@@ -63,5 +63,6 @@ function asOptions(message: string): string {
 }
 
 export function shapes(specs: readonly TensorSpec[]): string {
-  return specs.map(({ name, shape }) => `${name} ${shape.join('x') || '1'}`).join(', ')
+  const lengths = ({ shape }: TensorSpec) => shape.map((n) => (n < 0 ? '?' : n)).join('x') || '1'
+  return specs.map((spec) => `${spec.name} ${lengths(spec)}${spec.type ? ` ${spec.type}` : ''}`).join(', ')
 }

@@ -1,10 +1,11 @@
-/** approxifer plan: what a scheme costs, beside what it replaces, and whether a model can be coded. */
+/** approxifer plan: what a scheme costs, beside what it replaces, and what can be done with a model. */
 
 import { basename } from 'node:path'
 import type { Codec, CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/load'
 import { ApproxiferError } from '../errors'
 import { parmWorkers, replicationWorkers } from '../evaluate/group-scores'
+import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
@@ -24,14 +25,15 @@ export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>
   json?: boolean
 }
 
-/** Whether a model can be coded: what it takes and gives, or the reason why not. */
-interface Codable extends Signature {
+/** What a model takes and gives, and what can be done with it; or the reason why it cannot be served. */
+interface Judged extends Signature {
   ok: boolean
+  abilities: Abilities | null
   warnings: readonly string[]
   reason: string | null
 }
 
-/** Exit code 1 for a model that cannot be coded; the plan is printed all the same. */
+/** Exit code 1 for a model that cannot be served; the plan is printed all the same. */
 export async function plan(options: PlanOptions): Promise<void> {
   const { queries, stragglers, byzantine, workers, points, preset, model: path } = options
   const codec = codecFor(await loadCore(), { queries, stragglers, byzantine, workers, points, preset })
@@ -50,21 +52,30 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
 }
 
-async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Codable> {
+async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Judged> {
   try {
     const model = await loadModel(path, bytes, options)
     await model.close()
-    return { ok: true, ...model.signature, warnings: model.warnings, reason: null }
+    const { signature, warnings } = model
+    return { ok: true, ...signature, abilities: abilitiesOf(signature), warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
-    return { ok: false, inputs: [], outputs: [], warnings: [], reason: error.message }
+    return { ok: false, inputs: [], outputs: [], abilities: null, warnings: [], reason: error.message }
   }
 }
 
-function verdict(name: string, { ok, inputs, outputs, warnings, reason }: Codable): string {
-  if (!ok) return wrap(`${name} cannot be coded: ${reason}`)
+function verdict(name: string, { inputs, outputs, abilities, warnings, reason }: Judged): string {
+  if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
+  const { why } = abilities
+  const able = why
+    ? [
+        `${name} can be served, without a code and a memory: ${why}`,
+        '  works: hedges, retries, deadlines, batches, agreement (--byzantine), workers anywhere',
+        '  does not: --stragglers, the paper’s scheme, recovery from a memory',
+      ]
+    : [`${name} can be served, coded and remembered`]
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
-  return wrap([`${name} can be coded`, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+  return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
 }
 
 /** What `createPredictor` does with this scheme, and what else there is. */

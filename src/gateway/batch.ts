@@ -7,7 +7,7 @@ import { turn } from '../oip/json'
 import type { PredictOptions } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import type { Prediction } from '../query/prediction'
-import type { QueryTensors } from '../tensor'
+import type { QueryTensor, QueryTensors } from '../tensor'
 import { isMisuse, messageOf } from './refusal'
 
 export type RowOutcome = { prediction: Prediction } | { error: ApproxiferError }
@@ -142,6 +142,15 @@ class RowBatch {
 }
 
 function valuesOf(query: QueryTensors): number {
-  if (query instanceof Float32Array) return query.length
-  return Object.values(query).reduce((sum, tensor) => sum + (tensor as Float32Array).length, 0)
+  if (isTensor(query)) return lengthOf(query)
+  return Object.values(query).reduce((sum, tensor) => sum + lengthOf(tensor), 0)
+}
+
+/** As a request's queries are: values, alone or with their shape. */
+function isTensor(query: QueryTensors): query is QueryTensor {
+  return ArrayBuffer.isView(query) || Array.isArray(query) || Array.isArray((query as { shape?: unknown }).shape)
+}
+
+function lengthOf(tensor: QueryTensor): number {
+  return ('data' in tensor ? tensor.data : tensor).length
 }

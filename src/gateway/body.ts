@@ -6,7 +6,8 @@ import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
 import { overloaded, Refusal } from './refusal'
 
-const FLOAT = Float32Array.BYTES_PER_ELEMENT
+/** Bytes of the largest elements. */
+const ELEMENT = Float64Array.BYTES_PER_ELEMENT
 
 type ContentCoding = 'gzip' | 'deflate'
 
@@ -73,10 +74,10 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
   }
 }
 
-/** Bytes to leave free in front of a body in memory, so that raw numbers behind its JSON lie where a view of them can be. */
+/** Bytes to leave free in front of a body in memory, so that the first raw numbers behind its JSON lie where a view of them can be. */
 export function spaceBefore(header: (name: string) => unknown): number {
   const json = Number(header(HEADER_LENGTH) ?? 0)
-  return Number.isInteger(json) && json >= 0 ? (FLOAT - (json % FLOAT)) % FLOAT : 0 // `readMessage` says what is wrong
+  return Number.isInteger(json) && json >= 0 ? (ELEMENT - (json % ELEMENT)) % ELEMENT : 0 // `readMessage` says what is wrong
 }
 
 /** Packs what is to be sent, if that was asked for. */

@@ -2,12 +2,13 @@
 
 import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
 import type { Clock } from '../clock'
+import { blank, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
-import { type Signature, size, type TensorSpec } from '../tensor'
+import type { AnyTensor, Signature, TensorSpec } from '../tensor'
 import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
 import type { RequestEvent } from './event'
@@ -160,12 +161,30 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
   }
 }
 
-/** The outputs that were asked for; of rows that failed, zeros. */
-function outputRows({ outputs }: InferRequest, outcomes: readonly RowOutcome[], signature: Signature): TensorRows[] {
+/** The outputs that were asked for; of rows that failed, zeros or empty strings. @throws Refusal where their shapes differ */
+function outputRows(
+  { outputs }: InferRequest,
+  outcomes: readonly RowOutcome[],
+  { outputs: specs, batched }: Signature,
+): TensorRows[] {
   return outputs.map(({ name, binary }) => {
-    const { shape } = signature.outputs.find((spec) => spec.name === name) as TensorSpec
-    const none = new Float32Array(size({ shape }))
-    const rows = outcomes.map((outcome) => ('prediction' in outcome ? outcome.prediction.output[name].data : none))
-    return { name, shape, binary, rows }
+    const { type } = specs.find((spec) => spec.name === name) as TensorSpec
+    const rows = outcomes.map((outcome) => ('prediction' in outcome ? outcome.prediction.output[name] : undefined))
+    const [data, shape] = column(name, rows)
+    return { name, shape, binary, rows: data, ...(type && { type }), ...(batched === false && { batched }) }
   })
+}
+
+/** One output of all rows, of which one at least has an answer. */
+function column(name: string, rows: readonly (AnyTensor | undefined)[]): [TensorData[], readonly number[]] {
+  const first = rows.findIndex((row) => row !== undefined)
+  const { data, shape } = rows[first] as AnyTensor
+  const odd = rows.findIndex((row) => row && String(row.shape) !== String(shape))
+  if (odd >= 0) {
+    const got = `[${rows[odd]?.shape}] in row ${odd}`
+    const todo = 'an output has one shape for all rows of a reply: send these rows one by one'
+    throw new Refusal(400, `outputs '${name}': expected shape [${shape}] as in row ${first}, got ${got}; ${todo}`)
+  }
+  const none = blank(data)
+  return [rows.map((row) => row?.data ?? none), shape]
 }

@@ -2,15 +2,15 @@
 
 import type { Criterion } from '../criterion'
 import { RunningDeviation } from '../stats'
-import type { Signature, TensorSpec } from '../tensor'
+import { type Signature, type TensorSpec, typed } from '../tensor'
 import { pack } from './archive'
 import type { ConfidenceState } from './confidence-state'
 
 /** Something that others learn, and that is saved with the rest. */
 export interface Persistent {
   save(): unknown
-  /** @param outputs  values in an answer  @throws RangeError for what `save` never gave; then all is as it was */
-  load(state: unknown, outputs: number): void
+  /** @throws RangeError for what `save` never gave; then all is as it was */
+  load(state: unknown): void
 }
 
 /** The model that gave the answers; its fingerprint is null where it is not known. */
@@ -25,7 +25,7 @@ export interface ExperienceState {
 }
 
 export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {
-  const specOf = ({ name, shape }: TensorSpec): TensorSpec => ({ name, shape: [...shape] })
+  const specOf = ({ name, shape, type }: TensorSpec): TensorSpec => typed(name, [...shape], type)
   return { inputs: inputs.map(specOf), outputs: outputs.map(specOf), fingerprint }
 }
 

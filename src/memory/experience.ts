@@ -46,13 +46,13 @@ export class Experience {
     const content = archive && checked(archive.content, this.#model)
     const remembered = archive?.has('memory') ? archive.take('memory', 'u1') : undefined
     archive?.end()
-    this.confidence = new Confidence(core, criterion, content?.worth, rowLength(outputs))
+    this.confidence = new Confidence(core, criterion, content?.worth, rowLength(outputs) || undefined)
     const parts = inputs.map(size)
     const all = { ...memory, shape: rowShape(inputs), parts, outputs: rowLength(outputs), criterion }
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
-    if (content?.evidence !== undefined) evidence?.load(content.evidence, rowLength(outputs))
-    if (content) kernels.load(content.kernels, rowLength(outputs)) // the codec's: last, when all else is taken
+    if (content?.evidence !== undefined) evidence?.load(content.evidence)
+    if (content) kernels.load(content.kernels) // the codec's: last, when all else is taken
   }
 
   /** Whether there is a memory, and whether it can recover something. */

@@ -1,20 +1,13 @@
 /**
- * JSON whose weight is numbers under keys named `data`: what is long is read in slices, so that tensors of megabytes do not hold the event
+ * JSON whose weight is values under keys named `data`: what is long is read in slices, so that tensors of megabytes do not hold the event
  * loop.
  */
 
 import { joined } from '../arrays'
-import {
-  ascii,
-  BACKSLASH,
-  COLON,
-  flattened,
-  isSpace,
-  type JsonNumbers,
-  NumberReader,
-  OPEN,
-  QUOTE,
-} from './json-numbers'
+import type { ElementType } from '../element'
+import { flattened, type JsonElements } from './element-list'
+import { elementTypeOf } from './elements'
+import { ArrayReader, afterString, ascii, COLON, isSpace, OPEN, parsed, QUOTE } from './json-array'
 
 /** Bytes of a document that JSON.parse reads in a millisecond or two, whatever it holds, and faster than slices are. */
 const AT_ONCE = 2 ** 16
@@ -25,25 +18,62 @@ const MOST_ARRAYS = 1000
 /** Bytes read before whatever else waits has its turn: one or two milliseconds. */
 const SLICE = 2 ** 18
 
+/** Bytes in front of an array in which its datatype is looked for. */
+const NEAR = 512
+
 const KEY = '"data"'
 /** Of that key with each of its letters escaped. */
 const LONGEST_KEY = '"\\u0064\\u0061\\u0074\\u0061"'.length
-const UTF8 = new TextDecoder('utf-8', { fatal: true })
+
+/** An object with an array under `data`, and perhaps what its elements are. */
+interface DataHolder {
+  data: unknown
+  datatype?: unknown
+}
 
 /**
  * @param bytes   UTF-8; only read
  * @param atOnce  what is longer is read in slices
- * @returns the document; where it has an array under a key `data`, there are `JsonNumbers`
- * @throws TypeError, RangeError for what is no JSON, with more than 64 KB beside the numbers, or with ragged arrays
+ * @returns the document; where it has an array under a key `data`, there are `JsonElements`, of the `datatype` beside it: else float32
+ * @throws TypeError, RangeError for what is no JSON, with more than 64 KB beside the values, or with ragged arrays
  */
 export async function parseJson(bytes: Uint8Array, atOnce = AT_ONCE): Promise<unknown> {
-  if (bytes.length <= atOnce) return withNumbers(parsed(bytes), flattened)
-  const arrays: JsonNumbers[] = []
+  if (bytes.length > atOnce) return parseSlices(bytes)
+  const document = parsed(bytes)
+  for (const holder of holdersIn(document)) {
+    const elements = flattened(holder.data as unknown[], typeOf(holder))
+    if (!elements) return parseSlices(bytes) // which reads integers of any length
+    holder.data = elements
+  }
+  return document
+}
+
+async function parseSlices(bytes: Uint8Array): Promise<unknown> {
+  const arrays: ScannedArray[] = []
   const rest: Uint8Array[] = []
   const scan = scanned(bytes, arrays, rest)
   while (!scan.next().done) await turn()
-  // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
-  return withNumbers(parsed(joinedBytes(rest)), ([n]) => arrays[n as number])
+  const document = parsed(joinedBytes(rest))
+  let done = 0
+  for (const holder of holdersIn(document)) {
+    // Each array stands in the text as [its number]; no text of the sender's can pass for one, since all arrays under this key were taken out.
+    const [n] = holder.data as number[]
+    const { elements, from } = arrays[n]
+    holder.data = elements
+    if (elements.type === typeOf(holder)) continue
+    const reader = new ArrayReader(bytes, from, typeOf(holder))
+    while (!reader.read(SLICE)) await turn()
+    holder.data = reader.elements
+    done += reader.at - from
+    if (done < SLICE) continue
+    done = 0
+    await turn()
+  }
+  return document
+}
+
+function typeOf({ datatype }: DataHolder): ElementType {
+  return elementTypeOf(datatype) ?? 'float32'
 }
 
 /** A task of its own for whatever waits. */
@@ -56,36 +86,29 @@ export function joinedBytes(parts: readonly Uint8Array[]): Uint8Array {
   return parts.length === 1 ? parts[0] : joined(parts, Uint8Array)
 }
 
-function parsed(bytes: Uint8Array): unknown {
-  let text: string
-  try {
-    text = UTF8.decode(bytes)
-  } catch {
-    throw new TypeError('the JSON: expected UTF-8, got other bytes')
-  }
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    throw new TypeError(`the body: expected JSON, got what ends in ${(error as Error).message}`)
-  }
-}
-
-/** Puts numbers in place of each array under a key `data`, however deep: without recursion, which a stack would end. */
-function withNumbers(document: unknown, numbersOf: (array: readonly unknown[]) => JsonNumbers): unknown {
+/** Each object with an array under a key `data`, however deep: without recursion, which a stack would end. */
+function holdersIn(document: unknown): DataHolder[] {
+  const holders: DataHolder[] = []
   const todo = [document]
   while (todo.length) {
     const value = todo.pop()
     if (typeof value !== 'object' || value === null) continue
     for (const [key, own] of Object.entries(value)) {
-      if (key === 'data' && Array.isArray(own)) Object.assign(value, { data: numbersOf(own) })
+      if (key === 'data' && Array.isArray(own)) holders.push(value as DataHolder)
       else if (typeof own === 'object') todo.push(own)
     }
   }
-  return document
+  return holders
+}
+
+interface ScannedArray {
+  elements: JsonElements
+  /** Where it begins. */
+  from: number
 }
 
 /** Yields after every slice. @param arrays, rest  are filled */
-function* scanned(bytes: Uint8Array, arrays: JsonNumbers[], rest: Uint8Array[]): Generator<void> {
+function* scanned(bytes: Uint8Array, arrays: ScannedArray[], rest: Uint8Array[]): Generator<void> {
   let from = 0
   let left = MOST_REST
   let at = 0
@@ -109,14 +132,14 @@ function* scanned(bytes: Uint8Array, arrays: JsonNumbers[], rest: Uint8Array[]):
     if (arrays.length === MOST_ARRAYS) {
       throw new RangeError(`the JSON: expected at most ${MOST_ARRAYS} arrays under 'data', got more`)
     }
-    const reader = new NumberReader(bytes, open)
+    const reader = new ArrayReader(bytes, open, told(bytes, from, open))
     while (!reader.read(SLICE)) {
       rested = reader.at
       yield
     }
     rest.push(bytes.subarray(from, open), new TextEncoder().encode(`[${arrays.length}]`))
     left -= open - from
-    arrays.push(reader.numbers)
+    arrays.push({ elements: reader.elements, from: open })
     from = at = reader.at
     if (at < rested + SLICE) continue
     rested = at
@@ -125,11 +148,11 @@ function* scanned(bytes: Uint8Array, arrays: JsonNumbers[], rest: Uint8Array[]):
   rest.push(bytes.subarray(from))
 }
 
-/** @param most  where to give up */
-function afterString(bytes: Uint8Array, from: number, most: number): number {
-  let at = from + 1
-  while (at < bytes.length && at < most && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
-  return at + 1
+/** The type that was told last, in most messages of this array: if it is another's, the array is read once more. */
+function told(bytes: Uint8Array, from: number, to: number): ElementType {
+  const text = ascii(bytes, Math.max(from, to - NEAR), to)
+  const [, datatype] = /.*"datatype"\s*:\s*"(\w+)"/s.exec(text) ?? []
+  return elementTypeOf(datatype) ?? 'float32'
 }
 
 function isKey(bytes: Uint8Array, from: number, to: number): boolean {

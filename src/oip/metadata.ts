@@ -3,6 +3,7 @@
 import { expected } from '../check'
 import { ApproxiferError } from '../errors'
 import { rowLength, type Signature, type TensorSpec } from '../tensor'
+import { datatypeOf, datatypes, elementTypeOf } from './elements'
 
 /** The extension for raw tensors, as server metadata announces it. */
 export const BINARY = 'binary_tensor_data'
@@ -12,26 +13,42 @@ const MOST_VALUES = 2 ** 24
 
 export type TensorMetadata = { name: string; datatype: string; shape: number[] }
 
-export function writeMetadata(model: string, versions: readonly string[], { inputs, outputs }: Signature) {
-  const written = ({ name, shape }: TensorSpec) => ({ name, datatype: 'FP32', shape: [-1, ...shape] })
-  return { name: model, versions, platform: 'onnx_onnxv1', inputs: inputs.map(written), outputs: outputs.map(written) }
+export function writeMetadata(model: string, versions: readonly string[], signature: Signature) {
+  const { inputs, outputs, batched = true } = signature
+  const written = ({ name, shape, type }: TensorSpec) => {
+    return { name, datatype: datatypeOf(type), shape: batched ? [-1, ...shape] : shape }
+  }
+  const specs = { inputs: inputs.map(written), outputs: outputs.map(written) }
+  const parameters = batched ? {} : { parameters: { batched } } // shapes alone may not tell
+  return { name: model, versions, platform: 'onnx_onnxv1', ...specs, ...parameters }
 }
 
-/** Model metadata, for a client. @throws ApproxiferError MODEL for what cannot be coded, PROTOCOL for what is none */
+/**
+ * Model metadata, for a client. A model has no batch dimension where the first one is fixed, at another length than 1.
+ *
+ * @throws ApproxiferError MODEL for what cannot be used, PROTOCOL for what is none
+ */
 export function readMetadata(json: unknown, outputs?: readonly string[]): Signature {
   if (typeof json !== 'object' || json === null) {
     throw new ApproxiferError('PROTOCOL', expected('the metadata', 'an object', json))
   }
-  return { inputs: readSpecs(json, 'inputs'), outputs: readSpecs(json, 'outputs', outputs) }
+  const specs = { inputs: readSpecs(json, 'inputs'), outputs: readSpecs(json, 'outputs', outputs) }
+  const { parameters } = json as { parameters?: { batched?: unknown } | null }
+  const hasBatch = ({ shape: [first] }: TensorSpec) => first === -1 || first === 1
+  const isWhole = parameters?.batched === false || ![...specs.inputs, ...specs.outputs].every(hasBatch)
+  if (isWhole) return { ...specs, batched: false }
+  const rowsOf = (all: TensorSpec[]) => all.map((spec) => ({ ...spec, shape: spec.shape.slice(1) }))
+  return { inputs: rowsOf(specs.inputs), outputs: rowsOf(specs.outputs) }
 }
 
+/** With all dimensions that are told. */
 function readSpecs(metadata: object, field: 'inputs' | 'outputs', chosen?: readonly string[]): TensorSpec[] {
   const all = (metadata as Record<string, unknown>)[field]
   if (!Array.isArray(all) || !all.every(isTensor)) {
     throw new ApproxiferError('PROTOCOL', expected(`the metadata's ${field}`, 'names, datatypes and shapes', all))
   }
   const specs = (chosen ?? all.map(({ name }) => name)).map((name) => specOf(name, field, all))
-  const length = rowLength(specs)
+  const length = rowLength(specs.map(({ name, shape }) => ({ name, shape: shape.map(Math.abs) })))
   if (length <= MOST_VALUES) return specs
   const what = `expected at most ${MOST_VALUES} values a row, got ${length}`
   throw new ApproxiferError('MODEL', `the metadata's ${field}: ${what}`)
@@ -49,9 +66,12 @@ function specOf(name: string, field: string, all: readonly TensorMetadata[]): Te
   const refused = (what: string, got: unknown) =>
     new ApproxiferError('MODEL', expected(`${field} '${name}'`, what, got))
   if (!own) throw refused(`one of ${all.map((tensor) => tensor.name)}`, 'an unknown name')
-  if (own.datatype !== 'FP32') throw refused('datatype FP32 (choose others with the option outputs)', own.datatype)
-  const [batch, ...shape] = own.shape.map(Number)
-  if (batch !== -1 && batch !== 1) throw refused('a first dimension of -1 or 1', `[${own.shape}]`)
-  if (shape.some((length) => length < 1)) throw refused('lengths above 0 behind the batch', `[${own.shape}]`)
-  return { name, shape }
+  const type = elementTypeOf(own.datatype)
+  if (!type) {
+    const known = Object.keys(datatypes).filter(elementTypeOf)
+    throw refused(`a datatype of ${known} (choose other outputs with the option outputs)`, own.datatype)
+  }
+  const shape = own.shape.map(Number)
+  if (shape.some((length) => length < 1 && length !== -1)) throw refused('lengths above 0, or -1', `[${own.shape}]`)
+  return type === 'float32' ? { name, shape } : { name, shape, type }
 }

@@ -1,17 +1,28 @@
 /**
  * Reads messages of the Open Inference Protocol v2, for a server and for a client.
  *
- * A batch stands in the first dimension; its rows are the queries. Only FP32 is taken; tensors of other datatypes are stepped over in
- * replies, and refused in requests.
+ * A batch stands in the first dimension, where the model has one; its rows are the queries. Tensors of which a reply has more than were
+ * asked for are stepped over, whatever their datatypes.
  */
 
 import { checkBoolean, checkInteger, checkNames, checkString, expected, isObject } from '../check'
+import { partOf, type TensorData } from '../element'
 import { asError } from '../errors'
-import { type QueryTensors, type Signature, size, type TensorList, type TensorSpec } from '../tensor'
+import {
+  type AnyTensor,
+  isShapeOf,
+  type QueryTensors,
+  type Signature,
+  shownShape,
+  size,
+  type TensorList,
+  type TensorSpec,
+  tensorOf,
+} from '../tensor'
 import { parseJson } from './json'
-import { floats, MOST_LENGTH, parametersOf, readEntries, type TensorEntry } from './tensors'
+import { MOST_LENGTH, parametersOf, readEntries, type TensorEntry, valuesOf } from './tensors'
 
-/** A message as it came: its tensors' numbers are `JsonNumbers` already, and the raw ones are views of the body. */
+/** A message as it came: its tensors' values are `JsonElements` already, and the raw ones are views of the body. */
 export interface OipMessage {
   json: unknown
   binary: Uint8Array
@@ -20,7 +31,7 @@ export interface OipMessage {
 export interface InferRequest {
   id: string | undefined
   /**
-   * One a row of the batch; views of the message, or of the array that its numbers were read into. Raw ones may hold NaN,
+   * One a row of the batch; views of the message, or of the array that its values were read into. Raw ones may hold NaN,
    * which `predict` refuses.
    */
   queries: QueryTensors[]
@@ -63,39 +74,41 @@ export function readRequest(message: OipMessage, signature: Signature, most = MO
   const entries = readEntries('inputs', inputs, binary)
   checkInputs(inputs as object[])
   const tensors = matched(entries, signature.inputs)
+  const { inputs: specs, batched = true } = signature
   tensors.forEach(({ field, name, shape }, i) => {
-    const own = signature.inputs[i].shape
-    if (String(shape.slice(1)) === String(own) && shape.length === own.length + 1) return
-    throw new RangeError(`${field}.shape: expected [${['N', ...own]}] for '${name}', got [${shape}]`)
+    const own = batched ? shape.slice(1) : shape
+    if (isShapeOf(own, specs[i], 0) && own.length === shape.length - Number(batched)) return
+    const all = [...(batched ? ['N'] : []), ...(specs[i].shape.length ? [shownShape(specs[i])] : [])]
+    throw new RangeError(`${field}.shape: expected [${all}] for '${name}', got [${shape}]`)
   })
-  const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
-  const odd = tensors.find(({ shape }) => shape[0] !== rows)
-  if (odd) throw new RangeError(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
+  const rows = batched ? rowsOf(tensors, most) : 1
   return {
     id: (id as string | null) ?? undefined,
-    queries: queriesOf(tensors.map(floats), signature.inputs, rows),
+    queries: queriesOf(tensors, specs, rows),
     outputs: readOutputs(outputs, signature.outputs, checkBoolean('parameters.binary_data_output', binary_data_output)),
     parameters,
   }
 }
 
 /** A server's answer to a request for some rows of the outputs named. @throws ApproxiferError PROTOCOL */
-export function readReply(message: OipMessage, outputs: readonly TensorSpec[], rows: number): InferReply {
+export function readReply(
+  message: OipMessage,
+  { outputs, batched = true }: Pick<Signature, 'outputs' | 'batched'>,
+  rows: number,
+): InferReply {
   try {
     const { json, binary } = message
     if (!isObject(json)) throw new TypeError(expected('the reply', 'an object', json))
     const entries = readEntries('outputs', json.outputs, binary)
-    const tensors = outputs.map((spec) => {
+    const columns = outputs.map((spec) => {
       const entry = entries.find(({ name }) => name === spec.name)
-      if (!entry) throw new TypeError(`outputs: expected '${spec.name}', got none of this name`)
-      // Counts, not shapes: some servers give [N, 1] for [N].
-      if (entry.count === rows * size(spec)) return floats(entry)
-      throw new RangeError(`${entry.field}.shape: expected [${[rows, ...spec.shape]}], got [${entry.shape}]`)
+      if (entry) return columnOf(entry, spec, rows, batched)
+      throw new TypeError(`outputs: expected '${spec.name}', got none of this name`)
     })
     return {
       id: typeof json.id === 'string' ? json.id : undefined,
       version: typeof json.model_version === 'string' ? json.model_version : undefined,
-      answers: answersOf(tensors, outputs, rows),
+      answers: Array.from({ length: rows }, (_, row) => columns.map((column) => column[row])),
       parameters: isObject(json.parameters) ? json.parameters : {},
     }
   } catch (error) {
@@ -136,21 +149,44 @@ function matched(entries: readonly TensorEntry[], specs: readonly TensorSpec[]):
   })
 }
 
-function queriesOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): QueryTensors[] {
-  return Array.from({ length: rows }, (_, row) => {
-    if (specs.length === 1) return part(tensors[0], specs[0], row)
-    return Object.fromEntries(specs.map((spec, i) => [spec.name, part(tensors[i], spec, row)]))
-  })
+/** How many rows a batch has, which is the same for all inputs. */
+function rowsOf(tensors: readonly TensorEntry[], most: number): number {
+  const rows = checkInteger(`${tensors[0].field}.shape[0]`, tensors[0].shape[0], 1, most)
+  const odd = tensors.find(({ shape }) => shape[0] !== rows)
+  if (odd) throw new RangeError(`${odd.field}.shape: expected ${rows} rows as the others have, got ${odd.shape[0]}`)
+  return rows
 }
 
-function answersOf(tensors: readonly Float32Array[], specs: readonly TensorSpec[], rows: number): TensorList[] {
+function queriesOf(entries: readonly TensorEntry[], specs: readonly TensorSpec[], rows: number): QueryTensors[] {
+  const columns = specs.map((spec, i) => {
+    const { shape } = entries[i]
+    const own = shape.slice(shape.length - spec.shape.length)
+    const parts = partsOf(valuesOf(entries[i], spec.type), rows)
+    // A shape that never differs need not be said.
+    return spec.shape.some((n) => n < 0) ? parts.map((data) => ({ data, shape: own })) : parts
+  })
+  if (specs.length === 1) return columns[0]
   return Array.from({ length: rows }, (_, row) =>
-    specs.map((spec, i) => ({ data: part(tensors[i], spec, row), shape: spec.shape })),
+    Object.fromEntries(specs.map(({ name }, i) => [name, columns[i][row]])),
   )
 }
 
-function part(tensor: Float32Array, spec: TensorSpec, row: number): Float32Array {
-  return tensor.subarray(row * size(spec), (row + 1) * size(spec))
+/** An output of each row. */
+function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: boolean): AnyTensor[] {
+  const { field, shape, count } = entry
+  // Counts, not shapes, where no length differs: some servers give [N, 1] for [N].
+  const isOpen = spec.shape.some((n) => n < 0)
+  const own = isOpen ? shape.slice(Number(batched)) : spec.shape
+  const fits = isOpen ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
+  if (fits) return partsOf(valuesOf(entry, spec.type), rows).map((data) => tensorOf(spec, data, own))
+  const all = [...(batched ? [rows] : []), ...(spec.shape.length ? [shownShape(spec)] : [])]
+  throw new RangeError(`${field}.shape: expected [${all}], got [${shape}]`)
+}
+
+/** Equal parts. */
+function partsOf(values: TensorData, count: number): TensorData[] {
+  const length = values.length / count
+  return Array.from({ length: count }, (_, i) => partOf(values, i * length, length))
 }
 
 function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean): InferRequest['outputs'] {

@@ -1,23 +1,18 @@
 /** The tensors of a message as it came: from JSON, or raw behind it. */
 
 import { checkInteger, checkObject, checkString, expected } from '../check'
+import type { ElementType, TensorData } from '../element'
 import { size } from '../tensor'
-import type { JsonNumbers } from './json-numbers'
-
-/** Bytes of an element; those of BYTES have a length each. */
-export const datatypes = {
-  ...{ BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8 },
-  ...{ INT8: 1, INT16: 2, INT32: 4, INT64: 8 },
-  ...{ FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: undefined },
-} as const
+import { JsonElements } from './element-list'
+import { type Datatype, datatypeOf, datatypes, fromRaw, wordsFor } from './elements'
 
 export interface TensorEntry {
   field: string
   name: string
-  datatype: keyof typeof datatypes
+  datatype: Datatype
   shape: number[]
   count: number
-  data: JsonNumbers | Uint8Array
+  data: JsonElements | Uint8Array
 }
 
 const MOST_TENSORS = 1000
@@ -59,9 +54,9 @@ function readEntry(field: string, json: unknown, binary: Uint8Array): TensorEntr
     throw new TypeError(`${field}: expected either data or parameters.binary_data_size, got ${got}`)
   }
   const count = size({ shape })
-  const spec = { field, name, datatype: datatype as TensorEntry['datatype'], shape, count }
+  const spec = { field, name, datatype: datatype as Datatype, shape, count }
   if (data == null) return { ...spec, data: rawOf(spec, binary_data_size, binary) }
-  if ((data as JsonNumbers).values instanceof Float32Array) return { ...spec, data: data as JsonNumbers }
+  if (data instanceof JsonElements) return { ...spec, data }
   throw new TypeError(expected(`${field}.data`, 'a list of values', data))
 }
 
@@ -82,14 +77,15 @@ function rawOf(
   return binary.subarray(0, bytes)
 }
 
-/** An FP32 tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN. */
-export function floats({ field, datatype, shape, count, data }: TensorEntry): Float32Array {
-  if (datatype !== 'FP32') throw new TypeError(expected(`${field}.datatype`, "'FP32'", datatype))
-  if (data instanceof Uint8Array) {
-    const { buffer, byteOffset } = data.byteOffset % 4 ? new Uint8Array(data) : data // slice() of a Buffer is no copy
-    return new Float32Array(buffer, byteOffset, count)
-  }
-  if (data.flaw) throw new RangeError(`${field}.data: expected finite float32 values, got ${data.flaw}`)
+/** A tensor's values: a view where they are aligned or came as JSON. Raw ones are not looked through for NaN. */
+export function valuesOf(
+  { field, datatype, shape, count, data }: TensorEntry,
+  type: ElementType = 'float32',
+): TensorData {
+  const own = datatypeOf(type)
+  if (datatype !== own) throw new TypeError(expected(`${field}.datatype`, `'${own}'`, datatype))
+  if (data instanceof Uint8Array) return fromRaw(field, type, data, count)
+  if (data.flaw !== undefined) throw new RangeError(`${field}.data: expected ${wordsFor(type)}, got ${data.flaw}`)
   if (data.values.length !== count) {
     throw new RangeError(`${field}.data: expected ${count} values for shape [${shape}], got ${data.values.length}`)
   }

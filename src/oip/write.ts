@@ -3,7 +3,9 @@
  * Tensors travel as JSON or, with the binary extension, as raw little-endian bytes behind it.
  */
 
+import { type ElementType, isReal, partOf, realsOf, type TensorData } from '../element'
 import type { Signature, TensorList, TensorSpec } from '../tensor'
+import { datatypeOf, toRaw } from './elements'
 import { joinedBytes, turn } from './json'
 
 /** The header with the bytes of the JSON, where raw tensors follow it. */
@@ -16,9 +18,11 @@ export interface Encoded {
 }
 
 export interface TensorRows extends TensorSpec {
-  /** Values: one array a query, each as long as the shape says; only read. Finite. */
-  rows: readonly Float32Array[]
+  /** Values: one array a query, each as long as the shape says; only read. NaN and Inf are null in JSON, which has neither. */
+  rows: readonly TensorData[]
   binary: boolean
+  /** False: there is one row, which no batch dimension stands in front of. */
+  batched?: boolean | undefined
 }
 
 export interface RequestOptions {
@@ -43,11 +47,14 @@ const utf8 = new TextEncoder()
 const SLICE = 2 ** 13
 const TURN_LENGTH = 2 ** 15
 
-/** What a client sends, for all outputs of a signature; it says of each how it is wanted, since servers' defaults differ. */
+/** What a client sends of queries of equal shapes, for all outputs of a signature; it says of each how it is wanted, since servers' defaults differ. */
 export function writeRequest(signature: Signature, options: RequestOptions): Promise<Encoded> {
   const { id, queries, binary, parameters } = options
   const rowsOf = (i: number) => queries.map((query) => query[i].data)
-  const inputs = signature.inputs.map((spec, i): TensorRows => ({ ...spec, binary, rows: rowsOf(i) }))
+  const { batched } = signature
+  const inputs = signature.inputs.map((spec, i): TensorRows => {
+    return { ...spec, shape: queries[0][i].shape, binary, batched, rows: rowsOf(i) }
+  })
   const outputs = signature.outputs.map(({ name }) => ({ name, parameters: { binary_data: binary } }))
   return encode({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs)
 }
@@ -59,8 +66,9 @@ export function writeReply({ model, version, id, parameters, outputs }: ReplyOpt
 /** The bytes of a message: its head, then the tensors under `field`, the raw ones behind. */
 async function encode(head: object, field: string, tensors: readonly TensorRows[]): Promise<Encoded> {
   const json: Uint8Array[] = []
+  const raw = tensors.map(({ rows, binary }) => (binary ? rows.map(toRaw) : []))
   let text = ''
-  for (const piece of written(head, field, tensors)) {
+  for (const piece of written(head, field, tensors, raw)) {
     if (text.length > TURN_LENGTH) {
       json.push(utf8.encode(text))
       text = ''
@@ -69,25 +77,32 @@ async function encode(head: object, field: string, tensors: readonly TensorRows[
     text += piece
   }
   json.push(utf8.encode(text))
-  const raw = tensors.flatMap(({ rows, binary }) => (binary ? rows : []))
-  if (!raw.length) return { body: joinedBytes(json), headerLength: undefined }
-  const headerLength = json.reduce((sum, part) => sum + part.length, 0)
-  const bytes = raw.map(({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, byteOffset, byteLength))
-  return { body: joinedBytes([...json, ...bytes]), headerLength }
+  if (!tensors.some(({ binary }) => binary)) return { body: joinedBytes(json), headerLength: undefined }
+  return { body: joinedBytes([...json, ...raw.flat()]), headerLength: bytesIn(json) }
 }
 
-function* written(head: object, field: string, tensors: readonly TensorRows[]): Generator<string> {
+function bytesIn(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, part) => sum + part.length, 0)
+}
+
+/** @param raw  the rows of each tensor that is not written as JSON */
+function* written(
+  head: object,
+  field: string,
+  tensors: readonly TensorRows[],
+  raw: readonly Uint8Array[][],
+): Generator<string> {
   yield `${JSON.stringify(head).slice(0, -1)},"${field}":`
-  for (const [i, { name, shape, rows, binary }] of tensors.entries()) {
-    const spec = { name, datatype: 'FP32', shape: [rows.length, ...shape] }
-    const parameters = { binary_data_size: rows.reduce((sum, row) => sum + row.byteLength, 0) }
+  for (const [i, { name, type, shape, rows, binary, batched = true }] of tensors.entries()) {
+    const spec = { name, datatype: datatypeOf(type), shape: batched ? [rows.length, ...shape] : shape }
+    const parameters = { binary_data_size: bytesIn(raw[i]) }
     yield (i ? ',' : '[') + JSON.stringify(binary ? { ...spec, parameters } : spec).slice(0, -1)
     if (!binary) {
       yield ',"data":['
       let comma = ''
       for (const row of rows) {
         for (let at = 0; at < row.length; at += SLICE) {
-          yield comma + row.subarray(at, at + SLICE).join(',')
+          yield comma + textOf(type, partOf(row, at, SLICE))
           comma = ','
         }
       }
@@ -96,4 +111,26 @@ function* written(head: object, field: string, tensors: readonly TensorRows[]): 
     yield '}'
   }
   yield ']}'
+}
+
+/** Values of JSON with commas between them. */
+function textOf(type: ElementType = 'float32', part: TensorData): string {
+  if (part instanceof Float32Array) {
+    const text = part.join()
+    if (isPlain(part, text)) return text
+  }
+  if (type === 'string') return (part as readonly string[]).map((text) => JSON.stringify(text)).join()
+  if (type === 'bool') return Array.from(part as Uint8Array, Boolean).join()
+  return isReal(type) ? Array.from(realsOf(type, part), writtenReal).join() : part.join()
+}
+
+/** Whether JSON has all of these values as JavaScript joins them: no NaN, no Inf, no -0, which is found fastest by its bits. */
+function isPlain({ buffer, byteOffset, length }: Float32Array, text: string): boolean {
+  if (text.includes('N') || text.includes('I')) return false
+  return !new Int32Array(buffer, byteOffset, length).includes(-0x8000_0000)
+}
+
+function writtenReal(value: number): string {
+  if (!Number.isFinite(value)) return 'null'
+  return Object.is(value, -0) ? '-0' : String(value)
 }

@@ -78,7 +78,7 @@ export class Packing {
     const endsAt = startsAt + member.runMs(size) * each
     const joins = (attempt: PooledAttempt) => {
       const isApart = attempts.some((each) => each.isApartFrom(attempt)) || !this.#scaling.areAlike(attempt, first)
-      const mayJoin = !attempt.isAlone && attempt.dueAt >= endsAt && !isApart
+      const mayJoin = attempt.shapeKey === first.shapeKey && !attempt.isAlone && attempt.dueAt >= endsAt && !isApart
       if (mayJoin && attempt !== first && mayTake(member, attempt, busy)) attempts.push(attempt)
       return attempts.length === size
     }

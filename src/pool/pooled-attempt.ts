@@ -31,6 +31,10 @@ export class PooledAttempt implements Attempt {
     return (this.row.payload as Payload).size
   }
 
+  get shapeKey(): string {
+    return (this.row.payload as Payload).shapeKey
+  }
+
   get dueAt(): number {
     return this.row.dueAt ?? Number.POSITIVE_INFINITY
   }

@@ -6,6 +6,7 @@ import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
+import { hasVectors } from '../payload'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
 import { seeded } from '../random'
@@ -30,7 +31,8 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
     ...{ code, scheme, core: core.kind },
     newTenant(name, shared, settings, fingerprint) {
       const { clock, criterion, signature, trust } = shared
-      const { limits, memory, warn } = settings
+      const { limits, warn } = settings
+      const memory = hasVectors(signature) && settings.memory
       const codec = first.another()
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
@@ -39,7 +41,12 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
       const learning = new Learning(experience, clock, warn, 1 / limits.tenants)
-      const context = { ...shared, codec, copies, learning: isSystematic ? learning : undefined }
+      const context = {
+        ...shared,
+        codec,
+        copies,
+        learning: isSystematic && hasVectors(signature) ? learning : undefined,
+      }
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },

@@ -5,6 +5,7 @@ import { ownRequest } from '../own-request'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
+import { abilitiesOf } from './abilities'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
 import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
@@ -35,6 +36,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
+    checkAbilities(given, coder, workers[0])
     return new Predictor(coder, workers, settings)
   }
   const membership = isIterable(workers)
@@ -43,6 +45,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const started = await (membership?.gather(needed, settings.clock, counted) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
+    checkAbilities(given, coder, started[0])
     return new Predictor(coder, started, settings, membership)
   } catch (error) {
     membership?.close()
@@ -66,6 +69,20 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   const odd = rest.findIndex((signature) => signature !== first)
   if (odd >= 0) throw new RangeError(`workers[${odd + 1}]: expected signature ${first}, got ${rest[odd]}`)
   return workers
+}
+
+/** @throws RangeError for options that the model is not able to, with what works without */
+function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { signature }: ModelWorker): void {
+  const { why } = abilitiesOf(signature)
+  if (!why) return
+  const refuse = (field: string, what: string, got: unknown) => {
+    const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'
+    throw new RangeError(`${expected(field, what, got)}: ${why}; ${rest}`)
+  }
+  if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
+  if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
+  if (memory) refuse('memory', 'false', memory)
+  if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 
 /** So many workers of its own. */

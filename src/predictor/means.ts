@@ -6,7 +6,7 @@ import { Pool } from '../pool/pool'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
 import type { Ending } from '../query/prediction'
-import type { Signature } from '../tensor'
+import { isOpen, type Signature } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
@@ -16,6 +16,8 @@ import type { Coder } from './tenants'
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
+  /** Whether shapes differ from query to query. */
+  readonly hasOpenShapes: boolean
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
@@ -48,16 +50,25 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
-  const tally: WorkerTally = {
+  const tally = tallyIn(pool)
+  const trust = new Reputation({
+    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence() },
+    outputs: signature.outputs,
+    liars: coder.scheme.byzantine,
+    ejects: coder.code === 'systematic',
+    judged: (verdict) => told.judged(verdict),
+  })
+  const hasOpenShapes = signature.inputs.some(isOpen)
+  const ended = (ending: Ending) => told.ended(ending)
+  return { coder, signature, hasOpenShapes, pool, lateness, criterion, trust, tally, ended }
+}
+
+/** Counts in a pool what became of workers' answers. */
+function tallyIn(pool: Pool<Payload, Payload>): WorkerTally {
+  return {
     tell({ attempt: { worker, outcome }, onTime }) {
       if (outcome?.kind === 'answered') pool.count(worker, onTime ? 'onTime' : 'late')
     },
     suspect: (worker) => pool.count(worker, 'suspected'),
   }
-  const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, liars: coder.scheme.byzantine, ...verify, evidence: new Evidence() },
-    ejects: coder.code === 'systematic',
-    judged: (verdict) => told.judged(verdict),
-  })
-  return { coder, signature, pool, lateness, criterion, trust, tally, ended: (ending) => told.ended(ending) }
 }

@@ -77,7 +77,7 @@ export const hedge = {
 const verify = {
   integrity: option(checkShare, 0.95, 'confidence from which a memory makes one worker enough; 1: all is proven'),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
-  rounding: option(checkShare, 1e-3, 'how far honest answers may differ, over the deviation of all'),
+  rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>
 
 const memory = {

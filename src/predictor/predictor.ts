@@ -10,6 +10,7 @@ import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
+import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
 import { type Means, meansOf } from './means'
@@ -108,7 +109,7 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const payload = new Payload(toTensors(query, this.signature.inputs, given))
+    const payload = new Payload(toTensors(query, this.signature.inputs, given), this.#means.hasOpenShapes)
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
@@ -165,6 +166,11 @@ export class Predictor {
   /** Those of which something may be learned, for `save`: none with the paper's code. */
   get tenants(): string[] {
     return this.#means.coder.code === 'systematic' ? this.#generation.tenants.names : []
+  }
+
+  /** What can be done with the model; only its types and shapes count. */
+  get abilities(): Abilities {
+    return abilitiesOf(this.signature)
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */

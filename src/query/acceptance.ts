@@ -4,18 +4,8 @@
  * may check a single one.
  */
 
-import { type Criterion, sameLabels } from '../criterion'
 import type { Payload } from '../payload'
-import { rmsDifference, rootMeanSquare } from '../stats'
-
-/** When answers are the same, and when they cannot both be honest. */
-export interface Equality {
-  readonly criterion: Criterion
-  /** Share of the deviation up to which two answers are the same: engines and machines round in their own ways. */
-  readonly rounding: number
-  /** How much the model's answers differ from each other; undefined until it is known. */
-  readonly deviation: number | undefined
-}
+import { agree, type Equality, isLie } from './equality'
 
 /** What several workers' answers to one query show. */
 export interface Judgement {
@@ -34,13 +24,6 @@ export interface Acceptance {
   readonly needed: number
   judge(answers: readonly Payload[], equality: Equality): Judgement
 }
-
-/** Differences of this many times what counts as the same are no rounding. In between nothing is proven. */
-const FAR = 3
-/** And before it is known how much answers differ; without labels nothing is proven then: a value near 0 has no size to go by. */
-const FAR_AT_FIRST = 30
-/** Answers that hardly differ from each other, as to the same query again and again, are rounded all the same: by their size. */
-const LEAST_DEVIATION = 0.1
 
 /** Nobody lies: the first answer is the model's own. */
 export const first: Acceptance = {
@@ -73,26 +56,6 @@ function judged(answers: readonly Payload[], liars: number, equality: Equality):
     lies: others.filter((i) => against(answers[i]) >= witnesses),
     lacking: Math.max(0, liars + 1 - agreeing.length),
   }
-}
-
-/** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
-export function agree({ vector: a }: Payload, { vector: b }: Payload, equality: Equality): boolean {
-  const { criterion } = equality
-  return rmsDifference(a, b) <= tolerance(a, b, equality) && (criterion.kind !== 'label' || sameLabels(a, b, criterion))
-}
-
-/** Whether an answer is no rounding of a right one. */
-export function isLie({ vector: answer }: Payload, { vector: right }: Payload, equality: Equality): boolean {
-  const { deviation, criterion } = equality
-  if (deviation === undefined && criterion.kind !== 'label') return false
-  const times = deviation === undefined ? FAR_AT_FIRST : FAR
-  return rmsDifference(answer, right) > times * tolerance(right, right, equality)
-}
-
-/** By the smaller of the two: no answer may decide by its size what is the same for others. */
-function tolerance(a: Float32Array, b: Float32Array, { rounding, deviation }: Equality): number {
-  const size = Math.min(rootMeanSquare(a), rootMeanSquare(b))
-  return rounding * Math.max(deviation ?? size, LEAST_DEVIATION * size)
 }
 
 /** The answer at `from`, and those behind it that agree with it and with one another. */

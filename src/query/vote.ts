@@ -4,11 +4,12 @@
  */
 
 import type { Payload } from '../payload'
-import { rmsDifference } from '../stats'
+import { rmsDifference, rootMeanSquare } from '../stats'
 import type { ModelWorker } from '../workers/worker'
-import { agree, isLie, type Judgement } from './acceptance'
+import type { Judgement } from './acceptance'
 import { type Asked, answerOf, isLive, workerOf } from './asked'
 import type { Context } from './context'
+import { agree, isLie } from './equality'
 import type { QueryRecovery } from './recovery'
 
 /** An answer to give. */
@@ -143,7 +144,9 @@ export class Vote {
     if (!learning || !memory || confidence < trust.integrity) return
     const { vector } = answerOf(asked) as Payload
     const passed = learning.experience.confidence.agrees(memory.answer, vector) === true
-    const distance = trust.equality.deviation ? rmsDifference(memory.answer, vector) / (memory.error || 1e-9) : 1
+    // No error is smaller than what counts as the same.
+    const least = trust.equality.rounding * rootMeanSquare(vector)
+    const distance = rmsDifference(memory.answer, vector) / Math.max(memory.error, least, 1e-9)
     trust.checked(workerOf(asked), passed, distance)
     if (!passed) return
     learning.experience.confidence.rehearse({ ...memory, missing: 1 }, vector, workerOf(asked).name)

@@ -5,9 +5,10 @@
 
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
-import { agree, agreement, isLie } from '../query/acceptance'
+import { agreement } from '../query/acceptance'
 import { type Asked, answerOf, blockedBy, isQueued, newAsked, workerOf } from '../query/asked'
 import type { WorkerTally } from '../query/context'
+import { agree, isLie } from '../query/equality'
 import type { Reputation } from './reputation'
 
 /** Workers that an audit asks at least before it gives up: where answers never agree, the model is not the same everywhere, or draws lots. */

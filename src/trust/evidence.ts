@@ -4,7 +4,7 @@
  */
 
 import * as saved from '../saved'
-import { cusum, type DeviationState, observe, RunningDeviation, type RunningMoments, savedDeviation } from '../stats'
+import { cusum, observe, type RunningMoments } from '../stats'
 
 /**
  * CUSUM of how far a worker's answers are from what the memory says, in standard deviations of that distance over the whole pool: what
@@ -17,6 +17,12 @@ const MOST = 4
 /** Answers that the pool's usual distance is averaged over; below so many nobody is suspected. */
 const WINDOW = 1000
 const ENOUGH = 50
+/** Proven answers before which nobody knows how large they usually are; and what counts as the least size, near nothing. */
+const ENOUGH_SIZES = 30
+const LEAST_SIZE = 1e-30
+const MOST_OUTPUTS = 1000
+/** Logarithms of floats are smaller. */
+const MOST_LOG = 100
 /** Share of a suspect's answers that are looked at. */
 const CLOSELY = 0.5
 /** Workers that have left of which is remembered what is held against them. */
@@ -45,8 +51,8 @@ export interface WorkerEvidence {
 export interface EvidenceState {
   workers: Record<string, WorkerEvidence>
   distance: RunningMoments
-  /** Of proven answers. */
-  spread: DeviationState
+  /** Of each output: logarithms of its sizes in proven answers. */
+  sizes: RunningMoments[]
 }
 
 const blank = (): WorkerEvidence => ({
@@ -68,18 +74,17 @@ export class Evidence {
   readonly #left = new Set<string>()
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
   #distance: RunningMoments = { count: 0, mean: 0, variance: 0 }
-  /** Of proven answers. */
-  #spread = new RunningDeviation()
+  /** Of each output: logarithms of its sizes in proven answers. */
+  #sizes: RunningMoments[] = []
 
   /**
    * Takes what was saved in the place of all that is known.
    *
-   * @param outputs  values in an answer
    * @throws RangeError for what `save` never gave; then all is as it was
    */
-  load(state: unknown, outputs: number): void {
-    const { workers, distance, spread } = savedEvidence(state, outputs)
-    this.#spread = new RunningDeviation(spread)
+  load(state: unknown): void {
+    const { workers, distance, sizes } = savedEvidence(state)
+    this.#sizes = sizes
     this.#workers.clear()
     this.#left.clear()
     for (const [name, record] of Object.entries(workers)) this.#workers.set(name, record)
@@ -137,16 +142,19 @@ export class Evidence {
     return (this.#workers.get(worker)?.suspicion ?? 0) >= SUSPECT
   }
 
-  /** How much the model's answers differ from each other: see `RunningDeviation`. */
-  get deviation(): number | undefined {
-    return this.#spread.deviation
+  /** Of each output its usual size, the geometric mean; undefined before enough answers were proven. */
+  get usualSizes(): readonly number[] | undefined {
+    return this.#sizes[0]?.count >= ENOUGH_SIZES ? this.#sizes.map(({ mean }) => Math.exp(mean)) : undefined
   }
 
-  /** An answer was proven. @returns whether that ends its worker's ejection */
-  proven(worker: string, answer: Float32Array): boolean {
+  /** An answer was proven. @param sizes  of its outputs @returns whether that ends its worker's ejection */
+  proven(worker: string, sizes: readonly number[]): boolean {
     const record = this.#record(worker)
     record.proven++
-    this.#spread.add(answer)
+    sizes.forEach((size, i) => {
+      this.#sizes[i] ??= { count: 0, mean: 0, variance: 0 }
+      observe(this.#sizes[i], Math.log(Math.max(size, LEAST_SIZE)), WINDOW)
+    })
     if (!record.rightAnswersLeft || --record.rightAnswersLeft) return false
     record.suspicion = 0
     return true
@@ -189,30 +197,36 @@ export class Evidence {
   renew(): void {
     this.renewals++
     this.#distance = { count: 0, mean: 0, variance: 0 }
-    this.#spread = new RunningDeviation()
+    this.#sizes = []
     for (const record of this.#workers.values()) record.suspicion = 0
   }
 
   save(): EvidenceState {
     const workers = structuredClone(Object.fromEntries(this.#workers))
-    return { workers, distance: { ...this.#distance }, spread: this.#spread.save() }
+    return { workers, distance: { ...this.#distance }, sizes: structuredClone(this.#sizes) }
   }
 }
 
-function savedEvidence(value: unknown, outputs: number): EvidenceState {
-  const state = saved.object('evidence', value, ['workers', 'distance', 'spread'])
-  const distance = saved.object('evidence.distance', state.distance, ['count', 'mean', 'variance'])
+function savedEvidence(value: unknown): EvidenceState {
+  const state = saved.object('evidence', value, ['workers', 'distance', 'sizes'])
   const workers = Object.entries(saved.object('evidence.workers', state.workers)).map(([name, record]) => {
     return [name, savedRecord(`evidence.workers.${name}`, record)] as const
   })
   return {
     workers: Object.fromEntries(workers),
-    distance: {
-      count: saved.integer('evidence.distance.count', distance.count, 0, WINDOW),
-      mean: saved.number('evidence.distance.mean', distance.mean, -1e3, 1e3),
-      variance: saved.number('evidence.distance.variance', distance.variance, 0, 1e6),
-    },
-    spread: savedDeviation('evidence.spread', state.spread, outputs),
+    distance: savedMoments('evidence.distance', state.distance),
+    sizes: saved.list('evidence.sizes', state.sizes, MOST_OUTPUTS).map((each, i) => {
+      return savedMoments(`evidence.sizes[${i}]`, each)
+    }),
+  }
+}
+
+function savedMoments(at: string, value: unknown): RunningMoments {
+  const moments = saved.object(at, value, ['count', 'mean', 'variance'])
+  return {
+    count: saved.integer(`${at}.count`, moments.count, 0, WINDOW),
+    mean: saved.number(`${at}.mean`, moments.mean, -MOST_LOG, MOST_LOG),
+    variance: saved.number(`${at}.variance`, moments.variance, 0, 1e6),
   }
 }
 

@@ -7,10 +7,12 @@ import type { Criterion } from '../criterion'
 import type { Payload } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
-import type { Equality } from '../query/acceptance'
 import { type Asked, workerOf } from '../query/asked'
 import type { Trust, WorkerTally } from '../query/context'
+import { type Equality, sizesOf } from '../query/equality'
 import { type Random, seeded } from '../random'
+import { median } from '../stats'
+import type { TensorSpec } from '../tensor'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import { Audit } from './audit'
 import type { Evidence, WorkerEvidence } from './evidence'
@@ -25,8 +27,9 @@ export interface Verdict {
 }
 
 export interface ReputationOptions {
-  pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all'> }
+  pool: Attempts<Payload, Payload> & { readonly identities: Pick<Identities, 'size' | 'has' | 'all' | 'workersOf'> }
   criterion: Criterion
+  outputs: readonly TensorSpec[]
   evidence: Evidence
   /** E: workers that may lie. */
   liars: number
@@ -35,7 +38,7 @@ export interface ReputationOptions {
   integrity: number
   /** Share of the queries that more workers are asked for than it takes. */
   audit: number
-  /** Differences between honest workers, over the deviation of the model's answers. */
+  /** How far honest values may be apart, over the size of their output. */
   rounding: number
   seed: number
   /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
@@ -52,19 +55,20 @@ export class Reputation implements Trust {
   readonly evidence: Evidence
   readonly #pool: ReputationOptions['pool']
   readonly #tally: WorkerTally
-  readonly #equal: Omit<Equality, 'deviation'>
+  /** Scales are undefined where they are to be found out anew. */
+  readonly #equal: Omit<Equality, 'usual' | 'scales'> & { scales?: Equality['scales'] | undefined }
   readonly #audit: number
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
 
-  constructor({ pool, criterion, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
+  constructor({ pool, criterion, outputs, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
     this.liars = liars
     this.integrity = rest.integrity
     this.#pool = pool
     this.#tally = tally
-    this.#equal = { criterion, rounding }
+    this.#equal = { criterion, outputs, rounding }
     this.#audit = rest.audit
     this.#random = seeded(seed)
     this.#ejects = rest.ejects
@@ -99,23 +103,33 @@ export class Reputation implements Trust {
   }
 
   get equality(): Equality {
-    return { ...this.#equal, deviation: this.evidence.deviation }
+    this.#equal.scales ??= this.#medians()
+    return { ...this.#equal, scales: this.#equal.scales, usual: this.evidence.usualSizes }
+  }
+
+  /** Of each output the median of what machines tell of its scale: as long as most are honest no liar moves it. */
+  #medians(): readonly number[] {
+    const { identities } = this.#pool
+    const told = identities.all().map((identity) => identities.workersOf(identity)[0]?.scales)
+    return this.#equal.outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
   }
 
   /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
+    this.#equal.scales = undefined
     this.evidence.join(identityOf(worker))
     return !this.#ejects || this.isTrusted(worker)
   }
 
   /** A worker has left; what is held against it stays. */
   left(worker: ModelWorker): void {
+    this.#equal.scales = undefined
     this.#tidy(identityOf(worker))
   }
 
-  proven(worker: ModelWorker, { vector }: Payload): void {
+  proven(worker: ModelWorker, answer: Payload): void {
     const identity = identityOf(worker)
-    const isReadmitted = this.evidence.proven(identity, vector)
+    const isReadmitted = this.evidence.proven(identity, sizesOf(answer, this.#equal.outputs))
     this.#tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)
@@ -173,6 +187,9 @@ export class Reputation implements Trust {
     this.#judged({ worker: worker.name, identity, kind, evidence: { ...this.evidence.of(identity) } })
   }
 }
+
+/** What a worker says of itself may be anything. */
+const sane = (scale: unknown) => (typeof scale === 'number' && scale > 0 && scale < Number.MAX_VALUE ? scale : 0)
 
 function restart(worker: ModelWorker): void {
   try {

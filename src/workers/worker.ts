@@ -1,7 +1,18 @@
 /** One ModelWorker is one failure domain: it runs the model, and may be slow, dead or lying. */
 
-import { checkInteger, checkLengths, checkString, expected } from '../check'
-import { type Signature, size, type TensorList } from '../tensor'
+import { checkInteger, checkLengths, checkString, checkWord, expected } from '../check'
+import { elementTypes, isHeldAs } from '../element'
+import {
+  type AnyTensor,
+  isOpen,
+  isShapeOf,
+  isVector,
+  type Signature,
+  shownShape,
+  size,
+  type TensorList,
+  type TensorSpec,
+} from '../tensor'
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -35,6 +46,11 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
+  /**
+   * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
+   * large they are tells which differences are rounding. Default: not known.
+   */
+  readonly scales?: readonly number[] | undefined
   /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
@@ -101,10 +117,30 @@ export function wrongQueries(
   queries: readonly TensorList[],
 ): RangeError | undefined {
   if (queries.length > maxBatch) return new RangeError(`queries: expected at most ${maxBatch}, got ${queries.length}`)
-  const fits = (query: TensorList) =>
-    query.length === inputs.length && inputs.every((spec, i) => query[i].data?.length === size(spec))
+  const fits = (query: TensorList) => query.length === inputs.length && inputs.every((spec, i) => isOf(query[i], spec))
   const odd = queries.find((query) => !fits(query))
-  return odd && new RangeError(expected('query', `tensors of ${inputs.map(size)} values`, odd))
+  if (odd) return new RangeError(expected('query', wanted(inputs), odd))
+  if (queries.length === 1) return undefined
+  const [first] = queries
+  const other = queries.find((query) =>
+    inputs.some((spec, i) => isOpen(spec) && `${query[i].shape}` !== `${first[i].shape}`),
+  )
+  if (!other) return undefined
+  const shapes = (query: TensorList) => query.map(({ shape }) => `[${shape}]`).join(' and ')
+  return new RangeError(`queries: expected equal shapes in one batch, got ${shapes(first)} beside ${shapes(other)}`)
+}
+
+/** Of tensors whose lengths never differ only the count of values is looked at. */
+function isOf({ data, shape }: AnyTensor, spec: TensorSpec): boolean {
+  if (!isHeldAs(spec.type ?? 'float32', data)) return false
+  if (!isOpen(spec)) return data.length === size(spec)
+  return isShapeOf(shape, spec, 0) && data.length === size({ shape })
+}
+
+function wanted(inputs: Signature['inputs']): string {
+  const isPlain = isVector(inputs)
+  if (isPlain) return `tensors of ${inputs.map(size)} values`
+  return `tensors of ${inputs.map((spec) => `${spec.type ?? 'float32'} [${shownShape(spec)}]`).join(' and ')}`
 }
 
 /** The identity of a worker: what it says, else its name. */
@@ -132,9 +168,10 @@ export function checkWorker(field: string, worker: ModelWorker): void {
 
 function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void {
   if (!Array.isArray(specs) || !specs.length) throw new TypeError(expected(field, 'names and shapes', specs))
-  specs.forEach(({ name, shape }, i) => {
+  specs.forEach(({ name, shape, type }, i) => {
     checkString(`${field}[${i}].name`, name)
-    checkLengths(`${field}[${i}].shape`, shape)
+    checkLengths(`${field}[${i}].shape`, Array.isArray(shape) ? shape.map((n) => (n === -1 ? 1 : n)) : shape)
+    if (type !== undefined) checkWord(`${field}[${i}].type`, type, elementTypes)
   })
 }
 

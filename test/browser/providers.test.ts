@@ -10,7 +10,7 @@ async function answer(providers?: string[]): Promise<Float32Array> {
   const [worker] = await localWorkers({ model, workers: 1, providers, ...(providers && { createWorker }) })
   const [{ data: logits }] = await worker.infer([{ data: row, shape: [1, 28, 28] }])
   await worker.close()
-  return logits
+  return logits as Float32Array
 }
 
 describe('execution providers', () => {

@@ -45,29 +45,45 @@ const planned = (...args: string[]) => {
 }
 
 describe('plan --model', () => {
-  it('says that a model can be coded, and what it takes and gives', () => {
+  it('says that a model can be served, coded and remembered, and what it takes and gives', () => {
     const { status, model, error } = planned('--model', 'models/mnist-lenet.onnx')
     expect([status, error]).toEqual([0, undefined])
     expect(model).toEqual({
       ok: true,
       inputs: [{ name: 'input', shape: [1, 28, 28] }],
       outputs: [{ name: 'logits', shape: [10] }],
+      abilities: { pool: true, agreement: true, coding: true, memory: 'vector' },
       warnings: [],
       reason: null,
     })
     const { stdout } = run('plan', '--model', 'models/mnist-lenet.onnx')
-    expect(stdout).toMatch(/\nmnist-lenet\.onnx can be coded\n {2}takes input 1x28x28\n {2}gives logits 10\n$/)
+    expect(stdout).toMatch(
+      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n$/,
+    )
   })
 
-  it('says why one cannot: exit code 1, and the plan all the same', () => {
-    const reason = expect.stringMatching(/^input 'x': expected float32, got int64; .*export the model with float32/)
+  it('says of one that takes integers that it is served without a code and a memory, and why', () => {
     const { status, stderr, approxifer, model, error } = planned('--model', file('integers'))
-    expect([status, stderr, approxifer.workers]).toEqual([1, '', 9])
-    expect(model).toEqual({ ok: false, inputs: [], outputs: [], warnings: [], reason })
-    expect(error).toEqual({ code: 'MODEL', message: reason })
-    const text = run('plan', '--model', file('integers'))
-    expect(text.status).toBe(1)
-    expect(text.stdout).toMatch(/^approxifer +9[\s\S]*\nintegers\.onnx cannot be coded: input 'x': expected float32/m)
+    expect([status, stderr, approxifer.workers, error]).toEqual([0, '', 9, undefined])
+    const why = expect.stringMatching(/^input 'x' is int64, and only float32 can be mixed/)
+    expect(model).toMatchObject({
+      ok: true,
+      abilities: { pool: true, agreement: true, coding: false, memory: false, why },
+    })
+    const { stdout } = run('plan', '--model', file('integers'))
+    expect(stdout).toMatch(/\nintegers\.onnx can be served, without a code and a memory: input 'x' is int64/)
+    expect(stdout).toMatch(/\n {2}takes x 3 int64/)
+  })
+
+  it('says why one cannot be served: exit code 1, and the plan all the same', () => {
+    const { status, approxifer, model, error } = planned('--model', 'models/mnist-labels.npy')
+    expect([status, approxifer.workers]).toEqual([1, 9])
+    expect(model).toMatchObject({
+      ok: false,
+      abilities: null,
+      reason: expect.stringContaining('expected an ONNX model'),
+    })
+    expect(error).toEqual({ code: 'MODEL', message: model.reason })
   })
 
   it('passes on warnings', () => {
@@ -83,9 +99,12 @@ describe('plan --model', () => {
 })
 
 describe('--input-shapes', () => {
-  it('fixes what the model leaves open; without it the sentence names the option', () => {
+  it('fixes what the model leaves open; without it lengths may differ', () => {
     const model = file('dynamic')
-    expect(planned('--model', model).model.reason).toContain('pass --input-shapes x=AxBxC without the batch')
+    expect(planned('--model', model).model).toMatchObject({
+      inputs: [{ name: 'x', shape: [-1, -1] }],
+      abilities: { coding: false, why: expect.stringContaining("input 'x' has shape [?,?], which may differ") },
+    })
     expect(planned('--model', model, '--input-shapes', 'x=2x3').model).toMatchObject({
       ok: true,
       inputs: [{ name: 'x', shape: [2, 3] }],
@@ -118,10 +137,13 @@ describe('--input-shapes', () => {
 })
 
 describe('--outputs', () => {
-  it('leaves out what cannot be coded; without it the sentence names the option', () => {
+  it('leaves out what cannot be coded', () => {
     const model = file('twoOutputs')
-    expect(planned('--model', model).model.reason).toMatch(/output 'class': expected float32.*in the option --outputs$/)
-    expect(planned('--model', model, '--outputs', 'y').model).toMatchObject({ outputs: [{ name: 'y', shape: [3] }] })
+    expect(planned('--model', model).model.abilities).toMatchObject({
+      why: expect.stringContaining("output 'class' is int64"),
+    })
+    const chosen = planned('--model', model, '--outputs', 'y').model
+    expect(chosen).toMatchObject({ outputs: [{ name: 'y', shape: [3] }], abilities: { coding: true } })
     expect(planned('--model', model, '--outputs', 'z').model.reason).toMatch(/^--outputs: expected names among class,y/)
   })
 

@@ -151,7 +151,7 @@ describe('of a forged state with a right checksum every number is refused, or wh
 
 /** Of what is held against workers. */
 describe('forged evidence', () => {
-  const answer = (i: number) => Float32Array.of(i % 3, i % 5)
+  const answer = (i: number) => [i % 3, i % 5]
   const learned = new Evidence()
   for (let i = 0; i < 100; i++) learned.proven('a', answer(i))
   for (let i = 0; i < 60; i++) learned.checked('a', true, 1 + (i % 2))
@@ -160,7 +160,7 @@ describe('forged evidence', () => {
 
   const load = (forged: unknown) => {
     const evidence = new Evidence()
-    evidence.load(forged, 2)
+    evidence.load(forged)
     return evidence
   }
   const used = (forged: unknown) => {
@@ -172,7 +172,7 @@ describe('forged evidence', () => {
       evidence.silent('a')
     }
     load(JSON.parse(JSON.stringify(evidence.save())))
-    const told = { deviation: evidence.deviation, suspicion: evidence.of('a').suspicion }
+    const told = { size: evidence.usualSizes?.[0], suspicion: evidence.of('a').suspicion }
     return Object.entries(told).flatMap(([name, value]) => (Number.isFinite(value) ? [] : [`${name} ${value}`]))
   }
 
@@ -185,11 +185,8 @@ describe('forged evidence', () => {
     expect(undetected(all, used)).toEqual([])
   })
 
-  it('an answer of another length is refused: nobody would be found to lie any more', () => {
-    const { spread } = state
-    const shorter = { ...spread, means: spread.means.slice(1), variances: spread.variances.slice(1) }
-    expect(() => load({ ...state, spread: shorter })).toThrow(
-      'state: evidence.spread.means: expected a list of 2, got 1',
-    )
+  it('a size beyond all floats is refused: nobody would be found to lie any more', () => {
+    const sizes = [{ count: 100, mean: 101, variance: 0 }]
+    expect(() => load({ ...state, sizes })).toThrow('state: evidence.sizes[0].mean: expected a number from -100 to 100')
   })
 })

@@ -22,7 +22,7 @@ describe('a name that comes back', () => {
     for (let i = 0; i < 3000; i++) {
       for (const name of [`liar ${i}`, `honest ${i}`]) {
         evidence.join(name)
-        evidence.proven(name, Float32Array.of(i))
+        evidence.proven(name, [i])
         if (name.startsWith('l')) evidence.lied(name)
         evidence.leave(name)
       }
@@ -54,7 +54,7 @@ describe('a name that comes back', () => {
     lies = false
     override async infer(query: TensorList): Promise<TensorList> {
       const answer = await super.infer(query)
-      return this.lies ? listOf(answer[0].data.map((x) => x + 5)) : answer
+      return this.lies ? listOf((answer[0].data as Float32Array).map((x) => x + 5)) : answer
     }
   }
 

@@ -1,7 +1,6 @@
 /** Where a memory checks the answer of a single worker: when that will do, and what it tells of the worker. */
 
 import { expect, it } from 'vitest'
-import { criterionOf } from '../../src/criterion'
 import type { Recollection } from '../../src/memory/memory'
 import { agreement } from '../../src/query/acceptance'
 import { Agenda } from '../../src/query/agenda'
@@ -19,7 +18,7 @@ import { HandWorker, query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'
 
 /** One worker's answer to a query of which something is remembered. @returns what was given, and what was told of the worker */
-function checked({ answer = [0, 1], error = 0.5, deviation = 1, confidence = 0.95 }) {
+function checked({ answer = [0, 1], error = 0.5, confidence = 0.95 }) {
   const worker = new HandWorker('w0')
   const told: unknown[] = []
   const given: unknown[] = []
@@ -28,7 +27,7 @@ function checked({ answer = [0, 1], error = 0.5, deviation = 1, confidence = 0.9
   const experience = { memory: 'warm', confidence: { best, agrees, rehearse() {} } }
   const trust = {
     integrity: 0.9,
-    equality: { criterion: criterionOf(worker.signature.outputs, {}), rounding: 1e-3, deviation },
+    equality: { rounding: 0.1 },
     audits: () => false,
     isTrusted: () => true,
     checked: (_: unknown, ...all: unknown[]) => told.push(all),
@@ -53,7 +52,8 @@ it('how far an answer is from what the memory says counts by the error that the 
   const apart = Math.SQRT2 // the root of the mean square of 0 and 2
   expect(checked({}).told[0]).toEqual([true, expect.closeTo(apart / 0.5)])
   expect(checked({ error: 4 }).told[0]).toEqual([true, expect.closeTo(apart / 4)])
-  expect(checked({ deviation: 0 }).told[0]).toEqual([true, 1]) // all answers are the same
+  const least = 0.1 * Math.SQRT1_2 // of an answer of this size no difference counts that is rounding
+  expect(checked({ error: 1e-3 }).told[0]).toEqual([true, expect.closeTo(apart / least)])
 })
 
 it('an answer is checked by a memory that is confident, and given where the label is the same; else workers have to agree', () => {

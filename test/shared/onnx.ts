@@ -3,7 +3,10 @@
 type Field = [number: number, value: number | bigint | string | Uint8Array | Field[]]
 
 const FLOAT = 1
-export const types = { float32: FLOAT, int64: 7, float64: 11, float16: 10 }
+export const types = {
+  ...{ float32: FLOAT, float64: 11, float16: 10, bool: 9, string: 8 },
+  ...{ int8: 3, int16: 5, int32: 6, int64: 7, uint8: 2, uint16: 4, uint32: 12, uint64: 13 },
+}
 
 /** Negative numbers as protobuf has them: all 64 bits of the two's complement. */
 function varint(value: number | bigint): number[] {

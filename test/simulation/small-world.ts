@@ -34,7 +34,7 @@ class Puppet implements ModelWorker {
   infer([{ data }]: TensorList): Promise<TensorList> {
     return new Promise((resolve, reject) => {
       const settle = (outcome: TensorList | Error) => (outcome instanceof Error ? reject(outcome) : resolve(outcome))
-      this.calls.push({ query: data[0], settle })
+      this.calls.push({ query: data[0] as number, settle })
     })
   }
 

@@ -101,10 +101,11 @@ describe('an audit', () => {
     first.answer(answer)
     const told: string[] = []
     const counted: (string | undefined)[] = []
+    const { outputs } = workers[0].signature
     const reputation = {
       evidence: { renewals: 0 },
       liars,
-      equality: { criterion: criterionOf(workers[0].signature.outputs, {}), rounding: 0.001, deviation: 1 },
+      equality: { criterion: criterionOf(outputs, {}), outputs, rounding: 1e-4, scales: [1], usual: [1] },
       proven: ({ name }: HandWorker) => told.push(`${name} is right`),
       lied: ({ name }: HandWorker) => told.push(`${name} lied`),
     }

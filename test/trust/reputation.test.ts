@@ -19,6 +19,7 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
   const reputation = new Reputation({
     pool,
     criterion: criterionOf(workers[0].signature.outputs, {}),
+    outputs: workers[0].signature.outputs,
     evidence: new Evidence(),
     tally: { tell() {}, suspect: ({ name }) => suspected.push(name) },
     ...{ liars: 1, integrity: 1, audit: 0, rounding: 0.001, seed: 1, ejects: true },
@@ -100,7 +101,7 @@ describe('a worker that lies', () => {
     reputation.left(workers[0])
     expect([0, 1].map((i) => reputation.joined(workers[i]))).toEqual([false, true])
     const evidence = new Evidence()
-    evidence.load(reputation.evidence.save(), 2)
+    evidence.load(reputation.evidence.save())
     const again = reputed(6, { evidence })
     expect(again.pool.ejected.size).toBe(0)
     again.reputation.resume()
@@ -214,11 +215,11 @@ it('however often a worker lied, it is believed again after 20,480 right answers
   const state = evidence.save()
   evidence.lied('a')
   const record = { ...evidence.of('a'), ejections: 30, rightAnswersLeft: 0 }
-  evidence.load({ ...state, workers: { a: record } }, 2)
+  evidence.load({ ...state, workers: { a: record } })
   evidence.lied('a')
   expect(evidence.of('a').rightAnswersLeft).toBe(20 * 1024)
   const more = { ...record, rightAnswersLeft: 20 * 1024 + 1 }
-  expect(() => evidence.load({ ...state, workers: { a: more } }, 2)).toThrow('rightAnswersLeft')
+  expect(() => evidence.load({ ...state, workers: { a: more } })).toThrow('rightAnswersLeft')
 })
 
 it('evidence that no worker can have is refused', () => {
@@ -231,11 +232,11 @@ it('evidence that no worker can have is refused', () => {
     [{ distance: { ...state.distance, variance: Number.NaN } }, 'evidence.distance.variance: expected'],
     [{ workers: [] }, 'evidence.workers: expected an object'],
   ] as const) {
-    expect(() => evidence.load({ ...state, ...edit }, 10)).toThrow(`state: ${message}`)
+    expect(() => evidence.load({ ...state, ...edit })).toThrow(`state: ${message}`)
   }
   expect(evidence.save()).toEqual(state) // nothing was taken of them
   const again = new Evidence()
-  again.load(JSON.parse(JSON.stringify(state)), 10)
+  again.load(JSON.parse(JSON.stringify(state)))
   expect(again.workers.filter((name) => !again.isTrusted(name))).toEqual(['a'])
   expect(again.isTrusted('b')).toBe(true)
 })

@@ -276,4 +276,6 @@ class HttpFleet {
 }
 
 const beginning = ({ answer }: ModelIdentity) =>
-  Array.from(answer[0].data.subarray(0, 3), (value) => value.toPrecision(4)).join(', ')
+  Array.from<unknown, unknown>(answer[0].data.slice(0, 3), (value) =>
+    typeof value === 'number' ? value.toPrecision(4) : value,
+  ).join(', ')

@@ -5,7 +5,7 @@ import { joinedBytes } from '../../oip/json'
 import { BINARY, readMetadata, type TensorMetadata } from '../../oip/metadata'
 import { readError, readMessage, readReply } from '../../oip/read'
 import { HEADER_LENGTH, writeRequest } from '../../oip/write'
-import { flawOf } from '../../payload'
+import { flawOf, hasVectors } from '../../payload'
 import type { Connections, HttpReply } from '../../platform/platform'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { HttpSettings } from './options'
@@ -22,6 +22,8 @@ export interface ServerReply {
 const REST_BYTES = 2 ** 16
 /** Of a value as text, with blanks and brackets. */
 const VALUE_BYTES = 64
+/** Of an answer whose length is not known: as much as a gateway takes for a query. */
+const ANSWER_BYTES = 64 * 2 ** 20
 const METADATA_BYTES = 2 ** 20
 /** Status codes that say that no row would be answered there now. */
 const GONE = [401, 403, 404, 405, 501, 502, 503]
@@ -84,15 +86,16 @@ export class OipServer {
     if (isReady?.ready === false) throw this.#error('WORKER', 'is not ready', { down: true })
   }
 
-  /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be coded, PROTOCOL */
+  /** What its model takes and gives. @throws ServerError; ApproxiferError MODEL for what cannot be used, PROTOCOL */
   async signature(signal: AbortSignal): Promise<Signature> {
     const reply = await this.#get(this.#path, signal)
     const { outputs, shapes } = this.wanted
     const json = await jsonOf(reply).catch((error) => {
       throw this.#error('PROTOCOL', `sends no metadata: ${error.message}`, { down: true })
     })
-    this.takesBatches = leavesBatchOpen(json)
-    return readMetadata(withShapes(json, shapes), outputs)
+    const signature = readMetadata(withShapes(json, shapes), outputs)
+    this.takesBatches = leavesBatchOpen(json) && signature.batched !== false
+    return signature
   }
 
   /** Whether it says that it has the binary extension; some have it and do not say so. */
@@ -133,15 +136,15 @@ export class OipServer {
         ...(headerLength !== undefined && { [HEADER_LENGTH]: String(headerLength) }),
       },
       body,
-      mostBytes: REST_BYTES + VALUE_BYTES * rowLength(outputs) * queries.length,
+      mostBytes: REST_BYTES + answerBytes(outputs) * queries.length,
     })
     if (!response.body) throw this.#error('PROTOCOL', 'sends a longer reply than its model has values', {})
     const message = await readMessage(joinedBytes(response.body), response.header(HEADER_LENGTH)).catch((error) => {
       throw this.#error('PROTOCOL', `sends a reply that is none: ${error.message}`, {})
     })
-    const reply = readReply(message, outputs, queries.length)
+    const reply = readReply(message, signature, queries.length)
     if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
-    const outcomes = reply.answers.map((answer) => flawOf(answer, outputs) ?? answer)
+    const outcomes = reply.answers.map((answer) => flawOf(answer, outputs, hasVectors(signature)) ?? answer)
     return { outcomes, version: reply.version }
   }
 
@@ -182,6 +185,12 @@ export class OipServer {
   #error(code: Code, text: string, fault: ServerFault): ServerError {
     return new ServerError(code, `${this.name} ${text}`, fault)
   }
+}
+
+/** Of one answer at most, in either form. */
+function answerBytes(outputs: Signature['outputs']): number {
+  const values = outputs.some(({ type }) => type === 'string') ? Number.NaN : rowLength(outputs)
+  return Number.isNaN(values) ? ANSWER_BYTES : VALUE_BYTES * values
 }
 
 async function jsonOf({ body }: HttpReply): Promise<unknown> {

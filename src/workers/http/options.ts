@@ -20,7 +20,7 @@ import * as renamed from '../../renamed'
 import type { QueryTensors } from '../../tensor'
 
 export interface ProbeOptions {
-  /** As for `predict`. Default: numbers from 0 to 1, always the same. */
+  /** As for `predict`. Default: numbers from 0 to 1, always the same; integers of 1 and 0, and 8 where a length may differ. */
   query?: QueryTensors
   /** How often it is asked. Default 30,000 ms. */
   everyMs?: number
@@ -36,9 +36,9 @@ export interface HttpOptions {
   model: string
   /** Its version. Default: whichever the server chooses; some refuse any. */
   version?: string
-  /** The outputs to use, of those that are FP32. Default: all. */
+  /** The outputs to use. Default: all. */
   outputs?: readonly string[]
-  /** Shapes, without the batch, of inputs and outputs whose metadata leaves lengths open. */
+  /** Shapes, without the batch, of inputs and outputs whose metadata leaves lengths open, which may differ from query to query else. */
   shapes?: Readonly<Record<string, readonly number[]>>
   /** Whether tensors travel as raw bytes. Default 'auto': where the server answers a first such query. */
   binary?: 'auto' | boolean

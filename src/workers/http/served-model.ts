@@ -1,9 +1,10 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { rowLength, type Signature, type TensorList, toTensors } from '../../tensor'
+import { hasVectors, Payload } from '../../payload'
+import { type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
-import { isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
+import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
 import { faultOf, type OipServer, ServerError, type ServerReply } from './oip-server'
 import type { HttpSettings } from './options'
 
@@ -66,7 +67,9 @@ export class ServedModel {
     const { clock, probe } = this.settings
     const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
     const from = clock.now()
-    const { binary, answer, version } = await this.#probe(query, signature, signal)
+    const { binary, answer, version } = await this.#probe(query, signature, signal).catch((error) => {
+      throw this.#isGuessed(signature) ? hinted(error) : error
+    })
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.found === undefined
     this.found = { signature, answer }
@@ -83,6 +86,11 @@ export class ServedModel {
     const isAlike = JSON.stringify(this.found?.signature) === JSON.stringify(this.#expected?.signature)
     const what = isAlike ? 'its answer to the probe query is another' : 'its metadata differ'
     return new ApproxiferError('MODEL', `${this.server.name} has another model (${what})`)
+  }
+
+  /** Whether the model may not take what it is asked: any numbers are pixels, but not any integers are tokens. */
+  #isGuessed(signature: Signature): boolean {
+    return this.settings.probe.query === undefined && !hasVectors(signature)
   }
 
   async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
@@ -106,10 +114,10 @@ export class ServedModel {
   /** The most queries, of 16, 8, 4, 2, that it answers as it answers one: a server may take fewer than its metadata say. */
   async #largestBatch(query: TensorList, identity: ModelIdentity, signal: AbortSignal): Promise<number> {
     const { signature } = identity
-    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / rowLength(signature.inputs)))
-    const divided = (by: number) => query.map(({ data, shape }) => ({ data: data.map((value) => value / by), shape }))
+    const { size } = new Payload(query)
+    const most = Math.min(this.settings.maxBatch, Math.floor(MOST_VALUES / Math.max(1, size)))
     for (let count = most; count > 1; count = Math.floor(count / 2)) {
-      const others = Array.from({ length: count - 1 }, (_, i) => divided(i + 2))
+      const others = Array.from({ length: count - 1 }, (_, i) => anotherQuery(query, i + 2))
       try {
         const { outcomes } = await this.server.infer([...others, query], signature, this.#binary === true, signal)
         const answer = outcomes[count - 1]
@@ -124,4 +132,11 @@ export class ServedModel {
   #isSame(a: ModelIdentity, b: ModelIdentity): boolean {
     return isSameModel(a, b, this.settings.probe.rounding)
   }
+}
+
+/** An error of the model, not of the server. */
+function hinted(error: unknown): unknown {
+  if (!(error instanceof ServerError) || error.fault.down || error.fault.busyMs !== undefined) return error
+  const text = `${error.message}; the option probe.query says what to ask it in place of ones and zeros`
+  return new ServerError(error.code, text, error.fault)
 }

@@ -23,7 +23,7 @@ import { ServedModel } from './served-model'
  *
  * @param url  of the server, in front of `/v2`
  * @throws TypeError, RangeError for a wrong option; ApproxiferError WORKER where it is not ready in time, MODEL for a model that cannot
- *   be coded, PROTOCOL for what is no such server
+ *   be used, PROTOCOL for what is no such server
  */
 export async function httpWorker(url: string | URL, options: HttpOptions): Promise<ModelWorker> {
   const checked = checkUrl('url', url)

@@ -2,10 +2,11 @@
 
 import { expose } from 'comlink'
 import { platform } from '#platform'
+import type { TensorList } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
-import { answerRows, plain, type Reply, sayHello } from './rows'
+import { answerQueries, plain, type Reply, sayHello } from './messages'
 
-export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches'>
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales'>
 
 export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
@@ -17,20 +18,20 @@ const host: ModelHost = {
   async load(bytes, options) {
     try {
       model = await OnnxModel.load(bytes, options)
-      const { signature, warnings, batches } = model
-      return { value: { signature, warnings, batches } }
+      const { signature, warnings, batches, scales } = model
+      return { value: { signature, warnings, batches, scales } }
     } catch (error) {
       return plain(error, 'MODEL')
     }
   },
 }
 
-async function infer(rows: Float32Array, count: number): Promise<Float32Array> {
+async function run(batch: TensorList): Promise<TensorList> {
   if (!model) throw new Error('no model was loaded')
-  return model.infer(rows, count)
+  return model.run(batch)
 }
 
 const parent = platform.parent()
 sayHello(parent)
-answerRows(parent, infer)
+answerQueries(parent, run)
 expose(host, parent)

@@ -3,7 +3,7 @@
 import { ApproxiferError, asError } from '../../errors'
 import type { TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
-import { type Reply, unwrap } from './rows'
+import { type Reply, unwrap } from './messages'
 
 /** Batches that a thread has at a time: while it runs one, the next is on its way, which takes as long as a small model. */
 const AHEAD = 2

@@ -8,9 +8,9 @@ import type { Thread } from '../../platform/platform'
 import type { TensorList } from '../../tensor'
 import type { OnnxOptions } from '../onnx/model'
 import type { Loaded, ModelHost } from './entry'
+import { awaitHello, type Reply, ThreadCaller, unwrap } from './messages'
 import type { ThreadSettings } from './options'
 import { CallQueue } from './queue'
-import { awaitHello, type Reply, RowCaller, unwrap } from './rows'
 
 export class ModelThread {
   onFree: (() => void) | undefined
@@ -83,7 +83,7 @@ export class ModelThread {
   #makeQueue({ signature }: Loaded, maxPending: number, runtime: OnnxOptions['runtime']): CallQueue {
     const isNative = runtime === 'onnxruntime-node' // which takes no shared memory
     const share = (bytes: number) => (isNative ? undefined : platform.memory(bytes))
-    const caller = new RowCaller(this.#thread.endpoint, signature.outputs, share)
+    const caller = new ThreadCaller(this.#thread.endpoint, signature, share)
     const ask = async (queries: readonly TensorList[]) => {
       const replies = await caller.ask(queries)
       this.answered ||= replies.some((reply) => reply && 'value' in reply)

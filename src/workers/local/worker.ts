@@ -73,10 +73,15 @@ export class LocalWorker implements ModelWorker {
     return true
   }
 
-  /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one row's answer. */
+  get scales(): readonly number[] {
+    return (this.#loaded as Loaded).scales
+  }
+
+  /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */
   get maxBatch(): number {
     const { batches, signature } = this.#loaded as Loaded
-    return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / rowLength(signature.inputs)))) : 1
+    const values = rowLength(signature.inputs) || 1 // NaN where lengths differ: few of these models take images
+    return batches ? Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_VALUES / values))) : 1
   }
 
   async infer(query: TensorList, { signal }: { signal?: AbortSignal } = {}): Promise<TensorList> {

@@ -3,7 +3,7 @@
  *
  *   version u8, kind u8, flags u16, budget u32, total u32, offset u32
  *
- * and a body; all little-endian. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
+ * and a body; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
  * is in its reply subject, or in the subject of the reply.
  */
 
@@ -26,7 +26,7 @@ export interface Frame {
   flags: number
   /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
   budgetMs: number
-  /** Values of the whole row or answer. */
+  /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
   body: Uint8Array
@@ -43,18 +43,18 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
 /** A row or an answer in as many frames as it takes. @param most  bytes that a message may have */
 export function* encodeValues(
   kind: 'row' | 'answer',
-  values: Float32Array,
+  values: Float32Array | Uint8Array,
   most: number,
   budgetMs = FOR_EVER,
 ): Generator<Uint8Array> {
-  const each = Math.max(1, Math.floor((most - HEAD) / 4))
+  const width = values.BYTES_PER_ELEMENT
+  const each = Math.max(1, Math.floor((most - HEAD) / width))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
     const bytes = new Uint8Array(HEAD + part.byteLength)
     writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs, total: values.length, offset })
-    const body = new Float32Array(bytes.buffer, HEAD)
-    body.set(part)
-    if (!LITTLE_ENDIAN) swap(bytes.subarray(HEAD))
+    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), HEAD)
+    if (!LITTLE_ENDIAN) swap(bytes.subarray(HEAD), width)
     yield bytes
   }
 }
@@ -79,35 +79,49 @@ export function decode(bytes: Uint8Array): Frame {
   return { kind, flags: view.getUint16(2, true), budgetMs, total, offset, body: bytes.subarray(HEAD) }
 }
 
-const wrong = (what: string, got: string) => new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
+export const wrong = (what: string, got: string) =>
+  new ApproxiferError('PROTOCOL', `message: expected ${what}, got ${got}`)
+
+interface ValueArray {
+  new (length: number): Float32Array | Uint8Array
+  readonly BYTES_PER_ELEMENT: number
+}
 
 /** The values of a row or an answer, put together from their frames. */
 export class Assembly {
-  #values: Float32Array | undefined
+  #values: Float32Array | Uint8Array | undefined
   #filled = 0
 
-  constructor(readonly length: number) {}
+  /** @param length  undefined: any, up to `most` */
+  constructor(
+    readonly length: number | undefined,
+    private readonly Kind: ValueArray = Float32Array,
+    private readonly most = Number.POSITIVE_INFINITY,
+  ) {}
 
   /** @returns a fresh buffer, once all are there. @throws ApproxiferError PROTOCOL for others, or where one was lost */
-  add({ total, offset, body }: Frame): Float32Array | undefined {
-    if (total !== this.length) throw wrong(`${this.length} values`, `${total}`)
-    const here = body.length / 4
+  add({ total, offset, body }: Frame): Float32Array | Uint8Array | undefined {
+    const { length = this.#values?.length ?? Math.min(total, this.most) } = this
+    const width = this.Kind.BYTES_PER_ELEMENT
+    if (total !== length) throw wrong(`${length} values`, `${total}`)
+    const here = body.length / width
     if (offset === 0) this.#filled = 0 // they may come again, from the first on
     if (offset !== this.#filled) throw wrong(`values from ${this.#filled} on`, `those from ${offset}`)
     if (!Number.isInteger(here) || offset + here > total) throw wrong(`${total - offset} values or fewer`, `${here}`)
-    this.#values ??= new Float32Array(total)
-    new Uint8Array(this.#values.buffer).set(body, 4 * offset)
+    this.#values ??= new this.Kind(total)
+    const { buffer } = this.#values
+    new Uint8Array(buffer).set(body, width * offset)
     this.#filled += here
     if (this.#filled < total) return undefined
-    if (!LITTLE_ENDIAN) swap(new Uint8Array(this.#values.buffer))
+    if (!LITTLE_ENDIAN) swap(new Uint8Array(buffer), width)
     return this.#values
   }
 }
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
-function swap(bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length; at += 4) bytes.subarray(at, at + 4).reverse()
+function swap(bytes: Uint8Array, width: number): void {
+  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse()
 }
 
 const text = { encode: new TextEncoder(), decode: new TextDecoder() }

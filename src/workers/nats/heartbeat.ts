@@ -1,6 +1,7 @@
 /** What a worker says of itself, in JSON: twice a second, when it joins or is called, and when its state changes. */
 
-import { checkInteger, checkNumber, checkString, checkWord, expected } from '../../check'
+import { checkBoolean, checkInteger, checkNumber, checkString, checkWord, expected } from '../../check'
+import { elementTypes } from '../../element'
 import { ApproxiferError, asError } from '../../errors'
 import { rowLength, type Signature, type TensorSpec } from '../../tensor'
 import { VERSION } from './frames'
@@ -66,6 +67,7 @@ function checked(beat: Heartbeat): Heartbeat {
   checkNumber('ms', ms, 0, MOST)
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (identity !== undefined && !isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
+  if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
   if (!areSpecs(signature?.inputs) || !areSpecs(signature?.outputs)) {
     throw new TypeError(expected('signature', 'inputs and outputs', signature))
   }
@@ -74,7 +76,9 @@ function checked(beat: Heartbeat): Heartbeat {
 
 function areSpecs(specs: unknown): boolean {
   if (!Array.isArray(specs) || !specs.length) return false
-  const isSpec = ({ name, shape }: TensorSpec) =>
-    typeof name === 'string' && Array.isArray(shape) && shape.every((n) => Number.isInteger(n) && n >= 1)
-  return specs.every((spec) => spec !== null && isSpec(spec)) && rowLength(specs) <= MOST_VALUES
+  const isLength = (n: number) => n === -1 || (Number.isInteger(n) && n >= 1)
+  const isSpec = ({ name, shape, type = 'float32' }: TensorSpec) =>
+    typeof name === 'string' && Array.isArray(shape) && shape.every(isLength) && elementTypes.includes(type)
+  if (!specs.every((spec) => spec !== null && isSpec(spec))) return false
+  return rowLength(specs.map(({ name, shape }) => ({ name, shape: shape.map(Math.abs) }))) <= MOST_VALUES
 }

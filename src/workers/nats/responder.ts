@@ -1,13 +1,14 @@
 /** What a worker's machine does with the rows that come for it: as many run as the worker answers at once, a few wait, the others are refused. */
 
 import { ApproxiferError, asError } from '../../errors'
-import { flawOf, tensorsOf, vectorOf } from '../../payload'
+import { flawOf, hasVectors } from '../../payload'
 import { median } from '../../stats'
-import { rowLength } from '../../tensor'
+import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
 import type { NatsLink } from './connection'
-import { Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
+import { type Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
 import type { ServeSettings } from './options'
+import { assemblyOf, pack, unpack } from './packing'
 
 interface RowRequest {
   /** Where the answer goes; tells the request from others. */
@@ -17,7 +18,7 @@ interface RowRequest {
   /** `cancelled`: it runs, and nobody waits for the answer. */
   state: 'arriving' | 'waiting' | 'running' | 'cancelled'
   /** Once all of it is here. */
-  row: Float32Array | undefined
+  row: TensorList | undefined
   abort: AbortController | undefined
   startedAt: number
 }
@@ -123,8 +124,9 @@ export class Responder {
   #receiveRow(frame: Frame, to: string): void {
     const request = this.#requests.get(to) ?? this.#admit(frame, to)
     if (request?.state !== 'arriving') return // refused; or it was sent again, and is here still
-    request.row = request.parts.add(frame)
-    if (!request.row) return
+    const values = request.parts.add(frame)
+    if (!values) return
+    request.row = unpack(values, this.worker.signature.inputs)
     request.state = 'waiting'
     this.#runNext()
   }
@@ -138,7 +140,7 @@ export class Responder {
     if (this.open >= this.#slots + maxPending) {
       return this.#fail(to, new ApproxiferError('OVERLOADED', `${this.open} calls are open already`))
     }
-    const parts = new Assembly(rowLength(this.worker.signature.inputs))
+    const parts = assemblyOf(this.worker.signature.inputs)
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
     const rest = { row: undefined, abort: undefined, startedAt: 0 }
     const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
@@ -198,24 +200,23 @@ export class Responder {
     this.#ran(request, await this.#outcome(request))
   }
 
-  async #outcome({ row, abort }: RowRequest): Promise<Float32Array | ApproxiferError> {
-    const { inputs, outputs } = this.worker.signature
+  async #outcome({ row, abort }: RowRequest): Promise<TensorList | ApproxiferError> {
+    const { signature } = this.worker
     try {
-      const query = tensorsOf(row as Float32Array, inputs)
-      const answer = await this.worker.infer(query, abort && { signal: abort.signal })
-      return flawOf(answer, outputs) ?? vectorOf(answer)
+      const answer = await this.worker.infer(row as TensorList, abort && { signal: abort.signal })
+      return flawOf(answer, signature.outputs, hasVectors(signature)) ?? answer
     } catch (error) {
       return asError(error, 'WORKER')
     }
   }
 
-  #ran(request: RowRequest, outcome: Float32Array | ApproxiferError): void {
+  #ran(request: RowRequest, outcome: TensorList | ApproxiferError): void {
     const now = this.settings.clock.now()
     this.#running.delete(request)
     this.#drop(request)
     const [next] = this.#running
     if (next && this.#slots === 1) next.startedAt = now // one that was handed over before begins now
-    if (outcome instanceof Float32Array) this.stats.inferred(now - request.startedAt)
+    if (!(outcome instanceof ApproxiferError)) this.stats.inferred(now - request.startedAt)
     else if (this.#state !== 'closed') {
       this.#state = outcome.code === 'ABORTED' && !this.worker.free ? 'lingers' : 'up'
     }
@@ -225,12 +226,15 @@ export class Responder {
     else this.#runNext()
   }
 
-  #answer({ to, state }: RowRequest, outcome: Float32Array | ApproxiferError): void {
+  #answer({ to, state }: RowRequest, outcome: TensorList | ApproxiferError): void {
     if (state === 'cancelled') {
       this.stats.cancelled++
       this.#sendError(to, CANCELLED)
     } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
-    else for (const bytes of encodeValues('answer', outcome, this.link.most)) this.#send(to, bytes)
+    else {
+      const values = pack(outcome, this.worker.signature.outputs)
+      for (const bytes of encodeValues('answer', values, this.link.most)) this.#send(to, bytes)
+    }
   }
 
   #fail(to: string, error: ApproxiferError): undefined {

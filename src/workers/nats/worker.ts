@@ -2,13 +2,13 @@
 
 import { aborted } from '../../abort'
 import { ApproxiferError, asError } from '../../errors'
-import { tensorsOf, vectorOf } from '../../payload'
-import { rowLength, type Signature, type TensorList } from '../../tensor'
+import type { Signature, TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
-import { Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { NatsSettings } from './options'
+import { assemblyOf, pack, unpack } from './packing'
 import type { Conversation, Inbox } from './subjects'
 
 export interface Wire {
@@ -125,7 +125,7 @@ export class NatsWorker implements ModelWorker {
     const sent: SentCall = {
       call: new OpenCall(query, signal, () => this.#aborted(sent)),
       conversation: this.#converse((reply) => this.#received(sent, reply)),
-      parts: new Assembly(rowLength(this.signature.outputs)),
+      parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
       idleBeats: 0,
     }
@@ -161,7 +161,7 @@ export class NatsWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
-      if (answer) this.#done(sent, tensorsOf(answer, this.signature.outputs))
+      if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
     } catch (error) {
       this.#done(sent, asError(error, 'PROTOCOL'))
     }
@@ -225,8 +225,8 @@ export class NatsWorker implements ModelWorker {
     const { inbox, settings } = this.#wire
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
-      for (const bytes of encodeValues('row', vectorOf(sent.call.query), inbox.link.most, budgetMs))
-        sent.conversation.send(bytes)
+      const values = pack(sent.call.query, this.signature.inputs)
+      for (const bytes of encodeValues('row', values, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
     }

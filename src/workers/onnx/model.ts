@@ -1,20 +1,25 @@
-/** A model on onnxruntime-web: what is accepted, what it takes and gives, and batches of rows through it. */
+/** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
 
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
-import { platform } from '#platform'
-import { ApproxiferError, asError } from '../../errors'
+import type { InferenceSession } from 'onnxruntime-web'
+import { type ElementType, isEqual, isReal, joinedData, partOf, realsOf } from '../../element'
+import { asError } from '../../errors'
 import { read } from '../../option'
+import { hasVectors, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
-import { rowLength, type Signature, size, type TensorSpec } from '../../tensor'
+import { rmsDifference, rootMeanSquare } from '../../stats'
+import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
 import { onnxOptions } from './options'
-import { inputSpecs, outputNames, outputSpec, takesBatches, warningsAbout } from './specs'
+import { type SampleAnswer, samples } from './samples'
+import { importOrt, openSession } from './session'
+import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
+import { warningsAbout } from './warnings'
 
 export interface OnnxOptions {
   /** The outputs to use. Default: all; the others are not even computed. */
   outputs?: readonly string[]
   /**
-   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not. An input called
-   * `__proto__` is written `['__proto__']`.
+   * Shapes without the batch dimension, for inputs whose other dimensions are dynamic, named or not: queries are then all of this shape,
+   * and can be mixed and remembered. An input called `__proto__` is written `['__proto__']`.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>>
   /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
@@ -35,22 +40,21 @@ export interface OnnxOptions {
   runtime?: Runtime
 }
 
-/** The first version whose sessions tell the shapes of their inputs. */
-const OLDEST = '1.22'
-
-/** A batch may round in another order: how far its answers may be from those of each row alone, over their norm. */
+/** A batch may round in another order: how far its answers may be from those of each query alone, over their size. */
 const ROUNDING = 1e-3
 
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
-  /** Whether several rows can go through in one run, and are answered as each would be alone. */
+  /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
   batches = false
+  warnings: readonly string[] = []
+  /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
+  scales: readonly number[] = []
 
   private constructor(
     private readonly ort: Ort,
     private readonly session: InferenceSession,
     readonly signature: Signature,
-    readonly warnings: readonly string[],
   ) {}
 
   /**
@@ -76,62 +80,70 @@ export class OnnxModel {
   }
 
   static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
-    const inputs = inputSpecs(session, options.inputShapes)
+    const { inputs, batched } = inputSpecs(session, options.inputShapes)
     const names = outputNames(session, options.outputs)
-    const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })) }
-    const length = rowLength(inputs)
-    const zeros = await run(ort, session, draft, new Float32Array(length), 1)
-    // Any fixed values will do, as long as they are not all alike.
-    const values = Float32Array.from({ length }, (_, i) => ((i * 7919) % 97) / 97)
-    const some = await run(ort, session, draft, values, 1)
-    const outputs = names.map((name, i) => outputSpec(name, zeros[i], some[i]))
-    const warnings = names.flatMap((name, i) => warningsAbout(name, zeros[i], some[i]))
-    const signature = { inputs, outputs }
-    const model = new OnnxModel(ort, session, signature, warnings)
-    model.batches = takesBatches(session)
-    const both = new Float32Array(2 * length)
-    both.set(values, length)
-    model.batches &&= await model.#answersTo(both, [zeros, some])
+    const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })), ...(!batched && { batched }) }
+    const tried = await samples(draft, (batch) => run(ort, session, draft, batch))
+    const model = new OnnxModel(ort, session, { ...draft, ...outputSpecs(session, names, draft, tried) })
+    if (tried) await model.#learn(tried, takesBatches(session))
     return model
   }
 
-  /** Whether rows that go through together get the answers that each got alone: a dimension called dynamic promises less. */
-  async #answersTo(rows: Float32Array, alone: readonly OrtTensor[][]): Promise<boolean> {
+  /** What answers to two queries tell. */
+  async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
+    const { outputs } = this.signature
+    const [, { answer }] = tried
+    this.scales = answer.map(({ data }, i) => {
+      const scale = isReal(outputs[i].type) ? rootMeanSquare(realsOf(outputs[i].type ?? 'float32', data)) : 0
+      return Number.isFinite(scale) ? scale : 0
+    })
+    if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
+    this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
+  }
+
+  /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
+  async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
     try {
-      const together = await this.infer(rows, alone.length)
-      let [at, norm, distance] = [0, 0, 0]
-      for (const { data } of alone.flat()) {
-        for (const value of data as Float32Array) {
-          norm += value ** 2
-          distance += (value - together[at++]) ** 2
-        }
-      }
-      return distance <= ROUNDING ** 2 * norm
+      const together = await this.run(batchOf(tried.map(({ query }) => query)))
+      return this.signature.outputs.every(({ type = 'float32' }, i) => {
+        const alone = joinedData(tried.map(({ answer }) => answer[i].data))
+        const { data } = together[i]
+        if (!isReal(type)) return isEqual(alone, data)
+        const [a, b] = [realsOf(type, alone), realsOf(type, data)]
+        return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+      })
     } catch {
       return false
     }
   }
 
-  /** Runs `count` rows that lie one after the other; output rows likewise, in a fresh array. The values are not checked. */
+  /**
+   * One run.
+   *
+   * @param batch  a tensor for each input, its shape with the batch dimension where the model has one
+   * @returns a tensor for each output, of the shape that the runtime says
+   */
+  run(batch: TensorList): Promise<TensorList> {
+    return run(this.ort, this.session, this.signature, batch)
+  }
+
+  /** Runs `count` vectors that lie one after the other; answers likewise, in a fresh array. Only where the model has vectors. */
   async infer(rows: Float32Array, count = 1): Promise<Float32Array> {
-    const { outputs } = this.signature
-    const width = rowLength(outputs)
-    const length = rows.length / count
+    const { inputs, outputs } = this.signature
+    const [length, width] = [rows.length / count, rowLength(outputs)]
     const step = this.batches ? count : 1
-    const results = step === count && outputs.length === 1 ? undefined : new Float32Array(count * width)
+    const answers = new Float32Array(count * width)
     for (let from = 0; from < count; from += step) {
-      const part = rows.subarray(from * length, (from + step) * length)
-      const tensors = await run(this.ort, this.session, this.signature, part, step)
-      const values = tensors.map((tensor, i) => valuesOf(tensor, outputs[i], step))
-      if (!results) return values[0] // in its order already
+      const part = Array.from({ length: step }, (_, i) => rows.subarray((from + i) * length, (from + i + 1) * length))
+      const batch = batchOf(part.map((row) => tensorsOf(row, inputs).map(asBatch)))
       let at = from * width
-      for (const [i, data] of values.entries()) {
+      for (const [i, { data }] of (await this.run(batch)).entries()) {
         const n = size(outputs[i])
-        for (let b = 0; b < step; b++) results.set(data.subarray(b * n, (b + 1) * n), b * width + at)
+        for (let b = 0; b < step; b++) answers.set(partOf(data, b * n, n) as Float32Array, b * width + at)
         at += n
       }
     }
-    return results as Float32Array
+    return answers
   }
 
   async close(): Promise<void> {
@@ -139,82 +151,31 @@ export class OnnxModel {
   }
 }
 
-const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
+const asBatch = ({ shape, ...tensor }: AnyTensor): AnyTensor => ({ ...tensor, shape: [1, ...shape] })
 
-function providersOf(options: OnnxOptions): string[] {
-  return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
+/** Batches of one and of equal shapes as one batch. */
+function batchOf(queries: readonly TensorList[]): TensorList {
+  if (queries.length === 1) return queries[0]
+  return queries[0].map(({ shape: [, ...rest], ...tensor }, i) => {
+    const data = joinedData(queries.map((query) => query[i].data))
+    return { ...tensor, data, shape: [queries.length, ...rest] }
+  })
 }
 
-/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
-export async function importOrt(options: OnnxOptions): Promise<Ort> {
-  const runtime = runtimeOf(options)
-  try {
-    return await platform.importOrt(runtime, providersOf(options))
-  } catch (error) {
-    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without this provider
-    const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
-    throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
-  }
-}
-
-async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
-  const runtime = runtimeOf(options)
-  const executionProviders = providersOf(options)
-  // One session per worker: the parallelism is ours.
-  const settings = { executionProviders, intraOpNumThreads: 1, interOpNumThreads: 1 }
-  let session: InferenceSession
-  try {
-    // Native code takes no shared memory.
-    session = await ort.InferenceSession.create(
-      runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes,
-      settings,
-    )
-  } catch (error) {
-    const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
-    throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)
-  }
-  if (session.inputMetadata) return session
-  await session.release().catch(() => {})
-  const todo = `npm install ${runtime}@latest`
-  throw new ApproxiferError('MODEL', `${runtime}: expected >= ${OLDEST}, got ${ort.env.versions.common}; ${todo}`)
-}
-
-/** The chosen outputs of `count` rows, in the order of the signature. */
 async function run(
   ort: Ort,
   session: InferenceSession,
   { inputs, outputs }: Signature,
-  rows: Float32Array,
-  count: number,
-) {
-  const each = rows.length / count
-  let at = 0
-  const feeds = inputs.map((spec): [string, OrtTensor] => {
-    const n = size(spec)
-    const single = inputs.length === 1 || count === 1
-    const data = single ? rows.subarray(at, at + n * count) : columns(rows, each, at, n, count)
-    at += n
-    return [spec.name, new ort.Tensor('float32', data, [count, ...spec.shape])]
+  batch: TensorList,
+): Promise<TensorList> {
+  const feeds = inputs.map(({ name, type = 'float32' }, i) => {
+    const { data, shape } = batch[i]
+    return [name, new ort.Tensor(type as 'float32', data as Float32Array, shape)] as const
   })
-  const names = outputs.map((spec) => spec.name)
-  const results = await session.run(Object.fromEntries(feeds), names)
-  return names.map((name) => results[name])
-}
-
-/** Values at..at+n of each row, one after the other. */
-function columns(rows: Float32Array, each: number, at: number, n: number, count: number): Float32Array {
-  const data = new Float32Array(n * count)
-  for (let b = 0; b < count; b++) data.set(rows.subarray(b * each + at, b * each + at + n), b * n)
-  return data
-}
-
-/** A result's own buffer. @throws ApproxiferError PROTOCOL where it is not `count` times the output */
-function valuesOf(tensor: OrtTensor, output: TensorSpec, count: number): Float32Array {
-  const values = tensor.data as Float32Array
-  if (values.length !== count * size(output)) {
-    const what = `output '${output.name}': expected shape [${output.shape}] per query`
-    throw new ApproxiferError('PROTOCOL', `${what}, got [${tensor.dims}] for ${count}`)
-  }
-  tensor.dispose()
-  return values
+  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name)) // biome-ignore format: one line
+  return outputs.map(({ name }) => {
+    const { data, dims, type } = results[name]
+    results[name].dispose()
+    return { data: data as AnyTensor['data'], shape: dims, ...(type !== 'float32' && { type: type as ElementType }) }
+  })
 }

@@ -1,25 +1,37 @@
-/** Which inputs and outputs of a model can be coded: what cannot is refused with a sentence that says what to do; and what a user should know. */
+/** What a model takes and gives for one query; what nobody can serve is refused with a sentence that says what to do. */
 
-import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-web'
+import type { InferenceSession } from 'onnxruntime-web'
+import { type ElementType, elementTypes } from '../../element'
 import { ApproxiferError } from '../../errors'
-import type { TensorSpec } from '../../tensor'
+import { isOpen, type Signature, type TensorSpec, typed } from '../../tensor'
 import type { OnnxOptions } from './model'
+import type { SampleAnswer } from './samples'
 
 type Metadata = InferenceSession['inputMetadata'][number]
+type ValueMetadata = Metadata & { isTensor: true }
 
-/** Name and shape per query of every input. @throws ApproxiferError MODEL */
-export function inputSpecs(session: InferenceSession, given: OnnxOptions['inputShapes'] = {}): TensorSpec[] {
+/**
+ * Name, type and shape per query of every input, and whether all of them have a batch dimension in front: dynamic, or 1. Else shapes are whole,
+ * as of a model with a state that has the batch in second place, or with a setting without dimensions.
+ *
+ * @throws ApproxiferError MODEL
+ */
+export function inputSpecs(
+  session: InferenceSession,
+  given: OnnxOptions['inputShapes'] = {},
+): { inputs: TensorSpec[]; batched: boolean } {
   const { inputNames, inputMetadata } = session
   const strange = Object.keys(given).find((name) => !inputNames.includes(name))
   if (strange !== undefined) throw refused('inputShapes', `names among ${inputNames}`, strange, 'correct the option')
-  if (!inputNames.length) throw refused('the model', 'at least one input', 'none', 'there is nothing to code')
-  // What no option can mend comes first, whichever input has it.
-  inputMetadata.forEach(checkType)
-  inputMetadata.forEach(checkBatch)
-  return inputMetadata.map((meta) => {
+  if (!inputNames.length) throw refused('the model', 'at least one input', 'none', 'there is nothing to ask it')
+  inputMetadata.forEach(checkType) // what no option can mend comes first, whichever input has it
+  const all = inputMetadata as readonly ValueMetadata[]
+  const batched = all.every(({ shape }) => shape.length > 0 && (fixed(shape[0]) ?? 1) === 1)
+  const inputs = all.map((meta) => {
     const own = Object.hasOwn(given, meta.name) ? given[meta.name] : undefined
-    return { name: meta.name, shape: inputShape(meta, own) }
+    return typed(meta.name, inputShape(meta, batched ? 1 : 0, own), meta.type as ElementType)
   })
+  return { inputs, batched }
 }
 
 /** Whether every input takes any number of queries at once. */
@@ -32,9 +44,9 @@ export function outputNames(session: InferenceSession, chosen = session.outputNa
   for (const name of chosen) {
     const meta = session.outputMetadata.find((output) => output.name === name)
     if (!meta) throw refused('outputs', `names among ${session.outputNames}`, name, 'correct the option')
-    if (!meta.isTensor || meta.type !== 'float32') {
+    if (!isServed(meta)) {
       const type = meta.isTensor ? meta.type : 'no tensor'
-      throw refused(`output '${name}'`, 'float32', type, 'name the float32 outputs to use in the option outputs')
+      throw refused(`output '${name}'`, `one of ${elementTypes}`, type, 'name the outputs to use in the option outputs')
     }
     if (name === '__proto__') {
       const todo = 'rename it, or name the other outputs to use in the option outputs'
@@ -44,21 +56,49 @@ export function outputNames(session: InferenceSession, chosen = session.outputNa
   return chosen
 }
 
-/** Name and shape per query of an output. @param zeros, some  answers to two queries. @throws ApproxiferError MODEL */
-export function outputSpec(name: string, zeros: OrtTensor, some: OrtTensor): TensorSpec {
-  const field = `output '${name}'`
-  if (String(zeros.dims) !== String(some.dims)) {
-    const todo = 'its shape depends on the data; such an output cannot be coded, exclude it with the option outputs'
-    throw refused(field, `one shape, [${zeros.dims}]`, `[${some.dims}]`, todo)
+/**
+ * What the model gives for one query. Where an output does not have the batch in front the model has none.
+ *
+ * @param tried  what it answered to two queries of equal shapes, where it did
+ * @throws ApproxiferError MODEL
+ */
+export function outputSpecs(
+  { outputMetadata }: InferenceSession,
+  names: readonly string[],
+  { inputs, batched = true }: Signature,
+  tried: readonly SampleAnswer[] | undefined,
+): Pick<Signature, 'inputs' | 'outputs' | 'batched'> {
+  const all = names.map((name, i) => {
+    const meta = outputMetadata.find((output) => output.name === name) as ValueMetadata
+    const shapes = tried?.map(({ answer }) => answer[i].shape)
+    return { name, type: meta.type as ElementType, shape: wholeShape(meta, inputs, shapes) }
+  })
+  const hasBatch = batched && all.every(({ shape }) => shape[0] === 1 || (!tried && shape[0] === -1))
+  const outputs = all.map(({ name, type, shape }) => typed(name, hasBatch ? shape.slice(1) : shape, type))
+  if (hasBatch) return { inputs, outputs }
+  const whole = batched ? inputs.map(({ shape, ...rest }) => ({ ...rest, shape: [1, ...shape] })) : inputs
+  return { inputs: whole, outputs, batched: false }
+}
+
+/** With the batch: by what was answered, as far as that is no matter of the query's shape or values. */
+function wholeShape(
+  { name, shape }: ValueMetadata,
+  inputs: readonly TensorSpec[],
+  shapes: readonly (readonly number[])[] | undefined,
+): readonly number[] {
+  const told = shape.map((n) => fixed(n) ?? -1)
+  if (!shapes) return told
+  const [a, b] = shapes
+  if (a.length !== b.length) return told // nothing holds of it
+  if (a.includes(0) && !told.includes(-1)) {
+    const todo = 'exclude this empty output with the option outputs'
+    throw refused(`output '${name}'`, 'dimensions above 0', `[${a}]`, todo)
   }
-  if (zeros.dims[0] !== 1) {
-    const todo = 'export the model with the batch as the first dimension of its outputs'
-    throw refused(field, 'a first dimension equal to the batch, 1', `[${zeros.dims}]`, todo)
-  }
-  if (zeros.dims.includes(0)) {
-    throw refused(field, 'dimensions above 0', `[${zeros.dims}]`, 'exclude this empty output with the option outputs')
-  }
-  return { name, shape: zeros.dims.slice(1) }
+  const hasOpen = inputs.some(isOpen)
+  return a.map((n, axis) => {
+    if (axis === 0 && n === 1 && b[0] === 1) return 1
+    return n === b[axis] && (!hasOpen || told[axis] === n) && n > 0 ? n : -1
+  })
 }
 
 function refused(field: string, what: string, got: string, todo: string): ApproxiferError {
@@ -76,81 +116,29 @@ function shown(dims: readonly (number | string)[]): string {
   return `[${dims.map((dim) => fixed(dim) ?? (typeof dim === 'string' && dim !== '' ? dim : '?'))}]`
 }
 
-function checkType(meta: Metadata): asserts meta is Metadata & { isTensor: true } {
-  if (meta.isTensor && meta.type === 'float32') return
-  const todo =
-    'queries are mixed as real numbers; export the model with float32 inputs, settings such as a sample rate as constants'
-  throw refused(`input '${meta.name}'`, 'float32', meta.isTensor ? meta.type : 'no tensor', todo)
+const isServed = (meta: Metadata) => meta.isTensor && (elementTypes as readonly string[]).includes(meta.type)
+
+function checkType(meta: Metadata): void {
+  if (isServed(meta)) return
+  const todo = 'export the model with inputs of these types'
+  throw refused(`input '${meta.name}'`, `one of ${elementTypes}`, meta.isTensor ? meta.type : 'no tensor', todo)
 }
 
-function checkBatch(meta: Metadata): void {
-  const { name, shape } = meta as Metadata & { isTensor: true }
-  if (shape.length && (fixed(shape[0]) ?? 1) === 1) return
-  const todo =
-    'export the model with a dynamic batch dimension in front; a state handed from call to call cannot be coded'
-  throw refused(`input '${name}'`, 'a first dimension that is dynamic or 1', shown(shape), todo)
-}
-
-function inputShape(meta: Metadata, given: readonly number[] | undefined): readonly number[] {
-  const { name, shape } = meta as Metadata & { isTensor: true }
-  const rest = shape.slice(1)
+/** @param batch  dimensions in front that are the batch */
+function inputShape(
+  { name, shape }: ValueMetadata,
+  batch: 0 | 1,
+  given: readonly number[] | undefined,
+): readonly number[] {
+  const rest = shape.slice(batch)
   if (rest.includes(0)) {
     throw refused(`input '${name}'`, 'dimensions above 0', shown(shape), 'export the model without this empty input')
   }
-  const own = given ?? rest.map(fixed)
+  const own = given ?? rest.map((dim) => fixed(dim) ?? -1)
   const fits = own.length === rest.length && rest.every((dim, i) => (fixed(dim) ?? own[i]) === own[i])
-  if (fits && own.every((n) => n !== undefined)) return own
+  if (fits) return own
   // In a literal, only a computed __proto__ is a property.
   const key = name === '__proto__' ? "['__proto__']" : JSON.stringify(name)
-  const todo = `pass inputShapes: { ${key}: [...] } without the batch dimension`
-  if (given) throw refused(`inputShapes.${name}`, `a shape that fits ${shown(rest)}`, shown(given), todo)
-  throw refused(`input '${name}'`, 'fixed dimensions after the first', shown(shape), todo)
-}
-
-/** About one output. @param zeros, some  the answers to a query of zeros and to one of values from 0 to 1 */
-export function warningsAbout(name: string, zeros: OrtTensor, some: OrtTensor): string[] {
-  const values = some.data as Float32Array
-  const spoilt = [notFinite(name, values, 'values from 0 to 1') ?? notFinite(name, zeros.data as Float32Array, 'zeros')]
-  const distribution = probabilities(name, zeros.data as Float32Array, values, some.dims)
-  return [...spoilt, distribution].filter((text) => text !== undefined)
-}
-
-function notFinite(name: string, values: Float32Array, query: string): string | undefined {
-  const at = values.findIndex((value) => !Number.isFinite(value))
-  if (at < 0) return undefined
-  return `output '${name}' is ${values[at]} at ${at} for a query of ${query}: an answer with NaN or Inf cannot be coded and counts as a worker's fault; clamp it in the model (Clip), or leave the output out (option outputs)`
-}
-
-function probabilities(name: string, zeros: Float32Array, some: Float32Array, dims: readonly number[]) {
-  if (some.every((value) => value === some[0])) return undefined // a constant tells nothing
-  const found = axes(dims).find(({ length, step }) => sumToOne(zeros, length, step) && sumToOne(some, length, step))
-  if (!found) return undefined
-  return `output '${name}' looks like probabilities, summing to 1 along ${found.label} of [${dims}]: interpolated answers decode worse than logits; export the model without its last softmax`
-}
-
-/** Every axis longer than 1 from the last to the first, then all of them as one; `step` lies between neighbours. */
-function axes(dims: readonly number[]): { label: string; length: number; step: number }[] {
-  let step = 1
-  const each = dims.map((length, i) => ({ label: `axis ${i}`, length, step: 0 }))
-  for (const axis of each.reverse()) {
-    axis.step = step
-    step *= axis.length
-  }
-  return [...each.filter(({ length }) => length > 1), { label: 'all axes', length: step, step: 1 }]
-}
-
-/** Whether values lie in 0..1 and every slice along the axis sums to 1. */
-function sumToOne(values: Float32Array, length: number, step: number): boolean {
-  for (let block = 0; block < values.length; block += length * step) {
-    for (let first = block; first < block + step; first++) {
-      let sum = 0
-      for (let i = 0; i < length; i++) {
-        const value = values[first + i * step]
-        if (!(value >= 0 && value <= 1)) return false
-        sum += value
-      }
-      if (Math.abs(sum - 1) > 1e-3) return false
-    }
-  }
-  return true
+  const todo = `pass inputShapes: { ${key}: [...] }${batch ? ' without the batch dimension' : ''}`
+  throw refused(`inputShapes.${name}`, `a shape that fits ${shown(rest)}`, shown(own), todo)
 }

@@ -1,8 +1,9 @@
 /** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
 
+import { isEqual, isReal, realsOf } from '../../element'
+import { ofNumbers } from '../../oip/elements'
 import { seeded } from '../../random'
-import { rmsDifference, rootMeanSquare } from '../../stats'
-import { type Signature, size, type TensorList } from '../../tensor'
+import { type AnyTensor, type Signature, size, type TensorList, tensorOf } from '../../tensor'
 
 /** Its signature, and its answer to one query. */
 export interface ModelIdentity {
@@ -14,22 +15,59 @@ export interface ModelIdentity {
 /** An output whose root mean square is below this counts as zeros. */
 const NEGLIGIBLE = 1e-6
 
-/** The probe query: numbers from 0 to 1, as those of pixels are, the same for all servers. */
+/** Where a length may be any. */
+const LENGTH = 8
+
+/**
+ * The probe query, the same for all servers: real numbers from 0 to 1, as those of pixels are; integers of 1 and 0 in turns, which are
+ * tokens of any vocabulary, and masks.
+ */
 export function probeQuery({ inputs }: Signature): TensorList {
   const random = seeded(1)
-  return inputs.map((spec) => ({
-    data: Float32Array.from({ length: size(spec) }, () => random.next()),
-    shape: spec.shape,
-  }))
+  return inputs.map((spec) => {
+    const { type = 'float32' } = spec
+    const shape = spec.shape.map((n) => (n < 0 ? LENGTH : n))
+    const all = { length: size({ shape }) }
+    if (type === 'string')
+      return tensorOf(
+        spec,
+        Array.from(all, () => 'text'),
+        shape,
+      )
+    const value = isReal(type) ? () => random.next() : (_: unknown, i: number) => 1 - (i % 2)
+    return tensorOf(spec, ofNumbers(type, Array.from(all, value)), shape)
+  })
 }
 
-/** @param rounding  how far answers may differ, root mean square, over each output's. Infinity: only signatures count */
+/** Another query than the probe query, as valid as that, for each `n` from 2 on. Strings stay as they are. */
+export function anotherQuery(query: TensorList, n: number): TensorList {
+  return query.map((tensor) => {
+    const { type = 'float32', data } = tensor
+    if (type === 'string') return tensor
+    const value = isReal(type) ? (x: number) => x / n : (_: unknown, i: number) => ((i >> (n % 8)) + n) % 2
+    const numbers = Array.from(isReal(type) ? realsOf(type, data) : { length: data.length }, value)
+    return { ...tensor, data: ofNumbers(type, numbers) }
+  })
+}
+
+/** @param rounding  how far real answers may differ, root mean square, over each output's. Infinity: only signatures count */
 export function isSameModel(a: ModelIdentity, b: ModelIdentity, rounding: number): boolean {
   if (JSON.stringify(a.signature) !== JSON.stringify(b.signature)) return false
   if (rounding === Number.POSITIVE_INFINITY) return true // times an output of zeros it would be NaN
-  return a.answer.every(
-    ({ data }, i) => rmsDifference(data, b.answer[i].data) <= rounding * rootMeanSquare(data) + NEGLIGIBLE,
-  )
+  return a.answer.every((tensor, i) => isSameOutput(tensor, b.answer[i], rounding))
+}
+
+function isSameOutput({ type, data, shape }: AnyTensor, other: AnyTensor, rounding: number): boolean {
+  if (String(shape) !== String(other.shape)) return false
+  if (!isReal(type)) return isEqual(data, other.data)
+  const [own, theirs] = [data, other.data].map((values) => realsOf(type ?? 'float32', values))
+  let [squares, differences] = [0, 0]
+  for (let i = 0; i < own.length; i++) {
+    if (Number.isFinite(own[i])) squares += own[i] ** 2
+    if (!Object.is(own[i], theirs[i])) differences += (own[i] - theirs[i]) ** 2 // NaN and Inf differ from all others
+  }
+  const count = Math.max(1, own.length)
+  return Math.sqrt(differences / count) <= rounding * Math.sqrt(squares / count) + NEGLIGIBLE
 }
 
 /** What is known of a worker: the model that it had when it was last heard, and whether it can be reached. */

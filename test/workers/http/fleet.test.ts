@@ -158,10 +158,10 @@ it('no servers known at all: after timeoutMs', async () => {
   expect(failure()).toMatchObject({ code: 'WORKER', message: 'no servers are known after 1000 ms' })
 })
 
-it('all with a model that cannot be coded: at once', async () => {
+it('all with a model that cannot be used: at once', async () => {
   const prepare = (all: PretendServer[]) =>
     all.forEach((each) => {
-      each.metadata = { ...each.metadata, inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2] }] }
+      each.metadata = { ...each.metadata, inputs: [{ name: 'x', datatype: 'BF16', shape: [-1, 2] }] }
     })
   const { clock, failure } = fleet(3, { prepare })
   await clock.run(0)
@@ -295,7 +295,7 @@ describe('a model that is replaced', () => {
     const { clock, servers, told } = fleet(2, { prepare: ([a]) => others([a]) })
     await clock.run(6000) // of two that differ the first counts
     expect(told).toEqual(added('a'))
-    servers[0].metadata = { ...servers[0].metadata, inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2] }] }
+    servers[0].metadata = { ...servers[0].metadata, inputs: [{ name: 'x', datatype: 'BF16', shape: [-1, 2] }] }
     await clock.run(60_000)
     expect(told.slice(1)).toEqual(['model', ...added('b')])
   })

@@ -9,10 +9,9 @@ import { inferRow } from '../../shared/vectors'
 
 describe('starting', () => {
   it.each([
-    ['an integer input', { inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, 2] }] }, /'x'.*FP32.*INT64/],
-    ['a fixed batch', { inputs: [{ name: 'x', datatype: 'FP32', shape: [4, 2] }] }, /'x'.*first dimension.*\[4,2\]/],
-    ['open lengths', { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, -1] }] }, /'x'.*lengths.*\[-1,-1\]/],
-    ['an integer output', { outputs: [{ name: 'n', datatype: 'INT64', shape: [-1] }] }, /'n'.*option outputs/],
+    ['an input of BF16', { inputs: [{ name: 'x', datatype: 'BF16', shape: [-1, 2] }] }, /'x'.*FP32.*BF16/],
+    ['an output of BF16', { outputs: [{ name: 'n', datatype: 'BF16', shape: [-1] }] }, /'n'.*option outputs/],
+    ['a length of 0', { inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 0] }] }, /'x'.*lengths above 0.*\[-1,0\]/],
   ])('refuses a model with %s, and says what to do', async (_what, metadata, message) => {
     const server = new PretendServer()
     server.metadata = { ...server.metadata, ...metadata }

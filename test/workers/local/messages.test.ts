@@ -1,17 +1,17 @@
-/** Rows on their way to a thread, which here is an object that answers when the test says so. */
+/** Queries on their way to a thread, which here is an object that answers when the test says so. */
 
 import type { Endpoint } from 'comlink'
 import { expect, it } from 'vitest'
 import type { TensorList } from '../../../src/tensor'
-import { RowCaller } from '../../../src/workers/local/rows'
+import { ThreadCaller } from '../../../src/workers/local/messages'
 import { listOf } from '../../shared/vectors'
 
 const LARGE = 10_000
 
-/** @returns the rows of each message, as the thread sees them, and how to answer the next one */
+/** @returns each message, as the thread sees it, and how to answer the next one */
 function thread(isShared = true) {
   let hear: (event: unknown) => void = () => {}
-  const seen: { rows: Float32Array; count: number }[] = []
+  const seen: { batch: TensorList; count: number }[] = []
   let [answered, made] = [0, 0]
   const endpoint = {
     postMessage: (message: (typeof seen)[number]) => seen.push(isShared ? message : structuredClone(message)),
@@ -19,32 +19,33 @@ function thread(isShared = true) {
       hear = listener
     },
   } as unknown as Endpoint
-  const outputs = [{ name: 'y', shape: [1] }]
-  const caller = new RowCaller(endpoint, outputs, (bytes) => {
+  const signature = { inputs: [{ name: 'x', shape: [LARGE] }], outputs: [{ name: 'y', shape: [1] }] }
+  const caller = new ThreadCaller(endpoint, signature, (bytes) => {
     made++
     return isShared ? new SharedArrayBuffer(bytes) : undefined
   })
   /** With the first value of each row. */
   const answer = () => {
-    const { rows, count } = seen[answered++]
-    const length = rows.length / count
-    const value = Float32Array.from({ length: count }, (_, i) => rows[i * length])
-    hear({ data: { reply: { value } } })
+    const { batch, count } = seen[answered++]
+    const [{ data: all }] = batch
+    const length = all.length / count
+    const data = Float32Array.from({ length: count }, (_, i) => all[i * length] as number)
+    hear({ data: { reply: { value: [{ data, shape: [count, 1] }] } } })
   }
   return { caller, seen, answer, made: () => made }
 }
 
 const row = (x: number, length = LARGE) => listOf(new Float32Array(length).fill(x))
 const values = async (replies: Promise<unknown>) =>
-  ((await replies) as { value: TensorList }[]).flatMap(({ value }) => [...value[0].data])
+  ((await replies) as { value: TensorList }[]).flatMap(({ value }) => [...(value[0].data as Float32Array)])
 
 it.each([true, false])(
-  'what the caller does with large rows after he asked changes no answer (shared: %s)',
+  'what the caller does with large queries after he asked changes no answer (shared: %s)',
   async (isShared) => {
     const { caller, answer } = thread(isShared)
     const own = [row(1), row(2), row(3)]
     const asked = [caller.ask(own.slice(0, 1)), caller.ask(own.slice(1))]
-    for (const [{ data }] of own) data.fill(9)
+    for (const [{ data }] of own) (data as Float32Array).fill(9)
     answer()
     answer()
     expect([await values(asked[0]), await values(asked[1])]).toEqual([[1], [2, 3]])
@@ -59,12 +60,12 @@ it('a message gets memory that no other under way is in, and as little is made a
     answer()
     expect([await values(asked[0]), await values(asked[1])]).toEqual([[i], [i + 1]])
   }
-  expect([made(), new Set(seen.map(({ rows }) => rows.buffer)).size]).toEqual([2, 2])
+  expect([made(), new Set(seen.map(({ batch }) => (batch[0].data as Float32Array).buffer)).size]).toEqual([2, 2])
 })
 
-it('small rows are sent as they are, a part of a larger buffer without the rest', async () => {
+it('small tensors are sent as they are, a part of a larger buffer without the rest', async () => {
   const { caller, seen, made } = thread()
   void caller.ask([row(1, 100)])
   void caller.ask([listOf(new Float32Array(200).subarray(0, 100))])
-  expect([seen.map(({ rows }) => rows.buffer.byteLength), made()]).toEqual([[400, 400], 0])
+  expect([seen.map(({ batch }) => (batch[0].data as Float32Array).buffer.byteLength), made()]).toEqual([[400, 400], 0])
 })

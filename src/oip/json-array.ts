@@ -1,26 +1,16 @@
-/** Arrays of numbers in JSON, nested or not, as float32: to the bit the float32 next to what JSON.parse gives. */
+/** Reads arrays of JSON under `data` in slices, straight from the bytes. */
 
-export interface JsonNumbers {
-  values: Float32Array
-  /** Lengths from the outside in: one where the array is flat. */
-  dims: readonly number[]
-  /** The first element that is no finite float32, and where. Nothing behind it is read. */
-  flaw?: string
-}
+import type { ElementType } from '../element'
+import { type ElementList, type JsonElements, listOf, MOST_SUM } from './element-list'
 
-/** No tensor has more dimensions. */
-const MOST_DIMS = 32
 /** Characters of a number, which is read at one go. */
 const MOST_DIGITS = 2000
 /** Room for numbers that are a little shorter than those so far. */
 const MARGIN = 1.02
-/** Bytes that are read in the time of one number that only JavaScript's own reader gets right. */
+/** Bytes that are read in the time of one number that only JavaScript's own reader gets right, or of a string. */
 const SLOW_BYTES = 256
-/** Up to here a double adds up digits with a relative error far below `ROUNDING`. */
-const MOST_SUM = 1e18
-/** Relative error of a number put together from its digits, generously. */
-const ROUNDING = 2e-15
-const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
+
+const UTF8 = new TextDecoder('utf-8', { fatal: true })
 
 const code = (char: string) => char.charCodeAt(0)
 export const [QUOTE, BACKSLASH, OPEN, CLOSE, COMMA, COLON] = [...'"\\[],:'].map(code)
@@ -28,94 +18,11 @@ const [MINUS, PLUS, DOT, ZERO, NINE, LOWER_E, OPEN_BRACE, CLOSE_BRACE] = [...'-+
 /** What an array may hold other than numbers, by its first letter. */
 const OTHERS: Readonly<Record<string, string>> = { n: 'null', t: 'true', f: 'false', '"': 'a string', '{': 'an object' }
 
-/** Of an array that JSON.parse has read. */
-export function flattened(array: readonly unknown[]): JsonNumbers {
-  const list = new NumberList(array.length)
-  const add = (part: readonly unknown[]): void => {
-    list.open()
-    for (const value of part) {
-      if (typeof value === 'number') list.push(value)
-      else if (Array.isArray(value)) add(value)
-      else list.spoil(OTHERS[JSON.stringify(value)[0]])
-      if (list.flaw !== undefined) return
-    }
-    list.close()
-  }
-  add(array)
-  return list.numbers
-}
-
-/** Numbers as they come, and the lengths of the arrays around them, which have to be equal at every depth. */
-class NumberList {
-  flaw: string | undefined
-  /** By how much the room grows when there is none left. */
-  growth = 2
-  #values: Float32Array
-  #length = 0
-  /** Elements so far, of each array that is open. */
-  readonly #counts: number[] = []
-  /** Filled from the inside out, as arrays end. */
-  readonly #dims: number[] = []
-
-  constructor(room: number) {
-    this.#values = new Float32Array(Math.max(64, room))
-  }
-
-  /** Arrays that are open. */
-  get depth(): number {
-    return this.#counts.length
-  }
-
-  get numbers(): JsonNumbers {
-    // What took more room than it needs does not keep it: there may be many arrays like that in one body.
-    const isRoomy = this.#values.length > 2 * this.#length
-    const values = isRoomy ? this.#values.slice(0, this.#length) : this.#values.subarray(0, this.#length)
-    return { values, dims: this.#dims, ...(this.flaw !== undefined && { flaw: this.flaw }) }
-  }
-
-  open(): void {
-    const { depth } = this
-    if (depth === MOST_DIMS) throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
-    if (this.#length && depth >= this.#dims.length) throw ragged()
-    if (depth) this.#counts[depth - 1]++
-    this.#counts.push(0)
-  }
-
-  close(): void {
-    const count = this.#counts.pop() as number
-    if ((this.#dims[this.depth] ?? count) !== count) throw ragged()
-    this.#dims[this.depth] = count
-  }
-
-  push(value: number): void {
-    const { depth } = this
-    if (this.#dims.length !== depth) {
-      if (this.#dims.length) throw ragged()
-      this.#dims.length = depth
-    }
-    if (!Number.isFinite(Math.fround(value))) return this.spoil(String(value))
-    if (this.#length === this.#values.length) {
-      const larger = new Float32Array(Math.ceil(this.growth * this.#length))
-      larger.set(this.#values)
-      this.#values = larger
-    }
-    this.#counts[depth - 1]++
-    this.#values[this.#length++] = value
-  }
-
-  spoil(what: string): void {
-    this.flaw = `${what} at ${this.#length}`
-  }
-}
-
-function ragged(): RangeError {
-  return new RangeError('the JSON: expected arrays of equal lengths in data, got others')
-}
-
-export class NumberReader {
+export class ArrayReader {
   readonly #bytes: Uint8Array
   readonly #start: number
-  readonly #list = new NumberList(0)
+  readonly #type: ElementType
+  readonly #list: ElementList
   /** Where it is; behind the array when that has ended. */
   at: number
   /** Beside blanks. Behind a comma an array may not end. */
@@ -127,14 +34,16 @@ export class NumberReader {
   #quoted = false
 
   /** @param start  where the array begins */
-  constructor(bytes: Uint8Array, start: number) {
+  constructor(bytes: Uint8Array, start: number, type: ElementType) {
     this.#bytes = bytes
     this.#start = start
+    this.#type = type
+    this.#list = listOf(type, 0)
     this.at = start
   }
 
-  get numbers(): JsonNumbers {
-    return this.#list.numbers
+  get elements(): JsonElements {
+    return this.#list.elements
   }
 
   /** @returns whether the array has ended */
@@ -170,8 +79,10 @@ export class NumberReader {
     const isNumber = isDigit(first) || first === MINUS
     const other = isNumber ? undefined : OTHERS[String.fromCharCode(first)]
     if (isNumber) this.#list.push(this.#number())
-    else if (other) this.#list.spoil(other)
-    else throw this.#wrong('a number')
+    else if (!other) throw this.#wrong('a number')
+    else if (first === QUOTE && this.#type === 'string') this.#list.push(this.#string())
+    else if (other === this.#word(other)) this.#list.push(other === 'true')
+    else this.#list.spoil(other)
     if (this.#list.flaw !== undefined) this.#open = this.#list.depth
     this.#next = 'comma or end'
     return false
@@ -188,7 +99,7 @@ export class NumberReader {
   }
 
   /** One number by JSON's grammar. Two loops with one check a digit take half the time of one with two. */
-  #number(): number {
+  #number(): number | bigint {
     const bytes = this.#bytes
     const start = this.at
     const end = start + MOST_DIGITS
@@ -219,14 +130,31 @@ export class NumberReader {
       exponent += sign === MINUS ? -power : power
     }
     this.at = at
-    const value = float32Of(sum, exponent) ?? this.#slow(first, at)
+    const value = this.#list.near(sum, exponent) ?? this.#slow(first, at)
     return first > start ? -value : value
   }
 
   /** Of a number in the middle between two float32, or far out. */
-  #slow(from: number, to: number): number {
+  #slow(from: number, to: number): number | bigint {
     this.#lost += SLOW_BYTES
-    return Number(ascii(this.#bytes, from, to))
+    return this.#list.ofText(ascii(this.#bytes, from, to))
+  }
+
+  /** The word that stands here, where it is an element. */
+  #word(word: string): string | undefined {
+    if (this.#type !== 'bool' || (word !== 'true' && word !== 'false')) return undefined
+    const end = this.at + word.length
+    if (ascii(this.#bytes, this.at, end) !== word) throw this.#wrong(word)
+    this.at = end
+    return word
+  }
+
+  #string(): string {
+    const { at } = this
+    this.#lost += SLOW_BYTES
+    this.at = afterString(this.#bytes, at)
+    if (this.at > this.#bytes.length) throw this.#wrong('a closing "')
+    return parsed(this.#bytes.subarray(at, this.at)) as string
   }
 
   #wrong(what: string, at = this.at): TypeError {
@@ -235,13 +163,26 @@ export class NumberReader {
   }
 }
 
-/** The float32 next to sum * 10^exponent; undefined where rounding may decide which one that is. */
-function float32Of(sum: number, exponent: number): number | undefined {
-  if (sum === 0) return 0
-  if (exponent < -22 || exponent > 22) return undefined
-  const near = exponent < 0 ? sum / POWERS[-exponent] : sum * POWERS[exponent]
-  const value = Math.fround(near * (1 - ROUNDING))
-  return value === Math.fround(near * (1 + ROUNDING)) && value < Number.POSITIVE_INFINITY ? value : undefined
+/** @throws TypeError for what is no JSON */
+export function parsed(bytes: Uint8Array): unknown {
+  let text: string
+  try {
+    text = UTF8.decode(bytes)
+  } catch {
+    throw new TypeError('the JSON: expected UTF-8, got other bytes')
+  }
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new TypeError(`the body: expected JSON, got what ends in ${(error as Error).message}`)
+  }
+}
+
+/** Behind the string that begins here. @param most  where to give up */
+export function afterString(bytes: Uint8Array, from: number, most = bytes.length): number {
+  let at = from + 1
+  while (at < bytes.length && at < most && bytes[at] !== QUOTE) at += bytes[at] === BACKSLASH ? 2 : 1
+  return at + 1
 }
 
 /** Of a few bytes, faster than a decoder; others than letters of ASCII become other letters. */

@@ -1,0 +1,125 @@
+/** Element types of tensors: all that ONNX Runtime's JavaScript API takes, and what each is held in. */
+
+/** `float16` is held in a `Float16Array` where the runtime has one, else its bits in a `Uint16Array`; `bool` in bytes of 0 and 1. */
+interface Held {
+  float32: Float32Array
+  float64: Float64Array
+  float16: Uint16Array
+  int8: Int8Array
+  int16: Int16Array
+  int32: Int32Array
+  int64: BigInt64Array
+  uint8: Uint8Array
+  uint16: Uint16Array
+  uint32: Uint32Array
+  uint64: BigUint64Array
+  bool: Uint8Array
+  string: readonly string[]
+}
+
+export type ElementType = keyof Held
+export type TensorData = Held[ElementType]
+export type NumericData = Exclude<TensorData, readonly string[]>
+
+interface ArrayKind {
+  new (length: number): NumericData
+  new (buffer: ArrayBufferLike, from: number, length: number): NumericData
+  readonly BYTES_PER_ELEMENT: number
+}
+
+/** What half floats are held in here. */
+const Half = ((globalThis as { Float16Array?: unknown }).Float16Array ?? Uint16Array) as unknown as ArrayKind
+
+const kinds: Record<Exclude<ElementType, 'string'>, ArrayKind> = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Half,
+  int8: Int8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  bool: Uint8Array,
+}
+
+export const elementTypes = [...Object.keys(kinds), 'string'] as readonly ElementType[]
+
+/** What values of a type are held in; of a string in an array. */
+export function kindOf(type: Exclude<ElementType, 'string'>): ArrayKind {
+  return kinds[type]
+}
+
+/** Whether values are held as those of a type are; half floats may also come as bits. */
+export function isHeldAs(type: ElementType, data: unknown): data is TensorData {
+  if (type === 'string') return Array.isArray(data) && data.every((value) => typeof value === 'string')
+  return data instanceof kinds[type] || (type === 'float16' && data instanceof Uint16Array)
+}
+
+/** What values of a type are expected in, for errors. */
+export function heldIn(type: ElementType): string {
+  if (type === 'string') return 'an array of strings'
+  const { name } = kinds[type] as unknown as { name: string }
+  return `${/^[AEIOU]/.test(name) && !name.startsWith('U') ? 'an' : 'a'} ${name}`
+}
+
+/** A copy. */
+export function copyOf<T extends TensorData>(data: T): T {
+  return data.slice() as T
+}
+
+/** As many values, all zeros or empty strings. */
+export function blank(data: TensorData): TensorData {
+  return isNumeric(data) ? new (data.constructor as ArrayKind)(data.length) : data.map(() => '')
+}
+
+/** Of `count` values from `at` on: a view; of strings a copy. */
+export function partOf(data: TensorData, at: number, count: number): TensorData {
+  return isNumeric(data) ? data.subarray(at, at + count) : data.slice(at, at + count)
+}
+
+export function isNumeric(data: TensorData): data is NumericData {
+  return ArrayBuffer.isView(data)
+}
+
+/** Values of equal type, one part after the other. @param into  holds them; default: fresh */
+export function joinedData(parts: readonly TensorData[], into?: NumericData): TensorData {
+  const [first] = parts
+  if (!isNumeric(first)) return (parts as (readonly string[])[]).flat()
+  const Kind = first.constructor as ArrayKind
+  const all = into ?? new Kind(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    ;(all as Float32Array).set(part as Float32Array, at)
+    at += part.length
+  }
+  return all
+}
+
+/** Whether two hold the same values, to the bit. */
+export function isEqual(a: TensorData, b: TensorData): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false
+  return true
+}
+
+/** Whether its values are real numbers, which rounding may change. */
+export function isReal(type: ElementType = 'float32'): boolean {
+  return type.startsWith('float')
+}
+
+/** Values of a real type as numbers; bits of half floats are read. */
+export function realsOf(type: ElementType, data: TensorData): ArrayLike<number> {
+  return type === 'float16' && data instanceof Uint16Array ? Array.from(data, half) : (data as Float32Array)
+}
+
+/** A half float of its bits. */
+function half(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const exponent = (bits >> 10) & 31
+  const fraction = bits & 1023
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024))
+}

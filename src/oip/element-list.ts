@@ -1,0 +1,196 @@
+/** Arrays of JSON, nested or not, as values of one element type. */
+
+import { type ElementType, kindOf, type NumericData, type TensorData } from '../element'
+import { isWide, type JsonElement, put } from './elements'
+
+/** Elements of an array under `data`: of float32 each the one next to what JSON.parse gives, to the bit. */
+export class JsonElements {
+  constructor(
+    readonly type: ElementType,
+    readonly values: TensorData,
+    /** Lengths from the outside in: one where the array is flat. */
+    readonly dims: readonly number[],
+    /** The first element that is no value of the type, and where. Nothing behind it is read. */
+    readonly flaw?: string,
+  ) {}
+}
+
+/** No tensor has more dimensions. */
+const MOST_DIMS = 32
+/** Up to here a double adds up digits with a relative error far below `ROUNDING`. */
+export const MOST_SUM = 1e18
+/** Relative error of a number put together from its digits, generously. */
+const ROUNDING = 2e-15
+const POWERS = Array.from({ length: 23 }, (_, n) => Number(`1e${n}`))
+/** Letters of a value that is told as a flaw. */
+const MOST_TOLD = 100
+
+/** Of an array that JSON.parse has read; undefined where that has rounded an integer. */
+export function flattened(array: readonly unknown[], type: ElementType): JsonElements | undefined {
+  if (isWide(type) && isRounded(array)) return undefined
+  const list = listOf(type, array.length)
+  const add = (part: readonly unknown[]): void => {
+    list.open()
+    for (const value of part) {
+      if (typeof value === 'number') list.push(value)
+      else if (Array.isArray(value)) add(value)
+      else if (typeof value === 'object') list.spoil(value ? 'an object' : 'null')
+      else list.push(value as JsonElement)
+      if (list.flaw !== undefined) return
+    }
+    list.close()
+  }
+  add(array)
+  return list.elements
+}
+
+/** Whether JSON.parse may have rounded any number of it. */
+function isRounded(array: readonly unknown[], depth = MOST_DIMS): boolean {
+  const isLarge = (value: unknown) => typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER
+  return array.some((value) => (Array.isArray(value) ? depth > 1 && isRounded(value, depth - 1) : isLarge(value)))
+}
+
+export function listOf(type: ElementType, room: number): ElementList {
+  return type === 'float32' ? new Float32List(type, room) : new OtherList(type, room)
+}
+
+/** Elements as they come, and the lengths of the arrays around them, which have to be equal at every depth. */
+export abstract class ElementList {
+  flaw: string | undefined
+  /** By how much the room grows when there is none left. */
+  growth = 2
+  protected length = 0
+  /** Elements so far, of each array that is open. */
+  readonly #counts: number[] = []
+  /** Filled from the inside out, as arrays end. */
+  readonly #dims: number[] = []
+
+  constructor(protected readonly type: ElementType) {}
+
+  /** Adds an element, or spoils the list. */
+  abstract push(value: JsonElement): void
+
+  /** The element of sum * 10^exponent, where `sum` is exact up to `MOST_SUM`; undefined where it takes all digits. */
+  abstract near(sum: number, exponent: number): number | undefined
+
+  protected abstract get values(): TensorData
+
+  /** Arrays that are open. */
+  get depth(): number {
+    return this.#counts.length
+  }
+
+  get elements(): JsonElements {
+    return new JsonElements(this.type, this.values, this.#dims, this.flaw)
+  }
+
+  /** An element by all its digits. */
+  ofText(text: string): number | bigint {
+    return isWide(this.type) && /^\d+$/.test(text) ? BigInt(text) : Number(text)
+  }
+
+  open(): void {
+    const { depth } = this
+    if (depth === MOST_DIMS) throw new TypeError(`the JSON: expected at most ${MOST_DIMS} dimensions, got more`)
+    if (this.length && depth >= this.#dims.length) throw ragged()
+    if (depth) this.#counts[depth - 1]++
+    this.#counts.push(0)
+  }
+
+  close(): void {
+    const count = this.#counts.pop() as number
+    if ((this.#dims[this.depth] ?? count) !== count) throw ragged()
+    this.#dims[this.depth] = count
+  }
+
+  /** An element is here, at this depth. */
+  protected enter(): void {
+    const { depth } = this
+    if (this.#dims.length !== depth) {
+      if (this.#dims.length) throw ragged()
+      this.#dims.length = depth
+    }
+    this.#counts[depth - 1]++
+  }
+
+  spoil(what: string): void {
+    this.flaw = `${what.slice(0, MOST_TOLD)} at ${this.length}`
+  }
+}
+
+class Float32List extends ElementList {
+  #values: Float32Array
+
+  constructor(type: ElementType, room: number) {
+    super(type)
+    this.#values = new Float32Array(Math.max(64, room))
+  }
+
+  push(value: JsonElement): void {
+    this.enter()
+    if (typeof value !== 'number') return this.spoil(told(value))
+    if (!Number.isFinite(Math.fround(value))) return this.spoil(String(value))
+    if (this.length === this.#values.length) this.#values = grown(this.#values, this.growth)
+    this.#values[this.length++] = value
+  }
+
+  near(sum: number, exponent: number): number | undefined {
+    if (sum === 0) return 0
+    if (exponent < -22 || exponent > 22) return undefined
+    const near = exponent < 0 ? sum / POWERS[-exponent] : sum * POWERS[exponent]
+    const value = Math.fround(near * (1 - ROUNDING))
+    // Rounding may decide between this one and the next.
+    return value === Math.fround(near * (1 + ROUNDING)) && value < Number.POSITIVE_INFINITY ? value : undefined
+  }
+
+  protected get values(): Float32Array {
+    return fitted(this.#values, this.length)
+  }
+}
+
+/** One class for all other types: the one for float32 stays fast only if it sees no other arrays. */
+class OtherList extends ElementList {
+  #values: NumericData | string[]
+
+  constructor(type: ElementType, room: number) {
+    super(type)
+    this.#values = type === 'string' ? [] : new (kindOf(type))(Math.max(64, room))
+  }
+
+  push(value: JsonElement): void {
+    this.enter()
+    if (!Array.isArray(this.#values) && this.length === this.#values.length) {
+      this.#values = grown(this.#values, this.growth)
+    }
+    if (put(this.type, this.#values, this.length, value)) this.length++
+    else this.spoil(told(value))
+  }
+
+  near(sum: number, exponent: number): number | undefined {
+    if (sum > Number.MAX_SAFE_INTEGER || exponent < -22 || exponent > 22) return undefined
+    return exponent < 0 ? sum / POWERS[-exponent] : sum * POWERS[exponent]
+  }
+
+  protected get values(): TensorData {
+    return Array.isArray(this.#values) ? this.#values : fitted(this.#values, this.length)
+  }
+}
+
+function grown<T extends NumericData>(values: T, growth: number): T {
+  const larger = new (values.constructor as new (length: number) => T)(Math.ceil(growth * values.length))
+  ;(larger as Float32Array).set(values as Float32Array)
+  return larger
+}
+
+/** What took more room than it needs does not keep it: there may be many arrays like that in one body. */
+function fitted<T extends NumericData>(values: T, length: number): T {
+  return (values.length > 2 * length ? values.slice(0, length) : values.subarray(0, length)) as T
+}
+
+function told(value: JsonElement): string {
+  return typeof value === 'string' ? 'a string' : String(value)
+}
+
+function ragged(): RangeError {
+  return new RangeError('the JSON: expected arrays of equal lengths in data, got others')
+}

@@ -1,0 +1,141 @@
+/** Element types by the protocol's names, and their values as raw bytes and as values of JSON. */
+
+import { joined } from '../arrays'
+import { type ElementType, isNumeric, isReal, kindOf, type NumericData, type TensorData } from '../element'
+
+/** Bytes of an element; those of BYTES have a length each. */
+export const datatypes = {
+  ...{ BOOL: 1, UINT8: 1, UINT16: 2, UINT32: 4, UINT64: 8 },
+  ...{ INT8: 1, INT16: 2, INT32: 4, INT64: 8 },
+  ...{ FP16: 2, BF16: 2, FP32: 4, FP64: 8, BYTES: undefined },
+} as const
+
+export type Datatype = keyof typeof datatypes
+
+const names: Record<ElementType, Datatype> = {
+  ...{ float32: 'FP32', float64: 'FP64', float16: 'FP16', bool: 'BOOL', string: 'BYTES' },
+  ...{ int8: 'INT8', int16: 'INT16', int32: 'INT32', int64: 'INT64' },
+  ...{ uint8: 'UINT8', uint16: 'UINT16', uint32: 'UINT32', uint64: 'UINT64' },
+} as const
+
+const types = new Map(Object.entries(names).map(([type, name]) => [name as unknown, type as ElementType]))
+
+export function datatypeOf(type: ElementType = 'float32'): Datatype {
+  return names[type]
+}
+
+/** Undefined for BF16, which no JavaScript array holds, and for what is no datatype. */
+export function elementTypeOf(datatype: unknown): ElementType | undefined {
+  return types.get(datatype)
+}
+
+const encoder = new TextEncoder()
+/** A mark of the byte order in front of a text is a letter of it. */
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const LENGTH = Uint32Array.BYTES_PER_ELEMENT
+
+/** Values as little-endian bytes: a view; of strings each behind the length of its UTF-8. */
+export function toRaw(data: TensorData): Uint8Array {
+  if (isNumeric(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  const parts = data.flatMap((text) => {
+    const bytes = encoder.encode(text)
+    const length = new Uint8Array(LENGTH)
+    new DataView(length.buffer).setUint32(0, bytes.length, true)
+    return [length, bytes]
+  })
+  return joined(parts, Uint8Array)
+}
+
+/** Of numbers a view, where they are aligned; real ones are not looked through for NaN. @throws RangeError for what are none */
+export function fromRaw(field: string, type: ElementType, bytes: Uint8Array, count: number): TensorData {
+  if (type === 'string') return stringsOf(field, bytes, count)
+  const Kind = kindOf(type)
+  // slice() of a Buffer is no copy
+  const { buffer, byteOffset } = bytes.byteOffset % Kind.BYTES_PER_ELEMENT ? new Uint8Array(bytes) : bytes
+  const values = new Kind(buffer, byteOffset, count)
+  if (type !== 'bool') return values
+  for (let i = 0; i < count; i++) {
+    if (values[i] > 1) throw new RangeError(`${field}: expected bool values (0 or 1), got ${values[i]} at ${i}`)
+  }
+  return values
+}
+
+function stringsOf(field: string, bytes: Uint8Array, count: number): readonly string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const texts: string[] = []
+  let at = 0
+  while (texts.length < count && at + LENGTH <= bytes.length) {
+    const from = at + LENGTH
+    at = from + view.getUint32(at, true)
+    if (at > bytes.length) break
+    try {
+      texts.push(UTF8.decode(bytes.subarray(from, at)))
+    } catch {
+      throw new RangeError(`${field}: expected strings as UTF-8, got other bytes at ${texts.length}`)
+    }
+  }
+  if (texts.length === count && at === bytes.length) return texts
+  throw new RangeError(`${field}: expected ${count} strings, each behind its length, got ${bytes.length} other bytes`)
+}
+
+/** What values of a type are called where they are expected in JSON. */
+export function wordsFor(type: ElementType): string {
+  if (type === 'string') return 'strings'
+  if (type === 'bool') return 'bool values (true or false)'
+  return isReal(type) ? `finite ${type} values` : `${type} values`
+}
+
+export type JsonElement = number | bigint | boolean | string
+
+/** Whether its numbers may be larger than those that JavaScript's hold exactly. */
+export function isWide(type: ElementType): boolean {
+  return type === 'int64' || type === 'uint64'
+}
+
+/** Puts a value of JSON into an array of a type. @returns false where it is no such value, which then is not there */
+export function put(type: ElementType, into: NumericData | string[], at: number, value: JsonElement): boolean {
+  const array = into as JsonElement[]
+  if (type === 'string' || type === 'bool') {
+    if (typeof value !== (type === 'bool' ? 'boolean' : 'string')) return false
+    array[at] = typeof value === 'boolean' ? Number(value) : value
+    return true
+  }
+  if (typeof value !== 'number' && typeof value !== 'bigint') return false
+  if (isReal(type)) {
+    array[at] = into instanceof Uint16Array ? bitsOfHalf(Number(value)) : Number(value)
+    return into instanceof Uint16Array ? ((array[at] as number) & 0x7c00) !== 0x7c00 : Number.isFinite(array[at])
+  }
+  if (isWide(type)) {
+    if (typeof value === 'number' && !Number.isSafeInteger(value)) return false
+    array[at] = BigInt(value)
+    return array[at] === BigInt(value)
+  }
+  array[at] = Number(value)
+  return array[at] === Number(value)
+}
+
+/** Numbers as values of a type, rounded where it is real. */
+export function ofNumbers(type: Exclude<ElementType, 'string'>, numbers: readonly number[]): NumericData {
+  const all = new (kindOf(type))(numbers.length)
+  numbers.forEach((value, i) => {
+    put(type, all, i, type === 'bool' ? value !== 0 : value)
+  })
+  return all
+}
+
+/** The bits of the half float next to a number; of two as near that with an even last bit. */
+function bitsOfHalf(value: number): number {
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0
+  const size = Math.abs(value)
+  if (!(size < 65520)) return Number.isNaN(value) ? 0x7e00 : sign | 0x7c00
+  float64[0] = size
+  const exponent = Math.max(-14, ((high[1] >>> 20) & 0x7ff) - 1023)
+  const steps = size / 2 ** (exponent - 10)
+  const below = Math.floor(steps)
+  const rest = steps - below
+  const up = rest > 0.5 || (rest === 0.5 && below % 2 === 1)
+  return sign | ((exponent + 14) * 1024 + below + Number(up))
+}
+
+const float64 = new Float64Array(1)
+const high = new Uint32Array(float64.buffer)

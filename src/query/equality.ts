@@ -1,0 +1,80 @@
+/**
+ * When two answers are the same, and when they cannot both be honest. Each output is judged by itself, in a unit that no caller and no worker
+ * moves: the size of that output in the very answers that are compared, and in the answer to a fixed query, as most workers tell it. How
+ * much answers differ from query to query decides nothing: 1,000 queries with values 255 times too large once made a lie of a tenth of the usual
+ * deviation pass for everybody.
+ */
+
+import { type Criterion, sameLabels } from '../criterion'
+import { isEqual, isReal, realsOf, type TensorData } from '../element'
+import type { Payload } from '../payload'
+import { rootMeanSquare } from '../stats'
+import type { TensorSpec } from '../tensor'
+
+export interface Equality {
+  readonly criterion: Criterion
+  readonly outputs: readonly Pick<TensorSpec, 'type'>[]
+  /** How far honest values may be apart, over the size of their output: engines and machines round in their own ways. */
+  readonly rounding: number
+  /** Of each output its size in the answer to a fixed query; 0 or none where that is not known. */
+  readonly scales: readonly number[]
+  /** Of each output its usual size in proven answers, which callers choose; undefined until it is known. Without a scale it makes less a lie, and nothing the same. */
+  readonly usual: readonly number[] | undefined
+}
+
+/** Values near 0 are rounded all the same: an output counts as large as this share of its scale. */
+const FLOOR = 0.1
+/** Differences of this many times what counts as the same are no rounding. In between nothing is proven. */
+const FAR = 30
+
+/** Whether two answers are the same; with labels, these as well: a liar could else tip the scales between two near ones. */
+export function agree(a: Payload, b: Payload, equality: Equality): boolean {
+  const { outputs, criterion } = equality
+  const isSame = outputs.every(({ type = 'float32' }, i) => {
+    const [own, other] = [a.tensors[i].data, b.tensors[i].data]
+    if (!isReal(type)) return isEqual(own, other) && String(a.tensors[i].shape) === String(b.tensors[i].shape)
+    // By the smaller of the two: no answer may decide by its size what is the same for others.
+    const least = Math.min(sizeOf(type, own), sizeOf(type, other))
+    return isWithin(type, own, other, Math.max(least, floorOf(equality, i)) * equality.rounding)
+  })
+  if (!isSame || criterion.kind !== 'label') return isSame
+  return sameLabels(a.tensors[0].data as Float32Array, b.tensors[0].data as Float32Array, criterion)
+}
+
+/**
+ * Whether an answer is no rounding of a right one. Outputs of another length prove nothing: rounding may tip which boxes a detector
+ * keeps. Nor do numbers without labels before their scale or their usual size is known: a value near 0 has no size to go by.
+ */
+export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
+  const { outputs, criterion, usual, scales } = equality
+  return outputs.some(({ type = 'float32' }, i) => {
+    const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
+    if (own.length !== other.length) return false
+    if (!isReal(type)) return !isEqual(own, other)
+    if (!usual && !scales[i] && (criterion.kind !== 'label' || i > 0)) return false
+    const size = Math.max(sizeOf(type, other), scales[i] || usual?.[i] || 0)
+    return !isWithin(type, own, other, FAR * size * equality.rounding)
+  })
+}
+
+/** Of each output the root mean square of its values; 0 of what is no real number. */
+export function sizesOf({ tensors }: Payload, outputs: Equality['outputs']): number[] {
+  return outputs.map(({ type = 'float32' }, i) => (isReal(type) ? sizeOf(type, tensors[i].data) : 0))
+}
+
+function sizeOf(type: NonNullable<TensorSpec['type']>, data: TensorData): number {
+  const size = rootMeanSquare(realsOf(type, data))
+  return Number.isFinite(size) ? size : 0
+}
+
+const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)
+
+/** Whether no value is further off than that: of many values one that is counts as much as all. */
+function isWithin(type: NonNullable<TensorSpec['type']>, a: TensorData, b: TensorData, most: number): boolean {
+  if (a.length !== b.length) return false
+  const [own, other] = [realsOf(type, a), realsOf(type, b)]
+  for (let i = 0; i < own.length; i++) {
+    if (!(Math.abs(own[i] - other[i]) <= most) && !Object.is(own[i], other[i])) return false
+  }
+  return true
+}

@@ -1,0 +1,67 @@
+/** Tensors as what frames carry: a vector as its values; others as bytes, each tensor behind its lengths where these may differ. */
+
+import { datatypeOf, datatypes, fromRaw, toRaw } from '../../oip/elements'
+import { joinedBytes } from '../../oip/json'
+import { tensorsOf, vectorOf } from '../../payload'
+import { type AnyTensor, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
+import { Assembly, wrong } from './frames'
+
+/** Of a length on its way. */
+const WIDTH = Uint32Array.BYTES_PER_ELEMENT
+/** Of tensors whose lengths may be any: as much as a gateway takes for a query. */
+const MOST_BYTES = 64 * 2 ** 20
+
+export function pack(tensors: TensorList, specs: readonly TensorSpec[]): Float32Array | Uint8Array {
+  if (isVector(specs)) return vectorOf(tensors)
+  return joinedBytes(
+    tensors.flatMap(({ data, shape }, i) => {
+      const raw = toRaw(data)
+      return isFixed(specs[i]) ? [raw] : [toRaw(Uint32Array.of(...shape, raw.length)), raw]
+    }),
+  )
+}
+
+/** @throws ApproxiferError PROTOCOL, RangeError for what is none */
+export function unpack(values: Float32Array | Uint8Array, specs: readonly TensorSpec[]): TensorList {
+  if (values instanceof Float32Array) return tensorsOf(values, specs)
+  let at = 0
+  const take = (count: number) => {
+    at += count
+    if (at > values.length) throw wrong(`${at} bytes or more`, `${values.length}`)
+    return values.subarray(at - count, at)
+  }
+  const tensors = specs.map((spec): AnyTensor => {
+    const { type = 'float32', name } = spec
+    const ahead = isFixed(spec) ? [...spec.shape, bytesOf(spec)] : lengths(take(WIDTH * (spec.shape.length + 1)))
+    const shape = ahead.slice(0, -1)
+    const count = size({ shape })
+    const raw = take(ahead[ahead.length - 1])
+    if (type !== 'string' && raw.length !== count * widthOf(spec)) throw wrong(`${count} values`, `${raw.length} bytes`)
+    return tensorOf(spec, fromRaw(name, type, raw, count), shape)
+  })
+  if (at < values.length) throw wrong(`${at} bytes`, `${values.length}`)
+  return tensors
+}
+
+/** For what comes of such tensors. */
+export function assemblyOf(specs: readonly TensorSpec[]): Assembly {
+  if (isVector(specs)) return new Assembly(specs.reduce((sum, spec) => sum + size(spec), 0))
+  const bytes = specs.reduce((sum, spec) => sum + (isFixed(spec) ? bytesOf(spec) : Number.NaN), 0)
+  return new Assembly(Number.isNaN(bytes) ? undefined : bytes, Uint8Array, MOST_BYTES)
+}
+
+function lengths(bytes: Uint8Array): number[] {
+  return Array.from(fromRaw('lengths', 'uint32', bytes, bytes.length / WIDTH) as Uint32Array)
+}
+
+function isFixed({ shape, type }: TensorSpec): boolean {
+  return type !== 'string' && !shape.some((n) => n < 0)
+}
+
+function bytesOf(spec: TensorSpec): number {
+  return widthOf(spec) * size(spec)
+}
+
+function widthOf({ type }: TensorSpec): number {
+  return datatypes[datatypeOf(type)] as number
+}

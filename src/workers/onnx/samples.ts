@@ -1,0 +1,62 @@
+/** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
+
+import { type ElementType, kindOf } from '../../element'
+import { hasVectors } from '../../payload'
+import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
+
+/** A query, with the batch dimension where the model has one, and the answer to it. */
+export interface SampleAnswer {
+  query: TensorList
+  answer: TensorList
+}
+
+/** Lengths to be tried where the model leaves them open: some take no image below 32 pixels, some no text above 64 pieces. */
+const LENGTHS = [32, 8, 64, 224, 1]
+
+/**
+ * The answers to two queries of equal shapes, the first one of zeros, where values are real numbers.
+ *
+ * @param run  one run of the model
+ * @returns undefined where it answers nothing of the kind: lengths may have to fit each other, and integers may mean anything
+ * @throws what the model says, where all that it takes is real numbers of shapes that are fixed
+ */
+export async function samples(
+  signature: Signature,
+  run: (batch: TensorList) => Promise<TensorList>,
+): Promise<readonly SampleAnswer[] | undefined> {
+  const isCertain = hasVectors({ ...signature, outputs: [] })
+  const hasOpen = signature.inputs.some(isOpen)
+  for (const length of hasOpen ? LENGTHS : LENGTHS.slice(0, 1)) {
+    try {
+      const tried: SampleAnswer[] = []
+      for (const second of [false, true]) {
+        const query = sampleOf(signature, length, second)
+        tried.push({ query, answer: await run(query) })
+      }
+      return tried
+    } catch (error) {
+      if (isCertain) throw error
+    }
+  }
+}
+
+/** @param length  where it is open */
+function sampleOf({ inputs, batched = true }: Signature, length: number, second: boolean): TensorList {
+  return inputs.map(({ type = 'float32', shape: own }: TensorSpec) => {
+    const shape = [...(batched ? [1] : []), ...own.map((n) => (n < 0 ? length : n))]
+    return { data: sampleData(type, shape.reduce((product, n) => product * n, 1), second), shape, type } // biome-ignore format: one line
+  })
+}
+
+/** Integers are ones, as of a mask that hides nothing, with some zeros at first. */
+function sampleData(type: ElementType, count: number, second: boolean) {
+  if (type === 'string') return new Array<string>(count).fill(second ? 'a' : '')
+  const data = new (kindOf(type))(count)
+  for (let i = 0; i < count; i++) {
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = second || i % 2 ? 1n : 0n
+    else if (type.startsWith('float') && !(data instanceof Uint16Array)) data[i] = second ? ((i * 7919) % 97) / 97 : 0
+    else if (type !== 'float16') data[i] = second || i % 2 ? 1 : 0
+    else data[i] = second ? 0x3800 : 0 // the bits of .5
+  }
+  return data
+}

@@ -1,0 +1,51 @@
+/** The runtime's package, and a session of it. */
+
+import type { InferenceSession } from 'onnxruntime-web'
+import { platform } from '#platform'
+import { ApproxiferError, asError } from '../../errors'
+import type { Ort, Runtime } from '../../platform/platform'
+import type { OnnxOptions } from './model'
+
+/** The first version whose sessions tell the shapes of their inputs. */
+const OLDEST = '1.22'
+
+const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
+
+function providersOf(options: OnnxOptions): string[] {
+  return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
+}
+
+/** The chosen runtime's package. @throws ApproxiferError MODEL where it is not installed */
+export async function importOrt(options: OnnxOptions): Promise<Ort> {
+  const runtime = runtimeOf(options)
+  try {
+    return await platform.importOrt(runtime, providersOf(options))
+  } catch (error) {
+    if (error instanceof RangeError) throw asError(error, 'MODEL') // it is there, but without this provider
+    const todo = `${runtime} cannot be imported; install it beside approxifer (npm install ${runtime})`
+    throw new ApproxiferError('MODEL', `${todo}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** @throws ApproxiferError MODEL */
+export async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
+  const runtime = runtimeOf(options)
+  const executionProviders = providersOf(options)
+  // One session per worker: the parallelism is ours.
+  const settings = { executionProviders, intraOpNumThreads: 1, interOpNumThreads: 1 }
+  let session: InferenceSession
+  try {
+    // Native code takes no shared memory.
+    session = await ort.InferenceSession.create(
+      runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes,
+      settings,
+    )
+  } catch (error) {
+    const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
+    throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)
+  }
+  if (session.inputMetadata) return session
+  await session.release().catch(() => {})
+  const todo = `npm install ${runtime}@latest`
+  throw new ApproxiferError('MODEL', `${runtime}: expected >= ${OLDEST}, got ${ort.env.versions.common}; ${todo}`)
+}

@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { criterionOf } from '../../src/criterion'
+import type { TensorData } from '../../src/element'
+import { Payload } from '../../src/payload'
+import { agree, type Equality, isLie, sizesOf } from '../../src/query/equality'
+import type { TensorSpec } from '../../src/tensor'
+
+const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
+  ...{ criterion: criterionOf(outputs, {}), outputs, rounding: 1e-3, scales: [], usual: outputs.map(() => 0) },
+  ...rest,
+})
+const answer = (...outputs: TensorData[]) => new Payload(outputs.map((data) => ({ data, shape: [data.length] })))
+/** Whether two answers are the same, and whether the first is a lie beside the second. */
+const pair = (a: Payload, b: Payload, by: Equality) => [agree(a, b, by), isLie(a, b, by)]
+
+describe('numbers', () => {
+  const numbers = equality([{ name: 'y', shape: [1] }])
+  const values = (a: number[], b: number[], by: Equality) =>
+    pair(answer(Float32Array.from(a)), answer(Float32Array.from(b)), by)
+
+  it('are the same up to rounding, by their size; what is far from that is a lie, and in between nothing is proven', () => {
+    expect(values([10], [10.009], numbers)).toEqual([true, false])
+    expect(values([10], [10.02], numbers)).toEqual([false, false])
+    expect(values([10], [10.4], numbers)).toEqual([false, true])
+    expect(values([10], [10.4], { ...numbers, rounding: 0.1 })).toEqual([true, false])
+  })
+
+  it('near 0 go by the scale of their output, as most workers tell it', () => {
+    expect(values([0], [1e-5], numbers)).toEqual([false, true])
+    expect(values([0], [1e-5], { ...numbers, scales: [1] })).toEqual([true, false])
+    expect(values([0], [1e-3], { ...numbers, scales: [1] })).toEqual([false, false])
+    expect(values([0], [4e-2], { ...numbers, scales: [1] })).toEqual([false, true])
+  })
+
+  it('of which the usual size is known are no lies within rounding of that, and no more the same', () => {
+    expect(values([0], [0.02], { ...numbers, usual: [1] })).toEqual([false, false])
+    expect(values([0], [0.04], { ...numbers, usual: [1] })).toEqual([false, true])
+    expect(values([0], [0.04], { ...numbers, usual: [100], scales: [1] })).toEqual([false, true]) // a caller chose the 100
+  })
+
+  it('of which one of many is off are not the same, however small the mean difference', () => {
+    const many = equality([{ name: 'y', shape: [2, 500] }])
+    const [a, b] = [new Float32Array(1000).fill(100), new Float32Array(1000).fill(100)]
+    b[700] += 5 // one box of many, by five pixels
+    expect(pair(answer(a), answer(b), many)).toEqual([false, true])
+  })
+
+  it('with labels are the same only where these are', () => {
+    const labels = equality([{ name: 'y', shape: [2] }])
+    expect(values([1, 1.0004], [1.0004, 1], labels)).toEqual([false, false])
+    expect(values([1, 1.0004], [1, 1.0008], labels)).toEqual([true, false])
+  })
+
+  it('go by the smaller one’s size: no answer may decide by its own what is the same for others', () => {
+    const labels = equality([{ name: 'y', shape: [2] }])
+    expect(values([0, 1], [0, 1000], labels)[0]).toBe(false)
+    expect(values([0, 1000], [0, 1], labels)[0]).toBe(false)
+  })
+
+  it('before their size is known are no lies, unless there are labels', () => {
+    expect(values([1], [1.0005], { ...numbers, usual: undefined })).toEqual([true, false])
+    expect(values([1], [100], { ...numbers, usual: undefined })).toEqual([false, false])
+    const labels = equality([{ name: 'y', shape: [2] }], { usual: undefined })
+    expect(values([0, 1], [0, 1.01], labels)).toEqual([false, false])
+    expect(values([0, 1], [0, 1.1], labels)).toEqual([false, true])
+  })
+
+  it('that are none, as a mask of -Infinity, are the same where both are', () => {
+    const many = equality([{ name: 'y', shape: [3] }])
+    const odd = [Number.NEGATIVE_INFINITY, Number.NaN, 1]
+    expect(values(odd, odd, many)).toEqual([true, false])
+    expect(values([0, Number.NaN, 1], odd, many)[0]).toBe(false)
+  })
+})
+
+describe('each output by itself', () => {
+  const outputs: TensorSpec[] = [
+    { name: 'scores', shape: [3] },
+    { name: 'boxes', shape: [4] },
+  ]
+  const boxes = Float32Array.of(100, 200, 300, 400)
+
+  it('a small one is not lost beside a large one', () => {
+    const [right, wrong] = [Float32Array.of(0.9, 0.05, 0.05), Float32Array.of(0.2, 0.05, 0.05)]
+    expect(pair(answer(wrong, boxes), answer(right, boxes), equality(outputs))).toEqual([false, true])
+  })
+
+  it('sizes are told of each', () => {
+    const payload = answer(Float32Array.of(3, 4, 5), boxes, BigInt64Array.of(9n))
+    const sizes = sizesOf(payload, [...outputs, { type: 'int64' }])
+    expect(sizes).toEqual([expect.closeTo(Math.sqrt(50 / 3)), expect.closeTo(Math.sqrt(75_000)), 0])
+  })
+})
+
+describe('what is no real number', () => {
+  it.each([
+    ['int64', BigInt64Array.of(1n, 2n ** 62n), BigInt64Array.of(1n, 2n ** 62n + 1n)],
+    ['bool', Uint8Array.of(1, 0), Uint8Array.of(1, 1)],
+    ['string', ['a', 'b'], ['a', 'B']],
+  ] as const)('of type %s is equal or a lie', (type, a, b) => {
+    const by = equality([{ name: 'y', shape: [2], type }])
+    expect(pair(answer(a), answer(a), by)).toEqual([true, false])
+    expect(pair(answer(a), answer(b), by)).toEqual([false, true])
+  })
+
+  it('of another length is not the same, and proves nothing: rounding may tip which boxes are kept', () => {
+    const by = equality([{ name: 'y', shape: [-1], type: 'int64' }])
+    expect(pair(answer(BigInt64Array.of(1n)), answer(BigInt64Array.of(1n, 2n)), by)).toEqual([false, false])
+  })
+
+  it('half floats as bits are numbers all the same', () => {
+    const by = equality([{ name: 'y', shape: [2], type: 'float16' }])
+    const [one, near, far] = [0x3c00, 0x3c01, 0x3e00].map((bits) => answer(Uint16Array.of(bits, 0x3c00)))
+    expect(pair(one, near, by)).toEqual([true, false])
+    expect(pair(one, far, by)).toEqual([false, true])
+  })
+})
