@@ -28,7 +28,7 @@ function infer(body, length) {
   const x =
     inputs[0].data?.flat(4) ?? new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength))
   const y = new Float32Array(rows * 10)
-  for (let i = 0; i < x.length; i++) y[Math.floor(i / 784) * 10 + (i % 10)] += x[i]
+  for (let i = 0; i < x.length; i++) y[Math.floor(i / 784) * 10 + ((i % 784) % 10)] += x[i]
   const told = { name: 'logits', datatype: 'FP32', shape: [rows, 10], parameters: { binary_data_size: y.byteLength } }
   return { head: Buffer.from(JSON.stringify({ model_name: 'm', model_version: '1', outputs: [told] })), y }
 }

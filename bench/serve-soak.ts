@@ -11,7 +11,7 @@ import autocannon from 'autocannon'
 import { table } from '../src/cli/table'
 import { freePort } from './serve'
 
-const WORKERS = 5
+export const WORKERS = 5
 const query = JSON.stringify({
   inputs: [
     {
@@ -77,9 +77,9 @@ export async function serveSoak(json: boolean, [count = '20000']: string[]): Pro
 }
 
 const node = (args: string[]) => spawn(process.execPath, args, { stdio: 'ignore' })
-const startWorker = (port: number) => node(['bench/oip-worker.js', String(port)])
+export const startWorker = (port: number) => node(['bench/oip-worker.js', String(port)])
 
-function startGateway(port: number, ports: readonly number[]): ChildProcess {
+export function startGateway(port: number, ports: readonly number[]): ChildProcess {
   const urls = ports.map((each) => `http://127.0.0.1:${each}`).join()
   const scheme = ['--queries', String(WORKERS - 1), '--stragglers', '1']
   return node(['dist/cli.js', 'serve', 'm', '--workers', urls, ...scheme, '--port', String(port), '--log', 'warn'])
@@ -97,7 +97,7 @@ async function rate(port: number): Promise<number> {
   return (await autocannon({ ...target(port), connections: 16, duration: 5 })).requests.average
 }
 
-async function ready(port: number): Promise<void> {
+export async function ready(port: number): Promise<void> {
   for (let tries = 0; tries < 600; tries++) {
     const response = await fetch(`http://127.0.0.1:${port}/v2/health/ready`).catch(() => undefined)
     if (response?.ok) return

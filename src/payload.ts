@@ -1,8 +1,9 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
 import { expected } from './check'
-import { copyOf, isHeldAs, joinedData } from './element'
+import { copyOf, type ElementType, isHeldAs, isReal, joinedData, realsOf, type TensorData } from './element'
 import { ApproxiferError } from './errors'
+import { rootMeanSquare } from './stats'
 import {
   type AnyTensor,
   isOpen,
@@ -129,4 +130,15 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   const infinite = isFinite && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
   return infinite ? `${infinite}, which cannot be coded; ${todo}` : undefined
+}
+
+/** The root mean square of an output's values; 0 of what is no real number, or not finite. */
+export function sizeOf(type: ElementType, data: TensorData): number {
+  const size = isReal(type) ? rootMeanSquare(realsOf(type, data)) : 0
+  return Number.isFinite(size) ? size : 0
+}
+
+/** Of each output. */
+export function sizesOf(answer: TensorList, outputs: readonly Pick<TensorSpec, 'type'>[]): number[] {
+  return outputs.map(({ type = 'float32' }, i) => sizeOf(type, answer[i].data))
 }

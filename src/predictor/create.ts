@@ -22,6 +22,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
+  const reuse = given.reuse.exact ? (await import('./reuse')).Reuse : undefined
   const needed = workersNeeded(coder)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed } = given
@@ -37,7 +38,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
     checkAbilities(given, coder, workers[0])
-    return new Predictor(coder, workers, settings)
+    return new Predictor(coder, workers, settings, undefined, reuse)
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn)
@@ -46,7 +47,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     checkAbilities(given, coder, started[0])
-    return new Predictor(coder, started, settings, membership)
+    return new Predictor(coder, started, settings, membership, reuse)
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))

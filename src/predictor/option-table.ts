@@ -98,6 +98,16 @@ const right = {
   tolerance: open(checkTolerance, 'a tenth of the answers’ deviation', 'how far off an answer without a label may be'),
 } satisfies TableOf<CriterionOptions>
 
+const reuse = {
+  exact: option(
+    checkBoolean,
+    false,
+    'whether equal queries have the model’s answer to the first one: see [below](#equal-queries)',
+  ),
+  bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
+  ttlMs: open(checkMs, 'for ever', 'how long an answer is kept'),
+} satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
+
 const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
@@ -128,6 +138,7 @@ export const predictorOptions = {
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
   limits: group('how much at a time', limits),
   right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
+  reuse: group('of equal queries', reuse),
   onnx: group('of the workers that it starts', threadOptions),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),

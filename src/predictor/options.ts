@@ -45,6 +45,8 @@ export interface PredictorOptions extends Choices {
   limits?: { queries?: number; batch?: number; tenants?: number }
   /** When a recovered answer is right. */
   right?: CriterionOptions
+  /** Equal queries: whether they have the model's answer to the first one; see docs/reference.md. */
+  reuse?: { exact?: boolean; bytes?: number; ttlMs?: number }
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   onWarning?: (text: string) => void

@@ -6,6 +6,7 @@ import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
+import type { Query } from '../query/query'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
@@ -18,6 +19,7 @@ import type { Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
 import { predictEach } from './predict-each'
+import type { Request, Reuse } from './reuse'
 import { checkChoices, checkTenant, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -40,10 +42,17 @@ export class Predictor {
   readonly #generation: Generation
   readonly #admission: Admission
   readonly #membership: Membership | undefined
+  readonly #reuse: Reuse | undefined
   #closing: Promise<void> | undefined
 
-  /** @param membership  tells of workers that come and go */
-  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
+  /** @param membership  tells of workers that come and go @param reuse  loaded where it is wanted */
+  constructor(
+    coder: Coder,
+    workers: readonly ModelWorker[],
+    settings: Settings,
+    membership?: Membership,
+    reuse?: typeof Reuse,
+  ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.#settings = settings
@@ -57,6 +66,7 @@ export class Predictor {
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#generation = new Generation(this.#means, settings, fingerprint)
     trust.resume()
+    this.#reuse = reuse && this.#reusing(reuse)
     this.#membership = membership
     void membership?.follow(settings.clock, {
       join: (worker) => {
@@ -67,7 +77,10 @@ export class Predictor {
         const worker = pool.worker(name)
         if (pool[how](name) && worker) trust.left(worker)
       },
-      renew: (fingerprint) => this.#generation.renew(fingerprint),
+      renew: (fingerprint) => {
+        this.#generation.renew(fingerprint)
+        this.#reuse?.renew()
+      },
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
@@ -118,16 +131,32 @@ export class Predictor {
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter()
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject)
-    this.#enter(payload, caller, tenant, ms, signal)
+    const request = { payload, tenant, caller, signal, options }
+    if (!this.#reuse) this.#enter(request, caller)
+    else this.#reuse.take(request)
   }
 
-  /** A throw on its way costs this one query, and nobody else. */
-  #enter(payload: Payload, caller: Caller, name: string, ms: number, signal: AbortSignal | undefined): void {
+  #reusing(Kind: typeof Reuse): Reuse {
+    const { clock, reuse, warn } = this.#settings
+    const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+    const ask = (request: Request, caller: Caller) => this.#enter(request, caller)
+    return new Kind({ bytes, ttlMs, clock, warn, ask, means: this.#means })
+  }
+
+  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
+  #enter({ payload, tenant: name, signal, caller: own }: Request, caller: Caller): Query | undefined {
+    const { clock, maxWaitMs } = this.#settings
     try {
       const tenant = this.#generation.tenants.of(name)
       // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(payload, caller, tenant, Math.min(this.#settings.maxWaitMs, ms / 2))
-      if (signal && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
+      const query = this.#generation.enter(
+        payload,
+        caller,
+        tenant,
+        Math.min(maxWaitMs, (caller.dueAt - clock.now()) / 2),
+      )
+      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
+      return query
     } catch (error) {
       if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
     }
@@ -183,7 +212,7 @@ export class Predictor {
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#means, this.#generation, this.#admission, name)
+    return statsOf(this.#means, this.#generation, this.#admission, name, this.#reuse?.given)
   }
 
   /**
@@ -202,6 +231,7 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
+    this.#reuse?.forget({ tenant: name })
     const known = this.#generation.tenants.forget(name)
     if (name === NOBODY) this.#generation.tenants.of(name)
     return known
@@ -215,6 +245,7 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
+    this.#reuse?.forget({ worker })
     for (const { learning } of this.#generation.tenants) learning?.forget(worker)
   }
 

@@ -16,6 +16,8 @@ export interface PredictorStats {
   recovered: number
   checked: number
   unverified: number
+  /** Of all these, queries that had the answer to an equal one. */
+  reused: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
   groups: number
@@ -41,11 +43,13 @@ export function statsOf(
   generation: Generation,
   admission: Admission,
   tenant: string,
+  reused = 0,
 ): PredictorStats {
   const experience = generation.tenants.known(tenant)?.learning?.experience
   return {
     core: coder.core,
     ...admission.stats(),
+    reused,
     groups: generation.counts.groups,
     hedges: { ...generation.extras.hedge },
     clones: { ...generation.extras.clone },

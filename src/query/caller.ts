@@ -43,6 +43,7 @@ export class Caller {
   /** @param leave  told once if the signal fires, also where it has by now */
   listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
     const abort = () => leave(aborted(signal))
+    this.#unlisten?.() // who asks again listens anew
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
   }

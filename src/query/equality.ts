@@ -7,8 +7,7 @@
 
 import { type Criterion, sameLabels } from '../criterion'
 import { isEqual, isReal, realsOf, type TensorData } from '../element'
-import type { Payload } from '../payload'
-import { rootMeanSquare } from '../stats'
+import { type Payload, sizeOf } from '../payload'
 import type { TensorSpec } from '../tensor'
 
 export interface Equality {
@@ -55,16 +54,6 @@ export function isLie(answer: Payload, right: Payload, equality: Equality): bool
     const size = Math.max(sizeOf(type, other), scales[i] || usual?.[i] || 0)
     return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
-}
-
-/** Of each output the root mean square of its values; 0 of what is no real number. */
-export function sizesOf({ tensors }: Payload, outputs: Equality['outputs']): number[] {
-  return outputs.map(({ type = 'float32' }, i) => (isReal(type) ? sizeOf(type, tensors[i].data) : 0))
-}
-
-function sizeOf(type: NonNullable<TensorSpec['type']>, data: TensorData): number {
-  const size = rootMeanSquare(realsOf(type, data))
-  return Number.isFinite(size) ? size : 0
 }
 
 const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)

@@ -4,12 +4,12 @@
  */
 
 import type { Criterion } from '../criterion'
-import type { Payload } from '../payload'
+import { type Payload, sizesOf } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
 import type { Trust, WorkerTally } from '../query/context'
-import { type Equality, sizesOf } from '../query/equality'
+import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
 import { median } from '../stats'
 import type { TensorSpec } from '../tensor'
@@ -129,7 +129,7 @@ export class Reputation implements Trust {
 
   proven(worker: ModelWorker, answer: Payload): void {
     const identity = identityOf(worker)
-    const isReadmitted = this.evidence.proven(identity, sizesOf(answer, this.#equal.outputs))
+    const isReadmitted = this.evidence.proven(identity, sizesOf(answer.tensors, this.#equal.outputs))
     this.#tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import type { TensorData } from '../../src/element'
-import { Payload } from '../../src/payload'
-import { agree, type Equality, isLie, sizesOf } from '../../src/query/equality'
+import { Payload, sizesOf } from '../../src/payload'
+import { agree, type Equality, isLie } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
@@ -87,7 +87,7 @@ describe('each output by itself', () => {
 
   it('sizes are told of each', () => {
     const payload = answer(Float32Array.of(3, 4, 5), boxes, BigInt64Array.of(9n))
-    const sizes = sizesOf(payload, [...outputs, { type: 'int64' }])
+    const sizes = sizesOf(payload.tensors, [...outputs, { type: 'int64' }])
     expect(sizes).toEqual([expect.closeTo(Math.sqrt(50 / 3)), expect.closeTo(Math.sqrt(75_000)), 0])
   })
 })

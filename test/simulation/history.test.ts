@@ -5,6 +5,7 @@ const promised: Promised = {
   byzantine: 1,
   preset: false,
   answersIn: Number.POSITIVE_INFINITY,
+  hangMs: 50,
   limit: 2,
   minConfidence: 0.98,
   hedges: { burst: 10, share: 0.1 },
@@ -46,6 +47,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['ABORTED is for who left', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })], { byzantine: 0 }],
+  ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
   ['nobody honest is ejected', [...proven, { at: 7, what: 'verdict', identity: 'a', kind: 'ejected' }]],
@@ -55,6 +57,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['OVERLOADED at once, beyond the limit', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]],
   ['no more than the limit are under way', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['a worker gets no more than it takes', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
+  ['who hangs is restarted', [asked(1, 0), given(1, 0, 'a'), { at: 52, what: 'hung', worker: 'a', ms: 52, restarts: true }]], // biome-ignore format: one line
   ['who has left gets nothing', [asked(1, 0), { at: 1, what: 'leaves', worker: 'a' }, given(1, 2, 'a')]],
   ['where all is well queries are answered', [asked(1, 0, { lively: true }), { at: 9, what: 'failed', query: 1, code: 'WORKER' }]], // biome-ignore format: one line
   ['hedges keep to their budget', [...proven, { at: 7, what: 'hedges', sent: 11 }]],

@@ -12,6 +12,8 @@ export interface Promised {
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
   answersIn: number
+  /** A worker that is at work on one call for longer is restarted, where it can be. */
+  hangMs: number
   /** Queries under way at most. */
   limit: number
   minConfidence: number
@@ -19,6 +21,8 @@ export interface Promised {
   hedges: { burst: number; share: number }
   /** How far a proven answer may be from the model's own. */
   rounding: number
+  /** How late a busy machine may come to what is due; 0 in simulated time. */
+  slackMs?: number
 }
 
 export type Entry = { at: number } /** @param lively  whether all is well again, so that it must be answered */ & (
@@ -27,8 +31,10 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'joins' | 'leaves'; worker: string }
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
   | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
-  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean }
-  /** @param off  largest distance from the model's own values @param label  whether it has the model's label */
+  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
+  /** A call ended that it had been at work on for longer than `hangMs`. */
+  | { what: 'hung'; worker: string; ms: number; restarts: boolean }
+  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
   | {
       what: 'answered'
       query: number
@@ -39,6 +45,7 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
       label: boolean
       /** Which of the models that replaced each other it is nearest to. */
       model?: number
+      says?: number
     }
   /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
   | { what: 'sent'; exchange: number; kind: string }
@@ -50,6 +57,8 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
   | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
   | { what: 'hedges'; sent: number }
+  /** The machine had other things to do for so long. */
+  | { what: 'stalled'; ms: number }
   /** All is over: what is left of it. */
   | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
 )
@@ -61,6 +70,10 @@ export interface History {
 
 /** A clock in floating point. */
 const TICK = 1e-6
+/** A timer in whole milliseconds. */
+const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
+
+const STATUSES = new Set(['exact', 'checked', 'recovered', 'unverified'])
 
 interface Asking {
   at: number
@@ -72,8 +85,8 @@ interface Asking {
   isBeyond: boolean
   leftAt?: number
   ended?: number
-  /** Identities that answered it so far, and those of them that lied. */
-  replied: Map<string, boolean>
+  /** Identities that answered it so far, those of them that lied, and the labels that they told. */
+  replied: Map<string, { lied: boolean; says: number | undefined }>
 }
 
 /** Sentences, one for each break. */
@@ -86,6 +99,7 @@ export function violations({ promised, entries }: History): string[] {
 class Checker {
   readonly broken: string[] = []
   readonly #promised: Promised
+  readonly #tick: number
   readonly #queries = new Map<number, Asking>()
   /** By name; a name may be another's later. */
   readonly #identities = new Map<string, string>()
@@ -97,10 +111,12 @@ class Checker {
   readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
   /** The newest model whose answer was given as exact, and when first. */
   #newest = { model: 0, at: 0 }
+  readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
 
   constructor(promised: Promised) {
     this.#promised = promised
+    this.#tick = promised.slackMs ?? TICK
   }
 
   take(entry: Entry): void {
@@ -117,6 +133,8 @@ class Checker {
         return this.#given(entry)
       case 'replied':
         return this.#replied(entry)
+      case 'hung':
+        return this.#hung(entry)
       case 'answered':
         return this.#answered(entry)
       case 'failed':
@@ -130,6 +148,8 @@ class Checker {
         return this.#breaks(entry.at, 'who is well is there', entry.worker)
       case 'restart':
         return this.#restart(entry)
+      case 'stalled':
+        return void this.#stalls.push(entry)
       case 'hedges':
         return this.#hedges(entry)
       case 'over':
@@ -154,13 +174,17 @@ class Checker {
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
     this.#identities.set(worker, identity)
     if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
-    if (at > (this.#gone.get(worker) ?? at) + TICK) this.#breaks(at, 'who has left gets nothing', worker)
+    if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
-  #replied({ query, identity, lied }: Entry & { what: 'replied' }): void {
+  #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
     const asking = this.#of(query)
-    asking?.replied.set(identity, lied || asking.replied.get(identity) === true)
+    asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
+  }
+
+  #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
+    if (restarts && ms > this.#promised.hangMs + TIMER_MS) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */
@@ -169,8 +193,8 @@ class Checker {
     if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
-    if (at > asking.dueAt + TICK) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
-    if (asking.leftAt !== undefined && at > asking.leftAt + TICK) {
+    if (this.#isLate(at, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (asking.leftAt !== undefined && this.#isLate(at, asking.leftAt)) {
       this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
     asking.ended = at
@@ -178,23 +202,33 @@ class Checker {
     return asking
   }
 
+  /** Beyond what the machine was away for. */
+  #isLate(at: number, due: number): boolean {
+    let away = 0
+    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i].at > due; i--) away += this.#stalls[i].ms
+    return at > due + away + this.#tick
+  }
+
   /** Of a query that is not refused. */
   #isIn(at: number, query: number, { isBeyond }: Asking): void {
     if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
   }
 
-  #answered({ at, query, status, confidence, workers, off, label, model = 0 }: Entry & { what: 'answered' }): void {
+  #answered(entry: Entry & { what: 'answered' }): void {
+    const { at, query, status, confidence, workers, off, label, model = 0 } = entry
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
     const { byzantine, rounding, minConfidence, preset } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
+    if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
     if (status === 'exact') this.#isNew(at, query, asking, model)
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
+    if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
@@ -215,7 +249,7 @@ class Checker {
 
   /** An answer that was given at that moment is heard of after the verdict. */
   #isEjected(identity: string, at: number): boolean {
-    return at > (this.#ejected.get(identity) ?? at) + TICK
+    return at > (this.#ejected.get(identity) ?? at) + this.#tick
   }
 
   #proven(at: number, query: number, { replied }: Asking): void {
@@ -223,7 +257,7 @@ class Checker {
     if (replied.size < byzantine + 1) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by ${replied.size}`)
     }
-    if (![...replied.values()].includes(false)) {
+    if ([...replied.values()].every(({ lied }) => lied)) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by liars alone`)
     }
   }
@@ -240,6 +274,14 @@ class Checker {
     if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
   }
 
+  /** By a worker that is believed. */
+  #contradicted({ at, query, says }: Entry & { what: 'answered' }, { replied }: Asking): void {
+    for (const [identity, reply] of replied) {
+      if (this.#ejected.has(identity) || reply.says === says) continue
+      this.#breaks(at, 'a recovery that an answer contradicts is not given', `query ${query}, by ${identity}`)
+    }
+  }
+
   #failed({ at, query, code }: Entry & { what: 'failed' }): void {
     const open = this.#open
     const asking = this.#ends(at, query)
@@ -248,13 +290,13 @@ class Checker {
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
     const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
-    if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
+    if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    if (code === 'DEADLINE' && at < asking.dueAt - 1)
-      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
+    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
+      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
-    if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
+    if (code === 'OVERLOADED' && (at > asking.at + this.#tick || open <= limit)) {
       this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))

@@ -8,7 +8,7 @@ import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
 import { CALM, Network } from './network'
-import { type Event, HANG_MS, type Machine, type Schedule } from './schedule'
+import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
 import { Serving } from './serving'
 import { Direct, type Transport, transportOf } from './transport'
 
@@ -39,7 +39,6 @@ class World {
   readonly #present = new Set<string>()
   /** Identities that are ejected now. */
   #ejected = new Set<string>()
-  #births = 0
   #model = 0
 
   constructor(schedule: Schedule) {
@@ -94,9 +93,12 @@ class World {
     const missing = await this.#serving.well(this.#present)
     // Over HTTP a liar has another model, by its answer to the probe.
     if (!this.#schedule.options.scheme?.byzantine) for (const worker of missing) this.#note({ what: 'missing', worker })
-    const query = 1 + Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query : [])))
+    const query =
+      1 +
+      Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
+    const lively = this.#present.size >= least(this.#schedule) // else nothing was promised
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
-    this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively: true })
+    this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively })
     await this.#settled(this.clock.now())
   }
 
@@ -118,10 +120,12 @@ class World {
       },
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
-      replied: ({ name }: Actor, row: Float32Array, lied: boolean) =>
-        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied }),
+      replied: ({ name }: Actor, row: Float32Array, lied: boolean, told: Float32Array) =>
+        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: labelOf(told) }),
+      ended: ({ name, restart }: Actor, ms: number) =>
+        void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined })),
     }
-    const actor = new Actor(machine, lying, this.clock, witnessed, 1000 * this.#schedule.seed + this.#births++)
+    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
     if (this.#schedule.wire?.transport === 'nats') actor.fingerprint = `model ${model()}`
     const before = this.#actors.get(name)
     if (before) this.#retired.push(before)
@@ -145,8 +149,10 @@ class World {
   }
 
   #happens(event: Event): void {
-    if (event.what === 'ask') this.#ask(event)
-    else if (event.what === 'mood') this.#actors.get(event.worker)?.change(event.mood)
+    if (event.what === 'ask') {
+      const rows = [event.row, ...(event.more ?? [])]
+      for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
+    } else if (event.what === 'mood') this.#actors.get(event.worker)?.fall(event.mood, event.forMs)
     else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
     else if (event.what === 'join') this.#joins(event.machine)
@@ -218,7 +224,8 @@ class World {
       answered: ({ status, confidence, values: told, workers: names }: Told) => {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
-        this.#note({ what: 'answered', query, status, confidence, workers, ...this.#compared(values, told, first) })
+        const compared = this.#compared(values, told, first)
+        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: labelOf(told) })
       },
       failed: (code: string) => {
         isOpen = false
@@ -259,6 +266,7 @@ function promisedBy({ options: { scheme, limits, hedge }, isSpared, events }: Sc
     byzantine,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
+    hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
     hedges: {

@@ -1,7 +1,7 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { hasVectors, Payload } from '../../payload'
+import { hasVectors, Payload, sizesOf } from '../../payload'
 import { type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
 import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
@@ -31,6 +31,11 @@ export class ServedModel {
     private readonly settings: HttpSettings,
   ) {
     this.machine = machineOf(url)
+  }
+
+  /** By its answer to the probe query. */
+  get scales(): readonly number[] | undefined {
+    return this.found && sizesOf(this.found.answer, this.found.signature.outputs)
   }
 
   get signature(): Signature {

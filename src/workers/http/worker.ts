@@ -111,6 +111,10 @@ export class HttpWorker implements ModelWorker {
     return this.model.signature
   }
 
+  get scales(): readonly number[] | undefined {
+    return this.model.scales
+  }
+
   get identity(): string {
     return this.model.machine
   }

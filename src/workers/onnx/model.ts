@@ -4,7 +4,7 @@ import type { InferenceSession } from 'onnxruntime-web'
 import { type ElementType, isEqual, isReal, joinedData, partOf, realsOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
-import { hasVectors, tensorsOf } from '../../payload'
+import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
 import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
@@ -93,10 +93,7 @@ export class OnnxModel {
   async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
     const [, { answer }] = tried
-    this.scales = answer.map(({ data }, i) => {
-      const scale = isReal(outputs[i].type) ? rootMeanSquare(realsOf(outputs[i].type ?? 'float32', data)) : 0
-      return Number.isFinite(scale) ? scale : 0
-    })
+    this.scales = sizesOf(answer, outputs)
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
   }
