@@ -209,9 +209,9 @@ class Checker {
     return at > due + away + this.#tick
   }
 
-  /** Of a query that is not refused. */
-  #isIn(at: number, query: number, { isBeyond }: Asking): void {
-    if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  /** Of a query that is not refused. Those that fail at once, since nobody can be reached, are heard of after others were let in. */
+  #isIn(at: number, query: number, { isBeyond, at: since }: Asking): void {
+    if (isBeyond && at > since) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
   }
 
   #answered(entry: Entry & { what: 'answered' }): void {

@@ -96,7 +96,9 @@ class World {
     const query =
       1 +
       Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
-    const lively = this.#present.size >= least(this.#schedule) // else nothing was promised
+    // Else nothing was promised. Over a network a liar is no member, by what it answers to the probe, or by its model.
+    const { wire, options } = this.#schedule
+    const lively = this.#present.size >= least(this.#schedule) && !(wire && options.scheme?.byzantine)
     const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
     this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively })
     await this.#settled(this.clock.now())
@@ -114,6 +116,8 @@ class World {
     this.#lying.set(identity, lying)
     const queryOf = (row: Float32Array) => this.#queries.get(row.join())
     const model = () => this.#models.get(identity) ?? 0
+    const { wire } = this.#schedule // nobody restarts a machine over a network
+    const says = (told: Float32Array) => this.#says(told)
     const witnessed = {
       get model() {
         return model()
@@ -121,9 +125,9 @@ class World {
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
         void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
       replied: ({ name }: Actor, row: Float32Array, lied: boolean, told: Float32Array) =>
-        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: labelOf(told) }),
+        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: says(told) }),
       ended: ({ name, restart }: Actor, ms: number) =>
-        void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined })),
+        void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined && !wire })),
     }
     const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
     if (this.#schedule.wire?.transport === 'nats') actor.fingerprint = `model ${model()}`
@@ -133,6 +137,11 @@ class World {
     if (!this.#models.has(identity)) this.#models.set(identity, this.#model)
     this.#note({ what: 'joins', worker: name })
     return actor
+  }
+
+  /** Over a network machines have another model one after the other: a late answer may be of the one before. */
+  #says(told: Float32Array): number | undefined {
+    return this.#schedule.wire ? undefined : labelOf(told)
   }
 
   #verdict(identity: string, kind: string): void {
@@ -225,7 +234,7 @@ class World {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
         const compared = this.#compared(values, told, first)
-        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: labelOf(told) })
+        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told) })
       },
       failed: (code: string) => {
         isOpen = false
