@@ -26,7 +26,7 @@ export interface ProbeOptions {
   everyMs?: number
   /**
    * How far two answers of one model may differ, root mean square, over the size of the answer: machines differ in the last bits.
-   * Default 0.001, as the predictor's `rounding`.
+   * Default 0.001.
    */
   rounding?: number
 }
