@@ -94,9 +94,10 @@ export function isVector(specs: readonly TensorSpec[]): boolean {
  */
 export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], given = false): TensorList {
   const named = byName(query, specs)
+  const isMixed = isVector(specs)
   return specs.map((spec) => {
     const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
-    const { data, shape } = checkTensor(own, spec, `query.${spec.name}`)
+    const { data, shape } = checkTensor(own, spec, `query.${spec.name}`, isMixed)
     return tensorOf(spec, given ? data : copyOf(data), shape)
   })
 }
@@ -137,7 +138,13 @@ function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<strin
   return query as Record<string, unknown>
 }
 
-function checkTensor(value: unknown, spec: TensorSpec, field: string): { data: TensorData; shape: readonly number[] } {
+/** @param isMixed  whether the query is a vector, which one that is not finite would spoil for others */
+function checkTensor(
+  value: unknown,
+  spec: TensorSpec,
+  field: string,
+  isMixed: boolean,
+): { data: TensorData; shape: readonly number[] } {
   const { type = 'float32' } = spec
   const isAlone = ArrayBuffer.isView(value) || Array.isArray(value)
   const data: unknown = isAlone ? value : (value as { data?: unknown } | undefined)?.data
@@ -152,7 +159,7 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): { data: T
       `${field}: expected ${size({ shape })} values (shape [${shownShape(spec)}]), got ${data.length}`,
     )
   }
-  const wrong = type === 'float32' && notFinite(data as Float32Array, field, MOST)
+  const wrong = isMixed && notFinite(data as Float32Array, field, MOST)
   if (wrong) throw new RangeError(wrong)
   return { data, shape }
 }

@@ -110,6 +110,17 @@ describe('a query becomes tensors', () => {
   })
 })
 
+it('where a model has no vectors its floats may be anything: a mask of -Infinity is meant', () => {
+  const specs = [
+    { name: 'mask', shape: [2] },
+    { name: 'ids', shape: [2], type: 'int64' as const },
+  ]
+  const mask = Float32Array.of(Number.NEGATIVE_INFINITY, 3e38)
+  const [{ data }] = toTensors({ mask, ids: BigInt64Array.of(1n, 2n) }, specs)
+  expect(data).toEqual(mask)
+  expect(() => toTensors({ mask }, specs.slice(0, 1))).toThrow('query.mask: expected finite values')
+})
+
 describe('an answer', () => {
   const listOf = (data: Float32Array) => [{ data, shape: [data.length] }]
   const accept = (length: number) => acceptAnswers({ inputs: [], outputs: [{ name: 'y', shape: [length] }] })
