@@ -21,7 +21,7 @@ export type ElementType = keyof Held
 export type TensorData = Held[ElementType]
 export type NumericData = Exclude<TensorData, readonly string[]>
 
-interface ArrayKind {
+export interface ArrayKind {
   new (length: number): NumericData
   new (buffer: ArrayBufferLike, from: number, length: number): NumericData
   readonly BYTES_PER_ELEMENT: number
@@ -62,7 +62,7 @@ export function isHeldAs(type: ElementType, data: unknown): data is TensorData {
 export function heldIn(type: ElementType): string {
   if (type === 'string') return 'an array of strings'
   const { name } = kinds[type] as unknown as { name: string }
-  return `${/^[AEIOU]/.test(name) && !name.startsWith('U') ? 'an' : 'a'} ${name}`
+  return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 }
 
 /** A copy. */

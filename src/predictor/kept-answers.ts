@@ -89,5 +89,9 @@ export function isSame(a: Payload, b: Payload): boolean {
 }
 
 function bytesOf({ tensors }: Payload): number {
-  return tensors.reduce((sum, { data }) => sum + (isNumeric(data) ? data.byteLength : 2 * data.join().length), 0)
+  return tensors.reduce(
+    (sum, { data }) =>
+      sum + (isNumeric(data) ? data.byteLength : 2 * data.reduce((all, { length }) => all + length, 0)),
+    0,
+  )
 }

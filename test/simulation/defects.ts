@@ -19,7 +19,7 @@ export interface Defect {
   to: string
 }
 
-const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
+export const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
 
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [

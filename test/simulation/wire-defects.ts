@@ -1,8 +1,6 @@
 /** Defects at the seams of a network and a disk, as those of `defects.ts`. */
 
-import type { Defect } from './defects'
-
-const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
+import { type Defect, defect } from './defects'
 
 // biome-ignore format: a line each
 export const wireDefects: readonly Defect[] = [

@@ -7,10 +7,10 @@
  */
 
 import type { Endpoint } from 'comlink'
-import { isNumeric, joinedData, kindOf, type NumericData, partOf, type TensorData } from '../../element'
+import { type ArrayKind, isNumeric, joinedData, type NumericData, partOf, type TensorData } from '../../element'
 import { ApproxiferError, asError, type Code } from '../../errors'
 import { flawOf } from '../../payload'
-import { type AnyTensor, type Signature, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
+import { type AnyTensor, type Signature, type TensorList, tensorOf } from '../../tensor'
 
 /** An error loses its code on the way between threads, so it crosses as plain data. */
 export type Reply<T> = { value: T } | { code: Code; message: string }
@@ -89,14 +89,14 @@ export class ThreadCaller {
     const count = queries.length
     const { inputs, batched = true } = this.#signature
     const parts = inputs.map((_, i) => queries.map((query) => query[i].data))
-    const bytes = parts.flat().reduce((sum, data) => sum + (isNumeric(data) ? aligned(data.byteLength) : 0), 0)
-    const lent = bytes < LARGE ? undefined : this.#borrow(bytes)
+    const bytes = parts.map(bytesOf)
+    const all = bytes.reduce((sum, each) => sum + each, 0)
+    const lent = all < LARGE ? undefined : this.#borrow(all)
     let at = 0
     const batch = inputs.map(({ type = 'float32' }, i) => {
       const { shape } = queries[0][i]
-      const from = at
-      for (const data of parts[i]) at += isNumeric(data) ? aligned(data.byteLength) : 0
-      const data = sentData(parts[i], type, lent, from)
+      const data = sentData(parts[i], lent, at)
+      at += bytes[i]
       return { data, shape: batched ? [count, ...shape] : shape, type }
     })
     this.#thread.postMessage({ batch, count })
@@ -128,24 +128,20 @@ export class ThreadCaller {
   }
 }
 
-/** Whatever the type, a typed array may begin there. */
-const aligned = (bytes: number) => Math.ceil(bytes / 8) * 8
+/** Of parts in shared memory, to where another typed array may begin, whatever its type. */
+function bytesOf(parts: readonly TensorData[]): number {
+  const bytes = parts.reduce((sum, data) => sum + (isNumeric(data) ? data.byteLength : 0), 0)
+  return Math.ceil(bytes / 8) * 8
+}
 
 /** What several queries have for one input: in shared memory from a byte on, or in a buffer of its own, since a part of one would be sent as a whole. */
-function sentData(
-  parts: readonly TensorData[],
-  type: NonNullable<TensorSpec['type']>,
-  lent: SharedArrayBuffer | undefined,
-  from: number,
-): TensorData {
+function sentData(parts: readonly TensorData[], lent: SharedArrayBuffer | undefined, from: number): TensorData {
   const [first] = parts
-  if (type === 'string' || !isNumeric(first)) return joinedData(parts)
-  if (lent) {
-    const count = parts.reduce((sum, { length }) => sum + length, 0)
-    const Kind = type === 'float16' ? (first.constructor as ReturnType<typeof kindOf>) : kindOf(type)
-    return joinedData(parts, new Kind(lent, from, count))
+  if (lent && isNumeric(first)) {
+    const Kind = first.constructor as ArrayKind
+    return joinedData(parts, new Kind(lent, from, parts.reduce((sum, { length }) => sum + length, 0))) // biome-ignore format: one line
   }
-  if (parts.length > 1) return joinedData(parts)
+  if (parts.length > 1 || !isNumeric(first)) return joinedData(parts)
   return first.byteLength < first.buffer.byteLength ? (first.slice() as NumericData) : first
 }
 
