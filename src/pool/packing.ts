@@ -35,11 +35,11 @@ export class Packing {
    */
   pack(member: Member, first: PooledAttempt, busy?: WorkerSlot): Batch {
     const { batching } = member
-    const startsAt = this.#startsAt(member, busy)
+    const startsAt = this.startsAt(member, busy)
     const most = batching ? this.#most(member, first, startsAt) : 1
     const size = batching && most > 1 ? batching.next(most) : 1
     const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
-    for (const attempt of attempts) this.#queue.remove(attempt)
+    for (const attempt of attempts) this.#queue.remove(attempt, true)
     const each = this.#scaling.factor(attempts)
     if (most === 1 || !batching) return new Batch(attempts, each)
     const { length } = attempts
@@ -59,7 +59,7 @@ export class Packing {
   }
 
   /** When a worker gets round to what it is given now, as far as is known: after what the slot is at work on. */
-  #startsAt(member: Member, busy: WorkerSlot | undefined): number {
+  startsAt(member: Member, busy: WorkerSlot | undefined): number {
     const now = this.#clock.now()
     const batch = busy?.batch
     return batch ? Math.max(now, batch.startedAt + member.runMs(1) * batch.factor) : now

@@ -78,17 +78,36 @@ export class Generation {
     }
   }
 
-  /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
-  enter(payload: Payload, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
+  /** Whether a memory may answer a caller of a tenant that no worker can in time. */
+  mayRecall({ choices }: Caller, tenant: string): boolean {
+    return choices.policy !== 'retry' && this.tenants.known(tenant)?.learning?.experience.memory === 'warm'
+  }
+
+  /**
+   * Takes a query in.
+   *
+   * @param payload    nobody writes to it
+   * @param maxWaitMs  how long it waits for others to fill its group
+   * @param refusal    why no worker is asked
+   */
+  enter(payload: Payload, caller: Caller, tenant: Tenant, maxWaitMs: number, refusal?: ApproxiferError): Query {
     const { hedges, recoveries } = this.#shared
     hedges.earn()
     recoveries.earn()
+    if (refusal) return this.#refuse(new Query(tenant.context, payload, caller), refusal)
     const group = this.#groupFor(tenant)
     const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
     if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
     this.counts.groups++
     query.start()
+    return query
+  }
+
+  #refuse(query: Query, refusal: ApproxiferError): Query {
+    this.#open.add(query)
+    this.counts.groups++
+    query.refuse(refusal)
     return query
   }
 

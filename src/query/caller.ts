@@ -2,12 +2,17 @@
 
 import { aborted, onAbort } from '../abort'
 import type { ApproxiferError } from '../errors'
+import { NORMAL, type Turn } from '../pool/attempt'
 import type { Choices, Ending, Prediction } from './prediction'
+
+/** Told how a query of a tenant ended. */
+export type Ended = (ending: Ending, tenant: string) => void
 
 export class Caller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
+  readonly turn: Turn
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -23,8 +28,10 @@ export class Caller {
     deadlineMs: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
+    turn = NORMAL,
   ) {
     this.choices = choices
+    this.turn = turn
     this.since = since
     this.dueAt = since + deadlineMs
     this.#resolve = resolve
@@ -49,23 +56,23 @@ export class Caller {
   }
 
   /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
-  answer(prediction: Prediction, ended: (ending: Ending) => void): void {
+  answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
     this.#end(prediction.status, ended)
     resolve?.(prediction)
   }
 
-  fail(error: ApproxiferError, ended: (ending: Ending) => void): void {
+  fail(error: ApproxiferError, ended: Ended): void {
     const reject = this.#reject
     this.#end(error.code, ended)
     reject?.(error)
   }
 
-  #end(ending: Ending, ended: (ending: Ending) => void): void {
+  #end(ending: Ending, ended: Ended): void {
     this.#ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
     this.#unlisten = undefined
-    ended(ending)
+    ended(ending, this.turn.tenant)
   }
 }

@@ -1,8 +1,9 @@
 /** The attempts of one query: which workers were asked, and which may be yet. */
 
 import { append, NONE } from '../arrays'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
 import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
@@ -10,6 +11,7 @@ export interface Question {
   readonly payload: Payload
   readonly owner: Owner
   readonly dueAt: number
+  readonly turn: Turn
   readonly coding: Apart | undefined
 }
 
@@ -20,6 +22,7 @@ export class Inquiry implements Apart {
   readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
+  #refusal: ApproxiferError | undefined
 
   constructor(pool: Attempts<Payload, Payload>, question: Question) {
     this.#pool = pool
@@ -39,6 +42,15 @@ export class Inquiry implements Apart {
   /** A worker has answered. */
   get isAnswered(): boolean {
     return this.#asked.some(answerOf)
+  }
+
+  /** Why it is asked of nobody any more: no answer would be in time. */
+  get refusal(): ApproxiferError | undefined {
+    return this.#refusal
+  }
+
+  refuse(error: ApproxiferError): void {
+    this.#refusal = error
   }
 
   find(attempt: Attempt): Asked | undefined {
@@ -123,7 +135,7 @@ export class Inquiry implements Apart {
   }
 
   #submission(priority: Priority) {
-    const { payload, owner, dueAt, coding } = this.#question
-    return { payload, owner, dueAt, priority, apart: coding ? [this, coding] : [this] }
+    const { payload, owner, dueAt, turn, coding } = this.#question
+    return { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
   }
 }

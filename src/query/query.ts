@@ -6,7 +6,7 @@ import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
-import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
+import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, refusalOf, workerOf } from './asked'
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
@@ -42,7 +42,7 @@ export class Query implements Owner, Timed {
     this.coding = coding
     this.recovery = new QueryRecovery(number, context.learning?.experience)
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, coding })
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding })
     this.#report = coding?.report ?? new PendingReport()
   }
 
@@ -57,6 +57,13 @@ export class Query implements Owner, Timed {
       if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#ask('clone', 'low')
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
+  }
+
+  /** No worker is asked, which would be too late: what is remembered is all that it may get. */
+  refuse(error: ApproxiferError): void {
+    this.#places = this.#context.agenda.add(this)
+    this.inquiry.refuse(error)
+    this.look()
   }
 
   get isOpen(): boolean {
@@ -150,7 +157,9 @@ export class Query implements Owner, Timed {
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
-    if (!answer && this.isOpen) this.inquiry.promote()
+    const refusal = refusalOf(asked)
+    if (refusal) this.inquiry.refuse(refusal)
+    if (!answer && this.isOpen && !refusal) this.inquiry.promote()
     if (answer) this.#heard(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost()
@@ -226,7 +235,8 @@ export class Query implements Owner, Timed {
     const { inquiry, vote } = this
     if (inquiry.available < lacking) inquiry.forgive()
     const count = Math.max(1, Math.min(lacking, inquiry.available))
-    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', vote && !inquiry.isAnswered ? 'normal' : 'high')
+    const isFirst = (vote && !inquiry.isAnswered) || this.#context.pool.isOverloaded
+    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', isFirst ? 'normal' : 'high')
   }
 
   #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
@@ -274,6 +284,8 @@ export class Query implements Owner, Timed {
     if (first && !this.recovery.isContradictedBy(answerOf(first) as Payload))
       this.#answer(first, 'unverified', undefined)
     else this.#fail(whyNot(this, this.#context, isDue))
+    // Where others wait, or nobody learns from it, a machine that can be stopped is.
+    if (isDue && !this.coding && !this.vote && (!this.#context.learning || this.#context.pool.isOverloaded)) this.inquiry.drop() // biome-ignore format: one line
   }
 
   #fail(error: ApproxiferError): void {

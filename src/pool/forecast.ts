@@ -1,0 +1,75 @@
+/**
+ * Whether a query can be answered in time, by what attempts took and what waits before it. Under overload the machines are then at work on
+ * nothing but what can, and who is refused knows at once. What lost to this: docs/serving.md, Overload.
+ */
+
+import type { Clock } from '../clock'
+import { ApproxiferError } from '../errors'
+import type { Turn } from './attempt'
+import type { Member } from './member'
+import type { PooledAttempt } from './pooled-attempt'
+import type { Queue } from './queue'
+import type { Roster } from './roster'
+import type { Speeds } from './speed'
+
+/**
+ * Of its chance to be answered in time, were it begun at once: what must be left when a query has waited, to be let in, and to be begun. A
+ * fixed quantile of the times in the place of a share refuses too many where times vary, or keeps workers busy in vain where they do not.
+ */
+const ADMITTED = 0.95
+const BEGUN = 0.9
+/** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
+const HOPELESS = 0.1
+const BUSY = 0.85
+/** There is an overload for as many attempts after a query was refused. */
+const LASTS = 10
+
+export class Forecast {
+  readonly #clock: Clock
+  readonly #queue: Queue
+  readonly #roster: Roster
+  readonly #speeds: Speeds
+  #refusedAt = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
+    this.#clock = clock
+    this.#queue = queue
+    this.#roster = roster
+    this.#speeds = speeds
+  }
+
+  /** Queries were refused a moment ago: what can be done without waits until none is. */
+  get isOverloaded(): boolean {
+    if (this.#refusedAt === Number.NEGATIVE_INFINITY) return false
+    return this.#clock.now() - this.#refusedAt < LASTS * (this.#speeds.pace.meanMs ?? 0)
+  }
+
+  /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. */
+  refusal(dueAt: number, turn: Turn): ApproxiferError | undefined {
+    const { meanMs } = this.#speeds.pace
+    const { free, usable } = this.#roster.capacity
+    if (meanMs === undefined || !usable) return undefined
+    const before = this.#queue.before(turn)
+    const waitMs = free && !before ? 0 : ((before + 0.5) * meanMs) / usable
+    const leftMs = dueAt - this.#clock.now()
+    const chance = this.#speeds.pace.chance(leftMs)
+    const isHopeless = chance < HOPELESS && this.#roster.utilisation.value > BUSY
+    if (!isHopeless && (!waitMs || this.#speeds.pace.chance(leftMs - waitMs) >= ADMITTED * chance)) return undefined
+    return this.refused(`it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers`, waitMs)
+  }
+
+  /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
+  isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
+    if (dueAt === Number.POSITIVE_INFINITY || startsAt <= queuedAt) return false
+    const factor =
+      this.#speeds.scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
+    const { pace } = this.#speeds
+    return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
+  }
+
+  /** @param waitMs  after which those before it are done */
+  refused(text: string, waitMs?: number): ApproxiferError {
+    this.#refusedAt = this.#clock.now()
+    return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
+  }
+}
