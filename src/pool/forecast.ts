@@ -21,6 +21,12 @@ const BEGUN = 0.9
 /** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
 const HOPELESS = 0.1
 const BUSY = 0.85
+/**
+ * The queue may be as long as deadlines allow, but a long one that stands only keeps everybody waiting: each query that is refused shortens
+ * it as much as so many that are let in make it longer, which for each slot takes so many from nothing to all.
+ */
+const SHORTER = 10
+const LONGER = 20
 /** There is an overload for as many attempts after a query was refused. */
 const LASTS = 10
 
@@ -30,6 +36,8 @@ export class Forecast {
   readonly #roster: Roster
   readonly #speeds: Speeds
   #refusedAt = Number.NEGATIVE_INFINITY
+  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1. */
+  #length = 1
 
   constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
     this.#clock = clock
@@ -46,16 +54,29 @@ export class Forecast {
 
   /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. */
   refusal(dueAt: number, turn: Turn): ApproxiferError | undefined {
-    const { meanMs } = this.#speeds.pace
+    const { pace } = this.#speeds
     const { free, usable } = this.#roster.capacity
-    if (meanMs === undefined || !usable) return undefined
+    if (pace.meanMs === undefined || !usable) return undefined
     const before = this.#queue.before(turn)
-    const waitMs = free && !before ? 0 : ((before + 0.5) * meanMs) / usable
+    const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
     const leftMs = dueAt - this.#clock.now()
-    const chance = this.#speeds.pace.chance(leftMs)
-    const isHopeless = chance < HOPELESS && this.#roster.utilisation.value > BUSY
-    if (!isHopeless && (!waitMs || this.#speeds.pace.chance(leftMs - waitMs) >= ADMITTED * chance)) return undefined
-    return this.refused(`it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers`, waitMs)
+    const chance = pace.chance(leftMs)
+    if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
+    if (!waitMs) return this.#lengthen(usable, 1)
+    const isShort = before < this.#shortest || waitMs <= this.#length * leftMs
+    if (isShort && pace.chance(leftMs - waitMs) >= ADMITTED * chance) return this.#lengthen(usable, 1)
+    this.#lengthen(usable, -SHORTER)
+    return this.refused(told(leftMs, waitMs), waitMs)
+  }
+
+  /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
+  get #shortest(): number {
+    const { usable, mostRows } = this.#roster.capacity
+    return Math.max(2, usable * (mostRows > 1 ? 3 * this.#speeds.pace.rows : 0.5))
+  }
+
+  #lengthen(slots: number, by: number): undefined {
+    this.#length = Math.min(1, Math.max(0, this.#length + by / (LONGER * slots)))
   }
 
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
@@ -72,4 +93,8 @@ export class Forecast {
     this.#refusedAt = this.#clock.now()
     return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
   }
+}
+
+function told(leftMs: number, waitMs: number): string {
+  return `it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers`
 }

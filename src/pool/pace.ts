@@ -8,6 +8,8 @@ const LEAST_DEVIATION = 0.03
 
 export class Pace {
   readonly #busy = { count: 0, ms: 0 }
+  /** How many go in one run. */
+  rows = 1
   /** Logarithms of what attempts of typical size take at workers of typical speed. */
   readonly #law = { count: 0, mean: 0, variance: 0 }
 
@@ -19,8 +21,9 @@ export class Pace {
   /** Attempts kept a slot busy for so long, each. */
   add(ms: number, count: number): void {
     const busy = this.#busy
-    busy.count = Math.min(WINDOW, busy.count + count)
-    busy.ms += Math.min(1, count / busy.count) * (ms - busy.ms)
+    busy.count = Math.max(count, Math.min(WINDOW, busy.count + count))
+    busy.ms += (count / busy.count) * (ms - busy.ms)
+    this.rows += (count - this.rows) / busy.count
   }
 
   /** @param log  of the milliseconds that one took */

@@ -16,7 +16,13 @@ it.each([
   pool.utilisation = utilisation
   const cancelled = vi.spyOn(pool, 'cancel')
   const owner = { began() {}, settled() {} }
-  const inquiry = new Inquiry(pool, { payload: payloadOf(query(1)), owner, dueAt: 100, turn: NORMAL, coding: undefined })
+  const inquiry = new Inquiry(pool, {
+    payload: payloadOf(query(1)),
+    owner,
+    dueAt: 100,
+    turn: NORMAL,
+    coding: undefined,
+  })
   inquiry.ask('first', 'normal', 0)
   expect(inquiry.ask(purpose, 'low', 1).attempt.phase).toBe('queued')
   expect(cancelled).toHaveBeenCalledTimes(count)
