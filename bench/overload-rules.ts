@@ -82,17 +82,18 @@ const byChance = (admitted: number, begun: number, next: Rule['next'] = oldest):
   }
 }
 
-/** The same, of a queue that grows shorter as long as queries are refused; what the package does. */
-const short = (admitted: number, begun: number): Rule => {
-  const rule = byChance(admitted, begun)
+/** The same, more of it while queries are refused, and of a queue that grows shorter then; what the package does. */
+const short = (): Rule => {
+  const [lenient, strict] = [byChance(0.8, 0.8), byChance(0.95, 0.8)]
   let length = 1
   return {
-    ...rule,
+    ...lenient,
     admits(query, house, isFree) {
       const { queue, workers, now } = house
-      const isShort = queue.length < Math.max(2, workers / 2) || waitOf(house) <= length * (query.dueAt - now)
-      const isIn = isFree || (isShort && rule.admits(query, house, isFree))
-      length = Math.min(1, Math.max(0, length + (isIn ? 1 : -10) / (20 * workers)))
+      const isShort = queue.length < Math.max(2, workers / 2)
+      const fits = isShort || waitOf(house) <= length * (query.dueAt - now)
+      const isIn = isFree || (fits && (length > 0.5 ? lenient : strict).admits(query, house, isFree))
+      length = Math.min(1, Math.max(0, length + (isIn ? Number(isShort) : -10) / (20 * workers)))
       return isIn
     },
   }
@@ -117,7 +118,7 @@ const clairvoyant = (next: Rule['next']): Rule => ({ admits: knows, begins: know
 /** Both know what each query will take, and begin none that would be late; the second one thereby chooses short ones where much waits. */
 export const clairvoyants = { 'newest first': () => clairvoyant(newest), 'oldest first': () => clairvoyant(oldest) }
 
-export const OURS = '.95 and .9 of the chance, shorter while queries are refused'
+export const OURS = '.8 and .8 of the chance, shorter while queries are refused'
 
 export const rules: Record<string, () => Rule> = {
   'none: first come, first served': () => ({ admits: anyone, begins: ({ dueAt }, { now }) => now < dueAt, next: oldest }), // biome-ignore format: one line
@@ -131,7 +132,7 @@ export const rules: Record<string, () => Rule> = {
   '.9 and .5 of the chance': () => byChance(0.9, 0.5),
   '.98 and .9 of the chance': () => byChance(0.98, 0.9),
   '.95 and .9 of the chance': () => byChance(0.95, 0.9),
-  [OURS]: () => short(0.95, 0.9),
+  [OURS]: short,
 }
 
 /** Where it takes exp(deviation * gauss): the share that takes at most so long. */

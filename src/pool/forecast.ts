@@ -13,20 +13,23 @@ import type { Roster } from './roster'
 import type { Speeds } from './speed'
 
 /**
- * Of its chance to be answered in time, were it begun at once: what must be left when a query has waited, to be let in, and to be begun. A
+ * Of its chance to be answered in time, were it begun at once: what must be left when a query has waited, to be let in, more of it
+ * while others are refused, and to be begun. A
  * fixed quantile of the times in the place of a share refuses too many where times vary, or keeps workers busy in vain where they do not.
  */
-const ADMITTED = 0.95
-const BEGUN = 0.9
+const ADMITTED = { least: 0.8, refusing: 0.95 }
+const BEGUN = 0.8
 /** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
 const HOPELESS = 0.1
 const BUSY = 0.85
 /**
  * The queue may be as long as deadlines allow, but a long one that stands only keeps everybody waiting: each query that is refused shortens
- * it as much as so many that are let in make it longer, which for each slot takes so many from nothing to all.
+ * it as much as so many that come when it is short make it longer, which for each slot takes so many from nothing to all.
  */
 const SHORTER = 10
 const LONGER = 20
+/** Refused tenants that are remembered. */
+const MOST_TENANTS = 10_000
 /** There is an overload for as many attempts after a query was refused. */
 const LASTS = 10
 
@@ -36,8 +39,8 @@ export class Forecast {
   readonly #roster: Roster
   readonly #speeds: Speeds
   #refusedAt = Number.NEGATIVE_INFINITY
-  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1. */
-  #length = 1
+  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and tenant, since one's flood is not another's. */
+  readonly #lengths = [0, 1, 2].map(() => new Map<string, number>())
 
   constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
     this.#clock = clock
@@ -62,10 +65,13 @@ export class Forecast {
     const leftMs = dueAt - this.#clock.now()
     const chance = pace.chance(leftMs)
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
-    if (!waitMs) return this.#lengthen(usable, 1)
-    const isShort = before < this.#shortest || waitMs <= this.#length * leftMs
-    if (isShort && pace.chance(leftMs - waitMs) >= ADMITTED * chance) return this.#lengthen(usable, 1)
-    this.#lengthen(usable, -SHORTER)
+    const length = this.#lengths[turn.rank].get(turn.tenant) ?? 1
+    const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
+    const isShort = before < this.#shortest
+    const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
+    if (!isIn) this.#lengthen(turn, length - SHORTER / (LONGER * usable))
+    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
+    if (isIn) return undefined
     return this.refused(told(leftMs, waitMs), waitMs)
   }
 
@@ -75,8 +81,10 @@ export class Forecast {
     return Math.max(2, usable * (mostRows > 1 ? 3 * this.#speeds.pace.rows : 0.5))
   }
 
-  #lengthen(slots: number, by: number): undefined {
-    this.#length = Math.min(1, Math.max(0, this.#length + by / (LONGER * slots)))
+  #lengthen({ rank, tenant }: Turn, length: number): void {
+    const lengths = this.#lengths[rank]
+    if (length < 1 && lengths.size < MOST_TENANTS) lengths.set(tenant, Math.max(0, length))
+    else lengths.delete(tenant)
   }
 
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */

@@ -15,7 +15,11 @@ function facts(now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
 }
 
 /** @param available  workers that may yet be asked @param hasBudget  for hedges */
-function factsWith({ available = 1, hasBudget = true, isOverloaded = false }, now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
+function factsWith(
+  { available = 1, hasBudget = true, isOverloaded = false },
+  now: number,
+  ...all: [startedAt: number, purpose?: Purpose][]
+) {
   const asked = all.map(([startedAt, purpose = 'first'], row) => {
     const phase = Number.isNaN(startedAt) ? 'queued' : 'running'
     return newAsked({ phase, startedAt, factor: 1 } as never, purpose, row)
