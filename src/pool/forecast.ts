@@ -19,6 +19,8 @@ import type { Speeds } from './speed'
  */
 const ADMITTED = { least: 0.8, refusing: 0.95 }
 const BEGUN = 0.8
+/** Whoever has so many times as long as attempts take on average is sure enough to be in time. */
+const AMPLE = 1000
 /** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
 const HOPELESS = 0.1
 const BUSY = 0.85
@@ -56,16 +58,17 @@ export class Forecast {
   }
 
   /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. */
-  refusal(dueAt: number, turn: Turn): ApproxiferError | undefined {
+  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
     const { pace } = this.#speeds
     const { free, usable } = this.#roster.capacity
     if (pace.meanMs === undefined || !usable) return undefined
     const before = this.#queue.before(turn)
     const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
-    const leftMs = dueAt - this.#clock.now()
+    const lengths = this.#lengths[turn.rank]
+    if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
     const chance = pace.chance(leftMs)
     if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
-    const length = this.#lengths[turn.rank].get(turn.tenant) ?? 1
+    const length = lengths.get(turn.tenant) ?? 1
     const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
     const isShort = before < this.#shortest
     const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
@@ -90,9 +93,9 @@ export class Forecast {
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
   isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
     if (dueAt === Number.POSITIVE_INFINITY || startsAt <= queuedAt) return false
-    const factor =
-      this.#speeds.scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
-    const { pace } = this.#speeds
+    const { pace, scaling } = this.#speeds
+    if (dueAt - startsAt > AMPLE * (pace.meanMs ?? 0)) return false
+    const factor = scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
     return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
   }
 

@@ -23,7 +23,7 @@ export class Pace {
     const busy = this.#busy
     busy.count = Math.max(count, Math.min(WINDOW, busy.count + count))
     busy.ms += (count / busy.count) * (ms - busy.ms)
-    this.rows += (count - this.rows) / busy.count
+    this.rows += (count / busy.count) * (count - this.rows)
   }
 
   /** @param log  of the milliseconds that one took */

@@ -80,8 +80,8 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   /** Why a query that comes now would not be answered in time; undefined where it may well be, or nobody knows. */
-  refusal(dueAt: number, turn: Turn): ApproxiferError | undefined {
-    return this.#dispatcher.forecast.refusal(dueAt, turn)
+  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
+    return this.#dispatcher.forecast.refusal(leftMs, turn)
   }
 
   get nobody(): string {

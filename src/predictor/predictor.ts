@@ -150,17 +150,12 @@ export class Predictor {
   #enter({ payload, tenant: name, signal, caller: own }: Request, caller: Caller): Query | undefined {
     const { clock, maxWaitMs } = this.#settings
     try {
-      const refusal = this.#means.pool.refusal(caller.dueAt, caller.turn)
+      const leftMs = caller.dueAt - clock.now()
+      const refusal = this.#means.pool.refusal(leftMs, caller.turn)
       if (refusal && !this.#generation.mayRecall(caller, name)) throw refusal
       const tenant = this.#generation.tenants.of(name)
       // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(
-        payload,
-        caller,
-        tenant,
-        Math.min(maxWaitMs, (caller.dueAt - clock.now()) / 2),
-        refusal,
-      )
+      const query = this.#generation.enter(payload, caller, tenant, Math.min(maxWaitMs, leftMs / 2), refusal)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {
