@@ -57,7 +57,7 @@ export class Dispatcher {
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
-    this.#packing = new Packing(clock, hangMs, queue, roster, speeds.scaling)
+    this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
     this.forecast = new Forecast(clock, queue, roster, speeds)
     this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
@@ -109,8 +109,9 @@ export class Dispatcher {
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
-        const attempt = this.#attemptFor(member, skip) ?? (skip ? this.#strandedFor(member) : undefined)
-        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
+        const startsAt = this.#clock.now()
+        const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt))
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
@@ -143,8 +144,7 @@ export class Dispatcher {
    * The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. Those before it that it is
    * too late for go to nobody.
    */
-  #attemptFor(member: Member, skip: number, busy?: WorkerSlot): PooledAttempt | undefined {
-    const startsAt = this.#packing.startsAt(member, busy)
+  #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
     let late: PooledAttempt[] = NONE
     const mayGet = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
     const willDo = (attempt: PooledAttempt) => {
@@ -156,7 +156,7 @@ export class Dispatcher {
     const needed = this.#queue.find(skip, willDo)
     if (late.length && !busy && member.speed.slowness <= 1) {
       for (const attempt of late) this.#refuse(attempt)
-      return this.#attemptFor(member, skip) // an owner may have cancelled it
+      return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
     return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(mayGet) : undefined)
   }
@@ -206,6 +206,12 @@ export class Dispatcher {
     this.#unplan = this.#clock.after(ms, () => this.dispatch(), true)
   }
 
+  /** When a slot gets round to what it is given now, as far as is known: after what it is at work on. */
+  #startsAt({ batch, member }: WorkerSlot): number {
+    const now = this.#clock.now()
+    return batch ? Math.max(now, batch.startedAt + member.runMs(1) * batch.factor) : now
+  }
+
   /** Attempts to workers that are about to be free. */
   #sendAhead(): void {
     const { slots } = this.#roster.capacity
@@ -216,8 +222,10 @@ export class Dispatcher {
       // More may come until it is free.
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.execution.pipeline.unlist(slot)
-      const attempt = member.state.is === 'ready' && member.isFree ? this.#attemptFor(member, 0, slot) : undefined
-      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
+      const startsAt = this.#startsAt(slot)
+      const isFree = member.state.is === 'ready' && member.isFree
+      const attempt = isFree ? this.#attemptFor(member, 0, startsAt, slot) : undefined
+      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, startsAt, slot))
     }
   }
 }

@@ -220,7 +220,7 @@ export class Execution {
   #requeue(attempts: readonly PooledAttempt[]): void {
     const { queue, clock, queued } = this.#options
     for (const attempt of [...attempts].reverse()) {
-      if (!attempt.isReleased) queue.unshift(attempt)
+      if (!attempt.isReleased) queue.push(attempt, true)
       else {
         attempt.cancel(clock.now())
         attempt.row.owner.settled(attempt)

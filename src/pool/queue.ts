@@ -15,19 +15,19 @@ class Rank {
   readonly #lines = new Map<string, Deque<PooledAttempt>>()
   size = 0
 
-  of(tenant: string): Deque<PooledAttempt> {
+  add(attempt: PooledAttempt, isFirst: boolean): void {
+    const { tenant } = attempt.turn
     let line = this.#lines.get(tenant)
     if (!line) this.#lines.set(tenant, (line = new Deque()))
-    return line
+    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
+    this.size++
   }
 
   remove({ turn, at }: PooledAttempt, isTaken: boolean): void {
-    const line = this.of(turn.tenant)
-    this.size -= line.size
+    const line = this.#lines.get(turn.tenant) as Deque<PooledAttempt>
     line.remove(at as number)
-    this.size += line.size
-    const { size } = this.#lines
-    if (size === 1 || (line.size && !isTaken)) return
+    this.size--
+    if (this.#lines.size === 1 || (line.size && !isTaken)) return
     this.#lines.delete(turn.tenant) // and in again as the last
     if (line.size) this.#lines.set(turn.tenant, line)
   }
@@ -64,11 +64,11 @@ export class Queue {
   /** Of queries, the highest first. */
   readonly #ranks = [new Rank(), new Rank(), new Rank()] as const
   readonly #low = new Deque<PooledAttempt>()
+  #needed = 0
 
   /** Those that cannot be done without: all but those of low priority. */
   get needed(): number {
-    const [first, second, third] = this.#ranks
-    return this.#high.size + first.size + second.size + third.size
+    return this.#needed
   }
 
   /** Those that can. */
@@ -89,26 +89,21 @@ export class Queue {
     return before
   }
 
-  #line({ priority, turn }: PooledAttempt): Deque<PooledAttempt> {
-    if (priority !== 'normal') return priority === 'high' ? this.#high : this.#low
-    return this.#ranks[turn.rank].of(turn.tenant)
-  }
-
-  push(attempt: PooledAttempt): void {
-    attempt.at = this.#line(attempt).push(attempt)
-    if (attempt.priority === 'normal') this.#ranks[attempt.turn.rank].size++
-  }
-
-  /** In front of all others of its priority and tenant. */
-  unshift(attempt: PooledAttempt): void {
-    attempt.at = this.#line(attempt).unshift(attempt)
-    if (attempt.priority === 'normal') this.#ranks[attempt.turn.rank].size++
+  /** @param isFirst  in front of all others of its priority and tenant */
+  push(attempt: PooledAttempt, isFirst = false): void {
+    const { priority, turn } = attempt
+    if (priority !== 'low') this.#needed++
+    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isFirst)
+    const line = priority === 'high' ? this.#high : this.#low
+    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
   }
 
   /** @param isTaken  by a worker: other tenants have their turn */
   remove(attempt: PooledAttempt, isTaken = false): void {
-    if (attempt.priority === 'normal') this.#ranks[attempt.turn.rank].remove(attempt, isTaken)
-    else this.#line(attempt).remove(attempt.at as number)
+    const { priority, turn, at } = attempt
+    if (priority !== 'low') this.#needed--
+    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, isTaken)
+    else (priority === 'high' ? this.#high : this.#low).remove(at as number)
   }
 
   /** The first needed one that will do, behind `skip` others. */
@@ -116,7 +111,7 @@ export class Queue {
     let attempt = skip < this.#high.size ? this.#high.find(skip, lookahead, willDo) : undefined
     let left = Math.max(0, skip - this.#high.size)
     for (const rank of this.#ranks) {
-      attempt ??= rank.find(left, lookahead, willDo)
+      attempt ??= rank.size ? rank.find(left, lookahead, willDo) : undefined
       left = Math.max(0, left - rank.size)
     }
     return attempt
