@@ -8,6 +8,7 @@ import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
 import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
+import type { ModelFile } from './model-file'
 import { onnxOptions } from './options'
 import { type SampleAnswer, samples } from './samples'
 import { importOrt, openSession } from './session'
@@ -22,6 +23,11 @@ export interface OnnxOptions {
    * and can be mixed and remembered. An input called `__proto__` is written `['__proto__']`.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>>
+  /**
+   * Where weights are that the model keeps in other files, by the names that it has for them: paths, URLs or bytes.
+   * Default: beside the model, where that is a path or a URL.
+   */
+  externalData?: Readonly<Record<string, string | URL | Uint8Array>>
   /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
   wasmPaths?: string | Record<string, string>
   /**
@@ -60,17 +66,18 @@ export class OnnxModel {
   /**
    * Loads, checks and warms up a model.
    *
-   * @param bytes  the .onnx file; may lie in shared memory; not kept
+   * @param model  the .onnx file, and its weights where they are in other files; may lie in shared memory; not kept
    * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
    */
-  static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
+  static async load(model: Uint8Array | ModelFile, options: OnnxOptions = {}): Promise<OnnxModel> {
     read(onnxOptions, '', options)
     const ort = await importOrt(options)
     ort.env.wasm.numThreads = 1
     ort.env.wasm.proxy = false
     ort.env.logLevel = 'error'
     if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
-    const session = await openSession(ort, bytes, options)
+    const file = model instanceof Uint8Array ? { bytes: model, weights: {} } : model
+    const session = await openSession(ort, file, options)
     try {
       return await OnnxModel.#check(ort, session, options)
     } catch (error) {
