@@ -60,7 +60,7 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
     const model = await loadModel(path, file, options)
     await model.close()
     const { signature, warnings } = model
-    return { ok: true, ...signature, abilities: abilitiesOf(signature), warnings, reason: null }
+    return { ok: true, ...signature, abilities: abilitiesOf(model), warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
     return { ok: false, inputs: [], outputs: [], abilities: null, warnings: [], reason: error.message }
@@ -69,14 +69,15 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
 
 function verdict(name: string, { inputs, outputs, abilities, warnings, reason }: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
-  const { why } = abilities
+  const { why, whyNotEqual } = abilities
   const able = why
     ? [
         `${name} can be served, without a code and a memory: ${why}`,
-        '  works: hedges, retries, deadlines, batches, agreement (--byzantine), workers anywhere',
+        `  works: hedges, retries, deadlines, batches, ${whyNotEqual ? '' : 'agreement (--byzantine), '}workers anywhere`,
         '  does not: --stragglers, the paper’s scheme, recovery from a memory',
       ]
     : [`${name} can be served, coded and remembered`]
+  if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
 }

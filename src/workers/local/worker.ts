@@ -74,6 +74,10 @@ export class LocalWorker implements ModelWorker {
     return true
   }
 
+  get repeats(): boolean {
+    return (this.#loaded as Loaded).repeats
+  }
+
   get scales(): readonly number[] {
     return (this.#loaded as Loaded).scales
   }

@@ -46,13 +46,15 @@ export interface OnnxOptions {
   runtime?: Runtime
 }
 
-/** A batch may round in another order: how far its answers may be from those of each query alone, over their size. */
+/** A batch may round in another order, and so may two runs: how far their answers may be from each other, over their size. */
 const ROUNDING = 1e-3
 
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
   batches = false
+  /** Whether it answers the same query in the same way twice; layers with random numbers do not. Where nobody could try it is taken for true. */
+  repeats = true
   warnings: readonly string[] = []
   /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
   scales: readonly number[] = []
@@ -99,8 +101,9 @@ export class OnnxModel {
   /** What answers to two queries tell. */
   async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
-    const [, { answer }] = tried
+    const [, { query, answer }] = tried
     this.scales = sizesOf(answer, outputs)
+    this.repeats = this.#areAlike(answer, await this.run(query))
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
   }
@@ -108,17 +111,23 @@ export class OnnxModel {
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
   async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
     try {
-      const together = await this.run(batchOf(tried.map(({ query }) => query)))
-      return this.signature.outputs.every(({ type = 'float32' }, i) => {
-        const alone = joinedData(tried.map(({ answer }) => answer[i].data))
-        const { data } = together[i]
-        if (!isReal(type)) return isEqual(alone, data)
-        const [a, b] = [realsOf(type, alone), realsOf(type, data)]
-        return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
-      })
+      return this.#areAlike(
+        batchOf(tried.map(({ answer }) => answer)),
+        await this.run(batchOf(tried.map(({ query }) => query))),
+      )
     } catch {
       return false
     }
+  }
+
+  /** Whether two answers to the same are equal but for rounding. */
+  #areAlike(one: TensorList, other: TensorList): boolean {
+    return this.signature.outputs.every(({ type = 'float32' }, i) => {
+      const [{ data }, { data: again }] = [one[i], other[i]]
+      if (!isReal(type)) return isEqual(data, again)
+      const [a, b] = [realsOf(type, data), realsOf(type, again)]
+      return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+    })
   }
 
   /**
