@@ -13,21 +13,29 @@ export const LOOKAHEAD = 256
 /** Attempts of one rank, by tenant: whose turn it is comes first. */
 class Rank {
   readonly #lines = new Map<string, Deque<PooledAttempt>>()
+  /** That of a tenant who is alone, as most are: a map costs as much as all else here. */
+  #only: { readonly tenant: string; readonly line: Deque<PooledAttempt> } | undefined
   size = 0
 
   add(attempt: PooledAttempt, isFirst: boolean): void {
-    const { tenant } = attempt.turn
-    let line = this.#lines.get(tenant)
-    if (!line) this.#lines.set(tenant, (line = new Deque()))
+    const line = this.#line(attempt.turn.tenant)
     attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
     this.size++
   }
 
+  #line(tenant: string): Deque<PooledAttempt> {
+    if (this.#only?.tenant === tenant) return this.#only.line
+    const line = this.#lines.get(tenant) ?? new Deque<PooledAttempt>()
+    this.#only = this.#lines.size ? undefined : { tenant, line }
+    this.#lines.set(tenant, line)
+    return line
+  }
+
   remove({ turn, at }: PooledAttempt, isTaken: boolean): void {
-    const line = this.#lines.get(turn.tenant) as Deque<PooledAttempt>
+    const line = this.#line(turn.tenant)
     line.remove(at as number)
     this.size--
-    if (this.#lines.size === 1 || (line.size && !isTaken)) return
+    if (this.#only || (line.size && !isTaken)) return
     this.#lines.delete(turn.tenant) // and in again as the last
     if (line.size) this.#lines.set(turn.tenant, line)
   }
@@ -38,6 +46,7 @@ class Rank {
 
   /** How many have their turn before one that comes now. */
   before(tenant: string): number {
+    if (this.#only?.tenant === tenant) return this.size
     const own = this.#lines.get(tenant)?.size ?? 0
     return Math.min(this.size, (own + 1) * this.#lines.size)
   }
@@ -45,6 +54,7 @@ class Rank {
   /** In their order as far as lines are equally long. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
     if (skip >= this.size) return undefined
+    if (this.#only) return this.#only.line.find(skip, lookahead, willDo)
     const { size } = this.#lines
     let at = 0
     for (const line of this.#lines.values()) {
