@@ -239,7 +239,7 @@ describe('joining', () => {
   })
 
   it('who waits to ask another model again may leave, is due, and gets CLOSED as ever', async () => {
-    const { predictor, workers, clock, tell } = await open(['a'])
+    const { predictor, clock, tell } = await open(['a'])
     const leaving = new AbortController()
     const gone = code(predictor.predict(query(1), { signal: leaving.signal }))
     const due = code(predictor.predict(query(2), { deadlineMs: 100 }))
