@@ -137,7 +137,7 @@ export class Predictor {
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
-    const request = { payload, tenant, caller, signal, options }
+    const request = { payload, caller, signal, options }
     if (!this.#reuse) this.#enter(request, caller)
     else this.#reuse.take(request)
   }
@@ -150,15 +150,9 @@ export class Predictor {
   }
 
   /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #enter({ payload, tenant: name, signal, caller: own }: Request, caller: Caller): Query | undefined {
-    const { clock, maxWaitMs } = this.#settings
+  #enter({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
     try {
-      const leftMs = caller.dueAt - clock.now()
-      const refusal = this.#means.pool.refusal(leftMs, caller.turn)
-      if (refusal && !this.#generation.mayRecall(caller, name)) throw refusal
-      const tenant = this.#generation.tenants.of(name)
-      // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(payload, caller, tenant, Math.min(maxWaitMs, leftMs / 2), refusal)
+      const query = this.#generation.enter(payload, caller)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {

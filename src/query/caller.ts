@@ -13,6 +13,7 @@ export class Caller {
   readonly dueAt: number
   readonly choices: Required<Choices>
   readonly turn: Turn
+  #signal: AbortSignal | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -21,6 +22,7 @@ export class Caller {
   /**
    * @param since       now
    * @param deadlineMs  how long it waits at most
+   * @param turn        whose query it is, and before which others it goes
    */
   constructor(
     choices: Required<Choices>,
@@ -50,9 +52,15 @@ export class Caller {
   /** @param leave  told once if the signal fires, also where it has by now */
   listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
     const abort = () => leave(aborted(signal))
+    this.#signal = signal
     this.#unlisten?.() // who asks again listens anew
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
+  }
+
+  /** Another query is asked for it: that is told if its signal fires. */
+  relisten(leave: (error: ApproxiferError) => void): void {
+    if (this.#signal && this.isOpen) this.listen(this.#signal, leave)
   }
 
   /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
@@ -72,7 +80,7 @@ export class Caller {
     this.#ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
-    this.#unlisten = undefined
+    this.#unlisten = this.#signal = undefined
     ended(ending, this.turn.tenant)
   }
 }

@@ -75,6 +75,16 @@ export function hedgePriority({ pool, lateness }: Context): Priority {
   return pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal'
 }
 
+/** A retry goes before those that wait, unless these are too many. */
+export function retryPriority({ vote, inquiry }: Query, { pool }: Context): Priority {
+  return pool.isOverloaded || (vote && !inquiry.isAnswered) ? 'normal' : 'high'
+}
+
+/** Whether an answer after the deadline is worth no machine's time: nobody learns from it, or others wait. */
+export function teachesNobody({ coding, vote }: Query, { learning, pool }: Context): boolean {
+  return !coding && !vote && (!learning || pool.isOverloaded)
+}
+
 /** A recovery that a worker's answer contradicts is none. */
 export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
   if (!recovery.answer) return undefined

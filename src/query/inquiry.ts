@@ -4,7 +4,17 @@ import { append, NONE } from '../arrays'
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
-import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
+import {
+  type Asked,
+  answerOf,
+  blockedBy,
+  isForgivable,
+  isLive,
+  isQueued,
+  newAsked,
+  type Purpose,
+  refusalOf,
+} from './asked'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {
@@ -19,10 +29,11 @@ export interface Question {
 const IDLE = 0.4
 
 export class Inquiry implements Apart {
+  /** Why no worker is asked any more: no answer would be in time. */
+  refusal: ApproxiferError | undefined
   readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
-  #refusal: ApproxiferError | undefined
 
   constructor(pool: Attempts<Payload, Payload>, question: Question) {
     this.#pool = pool
@@ -44,13 +55,10 @@ export class Inquiry implements Apart {
     return this.#asked.some(answerOf)
   }
 
-  /** Why it is asked of nobody any more: no answer would be in time. */
-  get refusal(): ApproxiferError | undefined {
-    return this.#refusal
-  }
-
-  refuse(error: ApproxiferError): void {
-    this.#refusal = error
+  /** What was asked ahead can no longer be done without, unless it would be too late. */
+  lost(asked: Asked): void {
+    this.refusal ??= refusalOf(asked)
+    for (const { attempt } of this.#asked) if (attempt.phase === 'queued' && !this.refusal) this.#pool.promote(attempt)
   }
 
   find(attempt: Attempt): Asked | undefined {
@@ -100,11 +108,6 @@ export class Inquiry implements Apart {
     if (excess <= 0) return false
     for (const { attempt } of this.#asked.filter(isQueued).slice(-excess)) this.#pool.cancel(attempt)
     return true
-  }
-
-  /** What was asked ahead can no longer be done without. */
-  promote(): void {
-    for (const { attempt } of this.#asked) if (attempt.phase === 'queued') this.#pool.promote(attempt)
   }
 
   /** Nobody waits any more: what no worker has is taken back, what runs goes on. */

@@ -6,11 +6,11 @@ import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
-import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, refusalOf, workerOf } from './asked'
+import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
-import { factsOf, hedgePriority } from './facts'
+import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
 import { Inquiry } from './inquiry'
 import { lookUp } from './lookup'
@@ -23,7 +23,8 @@ import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
-  readonly caller: Caller
+  /** Another one where the model was replaced: who asked asks again. */
+  caller: Caller
   readonly recovery: QueryRecovery
   readonly coding: Coding | undefined
   readonly vote: Vote | undefined
@@ -46,24 +47,19 @@ export class Query implements Owner, Timed {
     this.#report = coding?.report ?? new PendingReport()
   }
 
-  /** Asks a worker, or as many as it takes. */
-  start(): void {
+  /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
+  start(refusal?: ApproxiferError): void {
     const { acceptance, agenda } = this.#context
     this.#places = agenda.add(this)
-    if (!this.coding?.isOnlyWay) {
+    this.inquiry.refusal = refusal
+    if (refusal) this.look()
+    else if (!this.coding?.isOnlyWay) {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
       if (this.#context.clones && !this.vote && this.inquiry.available > 0) this.#ask('clone', 'low')
       if (this.vote && this.inquiry.available < 0) this.reconsider()
     }
-  }
-
-  /** No worker is asked, which would be too late: what is remembered is all that it may get. */
-  refuse(error: ApproxiferError): void {
-    this.#places = this.#context.agenda.add(this)
-    this.inquiry.refuse(error)
-    this.look()
   }
 
   get isOpen(): boolean {
@@ -157,18 +153,12 @@ export class Query implements Owner, Timed {
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
-    const refusal = refusalOf(asked)
-    if (refusal) this.inquiry.refuse(refusal)
-    if (!answer && this.isOpen && !refusal) this.inquiry.promote()
-    if (answer) this.#heard(asked, answer)
+    if (!answer && this.isOpen) this.inquiry.lost(asked)
+    if (answer && this.vote) this.#judge()
+    else if (answer) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost()
     this.#finish()
-  }
-
-  #heard(asked: Asked, answer: Payload): void {
-    if (this.vote) this.#judge()
-    else this.#own(asked, answer)
   }
 
   /** The model's own answer, in time or late. */
@@ -235,8 +225,7 @@ export class Query implements Owner, Timed {
     const { inquiry, vote } = this
     if (inquiry.available < lacking) inquiry.forgive()
     const count = Math.max(1, Math.min(lacking, inquiry.available))
-    const isFirst = (vote && !inquiry.isAnswered) || this.#context.pool.isOverloaded
-    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', isFirst ? 'normal' : 'high')
+    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', retryPriority(this, this.#context))
   }
 
   #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
@@ -284,8 +273,7 @@ export class Query implements Owner, Timed {
     if (first && !this.recovery.isContradictedBy(answerOf(first) as Payload))
       this.#answer(first, 'unverified', undefined)
     else this.#fail(whyNot(this, this.#context, isDue))
-    // Where others wait, or nobody learns from it, a machine that can be stopped is.
-    if (isDue && !this.coding && !this.vote && (!this.#context.learning || this.#context.pool.isOverloaded)) this.inquiry.drop() // biome-ignore format: one line
+    if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }
 
   #fail(error: ApproxiferError): void {

@@ -1,4 +1,4 @@
-/** Who asks in the place of several callers that have the same query: it is told how that ends, and tells them. */
+/** Who asks in the place of others, as of several callers that have the same query: it is told how that ends, and tells them. */
 
 import type { ApproxiferError } from '../errors'
 import { Caller } from './caller'
