@@ -163,6 +163,14 @@ export function lawBound({ deviation, load, deadlines: [deadline], stops }: Cell
   return Math.min(best * mean, load * share(due))
 }
 
+/** Share of the machines' time that goes to queries which are late though they are begun at once. */
+export function lateOf({ deviation, deadlines: [deadline], stops }: Cell): number {
+  const [mean, due] = [meanOf(deviation), deadline * meanOf(deviation)]
+  const inTime = mean * normal(Math.log(due) / deviation - deviation)
+  const late = stops ? due * (1 - shareOf(deviation)(due)) : mean - inTime
+  return late / (inTime + late)
+}
+
 export function simulateRule(rule: Rule, { deviation, load, deadlines, stops, workers, queries, seed }: Cell): Outcome {
   const random = seeded(seed)
   const mean = meanOf(deviation)

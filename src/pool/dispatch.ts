@@ -6,7 +6,6 @@
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { Execution } from './execution'
-import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { mayTake, Packing } from './packing'
 import { QUICK_MS } from './pipeline'
@@ -35,7 +34,6 @@ export interface DispatchOptions {
 
 export class Dispatcher {
   readonly execution: Execution
-  readonly forecast: Forecast
   readonly #clock: Clock
   readonly #queue: Queue
   readonly #roster: Roster
@@ -58,7 +56,6 @@ export class Dispatcher {
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    this.forecast = new Forecast(clock, queue, roster, speeds)
     this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
 
@@ -149,7 +146,7 @@ export class Dispatcher {
     const mayGet = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
     const willDo = (attempt: PooledAttempt) => {
       if (!mayGet(attempt)) return false
-      const isLate = this.forecast.isHopeless(attempt, member, startsAt)
+      const isLate = this.execution.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
     }
@@ -166,7 +163,7 @@ export class Dispatcher {
     const now = this.#clock.now()
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
-    attempt.fail({ error: this.forecast.refused(text), blame: 'nobody', lost: undefined }, now)
+    attempt.fail({ error: this.execution.forecast.refused(text), blame: 'nobody', lost: undefined }, now)
     attempt.row.owner.settled(attempt)
   }
 

@@ -76,12 +76,12 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get isOverloaded(): boolean {
-    return this.#dispatcher.forecast.isOverloaded
+    return this.#dispatcher.execution.forecast.isOverloaded
   }
 
   /** Why a query that comes now would not be answered in time; undefined where it may well be, or nobody knows. */
   refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
-    return this.#dispatcher.forecast.refusal(leftMs, turn)
+    return this.#dispatcher.execution.forecast.refusal(leftMs, turn)
   }
 
   get nobody(): string {

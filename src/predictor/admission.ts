@@ -22,13 +22,13 @@ export class Admission {
   #isClosed = false
 
   /**
-   * @param most         queries under way, beyond which none is let in
+   * @param queries      under way, beyond which none is let in
+   * @param tenants      that may share them
    * @param comfortable  how many keep all workers busy
-   * @param shared       whether several tenants share them
    */
-  constructor(most: number, comfortable: () => number, shared = false) {
+  constructor({ queries: most, tenants }: { queries: number; tenants: number }, comfortable: () => number) {
     this.#most = most
-    if (shared) this.#tenants = new Map()
+    if (tenants > 1) this.#tenants = new Map()
     this.#comfortable = () => Math.min(most, comfortable())
   }
 

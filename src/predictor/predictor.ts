@@ -66,8 +66,7 @@ export class Predictor {
       ended: (ending, tenant) => this.#admission.leave(ending, tenant),
     })
     const { pool, trust } = this.#means
-    const { queries, tenants } = settings.limits
-    this.#admission = new Admission(queries, () => AHEAD * pool.slots + coder.scheme.queries, tenants > 1)
+    this.#admission = new Admission(settings.limits, () => AHEAD * pool.slots + coder.scheme.queries)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#generation = new Generation(this.#means, settings, fingerprint)
     trust.resume()
