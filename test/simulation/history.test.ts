@@ -55,7 +55,7 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['retry gives nothing that is recovered', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['auto gives what is sure', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
   ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
-  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), asked(2, 0), { at: 100, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
+  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), asked(2, 0), { at: 101, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
   ['every query is answered while at most S workers are in trouble', [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }], { answersIn: 50 }], // biome-ignore format: one line
   ['no more than the limit are under way', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['a worker gets no more than it takes', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
