@@ -68,9 +68,9 @@ export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: 
     if (tokens.admit(token) || OPEN.includes(pathOf(request))) return handle(request, connection)
     onRefused(request)
     const got = token === undefined ? 'none' : 'another one'
-    return problem(401, `authorization: expected a bearer token that is known here, got ${got}`, {
-      'www-authenticate': `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`,
-    })
+    const challenge = `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`
+    const message = `authorization: expected a bearer token that is known here, got ${got}`
+    return problem(401, message, { 'www-authenticate': challenge }, pathOf(request))
   }
 }
 
