@@ -16,8 +16,18 @@ const ranker = onnx(
   [
     { op: 'Mul', inputs: ['input_ids', 'token_type_ids'], outputs: ['second'] },
     ...['second', 'input_ids'].flatMap((name) => [
-      { op: 'Cast', inputs: [name], outputs: [`${name} as float`], ints: { to: types.float32 } },
-      { op: 'ReduceMean', inputs: [`${name} as float`], outputs: [`${name} mean`], ints: { axes: [1], keepdims: 1 } },
+      {
+        op: 'Cast',
+        inputs: [name],
+        outputs: [`${name} as float`],
+        ints: { to: types.float32 } as Record<string, number>,
+      },
+      {
+        op: 'ReduceMean',
+        inputs: [`${name} as float`],
+        outputs: [`${name} mean`],
+        ints: { axes: [1], keepdims: 1 } as object as Record<string, number>,
+      },
     ]),
     { op: 'Div', inputs: ['second mean', 'input_ids mean'], outputs: ['logits'] },
   ],
