@@ -63,7 +63,7 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
   try {
-    const { why } = abilitiesOf(model.signature)
+    const { why } = abilitiesOf(model)
     if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${why}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)

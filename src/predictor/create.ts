@@ -73,8 +73,11 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
 }
 
 /** @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { signature }: ModelWorker): void {
-  const { why } = abilitiesOf(signature)
+function checkAbilities({ scheme, policy, memory, reuse }: Checked, coded: Coded, worker: ModelWorker): void {
+  const { why, whyNotEqual } = abilitiesOf(worker)
+  const { byzantine } = coded.scheme
+  if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'
