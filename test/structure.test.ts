@@ -78,7 +78,7 @@ const LAYERS: Record<string, string[]> = {
   ],
   'entry index': ['memory', 'workers', 'pool', 'query', 'trust', 'predictor'],
   'entry codec': ['core', 'codec', 'memory'],
-  'entry gateway': ['gateway'],
+  'entry gateway': ['gateway', 'text'],
   'entry http': ['workers'],
   'entry nats': ['workers'],
   'entry testing': ['testing'],

@@ -10,7 +10,6 @@ import { type Encoded, encoded } from '../oip/write'
 import type { Prediction } from '../query/prediction'
 import type { TextModel } from '../text/model'
 import { type Overlong, type TokenRow, TooLong } from '../text/tokens'
-import type { RowOutcome } from './batch'
 import { choicesOf, type Exchange, outcomesOf } from './infer'
 import type { Served } from './models'
 import { Refusal } from './refusal'
@@ -49,18 +48,14 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
   const asked = new TextRequest(exchange, json, models.find(model), 'vector', OPENAI)
   const [rows, outcomes] = await asked.vectors('input', json.input)
   const prompt_tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0)
-  const status = outcomes.map(({ status }) => status)
-  const rest = { model, usage: { prompt_tokens, total_tokens: prompt_tokens }, parameters: { status } }
-  function* written() {
-    yield '{"object":"list","data":['
-    for (const [index, { output }] of outcomes.entries()) {
-      const { data } = output[KEPT]
-      const embedding = format === 'base64' ? `"${base64(toRaw(data))}"` : `[${data.join()}]`
-      yield `${index ? ',' : ''}{"object":"embedding","index":${index},"embedding":${embedding}}`
-    }
-    yield `],${JSON.stringify(rest).slice(1)}`
+  const usage = { prompt_tokens, total_tokens: prompt_tokens }
+  const rest = { model, usage, parameters: { status: outcomes.map(({ status }) => status) } }
+  const textOf = ({ output }: Prediction, index: number) => {
+    const { data } = output[KEPT]
+    const embedding = format === 'base64' ? `"${base64(toRaw(data))}"` : `[${data.join()}]`
+    return `{"object":"embedding","index":${index},"embedding":${embedding}}`
   }
-  return { body: joinedBytes(await encoded(written())), headerLength: undefined }
+  return listed(outcomes, textOf, '{"object":"list","data":[', `],${JSON.stringify(rest).slice(1)}`)
 }
 
 /** POST /embed */
@@ -68,11 +63,7 @@ export async function answerEmbed(exchange: Exchange, models: TextModels): Promi
   const json = await jsonOf(exchange, EMBED)
   const asked = new TextRequest(exchange, json, models.find(nameIn(json, models, 'vector')), 'vector', TEI)
   const [, outcomes] = await asked.vectors('inputs', json.inputs)
-  function* written() {
-    for (const [index, { output }] of outcomes.entries()) yield `${index ? ',' : '['}[${output[KEPT].data.join()}]`
-    yield ']'
-  }
-  return { body: joinedBytes(await encoded(written())), headerLength: undefined }
+  return listed(outcomes, ({ output }) => `[${output[KEPT].data.join()}]`)
 }
 
 /** POST /rerank */
@@ -89,12 +80,10 @@ export async function answerRerank(exchange: Exchange, models: TextModels): Prom
     const score = isRaw ? value : 1 / (1 + Math.exp(-value))
     return { index, ...(withText && { text: texts[index] }), score, ...(status !== 'exact' && { status }) }
   })
-  const sorted = ranks.sort((a, b) => b.score - a.score || a.index - b.index)
-  function* written() {
-    for (const [i, rank] of sorted.entries()) yield `${i ? ',' : '['}${JSON.stringify(rank)}`
-    yield ']'
-  }
-  return { body: joinedBytes(await encoded(written())), headerLength: undefined }
+  return listed(
+    ranks.sort((a, b) => b.score - a.score || a.index - b.index),
+    (rank) => JSON.stringify(rank),
+  )
 }
 
 /** An answer's one output that is kept: the vector of a text, or a score. */
@@ -148,14 +137,14 @@ class TextRequest {
       const own = isOne ? field : `${field}[${i}]`
       return Array.isArray(item)
         ? text.tokens.given(own, item, this.#overlong)
-        : text.tokens.row(own, item, this.#overlong)
+        : text.tokens.row(own, [item], this.#overlong)
     })
     return [rows, await this.#ask(rows, ({ output }) => text.vector(output, dimensions, isNormalized))]
   }
 
   async scores(query: string, texts: readonly unknown[]): Promise<Prediction[]> {
     const text = this.#text
-    const rows = await this.#rows(texts, (item, i) => text.tokens.pair(`texts[${i}]`, query, item, this.#overlong))
+    const rows = await this.#rows(texts, (item, i) => text.tokens.row(`texts[${i}]`, [query, item], this.#overlong))
     return this.#ask(rows, ({ output }) => Float32Array.of(text.score(output)))
   }
 
@@ -190,7 +179,7 @@ class TextRequest {
     }
     const queries = rows.map((row) => this.#text.query(row))
     const outcomes = await outcomesOf(this.exchange, this.served, queries, { ...choicesOf(parameters), keep })
-    return outcomes.map((outcome: RowOutcome) => (outcome as { prediction: Prediction }).prediction)
+    return outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : [])) // all, or none
   }
 }
 
@@ -204,11 +193,23 @@ async function jsonOf({ body }: Exchange, names: readonly string[]): Promise<Rec
 /** Where one alone may be meant it need not be said: Text Embeddings Inference has one model. */
 function nameIn({ model }: Record<string, unknown>, models: TextModels, gives: 'vector' | 'score'): string {
   const names = models.giving(gives)
-  return checkText(
-    'model',
-    model ?? (names.length === 1 ? names[0] : undefined),
-    `one of ${names.join(', ') || 'none'}`,
-  )
+  const one = names.length === 1 ? names[0] : undefined
+  return checkText('model', model ?? one, `one of ${names.join(', ') || 'none'}`)
+}
+
+/** JSON of a list, an element at a time. */
+async function listed<T>(
+  list: T[],
+  textOf: (element: T, i: number) => string,
+  before = '[',
+  behind = ']',
+): Promise<Encoded> {
+  function* pieces() {
+    yield before
+    for (const [i, element] of list.entries()) yield `${i ? ',' : ''}${textOf(element, i)}`
+    yield behind
+  }
+  return { body: joinedBytes(await encoded(pieces())), headerLength: undefined }
 }
 
 function base64(bytes: Uint8Array): string {

@@ -5,7 +5,7 @@ import { expected, isObject } from '../check'
 import { type Pooling, poolings, type TextOptions } from './options'
 
 type Json = Readonly<Record<string, unknown>>
-type Files = NonNullable<TextOptions['files']>
+type TextPlace = NonNullable<TextOptions['files']>
 
 export interface TextFiles {
   tokenizer: Json | undefined
@@ -28,7 +28,7 @@ const POOLINGS: Readonly<Record<string, Pooling>> = {
 const MOST_TOKENS = 2 ** 20
 
 /** @param places  the first one with a `tokenizer.json` counts. @throws Error naming a file that cannot be read */
-export async function readTextFiles(places: readonly Files[]): Promise<TextFiles> {
+export async function readTextFiles(places: readonly TextPlace[]): Promise<TextFiles> {
   let [files = {}] = places
   let tokenizer: unknown
   for (const place of places) {
@@ -63,7 +63,7 @@ export function placesBeside(model: string): string[] {
 }
 
 /** What a file holds; undefined where it is not there. */
-async function fileOf(files: Files, name: string): Promise<unknown> {
+async function fileOf(files: TextPlace, name: string): Promise<unknown> {
   if (typeof files !== 'string' && !(files instanceof URL)) return files[name]
   const path = `${files}${/^$|[/\\]$/.test(String(files)) ? '' : '/'}${name}`
   try {

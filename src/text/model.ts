@@ -3,14 +3,14 @@
 import { platform } from '#platform'
 import { expected } from '../check'
 import { isReal, kindOf, realsOf } from '../element'
-import { read } from '../option'
+import { read, type ValuesOf } from '../option'
 import { type AnyTensor, type QueryTensors, type Signature, shownShape, type TensorSpec, type Tensors } from '../tensor'
 import { placesBeside, readTextFiles, type TextFiles } from './files'
 import { type Pooling, type TextOptions, textOptions } from './options'
-import { type Tokenizer, type TokenRow, Tokens } from './tokens'
+import { TextTokens, type Tokenizer, type TokenRow } from './tokens'
 
 /** How an output is read: as a vector or a score, as it is; or as vectors of tokens, where there is a pooling. */
-interface Reading {
+interface OutputReading {
   output: string
   gives: 'vector' | 'score'
   /** How many values; -1 where that is not known. */
@@ -19,6 +19,8 @@ interface Reading {
   /** Undefined: it is left as it is. */
   normalize?: boolean | undefined
 }
+
+type TextChoices = ValuesOf<typeof textOptions>
 
 const [IDS, MASK, TYPES] = ['input_ids', 'attention_mask', 'token_type_ids']
 const WITHOUT_FILES = 512
@@ -38,10 +40,11 @@ export async function textModelOf(
   if (options === false) return 'its option text is false'
   const isFile = model instanceof URL || (typeof model === 'string' && (options || !/^(https?|data):/.test(model)))
   try {
-    const own = options?.files
+    const given = read(textOptions, 'text', options ?? {})
+    const own = given.files
     const files = await readTextFiles(own !== undefined ? [own] : isFile ? placesBeside(String(model)) : [])
     if (!options && !files.tokenizer) return 'no tokenizer.json lies beside it'
-    return await TextModel.load(options ?? {}, files, signature, warn)
+    return await TextModel.load(given, files, signature, warn)
   } catch (error) {
     if (options) throw error
     const { message } = error as Error
@@ -52,22 +55,22 @@ export async function textModelOf(
 
 export class TextModel {
   private constructor(
-    readonly tokens: Tokens,
+    readonly tokens: TextTokens,
     readonly longTexts: 'refuse' | 'truncate',
     /** Whether the first values of a vector can be had alone. */
     readonly dimensions: boolean,
-    readonly reading: Reading,
+    readonly reading: OutputReading,
     private readonly inputs: readonly TensorSpec[],
   ) {}
 
   /** @throws TypeError, RangeError, Error for a model that takes no tokens, or gives neither vectors nor scores; files that are not there */
   static async load(
-    options: TextOptions,
+    options: TextChoices,
     files: TextFiles,
     { inputs, outputs, batched }: Signature,
     warn: (text: string) => void,
   ): Promise<TextModel> {
-    const { longTexts, dimensions, tokenizer, maxTokens = files.maxTokens } = read(textOptions, 'text', options)
+    const { longTexts, dimensions, tokenizer, maxTokens = files.maxTokens } = options
     const isToken = ({ name, shape }: TensorSpec) => [IDS, MASK, TYPES].includes(name) && String(shape) === '-1'
     if (batched === false || !inputs.every(isToken) || !inputs.some(({ name }) => name === IDS)) {
       throw new RangeError(`text: expected inputs ${IDS}, ${MASK}, ${TYPES} of any length, got ${shown(inputs)}`)
@@ -76,7 +79,7 @@ export class TextModel {
     const own = tokenizer ?? (await tokenizerOf(files))
     if (maxTokens === undefined) warn(`texts have ${WITHOUT_FILES} tokens at most, since no file says: see maxTokens`)
     if (files.prompt) warn('no prompt stands in front of texts: config_sentence_transformers.json has one for callers')
-    return new TextModel(new Tokens(own, maxTokens ?? WITHOUT_FILES), longTexts, dimensions, reading, inputs)
+    return new TextModel(new TextTokens(own, maxTokens ?? WITHOUT_FILES), longTexts, dimensions, reading, inputs)
   }
 
   query({ ids, types }: TokenRow): QueryTensors {
@@ -107,10 +110,10 @@ export class TextModel {
 /** @param warn  told what is done where nobody said how. @throws RangeError for outputs of another kind */
 function readingOf(
   outputs: readonly TensorSpec[],
-  options: TextOptions,
+  options: TextChoices,
   files: TextFiles,
   warn: (text: string) => void,
-): Reading {
+): OutputReading {
   const real = outputs.filter(({ type }) => isReal(type))
   const find = (rank: number, ...names: string[]) => {
     const all = real.filter(({ shape }) => shape.length === rank)

@@ -1,7 +1,7 @@
 /** Options of a model that is asked with texts, said once. */
 
 import { checkBoolean, checkObject, expected } from '../check'
-import { any, integer, open, option, type TableOf, words } from '../option'
+import { integer, open, option, type TableOf, words } from '../option'
 import type { Tokenizer } from './tokens'
 
 export const poolings = ['mean', 'cls', 'last'] as const
@@ -26,7 +26,7 @@ export interface TextOptions {
 
 export const textOptions = {
   files: open(
-    any<NonNullable<TextOptions['files']>>,
+    files,
     '`model`’s folder',
     'where `tokenizer.json` is: a folder, or what files in it hold',
     '--text-files <folder>',
@@ -38,7 +38,7 @@ export const textOptions = {
     'what of the tokens’ vectors is a text’s',
     '--pooling <how>',
   ),
-  normalize: open(checkBoolean, 'as the files say, else true', 'whether vectors have length 1'),
+  normalize: open(checkBoolean, 'as the files say, else of pooled ones', 'whether vectors have length 1'),
   maxTokens: open(integer(8), 'as the files say, else 512', 'of the longest text', '--max-tokens <n>'),
   longTexts: option(
     words(['refuse', 'truncate']),
@@ -48,6 +48,10 @@ export const textOptions = {
   ),
   dimensions: option(checkBoolean, false, 'whether the first values of a vector can be had alone (Matryoshka)'),
 } satisfies TableOf<TextOptions>
+
+function files(field: string, value: unknown): NonNullable<TextOptions['files']> {
+  return typeof value === 'string' ? value : checkObject(field, value, 'a folder, or files by name')
+}
 
 function tokenizer(field: string, value: unknown): Tokenizer {
   if (typeof checkObject(field, value).encode === 'function') return value as Tokenizer

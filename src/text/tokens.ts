@@ -23,35 +23,15 @@ export class TooLong extends RangeError {}
 /** Letters beyond which a text is too long, whatever its tokens: nobody shall hold the event loop with spaces. */
 const lettersOf = (most: number) => Math.max(2 ** 16, 64 * most)
 
-export class Tokens {
+export class TextTokens {
   /** @param most  tokens of a row */
   constructor(
     private readonly tokenizer: Tokenizer,
     readonly most: number,
   ) {}
 
-  /** @throws TypeError for no text, TooLong */
-  row(field: string, text: unknown, overlong: Overlong): TokenRow {
-    return this.#within(field, [text], overlong)
-  }
-
-  /** @throws TypeError for no texts, TooLong */
-  pair(field: string, a: unknown, b: unknown, overlong: Overlong): TokenRow {
-    return this.#within(field, [a, b], overlong)
-  }
-
-  /** Ids as a caller gives them: nothing is put around them. @throws TypeError, RangeError, TooLong */
-  given(field: string, list: readonly unknown[], overlong: Overlong): TokenRow {
-    if (!list.length) throw new TypeError(`${field}: expected a text or tokens, got none`)
-    const unknown = list.findIndex((id) => !Number.isInteger(id) || this.tokenizer.id_to_token(id as number) === undefined) // biome-ignore format: one line
-    if (unknown >= 0) throw new TypeError(expected(`${field}[${unknown}]`, 'a token id of this model', list[unknown]))
-    const all = list as readonly number[]
-    if (all.length > this.most && overlong === 'refuse') throw this.#tooLong(field, all.length)
-    const ids = overlong === 'left' ? all.slice(-this.most) : all.slice(0, this.most)
-    return { ids, types: ids.map(() => 0) }
-  }
-
-  #within(field: string, texts: readonly unknown[], overlong: Overlong): TokenRow {
+  /** @param texts  one, or a pair. @throws TypeError for what is none, TooLong */
+  row(field: string, texts: readonly unknown[], overlong: Overlong): TokenRow {
     const letters = lettersOf(this.most)
     const read = texts.map((text) => {
       if (typeof text !== 'string' || text === '')
@@ -65,6 +45,17 @@ export class Tokens {
     if (row.ids.length <= this.most) return row
     if (overlong === 'refuse') throw this.#tooLong(field, row.ids.length)
     return this.#cut(row, read, overlong)
+  }
+
+  /** Ids as a caller gives them: nothing is put around them. @throws TypeError, RangeError, TooLong */
+  given(field: string, list: readonly unknown[], overlong: Overlong): TokenRow {
+    if (!list.length) throw new TypeError(`${field}: expected a text or tokens, got none`)
+    const unknown = list.findIndex((id) => !Number.isInteger(id) || this.tokenizer.id_to_token(id as number) === undefined) // biome-ignore format: one line
+    if (unknown >= 0) throw new TypeError(expected(`${field}[${unknown}]`, 'a token id of this model', list[unknown]))
+    const all = list as readonly number[]
+    if (all.length > this.most && overlong === 'refuse') throw this.#tooLong(field, all.length)
+    const ids = overlong === 'left' ? all.slice(-this.most) : all.slice(0, this.most)
+    return { ids, types: ids.map(() => 0) }
   }
 
   #tooLong(field: string, count?: number): TooLong {
@@ -112,15 +103,9 @@ export class Tokens {
   }
 }
 
-/** How many tokens of each text stay: those of the shorter one, as far as it leaves the other one as many. */
-function share(counts: readonly number[], most: number): number[] {
-  if (counts.length === 1) return [most]
-  const [a, b] = counts
-  const half = Math.floor(most / 2)
-  if (a <= b) {
-    const first = Math.min(a, half)
-    return [first, Math.min(b, most - first)]
-  }
-  const second = Math.min(b, half)
-  return [Math.min(a, most - second), second]
+/** How many tokens of each text stay: all of the shorter one, as far as the other one has as many. */
+function share([a, b = 0]: readonly number[], most: number): number[] {
+  const half = a > b ? Math.ceil(most / 2) : Math.floor(most / 2)
+  const first = Math.min(a, Math.max(most - b, half))
+  return [first, most - first]
 }

@@ -158,9 +158,9 @@ export function filesOf({ model = '', workers, remote = {}, text }: ModelConfig)
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
   const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
-  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : own ? placesBeside(model) : []
-  const texts =
-    text === false || /^(https?|data):/.test(model) ? [] : folders.map((folder) => `${folder}tokenizer.json`)
+  const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
+  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
+  const texts = folders.map((folder) => `${folder}tokenizer.json`)
   return [...path, ...texts, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
 }
 
