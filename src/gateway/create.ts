@@ -21,7 +21,8 @@ export type GatewayModel = (PredictorOptions & { version?: string; text?: TextOp
 
 /**
  * An inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the Open
- * Inference Protocol v2, JSON and binary; texts as OpenAI's embeddings and as Text Embeddings Inference take them. Models start at once; see `Gateway` for how to wait for them, replace and end them.
+ * Inference Protocol v2, JSON and binary; texts as OpenAI's embeddings and Text Embeddings Inference take them. Models start at once;
+ * see `Gateway` for how to wait for them, replace and end them.
  * In workerd it serves the request, or the Durable Object, that made it, and answers others 500.
  *
  * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject

@@ -73,9 +73,8 @@ export class Models<Model> {
   /** Of models that give this of texts; of all where none does. */
   giving(gives: 'vector' | 'score'): string[] {
     const all = [...this.#slots]
-    const giving = all.filter(
-      ([, { served }]) => typeof served?.text === 'object' && served.text.reading.gives === gives,
-    )
+    const givesIt = (text: TextModel | string = '') => typeof text === 'object' && text.reading.gives === gives
+    const giving = all.filter(([, { served }]) => givesIt(served?.text))
     return (giving.length ? giving : all).map(([name]) => name)
   }
 

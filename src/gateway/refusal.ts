@@ -61,12 +61,7 @@ const TEXTS = ['/embed', '/rerank']
 /** Of a request to OpenAI's interface, and of Text Embeddings Inference's errors by status. */
 const FIELDS = /^(?:the )?(input|model|encoding_format|dimensions|user|truncate|parameters)\b/
 const CODES: Readonly<Record<number, string>> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' }
-const TYPES: Readonly<Record<number, string>> = {
-  422: 'tokenizer',
-  424: 'backend',
-  429: 'overloaded',
-  503: 'unhealthy',
-}
+const TYPES: Readonly<Record<number, string>> = { 424: 'backend', 429: 'overloaded', 503: 'unhealthy' }
 
 /** A refusal as clients read it that ask at this path: OpenAI's, those of Text Embeddings Inference, of the Open Inference Protocol. */
 export function errorBody(path: string, { status, details }: Refusal, message: string): object {

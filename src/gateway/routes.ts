@@ -4,16 +4,8 @@ import { expected } from '../check'
 import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
-export type Resource =
-  | 'server'
-  | 'live'
-  | 'ready'
-  | 'model'
-  | 'modelReady'
-  | 'infer'
-  | 'embeddings'
-  | 'embed'
-  | 'rerank'
+type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer'
+export type Resource = OipResource | 'embeddings' | 'embed' | 'rerank'
 
 export interface Place {
   resource: Resource
@@ -39,6 +31,8 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = 
   ['POST', '/rerank', 'rerank', 'rerank'],
 ]
 
+const PATHS = 'one of the Open Inference Protocol, from /v2 on, /v1/embeddings, /embed or /rerank'
+
 const routes = ROUTES.map(([method, path, resource, route]) => ({ method, parts: path.split('/'), resource, route }))
 
 /** @throws Refusal 400, 404, 405 */
@@ -48,12 +42,7 @@ export function placeOf({ method, url }: Pick<Request, 'method' | 'url'>): Place
   const found = routes.find(
     (each) => each.parts.length === parts.length && each.parts.every((part, i) => part === parts[i] || part[0] === ':'),
   )
-  if (!found)
-    throw notFound(
-      'the path',
-      'one of the Open Inference Protocol, from /v2 on, /v1/embeddings, /embed or /rerank',
-      shortened(pathname),
-    )
+  if (!found) throw notFound('the path', PATHS, shortened(pathname))
   const { resource, route } = found
   const allowed = found.method === 'GET' ? ['GET', 'HEAD'] : ['POST']
   if (!allowed.includes(method)) {

@@ -110,6 +110,24 @@ it('a token is asked for, and its lack told in OpenAI’s shape; the server’s 
   expect((await ask('right')).usage.total_tokens).toBe(16)
 })
 
+it('OpenAI’s client may ask from a page of an origin that may', async () => {
+  const served = await Served.start([EMBEDDER, '--workers', '1', '--cors', 'https://example.org'])
+  onTestFinished(async () => void (await served.stop()))
+  const sent: string[] = []
+  const fetch = async (url: string | URL | Request, init?: RequestInit) => {
+    sent.push(...new Headers(init?.headers).keys())
+    return globalThis.fetch(url, init)
+  }
+  const openai = new OpenAI({ baseURL: `${served.url}/v1`, apiKey: 'none', fetch: fetch as typeof globalThis.fetch })
+  await openai.embeddings.create({ model: 'embedder', input: 'a' })
+  const headers = { origin: 'https://example.org', 'access-control-request-method': 'POST' }
+  const preflight = await globalThis.fetch(`${served.url}/v1/embeddings`, { method: 'OPTIONS', headers })
+  const allowed = preflight.headers.get('access-control-allow-headers')?.split(',') ?? []
+  const simple = ['accept', 'content-length', 'user-agent']
+  expect(sent.length).toBeGreaterThan(8)
+  expect(sent.filter((name) => !allowed.includes(name) && !simple.includes(name))).toEqual([])
+})
+
 it('a configuration says where the files are and how outputs are read; they are read again when they change', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'approxifer-text-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))

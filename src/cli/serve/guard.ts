@@ -12,6 +12,10 @@ const EXPOSED = ['inference-header-content-length', 'retry-after']
 const SENT = [
   ...['authorization', 'content-type', 'content-encoding'],
   ...['inference-header-content-length', 'traceparent', 'tracestate'],
+  // OpenAI's client in a page says what it is.
+  ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout'].map(
+    (name) => `x-stainless-${name}`,
+  ),
 ]
 const PREFLIGHT_S = 600
 
