@@ -54,11 +54,13 @@ export async function loadModel(
   }
 }
 
-function asOptions(message: string): string {
+/** A sentence of the library in the command's words. */
+export function asOptions(message: string): string {
   return message
     .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')
     .replace(/^(inputShapes|outputs):/, (_, name) => (name === 'outputs' ? '--outputs:' : '--input-shapes:'))
     .replace(/option outputs/, 'option --outputs')
+    .replace(/onnx\.inputShapes/, '--input-shapes')
     .trim()
 }
 

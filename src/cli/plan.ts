@@ -12,7 +12,7 @@ import { isVerified } from '../predictor/settings'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { type ModelFile, readModel } from '../workers/onnx/model-file'
-import { loadModel, type ModelOptions, shapes } from './files'
+import { asOptions, loadModel, type ModelOptions, shapes } from './files'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -67,13 +67,14 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
   }
 }
 
-function verdict(name: string, { inputs, outputs, abilities, warnings, reason }: Judged): string {
+function verdict(name: string, { inputs, outputs, batched, abilities, warnings, reason }: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
   const { why, whyNotEqual } = abilities
+  const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
   const able = why
     ? [
-        `${name} can be served, without a code and a memory: ${why}`,
-        `  works: hedges, retries, deadlines, batches, ${whyNotEqual ? '' : 'agreement (--byzantine), '}workers anywhere`,
+        `${name} can be served, without a code and a memory: ${asOptions(why)}`,
+        `  works: ${works.join(', ')}`,
         '  does not: --stragglers, the paper’s scheme, recovery from a memory',
       ]
     : [`${name} can be served, coded and remembered`]

@@ -38,17 +38,16 @@ export function abilitiesOf({ signature, repeats = true }: Pick<ModelWorker, 'si
   }
 }
 
-/** What keeps queries and answers from being vectors of real numbers. */
+/** What keeps queries and answers from being vectors of real numbers: first what no option changes. */
 function obstacle({ inputs, outputs, batched = true }: Signature): string | undefined {
-  const of = (kind: string, specs: readonly TensorSpec[]) =>
-    specs.map((spec) => flawOf(`${kind} '${spec.name}'`, spec)).find((flaw) => flaw !== undefined)
-  const flaw = of('input', inputs) ?? of('output', outputs)
-  return flaw ?? (batched ? undefined : 'not all that the model takes and gives has the batch in front')
-}
-
-function flawOf(what: string, spec: TensorSpec): string | undefined {
-  const { type = 'float32' } = spec
-  if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
-  if (!isOpen(spec)) return undefined
-  return `${what} has shape [${shownShape(spec)}], which may differ from query to query (onnx.inputShapes fixes it)`
+  const named = (kind: string) => (spec: TensorSpec) => [`${kind} '${spec.name}'`, spec] as const
+  const all = [...inputs.map(named('input')), ...outputs.map(named('output'))]
+  for (const [what, { type = 'float32' }] of all) {
+    if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
+  }
+  if (!batched) return 'not all that the model takes and gives has the batch in front'
+  const [what, open] = all.find(([, spec]) => isOpen(spec)) ?? []
+  return (
+    open && `${what} has shape [${shownShape(open)}], which may differ from query to query (onnx.inputShapes fixes it)`
+  )
 }

@@ -91,6 +91,17 @@ describe('plan --model', () => {
     await predictor.close()
   })
 
+  it('prints nothing of lengths that it tries and that do not fit', () => {
+    const shape = ['batch', 'n']
+    const nodes = [{ op: 'Add', inputs: ['x', 'bias'], outputs: ['y'] }]
+    const bias = { name: 'bias', length: 8, file: 'bias.data' }
+    write(bias.file, new Uint8Array(4 * bias.length))
+    const model = write('eight.onnx', onnx([{ name: 'x', shape }], [{ name: 'y', shape }], nodes, [bias]))
+    const { stdout, stderr } = run('plan', '--model', model)
+    expect(stderr).toBe('')
+    expect(stdout).toContain("input 'x' has shape [?], which may differ from query to query (--input-shapes fixes it)")
+  })
+
   it('says of one that takes integers that it is served without a code and a memory, and why', () => {
     const { status, stderr, approxifer, model, error } = planned('--model', file('integers'))
     expect([status, stderr, approxifer.workers, error]).toEqual([0, '', 9, undefined])

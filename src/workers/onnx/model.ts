@@ -49,6 +49,9 @@ export interface OnnxOptions {
 /** A batch may round in another order, and so may two runs: how far their answers may be from each other, over their size. */
 const ROUNDING = 1e-3
 
+/** A length that does not fit is no error to be printed where lengths are tried. */
+const QUIET = { logSeverityLevel: 4 } as const
+
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
@@ -92,7 +95,7 @@ export class OnnxModel {
     const { inputs, batched } = inputSpecs(session, options.inputShapes)
     const names = outputNames(session, options.outputs)
     const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })), ...(!batched && { batched }) }
-    const tried = await samples(draft, (batch) => run(ort, session, draft, batch))
+    const tried = await samples(draft, (batch) => run(ort, session, draft, batch, QUIET))
     const model = new OnnxModel(ort, session, { ...draft, ...outputSpecs(session, names, draft, tried) })
     if (tried) await model.#learn(tried, takesBatches(session))
     return model
@@ -180,12 +183,13 @@ async function run(
   session: InferenceSession,
   { inputs, outputs }: Signature,
   batch: TensorList,
+  options: InferenceSession.RunOptions = {},
 ): Promise<TensorList> {
   const feeds = inputs.map(({ name, type = 'float32' }, i) => {
     const { data, shape } = batch[i]
     return [name, new ort.Tensor(type as 'float32', data as Float32Array, shape)] as const
   })
-  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name)) // biome-ignore format: one line
+  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name), options) // biome-ignore format: one line
   return outputs.map(({ name }) => {
     const { data, dims, type } = results[name]
     results[name].dispose()
