@@ -2,6 +2,7 @@
 
 import { ApproxiferError, type ModelWorker } from 'approxifer'
 import { describe, expect, it } from 'vitest'
+import { turn } from '../../src/oip/json'
 import type { Signature, TensorList } from '../../src/tensor'
 import { tokenizer } from '../shared/embedder'
 import { until } from '../shared/patience'
@@ -123,6 +124,7 @@ it('tenants are kept apart, and a request that is drained ends before its model 
   const asked = answerOf(gateway, embeddings({ input: 'a', parameters: { tenant: 'somebody' } }))
   await until(() => gateway.predictor('m').stats().open === 1)
   const unloaded = gateway.unload('m')
+  for (let i = 0; i < 10; i++) await turn() // a model that nobody asks is closed by now
   answer([1, 2])
   const { status, json } = await asked
   expect([status, json.data[0].embedding]).toEqual([200, [1, 2]])
