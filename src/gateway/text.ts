@@ -32,7 +32,7 @@ const OPENAI: Statuses = { unable: 400, tooLong: 400 }
 const TEI: Statuses = { unable: 424, tooLong: 413 }
 /** Bytes of a request: JSON of texts is parsed at one go. */
 const MOST_BYTES = 2 ** 23
-/** Letters, or token ids, that are read before whatever else waits has its turn. */
+/** Characters, or token ids, that are read before whatever else waits has its turn. */
 const SLICE = 2 ** 13
 
 const NAMES = ['model', 'truncate', 'parameters']

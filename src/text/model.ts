@@ -38,12 +38,13 @@ export async function textModelOf(
   warn: (text: string) => void,
 ): Promise<TextModel | string> {
   if (options === false) return 'its option text is false'
-  const isFile = model instanceof URL || (typeof model === 'string' && (options || !/^(https?|data):/.test(model)))
+  const path = typeof model === 'string' || model instanceof URL ? String(model) : ''
+  const isSought = path && (options || (platform.importTokenizer && !/^(https?|data):/.test(path)))
   try {
     const given = read(textOptions, 'text', options ?? {})
     const own = given.files
-    const files = await readTextFiles(own !== undefined ? [own] : isFile ? placesBeside(String(model)) : [])
-    if (!options && !files.tokenizer) return 'no tokenizer.json lies beside it'
+    const files = await readTextFiles(own !== undefined ? [own] : isSought ? placesBeside(path) : [])
+    if (!options && !files.tokenizer) return 'no tokenizer.json lies beside it, and it has no option text'
     return await TextModel.load(given, files, signature, warn)
   } catch (error) {
     if (options) throw error
@@ -153,8 +154,8 @@ function pooled({ data, shape, type = 'float32' }: AnyTensor, pooling: Pooling |
   if (pooling === 'cls') return values.subarray(0, width)
   if (pooling === 'last') return values.subarray((count - 1) * width)
   const mean = new Float64Array(width)
-  for (const [i, value] of values.entries()) mean[i % width] += value / count
-  return mean
+  for (let i = 0; i < values.length; i++) mean[i % width] += values[i]
+  return mean.map((sum) => sum / count)
 }
 
 function shown(specs: readonly TensorSpec[]): string {

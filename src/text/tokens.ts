@@ -8,7 +8,7 @@ export interface Tokenizer {
   id_to_token(id: number): string | undefined
 }
 
-/** Tokens of a text or a pair of texts, those of the model's own frame among them. */
+/** Tokens of a text or a pair of texts, with the special ones around them. */
 export interface TokenRow {
   ids: readonly number[]
   /** 0, or 1 for those of the second text. */
@@ -20,8 +20,8 @@ export type Overlong = 'refuse' | 'left' | 'right'
 
 export class TooLong extends RangeError {}
 
-/** Letters beyond which a text is too long, whatever its tokens: nobody shall hold the event loop with spaces. */
-const lettersOf = (most: number) => Math.max(2 ** 16, 64 * most)
+/** Characters beyond which a text is too long, whatever its tokens: nobody shall hold the event loop with spaces. */
+const charactersOf = (most: number) => Math.max(2 ** 16, 64 * most)
 
 export class TextTokens {
   /** @param most  tokens of a row */
@@ -32,13 +32,13 @@ export class TextTokens {
 
   /** @param texts  one, or a pair. @throws TypeError for what is none, TooLong */
   row(field: string, texts: readonly unknown[], overlong: Overlong): TokenRow {
-    const letters = lettersOf(this.most)
+    const most = charactersOf(this.most)
     const read = texts.map((text) => {
       if (typeof text !== 'string' || text === '')
         throw new TypeError(expected(field, 'a text that is not empty', text))
-      if (text.length <= letters) return text
+      if (text.length <= most) return text
       if (overlong === 'refuse') throw this.#tooLong(field)
-      return overlong === 'left' ? text.slice(-letters) : text.slice(0, letters)
+      return overlong === 'left' ? text.slice(-most) : text.slice(0, most)
     })
     const row = this.#encode(read)
     if (!row.ids.length) throw new TypeError(expected(field, 'a text with a token of this model', read[0]))
@@ -59,7 +59,7 @@ export class TextTokens {
   }
 
   #tooLong(field: string, count?: number): TooLong {
-    const got = count ?? `more than ${lettersOf(this.most)} letters`
+    const got = count ?? `more than ${charactersOf(this.most)} characters`
     return new TooLong(`${field}: expected at most ${this.most} tokens, got ${got}; ask for 'truncate' to have it cut`)
   }
 
@@ -69,14 +69,14 @@ export class TextTokens {
     return { ids, types }
   }
 
-  /** Leaves out tokens of the texts, of the longer one first, and none of the frame. */
+  /** Leaves out tokens of the texts, of the longer one first, and no special ones. */
   #cut({ ids, types }: TokenRow, texts: readonly string[], from: 'left' | 'right'): TokenRow {
-    const frame = this.#frame(texts.length)
+    const special = this.#special(texts.length)
     const counts = texts.map((text) => this.#bare(text).length)
-    const kept = share(counts, this.most - frame.reduce((sum, n) => sum + n))
+    const kept = share(counts, this.most - special.reduce((sum, n) => sum + n))
     const stays: boolean[] = []
     counts.forEach((count, i) => {
-      for (let n = 0; n < frame[i]; n++) stays.push(true)
+      for (let n = 0; n < special[i]; n++) stays.push(true)
       for (let n = 0; n < count; n++) stays.push(from === 'right' ? n < kept[i] : n >= count - kept[i])
     })
     const left = (list: readonly number[]) => list.filter((_, i) => stays[i] ?? true).slice(0, this.most)
@@ -87,8 +87,8 @@ export class TextTokens {
     return this.tokenizer.encode(text, { add_special_tokens: false }).ids
   }
 
-  /** How many tokens stand before the first text, between two, and behind the last: seen on a short one, or two. */
-  #frame(texts: number): number[] {
+  /** How many special tokens stand before the first text, between two, and behind the last: seen on a short one, or two. */
+  #special(texts: number): number[] {
     const parts = ['a', 'b'].slice(0, texts)
     const { ids } = this.#encode(parts)
     let at = 0

@@ -162,7 +162,7 @@ describe('files', () => {
   it('of a model that nobody asks with texts are not needed; what hinders is then no error, and said', async () => {
     const path = folder()
     const model = join(path, 'model.onnx')
-    const nothing = { text: 'no tokenizer.json lies beside it', warnings: [] }
+    const nothing = { text: 'no tokenizer.json lies beside it, and it has no option text', warnings: [] }
     expect(await load(undefined, encoder([sentence]), model)).toEqual(nothing)
     expect(await load(undefined, encoder([sentence]), 'http://127.0.0.1:1/model.onnx')).toEqual(nothing)
     await expect(load({}, encoder([sentence]), model)).rejects.toThrow('text.files: expected tokenizer.json among them')

@@ -18,14 +18,14 @@ describe('a text', () => {
     expect(tokens.row('input', [letters(6)], 'refuse').ids).toEqual([CLS, ...ids(letters(6)), SEP])
   })
 
-  it('that is too long is refused with its length, or loses tokens at one end and none of the frame', () => {
+  it('that is too long is refused with its length, or loses tokens at one end and no special ones', () => {
     expect(() => tokens.row('input[1]', [letters(7)], 'refuse')).toThrow(TooLong)
     expect(() => tokens.row('input[1]', [letters(7)], 'refuse')).toThrow('input[1]: expected at most 8 tokens, got 9')
     expect(tokens.row('input', [letters(10)], 'right').ids).toEqual([CLS, ...ids(letters(6)), SEP])
     expect(tokens.row('input', [letters(10)], 'left').ids).toEqual([CLS, ...ids(letters(6, 4)), SEP])
   })
 
-  it('of millions of letters is read no further than its first or last ones', () => {
+  it('of millions of characters is read no further than its first or last ones', () => {
     const read: number[] = []
     const counting = {
       id_to_token: (id: number) => tokenizer.id_to_token(id),
@@ -39,7 +39,9 @@ describe('a text', () => {
     expect(own.row('input', [long], 'right').ids.slice(0, 2)).toEqual([CLS, ids('first')[0]])
     expect(own.row('input', [long], 'left').ids.slice(-2)).toEqual([ids('last')[0], SEP])
     expect(Math.max(...read)).toBe(65_536)
-    expect(() => own.row('input', [long], 'refuse')).toThrow('expected at most 8 tokens, got more than 65536 letters')
+    expect(() => own.row('input', [long], 'refuse')).toThrow(
+      'expected at most 8 tokens, got more than 65536 characters',
+    )
   })
 
   it.each([[''], [5], [null], [{}]])('is not %o', (text) => {
@@ -48,7 +50,7 @@ describe('a text', () => {
 })
 
 describe('a pair of texts', () => {
-  const tokens = new TextTokens(tokenizer, 11) // three of them the frame's
+  const tokens = new TextTokens(tokenizer, 11) // three of them special
   const pair = (a: string, b: string) => ({
     ids: [CLS, ...ids(a), SEP, ...ids(b), SEP],
     types: [0, ...ids(a).map(() => 0), 0, ...ids(b).map(() => 1), 1],
