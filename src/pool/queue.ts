@@ -53,8 +53,8 @@ class Rank {
 
   /** In their order as far as lines are equally long. */
   find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
-    if (skip >= this.size) return undefined
     if (this.#only) return this.#only.line.find(skip, lookahead, willDo)
+    if (skip >= this.size) return undefined
     const { size } = this.#lines
     let at = 0
     for (const line of this.#lines.values()) {
