@@ -11,6 +11,7 @@ import type { CoreOptions } from '../core/load'
 import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
 import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
+import { priorities } from '../pool/attempt'
 import { atDeadlines, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import { MOST, pointSets } from '../scheme'
@@ -45,6 +46,11 @@ const choices = {
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
   signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  priority: open(
+    words(priorities),
+    "`'normal'`",
+    'before which others it goes where queries wait: see [overload](serving.md#overload)',
+  ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
   ...choices,
 } satisfies TableOf<PredictOptions>
