@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -11,6 +11,7 @@ import { costs } from './costs'
 import { domainsBench } from './domains'
 import { fleet } from './fleet'
 import { kernels } from './kernels'
+import { large } from './large'
 import { latency } from './latency'
 import { anyLaw } from './laws'
 import { liars } from './liars'
@@ -36,6 +37,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   cold,
   coordinator,
   fleet,
+  large,
   latency,
   laws: anyLaw,
   liars,

@@ -84,6 +84,11 @@ export function isNumeric(data: TensorData): data is NumericData {
   return ArrayBuffer.isView(data)
 }
 
+/** Whether they are in memory that several threads see. */
+export function isShared(data: TensorData): data is NumericData & { buffer: SharedArrayBuffer } {
+  return typeof SharedArrayBuffer !== 'undefined' && isNumeric(data) && data.buffer instanceof SharedArrayBuffer
+}
+
 /** Values of equal type, one part after the other. @param into  holds them; default: fresh */
 export function joinedData(parts: readonly TensorData[], into?: NumericData): TensorData {
   const [first] = parts

@@ -1,7 +1,7 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionOf } from '../criterion'
-import { acceptAnswers, type Payload } from '../payload'
+import { acceptAnswers, hasVectors, type Payload } from '../payload'
 import { Pool } from '../pool/pool'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
@@ -10,6 +10,7 @@ import { isOpen, type Signature } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
+import { QueryBuffers } from './query-buffers'
 import type { Settings } from './settings'
 import type { Coder } from './tenants'
 
@@ -18,6 +19,10 @@ export interface Means {
   readonly signature: Signature
   /** Whether shapes differ from query to query. */
   readonly hasOpenShapes: boolean
+  /** Whether queries and answers are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
+  readonly isMixed: boolean
+  /** Absent where queries are used for longer than it takes to answer them. */
+  readonly buffers: QueryBuffers | undefined
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
@@ -40,12 +45,14 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
+  const isMixed = coder.learns && hasVectors(signature)
+  const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     clock,
     hangMs,
     maxBatch: limits.batch,
-    accept: acceptAnswers(signature),
+    accept: acceptAnswers(signature, isMixed),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
@@ -60,7 +67,7 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   })
   const hasOpenShapes = signature.inputs.some(isOpen)
   const ended = (ending: Ending) => told.ended(ending)
-  return { coder, signature, hasOpenShapes, pool, lateness, criterion, trust, tally, ended }
+  return { coder, signature, hasOpenShapes, isMixed, buffers, pool, lateness, criterion, trust, tally, ended }
 }
 
 /** Counts in a pool what became of workers' answers. */

@@ -2,6 +2,7 @@
 
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
+import type { TensorData } from '../element'
 import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import { Caller } from '../query/caller'
@@ -71,6 +72,7 @@ export class Predictor {
     void membership?.follow(settings.clock, {
       join: (worker) => {
         pool.add(worker, !trust.joined(worker))
+        this.#means.buffers?.joined(worker)
         this.#admission.wake() // more may be under way
       },
       leave(name, how) {
@@ -122,7 +124,9 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const payload = new Payload(toTensors(query, this.signature.inputs, given), this.#means.hasOpenShapes)
+    const { isMixed, buffers, hasOpenShapes } = this.#means
+    const copy = given ? (data: TensorData) => data : buffers?.copy
+    const payload = new Payload(toTensors(query, this.signature.inputs, isMixed, copy), hasOpenShapes)
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)

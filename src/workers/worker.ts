@@ -14,6 +14,9 @@ import {
   type TensorSpec,
 } from '../tensor'
 
+/** Bytes from which on shared memory gains anything. */
+export const LARGE = 2 ** 15
+
 /**
  * The contract, held by one test suite for every kind of worker:
  *
@@ -70,6 +73,8 @@ export interface ModelWorker {
    * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
    */
   readonly roundTripMs?: number | undefined
+  /** Makes memory that it reads as it is, without another copy: large queries are kept in such. Default: it has none. */
+  readonly sharedMemory?: ((bytes: number) => SharedArrayBuffer | undefined) | undefined
   /** Queries that `inferBatch` takes at a time. Default 1: it has none. */
   readonly maxBatch?: number
   /**

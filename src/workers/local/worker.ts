@@ -1,5 +1,6 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
+import { platform } from '#platform'
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import { type ModelWorker, wrongQueries } from '../worker'
@@ -71,6 +72,11 @@ export class LocalWorker implements ModelWorker {
 
   get takesNext(): boolean {
     return true
+  }
+
+  /** Native code takes no shared memory. */
+  get sharedMemory(): ModelWorker['sharedMemory'] {
+    return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
   }
 
   get scales(): readonly number[] {
