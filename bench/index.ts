@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -26,6 +26,7 @@ import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
+import { tokens } from './tokens'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   batch,
@@ -52,6 +53,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   slots,
   stream,
   summary,
+  tokens,
   accuracy,
 }
 const [name, ...rest] = process.argv.slice(2)

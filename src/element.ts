@@ -70,9 +70,9 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
-/** As many values, all zeros or empty strings. */
-export function blank(data: TensorData): TensorData {
-  return isNumeric(data) ? new (data.constructor as ArrayKind)(data.length) : data.map(() => '')
+/** Zeros or empty strings, so many. */
+export function blank(data: TensorData, length = data.length): TensorData {
+  return isNumeric(data) ? new (data.constructor as ArrayKind)(length) : new Array<string>(length).fill('')
 }
 
 /** Of `count` values from `at` on: a view; of strings a copy. */

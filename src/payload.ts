@@ -26,10 +26,9 @@ export class Payload {
   readonly shapeKey: string
   #vector: Float32Array | undefined
 
-  /** @param shapes  whether they differ from payload to payload */
-  constructor(tensors: TensorList, shapes = false) {
+  constructor(tensors: TensorList, shapeKey = '') {
     this.tensors = tensors
-    this.shapeKey = shapes ? tensors.map(({ shape }) => shape.join()).join(';') : ''
+    this.shapeKey = shapeKey
   }
 
   /** Of a vector that was mixed or decoded. */
@@ -41,7 +40,7 @@ export class Payload {
   kept(): Payload {
     if (!this.tensors.some(({ data }) => isShared(data))) return this
     const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
-    return new Payload(tensors, this.shapeKey !== '')
+    return new Payload(tensors, this.shapeKey)
   }
 
   /** How many values there are: what a worker takes may depend on that. */
@@ -59,6 +58,11 @@ export class Payload {
     this.#vector ??= vectorOf(this.tensors)
     return this.#vector
   }
+}
+
+/** Equal for tensors of equal shapes. */
+export function shapeKeyOf(tensors: readonly Pick<AnyTensor, 'shape'>[]): string {
+  return tensors.map(({ shape }) => shape.join()).join(';')
 }
 
 /** All values of a vector, one tensor after the other; of a single tensor its own data. */

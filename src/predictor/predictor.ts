@@ -124,9 +124,10 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const { isMixed, buffers, hasOpenShapes } = this.#means
+    const { isMixed, buffers } = this.#means
     const copy = given ? (data: TensorData) => data : buffers?.copy
-    const payload = new Payload(toTensors(query, this.signature.inputs, isMixed, copy), hasOpenShapes)
+    const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
+    const payload = new Payload(tensors, this.#means.shapeKeyOf(tensors))
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)

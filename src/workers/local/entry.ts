@@ -6,7 +6,7 @@ import type { TensorList } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
 import { answerQueries, plain, type Reply, sayHello } from './messages'
 
-export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales'>
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'sequence'>
 
 export interface ModelHost {
   load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
@@ -18,8 +18,8 @@ const host: ModelHost = {
   async load(bytes, options) {
     try {
       model = await OnnxModel.load(bytes, options)
-      const { signature, warnings, batches, scales } = model
-      return { value: { signature, warnings, batches, scales } }
+      const { signature, warnings, batches, scales, sequence } = model
+      return { value: { signature, warnings, batches, scales, sequence } }
     } catch (error) {
       return plain(error, 'MODEL')
     }

@@ -83,6 +83,10 @@ export class LocalWorker implements ModelWorker {
     return (this.#loaded as Loaded).scales
   }
 
+  get sequence(): ModelWorker['sequence'] {
+    return (this.#loaded as Loaded).sequence
+  }
+
   /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */
   get maxBatch(): number {
     const { batches, signature } = this.#loaded as Loaded

@@ -1,15 +1,16 @@
 /** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
 
 import type { InferenceSession } from 'onnxruntime-web'
-import { type ElementType, isEqual, isReal, joinedData, partOf, realsOf } from '../../element'
+import { type ElementType, joinedData, partOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
 import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
-import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
+import type { SequenceAxes } from '../sequence'
 import { onnxOptions } from './options'
-import { type SampleAnswer, samples } from './samples'
+import { isRounding, type SampleAnswer, samples } from './samples'
+import { sequenceAxes } from './sequence'
 import { importOrt, openSession } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
@@ -40,9 +41,6 @@ export interface OnnxOptions {
   runtime?: Runtime
 }
 
-/** A batch may round in another order: how far its answers may be from those of each query alone, over their size. */
-const ROUNDING = 1e-3
-
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
@@ -50,6 +48,8 @@ export class OnnxModel {
   warnings: readonly string[] = []
   /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
   scales: readonly number[] = []
+
+  sequence: SequenceAxes | false = false
 
   private constructor(
     private readonly ort: Ort,
@@ -96,6 +96,7 @@ export class OnnxModel {
     this.scales = sizesOf(answer, outputs)
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
+    this.sequence = await sequenceAxes(this.session, this.signature, tried[1], (batch) => this.run(batch))
   }
 
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
@@ -104,10 +105,7 @@ export class OnnxModel {
       const together = await this.run(batchOf(tried.map(({ query }) => query)))
       return this.signature.outputs.every(({ type = 'float32' }, i) => {
         const alone = joinedData(tried.map(({ answer }) => answer[i].data))
-        const { data } = together[i]
-        if (!isReal(type)) return isEqual(alone, data)
-        const [a, b] = [realsOf(type, alone), realsOf(type, data)]
-        return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+        return isRounding(type, alone, together[i].data)
       })
     } catch {
       return false

@@ -1,7 +1,8 @@
 /** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
 
-import { type ElementType, kindOf } from '../../element'
+import { type ElementType, isEqual, isReal, kindOf, realsOf, type TensorData } from '../../element'
 import { hasVectors } from '../../payload'
+import { rmsDifference, rootMeanSquare } from '../../stats'
 import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
 
 /** A query, with the batch dimension where the model has one, and the answer to it. */
@@ -59,4 +60,14 @@ function sampleData(type: ElementType, count: number, second: boolean) {
     else data[i] = second ? 0x3800 : 0 // the bits of .5
   }
   return data
+}
+
+/** A batch, or a longer sequence, may be rounded in another order: how far answers may be from those to a query alone, over their size. */
+const ROUNDING = 1e-3
+
+/** Whether what a query got in company is but a rounding of what it gets alone. */
+export function isRounding(type: ElementType, alone: TensorData, other: TensorData): boolean {
+  if (!isReal(type)) return isEqual(alone, other)
+  const [a, b] = [realsOf(type, alone), realsOf(type, other)]
+  return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
 }
