@@ -43,6 +43,23 @@ it(`${REFERENCE} has the table of all options (DOCS=write puts it there)`, () =>
   expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
 })
 
+it(`${REFERENCE} has every line that histories are checked for, and every assumption that a test takes away`, () => {
+  const table = /\| what is checked \| what it assumes \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(
+    readFileSync(REFERENCE, 'utf8'),
+  )
+  const rows = (table?.[1] ?? '').trim().split('\n').map((row) => row.split('|').slice(1, 3).map((cell) => cell.trim().split('; '))) // biome-ignore format: one line
+  const lines = rows.flatMap(([checked]) => checked.map((line) => line.replace('of a gateway: ', '')))
+  const source = ['history', 'exchanges'].map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8')).join('')
+  const checked = [...source.matchAll(/reaks\([\w.]+,\s*'([^']+)'/g)].map(([, line]) => line)
+  expect(lines.sort()).toEqual([...new Set(checked)].filter((line) => line !== 'the history').sort())
+  const tests = readFileSync('test/simulation/assumptions.test.ts', 'utf8')
+  const taken = [...tests.matchAll(/assumed: '(.+)',\n\s+line: '(.+)'/g)]
+  expect(taken.length).toBeGreaterThan(5)
+  for (const [, assumed, line] of taken) {
+    expect(rows.find(([checked]) => checked.includes(line))?.[1]).toContain(assumed)
+  }
+})
+
 it('docs/serving.md has every flag with its default', () => {
   const text = readFileSync('docs/serving.md', 'utf8')
   const plain = (shown: string) => shown.replace(/[`',]/g, '').trim()

@@ -43,7 +43,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn)
     : undefined
-  const started = await (membership?.gather(needed, settings.clock, counted) ??
+  const started = await (membership?.gather({ needed, least: leastOf(coder, needed), counted }, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     checkAbilities(given, coder, started[0])
@@ -73,8 +73,11 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
 }
 
 /** @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { signature }: ModelWorker): void {
-  const { why } = abilitiesOf(signature)
+function checkAbilities({ scheme, policy, memory, reuse }: Checked, coded: Coded, worker: ModelWorker): void {
+  const { why, whyNotEqual } = abilitiesOf(worker)
+  const { byzantine } = coded.scheme
+  if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'
@@ -101,6 +104,14 @@ function isCoded({ scheme, policy = 'retry', memory, testing }: Checked): boolea
 /** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */
 export function workersNeeded(coded: Coded): number {
   return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
+}
+
+/**
+ * With how many it starts where the others do not come: S may be missing, and E, who are refused where they lie when they are asked for the first
+ * time. With the paper's code none may, since each row of a group needs a worker.
+ */
+function leastOf({ code, scheme }: Coded, needed: number): number {
+  return code === 'systematic' ? Math.max(1, needed - scheme.stragglers - scheme.byzantine) : needed
 }
 
 const isIterable = (workers: unknown): workers is WorkerChanges => isObject(workers) && Symbol.asyncIterator in workers

@@ -36,6 +36,8 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
+  /** What can be done with the model. */
+  readonly abilities: Abilities
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
@@ -56,6 +58,7 @@ export class Predictor {
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
+    this.abilities = abilitiesOf(workers[0])
     this.#settings = settings
     this.#means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),
@@ -135,8 +138,8 @@ export class Predictor {
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter()
-    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject)
-    const request = { payload, tenant, caller, signal, options }
+    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, tenant)
+    const request = { payload, caller, signal, options }
     if (!this.#reuse) this.#enter(request, caller)
     else this.#reuse.take(request)
   }
@@ -149,17 +152,9 @@ export class Predictor {
   }
 
   /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #enter({ payload, tenant: name, signal, caller: own }: Request, caller: Caller): Query | undefined {
-    const { clock, maxWaitMs } = this.#settings
+  #enter({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
     try {
-      const tenant = this.#generation.tenants.of(name)
-      // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(
-        payload,
-        caller,
-        tenant,
-        Math.min(maxWaitMs, (caller.dueAt - clock.now()) / 2),
-      )
+      const query = this.#generation.enter(payload, caller)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {
@@ -202,11 +197,6 @@ export class Predictor {
     const { names } = this.#generation.tenants
     if (this.#means.coder.code !== 'systematic') return []
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
-  }
-
-  /** What can be done with the model; only its types and shapes count. */
-  get abilities(): Abilities {
-    return abilitiesOf(this.signature)
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */

@@ -55,6 +55,8 @@ export interface ModelWorker {
    * large they are tells which differences are rounding. Default: not known.
    */
   readonly scales?: readonly number[] | undefined
+  /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
+  readonly repeats?: boolean | undefined
   /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
@@ -193,7 +195,7 @@ function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void
  * the next one that joins is the predictor's from then on.
  *
  * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known. What was learned of the one before is forgotten, and queries under way are rejected.
+ * known. What was learned of the one before is forgotten, and queries under way are asked again.
  */
 export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | { model: string | undefined }
 

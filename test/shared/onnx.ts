@@ -68,7 +68,32 @@ function attribute(name: string, value: number | number[]): Field[] {
   return [[1, name], ...numbers, [20, Array.isArray(value) ? 7 : 2]]
 }
 
-export function onnx(inputs: Value[], outputs: Value[], nodes: Node[]): Uint8Array<ArrayBuffer> {
+/** Floats that lie in another file. */
+interface External {
+  name: string
+  length: number
+  file: string
+  offset?: number
+}
+
+function initializer({ name, length, file, offset = 0 }: External): Field[] {
+  const entry = (key: string, value: string): Field => [
+    13,
+    [
+      [1, key],
+      [2, value],
+    ],
+  ]
+  const place = [entry('location', file), entry('offset', `${offset}`), entry('length', `${4 * length}`)]
+  return [[1, length], [2, FLOAT], [8, name], ...place, [14, 1]]
+}
+
+export function onnx(
+  inputs: Value[],
+  outputs: Value[],
+  nodes: Node[],
+  weights: External[] = [],
+): Uint8Array<ArrayBuffer> {
   const graph: Field[] = [
     ...nodes.map(
       ({ op, inputs, outputs, ints = {} }): Field => [
@@ -82,6 +107,7 @@ export function onnx(inputs: Value[], outputs: Value[], nodes: Node[]): Uint8Arr
       ],
     ),
     [2, 'test'],
+    ...weights.map((tensor): Field => [5, initializer(tensor)]),
     ...inputs.map((value): Field => [11, valueInfo(value)]),
     ...outputs.map((value): Field => [12, valueInfo(value)]),
   ]

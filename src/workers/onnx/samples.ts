@@ -1,6 +1,6 @@
 /** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
 
-import { type ElementType, isEqual, isReal, kindOf, realsOf, type TensorData } from '../../element'
+import { type ElementType, isEqual, isReal, kindOf, realsOf } from '../../element'
 import { hasVectors } from '../../payload'
 import { rmsDifference, rootMeanSquare } from '../../stats'
 import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
@@ -62,12 +62,15 @@ function sampleData(type: ElementType, count: number, second: boolean) {
   return data
 }
 
-/** A batch, or a longer sequence, may be rounded in another order: how far answers may be from those to a query alone, over their size. */
+/** A batch or a longer sequence may be rounded in another order, and so may a second run: how far answers may be from each other, over their size. */
 const ROUNDING = 1e-3
 
-/** Whether what a query got in company is but a rounding of what it gets alone. */
-export function isRounding(type: ElementType, alone: TensorData, other: TensorData): boolean {
-  if (!isReal(type)) return isEqual(alone, other)
-  const [a, b] = [realsOf(type, alone), realsOf(type, other)]
-  return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+/** Whether two answers to the same are equal but for rounding. */
+export function areAlike(outputs: Signature['outputs'], one: TensorList, other: TensorList): boolean {
+  return outputs.every(({ type = 'float32' }, i) => {
+    const [{ data }, { data: again }] = [one[i], other[i]]
+    if (!isReal(type)) return isEqual(data, again)
+    const [a, b] = [realsOf(type, data), realsOf(type, again)]
+    return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+  })
 }

@@ -3,7 +3,7 @@
 import type { InferenceSession } from 'onnxruntime-web'
 import type { Signature, TensorList } from '../../tensor'
 import { maskOf, resized, type SequenceAxes } from '../sequence'
-import { isRounding, type SampleAnswer } from './samples'
+import { areAlike, type SampleAnswer } from './samples'
 
 /**
  * Inputs by the name of the mask's dimension, or its place where it has none; outputs by what becomes of their lengths where the sequence has
@@ -32,7 +32,7 @@ export async function sequenceAxes(
     const padded = await run(sized(sized(query, own, short), own, long))
     const follows = (i: number, axis: number) => padded[i].shape[axis] === long && second[i].shape[axis] === short
     const axes = outputs.map(({ shape }, i) => shape.flatMap((_, axis) => (follows(i, axis + 1) ? axis : [])))
-    const isHidden = sized(padded, axes, short).every(({ data }, i) => isRounding(outputs[i].type ?? 'float32', second[i].data, data)) // biome-ignore format: one line
+    const isHidden = areAlike(outputs, second, sized(padded, axes, short))
     return isHidden && { inputs: own, outputs: axes }
   } catch {
     return false
