@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { serverOptions } from '../src/cli/serve/options'
 import type { AnyOptions, Option } from '../src/option'
 import { predictorOptions } from '../src/predictor/option-table'
+import { textOptions } from '../src/text/options'
 
 const REFERENCE = 'docs/reference.md'
 const HEAD = '| option | default | |\n|---|---|---|\n'
@@ -34,13 +35,14 @@ function flagged(options: AnyOptions): [string, Option][] {
   ])
 }
 
-it(`${REFERENCE} has the table of all options (DOCS=write puts it there)`, () => {
+it(`${REFERENCE} has the tables of all options (DOCS=write puts them there)`, () => {
   const { testing: _, ...documented } = predictorOptions
-  const table = HEAD + rows(documented)
+  const tables = [HEAD + rows(documented), HEAD + rows(textOptions, 'text.')]
+  const left = [...tables]
   const text = readFileSync(REFERENCE, 'utf8')
-  const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/, () => table)
+  const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/g, (old) => left.shift() ?? old)
   if (process.env.DOCS === 'write') writeFileSync(REFERENCE, written)
-  expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
+  for (const table of tables) expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
 })
 
 it(`${REFERENCE} has every line that histories are checked for, and every assumption that a test takes away`, () => {
@@ -63,7 +65,7 @@ it(`${REFERENCE} has every line that histories are checked for, and every assump
 it('docs/serving.md has every flag with its default', () => {
   const text = readFileSync('docs/serving.md', 'utf8')
   const plain = (shown: string) => shown.replace(/[`',]/g, '').trim()
-  for (const [flag, option] of [...flagged(predictorOptions), ...flagged(serverOptions)]) {
+  for (const [flag, option] of [...flagged(predictorOptions), ...flagged(textOptions), ...flagged(serverOptions)]) {
     const [, shown] = new RegExp(`^\\| \`${flag}\`[^|]*\\|([^|]*)\\|`, 'm').exec(text) ?? []
     expect(plain(shown ?? 'no row'), flag).toBe(plain(defaultOf(option)))
   }

@@ -85,7 +85,8 @@ function checkAbilities({ scheme, policy, memory, reuse }: Checked, coded: Coded
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
-  if (memory) refuse('memory', 'false', memory)
+  // A state has more than a memory: what is known of workers.
+  if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
   if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 

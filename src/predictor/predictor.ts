@@ -73,11 +73,7 @@ export class Predictor {
     this.#reuse = reuse && this.#reusing(reuse)
     this.#membership = membership
     void membership?.follow(settings.clock, {
-      join: (worker) => {
-        pool.add(worker, !trust.joined(worker))
-        this.#means.buffers?.joined(worker)
-        this.#admission.wake() // more may be under way
-      },
+      join: (worker) => this.#joined(worker),
       leave(name, how) {
         const worker = pool.worker(name)
         if (pool[how](name) && worker) trust.left(worker)
@@ -89,6 +85,13 @@ export class Predictor {
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
+  }
+
+  #joined(worker: ModelWorker): void {
+    const { pool, trust, buffers } = this.#means
+    pool.add(worker, !trust.joined(worker))
+    buffers?.joined(worker)
+    this.#admission.wake() // more may be under way
   }
 
   /** How often the model was replaced. */
