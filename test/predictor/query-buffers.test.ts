@@ -3,6 +3,7 @@
 import { createPredictor, type ModelWorker, type PredictorOptions, type TensorList } from 'approxifer'
 import { describe, expect, it, vi } from 'vitest'
 import { QueryBuffers } from '../../src/predictor/query-buffers'
+import { VirtualClock } from '../../src/testing/virtual-clock'
 
 const LENGTH = 10_000
 const signature = { inputs: [{ name: 'x', shape: [LENGTH] }], outputs: [{ name: 'y', shape: [1] }] }
@@ -83,8 +84,13 @@ describe('a large query', () => {
     const workers = ['a', 'b', 'c'].map((name) => new PatientWorker(name, true))
     const verdicts: string[] = []
     const onVerdict = ({ kind }: { kind: string }) => verdicts.push(kind)
-    const predictor = await started(workers, { hedge: { budget: 0.2 }, verify: { audit: 1 }, onVerdict })
-    for (let i = 1; i < 40; i++) await predictor.predict(filled(i))
+    const clock = new VirtualClock()
+    const options = { hedge: { budget: 0.2 }, verify: { audit: 1 }, onVerdict, testing: { clock } }
+    const predictor = await started(workers, options)
+    for (let i = 1; i < 40; i++) {
+      await predictor.predict(filled(i))
+      await clock.run(clock.now() + 1000) // nothing is at work: there is room for audits
+    }
     const audited = workers.flatMap((worker) => worker.asked).filter(({ data }) => data.buffer instanceof ArrayBuffer)
     expect([audited.length > 10, verdicts]).toEqual([true, []])
     expect(audited.every(({ data }) => data[0] === data[LENGTH - 1])).toBe(true)
