@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -11,6 +11,7 @@ import { costs } from './costs'
 import { domainsBench } from './domains'
 import { fleet } from './fleet'
 import { kernels } from './kernels'
+import { large } from './large'
 import { latency } from './latency'
 import { anyLaw } from './laws'
 import { liars } from './liars'
@@ -26,6 +27,7 @@ import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
+import { tokens } from './tokens'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
   batch,
@@ -37,6 +39,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   cold,
   coordinator,
   fleet,
+  large,
   latency,
   laws: anyLaw,
   liars,
@@ -52,6 +55,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   slots,
   stream,
   summary,
+  tokens,
   accuracy,
 }
 const [name, ...rest] = process.argv.slice(2)

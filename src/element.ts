@@ -70,9 +70,9 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
-/** As many values, all zeros or empty strings. */
-export function blank(data: TensorData): TensorData {
-  return isNumeric(data) ? new (data.constructor as ArrayKind)(data.length) : data.map(() => '')
+/** Zeros or empty strings, so many. */
+export function blank(data: TensorData, length = data.length): TensorData {
+  return isNumeric(data) ? new (data.constructor as ArrayKind)(length) : new Array<string>(length).fill('')
 }
 
 /** Of `count` values from `at` on: a view; of strings a copy. */
@@ -82,6 +82,11 @@ export function partOf(data: TensorData, at: number, count: number): TensorData 
 
 export function isNumeric(data: TensorData): data is NumericData {
   return ArrayBuffer.isView(data)
+}
+
+/** Whether they are in memory that several threads see. */
+export function isShared(data: TensorData): data is NumericData & { buffer: SharedArrayBuffer } {
+  return typeof SharedArrayBuffer !== 'undefined' && isNumeric(data) && data.buffer instanceof SharedArrayBuffer
 }
 
 /** Values of equal type, one part after the other. @param into  holds them; default: fresh */

@@ -1,7 +1,7 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
 import { expected } from './check'
-import { copyOf, type ElementType, isHeldAs, isReal, joinedData, realsOf, type TensorData } from './element'
+import { copyOf, type ElementType, isHeldAs, isReal, isShared, joinedData, realsOf, type TensorData } from './element'
 import { ApproxiferError } from './errors'
 import { rootMeanSquare } from './stats'
 import {
@@ -26,15 +26,21 @@ export class Payload {
   readonly shapeKey: string
   #vector: Float32Array | undefined
 
-  /** @param shapes  whether they differ from payload to payload */
-  constructor(tensors: TensorList, shapes = false) {
+  constructor(tensors: TensorList, shapeKey = '') {
     this.tensors = tensors
-    this.shapeKey = shapes ? tensors.map(({ shape }) => shape.join()).join(';') : ''
+    this.shapeKey = shapeKey
   }
 
   /** Of a vector that was mixed or decoded. */
   static of(vector: Float32Array, specs: readonly TensorSpec[]): Payload {
     return new Payload(tensorsOf(vector, specs))
+  }
+
+  /** Itself or, where it is in memory that is used again once its query is done, a copy: for who keeps it longer. */
+  kept(): Payload {
+    if (!this.tensors.some(({ data }) => isShared(data))) return this
+    const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
+    return new Payload(tensors, this.shapeKey)
   }
 
   /** How many values there are: what a worker takes may depend on that. */
@@ -52,6 +58,11 @@ export class Payload {
     this.#vector ??= vectorOf(this.tensors)
     return this.#vector
   }
+}
+
+/** Equal for tensors of equal shapes. */
+export function shapeKeyOf(tensors: readonly Pick<AnyTensor, 'shape'>[]): string {
+  return tensors.map(({ shape }) => shape.join()).join(';')
 }
 
 /** All values of a vector, one tensor after the other; of a single tensor its own data. */
@@ -75,21 +86,19 @@ export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): T
  * Makes payloads of what workers answer, which has to be a tensor for each output, of its type and shape: copies, since a worker may use its
  * buffers again.
  *
- * Where queries and answers are vectors NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
+ * Where answers are mixed NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
  * a single one of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that means it has
  * to say it with a number, such as -1e9 for a logit of -Inf.
  *
  * @returns a function that throws ApproxiferError PROTOCOL
  */
-export function acceptAnswers(signature: Signature): (answer: unknown) => Payload {
-  const { outputs } = signature
-  const isFinite = hasVectors(signature)
+export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer: unknown) => Payload {
   return (answer) => {
-    const flaw = flawOf(answer, outputs, isFinite)
+    const flaw = flawOf(answer, outputs, isMixed)
     if (flaw) throw flaw
     return new Payload(
       (answer as TensorList).map(({ data, shape }, i) =>
-        tensorOf(outputs[i], copyOf(data), isFinite ? undefined : shape),
+        tensorOf(outputs[i], copyOf(data), isOpen(outputs[i]) ? shape : undefined),
       ),
     )
   }

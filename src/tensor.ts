@@ -88,17 +88,22 @@ export function isVector(specs: readonly TensorSpec[]): boolean {
 /**
  * A query's tensors in the order of the model's inputs.
  *
- * @param given  whether the query is the caller's of this function, so that it need not be copied
+ * @param isMixed  whether it is to be mixed with others, which values that are not finite would spoil
+ * @param copy     makes the values its own
  * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong type, a wrong shape; where the
- *   query is a vector, also for a NaN or an Inf
+ *   query is mixed, also for a NaN or an Inf
  */
-export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], given = false): TensorList {
+export function toTensors(
+  query: QueryTensors,
+  specs: readonly TensorSpec[],
+  isMixed = isVector(specs),
+  copy: (data: TensorData) => TensorData = copyOf,
+): TensorList {
   const named = byName(query, specs)
-  const isMixed = isVector(specs)
   return specs.map((spec) => {
     const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
     const { data, shape } = checkTensor(own, spec, `query.${spec.name}`, isMixed)
-    return tensorOf(spec, given ? data : copyOf(data), shape)
+    return tensorOf(spec, copy(data), shape)
   })
 }
 
@@ -138,7 +143,6 @@ function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<strin
   return query as Record<string, unknown>
 }
 
-/** @param isMixed  whether the query is a vector, which one that is not finite would spoil for others */
 function checkTensor(
   value: unknown,
   spec: TensorSpec,

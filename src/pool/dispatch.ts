@@ -5,6 +5,8 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
+import type { TensorList } from '../tensor'
+import type { Together } from './batch'
 import { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
 import { mayTake, Packing } from './packing'
@@ -26,6 +28,8 @@ export interface DispatchOptions {
   hangMs: number
   /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
   accept: (answer: unknown) => unknown
+  /** Makes queries of equal shape keys equal in shape. Default: they are. */
+  together?: ((queries: readonly TensorList[]) => Together) | undefined
   /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
   useAll?: boolean
   /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
@@ -47,7 +51,7 @@ export class Dispatcher {
 
   /** @param queued  told when attempts are queued again */
   constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
-    const { clock, hangMs, useAll, lateMs = () => undefined, accept } = options
+    const { clock, hangMs, useAll, lateMs = () => undefined, accept, together } = options
     const speeds = new Speeds(useAll)
     const freed = (member?: Member) => (member ? this.#done(member) : this.dispatch())
     this.#clock = clock
@@ -56,7 +60,7 @@ export class Dispatcher {
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
+    this.execution = new Execution({ clock, hangMs, lateMs, accept, together, queue, roster, speeds, freed, queued })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */

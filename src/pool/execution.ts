@@ -2,8 +2,9 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
+import type { TensorList } from '../tensor'
 import type { FailedOutcome } from './attempt'
-import { Batch, send } from './batch'
+import { Batch, send, type Together } from './batch'
 import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
@@ -24,6 +25,8 @@ export interface ExecutionOptions {
   lateMs(): number | undefined
   /** Makes an answer of what a worker gave, or throws. */
   accept(answer: unknown): unknown
+  /** Makes queries of one shape of several. */
+  together?: ((queries: readonly TensorList[]) => Together) | undefined
   /** Told when slots may be free, and which worker has done with a batch, if that is why. */
   freed(member?: Member): void
   /** Told when attempts are queued again. */
@@ -72,7 +75,7 @@ export class Execution {
     batch.slot = slot
     const { attempts } = batch
     for (const attempt of attempts) attempt.at = batch
-    const outcomes = send(slot.member.worker, batch)
+    const outcomes = send(slot.member.worker, batch, this.#options.together)
     outcomes.forEach((outcome, i) => {
       const attempt = attempts[i]
       outcome.then(

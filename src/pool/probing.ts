@@ -1,6 +1,7 @@
 /** Who is slow. Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
 
 import type { Clock } from '../clock'
+import type { Payload } from '../payload'
 import type { Attempt } from './attempt'
 import type { Batch } from './batch'
 import type { Member } from './member'
@@ -81,7 +82,10 @@ export class Probing {
     if (!member) return undefined
     const expectedMs = member.speed.ms as number
     const owner = { began() {}, settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
-    return { member, attempt: new PooledAttempt({ payload, owner, apart: [], priority: 'low' }, now) }
+    return {
+      member,
+      attempt: new PooledAttempt({ payload: (payload as Payload).kept(), owner, apart: [], priority: 'low' }, now),
+    }
   }
 
   /** An idle one that is slow, in turn. */

@@ -28,7 +28,7 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
   const paper = isSystematic ? undefined : await import('../group/aaai22')
   const copies = new Extras()
   return {
-    ...{ code, scheme, core: core.kind },
+    ...{ code, scheme, core: core.kind, learns: true },
     newTenant(name, shared, settings, fingerprint) {
       const { clock, criterion, signature, trust } = shared
       const { limits, warn } = settings

@@ -69,7 +69,10 @@ export class Generation {
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
-      done: (query) => this.#open.remove(query),
+      done: (query) => {
+        this.#open.remove(query)
+        this.#means.buffers?.free(query.payload)
+      },
     }
   }
 

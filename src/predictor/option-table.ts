@@ -96,6 +96,11 @@ const memory = {
 const limits = {
   queries: option(integer(1), 1000, 'queries under way; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
   batch: open(integer(1), 'as many as the worker takes', 'rows in one run of the model: see [batches.md](batches.md)'),
+  pad: option(
+    checkBoolean,
+    false,
+    'whether sequences of tokens that differ in length share a run: see [batches.md](batches.md)',
+  ),
   tenants: option(integer(1, 10_000), 1, 'callers that are kept apart: see [below](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 

@@ -47,7 +47,7 @@ export interface PredictorOptions extends Choices {
   verify?: { integrity?: number; audit?: number; rounding?: number }
   /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */
   memory?: false | MemoryChoices
-  limits?: { queries?: number; batch?: number; tenants?: number }
+  limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer is right. */
   right?: CriterionOptions
   /** Equal queries: whether they have the model's answer to the first one; see docs/reference.md. */

@@ -2,6 +2,7 @@
 
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
+import type { TensorData } from '../element'
 import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import { NORMAL } from '../pool/attempt'
@@ -73,10 +74,7 @@ export class Predictor {
     this.#reuse = reuse && this.#reusing(reuse)
     this.#membership = membership
     void membership?.follow(settings.clock, {
-      join: (worker) => {
-        pool.add(worker, !trust.joined(worker))
-        this.#admission.wake() // more may be under way
-      },
+      join: (worker) => this.#joined(worker),
       leave(name, how) {
         const worker = pool.worker(name)
         if (pool[how](name) && worker) trust.left(worker)
@@ -88,6 +86,13 @@ export class Predictor {
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
+  }
+
+  #joined(worker: ModelWorker): void {
+    const { pool, trust, buffers } = this.#means
+    pool.add(worker, !trust.joined(worker))
+    buffers?.joined(worker)
+    this.#admission.wake() // more may be under way
   }
 
   /** How often the model was replaced. */
@@ -126,7 +131,10 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const payload = new Payload(toTensors(query, this.signature.inputs, given), this.#means.hasOpenShapes)
+    const { isMixed, buffers } = this.#means
+    const copy = given ? (data: TensorData) => data : buffers?.copy
+    const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
+    const payload = new Payload(tensors, this.#means.shapeKeyOf(tensors))
     const choices =
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)

@@ -85,6 +85,8 @@ export type Shared = Means & Omit<CodingContext, 'codec' | 'copies' | 'learning'
 
 /** What queries are coded with, and what learns from them. */
 export interface Coder extends Coded {
+  /** Whether anything is coded or learned. */
+  readonly learns: boolean
   readonly core: 'wasm' | 'js'
   /**
    * A tenant of the model with this fingerprint, if that is known, that has learned what its state says.
@@ -96,7 +98,7 @@ export interface Coder extends Coded {
 /** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
 export function noCoder(): Coder {
   return {
-    ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js' },
+    ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
     newTenant(name, shared, _settings, fingerprint) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, fingerprint), criterion, evidenceOf(name, trust))

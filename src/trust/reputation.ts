@@ -85,7 +85,7 @@ export class Reputation implements Trust {
   compare(payload: Payload, answered: readonly Asked[]): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
     if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
-    new Audit(this.#pool, this, this.#tally, payload, answered).proceed()
+    new Audit(this.#pool, this, this.#tally, payload.kept(), answered).proceed()
   }
 
   /** Audits take machines from queries where nearly all are at work: the fewer are free, the more of them are left out. */

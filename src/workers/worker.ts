@@ -13,6 +13,10 @@ import {
   type TensorList,
   type TensorSpec,
 } from '../tensor'
+import type { SequenceAxes } from './sequence'
+
+/** Bytes from which on shared memory gains anything. */
+export const LARGE = 2 ** 15
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -72,6 +76,13 @@ export interface ModelWorker {
    * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
    */
   readonly roundTripMs?: number | undefined
+  /** Makes memory that it reads as it is, without another copy: large queries are kept in such. Default: it has none. */
+  readonly sharedMemory?: ((bytes: number) => SharedArrayBuffer | undefined) | undefined
+  /**
+   * Where sequences of tokens stand, for the option `limits.pad`; false: there are none, or zeros behind them change answers. Default: what
+   * may be of any length in the place where the mask may.
+   */
+  readonly sequence?: SequenceAxes | false | undefined
   /** Queries that `inferBatch` takes at a time. Default 1: it has none. */
   readonly maxBatch?: number
   /**

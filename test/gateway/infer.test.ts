@@ -95,8 +95,8 @@ describe('inference', () => {
     await gateway.close()
   })
 
-  it('a NaN in raw bytes is a 400 that names the row', async () => {
-    const { gateway } = await started()
+  it('a NaN in raw bytes is a 400 that names the row, where something is learned', async () => {
+    const { gateway } = await started({}, { m: model(workersOf(2), { policy: 'auto' }) })
     const text = JSON.stringify({
       inputs: [{ name: 'x', shape: [3, 2], datatype: 'FP32', parameters: { binary_data_size: 24 } }],
     })

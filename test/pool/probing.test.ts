@@ -7,10 +7,13 @@ import { Probing } from '../../src/pool/probing'
 import { Speeds } from '../../src/pool/speed'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { BatchWorker } from '../shared/batch-worker'
+import { payloadOf } from '../shared/vectors'
 
 const SLOTS = 10
 /** Milliseconds in which ten slots save up one of probing. */
 const EARN_MS = 10
+
+const query = payloadOf(Float32Array.of(1))
 
 /** Nine workers of 10 ms, and slow ones of 100 ms. */
 function probing(slow = 1) {
@@ -27,7 +30,7 @@ function probing(slow = 1) {
   }
   const slows = Array.from({ length: slow }, (_, i) => member(`slow${i}`))
   for (let n = 0; n < 20; n++) for (const each of slows) own.rate(each, 100)
-  const ask = () => own.next('query', SLOTS, clock.now())
+  const ask = () => own.next(query, SLOTS, clock.now())
   /** @returns the first of so many queries that is copied: its number and the worker */
   const asked = (queries: number) => {
     for (let i = 1; i <= queries; i++) {

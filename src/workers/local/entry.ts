@@ -7,7 +7,7 @@ import { OnnxModel, type OnnxOptions } from '../onnx/model'
 import type { ModelFile } from '../onnx/model-file'
 import { answerQueries, plain, type Reply, sayHello } from './messages'
 
-export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats'>
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence'>
 
 export interface ModelHost {
   load(model: ModelFile, options: OnnxOptions): Promise<Reply<Loaded>>
@@ -19,8 +19,8 @@ const host: ModelHost = {
   async load(file, options) {
     try {
       model = await OnnxModel.load(file, options)
-      const { signature, warnings, batches, scales, repeats } = model
-      return { value: { signature, warnings, batches, scales, repeats } }
+      const { signature, warnings, batches, scales, repeats, sequence } = model
+      return { value: { signature, warnings, batches, scales, repeats, sequence } }
     } catch (error) {
       return plain(error, 'MODEL')
     }

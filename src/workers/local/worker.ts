@@ -1,5 +1,6 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
+import { platform } from '#platform'
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
 import type { ModelFile } from '../onnx/model-file'
@@ -74,12 +75,21 @@ export class LocalWorker implements ModelWorker {
     return true
   }
 
+  /** Native code takes no shared memory. */
+  get sharedMemory(): ModelWorker['sharedMemory'] {
+    return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
+  }
+
   get repeats(): boolean {
     return (this.#loaded as Loaded).repeats
   }
 
   get scales(): readonly number[] {
     return (this.#loaded as Loaded).scales
+  }
+
+  get sequence(): ModelWorker['sequence'] {
+    return (this.#loaded as Loaded).sequence
   }
 
   /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */

@@ -1,16 +1,17 @@
 /** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
 
 import type { InferenceSession } from 'onnxruntime-web'
-import { type ElementType, isEqual, isReal, joinedData, partOf, realsOf } from '../../element'
+import { type ElementType, joinedData, partOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
 import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
-import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
+import type { SequenceAxes } from '../sequence'
 import type { ModelFile } from './model-file'
 import { onnxOptions } from './options'
-import { type SampleAnswer, samples } from './samples'
+import { areAlike, type SampleAnswer, samples } from './samples'
+import { sequenceAxes } from './sequence'
 import { importOrt, openSession } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
@@ -46,9 +47,6 @@ export interface OnnxOptions {
   runtime?: Runtime
 }
 
-/** A batch may round in another order, and so may two runs: how far their answers may be from each other, over their size. */
-const ROUNDING = 1e-3
-
 /** A length that does not fit is no error to be printed where lengths are tried. */
 const QUIET = { logSeverityLevel: 4 } as const
 
@@ -61,6 +59,8 @@ export class OnnxModel {
   warnings: readonly string[] = []
   /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
   scales: readonly number[] = []
+
+  sequence: SequenceAxes | false = false
 
   private constructor(
     private readonly ort: Ort,
@@ -106,31 +106,24 @@ export class OnnxModel {
     const { outputs } = this.signature
     const [, { query, answer }] = tried
     this.scales = sizesOf(answer, outputs)
-    this.repeats = this.#areAlike(answer, await this.run(query))
+    this.repeats = areAlike(outputs, answer, await this.run(query))
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
+    const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)
+    this.sequence = await sequenceAxes(this.session, this.signature, tried[1], tries)
   }
 
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
   async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
     try {
-      return this.#areAlike(
+      return areAlike(
+        this.signature.outputs,
         batchOf(tried.map(({ answer }) => answer)),
         await this.run(batchOf(tried.map(({ query }) => query))),
       )
     } catch {
       return false
     }
-  }
-
-  /** Whether two answers to the same are equal but for rounding. */
-  #areAlike(one: TensorList, other: TensorList): boolean {
-    return this.signature.outputs.every(({ type = 'float32' }, i) => {
-      const [{ data }, { data: again }] = [one[i], other[i]]
-      if (!isReal(type)) return isEqual(data, again)
-      const [a, b] = [realsOf(type, data), realsOf(type, again)]
-      return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
-    })
   }
 
   /**
