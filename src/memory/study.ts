@@ -4,7 +4,7 @@
  */
 
 import type { Core } from '../core/core'
-import { type Criterion, sameLabels } from '../criterion'
+import { balanced, type Criterion, sameLabels, sampleOf } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
 import { median } from '../stats'
@@ -63,7 +63,7 @@ export interface Tried extends Metric {
 
 /** Random sums of outputs that gradients are taken of: the mean of their squares is that of all outputs. */
 const PROJECTIONS = 8
-/** Where answers have no label and more values than this, only so many are predicted: their error is that of all. */
+/** Where outputs have no label, or there are several, and more values than this, only so many of each are predicted: their error is that of all. */
 const OUTPUTS = 128
 /** A scale falls to this share of what it was, at most: 0 could not be undone. */
 const LEAST = 1e-3
@@ -89,7 +89,10 @@ export class Study {
     this.#table = core.table(rows[0].length, rows.length)
     const { length } = answers[0]
     const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
-    this.#answers = answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+    this.#answers =
+      criterion.kind === 'outputs'
+        ? balanced(sampleOf(answers, criterion.outputs, OUTPUTS))
+        : answers.map((answer) => answer.filter((_, i) => i % stride === 0))
   }
 
   *try({ scales, kernel: name }: Metric): Generator<void, Tried> {

@@ -1,5 +1,6 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
+import { type CriterionOptions, type Reading, readingsOf } from '../reading'
 import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
 
 export interface Abilities {
@@ -13,11 +14,14 @@ export interface Abilities {
   readonly memory: 'vector' | false
   /** Why there is no coding and no memory; undefined where there is. */
   readonly why: string | undefined
+  /** When each output of a recovery is right, and why it is read like that. */
+  readonly right: readonly Reading[]
 }
 
-export function abilitiesOf(signature: Signature): Abilities {
+export function abilitiesOf(signature: Signature, options: CriterionOptions = {}): Abilities {
   const why = obstacle(signature)
-  return { pool: true, agreement: true, coding: !why, memory: why === undefined && 'vector', why }
+  const right = readingsOf(signature.outputs, options, 'right.')
+  return { pool: true, agreement: true, coding: !why, memory: why === undefined && 'vector', why, right }
 }
 
 /** What keeps queries and answers from being vectors of real numbers. */

@@ -2,13 +2,14 @@
 
 import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
+import { doubtsOf } from '../reading'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
+import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
 
 /**
@@ -37,7 +38,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
-    checkAbilities(given, coder, workers[0])
+    checkAbilities(settings, coder, workers[0])
     return new Predictor(coder, workers, settings, undefined, reuse)
   }
   const membership = isIterable(workers)
@@ -46,7 +47,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const started = await (membership?.gather(needed, settings.clock, counted) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
-    checkAbilities(given, coder, started[0])
+    checkAbilities(settings, coder, started[0])
     return new Predictor(coder, started, settings, membership, reuse)
   } catch (error) {
     membership?.close()
@@ -72,9 +73,12 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   return workers
 }
 
-/** @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { signature }: ModelWorker): void {
-  const { why } = abilitiesOf(signature)
+/** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
+function checkAbilities(settings: Settings, coded: Coded, { signature }: ModelWorker): void {
+  const { scheme, policy, memory, choices, warn } = settings
+  const { why, right } = abilitiesOf(signature, settings.right)
+  const isJudged = choices.policy !== 'retry' || memory
+  if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'

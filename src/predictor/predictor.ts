@@ -201,7 +201,7 @@ export class Predictor {
 
   /** What can be done with the model; only its types and shapes count. */
   get abilities(): Abilities {
-    return abilitiesOf(this.signature)
+    return abilitiesOf(this.signature, this.#settings.right)
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
