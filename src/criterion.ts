@@ -21,7 +21,7 @@ export interface Tolerance {
 export type OutputCriterion = Labels | Tolerance | { kind: 'equal' }
 
 /** An output, and where in an answer's values it is; without a size it is all of them. */
-export interface Judged {
+export interface JudgedOutput {
   name: string
   from: number
   size?: number
@@ -31,7 +31,7 @@ export interface Judged {
 /** An answer is right where all of its outputs are. */
 export interface Outputs {
   kind: 'outputs'
-  outputs: readonly Judged[]
+  outputs: readonly JudgedOutput[]
 }
 
 export type Criterion = OutputCriterion | Outputs
@@ -41,7 +41,7 @@ export function criterionOf(outputs: readonly TensorSpec[], options: CriterionOp
   const readings = readingsOf(outputs, options, field)
   if (readings.length === 1) return readings[0].right
   let to = 0
-  const judged = readings.map(({ output: name, right }, i): Judged => {
+  const judged = readings.map(({ output: name, right }, i): JudgedOutput => {
     const length = isOpen(outputs[i]) ? 0 : size(outputs[i]) // nobody looks for it in a vector then
     to += length
     return { name, from: to - length, size: length, right }
@@ -50,25 +50,29 @@ export function criterionOf(outputs: readonly TensorSpec[], options: CriterionOp
 }
 
 /** Each output; the only one has no name. */
-export function judgedOf(criterion: Criterion): readonly Judged[] {
+export function judgedOf(criterion: Criterion): readonly JudgedOutput[] {
   return criterion.kind === 'outputs' ? criterion.outputs : [{ name: '', from: 0, right: criterion }]
 }
 
 /** An output's values; a view. */
-export function outputIn(answer: Float32Array, { from, size }: Pick<Judged, 'from' | 'size'>): Float32Array {
+export function outputIn(answer: Float32Array, { from, size }: Pick<JudgedOutput, 'from' | 'size'>): Float32Array {
   return size === undefined ? answer : answer.subarray(from, from + size)
 }
 
 /** Some values of answers, and where each output is among them. */
-export interface Sample {
+export interface AnswerSample {
   answers: readonly Float32Array[]
-  spans: readonly Required<Pick<Judged, 'from' | 'size'>>[]
+  spans: readonly Required<Pick<JudgedOutput, 'from' | 'size'>>[]
 }
 
 /** At most `most` values of each output, evenly spread. */
-export function sampleOf(answers: readonly Float32Array[], outputs: readonly Judged[], most: number): Sample {
+export function sampleOf(
+  answers: readonly Float32Array[],
+  outputs: readonly JudgedOutput[],
+  most: number,
+): AnswerSample {
   let to = 0
-  const spans: Sample['spans'][number][] = []
+  const spans: AnswerSample['spans'][number][] = []
   const places = outputs.flatMap(({ from, size = answers[0].length }) => {
     const count = Math.min(most, size)
     spans.push({ from: to, size: count })
@@ -79,7 +83,7 @@ export function sampleOf(answers: readonly Float32Array[], outputs: readonly Jud
 }
 
 /** Answers in units in which a value's mean variance is 1, and that of each output counts as much; of one output as they are. */
-export function balanced({ answers, spans }: Sample): readonly Float32Array[] {
+export function balanced({ answers, spans }: AnswerSample): readonly Float32Array[] {
   if (spans.length === 1) return answers
   const scales = answers[0].slice()
   for (const span of spans) {
@@ -90,8 +94,8 @@ export function balanced({ answers, spans }: Sample): readonly Float32Array[] {
 }
 
 /** The first output that has labels. */
-export function labelled(criterion: Criterion): (Judged & { right: Labels }) | undefined {
-  return judgedOf(criterion).find((each): each is Judged & { right: Labels } => each.right.kind === 'label')
+export function labelled(criterion: Criterion): (JudgedOutput & { right: Labels }) | undefined {
+  return judgedOf(criterion).find((each): each is JudgedOutput & { right: Labels } => each.right.kind === 'label')
 }
 
 /** What holds for answers of which only the number of values is known. */

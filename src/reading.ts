@@ -25,7 +25,7 @@ export interface CriterionOptions {
   outputs?: Readonly<Record<string, RightOutput>> | undefined
 }
 
-export interface Reading {
+export interface OutputReading {
   output: string
   right: OutputCriterion
   /** In words, what follows from what. */
@@ -47,11 +47,11 @@ export function readingsOf(
   outputs: readonly TensorSpec[],
   { labelAxis, tolerance, outputs: stated = {} }: CriterionOptions,
   field = '',
-): Reading[] {
+): OutputReading[] {
   checkOutputs(`${field}outputs`, stated, outputs)
   if (labelAxis !== undefined) checkWord(`${field}labelAxis`, labelAxis, labelAxes)
   if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
-  const readings = outputs.map((spec, i): Reading => {
+  const readings = outputs.map((spec, i): OutputReading => {
     const output = spec.name
     const why = 'as it is said to be'
     const said = Object.hasOwn(stated, output) ? stated[output] : undefined
@@ -65,7 +65,7 @@ export function readingsOf(
 }
 
 /** One tolerance is of one output: others have other units. */
-function tolerating(readings: readonly Reading[], tolerance: number, field: string): Reading[] {
+function tolerating(readings: readonly OutputReading[], tolerance: number, field: string): OutputReading[] {
   const free = readings.filter(({ right }) => right.kind === 'tolerance' && right.tolerance === undefined)
   if (!free.length) throw new RangeError(`${field}: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`) // biome-ignore format: one line
   if (free.length > 1) {
@@ -76,10 +76,10 @@ function tolerating(readings: readonly Reading[], tolerance: number, field: stri
 }
 
 /** By its type, shape and name. */
-function readingOf(spec: TensorSpec, outputs: readonly TensorSpec[]): Reading {
+function readingOf(spec: TensorSpec, outputs: readonly TensorSpec[]): OutputReading {
   const { name: output, shape, type } = spec
   const lengths = shape.filter((n) => n > 1)
-  const measured = (why: string): Reading => ({ output, right: unlike(spec), why })
+  const measured = (why: string): OutputReading => ({ output, right: unlike(spec), why })
   if (!isReal(type)) return measured(`${type} is no real number`)
   if (isOpen(spec)) return measured('its shape may differ')
   if (lengths.length !== 1) return measured(lengths.length ? 'it has several axes' : 'it is one value')
@@ -115,7 +115,7 @@ function labelsOf(spec: TensorSpec, field: string, got: string): Labels {
 }
 
 /** What should be said where outputs may be read wrongly. */
-export const doubtsOf = (readings: readonly Reading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
+export const doubtsOf = (readings: readonly OutputReading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
 
 /** As a program would write them. */
 export function sayOutputs(outputs: NonNullable<CriterionOptions['outputs']>): string {

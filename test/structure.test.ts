@@ -33,6 +33,7 @@ const GROUND = [
   'option',
   'payload',
   'random',
+  'reading',
   'renamed',
   'saved',
   'scheme',

@@ -78,7 +78,7 @@ export function resultTable(result: Result): string {
 export function outputRows(outputs: Result['outputs'] = []): [name: string, share: string][] {
   return outputs.map(({ name, right, tolerance, agreement }) => {
     const kind = right === 'tolerance' ? `within ${Number(tolerance?.toPrecision(3))}` : right
-    return [`of recovered ones ${name}, ${kind}`, percent(agreement)]
+    return [`recovered ${name}, ${kind}`, percent(agreement)]
   })
 }
 

@@ -104,8 +104,8 @@ export function inputShapes(text: string, before: Record<string, number[]> = {})
 
 /** 'name=label,name=2.5'. */
 export function rights(text: string): Record<string, RightOutput> {
-  const entries = text.split(',').map((entry) => /^(.+)=(?:(label|equal)|(\d*\.?\d+(?:e-?\d+)?))$/.exec(entry))
-  if (!entries.every((entry) => entry !== null)) throw refused('name=label|equal|NUMBER,..')
+  const entries = [...text.matchAll(/(.+?)=(?:(label|equal)|(\d*\.?\d+(?:e-?\d+)?))(?:,(?=.)|$)/gy)]
+  if (!text || entries.map(([entry]) => entry).join('') !== text) throw refused('name=label|equal|NUMBER,..')
   return Object.fromEntries(entries.map(([, name, word, number]) => [name, (word as RightOutput) ?? Number(number)]))
 }
 

@@ -9,7 +9,7 @@ import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
-import { doubtsOf, type Reading } from '../reading'
+import { doubtsOf, type OutputReading } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
@@ -82,7 +82,7 @@ function verdict(name: string, { inputs, outputs, abilities, warnings, reason }:
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
 }
 
-function readingSentence({ output, right, why }: Reading): string {
+function readingSentence({ output, right, why }: OutputReading): string {
   const what = { label: 'its largest value is the model’s', tolerance: 'it is within a tenth of its deviation', equal: 'it is equal' } // biome-ignore format: one line
   return `${output} where ${what[right.kind]}, since ${why}`
 }

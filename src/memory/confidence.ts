@@ -1,7 +1,16 @@
 /** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
 
 import type { Core } from '../core/core'
-import { type Criterion, type Judged, judgedOf, labelAt, labelled, lead, outputIn, sameLabels } from '../criterion'
+import {
+  type Criterion,
+  type JudgedOutput,
+  judgedOf,
+  labelAt,
+  labelled,
+  lead,
+  outputIn,
+  sameLabels,
+} from '../criterion'
 import { DEVIATION_WINDOW, rmsDifference } from '../stats'
 import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
 import { Calibration, type Prior } from './calibration'
@@ -39,7 +48,7 @@ export class Confidence {
   readonly #criterion: Criterion
   readonly #agreements: Agreements
   readonly #calibrations: Record<RecoverySource, Calibration>
-  readonly #judged: readonly Judged[]
+  readonly #judged: readonly JudgedOutput[]
   /** How much the model's answers differ from each other. */
   #deviations: Deviations
 

@@ -1,11 +1,11 @@
 /** How much a model's answers differ from each other, each output by itself. */
 
-import { type Criterion, type Judged, judgedOf, outputIn } from '../criterion'
+import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../criterion'
 import * as saved from '../saved'
 import { type DeviationState, RunningDeviation, savedDeviation } from '../stats'
 
 export class Deviations {
-  readonly #outputs: readonly Judged[]
+  readonly #outputs: readonly JudgedOutput[]
   readonly #all: readonly RunningDeviation[]
 
   constructor(criterion: Criterion, states: readonly DeviationState[] = []) {

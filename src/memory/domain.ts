@@ -4,7 +4,7 @@ import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../
 import { BLOCK, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/space'
 import { PIECE, tableBytes } from '../core/wasm'
-import { type Criterion, criterionFor, type Judged, judgedOf } from '../criterion'
+import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../criterion'
 import { seeded } from '../random'
 import { size } from '../tensor'
 import { studied, studyBytes } from './metric'
@@ -50,7 +50,7 @@ const EARLY = 1 / 8
 
 export interface Domain extends Readonly<Required<MemoryOptions>> {
   /** The outputs that an answer is made of. */
-  readonly judged: readonly Judged[]
+  readonly judged: readonly JudgedOutput[]
   /** Whether the first answers decide between 'raw' and 'signals'. */
   readonly open: boolean
   /** What the user's own features give for one certain query. */

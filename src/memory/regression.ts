@@ -3,7 +3,7 @@
 import { joined } from '../arrays'
 import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
-import { type Judged, type Sample, sampleOf } from '../criterion'
+import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 import { type Fitted, fittedTo, leftOut } from './leave-one-out'
@@ -222,14 +222,14 @@ export class KernelRegression {
   }
 
   /** The first pairs; of each output at most 128 values, evenly spread, which show the error of all. */
-  first(judged: readonly Judged[]): Fitted & Sample {
+  first(judged: readonly JudgedOutput[]): Fitted & AnswerSample {
     const { inverse, total } = this.#invert(0)
     const sample = sampleOf(this.answers.slice(0, BLOCK), judged, SAMPLE)
     return { ...fittedTo(sample.answers, inverse), total, spans: sample.spans }
   }
 
   /** Means over the first pairs, each predicted from all the others. In steps. */
-  *leaveOneOut(judged: readonly Judged[]): Generator<void, Uncertainty> {
+  *leaveOneOut(judged: readonly JudgedOutput[]): Generator<void, Uncertainty> {
     const first = this.first(judged)
     const n = first.answers.length
     const own = this.#matrix.own(0)

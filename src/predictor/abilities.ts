@@ -1,6 +1,6 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
-import { type CriterionOptions, type Reading, readingsOf } from '../reading'
+import { type CriterionOptions, type OutputReading, readingsOf } from '../reading'
 import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
 
 export interface Abilities {
@@ -15,7 +15,7 @@ export interface Abilities {
   /** Why there is no coding and no memory; undefined where there is. */
   readonly why: string | undefined
   /** When each output of a recovery is right, and why it is read like that. */
-  readonly right: readonly Reading[]
+  readonly right: readonly OutputReading[]
 }
 
 export function abilitiesOf(signature: Signature, options: CriterionOptions = {}): Abilities {

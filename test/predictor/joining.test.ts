@@ -37,6 +37,7 @@ describe('the start', () => {
     const starting = createPredictor({
       workers: feed,
       scheme,
+      right: { labelAxis: 'last' },
       testing: { clock },
       onWarning: (text) => warnings.push(text),
     })
