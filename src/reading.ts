@@ -48,15 +48,17 @@ export function readingsOf(
   { labelAxis, tolerance, outputs: stated = {} }: CriterionOptions,
   field = '',
 ): OutputReading[] {
-  checkOutputs(`${field}outputs`, stated, outputs)
+  checkNames(`${field}outputs`, checkOutputs(`${field}outputs`, stated), outputs.map(({ name }) => name)) // biome-ignore format: one line
   if (labelAxis !== undefined) checkWord(`${field}labelAxis`, labelAxis, labelAxes)
   if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
   const readings = outputs.map((spec, i): OutputReading => {
     const output = spec.name
     const why = 'as it is said to be'
     const said = Object.hasOwn(stated, output) ? stated[output] : undefined
+    const at = `${field}outputs.${output}`
     if (said === 'equal') return { output, right: { kind: 'equal' }, why }
-    if (said === 'label') return { output, right: labelsOf(spec, `${field}outputs.${output}`, said), why }
+    if (said !== undefined && !isReal(spec.type)) throw new RangeError(expected(at, `'equal' for ${spec.type}`, said))
+    if (said === 'label') return { output, right: labelsOf(spec, at, said), why }
     if (said !== undefined) return { output, right: { kind: 'tolerance', tolerance: said }, why }
     if (i || labelAxis === undefined) return readingOf(spec, outputs)
     return { output, right: labelAxis === 'none' ? unlike(spec) : labelsOf(spec, `${field}labelAxis`, 'last'), why }
@@ -131,18 +133,9 @@ export function checkTolerance(field: string, value: unknown, or = ''): number {
   throw new RangeError(expected(field, `${or}a number above 0`, value))
 }
 
-/** @param known  outputs that there are, where that is known */
-export function checkOutputs(
-  field: string,
-  value: unknown,
-  known?: readonly TensorSpec[],
-): NonNullable<CriterionOptions['outputs']> {
-  if (known) checkNames(field, value, known.map(({ name }) => name)) // biome-ignore format: one line
+export function checkOutputs(field: string, value: unknown): NonNullable<CriterionOptions['outputs']> {
   for (const [name, right] of Object.entries(checkObject(field, value, 'an object of outputs'))) {
     if (right !== 'label' && right !== 'equal') checkTolerance(`${field}.${name}`, right, "'label', 'equal' or ")
-    const spec = known?.find((each) => each.name === name)
-    if (!spec || right === 'equal' || isReal(spec.type)) continue
-    throw new RangeError(expected(`${field}.${name}`, `'equal' for an output of ${spec.type}`, right))
   }
   return value as NonNullable<CriterionOptions['outputs']>
 }

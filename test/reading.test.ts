@@ -70,7 +70,7 @@ it.each([
   [{ scoers: 'label' }, "right.outputs.scoers: expected 'scores', got an unknown option"],
   [{ scores: 'labels' }, "right.outputs.scores: expected 'label', 'equal' or a number above 0, got \"labels\""],
   [{ scores: 0 }, "right.outputs.scores: expected 'label', 'equal' or a number above 0, got 0"],
-  [{ ids: 'label' }, 'right.outputs.ids: expected \'equal\' for an output of int64, got "label"'],
+  [{ ids: 'label' }, 'right.outputs.ids: expected \'equal\' for int64, got "label"'],
   [
     { area: 'label' },
     "right.outputs.area: expected 'equal' or a tolerance for output 'area' of one value, got 'label'",

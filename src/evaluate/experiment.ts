@@ -85,21 +85,8 @@ export interface EvaluateOptions extends Rightness {
 }
 
 const optionNames = [
-  ...[
-    'model',
-    'codec',
-    'inputs',
-    'own',
-    'labels',
-    'labelAxis',
-    'tolerance',
-    'right',
-    'groups',
-    'seed',
-    'attack',
-    'memory',
-  ],
-  ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'right', 'groups', 'seed', 'attack'],
+  ...['memory', 'grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
 
 export type EvaluateSettings = ReturnType<typeof settingsOf>

@@ -49,6 +49,7 @@ export class Confidence {
   readonly #agreements: Agreements
   readonly #calibrations: Record<RecoverySource, Calibration>
   readonly #judged: readonly JudgedOutput[]
+  readonly #labelled: ReturnType<typeof labelled>
   /** How much the model's answers differ from each other. */
   #deviations: Deviations
 
@@ -62,6 +63,7 @@ export class Confidence {
     const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
     this.#criterion = criterion
     this.#judged = judgedOf(criterion)
+    this.#labelled = labelled(criterion)
     this.#agreements = new Agreements(learned?.tallies)
     this.#calibrations = {
       code: new Calibration(core, learned?.graded.code),
@@ -173,8 +175,7 @@ export class Confidence {
   forget(from: string, left?: readonly Float32Array[]): number {
     this.#agreements.forget(from)
     if (left && this.#criterion.kind !== 'label') {
-      this.#deviations = new Deviations(this.#criterion)
-      for (const answer of left.slice(-DEVIATION_WINDOW)) this.#deviations.add(answer)
+      this.#deviations = Deviations.over(this.#criterion, left.slice(-DEVIATION_WINDOW))
     }
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
   }
@@ -191,7 +192,7 @@ export class Confidence {
 
   /** The first label of a remembered answer: the memory knows some better than others. A parity does not. */
   #label({ answer, source }: Recovered): number | undefined {
-    const first = source === 'memory' ? labelled(this.#criterion) : undefined
+    const first = source === 'memory' ? this.#labelled : undefined
     return first && labelAt(outputIn(answer, first), first.right)
   }
 

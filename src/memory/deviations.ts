@@ -13,6 +13,12 @@ export class Deviations {
     this.#all = this.#outputs.map((_, i) => new RunningDeviation(states[i]))
   }
 
+  static over(criterion: Criterion, answers: readonly Float32Array[]): Deviations {
+    const deviations = new Deviations(criterion)
+    for (const answer of answers) deviations.add(answer)
+    return deviations
+  }
+
   /** Takes one of the model's own answers. */
   add(answer: Float32Array): void {
     for (let i = 0; i < this.#all.length; i++) this.#all[i].add(outputIn(answer, this.#outputs[i]))

@@ -98,11 +98,11 @@ export class Known {
     const predicted = yield* this.regression.predict(similarities, kxx)
     const { criterion, judged, outputs } = this.#domain
     const { variance } = predicted
-    const errors = this.errors.error.map((sum, i) =>
-      Math.sqrt((sum / this.errors.variance) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT),
-    )
+    const { error: sums, variance: of } = this.errors
+    const errorOf = (i: number) => Math.sqrt((sums[i] / of) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT) // biome-ignore format: one line
+    const error = errorOf(0)
+    const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
     if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
-    const [error] = errors
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
     if (errors.length === 1) return { ...predicted, source: 'memory', error, odds }
     const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)

@@ -2,7 +2,7 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import type { Criterion } from '../criterion'
+import type { JudgedOutput } from '../criterion'
 import * as saved from '../saved'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import { type Archive, pack, unpack } from './archive'
@@ -32,11 +32,9 @@ interface MemoryState extends SimilarityState {
 const fields = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared', 'workers'] as const
 
 /** What a state must have in common with a memory that takes it. */
-function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain) {
-  const labelsOf = (each: Criterion) => (each.kind === 'label' ? `${each.positions} of ${each.classes}` : 'none')
-  const several =
-    criterion.kind === 'outputs' && criterion.outputs.map(({ size, right }) => `${size}: ${labelsOf(right)}`)
-  const labels = several ? several.join(', ') : labelsOf(criterion)
+function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
+  const labelsOf = ({ right }: JudgedOutput) => (right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none') // biome-ignore format: one line
+  const labels = judged.map(labelsOf).join(', ')
   const chosen = open ? 'raw or signals' : features
   return { shape, outputs, labels, features: typeof chosen === 'function' ? `${sample?.length} own` : chosen }
 }
@@ -77,10 +75,6 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
   return new Known(domain, similarity, regression, from, size < domain.capacity ? size : next % size, told)
 }
 
-function savedErrors(value: unknown, outputs: number): number[] {
-  return saved.numbers('memory.told.error', outputs > 1 ? value : [value], outputs, 0, saved.MOST_SQUARE)
-}
-
 /** Undefined where nothing was known. */
 function checked(value: unknown, domain: Domain) {
   const state = saved.object('memory', value, fields)
@@ -105,7 +99,7 @@ function checked(value: unknown, domain: Domain) {
     unit: saved.number('memory.unit', state.unit, saved.LEAST, saved.MOST),
     mirror,
     told: {
-      error: savedErrors(told.error, domain.judged.length),
+      error: saved.numbers('memory.told.error', [told.error].flat(), domain.judged.length, 0, saved.MOST_SQUARE),
       variance: saved.number('memory.told.variance', told.variance, LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),

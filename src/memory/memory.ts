@@ -69,10 +69,10 @@ export class Memory {
     this.#core = core
     this.#domain = domainOf(options)
     this.capacity = this.#domain.capacity
-    this.#deviations = this.#deviationsOf([])
+    this.#deviations = new Deviations(this.#domain.criterion)
     const known = state && loadMemory(core, this.#domain, state)
     if (!known) return
-    this.#deviations = this.#deviationsOf(known.regression.answers)
+    this.#deviations = Deviations.over(this.#domain.criterion, known.regression.answers)
     this.#phase = this.#ready(known)
   }
 
@@ -137,10 +137,8 @@ export class Memory {
   }
 
   *#begin(pairs: readonly Pair[]): Generator<void, Phase> {
-    const { judged } = this.#domain
-    const usual = (left: Pair[], each: (typeof judged)[0]) =>
-      withoutOutliers(left, (pair) => outputIn(pair.answer, each))
-    const first = judged.reduce(usual, [...pairs])
+    let first = [...pairs]
+    for (const output of this.#domain.judged) first = withoutOutliers(first, ({ answer }) => outputIn(answer, output))
     if (first.length < BLOCK) return { is: 'collecting', pairs: first }
     for (const { answer } of first) this.#deviations.add(answer)
     return this.#ready(yield* begin(this.#core, this.#domain, first))
@@ -232,7 +230,7 @@ export class Memory {
     const gone = known.size - places.length
     if (!gone) return { gone, left }
     recent.clear()
-    this.#deviations = this.#deviationsOf(left)
+    this.#deviations = Deviations.over(this.#domain.criterion, left)
     if (left.length < BLOCK) this.#phase = { is: 'collecting', pairs: [] }
     else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places) }
     return { gone, left }
@@ -274,12 +272,6 @@ export class Memory {
   save(): Uint8Array {
     this.#finished()
     return saveMemory(this.#domain, this.#known)
-  }
-
-  #deviationsOf(answers: readonly Float32Array[]): Deviations {
-    const deviations = new Deviations(this.#domain.criterion)
-    for (const answer of answers) deviations.add(answer)
-    return deviations
   }
 
   #check(query: Float32Array): void {
