@@ -16,7 +16,7 @@ import { type CriterionOptions, doubtsOf, type LabelAxis } from '../reading'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
-import { loadModel, type ModelOptions } from './files'
+import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
@@ -66,8 +66,8 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   let inputs: InputFile | undefined
   try {
     const { labelAxis, tolerance, right: outputs } = options
-    const { why, right } = abilitiesOf(model.signature, { labelAxis, tolerance, outputs })
-    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${why}`) // biome-ignore format: one line
+    const { why, right } = abilitiesOf(model, { labelAxis, tolerance, outputs })
+    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${asOptions(why)}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
     const warnings = [...model.warnings, ...doubtsOf(right)]

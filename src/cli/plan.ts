@@ -12,8 +12,8 @@ import { isVerified } from '../predictor/settings'
 import { doubtsOf, type OutputReading } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
-import { readModel } from '../workers/onnx/model-file'
-import { loadModel, type ModelOptions, shapes } from './files'
+import { type ModelFile, readModel } from '../workers/onnx/model-file'
+import { asOptions, loadModel, type ModelOptions, shapes } from './files'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -41,9 +41,9 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path === undefined && (options.inputShapes || options.outputs)) {
     throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
   }
-  const bytes = path === undefined ? undefined : await readModel(path)
-  const model = path === undefined || !bytes ? undefined : await judge(path, bytes, options)
-  const result = { ...costs(codec, bytes?.length ?? 0), ...(model && { model }) }
+  const file = path === undefined ? undefined : await readModel(path)
+  const model = path === undefined || !file ? undefined : await judge(path, file, options)
+  const result = { ...costs(codec, file ? bytesIn(file) : 0), ...(model && { model }) }
   if (model && !model.ok) process.exitCode = 1
   if (options.json) {
     const error = model?.reason ? { error: { code: 'MODEL', message: model.reason } } : {}
@@ -53,12 +53,15 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
 }
 
-async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Judged> {
+const bytesIn = ({ bytes, weights }: ModelFile) =>
+  Object.values(weights).reduce((sum, { length }) => sum + length, bytes.length)
+
+async function judge(path: string, file: ModelFile, options: ModelOptions): Promise<Judged> {
   try {
-    const model = await loadModel(path, bytes, options)
+    const model = await loadModel(path, file, options)
     await model.close()
     const { signature } = model
-    const abilities = abilitiesOf(signature)
+    const abilities = abilitiesOf(model)
     const warnings = [...model.warnings, ...(abilities.why ? [] : doubtsOf(abilities.right))]
     return { ok: true, ...signature, abilities, warnings, reason: null }
   } catch (error) {
@@ -67,16 +70,18 @@ async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Pr
   }
 }
 
-function verdict(name: string, { inputs, outputs, abilities, warnings, reason }: Judged): string {
+function verdict(name: string, { inputs, outputs, batched, abilities, warnings, reason }: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
-  const { why } = abilities
+  const { why, whyNotEqual } = abilities
+  const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
   const able = why
     ? [
-        `${name} can be served, without a code and a memory: ${why}`,
-        '  works: hedges, retries, deadlines, batches, agreement (--byzantine), workers anywhere',
+        `${name} can be served, without a code and a memory: ${asOptions(why)}`,
+        `  works: ${works.join(', ')}`,
         '  does not: --stragglers, the paper’s scheme, recovery from a memory',
       ]
     : [`${name} can be served, coded and remembered`]
+  if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
   const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)

@@ -74,9 +74,12 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
 }
 
 /** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities(settings: Settings, coded: Coded, { signature }: ModelWorker): void {
-  const { scheme, policy, memory, choices, warn } = settings
-  const { why, right } = abilitiesOf(signature, settings.right)
+function checkAbilities(settings: Settings, coded: Coded, worker: ModelWorker): void {
+  const { scheme, policy, memory, reuse, choices, warn } = settings
+  const { why, whyNotEqual, right } = abilitiesOf(worker, settings.right)
+  const { byzantine } = coded.scheme
+  if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   const isJudged = choices.policy !== 'retry' || memory
   if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return

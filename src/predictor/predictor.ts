@@ -35,6 +35,8 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
+  /** What can be done with the model. */
+  readonly abilities: Abilities
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
@@ -55,6 +57,7 @@ export class Predictor {
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
+    this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
     this.#means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),
@@ -197,11 +200,6 @@ export class Predictor {
     const { names } = this.#generation.tenants
     if (this.#means.coder.code !== 'systematic') return []
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
-  }
-
-  /** What can be done with the model; only its types and shapes count. */
-  get abilities(): Abilities {
-    return abilitiesOf(this.signature, this.#settings.right)
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */

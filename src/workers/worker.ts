@@ -51,6 +51,8 @@ export interface ModelWorker {
    * large they are tells which differences are rounding. Default: not known.
    */
   readonly scales?: readonly number[] | undefined
+  /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
+  readonly repeats?: boolean | undefined
   /** Calls that it takes at once. Default 1. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */

@@ -47,6 +47,17 @@ describe('onnxruntime-node', () => {
     await worker.close()
   })
 
+  it('weights that the model keeps in another file', async () => {
+    const { localWorkers } = await consumer(native)
+    const [x, y] = ['x', 'y'].map((name) => ({ name, shape: ['batch', 2] }))
+    const weights = [{ name: 'scale', length: 2, file: 'scale.data' }]
+    const model = onnx([x], [y], [{ op: 'Mul', inputs: ['x', 'scale'], outputs: ['y'] }], weights)
+    const externalData = { 'scale.data': new Uint8Array(Float32Array.of(2, 3).buffer) }
+    const [worker] = await localWorkers({ model, workers: 1, runtime: 'onnxruntime-node', externalData })
+    expect([...(await inferRow(worker, Float32Array.of(1, 2)))]).toEqual([2, 6])
+    await worker.close()
+  })
+
   it('a worker restarted and closed while it computes does not take the process with it', async () => {
     const { localWorkers } = await consumer(native)
     const model = readFileSync(

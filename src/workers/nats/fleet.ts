@@ -3,9 +3,8 @@
  * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
  */
 
-import { checksum } from '../../checksum'
 import { ApproxiferError } from '../../errors'
-import { readModel } from '../onnx/model-file'
+import { fingerprintOf, readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
@@ -77,7 +76,7 @@ class NatsFleet implements Wire {
     fleet: RemoteFleet<string>,
   ): Promise<NatsFleet | undefined> {
     const { model, fingerprint, warn } = settings
-    fleet.model = model === undefined ? fingerprint : checksum(await readModel(model))
+    fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
     const link = await NatsLink.open(server, warn)
     if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet)
     await link.close()
