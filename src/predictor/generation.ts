@@ -4,7 +4,7 @@
  */
 
 import { Bag } from '../arrays'
-import { ApproxiferError } from '../errors'
+import { ApproxiferError, asError } from '../errors'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import { agreement, first } from '../query/acceptance'
@@ -12,6 +12,7 @@ import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
+import { SharedCaller } from '../query/shared-caller'
 import type { Means } from './means'
 import { isVerified, type Settings } from './settings'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
@@ -24,6 +25,8 @@ const RECOVERED = { share: 0.3, queries: 500 }
 const MOST_LOST = 2
 const MORE_FAILURES = 3
 
+const ignore = () => {}
+
 export class Generation {
   /** Second requests so far. */
   readonly extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
@@ -33,12 +36,16 @@ export class Generation {
   readonly #means: Means
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
+  readonly #maxWaitMs: number
+  /** Who is to ask again, of the workers with the new model. */
+  readonly #waiting: { payload: Payload; caller: Caller }[] = []
   #fingerprint: string | undefined
 
   /** @param fingerprint  of the model, where it is known */
   constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
     this.#fingerprint = fingerprint
     this.#means = means
+    this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
     const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
     this.tenants = new Tenants(settings.limits.tenants, make)
@@ -66,11 +73,17 @@ export class Generation {
     }
   }
 
-  /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
+  /**
+   * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
+   * answer asks again, as soon as what else is told in this turn is known: who has that model, and who has not.
+   */
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++
     this.#fingerprint = fingerprint
+    const waiting = this.#open.all.filter(({ isOpen }) => isOpen).map((query) => this.#detach(query))
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
+    this.#waiting.push(...waiting)
+    this.#shared.clock.after(0, () => this.#askAgain())
     this.#means.trust.evidence.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
@@ -78,13 +91,37 @@ export class Generation {
     }
   }
 
-  /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
-  enter(payload: Payload, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
-    const { hedges, recoveries } = this.#shared
+  /** The query ends, and its caller waits on. */
+  #detach(query: Query): { payload: Payload; caller: Caller } {
+    const { payload, caller } = query
+    query.caller = new SharedCaller(caller, caller.since, ignore, ignore)
+    caller.relisten((error) => caller.fail(error, this.#means.ended))
+    return { payload, caller }
+  }
+
+  #askAgain(): void {
+    for (const { payload, caller } of this.#waiting.splice(0)) {
+      if (!caller.isOpen) continue
+      try {
+        const query = this.enter(payload, caller)
+        caller.relisten((error) => query.leave(error))
+      } catch (error) {
+        if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
+      }
+    }
+  }
+
+  /** Takes a query in. @param payload  nobody writes to it */
+  enter(payload: Payload, caller: Caller): Query {
+    const { hedges, recoveries, clock } = this.#shared
     hedges.earn()
     recoveries.earn()
+    const tenant = this.tenants.of(caller.tenant)
     const group = this.#groupFor(tenant)
-    const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
+    // Half of a short deadline for the group to fill, half for the answers.
+    const query = group
+      ? group.join(payload, caller, Math.min(this.#maxWaitMs, (caller.dueAt - clock.now()) / 2))
+      : new Query(tenant.context, payload, caller)
     if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
     this.counts.groups++
@@ -108,6 +145,7 @@ export class Generation {
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
     for (const query of this.#open.all) query.end(error)
+    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.#means.ended)
     for (const { group } of this.tenants) group?.close()
   }
 }

@@ -133,8 +133,8 @@ export class Predictor {
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter()
-    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject)
-    const request = { payload, tenant, caller, signal, options }
+    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, tenant)
+    const request = { payload, caller, signal, options }
     if (!this.#reuse) this.#enter(request, caller)
     else this.#reuse.take(request)
   }
@@ -147,17 +147,9 @@ export class Predictor {
   }
 
   /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #enter({ payload, tenant: name, signal, caller: own }: Request, caller: Caller): Query | undefined {
-    const { clock, maxWaitMs } = this.#settings
+  #enter({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
     try {
-      const tenant = this.#generation.tenants.of(name)
-      // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(
-        payload,
-        caller,
-        tenant,
-        Math.min(maxWaitMs, (caller.dueAt - clock.now()) / 2),
-      )
+      const query = this.#generation.enter(payload, caller)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {

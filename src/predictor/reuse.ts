@@ -24,7 +24,6 @@ const ASKED = 0.01
 /** A caller's query. */
 export interface Request {
   readonly payload: Payload
-  readonly tenant: string
   readonly caller: Caller
   readonly signal: AbortSignal | undefined
   readonly options: PredictOptions
@@ -77,9 +76,9 @@ export class Reuse {
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */
   take(request: Request): void {
-    const { payload, tenant, caller, options } = request
+    const { payload, caller, options } = request
     if (this.#isOff) return void this.#ask(request, caller)
-    const key = keyOf(tenant, payload)
+    const key = keyOf(caller.tenant, payload)
     const kept = this.#kept.find(key, payload)
     if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
     const crowd = this.#underWay.get(key)
@@ -133,7 +132,7 @@ export class Reuse {
       }
       if (!this.#isOff)
         this.#kept.keep(key, {
-          tenant: first?.tenant ?? '',
+          tenant: first?.caller.tenant ?? '',
           query: crowd.payload,
           answer,
           prediction,

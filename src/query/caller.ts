@@ -8,6 +8,8 @@ export class Caller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
+  readonly tenant: string
+  #signal: AbortSignal | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -16,6 +18,7 @@ export class Caller {
   /**
    * @param since       now
    * @param deadlineMs  how long it waits at most
+   * @param tenant      whose query it is
    */
   constructor(
     choices: Required<Choices>,
@@ -23,8 +26,10 @@ export class Caller {
     deadlineMs: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
+    tenant = '',
   ) {
     this.choices = choices
+    this.tenant = tenant
     this.since = since
     this.dueAt = since + deadlineMs
     this.#resolve = resolve
@@ -43,9 +48,15 @@ export class Caller {
   /** @param leave  told once if the signal fires, also where it has by now */
   listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
     const abort = () => leave(aborted(signal))
+    this.#signal = signal
     this.#unlisten?.() // who asks again listens anew
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
+  }
+
+  /** Another query is asked for it: that is told if its signal fires. */
+  relisten(leave: (error: ApproxiferError) => void): void {
+    if (this.#signal && this.isOpen) this.listen(this.#signal, leave)
   }
 
   /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
@@ -65,7 +76,7 @@ export class Caller {
     this.#ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
-    this.#unlisten = undefined
+    this.#unlisten = this.#signal = undefined
     ended(ending)
   }
 }

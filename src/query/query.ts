@@ -23,7 +23,8 @@ import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
-  readonly caller: Caller
+  /** Another one where the model was replaced: who asked asks again. */
+  caller: Caller
   readonly recovery: QueryRecovery
   readonly coding: Coding | undefined
   readonly vote: Vote | undefined

@@ -1,4 +1,4 @@
-/** Who asks in the place of several callers that have the same query: it is told how that ends, and tells them. */
+/** Who asks in the place of others, as of several callers that have the same query: it is told how that ends, and tells them. */
 
 import type { ApproxiferError } from '../errors'
 import { Caller } from './caller'
@@ -14,7 +14,7 @@ export class SharedCaller extends Caller {
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
   ) {
-    super(first.choices, since, first.dueAt - since, resolve, reject)
+    super(first.choices, since, first.dueAt - since, resolve, reject, first.tenant)
   }
 
   /** Those that it asks for are counted, not it. */

@@ -184,7 +184,7 @@ function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void
  * the next one that joins is the predictor's from then on.
  *
  * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known. What was learned of the one before is forgotten, and queries under way are rejected.
+ * known. What was learned of the one before is forgotten, and queries under way are asked again.
  */
 export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | { model: string | undefined }
 

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed } from '../shared/feed'
 import { HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, code, hand, message, open } from '../shared/joined'
+import { add, answerAll, code, hand, open } from '../shared/joined'
 import { until } from '../shared/patience'
 
 afterEach(() => {
@@ -220,21 +220,41 @@ describe('joining', () => {
     await predictor.close()
   })
 
-  it('all with another model than before: what was learned is forgotten, and queries under way are rejected', async () => {
+  it('all with another model than before: what was learned is forgotten, and who waits asks again', async () => {
     const opened = await open(['a'], { memory: {} })
     const { predictor, workers, tell, listed } = opened
     await taught(opened)
-    const under = message(predictor.predict(query(1)))
+    const under = predictor.predict(query(1))
+    const [before] = workers[0].calls
     await tell({ model: 'y' })
-    expect([await under, predictor.stats().remembered]).toEqual(['the model of the workers was replaced', 0])
+    expect(predictor.stats().remembered).toBe(0)
+    expect(before.signal?.aborted).toBe(true)
     expect(predictor.tenants).toEqual([''])
     const [[b], [c]] = [of('y', 'b'), of('x', 'c')]
     await tell(add(b), add(c))
     expect(listed()).toEqual(['a', 'b'])
-    const next = predictor.predict(query(1))
+    await opened.clock.run(opened.clock.now())
     await answerAll([...workers, b])
-    expect((await next).status).toBe('exact')
+    expect(await under).toMatchObject({ status: 'exact', workers: [expect.stringMatching(/a|b/)] })
     await predictor.close()
+  })
+
+  it('who waits to ask another model again may leave, is due, and gets CLOSED as ever', async () => {
+    const { predictor, clock, tell } = await open(['a'])
+    const leaving = new AbortController()
+    const gone = code(predictor.predict(query(1), { signal: leaving.signal }))
+    const due = code(predictor.predict(query(2), { deadlineMs: 100 }))
+    const open2 = code(predictor.predict(query(3)))
+    await tell({ model: 'y' })
+    leaving.abort()
+    expect(await gone).toBe('ABORTED')
+    await clock.run(clock.now() + 100)
+    expect(await due).toBe('DEADLINE')
+    await tell({ model: 'z' })
+    const closing = predictor.close()
+    expect(await open2).toBe('CLOSED')
+    await closing
+    expect(predictor.stats().open).toBe(0)
   })
 
   it('one that is in use already, here or elsewhere, is refused but not closed', async () => {

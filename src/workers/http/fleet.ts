@@ -16,8 +16,8 @@ const ELECTION_MS = 5000
 
 /**
  * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
- * their answers to a probe query. A server with another gets no rows, with a warning. When no server that is there has that model any
- * more, the one of most servers that are there takes its place, with a warning. What cannot be reached is tried for ever, and joins when
+ * their answers to a probe query. A server with another gets no rows, with a warning. When more
+ * servers have another one, that takes its place, with a warning: who waits for an answer asks again. What cannot be reached is tried for ever, and joins when
  * it is there. Workers are named by host and port.
  *
  * @param servers  URLs, in front of `/v2`; or where to learn of them, such as `watchFile` or `watchDns`
@@ -203,14 +203,14 @@ class HttpFleet {
     return true
   }
 
-  /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */
+  /** Where more servers have another model that takes the place of the fleet's: those that were refused join, and those with the old one are. */
   #reconsider(): void {
     const before = this.fleet.model
     if (!before || this.fleet.changes.isOver) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
     const next = this.fleet.succeed(this.#sightings(isFitting))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
-    this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
+    this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     this.fleet.changes.push({ model: undefined }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
@@ -230,9 +230,14 @@ class HttpFleet {
   #warnIfStuck(model: ModelIdentity): void {
     const all = this.#sightings(() => true)
     const next = successor(model, all, this.fleet.isSame)
-    if (!next) return
+    if (!next || this.#hasOwn(model)) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
+  }
+
+  #hasOwn(own: ModelIdentity): boolean {
+    for (const { model, there } of this.#sightings(() => true)) if (there && this.fleet.isSame(model, own)) return true
+    return false
   }
 
   /** It joins if it is well, and has the fleet's model. */

@@ -48,6 +48,8 @@ class NatsFleet implements Wire {
   readonly inbox: Inbox
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
+  /** Of the first one: a predictor's is fixed, and a model with another never takes its model's place. */
+  #signature: string | undefined
   /** What workers with another model said last, and when. */
   readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number }>()
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
@@ -136,6 +138,7 @@ class NatsFleet implements Wire {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
     this.fleet.model ??= fingerprint
+    this.#signature ??= JSON.stringify(beat.signature)
     const worker = new NatsWorker(beat, this)
     this.#workers.set(name, worker)
     this.fleet.join(worker)
@@ -157,20 +160,25 @@ class NatsFleet implements Wire {
     }
   }
 
-  /** Where no worker that is there has the fleet's model, that of most others takes its place: those join, and the lost ones leave. */
+  /** Where more workers have another model that takes the place of the fleet's: those join, and the others leave. */
   #reconsider(): void {
     if (this.settings.isFixed || this.fleet.changes.isOver) return
-    if (this.fleet.succeed(this.#sightings()) === undefined) return
-    for (const worker of [...this.#workers.values()]) {
-      if (worker.gone && !worker.isClosed) {
-        this.#remove(worker, 'was lost, and most of the others have another model')
-      }
-    }
+    const before = this.fleet.model
+    const next = this.fleet.succeed(this.#sightings())
+    if (next === undefined) return
+    this.settings.warn(`more workers have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    // Nobody's query is to fail: who waits is told first, and the new ones are there before the old ones have left.
+    this.fleet.changes.push({ model: next }, () => this.#replace())
+  }
+
+  #replace(): void {
+    const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
     for (const [name, { beat }] of this.#refused) {
       if (!this.#isOurs(beat)) continue
       this.#refused.delete(name)
       this.#join(beat)
     }
+    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
 
   /** What is known of the workers' models. After an interruption all have a few heartbeats' time to be heard. */
@@ -184,6 +192,7 @@ class NatsFleet implements Wire {
       yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
     for (const { beat, heardAt } of this.#refused.values()) {
+      if (this.#signature && JSON.stringify(beat.signature) !== this.#signature) continue
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }
   }

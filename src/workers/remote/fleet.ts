@@ -6,7 +6,7 @@
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
  *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(sightings)         where no worker that is there has the fleet's model any more: the model that it goes on with
+ *   fleet.succeed(sightings)         where more workers have another model: that, which it goes on with
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
  * `fleet.changes` is what the predictor reads.

@@ -88,19 +88,17 @@ export function largest<M>(groups: readonly M[][]): readonly M[] {
 }
 
 /**
- * The model that most reachable workers have; undefined while one of them has the fleet's own. Workers that had the own model and
- * cannot be reached may come back with it, so the others must be more than those. A fleet that is rolled one by one loses no time that
- * way, and one wrong server does not become the model while all others are cut off.
+ * The model that takes the place of the fleet's own: one that more workers have, which can be reached, than have the own; those that had it and cannot be
+ * reached may come back with it, and count as well. So a fleet that is rolled goes over half-way, one that is rolled back
+ * before that stays with what it had, and one wrong server never becomes the model.
  */
 export function successor<M>(own: M, seen: Iterable<Sighting<M>>, isSame: (a: M, b: M) => boolean): M | undefined {
   const others: M[][] = []
-  let lost = 0
+  let owners = 0
   for (const { model, there } of seen) {
-    if (!isSame(own, model)) {
-      if (there) addToGroup(others, model, isSame)
-    } else if (there) return undefined
-    else lost++
+    if (isSame(own, model)) owners++
+    else if (there) addToGroup(others, model, isSame)
   }
   const most = largest(others)
-  return most.length > lost ? most[0] : undefined
+  return most.length > owners ? most[0] : undefined
 }
