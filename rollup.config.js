@@ -30,8 +30,8 @@ const worker = 'src/workers/local/entry.ts'
 const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
 
 /**
- * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. Every module with
- * options leads to the platform, so that Node's has a file of its own.
+ * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. So a module with
+ * options differs by platform, and Node's has a file of its own.
  */
 const untold = {
   name: 'untold',
@@ -68,7 +68,8 @@ function modules(platform, conditions, input = entries) {
     name: 'differing',
     buildEnd() {
       const infos = [...this.getModuleIds()].map((id) => this.getModuleInfo(id))
-      const leads = (to) => to.startsWith(`${import.meta.dirname}/src/platform/`) || differing.has(to)
+      const source = `${import.meta.dirname}/src/`
+      const leads = (to) => to.startsWith(`${source}platform/`) || to === `${source}option.ts` || differing.has(to)
       const differs = ({ id, importedIds, dynamicallyImportedIds }) =>
         !differing.has(id) && [...importedIds, ...dynamicallyImportedIds].some(leads)
       for (let found = infos; found.length; ) {

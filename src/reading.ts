@@ -25,7 +25,7 @@ export interface CriterionOptions {
   outputs?: Readonly<Record<string, RightOutput>> | undefined
 }
 
-export interface OutputReading {
+export interface RightReading {
   output: string
   right: OutputCriterion
   /** In words, what follows from what. */
@@ -47,11 +47,11 @@ export function readingsOf(
   outputs: readonly TensorSpec[],
   { labelAxis, tolerance, outputs: stated = {} }: CriterionOptions,
   field = '',
-): OutputReading[] {
+): RightReading[] {
   checkNames(`${field}outputs`, checkOutputs(`${field}outputs`, stated), outputs.map(({ name }) => name)) // biome-ignore format: one line
   if (labelAxis !== undefined) checkWord(`${field}labelAxis`, labelAxis, labelAxes)
   if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
-  const readings = outputs.map((spec, i): OutputReading => {
+  const readings = outputs.map((spec, i): RightReading => {
     const output = spec.name
     const why = 'as it is said to be'
     const said = Object.hasOwn(stated, output) ? stated[output] : undefined
@@ -67,7 +67,7 @@ export function readingsOf(
 }
 
 /** One tolerance is of one output: others have other units. */
-function tolerating(readings: readonly OutputReading[], tolerance: number, field: string): OutputReading[] {
+function tolerating(readings: readonly RightReading[], tolerance: number, field: string): RightReading[] {
   const free = readings.filter(({ right }) => right.kind === 'tolerance' && right.tolerance === undefined)
   if (!free.length) throw new RangeError(`${field}: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`) // biome-ignore format: one line
   if (free.length > 1) {
@@ -78,10 +78,10 @@ function tolerating(readings: readonly OutputReading[], tolerance: number, field
 }
 
 /** By its type, shape and name. */
-function readingOf(spec: TensorSpec, outputs: readonly TensorSpec[]): OutputReading {
+function readingOf(spec: TensorSpec, outputs: readonly TensorSpec[]): RightReading {
   const { name: output, shape, type } = spec
   const lengths = shape.filter((n) => n > 1)
-  const measured = (why: string): OutputReading => ({ output, right: unlike(spec), why })
+  const measured = (why: string): RightReading => ({ output, right: unlike(spec), why })
   if (!isReal(type)) return measured(`${type} is no real number`)
   if (isOpen(spec)) return measured('its shape may differ')
   if (lengths.length !== 1) return measured(lengths.length ? 'it has several axes' : 'it is one value')
@@ -117,7 +117,7 @@ function labelsOf(spec: TensorSpec, field: string, got: string): Labels {
 }
 
 /** What should be said where outputs may be read wrongly. */
-export const doubtsOf = (readings: readonly OutputReading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
+export const doubtsOf = (readings: readonly RightReading[]): string[] => readings.flatMap(({ doubt }) => doubt ?? [])
 
 /** As a program would write them. */
 export function sayOutputs(outputs: NonNullable<CriterionOptions['outputs']>): string {

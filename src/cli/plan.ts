@@ -9,7 +9,7 @@ import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
-import { doubtsOf, type OutputReading } from '../reading'
+import { doubtsOf, type RightReading } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { type ModelFile, readModel } from '../workers/onnx/model-file'
@@ -87,7 +87,7 @@ function verdict(name: string, { inputs, outputs, batched, abilities, warnings, 
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
 }
 
-function readingSentence({ output, right, why }: OutputReading): string {
+function readingSentence({ output, right, why }: RightReading): string {
   const what = { label: 'its largest value is the model’s', tolerance: 'it is within a tenth of its deviation', equal: 'it is equal' } // biome-ignore format: one line
   return `${output} where ${what[right.kind]}, since ${why}`
 }

@@ -27,6 +27,8 @@ export interface BatchOptions extends PredictOptions {
   /** Of the whole batch; where there is none, each row has the predictor's own from when it is sent. */
   deadlineMs?: number
   clock: Clock
+  /** What is kept of an answer, where that is not all. */
+  keep?: (prediction: Prediction) => Prediction
 }
 
 /** How long a row waits until there is room for it, where the batch has no deadline. */
@@ -65,10 +67,10 @@ export async function predictBatch(
 async function predictOne(
   predictor: Predictor,
   query: QueryTensors,
-  { partial: _, clock: __, ...choices }: BatchOptions,
+  { partial: _, clock: __, keep = whole, ...choices }: BatchOptions,
 ): Promise<RowOutcome> {
   try {
-    return { prediction: await predictor.predictGiven(query, choices) }
+    return { prediction: keep(await predictor.predictGiven(query, choices)) }
   } catch (error) {
     throw new RowError(0, error)
   }
@@ -122,7 +124,7 @@ class RowBatch {
   }
 
   async #predict(row: number, query: QueryTensors): Promise<void> {
-    const { partial, clock: _, deadlineMs, ...choices } = this.#options
+    const { partial, clock: _, keep = whole, deadlineMs, ...choices } = this.#options
     const left = this.#leftMs
     const own = deadlineMs === undefined ? {} : { deadlineMs: left }
     try {
@@ -131,7 +133,7 @@ class RowBatch {
         throw new ApproxiferError(code, `no room for it within ${deadlineMs ?? MOST_WAIT_MS} ms`)
       }
       const options = { ...choices, ...own, signal: this.stop.signal }
-      this.outcomes[row] = { prediction: await this.#predictor.predict(query, options) }
+      this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }
     } catch (error) {
       this.outcomes[row] = { error: asError(error, 'WORKER') }
       if (this.failure || (partial && !isMisuse(error))) return
@@ -140,6 +142,8 @@ class RowBatch {
     }
   }
 }
+
+const whole = (prediction: Prediction) => prediction
 
 function valuesOf(query: QueryTensors): number {
   if (isTensor(query)) return lengthOf(query)

@@ -3,7 +3,10 @@
 import type { Status } from '../query/prediction'
 import type { GroupReport } from '../query/report'
 
-export type Route = 'infer' | 'metadata' | 'health' | 'other'
+export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'
+
+/** Whether a model is asked there. */
+export const isInference = (route: Route) => ['infer', 'embeddings', 'rerank'].includes(route)
 
 /** What became of a request. */
 export interface RequestEvent {

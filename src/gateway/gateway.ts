@@ -5,12 +5,14 @@ import { type Clock, systemClock } from '../clock'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
+import type { Encoded } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
-import { Inference, type InferenceLimits, limitsOf } from './infer'
+import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
-import { Refusal, refusalOf, unavailable } from './refusal'
+import { errorBody, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, placeOf, type Resource } from './routes'
+import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   /** What is served, by name. They start at once: see `ready`. */
@@ -113,7 +115,13 @@ class GatewayServer<Model> {
       return json(writeMetadata(place.model, [version], predictor.signature))
     },
     modelReady: (place, event) => this.#modelReady(place, event),
-    infer: (place, event) => this.inference.answer(this.#find(place, event), event),
+    infer: (place, event) => {
+      const served = this.#find(place, event)
+      return this.inference.admit(event, (exchange) => infer(exchange, served))
+    },
+    embeddings: (_, event) => this.#texts(event, answerEmbeddings),
+    embed: (_, event) => this.#texts(event, answerEmbed),
+    rerank: (_, event) => this.#texts(event, answerRerank),
   }
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
@@ -147,7 +155,7 @@ class GatewayServer<Model> {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
       event.error = refusal.message.slice(0, MOST_SAID)
-      response = json({ error: event.error, ...refusal.details }, refusal)
+      response = json(errorBody(new URL(request.url).pathname, refusal, event.error), refusal)
     }
     event.status = response.status
     event.ms = this.#clock.now() - since
@@ -176,7 +184,15 @@ class GatewayServer<Model> {
     return json({ name: model, ready: true })
   }
 
-  #find(place: Place, event: RequestEvent): Served {
+  #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Encoded>): Promise<Response> {
+    const models: TextModels = {
+      find: (model) => this.#find({ model, version: undefined }, event),
+      giving: (gives) => this.models.giving(gives),
+    }
+    return this.inference.admit(event, (exchange) => answer(exchange, models))
+  }
+
+  #find(place: Pick<Place, 'model' | 'version'>, event: RequestEvent): Served {
     event.model = place.model
     const served = this.models.find(place.model, place.version)
     event.version = served.version

@@ -1,14 +1,15 @@
-/** Requests for inference: a batch in, its answers and how each came about out. */
+/** Requests for inference: who is admitted; a batch in, its answers and how each came about out. */
 
 import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
 import type { Clock } from '../clock'
 import { blank, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
+import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
-import type { AnyTensor, Signature, TensorSpec } from '../tensor'
+import type { AnyTensor, QueryTensors, Signature, TensorSpec } from '../tensor'
 import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
 import type { RequestEvent } from './event'
@@ -44,6 +45,20 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
 
+/** A request that is admitted. */
+export interface Exchange {
+  event: RequestEvent
+  maxRows: number
+  clock: Clock
+  /** From here on its model serves until the answer is there, whatever takes its place. */
+  enter(served: Served): Predictor
+  /** @param most  bytes, unpacked, where that is less than what the server takes */
+  body(most?: number): Promise<Uint8Array>
+}
+
+/** What a request chooses of its queries. */
+export type RequestChoices = Omit<BatchOptions, 'clock' | 'signal'>
+
 export class Inference {
   draining = false
   readonly #budget: ByteBudget
@@ -62,41 +77,25 @@ export class Inference {
   }
 
   /** @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
-  async answer(served: Served, event: RequestEvent): Promise<Response> {
+  async admit(event: RequestEvent, answer: (exchange: Exchange) => Promise<Encoded>): Promise<Response> {
     const { count } = this.#inFlight
+    const { limits } = this
     if (this.draining) throw unavailable('the server is shutting down')
-    if (count >= this.limits.maxRequests) throw overloaded(`${count} requests are under way already`)
-    const leave = [this.#inFlight.enter(), served.inFlight.enter()]
+    if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
+    const leave = [this.#inFlight.enter()]
     const hold = this.#budget.open()
+    const enter = (served: Served) => {
+      leave.push(served.inFlight.enter())
+      return served.predictor
+    }
+    const body = (most = limits.maxBytes) => bodyOf(event.request, Math.min(most, limits.maxBytes), hold)
     try {
-      return await this.#infer(served, event, hold)
+      const encoded = await answer({ event, maxRows: limits.maxRows, clock: this.clock, enter, body })
+      return await this.#responseOf(encoded, event.request.headers.get('accept-encoding'))
     } finally {
       hold(0)
       for (const each of leave) each()
     }
-  }
-
-  async #infer({ predictor }: Served, event: RequestEvent, hold: (bytes: number) => void): Promise<Response> {
-    const { headers, signal } = event.request
-    const { signature } = predictor
-    const type = headers.get('content-type')
-    if (type && !TYPES.test(type)) {
-      throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
-    }
-    const body = await readBody(event.request, this.limits.maxBytes, hold)
-    const message = await readMessage(body, headers.get(HEADER_LENGTH))
-    const asked = readRequest(message, signature, this.limits.maxRows)
-    if (asked.id !== undefined) event.id = asked.id
-    event.queries = asked.queries.length
-    const options = { ...choicesOf(asked.parameters), signal, clock: this.clock }
-    const outcomes = await predictBatch(predictor, asked.queries, options).catch(rethrown)
-    const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
-    for (const { status } of predictions) event.statuses[status]++
-    event.groups = [...new Set(predictions.map(({ group }) => group))]
-    const { model = '', version = '', id } = event
-    const parameters = provenance(outcomes)
-    const reply = await writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
-    return this.#responseOf(reply, headers.get('accept-encoding'))
   }
 
   async #responseOf({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
@@ -117,6 +116,42 @@ export class Inference {
   }
 }
 
+/** @throws Refusal 400, 413, 415 */
+function bodyOf(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
+  const type = request.headers.get('content-type')
+  if (!type || TYPES.test(type)) return readBody(request, most, hold)
+  throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
+}
+
+/** By the Open Inference Protocol. */
+export async function infer(exchange: Exchange, served: Served): Promise<Encoded> {
+  const { event, maxRows } = exchange
+  const { signature } = exchange.enter(served)
+  const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
+  const asked = readRequest(message, signature, maxRows)
+  if (asked.id !== undefined) event.id = asked.id
+  const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(asked.parameters))
+  const { model = '', version = '', id } = event
+  const parameters = provenance(outcomes)
+  return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
+}
+
+/** What becomes of a request's queries. @throws Refusal where they fail */
+export async function outcomesOf(
+  { event, clock }: Exchange,
+  { predictor }: Served,
+  queries: readonly QueryTensors[],
+  choices: RequestChoices,
+): Promise<RowOutcome[]> {
+  event.queries = queries.length
+  const options = { ...choices, signal: event.request.signal, clock }
+  const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
+  const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
+  for (const { status } of predictions) event.statuses[status]++
+  event.groups = [...new Set(predictions.map(({ group }) => group))]
+  return outcomes
+}
+
 /** @throws Refusal for the error of a row; it says which, where it is about that one alone */
 function rethrown(error: unknown): never {
   if (!(error instanceof RowError)) throw error
@@ -126,7 +161,7 @@ function rethrown(error: unknown): never {
 }
 
 /** What a request's parameters choose. @throws TypeError, RangeError */
-function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
+export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   checkNames('parameters', parameters, PARAMETERS, renamed.request)
   const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {

@@ -56,6 +56,26 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
   return new Refusal(status, message, headers, error.recovery && { recovery: outputsOf(error.recovery) })
 }
 
+const OPENAI = '/v1/'
+const TEXTS = ['/embed', '/rerank']
+/** Of a request to OpenAI's interface, and of Text Embeddings Inference's errors by status. */
+const FIELDS = /^(?:the )?(input|model|encoding_format|dimensions|user|truncate|parameters)\b/
+const CODES: Readonly<Record<number, string>> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' }
+const TYPES: Readonly<Record<number, string>> = { 424: 'backend', 429: 'overloaded', 503: 'unhealthy' }
+
+/** A refusal as clients read it that ask at this path: OpenAI's, those of Text Embeddings Inference, of the Open Inference Protocol. */
+export function errorBody(path: string, { status, details }: Refusal, message: string): object {
+  if (path.startsWith(OPENAI)) {
+    const type = status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error'
+    const [, param = null] = FIELDS.exec(message) ?? []
+    const code = status === 404 && param === 'model' ? 'model_not_found' : (details.code ?? CODES[status] ?? null)
+    return { error: { message, type, param, code } }
+  }
+  if (!TEXTS.includes(path)) return { error: message, ...details }
+  const error_type = details.error_type ?? TYPES[status] ?? (status >= 500 ? 'backend' : 'validation')
+  return { error: message, error_type }
+}
+
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

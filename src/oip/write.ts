@@ -65,20 +65,25 @@ export function writeReply({ model, version, id, parameters, outputs }: ReplyOpt
 
 /** The bytes of a message: its head, then the tensors under `field`, the raw ones behind. */
 async function encode(head: object, field: string, tensors: readonly TensorRows[]): Promise<Encoded> {
-  const json: Uint8Array[] = []
   const raw = tensors.map(({ rows, binary }) => (binary ? rows.map(toRaw) : []))
+  const json = await encoded(written(head, field, tensors, raw))
+  if (!tensors.some(({ binary }) => binary)) return { body: joinedBytes(json), headerLength: undefined }
+  return { body: joinedBytes([...json, ...raw.flat()]), headerLength: bytesIn(json) }
+}
+
+/** Pieces of a text in UTF-8, without holding the event loop. */
+export async function encoded(pieces: Iterable<string>): Promise<Uint8Array[]> {
+  const all: Uint8Array[] = []
   let text = ''
-  for (const piece of written(head, field, tensors, raw)) {
+  for (const piece of pieces) {
     if (text.length > TURN_LENGTH) {
-      json.push(utf8.encode(text))
+      all.push(utf8.encode(text))
       text = ''
       await turn() // which takes a millisecond: short pieces go together
     }
     text += piece
   }
-  json.push(utf8.encode(text))
-  if (!tensors.some(({ binary }) => binary)) return { body: joinedBytes(json), headerLength: undefined }
-  return { body: joinedBytes([...json, ...raw.flat()]), headerLength: bytesIn(json) }
+  return [...all, utf8.encode(text)]
 }
 
 function bytesIn(parts: readonly Uint8Array[]): number {

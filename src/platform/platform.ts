@@ -115,6 +115,8 @@ export interface Platform {
   readonly watch?: (path: string, changed: () => void) => () => void
   /** The function of a client library for NATS, an optional peer, that connects. Absent where a bundler would miss it. @param ws  over WebSocket */
   importNats?(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** The class of tokenizers, of an optional peer. Absent where a bundler would miss it. */
+  importTokenizer?(): Promise<new (tokenizer: object, config: object) => object>
   /** Where a request cannot wait for what another one began: remembers this one. @returns whether it is the one under way */
   readonly thisRequest?: () => () => boolean
   /** What to call this machine and process among others: letters, digits and what else a host name has. */

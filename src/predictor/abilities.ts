@@ -1,6 +1,6 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
-import { type CriterionOptions, type OutputReading, readingsOf } from '../reading'
+import { type CriterionOptions, type RightReading, readingsOf } from '../reading'
 import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
@@ -20,7 +20,7 @@ export interface Abilities {
   /** Why there is no agreement and no exact reuse; undefined where there is. */
   readonly whyNotEqual: string | undefined
   /** When each output of a recovery is right, and why it is read like that. */
-  readonly right: readonly OutputReading[]
+  readonly right: readonly RightReading[]
 }
 
 /** @param model  `repeats`: whether it answers the same query in the same way twice @param options  `right` of a predictor */

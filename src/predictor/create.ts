@@ -38,16 +38,16 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
-    checkAbilities(settings, coder, workers[0])
+    checkAbilities(given, settings, coder, workers[0])
     return new Predictor(coder, workers, settings, undefined, reuse)
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn)
     : undefined
-  const started = await (membership?.gather(needed, settings.clock, counted) ??
+  const started = await (membership?.gather({ needed, least: leastOf(coder, needed), counted }, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
-    checkAbilities(settings, coder, started[0])
+    checkAbilities(given, settings, coder, started[0])
     return new Predictor(coder, started, settings, membership, reuse)
   } catch (error) {
     membership?.close()
@@ -74,9 +74,9 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
 }
 
 /** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities(settings: Settings, coded: Coded, worker: ModelWorker): void {
-  const { scheme, policy, memory, reuse, choices, warn } = settings
-  const { why, whyNotEqual, right } = abilitiesOf(worker, settings.right)
+function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Coded, worker: ModelWorker): void {
+  const { scheme, policy, memory, reuse } = given
+  const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
   if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
@@ -89,7 +89,8 @@ function checkAbilities(settings: Settings, coded: Coded, worker: ModelWorker): 
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
-  if (memory) refuse('memory', 'false', memory)
+  // A state has more than a memory: what is known of workers.
+  if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
   if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 
@@ -108,6 +109,14 @@ function isCoded({ scheme, policy = 'retry', memory, testing }: Checked): boolea
 /** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */
 export function workersNeeded(coded: Coded): number {
   return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
+}
+
+/**
+ * With how many it starts where the others do not come: S may be missing, and E, who are refused where they lie when they are asked for the first
+ * time. With the paper's code none may, since each row of a group needs a worker.
+ */
+function leastOf({ code, scheme }: Coded, needed: number): number {
+  return code === 'systematic' ? Math.max(1, needed - scheme.stragglers - scheme.byzantine) : needed
 }
 
 const isIterable = (workers: unknown): workers is WorkerChanges => isObject(workers) && Symbol.asyncIterator in workers

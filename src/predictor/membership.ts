@@ -10,6 +10,8 @@ const AT_A_TIME = 20
 /** For the first workers to join, before it is said who is waited for; and until that is said again. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
+/** For the last workers to join, where those that are there can do without. */
+const GRACE_MS = 5000
 
 /** Whose workers they are. */
 export interface Members {
@@ -20,6 +22,15 @@ export interface Members {
   /** The one of this name. */
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
+}
+
+/** How many workers are waited for at the start. */
+export interface Needs {
+  needed: number
+  /** These will do where the others do not come within `GRACE_MS`. */
+  least: number
+  /** Where some may lie their machines count. */
+  counted: 'workers' | 'machines'
 }
 
 /** No more workers can join. */
@@ -33,6 +44,8 @@ export class Membership {
   /** What the first of them is like: all others must be. */
   #signature: string | undefined
   #fingerprint: string | undefined
+  /** What comes next, where that is waited for already. */
+  #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
 
   /** @param warn  must not throw */
@@ -43,14 +56,13 @@ export class Membership {
   }
 
   /**
-   * Waits until so many workers have joined and not left; changes that bring that no nearer, which an iterable may have without
-   * end, leave others their turns. Where that takes long a warning says what is waited for.
+   * Waits until so many workers have joined and not left, or for a few seconds and until so many have that will do; changes that bring that
+   * no nearer, which an iterable may have without end, leave others their turns. Where that takes long a warning says what is waited for.
    *
-   * @param counted  workers, or where some may lie their machines
    * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
    *   are closed then
    */
-  async gather(needed: number, clock: Clock, counted: 'workers' | 'machines' = 'workers'): Promise<ModelWorker[]> {
+  async gather({ needed, least, counted }: Needs, clock: Clock): Promise<ModelWorker[]> {
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
@@ -58,11 +70,17 @@ export class Membership {
     const waits = () =>
       `waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`
     const stop = remind(clock, () => this.#warn(waits()))
+    const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
       for (let inVain = 0; joined() < needed; ) {
         if (gathered.size >= this.#most) throw new TooFew(`${joined()}${all()}, and no others can join`)
-        const { done, value } = await this.#changes.next()
+        const next = await Promise.race([this.#change(), ...(joined() < least ? [] : [grace.over])])
+        if (!next) {
+          this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
+          break
+        }
+        const { done, value } = next
         if (done) throw new Error('the changes ended')
         const before = gathered.size
         this.#take(value, members)
@@ -80,8 +98,16 @@ export class Membership {
       throw new ApproxiferError('WORKER', text, { cause: error })
     } finally {
       stop()
+      grace.cancel()
     }
     return [...gathered.values()]
+  }
+
+  async #change(): Promise<IteratorResult<Change>> {
+    this.#next ??= this.#changes.next()
+    const next = await this.#next
+    this.#next = undefined
+    return next
   }
 
   /** Members of no predictor yet. */
@@ -104,7 +130,7 @@ export class Membership {
   async follow(clock: Clock, members: Members): Promise<void> {
     try {
       for (let taken = 1; !this.#closed; taken++) {
-        const { done, value } = await this.#changes.next()
+        const { done, value } = await this.#change()
         if (done) return
         this.#take(value, members)
         if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))
@@ -189,6 +215,14 @@ function remind(clock: Clock, say: () => void): () => void {
   }
   let cancel = clock.after(WAIT_MS, again, true)
   return () => cancel()
+}
+
+function graceOf(clock: Clock): { over: Promise<undefined>; cancel: () => void } {
+  let cancel = () => {}
+  const over = new Promise<undefined>((resolve) => {
+    cancel = clock.after(GRACE_MS, () => resolve(undefined), true)
+  })
+  return { over, cancel: () => cancel() }
 }
 
 /** What cannot be closed stays as it is. */

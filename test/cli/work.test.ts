@@ -96,7 +96,7 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     expect(await told('left')).toEqual({ event: 'left', fleet: 'f' })
   })
 
-  it('--workers 2 has one vote: two machines with four workers are not the three that a liar asks for', async () => {
+  it('--workers 2 has one vote: two machines with four workers are two of the three that a liar asks for', async () => {
     const { url } = await serverWith()
     const start = async () => (await work(['--nats', url, '--workers', '2']).told('joined')) as { names: string[] }
     const [first, second] = [await start(), await start()]

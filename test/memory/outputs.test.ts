@@ -84,6 +84,15 @@ describe('an answer', () => {
     ])
   })
 
+  it('has the confidence that the error of each output allows', () => {
+    const confidence = new Confidence(core, criterionOf(signature.outputs, { outputs: { boxes: 40, score: 0.1 } }))
+    const answer = learnable(Float32Array.of(1, 1))
+    const of = (...errors: number[]) => confidence.of({ answer, source: 'memory', missing: 1, error: 10, errors, variance: 0.1 }) // biome-ignore format: one line
+    expect(of(10, 0.02)).toBeGreaterThan(0.95)
+    expect(of(10, 0.3)).toBeLessThan(0.3)
+    expect(of(100, 0.02)).toBeLessThan(0.4)
+  })
+
   it('has the odds of all outputs', () => {
     const odds = (p: number) => Math.log(p / (1 - p))
     expect(jointOdds([odds(0.9), odds(0.5)])).toBeCloseTo(odds(0.45), 9)

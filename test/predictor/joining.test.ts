@@ -36,7 +36,7 @@ describe('the start', () => {
     const warnings: string[] = []
     const starting = createPredictor({
       workers: feed,
-      scheme,
+      scheme: { queries: 3 },
       right: { labelAxis: 'last' },
       testing: { clock },
       onWarning: (text) => warnings.push(text),
@@ -56,6 +56,51 @@ describe('the start', () => {
     await (await starting).close()
     await clock.run(1e6)
     expect(warnings.length).toBe(2)
+  })
+
+  it('goes on without S of them that do not come within five seconds; they join later', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const starting = createPredictor({
+      workers: feed,
+      scheme,
+      right: { labelAxis: 'last' },
+      testing: { clock },
+      onWarning,
+    })
+    const [a, b, c] = hand('a', 'b', 'c')
+    feed.tell(add(a))
+    await until(() => clock.pending > 0)
+    await clock.run(6000)
+    expect(await settled(starting)).toBe('open') // one is too few
+    feed.tell(add(b))
+    const predictor = await starting
+    expect(warnings.at(-1)).toBe(
+      'starts with 2 of the 3 workers that the scheme needs: the others join when they are there',
+    )
+    const given = [1, 2].map((n) => predictor.predict(query(n)))
+    await answerAll([a, b])
+    expect((await Promise.all(given)).map(({ status }) => status)).toEqual(['exact', 'exact'])
+    feed.tell(add(c))
+    await turn()
+    expect(predictor.stats().workers.length).toBe(3)
+    await predictor.close()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('waits for every one with the paper’s code, whose rows need a worker each', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const paper = { ...scheme, preset: 'aaai22' } as const
+    const starting = createPredictor({ workers: feed, scheme: paper, testing: { clock }, onWarning: () => {} })
+    feed.tell(...hand('a', 'b').map(add))
+    await until(() => clock.pending > 0)
+    await clock.run(60_000)
+    expect(await settled(starting)).toBe('open')
+    feed.tell(...hand('c').map(add))
+    await (await starting).close()
   })
 
   it('where liars are expected machines count, since workers of one lie together', async () => {

@@ -46,9 +46,7 @@ export function wired(schedule: Schedule): Schedule {
   const draw: Draw = { random, pick, chance: (share) => random.next() < share }
   const transport = pick(['direct', 'direct', 'direct', 'direct', 'http', 'nats'] as const)
   const isServed = draw.chance(0.25)
-  const drawn = chanceOfDisk(draw)
-  // A liar that lies to the probe is no member: a predictor that needs it waits for ever at its start.
-  const disk = transport === 'http' && schedule.options.scheme?.byzantine ? undefined : drawn
+  const disk = chanceOfDisk(draw)
   if (transport === 'direct' && !isServed && !disk) return schedule
   const wire: Wire = { transport, isServed, ...(disk && { disk }), ...details(draw) }
   const { events, machines, options } = schedule

@@ -2,10 +2,12 @@
 
 import { basename, dirname, resolve } from 'node:path'
 import { checkNames, checkText, expected, nearest } from '../../check'
-import type { AnyOptions, Option } from '../../option'
+import { type AnyOptions, type Option, read } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
 import * as renamed from '../../renamed'
+import { placesBeside } from '../../text/files'
+import { type TextOptions, textOptions } from '../../text/options'
 import { readNamed } from '../files'
 import { type ServerSettings, serverOptions } from './options'
 
@@ -17,6 +19,8 @@ export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
   /** How many local ones, or where others are: see `workersAt`. */
   workers?: number | string | readonly string[]
   remote?: Remote
+  /** `files` is a folder, beside a configuration file that names it. */
+  text?: TextOptions | false
 }
 
 /**
@@ -44,7 +48,9 @@ export interface Flags extends Partial<ServerSettings> {
 }
 
 /** Functions, objects with methods, and what the server itself sets. */
-const noData = ['onWarning', 'onVerdict', 'memory.state', 'memory.unfit', 'onnx.createWorker', 'testing.clock']
+const noData = [
+  ...['onWarning', 'onVerdict', 'memory.state', 'memory.unfit', 'onnx.createWorker', 'testing.clock', 'text.tokenizer'],
+]
 const dataIn = (options: object, group = '') =>
   Object.keys(options).filter((name) => !noData.includes(`${group}${name}`))
 
@@ -142,16 +148,19 @@ function badLine(lines: readonly string[]): number {
 const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
 
 /** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
-export function filesOf({ model = '', workers, remote = {} }: ModelConfig): string[] {
+export function filesOf({ model = '', workers, remote = {}, text }: ModelConfig): string[] {
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
   const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
-  return [...path, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
+  const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
+  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
+  const texts = folders.map((folder) => `${folder}tokenizer.json`)
+  return [...path, ...texts, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
 }
 
 /** Files that a configuration names lie beside it. */
 function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
-  const { model: path, workers, remote = {} } = model
+  const { model: path, workers, remote = {}, text } = model
   const files = remoteFiles.filter((name) => typeof remote[name] === 'string')
   const watched = typeof workers === 'string' && workers.startsWith('file:') && !workers.startsWith('file://')
   return {
@@ -160,17 +169,22 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
     ...(model.remote && {
       remote: { ...remote, ...Object.fromEntries(files.map((name) => [name, near(String(remote[name]))])) },
     }),
+    ...(text && typeof text.files === 'string' && !isUrl(text.files) && { text: { ...text, files: near(text.files) } }),
     ...(watched && { workers: `file:${near(workers.slice(5))}` }),
   }
 }
 
 function checkModel(field: string, model: unknown): void {
-  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote'], renamed.predictor)
-  const { model: path, version, workers, remote } = model as ModelConfig
+  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote', 'text'], renamed.predictor)
+  const { model: path, version, workers, remote, text } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
+  if (text) {
+    checkNames(`${field}.text`, text, dataIn(textOptions, 'text.'))
+    read(textOptions, `${field}.text`, text)
+  }
   if (path === undefined && !isElsewhere(workers))
     throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
   for (const [name, { options, check }] of Object.entries<Option>(predictorOptions)) {

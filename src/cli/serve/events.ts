@@ -1,6 +1,6 @@
 /** /events: reports of groups and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
 
-import type { RequestEvent } from '../../gateway/event'
+import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 import { tokenOf } from './guard'
 import { type Connection, problem } from './listen'
@@ -70,7 +70,7 @@ export class Events {
 
   /** @param groups  numbers of those that its rows were in */
   request(model: string, { route, id, status, ms, queries, statuses }: RequestEvent, groups: readonly number[]): void {
-    if (route !== 'infer' || !this.#clients.size) return
+    if (!isInference(route) || !this.#clients.size) return
     const data = JSON.stringify({ model, time: new Date().toISOString(), id, status, ms, queries, statuses, groups })
     this.#tell(`event: request\ndata: ${data}\n\n`, model, ({ requests }) => requests)
   }

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
+import { textOptions } from '../../text/options'
 import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused } from '../options'
 import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'
@@ -36,6 +37,7 @@ const modelFlags: ModelFlag[] = [
     parse: perModel(where),
   },
   ...flagged(predictorOptions),
+  ...flagged(textOptions, ['text']),
 ]
 
 export function withServeFlags(command: Command): Command {

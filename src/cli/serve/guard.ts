@@ -12,6 +12,10 @@ const EXPOSED = ['inference-header-content-length', 'retry-after']
 const SENT = [
   ...['authorization', 'content-type', 'content-encoding'],
   ...['inference-header-content-length', 'traceparent', 'tracestate'],
+  // OpenAI's client in a page says what it is.
+  ...['arch', 'lang', 'os', 'package-version', 'retry-count', 'runtime', 'runtime-version', 'timeout'].map(
+    (name) => `x-stainless-${name}`,
+  ),
 ]
 const PREFLIGHT_S = 600
 
@@ -68,9 +72,9 @@ export function withToken(tokens: Tokens, handle: Handler, onRefused: (request: 
     if (tokens.admit(token) || OPEN.includes(pathOf(request))) return handle(request, connection)
     onRefused(request)
     const got = token === undefined ? 'none' : 'another one'
-    return problem(401, `authorization: expected a bearer token that is known here, got ${got}`, {
-      'www-authenticate': `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`,
-    })
+    const challenge = `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`
+    const message = `authorization: expected a bearer token that is known here, got ${got}`
+    return problem(401, message, { 'www-authenticate': challenge }, pathOf(request))
   }
 }
 

@@ -7,6 +7,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { spaceBefore } from '../../gateway/body'
+import { errorBody, Refusal } from '../../gateway/refusal'
 import type { Certificate } from './guard'
 
 /** The socket's end of a request, which may have to be cut off. */
@@ -215,8 +216,9 @@ function blame(code: string): [status: number, reason: string] {
   return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
 }
 
-export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ error }, { status, headers })
+/** @param path  that was asked: who asks there knows errors of this shape */
+export function problem(status: number, error: string, headers: Record<string, string> = {}, path = ''): Response {
+  return Response.json(errorBody(path, new Refusal(status, error), error), { status, headers })
 }
 
 /** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */

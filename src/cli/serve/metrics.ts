@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { RequestEvent } from '../../gateway/event'
+import { isInference, type RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/stats'
 import type { GroupReport } from '../../query/report'
 
@@ -80,7 +80,7 @@ export class Metrics {
 
   request({ route, status, ms }: RequestEvent, model: string): void {
     this.#requests.inc({ route, model, code: status })
-    if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)
+    if (isInference(route)) this.#seconds.observe({ model }, ms / 1000)
   }
 
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {

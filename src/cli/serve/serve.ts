@@ -126,7 +126,10 @@ class ModelServer {
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
     if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
     const isEarly = this.#state === 'opening' && this.#gateway.names.length < this.#models.names.length
-    return isEarly && path !== '/v2/health/live' ? unready('it is opening') : this.#gateway(request)
+    if (!isEarly || path === '/v2/health/live') return this.#gateway(request)
+    return path.startsWith('/v2/')
+      ? unready('it is opening')
+      : problem(503, 'the server is not ready: it is opening', { 'retry-after': '1' }, path)
   }
 
   async open(): Promise<void> {
