@@ -38,7 +38,7 @@ describe('a detector', () => {
     const [boxes, scores] = evaluation.outputs ?? []
     expect(boxes.agreement).toBeGreaterThan(scores.agreement)
     expect(evaluation.confidence?.sure.share).toBeGreaterThan(0.3)
-    expect(evaluation.confidence?.calibrationError).toBeLessThan(0.06)
+    expect(evaluation.confidence?.calibrationError).toBeLessThan(0.1)
   })
 
   it('with scores that nobody can foretell: nothing is sure, and none is recommended', async () => {
