@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -17,6 +17,7 @@ import { liars } from './liars'
 import { looks } from './looks'
 import { losers } from './losers'
 import { natsBench } from './nats'
+import { overload } from './overload'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
@@ -42,6 +43,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   looks,
   losers,
   nats: natsBench,
+  overload,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,

@@ -5,6 +5,7 @@ import type { Clock } from '../clock'
 import { blank, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
+import { type Priority, priorities } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
@@ -43,7 +44,9 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
-const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
+const PARAMETERS = [
+  ...['deadline_ms', 'timeout', 'priority', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial'],
+]
 
 /** A request that is admitted. */
 export interface Exchange {
@@ -163,7 +166,7 @@ function rethrown(error: unknown): never {
 /** What a request's parameters choose. @throws TypeError, RangeError */
 export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   checkNames('parameters', parameters, PARAMETERS, renamed.request)
-  const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
+  const { deadline_ms, timeout, priority, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
@@ -172,6 +175,7 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
   return {
     ...rest, // the predictor checks these
+    ...(priority !== undefined && priority !== 0 && { priority: priorityOf(priority) }),
     partial: checkBoolean('parameters.allow_partial', allow_partial),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
@@ -179,6 +183,12 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
       atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
     }),
   }
+}
+
+/** A word, or as Triton has it: 1 goes first, and 0 is none. */
+function priorityOf(priority: unknown): Priority {
+  if (typeof priority !== 'number') return checkWord('parameters.priority', priority, priorities)
+  return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
 /** How each row was answered, as parameters of the reply: lists with an element a row. */

@@ -19,6 +19,10 @@ export class Refusal extends Error {
 /** Seconds after which what is over for the moment is worth another try. */
 const RETRY = { 'Retry-After': '1' }
 
+function retryIn(ms = 0): Record<string, string> {
+  return { 'Retry-After': String(Math.max(1, Math.ceil(ms / 1000))) }
+}
+
 /**
  * | status | when |
  * |---|---|
@@ -27,7 +31,7 @@ const RETRY = { 'Retry-After': '1' }
  * | 405 | another method; `Allow` says which |
  * | 413 | the body, or what it unpacks to, is too large |
  * | 415 | a content type or coding that is not read |
- * | 429 | more requests or queries at a time than are taken; `Retry-After` |
+ * | 429 | more requests or queries at a time than are taken, or than can be answered in time; `Retry-After` |
  * | 499 | the client is gone; nobody reads it |
  * | 500 | a defect of ours |
  * | 502 | a worker answered something that is no answer |
@@ -52,7 +56,7 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (isMisuse(error)) return new Refusal(400, message)
   if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
   const status = STATUS[error.code]
-  const headers = status === 429 || status === 503 ? RETRY : {}
+  const headers = status === 429 || status === 503 ? retryIn(error.retryMs) : {}
   return new Refusal(status, message, headers, error.recovery && { recovery: outputsOf(error.recovery) })
 }
 

@@ -3,6 +3,7 @@
  * is bound to it only then: one bound early waits behind a straggler (27 workers at 60 % load: p99 93 ms, against 21 ms for a plain hedge).
  */
 
+import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
 import { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
@@ -54,7 +55,7 @@ export class Dispatcher {
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
-    this.#packing = new Packing(clock, hangMs, queue, roster, speeds.scaling)
+    this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
     this.execution = new Execution({ clock, hangMs, lateMs, accept, queue, roster, speeds, freed, queued })
   }
 
@@ -105,8 +106,9 @@ export class Dispatcher {
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
-        const attempt = this.#attemptFor(member, skip) ?? (skip ? this.#strandedFor(member) : undefined)
-        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt))
+        const startsAt = this.#clock.now()
+        const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt))
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
@@ -135,11 +137,34 @@ export class Dispatcher {
     return free > Math.floor(RESERVE * slots)
   }
 
-  /** The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. */
-  #attemptFor(member: Member, skip: number, busy?: WorkerSlot): PooledAttempt | undefined {
-    const willDo = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
+  /**
+   * The first attempt that a worker may take behind `skip` others, for which faster workers will be free sooner. Those before it that it is
+   * too late for go to nobody.
+   */
+  #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
+    let late: PooledAttempt[] = NONE
+    const mayGet = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
+    const willDo = (attempt: PooledAttempt) => {
+      if (!mayGet(attempt)) return false
+      const isLate = this.execution.forecast.isHopeless(attempt, member, startsAt)
+      if (isLate) late = append(late, attempt)
+      return !isLate
+    }
     const needed = this.#queue.find(skip, willDo)
-    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(willDo) : undefined)
+    if (late.length && !busy && member.speed.slowness <= 1) {
+      for (const attempt of late) this.#refuse(attempt)
+      return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
+    }
+    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(mayGet) : undefined)
+  }
+
+  #refuse(attempt: PooledAttempt): void {
+    if (attempt.phase !== 'queued') return
+    const now = this.#clock.now()
+    const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
+    this.#queue.remove(attempt)
+    attempt.fail({ error: this.execution.forecast.refused(text), blame: 'nobody', lost: undefined }, now)
+    attempt.row.owner.settled(attempt)
   }
 
   /** The first attempt that a worker may take and none that is faster: that one would wait in vain. */
@@ -178,6 +203,12 @@ export class Dispatcher {
     this.#unplan = this.#clock.after(ms, () => this.dispatch(), true)
   }
 
+  /** When a slot gets round to what it is given now, as far as is known: after what it is at work on. */
+  #startsAt({ batch, member }: WorkerSlot): number {
+    const now = this.#clock.now()
+    return batch ? Math.max(now, batch.startedAt + member.runMs(1) * batch.factor) : now
+  }
+
   /** Attempts to workers that are about to be free. */
   #sendAhead(): void {
     const { slots } = this.#roster.capacity
@@ -188,8 +219,10 @@ export class Dispatcher {
       // More may come until it is free.
       if (this.#gathering !== 'off' && this.#queue.needed < slots * (member.batching?.size ?? 1)) return
       this.execution.pipeline.unlist(slot)
-      const attempt = member.state.is === 'ready' && member.isFree ? this.#attemptFor(member, 0, slot) : undefined
-      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, slot))
+      const startsAt = this.#startsAt(slot)
+      const isFree = member.state.is === 'ready' && member.isFree
+      const attempt = isFree ? this.#attemptFor(member, 0, startsAt, slot) : undefined
+      if (attempt) this.execution.startAhead(slot, this.#packing.pack(member, attempt, startsAt, slot))
     }
   }
 }

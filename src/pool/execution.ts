@@ -4,6 +4,7 @@ import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
 import type { FailedOutcome } from './attempt'
 import { Batch, send } from './batch'
+import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
@@ -32,15 +33,17 @@ export interface ExecutionOptions {
 export class Execution {
   readonly pipeline: Pipeline
   readonly probing: Probing
+  readonly forecast: Forecast
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, speeds } = options
+    const { clock, hangMs, lateMs, queue, roster, speeds } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
     this.probing = new Probing(clock, speeds)
+    this.forecast = new Forecast(clock, queue, roster, speeds)
   }
 
   /** A worker with a free slot gets a batch. */
@@ -220,7 +223,7 @@ export class Execution {
   #requeue(attempts: readonly PooledAttempt[]): void {
     const { queue, clock, queued } = this.#options
     for (const attempt of [...attempts].reverse()) {
-      if (!attempt.isReleased) queue.unshift(attempt)
+      if (!attempt.isReleased) queue.push(attempt, true)
       else {
         attempt.cancel(clock.now())
         attempt.row.owner.settled(attempt)

@@ -36,6 +36,7 @@ export class Probing {
   /** What a run took tells how long one attempt takes alone, however many there were. */
   learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
     const ms = now - startedAt
+    if (phase !== 'ahead') this.#speeds.pace.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') {
       const isSlow = phase === 'running' && comparable && ms / factor > this.#speeds.expectedMs(member.speed)
       return isSlow ? this.rate(member, (LONGER * ms) / factor) : undefined

@@ -103,7 +103,7 @@ export class Generation {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.enter(payload, caller)
+        const query = this.#join(payload, caller, this.tenants.of(caller.turn.tenant))
         caller.relisten((error) => query.leave(error))
       } catch (error) {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
@@ -111,13 +111,27 @@ export class Generation {
     }
   }
 
-  /** Takes a query in. @param payload  nobody writes to it */
+  /**
+   * Takes a query in.
+   *
+   * @param payload  nobody writes to it
+   * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
+   */
   enter(payload: Payload, caller: Caller): Query {
-    const { hedges, recoveries, clock } = this.#shared
+    const { hedges, recoveries, clock, pool } = this.#shared
+    const { tenant } = caller.turn
+    const refusal = pool.refusal(caller.dueAt - clock.now(), caller.turn)
+    const mayRecall = () => this.tenants.known(tenant)?.learning?.experience.memory === 'warm'
+    if (refusal && (caller.choices.policy === 'retry' || !mayRecall())) throw refusal
     hedges.earn()
     recoveries.earn()
-    const tenant = this.tenants.of(caller.tenant)
-    const group = this.#groupFor(tenant)
+    return this.#join(payload, caller, this.tenants.of(tenant), refusal)
+  }
+
+  /** @param refusal  why no worker is asked */
+  #join(payload: Payload, caller: Caller, tenant: Tenant, refusal?: ApproxiferError): Query {
+    const { clock } = this.#shared
+    const group = refusal ? undefined : this.#groupFor(tenant)
     // Half of a short deadline for the group to fill, half for the answers.
     const query = group
       ? group.join(payload, caller, Math.min(this.#maxWaitMs, (caller.dueAt - clock.now()) / 2))
@@ -125,7 +139,7 @@ export class Generation {
     if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
     this.counts.groups++
-    query.start()
+    query.start(refusal)
     return query
   }
 

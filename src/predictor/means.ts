@@ -3,9 +3,9 @@
 import { type Criterion, criterionOf } from '../criterion'
 import { acceptAnswers, type Payload } from '../payload'
 import { Pool } from '../pool/pool'
+import type { Ended } from '../query/caller'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
-import type { Ending } from '../query/prediction'
 import { isOpen, type Signature } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
@@ -24,7 +24,7 @@ export interface Means {
   readonly trust: Reputation
   readonly tally: WorkerTally
   /** A caller's query ended. */
-  ended(ending: Ending): void
+  readonly ended: Ended
 }
 
 /** Who is told of what. */
@@ -32,7 +32,7 @@ export interface Told {
   /** There are fewer workers. */
   fewer(): void
   judged(verdict: Verdict): void
-  ended(ending: Ending): void
+  readonly ended: Ended
 }
 
 /** @param workers  at least one */
@@ -59,7 +59,7 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
     judged: (verdict) => told.judged(verdict),
   })
   const hasOpenShapes = signature.inputs.some(isOpen)
-  const ended = (ending: Ending) => told.ended(ending)
+  const { ended } = told
   return { coder, signature, hasOpenShapes, pool, lateness, criterion, trust, tally, ended }
 }
 

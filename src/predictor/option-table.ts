@@ -10,6 +10,7 @@ import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
+import { priorities } from '../pool/attempt'
 import { atDeadlines, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
@@ -45,6 +46,11 @@ const choices = {
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
   signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  priority: open(
+    words(priorities),
+    "`'normal'`",
+    'before which others it goes where queries wait: see [overload](serving.md#overload)',
+  ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
   ...choices,
 } satisfies TableOf<PredictOptions>

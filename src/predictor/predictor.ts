@@ -4,6 +4,7 @@ import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
 import { ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
+import { NORMAL } from '../pool/attempt'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import type { Query } from '../query/query'
@@ -20,7 +21,7 @@ import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
 import { predictEach } from './predict-each'
 import type { Request, Reuse } from './reuse'
-import { checkChoices, checkTenant, type Settings } from './settings'
+import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
 
@@ -62,10 +63,10 @@ export class Predictor {
     this.#means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),
       judged: (verdict) => this.#judged(verdict),
-      ended: (ending) => this.#admission.leave(ending),
+      ended: (ending, tenant) => this.#admission.leave(ending, tenant),
     })
     const { pool, trust } = this.#means
-    this.#admission = new Admission(settings.limits.queries, () => AHEAD * pool.slots + coder.scheme.queries)
+    this.#admission = new Admission(settings.limits, () => AHEAD * pool.slots + coder.scheme.queries)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#generation = new Generation(this.#means, settings, fingerprint)
     trust.resume()
@@ -130,10 +131,11 @@ export class Predictor {
       options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
+    const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter()
-    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, tenant)
+    this.#admission.enter(tenant)
+    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
     const request = { payload, caller, signal, options }
     if (!this.#reuse) this.#enter(request, caller)
     else this.#reuse.take(request)

@@ -78,7 +78,7 @@ export class Reuse {
   take(request: Request): void {
     const { payload, caller, options } = request
     if (this.#isOff) return void this.#ask(request, caller)
-    const key = keyOf(caller.tenant, payload)
+    const key = keyOf(caller.turn.tenant, payload)
     const kept = this.#kept.find(key, payload)
     if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
     const crowd = this.#underWay.get(key)
@@ -132,7 +132,7 @@ export class Reuse {
       }
       if (!this.#isOff)
         this.#kept.keep(key, {
-          tenant: first?.caller.tenant ?? '',
+          tenant: first?.caller.turn.tenant ?? '',
           query: crowd.payload,
           answer,
           prediction,

@@ -5,6 +5,7 @@ import type { Codec } from '../codec/codec'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn, warnOnce } from '../notices'
 import { read, type ValuesOf } from '../option'
+import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { checkPolicy, defaultPolicy } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import * as renamed from '../renamed'
@@ -103,6 +104,12 @@ export function checkChoices(choices: Choices, coded: Coded, others: Required<Ch
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
   return { policy, minConfidence, atDeadline }
+}
+
+/** @throws TypeError, RangeError for no priority */
+export function turnOf(tenant: string, priority?: unknown): Turn {
+  if (priority === undefined) return tenant ? { rank: NORMAL.rank, tenant } : NORMAL
+  return { rank: priorities.indexOf(predictOptions.priority.check('priority', priority)) as Turn['rank'], tenant }
 }
 
 /** @param most  tenants that are kept apart */

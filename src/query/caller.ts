@@ -2,13 +2,17 @@
 
 import { aborted, onAbort } from '../abort'
 import type { ApproxiferError } from '../errors'
+import { NORMAL, type Turn } from '../pool/attempt'
 import type { Choices, Ending, Prediction } from './prediction'
+
+/** Told how a query of a tenant ended. */
+export type Ended = (ending: Ending, tenant: string) => void
 
 export class Caller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
-  readonly tenant: string
+  readonly turn: Turn
   #signal: AbortSignal | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
@@ -18,7 +22,7 @@ export class Caller {
   /**
    * @param since       now
    * @param deadlineMs  how long it waits at most
-   * @param tenant      whose query it is
+   * @param turn        whose query it is, and before which others it goes
    */
   constructor(
     choices: Required<Choices>,
@@ -26,10 +30,10 @@ export class Caller {
     deadlineMs: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
-    tenant = '',
+    turn = NORMAL,
   ) {
     this.choices = choices
-    this.tenant = tenant
+    this.turn = turn
     this.since = since
     this.dueAt = since + deadlineMs
     this.#resolve = resolve
@@ -60,23 +64,23 @@ export class Caller {
   }
 
   /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
-  answer(prediction: Prediction, ended: (ending: Ending) => void): void {
+  answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
     this.#end(prediction.status, ended)
     resolve?.(prediction)
   }
 
-  fail(error: ApproxiferError, ended: (ending: Ending) => void): void {
+  fail(error: ApproxiferError, ended: Ended): void {
     const reject = this.#reject
     this.#end(error.code, ended)
     reject?.(error)
   }
 
-  #end(ending: Ending, ended: (ending: Ending) => void): void {
+  #end(ending: Ending, ended: Ended): void {
     this.#ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
     this.#unlisten = this.#signal = undefined
-    ended(ending)
+    ended(ending, this.turn.tenant)
   }
 }

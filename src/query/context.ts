@@ -9,10 +9,10 @@ import type { Acceptance } from './acceptance'
 import type { Agenda } from './agenda'
 import type { Asked, Purpose } from './asked'
 import type { Budget } from './budget'
+import type { Ended } from './caller'
 import type { Equality } from './equality'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
-import type { Ending } from './prediction'
 import type { Query } from './query'
 
 export interface Context {
@@ -38,7 +38,7 @@ export interface Context {
   readonly mostLost: number
   readonly mostFailed: number
   /** A caller's query ended; told before the caller is. */
-  ended(ending: Ending): void
+  readonly ended: Ended
   /** The last attempt of a query has an outcome. */
   done(query: Query): void
 }

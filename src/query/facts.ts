@@ -35,6 +35,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     mayHedge: mayHedge(query, context),
     mayRetry: (lacking > 0 || !live) && mayRetry(query, context),
     mayRecover: recoveries.has,
+    isRefused: query.inquiry.refusal !== undefined,
     decodable: coding?.isDecodable === true,
   }
 }
@@ -74,6 +75,16 @@ export function hedgePriority({ pool, lateness }: Context): Priority {
   return pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal'
 }
 
+/** A retry goes before those that wait, unless these are too many. */
+export function retryPriority({ vote, inquiry }: Query, { pool }: Context): Priority {
+  return pool.isOverloaded || (vote && !inquiry.isAnswered) ? 'normal' : 'high'
+}
+
+/** Whether an answer after the deadline is worth no machine's time: nobody learns from it, or others wait. */
+export function teachesNobody({ coding, vote }: Query, { learning, pool }: Context): boolean {
+  return !coding && !vote && (!learning || pool.isOverloaded)
+}
+
 /** A recovery that a worker's answer contradicts is none. */
 export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
   if (!recovery.answer) return undefined
@@ -82,14 +93,15 @@ export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | un
 }
 
 /** A few times, from the budget: the second worker is as often a straggler as the first. */
-function mayHedge(query: Query, { hedges }: Context): boolean {
-  if (!hedges.has || query.inquiry.available <= 0) return false
+function mayHedge(query: Query, { hedges, pool }: Context): boolean {
+  if (!hedges.has || pool.isOverloaded || query.inquiry.available <= 0) return false
   return query.asked.filter(({ purpose }) => purpose === 'hedge').length < MOST_HEDGES
 }
 
 /** As long as the fault may be its workers'. */
 function mayRetry(query: Query, context: Context): boolean {
   const { asked, vote, coding, caller } = query
+  if (query.inquiry.refusal) return false
   if (coding?.isOnlyWay || (caller.choices.policy === 'recover' && !vote)) return false
   if (query.inquiry.available < 1 && !(context.pool.usable && mayForgive(asked))) return false
   return !isDeadly(query, context) && asked.filter(isFailed).length < context.mostFailed

@@ -1,15 +1,27 @@
 /** The attempts of one query: which workers were asked, and which may be yet. */
 
 import { append, NONE } from '../arrays'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
-import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
+import {
+  type Asked,
+  answerOf,
+  blockedBy,
+  isForgivable,
+  isLive,
+  isQueued,
+  newAsked,
+  type Purpose,
+  refusalOf,
+} from './asked'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {
   readonly payload: Payload
   readonly owner: Owner
   readonly dueAt: number
+  readonly turn: Turn
   readonly coding: Apart | undefined
 }
 
@@ -17,6 +29,8 @@ export interface Question {
 const IDLE = 0.4
 
 export class Inquiry implements Apart {
+  /** Why no worker is asked any more: no answer would be in time. */
+  refusal: ApproxiferError | undefined
   readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
@@ -39,6 +53,12 @@ export class Inquiry implements Apart {
   /** A worker has answered. */
   get isAnswered(): boolean {
     return this.#asked.some(answerOf)
+  }
+
+  /** What was asked ahead can no longer be done without, unless it would be too late. */
+  lost(asked: Asked): void {
+    this.refusal ??= refusalOf(asked)
+    for (const { attempt } of this.#asked) if (attempt.phase === 'queued' && !this.refusal) this.#pool.promote(attempt)
   }
 
   find(attempt: Attempt): Asked | undefined {
@@ -90,11 +110,6 @@ export class Inquiry implements Apart {
     return true
   }
 
-  /** What was asked ahead can no longer be done without. */
-  promote(): void {
-    for (const { attempt } of this.#asked) if (attempt.phase === 'queued') this.#pool.promote(attempt)
-  }
-
   /** Nobody waits any more: what no worker has is taken back, what runs goes on. */
   release(): void {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
@@ -123,7 +138,7 @@ export class Inquiry implements Apart {
   }
 
   #submission(priority: Priority) {
-    const { payload, owner, dueAt, coding } = this.#question
-    return { payload, owner, dueAt, priority, apart: coding ? [this, coding] : [this] }
+    const { payload, owner, dueAt, turn, coding } = this.#question
+    return { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
   }
 }

@@ -57,6 +57,8 @@ export interface Facts {
   readonly mayHedge: boolean
   readonly mayRetry: boolean
   readonly mayRecover: boolean
+  /** Whether no worker is asked any more, since it would be too late. */
+  readonly isRefused: boolean
   /** Whether its group may be decoded yet. */
   readonly decodable: boolean
 }
@@ -99,9 +101,13 @@ function isRecovered({ recovery, policy, minConfidence }: Facts): boolean {
 }
 
 function atDeadline(facts: Facts): Decision {
+  return lookUp(facts) ?? { action: isLastGiven(facts) ? 'recover' : 'fail' }
+}
+
+/** Whether its recovery is given where nothing else is to come. */
+function isLastGiven(facts: Facts): boolean {
   const { recovery, policy, atDeadline } = facts
-  const given = isRecovered(facts) || (recovery && policy !== 'retry' && atDeadline === 'give')
-  return lookUp(facts) ?? { action: given ? 'recover' : 'fail' }
+  return isRecovered(facts) || (recovery !== undefined && policy !== 'retry' && atDeadline === 'give')
 }
 
 /** No worker is asked any more. */
@@ -109,7 +115,7 @@ function unasked(facts: Facts): Decision {
   const { mayRetry, policy, decodable } = facts
   const first = lookUp(facts)
   if (first) return first
-  if (isRecovered(facts)) return { action: 'recover' }
+  if (facts.isRefused ? isLastGiven(facts) : isRecovered(facts)) return { action: 'recover' }
   if (decodable && policy === 'recover') return WAIT
   return { action: mayRetry ? 'retry' : 'fail' }
 }

@@ -14,7 +14,7 @@ export class SharedCaller extends Caller {
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
   ) {
-    super(first.choices, since, first.dueAt - since, resolve, reject, first.tenant)
+    super(first.choices, since, first.dueAt - since, resolve, reject, first.turn)
   }
 
   /** Those that it asks for are counted, not it. */

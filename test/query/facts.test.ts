@@ -15,7 +15,11 @@ function facts(now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
 }
 
 /** @param available  workers that may yet be asked @param hasBudget  for hedges */
-function factsWith({ available = 1, hasBudget = true }, now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
+function factsWith(
+  { available = 1, hasBudget = true, isOverloaded = false },
+  now: number,
+  ...all: [startedAt: number, purpose?: Purpose][]
+) {
   const asked = all.map(([startedAt, purpose = 'first'], row) => {
     const phase = Number.isNaN(startedAt) ? 'queued' : 'running'
     return newAsked({ phase, startedAt, factor: 1 } as never, purpose, row)
@@ -30,6 +34,7 @@ function factsWith({ available = 1, hasBudget = true }, now: number, ...all: [st
     lateness: { ages, medianMs: 10 },
     recoveries: { has: true },
     hedges: { has: hasBudget },
+    pool: { isOverloaded },
     mostLost: 2,
   }
   return factsOf(query as never as Query, context as never as Context, now)
@@ -61,6 +66,7 @@ it('a worker more is asked for a late one while the budget lasts and there is on
   expect(facts(40, [0], hedge, hedge, hedge).mayHedge).toBe(false)
   expect(factsWith({ available: 0 }, 40, [0]).mayHedge).toBe(false)
   expect(factsWith({ hasBudget: false }, 40, [0]).mayHedge).toBe(false)
+  expect(factsWith({ isOverloaded: true }, 40, [0]).mayHedge).toBe(false)
 })
 
 it('there is a recovery once there is an answer in it', () => {

@@ -56,6 +56,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
+  isOverloaded = false
   waiting = 0
   readonly #workers: readonly ModelWorker[]
 

@@ -54,7 +54,9 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['who is ejected is not believed', [replied(9, 0, 'a', true), { at: 1, what: 'verdict', identity: 'a', kind: 'ejected' }, ...proven.map((entry) => ({ ...entry, at: entry.at + 2 }))]], // biome-ignore format: one line
   ['retry gives nothing that is recovered', [asked(1, 0, { policy: 'retry' }), answered(1, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['auto gives what is sure', [asked(1, 0, { policy: 'auto' }), answered(1, 6, { status: 'recovered', workers: [], confidence: 0.97 })]], // biome-ignore format: one line
-  ['OVERLOADED at once, beyond the limit', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]],
+  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
+  ['OVERLOADED beyond the limit, or behind others before the deadline', [asked(1, 0), asked(2, 0), { at: 101, what: 'failed', query: 1, code: 'OVERLOADED' }]], // biome-ignore format: one line
+  ['every query is answered while at most S workers are in trouble', [asked(1, 0), asked(2, 0), { at: 0, what: 'failed', query: 1, code: 'OVERLOADED' }], { answersIn: 50 }], // biome-ignore format: one line
   ['no more than the limit are under way', [asked(1, 0), asked(2, 0), asked(3, 0), answered(3, 6, { status: 'recovered', workers: [] })]], // biome-ignore format: one line
   ['a worker gets no more than it takes', [asked(1, 0), { ...given(1, 0, 'a'), fits: false } as Entry]],
   ['who hangs is restarted', [asked(1, 0), given(1, 0, 'a'), { at: 52, what: 'hung', worker: 'a', ms: 52, restarts: true }]], // biome-ignore format: one line

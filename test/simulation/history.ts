@@ -289,15 +289,17 @@ class Checker {
     const { limit } = this.#promised
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
-    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
+    const isBeyond = open > limit && at <= asking.at + this.#tick
+    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code) || (code === 'OVERLOADED' && !isBeyond)
     if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
     if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
-    if (code === 'OVERLOADED' && (at > asking.at + this.#tick || open <= limit)) {
-      this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
+    const isAlone = open < 2 && asking.dueAt - asking.at > this.#promised.hangMs
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK)) {
+      this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
     if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
       this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
