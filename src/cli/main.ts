@@ -22,6 +22,7 @@ import {
   names,
   natsServers,
   probability,
+  rights,
 } from './options'
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
@@ -97,7 +98,12 @@ withModel(
     .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row')
     .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)')
     .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
-    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance))),
+    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance)))
+    .option(
+      '--right <name=label|equal|t,..>',
+      'when each of several outputs is right (default: as it is read)',
+      rights,
+    ),
 )
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)

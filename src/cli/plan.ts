@@ -9,6 +9,7 @@ import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
+import { doubtsOf, type RightReading } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
 import { type ModelFile, readModel } from '../workers/onnx/model-file'
@@ -59,8 +60,10 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
   try {
     const model = await loadModel(path, file, options)
     await model.close()
-    const { signature, warnings } = model
-    return { ok: true, ...signature, abilities: abilitiesOf(model), warnings, reason: null }
+    const { signature } = model
+    const abilities = abilitiesOf(model)
+    const warnings = [...model.warnings, ...(abilities.why ? [] : doubtsOf(abilities.right))]
+    return { ok: true, ...signature, abilities, warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
     return { ok: false, inputs: [], outputs: [], abilities: null, warnings: [], reason: error.message }
@@ -79,8 +82,14 @@ function verdict(name: string, { inputs, outputs, batched, abilities, warnings, 
       ]
     : [`${name} can be served, coded and remembered`]
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
-  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
+  const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
+  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+}
+
+function readingSentence({ output, right, why }: RightReading): string {
+  const what = { label: 'its largest value is the model’s', tolerance: 'it is within a tenth of its deviation', equal: 'it is equal' } // biome-ignore format: one line
+  return `${output} where ${what[right.kind]}, since ${why}`
 }
 
 /** What `createPredictor` does with this scheme, and what else there is. */

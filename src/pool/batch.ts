@@ -66,16 +66,14 @@ export interface Together {
   cut(answer: unknown, query: number): unknown
 }
 
+export type Join = (queries: readonly TensorList[]) => Together
+
 /**
  * Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same.
  *
  * @param together  makes queries of one shape of several
  */
-export function send(
-  worker: ModelWorker,
-  { attempts }: Batch,
-  together?: (queries: readonly TensorList[]) => Together,
-): Promise<unknown>[] {
+export function send(worker: ModelWorker, { attempts }: Batch, together?: Join): Promise<unknown>[] {
   const isTold = worker.interruptible !== false
   try {
     if (attempts.length === 1) {

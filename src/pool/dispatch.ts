@@ -5,8 +5,7 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import type { TensorList } from '../tensor'
-import type { Together } from './batch'
+import type { Join } from './batch'
 import { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
 import { mayTake, Packing } from './packing'
@@ -29,7 +28,7 @@ export interface DispatchOptions {
   /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
   accept: (answer: unknown) => unknown
   /** Makes queries of equal shape keys equal in shape. Default: they are. */
-  together?: ((queries: readonly TensorList[]) => Together) | undefined
+  together?: Join | undefined
   /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
   useAll?: boolean
   /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */

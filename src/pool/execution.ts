@@ -2,9 +2,8 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { TensorList } from '../tensor'
 import type { FailedOutcome } from './attempt'
-import { Batch, send, type Together } from './batch'
+import { Batch, type Join, send } from './batch'
 import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
@@ -26,7 +25,7 @@ export interface ExecutionOptions {
   /** Makes an answer of what a worker gave, or throws. */
   accept(answer: unknown): unknown
   /** Makes queries of one shape of several. */
-  together?: ((queries: readonly TensorList[]) => Together) | undefined
+  together?: Join | undefined
   /** Told when slots may be free, and which worker has done with a batch, if that is why. */
   freed(member?: Member): void
   /** Told when attempts are queued again. */

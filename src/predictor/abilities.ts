@@ -1,5 +1,6 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
+import { type CriterionOptions, type RightReading, readingsOf } from '../reading'
 import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
@@ -18,10 +19,15 @@ export interface Abilities {
   readonly why: string | undefined
   /** Why there is no agreement and no exact reuse; undefined where there is. */
   readonly whyNotEqual: string | undefined
+  /** When each output of a recovery is right, and why it is read like that. */
+  readonly right: readonly RightReading[]
 }
 
-/** @param repeats  whether it answers the same query in the same way twice */
-export function abilitiesOf({ signature, repeats = true }: Pick<ModelWorker, 'signature' | 'repeats'>): Abilities {
+/** @param model  `repeats`: whether it answers the same query in the same way twice @param options  `right` of a predictor */
+export function abilitiesOf(
+  { signature, repeats = true }: Pick<ModelWorker, 'signature' | 'repeats'>,
+  options: CriterionOptions = {},
+): Abilities {
   const why = obstacle(signature)
   return {
     ...{
@@ -35,6 +41,7 @@ export function abilitiesOf({ signature, repeats = true }: Pick<ModelWorker, 'si
     whyNotEqual: repeats
       ? undefined
       : 'the model answered the same query in two ways, as layers with random numbers do',
+    right: readingsOf(signature.outputs, options, 'right.'),
   }
 }
 

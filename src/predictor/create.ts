@@ -2,13 +2,14 @@
 
 import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
+import { doubtsOf } from '../reading'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
+import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
 
 /**
@@ -37,7 +38,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
-    checkAbilities(given, coder, workers[0])
+    checkAbilities(given, settings, coder, workers[0])
     return new Predictor(coder, workers, settings, undefined, reuse)
   }
   const membership = isIterable(workers)
@@ -46,7 +47,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const started = await (membership?.gather({ needed, least: leastOf(coder, needed), counted }, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
-    checkAbilities(given, coder, started[0])
+    checkAbilities(given, settings, coder, started[0])
     return new Predictor(coder, started, settings, membership, reuse)
   } catch (error) {
     membership?.close()
@@ -72,12 +73,15 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   return workers
 }
 
-/** @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities({ scheme, policy, memory, reuse }: Checked, coded: Coded, worker: ModelWorker): void {
-  const { why, whyNotEqual } = abilitiesOf(worker)
+/** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
+function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Coded, worker: ModelWorker): void {
+  const { scheme, policy, memory, reuse } = given
+  const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
   if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
+  const isJudged = choices.policy !== 'retry' || memory
+  if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'

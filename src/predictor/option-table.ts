@@ -8,12 +8,12 @@ import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
-import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
 import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
 import { atDeadlines, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
+import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
 import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
@@ -105,8 +105,17 @@ const limits = {
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
 const right = {
-  labelAxis: open(words(labelAxes), 'last, of a vector', 'where the first output has labels'),
-  tolerance: open(checkTolerance, 'a tenth of the answers’ deviation', 'how far off an answer without a label may be'),
+  labelAxis: open(words(labelAxes), 'as it is read', 'where the first output has labels'),
+  tolerance: open(
+    (field, value) => checkTolerance(field, value),
+    'a tenth of the answers’ deviation',
+    'how far off the one output without a label may be',
+  ),
+  outputs: open(
+    (field, value) => checkOutputs(field, value),
+    'as they are read',
+    "when each output is right, by name: `'label'`, `'equal'`, or how far off it may be",
+  ),
 } satisfies TableOf<CriterionOptions>
 
 const reuse = {

@@ -59,7 +59,7 @@ export class Predictor {
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
-    this.abilities = abilitiesOf(workers[0])
+    this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
     this.#means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),

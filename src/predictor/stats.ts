@@ -31,6 +31,8 @@ export interface PredictorStats {
   remembered: number
   /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
   tolerance: number | undefined
+  /** The same of each of several outputs. */
+  tolerances: Record<string, number | undefined>
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
   /** Each worker, and what is held against it; see `WorkerEvidence`. */
@@ -56,6 +58,7 @@ export function statsOf(
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
+    tolerances: experience?.confidence.tolerances ?? {},
     agreements: experience?.confidence.agreements ?? [],
     workers: pool
       .stats()

@@ -56,17 +56,19 @@ describe('plan --model', () => {
   it('says that a model can be served, coded and remembered, and what it takes and gives', () => {
     const { status, model, error } = planned('--model', 'models/mnist-lenet.onnx')
     expect([status, error]).toEqual([0, undefined])
+    const why = 'its name says scores of classes'
+    const logits = { output: 'logits', right: { kind: 'label', positions: 1, classes: 10 }, why }
     expect(model).toEqual({
       ok: true,
       inputs: [{ name: 'input', shape: [1, 28, 28] }],
       outputs: [{ name: 'logits', shape: [10] }],
-      abilities: { pool: true, agreement: true, exactReuse: true, coding: true, memory: 'vector' },
+      abilities: { pool: true, agreement: true, exactReuse: true, coding: true, memory: 'vector', right: [logits] },
       warnings: [],
       reason: null,
     })
     const { stdout } = run('plan', '--model', 'models/mnist-lenet.onnx')
     expect(stdout).toMatch(
-      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n$/,
+      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n {2}right: logits where its largest value is the model’s, since its name says scores of classes\n$/,
     )
   })
 
@@ -128,7 +130,9 @@ describe('plan --model', () => {
 
   it('passes on warnings', () => {
     const warning = expect.stringMatching(/output 'y' looks like probabilities/)
-    expect(planned('--model', file('softmax')).model).toMatchObject({ ok: true, warnings: [warning] })
+    const guess =
+      "output 'y' of [3] is read as scores of 3 classes, which is a guess: if it is something else, say right: { outputs: { y: 0.1 } }"
+    expect(planned('--model', file('softmax')).model).toMatchObject({ ok: true, warnings: [warning, guess] })
     expect(run('plan', '--model', file('softmax')).stdout).toMatch(/^ {2}warning: output 'y' looks like probabilities/m)
   })
 
@@ -225,7 +229,7 @@ describe('evaluate', () => {
     const args = ['evaluate', file('softmax'), '--inputs', npy('soft.npy', rows(3), [20, 3]), '--groups', '2']
     expect(run(...args).stderr).toMatch(/^approxifer: warning: output 'y' looks like probabilities/)
     const { stdout, stderr } = run(...args, '--json')
-    expect([stderr, JSON.parse(stdout).warnings.length]).toEqual(['', 1])
+    expect([stderr, JSON.parse(stdout).warnings.length]).toEqual(['', 2])
   })
 })
 

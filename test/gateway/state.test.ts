@@ -26,7 +26,9 @@ function model(more: object = {}): GatewayModel {
     worker.infer = doubling
     return worker
   })
-  return { workers, scheme: { queries: 2, stragglers: 1 }, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
+  const right = { labelAxis: 'last' }
+  const scheme = { queries: 2, stragglers: 1 }
+  return { workers, scheme, right, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
 }
 
 async function started(store: Store, models: Record<string, GatewayModel>, more: object = {}) {

@@ -37,6 +37,7 @@ describe('the start', () => {
     const starting = createPredictor({
       workers: feed,
       scheme: { queries: 3 },
+      right: { labelAxis: 'last' },
       testing: { clock },
       onWarning: (text) => warnings.push(text),
     })
@@ -62,7 +63,13 @@ describe('the start', () => {
     const clock = new VirtualClock()
     const warnings: string[] = []
     const onWarning = (text: string) => warnings.push(text)
-    const starting = createPredictor({ workers: feed, scheme, testing: { clock }, onWarning })
+    const starting = createPredictor({
+      workers: feed,
+      scheme,
+      right: { labelAxis: 'last' },
+      testing: { clock },
+      onWarning,
+    })
     const [a, b, c] = hand('a', 'b', 'c')
     feed.tell(add(a))
     await until(() => clock.pending > 0)

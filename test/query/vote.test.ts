@@ -28,7 +28,7 @@ function checked({ answer = [0, 1], error = 0.5, confidence = 0.95 }) {
   const experience = { memory: 'warm', confidence: { best, agrees, rehearse() {} } }
   const trust = {
     integrity: 0.9,
-    equality: { rounding: 0.1 },
+    equality: { criterion: { kind: 'tolerance' }, rounding: 0.1 },
     audits: () => false,
     isTrusted: () => true,
     checked: (_: unknown, ...all: unknown[]) => told.push(all),
