@@ -94,12 +94,12 @@ export class Generation {
     }
   }
 
-  /** The query ends, and its caller waits on. */
+  /** The query ends, and its memory is another's; its caller waits on. */
   #detach(query: Query): { payload: Payload; caller: Caller } {
     const { payload, caller } = query
     query.caller = new SharedCaller(caller, caller.since, ignore, ignore)
     caller.relisten((error) => caller.fail(error, this.#means.ended))
-    return { payload, caller }
+    return { payload: payload.kept(), caller }
   }
 
   #askAgain(): void {

@@ -4,6 +4,8 @@ import { createPredictor, type ModelWorker, type PredictorOptions, type TensorLi
 import { describe, expect, it, vi } from 'vitest'
 import { QueryBuffers } from '../../src/predictor/query-buffers'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { Feed } from '../shared/feed'
+import { turn } from '../shared/house'
 
 const LENGTH = 10_000
 const signature = { inputs: [{ name: 'x', shape: [LENGTH] }], outputs: [{ name: 'y', shape: [1] }] }
@@ -45,6 +47,22 @@ const buffers = (workers: PatientWorker[]) =>
 const asked = (worker: PatientWorker, count: number) => vi.waitFor(() => expect(worker.asked.length).toBe(count))
 
 describe('a large query', () => {
+  it('that is asked again, since the model was replaced, is not in memory that another query has by then', async () => {
+    const [feed, worker] = [new Feed(), new PatientWorker('a')]
+    feed.tell({ add: worker })
+    const predictor = await createPredictor({ workers: feed, hedge: false, onWarning: () => {} })
+    const first = predictor.predict(filled(1))
+    await asked(worker, 1)
+    feed.tell({ model: 'another' })
+    await turn()
+    const second = predictor.predict(filled(2))
+    await asked(worker, 3)
+    expect(worker.asked[1].data.buffer).toBe(worker.asked[0].data.buffer)
+    for (const { answer } of worker.asked) answer()
+    expect((await Promise.all([first, second])).map(({ output }) => output.y.data[0])).toEqual([1, 2])
+    await predictor.close()
+  })
+
   it('is copied once, into memory that no other query under way is in, and that is used again', async () => {
     const worker = new PatientWorker('a')
     const predictor = await started([worker])
