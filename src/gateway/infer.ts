@@ -1,6 +1,16 @@
 /** Requests for inference: who is admitted; a batch in, its answers and how each came about out. */
 
-import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
+import {
+  checkBoolean,
+  checkInteger,
+  checkMs,
+  checkNames,
+  checkShare,
+  checkWord,
+  expected,
+  MOST_MS,
+  nearest,
+} from '../check'
 import type { Clock } from '../clock'
 import { blank, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
@@ -133,9 +143,10 @@ export async function infer(exchange: Exchange, served: Served): Promise<Encoded
   const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
   const asked = readRequest(message, signature, maxRows)
   if (asked.id !== undefined) event.id = asked.id
-  const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(asked.parameters))
+  const { own, ignored } = known(asked.parameters)
+  const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
   const { model = '', version = '', id } = event
-  const parameters = provenance(outcomes)
+  const parameters = { ...provenance(outcomes), ...(ignored.length && { ignored }) }
   return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
 }
 
@@ -161,6 +172,14 @@ function rethrown(error: unknown): never {
   const { row, cause } = error
   const own = !isMisuse(cause) || (cause as Error).message.startsWith('query')
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
+}
+
+/** Parameters, and names of those that other servers know and this one does not: clients send them to all. A misspelt one is not among these. */
+function known(parameters: Record<string, unknown>): { own: Record<string, unknown>; ignored: string[] } {
+  const names = [...PARAMETERS, ...Object.keys(renamed.request)]
+  const isForeign = (name: string) => !names.includes(name) && nearest(name, names) === undefined
+  const own = Object.entries(parameters).filter(([name]) => !isForeign(name))
+  return { own: Object.fromEntries(own), ignored: Object.keys(parameters).filter(isForeign) }
 }
 
 /** What a request's parameters choose. @throws TypeError, RangeError */

@@ -60,7 +60,7 @@ describe('inference', () => {
     await gateway.close()
   })
 
-  it('parameters choose deadline, policy, tenant, confidence; wrong and unknown ones are told by name', async () => {
+  it('parameters choose deadline, policy, tenant, confidence; wrong and misspelt ones are told by name, those of other servers passed over', async () => {
     const { gateway } = await started({}, { m: model(workersOf(2), { limits: { tenants: 3 } }) })
     const ask = (parameters: object) => answerOf(gateway, post({ ...inputOf(1), parameters }))
     for (const fine of [
@@ -73,6 +73,9 @@ describe('inference', () => {
       expect([fine, (await ask(fine)).status]).toEqual([fine, 200])
     }
     expect(gateway.predictor('m').tenants).toContain('p')
+    const foreign = await ask({ sequence_id: 7, headers: {}, tenant: 'p' })
+    expect([foreign.status, foreign.json.parameters.ignored]).toEqual([200, ['sequence_id', 'headers']])
+    expect((await ask({ tenant: 'p' })).json.parameters).not.toHaveProperty('ignored')
     const wrong: [object, string][] = [
       [{ deadline: 1 }, "parameters.deadline: expected 'deadline_ms', got an unknown option"],
       [{ deadline_ms: -1 }, 'parameters.deadline_ms: expected milliseconds'],
