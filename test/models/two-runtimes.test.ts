@@ -75,8 +75,10 @@ it.each<[name: string, share: number, queries: () => AsyncGenerator<Query>]>([
     expect(predictions.every(({ status }) => status === 'exact')).toBe(true)
     given += predictions.length
   }
-  const by = predictor.stats().workers.map(({ onTime, suspected }) => ({ hasAnswered: onTime > given / 8, suspected }))
+  const { workers: all } = predictor.stats()
+  const answered = (runtime: string) => all.filter(({ worker }) => worker.startsWith(runtime)).reduce((sum, { onTime }) => sum + onTime, 0) // biome-ignore format: one line
   await predictor.close()
-  expect(by).toEqual(Array(4).fill({ hasAnswered: true, suspected: 0 }))
+  expect(Math.min(answered('onnxruntime-web'), answered('onnxruntime-node'))).toBeGreaterThan(given / 20) // the slower one, too
+  expect(all.map(({ suspected }) => suspected)).toEqual([0, 0, 0, 0])
   expect(verdicts).toEqual([])
 })
