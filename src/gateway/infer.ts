@@ -15,7 +15,7 @@ import type { Clock } from '../clock'
 import { blank, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
-import { type Priority, priorities } from '../predictor/options'
+import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
@@ -54,6 +54,8 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
+/** From 1 on. */
+const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
   ...['deadline_ms', 'timeout', 'priority', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial'],
 ]
@@ -206,8 +208,8 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
 
 /** A word, or as Triton has it: 1 goes first, and 0 is none. */
 function priorityOf(priority: unknown): Priority {
-  if (typeof priority !== 'number') return checkWord('parameters.priority', priority, priorities)
-  return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
+  if (typeof priority !== 'number') return priority as Priority // the predictor checks it
+  return BY_NUMBER[Math.min(checkInteger('parameters.priority', priority, 0), BY_NUMBER.length) - 1]
 }
 
 /** How each row was answered, as parameters of the reply: lists with an element a row. */

@@ -4,14 +4,14 @@ import type { Clock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
 import type { MemoryOptions } from '../memory/memory'
-import { type Priority, priorities } from '../pool/attempt'
+import type { Priority } from '../pool/attempt'
 import type { Choices } from '../query/prediction'
 import type { CriterionOptions } from '../reading'
 import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
 
-export { type Priority, priorities }
+export type { Priority }
 
 export interface PredictOptions extends Choices {
   deadlineMs?: number

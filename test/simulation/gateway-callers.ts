@@ -42,7 +42,8 @@ export class GatewayCallers {
     private readonly served: () => Served,
     private readonly network: Network,
     private readonly witness: Witness,
-    private readonly callers: Wire['callers'],
+    /** `mixes`: whether queries have to be finite. */
+    private readonly callers: Wire['callers'] & { mixes: boolean },
     private readonly seed: number,
   ) {}
 
@@ -69,9 +70,9 @@ export class GatewayCallers {
       raw,
     })
     const fate = event.lively ? 1 : random.next()
-    const { nonsense: odd, stops } = this.callers
+    const { nonsense: odd, stops, mixes } = this.callers
     const style = { saysLength: chance(0.3), reads: chance(0.9) }
-    if (fate < odd) void this.#nonsense(nonsense(good, random.below(2 ** 31)))
+    if (fate < odd) void this.#nonsense(nonsense(good, random.below(2 ** 31), mixes))
     else if (fate < odd + stops) void this.#stops(good, random.next(), chance(0.5))
     else void this.#good(good, asks, style)
   }

@@ -81,6 +81,8 @@ interface Asking {
   policy: string
   gives: boolean
   lively: boolean
+  /** Whether others were under way. */
+  isBehind: boolean
   /** Whether there were as many as may be under way. */
   isBeyond: boolean
   leftAt?: number
@@ -167,8 +169,9 @@ class Checker {
 
   #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
+    const isBehind = this.#open > 0
     const isBeyond = ++this.#open > this.#promised.limit
-    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBeyond, replied: new Map() })
+    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBehind, isBeyond, replied: new Map() })
   }
 
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
@@ -297,7 +300,7 @@ class Checker {
     if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
       this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
-    const isAlone = open < 2 && asking.dueAt - asking.at > this.#promised.hangMs
+    const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
     if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK)) {
       this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }

@@ -68,6 +68,9 @@ const json =
     return { ...good, headers: {}, body: utf8.encode(typeof changed === 'string' ? changed : JSON.stringify(changed)) }
   }
 
+/** Where something is mixed or learned. */
+const NOT_FINITE = 'NaN as raw bytes'
+
 /** Each gets a status from 400 on, and below 500. */
 const spoils: Record<string, Spoil> = {
   'cut JSON': (good) => ({ ...good, body: good.body.subarray(0, 20), headers: {} }),
@@ -85,14 +88,14 @@ const spoils: Record<string, Spoil> = {
   'null for a number': json((message) => Object.assign(message.inputs[0], { data: [1, null] }) && undefined),
   'too large a number': json(() => '{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,1e39]}]}'),
   'ragged data': json((message) => Object.assign(message.inputs[0], { data: [[1], [2, 3]] }) && undefined),
-  'a parameter that is none': json((message) => ({ ...message, parameters: { nonsense: 1 } })),
+  'a misspelt parameter': json((message) => ({ ...message, parameters: { deadline: 1 } })),
   'a deadline of yesterday': json((message) => ({ ...message, parameters: { deadline_ms: -1 } })),
   'another policy': json((message) => ({ ...message, parameters: { policy: 'hope' } })),
   'a tenant that is a number': json((message) => ({ ...message, parameters: { tenant: 5 } })),
   'another output': json((message) => ({ ...message, outputs: [{ name: 'z' }] })),
   'a list': json(() => []),
   null: json(() => 'null'),
-  'NaN as raw bytes': (good) => raw(good, Float32Array.of(Number.NaN, 1), 8),
+  [NOT_FINITE]: (good) => raw(good, Float32Array.of(Number.NaN, 1), 8),
   'fewer raw bytes': (good) => raw(good, Float32Array.of(1), 8),
   'more raw bytes': (good) => raw(good, Float32Array.of(1, 2, 3), 8),
   'a header that is longer': (good) => ({ ...good, headers: { [LENGTH]: '100000' } }),
@@ -117,10 +120,11 @@ function raw(good: Sent, values: Float32Array, said: number): Sent {
   return { ...good, headers: { [LENGTH]: String(head.length) }, body: joined(head, new Uint8Array(values.buffer)) }
 }
 
-/** @param seed  says in which way it is wrong */
-export function nonsense(good: Sent, seed: number): Sent & { why: string } {
+/** @param seed  says in which way it is wrong @param mixes  whether values have to be finite */
+export function nonsense(good: Sent, seed: number, mixes: boolean): Sent & { why: string } {
   const random = seeded(seed)
   const all = Object.keys(spoils)
-  const why = all[random.below(all.length)]
+  const drawn = all[random.below(all.length)]
+  const why = drawn === NOT_FINITE && !mixes ? 'nothing' : drawn
   return { ...spoils[why](good, random), why }
 }

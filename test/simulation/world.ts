@@ -57,7 +57,9 @@ class World {
       sent: (exchange: number, kind: string) => this.#note({ what: 'sent', exchange, kind }),
       told: (exchange: number, status: number, why: string) => this.#note({ what: 'told', exchange, status, why }),
     }
-    this.#callers = new GatewayCallers(() => this.#serving.gateway, network, witness, wire.callers, seed)
+    const { scheme, memory, policy } = schedule.options
+    const mixes = Boolean(scheme || memory || policy !== 'retry')
+    this.#callers = new GatewayCallers(() => this.#serving.gateway, network, witness, { ...wire.callers, mixes }, seed)
   }
 
   async run(): Promise<History> {
