@@ -35,7 +35,6 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     mayHedge: mayHedge(query, context),
     mayRetry: (lacking > 0 || !live) && mayRetry(query, context),
     mayRecover: recoveries.has,
-    isRefused: query.inquiry.refusal !== undefined,
     decodable: coding?.isDecodable === true,
   }
 }

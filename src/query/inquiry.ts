@@ -4,6 +4,7 @@ import { append, NONE } from '../arrays'
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
+import { identityOf } from '../workers/worker'
 import {
   type Asked,
   answerOf,
@@ -34,6 +35,8 @@ export class Inquiry implements Apart {
   readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
+  /** What a worker has begun with before `submit` has returned it. */
+  #unknown: Attempt | undefined
 
   constructor(pool: Attempts<Payload, Payload>, question: Question) {
     this.#pool = pool
@@ -67,7 +70,14 @@ export class Inquiry implements Apart {
 
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
+    const { worker } = this.#unknown ?? {}
+    if (worker && identityOf(worker) === identity) return true
     return this.#asked.some((asked) => blockedBy(asked) === identity)
+  }
+
+  /** The same turn of the pool may go on with what else is queued of this query. */
+  met(attempt: Attempt): void {
+    this.#unknown = attempt
   }
 
   /** How many identities may yet be asked, beside those that attempts wait for: below 0 not all of these will get one. */
@@ -133,6 +143,7 @@ export class Inquiry implements Apart {
 
   #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {
     const asked = newAsked(attempt, purpose, row)
+    this.#unknown = undefined
     this.#asked = append(this.#asked as Asked[], asked)
     return asked
   }

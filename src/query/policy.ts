@@ -57,8 +57,6 @@ export interface Facts {
   readonly mayHedge: boolean
   readonly mayRetry: boolean
   readonly mayRecover: boolean
-  /** Whether no worker is asked any more, since it would be too late. */
-  readonly isRefused: boolean
   /** Whether its group may be decoded yet. */
   readonly decodable: boolean
 }
@@ -101,13 +99,9 @@ function isRecovered({ recovery, policy, minConfidence }: Facts): boolean {
 }
 
 function atDeadline(facts: Facts): Decision {
-  return lookUp(facts) ?? { action: isLastGiven(facts) ? 'recover' : 'fail' }
-}
-
-/** Whether its recovery is given where nothing else is to come. */
-function isLastGiven(facts: Facts): boolean {
   const { recovery, policy, atDeadline } = facts
-  return isRecovered(facts) || (recovery !== undefined && policy !== 'retry' && atDeadline === 'give')
+  const given = isRecovered(facts) || (recovery && policy !== 'retry' && atDeadline === 'give')
+  return lookUp(facts) ?? { action: given ? 'recover' : 'fail' }
 }
 
 /** No worker is asked any more. */
@@ -115,7 +109,7 @@ function unasked(facts: Facts): Decision {
   const { mayRetry, policy, decodable } = facts
   const first = lookUp(facts)
   if (first) return first
-  if (facts.isRefused ? isLastGiven(facts) : isRecovered(facts)) return { action: 'recover' }
+  if (isRecovered(facts)) return { action: 'recover' }
   if (decodable && policy === 'recover') return WAIT
   return { action: mayRetry ? 'retry' : 'fail' }
 }

@@ -132,7 +132,7 @@ export class Query implements Owner, Timed {
 
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
-    if (!asked) return // it is told again when it is known here
+    if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
     const { extras, agenda } = this.#context
     const { purpose } = asked
     const extra = extras[purpose]

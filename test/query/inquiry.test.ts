@@ -1,9 +1,9 @@
 /** Which attempts of a query are queued where no worker is free. */
 
 import { expect, it, vi } from 'vitest'
-import { NORMAL } from '../../src/pool/attempt'
+import { type Attempt, NORMAL } from '../../src/pool/attempt'
 import { Inquiry } from '../../src/query/inquiry'
-import { HandPool } from '../shared/hand-pool'
+import { HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'
 
@@ -26,4 +26,27 @@ it.each([
   inquiry.ask('first', 'normal', 0)
   expect(inquiry.ask(purpose, 'low', 1).attempt.phase).toBe('queued')
   expect(cancelled).toHaveBeenCalledTimes(count)
+})
+
+it('two workers prove an answer, not one twice: who begins with an attempt while it is submitted gets no other of its query', () => {
+  const worker = new HandWorker('w0')
+  const pool = new HandPool([worker])
+  const blocked: boolean[] = []
+  const owner = { began: (attempt: Attempt) => inquiry.met(attempt), settled() {} }
+  const inquiry = new Inquiry(pool, {
+    payload: payloadOf(query(1)),
+    owner,
+    dueAt: 100,
+    turn: NORMAL,
+    coding: undefined,
+  })
+  inquiry.ask('first', 'normal', 0) // it is queued, and may go to any worker
+  vi.spyOn(pool, 'submit').mockImplementation((row) => {
+    const attempt = Object.assign(new HandAttempt(row), { phase: 'running' as const, worker })
+    owner.began(attempt)
+    blocked.push(inquiry.blocks('w0'))
+    return attempt
+  })
+  inquiry.ask('proof', 'normal', 1)
+  expect([...blocked, inquiry.blocks('w0'), inquiry.blocks('w1')]).toEqual([true, true, false])
 })

@@ -23,7 +23,6 @@ const usual: Facts = {
   mayHedge: true,
   mayRetry: true,
   mayRecover: true,
-  isRefused: false,
   decodable: false,
 }
 
@@ -206,7 +205,7 @@ describe('whatever the facts', () => {
     ...{ live: fc.nat(2), lacking: fc.integer({ min: -1, max: 2 }), isDisputed: maybe },
     recovery: fc.constantFrom(undefined, ...[undefined, 0.5, 0.95].map((confidence) => ({ confidence }))),
     lookup: fc.constantFrom('none', 'pending', 'done'),
-    ...{ looksFirst: maybe, mayHedge: maybe, mayRetry: maybe, mayRecover: maybe, isRefused: maybe, decodable: maybe },
+    ...{ looksFirst: maybe, mayHedge: maybe, mayRetry: maybe, mayRecover: maybe, decodable: maybe },
   })
   const always = (holds: (facts: Facts, action: string, again: number) => boolean) =>
     fc.assert(

@@ -20,8 +20,6 @@ const reasons = {
   many: 'it takes a thousand of them: test/pool has it',
   failures: 'it takes as many failures as a query may have, and there are two: test/query has them',
   over: 'a query that is proven has its answer, and nobody asks what it lacks: it says so to who would',
-  refused:
-    'nobody is refused, since no time passes: test/query/policy.test.ts and test/predictor/overload.test.ts have it',
   deep: 'it takes more than six events',
   scales:
     'its workers tell no scale of their outputs, which are numbers of one length: test/query/equality.test.ts has others',
@@ -37,7 +35,6 @@ const unreached: Record<string, Why> = {
   'query/policy next: ?underWay(facts,now)': 'time',
   'query/policy lookUp: :WAIT': 'memory',
   'query/policy isRecovered: &&isConfident(policy,minConfidence,recovery.confidence)': 'memory',
-  'query/policy unasked: ?isLastGiven(facts)': 'refused',
   'query/policy unasked: return{action:"recover"};': 'memory',
   'query/policy unasked: &&policy==="recover"': 'groups',
   'query/policy unasked: return WAIT;': 'groups',
