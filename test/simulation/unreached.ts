@@ -20,6 +20,7 @@ const reasons = {
   many: 'it takes a thousand of them: test/pool has it',
   failures: 'it takes as many failures as a query may have, and there are two: test/query has them',
   over: 'a query that is proven has its answer, and nobody asks what it lacks: it says so to who would',
+  slots: 'its workers have one slot, and get nothing while one is being submitted: test/query/inquiry.test.ts has it',
   deep: 'it takes more than six events',
   scales:
     'its workers tell no scale of their outputs, which are numbers of one length: test/query/equality.test.ts has others',
@@ -73,6 +74,8 @@ const unreached: Record<string, Why> = {
   'trust/reputation : &&scale>0&&scale<Number.MAX_VALUE?scale': 'scales',
   'query/inquiry get isLost: get isLost(){return!this.#asked.some(isLive)}': 'groups',
   'query/inquiry ask: &&this.#pool.utilisation>IDLE': 'clones',
+  'query/inquiry blocks: &&identityOf(worker)===identity': 'slots',
+  'query/inquiry blocks: return true;': 'slots',
   'query/inquiry ask: &&attempt.phase==="queued"': 'clones',
   'query/inquiry ask: this.#pool.cancel(attempt);': 'clones',
   'query/inquiry try: return void 0;': 'deep',
