@@ -80,6 +80,7 @@ export class Membership {
           this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
           break
         }
+        this.#next = undefined
         const { done, value } = next
         if (done) throw new Error('the changes ended')
         const before = gathered.size
@@ -103,11 +104,10 @@ export class Membership {
     return [...gathered.values()]
   }
 
-  async #change(): Promise<IteratorResult<Change>> {
+  /** What comes next: the same until it was taken, which `#next = undefined` says. */
+  #change(): Promise<IteratorResult<Change>> {
     this.#next ??= this.#changes.next()
-    const next = await this.#next
-    this.#next = undefined
-    return next
+    return this.#next
   }
 
   /** Members of no predictor yet. */
@@ -131,6 +131,7 @@ export class Membership {
     try {
       for (let taken = 1; !this.#closed; taken++) {
         const { done, value } = await this.#change()
+        this.#next = undefined
         if (done) return
         this.#take(value, members)
         if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))

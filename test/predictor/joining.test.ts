@@ -90,6 +90,19 @@ describe('the start', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('loses none that joins in the very turn in which it goes on', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const starting = createPredictor({ workers: feed, scheme, testing: { clock }, onWarning: () => {} })
+    await until(() => clock.pending > 0)
+    await clock.run(6000)
+    feed.tell(...hand('a', 'b', 'c', 'd').map(add))
+    const predictor = await starting
+    await turn()
+    expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(['a', 'b', 'c', 'd'])
+    await predictor.close()
+  })
+
   it('waits for every one with the paper’s code, whose rows need a worker each', async () => {
     const feed = new Feed()
     const clock = new VirtualClock()

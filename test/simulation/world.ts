@@ -39,10 +39,14 @@ class World {
   readonly #present = new Set<string>()
   /** Identities that are ejected now. */
   #ejected = new Set<string>()
+  /** Whether something is mixed or learned, so that values have to be finite: else NaN is an answer like others. */
+  readonly #mixes: boolean
   #model = 0
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule
+    const { scheme, memory, policy } = schedule.options
+    this.#mixes = Boolean(scheme || memory || policy !== 'retry')
     const { seed, wire } = schedule
     const network = new Network(this.clock, seed, wire?.weather ?? CALM)
     const modelOf = (identity: string) => this.#models.get(identity) ?? 0
@@ -57,9 +61,13 @@ class World {
       sent: (exchange: number, kind: string) => this.#note({ what: 'sent', exchange, kind }),
       told: (exchange: number, status: number, why: string) => this.#note({ what: 'told', exchange, status, why }),
     }
-    const { scheme, memory, policy } = schedule.options
-    const mixes = Boolean(scheme || memory || policy !== 'retry')
-    this.#callers = new GatewayCallers(() => this.#serving.gateway, network, witness, { ...wire.callers, mixes }, seed)
+    this.#callers = new GatewayCallers(
+      () => this.#serving.gateway,
+      network,
+      witness,
+      { ...wire.callers, mixes: this.#mixes },
+      seed,
+    )
   }
 
   async run(): Promise<History> {
@@ -163,8 +171,10 @@ class World {
     if (event.what === 'ask') {
       const rows = [event.row, ...(event.more ?? [])]
       for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
-    } else if (event.what === 'mood') this.#actors.get(event.worker)?.fall(event.mood, event.forMs)
-    else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
+    } else if (event.what === 'mood') {
+      const mood = event.mood === 'nan' && !this.#mixes ? 'short' : event.mood
+      this.#actors.get(event.worker)?.fall(mood, event.forMs)
+    } else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
     else if (event.what === 'join') this.#joins(event.machine)
     else if (event.what === 'forget') this.#serving.predictor?.forget(event.tenant)
