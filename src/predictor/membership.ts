@@ -67,9 +67,7 @@ export class Membership {
     const members = this.#gathering(gathered)
     const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
-    const waits = () =>
-      `waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`
-    const stop = remind(clock, () => this.#warn(waits()))
+    const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
     const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
