@@ -16,9 +16,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Seconds after which what is over for the moment is worth another try. */
-const RETRY = { 'Retry-After': '1' }
-
+/** Seconds after which what is over for the moment is worth another try: one at least. */
 function retryIn(ms = 0): Record<string, string> {
   return { 'Retry-After': String(Math.max(1, Math.ceil(ms / 1000))) }
 }
@@ -104,11 +102,11 @@ export function isMisuse(error: unknown): boolean {
 }
 
 export function unavailable(message: string): Refusal {
-  return new Refusal(503, message, RETRY)
+  return new Refusal(503, message, retryIn())
 }
 
 export function overloaded(message: string): Refusal {
-  return new Refusal(429, message, RETRY)
+  return new Refusal(429, message, retryIn())
 }
 
 export function notFound(field: string, what: string, got: unknown): Refusal {

@@ -30,14 +30,12 @@ export function abilitiesOf(
 ): Abilities {
   const why = obstacle(signature)
   return {
-    ...{
-      pool: true,
-      agreement: repeats,
-      exactReuse: repeats,
-      coding: !why,
-      memory: why === undefined && 'vector',
-      why,
-    },
+    pool: true,
+    agreement: repeats,
+    exactReuse: repeats,
+    coding: !why,
+    memory: why === undefined && 'vector',
+    why,
     whyNotEqual: repeats
       ? undefined
       : 'the model answered the same query in two ways, as layers with random numbers do',

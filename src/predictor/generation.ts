@@ -106,7 +106,7 @@ export class Generation {
     for (const { payload, caller } of this.#waiting.splice(0)) {
       if (!caller.isOpen) continue
       try {
-        const query = this.#join(payload, caller, this.tenants.of(caller.turn.tenant))
+        const query = this.#join(payload, caller)
         caller.relisten((error) => query.leave(error))
       } catch (error) {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
@@ -122,18 +122,22 @@ export class Generation {
    */
   enter(payload: Payload, caller: Caller): Query {
     const { hedges, recoveries, clock, pool } = this.#shared
-    const { tenant } = caller.turn
     const refusal = pool.refusal(caller.dueAt - clock.now(), caller.turn)
-    const mayRecall = () => this.tenants.known(tenant)?.learning?.experience.memory === 'warm'
-    if (refusal && (caller.choices.policy === 'retry' || !mayRecall())) throw refusal
+    if (refusal && !this.#mayRecall(caller)) throw refusal
     hedges.earn()
     recoveries.earn()
-    return this.#join(payload, caller, this.tenants.of(tenant), refusal)
+    return this.#join(payload, caller, refusal)
+  }
+
+  /** Whether a memory may answer a caller that no worker can in time. */
+  #mayRecall({ choices, turn }: Caller): boolean {
+    return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
   }
 
   /** @param refusal  why no worker is asked */
-  #join(payload: Payload, caller: Caller, tenant: Tenant, refusal?: ApproxiferError): Query {
+  #join(payload: Payload, caller: Caller, refusal?: ApproxiferError): Query {
     const { clock } = this.#shared
+    const tenant = this.tenants.of(caller.turn.tenant)
     const group = refusal ? undefined : this.#groupFor(tenant)
     // Half of a short deadline for the group to fill, half for the answers.
     const query = group

@@ -221,7 +221,7 @@ function graceOf(clock: Clock): { over: Promise<undefined>; cancel: () => void }
   const over = new Promise<undefined>((resolve) => {
     cancel = clock.after(GRACE_MS, () => resolve(undefined), true)
   })
-  return { over, cancel: () => cancel() }
+  return { over, cancel }
 }
 
 /** What cannot be closed stays as it is. */

@@ -3,10 +3,9 @@
  * longest one that it shares its run with, which is less than twice as long. Answers are cut back. A query that goes alone is not touched.
  */
 
-import { isHeldAs } from '../element'
-import { shapeKeyOf } from '../payload'
+import { flawOf, shapeKeyOf } from '../payload'
 import type { Together } from '../pool/batch'
-import { type AnyTensor, isShapeOf, size, type TensorList, type TensorSpec } from '../tensor'
+import { shownShape, type TensorList, type TensorSpec } from '../tensor'
 import { axesByPlace, maskOf, resized, type SequenceAxes } from '../workers/sequence'
 import type { ModelWorker } from '../workers/worker'
 
@@ -16,7 +15,7 @@ export class Padding {
     const { inputs, outputs, batched = true } = signature
     const mask = maskOf(inputs)
     if (mask && sequence && batched) return new Padding(mask.at, sequence, outputs)
-    const names = inputs.map(({ name, shape }) => `${name} [${shape.map((n) => (n < 0 ? '?' : n))}]`)
+    const names = inputs.map((spec) => `${spec.name} [${shownShape(spec)}]`)
     const what = "a model with batches and an input 'attention_mask' of any length, which hides zeros"
     throw new RangeError(`limits.pad: expected ${what}, got inputs ${names.join(', ')}`)
   }
@@ -59,14 +58,10 @@ export class Padding {
 
   /** What is no answer stays as it is, to be refused. */
   #cut(answer: unknown, from: number, to: number): unknown {
-    if (!Array.isArray(answer) || answer.length !== this.outputs.length) return answer
-    return answer.map((tensor: AnyTensor, i) => {
-      const axes = this.axes.outputs[i].filter((axis) => tensor?.shape?.[axis] === from)
-      return axes.length && isTensor(tensor, this.outputs[i]) ? resized(tensor, axes, to) : tensor
+    if (flawOf(answer, this.outputs, false)) return answer
+    return (answer as TensorList).map((tensor, i) => {
+      const axes = this.axes.outputs[i].filter((axis) => tensor.shape[axis] === from)
+      return axes.length ? resized(tensor, axes, to) : tensor
     })
   }
-}
-
-function isTensor({ data, shape }: AnyTensor, spec: TensorSpec): boolean {
-  return isHeldAs(spec.type ?? 'float32', data) && isShapeOf(shape, spec, 0) && data.length === size({ shape })
 }

@@ -7,6 +7,12 @@ import { HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'
 
+/** Of one query. @param began  told what a worker begins with */
+function inquiryOf(pool: HandPool, began: (attempt: Attempt) => void): Inquiry {
+  const owner = { began, settled() {} }
+  return new Inquiry(pool, { payload: payloadOf(query(1)), owner, dueAt: 100, turn: NORMAL, coding: undefined })
+}
+
 it.each([
   ['clone', 0.5, 1],
   ['clone', 0.4, 0],
@@ -15,14 +21,7 @@ it.each([
   const pool = new HandPool([new HandWorker('w0')])
   pool.utilisation = utilisation
   const cancelled = vi.spyOn(pool, 'cancel')
-  const owner = { began() {}, settled() {} }
-  const inquiry = new Inquiry(pool, {
-    payload: payloadOf(query(1)),
-    owner,
-    dueAt: 100,
-    turn: NORMAL,
-    coding: undefined,
-  })
+  const inquiry = inquiryOf(pool, () => {})
   inquiry.ask('first', 'normal', 0)
   expect(inquiry.ask(purpose, 'low', 1).attempt.phase).toBe('queued')
   expect(cancelled).toHaveBeenCalledTimes(count)
@@ -32,18 +31,11 @@ it('two workers prove an answer, not one twice: who begins with an attempt while
   const worker = new HandWorker('w0')
   const pool = new HandPool([worker])
   const blocked: boolean[] = []
-  const owner = { began: (attempt: Attempt) => inquiry.met(attempt), settled() {} }
-  const inquiry = new Inquiry(pool, {
-    payload: payloadOf(query(1)),
-    owner,
-    dueAt: 100,
-    turn: NORMAL,
-    coding: undefined,
-  })
+  const inquiry: Inquiry = inquiryOf(pool, (attempt) => inquiry.met(attempt))
   inquiry.ask('first', 'normal', 0) // it is queued, and may go to any worker
   vi.spyOn(pool, 'submit').mockImplementation((row) => {
     const attempt = Object.assign(new HandAttempt(row), { phase: 'running' as const, worker })
-    owner.began(attempt)
+    attempt.owner.began(attempt)
     blocked.push(inquiry.blocks('w0'))
     return attempt
   })

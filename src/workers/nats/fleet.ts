@@ -51,7 +51,7 @@ class NatsFleet implements Wire {
   /** Of the first one: a predictor's is fixed, and a model with another never takes its model's place. */
   #signature: string | undefined
   /** What workers with another model said last, and when. */
-  readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number }>()
+  readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number; fits: boolean }>()
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
@@ -156,7 +156,9 @@ class NatsFleet implements Wire {
       this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
     }
     if (this.#refused.size < MOST_WORKERS || this.#refused.has(name)) {
-      this.#refused.set(name, { beat, heardAt: this.settings.clock.now() })
+      // Looked through at each heartbeat of any worker.
+      const fits = JSON.stringify(beat.signature) === this.#signature
+      this.#refused.set(name, { beat, heardAt: this.settings.clock.now(), fits })
     }
   }
 
@@ -191,8 +193,8 @@ class NatsFleet implements Wire {
       const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
       yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
-    for (const { beat, heardAt } of this.#refused.values()) {
-      if (this.#signature && JSON.stringify(beat.signature) !== this.#signature) continue
+    for (const { beat, heardAt, fits } of this.#refused.values()) {
+      if (!fits) continue
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }
   }
