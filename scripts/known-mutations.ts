@@ -15,8 +15,8 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'answers with other labels are the same',
     file: 'query/equality.ts',
-    from: "if (!isSame || criterion.kind !== 'label') return isSame",
-    to: 'if (criterion) return isSame',
+    from: "return right.kind !== 'label' || sameLabels(values(a), values(b), right)",
+    to: 'return true',
     tests: ['query/equality'],
   },
   {
@@ -267,7 +267,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'any number of requests at a time',
     file: 'gateway/infer.ts',
-    from: 'count >= this.limits.maxRequests',
+    from: 'count >= limits.maxRequests',
     to: 'count < 0',
     tests: ['gateway/infer'],
   },
