@@ -158,7 +158,8 @@ export class Dispatcher {
       for (const attempt of late) this.#refuse(attempt)
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
-    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(mayGet) : undefined)
+    const mayDoMore = this.#canSpare && (!member.patience || !(skip || busy))
+    return needed ?? (mayDoMore ? this.#queue.findLow(mayGet) : undefined)
   }
 
   #refuse(attempt: PooledAttempt): void {
@@ -191,7 +192,7 @@ export class Dispatcher {
     return Math.max(least, Math.min(patience, this.#queue.needed - 1))
   }
 
-  /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */
+  /** Whatever was expected of faster workers, which may hang, no attempt waits for them for longer than an idle one would take. */
   #overdueIn({ speed }: Member): number {
     const { first } = this.#queue
     return first ? first.queuedAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY
