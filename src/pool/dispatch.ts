@@ -111,7 +111,7 @@ export class Dispatcher {
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
         const startsAt = this.#clock.now()
         const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
-        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt))
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt), startsAt)
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
