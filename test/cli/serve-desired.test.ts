@@ -194,15 +194,20 @@ it(`${RELOADS} reloads under traffic: no failed request, and memory as it was`, 
 }, async () => {
   const worker = await Served.start([`digits=${LENET}`, '--workers', '2'])
   const digits = (version: number) => ({ model: 'digits', workers: worker.url, version: `${version}` })
-  const write = (version: number) => put('many.json', { models: { digits: digits(version) } })
+  const write = (version: number) => put('many.json', { models: { digits: digits(version), here: own(`${version}`) } })
   served = await Served.start(['--config', write(0)])
   const agent = new Agent({ keepAlive: true })
   const failures: unknown[] = []
   let answers = 0
   let isOver = false
-  const clients = Array.from({ length: 4 }, async () => {
+  const clients = Array.from({ length: 4 }, async (_, i) => {
     while (!isOver) {
-      const { status: each, text } = await ask(served.port, '/v2/models/digits/infer', agent, json())
+      const { status: each, text } = await ask(
+        served.port,
+        `/v2/models/${i % 2 ? 'here' : 'digits'}/infer`,
+        agent,
+        json(),
+      )
       if (each === 200) answers++
       else failures.push([each, text])
     }
@@ -211,7 +216,10 @@ it(`${RELOADS} reloads under traffic: no failed request, and memory as it was`, 
   const memory: number[] = []
   for (let version = 1; version <= RELOADS; version++) {
     write(version)
-    await served.line(({ msg, version: loaded }) => msg === 'loaded' && loaded === `${version}`)
+    await until(async () => {
+      const loaded = served.lines.filter(({ msg, version: each }) => msg === 'loaded' && each === `${version}`)
+      return loaded.length === 2
+    })
     served.lines.length = 0
     if (version % Math.ceil(RELOADS / 10) === 0) memory.push(Math.round((await resident()) / 2 ** 20))
   }

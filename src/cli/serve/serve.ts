@@ -8,13 +8,13 @@ import type { Principal } from '../../gateway/principal'
 import { note } from '../terminal'
 import { type Config, type Flags, readConfig } from './config'
 import { Events } from './events'
-import { readCertificate, withOrigins } from './guard'
+import { type Certificate, readCertificate, withOrigins } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
 import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { pathOf, readTokens, Tokens, withToken } from './tokens'
+import { type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -32,7 +32,7 @@ const MIB = 2 ** 20
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
   const config = await readConfig(models, flags)
   const server = new ModelServer(config, openLog(config.server.log), version)
-  await server.listen(await readAccess(config))
+  await server.listen(await tokensOf(config), await readCertificate(config.server))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let turn = Promise.resolve()
   const renew = (isAsked: boolean) => {
@@ -53,11 +53,7 @@ export async function serve(models: readonly string[], flags: Flags, version: st
 /** What is read anew while the server is at work; other settings need a restart. */
 const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey'] as const
 
-/** Who may ask, and what tells them whom. */
-async function readAccess({ server, tokens }: Config) {
-  const known = await readTokens(server.tokenFile, process.env.APPROXIFER_TOKEN, tokens)
-  return { tokens: known, certificate: await readCertificate(server) }
-}
+const tokensOf = ({ server, tokens }: Config) => readTokens(server.tokenFile, process.env.APPROXIFER_TOKEN, tokens)
 
 class ModelServer {
   readonly #settings: ServerSettings
@@ -100,7 +96,7 @@ class ModelServer {
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
-  async listen({ tokens, certificate }: Awaited<ReturnType<typeof readAccess>>): Promise<void> {
+  async listen(tokens: readonly KnownToken[], certificate: Certificate | undefined): Promise<void> {
     const { log } = this.#logging
     const { host, port, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
@@ -176,20 +172,21 @@ class ModelServer {
     })
   }
 
+  /** Each by itself: a key that is written after its certificate keeps no token alive. */
   async #renewAccess(): Promise<void> {
     const { log } = this.#logging
-    try {
-      const { tokens, certificate } = await readAccess(this.#config)
-      const hadTokens = this.#tokens.count > 0
-      if (this.#tokens.replace(tokens)) {
-        this.#events.keep((token) => this.#tokens.admit(token))
-        log.info({ tokens: tokens.length }, 'tokens were read again')
-        if (hadTokens) this.#warnOfOpenness()
-      }
-      if (certificate && this.#settings.tlsCert !== undefined) this.#listening?.renew(certificate)
-    } catch (err) {
-      log.error({ err }, 'reading who may ask failed; who might ask still may')
-    }
+    const failed = (err: unknown) => log.error({ err }, 'reading who may ask failed; who might ask still may')
+    await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed) // biome-ignore format: one line
+    const renew = (certificate?: Certificate) => certificate && this.#listening?.renew(certificate)
+    if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed)
+  }
+
+  #renewTokens(tokens: readonly KnownToken[]): void {
+    const hadTokens = this.#tokens.count > 0
+    if (!this.#tokens.replace(tokens)) return
+    this.#events.keep((token) => this.#tokens.admit(token))
+    this.#logging.log.info({ tokens: tokens.length }, 'tokens were read again')
+    if (hadTokens) this.#warnOfOpenness()
   }
 
   get #isClosing(): boolean {

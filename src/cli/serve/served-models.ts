@@ -83,9 +83,8 @@ export class ServedModels {
 
   /** Why nobody serves a model that should be served, nor knows of it. */
   missing(name: string): string | undefined {
-    return this.#context.gateway.names.includes(name)
-      ? undefined
-      : this.#models.get(name)?.model && this.#models.get(name)?.unready
+    const served = this.#models.get(name)
+    return served?.model && !this.#context.gateway.names.includes(name) ? served.unready : undefined
   }
 
   /** Of those that have been loaded. */
@@ -112,10 +111,10 @@ export class ServedModels {
     return outcome
   }
 
-  /** A wrong option, or a file here that is no model; but nothing that others have sent ends a server that others are served by. */
+  /** A wrong option, a file here that is no model, or a missing package; but nothing that workers bring ends a server of other models. */
   #isFinal(name: string, error: Error): boolean {
-    if (!comesFromElsewhere(this.#models.get(name)?.model ?? {})) return true
-    const isServing = this.#wanted.some(({ isServed }) => isServed)
-    return !(error instanceof ApproxiferError) && !isServing
+    const isElsewhere = comesFromElsewhere(this.#models.get(name)?.model ?? {})
+    if (!isElsewhere || error.message.includes('npm install')) return true
+    return !(error instanceof ApproxiferError) && !this.#wanted.some(({ isServed }) => isServed)
   }
 }

@@ -50,7 +50,7 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
 }
 
 /** A token, and what who brings it may. */
-interface KnownToken {
+export interface KnownToken {
   readonly token: string
   readonly principal: Principal
   readonly rate?: number | undefined
@@ -113,7 +113,8 @@ class Rate {
   }
 
   take(queries: number): void {
-    this.#until = Math.max(this.#until, performance.now() - BURST_MS) + (queries * 1000) / this.perSecond
+    const ms = 1000 / this.perSecond
+    this.#until = Math.max(this.#until, performance.now() - Math.max(0, BURST_MS - ms)) + queries * ms
   }
 }
 
