@@ -14,7 +14,7 @@ const RETRY_MS = 1000
 /** The longest wait, where others may mend it at any time; and where it is in files of this machine. */
 const ELSEWHERE_MS = 5000
 const HERE_MS = 60_000
-/** Until the same failure is told again. */
+/** Until it is told again that a model cannot be loaded. */
 const AGAIN_MS = 60_000
 /** For a web server to say whether a file of it is as it was. */
 const ASK_MS = 10_000
@@ -110,7 +110,6 @@ export class DesiredModel {
       if (step.state instanceof Error) throw step.state
       await (model ? this.#load(model, signal) : this.#unload())
       this.#served = signal.aborted ? '' : step.state // of what was cut short nobody knows whether its workers still come and go
-      if (signal.aborted) return 'superseded'
       step.is = 'done'
       this.#failed.times = 0
       if (model) this.context.log.info({ model: this.name, version: model.version }, 'loaded')
@@ -139,9 +138,9 @@ export class DesiredModel {
 
   #retry(err: Error, model: ModelConfig | undefined): void {
     const most = model && comesFromElsewhere(model) ? ELSEWHERE_MS : HERE_MS
-    const { times, message, toldAt } = this.#failed
+    const { times, toldAt } = this.#failed
     const retryMs = Math.min(most, RETRY_MS * 2 ** times)
-    const isTold = err.message === message && Date.now() - toldAt < AGAIN_MS
+    const isTold = times > 0 && Date.now() - toldAt < AGAIN_MS
     this.#failed = { times: times + 1, message: err.message, toldAt: isTold ? toldAt : Date.now() }
     const text = 'loading failed; it is tried again, and what was served is served on'
     if (!isTold) this.context.log.error({ model: this.name, err, retryMs }, text)

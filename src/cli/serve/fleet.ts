@@ -25,7 +25,9 @@ export async function predictorOptions(
     const { onnx: { outputs, inputShapes, ...onnx } = {}, ...rest } = options
     const asked = { ...(outputs && { outputs }), ...(inputShapes && { shapes: inputShapes }), ...remote }
     const changes = await workersAt(where, model, asked, onWarning)
-    signal.addEventListener('abort', () => void changes[Symbol.asyncIterator]().return?.())
+    const end = () => void changes[Symbol.asyncIterator]().return?.()
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end)
     return { ...rest, ...(Object.keys(onnx).length && { onnx }), onWarning, workers: changes }
   }
   if (!isUrl(model)) await checkModelFile(model)

@@ -157,15 +157,18 @@ class ModelServer {
   async renew(read: () => Promise<Config>, isAsked: boolean): Promise<void> {
     const { log } = this.#logging
     if (this.#isClosing) return
-    const before = this.#config
+    await this.#renewAccess() // first: a token that is revoked waits for nothing
+    const before = JSON.stringify(this.#config)
     try {
       this.#config = await read()
     } catch (err) {
       log.error({ err }, 'reloading failed; what was served is served on')
     }
-    await this.#renewAccess()
-    const isOther = JSON.stringify(this.#config) !== JSON.stringify(before)
-    if (isOther) this.#warnOfSettings(this.#config.server)
+    const isOther = JSON.stringify(this.#config) !== before
+    if (isOther) {
+      this.#warnOfSettings(this.#config.server)
+      await this.#renewAccess()
+    }
     if ((!isOther && !isAsked) || this.#isClosing) return
     this.#models.want(this.#config.models).then((changes) => {
       if (!this.#isClosing) log.info(changes, 'reloaded')
