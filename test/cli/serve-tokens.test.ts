@@ -15,11 +15,11 @@ const put = (name: string, content: string) => {
 }
 
 describe('a token of the configuration', () => {
-  const lenet = JSON.stringify({ model: join(process.cwd(), LENET), workers: 1, limits: { tenants: 3 } })
+  const lenet = JSON.stringify({ model: join(process.cwd(), LENET), workers: 1, limits: { tenants: 4 } })
   const config = `
 models:
   digits: ${lenet}
-  others: ${lenet}
+  others: ${lenet.replace('4', '3')}
 tokenFile: plain
 tokens:
   - { token: shop-secret, name: shop, tenant: shop, models: [digits] }
@@ -100,6 +100,14 @@ tokens:
     const waited = (performance.now() - since) / 1000
     expect(waited).toBeGreaterThan(seconds - 1.2) // rounded up to whole seconds
     expect((await ask('plain')).status).toBe(200)
+  })
+
+  it('is one of more tenants than are kept apart: a warning says so', async () => {
+    const { model, msg } = await served.line(({ level }) => level === 'warn')
+    expect([model, msg]).toEqual([
+      'others',
+      expect.stringMatching(/^tokens are of 4 tenants, more than are kept apart/),
+    ])
   })
 
   it('is told of in the log by its name', async () => {

@@ -105,12 +105,21 @@ class ModelServer {
     const handle = withToken(this.#tokens, (...asked) => this.#answer(...asked), refused)
     this.#tokens.replace(tokens)
     this.#listening = await listen(withOrigins(cors, handle), { host, port, certificate, onError, ...limits })
-    this.#warnOfOpenness()
+    this.#warnOfTokens()
   }
 
-  #warnOfOpenness(): void {
-    if (this.#tokens.count || /^(127\.|localhost$|::1$)/.test(this.#settings.host)) return
-    this.#logging.log.warn('no token: everybody who reaches this address may ask')
+  #warnOfTokens(): void {
+    const { log } = this.#logging
+    const { count, tenants } = this.#tokens
+    const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
+    if (!count && isFar) log.warn('no token: everybody who reaches this address may ask')
+    for (const [model, { limits }] of Object.entries(this.#config.models)) {
+      if (tenants <= (limits?.tenants ?? 1)) continue
+      log.warn(
+        { model },
+        `tokens are of ${tenants} tenants, more than are kept apart (--tenants): each forgets another`,
+      )
+    }
   }
 
   #answer(request: Request, connection: Connection, principal?: Principal): Promise<Response> | Response {
@@ -185,11 +194,10 @@ class ModelServer {
   }
 
   #renewTokens(tokens: readonly KnownToken[]): void {
-    const hadTokens = this.#tokens.count > 0
     if (!this.#tokens.replace(tokens)) return
     this.#events.keep((token) => this.#tokens.admit(token))
     this.#logging.log.info({ tokens: tokens.length }, 'tokens were read again')
-    if (hadTokens) this.#warnOfOpenness()
+    this.#warnOfTokens()
   }
 
   get #isClosing(): boolean {

@@ -144,6 +144,11 @@ export class Tokens {
     return this.#all.length
   }
 
+  /** Whose queries come with them. */
+  get tenants(): number {
+    return new Set(this.#all.map(({ principal }) => principal.tenant)).size
+  }
+
   /** All are compared, each in constant time, so that nothing tells which letters were right. */
   find(token: string | undefined): Entry | undefined {
     if (token === undefined) return undefined
