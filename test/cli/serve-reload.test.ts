@@ -154,10 +154,10 @@ describe('SIGHUP, where names stay and what is in the files changes', () => {
     const digits = { workers: worker.url, remote: { tokenFile: 'their-token' } }
     const gateway = await Served.start(['--config', put('gateway.json', JSON.stringify({ models: { digits } }))])
     put('worker-tokens', 'new')
-    await reloaded(worker)
+    await worker.line(({ msg }) => msg === 'tokens were read again')
     expect((await gateway.infer()).status).toBe(503)
     put('their-token', 'new')
-    expect(await reloaded(gateway)).toMatchObject({ loaded: ['digits'] })
+    expect(await gateway.line(({ msg }) => msg === 'reloaded')).toMatchObject({ loaded: ['digits'] })
     expect((await gateway.infer()).status).toBe(200)
     for (const each of [gateway, worker]) expect(await each.stop()).toBe(0)
   })

@@ -123,14 +123,20 @@ async function parse(path: string, text: string): Promise<unknown> {
 const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
 
 /** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
-export function filesOf({ model = '', workers, remote = {}, text }: ModelConfig): string[] {
+export function filesOf(described: ModelConfig): string[] {
+  const { model = '', workers, text } = described
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
-  const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
   const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
   const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
   const texts = folders.map((folder) => `${folder}tokenizer.json`)
-  return [...path, ...texts, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
+  return [...path, ...texts, ...remoteFilesOf(described)]
+}
+
+/** Those of `remote`, but for credentials, which are read again at each connection. */
+export function remoteFilesOf({ remote = {} }: ModelConfig): string[] {
+  const named = remoteFiles.filter((name) => name !== 'creds')
+  return named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))
 }
 
 /** Files that a configuration names lie beside it. */

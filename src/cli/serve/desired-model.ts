@@ -70,7 +70,11 @@ export class DesiredModel {
     if (before.is === 'running') before.stop.abort()
     if (before.state !== state) this.#failed.times = 0
     const isServed = before.is === 'failed' && model !== undefined && state === this.#served
-    const step: Step = { state, stop: new AbortController(), is: isServed ? 'done' : 'running' }
+    const step: Step = {
+      state,
+      stop: new AbortController(),
+      is: isServed ? 'done' : 'running',
+    }
     this.#step = step
     return isServed ? 'kept' : this.#take(step, model)
   }
@@ -119,7 +123,8 @@ export class DesiredModel {
       if (signal.aborted) return 'superseded'
       const error = named(this.name, cause)
       step.is = 'failed'
-      if (this.#wishes > 1 || !this.context.isEnd(this.name, error)) this.#retry(error, model)
+      const isFirst = !this.isServed && !this.#failed.message
+      if (!isFirst || !this.context.isEnd(this.name, error)) this.#retry(error, model)
       return error
     }
   }

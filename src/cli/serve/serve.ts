@@ -6,7 +6,7 @@ import { createGateway, fileStore, type GatewayModel } from '../../gateway/creat
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
 import { note } from '../terminal'
-import { type Config, type Flags, readConfig } from './config'
+import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
@@ -35,12 +35,16 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   await server.listen(await tokensOf(config), await readCertificate(config.server))
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let turn = Promise.resolve()
-  const renew = (isAsked: boolean) => {
-    turn = turn.then(() => server.renew(() => readConfig(models, flags), isAsked)).then(watch)
+  const renew = (cause: Cause) => {
+    turn = turn.then(() => server.renew(() => readConfig(models, flags), cause)).then(watch)
   }
-  const files = new WatchedFiles(() => renew(false))
-  const watch = () => files.watch([...(flags.config === undefined ? [] : [flags.config]), ...server.files])
-  process.on('SIGHUP', () => renew(true))
+  const files = new WatchedFiles(() => renew('configuration'))
+  const remoteFiles = new WatchedFiles(() => renew('remote files'))
+  const watch = () => {
+    files.watch([...(flags.config === undefined ? [] : [flags.config]), ...server.files])
+    remoteFiles.watch(server.remoteFiles)
+  }
+  process.on('SIGHUP', () => renew('signal'))
   watch()
   try {
     await server.open()
@@ -49,6 +53,9 @@ export async function serve(models: readonly string[], flags: Flags, version: st
     throw error
   }
 }
+
+/** Why what should be served is read again. */
+type Cause = 'configuration' | 'remote files' | 'signal'
 
 /** What is read anew while the server is at work; other settings need a restart. */
 const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey'] as const
@@ -158,12 +165,13 @@ class ModelServer {
     return files.filter((file) => file !== undefined)
   }
 
-  /**
-   * Reads what should be served, and who may ask; what cannot be understood changes nothing of its own. Never rejects, and waits for no model.
-   *
-   * @param isAsked  whether a model is loaded anew, too, whose files have changed
-   */
-  async renew(read: () => Promise<Config>, isAsked: boolean): Promise<void> {
+  /** What a model's workers want to see. */
+  get remoteFiles(): string[] {
+    return Object.values(this.#config.models).flatMap(remoteFilesOf)
+  }
+
+  /** Reads what should be served, and who may ask; what cannot be understood changes nothing of its own. Never rejects, and waits for no model. */
+  async renew(read: () => Promise<Config>, cause: Cause): Promise<void> {
     const { log } = this.#logging
     if (this.#isClosing) return
     await this.#renewAccess() // first: a token that is revoked waits for nothing
@@ -178,9 +186,10 @@ class ModelServer {
       this.#warnOfSettings(this.#config.server)
       await this.#renewAccess()
     }
-    if ((!isOther && !isAsked) || this.#isClosing) return
+    if ((!isOther && cause === 'configuration') || this.#isClosing) return
     this.#models.want(this.#config.models).then((changes) => {
-      if (!this.#isClosing) log.info(changes, 'reloaded')
+      const isNews = isOther || cause === 'signal' || Object.values(changes).flat().length > 0
+      if (isNews && !this.#isClosing) log.info(changes, 'reloaded')
     })
   }
 

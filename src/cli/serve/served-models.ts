@@ -8,8 +8,8 @@ import type { ServerSettings } from './options'
 
 export class ServedModels {
   readonly #models = new Map<string, DesiredModel>()
-  /** Those for which the server's readiness waits: others come later, and count once they have been served. */
-  readonly #first = new Set<string>()
+  /** How those were described for which the server's readiness waits: others come later, and count once they have been served. */
+  readonly #first = new Map<string, string>()
   readonly #context: Serving
   #changed: () => void = () => {}
   #failed: (error: Error) => void = () => {}
@@ -19,7 +19,8 @@ export class ServedModels {
     private readonly rule: ServerSettings['ready'],
   ) {
     const isEnd = (name: string, error: Error) => {
-      const is = this.#first.has(name) && this.#isFinal(name, error)
+      const { model = {} } = this.#models.get(name) ?? {}
+      const is = JSON.stringify(model) === this.#first.get(name) && this.#isFinal(model, error)
       if (is) this.#failed(error)
       return is
     }
@@ -48,7 +49,7 @@ export class ServedModels {
       this.#changed = () => isOpen() && resolve()
       this.#failed = reject
       for (const [name, model] of Object.entries(models)) {
-        this.#first.add(name)
+        this.#first.set(name, JSON.stringify(model))
         void this.#become(name, model)
       }
     })
@@ -112,9 +113,8 @@ export class ServedModels {
   }
 
   /** A wrong option, a file here that is no model, or a missing package; but nothing that workers bring ends a server of other models. */
-  #isFinal(name: string, error: Error): boolean {
-    const isElsewhere = comesFromElsewhere(this.#models.get(name)?.model ?? {})
-    if (!isElsewhere || error.message.includes('npm install')) return true
+  #isFinal(model: ModelConfig, error: Error): boolean {
+    if (!comesFromElsewhere(model) || error.message.includes('npm install')) return true
     return !(error instanceof ApproxiferError) && !this.#wanted.some(({ isServed }) => isServed)
   }
 }
