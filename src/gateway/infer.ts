@@ -56,7 +56,17 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 const PARAMETERS = [
-  ...['deadline_ms', 'timeout', 'priority', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial'],
+  ...[
+    'deadline_ms',
+    'timeout',
+    'priority',
+    'policy',
+    'tenant',
+    'min_confidence',
+    'at_deadline',
+    'allow_partial',
+    'ask',
+  ],
 ]
 
 /** A request that is admitted. */
