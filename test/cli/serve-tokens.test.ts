@@ -122,8 +122,12 @@ describe('tokens that cannot be meant', () => {
     ['neither a token nor a file', '{ tenant: b }', /tokens\[0\]: expected either token or file, got none/],
     ['both', '{ token: a, file: b }', /tokens\[0\]: expected either token or file, got both/],
     ['a tenant of a proxy', '{ token: a, tenant: b, tenants: true }', /tokens\[0\]\.tenant: expected none beside/],
-    ['a number', '{ token: 123 }', /tokens\[0\]\.token: expected a text, got 123/],
-    ['two words', '{ token: a b }', /tokens\[0\]\.token: expected tokens without spaces/],
+    [
+      'a number',
+      '{ token: 123 }',
+      /tokens\[0\]\.token: expected a text without spaces, in quotes where it could be a number, got another\n/,
+    ],
+    ['two words', '{ token: a b }', /tokens\[0\]\.token: expected a text without spaces, /],
     ['no rate', '{ token: a, rate: 0 }', /tokens\[0\]\.rate: expected a number from 0\.001/],
     ['no priority', '{ token: a, priority: urgent }', /tokens\[0\]\.priority: expected 'high' \| 'normal' \| 'low'/],
   ])('%s', (_, entry, sentence) => {

@@ -18,7 +18,7 @@ const text = (field: string, value: unknown) => checkText(field, value, 'a text'
 
 /** An element of `tokens` in the configuration file. */
 export const tokenOptions = {
-  token: open(text, '', 'a bearer token; or'),
+  token: open(secret, '', 'a bearer token; or'),
   file: open(text, '', 'a file with such, one a line'),
   name: open(text, 'none', 'what the log calls who brings it'),
   tenant: open(text, 'nobody’s', 'whose its queries are'),
@@ -28,6 +28,12 @@ export const tokenOptions = {
   priority: open(words(priorities), 'what requests say', 'the highest of its queries, and that of those that say none'),
 }
 export type TokenSettings = ValuesOf<typeof tokenOptions>
+
+/** @throws TypeError that does not repeat it */
+function secret(field: string, value: unknown): string {
+  if (typeof value === 'string' && /^\S+$/.test(value)) return value
+  throw new TypeError(`${field}: expected a text without spaces, in quotes where it could be a number, got another`)
+}
 
 function names(field: string, value: unknown): readonly string[] {
   if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value
@@ -43,7 +49,6 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
     if ((token === undefined) === (file === undefined)) {
       throw new TypeError(`${field}[${i}]: expected either token or file, got ${token === undefined ? 'none' : 'both'}`)
     }
-    if (token !== undefined) checkEach(`${field}[${i}].token`, '', [token])
     if (tenants && tenant !== undefined) throw new TypeError(`${field}[${i}].tenant: expected none beside tenants: true, got one`) // biome-ignore format: one line
     return settings
   })
@@ -92,10 +97,6 @@ async function tokensIn(field: string, file: string): Promise<string[]> {
 function checkLines(field: string, where: string, lines: string): string[] {
   const tokens = lines.split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
   if (!tokens.length) throw new TypeError(`${field}: expected a token${where}, got none`)
-  return checkEach(field, where, tokens)
-}
-
-function checkEach(field: string, where: string, tokens: string[]): string[] {
   if (tokens.every((token) => /^\S+$/.test(token))) return tokens
   throw new TypeError(`${field}: expected tokens without spaces, one a line${where}, got one with a space`)
 }
