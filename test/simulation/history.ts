@@ -91,8 +91,8 @@ interface Asking {
   lively: boolean
   /** Whether others were under way. */
   isBehind: boolean
-  /** Whether there were as many as may be under way. */
-  isBeyond: boolean
+  /** How many were under way with it, but for those that ended in the moment that it came in. */
+  underWay: number
   leftAt?: number
   ended?: number
   /** Identities that answered it so far, those of them that lied, and the labels that they told. */
@@ -123,6 +123,8 @@ class Checker {
   #newest = { model: 0, at: 0 }
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
+  /** Those that came in this moment, in their order. */
+  #latest: Asking[] = []
   /** Answers that no worker gave, of those that were wrong. */
   #wrong = 0
 
@@ -180,8 +182,10 @@ class Checker {
   #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
     const isBehind = this.#open > 0
-    const isBeyond = ++this.#open > this.#promised.limit
-    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBehind, isBeyond, replied: new Map() })
+    const asking = { at, dueAt, policy, gives, lively, isBehind, underWay: ++this.#open, replied: new Map() }
+    this.#queries.set(query, asking)
+    if (this.#latest[0]?.at !== at) this.#latest = []
+    this.#latest.push(asking)
   }
 
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
@@ -212,6 +216,9 @@ class Checker {
     }
     asking.ended = at
     this.#open--
+    const first =
+      at === asking.at ? this.#latest.indexOf(asking) : this.#latest[0]?.at === at ? -1 : this.#latest.length
+    for (const other of this.#latest.slice(first + 1)) other.underWay--
     return asking
   }
 
@@ -223,8 +230,9 @@ class Checker {
   }
 
   /** Of a query that is not refused. Those that fail at once, since nobody can be reached, are heard of after others were let in. */
-  #isIn(at: number, query: number, { isBeyond, at: since }: Asking): void {
-    if (isBeyond && at > since) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  #isIn(at: number, query: number, { underWay, at: since }: Asking): void {
+    if (underWay > this.#promised.limit && at > since)
+      this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
   }
 
   #answered(entry: Entry & { what: 'answered' }): void {
