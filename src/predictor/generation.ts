@@ -39,15 +39,15 @@ export class Generation {
   readonly #maxWaitMs: number
   /** Who is to ask again, of the workers with the new model. */
   readonly #waiting: { payload: Payload; caller: Caller }[] = []
-  #fingerprint: string | undefined
+  readonly #model: { fingerprint: string | undefined }
 
   /** @param fingerprint  of the model, where it is known */
   constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
-    this.#fingerprint = fingerprint
+    this.#model = { fingerprint }
     this.#means = means
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
-    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
+    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#model.fingerprint)
     this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
@@ -61,6 +61,7 @@ export class Generation {
       ...this.#means,
       clock,
       core: coder.core,
+      model: this.#model,
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
@@ -82,7 +83,7 @@ export class Generation {
    */
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++
-    this.#fingerprint = fingerprint
+    this.#model.fingerprint = fingerprint
     const waiting = this.#open.all.filter(({ isOpen }) => isOpen).map((query) => this.#detach(query))
     this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
     this.#waiting.push(...waiting)
