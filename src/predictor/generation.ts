@@ -14,6 +14,7 @@ import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
 import { SharedCaller } from '../query/shared-caller'
 import type { Means } from './means'
+import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 
@@ -27,13 +28,23 @@ const MORE_FAILURES = 3
 
 const ignore = () => {}
 
+interface GenerationOptions {
+  /** Of the model, where it is known. */
+  fingerprint?: string | undefined
+  /** Where answers may be used again. */
+  reuse?: typeof Reuse | undefined
+  /** The one that serves before it: what was counted goes on. */
+  before?: Generation | undefined
+}
+
 export class Generation {
   /** Second requests so far. */
-  readonly extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
+  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
   /** Groups so far, and queries that were alone; how often the model was replaced. */
-  readonly counts = { groups: 0, renewals: 0 }
+  readonly counts: { groups: number; renewals: number }
   readonly tenants: Tenants
-  readonly #means: Means
+  readonly means: Means
+  readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
   readonly #maxWaitMs: number
@@ -41,10 +52,12 @@ export class Generation {
   readonly #waiting: { payload: Payload; caller: Caller }[] = []
   readonly #model: { fingerprint: string | undefined }
 
-  /** @param fingerprint  of the model, where it is known */
-  constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
+  constructor(means: Means, settings: Settings, { fingerprint, before, reuse }: GenerationOptions) {
+    this.extras = before?.extras ?? { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
+    this.counts = before?.counts ?? { groups: 0, renewals: 0 }
     this.#model = { fingerprint }
-    this.#means = means
+    this.means = means
+    this.reuse = reuse && this.#reusing(reuse, settings)
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
     const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#model.fingerprint)
@@ -53,12 +66,22 @@ export class Generation {
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
   }
 
+  #reusing(Kind: typeof Reuse, { clock, reuse, warn }: Settings): Reuse {
+    const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
+    return new Kind({ bytes, ttlMs, clock, warn, ask, means: this.means })
+  }
+
+  get fingerprint(): string | undefined {
+    return this.#model.fingerprint
+  }
+
   #share({ clock, hedge, deadlineMs }: Settings): Shared {
-    const { coder, lateness } = this.#means
+    const { coder, lateness } = this.means
     const { byzantine, stragglers } = coder.scheme
     const verified = isVerified(coder)
     return {
-      ...this.#means,
+      ...this.means,
       clock,
       core: coder.core,
       model: this.#model,
@@ -72,7 +95,7 @@ export class Generation {
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
       done: (query) => {
         this.#open.remove(query)
-        this.#means.buffers?.free(query.payload)
+        this.means.buffers?.free(query.payload)
       },
     }
   }
@@ -84,22 +107,29 @@ export class Generation {
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++
     this.#model.fingerprint = fingerprint
-    const waiting = this.#open.all.filter(({ isOpen }) => isOpen).map((query) => this.#detach(query))
-    this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
-    this.#waiting.push(...waiting)
-    this.#shared.clock.after(0, () => this.#askAgain())
-    this.#means.trust.evidence.renew()
+    this.handOver(this)
+    this.reuse?.renew()
+    this.means.trust.evidence.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
     }
   }
 
+  /** Who waits for an answer asks another generation, in a moment. */
+  handOver(other: Generation): void {
+    const open = this.#open.all.filter(({ isOpen }) => isOpen)
+    const waiting = [...this.#waiting.splice(0), ...open.map((query) => this.#detach(query))]
+    this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
+    other.#waiting.push(...waiting)
+    this.#shared.clock.after(0, () => other.#askAgain())
+  }
+
   /** The query ends, and its memory is another's; its caller waits on. */
   #detach(query: Query): { payload: Payload; caller: Caller } {
     const { payload, caller } = query
     query.caller = new SharedCaller(caller, caller.since, ignore, ignore)
-    caller.relisten((error) => caller.fail(error, this.#means.ended))
+    caller.relisten((error) => caller.fail(error, this.means.ended))
     return { payload: payload.kept(), caller }
   }
 
@@ -110,8 +140,25 @@ export class Generation {
         const query = this.#join(payload, caller)
         caller.relisten((error) => query.leave(error))
       } catch (error) {
-        if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
+        if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
       }
+    }
+  }
+
+  /** Answers a request, by what was answered before where that is wanted. */
+  take(request: Request): void {
+    if (this.reuse) this.reuse.take(request)
+    else this.#ask(request, request.caller)
+  }
+
+  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
+  #ask({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
+    try {
+      const query = this.enter(payload, caller)
+      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
+      return query
+    } catch (error) {
+      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
     }
   }
 
@@ -167,7 +214,7 @@ export class Generation {
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
     for (const query of this.#open.all) query.end(error)
-    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.#means.ended)
+    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
     for (const { group } of this.tenants) group?.close()
   }
 }

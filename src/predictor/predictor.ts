@@ -3,12 +3,11 @@
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
 import type { TensorData } from '../element'
-import { ApproxiferError, asError } from '../errors'
+import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import { NORMAL } from '../pool/attempt'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
-import type { Query } from '../query/query'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
@@ -16,12 +15,12 @@ import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
-import { type Means, meansOf } from './means'
+import { meansOf } from './means'
 import type { Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { PredictOptions } from './options'
 import { predictEach } from './predict-each'
-import type { Request, Reuse } from './reuse'
+import type { Reuse } from './reuse'
 import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
@@ -42,11 +41,9 @@ export class Predictor {
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #means: Means
   readonly #generation: Generation
   readonly #admission: Admission
   readonly #membership: Membership | undefined
-  readonly #reuse: Reuse | undefined
   #closing: Promise<void> | undefined
 
   /** @param membership  tells of workers that come and go @param reuse  loaded where it is wanted */
@@ -61,17 +58,16 @@ export class Predictor {
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
-    this.#means = meansOf(coder, workers, settings, {
+    const means = meansOf(coder, workers, settings, {
       fewer: () => this.#generation.reconsider(),
       judged: (verdict) => this.#judged(verdict),
       ended: (ending, tenant) => this.#admission.leave(ending, tenant),
     })
-    const { pool, trust } = this.#means
+    const { pool, trust } = means
     this.#admission = new Admission(settings.limits, () => AHEAD * pool.slots + coder.scheme.queries)
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#generation = new Generation(this.#means, settings, fingerprint)
+    this.#generation = new Generation(means, settings, { fingerprint, reuse })
     trust.resume()
-    this.#reuse = reuse && this.#reusing(reuse)
     this.#membership = membership
     void membership?.follow(settings.clock, {
       join: (worker) => this.#joined(worker),
@@ -79,17 +75,14 @@ export class Predictor {
         const worker = pool.worker(name)
         if (pool[how](name) && worker) trust.left(worker)
       },
-      renew: (fingerprint) => {
-        this.#generation.renew(fingerprint)
-        this.#reuse?.renew()
-      },
+      renew: (fingerprint) => this.#generation.renew(fingerprint),
       worker: (name) => pool.worker(name),
       isEmpty: () => pool.size === 0,
     })
   }
 
   #joined(worker: ModelWorker): void {
-    const { pool, trust, buffers } = this.#means
+    const { pool, trust, buffers } = this.#generation.means
     pool.add(worker, !trust.joined(worker))
     buffers?.joined(worker)
     this.#admission.wake() // more may be under way
@@ -131,12 +124,11 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const { isMixed, buffers } = this.#means
+    const { isMixed, buffers, shapeKeyOf, coder } = this.#generation.means
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
-    const payload = new Payload(tensors, this.#means.shapeKeyOf(tensors))
-    const choices =
-      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
+    const payload = new Payload(tensors, shapeKeyOf(tensors))
+    const choices = options === NO_CHOICE ? settings.choices : checkChoices(options, coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
@@ -144,27 +136,7 @@ export class Predictor {
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
-    const request = { payload, caller, signal, options }
-    if (!this.#reuse) this.#enter(request, caller)
-    else this.#reuse.take(request)
-  }
-
-  #reusing(Kind: typeof Reuse): Reuse {
-    const { clock, reuse, warn } = this.#settings
-    const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
-    const ask = (request: Request, caller: Caller) => this.#enter(request, caller)
-    return new Kind({ bytes, ttlMs, clock, warn, ask, means: this.#means })
-  }
-
-  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #enter({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
-    try {
-      const query = this.#generation.enter(payload, caller)
-      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
-      return query
-    } catch (error) {
-      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
-    }
+    this.#generation.take({ payload, caller, signal, options })
   }
 
   /**
@@ -199,20 +171,21 @@ export class Predictor {
 
   /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
   get tenants(): string[] {
-    const { names } = this.#generation.tenants
-    if (this.#means.coder.code !== 'systematic') return []
+    const { tenants, means } = this.#generation
+    const { names } = tenants
+    if (means.coder.code !== 'systematic') return []
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
-    const { pool } = this.#means
+    const { pool } = this.#generation.means
     return pool.usable ? undefined : pool.nobody
   }
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#means, this.#generation, this.#admission, name, this.#reuse?.given)
+    return statsOf(this.#generation, this.#admission, name)
   }
 
   /**
@@ -231,7 +204,7 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    this.#reuse?.forget({ tenant: name })
+    this.#generation.reuse?.forget({ tenant: name })
     const known = this.#generation.tenants.forget(name)
     if (name === NOBODY) this.#generation.tenants.of(name)
     return known
@@ -245,7 +218,7 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    this.#reuse?.forget({ worker })
+    this.#generation.reuse?.forget({ worker })
     for (const { learning } of this.#generation.tenants) learning?.forget(worker)
   }
 
@@ -266,7 +239,7 @@ export class Predictor {
     for (const { learning } of this.#generation.tenants) learning?.close()
     this.#admission.close()
     this.#membership?.close()
-    await this.#means.pool.close(error)
+    await this.#generation.means.pool.close(error)
   }
 
   /** A worker was shown to lie, or is believed again. */
@@ -279,7 +252,7 @@ export class Predictor {
       return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
     const { lies, proven } = evidence
     warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-    const own = this.#means.pool.identities.workersOf(identity)
+    const own = this.#generation.means.pool.identities.workersOf(identity)
     for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
     this.#generation.reconsider(identity)
   }

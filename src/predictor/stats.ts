@@ -5,7 +5,6 @@ import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { Means } from './means'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -40,18 +39,13 @@ export interface PredictorStats {
 }
 
 /** @param tenant  whose memory it tells of */
-export function statsOf(
-  { coder, pool, lateness, trust, criterion }: Means,
-  generation: Generation,
-  admission: Admission,
-  tenant: string,
-  reused = 0,
-): PredictorStats {
+export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
+  const { coder, pool, lateness, trust, criterion } = generation.means
   const experience = generation.tenants.known(tenant)?.learning?.experience
   return {
     core: coder.core,
     ...admission.stats(),
-    reused,
+    reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
     hedges: { ...generation.extras.hedge },
     clones: { ...generation.extras.clone },
