@@ -13,9 +13,11 @@ import { Budget } from '../query/budget'
 import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
 import { SharedCaller } from '../query/shared-caller'
+import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
+import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
 
 /** Hedges that may be saved up. */
@@ -38,10 +40,7 @@ interface GenerationOptions {
 }
 
 export class Generation {
-  /** Second requests so far. */
-  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
-  /** Groups so far, and queries that were alone; how often the model was replaced. */
-  readonly counts: { groups: number; renewals: number }
+  readonly counts: GenerationCounts
   readonly tenants: Tenants
   readonly means: Means
   readonly reuse: Reuse | undefined
@@ -53,8 +52,8 @@ export class Generation {
   readonly #model: { fingerprint: string | undefined }
 
   constructor(means: Means, settings: Settings, { fingerprint, before, reuse }: GenerationOptions) {
-    this.extras = before?.extras ?? { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
-    this.counts = before?.counts ?? { groups: 0, renewals: 0 }
+    const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
+    this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
     this.#model = { fingerprint }
     this.means = means
     this.reuse = reuse && this.#reusing(reuse, settings)
@@ -88,7 +87,7 @@ export class Generation {
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
-      extras: this.extras,
+      extras: this.counts.extras,
       clones: hedge.clones,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
@@ -143,6 +142,18 @@ export class Generation {
         if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
       }
     }
+  }
+
+  join(worker: ModelWorker): void {
+    const { pool, trust, buffers } = this.means
+    pool.add(worker, !trust.joined(worker))
+    buffers?.joined(worker)
+  }
+
+  leave(name: string, how: 'remove' | 'drain'): void {
+    const { pool, trust } = this.means
+    const worker = pool.worker(name)
+    if (pool[how](name) && worker) trust.left(worker)
   }
 
   /** Answers a request, by what was answered before where that is wanted. */
@@ -209,6 +220,19 @@ export class Generation {
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
     for (const query of this.#open.all) query.reconsider(ejected)
+  }
+
+  /** Takes out what a worker's answers taught. */
+  forget(worker: string): void {
+    this.reuse?.forget({ worker })
+    for (const { learning } of this.tenants) learning?.forget(worker)
+  }
+
+  /** Ends all that is open, and closes the workers. */
+  async close(error: ApproxiferError): Promise<void> {
+    this.end(error)
+    for (const { learning } of this.tenants) learning?.close()
+    await this.means.pool.close(error)
   }
 
   /** Every query gets this error, and attempts are given up. */

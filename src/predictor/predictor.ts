@@ -10,20 +10,21 @@ import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
-import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
-import { meansOf } from './means'
-import type { Membership } from './membership'
+import { meansOf, type Told } from './means'
+import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
-import type { PredictOptions } from './options'
+import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
 import type { Reuse } from './reuse'
+import type { Rollout } from './rollout'
 import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
+import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -33,6 +34,16 @@ const AHEAD = 4
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
+/** What only some predictors need, loaded where it is wanted. */
+interface PredictorParts {
+  /** Tells of workers that come and go. */
+  membership?: Membership | undefined
+  reuse?: typeof Reuse | undefined
+  rollout?: typeof Rollout | undefined
+  /** Workers that it takes to answer. */
+  least?: number
+}
+
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
@@ -41,51 +52,69 @@ export class Predictor {
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #generation: Generation
+  readonly #first: Generation
+  /** Where a new model stands beside the one that serves. */
+  readonly #rollout: Rollout | undefined
   readonly #admission: Admission
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
-  /** @param membership  tells of workers that come and go @param reuse  loaded where it is wanted */
   constructor(
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    membership?: Membership,
-    reuse?: typeof Reuse,
+    { membership, reuse, rollout, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
-    const means = meansOf(coder, workers, settings, {
-      fewer: () => this.#generation.reconsider(),
-      judged: (verdict) => this.#judged(verdict),
-      ended: (ending, tenant) => this.#admission.leave(ending, tenant),
-    })
-    const { pool, trust } = means
-    this.#admission = new Admission(settings.limits, () => AHEAD * pool.slots + coder.scheme.queries)
-    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#generation = new Generation(means, settings, { fingerprint, reuse })
-    trust.resume()
+    const begin = (workers: readonly ModelWorker[], before?: Generation): Generation => {
+      const told: Told = {
+        fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
+        judged: (verdict) => judge(verdict, this.#all, settings),
+        ended: (ending, tenant) => this.#admission.leave(ending, tenant),
+      }
+      const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+      const means = meansOf(coder, workers, settings, told, before?.means)
+      const generation = new Generation(means, settings, { fingerprint, reuse, before })
+      return generation
+    }
+    this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
+    this.#first = begin(workers)
+    this.#first.means.trust.resume()
+    const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
+    this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
-    void membership?.follow(settings.clock, {
-      join: (worker) => this.#joined(worker),
-      leave(name, how) {
-        const worker = pool.worker(name)
-        if (pool[how](name) && worker) trust.left(worker)
-      },
-      renew: (fingerprint) => this.#generation.renew(fingerprint),
-      worker: (name) => pool.worker(name),
-      isEmpty: () => pool.size === 0,
-    })
+    void membership?.follow(settings.clock, this.#members)
   }
 
-  #joined(worker: ModelWorker): void {
-    const { pool, trust, buffers } = this.#generation.means
-    pool.add(worker, !trust.joined(worker))
-    buffers?.joined(worker)
-    this.#admission.wake() // more may be under way
+  get #members(): Members {
+    const own = this.#rollout ?? this.#first
+    return {
+      join: (worker) => {
+        own.join(worker)
+        this.#admission.wake() // more may be under way
+      },
+      leave: (name, how) => own.leave(name, how),
+      renew: (fingerprint) => this.#renew(fingerprint),
+      worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
+      isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
+    }
+  }
+
+  /** All workers have another model. */
+  #renew(fingerprint: string | undefined): void {
+    this.#generation.renew(fingerprint)
+    this.#settings.onGeneration(this.generations()[0])
+  }
+
+  get #generation(): Generation {
+    return this.#rollout?.serving ?? this.#first
+  }
+
+  get #all(): readonly Generation[] {
+    return this.#rollout?.generations ?? [this.#first]
   }
 
   /** How often the model was replaced. */
@@ -136,7 +165,8 @@ export class Predictor {
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
-    this.#generation.take({ payload, caller, signal, options })
+    const own = this.#rollout ?? this.#first
+    own.take({ payload, caller, signal, options })
   }
 
   /**
@@ -204,10 +234,13 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    this.#generation.reuse?.forget({ tenant: name })
-    const known = this.#generation.tenants.forget(name)
-    if (name === NOBODY) this.#generation.tenants.of(name)
-    return known
+    const known = this.#all.map(({ reuse, tenants }) => {
+      reuse?.forget({ tenant: name })
+      const isKnown = tenants.forget(name)
+      if (name === NOBODY) tenants.of(name)
+      return isKnown
+    })
+    return known.includes(true)
   }
 
   /**
@@ -218,8 +251,30 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    this.#generation.reuse?.forget({ worker })
-    for (const { learning } of this.#generation.tenants) learning?.forget(worker)
+    for (const generation of this.#all) generation.forget(worker)
+  }
+
+  /** The models that workers have, the one that serves first: see the option `rollout`. */
+  generations(): GenerationReport[] {
+    if (this.#rollout) return this.#rollout.reports
+    const { fingerprint: id = 'unknown', means } = this.#first
+    return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
+  }
+
+  /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
+  promote(id: string): void {
+    this.#gathering(id).promote(id)
+  }
+
+  /** A model that gathers is not to take over by itself. @throws RangeError for one that does not gather */
+  refuse(id: string): void {
+    this.#gathering(id).refuse(id)
+  }
+
+  #gathering(id: string): Rollout {
+    checkString('generation', id)
+    if (this.#rollout) return this.#rollout
+    throw new RangeError(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
   }
 
   /** It takes no queries any more. */
@@ -235,25 +290,8 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#generation.end(error)
-    for (const { learning } of this.#generation.tenants) learning?.close()
     this.#admission.close()
     this.#membership?.close()
-    await this.#generation.means.pool.close(error)
-  }
-
-  /** A worker was shown to lie, or is believed again. */
-  #judged(verdict: Verdict): void {
-    const { worker, identity, kind, evidence } = verdict
-    const { warn, onVerdict } = this.#settings
-    onVerdict(verdict)
-    if (kind === 'readmitted') return
-    if (kind === 'kept')
-      return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-    const { lies, proven } = evidence
-    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-    const own = this.#generation.means.pool.identities.workersOf(identity)
-    for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
-    this.#generation.reconsider(identity)
+    await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
 }

@@ -58,6 +58,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     states: statesOf(state, limits.tenants),
     unfit,
     warn,
+    onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
   }
 }

@@ -38,6 +38,15 @@ export interface PredictorStats {
   workers: (WorkerStats & WorkerEvidence)[]
 }
 
+export interface GenerationCounts {
+  /** So far, and queries that were alone. */
+  groups: number
+  /** How often the model was replaced. */
+  renewals: number
+  /** Second requests. */
+  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
+}
+
 /** @param tenant  whose memory it tells of */
 export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
   const { coder, pool, lateness, trust, criterion } = generation.means
@@ -47,8 +56,8 @@ export function statsOf(generation: Generation, admission: Admission, tenant: st
     ...admission.stats(),
     reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
-    hedges: { ...generation.extras.hedge },
-    clones: { ...generation.extras.clone },
+    hedges: { ...generation.counts.extras.hedge },
+    clones: { ...generation.counts.extras.clone },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),

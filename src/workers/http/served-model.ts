@@ -43,6 +43,11 @@ export class ServedModel {
     return (this.#expected as ModelIdentity).signature
   }
 
+  /** As its fleet calls it. */
+  get name(): string | undefined {
+    return this.#expected?.name
+  }
+
   get isExpected(): boolean {
     return this.#isSame(this.found as ModelIdentity, this.#expected as ModelIdentity)
   }
@@ -80,7 +85,7 @@ export class ServedModel {
     })
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.found === undefined
-    this.found = { signature, answer }
+    this.found = { signature, answer, fingerprint: told.fingerprint }
     this.#expected ??= this.found
     this.#binary = binary
     const { address, takesBatches } = this.server

@@ -149,7 +149,8 @@ class NatsFleet implements Wire {
 
   /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
   #isOurs({ fingerprint }: Heartbeat): boolean {
-    const { model } = this.fleet
+    const { model, isApart } = this.fleet
+    if (isApart && !this.settings.isFixed) return true
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
