@@ -19,6 +19,7 @@ import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
 import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
+import { type UnaskedKinds, unaskedOf } from './unasked'
 
 /** Hedges that may be saved up. */
 const BURST = 10
@@ -33,8 +34,8 @@ const ignore = () => {}
 interface GenerationOptions {
   /** Of the model, where it is known. */
   fingerprint?: string | undefined
-  /** Where answers may be used again. */
-  reuse?: typeof Reuse | undefined
+  /** What may answer queries that nobody is asked for. */
+  unasked?: UnaskedKinds | undefined
   /** The one that serves before it: what was counted goes on. */
   before?: Generation | undefined
 }
@@ -51,12 +52,12 @@ export class Generation {
   readonly #waiting: { payload: Payload; caller: Caller }[] = []
   readonly #model: { fingerprint: string | undefined }
 
-  constructor(means: Means, settings: Settings, { fingerprint, before, reuse }: GenerationOptions) {
+  constructor(means: Means, settings: Settings, { fingerprint, before, unasked }: GenerationOptions) {
     const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
     this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
     this.#model = { fingerprint }
     this.means = means
-    this.reuse = reuse && this.#reusing(reuse, settings)
+    this.reuse = unasked && this.#reusing(unasked, settings)
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
     const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#model.fingerprint)
@@ -65,10 +66,10 @@ export class Generation {
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
   }
 
-  #reusing(Kind: typeof Reuse, { clock, reuse, warn }: Settings): Reuse {
-    const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+  #reusing(kinds: UnaskedKinds, settings: Settings): Reuse {
     const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
-    return new Kind({ bytes, ttlMs, clock, warn, ask, means: this.means })
+    const learned = (tenant: string) => this.tenants.of(tenant).context
+    return unaskedOf(kinds, settings, this.means, { ask, learned })
   }
 
   get fingerprint(): string | undefined {
@@ -180,8 +181,8 @@ export class Generation {
    * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
    */
   enter(payload: Payload, caller: Caller): Query {
-    const { hedges, recoveries, clock, pool } = this.#shared
-    const refusal = pool.refusal(caller.dueAt - clock.now(), caller.turn)
+    const { hedges, recoveries, pool } = this.#shared
+    const refusal = pool.refusal(caller.dueAt - caller.since, caller.turn)
     if (refusal && !this.#mayRecall(caller)) throw refusal
     hedges.earn()
     recoveries.earn()

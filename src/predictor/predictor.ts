@@ -19,11 +19,11 @@ import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
-import type { Reuse } from './reuse'
 import type { Rollout } from './rollout'
 import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
+import type { UnaskedKinds } from './unasked'
 import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
@@ -38,7 +38,7 @@ const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 interface PredictorParts {
   /** Tells of workers that come and go. */
   membership?: Membership | undefined
-  reuse?: typeof Reuse | undefined
+  unasked?: UnaskedKinds | undefined
   rollout?: typeof Rollout | undefined
   /** Workers that it takes to answer. */
   least?: number
@@ -63,7 +63,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { membership, reuse, rollout, least = 1 }: PredictorParts = {},
+    { membership, unasked, rollout, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -77,7 +77,7 @@ export class Predictor {
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const means = meansOf(coder, workers, settings, told, before?.means)
-      const generation = new Generation(means, settings, { fingerprint, reuse, before })
+      const generation = new Generation(means, settings, { fingerprint, unasked, before })
       return generation
     }
     this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
@@ -162,6 +162,7 @@ export class Predictor {
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
+    if (options.ask !== undefined) predictOptions.ask.check('ask', options.ask)
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)

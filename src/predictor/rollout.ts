@@ -7,7 +7,6 @@
 import { expected } from '../check'
 import { copyOf } from '../element'
 import { ApproxiferError } from '../errors'
-import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import { SharedCaller } from '../query/shared-caller'
 import { type Random, seeded } from '../random'
@@ -32,7 +31,8 @@ interface RolloutOptions {
   begin(worker: ModelWorker, before: Generation): Generation
 }
 
-const nobody = () => {}
+/** No memory answers in the model's place. */
+const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
   #serving: Entry
@@ -141,19 +141,23 @@ export class Rollout {
   }
 
   /** @param own  the answer of the one that serves */
-  #ask(entry: Entry, { payload, caller: { choices, turn }, options }: Request, own: TensorList): void {
+  #ask(entry: Entry, { payload, caller: { choices, turn } }: Request, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
     const { signature } = entry.generation.means
-    const asks = new Caller({ ...choices, policy: 'retry', atDeadline: 'fail' }, clock.now(), deadlineMs, nobody, nobody, { ...turn, rank: 2 }) // biome-ignore format: one line
+    const now = clock.now()
+    const first = {
+      ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
+      turn: { ...turn, rank: 2 as const },
+    }
     const compared = ({ output }: Prediction) => {
       entry.unseen--
       entry.comparison.tell(own, signature.outputs.map(({ name }) => output[name])) // biome-ignore format: one line
       this.look()
     }
-    const caller = new SharedCaller(asks, clock.now(), compared, () => void entry.unseen--)
+    const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
     entry.unseen++
-    entry.generation.take({ payload, caller, signal: undefined, options })
+    entry.generation.take({ payload, caller, signal: undefined, options: ASKED })
   }
 
   // Who takes over.
