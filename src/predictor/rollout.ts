@@ -5,8 +5,9 @@
  */
 
 import { expected } from '../check'
-import { copyOf } from '../element'
 import { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
+import type { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import { SharedCaller } from '../query/shared-caller'
 import { type Random, seeded } from '../random'
@@ -14,6 +15,7 @@ import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
 import { type Entry, entryOf, reportOf, sizeOf, stateOf } from './entry'
 import type { Generation } from './generation'
+import { copied } from './kept-answers'
 import type { GenerationReport } from './options'
 import type { Request } from './reuse'
 import type { Settings } from './settings'
@@ -82,8 +84,9 @@ export class Rollout {
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {
-    for (const generation of this.generations) generation.leave(name, how)
-    this.look()
+    for (const generation of this.generations) generation.leave(name, 'drain')
+    this.look() // who waits for the last one of a model asks another before that is taken away
+    if (how === 'remove') for (const generation of this.generations) generation.leave(name, how)
   }
 
   /** A generation has fewer workers: where it has none, and does not serve, who waits for its answers asks the one that does. */
@@ -96,52 +99,48 @@ export class Rollout {
   // Queries.
 
   take(request: Request): void {
-    if (this.#others.size) this.look()
+    if (!this.#others.size) return this.serving.take(request)
+    this.look()
     const next = this.#next
     const { shadow, canary } = this.#rules
-    if (next?.state === 'canary' && this.#random.next() < canary) return this.#try(next, request)
+    if (next?.state === 'canary' && this.#random.next() < canary) return this.#give(next, request)
     const slots = next?.generation.means.pool.slots ?? 0
-    if (next && this.#random.next() < shadow && next.unseen < AT_ONCE * slots) this.#mirror(next, request)
-    else this.serving.take(request)
+    const isSeenByBoth = next && this.#random.next() < shadow && next.unseen < AT_ONCE * slots
+    this.#give(this.#serving, request, isSeenByBoth ? next : undefined)
   }
 
-  /** What it fails on is asked of the one that serves. */
-  #try(entry: Entry, request: Request): void {
+  /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
+  #give(entry: Entry, request: Request, other?: Entry): void {
     const { caller } = request
     const { canary, generation } = entry
-    const { clock } = this.#options.settings
     const { ended } = generation.means
+    const isCanary = entry !== this.#serving
     const answered = (prediction: Prediction) => {
-      canary.answered++
+      canary.answered += Number(isCanary)
       caller.answer(prediction, ended)
+      if (other) this.#compare(other, request, prediction)
     }
-    const shared = new SharedCaller(caller, clock.now(), answered, (error) => {
-      const isItsFault = !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code)
-      canary.failed += Number(isItsFault)
-      if (['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code)) caller.fail(error, ended)
+    const failed = (error: ApproxiferError) => {
+      canary.failed += Number(isCanary && !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code))
+      this.look()
+      const isFinal = ['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code) || entry === this.#serving
+      if (isFinal) caller.fail(error, ended)
       else this.serving.take(request)
-    })
+    }
+    const shared = new SharedCaller(caller, this.#options.settings.clock.now(), answered, failed)
     generation.take({ ...request, caller: shared })
   }
 
-  /** The caller has the answer of the one that serves; the other's is compared with that, whenever it comes. */
-  #mirror(entry: Entry, request: Request): void {
-    const { caller, payload } = request
-    const { clock } = this.#options.settings
-    const { ended, signature } = this.serving.means
-    const answered = (prediction: Prediction) => {
-      caller.answer(prediction, ended)
-      if (prediction.status !== 'exact' && prediction.status !== 'checked') return
-      // The caller owns the answer, and gets it in a moment.
-      const own = signature.outputs.map(({ name }) => ({ ...prediction.output[name], data: copyOf(prediction.output[name].data) })) // biome-ignore format: one line
-      this.#ask(entry, { ...request, payload: payload.kept() }, own)
-    }
-    const shared = new SharedCaller(caller, clock.now(), answered, (error) => caller.fail(error, ended))
-    this.serving.take({ ...request, caller: shared })
+  #compare(other: Entry, { payload, caller }: Request, { status, output }: Prediction): void {
+    if (status !== 'exact' && status !== 'checked') return
+    const { outputs } = this.serving.means.signature
+    // The caller owns the answer, and gets it in a moment.
+    const own = outputs.map(({ name }) => copied(output[name]))
+    this.#ask(other, payload.kept(), caller, own)
   }
 
   /** @param own  the answer of the one that serves */
-  #ask(entry: Entry, { payload, caller: { choices, turn } }: Request, own: TensorList): void {
+  #ask(entry: Entry, payload: Payload, { choices, turn }: Caller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
     const { signature } = entry.generation.means

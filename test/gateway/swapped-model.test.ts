@@ -20,24 +20,34 @@ async function startGateway() {
   return server
 }
 
-it('no answer of the wrong model is exact when one of three gateways takes another model under load', async () => {
-  const servers = await Promise.all([startGateway(), startGateway(), startGateway()])
-  const warnings: string[] = []
-  const onWarning = (text: string) => warnings.push(text)
-  const workers = httpWorkers(
-    servers.map(({ url }) => url),
-    { model: 'digits', concurrency: 2, onWarning },
-  )
-  const predictor = await createPredictor({ workers, onWarning })
-  ends.push(() => predictor.close())
-  const callers = new Callers(predictor, 6)
-  await callers.more(300)
-  await servers[0].gateway.load('digits', named('new'))
-  await until(() => warnings.some((text) => text.includes('has another model')))
-  await callers.more(300)
-  await callers.stop()
-  expect(callers.counts).toMatchObject({ new: 0, neither: 0, failed: 0 })
-})
+const rollouts = [
+  ['as ever', undefined],
+  ['beside a rollout', { shadow: 1 }],
+] as const
+
+it.each(rollouts)(
+  'no answer of the wrong model is exact when one of three gateways takes another model under load, %s',
+  async (_, rollout) => {
+    const servers = await Promise.all([startGateway(), startGateway(), startGateway()])
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const workers = httpWorkers(
+      servers.map(({ url }) => url),
+      { model: 'digits', concurrency: 2, onWarning },
+    )
+    const predictor = await createPredictor({ workers, rollout, onWarning })
+    ends.push(() => predictor.close())
+    const callers = new Callers(predictor, 6)
+    await callers.more(300)
+    await servers[0].gateway.load('digits', named('new'))
+    await until(() => (rollout ? predictor.generations().length > 1 : warnings.some((text) => text.includes('has another model')))) // biome-ignore format: one line
+    await callers.more(300)
+    await callers.stop()
+    expect(callers.counts).toMatchObject({ new: 0, neither: 0, failed: 0 })
+    const { old, new: other } = fingerprints
+    expect(predictor.generations().map(({ id }) => id)).toEqual(rollout ? [old, other] : ['unknown'])
+  },
+)
 
 it('an answer says which model made it', async () => {
   const { gateway, url } = await startGateway()

@@ -121,9 +121,9 @@ class HttpFleet {
       const worker = await HttpWorker.make(server.url, this.#settings, {
         examined: (error) => this.#examined(server, error),
         failed: (error, wasWell) => {
+          if (this.#sort(server)) return
           if (wasWell) this.fleet.lost(server.name, ...lossOf(server.name, error))
-          if (this.fleet.isApart) this.#sort(server)
-          else this.#reconsider()
+          this.#reconsider()
         },
         closed: () => this.#left(server),
       })
@@ -203,15 +203,16 @@ class HttpFleet {
     return found && fits ? { ...found, name: this.fleet.nameOf(found) } : undefined
   }
 
-  /** Where models are kept apart: one that was found with another than it had joins anew, with that. */
-  #sort(server: FleetServer): void {
+  /** Where models are kept apart: one that was found with another than it had joins anew, with that. @returns whether it does */
+  #sort(server: FleetServer): boolean {
     const { worker, state, url, name } = server
     const own = worker?.model.found && !worker.model.isExpected && this.#ownOf(worker)
-    if (!own) return
+    if (!own) return false
     if (state === 'known') worker.expect(own)
-    if (state !== 'joined') return
+    if (state !== 'joined') return state === 'known'
     Object.assign(server, { state: 'leaving', again: url })
     this.fleet.leave(name, 'remove')
+    return true
   }
 
   #admitOthers(): void {
@@ -229,7 +230,7 @@ class HttpFleet {
   /** Where more servers have another model that takes the place of the fleet's: those that were refused join, and those with the old one are. */
   #reconsider(): void {
     const before = this.fleet.model
-    if (!before || this.fleet.changes.isOver) return
+    if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
     const next = this.fleet.succeed(this.#sightings(isFitting))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
