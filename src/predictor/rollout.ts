@@ -13,7 +13,7 @@ import { SharedCaller } from '../query/shared-caller'
 import { type Random, seeded } from '../random'
 import type { TensorList } from '../tensor'
 import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
-import { type Entry, entryOf, reportOf, sizeOf, stateOf } from './entry'
+import { type Contender, contenderOf, reportOf, sizeOf, stateOf } from './contender'
 import type { Generation } from './generation'
 import { copied } from './kept-answers'
 import type { GenerationReport } from './options'
@@ -37,19 +37,19 @@ interface RolloutOptions {
 const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
 
 export class Rollout {
-  #serving: Entry
+  #serving: Contender
   /** The one that is asked beside it. */
-  #next: Entry | undefined
+  #next: Contender | undefined
   /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
   #outage: { since: number; cancel: () => void } | undefined
-  readonly #others = new Map<string, Entry>()
+  readonly #others = new Map<string, Contender>()
   readonly #random: Random
   readonly #options: RolloutOptions
 
   constructor(first: Generation, worker: ModelWorker, options: RolloutOptions) {
     this.#options = options
     this.#random = seeded(options.settings.seed)
-    this.#serving = { ...entryOf(modelIdOf(worker), first), state: 'serving', isProven: true }
+    this.#serving = { ...contenderOf(modelIdOf(worker), first), state: 'serving', isProven: true }
   }
 
   get serving(): Generation {
@@ -75,7 +75,7 @@ export class Rollout {
   }
 
   #begin(id: string, worker: ModelWorker): void {
-    const entry = entryOf(id, this.#options.begin(worker, this.serving))
+    const entry = contenderOf(id, this.#options.begin(worker, this.serving))
     const { pool, trust } = entry.generation.means
     if (!trust.joined(worker)) pool.eject(identityOf(worker))
     this.#others.set(id, entry)
@@ -110,7 +110,7 @@ export class Rollout {
   }
 
   /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
-  #give(entry: Entry, request: Request, other?: Entry): void {
+  #give(entry: Contender, request: Request, other?: Contender): void {
     const { caller } = request
     const { canary, generation } = entry
     const { ended } = generation.means
@@ -131,7 +131,7 @@ export class Rollout {
     generation.take({ ...request, caller: shared })
   }
 
-  #compare(other: Entry, { payload, caller }: Request, { status, output }: Prediction): void {
+  #compare(other: Contender, { payload, caller }: Request, { status, output }: Prediction): void {
     if (status !== 'exact' && status !== 'checked') return
     const { outputs } = this.serving.means.signature
     // The caller owns the answer, and gets it in a moment.
@@ -140,7 +140,7 @@ export class Rollout {
   }
 
   /** @param own  the answer of the one that serves */
-  #ask(entry: Entry, payload: Payload, { choices, turn }: Caller, own: TensorList): void {
+  #ask(entry: Contender, payload: Payload, { choices, turn }: Caller, own: TensorList): void {
     if (entry.state === 'gone') return
     const { clock, deadlineMs } = this.#options.settings
     const { signature } = entry.generation.means
@@ -180,7 +180,7 @@ export class Rollout {
     }
   }
 
-  #stateOf(entry: Entry): GenerationReport['state'] {
+  #stateOf(entry: Contender): GenerationReport['state'] {
     const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
     const isOver = this.#options.settings.clock.now() - since >= GONE_MS
     return stateOf(entry, this.#serving, { ...this.#rules, least: this.#options.least, isOver })
@@ -195,7 +195,7 @@ export class Rollout {
     this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
   }
 
-  #serve(entry: Entry): void {
+  #serve(entry: Contender): void {
     const before = this.#serving
     this.#others.delete(entry.id)
     this.#others.set(before.id, before)
@@ -212,7 +212,7 @@ export class Rollout {
     this.#watch()
   }
 
-  #move(entry: Entry, state: GenerationReport['state']): void {
+  #move(entry: Contender, state: GenerationReport['state']): void {
     if (entry.state === state) return
     entry.state = state
     if (state === 'refused') {
@@ -223,18 +223,18 @@ export class Rollout {
     this.#tell(entry)
   }
 
-  #warnOf({ id, comparison, canary }: Entry): void {
+  #warnOf({ id, comparison, canary }: Contender): void {
     const { compared, agreed } = comparison
     this.#options.settings.warn(`the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`) // biome-ignore format: one line
   }
 
-  #end({ id, generation }: Entry): void {
+  #end({ id, generation }: Contender): void {
     this.#others.delete(id)
     generation.handOver(this.serving)
     void generation.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
   }
 
-  #tell(entry: Entry): void {
+  #tell(entry: Contender): void {
     this.#options.settings.onGeneration(reportOf(entry))
   }
 
@@ -257,7 +257,7 @@ export class Rollout {
     this.look()
   }
 
-  #find(id: string): Entry {
+  #find(id: string): Contender {
     const entry = this.#others.get(id)
     if (entry) return entry
     throw new RangeError(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id)) // biome-ignore format: one line

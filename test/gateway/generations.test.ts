@@ -51,6 +51,10 @@ it('refuses what cannot be', async () => {
   expect((await steer('x/refuse')).status).toBe(400)
   expect((await refusal(gateway, request(`${PATH}/y/promote`)))[0]).toBe(405)
   expect((await refusal(gateway, request('/v2/models/no/generations')))[0]).toBe(404)
+  const asked = request(`${PATH}/y/promote`, { method: 'POST' })
+  expect((await gateway(asked, { tenant: 't' })).status).toBe(403)
+  expect((await gateway(asked, { models: ['m'] })).status).toBe(403)
+  expect((await gateway(asked, { tenant: '' })).status).toBe(200)
 })
 
 it('a model without the option says that it serves, and steers nothing', async () => {

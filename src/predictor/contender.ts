@@ -9,7 +9,7 @@ import type { GenerationReport } from './options'
 const ENOUGH = 100
 /** Queries of callers that it may fail on, as a share, and where there are few. */
 const FAILED = { share: 0.05, few: 5 }
-export interface Entry {
+export interface Contender {
   readonly id: string
   readonly generation: Generation
   readonly comparison: Comparison
@@ -23,16 +23,16 @@ export interface Entry {
   unseen: number
 }
 
-export function entryOf(id: string, generation: Generation): Entry {
+export function contenderOf(id: string, generation: Generation): Contender {
   const { criterion, signature } = generation.means
   const comparison = new Comparison(criterion, signature.outputs)
   const rest = { canary: { answered: 0, failed: 0 }, isProven: false, isRefused: false, unseen: 0 }
   return { id, generation, comparison, state: 'gathering', ...rest }
 }
 
-export const sizeOf = ({ generation }: Entry) => generation.means.pool.size
+export const sizeOf = ({ generation }: Contender) => generation.means.pool.size
 
-export function reportOf({ id, state, generation, comparison, canary }: Entry): GenerationReport {
+export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
   const { compared, agreed } = comparison
   return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
 }
@@ -48,7 +48,7 @@ interface TakeoverRules {
 }
 
 /** What a generation should be now; `serving`: it takes over. */
-export function stateOf(entry: Entry, serving: Entry, rules: TakeoverRules): GenerationReport['state'] {
+export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRules): GenerationReport['state'] {
   if (!sizeOf(entry)) return 'gone'
   if (entry.isRefused) return 'refused'
   const { usable } = entry.generation.means.pool
@@ -60,7 +60,7 @@ export function stateOf(entry: Entry, serving: Entry, rules: TakeoverRules): Gen
   return entry.isProven ? 'gathering' : trialOf(entry, isMore, rules)
 }
 
-function trialOf({ comparison, canary }: Entry, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
+function trialOf({ comparison, canary }: Contender, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
   const { compared, agreed } = comparison
   const { answered, failed } = canary
   const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement
