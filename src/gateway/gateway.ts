@@ -10,8 +10,8 @@ import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
-import { checkModel, mayAsk, type Principal } from './principal'
-import { errorBody, Refusal, refusalOf, unavailable } from './refusal'
+import { checkModel, checkOperator, mayAsk, type Principal } from './principal'
+import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, placeOf, type Resource } from './routes'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
 
@@ -120,6 +120,9 @@ class GatewayServer<Model> {
       const served = this.#find(place, event)
       return this.inference.admit(event, (exchange) => infer(exchange, served))
     },
+    generations: (place, event) => this.#generations(place, event),
+    promote: (place, event) => this.#generations(place, event, 'promote'),
+    refuse: (place, event) => this.#generations(place, event, 'refuse'),
     embeddings: (_, event) => this.#texts(event, answerEmbeddings),
     embed: (_, event) => this.#texts(event, answerEmbed),
     rerank: (_, event) => this.#texts(event, answerRerank),
@@ -184,6 +187,18 @@ class GatewayServer<Model> {
       return json({ name: model, ready: false, error: event.error }, refusal)
     }
     return json({ name: model, ready: true })
+  }
+
+  /** The models that workers have, after what was done with one. */
+  #generations(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
+    const { predictor } = this.#find(place, event)
+    const { generation = '' } = place
+    if (what) checkOperator(event.principal)
+    if (what && !predictor.generations().some(({ id }) => id === generation)) {
+      throw notFound('the generation', predictor.generations().map(({ id }) => `'${id}'`).join(', '), generation) // biome-ignore format: one line
+    }
+    if (what) predictor[what](generation)
+    return json({ name: place.model, generations: predictor.generations() })
   }
 
   #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Encoded>): Promise<Response> {

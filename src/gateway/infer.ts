@@ -222,10 +222,12 @@ function priorityOf(priority: unknown): Priority {
   return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
-/** How each row was answered, as parameters of the reply: lists with an element a row. */
+/** How each row was answered, as parameters of the reply: lists with an element a row, or the one model that answered all. */
 function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
   const of = <T>(value: (prediction: Prediction) => T, otherwise: T) =>
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
+  const models = of(({ fingerprint }) => fingerprint ?? null, null)
+  const [model] = models
   const errors = outcomes.flatMap((outcome, row) =>
     'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
   )
@@ -233,6 +235,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     status: of<string>(({ status }) => status, 'failed'),
     confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
     workers: of(({ workers }) => workers.length, 0),
+    ...(models.some((each) => each) && { fingerprint: models.every((each) => each === model) ? model : models }),
     ...(errors.length && { errors }),
   }
 }

@@ -31,6 +31,11 @@ export function checkModel(principal: Principal | undefined, model: string): voi
   if (!mayAsk(principal, model)) throw new Refusal(403, expected('the model', `one of ${principal?.models?.join(', ')}, which its token may ask`, model)) // biome-ignore format: one line
 }
 
+/** Who asks for one tenant, or some models, is no operator. @throws Refusal 403 */
+export function checkOperator({ tenant, models }: Principal = {}): void {
+  if (tenant || models) throw new Refusal(403, 'the token: expected one of an operator, without a tenant and models of its own') // biome-ignore format: one line
+}
+
 /** What a request chooses, where it may. @throws Refusal 403 */
 export function permitted(choices: RequestChoices, { tenant, priority }: Principal = {}): RequestChoices {
   const { tenant: other = tenant, priority: wanted = priority } = choices

@@ -4,7 +4,7 @@ import { expected } from '../check'
 import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
-type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer'
+type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer' | 'generations' | 'promote' | 'refuse'
 export type Resource = OipResource | 'embeddings' | 'embed' | 'rerank'
 
 export interface Place {
@@ -12,9 +12,10 @@ export interface Place {
   route: Route
   model: string
   version: string | undefined
+  generation: string | undefined
 }
 
-/** `:model` and `:version` stand for any one part; last is under which heading a request is counted. */
+/** `:model`, `:version` and `:generation` stand for any one part; last is under which heading a request is counted. */
 const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = [
   ['GET', '/v2', 'server', 'metadata'],
   ['GET', '/v2/', 'server', 'metadata'], // so the OpenAPI file has it
@@ -26,6 +27,9 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = 
   ['GET', '/v2/models/:model/versions/:version/ready', 'modelReady', 'health'],
   ['POST', '/v2/models/:model/infer', 'infer', 'infer'],
   ['POST', '/v2/models/:model/versions/:version/infer', 'infer', 'infer'],
+  ['GET', '/v2/models/:model/generations', 'generations', 'metadata'],
+  ['POST', '/v2/models/:model/generations/:generation/promote', 'promote', 'metadata'],
+  ['POST', '/v2/models/:model/generations/:generation/refuse', 'refuse', 'metadata'],
   ['POST', '/v1/embeddings', 'embeddings', 'embeddings'],
   ['POST', '/embed', 'embed', 'embeddings'],
   ['POST', '/rerank', 'rerank', 'rerank'],
@@ -52,7 +56,7 @@ export function placeOf({ method, url }: Pick<Request, 'method' | 'url'>): Place
     const at = found.parts.indexOf(name)
     return at < 0 ? undefined : unescaped(parts[at])
   }
-  return { resource, route, model: part(':model') ?? '', version: part(':version') }
+  return { resource, route, model: part(':model') ?? '', version: part(':version'), generation: part(':generation') }
 }
 
 function unescaped(part: string): string {

@@ -25,6 +25,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
   const unasked = await unaskedKinds(given)
+  const rollout = given.rollout ? (await import('./rollout')).Rollout : undefined
   const needed = workersNeeded(coder)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed } = given
@@ -40,16 +41,18 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
     checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, undefined, unasked)
+    return new Predictor(coder, workers, settings, { unasked, rollout })
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn)
+    ? new (await import('./membership')).Membership(workers, settings.warn, rollout !== undefined)
     : undefined
-  const started = await (membership?.gather({ needed, least: leastOf(coder, needed), counted }, settings.clock) ??
+  const least = leastOf(coder, needed)
+  const started = await (membership?.gather({ needed, least, counted }, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     checkAbilities(given, settings, coder, started[0])
-    return new Predictor(coder, started, settings, membership, unasked)
+    const isProven = isVerified(coder) || coder.code !== 'systematic'
+    return new Predictor(coder, started, settings, { membership, unasked, rollout, least: isProven ? least : 1 })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))

@@ -41,8 +41,14 @@ export interface Told {
   readonly ended: Ended
 }
 
-/** @param workers  at least one */
-export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings: Settings, told: Told): Means {
+/** @param workers  at least one @param before  with another model: its workers' records are shared */
+export function meansOf(
+  coder: Coder,
+  workers: readonly ModelWorker[],
+  settings: Settings,
+  told: Told,
+  before?: Means,
+): Means {
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
@@ -62,7 +68,7 @@ export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings:
   })
   const tally = tallyIn(pool)
   const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence() },
+    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence(before?.trust.evidence) },
     outputs: signature.outputs,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',

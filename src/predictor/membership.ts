@@ -3,7 +3,15 @@
 import { expected, isObject } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import { type Change, checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
+import { addToGroup, largest } from '../workers/remote/model'
+import {
+  type Change,
+  checkWorker,
+  type ModelWorker,
+  machinesOf,
+  modelIdOf,
+  type WorkerChanges,
+} from '../workers/worker'
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
@@ -44,12 +52,18 @@ export class Membership {
   /** What the first of them is like: all others must be. */
   #signature: string | undefined
   #fingerprint: string | undefined
+  /** Whether workers with other models are members as well, of a generation of their own. */
+  readonly #apart: boolean
+  /** Those that came before the members were there, and have another model than most had. */
+  #early: ModelWorker[] = []
   /** What comes next, where that is waited for already. */
   #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
 
   /** @param warn  must not throw */
-  constructor(changes: WorkerChanges, warn: (text: string) => void) {
+  constructor(changes: WorkerChanges, warn: (text: string) => void, apart = false) {
+    this.#apart = apart
+    if (apart) changes.apart?.()
     this.#most = changes.most ?? Number.POSITIVE_INFINITY
     this.#changes = changes[Symbol.asyncIterator]()
     this.#warn = warn
@@ -65,14 +79,14 @@ export class Membership {
   async gather({ needed, least, counted }: Needs, clock: Clock): Promise<ModelWorker[]> {
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
-    const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
+    const joined = () => (counted === 'workers' ? this.#alike(gathered).length : machinesOf(this.#alike(gathered)))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
     const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
     const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
       for (let inVain = 0; joined() < needed; ) {
-        if (gathered.size >= this.#most) throw new TooFew(`${joined()}${all()}, and no others can join`)
+        if (gathered.size >= this.#most && !this.#apart) throw new TooFew(`${joined()}${all()}, and no others can join`)
         const next = await Promise.race([this.#change(), ...(joined() < least ? [] : [grace.over])])
         if (!next) {
           this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
@@ -83,8 +97,7 @@ export class Membership {
         if (done) throw new Error('the changes ended')
         const before = gathered.size
         this.#take(value, members)
-        if (gathered.size <= before && ++inVain % AT_A_TIME === 0)
-          await new Promise<void>((resolve) => clock.after(0, resolve))
+        if (gathered.size <= before && ++inVain % AT_A_TIME === 0) await breath(clock)
       }
     } catch (error) {
       await Promise.all([...gathered.values()].map(shut))
@@ -99,7 +112,17 @@ export class Membership {
       stop()
       grace.cancel()
     }
-    return [...gathered.values()]
+    const own = this.#alike(gathered)
+    this.#early = [...gathered.values()].filter((worker) => !own.includes(worker))
+    return own
+  }
+
+  /** Those with the model that most of them have. */
+  #alike(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
+    const groups: ModelWorker[][] = []
+    const isAlike = (a: ModelWorker, b: ModelWorker) => !this.#apart || modelIdOf(a) === modelIdOf(b)
+    for (const worker of gathered.values()) addToGroup(groups, worker, isAlike)
+    return [...largest(groups)]
   }
 
   /** What comes next: the same until it was taken, which `#next = undefined` says. */
@@ -127,12 +150,13 @@ export class Membership {
   /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
   async follow(clock: Clock, members: Members): Promise<void> {
     try {
+      for (const worker of this.#early.splice(0)) members.join(worker)
       for (let taken = 1; !this.#closed; taken++) {
         const { done, value } = await this.#change()
         this.#next = undefined
         if (done) return
         this.#take(value, members)
-        if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))
+        if (taken % AT_A_TIME === 0) await breath(clock, true)
       }
     } catch (error) {
       if (this.#closed) return
@@ -178,7 +202,7 @@ export class Membership {
   #welcome({ name, fingerprint }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     this.#fingerprint ??= fingerprint
-    if (!known || !fingerprint || fingerprint === known) return
+    if (this.#apart || !known || !fingerprint || fingerprint === known) return
     this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
     this.#renew(fingerprint, members)
   }
@@ -200,10 +224,15 @@ export class Membership {
     if (this.#signature && own !== this.#signature) {
       wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)
     }
-    if (known && fingerprint && fingerprint !== known && !members.isEmpty()) {
+    if (!this.#apart && known && fingerprint && fingerprint !== known && !members.isEmpty()) {
       wrong('fingerprint', `the model's, ${known}`, fingerprint)
     }
   }
+}
+
+/** Whatever else waits has its turn. */
+function breath(clock: Clock, isIdle = false): Promise<void> {
+  return new Promise((resolve) => clock.after(0, resolve, isIdle))
 }
 
 /** Says it after a while, and again and again. @returns ends that */

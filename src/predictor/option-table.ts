@@ -17,7 +17,7 @@ import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '
 import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
-import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
+import type { GenerationReport, MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
@@ -107,6 +107,22 @@ const limits = {
   tenants: option(integer(1, 10_000), 1, 'callers that are kept apart: see [below](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
+const rollout = {
+  shadow: option(
+    checkShare,
+    0,
+    'share of the queries that a new model is asked as well, unseen by callers',
+    '--shadow <share>',
+  ),
+  canary: option(checkShare, 0, 'share of the queries that it answers before it takes over', '--canary <share>'),
+  agreement: option(
+    checkShare,
+    0.95,
+    'share of its answers that have to be as those of the model that serves; with less it does not take over',
+    '--agreement <share>',
+  ),
+} satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
+
 const right = {
   labelAxis: open(words(labelAxes), 'as it is read', 'where the first output has labels'),
   tolerance: open(
@@ -174,8 +190,21 @@ export const predictorOptions = {
   right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
   reuse: group('answers without asking', reuse),
   costs: group('of answers, to see whether it pays to remember', costs),
+  rollout: {
+    ...open(
+      (field, value) => read(rollout, field, value),
+      'it takes over when more workers have it, at once',
+      'of a new model of workers elsewhere, which gathers beside the one that serves: see [serving.md](serving.md#a-new-model)',
+    ),
+    options: rollout,
+  },
   onnx: group('of the workers that it starts', threadOptions),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onGeneration: open(
+    callback<(told: GenerationReport) => void>,
+    'none',
+    'told how a new model fares: see [serving.md](serving.md#a-new-model)',
+  ),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>

@@ -58,10 +58,30 @@ export interface PredictorOptions extends Choices {
   costs?: { inference?: number }
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
+  /** How a new model of workers that come and go takes over. */
+  rollout?: { shadow?: number; canary?: number; agreement?: number }
   onWarning?: (text: string) => void
+  onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void
   /** For simulations, and to choose between cores. */
   testing?: { clock?: Clock; seed?: number; core?: CoreOptions; coin?: () => number }
+}
+
+/**
+ * Of workers that have one model. `gathering`: it has too few of them, or not more than the one that serves; `shadow`, `canary`: it is asked
+ * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
+ */
+export interface GenerationReport {
+  /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
+  readonly id: string
+  readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
+  readonly workers: number
+  /** Of its answers, those that were compared with the serving model's, and those that were right by them. */
+  readonly compared: number
+  readonly agreed: number
+  /** Queries of callers that it answered, and those that it failed on, before it took over. */
+  readonly answered: number
+  readonly failed: number
 }
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes' | 'features'> {

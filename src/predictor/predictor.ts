@@ -3,29 +3,28 @@
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
 import type { TensorData } from '../element'
-import { ApproxiferError, asError } from '../errors'
+import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
 import { NORMAL } from '../pool/attempt'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
-import type { Query } from '../query/query'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
-import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
-import { type Means, meansOf } from './means'
-import type { Membership } from './membership'
+import { meansOf, type Told } from './means'
+import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
-import type { PredictOptions } from './options'
+import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
-import type { Request, Reuse } from './reuse'
+import type { Rollout } from './rollout'
 import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
-import { type UnaskedKinds, unaskedOf } from './unasked'
+import type { UnaskedKinds } from './unasked'
+import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -35,6 +34,16 @@ const AHEAD = 4
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
+/** What only some predictors need, loaded where it is wanted. */
+interface PredictorParts {
+  /** Tells of workers that come and go. */
+  membership?: Membership | undefined
+  unasked?: UnaskedKinds | undefined
+  rollout?: typeof Rollout | undefined
+  /** Workers that it takes to answer. */
+  least?: number
+}
+
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
@@ -43,57 +52,69 @@ export class Predictor {
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #means: Means
-  readonly #generation: Generation
+  readonly #first: Generation
+  /** Where a new model stands beside the one that serves. */
+  readonly #rollout: Rollout | undefined
   readonly #admission: Admission
   readonly #membership: Membership | undefined
-  readonly #reuse: Reuse | undefined
   #closing: Promise<void> | undefined
 
-  /** @param membership  tells of workers that come and go @param reuse  loaded where it is wanted */
   constructor(
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    membership?: Membership,
-    unasked?: UnaskedKinds,
+    { membership, unasked, rollout, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
     this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
-    this.#means = meansOf(coder, workers, settings, {
-      fewer: () => this.#generation.reconsider(),
-      judged: (verdict) => this.#judged(verdict),
-      ended: (ending, tenant) => this.#admission.leave(ending, tenant),
-    })
-    const { pool, trust } = this.#means
-    this.#admission = new Admission(settings.limits, () => AHEAD * pool.slots + coder.scheme.queries)
-    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#generation = new Generation(this.#means, settings, fingerprint)
-    trust.resume()
-    this.#reuse = unasked && this.#reusing(unasked)
+    const begin = (workers: readonly ModelWorker[], before?: Generation): Generation => {
+      const told: Told = {
+        fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
+        judged: (verdict) => judge(verdict, this.#all, settings),
+        ended: (ending, tenant) => this.#admission.leave(ending, tenant),
+      }
+      const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+      const means = meansOf(coder, workers, settings, told, before?.means)
+      const generation = new Generation(means, settings, { fingerprint, unasked, before })
+      return generation
+    }
+    this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
+    this.#first = begin(workers)
+    this.#first.means.trust.resume()
+    const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
+    this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
-    void membership?.follow(settings.clock, {
-      join: (worker) => this.#joined(worker),
-      leave(name, how) {
-        const worker = pool.worker(name)
-        if (pool[how](name) && worker) trust.left(worker)
-      },
-      renew: (fingerprint) => {
-        this.#generation.renew(fingerprint)
-        this.#reuse?.renew()
-      },
-      worker: (name) => pool.worker(name),
-      isEmpty: () => pool.size === 0,
-    })
+    void membership?.follow(settings.clock, this.#members)
   }
 
-  #joined(worker: ModelWorker): void {
-    const { pool, trust, buffers } = this.#means
-    pool.add(worker, !trust.joined(worker))
-    buffers?.joined(worker)
-    this.#admission.wake() // more may be under way
+  get #members(): Members {
+    const own = this.#rollout ?? this.#first
+    return {
+      join: (worker) => {
+        own.join(worker)
+        this.#admission.wake() // more may be under way
+      },
+      leave: (name, how) => own.leave(name, how),
+      renew: (fingerprint) => this.#renew(fingerprint),
+      worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
+      isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
+    }
+  }
+
+  /** All workers have another model. */
+  #renew(fingerprint: string | undefined): void {
+    this.#generation.renew(fingerprint)
+    this.#settings.onGeneration(this.generations()[0])
+  }
+
+  get #generation(): Generation {
+    return this.#rollout?.serving ?? this.#first
+  }
+
+  get #all(): readonly Generation[] {
+    return this.#rollout?.generations ?? [this.#first]
   }
 
   /** How often the model was replaced. */
@@ -132,12 +153,11 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const { isMixed, buffers } = this.#means
+    const { isMixed, buffers, shapeKeyOf, coder } = this.#generation.means
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
-    const payload = new Payload(tensors, this.#means.shapeKeyOf(tensors))
-    const choices =
-      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
+    const payload = new Payload(tensors, shapeKeyOf(tensors))
+    const choices = options === NO_CHOICE ? settings.choices : checkChoices(options, coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
@@ -146,26 +166,8 @@ export class Predictor {
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
-    const request = { payload, caller, signal, options }
-    if (!this.#reuse) this.#enter(request, caller)
-    else this.#reuse.take(request)
-  }
-
-  #reusing(kinds: UnaskedKinds): Reuse {
-    const ask = (request: Request, caller: Caller) => this.#enter(request, caller)
-    const learned = (tenant: string) => this.#generation.tenants.of(tenant).context
-    return unaskedOf(kinds, this.#settings, this.#means, { ask, learned })
-  }
-
-  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #enter({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
-    try {
-      const query = this.#generation.enter(payload, caller)
-      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
-      return query
-    } catch (error) {
-      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
-    }
+    const own = this.#rollout ?? this.#first
+    own.take({ payload, caller, signal, options })
   }
 
   /**
@@ -200,20 +202,21 @@ export class Predictor {
 
   /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
   get tenants(): string[] {
-    const { names } = this.#generation.tenants
-    if (this.#means.coder.code !== 'systematic') return []
+    const { tenants, means } = this.#generation
+    const { names } = tenants
+    if (means.coder.code !== 'systematic') return []
     return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
-    const { pool } = this.#means
+    const { pool } = this.#generation.means
     return pool.usable ? undefined : pool.nobody
   }
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#means, this.#generation, this.#admission, name, this.#reuse?.given)
+    return statsOf(this.#generation, this.#admission, name)
   }
 
   /**
@@ -232,10 +235,13 @@ export class Predictor {
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    this.#reuse?.forget({ tenant: name })
-    const known = this.#generation.tenants.forget(name)
-    if (name === NOBODY) this.#generation.tenants.of(name)
-    return known
+    const known = this.#all.map(({ reuse, tenants }) => {
+      reuse?.forget({ tenant: name })
+      const isKnown = tenants.forget(name)
+      if (name === NOBODY) tenants.of(name)
+      return isKnown
+    })
+    return known.includes(true)
   }
 
   /**
@@ -246,8 +252,30 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    this.#reuse?.forget({ worker })
-    for (const { learning } of this.#generation.tenants) learning?.forget(worker)
+    for (const generation of this.#all) generation.forget(worker)
+  }
+
+  /** The models that workers have, the one that serves first: see the option `rollout`. */
+  generations(): GenerationReport[] {
+    if (this.#rollout) return this.#rollout.reports
+    const { fingerprint: id = 'unknown', means } = this.#first
+    return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
+  }
+
+  /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
+  promote(id: string): void {
+    this.#gathering(id).promote(id)
+  }
+
+  /** A model that gathers is not to take over by itself. @throws RangeError for one that does not gather */
+  refuse(id: string): void {
+    this.#gathering(id).refuse(id)
+  }
+
+  #gathering(id: string): Rollout {
+    checkString('generation', id)
+    if (this.#rollout) return this.#rollout
+    throw new RangeError(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
   }
 
   /** It takes no queries any more. */
@@ -263,25 +291,8 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#generation.end(error)
-    for (const { learning } of this.#generation.tenants) learning?.close()
     this.#admission.close()
     this.#membership?.close()
-    await this.#means.pool.close(error)
-  }
-
-  /** A worker was shown to lie, or is believed again. */
-  #judged(verdict: Verdict): void {
-    const { worker, identity, kind, evidence } = verdict
-    const { warn, onVerdict } = this.#settings
-    onVerdict(verdict)
-    if (kind === 'readmitted') return
-    if (kind === 'kept')
-      return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-    const { lies, proven } = evidence
-    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-    const own = this.#means.pool.identities.workersOf(identity)
-    for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
-    this.#generation.reconsider(identity)
+    await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
 }

@@ -25,7 +25,11 @@ export interface RememberingOptions {
   means: { readonly signature: Signature; readonly ended: Ended }
   core: 'wasm' | 'js'
   /** What a tenant has learned, and how often that may be given. */
-  learned(tenant: string): { readonly learning?: Learning | undefined; readonly ledger?: Ledger | undefined }
+  learned(tenant: string): {
+    readonly learning?: Learning | undefined
+    readonly ledger?: Ledger | undefined
+    readonly model: { readonly fingerprint: string | undefined }
+  }
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
 }
@@ -110,7 +114,7 @@ export class Remembering {
   }
 
   #give({ caller }: Request, answer: Float32Array, confidence: number): void {
-    const { means, clock, core } = this.#options
+    const { means, clock, core, learned } = this.#options
     const { outputs } = means.signature
     const output = toNamed(Payload.of(answer, outputs).tensors, outputs)
     const ranMs = clock.now() - caller.since
@@ -121,6 +125,7 @@ export class Remembering {
       ranMs,
       hedged: false,
       workers: [],
+      fingerprint: learned(caller.turn.tenant).model.fingerprint,
       group: Promise.resolve(unaskedReport(core)),
     }
     caller.answer({ ...given, status: 'remembered' }, means.ended)

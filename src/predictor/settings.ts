@@ -43,6 +43,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
+  if (options.rollout?.shadow && coded.code !== 'systematic')
+    throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
   const learns = coded.code === 'systematic' && (choices.policy !== 'retry' || maxError !== undefined)
   const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
@@ -63,6 +65,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     states: statesOf(state, limits.tenants),
     unfit,
     warn,
+    onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
   }
 }

@@ -6,7 +6,6 @@ import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { Means } from './means'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -44,14 +43,18 @@ export interface PredictorStats {
   workers: (WorkerStats & WorkerEvidence)[]
 }
 
+export interface GenerationCounts {
+  /** So far, and queries that were alone. */
+  groups: number
+  /** How often the model was replaced. */
+  renewals: number
+  /** Second requests. */
+  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
+}
+
 /** @param tenant  whose memory it tells of */
-export function statsOf(
-  { coder, pool, lateness, trust, criterion }: Means,
-  generation: Generation,
-  admission: Admission,
-  tenant: string,
-  reused = 0,
-): PredictorStats {
+export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
+  const { coder, pool, lateness, trust, criterion } = generation.means
   const { learning, context } = generation.tenants.known(tenant) ?? {}
   const experience = learning?.experience
   const { remembered: unasked, ...counts } = admission.stats()
@@ -60,10 +63,10 @@ export function statsOf(
     ...counts,
     unasked,
     budget: context?.ledger?.stats,
-    reused,
+    reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
-    hedges: { ...generation.extras.hedge },
-    clones: { ...generation.extras.clone },
+    hedges: { ...generation.counts.extras.hedge },
+    clones: { ...generation.counts.extras.clone },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),

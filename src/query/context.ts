@@ -21,6 +21,8 @@ export interface Context {
   readonly pool: Attempts<Payload, Payload>
   readonly core: 'wasm' | 'js'
   readonly signature: Signature
+  /** Its fingerprint, where it is known: another one where it is replaced. */
+  readonly model: { readonly fingerprint: string | undefined }
   readonly agenda: Agenda
   readonly lateness: Lateness
   /** Second requests for late queries, and recoveries given to them. */

@@ -51,6 +51,8 @@ export interface Prediction {
   hedged: boolean
   /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
   workers: string[]
+  /** Of the model that made it, where its workers tell. */
+  fingerprint?: string | undefined
   /** It is the answer to an equal query: see the option `reuse`. */
   reused?: boolean
   /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */

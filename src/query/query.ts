@@ -261,9 +261,10 @@ export class Query implements Owner, Timed {
   }
 
   #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
-    const { signature, ended } = this.#context
+    const { signature, ended, model } = this.#context
+    const { fingerprint } = model
     const [output, group] = [toNamed(tensors, signature.outputs), this.#report.promise]
-    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, group }, ended) // a spread costs 1 kB
+    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, group }, ended) // a spread costs 1 kB
     this.#closed()
   }
 

@@ -161,6 +161,11 @@ export class Reputation implements Trust {
     }
   }
 
+  /** What is believed of a machine may have changed elsewhere. */
+  follow(identity: Identity): void {
+    if (this.#ejects) this.#pool[this.evidence.isTrusted(identity) ? 'readmit' : 'eject'](identity)
+  }
+
   lied(worker: ModelWorker): void {
     const identity = identityOf(worker)
     this.#tally.suspect(worker)

@@ -50,6 +50,8 @@ export interface ModelWorker {
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
+  /** What tells its model from others where it has no fingerprint; its fleet says it. */
+  readonly modelId?: string | undefined
   /**
    * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
    * large they are tells which differences are rounding. Default: not known.
@@ -161,6 +163,11 @@ export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): stri
   return worker.identity ?? worker.name
 }
 
+/** What tells its model from others. */
+export function modelIdOf({ modelId, fingerprint = 'unknown' }: Pick<ModelWorker, 'modelId' | 'fingerprint'>): string {
+  return modelId ?? fingerprint
+}
+
 /** How many machines workers are on: those of one lie together. */
 export function machinesOf(workers: Iterable<ModelWorker>): number {
   return new Set(Array.from(workers, identityOf)).size
@@ -203,4 +210,9 @@ export type Change = { add: ModelWorker } | { remove: string } | { drain: string
 export interface WorkerChanges extends AsyncIterable<Change> {
   /** More workers than these will never have joined: a scheme that needs more is refused at once. Default: any number may come. */
   readonly most?: number | undefined
+  /**
+   * Called before the first change is read, by a reader that keeps the workers of several models apart: from then on those of all join,
+   * each with its `modelId` or `fingerprint`, and no `model` is told.
+   */
+  readonly apart?: (() => void) | undefined
 }

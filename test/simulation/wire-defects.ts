@@ -5,7 +5,7 @@ import { type Defect, defect } from './defects'
 // biome-ignore format: a line each
 export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
-  defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (version === this.#version) return outcomes', 'if (version) return outcomes'),
+  defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (!other) return reply.outcomes', 'if (reply) return reply.outcomes'),
   defect('NATS: reply keys can be guessed', 'workers/nats/subjects.ts', 'const key = randomToken()', 'const key = String(this.#open.size)'),
   defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat)', ''),
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),

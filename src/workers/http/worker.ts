@@ -111,6 +111,10 @@ export class HttpWorker implements ModelWorker {
     return this.model.signature
   }
 
+  get modelId(): string | undefined {
+    return this.model.name
+  }
+
   get scales(): readonly number[] | undefined {
     return this.model.scales
   }

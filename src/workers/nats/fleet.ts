@@ -112,7 +112,11 @@ class NatsFleet implements Wire {
     } catch (error) {
       return warn(`${subject}: ${(error as Error).message}`)
     }
-    const known = this.#workers.get(beat.name)
+    let known = this.#workers.get(beat.name)
+    if (known && beat.fingerprint !== known.fingerprint) {
+      this.#remove(known, 'has another model now')
+      known = undefined // and may join with that
+    }
     if (known) this.#heardAgain(known, beat)
     else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
     else this.#refused.delete(beat.name)
@@ -120,7 +124,6 @@ class NatsFleet implements Wire {
   }
 
   #heardAgain(worker: NatsWorker, beat: Heartbeat): void {
-    if (beat.fingerprint !== worker.fingerprint) return this.#remove(worker, 'has another model now') // and may join with that
     const { isClosed, name } = worker
     const before = worker.beat.state
     worker.hear(beat)
@@ -146,7 +149,8 @@ class NatsFleet implements Wire {
 
   /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
   #isOurs({ fingerprint }: Heartbeat): boolean {
-    const { model } = this.fleet
+    const { model, isApart } = this.fleet
+    if (isApart && !this.settings.isFixed) return true
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 

@@ -1,18 +1,19 @@
 /**
  * Rows, answers and errors on their way over NATS: frames with a head of 16 bytes
  *
- *   version u8, kind u8, flags u16, budget u32, total u32, offset u32
+ *   version u8, kind u8, flags u16, budget or model u32, total u32, offset u32
  *
  * and a body; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
  * is in its reply subject, or in the subject of the reply.
  */
 
+import { checksum } from '../../checksum'
 import { ApproxiferError, type Code, codes } from '../../errors'
 
 /** Of frames and heartbeats. A frame of another version is refused, a heartbeat ignored. */
 export const VERSION = 1
 const HEAD = 16
-/** A budget without an end. */
+/** A budget without an end; a model that is not told. */
 export const FOR_EVER = 2 ** 32 - 1
 
 const kinds = ['row', 'cancel', 'ping', 'answer', 'error'] as const
@@ -26,6 +27,8 @@ export interface Frame {
   flags: number
   /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
   budgetMs: number
+  /** Of an answer: the mark of the model that made it. Older workers do not say it. */
+  model: number
   /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
@@ -40,26 +43,26 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
   return bytes
 }
 
-/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have */
+/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array | Uint8Array,
   most: number,
-  budgetMs = FOR_EVER,
+  about = FOR_EVER,
 ): Generator<Uint8Array> {
   const width = values.BYTES_PER_ELEMENT
   const each = Math.max(1, Math.floor((most - HEAD) / width))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
     const bytes = new Uint8Array(HEAD + part.byteLength)
-    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs, total: values.length, offset })
+    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs: about, total: values.length, offset })
     bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), HEAD)
     if (!LITTLE_ENDIAN) swap(bytes.subarray(HEAD), width)
     yield bytes
   }
 }
 
-function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body'>): void {
+function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body' | 'model'>): void {
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
   view.setUint16(2, flags, true)
@@ -76,7 +79,14 @@ export function decode(bytes: Uint8Array): Frame {
   const kind = kinds[view.getUint8(1)]
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
   const [budgetMs, total, offset] = [4, 8, 12].map((at) => view.getUint32(at, true))
-  return { kind, flags: view.getUint16(2, true), budgetMs, total, offset, body: bytes.subarray(HEAD) }
+  const flags = view.getUint16(2, true)
+  return { kind, flags, budgetMs, model: budgetMs, total, offset, body: bytes.subarray(HEAD) }
+}
+
+/** Four bytes of a model's fingerprint: a worker that comes to have another model is no forger. */
+export function markOf(fingerprint: string | undefined): number {
+  if (fingerprint === undefined) return FOR_EVER
+  return Math.min(FOR_EVER - 1, Number.parseInt(checksum(text.encode.encode(fingerprint)).slice(0, 8), 16))
 }
 
 export const wrong = (what: string, got: string) =>

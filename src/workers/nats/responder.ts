@@ -6,7 +6,7 @@ import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
 import type { NatsLink } from './connection'
-import { type Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
+import { type Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
 
@@ -233,7 +233,8 @@ export class Responder {
     } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
     else {
       const values = pack(outcome, this.worker.signature.outputs)
-      for (const bytes of encodeValues('answer', values, this.link.most)) this.#send(to, bytes)
+      for (const bytes of encodeValues('answer', values, this.link.most, markOf(this.worker.fingerprint)))
+        this.#send(to, bytes)
     }
   }
 

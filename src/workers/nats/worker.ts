@@ -5,7 +5,7 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Signature, TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
-import { type Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
+import { type Assembly, DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
 import type { NatsSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
@@ -161,6 +161,10 @@ export class NatsWorker implements ModelWorker {
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
+      if (![FOR_EVER, markOf(this.fingerprint)].includes(frame.model)) {
+        if (!this.isAsked) this.ask() // its next heartbeat says which
+        throw new ApproxiferError('WORKER', `${this.name} has another model now`)
+      }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
     } catch (error) {
       this.#done(sent, asError(error, 'PROTOCOL'))

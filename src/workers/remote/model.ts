@@ -1,5 +1,6 @@
 /** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
 
+import { checksum } from '../../checksum'
 import { isEqual, isReal, realsOf } from '../../element'
 import { ofNumbers } from '../../oip/elements'
 import { seeded } from '../../random'
@@ -10,10 +11,34 @@ export interface ModelIdentity {
   readonly signature: Signature
   /** To the probe query. */
   readonly answer: TensorList
+  /** As it says itself. */
+  readonly fingerprint?: string | undefined
+  /** As its fleet calls it, where there may be several. */
+  readonly name?: string | undefined
+}
+
+/** What the models of a fleet are called: by the fingerprint that the first server says, else by its answer. */
+export class ModelNames {
+  readonly #known: { model: ModelIdentity; name: string }[] = []
+
+  constructor(private readonly isSame: (a: ModelIdentity, b: ModelIdentity) => boolean) {}
+
+  of(model: ModelIdentity): string {
+    const known = this.#known.find((each) => this.isSame(each.model, model))
+    if (known) return known.name
+    const { fingerprint, answer } = model
+    const name = fingerprint ?? checksum(new TextEncoder().encode(JSON.stringify(answer.map(({ data }) => Array.from<unknown>(data).map(String))))) // biome-ignore format: one line
+    this.#known.push({ model, name })
+    if (this.#known.length > MOST_NAMES) this.#known.shift()
+    return name
+  }
 }
 
 /** An output whose root mean square is below this counts as zeros. */
 const NEGLIGIBLE = 1e-6
+
+/** Models that are known by name: one that answers at random would have a new one whenever it is examined. */
+const MOST_NAMES = 100
 
 /** Where a length may be any. */
 const LENGTH = 8
