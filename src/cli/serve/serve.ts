@@ -5,10 +5,11 @@ import { expected } from '../../check'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import { note } from '../terminal'
+import { adminOptions, forOperators } from './admin'
 import { type Config, type Flags, readConfig } from './config'
 import { Events } from './events'
 import { type Certificate, pathOf, readCertificate, readTokens, Tokens, withOrigins, withToken } from './guard'
-import { type Connection, type Listening, listen, problem } from './listen'
+import { type Connection, type Handler, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
 import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
@@ -34,7 +35,10 @@ export async function serve(models: readonly string[], flags: Flags, version: st
   }
   const all = await read()
   const server = new ModelServer(all, openLog(all.config.server.log), version)
-  await server.listen(all.certificate)
+  await server.listen(all.certificate).catch(async (error) => {
+    await server.close(0)
+    throw error
+  })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let reloaded = Promise.resolve()
   const reload = () => {
@@ -68,7 +72,8 @@ class ModelServer {
   readonly #events: Events
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
-  #listening: Listening | undefined
+  /** On `--port`, and on `--admin-port` where that is given. */
+  readonly #listening: Listening[] = []
   #state: 'opening' | 'open' | 'closing' = 'opening'
   /** Models are to be read again, since a signal said so when they were loading. */
   isBehind = false
@@ -82,7 +87,7 @@ class ModelServer {
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
-      () => this.#listening?.connections ?? 0,
+      () => this.#listening[0]?.connections ?? 0,
       () => this.#events.clients,
     )
     this.#gateway = createGateway({
@@ -96,20 +101,25 @@ class ModelServer {
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
     })
-    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening?.url }, text)
+    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
     this.#models = new ServedModels(this.#gateway, config.models, warn)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
   async listen(certificate: Certificate | undefined): Promise<void> {
     const { log } = this.#logging
-    const { host, port, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
+    const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
     const refused = ({ method }: Request) => log.info({ route: 'refused', method, status: 401 })
-    const answer = (request: Request, connection: Connection) => this.#answer(request, connection)
-    const handle = withOrigins(cors, withToken(this.#tokens, answer, refused))
-    this.#listening = await listen(handle, { host, port, certificate, onError, ...limits })
+    const guarded = (handle: Handler) => withOrigins(cors, withToken(this.#tokens, handle, refused))
+    const answer: Handler = (request) => this.#answer(request)
+    const tell: Handler = (request, connection) => this.#tell(request, connection) ?? this.#answer(request)
+    const options = { host, port, certificate, onError, ...limits }
+    this.#listening.push(await listen(guarded(adminPort === undefined ? tell : answer), options))
+    if (adminPort !== undefined) {
+      this.#listening.push(await listen(guarded(forOperators(tell)), adminOptions(options, adminPort)))
+    }
     this.#warnOfOpenness()
   }
 
@@ -118,13 +128,18 @@ class ModelServer {
     this.#logging.log.warn('no token: everybody who reaches this address may ask')
   }
 
-  #answer(request: Request, connection: Connection): Promise<Response> | Response {
+  /** What is told of the server's work. */
+  #tell(request: Request, connection: Connection): Promise<Response> | Response | undefined {
     const path = pathOf(request)
     const { method } = request
-    const reads = method === 'GET' || method === 'HEAD'
-    if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
+    if (path === '/metrics') return isRead(method) ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
-    if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
+  }
+
+  #answer(request: Request): Promise<Response> | Response {
+    const path = pathOf(request)
+    const isReady = this.#state === 'open' || path !== '/v2/health/ready' || !isRead(request.method)
+    if (!isReady) return unready(`it is ${this.#state}`)
     const isEarly = this.#state === 'opening' && this.#gateway.names.length < this.#models.names.length
     if (!isEarly || path === '/v2/health/live') return this.#gateway(request)
     return path.startsWith('/v2/')
@@ -136,8 +151,8 @@ class ModelServer {
     await this.#models.load()
     if (this.#state === 'opening') this.#state = 'open'
     const { names } = this.#models
-    const url = this.#listening?.url
-    this.#logging.log.info({ url, models: names }, 'ready')
+    const [url, admin] = this.#listening.map((each) => each.url)
+    this.#logging.log.info({ url, admin, models: names }, 'ready')
     note(`serving ${names.join(', ')} on ${url}`)
   }
 
@@ -173,7 +188,8 @@ class ModelServer {
     const others = Object.keys(settings).filter(isOther)
     if ((certificate === undefined) !== (before.tlsCert === undefined)) others.push('tlsCert')
     if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
-    if (certificate && before.tlsCert !== undefined) this.#listening?.renew(certificate)
+    const secured = certificate && before.tlsCert !== undefined ? this.#listening : []
+    for (const each of secured) each.renew(certificate as Certificate)
     const hadTokens = this.#tokens.count > 0
     this.#tokens.replace(tokens)
     this.#events.keep((token) => this.#tokens.admit(token))
@@ -206,16 +222,20 @@ class ModelServer {
   async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()
-    this.#listening?.stop()
-    await this.#listening?.idle(graceMs)
+    const [main, admin] = this.#listening
+    main?.stop()
+    await main?.idle(graceMs)
     const closed = this.#gateway.close()
     await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
-    const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
+    const left = (await main?.end(LAST_WORDS_MS)) ?? 0
+    await admin?.end(0) // until then probes are told how it stands
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
     if (this.#state !== 'opening') log.info('closed') // else why it did not open is told
     flush()
   }
 }
+
+const isRead = (method: string) => method === 'GET' || method === 'HEAD'
 
 function unready(why: string): Response {
   const body = { ready: false, error: `the server is not ready: ${why}` }
