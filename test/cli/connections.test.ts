@@ -21,7 +21,13 @@ class PretendSocket extends EventEmitter {
 /** Ten connections at most, in time made by hand. */
 function house() {
   const clock = { ms: 0 }
-  const connections = new Connections(10, () => clock.ms)
+  const connections = new Connections(
+    10,
+    () => clock.ms,
+    (f) => {
+      soon.push(f)
+    },
+  )
   const open = (address: string) => {
     const socket = new PretendSocket(address)
     connections.add(socket as unknown as Connected)
@@ -59,16 +65,26 @@ it('the longest idle one gives way, of the address that has the most', () => {
   expect(connections.count).toBe(10)
 })
 
+it('to one of another address even what has just come gives way, however many there are', () => {
+  const { connections, open, ask, many } = house()
+  const old = open('b')
+  const crowd = many(300, 'a')
+  expect([connections.count, ask(open('b')).fits, ask(open('c')).fits, old.destroyed]).toEqual([266, true, true, false])
+  expect(crowd.slice(0, 3).map(({ destroyed }) => destroyed)).toEqual([true, true, false])
+})
+
 it('one that has just come, or has just had its answer, is not idle yet; then the next is one too many', () => {
   const { clock, connections, open, ask, many } = house()
   const [asked] = many(10, 'a')
   const { end } = ask(asked)
-  clock.ms = 90
+  clock.ms = 990
   end()
-  expect(ask(open('a')).fits).toBe(false)
-  clock.ms = 150
-  const next = open('a') // two others give way, so that it is within the limit again
-  expect([asked.destroyed, ask(next).fits, connections.count]).toEqual([false, true, 10])
+  const early = open('a')
+  expect(ask(early).fits).toBe(false)
+  clock.ms = 1500
+  expect([ask(open('a')).fits, asked.destroyed, connections.count]).toEqual([true, false, 11])
+  early.destroy()
+  expect(connections.count).toBe(10)
 })
 
 it('where none is idle an address with more than half of all gives up one that has the server wait; a whole request is answered', () => {
@@ -112,6 +128,6 @@ it('several requests of one connection are over with the last of them', () => {
   expect(ask(open('a')).fits).toBe(false)
   requests[1].end()
   clock.ms = 3000
-  open('a')
+  ask(open('a'))
   expect([busy.destroyed, connections.count]).toEqual([true, 11])
 })

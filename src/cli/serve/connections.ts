@@ -6,8 +6,8 @@ import type { Duplex } from 'node:stream'
 /** One of the network; with TLS that is what the encrypted one lies upon. */
 export type Connected = Duplex & { readonly remoteAddress?: string | undefined; _parent?: Connected | null }
 
-/** How long a new connection, or one that had its answer, counts as busy: its request is probably on its way. */
-const FRESH_MS = 100
+/** How long a new connection, or one that had its answer, makes no room for another one of its own address: its request is probably on its way. */
+const FRESH_MS = 1000
 /** Connections beyond the limit that get a sentence; those beyond are closed without one. */
 const SENTENCES = 256
 
@@ -22,8 +22,8 @@ interface Peers {
 export class Connections {
   count = 0
   readonly #peers = new Map<string, Peers>()
-  /** Those beyond the limit, which are to be told so. */
-  readonly #extra = new WeakSet<Connected>()
+  /** Those beyond the limit, the longest so first. */
+  readonly #extra = new Set<Connected>()
 
   constructor(
     private readonly most: number,
@@ -34,18 +34,13 @@ export class Connections {
   add(socket: Connected): void {
     const address = addressOf(socket)
     const peers: Peers = this.#peers.get(address) ?? { idle: new Map(), busy: new Map() }
-    while (this.count >= this.most) {
-      const victim = this.#idlest() ?? this.#hog(peers)
-      if (!victim) break
-      this.#remove(victim, addressOf(victim))
-      victim.destroy()
-    }
-    if (this.count >= this.most + SENTENCES) return void socket.destroy()
-    this.count++
     this.#peers.set(address, peers)
     peers.idle.set(socket, this.now())
-    if (this.count > this.most) this.#extra.add(socket)
     socket.once('close', () => this.#remove(socket, address))
+    if (++this.count <= this.most) return
+    this.#extra.add(socket)
+    this.#makeRoom(socket)
+    if (this.count > this.most + SENTENCES) socket.destroy()
   }
 
   /** A request has come on it. @returns whether it is within the limit */
@@ -59,31 +54,43 @@ export class Connections {
       requests.delete(response)
       if (!requests.size && peers.busy.delete(socket)) peers.idle.set(socket, this.now())
     })
+    if (this.#extra.has(socket)) this.#makeRoom(socket)
     return !this.#extra.has(socket)
   }
 
-  #remove(socket: Connected, address: string): void {
+  /** @param heir  whose its place is, where that is one within the limit */
+  #remove(socket: Connected, address: string, [heir]: Iterable<Connected> = this.#extra): void {
     const peers = this.#peers.get(address)
     const [wasIdle, wasBusy] = [peers?.idle.delete(socket), peers?.busy.delete(socket)]
     if (!peers || (!wasIdle && !wasBusy)) return
     this.count--
     if (sizeOf(peers) === 0) this.#peers.delete(address)
+    if (!this.#extra.delete(socket)) this.#extra.delete(heir)
+  }
+
+  #makeRoom(heir: Connected): void {
+    const own = this.#peers.get(addressOf(heir))
+    while (this.#extra.has(heir)) {
+      const victim = this.#idle(own) ?? this.#slow(own)
+      if (!victim) return
+      this.#remove(victim, addressOf(victim), [heir])
+      victim.destroy()
+    }
   }
 
   /** The longest idle one of the address that has the most connections among those that have such. */
-  #idlest(): Connected | undefined {
-    const until = this.now() - FRESH_MS
-    let [most, idlest]: [number, Connected | undefined] = [0, undefined]
+  #idle(own: Peers | undefined): Connected | undefined {
+    let most: Peers | undefined
     for (const peers of this.#peers.values()) {
-      const [[socket, since] = [undefined, Number.POSITIVE_INFINITY]] = peers.idle
-      if (since <= until && sizeOf(peers) > most) [most, idlest] = [sizeOf(peers), socket]
+      if (peers.idle.size && (!most || sizeOf(peers) > sizeOf(most))) most = peers
     }
-    return idlest
+    const [[socket, since] = [undefined, 0]] = most?.idle ?? []
+    return most !== own || since <= this.now() - FRESH_MS ? socket : undefined
   }
 
-  /** Of an address that has more than half of all, and is not these peers': the first that has the server wait, for its request or until it has read. */
-  #hog(others: Peers): Connected | undefined {
-    const hog = [...this.#peers.values()].find((each) => each !== others && 2 * sizeOf(each) > this.most)
+  /** Of an address that has more than half of all, and is another: the first that has the server wait, for its request or until it has read. */
+  #slow(own: Peers | undefined): Connected | undefined {
+    const hog = [...this.#peers.values()].find((each) => each !== own && 2 * sizeOf(each) > this.most)
     const waits = ({ req, headersSent }: ServerResponse) => headersSent || !req.complete
     return [...(hog?.busy ?? [])].find(([, requests]) => [...requests].every(waits))?.[0]
   }
