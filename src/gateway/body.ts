@@ -13,27 +13,54 @@ type ContentCoding = 'gzip' | 'deflate'
 
 const CODINGS: readonly ContentCoding[] = ['gzip', 'deflate']
 
-/** Bodies up to this many bytes always have room: a thousand of them are no more than a large one. */
-const SMALL = 64 * 1024
+/** What is held of a request, up to this many bytes, always has room: of a thousand it is no more than of a large one. */
+export const SMALL = 64 * 1024
 
-/** How many bytes the bodies of all requests may have together. */
+/** Whom a request is of. */
+interface Client {
+  address: string
+  /** Ends the connection. */
+  cut(): void
+}
+
+const clients = new WeakMap<Request, Client>()
+/** For an HTTP server that knows it. */
+export const tellClient = (request: Request, client: Client): unknown => clients.set(request, client)
+export const clientOf = (request: Request): Client | undefined => clients.get(request)
+
+/** How many bytes all requests under way may have together: their bodies, and their answers until these are read. */
 export class ByteBudget {
   #taken = 0
+  readonly #byAddress = new Map<string, number>()
 
   constructor(private readonly most: number) {}
 
-  /** @returns to be told how many bytes a body has by now, 0 at last; throws Refusal 429 where there is no room for them */
-  open(): (bytes: number) => void {
+  /** @returns to be told how many bytes it has by now, 0 at last; throws Refusal where there is no room for them: 413 if there never is, else 429 */
+  open(request: Request): (bytes: number) => void {
+    const address = clientOf(request)?.address
     let held = 0
     return (bytes) => {
       const now = bytes > SMALL ? bytes : 0
-      if (now > held && this.#taken + now - held > this.most) {
-        throw overloaded(`the bodies of all requests: expected at most ${this.most} bytes together, got more`)
+      const more = now - held
+      const own = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0)
+      if (now > this.most) throw tooMuch('a request and its answers', this.most, 413)
+      if (more > 0 && this.#taken + more > this.most) throw tooMuch('all requests and their answers', this.most)
+      // One alone may have more, else nobody could send it.
+      if (more > 0 && own > held && own + more > this.most / 2) {
+        throw tooMuch('requests of one address and their answers', this.most / 2)
       }
-      this.#taken += now - held
+      this.#taken += more
       held = now
+      if (address === undefined) return
+      if (own + more) this.#byAddress.set(address, own + more)
+      else this.#byAddress.delete(address)
     }
   }
+}
+
+function tooMuch(what: string, most: number, status = 429): Refusal {
+  const message = `${what}: expected at most ${most} bytes together, got more`
+  return status === 413 ? new Refusal(413, `${message}; ask for fewer rows at a time`) : overloaded(message)
 }
 
 /**
@@ -100,8 +127,12 @@ export function spaceBefore(header: (name: string) => unknown): number {
 
 /** Packs what is to be sent, if that was asked for. */
 export async function packBody(body: Uint8Array, coding: ContentCoding): Promise<Uint8Array> {
-  const packed = new Blob([body as BlobPart]).stream().pipeThrough(new CompressionStream(coding))
-  return new Uint8Array(await new Response(packed).arrayBuffer())
+  const stream = packed(new Blob([body as BlobPart]).stream(), coding)
+  return new Uint8Array(await new Response(stream).arrayBuffer())
+}
+
+export function packed(body: ReadableStream<Uint8Array>, coding: ContentCoding): ReadableStream<Uint8Array> {
+  return body.pipeThrough(new CompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
 }
 
 /** The coding that a client prefers of those that we have. @param accepts  its Accept-Encoding */

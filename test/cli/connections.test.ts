@@ -21,13 +21,7 @@ class PretendSocket extends EventEmitter {
 /** Ten connections at most, in time made by hand. */
 function house() {
   const clock = { ms: 0 }
-  const connections = new Connections(
-    10,
-    () => clock.ms,
-    (f) => {
-      soon.push(f)
-    },
-  )
+  const connections = new Connections(10, () => clock.ms)
   const open = (address: string) => {
     const socket = new PretendSocket(address)
     connections.add(socket as unknown as Connected)

@@ -206,7 +206,9 @@ it('reads bodies of 2.5 MiB at a time, says 429 to others, and forgets those who
   await until(async () => (await third()).status === 429)
   const refused = await third()
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
-  expect((await refused.json()).error).toMatch(/^the bodies of all requests: expected at most 2621440 bytes together/)
+  expect((await refused.json()).error).toMatch(
+    /^all requests and their answers: expected at most 2621440 bytes together/,
+  )
   expect((await served.infer()).status).toBe(200)
   for (const socket of sockets) socket.destroy()
   await until(async () => (await third()).status === 200)

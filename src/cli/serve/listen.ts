@@ -6,9 +6,9 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
-import { spaceBefore } from '../../gateway/body'
+import { spaceBefore, tellClient } from '../../gateway/body'
 import { errorBody, Refusal } from '../../gateway/refusal'
-import { Connections } from './connections'
+import { addressOf, Connections } from './connections'
 import type { Certificate } from './guard'
 
 /** The socket's end of a request, which may have to be cut off. */
@@ -98,6 +98,7 @@ export class Listening {
     const listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
+        tellClient(request, { address: addressOf(incoming.socket), cut: () => outgoing.destroy() })
         return handle(cheaper(request, incoming), outgoing)
       },
       { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },

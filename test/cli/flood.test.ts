@@ -1,0 +1,140 @@
+/**
+ * One address does what it can to have others starve: health is told on its own port, memory stays below 512 MB, others are answered.
+ * EXHAUSTION=full for the sizes that are promised, and how long it took: on a machine that does nothing else.
+ */
+
+import { readFileSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { scratch } from '../shared/cli'
+import { json, LENET, LENGTH, Served } from '../shared/served'
+import { wideModel } from '../shared/wide-model'
+
+const FULL = process.env.EXHAUSTION === 'full'
+const MOST_MB = 512
+const MOST_MS = 100
+const { write } = scratch()
+
+let served: Served
+let watching: Watch
+const sockets: Socket[] = []
+
+class Watch {
+  healthMs: number[] = []
+  /** What others were answered. */
+  statuses: Record<string, number> = {}
+  readonly #agent = new Agent({ keepAlive: true, localAddress: '127.0.0.3' })
+  readonly #ended: Promise<unknown>
+  #over = false
+
+  constructor() {
+    const health = async () => {
+      const since = performance.now()
+      const { status } = await fetch(`${served.adminUrl}/v2/health/live`)
+      expect(status).toBe(200)
+      this.healthMs.push(performance.now() - since)
+    }
+    const other = async () => {
+      const status = await post(this.#agent, '/v2/models/digits/infer', json(), {}).catch((error) => error.code)
+      this.statuses[status] = (this.statuses[status] ?? 0) + 1
+    }
+    this.#ended = Promise.all([this.#repeat(health), this.#repeat(other)])
+  }
+
+  async #repeat(f: () => Promise<void>): Promise<void> {
+    while (!this.#over) {
+      await f()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#over = true
+    await this.#ended
+    this.#agent.destroy()
+  }
+}
+
+beforeEach(async () => {
+  const wide = write('wide.onnx', wideModel(FULL ? 5000 : 1000))
+  served = await Served.start([`digits=${LENET}`, `wide=${wide}`, '--workers', '1', '--admin-port', '0']) // biome-ignore format: one line
+  watching = new Watch()
+})
+
+afterEach(async ({ task }) => {
+  await watching.end()
+  for (const socket of sockets.splice(0)) socket.destroy()
+  const { healthMs, statuses } = watching
+  const peakMb = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${served.process.pid}/status`, 'utf8'))?.[1]) / 1024
+  const sorted = healthMs.sort((a, b) => b - a)
+  const told = [sorted[0], sorted[Math.floor(sorted.length / 100)], sorted[sorted.length >> 1]].map((ms) =>
+    ms.toFixed(0),
+  )
+  if (FULL) console.log(`${task.name}: health ${told.join(', ')} ms (longest, p99, median of ${sorted.length}); at most ${peakMb.toFixed(0)} MB; others ${JSON.stringify(statuses)}`) // biome-ignore format: one line
+  await served.stop()
+  expect([Object.keys(statuses), peakMb < MOST_MB]).toEqual([['200'], true])
+  if (FULL) expect(sorted[0]).toBeLessThan(MOST_MS)
+})
+
+/** @returns its status when all of the reply was read */
+function post(agent: Agent | false, path: string, body: string | Uint8Array, headers: Record<string, string>) {
+  return new Promise<number>((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: served.port, path, agent, method: 'POST', headers }
+    const asked = request(options, (response) => {
+      response.resume().on('error', reject).on('end', () => resolve(response.statusCode ?? 0)) // biome-ignore format: one line
+    })
+    asked.on('error', reject).end(body)
+  })
+}
+
+/** So many rows of four numbers each, raw. */
+function rows(count: number): { head: string; body: Buffer } {
+  const inputs = [{ name: 'x', datatype: 'FP32', shape: [count, 4], parameters: { binary_data_size: 16 * count } }]
+  const text = JSON.stringify({ inputs })
+  const values = Float32Array.from({ length: 4 * count }, (_, i) => Math.sin(i))
+  return { head: text, body: Buffer.concat([Buffer.from(text), Buffer.from(values.buffer)]) }
+}
+
+const WIDE = '/v2/models/wide/infer'
+const ROWS = FULL ? 10_000 : 2000
+
+it('replies that are a thousand times their requests, asked for twelve at a time', async () => {
+  const { head, body } = rows(ROWS)
+  const asked = Array.from({ length: 12 }, () => post(false, WIDE, body, { [LENGTH]: String(head.length) }))
+  const statuses = await Promise.all(asked)
+  expect(statuses).toContain(200)
+  expect(statuses.filter((status) => status !== 200 && status !== 429)).toEqual([])
+})
+
+it('replies that nobody reads', async () => {
+  const { head, body } = rows(ROWS)
+  const lengths = `Content-Length: ${body.length}\r\n${LENGTH}: ${head.length}`
+  for (let i = 0; i < 60; i++) {
+    const socket = connect(served.port, '127.0.0.1').on('error', () => {}).pause() // biome-ignore format: one line
+    sockets.push(socket)
+    socket.write(Buffer.concat([Buffer.from(`POST ${WIDE} HTTP/1.1\r\nHost: a\r\n${lengths}\r\n\r\n`), body]))
+  }
+  await new Promise((resolve) => setTimeout(resolve, FULL ? 20_000 : 2000))
+})
+
+it('bombs', async () => {
+  const bomb = gzipSync(Buffer.alloc(FULL ? 2 ** 30 : 2 ** 27, ' '))
+  const asked = Array.from({ length: 30 }, () => post(false, WIDE, bomb, { 'content-encoding': 'gzip' }))
+  for (const status of await Promise.all(asked.map((each) => each.catch(() => 413))))
+    expect([413, 429]).toContain(status)
+})
+
+it('requests on hundreds of connections, and connections', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: FULL ? 500 : 50 })
+  const end = performance.now() + (FULL ? 20_000 : 2000)
+  const client = async () => {
+    while (performance.now() < end) await post(agent, '/v2/models/digits/infer', json(), {}).catch(() => {})
+  }
+  const churn = async () => {
+    while (performance.now() < end) await post(false, '/v2/models/digits', '', {}).catch(() => {})
+  }
+  await Promise.all([...Array.from({ length: FULL ? 500 : 50 }, client), ...Array.from({ length: 20 }, churn)])
+  agent.destroy()
+})
