@@ -1,7 +1,7 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
 import { aborted, onAbort } from '../abort'
-import { joinedBytes } from '../oip/json'
+import { joinedBytes, turn } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
 import { overloaded, Refusal } from './refusal'
@@ -9,12 +9,15 @@ import { overloaded, Refusal } from './refusal'
 /** Bytes of the largest elements. */
 const ELEMENT = Float64Array.BYTES_PER_ELEMENT
 
-type ContentCoding = 'gzip' | 'deflate'
+export type ContentCoding = 'gzip' | 'deflate'
 
 const CODINGS: readonly ContentCoding[] = ['gzip', 'deflate']
 
 /** What is held of a request, up to this many bytes, always has room: of a thousand it is no more than of a large one. */
 export const SMALL = 64 * 1024
+
+/** Bytes that are read or unpacked before whatever else waits has its turn: about a millisecond. */
+const SLICE = 2 ** 18
 
 /** Whom a request is of. */
 interface Client {
@@ -93,9 +96,13 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
+    let rested = 0
     const told = (bytes: number) => {
       if (signal?.aborted) throw aborted(signal) // it was let go
       hold(bytes)
+      if (bytes < rested + SLICE) return
+      rested = bytes
+      return turn()
     }
     const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, told)
     const parts = await unlessGone(signal, reading)

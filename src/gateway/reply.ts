@@ -4,7 +4,8 @@ import { onAbort } from '../abort'
 import type { Clock } from '../clock'
 import { joinedBytes, turn } from '../oip/json'
 import { bytesIn, HEADER_LENGTH, inUtf8, type Message } from '../oip/write'
-import { chosenCoding, clientOf, packBody, packed, SMALL } from './body'
+import { cancelSoon } from '../platform/fetch'
+import { type ContentCoding, chosenCoding, clientOf, packBody, packed, SMALL } from './body'
 
 /** Raw bytes given at a time. */
 const PIECE = 2 ** 18
@@ -34,9 +35,12 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   const coding = mayPack ? chosenCoding(sending.request.headers.get('accept-encoding')) : undefined
   const whole = isWhole ? joinedBytes(first) : undefined
   if (whole) sending.done()
-  const stream = whole ? undefined : streamOf(first, pieces, sending)
-  const body = whole ? coding ? await packBody(whole, coding) : whole : coding && stream ? packed(stream, coding) : stream // biome-ignore format: one line
-  const length = body instanceof Uint8Array ? body.length : coding || !raw ? undefined : Number(json) + bytesIn(raw)
+  const body = whole
+    ? coding
+      ? await packBody(whole, coding)
+      : whole
+    : watched(written(first, pieces, coding), sending)
+  const length = body instanceof Uint8Array ? body.length : raw && !coding ? Number(json) + bytesIn(raw) : undefined
   // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
   const headers = {
     'Content-Type': raw ? 'application/octet-stream' : 'application/json',
@@ -76,15 +80,28 @@ function* piecesOf({ text, raw = [] }: Message): Generator<Uint8Array> {
   if (length) yield joinedBytes(parts)
 }
 
-/** Written piece by piece, each when the one before it was taken. */
-function streamOf(first: Uint8Array[], rest: Iterator<Uint8Array>, sending: Sending): ReadableStream<Uint8Array> {
-  const { request, clock, done } = sending
+/** Each piece is made when the one before it was taken. */
+function written(first: Uint8Array[], rest: Iterator<Uint8Array>, coding: ContentCoding | undefined) {
+  const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+    const piece = first.shift() ?? (rest.next().value as Uint8Array | undefined)
+    if (piece) controller.enqueue(piece)
+    else controller.close()
+    await turn()
+  }
+  const stream = new ReadableStream<Uint8Array>({ pull }, { highWaterMark: 0 })
+  return coding ? packed(stream, coding) : stream
+}
+
+/** As long as it is read. */
+function watched(body: ReadableStream<Uint8Array>, { request, clock, done }: Sending): ReadableStream<Uint8Array> {
+  const reader = body.getReader()
   const began = clock.now()
   const read = { bytes: 0, at: began }
   let unwatch = () => {}
   const end = () => {
     unwatch()
     forget()
+    cancelSoon(reader)
     done()
   }
   const forget = onAbort(request.signal, end)
@@ -102,15 +119,14 @@ function streamOf(first: Uint8Array[], rest: Iterator<Uint8Array>, sending: Send
     watch()
   }
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
-    const piece = first.shift() ?? (rest.next().value as Uint8Array | undefined)
-    if (!piece) {
+    const { done: isOver, value } = await reader.read()
+    if (isOver) {
       end()
       return controller.close()
     }
-    read.bytes += piece.length
+    read.bytes += value.length
     read.at = clock.now()
-    controller.enqueue(piece)
-    await turn()
+    controller.enqueue(value)
   }
   return new ReadableStream({ start, pull, cancel: end }, { highWaterMark: 0 })
 }
