@@ -55,6 +55,8 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
+/** Bytes that a row takes beside its values: what became of it, and its report. */
+const ROW = 2048
 /** From 1 on. */
 const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
@@ -156,7 +158,7 @@ export async function outcomesOf(
   choices: RequestChoices,
 ): Promise<RowOutcome[]> {
   event.queries = queries.length
-  const asked = queries.reduce((sum, query) => sum + bytesOf(query), 0)
+  const asked = queries.reduce((sum, query) => sum + ROW + bytesOf(query), 0)
   const expects = queries.length * answerBytes(predictor.signature)
   hold(asked, expects)
   let answered = 0

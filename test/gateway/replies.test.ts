@@ -10,8 +10,8 @@ import { answerOf, inputOf, model, post, refusal, started, workersOf } from '../
 const ROWS = 10_000
 const zeros = (rows: number) => JSON.stringify(inputOf(rows, new Array(2 * rows).fill(0)))
 const large = zeros(ROWS)
-/** Of the values of its queries and answers: 8 bytes a row each. */
-const BYTES = 16 * ROWS
+/** Of the values of its queries and answers 8 bytes a row each, and what a row takes beside them. */
+const BYTES = (16 + 2048) * ROWS
 const limits = { maxBytes: 100_000 }
 
 describe('a large reply', () => {
