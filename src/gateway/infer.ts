@@ -60,7 +60,17 @@ const ROW = 2048
 /** From 1 on. */
 const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
-  ...['deadline_ms', 'timeout', 'priority', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial'],
+  ...[
+    'deadline_ms',
+    'timeout',
+    'priority',
+    'policy',
+    'tenant',
+    'min_confidence',
+    'at_deadline',
+    'allow_partial',
+    'ask',
+  ],
 ]
 
 /** A request that is admitted. */
