@@ -20,16 +20,16 @@ export const SMALL = 64 * 1024
 const SLICE = 2 ** 18
 
 /** Whom a request is of. */
-interface Client {
+interface RequestClient {
   address: string
   /** Ends the connection. */
   cut(): void
 }
 
-const clients = new WeakMap<Request, Client>()
+const clients = new WeakMap<Request, RequestClient>()
 /** For an HTTP server that knows it. */
-export const tellClient = (request: Request, client: Client): unknown => clients.set(request, client)
-export const clientOf = (request: Request): Client | undefined => clients.get(request)
+export const tellClient = (request: Request, client: RequestClient): unknown => clients.set(request, client)
+export const clientOf = (request: Request): RequestClient | undefined => clients.get(request)
 
 /** How many bytes all requests under way may have together: their bodies, and their answers until these are read. */
 export class ByteBudget {
@@ -96,15 +96,7 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-    let rested = 0
-    const told = (bytes: number) => {
-      if (signal?.aborted) throw aborted(signal) // it was let go
-      hold(bytes)
-      if (bytes < rested + SLICE) return
-      rested = bytes
-      return turn()
-    }
-    const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, told)
+    const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, inTurns(signal, hold))
     const parts = await unlessGone(signal, reading)
     if (!parts) throw tooLarge(most)
     return joinedBytes(parts)
@@ -113,6 +105,18 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     if (signal?.aborted) throw aborted(signal)
     const what = coding ? `whole ${coding}` : 'all of it'
     throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
+  }
+}
+
+/** Has what is read wait for others. */
+function inTurns(signal: AbortSignal | undefined, hold: (bytes: number) => void) {
+  let rested = 0
+  return (bytes: number) => {
+    if (signal?.aborted) throw aborted(signal) // it was let go
+    hold(bytes)
+    if (bytes < rested + SLICE) return
+    rested = bytes
+    return turn()
   }
 }
 

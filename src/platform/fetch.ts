@@ -42,7 +42,7 @@ export async function readWithin(
 
 /**
  * Of what has come to its end nothing is left to cancel. Not at once: a stream that packs or unpacks, and has just been asked for more,
- * gives that in Node 20 to one that is closed, which ends the process.
+ * gives that in Node 20 to one that is closed, and nobody catches the error.
  */
 export function cancelSoon(reader: ReadableStreamDefaultReader<Uint8Array>): void {
   setTimeout(() => reader.cancel().catch(() => {}))

@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { expect, it } from 'vitest'
-import { addressOf, type Connected, Connections } from '../../src/cli/serve/connections'
+import { addressOf, type Connected, OpenConnections } from '../../src/cli/serve/connections'
 
 class PretendSocket extends EventEmitter {
   destroyed = false
@@ -21,7 +21,7 @@ class PretendSocket extends EventEmitter {
 /** Ten connections at most, in time made by hand. */
 function house() {
   const clock = { ms: 0 }
-  const connections = new Connections(10, () => clock.ms)
+  const connections = new OpenConnections(10, () => clock.ms)
   const open = (address: string) => {
     const socket = new PretendSocket(address)
     connections.add(socket as unknown as Connected)

@@ -8,7 +8,7 @@ export type Connected = Duplex & { readonly remoteAddress?: string | undefined; 
 
 /** How long a new connection, or one that had its answer, makes no room for another one of its own address: its request is probably on its way. */
 const FRESH_MS = 1000
-/** Connections beyond the limit that get a sentence; those beyond are closed without one. */
+/** OpenConnections beyond the limit that get a sentence; those beyond are closed without one. */
 const SENTENCES = 256
 
 /** Those of one address. */
@@ -19,7 +19,7 @@ interface Peers {
   busy: Map<Connected, Set<ServerResponse>>
 }
 
-export class Connections {
+export class OpenConnections {
   count = 0
   readonly #peers = new Map<string, Peers>()
   /** Those beyond the limit, the longest so first. */

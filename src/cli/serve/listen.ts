@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { spaceBefore, tellClient } from '../../gateway/body'
 import { errorBody, Refusal } from '../../gateway/refusal'
-import { addressOf, Connections } from './connections'
+import { addressOf, OpenConnections } from './connections'
 import type { Certificate } from './guard'
 
 /** The socket's end of a request, which may have to be cut off. */
@@ -78,9 +78,9 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number, flag:
 
 export class Listening {
   url = ''
-  readonly #connections: Connections
+  readonly #connections: OpenConnections
   readonly #open = new Set<ServerResponse>()
-  /** Connections that have been told what is wrong with them. */
+  /** OpenConnections that have been told what is wrong with them. */
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
   readonly #patienceMs: number
@@ -92,7 +92,7 @@ export class Listening {
     handle: Handler,
     { maxConnections, requestMs, onError }: ListenOptions,
   ) {
-    this.#connections = new Connections(maxConnections)
+    this.#connections = new OpenConnections(maxConnections)
     this.#most = maxConnections
     this.#patienceMs = requestMs
     const listener = getRequestListener(
