@@ -48,8 +48,8 @@ export class ByteBudget {
       const own = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0)
       if (now > this.most) throw tooMuch('a request and its answers', this.most, 413)
       if (more > 0 && this.#taken + more > this.most) throw tooMuch('all requests and their answers', this.most)
-      // One alone may have more, else nobody could send it.
-      if (more > 0 && own > held && own + more > this.most / 2) {
+      // One request alone may have more, else nobody could send it.
+      if (more > 0 && own - held >= this.most / 2) {
         throw tooMuch('requests of one address and their answers', this.most / 2)
       }
       this.#taken += more
