@@ -25,6 +25,7 @@ import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, wh
 import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
+import { permitted, priorities } from './principal'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 import { responseOf } from './reply'
 
@@ -57,8 +58,6 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
 /** Bytes that a row takes beside its values: what became of it, and its report. */
 const ROW = 2048
-/** From 1 on. */
-const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
   ...[
     'deadline_ms',
@@ -178,7 +177,8 @@ export async function outcomesOf(
     hold(asked, Math.max(expects, answered))
     return kept
   }
-  const options = { ...choices, keep, signal: event.request.signal, clock }
+  const options = { ...permitted(choices, event.principal), keep, signal: event.request.signal, clock }
+  event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
   for (const { status } of predictions) event.statuses[status]++
@@ -235,7 +235,7 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
 /** A word, or as Triton has it: 1 goes first, and 0 is none. */
 function priorityOf(priority: unknown): Priority {
   if (typeof priority !== 'number') return priority as Priority // the predictor checks it
-  return BY_NUMBER[Math.min(checkInteger('parameters.priority', priority, 0), BY_NUMBER.length) - 1]
+  return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
 /** How each row was answered, as parameters of the reply: lists with an element a row. */
