@@ -45,11 +45,22 @@ const kinds: Record<Exclude<ElementType, 'string'>, ArrayKind> = {
   bool: Uint8Array,
 }
 
+/** Bytes of a string beside its letters. */
+const STRING = 24
+
 export const elementTypes = [...Object.keys(kinds), 'string'] as readonly ElementType[]
 
 /** What values of a type are held in; of a string in an array. */
 export function kindOf(type: Exclude<ElementType, 'string'>): ArrayKind {
   return kinds[type]
+}
+
+/** Of a value; strings have any number. */
+export const elementBytes = (type: Exclude<ElementType, 'string'> = 'float32') => kinds[type].BYTES_PER_ELEMENT
+
+/** That values take in memory. */
+export function heldBytes(data: TensorData): number {
+  return isNumeric(data) ? data.byteLength : data.reduce((sum, text) => sum + 2 * text.length + STRING, 0)
 }
 
 /** Whether values are held as those of a type are; half floats may also come as bits. */

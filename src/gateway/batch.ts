@@ -2,6 +2,7 @@
 
 import { aborted, onAbort } from '../abort'
 import type { Clock } from '../clock'
+import { heldBytes } from '../element'
 import { ApproxiferError, asError } from '../errors'
 import { turn } from '../oip/json'
 import type { PredictOptions } from '../predictor/options'
@@ -33,8 +34,8 @@ export interface BatchOptions extends PredictOptions {
 
 /** How long a row waits until there is room for it, where the batch has no deadline. */
 const MOST_WAIT_MS = 60_000
-/** Values sent before whatever else waits has its turn. */
-const SLICE = 2 ** 19
+/** Bytes sent before whatever else waits has its turn. */
+const SLICE = 2 ** 21
 
 /**
  * @param queries  a single one is given away; several, which may be views of one body, are copied: one that is kept would hold on to all
@@ -96,16 +97,16 @@ class RowBatch {
     const { signal } = this.stop
     const sent: Promise<void>[] = []
     const late = this.#late()
-    let values = 0
+    let bytes = 0
     for (const [row, query] of queries.entries()) {
       while (!this.#predictor.hasRoom && !signal.aborted && this.#leftMs > 0) {
         await Promise.race([this.#predictor.room(signal), late])
       }
       if (signal.aborted) break
       sent.push(this.#predict(row, query))
-      values += valuesOf(query)
-      if (values < SLICE) continue
-      values = 0
+      bytes += bytesOf(query)
+      if (bytes < SLICE) continue
+      bytes = 0
       await turn()
     }
     await Promise.all(sent)
@@ -143,18 +144,15 @@ class RowBatch {
   }
 }
 
-const whole = (prediction: Prediction) => prediction
+export const whole = (prediction: Prediction) => prediction
 
-function valuesOf(query: QueryTensors): number {
-  if (isTensor(query)) return lengthOf(query)
-  return Object.values(query).reduce((sum, tensor) => sum + lengthOf(tensor), 0)
+/** Of a query, or an answer. */
+export function bytesOf(query: QueryTensors): number {
+  if (isTensor(query)) return heldBytes('data' in query ? query.data : query)
+  return Object.values(query).reduce((sum, tensor) => sum + bytesOf(tensor), 0)
 }
 
 /** As a request's queries are: values, alone or with their shape. */
 function isTensor(query: QueryTensors): query is QueryTensor {
   return ArrayBuffer.isView(query) || Array.isArray(query) || Array.isArray((query as { shape?: unknown }).shape)
-}
-
-function lengthOf(tensor: QueryTensor): number {
-  return ('data' in tensor ? tensor.data : tensor).length
 }

@@ -20,7 +20,7 @@ export interface RequestEvent {
   version?: string
   /** Of HTTP; 499 where the client was gone. */
   status: number
-  /** From the request to its answer, reading and writing included. */
+  /** From the request to its answer, reading it and writing the first 64 KiB included. */
   ms: number
   /** Rows of the batch. */
   queries: number

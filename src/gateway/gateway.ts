@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../clock'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
-import type { Encoded } from '../oip/write'
+import type { Message } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
@@ -201,7 +201,7 @@ class GatewayServer<Model> {
     return json({ name: place.model, generations: predictor.generations() })
   }
 
-  #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Encoded>): Promise<Response> {
+  #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Message>): Promise<Response> {
     const models: TextModels = {
       find: (model) => this.#find({ model, version: undefined }, event),
       giving: (gives) => this.models.giving(gives).filter((name) => mayAsk(event.principal, name)),

@@ -12,26 +12,27 @@ import {
   nearest,
 } from '../check'
 import type { Clock } from '../clock'
-import { blank, type TensorData } from '../element'
+import { blank, elementBytes, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
-import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
+import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
 import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
-import type { AnyTensor, QueryTensors, Signature, TensorSpec } from '../tensor'
-import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
-import { ByteBudget, chosenCoding, packBody, readBody } from './body'
+import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
+import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, whole } from './batch'
+import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
 import { permitted, priorities } from './principal'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
+import { responseOf } from './reply'
 
 export interface InferenceLimits {
   /** Bytes of a request's body, unpacked. Default 64 MiB. */
   readonly maxBytes: number
-  /** Bytes of the bodies of all requests that have no answer yet; more are refused before they are read. Default four times `maxBytes`. */
+  /** Bytes of all requests under way: of their bodies, and of their answers until these are read. Default four times `maxBytes`. */
   readonly maxTotalBytes: number
   /** Rows of a batch. Default 10,000. */
   readonly maxRows: number
@@ -55,6 +56,8 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
+/** Bytes that a row takes beside its values: what became of it, and its report. */
+const ROW = 2048
 const PARAMETERS = [
   ...[
     'deadline_ms',
@@ -78,6 +81,8 @@ export interface Exchange {
   enter(served: Served): Predictor
   /** @param most  bytes, unpacked, where that is less than what the server takes */
   body(most?: number): Promise<Uint8Array>
+  /** Told how many bytes its queries and answers have. @throws Refusal where they have no room */
+  hold(queries: number, answers: number): void
 }
 
 /** What a request chooses of its queries. */
@@ -100,43 +105,36 @@ export class Inference {
     return this.#inFlight.ended()
   }
 
-  /** @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
-  async admit(event: RequestEvent, answer: (exchange: Exchange) => Promise<Encoded>): Promise<Response> {
+  /** @throws Refusal 413, 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
+  async admit(event: RequestEvent, answer: (exchange: Exchange) => Promise<Message>): Promise<Response> {
     const { count } = this.#inFlight
-    const { limits } = this
+    const { limits, clock } = this
+    const { request } = event
     if (this.draining) throw unavailable('the server is shutting down')
     if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
     const leave = [this.#inFlight.enter()]
-    const hold = this.#budget.open()
+    const hold = this.#budget.open(request)
     const enter = (served: Served) => {
       leave.push(served.inFlight.enter())
       return served.predictor
     }
-    const body = (most = limits.maxBytes) => bodyOf(event.request, Math.min(most, limits.maxBytes), hold)
+    let read = 0 // the queries may be views of it
+    const told = (bytes: number) => {
+      hold(bytes)
+      read = bytes
+    }
+    const body = (most = limits.maxBytes) => bodyOf(request, Math.min(most, limits.maxBytes), told)
+    const both = (queries: number, answers: number) => hold(Math.max(read, queries) + answers)
+    const done = () => hold(0)
     try {
-      const encoded = await answer({ event, maxRows: limits.maxRows, clock: this.clock, enter, body })
-      return await this.#responseOf(encoded, event.request.headers.get('accept-encoding'))
+      const message = await answer({ event, maxRows: limits.maxRows, clock, enter, body, hold: both })
+      return await responseOf(message, { request, packFrom: limits.packFrom, clock, done })
+    } catch (error) {
+      done()
+      throw error
     } finally {
-      hold(0)
       for (const each of leave) each()
     }
-  }
-
-  async #responseOf({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
-    const binary = headerLength !== undefined
-    const mayPack = body.length >= this.limits.packFrom
-    const coding = mayPack ? chosenCoding(accepts) : undefined
-    const sent = coding ? await packBody(body, coding) : body
-    // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
-    const headers = {
-      'Content-Type': binary ? 'application/octet-stream' : 'application/json',
-      'Content-Length': String(sent.length),
-      ...(binary && { [HEADER_LENGTH]: String(headerLength) }),
-      ...(coding && { 'Content-Encoding': coding }),
-      ...(mayPack && { Vary: 'Accept-Encoding' }),
-    }
-    const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
-    return new Response(sent as BodyInit, init)
   }
 }
 
@@ -148,7 +146,7 @@ function bodyOf(request: Request, most: number, hold: (bytes: number) => void): 
 }
 
 /** By the Open Inference Protocol. */
-export async function infer(exchange: Exchange, served: Served): Promise<Encoded> {
+export async function infer(exchange: Exchange, served: Served): Promise<Message> {
   const { event, maxRows } = exchange
   const { signature } = exchange.enter(served)
   const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
@@ -161,21 +159,39 @@ export async function infer(exchange: Exchange, served: Served): Promise<Encoded
   return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
 }
 
-/** What becomes of a request's queries. @throws Refusal where they fail */
+/** What becomes of a request's queries. @throws Refusal where they fail, or where they, or their answers, have no room */
 export async function outcomesOf(
-  { event, clock }: Exchange,
+  { event, clock, hold }: Exchange,
   { predictor }: Served,
   queries: readonly QueryTensors[],
   choices: RequestChoices,
 ): Promise<RowOutcome[]> {
   event.queries = queries.length
-  const options = { ...permitted(choices, event.principal), signal: event.request.signal, clock }
+  const asked = queries.reduce((sum, query) => sum + ROW + bytesOf(query), 0)
+  const expects = queries.length * answerBytes(predictor.signature)
+  hold(asked, expects)
+  let answered = 0
+  const keep = (prediction: Prediction) => {
+    const kept = (choices.keep ?? whole)(prediction)
+    answered += bytesOf(kept.output)
+    hold(asked, Math.max(expects, answered))
+    return kept
+  }
+  const options = { ...permitted(choices, event.principal), keep, signal: event.request.signal, clock }
   event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
   for (const { status } of predictions) event.statuses[status]++
   event.groups = [...new Set(predictions.map(({ group }) => group))]
   return outcomes
+}
+
+/** Of an answer, where that is known before there is one. */
+function answerBytes({ outputs }: Signature): number {
+  const each = outputs.map((spec) =>
+    isOpen(spec) || spec.type === 'string' ? 0 : size(spec) * elementBytes(spec.type),
+  )
+  return each.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /** @throws Refusal for the error of a row; it says which, where it is about that one alone */

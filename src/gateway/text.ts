@@ -4,9 +4,9 @@ import { aborted } from '../abort'
 import { checkBoolean, checkInteger, checkNames, checkObject, checkText, checkWord, expected } from '../check'
 import { ApproxiferError } from '../errors'
 import { toRaw } from '../oip/elements'
-import { joinedBytes, turn } from '../oip/json'
+import { turn } from '../oip/json'
 import { parsed } from '../oip/json-array'
-import { type Encoded, encoded } from '../oip/write'
+import type { Message } from '../oip/write'
 import type { Prediction } from '../query/prediction'
 import type { TextModel } from '../text/model'
 import { type Overlong, type TokenRow, TooLong } from '../text/tokens'
@@ -41,7 +41,7 @@ const EMBED = [...NAMES, 'inputs', 'normalize', 'dimensions', 'truncation_direct
 const RERANK = [...NAMES, 'query', 'texts', 'raw_scores', 'return_text', 'truncation_direction']
 
 /** POST /v1/embeddings */
-export async function answerEmbeddings(exchange: Exchange, models: TextModels): Promise<Encoded> {
+export async function answerEmbeddings(exchange: Exchange, models: TextModels): Promise<Message> {
   const json = await jsonOf(exchange, EMBEDDINGS)
   const model = checkText('model', json.model, "a model's name")
   const format = checkWord('encoding_format', json.encoding_format ?? 'float', ['float', 'base64'])
@@ -59,7 +59,7 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
 }
 
 /** POST /embed */
-export async function answerEmbed(exchange: Exchange, models: TextModels): Promise<Encoded> {
+export async function answerEmbed(exchange: Exchange, models: TextModels): Promise<Message> {
   const json = await jsonOf(exchange, EMBED)
   const asked = new TextRequest(exchange, json, models.find(nameIn(json, models, 'vector')), 'vector', TEI)
   const [, outcomes] = await asked.vectors('inputs', json.inputs)
@@ -67,7 +67,7 @@ export async function answerEmbed(exchange: Exchange, models: TextModels): Promi
 }
 
 /** POST /rerank */
-export async function answerRerank(exchange: Exchange, models: TextModels): Promise<Encoded> {
+export async function answerRerank(exchange: Exchange, models: TextModels): Promise<Message> {
   const json = await jsonOf(exchange, RERANK)
   const asked = new TextRequest(exchange, json, models.find(nameIn(json, models, 'score')), 'score', TEI)
   const isRaw = checkBoolean('raw_scores', json.raw_scores ?? false)
@@ -198,18 +198,13 @@ function nameIn({ model }: Record<string, unknown>, models: TextModels, gives: '
 }
 
 /** JSON of a list, an element at a time. */
-async function listed<T>(
-  list: T[],
-  textOf: (element: T, i: number) => string,
-  before = '[',
-  behind = ']',
-): Promise<Encoded> {
-  function* pieces() {
+function listed<T>(list: T[], textOf: (element: T, i: number) => string, before = '[', behind = ']'): Message {
+  function* text() {
     yield before
     for (const [i, element] of list.entries()) yield `${i ? ',' : ''}${textOf(element, i)}`
     yield behind
   }
-  return { body: joinedBytes(await encoded(pieces())), headerLength: undefined }
+  return { text }
 }
 
 function base64(bytes: Uint8Array): string {

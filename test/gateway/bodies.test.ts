@@ -74,7 +74,7 @@ describe('bodies', () => {
     const streaming = (headers = {}) =>
       request('/v2/models/m/infer', { method: 'POST', headers, body: body(), duplex: 'half' } as RequestInit)
     const announced = await answerOf(gateway, streaming({ 'content-length': '150000' }))
-    const sentence = 'the bodies of all requests: expected at most 300000 bytes together, got more'
+    const sentence = 'all requests and their answers: expected at most 300000 bytes together, got more'
     expect([announced.status, announced.json.error, pulled]).toEqual([429, sentence, 0])
     expect(announced.headers.get('retry-after')).toBe('1')
     expect(await refusal(gateway, streaming())).toEqual([429, sentence])

@@ -2,7 +2,7 @@
 
 import { writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readRequest } from '../../src/oip/read'
-import { HEADER_LENGTH, writeReply } from '../../src/oip/write'
+import { encode, HEADER_LENGTH, writeReply } from '../../src/oip/write'
 import type { TensorList } from '../../src/tensor'
 import { listOf } from '../shared/vectors'
 import type { Actor } from './actor'
@@ -68,7 +68,7 @@ export class OipMachine {
     const answers = await this.#ask(asked.queries.map((row) => listOf(row as Float32Array)), signal) // biome-ignore format: one line
     const rows = answers.map(([{ data }]) => data)
     const outputs = [{ name: 'y', shape: [rows[0].length], rows, binary: asked.outputs[0].binary }]
-    const reply = await writeReply({ model: 'm', version: String(this.model()), id: asked.id, outputs })
+    const reply = await encode(writeReply({ model: 'm', version: String(this.model()), id: asked.id, outputs }))
     const headers: Record<string, string> = {}
     if (reply.headerLength !== undefined) headers[HEADER_LENGTH] = String(reply.headerLength)
     return { status: 200, headers, body: reply.body }

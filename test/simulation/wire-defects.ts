@@ -11,7 +11,7 @@ export const wireDefects: readonly Defect[] = [
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
   defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }', 'const prediction = keep(await this.#predictor.predict(query, options))\n      this.outcomes[this.outcomes.length] = { prediction }'),
   defect('gateway: a reply has the id of another', 'gateway/infer.ts', "const { model = '', version = '', id } = event", "const { model = '', version = '' } = event\n    const id = event.id?.replace(/9$/, '8')"),
-  defect('gateway: bytes are held for ever', 'gateway/infer.ts', '      hold(0)\n', ''),
+  defect('gateway: bytes are held for ever', 'gateway/infer.ts', 'const done = () => hold(0)', 'const done = () => {}'),
   defect('gateway: raw NaN is a defect of ours', 'gateway/refusal.ts', 'if (isMisuse(error)) return new Refusal(400, message)', ''),
   defect('gateway: who leaves is waited for', 'gateway/body.ts', 'const parts = await unlessGone(signal, reading)', 'const parts = await reading'),
   defect('gateway: a deadline is in seconds', 'gateway/infer.ts', 'const ms = deadline_ms ??', 'const ms = (deadline_ms as number) * 1000 ||'),

@@ -6,6 +6,7 @@ import { createGateway, fileStore, type GatewayModel } from '../../gateway/creat
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
 import { note } from '../terminal'
+import { adminOptions, forOperators } from './admin'
 import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
@@ -14,7 +15,7 @@ import { Metrics } from './metrics'
 import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
+import { type Answer, type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -32,7 +33,11 @@ const MIB = 2 ** 20
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
   const config = await readConfig(models, flags)
   const server = new ModelServer(config, openLog(config.server.log), version)
-  await server.listen(await tokensOf(config), await readCertificate(config.server))
+  const [tokens, certificate] = [await tokensOf(config), await readCertificate(config.server)]
+  await server.listen(tokens, certificate).catch(async (error) => {
+    await server.close(0)
+    throw error
+  })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
   let turn = Promise.resolve()
   const renew = (cause: Cause) => {
@@ -72,7 +77,8 @@ class ModelServer {
   readonly #events: Events
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
-  #listening: Listening | undefined
+  /** On `--port`, and on `--admin-port` where that is given. */
+  readonly #listening: Listening[] = []
   #state: 'opening' | 'open' | 'closing' = 'opening'
 
   constructor(config: Config, logging: Logging, version: string) {
@@ -84,7 +90,7 @@ class ModelServer {
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
-      () => this.#listening?.connections ?? 0,
+      () => this.#listening[0]?.connections ?? 0,
       () => this.#events.clients,
     )
     this.#gateway = createGateway({
@@ -98,20 +104,26 @@ class ModelServer {
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
     })
-    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening?.url }, text)
+    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
     this.#models = new ServedModels({ gateway: this.#gateway, log, warn }, config.server.ready)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
   async listen(tokens: readonly KnownToken[], certificate: Certificate | undefined): Promise<void> {
     const { log } = this.#logging
-    const { host, port, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
+    const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
     const refused = ({ method }: Request, status: number) => log.info({ route: 'refused', method, status })
-    const handle = withToken(this.#tokens, (...asked) => this.#answer(...asked), refused)
+    const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
+    const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
+    const guarded = (answer: Answer) => withOrigins(cors, withToken(this.#tokens, answer, refused))
     this.#tokens.replace(tokens)
-    this.#listening = await listen(withOrigins(cors, handle), { host, port, certificate, onError, ...limits })
+    const options = { host, port, certificate, onError, ...limits }
+    this.#listening.push(await listen(guarded(main), options))
+    if (adminPort !== undefined) {
+      this.#listening.push(await listen(forOperators(guarded(tell)), adminOptions(options, adminPort)))
+    }
     this.#warnOfTokens()
   }
 
@@ -129,13 +141,17 @@ class ModelServer {
     }
   }
 
-  #answer(request: Request, connection: Connection, principal?: Principal): Promise<Response> | Response {
+  /** What is told of the server's work. */
+  #tell(request: Request, connection: Connection): Promise<Response> | Response | undefined {
     const path = pathOf(request)
     const { method } = request
-    const reads = method === 'GET' || method === 'HEAD'
-    if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
+    if (path === '/metrics') return isRead(method) ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
-    if (reads && path === '/v2/health/ready') return this.#ready()
+  }
+
+  #answer(request: Request, _: Connection, principal?: Principal): Promise<Response> | Response {
+    const path = pathOf(request)
+    if (isRead(request.method) && path === '/v2/health/ready') return this.#ready()
     const [, named = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? []
     const missing = this.#models.missing(named)
     if (missing) return unready(missing)
@@ -153,8 +169,8 @@ class ModelServer {
     await this.#models.open(this.#config.models)
     if (this.#state === 'opening') this.#state = 'open'
     const { names } = this.#models
-    const url = this.#listening?.url
-    this.#logging.log.info({ url, models: names }, 'ready')
+    const [url, admin] = this.#listening.map((each) => each.url)
+    this.#logging.log.info({ url, admin, models: names }, 'ready')
     note(`serving ${names.join(', ')} on ${url}`)
   }
 
@@ -198,7 +214,8 @@ class ModelServer {
     const { log } = this.#logging
     const failed = (err: unknown) => log.error({ err }, 'reading who may ask failed; who might ask still may')
     await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed) // biome-ignore format: one line
-    const renew = (certificate?: Certificate) => certificate && this.#listening?.renew(certificate)
+    const renew = (certificate?: Certificate) =>
+      certificate && this.#listening.forEach((each) => each.renew(certificate))
     if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed)
   }
 
@@ -253,16 +270,20 @@ class ModelServer {
     const { log, flush } = this.#logging
     this.#events.close()
     this.#models.stop()
-    this.#listening?.stop()
-    await this.#listening?.idle(graceMs)
+    const [main, admin] = this.#listening
+    main?.stop()
+    await main?.idle(graceMs)
     const closed = this.#gateway.close()
     await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
-    const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
+    const left = (await main?.end(LAST_WORDS_MS)) ?? 0
+    await admin?.end(0) // until then probes are told how it stands
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
     if (this.#state !== 'opening') log.info('closed') // else why it did not open is told
     flush()
   }
 }
+
+const isRead = (method: string) => method === 'GET' || method === 'HEAD'
 
 function unready(error: string): Response {
   const body = { ready: false, error }

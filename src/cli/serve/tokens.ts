@@ -168,7 +168,7 @@ export function tokenOf(request: Request): string | undefined {
   return /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
 }
 
-type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
+export type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
 
 /** @param onRefused  told the status */
 export function withToken(
