@@ -6,6 +6,7 @@ import { encodeValues } from '../../src/workers/nats/frames'
 import type { NatsOptions } from '../../src/workers/nats/options'
 import { type NatsService, serveNats } from '../../src/workers/nats/serve'
 import type { Change } from '../../src/workers/worker'
+import { keyOf } from '../shared/keys'
 import type { Actor } from './actor'
 import type { Broker, Connection } from './nats-broker'
 import type { Transport } from './transport'
@@ -28,6 +29,8 @@ interface NatsTransportOptions {
 
 export class NatsTransport implements Transport {
   readonly #members = new Map<string, Member>()
+  /** What machines are called, by their keys. */
+  readonly #identities = new Map<string, string>()
   readonly #connections: Connection[] = []
 
   /** @param born  a machine anew: it is closed with its service */
@@ -49,10 +52,13 @@ export class NatsTransport implements Transport {
     this.leave(actor.name, 'remove') // where it restarts meanwhile
     const connection = this.broker.connect()
     const { name, identity } = actor
-    const serving = { fleet: FLEET, workers: [actor], name, identity, ...machine, onWarning }
+    const key = keyOf(identity)
+    this.#identities.set(key.identity, identity)
+    const serving = { fleet: FLEET, workers: [actor], name, key, ...machine, onWarning }
     const service = serveNats(connection, { ...serving, clock: this.broker.network.clock })
     this.#members.set(name, { actor, connection, service })
-    if (forges && actor.lying.strategy !== undefined) void service.then(({ names: [own] }) => forge(connection, own))
+    if (forges && actor.lying.strategy !== undefined)
+      void service.then(({ names: [own] }) => forge(connection, `${key.identity}.${own}`))
   }
 
   leave(worker: string, how: 'remove' | 'drain'): void {
@@ -86,11 +92,11 @@ export class NatsTransport implements Transport {
 
   /** A worker is called by its machine, its place there, and its run. */
   nameOf(worker: string): string {
-    return worker.replace(/-0-[0-9a-f]{6}$/, '')
+    return worker.replace(/-0-[\w-]{16}$/, '')
   }
 
   identityOf(identity: string): string {
-    return identity
+    return this.#identities.get(identity) ?? identity
   }
 
   calm(): void {
