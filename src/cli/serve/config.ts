@@ -24,8 +24,8 @@ export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
 }
 
 /**
- * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `tlsCa`,
- * `tlsCert` and `tlsKey`, which are files.
+ * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `nkeyFile`,
+ * `passwordFile`, `tlsCa`, `tlsCert` and `tlsKey`, which are files.
  */
 export type Remote = Record<string, unknown>
 
@@ -145,13 +145,15 @@ function badLine(lines: readonly string[]): number {
 }
 
 /** Options of workers elsewhere that are files. */
-const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
+const remoteFiles = ['tokenFile', 'creds', 'nkeyFile', 'passwordFile', 'tlsCa', 'tlsCert', 'tlsKey']
+/** Read again at each connection. */
+const renewed = ['creds', 'nkeyFile', 'passwordFile']
 
 /** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
 export function filesOf({ model = '', workers, remote = {}, text }: ModelConfig): string[] {
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
-  const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
+  const named = remoteFiles.filter((name) => !renewed.includes(name))
   const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
   const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
   const texts = folders.map((folder) => `${folder}tokenizer.json`)

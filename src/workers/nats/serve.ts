@@ -12,6 +12,8 @@ import { randomToken, tagOf } from './subjects'
 export interface NatsService {
   /** The workers' names in the fleet; after a restart they are others. */
   readonly names: readonly string[]
+  /** Of the machine: its public key, where it has one. */
+  readonly identity: string
   /**
    * Leaves in good order: no coordinator sends any more rows, and those that are here are answered.
    *
@@ -88,6 +90,10 @@ class ServingMachine implements NatsService, MachineState {
       ended: () => void this.close(),
     })
     this.#beatOn()
+  }
+
+  get identity(): string {
+    return this.owner.identity
   }
 
   get names(): readonly string[] {
