@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -22,6 +22,7 @@ import { overload } from './overload'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
+import { signatures } from './signatures'
 import { simulateAll } from './simulate'
 import { sizesBench } from './sizes'
 import { slots } from './slots'
@@ -50,6 +51,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,
+  signatures,
   simulate: simulateAll,
   sizes: sizesBench,
   slots,

@@ -69,6 +69,26 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     expect(verdicts.filter(({ kind }) => kind === 'ejected').length).toBe(1)
   })
 
+  it('that lied is still ejected when the coordinator starts again with what it saved, under any name', async () => {
+    const fleet = fleets.newName()
+    for (const name of ['b', 'c', 'd']) await machine(fleet, 2, { name })
+    const key = keyOf('liar')
+    const first = await machine(fleet, 3, { name: 'a', key })
+    const before = await predictorOf(fleet)
+    const isEjected = () => before.verdicts.some(({ kind }) => kind === 'ejected')
+    for (let tries = 0; tries < 200 && !isEjected(); tries++) await before.ask(10)
+    const state = before.predictor.save()
+    await before.predictor.close()
+    await first.close()
+    const { names } = await machine(fleet, 3, { name: 'z', key })
+    const { predictor, ask } = await predictorOf(fleet, state)
+    const liar = () => predictor.stats().workers.find(({ worker }) => worker === names[0])
+    await until(() => liar() !== undefined)
+    await ask(50)
+    expect(liar()).toMatchObject({ ejections: 1 })
+    expect(liar()?.rightAnswersLeft).toBeGreaterThan(0)
+  })
+
   it('without a key is none of the workers where some may lie, and a warning says why', async () => {
     const fleet = fleets.newName()
     const { names } = await machine(fleet, 3, { name: 'unsigned', key: false })
