@@ -29,6 +29,8 @@ export interface Heartbeat {
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
+  /** As those of a `ModelWorker`: what counts as a lie goes by them, where it would else go by what callers ask. */
+  scales?: readonly number[] | undefined
   /** Of the machine, the same for all its workers: its public key where it signs what it says. */
   identity?: string | undefined
   /** Of a signed one: each has a higher number, so that none counts twice. */
@@ -76,6 +78,7 @@ function checked(beat: Heartbeat): Heartbeat {
   checkNumber('ms', ms, 0, MOST)
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (identity !== undefined && !isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
+  if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
   checkKey(beat)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
   if (!areSpecs(signature?.inputs) || !areSpecs(signature?.outputs)) {

@@ -49,13 +49,13 @@ export class Station {
   }
 
   beat(): void {
-    const { signature, fingerprint, slots = 1, interruptible } = this.worker
+    const { signature, fingerprint, slots = 1, interruptible, scales } = this.worker
     const { state, connection } = this.machine
     const { beatMs } = this.settings
     const { identity } = this.machine.owner
     const { isDown, open, stats } = this.responder
     const beat: Omit<Heartbeat, 'signed'> = {
-      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots, interruptible },
+      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots, interruptible, scales },
       ...{ state: state === 'up' && isDown ? 'down' : state, everyMs: beatMs, connection, open, ms: stats.ms },
     }
     this.outbox.beat(this.#beats, beat)

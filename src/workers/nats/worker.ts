@@ -62,6 +62,10 @@ export class NatsWorker implements ModelWorker {
     return this.#joined.identity
   }
 
+  get scales(): readonly number[] | undefined {
+    return this.#joined.scales
+  }
+
   get signed(): boolean {
     return this.verify !== undefined
   }

@@ -45,6 +45,11 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(await of()).toBe('old')
   })
 
+  it('those that know how large answers are say it: what counts as a lie does not go by what callers ask', async () => {
+    const { changes } = await fleets.start([Object.assign(new HandWorker('a'), { scales: [2] })])
+    expect((await joined(changes)).scales).toEqual([2])
+  })
+
   it('one that drains says so, answers what it has, and is gone', async () => {
     const hand = new HandWorker('a')
     const { changes, service, theirs } = await fleets.start([hand])
