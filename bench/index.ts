@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -19,6 +19,7 @@ import { looks } from './looks'
 import { losers } from './losers'
 import { natsBench } from './nats'
 import { overload } from './overload'
+import { reuseBench } from './reuse'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
@@ -48,6 +49,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   losers,
   nats: natsBench,
   overload,
+  reuse: reuseBench,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,

@@ -142,7 +142,7 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request): Promise<Response> {
     const since = this.#clock.now()
-    const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+    const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
     const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
     let response: Response
     try {

@@ -57,7 +57,17 @@ const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/pl
 /** From 1 on. */
 const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
-  ...['deadline_ms', 'timeout', 'priority', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial'],
+  ...[
+    'deadline_ms',
+    'timeout',
+    'priority',
+    'policy',
+    'tenant',
+    'min_confidence',
+    'at_deadline',
+    'allow_partial',
+    'ask',
+  ],
 ]
 
 /** A request that is admitted. */

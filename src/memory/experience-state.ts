@@ -22,6 +22,7 @@ export interface ExperienceState {
   worth: ConfidenceState
   kernels: unknown
   evidence?: unknown
+  ledger?: unknown
 }
 
 export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {

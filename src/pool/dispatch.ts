@@ -111,7 +111,7 @@ export class Dispatcher {
         const skip = member.patience && this.#overdueIn(member) > 0 ? this.#skipFor(member) : 0
         const startsAt = this.#clock.now()
         const attempt = this.#attemptFor(member, skip, startsAt) ?? (skip ? this.#strandedFor(member) : undefined)
-        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt))
+        if (attempt) this.execution.start(member, this.#packing.pack(member, attempt, startsAt), startsAt)
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
@@ -158,7 +158,8 @@ export class Dispatcher {
       for (const attempt of late) this.#refuse(attempt)
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
-    return needed ?? (!member.patience && this.#canSpare ? this.#queue.findLow(mayGet) : undefined)
+    const mayDoMore = this.#canSpare && (!member.patience || !(skip || busy))
+    return needed ?? (mayDoMore ? this.#queue.findLow(mayGet) : undefined)
   }
 
   #refuse(attempt: PooledAttempt): void {
@@ -191,7 +192,7 @@ export class Dispatcher {
     return Math.max(least, Math.min(patience, this.#queue.needed - 1))
   }
 
-  /** Whatever was expected of faster workers, no attempt waits for them for longer than an idle one would take. */
+  /** Whatever was expected of faster workers, which may hang, no attempt waits for them for longer than an idle one would take. */
   #overdueIn({ speed }: Member): number {
     const { first } = this.#queue
     return first ? first.queuedAt + this.#speeds.patienceMs(speed) - this.#clock.now() : Number.POSITIVE_INFINITY

@@ -48,10 +48,10 @@ export class Execution {
     this.forecast = new Forecast(clock, queue, roster, speeds)
   }
 
-  /** A worker with a free slot gets a batch. */
-  start(member: Member, batch: Batch): void {
+  /** A worker with a free slot gets a batch. @param now  the time */
+  start(member: Member, batch: Batch, now = this.#options.clock.now()): void {
     const slot = this.#options.roster.occupy(member)
-    this.#begin(slot, batch, this.#options.clock.now())
+    this.#begin(slot, batch, now)
     this.#send(slot, batch)
     this.#tell(batch)
     this.#watchdog.watch(slot)

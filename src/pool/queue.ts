@@ -86,10 +86,10 @@ export class Queue {
     return this.#low.size
   }
 
-  /** The first that cannot be done without. */
+  /** One of low priority only where no other waits. */
   get first(): PooledAttempt | undefined {
     const [first, second, third] = this.#ranks
-    return this.#high.first ?? first.first ?? second.first ?? third.first
+    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.#low.first
   }
 
   /** How many that cannot be done without have their turn before a query that comes now. */

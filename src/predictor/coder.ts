@@ -4,12 +4,14 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
+import { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { hasVectors } from '../payload'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
 import { seeded } from '../random'
+import { toss } from './reuse'
 import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
 
@@ -34,9 +36,10 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
       const { limits, warn } = settings
       const memory = hasVectors(signature) && settings.memory
       const codec = first.another()
+      const ledger = ledgerFor(settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
-        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), warn },
+        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
@@ -45,12 +48,18 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
         ...shared,
         codec,
         copies,
+        ledger,
         learning: isSystematic && hasVectors(signature) ? learning : undefined,
       }
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },
   }
+}
+
+/** What a memory may answer unasked, where it may. */
+function ledgerFor({ reuse: { maxError }, choices, testing: { coin = toss } }: Settings): Ledger | undefined {
+  return maxError === undefined ? undefined : new Ledger({ maxError, coin, recovers: choices.policy !== 'retry' })
 }
 
 /** What a tenant's state says is taken up once: what is forgotten later stays so. */

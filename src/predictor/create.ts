@@ -11,6 +11,7 @@ import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
 import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
+import type { UnaskedKinds } from './unasked'
 
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
@@ -23,7 +24,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const reuse = given.reuse.exact ? (await import('./reuse')).Reuse : undefined
+  const unasked = await unaskedKinds(given)
   const needed = workersNeeded(coder)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed } = given
@@ -39,7 +40,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
     checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, undefined, reuse)
+    return new Predictor(coder, workers, settings, undefined, unasked)
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn)
@@ -48,12 +49,19 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     checkAbilities(given, settings, coder, started[0])
-    return new Predictor(coder, started, settings, membership, reuse)
+    return new Predictor(coder, started, settings, membership, unasked)
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
   }
+}
+
+/** What equal queries are answered with, and those that a memory is confident of. */
+async function unaskedKinds({ reuse: { exact, maxError } }: Checked): Promise<UnaskedKinds | undefined> {
+  if (!exact && maxError === undefined) return undefined
+  const { Reuse } = await import('./reuse')
+  return { Reuse, Remembering: maxError === undefined ? undefined : (await import('./remembering')).Remembering }
 }
 
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
@@ -79,8 +87,10 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
-  if (whyNotEqual && reuse.exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
-  const isJudged = choices.policy !== 'retry' || memory
+  const { exact, maxError } = reuse
+  if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
+  if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)
+  const isJudged = choices.policy !== 'retry' || memory || maxError
   if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
@@ -91,6 +101,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
   // A state has more than a memory: what is known of workers.
   if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
+  if (maxError) refuse('reuse.maxError', 'none', maxError)
   if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 
@@ -102,8 +113,8 @@ function startThreads({ model, onnx, onWarning }: Checked, workers: number): Pro
 }
 
 /** Whether there is something to code, to learn, or to compute with. */
-function isCoded({ scheme, policy = 'retry', memory, testing }: Checked): boolean {
-  return policy !== 'retry' || Boolean(scheme || memory || testing.core)
+function isCoded({ scheme, policy = 'retry', memory, testing, reuse }: Checked): boolean {
+  return policy !== 'retry' || Boolean(scheme || memory || testing.core || reuse.maxError)
 }
 
 /** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */

@@ -121,8 +121,8 @@ export class Generation {
    * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
    */
   enter(payload: Payload, caller: Caller): Query {
-    const { hedges, recoveries, clock, pool } = this.#shared
-    const refusal = pool.refusal(caller.dueAt - clock.now(), caller.turn)
+    const { hedges, recoveries, pool } = this.#shared
+    const refusal = pool.refusal(caller.dueAt - caller.since, caller.turn)
     if (refusal && !this.#mayRecall(caller)) throw refusal
     hedges.earn()
     recoveries.earn()

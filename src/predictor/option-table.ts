@@ -20,6 +20,8 @@ import { type LocalOptions, threadOptions } from '../workers/local/options'
 import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
+/** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
+const [LEAST_ERROR, MOST_ERROR] = [1e-4, 0.5]
 const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
 
 const choices = {
@@ -52,6 +54,7 @@ export const predictOptions = {
     'before which others it goes where queries wait: see [overload](serving.md#overload)',
   ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
+  ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
@@ -124,13 +127,23 @@ const reuse = {
     false,
     'whether equal queries have the model’s answer to the first one: see [below](#equal-queries)',
   ),
+  maxError: open(
+    (field, value) => budgeted(field, value),
+    'none',
+    'answers that the memory may give unasked and wrong at most, as a share of all: see [reuse.md](reuse.md)',
+  ),
   bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
   ttlMs: open(checkMs, 'for ever', 'how long an answer is kept'),
 } satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
 
+const costs = {
+  inference: open(checkMs, 'what a worker takes', 'of a worker elsewhere, as milliseconds of this machine'),
+} satisfies TableOf<NonNullable<PredictorOptions['costs']>>
+
 const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
+  coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for audits of what is remembered'),
   core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 
@@ -158,12 +171,18 @@ export const predictorOptions = {
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
   limits: group('how much at a time', limits),
   right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
-  reuse: group('of equal queries', reuse),
+  reuse: group('answers without asking', reuse),
+  costs: group('of answers, to see whether it pays to remember', costs),
   onnx: group('of the workers that it starts', threadOptions),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
+
+function budgeted(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= LEAST_ERROR && value <= MOST_ERROR) return value
+  throw new RangeError(expected(field, `a number from ${LEAST_ERROR} to ${MOST_ERROR}`, value))
+}
 
 function state(field: string, value: unknown): NonNullable<MemoryChoices['state']> {
   for (const bytes of isObject(value) && !(value instanceof Uint8Array) ? Object.values(value) : [value]) {

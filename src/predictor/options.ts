@@ -20,6 +20,8 @@ export interface PredictOptions extends Choices {
   priority?: Priority
   /** Whose query it is: see `limits.tenants`. */
   tenant?: string
+  /** It is asked, however much is remembered: see `reuse.maxError`. */
+  ask?: boolean
 }
 
 /** Each with its default in docs/reference.md. */
@@ -50,14 +52,16 @@ export interface PredictorOptions extends Choices {
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer is right. */
   right?: CriterionOptions
-  /** Equal queries: whether they have the model's answer to the first one; see docs/reference.md. */
-  reuse?: { exact?: boolean; bytes?: number; ttlMs?: number }
+  /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
+  reuse?: { exact?: boolean; maxError?: number; bytes?: number; ttlMs?: number }
+  /** What answers cost where that cannot be measured: a worker's in milliseconds of this machine. */
+  costs?: { inference?: number }
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
   onWarning?: (text: string) => void
   onVerdict?: (verdict: Verdict) => void
   /** For simulations, and to choose between cores. */
-  testing?: { clock?: Clock; seed?: number; core?: CoreOptions }
+  testing?: { clock?: Clock; seed?: number; core?: CoreOptions; coin?: () => number }
 }
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes' | 'features'> {

@@ -25,6 +25,7 @@ import type { Request, Reuse } from './reuse'
 import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
+import { type UnaskedKinds, unaskedOf } from './unasked'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -55,7 +56,7 @@ export class Predictor {
     workers: readonly ModelWorker[],
     settings: Settings,
     membership?: Membership,
-    reuse?: typeof Reuse,
+    unasked?: UnaskedKinds,
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -71,7 +72,7 @@ export class Predictor {
     const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
     this.#generation = new Generation(this.#means, settings, fingerprint)
     trust.resume()
-    this.#reuse = reuse && this.#reusing(reuse)
+    this.#reuse = unasked && this.#reusing(unasked)
     this.#membership = membership
     void membership?.follow(settings.clock, {
       join: (worker) => this.#joined(worker),
@@ -141,6 +142,7 @@ export class Predictor {
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
     const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
+    if (options.ask !== undefined) predictOptions.ask.check('ask', options.ask)
     if (signal?.aborted) throw aborted(signal)
     this.#admission.enter(tenant)
     const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
@@ -149,11 +151,10 @@ export class Predictor {
     else this.#reuse.take(request)
   }
 
-  #reusing(Kind: typeof Reuse): Reuse {
-    const { clock, reuse, warn } = this.#settings
-    const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
+  #reusing(kinds: UnaskedKinds): Reuse {
     const ask = (request: Request, caller: Caller) => this.#enter(request, caller)
-    return new Kind({ bytes, ttlMs, clock, warn, ask, means: this.#means })
+    const learned = (tenant: string) => this.#generation.tenants.of(tenant).context
+    return unaskedOf(kinds, this.#settings, this.#means, { ask, learned })
   }
 
   /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */

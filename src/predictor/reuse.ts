@@ -44,13 +44,16 @@ export interface ReuseOptions {
   clock: Clock
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
   warn: Warn
+  /** What may answer a query that none was kept for, before it is asked. */
+  before?: ((request: Request, ask: (request: Request) => void) => void) | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): Query | undefined
   /** Uniform, from 0 to 1; default: one that nobody can foretell. */
   coin?: () => number
 }
 
-const toss = () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32
+/** A coin that nobody can foretell. */
+export const toss = () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32
 
 export class Reuse {
   /** Queries that were answered so. */
@@ -60,27 +63,36 @@ export class Reuse {
   readonly #warn: Warn
   readonly #ask: ReuseOptions['ask']
   readonly #coin: () => number
+  readonly #before: ReuseOptions['before']
   readonly #kept: KeptAnswers
   readonly #underWay = new Map<string, Crowd>()
   /** The model does not answer the same twice. */
   #isOff = false
 
-  constructor({ bytes, ttlMs, clock, means, warn, ask, coin = toss }: ReuseOptions) {
+  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin = toss }: ReuseOptions) {
     this.#clock = clock
     this.#means = means
     this.#warn = warn
     this.#ask = ask
     this.#coin = coin
+    this.#before = before
     this.#kept = new KeptAnswers({ bytes, ttlMs, clock })
   }
 
   /** Answers a query, now or as soon as one that is equal, or has it asked. */
   take(request: Request): void {
-    const { payload, caller, options } = request
+    const { payload, caller } = request
     if (this.#isOff) return void this.#ask(request, caller)
     const key = keyOf(caller.turn.tenant, payload)
     const kept = this.#kept.find(key, payload)
     if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
+    // Each has a coin of its own before equal ones are asked together.
+    if (this.#before && !kept) this.#before(request, (own) => this.#askOnce(key, own, undefined))
+    else this.#askOnce(key, request, kept)
+  }
+
+  #askOnce(key: string, request: Request, kept: Kept | undefined): void {
+    const { payload, caller, options } = request
     const crowd = this.#underWay.get(key)
     const mayJoin = isUsual(options)
     if (crowd && mayJoin && isSame(crowd.payload, payload)) return this.#wait(key, crowd, request)
@@ -148,7 +160,7 @@ export class Reuse {
     this.#forgetCrowd(key, crowd)
     const now = this.#clock.now()
     for (const request of this.#stopped(crowd)) {
-      if (error.code === 'DEADLINE' && request.caller.dueAt > now) this.take(request)
+      if (error.code === 'DEADLINE' && request.caller.dueAt > now) this.#askOnce(key, request, undefined)
       else request.caller.fail(error, this.#means.ended)
     }
   }

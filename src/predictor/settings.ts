@@ -43,7 +43,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
-  const learns = coded.code === 'systematic' && choices.policy !== 'retry'
+  const { maxError } = options.reuse
+  const learns = coded.code === 'systematic' && (choices.policy !== 'retry' || maxError !== undefined)
   const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
   // What was saved is taken up whether or not the queries are too large to be remembered.
   const chosen = state && bytes === undefined && !features ? undefined : { bytes, features }
@@ -53,7 +54,11 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     guard,
     choices,
     hedge: { budget, clones },
-    verify: { ...verify, audit: verify.audit ?? (budget ? 0.01 : 0) }, // workers that must not be asked twice are not
+    verify: {
+      ...verify,
+      audit: verify.audit ?? (budget ? 0.01 : 0), // workers that must not be asked twice are not
+      ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
+    },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
     unfit,
@@ -75,7 +80,11 @@ export function isVerified({ code, scheme }: Coded): boolean {
 }
 
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory }: Checked, { scheme, code }: Coded, warn: Warn): void {
+function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }: Coded, warn: Warn): void {
+  if (maxError !== undefined && memory === false)
+    throw new RangeError(expected('memory', 'one with reuse.maxError', memory))
+  if (maxError !== undefined && code !== 'systematic')
+    throw new RangeError(expected('reuse.maxError', 'none with the paper’s code', maxError))
   if (!memory) return
   if (scheme.byzantine && code !== 'systematic') {
     const { state, bytes, features } = memory

@@ -1,5 +1,6 @@
 /** What a predictor tells of itself. */
 
+import type { BudgetStats } from '../ledger/ledger'
 import type { Agreement } from '../memory/agreements'
 import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
@@ -16,6 +17,10 @@ export interface PredictorStats {
   recovered: number
   checked: number
   unverified: number
+  /** The memory's, which nobody was asked for: see `reuse.maxError`. */
+  unasked: number
+  /** Wrong ones of these that there may be, and what is known of them. */
+  budget: BudgetStats | undefined
   /** Of all these, queries that had the answer to an equal one. */
   reused: number
   /** Queries that ended in an error, by its code. */
@@ -47,10 +52,14 @@ export function statsOf(
   tenant: string,
   reused = 0,
 ): PredictorStats {
-  const experience = generation.tenants.known(tenant)?.learning?.experience
+  const { learning, context } = generation.tenants.known(tenant) ?? {}
+  const experience = learning?.experience
+  const { remembered: unasked, ...counts } = admission.stats()
   return {
     core: coder.core,
-    ...admission.stats(),
+    ...counts,
+    unasked,
+    budget: context?.ledger?.stats,
     reused,
     groups: generation.counts.groups,
     hedges: { ...generation.extras.hedge },

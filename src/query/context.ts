@@ -1,6 +1,7 @@
 /** What all queries of a tenant share. */
 
 import type { Clock } from '../clock'
+import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
 import type { Attempts } from '../pool/attempt'
 import type { Signature } from '../tensor'
@@ -33,6 +34,8 @@ export interface Context {
   readonly trust: Trust
   /** Absent where no single answer is known to be right. */
   readonly learning: Learning | undefined
+  /** What answers that no worker gave count in, where these may be wrong so often. */
+  readonly ledger?: Ledger | undefined
   readonly tally: WorkerTally
   /** How many workers may go down with a query, and fail on it, before it is given up: the fault is then its own. */
   readonly mostLost: number

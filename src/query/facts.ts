@@ -13,7 +13,7 @@ import type { QueryRecovery, Urgency } from './recovery'
 const MOST_HEDGES = 3
 
 export function factsOf(query: Query, context: Context, now: number): Facts {
-  const { lateness, recoveries, learning } = context
+  const { lateness, recoveries, learning, ledger } = context
   const { asked, coding, vote, caller, recovery } = query
   const { giveAt, hedgeAt, slowAt, own } = paceOf(asked, lateness.ages, now)
   const live = own + Number(coding?.isOnlyWay === true && coding.isDecodable)
@@ -29,7 +29,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     live,
     lacking,
     isDisputed: vote?.isDisputed === true,
-    recovery: recoveryOf(query),
+    recovery: ledger?.mayRecover === false ? undefined : recoveryOf(query),
     lookup: recovery.lookup(urgencyOf(query, now)),
     looksFirst: learning?.looksFirst(lateness.medianMs ?? 0) === true,
     mayHedge: mayHedge(query, context),

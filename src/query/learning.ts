@@ -33,6 +33,8 @@ export class Learning {
   readonly #lookups: Lookups
   /** Moving average of what a pass over the memory takes. */
   #passMs = Number.POSITIVE_INFINITY
+  /** The same of what it takes to learn from an answer. */
+  #lessonMs = Number.POSITIVE_INFINITY
   readonly #looking: TimeBudget
   /** For those whose deadline has come: they would get nothing, however rarely lookups are sure. */
   readonly #dueLooks: TimeBudget
@@ -86,6 +88,30 @@ export class Learning {
         told(said)
       },
     })
+  }
+
+  /**
+   * What the memory says of a query that no worker was asked for, unless that takes longer than the `ms` of an answer, as where many come
+   * at once.
+   *
+   * @param wanted  whether anybody still wants to know
+   * @param told    as of `look`
+   */
+  recall(query: Float32Array, ms: number, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
+    if (this.experience.memory !== 'warm' || this.#lookups.waiting * this.#passMs > ms) return told(undefined)
+    this.#lookups.add({
+      steps: () => this.experience.recalling(query),
+      wanted: () => this.experience.memory === 'warm' && wanted(),
+      told: (said, took) => {
+        if (took !== undefined) this.#sees(took)
+        told(said)
+      },
+    })
+  }
+
+  /** What a lookup takes, and to learn from an answer; Infinity while nobody knows. */
+  get costs(): { lookMs: number; lessonMs: number } {
+    return { lookMs: this.#passMs, lessonMs: this.#lessonMs }
   }
 
   /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
@@ -143,17 +169,19 @@ export class Learning {
       const start = this.#clock.now()
       const { value, done } = task.next()
       ms += this.#clock.now() - start
-      if (done) return
+      if (done) {
+        this.#lessonMs = averaged(this.#lessonMs, ms)
+        return
+      }
       yield
-      if (value !== 'compared') continue
-      if (isPass) this.#sees(ms)
-      for (; !task.next().done; ) yield
-      return
+      if (value === 'compared' && isPass) this.#sees(ms)
     }
   }
 
   /** A pass over the memory took so long. */
   #sees(ms: number): void {
-    this.#passMs = Number.isFinite(this.#passMs) ? 0.9 * this.#passMs + 0.1 * ms : ms
+    this.#passMs = averaged(this.#passMs, ms)
   }
 }
+
+const averaged = (mean: number, ms: number) => (Number.isFinite(mean) ? 0.9 * mean + 0.1 * ms : ms)

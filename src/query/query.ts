@@ -241,7 +241,7 @@ export class Query implements Owner, Timed {
     const { report, answer } = recovery
     if (!report || !answer) return
     if (isLate) this.#context.recoveries.take()
-    report.given = true
+    recovery.give(this.#context.ledger)
     const workers = (recovery.isFromCode && this.coding?.given()) || []
     const own = Payload.of(answer, this.#context.signature.outputs)
     this.#settle(own, recoveredAnswer(this, this.#context.clock.now(), workers))

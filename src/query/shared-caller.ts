@@ -7,9 +7,9 @@ import type { Prediction } from './prediction'
 const nobody = () => {}
 
 export class SharedCaller extends Caller {
-  /** @param first  the caller whose choices and deadline it has @param since  now */
+  /** @param first  whose choices and deadline it has @param since  now */
   constructor(
-    first: Caller,
+    first: Pick<Caller, 'choices' | 'dueAt' | 'turn'>,
     since: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,

@@ -55,6 +55,8 @@ describe('numbers', () => {
     const labels = equality([{ name: 'y', shape: [2] }])
     expect(values([0, 1], [0, 1000], labels)[0]).toBe(false)
     expect(values([0, 1000], [0, 1], labels)[0]).toBe(false)
+    expect(values([1], [1.6], { ...numbers, rounding: 0.5 })[0]).toBe(false)
+    expect(values([1.6], [1], { ...numbers, rounding: 0.5 })[0]).toBe(false)
   })
 
   it('before their size is known are no lies, unless there are labels', () => {

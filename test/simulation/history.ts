@@ -73,7 +73,7 @@ const TICK = 1e-6
 /** A timer in whole milliseconds. */
 const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
 
-const STATUSES = new Set(['exact', 'checked', 'recovered', 'unverified'])
+const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified'])
 
 interface Asking {
   at: number
