@@ -5,7 +5,7 @@ import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 import { declarations, TYPES } from './scripts/declarations.js'
 
-const server = ['@hono/node-server', /^hono/, 'pino', 'prom-client', '@opentelemetry/api']
+const server = ['@hono/node-server', /^hono/, 'pino', 'prom-client', '@opentelemetry/api', 'yaml']
 const external = [
   /^node:/,
   /^onnxruntime-/,

@@ -2,6 +2,7 @@
 
 import type { Status } from '../query/prediction'
 import type { GroupReport } from '../query/report'
+import type { Principal } from './principal'
 
 export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'
 
@@ -12,6 +13,8 @@ export const isInference = (route: Route) => ['infer', 'embeddings', 'rerank'].i
 export interface RequestEvent {
   /** Its body has been read. */
   request: Request
+  /** Who asked, where that was said. */
+  principal?: Principal
   route: Route
   model?: string
   version?: string

@@ -10,6 +10,7 @@ import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
+import { checkModel, mayAsk, type Principal } from './principal'
 import { errorBody, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, placeOf, type Resource } from './routes'
 import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
@@ -38,7 +39,7 @@ const optionNames = [
 
 /** Answers a request; never rejects. Its properties govern what is served. */
 export interface Gateway<Model> {
-  (request: Request): Promise<Response>
+  (request: Request, principal?: Principal): Promise<Response>
   /** Resolves when all models of the option have started. @throws the first one's error where one did not; others are served */
   ready(): Promise<void>
   /**
@@ -76,7 +77,7 @@ export function gatewayOf<Model>(
   const loads = Object.entries(options.models).map(([name, model]) => models.load(name, model))
   for (const load of loads) load.catch(() => {}) // `ready` tells, and so does every request
   return Object.defineProperty(
-    Object.assign((request: Request) => server.answer(request), {
+    Object.assign((request: Request, principal?: Principal) => server.answer(request, principal), {
       ready: async () => {
         const error = guard?.()
         if (error) throw error
@@ -140,10 +141,11 @@ class GatewayServer<Model> {
   }
 
   /** Never rejects. */
-  async answer(request: Request): Promise<Response> {
+  async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
     const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
     const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
+    if (principal) event.principal = principal
     let response: Response
     try {
       const refused = this.#guard?.()
@@ -187,13 +189,14 @@ class GatewayServer<Model> {
   #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Encoded>): Promise<Response> {
     const models: TextModels = {
       find: (model) => this.#find({ model, version: undefined }, event),
-      giving: (gives) => this.models.giving(gives),
+      giving: (gives) => this.models.giving(gives).filter((name) => mayAsk(event.principal, name)),
     }
     return this.inference.admit(event, (exchange) => answer(exchange, models))
   }
 
   #find(place: Pick<Place, 'model' | 'version'>, event: RequestEvent): Served {
     event.model = place.model
+    checkModel(event.principal, place.model)
     const served = this.models.find(place.model, place.version)
     event.version = served.version
     return served

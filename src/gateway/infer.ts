@@ -25,6 +25,7 @@ import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './ba
 import { ByteBudget, chosenCoding, packBody, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
+import { permitted, priorities } from './principal'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
 
 export interface InferenceLimits {
@@ -54,8 +55,6 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
-/** From 1 on. */
-const BY_NUMBER: readonly Priority[] = ['high', 'normal', 'low']
 const PARAMETERS = [
   ...[
     'deadline_ms',
@@ -170,7 +169,8 @@ export async function outcomesOf(
   choices: RequestChoices,
 ): Promise<RowOutcome[]> {
   event.queries = queries.length
-  const options = { ...choices, signal: event.request.signal, clock }
+  const options = { ...permitted(choices, event.principal), signal: event.request.signal, clock }
+  event.principal?.onQueries?.(queries.length)
   const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
   const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
   for (const { status } of predictions) event.statuses[status]++
@@ -219,7 +219,7 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
 /** A word, or as Triton has it: 1 goes first, and 0 is none. */
 function priorityOf(priority: unknown): Priority {
   if (typeof priority !== 'number') return priority as Priority // the predictor checks it
-  return BY_NUMBER[Math.min(checkInteger('parameters.priority', priority, 0), BY_NUMBER.length) - 1]
+  return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
 }
 
 /** How each row was answered, as parameters of the reply: lists with an element a row. */

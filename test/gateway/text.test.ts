@@ -174,6 +174,12 @@ describe('a gateway', () => {
     expect([large.status, large.json.error.type]).toEqual([413, 'invalid_request_error'])
   })
 
+  it('is meant by who may ask one alone, without its name', async () => {
+    const asked = () => post({ inputs: 'What is Deep Learning?' }, {}, '/embed')
+    const status = async (models: string[]) => (await own.gateway(asked(), { models })).status
+    expect([await status(['matryoshka', 'ranker']), await status(['matryoshka', 'embedder'])]).toEqual([200, 400])
+  })
+
   it('takes what curl sends in the documentation of Text Embeddings Inference', async () => {
     const expected = await reference([idsOf('What is Deep Learning?'), idsOf('Today is a nice day')])
     const one = await at('/embed', { inputs: 'What is Deep Learning?', model: 'embedder' })

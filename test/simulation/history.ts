@@ -8,6 +8,10 @@ import { Exchanges } from './exchanges'
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
+  /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
+  maxError?: number
+  /** How often these were counted from nothing. */
+  ledgers?: number
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
@@ -73,6 +77,10 @@ const TICK = 1e-6
 /** A timer in whole milliseconds. */
 const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
 
+/** Wrong answers of the first span of a ledger, which each further one has twice as many of; and what is too many of them. */
+const FIRST_BUDGET = 20
+const MUCH = 3
+
 const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified'])
 
 interface Asking {
@@ -115,6 +123,8 @@ class Checker {
   #newest = { model: 0, at: 0 }
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
+  /** Answers that no worker gave, of those that were wrong. */
+  #wrong = 0
 
   constructor(promised: Promised) {
     this.#promised = promised
@@ -222,7 +232,7 @@ class Checker {
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
-    const { byzantine, rounding, minConfidence, preset } = this.#promised
+    const { byzantine, rounding, minConfidence, preset, maxError = 0 } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
     if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
@@ -232,6 +242,7 @@ class Checker {
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
     if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
+    if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
@@ -241,6 +252,17 @@ class Checker {
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
+  }
+
+  /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */
+  #unasked(at: number, query: number, isRight: boolean): void {
+    const { maxError = 0, ledgers = 1 } = this.#promised
+    this.#wrong += Number(!isRight)
+    if (!maxError) this.#breaks(at, 'nothing is remembered unless that is allowed', `query ${query} is`)
+    const [first, answers] = [FIRST_BUDGET / maxError, this.#queries.size]
+    const spans = Math.ceil(Math.log2(answers / first + 1))
+    const allowed = FIRST_BUDGET * (2 ** Math.max(1, spans) - 1)
+    if (this.#wrong > MUCH * ledgers * allowed) this.#breaks(at, 'few answers that nobody was asked for are wrong', `${this.#wrong} of ${answers}`) // biome-ignore format: one line
   }
 
   /** Who asks after the first answer of a new model gets none of an old one. */

@@ -59,7 +59,7 @@ export interface Schedule {
   seed: number
   options: Pick<
     PredictorOptions,
-    'verify' | 'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits'
+    'verify' | 'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits' | 'reuse'
   >
   machines: Machine[]
   events: Event[]
@@ -91,6 +91,8 @@ const CALM = 0.15
 
 export const HANG_MS = 200
 const DEADLINE_MS = 400
+/** Of all answers those that a memory may give unasked and wrong. */
+const MAX_ERROR = 0.1
 /** Queries that one caller asks at once. */
 const MOST_AT_ONCE = 16
 /** How long machines are in trouble, and well between: wide, so that some hangs are noticed and others are not. */
@@ -128,6 +130,7 @@ export function drawn(seed: number, queries: number): Schedule {
     ...(draw.chance(0.3) && { verify: { audit: 1 } }),
     limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
   }
+  if (remembers(seed, options, on)) Object.assign(options, { reuse: { maxError: MAX_ERROR }, memory: undefined })
   const rate = isCalm ? spared(machines, options.scheme) : machines.reduce((sum, each) => sum + rateOf(each), 0)
   const events: Event[] = asking(queries, rate, draw)
   const end = events.at(-1)?.at ?? 0
@@ -135,6 +138,11 @@ export function drawn(seed: number, queries: number): Schedule {
   events.push(...trouble({ end, S, E, machines, same }, draw))
   const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
   return wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
+}
+
+/** Whether a memory is asked first: drawn apart, so that other seeds stay as they are. Of tenants nobody here knows how often one began anew. */
+function remembers(seed: number, { policy }: Schedule['options'], on: ReadonlySet<Trouble>): boolean {
+  return policy !== 'recover' && !on.has('tenants') && seeded(~seed).next() < 0.5
 }
 
 function machine(name: string, index: number, { on, pick, chance }: Draw): Machine {

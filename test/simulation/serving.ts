@@ -6,10 +6,12 @@ import type { Gateway } from '../../src/gateway/gateway'
 import { createPredictor } from '../../src/predictor/create'
 import type { Predictor } from '../../src/predictor/predictor'
 import type { GroupReport } from '../../src/query/report'
+import { seeded } from '../../src/random'
 import type { VirtualClock } from '../../src/testing/virtual-clock'
 import type { Verdict } from '../../src/trust/reputation'
 import type { WorkerChanges } from '../../src/workers/worker'
 import { Disk, type Found } from './disk'
+import { learned } from './learned'
 import { MOST_BYTES } from './requests'
 import type { Schedule } from './schedule'
 import type { Transport } from './transport'
@@ -80,7 +82,15 @@ export class Serving {
     const { options, seed, wire } = this.schedule
     const onVerdict = (verdict: Verdict) => this.told.verdict(verdict)
     const onWarning = (text: string) => void this.#warnings.push(text)
-    const all = { ...options, workers, testing: { clock: this.clock, seed }, onWarning, onVerdict }
+    const known = options.reuse && { memory: { state: await learned(), unfit: 'forget' as const } }
+    const all = {
+      ...options,
+      ...known,
+      workers,
+      testing: { clock: this.clock, seed, coin: seeded(seed).next },
+      onWarning,
+      onVerdict,
+    }
     if (!wire?.isServed) {
       const state = await this.disk?.read('')
       const memory = state ? { memory: { ...(options.memory ?? { bytes: 0 }), state, unfit: 'forget' as const } } : {}
@@ -164,8 +174,9 @@ export class Serving {
 
   /** Ends it. @returns what is left to say of it */
   async end(): Promise<{ sent: number; ended: number | undefined; unreported: number }> {
-    const { exact, checked, recovered, unverified, failed } = (this.predictor as Predictor).stats()
-    const ended = exact + checked + recovered + unverified + Object.values(failed).reduce((sum, n) => sum + n, 0)
+    const { exact, checked, recovered, unasked, unverified, failed } = (this.predictor as Predictor).stats()
+    const ended =
+      exact + checked + recovered + unasked + unverified + Object.values(failed).reduce((sum, n) => sum + n, 0)
     let isClosed = false
     void this.#close().then(() => (isClosed = true))
     await this.#until(() => isClosed)

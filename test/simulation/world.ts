@@ -281,10 +281,12 @@ class World {
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ options: { scheme, limits, hedge }, isSpared, events }: Schedule): Promised {
+function promisedBy({ options: { scheme, limits, hedge, reuse }, isSpared, events }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     byzantine,
+    maxError: reuse?.maxError ?? 0,
+    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
     hangMs: HANG_MS,

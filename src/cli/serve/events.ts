@@ -2,8 +2,8 @@
 
 import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
-import { tokenOf } from './guard'
 import { type Connection, problem } from './listen'
+import { tokenOf } from './tokens'
 
 /** Bytes that may wait for a client; one that is further behind is dropped. */
 const MOST_BEHIND = 256 * 1024

@@ -44,7 +44,10 @@ export function withServeFlags(command: Command): Command {
   command.optionsGroup('Models of the command line (a value is for all, NAME=VALUE for one; repeatable):')
   for (const { flags, about, parse } of modelFlags) command.option(flags, about, parse)
   command.optionsGroup('Server:')
-  command.option('--config <file>', 'JSON: {"models": {"name": {"model": "file.onnx", ..}}, "port": 8000, ..}')
+  command.option(
+    '--config <file>',
+    'YAML or JSON, watched: {"models": {"name": {"model": "file.onnx", ..}}, "port": 8000, ..}',
+  )
   for (const option of Object.values<Option>(serverOptions)) command.addOption(flagFor(option, helpOf(option)))
   return command
 }

@@ -42,12 +42,13 @@ const MOST_TOLD = 200
 
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {
-  const { route, id, model, version, status, ms, queries, statuses, error } = event
+  const { route, principal, id, model, version, status, ms, queries, statuses, error } = event
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
   log[level]({
     route,
+    principal: principal?.name,
     id: cut(id),
     model: cut(model),
     version: cut(version),

@@ -29,6 +29,7 @@ export const serverOptions = {
   },
   tlsCert: open(text, '', 'certificate chain, PEM; the server then speaks HTTPS', '--tls-cert <file>'),
   tlsKey: open(text, '', 'its private key, PEM', '--tls-key <file>'),
+  ready: option(words(['all', 'any']), 'all', 'which models the server’s readiness needs', '--ready <which>'),
   grace: option(number(0, 3600), 25, 'that open requests may take after SIGTERM', '--grace <s>'),
   drainDelay: option(number(0, 3600), 0, 'between "not ready" and no new connections', '--drain-delay <s>'),
   state: open(text, 'nowhere', 'where is saved what was learned', '--state <folder>'),
