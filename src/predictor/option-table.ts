@@ -131,6 +131,7 @@ const reuse = {
     (field, value) => budgeted(field, value),
     'none',
     'answers that the memory may give unasked and wrong at most, as a share of all: see [reuse.md](reuse.md)',
+    '--max-error <share>',
   ),
   bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
   ttlMs: open(checkMs, 'for ever', 'how long an answer is kept'),

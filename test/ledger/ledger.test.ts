@@ -136,3 +136,59 @@ describe('what would void the promise', () => {
     expect(share(({ n }) => n % 20 !== 0, { coin })).toBeGreaterThan(0.9)
   })
 })
+
+describe('late recoveries', () => {
+  const ledger = () => new Ledger({ maxError: 0.05, recovers: true, coin: () => 1 })
+
+  it('count as wrong until the model’s answer has come, and for ever where that was another', () => {
+    const own = ledger()
+    const given: ((right: boolean) => void)[] = []
+    while (own.mayRecover) given.push(own.recover())
+    expect(given.length).toBe(5)
+    given[0](true)
+    expect(own.mayRecover).toBe(true)
+    given[1](false)
+    given.push(own.recover())
+    expect(own.mayRecover).toBe(false)
+    expect(own.stats).toMatchObject({ allowed: 20, wrongAtMost: expect.any(Number) })
+  })
+
+  it('have more of the next budget where they used this one, and half at most', () => {
+    const own = ledger()
+    const told = own.recover()
+    for (let n = 0; n < 401; n++) own.count()
+    told(true) // it was in the span before: no matter any more
+    expect(own.stats.span).toBe(2)
+    let given = 0
+    for (; own.mayRecover; given++) own.recover()
+    expect(given).toBe(7)
+  })
+})
+
+describe('what is saved', () => {
+  it('goes on where it was, audits under way as caught', () => {
+    let heads = false
+    const make = (maxError = 0.05) => new Ledger({ maxError, recovers: false, coin: () => (heads ? 0 : 1) })
+    const own = make()
+    for (let n = 0; n < 200; n++) own.draw(1).told(true)
+    heads = true
+    own.draw(1)
+    const state = JSON.parse(JSON.stringify(own.save()))
+    const { rate, answers, allowedCatches } = own.stats
+    const next = make()
+    next.load(state)
+    expect(next.stats).toMatchObject({ span: 1, rate, answers, allowedCatches, catches: 1 })
+    const other = make(0.1)
+    other.load(state) // of another promise nothing is known
+    expect(other.stats).toMatchObject({ span: 1, answers: 0, catches: 0 })
+  })
+
+  it('is refused where no coin like that would keep the promise', () => {
+    const own = new Ledger({ maxError: 0.05, recovers: false, coin: () => 1 })
+    const state = own.save() as { span: Record<string, number> }
+    for (const wrong of [{ rate: 0.01 }, { budget: 100 }, { kept: 30 }, { answers: -1 }, { catches: 50 }]) {
+      expect(() => own.load({ ...state, span: { ...state.span, ...wrong } }), JSON.stringify(wrong)).toThrow(RangeError)
+    }
+    expect(own.save()).toEqual(state)
+  })
+})
