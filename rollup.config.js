@@ -20,6 +20,13 @@ const external = [
   ...server,
 ]
 
+/** Imports for nothing but effects, of which this package has none, as bundlers are told: they would warn of each. Lines stay where they are. */
+const effectless = {
+  name: 'effectless',
+  renderChunk: (code, { fileName }) =>
+    fileName.startsWith('vendor/@noble/') ? { code: code.replace(/^import '[^']*';$/gm, ''), map: null } : null,
+}
+
 const entries = Object.fromEntries(
   ['index', 'codec', 'gateway', 'http', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
 )
@@ -101,7 +108,7 @@ function modules(platform, conditions, input = entries) {
       entryFileNames: place,
       paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id),
     },
-    plugins: [...plugins(conditions), find],
+    plugins: [...plugins(conditions), find, effectless],
   }
 }
 

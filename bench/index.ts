@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -23,6 +23,7 @@ import { reuseBench } from './reuse'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
+import { signatures } from './signatures'
 import { simulateAll } from './simulate'
 import { sizesBench } from './sizes'
 import { slots } from './slots'
@@ -52,6 +53,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,
+  signatures,
   simulate: simulateAll,
   sizes: sizesBench,
   slots,

@@ -73,6 +73,24 @@ export interface Tls {
   key?: string
 }
 
+/** A machine's key: who has it is who it says it is. */
+export interface KeyPair {
+  /** The public key of Ed25519, 43 letters of base64url. */
+  readonly identity: string
+  sign(bytes: Uint8Array): Promise<Uint8Array>
+}
+
+/** Keys and signatures of Ed25519, and hashes. One file per runtime, chosen as the platform is, since few need them. */
+export interface Keys {
+  generate(): Promise<KeyPair>
+  /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB */
+  kept(where: string): Promise<KeyPair>
+  /** What tells whether a signature is this identity's. What is no key has none, or is refused at once. */
+  verifier(identity: string): (signed: Uint8Array, signature: Uint8Array) => Promise<boolean>
+  /** SHA-256. */
+  hash(bytes: Uint8Array): Promise<Uint8Array>
+}
+
 export interface Platform {
   /** Threads that can run at the same time; undefined where nobody tells. */
   readonly cores: number | undefined

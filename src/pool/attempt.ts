@@ -121,3 +121,8 @@ export interface Attempts<P = unknown, A = unknown> {
   /** Usable identities that are not among these: identities, not slots. */
   available(blocked: Iterable<Identity>): number
 }
+
+/** Nobody's fault where the worker was gone before it was asked. */
+export function blameFor({ code }: ApproxiferError, worker: ModelWorker): FailedOutcome['blame'] {
+  return code === 'OVERLOADED' && worker.gone ? 'nobody' : 'worker'
+}

@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { FailedOutcome } from './attempt'
+import { blameFor, type FailedOutcome } from './attempt'
 import { Batch, type Join, send } from './batch'
 import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
@@ -131,14 +131,14 @@ export class Execution {
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const now = this.#options.clock.now()
     const slot = batch.slot as WorkerSlot
-    const { counts, slots, state, isFree } = slot.member
+    const { counts, slots, state, isFree, worker } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known
+    const { blame = blameFor(error, worker), lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.cancel(now)

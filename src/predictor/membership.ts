@@ -56,6 +56,8 @@ export class Membership {
   readonly #apart: boolean
   /** Those that came before the members were there, and have another model than most had. */
   #early: ModelWorker[] = []
+  /** Some may lie: nobody is let in who others can speak for. */
+  #isDoubted = false
   /** What comes next, where that is waited for already. */
   #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
@@ -77,6 +79,7 @@ export class Membership {
    *   are closed then
    */
   async gather({ needed, least, counted }: Needs, clock: Clock): Promise<ModelWorker[]> {
+    this.#isDoubted = counted === 'machines'
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
     const joined = () => (counted === 'workers' ? this.#alike(gathered).length : machinesOf(this.#alike(gathered)))
@@ -213,13 +216,14 @@ export class Membership {
   }
 
   /** @throws RangeError where a worker cannot be one of the members */
-  #checkAlike({ name, signature, fingerprint, onFree }: ModelWorker, members: Members): void {
+  #checkAlike({ name, signature, fingerprint, onFree, signed }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     const own = JSON.stringify(signature)
     const wrong = (field: string, what: string, got: string) => {
       throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
     }
     if (onFree) wrong('onFree', 'none of another predictor', 'one')
+    if (this.#isDoubted && signed === false) wrong('key', 'one, since some may lie (`byzantine`)', 'none: others could answer in its name') // biome-ignore format: one line
     if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
     if (this.#signature && own !== this.#signature) {
       wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)

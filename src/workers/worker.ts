@@ -46,6 +46,11 @@ export interface ModelWorker {
    * fail and lie together, and count as one vote. Default: its `name`.
    */
   readonly identity?: string | undefined
+  /**
+   * Whether it proves with a key that it is who it says it is. False: others can speak in its name, and it is not taken where some may
+   * lie. Default: nobody is in the way to it.
+   */
+  readonly signed?: boolean | undefined
   /** What the model takes and gives. */
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */

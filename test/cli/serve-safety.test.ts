@@ -339,8 +339,8 @@ describe('a configuration file', () => {
     ],
     [
       'has what workers of that kind lack',
-      { models: { m: { workers: 'nats://127.0.0.1:9/fleet', remote: { tokenFile: 'x' } } } },
-      /m: remote\.tokenFile: expected .*, got an unknown option/,
+      { models: { m: { workers: 'nats://127.0.0.1:9/fleet', remote: { healthMs: 5 } } } },
+      /m: remote\.healthMs: expected .*, got an unknown option/,
     ],
     ['has a model without a file', { models: { m: {} } }, /models\.m\.model: expected an .onnx file, got undefined/],
     [

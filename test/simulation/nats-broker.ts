@@ -15,7 +15,8 @@ interface Listening {
   callback: Callback
 }
 
-const matching = (subject: string) => new RegExp(`^${subject.replace(/[.$]/g, '\\$&').replaceAll('*', '[^.]+')}$`)
+const matching = (subject: string) =>
+  new RegExp(`^${subject.replace(/[.$]/g, '\\$&').replaceAll('*', '[^.]+').replace('>', '.+')}$`)
 
 export class Broker {
   readonly #connections = new Set<Connection>()

@@ -6,6 +6,7 @@ import { encodeValues } from '../../src/workers/nats/frames'
 import type { NatsOptions } from '../../src/workers/nats/options'
 import { type NatsService, serveNats } from '../../src/workers/nats/serve'
 import type { Change } from '../../src/workers/worker'
+import { keyOf } from '../shared/keys'
 import type { Actor } from './actor'
 import type { Broker, Connection } from './nats-broker'
 import type { Transport } from './transport'
@@ -21,13 +22,15 @@ interface Member {
 interface NatsTransportOptions {
   coordinator: Pick<NatsOptions, 'missed' | 'forgetMs' | 'expireMs' | 'maxPending'>
   machine: { beatMs: number; maxPending: number; hangMs: number }
-  /** Whether machines that lie answer in others' place, too, at reply subjects that they guess. */
+  /** Whether machines that lie answer in others' place, too. */
   forges: boolean
   warn: (text: string) => void
 }
 
 export class NatsTransport implements Transport {
   readonly #members = new Map<string, Member>()
+  /** What machines are called, by their keys. */
+  readonly #identities = new Map<string, string>()
   readonly #connections: Connection[] = []
 
   /** @param born  a machine anew: it is closed with its service */
@@ -49,10 +52,13 @@ export class NatsTransport implements Transport {
     this.leave(actor.name, 'remove') // where it restarts meanwhile
     const connection = this.broker.connect()
     const { name, identity } = actor
-    const serving = { fleet: FLEET, workers: [actor], name, identity, ...machine, onWarning }
+    const key = keyOf(identity)
+    this.#identities.set(key.identity, identity)
+    const serving = { fleet: FLEET, workers: [actor], name, key, ...machine, onWarning }
     const service = serveNats(connection, { ...serving, clock: this.broker.network.clock })
     this.#members.set(name, { actor, connection, service })
-    if (forges && actor.lying.strategy !== undefined) void service.then(({ names: [own] }) => forge(connection, own))
+    if (forges && actor.lying.strategy !== undefined)
+      void service.then(({ names: [own] }) => forge(connection, `${key.identity}.${own}`))
   }
 
   leave(worker: string, how: 'remove' | 'drain'): void {
@@ -86,11 +92,11 @@ export class NatsTransport implements Transport {
 
   /** A worker is called by its machine, its place there, and its run. */
   nameOf(worker: string): string {
-    return worker.replace(/-0-[0-9a-f]{6}$/, '')
+    return worker.replace(/-0-[\w-]{16}$/, '')
   }
 
   identityOf(identity: string): string {
-    return identity
+    return this.#identities.get(identity) ?? identity
   }
 
   calm(): void {
@@ -103,21 +109,15 @@ export class NatsTransport implements Transport {
   }
 }
 
-/** Of each row that it gets it tells what might be the next and the last ones' reply subjects something else. */
+/** Of every second row of others, which it reads as they do, it tells in their names something else, before they can. */
 function forge(connection: Connection, own: string): void {
-  const lie = Float32Array.of(50, -50)
   const random = seeded(1)
-  connection.subscribe(`approxifer.${FLEET}.worker.${own}`, {
-    callback(_, { data, reply = '' }) {
-      if (data[1] !== 0 || random.next() < 0.5) return
-      const at = reply.lastIndexOf('.') + 1
-      const [inbox, key] = [reply.slice(0, at), reply.slice(at)]
-      for (const radix of [10, 16, 36]) {
-        for (const by of [-2, -1, 1, 2]) {
-          const guess = (Number.parseInt(key, radix) + by).toString(radix)
-          for (const bytes of encodeValues('answer', lie, 1_048_576)) connection.publish(inbox + guess, bytes)
-        }
-      }
+  connection.subscribe(`approxifer.${FLEET}.worker.>`, {
+    callback(_, { subject, data, reply = '' }) {
+      if (data[1] !== 0 || subject.endsWith(own) || random.next() < 0.5) return
+      for (const bytes of encodeValues('answer', LIE, 1_048_576)) connection.publish(reply, bytes)
     },
   })
 }
+
+const LIE = Float32Array.of(50, -50)

@@ -6,8 +6,8 @@ import { type Defect, defect } from './defects'
 export const wireDefects: readonly Defect[] = [
   defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
   defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (!other) return reply.outcomes', 'if (reply) return reply.outcomes'),
-  defect('NATS: reply keys can be guessed', 'workers/nats/subjects.ts', 'const key = randomToken()', 'const key = String(this.#open.size)'),
-  defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat)', ''),
+  defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'if (await isFrameOf(verify, context, bytes)) this.#believe', 'if (context) this.#believe'),
+  defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, verify)', ''),
   defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
   defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }', 'const prediction = keep(await this.#predictor.predict(query, options))\n      this.outcomes[this.outcomes.length] = { prediction }'),
   defect('gateway: a reply has the id of another', 'gateway/infer.ts', "const { model = '', version = '', id } = event", "const { model = '', version = '' } = event\n    const id = event.id?.replace(/9$/, '8')"),

@@ -11,7 +11,7 @@ export interface Wire {
   isServed: boolean
   weather: Weather
   http: { concurrency: number; maxBatch: number; binary: 'auto' | boolean }
-  /** @param most  bytes that a message may have @param forges  liars answer in others' place, where they guess the way */
+  /** @param most  bytes that a message may have @param forges  liars answer in others' place, whose rows they read */
   nats: { most: number; maxPending: number; beatMs: number; forges: boolean }
   /** What was learned is saved, now and then, and read when the process starts again. */
   disk?: DiskTrouble & { saveEveryMs: number }

@@ -25,8 +25,8 @@ export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
 }
 
 /**
- * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `tlsCa`,
- * `tlsCert` and `tlsKey`, which are files.
+ * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `nkeyFile`,
+ * `passwordFile`, `tlsCa`, `tlsCert` and `tlsKey`, which are files.
  */
 export type Remote = Record<string, unknown>
 
@@ -120,7 +120,9 @@ async function parse(path: string, text: string): Promise<unknown> {
 }
 
 /** Options of workers elsewhere that are files. */
-const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
+const remoteFiles = ['tokenFile', 'creds', 'nkeyFile', 'passwordFile', 'tlsCa', 'tlsCert', 'tlsKey']
+/** Read again at each connection. */
+const renewed = ['creds', 'nkeyFile', 'passwordFile']
 
 /** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
 export function filesOf(described: ModelConfig): string[] {
@@ -135,7 +137,7 @@ export function filesOf(described: ModelConfig): string[] {
 
 /** Those of `remote`, but for credentials, which are read again at each connection. */
 export function remoteFilesOf({ remote = {} }: ModelConfig): string[] {
-  const named = remoteFiles.filter((name) => name !== 'creds')
+  const named = remoteFiles.filter((name) => !renewed.includes(name))
   return named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))
 }
 

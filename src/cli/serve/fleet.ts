@@ -7,7 +7,7 @@ import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/connection'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'
 import { checkModelFile, readNamed } from '../files'
-import { type Access, connectOptions } from '../nats'
+import { type Access, connectOptions, natsAccess } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
 /**
@@ -71,14 +71,14 @@ async function natsFleet(where: readonly string[], model: string, remote: Remote
   ]) {
     if (option in remote) throw new TypeError(`onnx (${flag}): expected none here, but where the machines start: approxifer work ${flag}`) // biome-ignore format: one line
   }
-  checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
-  const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
+  checkNames('remote', remote, [...natsOptions.filter(isData), ...natsAccess])
+  const part = (isAccess: boolean) => Object.fromEntries(Object.entries(remote).filter(([name]) => natsAccess.includes(name) === isAccess)) // biome-ignore format: one line
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
-  const server = await connectOptions([url, ...where.slice(1)], { creds, tlsCa, tlsCert, tlsKey } as Access)
+  const server = await connectOptions([url, ...where.slice(1)], part(true) as Access)
   // Workers say what their model is by its bytes, not by a name.
   return natsWorkers(server, {
-    ...(options as Partial<NatsOptions>),
+    ...(part(false) as Partial<NatsOptions>),
     onWarning,
     fleet,
     ...(isFile(model) && { model }),

@@ -3,16 +3,20 @@
  * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
  */
 
-import { ApproxiferError } from '../../errors'
 import { fingerprintOf, readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
-import { checkServer, NatsLink, type NatsMessage, type NatsServer } from './connection'
-import { decodeHeartbeat, type Heartbeat } from './heartbeat'
+import { checkServer, NatsLink, type NatsServer } from './connection'
+import { hear } from './hearing'
+import type { Heartbeat } from './heartbeat'
+import { Newcomers } from './newcomers'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
+import { Refused } from './refused'
+import type { Verify } from './signature'
 import { Inbox } from './subjects'
-import { NatsWorker, type Wire } from './worker'
+import type { Wire } from './wire'
+import { NatsWorker } from './worker'
 
 /**
  * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
@@ -23,7 +27,7 @@ import { NatsWorker, type Wire } from './worker'
  * @throws TypeError, RangeError for a wrong option; the iteration throws ApproxiferError WORKER where no server answers or the client
  *   library is missing, MODEL where the model cannot be read
  */
-export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIterableIterator<Change> {
+export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorkers {
   checkServer(server)
   const settings = checkNatsOptions(options)
   const { clock, report: warn } = settings
@@ -36,7 +40,14 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIter
     },
     onReturn: async () => (await opened)?.close(),
   })
-  return fleet.changes
+  return Object.defineProperty(fleet.changes, 'forged', {
+    get: () => settings.forgeries.count,
+  }) as unknown as NatsWorkers
+}
+
+export interface NatsWorkers extends AsyncIterableIterator<Change> {
+  /** Messages that came in the names of workers, without their signatures: they were dropped. */
+  readonly forged: number
 }
 
 /** How often silence is measured. */
@@ -48,10 +59,8 @@ class NatsFleet implements Wire {
   readonly inbox: Inbox
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
-  /** Of the first one: a predictor's is fixed, and a model with another never takes its model's place. */
-  #signature: string | undefined
-  /** What workers with another model said last, and when. */
-  readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number; fits: boolean }>()
+  readonly #refused = new Refused()
+  readonly #newcomers: Newcomers
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
@@ -61,7 +70,11 @@ class NatsFleet implements Wire {
     private readonly fleet: RemoteFleet<string>,
   ) {
     this.inbox = new Inbox(link, settings.inboxPrefix)
-    link.listen(settings.subjects.beats, (message) => this.#heard(message))
+    this.#newcomers = new Newcomers(this, (beat, verify) => this.#proven(beat, verify))
+    const known = (name: string) => this.#workers.get(name)
+    link.listen(settings.subjects.beats, (message) => {
+      hear(message, settings, known, (beat, verify) => this.#believe(beat, verify))
+    })
     void link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
@@ -103,23 +116,33 @@ class NatsFleet implements Wire {
 
   // What workers say.
 
-  #heard({ subject, data }: NatsMessage): void {
-    const { subjects, warn } = this.settings
-    let beat: Heartbeat
-    try {
-      beat = decodeHeartbeat(data)
-      if (subjects.beat(beat.name) !== subject) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
-    } catch (error) {
-      return warn(`${subject}: ${(error as Error).message}`)
-    }
-    let known = this.#workers.get(beat.name)
-    if (known && beat.fingerprint !== known.fingerprint) {
+  #believe(beat: Heartbeat, verify?: Verify): void {
+    if (this.fleet.changes.isOver) return
+    const { name, state } = beat
+    const refused = this.#refused.of(name)?.beat
+    let known = this.#workers.get(name)
+    const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
+    if (known && isIts && isAgain(known, beat)) return
+    if (known && isIts && beat.fingerprint !== known.fingerprint) {
       this.#remove(known, 'has another model now')
       known = undefined // and may join with that
     }
-    if (known) this.#heardAgain(known, beat)
-    else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
-    else this.#refused.delete(beat.name)
+    if (known && isIts) this.#heardAgain(known, beat)
+    else if (known?.signed) this.settings.forgeries.drop(name)
+    else if (state !== 'up' && state !== 'down') this.#refused.delete(name)
+    else if (refused && refused.fingerprint === beat.fingerprint && refused.identity === beat.identity)
+      this.#proven(beat, verify)
+    else this.#newcomers.hear(beat, verify)
+    this.#reconsider()
+  }
+
+  /** A newcomer is who it says it is. One that has no key gives way to one that has, whose name it may have taken. */
+  #proven(beat: Heartbeat, verify: Verify | undefined): void {
+    if (this.fleet.changes.isOver) return
+    const known = this.#workers.get(beat.name)
+    if (known && (known.signed || !beat.signed)) return
+    if (known) this.#remove(known, 'gave way to one that has a key')
+    this.#join(beat, verify)
     this.#reconsider()
   }
 
@@ -134,15 +157,15 @@ class NatsFleet implements Wire {
     else this.fleet.well(name)
   }
 
-  #join(beat: Heartbeat): void {
+  #join(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, fingerprint } = beat
-    if (!this.#isOurs(beat)) return this.#refuse(beat)
+    if (!this.#isOurs(beat)) return this.#refuse(beat, verify)
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
     this.fleet.model ??= fingerprint
-    this.#signature ??= JSON.stringify(beat.signature)
-    const worker = new NatsWorker(beat, this)
+    this.#refused.signature ??= JSON.stringify(beat.signature)
+    const worker = new NatsWorker(beat, this, verify)
     this.#workers.set(name, worker)
     this.fleet.join(worker)
   }
@@ -154,16 +177,11 @@ class NatsFleet implements Wire {
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
-  #refuse(beat: Heartbeat): void {
+  #refuse(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, fingerprint = 'unknown' } = beat
-    if (!this.#refused.has(name)) {
+    const isNews = this.#refused.hear(beat, verify, this.settings.clock.now())
+    if (isNews)
       this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
-    }
-    if (this.#refused.size < MOST_WORKERS || this.#refused.has(name)) {
-      // Looked through at each heartbeat of any worker.
-      const fits = JSON.stringify(beat.signature) === this.#signature
-      this.#refused.set(name, { beat, heardAt: this.settings.clock.now(), fits })
-    }
   }
 
   /** Where more workers have another model that takes the place of the fleet's: those join, and the others leave. */
@@ -179,10 +197,10 @@ class NatsFleet implements Wire {
 
   #replace(): void {
     const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
-    for (const [name, { beat }] of this.#refused) {
+    for (const { beat, verify } of this.#refused.all) {
       if (!this.#isOurs(beat)) continue
-      this.#refused.delete(name)
-      this.#join(beat)
+      this.#refused.delete(beat.name)
+      this.#join(beat, verify)
     }
     for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
@@ -197,7 +215,7 @@ class NatsFleet implements Wire {
       const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
       yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
-    for (const { beat, heardAt, fits } of this.#refused.values()) {
+    for (const { beat, heardAt, fits } of this.#refused.all) {
       if (!fits) continue
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }
@@ -242,7 +260,8 @@ class NatsFleet implements Wire {
     } else if (now - since > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection to NATS')
     }
-    for (const [name, { heardAt }] of this.#refused) if (now - heardAt > forgetMs) this.#refused.delete(name)
+    this.#refused.sweep(now - forgetMs)
+    this.#newcomers.sweep()
     this.#reconsider()
     this.#sweepLater()
   }
@@ -277,4 +296,9 @@ class NatsFleet implements Wire {
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
     this.link.publish(this.settings.subjects.rollCall)
   }
+}
+
+/** A heartbeat that came before. */
+function isAgain({ beat: { sequence = 0 } }: NatsWorker, beat: Heartbeat): boolean {
+  return beat.sequence !== undefined && beat.sequence <= sequence
 }

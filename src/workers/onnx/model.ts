@@ -10,9 +10,10 @@ import { type AnyTensor, rowLength, type Signature, size, type TensorList } from
 import type { SequenceAxes } from '../sequence'
 import type { ModelFile } from './model-file'
 import { onnxOptions } from './options'
+import { CPU, compareWithCpu, isReference } from './reference'
 import { areAlike, type SampleAnswer, samples } from './samples'
 import { sequenceAxes } from './sequence'
-import { importOrt, openSession } from './session'
+import { importOrt, openSession, providersOf } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
 
@@ -84,21 +85,36 @@ export class OnnxModel {
     const file = model instanceof Uint8Array ? { bytes: model, weights: {} } : model
     const session = await openSession(ort, file, options)
     try {
-      return await OnnxModel.#check(ort, session, options)
+      return await OnnxModel.#check(ort, session, file, options)
     } catch (error) {
       await session.release().catch(() => {})
       throw asError(error, 'MODEL', 'the model cannot be run: ')
     }
   }
 
-  static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
+  static async #check(ort: Ort, session: InferenceSession, file: ModelFile, options: OnnxOptions): Promise<OnnxModel> {
     const { inputs, batched } = inputSpecs(session, options.inputShapes)
     const names = outputNames(session, options.outputs)
     const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })), ...(!batched && { batched }) }
     const tried = await samples(draft, (batch) => run(ort, session, draft, batch, QUIET))
     const model = new OnnxModel(ort, session, { ...draft, ...outputSpecs(session, names, draft, tried) })
     if (tried) await model.#learn(tried, takesBatches(session))
+    if (tried && model.repeats) await model.#compare(tried, file, options)
     return model
+  }
+
+  /** What is not computed on the CPU is compared with what is. @throws ApproxiferError MODEL */
+  async #compare(tried: readonly SampleAnswer[], file: ModelFile, options: OnnxOptions): Promise<void> {
+    const providers = providersOf(options)
+    if (providers.every(isReference)) return
+    const cpu = await openSession(this.ort, file, { ...options, providers: [CPU] }).catch((error) => error)
+    if (cpu instanceof Error) {
+      const warning = `what ${providers} answers is not compared with what the CPU does: ${cpu.message}` // it may be too large for that
+      this.warnings = [...this.warnings, warning]
+      return
+    }
+    const truth = (query: TensorList) => run(this.ort, cpu, this.signature, query)
+    await compareWithCpu(providers, this.signature, tried, truth).finally(() => cpu.release())
   }
 
   /** What answers to two queries tell. */

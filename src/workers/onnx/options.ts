@@ -24,7 +24,11 @@ export const onnxOptions = {
     'the package that runs the model: see [below](#runtimes-of-the-model)',
     '--runtime <package>',
   ),
-  providers: open(names, "`['wasm']`", 'execution providers, most wanted first'),
+  providers: open(
+    names,
+    "`['wasm']`",
+    'execution providers, most wanted first; the model is refused where its answers are not the CPU’s',
+  ),
   wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
 } satisfies TableOf<OnnxOptions>
 

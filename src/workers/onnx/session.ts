@@ -12,7 +12,7 @@ const OLDEST = '1.22'
 
 const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
 
-function providersOf(options: OnnxOptions): string[] {
+export function providersOf(options: OnnxOptions): string[] {
   return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
 }
 

@@ -3,7 +3,9 @@ import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { identityOf } from '../../../src/workers/worker'
+import { handMember } from '../../shared/hand-member'
 import { HandWorker, settled } from '../../shared/house'
+import { keyOf } from '../../shared/keys'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { PATIENCE_MS, until } from '../../shared/patience'
@@ -22,24 +24,30 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(new Set([...names, ...later.names]).size).toBe(3)
   })
 
-  it('those of one machine have one identity, those of older machines their names', async () => {
+  it('those of one machine have one identity, which is its key, those that say none their names', async () => {
     const { name, changes } = await fleets.start([new HandWorker('a'), new HandWorker('b')])
     const of = async () => identityOf(await joined(changes))
     const [first, second] = [await of(), await of()]
     expect([first, first.length >= 32]).toEqual([second, true])
     const more = { fleet: name, workers: [new HandWorker('c')] }
-    const [other, own] = [await serveNats(fleets.url, more), await serveNats(fleets.url, { ...more, identity: 'mine' })]
+    const [other, own] = [
+      await serveNats(fleets.url, more),
+      await serveNats(fleets.url, { ...more, key: keyOf('mine') }),
+    ]
     fleets.end(
       () => other.close(),
       () => own.close(),
     )
-    const [third, fourth] = [await of(), await of()].sort((a) => (a === 'mine' ? 1 : -1))
-    expect([third === first, fourth]).toEqual([false, 'mine'])
-    const raw = await fleets.connect()
-    const { signature } = new HandWorker('old')
-    const beat = { version: 1, name: 'old', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
-    raw.publish(`approxifer.${name}.beat.old`, JSON.stringify(beat))
+    const { identity: mine } = keyOf('mine')
+    const [third, fourth] = [await of(), await of()].sort((a) => (a === mine ? 1 : -1))
+    expect([third === first, fourth]).toEqual([false, mine])
+    handMember(await fleets.connect(), name, 'old')()
     expect(await of()).toBe('old')
+  })
+
+  it('those that know how large answers are say it: what counts as a lie does not go by what callers ask', async () => {
+    const { changes } = await fleets.start([Object.assign(new HandWorker('a'), { scales: [2] })])
+    expect((await joined(changes)).scales).toEqual([2])
   })
 
   it('one that drains says so, answers what it has, and is gone', async () => {
