@@ -9,7 +9,7 @@ import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { hear } from './hearing'
-import type { Heartbeat } from './heartbeat'
+import { type Heartbeat, isAgain } from './heartbeat'
 import { Newcomers } from './newcomers'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
 import { Refused } from './refused'
@@ -122,7 +122,7 @@ class NatsFleet implements Wire {
     const refused = this.#refused.of(name)?.beat
     let known = this.#workers.get(name)
     const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
-    if (known && isIts && isAgain(known, beat)) return
+    if (known && isIts && isAgain(known.beat, beat)) return
     if (known && isIts && beat.fingerprint !== known.fingerprint) {
       this.#remove(known, 'has another model now')
       known = undefined // and may join with that
@@ -179,9 +179,8 @@ class NatsFleet implements Wire {
 
   #refuse(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, fingerprint = 'unknown' } = beat
-    const isNews = this.#refused.hear(beat, verify, this.settings.clock.now())
-    if (isNews)
-      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
+    if (!this.#refused.hear(beat, verify, this.settings.clock.now())) return
+    this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
   }
 
   /** Where more workers have another model that takes the place of the fleet's: those join, and the others leave. */
@@ -296,9 +295,4 @@ class NatsFleet implements Wire {
     for (const worker of this.#workers.values()) worker.heardAt = now // they could not be heard before
     this.link.publish(this.settings.subjects.rollCall)
   }
-}
-
-/** A heartbeat that came before. */
-function isAgain({ beat: { sequence = 0 } }: NatsWorker, beat: Heartbeat): boolean {
-  return beat.sequence !== undefined && beat.sequence <= sequence
 }

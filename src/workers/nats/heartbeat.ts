@@ -104,3 +104,8 @@ function areSpecs(specs: unknown): boolean {
   if (!specs.every((spec) => spec !== null && isSpec(spec))) return false
   return rowLength(specs.map(({ name, shape }) => ({ name, shape: shape.map(Math.abs) }))) <= MOST_VALUES
 }
+
+/** Whether it came before: it is sent again by somebody else. */
+export function isAgain({ sequence: last = 0 }: Heartbeat, { sequence }: Heartbeat): boolean {
+  return sequence !== undefined && sequence <= last
+}

@@ -267,8 +267,7 @@ export class NatsWorker implements ModelWorker {
   /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
   #resend(sent: SentCall): void {
     if (sent.call.settled) return this.#done(sent, DROPPED)
-    sent.idleBeats = 0
-    sent.sent = 'again'
+    Object.assign(sent, { idleBeats: 0, sent: 'again' } satisfies Partial<SentCall>)
     this.#send(sent)
   }
 
