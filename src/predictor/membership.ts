@@ -115,6 +115,11 @@ export class Membership {
       stop()
       grace.cancel()
     }
+    return this.#beginning(gathered)
+  }
+
+  /** Those with which it begins; the others come later. */
+  #beginning(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
     const own = this.#alike(gathered)
     this.#early = [...gathered.values()].filter((worker) => !own.includes(worker))
     return own
