@@ -4,14 +4,13 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
-import { Ledger } from '../ledger/ledger'
+import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { hasVectors } from '../payload'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
-import { seeded } from '../random'
-import { toss } from './reuse'
+import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
 
@@ -21,13 +20,14 @@ export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Cod
   return new Codec(core, { ...scheme, code })
 }
 
-export async function loadCoder({ scheme: options, testing }: Checked): Promise<Coder> {
+export async function loadCoder({ scheme: options, testing, reuse }: Checked): Promise<Coder> {
   const first = codecFor(await loadCore(testing.core), options)
   const { code, core, scheme } = first
   const isSystematic = code === 'systematic'
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : await import('../group/aaai22')
+  const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
   const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind, learns: true },
@@ -36,7 +36,7 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
       const { limits, warn } = settings
       const memory = hasVectors(signature) && settings.memory
       const codec = first.another()
-      const ledger = ledgerFor(settings)
+      const ledger = ledgerFor(Kind, settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
         ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
@@ -58,8 +58,9 @@ export async function loadCoder({ scheme: options, testing }: Checked): Promise<
 }
 
 /** What a memory may answer unasked, where it may. */
-function ledgerFor({ reuse: { maxError }, choices, testing: { coin = toss } }: Settings): Ledger | undefined {
-  return maxError === undefined ? undefined : new Ledger({ maxError, coin, recovers: choices.policy !== 'retry' })
+function ledgerFor(Kind: typeof Ledger | undefined, settings: Settings): Ledger | undefined {
+  const { reuse: { maxError }, choices, testing: { coin = secret } } = settings // biome-ignore format: one line
+  return maxError === undefined ? undefined : Kind && new Kind({ maxError, coin, recovers: choices.policy !== 'retry' })
 }
 
 /** What a tenant's state says is taken up once: what is forgotten later stays so. */

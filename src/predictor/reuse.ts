@@ -13,6 +13,7 @@ import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
 import type { Query } from '../query/query'
 import { SharedCaller } from '../query/shared-caller'
+import { secret } from '../random'
 import { toNamed } from '../tensor'
 import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
@@ -52,9 +53,6 @@ export interface ReuseOptions {
   coin?: () => number
 }
 
-/** A coin that nobody can foretell. */
-export const toss = () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32
-
 export class Reuse {
   /** Queries that were answered so. */
   given = 0
@@ -69,7 +67,7 @@ export class Reuse {
   /** The model does not answer the same twice. */
   #isOff = false
 
-  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin = toss }: ReuseOptions) {
+  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin = secret }: ReuseOptions) {
     this.#clock = clock
     this.#means = means
     this.#warn = warn
