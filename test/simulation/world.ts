@@ -99,6 +99,7 @@ class World {
   async #lively(): Promise<void> {
     const { events } = this.#schedule
     this.#transport.calm()
+    if (this.#schedule.wire) await this.clock.run(this.clock.now()) // what had stopped fails now, which is heard first
     for (const [, actor] of this.#actors) actor.change('well')
     const missing = await this.#serving.well(this.#present)
     // Over HTTP a liar has another model, by its answer to the probe.
