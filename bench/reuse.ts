@@ -20,6 +20,8 @@ import { newExperience } from './changes'
 const MAX_ERRORS = [0.01, 0.05]
 const FIRST = 20
 const MOST = 1000
+/** A stream that goes on for so long, as its last queries were. */
+const STEADY = { answers: 100_000, last: 1500, coins: 2 }
 /** Earlier answers of the neighbour by which its confidence is told. */
 const NEAREST = 100
 
@@ -135,16 +137,17 @@ function add(to: Figures, more: Figures): Figures {
   return to
 }
 
-/** One coin on one recording. */
-function run(stream: readonly Recorded[], maxError: number, random: Random): Figures {
+/** One coin on one recording. @param from  where counting begins */
+function run(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Figures {
   const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
-  const figures = { ...nothing(), queries: stream.length }
+  const figures = { ...nothing(), queries: stream.length - from }
   let [budget, left, wrong] = [FIRST, FIRST / maxError, 0]
   const close = () => {
     figures.spans++
     figures.over += Number(wrong > budget)
   }
-  for (const said of stream) {
+  for (const [i, said] of stream.entries()) {
+    if (i === from) Object.assign(figures, { asked: 0, audits: 0, wrong: 0 })
     if (left-- === 0) {
       close()
       budget = Math.min(MOST, 2 * budget)
@@ -164,6 +167,12 @@ function run(stream: readonly Recorded[], maxError: number, random: Random): Fig
   }
   close()
   return figures
+}
+
+/** As the last of a stream were, for long. */
+function goneOn(stream: readonly Recorded[], random: Random): Recorded[] {
+  const more = Array.from({ length: STEADY.answers - stream.length }, () => stream[stream.length - 1 - random.below(STEADY.last)]) // biome-ignore format: one line
+  return [...stream, ...more]
 }
 
 interface Row {
@@ -187,7 +196,13 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
     if (order === 'drift' && !isImage) continue
     const stream = await arrange(pairs, again)
     const [memory, neighbour] = [await recorded(stream, model), neighbours(stream)]
+    const [first] = Object.keys(orders)
+    const steady = order === first ? goneOn(memory, seeded(1)) : []
     for (const maxError of MAX_ERRORS) {
+      const later = nothing()
+      for (let coin = 1; steady.length && coin <= STEADY.coins; coin++)
+        add(later, run(steady, maxError, seeded(coin), STEADY.answers / 2))
+      if (steady.length) tell({ name, order: 'steady, last half', maxError, memory: later, neighbour: nothing() })
       const all = { memory: nothing(), neighbour: nothing() }
       for (let coin = 1; coin <= coins; coin++) {
         add(all.memory, run(memory, maxError, seeded(coin)))
@@ -221,7 +236,7 @@ export async function reuseBench(json: boolean, args: string[]): Promise<void> {
     })
   }
   for (const maxError of MAX_ERRORS) {
-    const all = rows.filter((row) => row.maxError === maxError)
+    const all = rows.filter((row) => row.maxError === maxError && row.order in orders)
     const sum = (of: 'memory' | 'neighbour') => all.reduce((sum, row) => add(sum, row[of]), nothing())
     rows.push({ name: 'all', order: '', maxError, memory: sum('memory'), neighbour: sum('neighbour') })
   }

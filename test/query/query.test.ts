@@ -37,6 +37,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
     hedges: { has: true, take() {} },
     recoveries: { has: true, take: () => counts.recoveries++ },
     ended() {},
+    model: { fingerprint: undefined },
     done: () => counts.done++,
   }
   const coding = {
@@ -119,7 +120,7 @@ function verified({ ejected = [] as string[] } = {}) {
   }
   const context = {
     ...{ clock, pool, lateness, acceptance: agreement(1), extras: {}, mostLost: 2, mostFailed: 9, signature, trust },
-    ...{ agenda: new Agenda(clock, lateness as never, 100), tally: { tell() {} }, ended() {}, done() {} },
+    ...{ agenda: new Agenda(clock, lateness as never, 100), tally: { tell() {} }, ended() {}, done() {}, model: {} },
     hedges: { has: false, take() {} },
     recoveries: { has: false, take() {} },
   }

@@ -8,6 +8,8 @@ import { Exchanges } from './exchanges'
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
+  /** A new model answers some queries before it takes the place of the one before. */
+  isRolled?: boolean
   /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
   maxError?: number
   /** How often these were counted from nothing. */
@@ -246,7 +248,7 @@ class Checker {
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
-    if (status === 'exact') this.#isNew(at, query, asking, model)
+    if (status === 'exact' && !this.#promised.isRolled) this.#isNew(at, query, asking, model)
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
     if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)

@@ -59,7 +59,17 @@ export interface Schedule {
   seed: number
   options: Pick<
     PredictorOptions,
-    'verify' | 'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits' | 'reuse'
+    | 'verify'
+    | 'scheme'
+    | 'hangMs'
+    | 'deadlineMs'
+    | 'maxWaitMs'
+    | 'policy'
+    | 'hedge'
+    | 'memory'
+    | 'limits'
+    | 'reuse'
+    | 'rollout'
   >
   machines: Machine[]
   events: Event[]
@@ -137,7 +147,17 @@ export function drawn(seed: number, queries: number): Schedule {
   const same = isCalm || draw.chance(0.5)
   events.push(...trouble({ end, S, E, machines, same }, draw))
   const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
-  return wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
+  const schedule = wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
+  return on.has('renewing') ? rolled(schedule) : schedule
+}
+
+/** Of workers elsewhere whose model is replaced: whether the new one has to show itself first. Drawn apart. Whatever it answers will do: it is another one. */
+function rolled(schedule: Schedule): Schedule {
+  const { wire, seed, options } = schedule
+  const random = seeded(~seed + 1)
+  if (!wire || wire.transport === 'direct' || random.next() < 0.5) return schedule
+  const ways = [{ shadow: 0.5 }, { canary: 0.3 }, { shadow: 0.2, canary: 0.2 }]
+  return { ...schedule, options: { ...options, rollout: { ...ways[random.below(ways.length)], agreement: 0 } } }
 }
 
 /** Whether a memory is asked first: drawn apart, so that other seeds stay as they are. Of tenants nobody here knows how often one began anew. */

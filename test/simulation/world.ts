@@ -282,10 +282,11 @@ class World {
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ options: { scheme, limits, hedge, reuse }, isSpared, events }: Schedule): Promised {
+function promisedBy({ options: { scheme, limits, hedge, reuse, rollout }, isSpared, events }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     byzantine,
+    isRolled: rollout !== undefined,
     maxError: reuse?.maxError ?? 0,
     ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
     preset: scheme?.preset !== undefined,
