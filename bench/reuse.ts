@@ -21,7 +21,7 @@ const MAX_ERRORS = [0.01, 0.05]
 const FIRST = 20
 const MOST = 1000
 /** A stream that goes on for so long, as its last queries were. */
-const STEADY = { answers: 100_000, last: 1500, coins: 2 }
+const STEADY = { answers: 100_000, last: 1500, coins: 10 }
 /** Earlier answers of the neighbour by which its confidence is told. */
 const NEAREST = 100
 
@@ -197,7 +197,7 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
     const stream = await arrange(pairs, again)
     const [memory, neighbour] = [await recorded(stream, model), neighbours(stream)]
     const [first] = Object.keys(orders)
-    const steady = order === first ? goneOn(memory, seeded(1)) : []
+    const steady = order === first ? goneOn(memory, seeded(1001)) : []
     for (const maxError of MAX_ERRORS) {
       const later = nothing()
       for (let coin = 1; steady.length && coin <= STEADY.coins; coin++)
@@ -216,7 +216,7 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
 
 function cells({ name, order, maxError, memory, neighbour }: Row): string[] {
   const percent = (part: number, all: number) => ((100 * part) / all).toFixed(2)
-  const share = ({ asked, queries }: Figures) => (asked / queries).toFixed(2)
+  const share = ({ asked, queries }: Figures) => (queries ? (asked / queries).toFixed(2) : '-')
   const { queries, audits, wrong, over, spans } = memory
   const spent = [percent(audits, queries), percent(wrong, queries), `${over} of ${spans}`]
   return [name, order, `${maxError}`, share(memory), ...spent, share(neighbour), `${neighbour.over} of ${neighbour.spans}`] // biome-ignore format: one line
