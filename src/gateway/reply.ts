@@ -29,18 +29,15 @@ export async function responseOf(message: Message, sending: Sending): Promise<Re
   const first: Uint8Array[] = []
   let next = pieces.next()
   for (; !next.done && bytesIn(first) <= SMALL; next = pieces.next()) first.push(next.value)
-  const isWhole = next.done === true
+  const whole = next.done ? joinedBytes(first) : undefined
   if (!next.done) first.push(next.value)
   const mayPack = bytesIn(first) >= sending.packFrom
   const coding = mayPack ? chosenCoding(sending.request.headers.get('accept-encoding')) : undefined
-  const whole = isWhole ? joinedBytes(first) : undefined
   if (whole) sending.done()
-  const body = whole
-    ? coding
-      ? await packBody(whole, coding)
-      : whole
-    : watched(written(first, pieces, coding), sending)
-  const length = body instanceof Uint8Array ? body.length : raw && !coding ? Number(json) + bytesIn(raw) : undefined
+  const small = whole && coding ? await packBody(whole, coding) : whole
+  const body = small ?? watched(written(first, pieces, coding), sending)
+  const rawLength = raw && !coding ? Number(json) + bytesIn(raw) : undefined
+  const length = small ? small.length : rawLength
   // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
   const headers = {
     'Content-Type': raw ? 'application/octet-stream' : 'application/json',

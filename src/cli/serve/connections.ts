@@ -8,7 +8,7 @@ export type Connected = Duplex & { readonly remoteAddress?: string | undefined; 
 
 /** How long a new connection, or one that had its answer, makes no room for another one of its own address: its request is probably on its way. */
 const FRESH_MS = 1000
-/** OpenConnections beyond the limit that get a sentence; those beyond are closed without one. */
+/** Connections beyond the limit that get a sentence; further ones are closed without. */
 const SENTENCES = 256
 
 /** Those of one address. */
