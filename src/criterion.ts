@@ -54,6 +54,14 @@ export function judgedOf(criterion: Criterion): readonly JudgedOutput[] {
   return criterion.kind === 'outputs' ? criterion.outputs : [{ name: '', from: 0, right: criterion }]
 }
 
+/** The tolerance where none is stated, over the standard deviation of the model's answers. */
+const TOLERATED = 0.1
+
+/** How far off an output may be that is to be near the model's own. @param deviation  of the model's answers; undefined while it is not known */
+export function toleranceOf({ tolerance }: Tolerance, deviation: number | undefined): number | undefined {
+  return tolerance ?? (deviation && TOLERATED * deviation)
+}
+
 /** An output's values; a view. */
 export function outputIn(answer: Float32Array, { from, size }: Pick<JudgedOutput, 'from' | 'size'>): Float32Array {
   return size === undefined ? answer : answer.subarray(from, from + size)

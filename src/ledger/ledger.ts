@@ -77,12 +77,12 @@ export class Ledger {
     if (++this.#span.answers % EVERY === 0) this.#look()
   }
 
-  /** One more answer, of which the memory is so confident. */
-  draw(confidence: number): Draw {
+  /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
+  draw(confidence: number, mayGive = true): Draw {
     this.count()
     const span = this.#span
     const number = this.#sightings.see(confidence)
-    const isConfident = confidence >= this.#threshold
+    const isConfident = mayGive && confidence >= this.#threshold
     if (isConfident) span.count()
     if (!isConfident || !span.mayGive) return { is: 'ask', told: (right) => this.#sightings.learn(number, 1, right) }
     if (this.#options.coin() >= span.terms.rate) {
@@ -99,13 +99,6 @@ export class Ledger {
         if (!right && span === this.#span) this.#look()
       },
     }
-  }
-
-  /** One more answer, which is asked for whatever the memory says: what it would have said shows whether it is of use. */
-  watch(confidence: number): Draw {
-    this.count()
-    const number = this.#sightings.see(confidence)
-    return { is: 'ask', told: (right) => this.#sightings.learn(number, 1, right) }
   }
 
   /** Whether one more late recovery may be given: each counts as wrong until the model's own answer has come. */

@@ -10,6 +10,7 @@ import {
   lead,
   outputIn,
   sameLabels,
+  toleranceOf,
 } from '../criterion'
 import { DEVIATION_WINDOW, rmsDifference } from '../stats'
 import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
@@ -40,9 +41,6 @@ export interface Recovered {
  * margin or, where there is no label, of variance 1.
  */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
-
-/** The tolerance where none is stated, over the standard deviation of the model's answers. */
-const TOLERATED = 0.1
 
 export class Confidence {
   readonly #criterion: Criterion
@@ -94,8 +92,7 @@ export class Confidence {
   #tolerance(output: number): number | undefined {
     const { right } = this.#judged[output]
     if (right.kind !== 'tolerance') return right.kind === 'equal' ? 0 : undefined
-    const deviation = this.#deviations.of(output)
-    return right.tolerance ?? (deviation && TOLERATED * deviation)
+    return toleranceOf(right, this.#deviations.of(output))
   }
 
   /** Takes one of the model's own answers: how much these differ says what is a large error. */

@@ -36,7 +36,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
       const { limits, warn } = settings
       const memory = hasVectors(signature) && settings.memory
       const codec = first.another()
-      const ledger = ledgerFor(Kind, settings)
+      const ledger = Kind && ledgerOf(Kind, settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
         ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
@@ -57,10 +57,9 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   }
 }
 
-/** What a memory may answer unasked, where it may. */
-function ledgerFor(Kind: typeof Ledger | undefined, settings: Settings): Ledger | undefined {
-  const { reuse: { maxError }, choices, testing: { coin = secret } } = settings // biome-ignore format: one line
-  return maxError === undefined ? undefined : Kind && new Kind({ maxError, coin, recovers: choices.policy !== 'retry' })
+/** What a memory may answer unasked. */
+function ledgerOf(Kind: typeof Ledger, { reuse, choices, testing: { coin = secret } }: Settings): Ledger {
+  return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 
 /** What a tenant's state says is taken up once: what is forgotten later stays so. */

@@ -1,12 +1,9 @@
 /** How often a new model's answers are right by those of the one that serves. */
 
-import { type Criterion, judgedOf, sameLabels } from '../criterion'
+import { type Criterion, judgedOf, sameLabels, toleranceOf } from '../criterion'
 import { isEqual, realsOf } from '../element'
 import { RunningDeviation, rmsDifference } from '../stats'
 import type { TensorList, TensorSpec } from '../tensor'
-
-/** The tolerance where none is stated, over the standard deviation of answers: as of recovered ones. */
-const TOLERATED = 0.1
 
 export class Comparison {
   compared = 0
@@ -37,8 +34,7 @@ export class Comparison {
     const [a, b] = [own, other].map((answer) => realsOf(type, answer[i].data))
     if (right.kind === 'label') return isShaped && sameLabels(a, b, right)
     this.#deviations[i].add(a)
-    const { deviation } = this.#deviations[i]
-    const tolerance = right.tolerance ?? (deviation && TOLERATED * deviation)
+    const tolerance = toleranceOf(right, this.#deviations[i].deviation)
     return tolerance === undefined ? undefined : isShaped && rmsDifference(a, b) <= tolerance
   }
 }

@@ -4,17 +4,17 @@
  */
 
 import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { ApproxiferError } from '../errors'
 import type { Draw, Ledger } from '../ledger/ledger'
 import type { Recollection } from '../memory/memory'
 import { Payload } from '../payload'
-import type { Ended } from '../query/caller'
+import { type Ended, tooLate } from '../query/caller'
 import type { Learning } from '../query/learning'
 import type { Prediction } from '../query/prediction'
 import { unaskedReport } from '../query/report'
 import { SharedCaller } from '../query/shared-caller'
 import { type Signature, toNamed } from '../tensor'
-import type { Request } from './reuse'
+import type { Ask, Request } from './reuse'
 import { Worth } from './worth'
 
 /** How long an audit may take: as long as it takes that workers die and come back. */
@@ -33,9 +33,6 @@ export interface RememberingOptions {
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
 }
-
-/** Asks for a caller. */
-type Ask = (request: Request) => void
 
 export class Remembering {
   readonly #options: RememberingOptions
@@ -95,7 +92,7 @@ export class Remembering {
     const { caller, options } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
     const confidence = known < (options.minConfidence ?? 0) ? 0 : known
-    const draw = isOff ? ledger.watch(confidence) : ledger.draw(confidence)
+    const draw = ledger.draw(confidence, !isOff)
     if (draw.is === 'remember') return this.#give(request, said.answer, known)
     const isRight = ({ output, status }: Prediction): boolean | undefined => {
       if (status !== 'exact') return undefined
@@ -141,7 +138,7 @@ export class Remembering {
     const { clock, means } = this.#options
     const now = clock.now()
     const end = (error: ApproxiferError) => caller.isOpen && caller.fail(error, means.ended)
-    const forget = clock.after(caller.dueAt - now, () => end(new ApproxiferError('DEADLINE', `no answer within ${Math.round(caller.dueAt - caller.since)} ms`))) // biome-ignore format: one line
+    const forget = clock.after(caller.dueAt - now, () => end(tooLate(caller)))
     const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn: caller.turn, dueAt: now + AUDIT_MS }
     const own = new SharedCaller(
       asked,

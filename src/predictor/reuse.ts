@@ -5,10 +5,10 @@
  */
 
 import type { Clock } from '../clock'
-import { ApproxiferError } from '../errors'
+import type { ApproxiferError } from '../errors'
 import type { Warn } from '../notices'
 import { Payload } from '../payload'
-import type { Caller } from '../query/caller'
+import { type Caller, tooLate } from '../query/caller'
 import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
 import type { Query } from '../query/query'
@@ -30,6 +30,8 @@ export interface Request {
   readonly options: PredictOptions
 }
 
+export type Ask = (request: Request) => void
+
 /** Callers of one query that is under way. */
 interface Crowd {
   readonly payload: Payload
@@ -46,7 +48,7 @@ export interface ReuseOptions {
   means: Pick<Means, 'signature' | 'trust' | 'ended'>
   warn: Warn
   /** What may answer a query that none was kept for, before it is asked. */
-  before?: ((request: Request, ask: (request: Request) => void) => void) | undefined
+  before?: { take(request: Request, ask: Ask): void } | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): Query | undefined
   /** Uniform, from 0 to 1; default: one that nobody can foretell. */
@@ -85,7 +87,7 @@ export class Reuse {
     const kept = this.#kept.find(key, payload)
     if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
     // Each has a coin of its own before equal ones are asked together.
-    if (this.#before && !kept) this.#before(request, (own) => this.#askOnce(key, own, undefined))
+    if (this.#before && !kept) this.#before.take(request, (own) => this.#askOnce(key, own, undefined))
     else this.#askOnce(key, request, kept)
   }
 
@@ -124,7 +126,7 @@ export class Reuse {
       crowd.query?.leave(error)
     }
     const isFirst = caller.dueAt < crowd.shared.dueAt
-    const late = () => end(new ApproxiferError('DEADLINE', `no answer within ${Math.round(caller.dueAt - caller.since)} ms`)) // biome-ignore format: one line
+    const late = () => end(tooLate(caller))
     crowd.waiting.set(request, isFirst ? this.#clock.after(caller.dueAt - now, late) : () => {})
     if (signal) caller.listen(signal, end)
   }

@@ -2,7 +2,7 @@
 
 import type { Means } from './means'
 import type { Remembering, RememberingOptions } from './remembering'
-import type { Request, Reuse, ReuseOptions } from './reuse'
+import type { Reuse, ReuseOptions } from './reuse'
 import type { Settings } from './settings'
 
 /** Loaded where an option asks for it. */
@@ -20,7 +20,6 @@ export function unaskedOf(
   const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
-  const remembering = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs })
-  const before = remembering && ((request: Request, ask: (request: Request) => void) => remembering.take(request, ask))
+  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs })
   return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means })
 }

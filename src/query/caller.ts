@@ -1,12 +1,17 @@
 /** Who asked a query: its promise, its deadline and its signal. It settles once. */
 
 import { aborted, onAbort } from '../abort'
-import type { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../errors'
 import { NORMAL, type Turn } from '../pool/attempt'
 import type { Choices, Ending, Prediction } from './prediction'
 
 /** Told how a query of a tenant ended. */
 export type Ended = (ending: Ending, tenant: string) => void
+
+/** What one gets whose deadline has come, where others are asked in its place. */
+export function tooLate({ since, dueAt }: Pick<Caller, 'since' | 'dueAt'>): ApproxiferError {
+  return new ApproxiferError('DEADLINE', `no answer within ${Math.round(dueAt - since)} ms`)
+}
 
 export class Caller {
   readonly since: number

@@ -81,15 +81,24 @@ export class Learning {
    */
   look(query: Float32Array, due: boolean, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
     const time = due ? this.#dueLooks : this.#looking
+    const isWanted = () => time.has && wanted()
+    this.#lookUp(query, isWanted, (said, ms) => {
+      if (ms !== undefined) time.take(ms)
+      told(said)
+    })
+  }
+
+  #lookUp(
+    query: Float32Array,
+    wanted: () => boolean,
+    told: (said: Recollection | undefined, ms: number | undefined) => void,
+  ): void {
     this.#lookups.add({
       steps: () => this.experience.recalling(query),
-      wanted: () => this.experience.memory === 'warm' && time.has && wanted(),
+      wanted: () => this.experience.memory === 'warm' && wanted(),
       told: (said, ms) => {
-        if (ms !== undefined) {
-          time.take(ms)
-          this.#sees(ms)
-        }
-        told(said)
+        if (ms !== undefined) this.#sees(ms)
+        told(said, ms)
       },
     })
   }
@@ -103,14 +112,7 @@ export class Learning {
    */
   recall(query: Float32Array, ms: number, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
     if (this.experience.memory !== 'warm' || this.#lookups.waiting * this.#passMs > ms) return told(undefined)
-    this.#lookups.add({
-      steps: () => this.experience.recalling(query),
-      wanted: () => this.experience.memory === 'warm' && wanted(),
-      told: (said, took) => {
-        if (took !== undefined) this.#sees(took)
-        told(said)
-      },
-    })
+    this.#lookUp(query, wanted, told)
   }
 
   /** What a lookup takes, and to learn from an answer; Infinity while nobody knows. */

@@ -81,13 +81,13 @@ export async function readTokens(
     const all = token === undefined ? await tokensIn('tokens: file', String(path)) : [token]
     return all.map((each) => ({ token: each, principal, rate }))
   })
-  const plain =
-    file !== undefined
-      ? await tokensIn('--token-file', file)
-      : variable
-        ? checkLines('APPROXIFER_TOKEN', '', variable)
-        : []
-  return [...(await Promise.all(said)).flat(), ...plain.map((token) => ({ token, principal: { tenant: '' } }))]
+  const plain = (await plainTokens(file, variable)).map((token) => ({ token, principal: { tenant: '' } }))
+  return [...(await Promise.all(said)).flat(), ...plain]
+}
+
+async function plainTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
+  if (file !== undefined) return tokensIn('--token-file', file)
+  return variable ? checkLines('APPROXIFER_TOKEN', '', variable) : []
 }
 
 async function tokensIn(field: string, file: string): Promise<string[]> {

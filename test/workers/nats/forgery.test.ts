@@ -1,61 +1,35 @@
-import { connect, headers, type NatsConnection } from '@nats-io/transport-node'
+import { headers, type NatsConnection } from '@nats-io/transport-node'
 import { createPredictor } from 'approxifer'
-import { natsWorkers, serveNats } from 'approxifer/nats'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { natsWorkers } from 'approxifer/nats'
+import { describe, expect, it } from 'vitest'
 import { encodeValues } from '../../../src/workers/nats/frames'
 import { hashOf, type Outbox } from '../../../src/workers/nats/signature'
 import { handMember, rowIn } from '../../shared/hand-member'
-import { HandWorker } from '../../shared/house'
 import { keyOf } from '../../shared/keys'
-import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { inferring } from '../../shared/vectors'
+import { natsFleets } from '../../shared/nats-fleet'
+import { natsInstalled } from '../../shared/nats-server'
 
 /** More by the variable QUERIES. */
 const QUERIES = Number(process.env.QUERIES ?? 1000)
-const INFERENCE_MS = 2
 /** Callers at a time. */
 const LANES = 4
 const fleet = 'forged'
 
-let server: NatsServer
-const ends: (() => unknown)[] = []
-
-beforeAll(async () => {
-  if (natsInstalled) server = await NatsServer.start()
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(() => server?.stop())
-
-/** A machine with one worker that answers 2 x. */
-async function honest(name: string): Promise<string> {
-  const infer = inferring(async (x) => {
-    const answer = x.map((value) => 2 * value)
-    await new Promise((resolve) => setTimeout(resolve, INFERENCE_MS))
-    return answer
-  })
-  const worker = Object.assign(new HandWorker(name), { infer })
-  const service = await serveNats(server.url, { fleet, name, workers: [worker] })
-  ends.push(() => service.close())
-  return service.names[0]
-}
+const fleets = natsFleets()
+const honest = (name: string) => fleets.double(fleet, name)
 
 /** A member that listens to its own subject alone. @param received  what it does with a row and where its answer goes */
 async function member(
   received: (connection: NatsConnection, frame: Uint8Array, reply: string, outbox: Outbox) => void,
 ) {
-  const connection = await connect({ servers: server.url })
+  const connection = await fleets.connect()
   const key = keyOf('forger')
   const beat = handMember(connection, fleet, `forger-${key.identity.slice(0, 10)}`, {
     key,
     received: (frame, reply, outbox) => frame[1] === 0 && received(connection, frame, reply, outbox),
   })
   const timer = setInterval(beat, 500)
-  ends.push(
-    () => connection.close(),
-    () => clearInterval(timer),
-  )
+  fleets.end(() => clearInterval(timer))
   beat()
   await connection.flush()
 }
@@ -76,10 +50,10 @@ async function predictor() {
   const made = await createPredictor({
     scheme: { queries: 1, byzantine: 1 },
     memory: false, // answers count that workers agree on
-    workers: natsWorkers(server.url, { fleet, onWarning: (text) => warnings.push(text) }),
+    workers: natsWorkers(fleets.url, { fleet, onWarning: (text) => warnings.push(text) }),
     onWarning: (text) => warnings.push(text),
   })
-  ends.push(() => made.close())
+  fleets.end(() => made.close())
   return { made, warnings }
 }
 

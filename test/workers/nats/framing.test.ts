@@ -1,53 +1,30 @@
 /** Whoever reads a fleet's messages, and answers first in the names of others. */
 
-import { connect, type Msg, type NatsConnection } from '@nats-io/transport-node'
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import { createPredictor } from 'approxifer'
-import { natsWorkers, serveNats } from 'approxifer/nats'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { natsWorkers } from 'approxifer/nats'
+import { describe, expect, it } from 'vitest'
 import { encodeError, encodeValues } from '../../../src/workers/nats/frames'
 import { hashOf, Outbox } from '../../../src/workers/nats/signature'
 import { handMember, rowIn } from '../../shared/hand-member'
-import { HandWorker } from '../../shared/house'
 import { keyOf } from '../../shared/keys'
-import { NatsServer, natsInstalled } from '../../shared/nats-server'
-import { inferring } from '../../shared/vectors'
+import { natsFleets } from '../../shared/nats-fleet'
+import { natsInstalled } from '../../shared/nats-server'
 
 /** More by the variable QUERIES. */
 const QUERIES = Number(process.env.QUERIES ?? 100)
 const LANES = 4
-const INFERENCE_MS = 2
 const fleet = 'framed'
 
-let server: NatsServer
-const ends: (() => unknown)[] = []
-
-beforeAll(async () => {
-  if (natsInstalled) server = await NatsServer.start()
-})
-afterEach(async () => {
-  for (const end of ends.splice(0).reverse()) await end()
-})
-afterAll(() => server?.stop())
-
-/** A machine with one worker that answers 2 x. */
-async function honest(name: string): Promise<void> {
-  const infer = inferring(async (x) => {
-    const answer = x.map((value) => 2 * value)
-    await new Promise((resolve) => setTimeout(resolve, INFERENCE_MS))
-    return answer
-  })
-  const worker = Object.assign(new HandWorker(name), { infer })
-  const service = await serveNats(server.url, { fleet, name, workers: [worker] })
-  ends.push(() => service.close())
-}
+const fleets = natsFleets()
+const honest = (name: string) => fleets.double(fleet, name)
 
 const lie = (row: Float32Array) => row.map((value) => 3 * value + 1)
 const answers = (row: Float32Array, most = 1_048_576) => encodeValues('answer', row, most)
 
 /** Listens to all rows of the fleet. @param received  what is done with one that was meant for the worker of this subject */
 async function reader(received: (connection: NatsConnection, row: Msg) => void): Promise<NatsConnection> {
-  const connection = await connect({ servers: server.url })
-  ends.push(() => connection.close())
+  const connection = await fleets.connect()
   const callback = (_: unknown, message: Msg) => {
     if (message.reply && message.data[1] === 0) received(connection, message)
   }
@@ -91,11 +68,11 @@ async function member() {
     },
   })
   const timer = setInterval(beat, 500)
-  ends.push(() => clearInterval(timer))
+  fleets.end(() => clearInterval(timer))
 }
 
 async function ask() {
-  const workers = natsWorkers(server.url, { fleet, onWarning: () => {} })
+  const workers = natsWorkers(fleets.url, { fleet, onWarning: () => {} })
   const convicted = new Set<string>()
   const predictor = await createPredictor({
     scheme: { queries: 1, byzantine: 1 },
@@ -104,7 +81,7 @@ async function ask() {
     onWarning() {},
     onVerdict: ({ worker, kind }) => kind === 'ejected' && convicted.add(worker),
   })
-  ends.push(() => predictor.close())
+  fleets.end(() => predictor.close())
   const counts = { wrong: 0, failed: 0 }
   const lane = async (first: number) => {
     for (let x = first; x <= QUERIES; x += LANES) {
