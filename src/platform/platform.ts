@@ -56,8 +56,13 @@ export interface Connections {
   request(request: HttpRequest): Promise<HttpReply>
   /** The address and port of the latest connection, "127.0.0.1:8000" or "[::1]:8000", where this runtime tells. */
   readonly address?: string | undefined
-  /** Called when the server has closed a connection unannounced, where this runtime tells. One listener. */
-  onDrop: (() => void) | undefined
+  /**
+   * Called when the server has closed a connection, where this runtime tells; not where it had announced that, as it does after every
+   * reply. One listener.
+   *
+   * @param isUsual  it closes nearly every connection after one reply
+   */
+  onDrop: ((isUsual: boolean) => void) | undefined
   /** Drops all connections, and what is under way on them. May be called twice. */
   close(): Promise<void>
 }

@@ -95,7 +95,7 @@ export class HttpWorker implements ModelWorker {
       isIdle: () => !this.#open.size,
       changed: () => this.onFree?.(),
     })
-    connections.onDrop = () => this.health.dropped()
+    connections.onDrop = (isUsual) => this.health.dropped(isUsual)
   }
 
   /** It takes calls once it has been examined. @param url  checked */
