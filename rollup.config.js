@@ -5,7 +5,7 @@ import dts from 'rollup-plugin-dts'
 import esbuild from 'rollup-plugin-esbuild'
 import { declarations, TYPES } from './scripts/declarations.js'
 
-const server = ['@hono/node-server', /^hono/, 'pino', 'prom-client', '@opentelemetry/api']
+const server = ['@hono/node-server', /^hono/, 'pino', 'prom-client', '@opentelemetry/api', 'yaml']
 const external = [
   /^node:/,
   /^onnxruntime-/,
@@ -20,6 +20,13 @@ const external = [
   ...server,
 ]
 
+/** Imports for nothing but effects, of which this package has none, as bundlers are told: they would warn of each. Lines stay where they are. */
+const effectless = {
+  name: 'effectless',
+  renderChunk: (code, { fileName }) =>
+    fileName.startsWith('vendor/@noble/') ? { code: code.replace(/^import '[^']*';$/gm, ''), map: null } : null,
+}
+
 const entries = Object.fromEntries(
   ['index', 'codec', 'gateway', 'http', 'nats', 'testing'].map((name) => [name, `src/${name}.ts`]),
 )
@@ -30,8 +37,8 @@ const worker = 'src/workers/local/entry.ts'
 const sentences = { option: [2, 3], open: [1, 2, 3], group: [0], switchable: [0, 1] }
 
 /**
- * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. Every module with
- * options leads to the platform, so that Node's has a file of its own.
+ * Takes the sentences of options out: only the command line and docs/ have a use for them, and neither runs in browsers. So a module with
+ * options differs by platform, and Node's has a file of its own.
  */
 const untold = {
   name: 'untold',
@@ -68,7 +75,8 @@ function modules(platform, conditions, input = entries) {
     name: 'differing',
     buildEnd() {
       const infos = [...this.getModuleIds()].map((id) => this.getModuleInfo(id))
-      const leads = (to) => to.startsWith(`${import.meta.dirname}/src/platform/`) || differing.has(to)
+      const source = `${import.meta.dirname}/src/`
+      const leads = (to) => to.startsWith(`${source}platform/`) || to === `${source}option.ts` || differing.has(to)
       const differs = ({ id, importedIds, dynamicallyImportedIds }) =>
         !differing.has(id) && [...importedIds, ...dynamicallyImportedIds].some(leads)
       for (let found = infos; found.length; ) {
@@ -100,7 +108,7 @@ function modules(platform, conditions, input = entries) {
       entryFileNames: place,
       paths: (id) => (id.endsWith('core.wasm') ? './core.wasm' : id),
     },
-    plugins: [...plugins(conditions), find],
+    plugins: [...plugins(conditions), find, effectless],
   }
 }
 

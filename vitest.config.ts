@@ -1,12 +1,24 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type TestProjectConfiguration } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { connectTimeout, installed, installedBrowsers } from './scripts/browsers.js'
 import { modelsInstalled } from './scripts/models.js'
 import Totals from './scripts/totals.js'
 
 /** For tests that hang; how fast a machine is decides nothing. */
 const limits = { testTimeout: 300_000, hookTimeout: 300_000 }
+
+/** The longest by far in CI. Where nothing is known of earlier runs small files come last, as these are, and the other cores would wait for them. */
+const LONGEST = ['query/chaos.test.ts', 'query/fast-failures.test.ts']
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) => LONGEST.some((name) => moduleId.endsWith(name))
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 const node: TestProjectConfiguration = {
   test: {
@@ -60,5 +72,10 @@ const projects = [
 
 export default defineConfig({
   // One more than there are cores, since some tests wait. By default vitest leaves a core to itself, half of a machine with two.
-  test: { projects, maxWorkers: availableParallelism() + 1, reporters: ['default', new Totals()] },
+  test: {
+    projects,
+    maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: LongestFirst },
+    reporters: ['default', new Totals()],
+  },
 })

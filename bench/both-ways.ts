@@ -5,7 +5,7 @@ import process from 'node:process'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { serveNats } from 'approxifer/nats'
 import { writeMetadata } from '../src/oip/metadata'
-import { writeReply } from '../src/oip/write'
+import { encode, writeReply } from '../src/oip/write'
 
 const MODEL = 'm'
 
@@ -21,7 +21,7 @@ function serveHttp(worker: ModelWorker): Promise<string> {
       const data = new Float32Array(Uint8Array.from(Buffer.concat(chunks).subarray(head)).buffer)
       const [answer] = await worker.infer([{ data, shape: signature.inputs[0].shape }])
       const outputs = [{ ...signature.outputs[0], rows: [answer.data], binary: true }]
-      const { body, headerLength } = await writeReply({ model: MODEL, version: '1', outputs })
+      const { body, headerLength } = await encode(writeReply({ model: MODEL, version: '1', outputs }))
       const type = { 'content-type': 'application/octet-stream', 'inference-header-content-length': `${headerLength}` }
       send(body, { ...type, 'content-length': body.length })
     } else if (request.url === `/v2/models/${MODEL}`) send(JSON.stringify(writeMetadata(MODEL, ['1'], signature)))

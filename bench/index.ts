@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | latency | laws | liars | looks | losers | nats | sections | serve | serve-soak | simulate | sizes | slots | stream | summary | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -11,20 +11,25 @@ import { costs } from './costs'
 import { domainsBench } from './domains'
 import { fleet } from './fleet'
 import { kernels } from './kernels'
+import { large } from './large'
 import { latency } from './latency'
 import { anyLaw } from './laws'
 import { liars } from './liars'
 import { looks } from './looks'
 import { losers } from './losers'
 import { natsBench } from './nats'
+import { overload } from './overload'
+import { reuseBench } from './reuse'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
+import { signatures } from './signatures'
 import { simulateAll } from './simulate'
 import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
+import { tokens } from './tokens'
 import { windows } from './windows'
 
 const benches: Record<string, (json: boolean, names: string[]) => Promise<void>> = {
@@ -37,20 +42,25 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   cold,
   coordinator,
   fleet,
+  large,
   latency,
   laws: anyLaw,
   liars,
   looks,
   losers,
   nats: natsBench,
+  overload,
+  reuse: reuseBench,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,
+  signatures,
   simulate: simulateAll,
   sizes: sizesBench,
   slots,
   stream,
   summary,
+  tokens,
   windows,
   accuracy,
 }

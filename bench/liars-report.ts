@@ -213,7 +213,8 @@ What is lost is mostly how often the memory is sure; beside values 1,000 times t
 
 ## What it does not protect from
 
-- More than E that lie alike: E + 1 of them are a proof.
+- More than E that lie alike: E + 1 of them are a proof. A machine is one however many workers and names it has, by its key over NATS; but keys are free, and who may bring any number of machines is E + 1. [Who can do what](remote.md#who-can-do-what) over NATS.
+- A model that all workers compute wrongly: an accelerator is compared with the CPU when it starts, and refused with its worst difference where that is above 2 % (SwiftShader's WebGPU is); workers on other machines are compared with each other alone.
 - Values behind a right label that was checked: only proven answers have values that two workers gave. \`verify: { integrity: 1 }\` proves all.
 - A stream that shifts: the memory's confidence is calibrated on what came. An audit share above 1 % narrows that.
 - An answer that was given as checked before its worker was ejected is not taken back.

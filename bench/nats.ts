@@ -9,12 +9,11 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createPredictor } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
-import { checksum } from '../src/checksum'
 import { loadInputs } from '../src/cli/npy'
 import { table } from '../src/cli/table'
 import { answersOf } from '../src/evaluate/model'
 import { OnnxModel } from '../src/workers/onnx/model'
-import { readModel } from '../src/workers/onnx/model-file'
+import { fingerprintOf, readModel } from '../src/workers/onnx/model-file'
 import { NatsServer } from '../test/shared/nats-server'
 import { type Figures, Load, Machine, Network } from './nats-fleet'
 import { bothWays } from './nats-http'
@@ -56,8 +55,8 @@ export async function trial(options: Trial): Promise<{ partition: string; phases
   }
   try {
     await Promise.all(Array.from({ length: count }, (_, at) => join(at)))
-    const { bytes, inputs, answers } = await digits()
-    const workers = natsWorkers(server.url, { fleet: FLEET, fingerprint: checksum(bytes) })
+    const { model, inputs, answers } = await digits()
+    const workers = natsWorkers(server.url, { fleet: FLEET, fingerprint: fingerprintOf(model) })
     const predictor = await createPredictor({ scheme: options.scheme, workers, onWarning: () => {} })
     await sleep(1000) // for those that join last
     const load = new Load(predictor, inputs, answers, perSecond)
@@ -99,9 +98,9 @@ export async function trial(options: Trial): Promise<{ partition: string; phases
 }
 
 async function digits() {
-  const bytes = await readModel('models/mnist-lenet.onnx')
+  const model = await readModel('models/mnist-lenet.onnx')
   const inputs = (await loadInputs('models/mnist-digits.npy')).slice(0, 400)
-  return { bytes, inputs, answers: await answersOf(await OnnxModel.load(bytes), inputs) }
+  return { model, inputs, answers: await answersOf(await OnnxModel.load(model), inputs) }
 }
 
 async function restart(server: NatsServer): Promise<void> {

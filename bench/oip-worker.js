@@ -1,14 +1,15 @@
 /**
- * node bench/oip-worker.js PORT: a worker that is up within a tenth of a second, for runs in which one is killed every second. It speaks the
- * protocol's binary extension; its model is a sum of every tenth value.
+ * node bench/oip-worker.js PORT [GENERATION]: a worker that is up within a tenth of a second, for runs in which one is killed every second.
+ * It speaks the protocol's binary extension; its model is a sum of every tenth value, times 2 for each generation.
  */
 
 import { createServer } from 'node:http'
 
+const generation = Number(process.argv[3] ?? 0)
 const LENGTH = 'inference-header-content-length'
 const metadata = {
   name: 'm',
-  versions: ['1'],
+  versions: [String(generation + 1)],
   platform: 'sums',
   inputs: [{ name: 'input', datatype: 'FP32', shape: [-1, 1, 28, 28] }],
   outputs: [{ name: 'logits', datatype: 'FP32', shape: [-1, 10] }],
@@ -28,9 +29,13 @@ function infer(body, length) {
   const x =
     inputs[0].data?.flat(4) ?? new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength))
   const y = new Float32Array(rows * 10)
-  for (let i = 0; i < x.length; i++) y[Math.floor(i / 784) * 10 + (i % 10)] += x[i]
+  for (let i = 0; i < x.length; i++) y[Math.floor(i / 784) * 10 + ((i % 784) % 10)] += x[i]
+  for (let i = 0; i < y.length; i++) y[i] *= 2 ** generation
   const told = { name: 'logits', datatype: 'FP32', shape: [rows, 10], parameters: { binary_data_size: y.byteLength } }
-  return { head: Buffer.from(JSON.stringify({ model_name: 'm', model_version: '1', outputs: [told] })), y }
+  return {
+    head: Buffer.from(JSON.stringify({ model_name: 'm', model_version: String(generation + 1), outputs: [told] })),
+    y,
+  }
 }
 
 createServer((request, response) => {

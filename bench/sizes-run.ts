@@ -4,7 +4,7 @@ import { Payload } from '../src/payload'
 import { Generation } from '../src/predictor/generation'
 import { meansOf } from '../src/predictor/means'
 import { checkOptions, settingsOf } from '../src/predictor/settings'
-import { NOBODY, noCoder } from '../src/predictor/tenants'
+import { noCoder } from '../src/predictor/tenants'
 import { Caller } from '../src/query/caller'
 import { type Random, seeded } from '../src/random'
 import { SimulatedWorker, type Simulation } from '../src/testing/simulated-worker'
@@ -109,9 +109,9 @@ function asking(clock: VirtualClock, workers: SimulatedWorker[]) {
   const options = checkOptions({ workers, testing: { clock }, limits: { queries: 1e6 }, onWarning() {} })
   const settings = settingsOf(options, coder)
   const told = { fewer() {}, judged() {}, ended() {} }
-  const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, undefined)
+  const generation: Generation = new Generation(meansOf(coder, workers, settings, told), settings, {})
   return (payload: Payload, done: () => void, failed: () => void) => {
     const caller = new Caller(settings.choices, clock.now(), 1e6, done, failed)
-    generation.enter(payload, caller, generation.tenants.of(NOBODY), 0)
+    generation.enter(payload, caller)
   }
 }

@@ -9,8 +9,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { defineBrowserProvider } from '@vitest/browser'
 import { findChromium, findFirefox, findWebKit, versionIn } from './programs.js'
 
-/** Also as root and in containers; asks nobody's servers; timers of a page in the background would be slow. */
+/** Also as root and in containers; asks nobody's servers; timers of a page in the background would be slow; WebGPU is computed by SwiftShader, wrongly. */
 const CHROMIUM = [
+  ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader', '--enable-features=Vulkan'],
   ...['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic', '--no-first-run'],
   ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
   ...['--disable-background-timer-throttling', '--disable-renderer-backgrounding'],

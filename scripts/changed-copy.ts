@@ -1,6 +1,6 @@
 /** A copy of the sources in which something is changed for a while, to see who notices. */
 
-import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -10,6 +10,14 @@ export function copyOf(parts: readonly string[]): string {
   for (const part of parts) cpSync(part, join(folder, part), { recursive: true })
   symlinkSync(join(process.cwd(), 'node_modules'), join(folder, 'node_modules'))
   return folder
+}
+
+/** The TypeScript files of a folder and of those in it, or the file itself. */
+export function filesIn(path: string): string[] {
+  if (!statSync(path).isDirectory()) return path.endsWith('.ts') ? [path] : []
+  return readdirSync(path)
+    .sort()
+    .flatMap((name) => filesIn(join(path, name)))
 }
 
 /** What `run` gives while a file is changed; it is as it was afterwards. */

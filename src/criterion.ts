@@ -1,26 +1,8 @@
 /** When a recovered answer counts as right: it has the model's own label, or lies within a tolerance of the model's own. */
 
-import { checkWord, expected } from './check'
-import { isReal } from './element'
-import { isOpen, shownShape, size, type TensorSpec } from './tensor'
-
-/** `last`: a label is the index of the largest value along the last axis. `none`: the outputs have no label. */
-export type LabelAxis = 'last' | 'none'
-
-export const labelAxes: readonly LabelAxis[] = ['last', 'none']
-
-export interface CriterionOptions {
-  /**
-   * Where the first output has its labels; a recovered answer is right if it has all of the model's own. Default: 'last'
-   * for a vector of scores (exactly one axis longer than 1), else 'none': an argmax over pixels or boxes means nothing.
-   */
-  labelAxis?: LabelAxis | undefined
-  /**
-   * Where there is no label: a recovered answer is right if the root mean square difference of its values to the
-   * model's own, all outputs together, is at most this. Default: a tenth of the standard deviation of the model's answers.
-   */
-  tolerance?: number | undefined
-}
+import { type CriterionOptions, readingsOf } from './reading'
+import { varianceOf } from './stats'
+import { isOpen, size, type TensorSpec } from './tensor'
 
 /** An answer starts with `positions` times `classes` scores, row-major. */
 export interface Labels {
@@ -35,45 +17,93 @@ export interface Tolerance {
   tolerance?: number | undefined
 }
 
-export type Criterion = Labels | Tolerance
+/** When an output is right, by itself. */
+export type OutputCriterion = Labels | Tolerance | { kind: 'equal' }
 
-/**
- * The criterion for a model with these outputs.
- *
- * @param field  what stands in front of the options' names in errors
- * @throws RangeError for an option out of range, or one that this model's outputs do not allow
- */
-export function criterionOf(
-  outputs: readonly TensorSpec[],
-  { labelAxis, tolerance }: CriterionOptions,
-  field = '',
-): Criterion {
-  const [{ name, shape, type }] = outputs
-  const isFixed = isReal(type) && !isOpen({ shape })
-  const axes = shape.slice(0, shape.findLastIndex((n) => n > 1) + 1) // [10, 1, 1] has its scores along the first
-  const vector = isFixed && axes.length > 0 && axes.slice(0, -1).every((n) => n === 1)
-  const axis = checkWord(`${field}labelAxis`, labelAxis ?? (vector ? 'last' : 'none'), labelAxes)
-  if (tolerance !== undefined) checkTolerance(`${field}tolerance`, tolerance)
-  if (axis === 'none') return { kind: 'tolerance', tolerance }
-  if (tolerance !== undefined) {
-    throw new RangeError(
-      `${field}tolerance: expected none for outputs with labels (labelAxis 'last'), got ${tolerance}`,
-    )
-  }
-  const classes = axes.at(-1)
-  if (!isFixed) {
-    const got = `${type ?? 'float32'} [${shownShape({ shape })}]`
-    throw new RangeError(`${field}labelAxis: expected 'none' for output '${name}' of ${got}, got 'last'`)
-  }
-  if (classes === undefined) {
-    throw new RangeError(`${field}labelAxis: expected 'none' for output '${name}' of one value, got 'last'`)
-  }
-  return { kind: 'label', positions: size({ shape }) / classes, classes }
+/** An output, and where in an answer's values it is; without a size it is all of them. */
+export interface JudgedOutput {
+  name: string
+  from: number
+  size?: number
+  right: OutputCriterion
 }
 
-export function checkTolerance(field: string, value: unknown): number {
-  if (typeof value === 'number' && value > 0 && value < Number.MAX_VALUE) return value
-  throw new RangeError(expected(field, 'a number above 0', value))
+/** An answer is right where all of its outputs are. */
+export interface Outputs {
+  kind: 'outputs'
+  outputs: readonly JudgedOutput[]
+}
+
+export type Criterion = OutputCriterion | Outputs
+
+/** The criterion for a model with these outputs. @param field, throws  as `readingsOf` */
+export function criterionOf(outputs: readonly TensorSpec[], options: CriterionOptions, field = ''): Criterion {
+  const readings = readingsOf(outputs, options, field)
+  if (readings.length === 1) return readings[0].right
+  let to = 0
+  const judged = readings.map(({ output: name, right }, i): JudgedOutput => {
+    const length = isOpen(outputs[i]) ? 0 : size(outputs[i]) // nobody looks for it in a vector then
+    to += length
+    return { name, from: to - length, size: length, right }
+  })
+  return { kind: 'outputs', outputs: judged }
+}
+
+/** Each output; the only one has no name. */
+export function judgedOf(criterion: Criterion): readonly JudgedOutput[] {
+  return criterion.kind === 'outputs' ? criterion.outputs : [{ name: '', from: 0, right: criterion }]
+}
+
+/** The tolerance where none is stated, over the standard deviation of the model's answers. */
+const TOLERATED = 0.1
+
+/** How far off an output may be that is to be near the model's own. @param deviation  of the model's answers; undefined while it is not known */
+export function toleranceOf({ tolerance }: Tolerance, deviation: number | undefined): number | undefined {
+  return tolerance ?? (deviation && TOLERATED * deviation)
+}
+
+/** An output's values; a view. */
+export function outputIn(answer: Float32Array, { from, size }: Pick<JudgedOutput, 'from' | 'size'>): Float32Array {
+  return size === undefined ? answer : answer.subarray(from, from + size)
+}
+
+/** Some values of answers, and where each output is among them. */
+export interface AnswerSample {
+  answers: readonly Float32Array[]
+  spans: readonly Required<Pick<JudgedOutput, 'from' | 'size'>>[]
+}
+
+/** At most `most` values of each output, evenly spread. */
+export function sampleOf(
+  answers: readonly Float32Array[],
+  outputs: readonly JudgedOutput[],
+  most: number,
+): AnswerSample {
+  let to = 0
+  const spans: AnswerSample['spans'][number][] = []
+  const places = outputs.flatMap(({ from, size = answers[0].length }) => {
+    const count = Math.min(most, size)
+    spans.push({ from: to, size: count })
+    to += count
+    return Array.from({ length: count }, (_, c) => from + Math.floor((c * size) / count))
+  })
+  return { answers: answers.map((answer) => Float32Array.from(places, (place) => answer[place])), spans }
+}
+
+/** Answers in units in which a value's mean variance is 1, and that of each output counts as much; of one output as they are. */
+export function balanced({ answers, spans }: AnswerSample): readonly Float32Array[] {
+  if (spans.length === 1) return answers
+  const scales = answers[0].slice()
+  for (const span of spans) {
+    const variance = varianceOf(answers.map((answer) => outputIn(answer, span)))
+    outputIn(scales, span).fill(Math.sqrt(scales.length / spans.length / span.size / variance))
+  }
+  return answers.map((answer) => answer.map((value, c) => value * scales[c]))
+}
+
+/** The first output that has labels. */
+export function labelled(criterion: Criterion): (JudgedOutput & { right: Labels }) | undefined {
+  return judgedOf(criterion).find((each): each is JudgedOutput & { right: Labels } => each.right.kind === 'label')
 }
 
 /** What holds for answers of which only the number of values is known. */

@@ -21,7 +21,7 @@ export type ElementType = keyof Held
 export type TensorData = Held[ElementType]
 export type NumericData = Exclude<TensorData, readonly string[]>
 
-interface ArrayKind {
+export interface ArrayKind {
   new (length: number): NumericData
   new (buffer: ArrayBufferLike, from: number, length: number): NumericData
   readonly BYTES_PER_ELEMENT: number
@@ -45,11 +45,22 @@ const kinds: Record<Exclude<ElementType, 'string'>, ArrayKind> = {
   bool: Uint8Array,
 }
 
+/** Bytes of a string beside its letters. */
+const STRING = 24
+
 export const elementTypes = [...Object.keys(kinds), 'string'] as readonly ElementType[]
 
 /** What values of a type are held in; of a string in an array. */
 export function kindOf(type: Exclude<ElementType, 'string'>): ArrayKind {
   return kinds[type]
+}
+
+/** Of a value; strings have any number. */
+export const elementBytes = (type: Exclude<ElementType, 'string'> = 'float32') => kinds[type].BYTES_PER_ELEMENT
+
+/** That values take in memory. */
+export function heldBytes(data: TensorData): number {
+  return isNumeric(data) ? data.byteLength : data.reduce((sum, text) => sum + 2 * text.length + STRING, 0)
 }
 
 /** Whether values are held as those of a type are; half floats may also come as bits. */
@@ -62,7 +73,7 @@ export function isHeldAs(type: ElementType, data: unknown): data is TensorData {
 export function heldIn(type: ElementType): string {
   if (type === 'string') return 'an array of strings'
   const { name } = kinds[type] as unknown as { name: string }
-  return `${/^[AEIOU]/.test(name) && !name.startsWith('U') ? 'an' : 'a'} ${name}`
+  return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 }
 
 /** A copy. */
@@ -70,9 +81,9 @@ export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }
 
-/** As many values, all zeros or empty strings. */
-export function blank(data: TensorData): TensorData {
-  return isNumeric(data) ? new (data.constructor as ArrayKind)(data.length) : data.map(() => '')
+/** Zeros or empty strings, so many. */
+export function blank(data: TensorData, length = data.length): TensorData {
+  return isNumeric(data) ? new (data.constructor as ArrayKind)(length) : new Array<string>(length).fill('')
 }
 
 /** Of `count` values from `at` on: a view; of strings a copy. */
@@ -82,6 +93,11 @@ export function partOf(data: TensorData, at: number, count: number): TensorData 
 
 export function isNumeric(data: TensorData): data is NumericData {
   return ArrayBuffer.isView(data)
+}
+
+/** Whether they are in memory that several threads see. */
+export function isShared(data: TensorData): data is NumericData & { buffer: SharedArrayBuffer } {
+  return typeof SharedArrayBuffer !== 'undefined' && isNumeric(data) && data.buffer instanceof SharedArrayBuffer
 }
 
 /** Values of equal type, one part after the other. @param into  holds them; default: fresh */

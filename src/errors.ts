@@ -4,7 +4,7 @@
  *
  * - `QUORUM`      too few results came to decode, or too few can still come
  * - `DEADLINE`    the deadline passed before there was an answer; `recovery` is what there was in its place
- * - `OVERLOADED`  `limits.queries` queries are under way already, or a worker's queue is full
+ * - `OVERLOADED`  it could not be answered in time, `limits.queries` queries are under way already, or a worker's queue is full
  * - `ABORTED`     the caller's signal fired
  * - `CLOSED`      the predictor or the worker was closed, or (workerd) belongs to another request
  * - `WORKER`      a worker crashed, hung or could not start
@@ -29,12 +29,16 @@ export class ApproxiferError extends Error {
   /** Of `DEADLINE`: what there was at the deadline, and was not given since it is not confident enough; see the option `atDeadline`. */
   readonly recovery?: Unsure | undefined
 
+  /** Of `OVERLOADED`: milliseconds after which those before it are done, as far as is known. */
+  readonly retryMs?: number
+
   constructor(
     readonly code: Code,
     message: string,
-    options?: ErrorOptions & { recovery?: Unsure | undefined },
+    options?: ErrorOptions & { recovery?: Unsure | undefined; retryMs?: number | undefined },
   ) {
     super(message, options)
+    if (options?.retryMs !== undefined) this.retryMs = options.retryMs
     if (options?.recovery) this.recovery = options.recovery
     this.name = code === 'ABORTED' ? 'AbortError' : 'ApproxiferError'
   }

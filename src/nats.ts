@@ -1,5 +1,6 @@
 /** Workers behind NATS: both ends. @module */
 
+export type { KeyPair } from './platform/platform'
 export type {
   NatsConnection,
   NatsConnectOptions,
@@ -7,6 +8,6 @@ export type {
   NatsServer,
   NatsSubscription,
 } from './workers/nats/connection'
-export { natsWorkers } from './workers/nats/fleet'
+export { type NatsWorkers, natsWorkers } from './workers/nats/fleet'
 export type { NatsOptions, ServeNatsOptions } from './workers/nats/options'
 export { type NatsService, serveNats } from './workers/nats/serve'

@@ -1,8 +1,9 @@
 /** What goes to a worker and what comes back; and the vector of a query or an answer, where the model has them. */
 
 import { expected } from './check'
-import { copyOf, isHeldAs, joinedData } from './element'
+import { copyOf, type ElementType, isHeldAs, isReal, isShared, joinedData, realsOf, type TensorData } from './element'
 import { ApproxiferError } from './errors'
+import { rootMeanSquare } from './stats'
 import {
   type AnyTensor,
   isOpen,
@@ -25,15 +26,21 @@ export class Payload {
   readonly shapeKey: string
   #vector: Float32Array | undefined
 
-  /** @param shapes  whether they differ from payload to payload */
-  constructor(tensors: TensorList, shapes = false) {
+  constructor(tensors: TensorList, shapeKey = '') {
     this.tensors = tensors
-    this.shapeKey = shapes ? tensors.map(({ shape }) => shape.join()).join(';') : ''
+    this.shapeKey = shapeKey
   }
 
   /** Of a vector that was mixed or decoded. */
   static of(vector: Float32Array, specs: readonly TensorSpec[]): Payload {
     return new Payload(tensorsOf(vector, specs))
+  }
+
+  /** Itself or, where it is in memory that is used again once its query is done, a copy: for who keeps it longer. */
+  kept(): Payload {
+    if (!this.tensors.some(({ data }) => isShared(data))) return this
+    const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
+    return new Payload(tensors, this.shapeKey)
   }
 
   /** How many values there are: what a worker takes may depend on that. */
@@ -51,6 +58,11 @@ export class Payload {
     this.#vector ??= vectorOf(this.tensors)
     return this.#vector
   }
+}
+
+/** Equal for tensors of equal shapes. */
+export function shapeKeyOf(tensors: readonly Pick<AnyTensor, 'shape'>[]): string {
+  return tensors.map(({ shape }) => shape.join()).join(';')
 }
 
 /** All values of a vector, one tensor after the other; of a single tensor its own data. */
@@ -74,21 +86,19 @@ export function tensorsOf(vector: Float32Array, specs: readonly TensorSpec[]): T
  * Makes payloads of what workers answer, which has to be a tensor for each output, of its type and shape: copies, since a worker may use its
  * buffers again.
  *
- * Where queries and answers are vectors NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
+ * Where answers are mixed NaN and Inf are refused, also where the model itself answers so: answers are decoded from sums, which
  * a single one of them spoils for the whole group, and nothing tells a model's own from those of a broken worker. A model that means it has
  * to say it with a number, such as -1e9 for a logit of -Inf.
  *
  * @returns a function that throws ApproxiferError PROTOCOL
  */
-export function acceptAnswers(signature: Signature): (answer: unknown) => Payload {
-  const { outputs } = signature
-  const isFinite = hasVectors(signature)
+export function acceptAnswers({ outputs }: Signature, isMixed: boolean): (answer: unknown) => Payload {
   return (answer) => {
-    const flaw = flawOf(answer, outputs, isFinite)
+    const flaw = flawOf(answer, outputs, isMixed)
     if (flaw) throw flaw
     return new Payload(
       (answer as TensorList).map(({ data, shape }, i) =>
-        tensorOf(outputs[i], copyOf(data), isFinite ? undefined : shape),
+        tensorOf(outputs[i], copyOf(data), isOpen(outputs[i]) ? shape : undefined),
       ),
     )
   }
@@ -129,4 +139,15 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   const infinite = isFinite && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
   return infinite ? `${infinite}, which cannot be coded; ${todo}` : undefined
+}
+
+/** The root mean square of an output's values; 0 of what is no real number, or not finite. */
+export function sizeOf(type: ElementType, data: TensorData): number {
+  const size = isReal(type) ? rootMeanSquare(realsOf(type, data)) : 0
+  return Number.isFinite(size) ? size : 0
+}
+
+/** Of each output. */
+export function sizesOf(answer: TensorList, outputs: readonly Pick<TensorSpec, 'type'>[]): number[] {
+  return outputs.map(({ type = 'float32' }, i) => sizeOf(type, answer[i].data))
 }

@@ -42,3 +42,6 @@ export function seeded(seed: number): Random {
     },
   }
 }
+
+/** Uniform in [0, 1), and nobody can foretell it. */
+export const secret = (): number => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32

@@ -38,6 +38,18 @@ export function rmsDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
   return Math.sqrt(sum / a.length)
 }
 
+/** Mean over the values of an answer of their variance about their own means; 1 where none varies. */
+export function varianceOf(answers: readonly Float32Array[]): number {
+  const outputs = answers[0].length
+  let square = 0
+  for (let c = 0; c < outputs; c++) {
+    let mean = 0
+    for (const answer of answers) mean += answer[c] / answers.length
+    for (const answer of answers) square += (answer[c] - mean) ** 2
+  }
+  return square / (answers.length * outputs) || 1
+}
+
 /** Sums of the rows of a matrix (n x n, row-major), and of all of it. */
 export function rowSums(matrix: Float64Array): { sums: Float64Array; total: number } {
   const n = Math.round(Math.sqrt(matrix.length))

@@ -88,16 +88,22 @@ export function isVector(specs: readonly TensorSpec[]): boolean {
 /**
  * A query's tensors in the order of the model's inputs.
  *
- * @param given  whether the query is the caller's of this function, so that it need not be copied
+ * @param isMixed  whether it is to be mixed with others, which values that are not finite would spoil
+ * @param copy     makes the values its own
  * @throws TypeError or RangeError naming field, expected and got, for a missing or unknown name, a wrong type, a wrong shape; where the
- *   query is a vector, also for a NaN or an Inf
+ *   query is mixed, also for a NaN or an Inf
  */
-export function toTensors(query: QueryTensors, specs: readonly TensorSpec[], given = false): TensorList {
+export function toTensors(
+  query: QueryTensors,
+  specs: readonly TensorSpec[],
+  isMixed = isVector(specs),
+  copy: (data: TensorData) => TensorData = copyOf,
+): TensorList {
   const named = byName(query, specs)
   return specs.map((spec) => {
     const own: unknown = Object.hasOwn(named, spec.name) ? named[spec.name] : undefined
-    const { data, shape } = checkTensor(own, spec, `query.${spec.name}`)
-    return tensorOf(spec, given ? data : copyOf(data), shape)
+    const { data, shape } = checkTensor(own, spec, `query.${spec.name}`, isMixed)
+    return tensorOf(spec, copy(data), shape)
   })
 }
 
@@ -137,7 +143,12 @@ function byName(query: QueryTensors, specs: readonly TensorSpec[]): Record<strin
   return query as Record<string, unknown>
 }
 
-function checkTensor(value: unknown, spec: TensorSpec, field: string): { data: TensorData; shape: readonly number[] } {
+function checkTensor(
+  value: unknown,
+  spec: TensorSpec,
+  field: string,
+  isMixed: boolean,
+): { data: TensorData; shape: readonly number[] } {
   const { type = 'float32' } = spec
   const isAlone = ArrayBuffer.isView(value) || Array.isArray(value)
   const data: unknown = isAlone ? value : (value as { data?: unknown } | undefined)?.data
@@ -152,7 +163,7 @@ function checkTensor(value: unknown, spec: TensorSpec, field: string): { data: T
       `${field}: expected ${size({ shape })} values (shape [${shownShape(spec)}]), got ${data.length}`,
     )
   }
-  const wrong = type === 'float32' && notFinite(data as Float32Array, field, MOST)
+  const wrong = isMixed && notFinite(data as Float32Array, field, MOST)
   if (wrong) throw new RangeError(wrong)
   return { data, shape }
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import workerd from 'workerd'
 import { readMessage, readReply } from '../src/oip/read'
 import { writeRequest } from '../src/oip/write'
+import { idsOf } from './shared/embedder'
 import { serveGateway, type TestServer } from './shared/http-server'
 import { ranBy } from './shared/ran-by'
 import { doubling, listOf } from './shared/vectors'
@@ -52,6 +53,14 @@ describe('workerd', ranBy('workerd', workerd), () => {
       expect((await fetch(`${url}/v2/models/no/infer`, { method: 'POST', body: '{}' })).status).toBe(404)
       expect(await (await fetch(`${url}/v2/health/ready`)).json()).toEqual({ ready: true })
       expect(Number(await (await fetch(`${url}/save`)).text())).toBeGreaterThan(100)
+      const input = JSON.stringify({ model: 'texts', input: ['a library', 'fast'] })
+      const texts = await (await fetch(`${url}/v1/embeddings`, { method: 'POST', body: input })).json()
+      expect(texts.data.map(({ embedding }: { embedding: number[] }) => embedding)).toEqual([
+        [4, idsOf('a library')[2]],
+        [idsOf('fast').length, idsOf('fast').at(-2)],
+      ])
+      const said = await (await fetch(`${url}/files-alone`)).text()
+      expect(said).toMatch(/^text\.tokenizer: expected on this runtime a Tokenizer of @huggingface\/tokenizers/)
     }
     return inWorkerd('edge-gateway.js', use, [])
   })

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { serverOptions } from '../src/cli/serve/options'
 import type { AnyOptions, Option } from '../src/option'
 import { predictorOptions } from '../src/predictor/option-table'
+import { textOptions } from '../src/text/options'
 
 const REFERENCE = 'docs/reference.md'
 const HEAD = '| option | default | |\n|---|---|---|\n'
@@ -34,19 +35,37 @@ function flagged(options: AnyOptions): [string, Option][] {
   ])
 }
 
-it(`${REFERENCE} has the table of all options (DOCS=write puts it there)`, () => {
+it(`${REFERENCE} has the tables of all options (DOCS=write puts them there)`, () => {
   const { testing: _, ...documented } = predictorOptions
-  const table = HEAD + rows(documented)
+  const tables = [HEAD + rows(documented), HEAD + rows(textOptions, 'text.')]
+  const left = [...tables]
   const text = readFileSync(REFERENCE, 'utf8')
-  const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/, () => table)
+  const written = text.replace(/\| option \| default \| \|\n(\|.*\n)+/g, (old) => left.shift() ?? old)
   if (process.env.DOCS === 'write') writeFileSync(REFERENCE, written)
-  expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
+  for (const table of tables) expect(readFileSync(REFERENCE, 'utf8')).toContain(table)
+})
+
+it(`${REFERENCE} has every line that histories are checked for, and every assumption that a test takes away`, () => {
+  const table = /\| what is checked \| what it assumes \|\n\|---\|---\|\n((?:\|.*\n)+)/.exec(
+    readFileSync(REFERENCE, 'utf8'),
+  )
+  const rows = (table?.[1] ?? '').trim().split('\n').map((row) => row.split('|').slice(1, 3).map((cell) => cell.trim().split('; '))) // biome-ignore format: one line
+  const lines = rows.flatMap(([checked]) => checked.map((line) => line.replace('of a gateway: ', '')))
+  const source = ['history', 'exchanges'].map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8')).join('')
+  const checked = [...source.matchAll(/reaks\([\w.]+,\s*'([^']+)'/g)].map(([, line]) => line)
+  expect(lines.sort()).toEqual([...new Set(checked)].filter((line) => line !== 'the history').sort())
+  const tests = readFileSync('test/simulation/assumptions.test.ts', 'utf8')
+  const taken = [...tests.matchAll(/assumed: '(.+)',\n\s+line: '(.+)'/g)]
+  expect(taken.length).toBeGreaterThan(5)
+  for (const [, assumed, line] of taken) {
+    expect(rows.find(([checked]) => checked.includes(line))?.[1]).toContain(assumed)
+  }
 })
 
 it('docs/serving.md has every flag with its default', () => {
   const text = readFileSync('docs/serving.md', 'utf8')
   const plain = (shown: string) => shown.replace(/[`',]/g, '').trim()
-  for (const [flag, option] of [...flagged(predictorOptions), ...flagged(serverOptions)]) {
+  for (const [flag, option] of [...flagged(predictorOptions), ...flagged(textOptions), ...flagged(serverOptions)]) {
     const [, shown] = new RegExp(`^\\| \`${flag}\`[^|]*\\|([^|]*)\\|`, 'm').exec(text) ?? []
     expect(plain(shown ?? 'no row'), flag).toBe(plain(defaultOf(option)))
   }

@@ -12,7 +12,7 @@ const four = Float32Array.of(1, 2, 3, 4)
 
 /** The values of all inputs. */
 const toRow = (query: QueryTensors, specs: readonly TensorSpec[], given = false) =>
-  vectorOf(toTensors(query, specs, given))
+  vectorOf(toTensors(query, specs, undefined, given ? (data) => data : undefined))
 
 describe('a query becomes tensors', () => {
   it.each([
@@ -37,8 +37,8 @@ describe('a query becomes tensors', () => {
   it('that is given away is not copied, and looked through all the same', () => {
     expect(toRow(four, image, true)).toBe(four)
     const named = { a: Float32Array.of(1, 2), b: Float32Array.of(3, 4, 5) }
-    expect(toTensors(named, pair, true).map(({ data }) => data)).toEqual([named.a, named.b])
-    expect(toTensors(named, pair, true)[0].data).toBe(named.a)
+    expect(toTensors(named, pair, true, (data) => data).map(({ data }) => data)).toEqual([named.a, named.b])
+    expect(toTensors(named, pair, true, (data) => data)[0].data).toBe(named.a)
     expect(() => toRow(Float32Array.of(1, 2, Number.NaN, 4), image, true)).toThrow('got NaN at 2')
     expect(() => toRow(Float32Array.of(1, 2), image, true)).toThrow('expected 4 values')
   })
@@ -110,9 +110,21 @@ describe('a query becomes tensors', () => {
   })
 })
 
+it('where a model has no vectors its floats may be anything: a mask of -Infinity is meant', () => {
+  const specs = [
+    { name: 'mask', shape: [2] },
+    { name: 'ids', shape: [2], type: 'int64' as const },
+  ]
+  const mask = Float32Array.of(Number.NEGATIVE_INFINITY, 3e38)
+  const [{ data }] = toTensors({ mask, ids: BigInt64Array.of(1n, 2n) }, specs)
+  expect(data).toEqual(mask)
+  expect(() => toTensors({ mask }, specs.slice(0, 1))).toThrow('query.mask: expected finite values')
+  expect(toTensors({ mask }, specs.slice(0, 1), false)[0].data).toEqual(mask)
+})
+
 describe('an answer', () => {
   const listOf = (data: Float32Array) => [{ data, shape: [data.length] }]
-  const accept = (length: number) => acceptAnswers({ inputs: [], outputs: [{ name: 'y', shape: [length] }] })
+  const accept = (length: number) => acceptAnswers({ inputs: [], outputs: [{ name: 'y', shape: [length] }] }, true)
 
   it.each([10, 1000, 1003])('finds what is not finite anywhere among %i values, and nothing else', (length) => {
     const fine = Float32Array.from({ length }, (_, i) => (i % 2 ? 3.4028234663852886e38 : -3.4028234663852886e38))
@@ -126,6 +138,12 @@ describe('an answer', () => {
     }
     const odd = new Float32Array(length).with(length - 1, 1.1e36)
     expect(() => toRow(odd, [{ name: 'x', shape: [length] }])).toThrow(/got 1\.1\d*e\+36 at/)
+  })
+
+  it('may be NaN where nothing is mixed', () => {
+    const answer = Float32Array.of(Number.NaN, 1)
+    const outputs = [{ name: 'y', shape: [2] }]
+    expect(acceptAnswers({ inputs: [], outputs }, false)(listOf(answer)).tensors[0].data).toEqual(answer)
   })
 
   it('is a copy, since a worker may use its buffer again', () => {
@@ -154,12 +172,12 @@ describe('an answer', () => {
       { name: 'mask', shape: [1, 2] },
     ]
     const answer = Float32Array.of(0, 1, 2, Number.NEGATIVE_INFINITY)
-    expect(() => acceptAnswers({ inputs: [], outputs })(tensorsOf(answer, outputs))).toThrow(
+    expect(() => acceptAnswers({ inputs: [], outputs }, true)(tensorsOf(answer, outputs))).toThrow(
       "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded; if it is the model that answers so, clamp it there (Clip)",
     )
-    expect([...acceptAnswers({ inputs: [], outputs })(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector]).toEqual(
-      [0, 1, 2, 3],
-    )
+    expect([
+      ...acceptAnswers({ inputs: [], outputs }, true)(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector,
+    ]).toEqual([0, 1, 2, 3])
   })
 })
 

@@ -3,7 +3,6 @@
 import { basename } from 'node:path'
 import { Codec, type CodecOptions } from '../codec/codec'
 import { loadCore } from '../core/load'
-import type { LabelAxis } from '../criterion'
 import { ApproxiferError } from '../errors'
 import { evaluate } from '../evaluate/evaluate'
 import type { EvaluationProgress } from '../evaluate/experiment'
@@ -13,10 +12,11 @@ import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
 import type { Policy } from '../query/policy'
+import { type CriterionOptions, doubtsOf, type LabelAxis } from '../reading'
 import { rowShape } from '../tensor'
 import { readModel } from '../workers/onnx/model-file'
 import { firstFigures, gridTable, type Result, recommendation, resultTable, verifiedTable } from './figures'
-import { loadModel, type ModelOptions } from './files'
+import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
@@ -28,6 +28,8 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes {
   labels?: string
   labelAxis?: LabelAxis
   tolerance?: number
+  /** By output. */
+  right?: CriterionOptions['outputs']
   attack: string
   groups: number
   memory?: number
@@ -63,14 +65,16 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
   try {
-    const { why } = abilitiesOf(model.signature)
-    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${why}`) // biome-ignore format: one line
+    const { labelAxis, tolerance, right: outputs } = options
+    const { why, right } = abilitiesOf(model, { labelAxis, tolerance, outputs })
+    if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${asOptions(why)}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
-    if (!options.json) announce(basename(path), model.warnings, codecs, options.groups)
+    const warnings = [...model.warnings, ...doubtsOf(right)]
+    if (!options.json) announce(basename(path), warnings, codecs, options.groups)
     const timed = new TimedModel(model)
     const own = new OwnAnswers(timed, inputs)
-    const data = { name: basename(path), warnings: model.warnings, model: timed, inputs, labels, own }
+    const data = { name: basename(path), warnings, model: timed, inputs, labels, own }
     for (const codec of codecs) results.push(await measure(data, codec, options, progress))
     if (options.byzantine) verified = await evaluateVerified({ ...options, ...data, core, liars: options.byzantine })
   } finally {
@@ -121,14 +125,14 @@ async function measure(data: Data, codec: Codec, options: Arguments, progress: P
   const start = performance.now()
   const { name, warnings, model, inputs, labels, own } = data
   const { groups, minConfidence, attack, seed } = options
-  const { memory, policy, features, learn, labelAxis, tolerance } = options
+  const { memory, policy, features, learn, labelAxis, tolerance, right } = options
   const { queries, stragglers, byzantine, workers, points } = codec.scheme
   const settings = { groups, minConfidence, attack, seed }
   const at = options.grid ? `K = ${queries}, S = ${stragglers}, ` : ''
   const evaluation = await evaluate({
     ...settings,
     ...{ codec, model, inputs, labels, own },
-    ...{ memory, policy, features, learn, labelAxis, tolerance },
+    ...{ memory, policy, features, learn, labelAxis, tolerance, right },
     onProgress: shownBy(progress, model, at, start),
   })
   const { locator, drawn: _, ...figures } = evaluation

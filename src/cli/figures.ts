@@ -1,12 +1,12 @@
 /** What evaluate measured, as tables and sentences for the terminal and the report. */
 
 import type { Codec } from '../codec/codec'
-import type { CriterionOptions } from '../criterion'
-import type { EvaluationProgress } from '../evaluate/experiment'
+import type { EvaluationProgress, Rightness } from '../evaluate/experiment'
 import { advice, type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
 import type { Evaluation } from '../evaluate/scores'
 import { type Interval, percent as percentOf, type Share, sureCells } from '../evaluate/statistics'
 import type { Verified } from '../evaluate/verified'
+import { sayOutputs } from '../reading'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -74,15 +74,24 @@ export function resultTable(result: Result): string {
   ].join('\n')
 }
 
+/** Of several outputs, how often each is right in recovered answers. */
+export function outputRows(outputs: Result['outputs'] = []): [name: string, share: string][] {
+  return outputs.map(({ name, right, tolerance, agreement }) => {
+    const kind = right === 'tolerance' ? `within ${Number(tolerance?.toPrecision(3))}` : right
+    return [`recovered ${name}, ${kind}`, percent(agreement)]
+  })
+}
+
 const shareRow = (name: string, share?: number, ci95?: Interval) => [name, percent(share), ci95 ? interval(ci95) : '']
 
-function accuracyRows({ accuracy, rivals, policy, against }: Result, losses: string): string[][] {
+function accuracyRows({ accuracy, outputs, rivals, policy, against }: Result, losses: string): string[][] {
   const { memoryAlone, sumParity } = rivals
   const under = policy === 'recover' ? '' : `, policy ${policy}`
   return [
     ...(against === 'labels' ? [shareRow('the model alone', accuracy.base)] : []),
     shareRow(`all queries, ${losses}${under}`, accuracy.all, accuracy.allCi95),
     shareRow('lost queries only', accuracy.recovered, accuracy.recoveredCi95),
+    ...outputRows(outputs).map(([name, share]) => [`  ${name}`, share, '']),
     shareRow('nothing missing', accuracy.nothingMissing),
     shareRow('worst survivor set', accuracy.worstSet),
     shareRow('no code, lost answers guessed', rivals.guessLost),
@@ -167,18 +176,13 @@ export function verdict(candidates: readonly Candidate[], { tolerate, stragglerR
   return `recommended, ${wishes}: ${advice(candidates)}`
 }
 
-export function recommendation(
-  result: Result,
-  candidates: readonly Candidate[],
-  wishes: Wishes & CriterionOptions,
-): string {
+export function recommendation(result: Result, candidates: readonly Candidate[], wishes: Wishes & Rightness): string {
   const rows = table(candidateHead(result))
   for (const candidate of candidates) rows.push(candidateRow(candidate))
-  const { labelAxis, tolerance } = wishes
-  const right = [labelAxis && `labelAxis: '${labelAxis}'`, tolerance && `tolerance: ${tolerance}`]
-    .filter(Boolean)
-    .join()
-  const call = `  createPredictor({ ${['model', candidates[0].use, ...(right ? [`right: { ${right} }`] : [])].join(', ')} })`
+  const { labelAxis, tolerance, right: outputs } = wishes
+  const said = { labelAxis: labelAxis && `'${labelAxis}'`, tolerance, outputs: outputs && sayOutputs(outputs) }
+  const right = Object.entries(said).flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`))
+  const call = `  createPredictor({ ${['model', candidates[0].use, ...(right.length ? [`right: { ${right.join(', ')} }`] : [])].join(', ')} })`
   const told = [verdict(candidates, wishes), worthOf(candidates), lateSentence(candidates)]
   const lines = told.filter((line) => line !== undefined).map((line) => wrap(line))
   return [...lines, wrap(call, 2), rows].join('\n')

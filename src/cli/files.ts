@@ -6,7 +6,7 @@ import { expected } from '../check'
 import { ApproxiferError } from '../errors'
 import type { TensorSpec } from '../tensor'
 import { OnnxModel, type OnnxOptions } from '../workers/onnx/model'
-import { asModelError } from '../workers/onnx/model-file'
+import { asModelError, type ModelFile } from '../workers/onnx/model-file'
 
 /** @param field  the option, as the user wrote it. @throws Error with the system's code, such as ENOENT */
 export async function readNamed(field: string, path: unknown): Promise<Buffer> {
@@ -43,22 +43,24 @@ export type ModelOptions = Pick<OnnxOptions, 'inputShapes' | 'outputs'>
 /** @throws ApproxiferError MODEL for one that cannot be run, in a sentence that names the command's options */
 export async function loadModel(
   path: string,
-  bytes: Uint8Array,
+  file: ModelFile,
   { inputShapes, outputs }: ModelOptions,
 ): Promise<OnnxModel> {
   try {
-    return await OnnxModel.load(bytes, { inputShapes, outputs })
+    return await OnnxModel.load(file, { inputShapes, outputs })
   } catch (cause) {
-    const error = (await asModelError(cause, path, bytes)) as Error
+    const error = (await asModelError(cause, path, file.bytes)) as Error
     throw new ApproxiferError('MODEL', asOptions(error.message), { cause: error })
   }
 }
 
-function asOptions(message: string): string {
+/** A sentence of the library in the command's words. */
+export function asOptions(message: string): string {
   return message
     .replace(/inputShapes: \{ "(.*)": \[\.\.\.\] \}/, '--input-shapes $1=AxBxC')
     .replace(/^(inputShapes|outputs):/, (_, name) => (name === 'outputs' ? '--outputs:' : '--input-shapes:'))
     .replace(/option outputs/, 'option --outputs')
+    .replace(/onnx\.inputShapes/, '--input-shapes')
     .trim()
 }
 

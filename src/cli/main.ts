@@ -2,7 +2,7 @@
 /** approxifer demo | plan | evaluate | serve | work */
 
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 import { featureNames } from '../memory/domain'
 import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
@@ -22,6 +22,7 @@ import {
   names,
   natsServers,
   probability,
+  rights,
 } from './options'
 import { plan } from './plan'
 import { flagsOf, withServeFlags } from './serve/flags'
@@ -97,7 +98,12 @@ withModel(
     .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row')
     .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)')
     .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
-    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance))),
+    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance)))
+    .option(
+      '--right <name=label|equal|t,..>',
+      'when each of several outputs is right (default: as it is read)',
+      rights,
+    ),
 )
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
@@ -148,16 +154,21 @@ withModel(
     .description('lends this machine to a fleet: workers that are found by their heartbeats on a NATS server')
     .argument('<model>', 'an .onnx file')
     .optionsGroup('Fleet:')
-    .requiredOption(
-      '--nats <url>',
-      'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url',
-      natsServers,
+    .addOption(
+      new Option('--nats <url>', 'nats://, tls://, ws:// or wss://host:port of the server, or several: url,url')
+        .env('NATS_URL')
+        .argParser(natsServers)
+        .makeOptionMandatory(),
     )
     .requiredOption('--fleet <name>', 'what the coordinator calls the fleet: letters, digits, - and _')
     .option('--workers <n>', 'workers, each a thread with the model', integer(1), 1)
     .option('--name <name>', 'of this machine (default: host name and process id)')
+    .option('--key <file>', "this machine's key, PEM, made if it is missing: by it it is known (default: a new one)")
     .optionsGroup('Access:')
     .option('--creds <file>', 'credentials of NATS (.creds)')
+    .option('--nkey-file <file>', 'seed of a user without credentials')
+    .option('--token-file <file>', 'token of NATS')
+    .option('--password-file <file>', 'password of the user in nats://user@host:port')
     .option('--tls-ca <file>', 'certificates to trust, PEM')
     .option('--tls-cert <file>', 'certificate of this machine, PEM')
     .option('--tls-key <file>', 'its key, PEM')

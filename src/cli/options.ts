@@ -3,6 +3,7 @@
 import { Option as Flag, InvalidArgumentError } from 'commander'
 import { nearest } from '../check'
 import type { Option } from '../option'
+import type { RightOutput } from '../reading'
 import * as renamed from '../renamed'
 import { attackForms, parseAttack } from '../testing/faults'
 import { addressesIn, SCHEME } from '../workers/nats/connection'
@@ -99,6 +100,13 @@ export function inputShapes(text: string, before: Record<string, number[]> = {})
   }
   if (text) return shapes
   throw refused('name=AxBxC,.. without the batch')
+}
+
+/** 'name=label,name=2.5'. */
+export function rights(text: string): Record<string, RightOutput> {
+  const entries = [...text.matchAll(/(.+?)=(?:(label|equal)|(\d*\.?\d+(?:e-?\d+)?))(?:,(?=.)|$)/gy)]
+  if (!text || entries.map(([entry]) => entry).join('') !== text) throw refused('name=label|equal|NUMBER,..')
+  return Object.fromEntries(entries.map(([, name, word, number]) => [name, (word as RightOutput) ?? Number(number)]))
 }
 
 /** 'name,name' and what earlier uses of the option gave; '\,' is a comma within a name. */

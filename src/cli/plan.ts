@@ -9,10 +9,11 @@ import { type Abilities, abilitiesOf } from '../predictor/abilities'
 import { codecFor } from '../predictor/coder'
 import { workersNeeded } from '../predictor/create'
 import { isVerified } from '../predictor/settings'
+import { doubtsOf, type RightReading } from '../reading'
 import type { SchemeOptions } from '../scheme'
 import type { Signature } from '../tensor'
-import { readModel } from '../workers/onnx/model-file'
-import { loadModel, type ModelOptions, shapes } from './files'
+import { type ModelFile, readModel } from '../workers/onnx/model-file'
+import { asOptions, loadModel, type ModelOptions, shapes } from './files'
 import { table } from './table'
 import { wrap } from './terminal'
 
@@ -40,9 +41,9 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path === undefined && (options.inputShapes || options.outputs)) {
     throw new TypeError('--model: expected a file, with --input-shapes or --outputs; got none')
   }
-  const bytes = path === undefined ? undefined : await readModel(path)
-  const model = path === undefined || !bytes ? undefined : await judge(path, bytes, options)
-  const result = { ...costs(codec, bytes?.length ?? 0), ...(model && { model }) }
+  const file = path === undefined ? undefined : await readModel(path)
+  const model = path === undefined || !file ? undefined : await judge(path, file, options)
+  const result = { ...costs(codec, file ? bytesIn(file) : 0), ...(model && { model }) }
   if (model && !model.ok) process.exitCode = 1
   if (options.json) {
     const error = model?.reason ? { error: { code: 'MODEL', message: model.reason } } : {}
@@ -52,30 +53,43 @@ export async function plan(options: PlanOptions): Promise<void> {
   if (path !== undefined && model) console.log(`\n${verdict(basename(path), model)}`)
 }
 
-async function judge(path: string, bytes: Uint8Array, options: ModelOptions): Promise<Judged> {
+const bytesIn = ({ bytes, weights }: ModelFile) =>
+  Object.values(weights).reduce((sum, { length }) => sum + length, bytes.length)
+
+async function judge(path: string, file: ModelFile, options: ModelOptions): Promise<Judged> {
   try {
-    const model = await loadModel(path, bytes, options)
+    const model = await loadModel(path, file, options)
     await model.close()
-    const { signature, warnings } = model
-    return { ok: true, ...signature, abilities: abilitiesOf(signature), warnings, reason: null }
+    const { signature } = model
+    const abilities = abilitiesOf(model)
+    const warnings = [...model.warnings, ...(abilities.why ? [] : doubtsOf(abilities.right))]
+    return { ok: true, ...signature, abilities, warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
     return { ok: false, inputs: [], outputs: [], abilities: null, warnings: [], reason: error.message }
   }
 }
 
-function verdict(name: string, { inputs, outputs, abilities, warnings, reason }: Judged): string {
+function verdict(name: string, { inputs, outputs, batched, abilities, warnings, reason }: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
-  const { why } = abilities
+  const { why, whyNotEqual } = abilities
+  const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
   const able = why
     ? [
-        `${name} can be served, without a code and a memory: ${why}`,
-        '  works: hedges, retries, deadlines, batches, agreement (--byzantine), workers anywhere',
+        `${name} can be served, without a code and a memory: ${asOptions(why)}`,
+        `  works: ${works.join(', ')}`,
         '  does not: --stragglers, the paper’s scheme, recovery from a memory',
       ]
     : [`${name} can be served, coded and remembered`]
-  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`]
+  if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
+  const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
+  const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
   return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+}
+
+function readingSentence({ output, right, why }: RightReading): string {
+  const what = { label: 'its largest value is the model’s', tolerance: 'it is within a tenth of its deviation', equal: 'it is equal' } // biome-ignore format: one line
+  return `${output} where ${what[right.kind]}, since ${why}`
 }
 
 /** What `createPredictor` does with this scheme, and what else there is. */

@@ -11,6 +11,7 @@ import {
   candidateRow,
   gridHead,
   gridRow,
+  outputRows,
   percent,
   quantity,
   type Result,
@@ -69,6 +70,7 @@ function accuracyPart(results: readonly Result[]): string[] {
       'In every group S random results are missing; "lost only" are the queries whose own answer is, "guessing" is not to code at all.',
     markdownTable(gridHead, results.map(gridRow)),
     `![${quantity(first)}](accuracy.svg)`,
+    ...(first.outputs ? [markdownTable(['right where all outputs are', ''], outputRows(first.outputs))] : []),
   ]
 }
 

@@ -13,25 +13,30 @@ export interface WorkOptions extends ModelOptions, Access {
   fleet: string
   workers: number
   name?: string
+  key?: string
   grace: number
   json?: boolean
 }
 
 /** Works until it is told to stop (SIGTERM, SIGINT): then it answers what it has, for `grace` seconds at most. */
 export async function work(model: string, options: WorkOptions): Promise<void> {
-  const { fleet, workers: count, name, grace, outputs, inputShapes, json } = options
+  const { fleet, workers: count, name, key, grace, outputs, inputShapes, json } = options
   const say = (event: string, fields: object, text: string) =>
     json ? console.log(JSON.stringify({ event, ...fields })) : note(text)
   checkFleet(fleet) // before the model is loaded
   const server = await connectOptions(options.nats, options)
+  if (options.passwordFile === undefined && process.argv.some((arg) => /:\/\/.*@/.test(arg))) {
+    note("others on this machine see the command line's password: NATS_URL in the environment or --password-file keeps it from them") // biome-ignore format: one line
+  }
   const workers = await localWorkers({ model, workers: count, outputs, inputShapes, onWarning: note })
   try {
-    const service = await serveNats(server, { fleet, workers, ...(name && { name }), onWarning: note })
-    const { names } = service
+    const own = { ...(name && { name }), ...(key && { key }) }
+    const service = await serveNats(server, { fleet, workers, ...own, onWarning: note })
+    const { names, identity } = service
     const stop = signalled() // before anybody is told that it has joined
     const [{ fingerprint }] = workers
-    const joined = `joined fleet ${fleet} as ${names.join(', ')}; the model is ${fingerprint}`
-    say('joined', { fleet, names, fingerprint }, joined)
+    const joined = `joined fleet ${fleet} as ${names.join(', ')}, which is ${identity}; the model is ${fingerprint}`
+    say('joined', { fleet, names, identity, fingerprint }, joined)
     const told = await Promise.race([stop, service.closed])
     if (told) {
       say('draining', { fleet }, `${told}: leaving in good order (once more: at once)`)

@@ -1,7 +1,7 @@
 /** Which kernel kriging takes: fixed by measurement, or learned on line from the groups that pass, without labels. */
 
 import type { Core } from '../core/core'
-import { type Criterion, type Labels, labelAt } from '../criterion'
+import { balanced, type Criterion, type Labels, labelAt, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import { rowSums } from '../stats'
 import { centred, covariance, type KrigingKernel } from './kriging'
@@ -161,6 +161,7 @@ function leaveOneOut(
  * that occur are among them, so that no answer's label changes. In steps: there may be a million.
  */
 function* sampled(answers: readonly Float32Array[], criterion: Criterion) {
+  if (criterion.kind === 'outputs') return { values: balanced(sampleOf(answers, criterion.outputs, SAMPLE)) }
   const whole = criterion.kind === 'label' && criterion.positions === 1 ? criterion : undefined
   const count = whole?.classes ?? answers[0].length
   const labels = whole && { ...whole }

@@ -3,12 +3,13 @@
 import { checkInteger, checkNames } from '../check'
 import type { Codec } from '../codec/codec'
 import type { Core } from '../core/core'
-import { type Criterion, type CriterionOptions, criterionOf, labelAt } from '../criterion'
+import { type Criterion, criterionOf, judgedOf, labelAt } from '../criterion'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { type Features, Memory, type MemoryOptions, type Recollection } from '../memory/memory'
 import { checkOptions, settingsOf as predictorSettings } from '../predictor/settings'
 import type { Policy } from '../query/policy'
+import type { CriterionOptions } from '../reading'
 import { rowLength } from '../tensor'
 import { type BatchModel, BoundedCache, OwnAnswers, type Rows, sizesOf } from './model'
 import type { Figures } from './scores'
@@ -39,7 +40,12 @@ export interface Grouping {
   order: (rows: readonly Float32Array[]) => number[]
 }
 
-export interface EvaluateOptions extends CriterionOptions {
+/** As the options `right` of a predictor; `right` are its outputs. */
+export interface Rightness extends Omit<CriterionOptions, 'outputs'> {
+  right?: CriterionOptions['outputs']
+}
+
+export interface EvaluateOptions extends Rightness {
   model: BatchModel
   codec: Codec
   /** One row per query, as long as the model's inputs together; each is read when it is needed. */
@@ -79,8 +85,8 @@ export interface EvaluateOptions extends CriterionOptions {
 }
 
 const optionNames = [
-  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'groups', 'seed', 'attack', 'memory'],
-  ...['grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
+  ...['model', 'codec', 'inputs', 'own', 'labels', 'labelAxis', 'tolerance', 'right', 'groups', 'seed', 'attack'],
+  ...['memory', 'grouping', 'features', 'policy', 'minConfidence', 'learn', 'sets', 'onProgress'],
 ]
 
 export type EvaluateSettings = ReturnType<typeof settingsOf>
@@ -103,7 +109,7 @@ export function settingsOf(options: EvaluateOptions) {
   const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
   const seed = checkInteger('seed', options.seed ?? 1, 0)
   const sets = checkInteger('sets', options.sets ?? 200, 0)
-  const criterion = criterionOf(model.signature.outputs, options)
+  const criterion = criterionOf(model.signature.outputs, { ...options, outputs: options.right })
   if (inputs.length < queries + memory)
     throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
   if (labels) checkLabels(labels, inputs.length, criterion)
@@ -111,12 +117,13 @@ export function settingsOf(options: EvaluateOptions) {
 }
 
 function checkLabels(labels: ArrayLike<number>, count: number, criterion: Criterion): void {
-  if (criterion.kind !== 'label' || criterion.positions > 1) {
-    const what = criterion.kind === 'label' ? `${criterion.positions} labels each` : 'no label'
+  const [{ right }] = judgedOf(criterion)
+  if (right.kind !== 'label' || right.positions > 1) {
+    const what = right.kind === 'label' ? `${right.positions} labels each` : 'no label'
     throw new RangeError(`labels: expected none for a model whose outputs have ${what}, got ${labels.length}`)
   }
   if (labels.length !== count) throw new RangeError(`labels: expected ${count}, one per input, got ${labels.length}`)
-  const { classes } = criterion
+  const { classes } = right
   const label = Array.from(labels).find((each) => !Number.isInteger(each) || each < 0 || each >= classes)
   if (label !== undefined) throw new RangeError(`labels: expected classes 0 to ${classes - 1}, got ${label}`)
 }
@@ -173,15 +180,18 @@ export function memoryOptionsOf(
   return more || features ? { ...(more && { bytes }), ...(features && { features }) } : undefined
 }
 
-/** 1 for an answer with the right label or, where there is none, one that agrees with the model's own; else 0. */
+/** 1 for an answer whose first output has the right label or, where there is none, agrees with the model's own, as all others do; else 0. */
 export function right(
   { criterion, labels, experience }: Experiment,
   answer: Float32Array | undefined,
   asked: AskedInput,
 ): number {
   if (!answer) return 0
-  if (labels && criterion.kind === 'label') return Number(labelAt(answer, criterion) === labels[asked.input])
-  return Number(experience.confidence.agrees(answer, asked.own) === true)
+  const isRight = judgedOf(criterion).every(({ right }, i) => {
+    if (labels && !i && right.kind === 'label') return labelAt(answer, right) === labels[asked.input]
+    return experience.confidence.outputAgrees(i, answer, asked.own)
+  })
+  return Number(isRight)
 }
 
 /** That a guess is right. */

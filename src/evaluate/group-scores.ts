@@ -1,5 +1,6 @@
 /** What one group comes to: its queries under the policy, those that were lost, and what it would come to without coding, or with other codes. */
 
+import { judgedOf } from '../criterion'
 import type { Recollection } from '../memory/memory'
 import { isConfident, type Policy } from '../query/policy'
 import type { Scheme } from '../scheme'
@@ -34,6 +35,8 @@ export interface GroupScores {
   lost: Figure[]
   copied: number
   retries: number
+  /** Of each recovered answer which outputs agree with the model's own. */
+  agreeing: boolean[][]
   /** Of recovered answers, unless the group is one to learn from. */
   stated: StatedFigure[]
   /** A rival's answer in the place of a lost one. */
@@ -124,10 +127,16 @@ export class GroupScorer {
       lost: lost.map((query) => this.#figure(outcomes[query], recovered[query])),
       copied: copied.length,
       retries: isGiven.filter((given) => !given).length,
+      agreeing: outcomes.flatMap(({ own, surest }) => (surest ? [this.#agreeing(surest.recovery.answer, own)] : [])),
       stated: outcomes.flatMap((each) =>
         each.surest ? this.#stated(each, each.surest.recovery.answer, each.surest.confidence) : [],
       ),
     }
+  }
+
+  #agreeing(answer: Float32Array, own: Float32Array): boolean[] {
+    const { criterion, experience } = this.#experiment
+    return judgedOf(criterion).map((_, i) => experience.confidence.outputAgrees(i, answer, own) === true)
   }
 
   /** What the memory alone and ParM's parity make of a query none of whose group's workers is late but its own. */

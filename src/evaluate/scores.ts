@@ -1,5 +1,6 @@
 /** What an evaluation comes to. */
 
+import type { OutputCriterion, Outputs } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
 import type { Policy } from '../query/policy'
 import { mean } from '../stats'
@@ -52,6 +53,8 @@ export interface Evaluation {
     /** The survivor set with the lowest accuracy; undefined where none was tried. */
     worstSet?: number
   }
+  /** Of several outputs: how often each of recovered answers agrees with the model's own, and how far off it may be. */
+  outputs?: { name: string; right: OutputCriterion['kind']; tolerance: number | undefined; agreement: number }[]
   /** Inferences on top of N / K, by the policy. */
   retriesPerQuery: number
   /** What recovered answers say of their own worth; with the systematic code, byzantine 0. Agreement is with the model. */
@@ -180,6 +183,7 @@ export class EvaluationScores {
         nothingMissing: mean(this.#groups.map(({ whole }) => whole)),
         worstSet: this.#sets.length ? Math.min(...this.#sets) / this.#groups.length : undefined,
       },
+      ...(criterion.kind === 'outputs' && lost.length && { outputs: this.#outputs(criterion) }),
       retriesPerQuery: this.#sum('retries') / all.length,
       ...(stated.length && { confidence: confidenceOf(stated, minConfidence) }),
       ...(scheme.byzantine && { locator: this.#locator() }),
@@ -190,6 +194,14 @@ export class EvaluationScores {
       },
       drawn: { all, guess: this.#groups.flatMap(({ guess }) => guess) },
     }
+  }
+
+  #outputs({ outputs }: Outputs): Evaluation['outputs'] {
+    const { tolerances } = this.#experiment.experience.confidence
+    const all = this.#groups.flatMap(({ agreeing }) => agreeing)
+    return outputs.map(({ name, right: { kind } }, i) => {
+      return { name, right: kind, tolerance: tolerances[name], agreement: mean(all.map((each) => Number(each[i]))) }
+    })
   }
 
   #locator(): Evaluation['locator'] {

@@ -5,16 +5,16 @@
 
 import { checkInteger } from '../check'
 import type { Core } from '../core/core'
-import { type CriterionOptions, criterionOf } from '../criterion'
+import { criterionOf } from '../criterion'
 import { DEFAULT_BYTES, type Features } from '../memory/domain'
 import type { Experience } from '../memory/experience'
 import { Memory } from '../memory/memory'
 import { seeded } from '../random'
 import { parseAttack } from '../testing/faults'
-import { experienceOf } from './experiment'
+import { experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows, sizesOf } from './model'
 
-export interface VerifiedOptions extends CriterionOptions {
+export interface VerifiedOptions extends Rightness {
   core: Core
   model: BatchModel
   inputs: Rows
@@ -65,7 +65,7 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
   const lying = seeded(seed + 0x2c1b3c6d)
   const memory = checkInteger('memory', options.memory ?? Math.min(1000, inputs.length >> 1), 0, inputs.length - 1)
   const experience = experienceOf(core, model, {
-    criterion: criterionOf(model.signature.outputs, options),
+    criterion: criterionOf(model.signature.outputs, { ...options, outputs: options.right }),
     kernels: { save: () => 0, load() {} },
     memory: memory > 0 && {
       bytes: Math.max(DEFAULT_BYTES, Memory.bytes(sizesOf(model), memory)),

@@ -2,6 +2,7 @@
 
 import { aborted, onAbort } from '../abort'
 import type { Clock } from '../clock'
+import { heldBytes } from '../element'
 import { ApproxiferError, asError } from '../errors'
 import { turn } from '../oip/json'
 import type { PredictOptions } from '../predictor/options'
@@ -27,12 +28,14 @@ export interface BatchOptions extends PredictOptions {
   /** Of the whole batch; where there is none, each row has the predictor's own from when it is sent. */
   deadlineMs?: number
   clock: Clock
+  /** What is kept of an answer, where that is not all. */
+  keep?: (prediction: Prediction) => Prediction
 }
 
 /** How long a row waits until there is room for it, where the batch has no deadline. */
 const MOST_WAIT_MS = 60_000
-/** Values sent before whatever else waits has its turn. */
-const SLICE = 2 ** 19
+/** Bytes sent before whatever else waits has its turn. */
+const SLICE = 2 ** 21
 
 /**
  * @param queries  a single one is given away; several, which may be views of one body, are copied: one that is kept would hold on to all
@@ -65,10 +68,10 @@ export async function predictBatch(
 async function predictOne(
   predictor: Predictor,
   query: QueryTensors,
-  { partial: _, clock: __, ...choices }: BatchOptions,
+  { partial: _, clock: __, keep = whole, ...choices }: BatchOptions,
 ): Promise<RowOutcome> {
   try {
-    return { prediction: await predictor.predictGiven(query, choices) }
+    return { prediction: keep(await predictor.predictGiven(query, choices)) }
   } catch (error) {
     throw new RowError(0, error)
   }
@@ -94,16 +97,16 @@ class RowBatch {
     const { signal } = this.stop
     const sent: Promise<void>[] = []
     const late = this.#late()
-    let values = 0
+    let bytes = 0
     for (const [row, query] of queries.entries()) {
       while (!this.#predictor.hasRoom && !signal.aborted && this.#leftMs > 0) {
         await Promise.race([this.#predictor.room(signal), late])
       }
       if (signal.aborted) break
       sent.push(this.#predict(row, query))
-      values += valuesOf(query)
-      if (values < SLICE) continue
-      values = 0
+      bytes += bytesOf(query)
+      if (bytes < SLICE) continue
+      bytes = 0
       await turn()
     }
     await Promise.all(sent)
@@ -122,7 +125,7 @@ class RowBatch {
   }
 
   async #predict(row: number, query: QueryTensors): Promise<void> {
-    const { partial, clock: _, deadlineMs, ...choices } = this.#options
+    const { partial, clock: _, keep = whole, deadlineMs, ...choices } = this.#options
     const left = this.#leftMs
     const own = deadlineMs === undefined ? {} : { deadlineMs: left }
     try {
@@ -131,7 +134,7 @@ class RowBatch {
         throw new ApproxiferError(code, `no room for it within ${deadlineMs ?? MOST_WAIT_MS} ms`)
       }
       const options = { ...choices, ...own, signal: this.stop.signal }
-      this.outcomes[row] = { prediction: await this.#predictor.predict(query, options) }
+      this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }
     } catch (error) {
       this.outcomes[row] = { error: asError(error, 'WORKER') }
       if (this.failure || (partial && !isMisuse(error))) return
@@ -141,16 +144,15 @@ class RowBatch {
   }
 }
 
-function valuesOf(query: QueryTensors): number {
-  if (isTensor(query)) return lengthOf(query)
-  return Object.values(query).reduce((sum, tensor) => sum + lengthOf(tensor), 0)
+export const whole = (prediction: Prediction) => prediction
+
+/** Of a query, or an answer. */
+export function bytesOf(query: QueryTensors): number {
+  if (isTensor(query)) return heldBytes('data' in query ? query.data : query)
+  return Object.values(query).reduce((sum, tensor) => sum + bytesOf(tensor), 0)
 }
 
 /** As a request's queries are: values, alone or with their shape. */
 function isTensor(query: QueryTensors): query is QueryTensor {
   return ArrayBuffer.isView(query) || Array.isArray(query) || Array.isArray((query as { shape?: unknown }).shape)
-}
-
-function lengthOf(tensor: QueryTensor): number {
-  return ('data' in tensor ? tensor.data : tensor).length
 }

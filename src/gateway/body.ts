@@ -1,7 +1,7 @@
 /** Bodies of requests and responses: within limits, packed and unpacked. */
 
-import { aborted } from '../abort'
-import { joinedBytes } from '../oip/json'
+import { aborted, onAbort } from '../abort'
+import { joinedBytes, turn } from '../oip/json'
 import { HEADER_LENGTH } from '../oip/write'
 import { readWithin } from '../platform/fetch'
 import { overloaded, Refusal } from './refusal'
@@ -9,31 +9,61 @@ import { overloaded, Refusal } from './refusal'
 /** Bytes of the largest elements. */
 const ELEMENT = Float64Array.BYTES_PER_ELEMENT
 
-type ContentCoding = 'gzip' | 'deflate'
+export type ContentCoding = 'gzip' | 'deflate'
 
 const CODINGS: readonly ContentCoding[] = ['gzip', 'deflate']
 
-/** Bodies up to this many bytes always have room: a thousand of them are no more than a large one. */
-const SMALL = 64 * 1024
+/** What is held of a request, up to this many bytes, always has room: of a thousand it is no more than of a large one. */
+export const SMALL = 64 * 1024
 
-/** How many bytes the bodies of all requests may have together. */
+/** Bytes that are read or unpacked before whatever else waits has its turn: about a millisecond. */
+const SLICE = 2 ** 18
+
+/** Whom a request is of. */
+interface RequestClient {
+  address: string
+  /** Ends the connection. */
+  cut(): void
+}
+
+const clients = new WeakMap<Request, RequestClient>()
+/** For an HTTP server that knows it. */
+export const tellClient = (request: Request, client: RequestClient): unknown => clients.set(request, client)
+export const clientOf = (request: Request): RequestClient | undefined => clients.get(request)
+
+/** How many bytes all requests under way may have together: their bodies, and their answers until these are read. */
 export class ByteBudget {
   #taken = 0
+  readonly #byAddress = new Map<string, number>()
 
   constructor(private readonly most: number) {}
 
-  /** @returns to be told how many bytes a body has by now, 0 at last; throws Refusal 429 where there is no room for them */
-  open(): (bytes: number) => void {
+  /** @returns to be told how many bytes it has by now, 0 at last; throws Refusal where there is no room for them: 413 if there never is, else 429 */
+  open(request: Request): (bytes: number) => void {
+    const address = clientOf(request)?.address
     let held = 0
     return (bytes) => {
       const now = bytes > SMALL ? bytes : 0
-      if (now > held && this.#taken + now - held > this.most) {
-        throw overloaded(`the bodies of all requests: expected at most ${this.most} bytes together, got more`)
+      const more = now - held
+      const own = address === undefined ? 0 : (this.#byAddress.get(address) ?? 0)
+      if (now > this.most) throw tooMuch('a request and its answers', this.most, 413)
+      if (more > 0 && this.#taken + more > this.most) throw tooMuch('all requests and their answers', this.most)
+      // One request alone may have more, else nobody could send it.
+      if (more > 0 && own - held >= this.most / 2) {
+        throw tooMuch('requests of one address and their answers', this.most / 2)
       }
-      this.#taken += now - held
+      this.#taken += more
       held = now
+      if (address === undefined) return
+      if (own + more) this.#byAddress.set(address, own + more)
+      else this.#byAddress.delete(address)
     }
   }
+}
+
+function tooMuch(what: string, most: number, status = 429): Refusal {
+  const message = `${what}: expected at most ${most} bytes together, got more`
+  return status === 413 ? new Refusal(413, `${message}; ask for fewer rows at a time`) : overloaded(message)
 }
 
 /**
@@ -45,7 +75,7 @@ export class ByteBudget {
  * @throws Refusal 400, 413, 415; ApproxiferError ABORTED where the client is gone
  */
 export async function readBody(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
-  const { headers } = request
+  const { headers, signal } = request
   const coding = codingOf(headers.get('content-encoding'))
   const length = headers.get('content-length')
   if (Number(length) > most) throw tooLarge(most)
@@ -54,8 +84,11 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     if (length !== null && !coding) {
       hold(Number(length))
       // Node 20's own requests have no `bytes`.
-      const bytes =
-        'bytes' in request ? await request.bytes() : new Uint8Array(await (request as Request).arrayBuffer())
+      const whole =
+        'bytes' in request
+          ? request.bytes()
+          : (request as Request).arrayBuffer().then((buffer) => new Uint8Array(buffer))
+      const bytes = await unlessGone(signal, whole)
       if (bytes.length > most) throw tooLarge(most)
       hold(bytes.length)
       return bytes
@@ -63,15 +96,38 @@ export async function readBody(request: Request, most: number, hold: (bytes: num
     const { body } = request // not before: from here on it is a stream
     if (!body) return new Uint8Array()
     const unpacking = coding && (new DecompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
-    const parts = await readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, hold)
+    const reading = readWithin(unpacking ? body.pipeThrough(unpacking) : body, most, inTurns(signal, hold))
+    const parts = await unlessGone(signal, reading)
     if (!parts) throw tooLarge(most)
     return joinedBytes(parts)
   } catch (error) {
     if (error instanceof Refusal) throw error
-    if (request.signal?.aborted) throw aborted(request.signal)
+    if (signal?.aborted) throw aborted(signal)
     const what = coding ? `whole ${coding}` : 'all of it'
     throw new Refusal(400, `the body: expected ${what}, got ${(error as Error)?.message ?? error}`)
   }
+}
+
+/** Has what is read wait for others. */
+function inTurns(signal: AbortSignal | undefined, hold: (bytes: number) => void) {
+  let rested = 0
+  return (bytes: number) => {
+    if (signal?.aborted) throw aborted(signal) // it was let go
+    hold(bytes)
+    if (bytes < rested + SLICE) return
+    rested = bytes
+    return turn()
+  }
+}
+
+/** What comes of a body, unless its client leaves before: on some runtimes what has stopped then never ends. */
+function unlessGone<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal?.reason)
+    const forget = onAbort(signal, leave)
+    if (signal?.aborted) leave()
+    work.then(resolve, reject).finally(forget)
+  })
 }
 
 /** Bytes to leave free in front of a body in memory, so that the first raw numbers behind its JSON lie where a view of them can be. */
@@ -82,8 +138,12 @@ export function spaceBefore(header: (name: string) => unknown): number {
 
 /** Packs what is to be sent, if that was asked for. */
 export async function packBody(body: Uint8Array, coding: ContentCoding): Promise<Uint8Array> {
-  const packed = new Blob([body as BlobPart]).stream().pipeThrough(new CompressionStream(coding))
-  return new Uint8Array(await new Response(packed).arrayBuffer())
+  const stream = packed(new Blob([body as BlobPart]).stream(), coding)
+  return new Uint8Array(await new Response(stream).arrayBuffer())
+}
+
+export function packed(body: ReadableStream<Uint8Array>, coding: ContentCoding): ReadableStream<Uint8Array> {
+  return body.pipeThrough(new CompressionStream(coding) as ReadableWritablePair<Uint8Array, Uint8Array>)
 }
 
 /** The coding that a client prefers of those that we have. @param accepts  its Accept-Encoding */

@@ -2,22 +2,27 @@
 
 import { platform } from '#platform'
 import { checkText, expected } from '../check'
+import { guarded } from '../notices'
 import { ownRequest } from '../own-request'
 import { createPredictor } from '../predictor/create'
 import type { PredictorOptions } from '../predictor/options'
 import { Predictor } from '../predictor/predictor'
+import { textModelOf } from '../text/model'
+import type { TextOptions } from '../text/options'
 import { type Gateway, type GatewayOptions, gatewayOf } from './gateway'
-import type { Store } from './models'
+import type { Started, Store } from './models'
 
 /**
  * What is served under a name: options of a predictor, and what this version of the model is called (default '1'); or a ready
- * predictor, which the gateway closes.
+ * predictor, which the gateway closes. `text` says how it is asked with texts, and false that it is not; left out, it is if a
+ * `tokenizer.json` lies beside the model.
  */
-export type GatewayModel = (PredictorOptions & { version?: string }) | Predictor
+export type GatewayModel = (PredictorOptions & { version?: string; text?: TextOptions | false }) | Predictor
 
 /**
  * An inference server as a function from `Request` to `Response`, for any HTTP server: metadata, health and inference by the Open
- * Inference Protocol v2, JSON and binary. Models start at once; see `Gateway` for how to wait for them, replace and end them.
+ * Inference Protocol v2, JSON and binary; texts as OpenAI's embeddings and Text Embeddings Inference take them. Models start at once;
+ * see `Gateway` for how to wait for them, replace and end them.
  * In workerd it serves the request, or the Durable Object, that made it, and answers others 500.
  *
  * @throws TypeError, RangeError for a wrong option of its own; those of a model make `ready` reject
@@ -42,16 +47,27 @@ async function start(
   model: GatewayModel,
   states: Readonly<Record<string, Uint8Array>> | undefined,
   onWarning: ((text: string) => void) | undefined,
-): Promise<Predictor> {
-  if (model instanceof Predictor) return model
-  const { version: _, ...own } = model
+): Promise<Started> {
+  if (model instanceof Predictor) return { predictor: model, text: 'it was given as a ready predictor' }
+  const { version: _, text, ...own } = model
   const options = onWarning ? { onWarning, ...own } : own
-  if (!states) return createPredictor(options)
+  const predictor = await createPredictor(states ? withStates(options, states) : options)
+  try {
+    const warn = guarded(options.onWarning ?? console.warn)
+    return { predictor, text: await textModelOf(text, options.model, predictor.signature, warn) }
+  } catch (error) {
+    await predictor.close()
+    throw error
+  }
+}
+
+function withStates(options: PredictorOptions, states: Readonly<Record<string, Uint8Array>>): PredictorOptions {
   const most = options.limits?.tenants ?? 1
-  const known = most > 1 ? Object.entries(states).slice(-most) : Object.entries({ '': states[''] })
+  const named = Object.entries(states).filter(([name]) => name !== '')
+  const known = [['', states[''] as Uint8Array] as const, ...(most > 1 ? named.slice(-most) : [])]
   const state = Object.fromEntries(known.filter(([, bytes]) => bytes))
   const memory = options.memory === false ? { bytes: 0 } : options.memory
-  return createPredictor({ ...options, memory: { ...memory, state, unfit: 'forget' } })
+  return { ...options, memory: { ...memory, state, unfit: 'forget' } }
 }
 
 function versionOf(model: GatewayModel): string {

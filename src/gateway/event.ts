@@ -2,19 +2,25 @@
 
 import type { Status } from '../query/prediction'
 import type { GroupReport } from '../query/report'
+import type { Principal } from './principal'
 
-export type Route = 'infer' | 'metadata' | 'health' | 'other'
+export type Route = 'infer' | 'embeddings' | 'rerank' | 'metadata' | 'health' | 'other'
+
+/** Whether a model is asked there. */
+export const isInference = (route: Route) => ['infer', 'embeddings', 'rerank'].includes(route)
 
 /** What became of a request. */
 export interface RequestEvent {
   /** Its body has been read. */
   request: Request
+  /** Who asked, where that was said. */
+  principal?: Principal
   route: Route
   model?: string
   version?: string
   /** Of HTTP; 499 where the client was gone. */
   status: number
-  /** From the request to its answer, reading and writing included. */
+  /** From the request to its answer, reading it and writing the first 64 KiB included. */
   ms: number
   /** Rows of the batch. */
   queries: number

@@ -5,12 +5,15 @@ import { type Clock, systemClock } from '../clock'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
+import type { Message } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
 import type { RequestEvent } from './event'
-import { Inference, type InferenceLimits, limitsOf } from './infer'
+import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
-import { Refusal, refusalOf, unavailable } from './refusal'
+import { checkModel, checkOperator, mayAsk, type Principal } from './principal'
+import { errorBody, notFound, Refusal, refusalOf, unavailable } from './refusal'
 import { type Place, placeOf, type Resource } from './routes'
+import { answerEmbed, answerEmbeddings, answerRerank, type TextModels } from './text'
 
 export interface GatewayOptions<Model> extends Partial<InferenceLimits> {
   /** What is served, by name. They start at once: see `ready`. */
@@ -36,7 +39,7 @@ const optionNames = [
 
 /** Answers a request; never rejects. Its properties govern what is served. */
 export interface Gateway<Model> {
-  (request: Request): Promise<Response>
+  (request: Request, principal?: Principal): Promise<Response>
   /** Resolves when all models of the option have started. @throws the first one's error where one did not; others are served */
   ready(): Promise<void>
   /**
@@ -74,7 +77,7 @@ export function gatewayOf<Model>(
   const loads = Object.entries(options.models).map(([name, model]) => models.load(name, model))
   for (const load of loads) load.catch(() => {}) // `ready` tells, and so does every request
   return Object.defineProperty(
-    Object.assign((request: Request) => server.answer(request), {
+    Object.assign((request: Request, principal?: Principal) => server.answer(request, principal), {
       ready: async () => {
         const error = guard?.()
         if (error) throw error
@@ -113,7 +116,16 @@ class GatewayServer<Model> {
       return json(writeMetadata(place.model, [version], predictor.signature))
     },
     modelReady: (place, event) => this.#modelReady(place, event),
-    infer: (place, event) => this.inference.answer(this.#find(place, event), event),
+    infer: (place, event) => {
+      const served = this.#find(place, event)
+      return this.inference.admit(event, (exchange) => infer(exchange, served))
+    },
+    generations: (place, event) => this.#generations(place, event),
+    promote: (place, event) => this.#generations(place, event, 'promote'),
+    refuse: (place, event) => this.#generations(place, event, 'refuse'),
+    embeddings: (_, event) => this.#texts(event, answerEmbeddings),
+    embed: (_, event) => this.#texts(event, answerEmbed),
+    rerank: (_, event) => this.#texts(event, answerRerank),
   }
 
   constructor(options: GatewayOptions<Model>, start: Start<Model>, versionOf: (model: Model) => string, guard?: Guard) {
@@ -132,10 +144,11 @@ class GatewayServer<Model> {
   }
 
   /** Never rejects. */
-  async answer(request: Request): Promise<Response> {
+  async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
-    const statuses = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+    const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
     const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
+    if (principal) event.principal = principal
     let response: Response
     try {
       const refused = this.#guard?.()
@@ -147,7 +160,7 @@ class GatewayServer<Model> {
       const refusal = refusalOf(error)
       if (refusal.status === 500) this.#warn(`a request failed by a defect: ${(error as Error)?.stack ?? error}`)
       event.error = refusal.message.slice(0, MOST_SAID)
-      response = json({ error: event.error, ...refusal.details }, refusal)
+      response = json(errorBody(new URL(request.url).pathname, refusal, event.error), refusal)
     }
     event.status = response.status
     event.ms = this.#clock.now() - since
@@ -176,8 +189,29 @@ class GatewayServer<Model> {
     return json({ name: model, ready: true })
   }
 
-  #find(place: Place, event: RequestEvent): Served {
+  /** The models that workers have, after what was done with one. */
+  #generations(place: Place, event: RequestEvent, what?: 'promote' | 'refuse'): Response {
+    const { predictor } = this.#find(place, event)
+    const { generation = '' } = place
+    if (what) checkOperator(event.principal)
+    if (what && !predictor.generations().some(({ id }) => id === generation)) {
+      throw notFound('the generation', predictor.generations().map(({ id }) => `'${id}'`).join(', '), generation) // biome-ignore format: one line
+    }
+    if (what) predictor[what](generation)
+    return json({ name: place.model, generations: predictor.generations() })
+  }
+
+  #texts(event: RequestEvent, answer: (exchange: Exchange, models: TextModels) => Promise<Message>): Promise<Response> {
+    const models: TextModels = {
+      find: (model) => this.#find({ model, version: undefined }, event),
+      giving: (gives) => this.models.giving(gives).filter((name) => mayAsk(event.principal, name)),
+    }
+    return this.inference.admit(event, (exchange) => answer(exchange, models))
+  }
+
+  #find(place: Pick<Place, 'model' | 'version'>, event: RequestEvent): Served {
     event.model = place.model
+    checkModel(event.principal, place.model)
     const served = this.models.find(place.model, place.version)
     event.version = served.version
     return served

@@ -1,24 +1,38 @@
-/** Requests for inference: a batch in, its answers and how each came about out. */
+/** Requests for inference: who is admitted; a batch in, its answers and how each came about out. */
 
-import { checkBoolean, checkInteger, checkMs, checkNames, checkShare, checkWord, expected, MOST_MS } from '../check'
+import {
+  checkBoolean,
+  checkInteger,
+  checkMs,
+  checkNames,
+  checkShare,
+  checkWord,
+  expected,
+  MOST_MS,
+  nearest,
+} from '../check'
 import type { Clock } from '../clock'
-import { blank, type TensorData } from '../element'
+import { blank, elementBytes, type TensorData } from '../element'
 import { type InferRequest, readMessage, readRequest } from '../oip/read'
-import { type Encoded, HEADER_LENGTH, type TensorRows, writeReply } from '../oip/write'
+import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
+import type { Priority } from '../predictor/options'
+import type { Predictor } from '../predictor/predictor'
 import { atDeadlines } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
-import type { AnyTensor, Signature, TensorSpec } from '../tensor'
-import { type BatchOptions, predictBatch, RowError, type RowOutcome } from './batch'
-import { ByteBudget, chosenCoding, packBody, readBody } from './body'
+import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
+import { type BatchOptions, bytesOf, predictBatch, RowError, type RowOutcome, whole } from './batch'
+import { ByteBudget, readBody } from './body'
 import type { RequestEvent } from './event'
 import { InFlight, type Served } from './models'
+import { permitted, priorities } from './principal'
 import { isMisuse, overloaded, Refusal, refusalOf, unavailable } from './refusal'
+import { responseOf } from './reply'
 
 export interface InferenceLimits {
   /** Bytes of a request's body, unpacked. Default 64 MiB. */
   readonly maxBytes: number
-  /** Bytes of the bodies of all requests that have no answer yet; more are refused before they are read. Default four times `maxBytes`. */
+  /** Bytes of all requests under way: of their bodies, and of their answers until these are read. Default four times `maxBytes`. */
   readonly maxTotalBytes: number
   /** Rows of a batch. Default 10,000. */
   readonly maxRows: number
@@ -42,7 +56,37 @@ export function limitsOf(options: Partial<InferenceLimits>): InferenceLimits {
 
 /** Curl's and fetch's defaults for text say nothing; NVIDIA's client sends none. */
 const TYPES = /^(application\/(json|octet-stream|x-www-form-urlencoded)|text\/plain)\s*(;|$)/i
-const PARAMETERS = [...['deadline_ms', 'timeout', 'policy', 'tenant', 'min_confidence', 'at_deadline', 'allow_partial']]
+/** Bytes that a row takes beside its values: what became of it, and its report. */
+const ROW = 2048
+const PARAMETERS = [
+  ...[
+    'deadline_ms',
+    'timeout',
+    'priority',
+    'policy',
+    'tenant',
+    'min_confidence',
+    'at_deadline',
+    'allow_partial',
+    'ask',
+  ],
+]
+
+/** A request that is admitted. */
+export interface Exchange {
+  event: RequestEvent
+  maxRows: number
+  clock: Clock
+  /** From here on its model serves until the answer is there, whatever takes its place. */
+  enter(served: Served): Predictor
+  /** @param most  bytes, unpacked, where that is less than what the server takes */
+  body(most?: number): Promise<Uint8Array>
+  /** Told how many bytes its queries and answers have. @throws Refusal where they have no room */
+  hold(queries: number, answers: number): void
+}
+
+/** What a request chooses of its queries. */
+export type RequestChoices = Omit<BatchOptions, 'clock' | 'signal'>
 
 export class Inference {
   draining = false
@@ -61,60 +105,93 @@ export class Inference {
     return this.#inFlight.ended()
   }
 
-  /** @throws Refusal 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
-  async answer(served: Served, event: RequestEvent): Promise<Response> {
+  /** @throws Refusal 413, 429, 503 where there are too many others, or none are taken; whatever else `refusalOf` understands */
+  async admit(event: RequestEvent, answer: (exchange: Exchange) => Promise<Message>): Promise<Response> {
     const { count } = this.#inFlight
+    const { limits, clock } = this
+    const { request } = event
     if (this.draining) throw unavailable('the server is shutting down')
-    if (count >= this.limits.maxRequests) throw overloaded(`${count} requests are under way already`)
-    const leave = [this.#inFlight.enter(), served.inFlight.enter()]
-    const hold = this.#budget.open()
+    if (count >= limits.maxRequests) throw overloaded(`${count} requests are under way already`)
+    const leave = [this.#inFlight.enter()]
+    const hold = this.#budget.open(request)
+    const enter = (served: Served) => {
+      leave.push(served.inFlight.enter())
+      return served.predictor
+    }
+    let read = 0 // the queries may be views of it
+    const told = (bytes: number) => {
+      hold(bytes)
+      read = bytes
+    }
+    const body = (most = limits.maxBytes) => bodyOf(request, Math.min(most, limits.maxBytes), told)
+    const both = (queries: number, answers: number) => hold(Math.max(read, queries) + answers)
+    const done = () => hold(0)
     try {
-      return await this.#infer(served, event, hold)
+      const message = await answer({ event, maxRows: limits.maxRows, clock, enter, body, hold: both })
+      return await responseOf(message, { request, packFrom: limits.packFrom, clock, done })
+    } catch (error) {
+      done()
+      throw error
     } finally {
-      hold(0)
       for (const each of leave) each()
     }
   }
+}
 
-  async #infer({ predictor }: Served, event: RequestEvent, hold: (bytes: number) => void): Promise<Response> {
-    const { headers, signal } = event.request
-    const { signature } = predictor
-    const type = headers.get('content-type')
-    if (type && !TYPES.test(type)) {
-      throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
-    }
-    const body = await readBody(event.request, this.limits.maxBytes, hold)
-    const message = await readMessage(body, headers.get(HEADER_LENGTH))
-    const asked = readRequest(message, signature, this.limits.maxRows)
-    if (asked.id !== undefined) event.id = asked.id
-    event.queries = asked.queries.length
-    const options = { ...choicesOf(asked.parameters), signal, clock: this.clock }
-    const outcomes = await predictBatch(predictor, asked.queries, options).catch(rethrown)
-    const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
-    for (const { status } of predictions) event.statuses[status]++
-    event.groups = [...new Set(predictions.map(({ group }) => group))]
-    const { model = '', version = '', id } = event
-    const parameters = provenance(outcomes)
-    const reply = await writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
-    return this.#responseOf(reply, headers.get('accept-encoding'))
-  }
+/** @throws Refusal 400, 413, 415 */
+function bodyOf(request: Request, most: number, hold: (bytes: number) => void): Promise<Uint8Array> {
+  const type = request.headers.get('content-type')
+  if (!type || TYPES.test(type)) return readBody(request, most, hold)
+  throw new Refusal(415, expected('Content-Type', 'application/json, application/octet-stream or none', type))
+}
 
-  async #responseOf({ body, headerLength }: Encoded, accepts: string | null): Promise<Response> {
-    const binary = headerLength !== undefined
-    const mayPack = body.length >= this.limits.packFrom
-    const coding = mayPack ? chosenCoding(accepts) : undefined
-    const sent = coding ? await packBody(body, coding) : body
-    // A plain object: HTTP servers take it as it is, and a `Headers` would be a tenth of a small request's cost.
-    const headers = {
-      'Content-Type': binary ? 'application/octet-stream' : 'application/json',
-      'Content-Length': String(sent.length),
-      ...(binary && { [HEADER_LENGTH]: String(headerLength) }),
-      ...(coding && { 'Content-Encoding': coding }),
-      ...(mayPack && { Vary: 'Accept-Encoding' }),
-    }
-    const init: ResponseInit & { encodeBody: string } = { headers, encodeBody: 'manual' } // workerd would pack it again
-    return new Response(sent as BodyInit, init)
+/** By the Open Inference Protocol. */
+export async function infer(exchange: Exchange, served: Served): Promise<Message> {
+  const { event, maxRows } = exchange
+  const { signature } = exchange.enter(served)
+  const message = await readMessage(await exchange.body(), event.request.headers.get(HEADER_LENGTH))
+  const asked = readRequest(message, signature, maxRows)
+  if (asked.id !== undefined) event.id = asked.id
+  const { own, ignored } = known(asked.parameters)
+  const outcomes = await outcomesOf(exchange, served, asked.queries, choicesOf(own))
+  const { model = '', version = '', id } = event
+  const parameters = { ...provenance(outcomes), ...(ignored.length && { ignored }) }
+  return writeReply({ model, version, id, parameters, outputs: outputRows(asked, outcomes, signature) })
+}
+
+/** What becomes of a request's queries. @throws Refusal where they fail, or where they, or their answers, have no room */
+export async function outcomesOf(
+  { event, clock, hold }: Exchange,
+  { predictor }: Served,
+  queries: readonly QueryTensors[],
+  choices: RequestChoices,
+): Promise<RowOutcome[]> {
+  event.queries = queries.length
+  const asked = queries.reduce((sum, query) => sum + ROW + bytesOf(query), 0)
+  const expects = queries.length * answerBytes(predictor.signature)
+  hold(asked, expects)
+  let answered = 0
+  const keep = (prediction: Prediction) => {
+    const kept = (choices.keep ?? whole)(prediction)
+    answered += bytesOf(kept.output)
+    hold(asked, Math.max(expects, answered))
+    return kept
   }
+  const options = { ...permitted(choices, event.principal), keep, signal: event.request.signal, clock }
+  event.principal?.onQueries?.(queries.length)
+  const outcomes = await predictBatch(predictor, queries, options).catch(rethrown)
+  const predictions = outcomes.flatMap((outcome) => ('prediction' in outcome ? outcome.prediction : []))
+  for (const { status } of predictions) event.statuses[status]++
+  event.groups = [...new Set(predictions.map(({ group }) => group))]
+  return outcomes
+}
+
+/** Of an answer, where that is known before there is one. */
+function answerBytes({ outputs }: Signature): number {
+  const each = outputs.map((spec) =>
+    isOpen(spec) || spec.type === 'string' ? 0 : size(spec) * elementBytes(spec.type),
+  )
+  return each.reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /** @throws Refusal for the error of a row; it says which, where it is about that one alone */
@@ -125,10 +202,18 @@ function rethrown(error: unknown): never {
   throw refusalOf(cause, own ? `row ${row}: ` : 'parameters.')
 }
 
+/** Parameters, and names of those that other servers know and this one does not: clients send them to all. A misspelt one is not among these. */
+function known(parameters: Record<string, unknown>): { own: Record<string, unknown>; ignored: string[] } {
+  const names = [...PARAMETERS, ...Object.keys(renamed.request)]
+  const isForeign = (name: string) => !names.includes(name) && nearest(name, names) === undefined
+  const own = Object.entries(parameters).filter(([name]) => !isForeign(name))
+  return { own: Object.fromEntries(own), ignored: Object.keys(parameters).filter(isForeign) }
+}
+
 /** What a request's parameters choose. @throws TypeError, RangeError */
-function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clock' | 'signal'> {
+export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   checkNames('parameters', parameters, PARAMETERS, renamed.request)
-  const { deadline_ms, timeout, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
+  const { deadline_ms, timeout, priority, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
@@ -137,6 +222,7 @@ function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clo
   const ms = deadline_ms ?? (micros ? Math.min(micros / 1000, MOST_MS) : undefined)
   return {
     ...rest, // the predictor checks these
+    ...(priority !== undefined && priority !== 0 && { priority: priorityOf(priority) }),
     partial: checkBoolean('parameters.allow_partial', allow_partial),
     ...(ms !== undefined && { deadlineMs: checkMs('parameters.deadline_ms', ms) }),
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
@@ -146,10 +232,18 @@ function choicesOf(parameters: Record<string, unknown>): Omit<BatchOptions, 'clo
   }
 }
 
-/** How each row was answered, as parameters of the reply: lists with an element a row. */
+/** A word, or as Triton has it: 1 goes first, and 0 is none. */
+function priorityOf(priority: unknown): Priority {
+  if (typeof priority !== 'number') return priority as Priority // the predictor checks it
+  return priorities[Math.min(checkInteger('parameters.priority', priority, 0), priorities.length) - 1]
+}
+
+/** How each row was answered, as parameters of the reply: lists with an element a row, or the one model that answered all. */
 function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
   const of = <T>(value: (prediction: Prediction) => T, otherwise: T) =>
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
+  const models = of(({ fingerprint }) => fingerprint ?? null, null)
+  const [model] = models
   const errors = outcomes.flatMap((outcome, row) =>
     'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
   )
@@ -157,6 +251,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     status: of<string>(({ status }) => status, 'failed'),
     confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
     workers: of(({ workers }) => workers.length, 0),
+    ...(models.some((each) => each) && { fingerprint: models.every((each) => each === model) ? model : models }),
     ...(errors.length && { errors }),
   }
 }

@@ -6,16 +6,20 @@ import { ApproxiferError } from '../errors'
 import { joinedBytes } from '../oip/json'
 import type { Files } from '../platform/platform'
 import type { Predictor } from '../predictor/predictor'
+import type { TextModel } from '../text/model'
 import { messageOf, notFound, unavailable } from './refusal'
 
 /** Where what a model learned is kept: files, a key-value store, a bucket. */
 export type Store = Files
 
+export interface Started {
+  predictor: Predictor
+  /** How it is asked with texts; or why it cannot be. */
+  text: TextModel | string
+}
+
 /** Starts a predictor. @param states  what an earlier one of this name has learned, by tenant */
-export type Start<Model> = (
-  model: Model,
-  states: Readonly<Record<string, Uint8Array>> | undefined,
-) => Promise<Predictor>
+export type Start<Model> = (model: Model, states: Readonly<Record<string, Uint8Array>> | undefined) => Promise<Started>
 
 interface ModelsOptions<Model> {
   start: Start<Model>
@@ -31,6 +35,7 @@ export class Served {
 
   constructor(
     readonly predictor: Predictor,
+    readonly text: TextModel | string,
     readonly version: string,
   ) {}
 }
@@ -65,6 +70,14 @@ export class Models<Model> {
     })
   }
 
+  /** Of models that give this of texts; of all where none does. */
+  giving(gives: 'vector' | 'score'): string[] {
+    const all = [...this.#slots]
+    const givesIt = (text: TextModel | string = '') => typeof text === 'object' && text.reading.gives === gives
+    const giving = all.filter(([, { served }]) => givesIt(served?.text))
+    return (giving.length ? giving : all).map(([name]) => name)
+  }
+
   /** @param version  undefined for whichever there is. @throws Refusal 404, 503 */
   find(name: string, version?: string): Served {
     const slot = this.#slots.get(name)
@@ -87,7 +100,8 @@ export class Models<Model> {
   async #load(name: string, slot: Slot, model: Model, version: string): Promise<void> {
     try {
       const states = await this.#statesOf(name, slot)
-      const served = new Served(await this.#start(name, model, states), version)
+      const { predictor, text } = await this.#start(name, model, states)
+      const served = new Served(predictor, text, version)
       if (this.#closing || this.#slots.get(name) !== slot) {
         await served.predictor.close()
         throw new ApproxiferError('CLOSED', `model '${name}' was unloaded while it was loading`)
@@ -114,7 +128,7 @@ export class Models<Model> {
   }
 
   /** A state that is damaged, or another model's, costs what was learned, and never the start. */
-  async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Predictor> {
+  async #start(name: string, model: Model, states?: Record<string, Uint8Array>): Promise<Started> {
     const { start } = this.options
     try {
       return await start(model, states)

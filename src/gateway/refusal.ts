@@ -16,8 +16,10 @@ export class Refusal extends Error {
   }
 }
 
-/** Seconds after which what is over for the moment is worth another try. */
-const RETRY = { 'Retry-After': '1' }
+/** Seconds after which what is over for the moment is worth another try: one at least. */
+function retryIn(ms = 0): Record<string, string> {
+  return { 'Retry-After': String(Math.max(1, Math.ceil(ms / 1000))) }
+}
 
 /**
  * | status | when |
@@ -27,7 +29,7 @@ const RETRY = { 'Retry-After': '1' }
  * | 405 | another method; `Allow` says which |
  * | 413 | the body, or what it unpacks to, is too large |
  * | 415 | a content type or coding that is not read |
- * | 429 | more requests or queries at a time than are taken; `Retry-After` |
+ * | 429 | more requests or queries at a time than are taken, or than can be answered in time; `Retry-After` |
  * | 499 | the client is gone; nobody reads it |
  * | 500 | a defect of ours |
  * | 502 | a worker answered something that is no answer |
@@ -52,8 +54,28 @@ export function refusalOf(error: unknown, prefix = ''): Refusal {
   if (isMisuse(error)) return new Refusal(400, message)
   if (!(error instanceof ApproxiferError)) return new Refusal(500, message)
   const status = STATUS[error.code]
-  const headers = status === 429 || status === 503 ? RETRY : {}
+  const headers = status === 429 || status === 503 ? retryIn(error.retryMs) : {}
   return new Refusal(status, message, headers, error.recovery && { recovery: outputsOf(error.recovery) })
+}
+
+const OPENAI = '/v1/'
+const TEXTS = ['/embed', '/rerank']
+/** Of a request to OpenAI's interface, and of Text Embeddings Inference's errors by status. */
+const FIELDS = /^(?:the )?(input|model|encoding_format|dimensions|user|truncate|parameters)\b/
+const CODES: Readonly<Record<number, string>> = { 401: 'invalid_api_key', 429: 'rate_limit_exceeded' }
+const TYPES: Readonly<Record<number, string>> = { 424: 'backend', 429: 'overloaded', 503: 'unhealthy' }
+
+/** A refusal as clients read it that ask at this path: OpenAI's, those of Text Embeddings Inference, of the Open Inference Protocol. */
+export function errorBody(path: string, { status, details }: Refusal, message: string): object {
+  if (path.startsWith(OPENAI)) {
+    const type = status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error'
+    const [, param = null] = FIELDS.exec(message) ?? []
+    const code = status === 404 && param === 'model' ? 'model_not_found' : (details.code ?? CODES[status] ?? null)
+    return { error: { message, type, param, code } }
+  }
+  if (!TEXTS.includes(path)) return { error: message, ...details }
+  const error_type = details.error_type ?? TYPES[status] ?? (status >= 500 ? 'backend' : 'validation')
+  return { error: message, error_type }
 }
 
 export function messageOf(error: unknown): string {
@@ -80,11 +102,11 @@ export function isMisuse(error: unknown): boolean {
 }
 
 export function unavailable(message: string): Refusal {
-  return new Refusal(503, message, RETRY)
+  return new Refusal(503, message, retryIn())
 }
 
 export function overloaded(message: string): Refusal {
-  return new Refusal(429, message, RETRY)
+  return new Refusal(429, message, retryIn())
 }
 
 export function notFound(field: string, what: string, got: unknown): Refusal {

@@ -1,19 +1,21 @@
-/** Which path of the Open Inference Protocol means what. */
+/** Which path of the Open Inference Protocol, of OpenAI's interface and of Text Embeddings Inference's means what. */
 
 import { expected } from '../check'
 import type { Route } from './event'
 import { notFound, Refusal } from './refusal'
 
-export type Resource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer'
+type OipResource = 'server' | 'live' | 'ready' | 'model' | 'modelReady' | 'infer' | 'generations' | 'promote' | 'refuse'
+export type Resource = OipResource | 'embeddings' | 'embed' | 'rerank'
 
 export interface Place {
   resource: Resource
   route: Route
   model: string
   version: string | undefined
+  generation: string | undefined
 }
 
-/** `:model` and `:version` stand for any one part; last is under which heading a request is counted. */
+/** `:model`, `:version` and `:generation` stand for any one part; last is under which heading a request is counted. */
 const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = [
   ['GET', '/v2', 'server', 'metadata'],
   ['GET', '/v2/', 'server', 'metadata'], // so the OpenAPI file has it
@@ -25,7 +27,15 @@ const ROUTES: readonly (readonly ['GET' | 'POST', string, Resource, Route])[] = 
   ['GET', '/v2/models/:model/versions/:version/ready', 'modelReady', 'health'],
   ['POST', '/v2/models/:model/infer', 'infer', 'infer'],
   ['POST', '/v2/models/:model/versions/:version/infer', 'infer', 'infer'],
+  ['GET', '/v2/models/:model/generations', 'generations', 'metadata'],
+  ['POST', '/v2/models/:model/generations/:generation/promote', 'promote', 'metadata'],
+  ['POST', '/v2/models/:model/generations/:generation/refuse', 'refuse', 'metadata'],
+  ['POST', '/v1/embeddings', 'embeddings', 'embeddings'],
+  ['POST', '/embed', 'embed', 'embeddings'],
+  ['POST', '/rerank', 'rerank', 'rerank'],
 ]
+
+const PATHS = 'one of the Open Inference Protocol, from /v2 on, /v1/embeddings, /embed or /rerank'
 
 const routes = ROUTES.map(([method, path, resource, route]) => ({ method, parts: path.split('/'), resource, route }))
 
@@ -36,7 +46,7 @@ export function placeOf({ method, url }: Pick<Request, 'method' | 'url'>): Place
   const found = routes.find(
     (each) => each.parts.length === parts.length && each.parts.every((part, i) => part === parts[i] || part[0] === ':'),
   )
-  if (!found) throw notFound('the path', 'one of the Open Inference Protocol, from /v2 on', shortened(pathname))
+  if (!found) throw notFound('the path', PATHS, shortened(pathname))
   const { resource, route } = found
   const allowed = found.method === 'GET' ? ['GET', 'HEAD'] : ['POST']
   if (!allowed.includes(method)) {
@@ -46,7 +56,7 @@ export function placeOf({ method, url }: Pick<Request, 'method' | 'url'>): Place
     const at = found.parts.indexOf(name)
     return at < 0 ? undefined : unescaped(parts[at])
   }
-  return { resource, route, model: part(':model') ?? '', version: part(':version') }
+  return { resource, route, model: part(':model') ?? '', version: part(':version'), generation: part(':generation') }
 }
 
 function unescaped(part: string): string {

@@ -10,7 +10,17 @@ import type { Group } from '../codec/group'
 import { type ApproxiferError, asError } from '../errors'
 import { Payload } from '../payload'
 import type { Attempt, Identity, Owner } from '../pool/attempt'
-import { type Asked, answerOf, blockedBy, failureOf, isLive, isQueued, newAsked, workerOf } from '../query/asked'
+import {
+  type Asked,
+  answerOf,
+  blockedBy,
+  failureOf,
+  isLive,
+  isQueued,
+  newAsked,
+  refusalOf,
+  workerOf,
+} from '../query/asked'
 import type { Caller } from '../query/caller'
 import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
@@ -95,7 +105,10 @@ export class PaperGroup implements Coding, Owner {
   }
 
   failure(): ApproxiferError {
-    return this.#failure ?? tooFew([], this.#rows, this.#context.codec.schemeFor(this.#filling.members.length))
+    const refused = this.#rows.map(refusalOf).find((error) => error)
+    return (
+      this.#failure ?? refused ?? tooFew([], this.#rows, this.#context.codec.schemeFor(this.#filling.members.length))
+    )
   }
 
   left(): void {
@@ -149,9 +162,12 @@ export class PaperGroup implements Coding, Owner {
       const dealt = codec.scheme.byzantine ? this.#random.choose(rows.length, rows.length).map((i) => rows[i]) : rows
       const measured = { ...undecided, encodeMs: clock.now() - start, waitMs: clock.now() }
       this.#measured = measured
+      const callers = this.#filling.members.map(({ caller }) => caller)
+      const dueAt = Math.max(...callers.map((caller) => caller.dueAt))
+      const turn = callers[0]?.turn
       for (const { data, index } of dealt) {
         const payload = Payload.of(data, signature.inputs)
-        const attempt = pool.submit({ payload, owner: this, apart: [this], priority: 'normal' })
+        const attempt = pool.submit({ payload, owner: this, apart: [this], priority: 'normal', dueAt, turn })
         this.#rows = [...this.#rows, newAsked(attempt, 'parity', index)]
       }
     } catch (error) {

@@ -107,7 +107,7 @@ export class CodedGroup implements Coding, Owner {
   press(query: Query, now: number): void {
     if (this.isOpen || this.#state !== 'waiting') return
     if (query.isPressing || now >= query.caller.dueAt) this.#decide()
-    if (!query.inquiry.isLost || query.caller.choices.policy !== 'recover') return
+    if (!query.inquiry.isLost || query.inquiry.refusal || query.caller.choices.policy !== 'recover') return
     for (const { attempt } of this.#parities) if (attempt.phase === 'queued') this.#context.pool.promote(attempt)
   }
 

@@ -1,10 +1,11 @@
 /** What confidence is learned from, as it is saved, and the checks of what is read: it may come from anywhere. */
 
-import type { Criterion } from '../criterion'
+import { type Criterion, labelled } from '../criterion'
 import * as saved from '../saved'
-import { type DeviationState, savedDeviation } from '../stats'
+import type { DeviationState } from '../stats'
 import { MOST_MISSING, MOST_TALLIES, type RecoverySource, sources, type Tally } from './agreements'
 import { type Graded, WINDOW } from './calibration'
+import { type Deviations, savedDeviations } from './deviations'
 
 /** Larger signals would have no finite variance. */
 const MOST_SIGNAL = 1e100
@@ -15,17 +16,20 @@ export interface ConfidenceState {
   workers: string[]
   agreements: (Omit<Tally, 'from'> & { from: number })[]
   outcomes: Record<RecoverySource, { signals: number[]; right: boolean; kind: number; from: number }[]>
-  spread: DeviationState
+  spread: ReturnType<Deviations['save']>
 }
 
 /** All that confidence is learned from. */
-interface Learned {
+interface Learned<Spread = readonly DeviationState[]> {
   tallies: readonly Tally[]
   graded: Record<RecoverySource, readonly Graded[]>
-  spread: DeviationState
+  spread: Spread
 }
 
-export function confidenceState(criterion: Criterion, { tallies, graded, spread }: Learned): ConfidenceState {
+export function confidenceState(
+  criterion: Criterion,
+  { tallies, graded, spread }: Learned<ConfidenceState['spread']>,
+): ConfidenceState {
   const all = [...tallies, ...graded.code, ...graded.memory]
   const workers = [...new Set(all.flatMap(({ from }) => from ?? []))]
   const places = new Map(workers.map((name, i) => [name, i]))
@@ -54,14 +58,14 @@ export function savedConfidence(value: unknown, criterion: Criterion, outputs: n
   const outcomes = saved.object('worth.outcomes', state.outcomes, sources)
   const hasLabels = criterion.kind === 'label'
   const workers = savedWorkers(state.workers)
-  const labels = hasLabels ? criterion.classes : 0
+  const labels = labelled(criterion)?.right.classes ?? 0
   return {
     tallies: savedTallies(state.agreements, workers),
     graded: {
       code: savedGraded('worth.outcomes.code', outcomes.code, hasLabels ? 4 : 2, 0, workers),
       memory: savedGraded('worth.outcomes.memory', outcomes.memory, 2, labels, workers),
     },
-    spread: savedDeviation('worth.spread', state.spread, outputs),
+    spread: savedDeviations('worth.spread', state.spread, criterion, outputs),
   }
 }
 

@@ -1,13 +1,24 @@
 /** How likely recovered answers are right, by how often they agreed with the model's own answers that came late. */
 
 import type { Core } from '../core/core'
-import { type Criterion, labelAt, lead, sameLabels } from '../criterion'
-import { DEVIATION_WINDOW, RunningDeviation, rmsDifference } from '../stats'
+import {
+  type Criterion,
+  type JudgedOutput,
+  judgedOf,
+  labelAt,
+  labelled,
+  lead,
+  outputIn,
+  sameLabels,
+  toleranceOf,
+} from '../criterion'
+import { DEVIATION_WINDOW, rmsDifference } from '../stats'
 import { type Agreement, Agreements, type RecoverySource, sources } from './agreements'
 import { Calibration, type Prior } from './calibration'
 import { type ConfidenceState, confidenceState, savedConfidence } from './confidence-state'
+import { Deviations } from './deviations'
 import { sigmoid } from './logistic'
-import { CERTAIN, withinOdds } from './odds'
+import { CERTAIN, jointOdds, labelOdds, withinOdds } from './odds'
 import { LEAST_VARIANCE } from './regression'
 
 export interface Recovered {
@@ -19,6 +30,8 @@ export interface Recovered {
   variance?: number | undefined
   /** Root mean square error of its values to be expected, by its source's own reckoning. */
   error?: number | undefined
+  /** The same of each output, where there are several. */
+  errors?: readonly number[] | undefined
   /** Log odds that its label is right, by its source's own reckoning; undefined where there is no label. */
   odds?: number | undefined
 }
@@ -29,15 +42,14 @@ export interface Recovered {
  */
 const OUT_OF_DISTRIBUTION: Prior = { signals: [Math.log(1 / 9), 0], probability: 0.1 }
 
-/** The tolerance where none is stated, over the standard deviation of the model's answers. */
-const TOLERATED = 0.1
-
 export class Confidence {
   readonly #criterion: Criterion
   readonly #agreements: Agreements
   readonly #calibrations: Record<RecoverySource, Calibration>
+  readonly #judged: readonly JudgedOutput[]
+  readonly #labelled: ReturnType<typeof labelled>
   /** How much the model's answers differ from each other. */
-  #deviation: RunningDeviation
+  #deviations: Deviations
 
   /**
    * @param criterion  when a recovered answer is right
@@ -48,12 +60,14 @@ export class Confidence {
   constructor(core: Core, criterion: Criterion, state?: ConfidenceState, outputs?: number) {
     const learned = state === undefined ? undefined : savedConfidence(state, criterion, outputs)
     this.#criterion = criterion
+    this.#judged = judgedOf(criterion)
+    this.#labelled = labelled(criterion)
     this.#agreements = new Agreements(learned?.tallies)
     this.#calibrations = {
       code: new Calibration(core, learned?.graded.code),
       memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION),
     }
-    this.#deviation = new RunningDeviation(learned?.spread)
+    this.#deviations = new Deviations(criterion, learned?.spread)
   }
 
   /** The probability that an answer is right; what its source reckons, if it does, before enough late answers came. */
@@ -64,23 +78,46 @@ export class Confidence {
     return this.#calibrations[recovered.source].probability(signals, this.#label(recovered)) ?? own
   }
 
-  /** How far off an answer without a label may be; undefined where there are labels, or until it was learned. */
+  /** How far off an answer without a label may be; undefined where there are labels or several outputs, or until it was learned. */
   get tolerance(): number | undefined {
-    if (this.#criterion.kind === 'label') return undefined
-    const { deviation } = this.#deviation
-    return this.#criterion.tolerance ?? (deviation && TOLERATED * deviation)
+    return this.#judged.length > 1 ? undefined : this.#tolerance(0)
+  }
+
+  /** The same of each of several outputs. */
+  get tolerances(): Record<string, number | undefined> {
+    const several = this.#judged.length > 1 ? this.#judged : []
+    return Object.fromEntries(several.map(({ name }, i) => [name, this.#tolerance(i)]))
+  }
+
+  #tolerance(output: number): number | undefined {
+    const { right } = this.#judged[output]
+    if (right.kind !== 'tolerance') return right.kind === 'equal' ? 0 : undefined
+    return toleranceOf(right, this.#deviations.of(output))
   }
 
   /** Takes one of the model's own answers: how much these differ says what is a large error. */
   observe(own: Float32Array): void {
-    if (this.#criterion.kind === 'tolerance') this.#deviation.add(own)
+    if (this.#criterion.kind !== 'label') this.#deviations.add(own)
   }
 
-  /** Whether a recovered answer is right; undefined until it is known how far off it may be. */
+  /** Whether a recovered answer is right, with all of its outputs; undefined until it is known how far off these may be. */
   agrees(answer: Float32Array, own: Float32Array): boolean | undefined {
-    if (this.#criterion.kind === 'label') return sameLabels(answer, own, this.#criterion)
-    const { tolerance } = this
-    return tolerance === undefined ? undefined : rmsDifference(answer, own) <= tolerance
+    let isRight = true
+    for (let i = 0; i < this.#judged.length; i++) {
+      const isOne = this.outputAgrees(i, answer, own)
+      if (isOne === undefined) return undefined // those that are known so far would be the wrong ones
+      isRight &&= isOne
+    }
+    return isRight
+  }
+
+  /** The same of one output. */
+  outputAgrees(output: number, answer: Float32Array, own: Float32Array): boolean | undefined {
+    const each = this.#judged[output]
+    const [a, b] = [outputIn(answer, each), outputIn(own, each)]
+    if (each.right.kind === 'label') return sameLabels(a, b, each.right)
+    const tolerance = this.#tolerance(output)
+    return tolerance === undefined ? undefined : rmsDifference(a, b) <= tolerance
   }
 
   /** Of several recoveries of one query the one of the highest confidence. */
@@ -134,9 +171,8 @@ export class Confidence {
    */
   forget(from: string, left?: readonly Float32Array[]): number {
     this.#agreements.forget(from)
-    if (left && this.#criterion.kind === 'tolerance') {
-      this.#deviation = new RunningDeviation()
-      for (const answer of left.slice(-DEVIATION_WINDOW)) this.#deviation.add(answer)
+    if (left && this.#criterion.kind !== 'label') {
+      this.#deviations = Deviations.over(this.#criterion, left.slice(-DEVIATION_WINDOW))
     }
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
   }
@@ -148,31 +184,41 @@ export class Confidence {
   save(): ConfidenceState {
     const graded = { code: this.#calibrations.code.save(), memory: this.#calibrations.memory.save() }
     const { tallies } = this.#agreements
-    return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviation.save() })
+    return confidenceState(this.#criterion, { tallies, graded, spread: this.#deviations.save() })
   }
 
   /** The first label of a remembered answer: the memory knows some better than others. A parity does not. */
   #label({ answer, source }: Recovered): number | undefined {
-    return this.#criterion.kind === 'label' && source === 'memory' ? labelAt(answer, this.#criterion) : undefined
+    const first = source === 'memory' ? this.#labelled : undefined
+    return first && labelAt(outputIn(answer, first), first.right)
   }
 
   /**
    * What is seen of a recovery. With labels: of a remembered one its odds and the margin over the runner-up; of a
-   * decoded one variance, margin, height above the mean, and how many were missing. Without labels: the odds that its
-   * error is within the tolerance, and its variance or how many were missing.
+   * decoded one variance, margin, height above the mean, and how many were missing. Without labels, or of several outputs: the
+   * odds that all of these are right by the errors to be expected, and its variance or how many were missing.
    */
-  #signals({ source, answer, variance = 0, missing, odds, error }: Recovered): number[] | undefined {
+  #signals(recovered: Recovered): number[] | undefined {
+    const { source, answer, variance = 0, missing, odds } = recovered
     if (this.#criterion.kind === 'label') {
       const { margin, height } = lead(answer, this.#criterion)
       // Near-duplicates on both sides of a decision border have no margin to speak of, however well they are known.
       if (odds !== undefined) return [Math.min(odds, CERTAIN), margin]
       return [variance, margin, height, missing]
     }
-    const { tolerance } = this
-    const expected = error ?? Math.sqrt(variance) * (this.#deviation.deviation ?? Number.NaN)
-    if (tolerance === undefined) return undefined
-    const within = Math.min(withinOdds(expected, tolerance), CERTAIN)
+    const each = this.#judged.map((_, i) => this.#oddsOf(i, recovered))
+    if (each.includes(undefined)) return undefined
+    const within = Math.min(each.length > 1 ? jointOdds(each as number[]) : (each[0] as number), CERTAIN)
     // The odds assume normal errors; those of answers that jump are not normal, and the variance shows by how much.
     return source === 'memory' ? [within, Math.log(Math.max(variance, LEAST_VARIANCE))] : [within, missing]
+  }
+
+  /** Log odds that an output is right; undefined until it is known how far off it may be. */
+  #oddsOf(output: number, { answer, variance = 0, error, errors = error === undefined ? [] : [error] }: Recovered) {
+    const { right, ...place } = this.#judged[output]
+    const expected = errors[output] ?? Math.sqrt(variance) * (this.#deviations.of(output) ?? Number.NaN)
+    if (right.kind === 'label') return labelOdds(outputIn(answer, place), right, expected)
+    const tolerance = this.#tolerance(output)
+    return tolerance === undefined ? undefined : withinOdds(expected, tolerance)
   }
 }

@@ -4,7 +4,7 @@ import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../
 import { BLOCK, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/space'
 import { PIECE, tableBytes } from '../core/wasm'
-import { type Criterion, criterionFor } from '../criterion'
+import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../criterion'
 import { seeded } from '../random'
 import { size } from '../tensor'
 import { studied, studyBytes } from './metric'
@@ -49,6 +49,8 @@ export const LEAST_PAIRS = 2 * BLOCK
 const EARLY = 1 / 8
 
 export interface Domain extends Readonly<Required<MemoryOptions>> {
+  /** The outputs that an answer is made of. */
+  readonly judged: readonly JudgedOutput[]
   /** Whether the first answers decide between 'raw' and 'signals'. */
   readonly open: boolean
   /** What the user's own features give for one certain query. */
@@ -85,14 +87,18 @@ export function domainOf(options: MemoryOptions): Domain {
   if (capacity < LEAST_PAIRS) {
     throw new RangeError(`bytes: expected >= ${footprint(sizes, LEAST_PAIRS)}, for ${LEAST_PAIRS} pairs, got ${bytes}`)
   }
-  return { shape, parts, outputs, criterion, features, open, sample, early, bytes, sizes, capacity }
+  const judged = judgedOf(criterion)
+  return { shape, parts, outputs, criterion, judged, features, open, sample, early, bytes, sizes, capacity }
 }
 
 function checkCriterion(criterion: Criterion, outputs: number): Criterion {
   if (criterion.kind === 'label') {
     checkInteger('criterion.classes', criterion.positions * criterion.classes, 2, outputs)
-  } else if (criterion.kind !== 'tolerance') {
-    throw new TypeError(expected('criterion.kind', "'label' | 'tolerance'", criterion))
+  } else if (criterion.kind === 'outputs') {
+    const sum = criterion.outputs.reduce((sum, { size = Number.NaN }) => sum + size, 0)
+    if (sum !== outputs) throw new RangeError(expected('criterion.outputs', `sizes that add up to ${outputs}`, sum))
+  } else if (criterion.kind !== 'tolerance' && criterion.kind !== 'equal') {
+    throw new TypeError(expected('criterion.kind', "'label' | 'tolerance' | 'equal' | 'outputs'", criterion))
   }
   return criterion
 }

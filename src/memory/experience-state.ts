@@ -1,6 +1,6 @@
 /** All that was learned, as it is saved, and what is saved where nothing is: apart from `Experience`, which takes the whole memory. */
 
-import type { Criterion } from '../criterion'
+import { type Criterion, judgedOf } from '../criterion'
 import { RunningDeviation } from '../stats'
 import { type Signature, type TensorSpec, typed } from '../tensor'
 import { pack } from './archive'
@@ -22,6 +22,7 @@ export interface ExperienceState {
   worth: ConfidenceState
   kernels: unknown
   evidence?: unknown
+  ledger?: unknown
 }
 
 export function learnedModel({ inputs, outputs }: Signature, fingerprint: string | null = null): LearnedModel {
@@ -32,7 +33,8 @@ export function learnedModel({ inputs, outputs }: Signature, fingerprint: string
 /** What an experience saves that has learned nothing. @param evidence  saved with it */
 export function saveNothing(model: LearnedModel, criterion: Criterion, evidence: Persistent | undefined): Uint8Array {
   const outcomes = { code: [], memory: [] }
-  const worth = { criterion, workers: [], agreements: [], outcomes, spread: new RunningDeviation().save() }
+  const blank = judgedOf(criterion).map(() => new RunningDeviation().save()) // as of `Deviations`, which pages need not load
+  const worth = { criterion, workers: [], agreements: [], outcomes, spread: blank.length > 1 ? blank : blank[0] }
   const content: ExperienceState = { model, worth, kernels: {}, ...(evidence && { evidence: evidence.save() }) }
   return pack('predictor', content, {})
 }

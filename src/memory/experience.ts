@@ -16,6 +16,8 @@ export interface ExperienceOptions {
   kernels: Persistent
   /** What is known of workers, unless another tenant's experience saves it. */
   evidence?: Persistent | undefined
+  /** What counts its answers that were given unasked. */
+  ledger?: Persistent | undefined
   /** What tells the model from others with its signature, where that is known. */
   fingerprint?: string | undefined
   /** Default: on, unless queries or answers are too large for it. */
@@ -32,15 +34,17 @@ export class Experience {
   readonly #model: LearnedModel
   readonly #kernels: Persistent
   readonly #evidence: Persistent | undefined
+  readonly #ledger: Persistent | undefined
   readonly #warn: (text: string) => void
   #memory: Memory | undefined
 
   /** @throws RangeError for a state that is damaged, or of another model, code or memory: nothing of it is taken */
   constructor(core: Core, { inputs, outputs }: Signature, options: ExperienceOptions) {
-    const { criterion, kernels, evidence, fingerprint, memory, state } = options
+    const { criterion, kernels, evidence, ledger, fingerprint, memory, state } = options
     this.#model = learnedModel({ inputs, outputs }, fingerprint)
     this.#kernels = kernels
     this.#evidence = evidence
+    this.#ledger = ledger
     this.#warn = options.warn
     const archive = state === undefined ? undefined : unpack('predictor', state)
     const content = archive && checked(archive.content, this.#model)
@@ -52,6 +56,7 @@ export class Experience {
     const remembers = memory !== false && (memory !== undefined || Memory.fits(all))
     if (remembers) this.#memory = new Memory(core, all, remembered)
     if (content?.evidence !== undefined) evidence?.load(content.evidence)
+    if (content?.ledger !== undefined) ledger?.load(content.ledger)
     if (content) kernels.load(content.kernels) // the codec's: last, when all else is taken
   }
 
@@ -115,6 +120,7 @@ export class Experience {
       worth: this.confidence.save(),
       kernels: this.#kernels.save(),
       ...(this.#evidence && { evidence: this.#evidence.save() }),
+      ...(this.#ledger && { ledger: this.#ledger.save() }),
     }
     return pack('predictor', content, this.#memory ? { memory: this.#memory.save() } : {})
   }
@@ -136,7 +142,7 @@ function* working(memory: Memory): Generator<void> {
 
 /** What was saved beside the memory, if it is of this model; each part is checked where it is used. */
 function checked(value: unknown, own: LearnedModel): ExperienceState {
-  const content = saved.object('content', value, ['model', 'worth', 'kernels', 'evidence'])
+  const content = saved.object('content', value, ['model', 'worth', 'kernels', 'evidence', 'ledger'])
   const model = saved.object('model', content.model, ['inputs', 'outputs', 'fingerprint'])
   saved.same('model.inputs', own.inputs, model.inputs)
   saved.same('model.outputs', own.outputs, model.outputs)
@@ -146,6 +152,6 @@ function checked(value: unknown, own: LearnedModel): ExperienceState {
   if (model.fingerprint !== null && own.fingerprint !== null) {
     saved.same('model.fingerprint', own.fingerprint, model.fingerprint)
   }
-  const { kernels, evidence } = content
-  return { model: own, worth: content.worth as ConfidenceState, kernels, evidence }
+  const { kernels, evidence, ledger } = content
+  return { model: own, worth: content.worth as ConfidenceState, kernels, evidence, ledger }
 }

@@ -2,6 +2,8 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
+import { outputIn } from '../criterion'
+import { mean, rmsDifference, varianceOf } from '../stats'
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
@@ -24,8 +26,9 @@ export const MOST_SUM = 10 / (1 - FADE)
 /** A recovered answer; see `Recovered` in confidence.ts. The caller owns it. */
 export interface Recollection extends Predicted {
   source: 'memory'
-  /** Root mean square error of its values to be expected, by what the memory got wrong before. */
+  /** Root mean square error of its values to be expected, by what the memory got wrong before; of several outputs of each, too. */
   error: number
+  errors?: readonly number[]
   /** Log odds that its label is the model's own, with errors of that size; undefined where there is no label. */
   odds: number | undefined
 }
@@ -38,8 +41,8 @@ export interface Pair {
 }
 
 export class Known {
-  /** Variance of the first answers about their mean, per output. */
-  readonly variance: number
+  /** Of each output the variance of the first answers about their mean, per value. */
+  readonly variance: readonly number[]
   readonly #domain: Domain
 
   /**
@@ -53,10 +56,11 @@ export class Known {
     readonly regression: KernelRegression,
     readonly from: (string | undefined)[],
     public next = regression.size % domain.capacity,
-    readonly errors: Uncertainty = { error: 0, variance: 0 },
+    readonly errors: Uncertainty = { error: domain.judged.map(() => 0), variance: 0 },
   ) {
     this.#domain = domain
-    this.variance = varianceOf(regression.answers.slice(0, BLOCK))
+    const first = regression.answers.slice(0, BLOCK)
+    this.variance = domain.judged.map((each) => varianceOf(first.map((answer) => outputIn(answer, each))))
   }
 
   /** With a regression on all queries that are compared, and how far it errs when these are left out. In steps. */
@@ -67,11 +71,11 @@ export class Known {
   ): Generator<void, { known: Known; error: number }> {
     const answers = pairs.map(({ answer }) => answer)
     const regression = yield* similarity.regressed(answers)
-    const leftOut = yield* regression.leaveOneOut()
+    const leftOut = yield* regression.leaveOneOut(domain.judged)
     const from = pairs.map((pair) => pair.from)
     const known = new Known(domain, similarity, regression, from)
     known.observe(leftOut)
-    return { known, error: leftOut.error }
+    return { known, error: known.pooled(leftOut.error) }
   }
 
   get size(): number {
@@ -92,21 +96,35 @@ export class Known {
    */
   *predict({ similarities, kxx }: Similarities): Generator<void, Recollection | undefined> {
     const predicted = yield* this.regression.predict(similarities, kxx)
-    const { criterion } = this.#domain
-    const { error: sum, variance: sums } = this.errors
+    const { criterion, judged, outputs } = this.#domain
     const { variance } = predicted
-    const error = Math.sqrt((sum / sums) * (variance + NOISE) + this.variance * variance ** EXPONENT)
-    if (!Number.isFinite(error) || !allFinite(predicted.answer)) return undefined
+    const { error: sums, variance: of } = this.errors
+    const errorOf = (i: number) => Math.sqrt((sums[i] / of) * (variance + NOISE) + this.variance[i] * variance ** EXPONENT) // biome-ignore format: one line
+    const error = errorOf(0)
+    const errors = judged.length > 1 ? judged.map((_, i) => errorOf(i)) : [error]
+    if (!errors.every(Number.isFinite) || !allFinite(predicted.answer)) return undefined
     const odds = criterion.kind === 'label' ? labelOdds(predicted.answer, criterion, error) : undefined
-    return { ...predicted, source: 'memory', error, odds }
+    if (errors.length === 1) return { ...predicted, source: 'memory', error, odds }
+    const square = errors.reduce((sum, each, i) => sum + each ** 2 * (judged[i].size as number), 0)
+    return { ...predicted, source: 'memory', error: Math.sqrt(square / outputs), errors, odds }
   }
 
   /** An answer came to a query that had been predicted. */
   observe({ error, variance }: Uncertainty): void {
-    if (!Number.isFinite(error) || !Number.isFinite(variance)) return
+    if (!error.every(Number.isFinite) || !Number.isFinite(variance)) return
     const { errors } = this
-    errors.error = FADE * errors.error + error
+    errors.error = errors.error.map((sum, i) => FADE * sum + error[i])
     errors.variance = FADE * errors.variance + variance + NOISE
+  }
+
+  /** Of each output the mean squared difference of an answer to the model's own. */
+  squares(answer: Float32Array, own: Float32Array): number[] {
+    return this.#domain.judged.map((each) => rmsDifference(outputIn(answer, each), outputIn(own, each)) ** 2)
+  }
+
+  /** One for all outputs, which have units of their own: of several the mean of squared errors over their variances. */
+  pooled(squares: readonly number[]): number {
+    return squares.length === 1 ? squares[0] : mean(squares.map((square, i) => square / this.variance[i]))
   }
 
   /** Remembers a pair, which counts from the next `settle` of the regression on. */
@@ -116,17 +134,6 @@ export class Known {
     this.from[this.next] = from
     this.next = (this.next + 1) % this.#domain.capacity
   }
-}
-
-function varianceOf(answers: readonly Float32Array[]): number {
-  const outputs = answers[0].length
-  let square = 0
-  for (let c = 0; c < outputs; c++) {
-    let mean = 0
-    for (const answer of answers) mean += answer[c] / answers.length
-    for (const answer of answers) square += (answer[c] - mean) ** 2
-  }
-  return square / (answers.length * outputs) || 1
 }
 
 /** Adds a copy of a pair, unless its query is there already. @returns whether it was added */

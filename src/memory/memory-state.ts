@@ -2,12 +2,13 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
+import type { JudgedOutput } from '../criterion'
 import * as saved from '../saved'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import { type Archive, pack, unpack } from './archive'
 import type { Domain } from './domain'
 import { Known, LEAST_SUM, MOST_SUM } from './known'
-import { KernelRegression, type Uncertainty } from './regression'
+import { KernelRegression } from './regression'
 import { Similarity, type SimilarityState } from './similarity'
 import { kernelNames } from './study'
 
@@ -22,8 +23,8 @@ interface MemoryState extends SimilarityState {
   /** Pairs; 0: it was not ready, and only the options are saved as well. */
   size: number
   next: number
-  /** Sums of errors and of variances of predictions. */
-  told: Uncertainty
+  /** Sums of errors, of several outputs of each, and of variances of predictions. */
+  told: { error: number | readonly number[]; variance: number }
   /** Those that pairs came from. */
   workers: string[]
 }
@@ -31,8 +32,9 @@ interface MemoryState extends SimilarityState {
 const fields = ['options', 'size', 'next', 'unit', 'mirror', 'told', 'fading', 'compared', 'workers'] as const
 
 /** What a state must have in common with a memory that takes it. */
-function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain) {
-  const labels = criterion.kind === 'label' ? `${criterion.positions} of ${criterion.classes}` : 'none'
+function optionsOf({ shape, outputs, judged, features, open, sample }: Domain) {
+  const labelsOf = ({ right }: JudgedOutput) => (right.kind === 'label' ? `${right.positions} of ${right.classes}` : 'none') // biome-ignore format: one line
+  const labels = judged.map(labelsOf).join(', ')
   const chosen = open ? 'raw or signals' : features
   return { shape, outputs, labels, features: typeof chosen === 'function' ? `${sample?.length} own` : chosen }
 }
@@ -40,7 +42,8 @@ function optionsOf({ shape, outputs, criterion, features, open, sample }: Domain
 export function saveMemory(domain: Domain, known: Known | undefined): Uint8Array {
   const options = optionsOf(domain)
   if (!known) return pack('memory', { options, size: 0 }, {})
-  const { similarity, regression, from, errors: told, next, size } = known
+  const { similarity, regression, from, errors, next, size } = known
+  const told = { ...errors, error: errors.error.length > 1 ? errors.error : errors.error[0] }
   const workers = [...new Set(from)].filter((worker) => worker !== undefined).slice(0, MOST_WORKERS)
   const state: MemoryState = { ...similarity.state, options, size, next, told, workers }
   const indices = new Map(workers.map((worker, i) => [worker, i + 1]))
@@ -73,7 +76,7 @@ export function loadMemory(core: Core, domain: Domain, bytes: Uint8Array): Known
 }
 
 /** Undefined where nothing was known. */
-function checked(value: unknown, domain: Domain): MemoryState | undefined {
+function checked(value: unknown, domain: Domain) {
   const state = saved.object('memory', value, fields)
   const own = optionsOf(domain)
   const { kind } = domain.sizes
@@ -96,7 +99,7 @@ function checked(value: unknown, domain: Domain): MemoryState | undefined {
     unit: saved.number('memory.unit', state.unit, saved.LEAST, saved.MOST),
     mirror,
     told: {
-      error: saved.number('memory.told.error', told.error, 0, saved.MOST_SQUARE),
+      error: saved.numbers('memory.told.error', [told.error].flat(), domain.judged.length, 0, saved.MOST_SQUARE),
       variance: saved.number('memory.told.variance', told.variance, LEAST_SUM, MOST_SUM),
     },
     fading: saved.word('memory.fading', state.fading, kernelNames),

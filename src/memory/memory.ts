@@ -3,8 +3,10 @@
 import { expected } from '../check'
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
-import { RunningDeviation, rmsDifference, withoutOutliers } from '../stats'
+import { outputIn } from '../criterion'
+import { withoutOutliers } from '../stats'
 import { size } from '../tensor'
+import { Deviations } from './deviations'
 import {
   DEFAULT_BYTES,
   type Domain,
@@ -57,7 +59,7 @@ export class Memory {
   readonly #domain: Domain
   #phase: Phase = { is: 'collecting', pairs: [] }
   /** How much the model's answers differ from each other. */
-  #deviation = new RunningDeviation()
+  #deviations: Deviations
 
   /**
    * @param state  of `save`, of a memory with the same shape, outputs and features
@@ -67,9 +69,10 @@ export class Memory {
     this.#core = core
     this.#domain = domainOf(options)
     this.capacity = this.#domain.capacity
+    this.#deviations = new Deviations(this.#domain.criterion)
     const known = state && loadMemory(core, this.#domain, state)
     if (!known) return
-    this.#deviation = deviationOf(known.regression.answers)
+    this.#deviations = Deviations.over(this.#domain.criterion, known.regression.answers)
     this.#phase = this.#ready(known)
   }
 
@@ -134,9 +137,10 @@ export class Memory {
   }
 
   *#begin(pairs: readonly Pair[]): Generator<void, Phase> {
-    const first = withoutOutliers(pairs, ({ answer }) => answer)
+    let first = [...pairs]
+    for (const output of this.#domain.judged) first = withoutOutliers(first, ({ answer }) => outputIn(answer, output))
     if (first.length < BLOCK) return { is: 'collecting', pairs: first }
-    for (const { answer } of first) this.#deviation.add(answer)
+    for (const { answer } of first) this.#deviations.add(answer)
     return this.#ready(yield* begin(this.#core, this.#domain, first))
   }
 
@@ -147,8 +151,8 @@ export class Memory {
   *#add(phase: Ready, pair: Pair): Generator<void, Remembered> {
     const { known, recent } = phase
     const { query, answer } = pair
-    const isOutlier = this.#deviation.isOutlier(answer)
-    this.#deviation.add(answer)
+    const isOutlier = this.#deviations.isOutlier(answer)
+    this.#deviations.add(answer)
     if (isOutlier) return { kept: false }
     const point = yield* known.similarity.point(query)
     const similarities = yield* known.similarity.to(point, known.size)
@@ -157,8 +161,8 @@ export class Memory {
     if (!isNew && !isCollected) return { kept: false }
     const predicted = yield* known.predict(similarities)
     if (!predicted) return { kept: false }
-    const error = rmsDifference(predicted.answer, answer) ** 2
-    if (isCollected && recent.collect(pair, error)) this.#reconsider(known, this.#afresh(phase))
+    const error = known.squares(predicted.answer, answer)
+    if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(known, this.#afresh(phase))
     if (!isNew) return { kept: false }
     known.observe({ error, variance: predicted.variance })
     known.put(point, similarities, pair)
@@ -226,7 +230,7 @@ export class Memory {
     const gone = known.size - places.length
     if (!gone) return { gone, left }
     recent.clear()
-    this.#deviation = deviationOf(left)
+    this.#deviations = Deviations.over(this.#domain.criterion, left)
     if (left.length < BLOCK) this.#phase = { is: 'collecting', pairs: [] }
     else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places) }
     return { gone, left }
@@ -274,10 +278,4 @@ export class Memory {
     const inputs = size(this.#domain)
     if (query.length !== inputs) throw new RangeError(expected('query', `${inputs} values`, query.length))
   }
-}
-
-function deviationOf(answers: readonly Float32Array[]): RunningDeviation {
-  const deviation = new RunningDeviation()
-  for (const answer of answers) deviation.add(answer)
-  return deviation
 }

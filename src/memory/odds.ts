@@ -4,6 +4,8 @@ import type { Labels } from '../criterion'
 
 /** Log odds beyond which one recovery is as certain as another. */
 export const CERTAIN = 8
+/** Log odds beyond which exp overflows. */
+const FARTHEST = 700
 /** Runners-up that may be the largest in truth. Of 100 classes 99 would add up to a doubt that is not there. */
 const RIVALS = 3
 
@@ -41,6 +43,11 @@ function largest(values: Float32Array, from: number, count: number, many: number
 export function withinOdds(error: number, tolerance: number): number {
   if (!(tolerance > 0)) return error > 0 ? -CERTAIN : CERTAIN // all answers alike so far
   return fromLog(Math.log(Math.max(1e-12, 2 * normal(tolerance / Math.max(error, 1e-12 * tolerance)) - 1)))
+}
+
+/** Log odds that all of several things are true that have nothing to do with each other. */
+export function jointOdds(all: readonly number[]): number {
+  return fromLog(all.reduce((log, odds) => log - Math.log1p(Math.exp(Math.min(-odds, FARTHEST))), 0))
 }
 
 function fromLog(log: number): number {

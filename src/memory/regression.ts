@@ -3,6 +3,7 @@
 import { joined } from '../arrays'
 import type { Core } from '../core/core'
 import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
+import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 import { type Fitted, fittedTo, leftOut } from './leave-one-out'
@@ -26,9 +27,9 @@ export interface Predicted {
   variance: number
 }
 
-/** Of predictions: squared error per output, and variance relative to k(x, x). */
+/** Of predictions: of each output the squared error per value, and variance relative to k(x, x). */
 export interface Uncertainty {
-  error: number
+  error: readonly number[]
   variance: number
 }
 
@@ -220,28 +221,29 @@ export class KernelRegression {
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
-  /** The first pairs; of their answers at most 128 values, evenly spread, which show the error of all. */
-  get first(): Fitted {
+  /** The first pairs; of each output at most 128 values, evenly spread, which show the error of all. */
+  first(judged: readonly JudgedOutput[]): Fitted & AnswerSample {
     const { inverse, total } = this.#invert(0)
-    const count = Math.min(SAMPLE, this.#outputs)
-    const answers = this.answers.slice(0, BLOCK).map((answer) => {
-      return Float32Array.from({ length: count }, (_, c) => answer[Math.floor((c * this.#outputs) / count)])
-    })
-    return { ...fittedTo(answers, inverse), total }
+    const sample = sampleOf(this.answers.slice(0, BLOCK), judged, SAMPLE)
+    return { ...fittedTo(sample.answers, inverse), total, spans: sample.spans }
   }
 
   /** Means over the first pairs, each predicted from all the others. In steps. */
-  *leaveOneOut(): Generator<void, Uncertainty> {
-    const { first } = this
-    const [n, outputs] = [first.answers.length, first.answers[0].length]
+  *leaveOneOut(judged: readonly JudgedOutput[]): Generator<void, Uncertainty> {
+    const first = this.first(judged)
+    const n = first.answers.length
     const own = this.#matrix.own(0)
     const residuals: Float64Array[] = []
-    let [error, variance] = [0, 0]
+    let variance = 0
     yield* leftOut(first, (i, left) => {
       residuals.push(left.residual)
       variance += (left.variance - this.#noise) / (own[i * (BLOCK + 1)] / FULL)
     })
-    for (let c = 0; c < outputs; c++) for (let i = 0; i < n; i++) error += residuals[i][c] ** 2 / (n * outputs)
+    const error = first.spans.map(({ from, size }) => {
+      let sum = 0
+      for (let c = from; c < from + size; c++) for (let i = 0; i < n; i++) sum += residuals[i][c] ** 2 / (n * size)
+      return sum
+    })
     return { error, variance: variance / n }
   }
 

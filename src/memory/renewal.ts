@@ -2,6 +2,7 @@
 
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
+import { balanced } from '../criterion'
 import { beginning, type Domain, grown, restudying } from './domain'
 import { begin, collect, Known, type Pair } from './known'
 import { leaveLaterOut } from './leave-one-out'
@@ -27,7 +28,7 @@ export class Renewal {
   #seen = 0
   #collectAfter = 0
   #latest: Pair[] = []
-  /** Mean squared error of predictions of the second half of these. */
+  /** Mean squared error of predictions of the second half of these, of all outputs as `Known.pooled`. */
   #error = 0
 
   /** @param size  pairs that are known */
@@ -56,7 +57,7 @@ export class Renewal {
     return grown(sizes, Math.min(size + BLOCK, capacity)) + beginning(sizes) <= bytes
   }
 
-  /** Each query once. @param error  mean squared, of its prediction  @returns whether there are enough to begin with */
+  /** Each query once. @param error  mean squared, of its prediction, of all outputs as one  @returns whether there are enough to begin with */
   collect(pair: Pair, error: number): boolean {
     if (!collect(this.#latest, pair)) return false
     const { length } = this.#latest
@@ -73,9 +74,11 @@ export class Renewal {
     this.clear()
     this.#collectAfter = AFRESH * this.#seen
     const tried = yield* begin(core, this.#domain, latest, BLOCK / 2) // those that it is judged by must not decide
-    const error = yield* leaveLaterOut(tried.regression.first)
-    const isKnowing = error < KNOWING * tried.variance
-    if (!isKnowing || error > today - FRESHER * tried.variance) return undefined
+    const first = tried.regression.first(this.#domain.judged)
+    const error = yield* leaveLaterOut({ ...first, answers: balanced(first) })
+    const variance = tried.pooled(tried.variance)
+    const isKnowing = error < KNOWING * variance
+    if (!isKnowing || error > today - FRESHER * variance) return undefined
     return tried.similarity.points.mirrors ? tried : yield* begin(core, this.#domain, latest)
   }
 

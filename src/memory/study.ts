@@ -4,10 +4,10 @@
  */
 
 import type { Core } from '../core/core'
-import { type Criterion, sameLabels } from '../criterion'
+import { balanced, type Criterion, sameLabels, sampleOf } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
-import { median } from '../stats'
+import { mean, median } from '../stats'
 import { fittedTo, leftOut } from './leave-one-out'
 import { PRODUCTS, paced } from './steps'
 
@@ -63,7 +63,7 @@ export interface Tried extends Metric {
 
 /** Random sums of outputs that gradients are taken of: the mean of their squares is that of all outputs. */
 const PROJECTIONS = 8
-/** Where answers have no label and more values than this, only so many are predicted: their error is that of all. */
+/** Where outputs have no label, or there are several, and more values than this, only so many of each are predicted: their error is that of all. */
 const OUTPUTS = 128
 /** A scale falls to this share of what it was, at most: 0 could not be undone. */
 const LEAST = 1e-3
@@ -74,6 +74,8 @@ export class Study {
   readonly #rows: readonly Float32Array[]
   readonly #answers: readonly Float32Array[]
   readonly #criterion: Criterion
+  /** Of several outputs where each is, and what share of its variance was explained last. */
+  readonly #spans: { from: number; size: number; explained: number }[]
   readonly #table: ReturnType<Core['table']>
   readonly #random: Random = seeded(1)
   /** The rows times the metric's scales. */
@@ -89,7 +91,9 @@ export class Study {
     this.#table = core.table(rows[0].length, rows.length)
     const { length } = answers[0]
     const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
-    this.#answers = answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+    const sample = criterion.kind === 'outputs' && sampleOf(answers, criterion.outputs, OUTPUTS)
+    this.#answers = sample ? balanced(sample) : answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+    this.#spans = sample ? sample.spans.map((span) => ({ ...span, explained: 1 })) : []
   }
 
   *try({ scales, kernel: name }: Metric): Generator<void, Tried> {
@@ -120,14 +124,23 @@ export class Study {
     const criterion = this.#criterion
     const predicted = answers.map((answer) => answer.slice())
     const variances = new Float64Array(answers[0].length)
+    const errors = new Float64Array(variances.length)
     let error = 0
     yield* leftOut(this.#fitted, (i, { residual, means }) => {
       for (let c = 0; c < means.length; c++) {
         predicted[i][c] -= residual[c]
         error += residual[c] ** 2
+        errors[c] += residual[c] ** 2
         variances[c] += (answers[i][c] - means[c]) ** 2
       }
     })
+    const sumIn = (values: Float64Array, from: number, size: number) =>
+      values.subarray(from, from + size).reduce((a, b) => a + b, 0)
+    for (const span of this.#spans) {
+      const { from, size } = span
+      span.explained = Math.max(LEAST, 1 - sumIn(errors, from, size) / (sumIn(variances, from, size) || 1))
+    }
+    if (this.#spans.length) return mean(this.#spans.map(({ explained }) => 1 - explained)) // noise is no worse than unknown
     const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
     if (criterion.kind !== 'label') return unexplained
     const wrong = predicted.filter((answer, i) => !sameLabels(answer, answers[i], criterion)).length
@@ -172,6 +185,10 @@ export class Study {
     const { answers, inverse, sums, total } = this.#fitted
     const n = answers.length
     const signs = Array.from(answers[0], () => this.#random.gauss())
+    // An output that nothing explains changes everywhere, and would tell the scales of the others nothing but noise.
+    for (const { from, size, explained } of this.#spans) {
+      for (let c = from; c < from + size; c++) signs[c] *= explained
+    }
     const values = Float64Array.from(answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
     const mean = values.reduce((sum, value, i) => sum + sums[i] * value, 0) / total
     return values.map((_, i) => {

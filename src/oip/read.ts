@@ -10,6 +10,7 @@ import { partOf, type TensorData } from '../element'
 import { asError } from '../errors'
 import {
   type AnyTensor,
+  isOpen,
   isShapeOf,
   type QueryTensors,
   type Signature,
@@ -163,7 +164,7 @@ function queriesOf(entries: readonly TensorEntry[], specs: readonly TensorSpec[]
     const own = shape.slice(shape.length - spec.shape.length)
     const parts = partsOf(valuesOf(entries[i], spec.type), rows)
     // A shape that never differs need not be said.
-    return spec.shape.some((n) => n < 0) ? parts.map((data) => ({ data, shape: own })) : parts
+    return isOpen(spec) ? parts.map((data) => ({ data, shape: own })) : parts
   })
   if (specs.length === 1) return columns[0]
   return Array.from({ length: rows }, (_, row) =>
@@ -175,9 +176,9 @@ function queriesOf(entries: readonly TensorEntry[], specs: readonly TensorSpec[]
 function columnOf(entry: TensorEntry, spec: TensorSpec, rows: number, batched: boolean): AnyTensor[] {
   const { field, shape, count } = entry
   // Counts, not shapes, where no length differs: some servers give [N, 1] for [N].
-  const isOpen = spec.shape.some((n) => n < 0)
-  const own = isOpen ? shape.slice(Number(batched)) : spec.shape
-  const fits = isOpen ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
+  const differs = isOpen(spec)
+  const own = differs ? shape.slice(Number(batched)) : spec.shape
+  const fits = differs ? isShapeOf(own, spec, 0) && (!batched || shape[0] === rows) : count === rows * size(spec)
   if (fits) return partsOf(valuesOf(entry, spec.type), rows).map((data) => tensorOf(spec, data, own))
   const all = [...(batched ? [rows] : []), ...(spec.shape.length ? [shownShape(spec)] : [])]
   throw new RangeError(`${field}.shape: expected [${all}], got [${shape}]`)

@@ -42,6 +42,13 @@ export interface ReplyOptions {
   outputs: readonly TensorRows[]
 }
 
+/** A message before it is written: its JSON in pieces, from the first on whenever it is asked for, and the raw tensors behind it. */
+export interface Message {
+  text: () => Iterable<string>
+  /** Undefined where there can be none. */
+  raw?: readonly Uint8Array[] | undefined
+}
+
 const utf8 = new TextEncoder()
 /** Numbers, and then characters of numbers, that are written before whatever else waits has its turn: one or two milliseconds. */
 const SLICE = 2 ** 13
@@ -56,32 +63,45 @@ export function writeRequest(signature: Signature, options: RequestOptions): Pro
     return { ...spec, shape: queries[0][i].shape, binary, batched, rows: rowsOf(i) }
   })
   const outputs = signature.outputs.map(({ name }) => ({ name, parameters: { binary_data: binary } }))
-  return encode({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs)
+  return encode(messageOf({ id, parameters: { ...parameters, binary_data_output: binary }, outputs }, 'inputs', inputs))
 }
 
-export function writeReply({ model, version, id, parameters, outputs }: ReplyOptions): Promise<Encoded> {
-  return encode({ model_name: model, model_version: version, id, parameters }, 'outputs', outputs)
+export function writeReply({ model, version, id, parameters, outputs }: ReplyOptions): Message {
+  return messageOf({ model_name: model, model_version: version, id, parameters }, 'outputs', outputs)
 }
 
-/** The bytes of a message: its head, then the tensors under `field`, the raw ones behind. */
-async function encode(head: object, field: string, tensors: readonly TensorRows[]): Promise<Encoded> {
-  const json: Uint8Array[] = []
+/** A head, then the tensors under `field`, the raw ones behind. */
+function messageOf(head: object, field: string, tensors: readonly TensorRows[]): Message {
   const raw = tensors.map(({ rows, binary }) => (binary ? rows.map(toRaw) : []))
+  const isRaw = tensors.some(({ binary }) => binary)
+  return { text: () => written(head, field, tensors, raw), raw: isRaw ? raw.flat() : undefined }
+}
+
+/** The bytes of a message, without holding the event loop. */
+export async function encode({ text, raw }: Message): Promise<Encoded> {
+  const json: Uint8Array[] = []
+  for (const bytes of inUtf8(text())) {
+    if (json.length) await turn()
+    json.push(bytes)
+  }
+  if (!raw) return { body: joinedBytes(json), headerLength: undefined }
+  return { body: joinedBytes([...json, ...raw]), headerLength: bytesIn(json) }
+}
+
+/** What it takes a millisecond to write, at a time: short pieces go together. */
+export function* inUtf8(pieces: Iterable<string>): Generator<Uint8Array> {
   let text = ''
-  for (const piece of written(head, field, tensors, raw)) {
+  for (const piece of pieces) {
     if (text.length > TURN_LENGTH) {
-      json.push(utf8.encode(text))
+      yield utf8.encode(text)
       text = ''
-      await turn() // which takes a millisecond: short pieces go together
     }
     text += piece
   }
-  json.push(utf8.encode(text))
-  if (!tensors.some(({ binary }) => binary)) return { body: joinedBytes(json), headerLength: undefined }
-  return { body: joinedBytes([...json, ...raw.flat()]), headerLength: bytesIn(json) }
+  yield utf8.encode(text)
 }
 
-function bytesIn(parts: readonly Uint8Array[]): number {
+export function bytesIn(parts: readonly Uint8Array[]): number {
   return parts.reduce((sum, part) => sum + part.length, 0)
 }
 

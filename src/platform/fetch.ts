@@ -18,11 +18,11 @@ export function fetchConnections(url: string, fetch: typeof globalThis.fetch): C
   }
 }
 
-/** A stream's bytes; undefined where there are more. @param told  of their number so far; may throw */
+/** A stream's bytes; undefined where there are more. @param told  of their number so far; may throw, or have it wait */
 export async function readWithin(
   stream: ReadableStream<Uint8Array>,
   mostBytes: number,
-  told = (_bytes: number) => {},
+  told: (bytes: number) => unknown = () => {},
 ): Promise<Uint8Array[] | undefined> {
   const reader = stream.getReader()
   const chunks: Uint8Array[] = []
@@ -32,10 +32,18 @@ export async function readWithin(
       if (done) return chunks
       length += value.byteLength
       if (length > mostBytes) return undefined
-      told(length)
+      await told(length)
       chunks.push(value)
     }
   } finally {
-    reader.cancel().catch(() => {}) // of what has come to its end nothing is left to cancel
+    cancelSoon(reader)
   }
+}
+
+/**
+ * Of what has come to its end nothing is left to cancel. Not at once: a stream that packs or unpacks, and has just been asked for more,
+ * gives that in Node 20 to one that is closed, and nobody catches the error.
+ */
+export function cancelSoon(reader: ReadableStreamDefaultReader<Uint8Array>): void {
+  setTimeout(() => reader.cancel().catch(() => {}))
 }

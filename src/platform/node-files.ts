@@ -7,6 +7,9 @@ import type { Files } from './platform'
 /** Of a file's name, which most file systems limit to 255 bytes. */
 const MOST_LETTERS = 200
 
+/** What was learned of callers' queries is for nobody else to read. */
+const OWNER = { folder: 0o700, file: 0o600 }
+
 /** @param folder  made if it is not there; for one process at a time */
 export function files(folder: string): Files {
   return {
@@ -19,7 +22,7 @@ export function files(folder: string): Files {
     },
     async write(name, bytes) {
       const path = pathOf(folder, name)
-      await mkdir(folder, { recursive: true })
+      await mkdir(folder, { recursive: true, mode: OWNER.folder })
       await synced(`${path}.tmp`, 'w', (file) => file.writeFile(bytes))
       await rename(`${path}.tmp`, path)
       await synced(folder, 'r') // the name itself
@@ -29,7 +32,7 @@ export function files(folder: string): Files {
 
 /** Does something to a file or folder and waits until it is on the disk. */
 async function synced(path: string, flags: string, work = async (_: Handle) => {}): Promise<void> {
-  const file = await open(path, flags)
+  const file = await open(path, flags, OWNER.file)
   try {
     await work(file)
     await file.sync()

@@ -21,6 +21,7 @@ const PATIENCE_MS = 5000
 const NATIVE: string = 'onnxruntime-node'
 const NATS: string = '@nats-io/transport-node'
 const NATS_WS: string = '@nats-io/nats-core'
+const TOKENIZERS: string = '@huggingface/tokenizers'
 
 export const platform: Platform = {
   cores: availableParallelism(),
@@ -101,17 +102,23 @@ export const platform: Platform = {
   },
 
   async importNats(ws) {
-    const name = ws ? NATS_WS : NATS
-    try {
-      const library = await import(name).catch(missing)
-      return ws ? library.wsconnect : library.connect
-    } catch (error) {
-      const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`
-      throw new Error(`${todo}: ${(error as Error).message}`, { cause: error })
-    }
+    const library = await installed(ws ? NATS_WS : NATS)
+    return ws ? library.wsconnect : library.connect
   },
 
+  importTokenizer: async () => (await installed(TOKENIZERS)).Tokenizer,
+
   identity: () => `${hostname()}-${process.pid}`,
+}
+
+/** @throws Error that says how to have it */
+async function installed(name: string) {
+  try {
+    return await import(name).catch(missing)
+  } catch (error) {
+    const todo = `${name} cannot be imported; install it beside approxifer (npm install ${name})`
+    throw new Error(`${todo}: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function quit(worker: Worker): Promise<unknown> {

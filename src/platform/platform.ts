@@ -56,8 +56,13 @@ export interface Connections {
   request(request: HttpRequest): Promise<HttpReply>
   /** The address and port of the latest connection, "127.0.0.1:8000" or "[::1]:8000", where this runtime tells. */
   readonly address?: string | undefined
-  /** Called when the server has closed a connection unannounced, where this runtime tells. One listener. */
-  onDrop: (() => void) | undefined
+  /**
+   * Called when the server has closed a connection, where this runtime tells; not where it had announced that, as it does after every
+   * reply. One listener.
+   *
+   * @param isUsual  it closes nearly every connection after one reply
+   */
+  onDrop: ((isUsual: boolean) => void) | undefined
   /** Drops all connections, and what is under way on them. May be called twice. */
   close(): Promise<void>
 }
@@ -71,6 +76,24 @@ export interface Tls {
   /** The client's own certificate and key, PEM. */
   cert?: string
   key?: string
+}
+
+/** A machine's key: who has it is who it says it is. */
+export interface KeyPair {
+  /** The public key of Ed25519, 43 letters of base64url. */
+  readonly identity: string
+  sign(bytes: Uint8Array): Promise<Uint8Array>
+}
+
+/** Keys and signatures of Ed25519, and hashes. One file per runtime, chosen as the platform is, since few need them. */
+export interface Keys {
+  generate(): Promise<KeyPair>
+  /** One that is there again after a restart, made where there is none. @param where  a file's path; in browsers a name in IndexedDB */
+  kept(where: string): Promise<KeyPair>
+  /** What tells whether a signature is this identity's. What is no key has none, or is refused at once. */
+  verifier(identity: string): (signed: Uint8Array, signature: Uint8Array) => Promise<boolean>
+  /** SHA-256. */
+  hash(bytes: Uint8Array): Promise<Uint8Array>
 }
 
 export interface Platform {
@@ -115,6 +138,8 @@ export interface Platform {
   readonly watch?: (path: string, changed: () => void) => () => void
   /** The function of a client library for NATS, an optional peer, that connects. Absent where a bundler would miss it. @param ws  over WebSocket */
   importNats?(ws: boolean): Promise<(options: object) => Promise<unknown>>
+  /** The class of tokenizers, of an optional peer. Absent where a bundler would miss it. */
+  importTokenizer?(): Promise<new (tokenizer: object, config: object) => object>
   /** Where a request cannot wait for what another one began: remembers this one. @returns whether it is the one under way */
   readonly thisRequest?: () => () => boolean
   /** What to call this machine and process among others: letters, digits and what else a host name has. */

@@ -9,6 +9,11 @@ const UNDICI: string = 'undici'
 const CONNECT_MS = 5000
 /** Longer than the pauses between two requests; servers say so where they keep a connection for less. */
 const IDLE_MS = 60_000
+/** What undici says of a connection that it closed since the server had said so. */
+const ANNOUNCED = 'reset'
+/** Connections that a server has closed, and its replies on each in the mean, from which closing them is its habit. */
+const LEAST_ENDS = 8
+const MOST_REPLIES = 1.5
 
 export async function undiciConnections(url: string, count: number, tls: Tls | undefined): Promise<Connections> {
   const { Pool, buildConnector } = await (import(UNDICI) as Promise<typeof import('undici')>)
@@ -40,12 +45,13 @@ function advise(error: Error): never {
 }
 
 class UndiciConnections implements Connections {
-  onDrop: (() => void) | undefined
+  onDrop: ((isUsual: boolean) => void) | undefined
   address: string | undefined
   readonly #pool: Pool
   readonly #prefix: string
   /** Replies since a connection was last made. */
   #replies = 0
+  readonly #habit = new Habit()
   /** What ended connections that we dropped ourselves. */
   readonly #ours = new WeakSet<Error>()
 
@@ -56,8 +62,11 @@ class UndiciConnections implements Connections {
       this.#replies = 0
     })
     pool.on('disconnect', (_origin, _targets, error) => {
-      // UND_ERR_INFO: the server had announced it, or undici itself found it idle.
-      if (!this.#ours.has(error) && (error as { code?: string }).code !== 'UND_ERR_INFO') this.onDrop?.()
+      const isInside = (error as { code?: string }).code === 'UND_ERR_INFO' // undici closed it
+      const isAnnounced = isInside && error.message === ANNOUNCED
+      if (this.#ours.has(error) || (isInside && !isAnnounced)) return
+      const isUsual = this.#habit.ended()
+      if (!(isUsual && isAnnounced)) this.onDrop?.(isUsual)
     })
   }
 
@@ -70,6 +79,7 @@ class UndiciConnections implements Connections {
       }
       const reading = new Reading(request, this.#ours, (reply) => {
         this.#replies++
+        this.#habit.replied()
         signal.removeEventListener('abort', cut)
         resolve(reply)
       }, (error) => end(error, this.#replies > 0 && isReset(error))) // biome-ignore format: two lines
@@ -91,6 +101,27 @@ class UndiciConnections implements Connections {
   close(): Promise<void> {
     this.onDrop = undefined
     return this.#pool.destroy()
+  }
+}
+
+/** Whether a server closes its connections after one reply each: then it tells nothing that it closed another. */
+class Habit {
+  #replies = 0
+  #ends = 0
+
+  replied(): void {
+    this.#replies++
+  }
+
+  /** The server closed a connection. @returns whether it does so with nearly all */
+  ended(): boolean {
+    const isUsual = this.#ends >= LEAST_ENDS && this.#replies <= MOST_REPLIES * this.#ends
+    this.#ends++
+    if (this.#ends > 2 * LEAST_ENDS) {
+      this.#ends /= 2
+      this.#replies /= 2
+    }
+    return isUsual
   }
 }
 

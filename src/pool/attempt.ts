@@ -7,7 +7,17 @@ import type { ModelWorker } from '../workers/worker'
 export type Identity = string
 
 /** In this order: hedges that save more than they cost, and retries; queries; what can be done without, such as parities and copies. */
-export type Priority = 'high' | 'normal' | 'low'
+export const priorities = ['high', 'normal', 'low'] as const
+export type Priority = (typeof priorities)[number]
+
+/** Whose turn a query's attempts are: a lower rank goes first, and of one rank tenants take turns. */
+export interface Turn {
+  readonly rank: 0 | 1 | 2
+  readonly tenant: string
+}
+
+/** Of queries that say nothing else. */
+export const NORMAL: Turn = Object.freeze({ rank: 1, tenant: '' })
 
 export type Outcome<A = unknown> =
   | { readonly kind: 'answered'; readonly answer: A }
@@ -71,8 +81,10 @@ export interface Submission<P = unknown> {
   readonly owner: Owner
   readonly apart: readonly Apart[]
   readonly priority: Priority
-  /** When its caller's deadline is: it shares no batch that is expected to take longer. Default: none. */
+  /** When its caller's deadline is: it is not begun where it would hardly be met, and shares no batch that is expected to take longer. Default: none. */
   readonly dueAt?: number
+  /** Of those of normal priority. Default: `NORMAL`. */
+  readonly turn?: Turn
   /** It shares no batch. Default false. */
   readonly alone?: boolean
 }
@@ -90,6 +102,8 @@ export interface Attempts<P = unknown, A = unknown> {
   readonly waiting: number
   /** Whether no more attempts of low priority are queued than the pool may soon get round to. */
   readonly hasSpare: boolean
+  /** Queries were refused a moment ago, since they could not have been answered in time. */
+  readonly isOverloaded: boolean
   /** A sentence that says why no worker may take an attempt. */
   readonly nobody: string
   submit(row: Submission<P>): Attempt<P, A>
@@ -106,4 +120,9 @@ export interface Attempts<P = unknown, A = unknown> {
   readmit(identity: Identity): void
   /** Usable identities that are not among these: identities, not slots. */
   available(blocked: Iterable<Identity>): number
+}
+
+/** Nobody's fault where the worker was gone before it was asked. */
+export function blameFor({ code }: ApproxiferError, worker: ModelWorker): FailedOutcome['blame'] {
+  return code === 'OVERLOADED' && worker.gone ? 'nobody' : 'worker'
 }

@@ -2,6 +2,7 @@
 
 import { expected } from '../check'
 import type { Payload } from '../payload'
+import type { TensorList } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { WorkerSlot } from './member'
 import type { PooledAttempt } from './pooled-attempt'
@@ -59,8 +60,20 @@ export class Batch {
 
 const queryOf = ({ payload }: PooledAttempt) => (payload as Payload).tensors
 
-/** Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same. */
-export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>[] {
+/** Queries as they can share a run, and of what is answered there what each would have got alone. */
+export interface Together {
+  readonly queries: readonly TensorList[]
+  cut(answer: unknown, query: number): unknown
+}
+
+export type Join = (queries: readonly TensorList[]) => Together
+
+/**
+ * Sends it: an outcome an attempt. A worker that throws instead of rejecting rejects all the same.
+ *
+ * @param together  makes queries of one shape of several
+ */
+export function send(worker: ModelWorker, { attempts }: Batch, together?: Join): Promise<unknown>[] {
   const isTold = worker.interruptible !== false
   try {
     if (attempts.length === 1) {
@@ -69,9 +82,13 @@ export function send(worker: ModelWorker, { attempts }: Batch): Promise<unknown>
       return [Promise.resolve(isTold ? worker.infer(query, new InferOptions(attempt)) : worker.infer(query))]
     }
     const options = isTold ? { signals: attempts.map(({ signal }) => signal) } : {}
-    const answers = worker.inferBatch?.(attempts.map(queryOf), options)
+    const alike = together?.(attempts.map(queryOf))
+    const answers = worker.inferBatch?.(alike?.queries ?? attempts.map(queryOf), options)
     if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each query', answers))
-    return attempts.map((_, i) => Promise.resolve(answers[i]))
+    return attempts.map((_, i) => {
+      const answered = Promise.resolve(answers[i])
+      return alike ? answered.then((answer) => alike.cut(answer, i)) : answered
+    })
   } catch (error) {
     return attempts.map(() => Promise.reject(error))
   }

@@ -19,9 +19,12 @@ export class Capacity {
   free = 0
   /** Usable workers. */
   workers = 0
+  /** Rows that one of them has taken in a run at most. */
+  mostRows = 1
 
-  count({ state, slots }: Member, sign: 1 | -1): void {
+  count({ state, slots, batching }: Member, sign: 1 | -1): void {
     if (state.is === 'leaving') return
+    if (batching) this.mostRows = Math.max(this.mostRows, batching.most)
     this.slots += sign * slots.limit
     if (state.is === 'ready') this.free += sign * Math.max(0, slots.limit - slots.busy)
     if (!isUsable(state)) return

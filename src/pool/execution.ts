@@ -2,8 +2,9 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import type { FailedOutcome } from './attempt'
-import { Batch, send } from './batch'
+import { blameFor, type FailedOutcome } from './attempt'
+import { Batch, type Join, send } from './batch'
+import { Forecast } from './forecast'
 import type { Member, WorkerSlot } from './member'
 import { Pipeline } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
@@ -23,6 +24,8 @@ export interface ExecutionOptions {
   lateMs(): number | undefined
   /** Makes an answer of what a worker gave, or throws. */
   accept(answer: unknown): unknown
+  /** Makes queries of one shape of several. */
+  together?: Join | undefined
   /** Told when slots may be free, and which worker has done with a batch, if that is why. */
   freed(member?: Member): void
   /** Told when attempts are queued again. */
@@ -32,21 +35,23 @@ export interface ExecutionOptions {
 export class Execution {
   readonly pipeline: Pipeline
   readonly probing: Probing
+  readonly forecast: Forecast
   readonly #watchdog: Watchdog
   readonly #options: ExecutionOptions
 
   constructor(options: ExecutionOptions) {
-    const { clock, hangMs, lateMs, speeds } = options
+    const { clock, hangMs, lateMs, queue, roster, speeds } = options
     this.#options = options
     this.pipeline = new Pipeline(clock, lateMs, (late) => this.#takeBackAll(late))
     this.#watchdog = new Watchdog(clock, hangMs, (slot, why) => this.#hung(slot, why))
     this.probing = new Probing(clock, speeds)
+    this.forecast = new Forecast(clock, queue, roster, speeds)
   }
 
-  /** A worker with a free slot gets a batch. */
-  start(member: Member, batch: Batch): void {
+  /** A worker with a free slot gets a batch. @param now  the time */
+  start(member: Member, batch: Batch, now = this.#options.clock.now()): void {
     const slot = this.#options.roster.occupy(member)
-    this.#begin(slot, batch, this.#options.clock.now())
+    this.#begin(slot, batch, now)
     this.#send(slot, batch)
     this.#tell(batch)
     this.#watchdog.watch(slot)
@@ -69,7 +74,7 @@ export class Execution {
     batch.slot = slot
     const { attempts } = batch
     for (const attempt of attempts) attempt.at = batch
-    const outcomes = send(slot.member.worker, batch)
+    const outcomes = send(slot.member.worker, batch, this.#options.together)
     outcomes.forEach((outcome, i) => {
       const attempt = attempts[i]
       outcome.then(
@@ -126,14 +131,14 @@ export class Execution {
     if (!batch.has(attempt)) return this.#heardOf(batch)
     const now = this.#options.clock.now()
     const slot = batch.slot as WorkerSlot
-    const { counts, slots, state, isFree } = slot.member
+    const { counts, slots, state, isFree, worker } = slot.member
     const isSingle = batch.attempts.length === 1
     const isLost = error.code === 'WORKER' && state.is !== 'leaving'
     const isUnwanted = attempt.isReleased && isAbort(error)
     if (batch.best === 'cancelled' && !isUnwanted) batch.best = 'failed'
     // With the one that it was at work on, where it was not sent away.
     batch.isDown ||= isLost && batch === slot.batch && !isFree
-    const { blame = 'worker', lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known
+    const { blame = blameFor(error, worker), lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
     if (isUnwanted || (isShared && attempt.isReleased)) attempt.cancel(now)
@@ -220,7 +225,7 @@ export class Execution {
   #requeue(attempts: readonly PooledAttempt[]): void {
     const { queue, clock, queued } = this.#options
     for (const attempt of [...attempts].reverse()) {
-      if (!attempt.isReleased) queue.unshift(attempt)
+      if (!attempt.isReleased) queue.push(attempt, true)
       else {
         attempt.cancel(clock.now())
         attempt.row.owner.settled(attempt)

@@ -1,6 +1,5 @@
 /** What a worker gets in one run: one attempt, or several where that pays. */
 
-import type { Clock } from '../clock'
 import { identityOf } from '../workers/worker'
 import { Batch } from './batch'
 import type { Member, WorkerSlot } from './member'
@@ -13,14 +12,12 @@ import type { Scaling } from './scaling'
 const SAFE = 0.25
 
 export class Packing {
-  readonly #clock: Clock
   readonly #hangMs: number
   readonly #queue: Queue
   readonly #roster: Roster
   readonly #scaling: Scaling
 
-  constructor(clock: Clock, hangMs: number, queue: Queue, roster: Roster, scaling: Scaling) {
-    this.#clock = clock
+  constructor(hangMs: number, queue: Queue, roster: Roster, scaling: Scaling) {
     this.#hangMs = hangMs
     this.#queue = queue
     this.#roster = roster
@@ -30,16 +27,16 @@ export class Packing {
   /**
    * Takes what a worker gets now from the queue.
    *
-   * @param first  queued; it goes in any case
-   * @param busy   what it is sent ahead to, if it is
+   * @param first     queued; it goes in any case
+   * @param startsAt  when the worker gets round to it
+   * @param busy      what it is sent ahead to, if it is
    */
-  pack(member: Member, first: PooledAttempt, busy?: WorkerSlot): Batch {
+  pack(member: Member, first: PooledAttempt, startsAt: number, busy?: WorkerSlot): Batch {
     const { batching } = member
-    const startsAt = this.#startsAt(member, busy)
     const most = batching ? this.#most(member, first, startsAt) : 1
     const size = batching && most > 1 ? batching.next(most) : 1
     const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
-    for (const attempt of attempts) this.#queue.remove(attempt)
+    for (const attempt of attempts) this.#queue.remove(attempt, true)
     const each = this.#scaling.factor(attempts)
     if (most === 1 || !batching) return new Batch(attempts, each)
     const { length } = attempts
@@ -56,13 +53,6 @@ export class Packing {
     const each = this.#scaling.factor([first])
     while (most > 1 && !(member.runMs(most) * each <= leftMs)) most /= 2
     return most
-  }
-
-  /** When a worker gets round to what it is given now, as far as is known: after what the slot is at work on. */
-  #startsAt(member: Member, busy: WorkerSlot | undefined): number {
-    const now = this.#clock.now()
-    const batch = busy?.batch
-    return batch ? Math.max(now, batch.startedAt + member.runMs(1) * batch.factor) : now
   }
 
   /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */

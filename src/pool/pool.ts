@@ -3,7 +3,7 @@
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Attempt, Attempts, Identity, Submission } from './attempt'
+import type { Attempt, Attempts, Identity, Submission, Turn } from './attempt'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { IdentitiesView } from './identities'
@@ -73,6 +73,15 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   get hasSpare(): boolean {
     return this.#queue.low < this.slots
+  }
+
+  get isOverloaded(): boolean {
+    return this.#dispatcher.execution.forecast.isOverloaded
+  }
+
+  /** Why a query that comes now would not be answered in time; undefined where it may well be, or nobody knows. */
+  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
+    return this.#dispatcher.execution.forecast.refusal(leftMs, turn)
   }
 
   get nobody(): string {

@@ -2,7 +2,16 @@
 
 import type { Payload } from '../payload'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { Attempt, FailedOutcome, Identity, Outcome, Priority, Submission } from './attempt'
+import {
+  type Attempt,
+  type FailedOutcome,
+  type Identity,
+  NORMAL,
+  type Outcome,
+  type Priority,
+  type Submission,
+  type Turn,
+} from './attempt'
 import type { Batch } from './batch'
 
 export class PooledAttempt implements Attempt {
@@ -37,6 +46,10 @@ export class PooledAttempt implements Attempt {
 
   get dueAt(): number {
     return this.row.dueAt ?? Number.POSITIVE_INFINITY
+  }
+
+  get turn(): Turn {
+    return this.row.turn ?? NORMAL
   }
 
   get phase(): 'queued' | 'running' | 'settled' {

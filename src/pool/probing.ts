@@ -1,6 +1,7 @@
 /** Who is slow. Now and then a slow worker gets a copy of a query that runs elsewhere, to show whether it has recovered. */
 
 import type { Clock } from '../clock'
+import type { Payload } from '../payload'
 import type { Attempt } from './attempt'
 import type { Batch } from './batch'
 import type { Member } from './member'
@@ -36,6 +37,7 @@ export class Probing {
   /** What a run took tells how long one attempt takes alone, however many there were. */
   learn(member: Member, { attempts, phase, startedAt, measured, best, factor, comparable }: Batch, now: number): void {
     const ms = now - startedAt
+    if (phase !== 'ahead') this.#speeds.pace.add(ms / attempts.length, attempts.length)
     if (best === 'cancelled') {
       const isSlow = phase === 'running' && comparable && ms / factor > this.#speeds.expectedMs(member.speed)
       return isSlow ? this.rate(member, (LONGER * ms) / factor) : undefined
@@ -80,7 +82,10 @@ export class Probing {
     if (!member) return undefined
     const expectedMs = member.speed.ms as number
     const owner = { began() {}, settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
-    return { member, attempt: new PooledAttempt({ payload, owner, apart: [], priority: 'low' }, now) }
+    return {
+      member,
+      attempt: new PooledAttempt({ payload: (payload as Payload).kept(), owner, apart: [], priority: 'low' }, now),
+    }
   }
 
   /** An idle one that is slow, in turn. */

@@ -1,57 +1,139 @@
-/** Attempts that wait for a worker: three priorities, each first come, first served. */
+/**
+ * Attempts that wait for a worker: three priorities. Of those of queries the higher ranks go first, tenants take turns, and of one tenant the
+ * first come is the first served.
+ */
 
 import { Deque } from '../deque'
-import type { Priority } from './attempt'
+import type { Turn } from './attempt'
 import type { PooledAttempt } from './pooled-attempt'
 
 /** Attempts to try on a worker, so that one it may not take blocks nobody behind it and a deep queue is never scanned. */
 export const LOOKAHEAD = 256
 
-export class Queue {
-  readonly #lines: Record<Priority, Deque<PooledAttempt>> = { high: new Deque(), normal: new Deque(), low: new Deque() }
+/** Attempts of one rank, by tenant: whose turn it is comes first. */
+class Rank {
+  readonly #lines = new Map<string, Deque<PooledAttempt>>()
+  /** That of a tenant who is alone, as most are: a map costs as much as all else here. */
+  #only: { readonly tenant: string; readonly line: Deque<PooledAttempt> } | undefined
+  size = 0
 
-  /** Those that cannot be done without: of high and normal priority. */
+  add(attempt: PooledAttempt, isFirst: boolean): void {
+    const line = this.#line(attempt.turn.tenant)
+    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
+    this.size++
+  }
+
+  #line(tenant: string): Deque<PooledAttempt> {
+    if (this.#only?.tenant === tenant) return this.#only.line
+    const line = this.#lines.get(tenant) ?? new Deque<PooledAttempt>()
+    this.#only = this.#lines.size ? undefined : { tenant, line }
+    this.#lines.set(tenant, line)
+    return line
+  }
+
+  remove({ turn, at }: PooledAttempt, isTaken: boolean): void {
+    const line = this.#line(turn.tenant)
+    line.remove(at as number)
+    this.size--
+    if (this.#only || (line.size && !isTaken)) return
+    this.#lines.delete(turn.tenant) // and in again as the last
+    if (line.size) this.#lines.set(turn.tenant, line)
+  }
+
+  get first(): PooledAttempt | undefined {
+    for (const line of this.#lines.values()) if (line.size) return line.first
+  }
+
+  /** How many have their turn before one that comes now. */
+  before(tenant: string): number {
+    if (this.#only?.tenant === tenant) return this.size
+    const own = this.#lines.get(tenant)?.size ?? 0
+    return Math.min(this.size, (own + 1) * this.#lines.size)
+  }
+
+  /** In their order as far as lines are equally long. */
+  find(skip: number, lookahead: number, willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
+    if (this.#only) return this.#only.line.find(skip, lookahead, willDo)
+    if (skip >= this.size) return undefined
+    const { size } = this.#lines
+    let at = 0
+    for (const line of this.#lines.values()) {
+      const own = Math.max(0, Math.ceil((skip - at++) / size))
+      const attempt = line.find(own, Math.ceil(lookahead / size), willDo)
+      if (attempt) return attempt
+    }
+  }
+
+  *[Symbol.iterator](): Generator<PooledAttempt> {
+    for (const line of this.#lines.values()) yield* line
+  }
+}
+
+export class Queue {
+  readonly #high = new Deque<PooledAttempt>()
+  /** Of queries, the highest first. */
+  readonly #ranks = [new Rank(), new Rank(), new Rank()] as const
+  readonly #low = new Deque<PooledAttempt>()
+  #needed = 0
+
+  /** Those that cannot be done without: all but those of low priority. */
   get needed(): number {
-    return this.#lines.high.size + this.#lines.normal.size
+    return this.#needed
   }
 
   /** Those that can. */
   get low(): number {
-    return this.#lines.low.size
+    return this.#low.size
   }
 
-  /** The first that cannot be done without. */
+  /** One of low priority only where no other waits. */
   get first(): PooledAttempt | undefined {
-    return this.#lines.high.first ?? this.#lines.normal.first
+    const [first, second, third] = this.#ranks
+    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.#low.first
   }
 
-  push(attempt: PooledAttempt): void {
-    attempt.at = this.#lines[attempt.priority].push(attempt)
+  /** How many that cannot be done without have their turn before a query that comes now. */
+  before({ rank, tenant }: Turn): number {
+    let before = this.#high.size + this.#ranks[rank].before(tenant)
+    for (let higher = 0; higher < rank; higher++) before += this.#ranks[higher].size
+    return before
   }
 
-  /** In front of all others of its priority. */
-  unshift(attempt: PooledAttempt): void {
-    attempt.at = this.#lines[attempt.priority].unshift(attempt)
+  /** @param isFirst  in front of all others of its priority and tenant */
+  push(attempt: PooledAttempt, isFirst = false): void {
+    const { priority, turn } = attempt
+    if (priority !== 'low') this.#needed++
+    if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isFirst)
+    const line = priority === 'high' ? this.#high : this.#low
+    attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
   }
 
-  remove({ priority, at }: PooledAttempt): void {
-    this.#lines[priority].remove(at as number)
+  /** @param isTaken  by a worker: other tenants have their turn */
+  remove(attempt: PooledAttempt, isTaken = false): void {
+    const { priority, turn, at } = attempt
+    if (priority !== 'low') this.#needed--
+    if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, isTaken)
+    else (priority === 'high' ? this.#high : this.#low).remove(at as number)
   }
 
   /** The first needed one that will do, behind `skip` others. */
   find(skip: number, willDo: (attempt: PooledAttempt) => boolean, lookahead = LOOKAHEAD): PooledAttempt | undefined {
-    const { high, normal } = this.#lines
-    const attempt = skip < high.size ? high.find(skip, lookahead, willDo) : undefined
-    return attempt ?? normal.find(Math.max(0, skip - high.size), lookahead, willDo)
+    let attempt = skip < this.#high.size ? this.#high.find(skip, lookahead, willDo) : undefined
+    let left = Math.max(0, skip - this.#high.size)
+    for (const rank of this.#ranks) {
+      attempt ??= rank.size ? rank.find(left, lookahead, willDo) : undefined
+      left = Math.max(0, left - rank.size)
+    }
+    return attempt
   }
 
   /** The first of low priority that will do. */
   findLow(willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
-    return this.#lines.low.find(0, LOOKAHEAD, willDo)
+    return this.#low.find(0, LOOKAHEAD, willDo)
   }
 
   /** All, high before normal before low. */
   get all(): PooledAttempt[] {
-    return Object.values(this.#lines).flatMap((line) => [...line])
+    return [this.#high, ...this.#ranks, this.#low].flatMap((line) => [...line])
   }
 }

@@ -3,6 +3,7 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
+import { Pace } from './pace'
 import { type LastTime, LEAST_MS, Scaling } from './scaling'
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
@@ -90,6 +91,7 @@ const BINS_AN_OCTAVE = 4
  */
 export class Speeds {
   readonly scaling = new Scaling()
+  readonly pace = new Pace()
   readonly #slots = new Uint32Array(BINS)
   /** Answers per millisecond of a bin's slots together. */
   readonly #rates = new Float64Array(BINS)
@@ -116,6 +118,7 @@ export class Speeds {
     if (!speed.isFailing) this.#sum(speed, 1)
     speed.slowness = speed.isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
     speed.ms = speed.slowness * this.#typicalMs
+    if (log !== undefined) this.pace.see(speed.slowness < Infinity ? log - Math.log(speed.slowness) : log)
     this.#bin(speed, 1)
   }
 
@@ -167,6 +170,10 @@ export class Speeds {
     }
     const leftMs = atWork < faster ? ms : ms - waitedMs
     return faster ? Math.max(0, Math.ceil(leftMs * rate - faster - 1)) : 0
+  }
+
+  isFaster(one: Speed, other: Speed): boolean {
+    return this.expectedMs(one) < this.expectedMs(other) / ALIKE
   }
 
   /** How long an attempt waits for faster workers at most, whatever was expected of them, while one of this speed is idle. */

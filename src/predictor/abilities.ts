@@ -1,36 +1,58 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
+import { type CriterionOptions, type RightReading, readingsOf } from '../reading'
 import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
+import type { ModelWorker } from '../workers/worker'
 
 export interface Abilities {
   /** Hedges, retries, deadlines, batches, workers that come and go: with any model. */
   readonly pool: true
   /** Several workers' answers tell who lies (`scheme.byzantine`). */
-  readonly agreement: true
+  readonly agreement: boolean
+  /** A query that equals an earlier one can have its answer (`reuse.exact`). */
+  readonly exactReuse: boolean
   /** Queries can be mixed, and answers decoded (`scheme.stragglers`, `scheme.preset`). */
   readonly coding: boolean
   /** Lost answers can be recovered from earlier ones: 'vector', or not. */
   readonly memory: 'vector' | false
   /** Why there is no coding and no memory; undefined where there is. */
   readonly why: string | undefined
+  /** Why there is no agreement and no exact reuse; undefined where there is. */
+  readonly whyNotEqual: string | undefined
+  /** When each output of a recovery is right, and why it is read like that. */
+  readonly right: readonly RightReading[]
 }
 
-export function abilitiesOf(signature: Signature): Abilities {
+/** @param model  `repeats`: whether it answers the same query in the same way twice @param options  `right` of a predictor */
+export function abilitiesOf(
+  { signature, repeats = true }: Pick<ModelWorker, 'signature' | 'repeats'>,
+  options: CriterionOptions = {},
+): Abilities {
   const why = obstacle(signature)
-  return { pool: true, agreement: true, coding: !why, memory: why === undefined && 'vector', why }
+  return {
+    pool: true,
+    agreement: repeats,
+    exactReuse: repeats,
+    coding: !why,
+    memory: why === undefined && 'vector',
+    why,
+    whyNotEqual: repeats
+      ? undefined
+      : 'the model answered the same query in two ways, as layers with random numbers do',
+    right: readingsOf(signature.outputs, options, 'right.'),
+  }
 }
 
-/** What keeps queries and answers from being vectors of real numbers. */
+/** What keeps queries and answers from being vectors of real numbers: first what no option changes. */
 function obstacle({ inputs, outputs, batched = true }: Signature): string | undefined {
-  const of = (kind: string, specs: readonly TensorSpec[]) =>
-    specs.map((spec) => flawOf(`${kind} '${spec.name}'`, spec)).find((flaw) => flaw !== undefined)
-  const flaw = of('input', inputs) ?? of('output', outputs)
-  return flaw ?? (batched ? undefined : 'not all that the model takes and gives has the batch in front')
-}
-
-function flawOf(what: string, spec: TensorSpec): string | undefined {
-  const { type = 'float32' } = spec
-  if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
-  if (!isOpen(spec)) return undefined
-  return `${what} has shape [${shownShape(spec)}], which may differ from query to query (onnx.inputShapes fixes it)`
+  const named = (kind: string) => (spec: TensorSpec) => [`${kind} '${spec.name}'`, spec] as const
+  const all = [...inputs.map(named('input')), ...outputs.map(named('output'))]
+  for (const [what, { type = 'float32' }] of all) {
+    if (type !== 'float32') return `${what} is ${type}, and only float32 can be mixed`
+  }
+  if (!batched) return 'not all that the model takes and gives has the batch in front'
+  const [what, open] = all.find(([, spec]) => isOpen(spec)) ?? []
+  return (
+    open && `${what} has shape [${shownShape(open)}], which may differ from query to query (onnx.inputShapes fixes it)`
+  )
 }

@@ -7,34 +7,47 @@ import type { Ending, Status } from '../query/prediction'
 /** Steps within a turn after which a caller that was given room has taken it; one too few wakes another in vain. */
 const STEPS = 8
 
+/** A tenant has at most so many times as many queries under way as there is room for: others always find some (Choudhury and Hahne, 1998). */
+const SHARE = 9
+
 export class Admission {
   readonly #most: number
+  /** Queries of each tenant under way, where there may be several. */
+  readonly #tenants: Map<string, number> | undefined
   readonly #comfortable: () => number
-  readonly #answered: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, unverified: 0 }
+  readonly #answered: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
   readonly #failed: Record<string, number> = {}
   readonly #waiting: (() => void)[] = []
   #open = 0
   #isClosed = false
 
   /**
-   * @param most         queries under way, beyond which none is let in
+   * @param queries      under way, beyond which none is let in
+   * @param tenants      that may share them
    * @param comfortable  how many keep all workers busy
    */
-  constructor(most: number, comfortable: () => number) {
+  constructor({ queries: most, tenants }: { queries: number; tenants: number }, comfortable: () => number) {
     this.#most = most
+    if (tenants > 1) this.#tenants = new Map()
     this.#comfortable = () => Math.min(most, comfortable())
   }
 
   /** @throws ApproxiferError OVERLOADED */
-  enter(): void {
-    if (this.#open >= this.#most) {
+  enter(tenant: string): void {
+    const own = this.#tenants?.get(tenant) ?? 0
+    const left = this.#most - this.#open
+    if (left <= 0 || own > SHARE * left) {
       this.#count('OVERLOADED')
-      throw new ApproxiferError('OVERLOADED', `${this.#open} queries are under way already`)
+      throw new ApproxiferError('OVERLOADED', `${left > 0 ? own : this.#open} queries are under way already`)
     }
+    this.#tenants?.set(tenant, own + 1)
     this.#open++
   }
 
-  leave(ending: Ending): void {
+  leave(ending: Ending, tenant: string): void {
+    const others = (this.#tenants?.get(tenant) ?? 0) - 1
+    if (others > 0) this.#tenants?.set(tenant, others)
+    else this.#tenants?.delete(tenant)
     this.#open--
     this.#count(ending)
     if (this.#waiting.length) void this.#letIn()

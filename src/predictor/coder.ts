@@ -4,12 +4,13 @@ import { Codec, type CodecOptions } from '../codec/codec'
 import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { CodedGroup } from '../group/coded-group'
+import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
 import { hasVectors } from '../payload'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
-import { seeded } from '../random'
+import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
 
@@ -19,38 +20,46 @@ export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Cod
   return new Codec(core, { ...scheme, code })
 }
 
-export async function loadCoder({ scheme: options, testing }: Checked): Promise<Coder> {
+export async function loadCoder({ scheme: options, testing, reuse }: Checked): Promise<Coder> {
   const first = codecFor(await loadCore(testing.core), options)
   const { code, core, scheme } = first
   const isSystematic = code === 'systematic'
   const groups = !isSystematic || (scheme.stragglers > 0 && !scheme.byzantine)
   const random = seeded(testing.seed)
   const paper = isSystematic ? undefined : await import('../group/aaai22')
+  const Kind = reuse.maxError === undefined ? undefined : (await import('../ledger/ledger')).Ledger
   const copies = new Extras()
   return {
-    ...{ code, scheme, core: core.kind },
+    ...{ code, scheme, core: core.kind, learns: true },
     newTenant(name, shared, settings, fingerprint) {
       const { clock, criterion, signature, trust } = shared
       const { limits, warn } = settings
       const memory = hasVectors(signature) && settings.memory
       const codec = first.another()
+      const ledger = Kind && ledgerOf(Kind, settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
       const learned: ExperienceOptions = {
-        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), warn },
+        ...{ criterion, fingerprint, kernels: codec.kernels, evidence: evidenceOf(name, trust), ledger, warn },
         memory: isSystematic && (limits.tenants > 1 && memory !== false ? { ...memory, bytes } : memory),
       }
       const experience = taught(settings, name, (state) => new Experience(core, signature, { ...learned, state }))
-      const learning = new Learning(experience, clock, warn, 1 / limits.tenants)
+      const learning = new Learning(experience, clock, warn, 1 / limits.tenants, ledger !== undefined)
       const context = {
         ...shared,
         codec,
         copies,
+        ledger,
         learning: isSystematic && hasVectors(signature) ? learning : undefined,
       }
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }
     },
   }
+}
+
+/** What a memory may answer unasked. */
+function ledgerOf(Kind: typeof Ledger, { reuse, choices, testing: { coin = secret } }: Settings): Ledger {
+  return new Kind({ maxError: reuse.maxError as number, coin, recovers: choices.policy !== 'retry' })
 }
 
 /** What a tenant's state says is taken up once: what is forgotten later stays so. */

@@ -2,14 +2,16 @@
 
 import { checkInteger, expected, isObject } from '../check'
 import { ownRequest } from '../own-request'
+import { doubtsOf } from '../reading'
 import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
-import { type Checked, type Coded, checkOptions, isVerified, settingsOf } from './settings'
+import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
 import { noCoder } from './tenants'
+import type { UnaskedKinds } from './unasked'
 
 /**
  * Starts workers and returns when all have loaded the model and run it once. In workerd the predictor serves the request, or the Durable
@@ -22,6 +24,8 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
+  const unasked = await unaskedKinds(given)
+  const rollout = given.rollout ? (await import('./rollout')).Rollout : undefined
   const needed = workersNeeded(coder)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
   const { workers = needed } = given
@@ -36,22 +40,31 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
     if (counted === 'machines' && machines < needed) {
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
-    checkAbilities(given, coder, workers[0])
-    return new Predictor(coder, workers, settings)
+    checkAbilities(given, settings, coder, workers[0])
+    return new Predictor(coder, workers, settings, { unasked, rollout })
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn)
+    ? new (await import('./membership')).Membership(workers, settings.warn, rollout !== undefined)
     : undefined
-  const started = await (membership?.gather(needed, settings.clock, counted) ??
+  const least = leastOf(coder, needed)
+  const started = await (membership?.gather({ needed, least, counted }, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
-    checkAbilities(given, coder, started[0])
-    return new Predictor(coder, started, settings, membership)
+    checkAbilities(given, settings, coder, started[0])
+    const isProven = isVerified(coder) || coder.code !== 'systematic'
+    return new Predictor(coder, started, settings, { membership, unasked, rollout, least: isProven ? least : 1 })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
   }
+}
+
+/** What equal queries are answered with, and those that a memory is confident of. */
+async function unaskedKinds({ reuse: { exact, maxError } }: Checked): Promise<UnaskedKinds | undefined> {
+  if (!exact && maxError === undefined) return undefined
+  const { Reuse } = await import('./reuse')
+  return { Reuse, Remembering: maxError === undefined ? undefined : (await import('./remembering')).Remembering }
 }
 
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
@@ -71,9 +84,17 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
   return workers
 }
 
-/** @throws RangeError for options that the model is not able to, with what works without */
-function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { signature }: ModelWorker): void {
-  const { why } = abilitiesOf(signature)
+/** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
+function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Coded, worker: ModelWorker): void {
+  const { scheme, policy, memory, reuse } = given
+  const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
+  const { byzantine } = coded.scheme
+  if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  const { exact, maxError } = reuse
+  if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
+  if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)
+  const isJudged = choices.policy !== 'retry' || memory || maxError
+  if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
     const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'
@@ -81,7 +102,9 @@ function checkAbilities({ scheme, policy, memory }: Checked, coded: Coded, { sig
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
-  if (memory) refuse('memory', 'false', memory)
+  // A state has more than a memory: what is known of workers.
+  if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
+  if (maxError) refuse('reuse.maxError', 'none', maxError)
   if (policy === 'recover') refuse('policy', "'auto' | 'retry'", policy)
 }
 
@@ -93,13 +116,21 @@ function startThreads({ model, onnx, onWarning }: Checked, workers: number): Pro
 }
 
 /** Whether there is something to code, to learn, or to compute with. */
-function isCoded({ scheme, policy = 'retry', memory, testing }: Checked): boolean {
-  return policy !== 'retry' || Boolean(scheme || memory || testing.core)
+function isCoded({ scheme, policy = 'retry', memory, testing, reuse }: Checked): boolean {
+  return policy !== 'retry' || Boolean(scheme || memory || testing.core || reuse.maxError)
 }
 
 /** The fewest workers that a predictor with this code starts on; where some may lie the fewest machines. */
 export function workersNeeded(coded: Coded): number {
   return isVerified(coded) ? verifiedWorkers(coded.scheme) : coded.scheme.workers
+}
+
+/**
+ * With how many it starts where the others do not come: S may be missing, and E, who are refused where they lie when they are asked for the first
+ * time. With the paper's code none may, since each row of a group needs a worker.
+ */
+function leastOf({ code, scheme }: Coded, needed: number): number {
+  return code === 'systematic' ? Math.max(1, needed - scheme.stragglers - scheme.byzantine) : needed
 }
 
 const isIterable = (workers: unknown): workers is WorkerChanges => isObject(workers) && Symbol.asyncIterator in workers

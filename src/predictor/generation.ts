@@ -4,7 +4,7 @@
  */
 
 import { Bag } from '../arrays'
-import { ApproxiferError } from '../errors'
+import { ApproxiferError, asError } from '../errors'
 import type { Payload } from '../payload'
 import type { Identity } from '../pool/attempt'
 import { agreement, first } from '../query/acceptance'
@@ -12,9 +12,14 @@ import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
 import type { Caller } from '../query/caller'
 import { Query } from '../query/query'
+import { SharedCaller } from '../query/shared-caller'
+import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
+import type { Request, Reuse } from './reuse'
 import { isVerified, type Settings } from './settings'
+import type { GenerationCounts } from './stats'
 import { NOBODY, type Shared, type Tenant, Tenants } from './tenants'
+import { type UnaskedKinds, unaskedOf } from './unasked'
 
 /** Hedges that may be saved up. */
 const BURST = 10
@@ -24,71 +29,184 @@ const RECOVERED = { share: 0.3, queries: 500 }
 const MOST_LOST = 2
 const MORE_FAILURES = 3
 
+const ignore = () => {}
+
+interface GenerationOptions {
+  /** Of the model, where it is known. */
+  fingerprint?: string | undefined
+  /** What may answer queries that nobody is asked for. */
+  unasked?: UnaskedKinds | undefined
+  /** The one that serves before it: what was counted goes on. */
+  before?: Generation | undefined
+}
+
 export class Generation {
-  /** Second requests so far. */
-  readonly extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
-  /** Groups so far, and queries that were alone; how often the model was replaced. */
-  readonly counts = { groups: 0, renewals: 0 }
+  readonly counts: GenerationCounts
   readonly tenants: Tenants
-  readonly #means: Means
+  readonly means: Means
+  readonly reuse: Reuse | undefined
   readonly #shared: Shared
   readonly #open = new Bag<Query>()
-  #fingerprint: string | undefined
+  readonly #maxWaitMs: number
+  /** Who is to ask again, of the workers with the new model. */
+  readonly #waiting: { payload: Payload; caller: Caller }[] = []
+  readonly #model: { fingerprint: string | undefined }
 
-  /** @param fingerprint  of the model, where it is known */
-  constructor(means: Means, settings: Settings, fingerprint: string | undefined) {
-    this.#fingerprint = fingerprint
-    this.#means = means
+  constructor(means: Means, settings: Settings, { fingerprint, before, unasked }: GenerationOptions) {
+    const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
+    this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
+    this.#model = { fingerprint }
+    this.means = means
+    this.reuse = unasked && this.#reusing(unasked, settings)
+    this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
-    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
+    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#model.fingerprint)
     this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
   }
 
+  #reusing(kinds: UnaskedKinds, settings: Settings): Reuse {
+    const ask = (request: Request, caller: Caller) => this.#ask(request, caller)
+    const learned = (tenant: string) => this.tenants.of(tenant).context
+    return unaskedOf(kinds, settings, this.means, { ask, learned })
+  }
+
+  get fingerprint(): string | undefined {
+    return this.#model.fingerprint
+  }
+
   #share({ clock, hedge, deadlineMs }: Settings): Shared {
-    const { coder, lateness } = this.#means
+    const { coder, lateness } = this.means
     const { byzantine, stragglers } = coder.scheme
     const verified = isVerified(coder)
     return {
-      ...this.#means,
+      ...this.means,
       clock,
       core: coder.core,
+      model: this.#model,
       agenda: new Agenda(clock, lateness, deadlineMs),
       hedges: new Budget(hedge.budget, BURST),
       recoveries: new Budget(RECOVERED.share, RECOVERED.share * RECOVERED.queries),
-      extras: this.extras,
+      extras: this.counts.extras,
       clones: hedge.clones,
       acceptance: verified ? agreement(byzantine) : first,
       mostLost: Math.max(MOST_LOST, stragglers + 1 + (verified ? byzantine : 0)),
       mostFailed: verified ? Number.POSITIVE_INFINITY : stragglers + MORE_FAILURES,
-      done: (query) => this.#open.remove(query),
+      done: (query) => {
+        this.#open.remove(query)
+        this.means.buffers?.free(query.payload)
+      },
     }
   }
 
-  /** The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. */
+  /**
+   * The workers have another model: answers of the one before teach nothing of it, nor may a group have some of each. Who waits for an
+   * answer asks again, as soon as what else is told in this turn is known: who has that model, and who has not.
+   */
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++
-    this.#fingerprint = fingerprint
-    this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
-    this.#means.trust.evidence.renew()
+    this.#model.fingerprint = fingerprint
+    this.handOver(this)
+    this.reuse?.renew()
+    this.means.trust.evidence.renew()
     for (const name of this.tenants.names) {
       this.tenants.forget(name)
       if (name === NOBODY) this.tenants.of(name)
     }
   }
 
-  /** Takes a query in. @param payload  nobody writes to it @param maxWaitMs  how long it waits for others to fill its group */
-  enter(payload: Payload, caller: Caller, tenant: Tenant, maxWaitMs: number): Query {
-    const { hedges, recoveries } = this.#shared
+  /** Who waits for an answer asks another generation, in a moment. */
+  handOver(other: Generation): void {
+    const open = this.#open.all.filter(({ isOpen }) => isOpen)
+    const waiting = [...this.#waiting.splice(0), ...open.map((query) => this.#detach(query))]
+    this.end(new ApproxiferError('WORKER', 'the model of the workers was replaced'))
+    other.#waiting.push(...waiting)
+    this.#shared.clock.after(0, () => other.#askAgain())
+  }
+
+  /** The query ends, and its memory is another's; its caller waits on. */
+  #detach(query: Query): { payload: Payload; caller: Caller } {
+    const { payload, caller } = query
+    query.caller = new SharedCaller(caller, caller.since, ignore, ignore)
+    caller.relisten((error) => caller.fail(error, this.means.ended))
+    return { payload: payload.kept(), caller }
+  }
+
+  #askAgain(): void {
+    for (const { payload, caller } of this.#waiting.splice(0)) {
+      if (!caller.isOpen) continue
+      try {
+        const query = this.#join(payload, caller)
+        caller.relisten((error) => query.leave(error))
+      } catch (error) {
+        if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+      }
+    }
+  }
+
+  join(worker: ModelWorker): void {
+    const { pool, trust, buffers } = this.means
+    pool.add(worker, !trust.joined(worker))
+    buffers?.joined(worker)
+  }
+
+  leave(name: string, how: 'remove' | 'drain'): void {
+    const { pool, trust } = this.means
+    const worker = pool.worker(name)
+    if (pool[how](name) && worker) trust.left(worker)
+  }
+
+  /** Answers a request, by what was answered before where that is wanted. */
+  take(request: Request): void {
+    if (this.reuse) this.reuse.take(request)
+    else this.#ask(request, request.caller)
+  }
+
+  /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
+  #ask({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
+    try {
+      const query = this.enter(payload, caller)
+      if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
+      return query
+    } catch (error) {
+      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.means.ended)
+    }
+  }
+
+  /**
+   * Takes a query in.
+   *
+   * @param payload  nobody writes to it
+   * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
+   */
+  enter(payload: Payload, caller: Caller): Query {
+    const { hedges, recoveries, pool } = this.#shared
+    const refusal = pool.refusal(caller.dueAt - caller.since, caller.turn)
+    if (refusal && !this.#mayRecall(caller)) throw refusal
     hedges.earn()
     recoveries.earn()
-    const group = this.#groupFor(tenant)
-    const query = group ? group.join(payload, caller, maxWaitMs) : new Query(tenant.context, payload, caller)
+    return this.#join(payload, caller, refusal)
+  }
+
+  /** Whether a memory may answer a caller that no worker can in time. */
+  #mayRecall({ choices, turn }: Caller): boolean {
+    return choices.policy !== 'retry' && this.tenants.known(turn.tenant)?.learning?.experience.memory === 'warm'
+  }
+
+  /** @param refusal  why no worker is asked */
+  #join(payload: Payload, caller: Caller, refusal?: ApproxiferError): Query {
+    const { clock } = this.#shared
+    const tenant = this.tenants.of(caller.turn.tenant)
+    const group = refusal ? undefined : this.#groupFor(tenant)
+    // Half of a short deadline for the group to fill, half for the answers.
+    const query = group
+      ? group.join(payload, caller, Math.min(this.#maxWaitMs, (caller.dueAt - clock.now()) / 2))
+      : new Query(tenant.context, payload, caller)
     if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
     if (group) return query
     this.counts.groups++
-    query.start()
+    query.start(refusal)
     return query
   }
 
@@ -105,9 +223,23 @@ export class Generation {
     for (const query of this.#open.all) query.reconsider(ejected)
   }
 
+  /** Takes out what a worker's answers taught. */
+  forget(worker: string): void {
+    this.reuse?.forget({ worker })
+    for (const { learning } of this.tenants) learning?.forget(worker)
+  }
+
+  /** Ends all that is open, and closes the workers. */
+  async close(error: ApproxiferError): Promise<void> {
+    this.end(error)
+    for (const { learning } of this.tenants) learning?.close()
+    await this.means.pool.close(error)
+  }
+
   /** Every query gets this error, and attempts are given up. */
   end(error: ApproxiferError): void {
     for (const query of this.#open.all) query.end(error)
+    for (const { caller } of this.#waiting.splice(0)) if (caller.isOpen) caller.fail(error, this.means.ended)
     for (const { group } of this.tenants) group?.close()
   }
 }

@@ -1,30 +1,36 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionOf } from '../criterion'
-import { acceptAnswers, type Payload } from '../payload'
+import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
+import type { Ended } from '../query/caller'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
-import type { Ending } from '../query/prediction'
-import { isOpen, type Signature } from '../tensor'
+import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
+import { Padding } from './padding'
+import { QueryBuffers } from './query-buffers'
 import type { Settings } from './settings'
 import type { Coder } from './tenants'
 
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
-  /** Whether shapes differ from query to query. */
-  readonly hasOpenShapes: boolean
+  /** Of a query: those of equal keys may share a run. */
+  shapeKeyOf(query: TensorList): string
+  /** Whether queries and answers are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
+  readonly isMixed: boolean
+  /** Absent where queries are used for longer than it takes to answer them. */
+  readonly buffers: QueryBuffers | undefined
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
   readonly criterion: Criterion
   readonly trust: Reputation
   readonly tally: WorkerTally
   /** A caller's query ended. */
-  ended(ending: Ending): void
+  readonly ended: Ended
 }
 
 /** Who is told of what. */
@@ -32,35 +38,45 @@ export interface Told {
   /** There are fewer workers. */
   fewer(): void
   judged(verdict: Verdict): void
-  ended(ending: Ending): void
+  readonly ended: Ended
 }
 
-/** @param workers  at least one */
-export function meansOf(coder: Coder, workers: readonly ModelWorker[], settings: Settings, told: Told): Means {
+/** @param workers  at least one @param before  with another model: its workers' records are shared */
+export function meansOf(
+  coder: Coder,
+  workers: readonly ModelWorker[],
+  settings: Settings,
+  told: Told,
+  before?: Means,
+): Means {
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
+  const padding = limits.pad ? Padding.for(workers[0]) : undefined
+  const isMixed = coder.learns && hasVectors(signature)
+  const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     clock,
     hangMs,
     maxBatch: limits.batch,
-    accept: acceptAnswers(signature),
+    together: padding?.together,
+    accept: acceptAnswers(signature, isMixed),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const tally = tallyIn(pool)
   const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence() },
+    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence(before?.trust.evidence) },
     outputs: signature.outputs,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  const hasOpenShapes = signature.inputs.some(isOpen)
-  const ended = (ending: Ending) => told.ended(ending)
-  return { coder, signature, hasOpenShapes, pool, lateness, criterion, trust, tally, ended }
+  const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : () => ''
+  const { ended } = told
+  return { coder, signature, shapeKeyOf: shapeKey, isMixed, buffers, pool, lateness, criterion, trust, tally, ended }
 }
 
 /** Counts in a pool what became of workers' answers. */

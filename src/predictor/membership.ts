@@ -3,13 +3,23 @@
 import { expected, isObject } from '../check'
 import type { Clock } from '../clock'
 import { ApproxiferError, asError } from '../errors'
-import { type Change, checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
+import { addToGroup, largest } from '../workers/remote/model'
+import {
+  type Change,
+  checkWorker,
+  type ModelWorker,
+  machinesOf,
+  modelIdOf,
+  type WorkerChanges,
+} from '../workers/worker'
 
 /** Changes after which whatever else happens has its turn: an iterable may have thousands ready. */
 const AT_A_TIME = 20
 /** For the first workers to join, before it is said who is waited for; and until that is said again. */
 const WAIT_MS = 3000
 const AGAIN_MS = 60_000
+/** For the last workers to join, where those that are there can do without. */
+const GRACE_MS = 5000
 
 /** Whose workers they are. */
 export interface Members {
@@ -20,6 +30,15 @@ export interface Members {
   /** The one of this name. */
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
+}
+
+/** How many workers are waited for at the start. */
+export interface Needs {
+  needed: number
+  /** These will do where the others do not come within `GRACE_MS`. */
+  least: number
+  /** Where some may lie their machines count. */
+  counted: 'workers' | 'machines'
 }
 
 /** No more workers can join. */
@@ -33,41 +52,55 @@ export class Membership {
   /** What the first of them is like: all others must be. */
   #signature: string | undefined
   #fingerprint: string | undefined
+  /** Whether workers with other models are members as well, of a generation of their own. */
+  readonly #apart: boolean
+  /** Those that came before the members were there, and have another model than most had. */
+  #early: ModelWorker[] = []
+  /** Some may lie: nobody is let in who others can speak for. */
+  #isDoubted = false
+  /** What comes next, where that is waited for already. */
+  #next: Promise<IteratorResult<Change>> | undefined
   #closed = false
 
   /** @param warn  must not throw */
-  constructor(changes: WorkerChanges, warn: (text: string) => void) {
+  constructor(changes: WorkerChanges, warn: (text: string) => void, apart = false) {
+    this.#apart = apart
+    if (apart) changes.apart?.()
     this.#most = changes.most ?? Number.POSITIVE_INFINITY
     this.#changes = changes[Symbol.asyncIterator]()
     this.#warn = warn
   }
 
   /**
-   * Waits until so many workers have joined and not left; changes that bring that no nearer, which an iterable may have without
-   * end, leave others their turns. Where that takes long a warning says what is waited for.
+   * Waits until so many workers have joined and not left, or for a few seconds and until so many have that will do; changes that bring that
+   * no nearer, which an iterable may have without end, leave others their turns. Where that takes long a warning says what is waited for.
    *
-   * @param counted  workers, or where some may lie their machines
    * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
    *   are closed then
    */
-  async gather(needed: number, clock: Clock, counted: 'workers' | 'machines' = 'workers'): Promise<ModelWorker[]> {
+  async gather({ needed, least, counted }: Needs, clock: Clock): Promise<ModelWorker[]> {
+    this.#isDoubted = counted === 'machines'
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
-    const joined = () => (counted === 'workers' ? gathered.size : machinesOf(gathered.values()))
+    const joined = () => (counted === 'workers' ? this.#alike(gathered).length : machinesOf(this.#alike(gathered)))
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
-    const waits = () =>
-      `waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`
-    const stop = remind(clock, () => this.#warn(waits()))
+    const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
+    const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
       for (let inVain = 0; joined() < needed; ) {
-        if (gathered.size >= this.#most) throw new TooFew(`${joined()}${all()}, and no others can join`)
-        const { done, value } = await this.#changes.next()
+        if (gathered.size >= this.#most && !this.#apart) throw new TooFew(`${joined()}${all()}, and no others can join`)
+        const next = await Promise.race([this.#change(), ...(joined() < least ? [] : [grace.over])])
+        if (!next) {
+          this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
+          break
+        }
+        this.#next = undefined
+        const { done, value } = next
         if (done) throw new Error('the changes ended')
         const before = gathered.size
         this.#take(value, members)
-        if (gathered.size <= before && ++inVain % AT_A_TIME === 0)
-          await new Promise<void>((resolve) => clock.after(0, resolve))
+        if (gathered.size <= before && ++inVain % AT_A_TIME === 0) await breath(clock)
       }
     } catch (error) {
       await Promise.all([...gathered.values()].map(shut))
@@ -80,8 +113,30 @@ export class Membership {
       throw new ApproxiferError('WORKER', text, { cause: error })
     } finally {
       stop()
+      grace.cancel()
     }
-    return [...gathered.values()]
+    return this.#beginning(gathered)
+  }
+
+  /** Those with which it begins; the others come later. */
+  #beginning(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
+    const own = this.#alike(gathered)
+    this.#early = [...gathered.values()].filter((worker) => !own.includes(worker))
+    return own
+  }
+
+  /** Those with the model that most of them have. */
+  #alike(gathered: ReadonlyMap<string, ModelWorker>): ModelWorker[] {
+    const groups: ModelWorker[][] = []
+    const isAlike = (a: ModelWorker, b: ModelWorker) => !this.#apart || modelIdOf(a) === modelIdOf(b)
+    for (const worker of gathered.values()) addToGroup(groups, worker, isAlike)
+    return [...largest(groups)]
+  }
+
+  /** What comes next: the same until it was taken, which `#next = undefined` says. */
+  #change(): Promise<IteratorResult<Change>> {
+    this.#next ??= this.#changes.next()
+    return this.#next
   }
 
   /** Members of no predictor yet. */
@@ -103,11 +158,13 @@ export class Membership {
   /** From now on the changes are these members'. Returns at once; an iterable that ends or throws changes nothing for those that it has. */
   async follow(clock: Clock, members: Members): Promise<void> {
     try {
+      for (const worker of this.#early.splice(0)) members.join(worker)
       for (let taken = 1; !this.#closed; taken++) {
-        const { done, value } = await this.#changes.next()
+        const { done, value } = await this.#change()
+        this.#next = undefined
         if (done) return
         this.#take(value, members)
-        if (taken % AT_A_TIME === 0) await new Promise<void>((resolve) => clock.after(0, resolve, true))
+        if (taken % AT_A_TIME === 0) await breath(clock, true)
       }
     } catch (error) {
       if (this.#closed) return
@@ -153,7 +210,7 @@ export class Membership {
   #welcome({ name, fingerprint }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     this.#fingerprint ??= fingerprint
-    if (!known || !fingerprint || fingerprint === known) return
+    if (this.#apart || !known || !fingerprint || fingerprint === known) return
     this.#warn(`workers: none is left with the model ${known}: from here on it is that of ${name}, ${fingerprint}; what was learned of the one before is forgotten`) // biome-ignore format: one line
     this.#renew(fingerprint, members)
   }
@@ -164,21 +221,27 @@ export class Membership {
   }
 
   /** @throws RangeError where a worker cannot be one of the members */
-  #checkAlike({ name, signature, fingerprint, onFree }: ModelWorker, members: Members): void {
+  #checkAlike({ name, signature, fingerprint, onFree, signed }: ModelWorker, members: Members): void {
     const known = this.#fingerprint
     const own = JSON.stringify(signature)
     const wrong = (field: string, what: string, got: string) => {
       throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
     }
     if (onFree) wrong('onFree', 'none of another predictor', 'one')
+    if (this.#isDoubted && signed === false) wrong('key', 'one, since some may lie (`byzantine`)', 'none: others could answer in its name') // biome-ignore format: one line
     if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
     if (this.#signature && own !== this.#signature) {
       wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)
     }
-    if (known && fingerprint && fingerprint !== known && !members.isEmpty()) {
+    if (!this.#apart && known && fingerprint && fingerprint !== known && !members.isEmpty()) {
       wrong('fingerprint', `the model's, ${known}`, fingerprint)
     }
   }
+}
+
+/** Whatever else waits has its turn. */
+function breath(clock: Clock, isIdle = false): Promise<void> {
+  return new Promise((resolve) => clock.after(0, resolve, isIdle))
 }
 
 /** Says it after a while, and again and again. @returns ends that */
@@ -189,6 +252,14 @@ function remind(clock: Clock, say: () => void): () => void {
   }
   let cancel = clock.after(WAIT_MS, again, true)
   return () => cancel()
+}
+
+function graceOf(clock: Clock): { over: Promise<undefined>; cancel: () => void } {
+  let cancel = () => {}
+  const over = new Promise<undefined>((resolve) => {
+    cancel = clock.after(GRACE_MS, () => resolve(undefined), true)
+  })
+  return { over, cancel }
 }
 
 /** What cannot be closed stays as it is. */

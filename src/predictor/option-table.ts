@@ -8,17 +8,20 @@ import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
-import { type CriterionOptions, checkTolerance, labelAxes } from '../criterion'
 import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
+import { priorities } from '../pool/attempt'
 import { atDeadlines, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
+import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
 import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
-import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
+import type { GenerationReport, MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
+/** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
+const [LEAST_ERROR, MOST_ERROR] = [1e-4, 0.5]
 const probability = (field: string, value: unknown) => checkShare(field, value, 'a probability')
 
 const choices = {
@@ -45,7 +48,13 @@ const choices = {
 export const predictOptions = {
   deadlineMs: open(checkMs, 'the predictor’s', 'how long it may take'),
   signal: open(signal, 'none', 'rejects it with ABORTED when it fires'),
+  priority: open(
+    words(priorities),
+    "`'normal'`",
+    'before which others it goes where queries wait: see [overload](serving.md#overload)',
+  ),
   tenant: open(checkString, 'none', 'whose query it is: see [below](#tenants)'),
+  ask: option(checkBoolean, false, 'whether a worker is asked, whatever is remembered: see [reuse.md](reuse.md)'),
   ...choices,
 } satisfies TableOf<PredictOptions>
 
@@ -90,17 +99,68 @@ const memory = {
 const limits = {
   queries: option(integer(1), 1000, 'queries under way; more are refused: OVERLOADED (HTTP 429)', '--max-queries <n>'),
   batch: open(integer(1), 'as many as the worker takes', 'rows in one run of the model: see [batches.md](batches.md)'),
+  pad: option(
+    checkBoolean,
+    false,
+    'whether sequences of tokens that differ in length share a run: see [batches.md](batches.md)',
+  ),
   tenants: option(integer(1, 10_000), 1, 'callers that are kept apart: see [below](#tenants)', '--tenants <n>'),
 } satisfies TableOf<NonNullable<PredictorOptions['limits']>>
 
+const rollout = {
+  shadow: option(
+    checkShare,
+    0,
+    'share of the queries that a new model is asked as well, unseen by callers',
+    '--shadow <share>',
+  ),
+  canary: option(checkShare, 0, 'share of the queries that it answers before it takes over', '--canary <share>'),
+  agreement: option(
+    checkShare,
+    0.95,
+    'share of its answers that have to be as those of the model that serves; with less it does not take over',
+    '--agreement <share>',
+  ),
+} satisfies TableOf<NonNullable<PredictorOptions['rollout']>>
+
 const right = {
-  labelAxis: open(words(labelAxes), 'last, of a vector', 'where the first output has labels'),
-  tolerance: open(checkTolerance, 'a tenth of the answers’ deviation', 'how far off an answer without a label may be'),
+  labelAxis: open(words(labelAxes), 'as it is read', 'where the first output has labels'),
+  tolerance: open(
+    (field, value) => checkTolerance(field, value),
+    'a tenth of the answers’ deviation',
+    'how far off the one output without a label may be',
+  ),
+  outputs: open(
+    (field, value) => checkOutputs(field, value),
+    'as they are read',
+    "when each output is right, by name: `'label'`, `'equal'`, or how far off it may be",
+  ),
 } satisfies TableOf<CriterionOptions>
+
+const reuse = {
+  exact: option(
+    checkBoolean,
+    false,
+    'whether equal queries have the model’s answer to the first one: see [below](#equal-queries)',
+  ),
+  maxError: open(
+    (field, value) => budgeted(field, value),
+    'none',
+    'answers that the memory may give unasked and wrong at most, as a share of all: see [reuse.md](reuse.md)',
+    '--max-error <share>',
+  ),
+  bytes: option(integer(0), 64 * 2 ** 20, 'what queries and answers that are kept for that may take'),
+  ttlMs: open(checkMs, 'for ever', 'how long an answer is kept'),
+} satisfies TableOf<NonNullable<PredictorOptions['reuse']>>
+
+const costs = {
+  inference: open(checkMs, 'what a worker takes', 'of a worker elsewhere, as milliseconds of this machine'),
+} satisfies TableOf<NonNullable<PredictorOptions['costs']>>
 
 const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
+  coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for audits of what is remembered'),
   core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 
@@ -128,11 +188,31 @@ export const predictorOptions = {
   memory: switchable("on; off with policy `'retry'` and the paper’s code", '`false`: nothing is remembered', memory),
   limits: group('how much at a time', limits),
   right: group('when a recovery is right: see [below](#what-counts-as-right)', right),
+  reuse: group('answers without asking', reuse),
+  costs: group('of answers, to see whether it pays to remember', costs),
+  rollout: {
+    ...open(
+      (field, value) => read(rollout, field, value),
+      'it takes over when more workers have it, at once',
+      'of a new model of workers elsewhere, which gathers beside the one that serves: see [serving.md](serving.md#a-new-model)',
+    ),
+    options: rollout,
+  },
   onnx: group('of the workers that it starts', threadOptions),
   onWarning: open(callback<(text: string) => void>, '`console.warn`', 'told once per thing worth knowing'),
+  onGeneration: open(
+    callback<(told: GenerationReport) => void>,
+    'none',
+    'told how a new model fares: see [serving.md](serving.md#a-new-model)',
+  ),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
+
+function budgeted(field: string, value: unknown): number {
+  if (typeof value === 'number' && value >= LEAST_ERROR && value <= MOST_ERROR) return value
+  throw new RangeError(expected(field, `a number from ${LEAST_ERROR} to ${MOST_ERROR}`, value))
+}
 
 function state(field: string, value: unknown): NonNullable<MemoryChoices['state']> {
   for (const bytes of isObject(value) && !(value instanceof Uint8Array) ? Object.values(value) : [value]) {

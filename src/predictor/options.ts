@@ -3,18 +3,25 @@
 import type { Clock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import type { CoreOptions } from '../core/load'
-import type { CriterionOptions } from '../criterion'
 import type { MemoryOptions } from '../memory/memory'
+import type { Priority } from '../pool/attempt'
 import type { Choices } from '../query/prediction'
+import type { CriterionOptions } from '../reading'
 import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
 
+export type { Priority }
+
 export interface PredictOptions extends Choices {
   deadlineMs?: number
   signal?: AbortSignal
+  /** Before which others it is answered where queries wait. Default 'normal'. */
+  priority?: Priority
   /** Whose query it is: see `limits.tenants`. */
   tenant?: string
+  /** It is asked, however much is remembered: see `reuse.maxError`. */
+  ask?: boolean
 }
 
 /** Each with its default in docs/reference.md. */
@@ -42,15 +49,39 @@ export interface PredictorOptions extends Choices {
   verify?: { integrity?: number; audit?: number; rounding?: number }
   /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */
   memory?: false | MemoryChoices
-  limits?: { queries?: number; batch?: number; tenants?: number }
+  limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
   /** When a recovered answer is right. */
   right?: CriterionOptions
+  /** Answers without asking: to equal queries, and of a memory that is wrong so often at most; see docs/reference.md. */
+  reuse?: { exact?: boolean; maxError?: number; bytes?: number; ttlMs?: number }
+  /** What answers cost where that cannot be measured: a worker's in milliseconds of this machine. */
+  costs?: { inference?: number }
   /** Of the threads that it starts. */
   onnx?: Omit<ThreadOptions, 'maxPending'>
+  /** How a new model of workers that come and go takes over. */
+  rollout?: { shadow?: number; canary?: number; agreement?: number }
   onWarning?: (text: string) => void
+  onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void
   /** For simulations, and to choose between cores. */
-  testing?: { clock?: Clock; seed?: number; core?: CoreOptions }
+  testing?: { clock?: Clock; seed?: number; core?: CoreOptions; coin?: () => number }
+}
+
+/**
+ * Of workers that have one model. `gathering`: it has too few of them, or not more than the one that serves; `shadow`, `canary`: it is asked
+ * as well, or answers some; `refused`: it does not take over by itself; `gone`: it has no worker left.
+ */
+export interface GenerationReport {
+  /** The model's fingerprint or, where workers do not tell it, what tells its answers from another's. */
+  readonly id: string
+  readonly state: 'gathering' | 'shadow' | 'canary' | 'serving' | 'refused' | 'gone'
+  readonly workers: number
+  /** Of its answers, those that were compared with the serving model's, and those that were right by them. */
+  readonly compared: number
+  readonly agreed: number
+  /** Queries of callers that it answered, and those that it failed on, before it took over. */
+  readonly answered: number
+  readonly failed: number
 }
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes' | 'features'> {

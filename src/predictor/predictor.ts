@@ -2,25 +2,29 @@
 
 import { aborted } from '../abort'
 import { checkNames, checkString } from '../check'
-import { ApproxiferError, asError } from '../errors'
+import type { TensorData } from '../element'
+import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
+import { NORMAL } from '../pool/attempt'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
-import type { Verdict } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
-import { type Means, meansOf } from './means'
-import type { Membership } from './membership'
+import { meansOf, type Told } from './means'
+import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
-import type { PredictOptions } from './options'
+import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
-import { checkChoices, checkTenant, type Settings } from './settings'
+import type { Rollout } from './rollout'
+import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
+import type { UnaskedKinds } from './unasked'
+import { judge } from './verdict'
 
 const NO_CHOICE: PredictOptions = Object.freeze({})
 const predictNames = Object.keys(predictOptions)
@@ -30,47 +34,87 @@ const AHEAD = 4
 // Browsers without the symbol: what compilers of `await using` take in its place.
 const asyncDispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')
 
+/** What only some predictors need, loaded where it is wanted. */
+interface PredictorParts {
+  /** Tells of workers that come and go. */
+  membership?: Membership | undefined
+  unasked?: UnaskedKinds | undefined
+  rollout?: typeof Rollout | undefined
+  /** Workers that it takes to answer. */
+  least?: number
+}
+
 export class Predictor {
   /** What a query must look like, and what `output` will. */
   readonly signature: Signature
+  /** What can be done with the model. */
+  readonly abilities: Abilities
   /** `await using` closes it at the end of its block. No method: bundlers would keep the class in every bundle for its computed name. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>
   readonly #settings: Settings
-  readonly #means: Means
-  readonly #generation: Generation
+  readonly #first: Generation
+  /** Where a new model stands beside the one that serves. */
+  readonly #rollout: Rollout | undefined
   readonly #admission: Admission
   readonly #membership: Membership | undefined
   #closing: Promise<void> | undefined
 
-  /** @param membership  tells of workers that come and go */
-  constructor(coder: Coder, workers: readonly ModelWorker[], settings: Settings, membership?: Membership) {
+  constructor(
+    coder: Coder,
+    workers: readonly ModelWorker[],
+    settings: Settings,
+    { membership, unasked, rollout, least = 1 }: PredictorParts = {},
+  ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
+    this.abilities = abilitiesOf(workers[0], settings.right)
     this.#settings = settings
-    this.#means = meansOf(coder, workers, settings, {
-      fewer: () => this.#generation.reconsider(),
-      judged: (verdict) => this.#judged(verdict),
-      ended: (ending) => this.#admission.leave(ending),
-    })
-    const { pool, trust } = this.#means
-    this.#admission = new Admission(settings.limits.queries, () => AHEAD * pool.slots + coder.scheme.queries)
-    const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-    this.#generation = new Generation(this.#means, settings, fingerprint)
-    trust.resume()
+    const begin = (workers: readonly ModelWorker[], before?: Generation): Generation => {
+      const told: Told = {
+        fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
+        judged: (verdict) => judge(verdict, this.#all, settings),
+        ended: (ending, tenant) => this.#admission.leave(ending, tenant),
+      }
+      const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
+      const means = meansOf(coder, workers, settings, told, before?.means)
+      const generation = new Generation(means, settings, { fingerprint, unasked, before })
+      return generation
+    }
+    this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line
+    this.#first = begin(workers)
+    this.#first.means.trust.resume()
+    const others = { settings, least, begin: (worker: ModelWorker, before: Generation) => begin([worker], before) }
+    this.#rollout = rollout && new rollout(this.#first, workers[0], others)
     this.#membership = membership
-    void membership?.follow(settings.clock, {
+    void membership?.follow(settings.clock, this.#members)
+  }
+
+  get #members(): Members {
+    const own = this.#rollout ?? this.#first
+    return {
       join: (worker) => {
-        pool.add(worker, !trust.joined(worker))
+        own.join(worker)
         this.#admission.wake() // more may be under way
       },
-      leave(name, how) {
-        const worker = pool.worker(name)
-        if (pool[how](name) && worker) trust.left(worker)
-      },
-      renew: (fingerprint) => this.#generation.renew(fingerprint),
-      worker: (name) => pool.worker(name),
-      isEmpty: () => pool.size === 0,
-    })
+      leave: (name, how) => own.leave(name, how),
+      renew: (fingerprint) => this.#renew(fingerprint),
+      worker: (name) => this.#all.map(({ means }) => means.pool.worker(name)).find((worker) => worker),
+      isEmpty: () => this.#all.every(({ means }) => means.pool.size === 0),
+    }
+  }
+
+  /** All workers have another model. */
+  #renew(fingerprint: string | undefined): void {
+    this.#generation.renew(fingerprint)
+    this.#settings.onGeneration(this.generations()[0])
+  }
+
+  get #generation(): Generation {
+    return this.#rollout?.serving ?? this.#first
+  }
+
+  get #all(): readonly Generation[] {
+    return this.#rollout?.generations ?? [this.#first]
   }
 
   /** How often the model was replaced. */
@@ -109,28 +153,21 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const payload = new Payload(toTensors(query, this.signature.inputs, given), this.#means.hasOpenShapes)
-    const choices =
-      options === NO_CHOICE ? settings.choices : checkChoices(options, this.#means.coder, settings.choices)
+    const { isMixed, buffers, shapeKeyOf, coder } = this.#generation.means
+    const copy = given ? (data: TensorData) => data : buffers?.copy
+    const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
+    const payload = new Payload(tensors, shapeKeyOf(tensors))
+    const choices = options === NO_CHOICE ? settings.choices : checkChoices(options, coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
+    const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
     if (signal !== undefined) predictOptions.signal.check('signal', signal)
+    if (options.ask !== undefined) predictOptions.ask.check('ask', options.ask)
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter()
-    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject)
-    this.#enter(payload, caller, tenant, ms, signal)
-  }
-
-  /** A throw on its way costs this one query, and nobody else. */
-  #enter(payload: Payload, caller: Caller, name: string, ms: number, signal: AbortSignal | undefined): void {
-    try {
-      const tenant = this.#generation.tenants.of(name)
-      // Half of a short deadline for the group to fill, half for the answers.
-      const query = this.#generation.enter(payload, caller, tenant, Math.min(this.#settings.maxWaitMs, ms / 2))
-      if (signal && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
-    } catch (error) {
-      if (caller.isOpen) caller.fail(asError(error, 'WORKER'), this.#means.ended)
-    }
+    this.#admission.enter(tenant)
+    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
+    const own = this.#rollout ?? this.#first
+    own.take({ payload, caller, signal, options })
   }
 
   /**
@@ -163,25 +200,23 @@ export class Predictor {
     if (error) throw error
   }
 
-  /** Those of which something may be learned, for `save`: none with the paper's code. */
+  /** Those of which something may be learned, for `save`, nobody's among them, which holds the workers' record: none with the paper's code. */
   get tenants(): string[] {
-    return this.#means.coder.code === 'systematic' ? this.#generation.tenants.names : []
-  }
-
-  /** What can be done with the model; only its types and shapes count. */
-  get abilities(): Abilities {
-    return abilitiesOf(this.signature)
+    const { tenants, means } = this.#generation
+    const { names } = tenants
+    if (means.coder.code !== 'systematic') return []
+    return names.length && !names.includes(NOBODY) ? [NOBODY, ...names] : names
   }
 
   /** Why no query can be answered now: no worker is left, or can be reached, or is trusted. Undefined while one may take queries. */
   get unready(): string | undefined {
-    const { pool } = this.#means
+    const { pool } = this.#generation.means
     return pool.usable ? undefined : pool.nobody
   }
 
   /** @param name  of the tenant whose memory it tells of */
   stats(name = NOBODY): PredictorStats {
-    return statsOf(this.#means, this.#generation, this.#admission, name)
+    return statsOf(this.#generation, this.#admission, name)
   }
 
   /**
@@ -192,17 +227,21 @@ export class Predictor {
    * @throws RangeError for one that is not known
    */
   save(name = NOBODY): Uint8Array {
-    const tenant = this.#generation.tenants.known(name)
-    if (!tenant) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
-    return tenant.save()
+    const state = this.#generation.tenants.save(name)
+    if (!state) throw new RangeError(`tenant: expected one that was asked for, got ${JSON.stringify(name)}`)
+    return state
   }
 
   /** Forgets all that was learned of a tenant's queries. @returns whether it was known */
   forgetTenant(name: string): boolean {
     checkTenant(name, this.#settings.limits.tenants)
-    const known = this.#generation.tenants.forget(name)
-    if (name === NOBODY) this.#generation.tenants.of(name)
-    return known
+    const known = this.#all.map(({ reuse, tenants }) => {
+      reuse?.forget({ tenant: name })
+      const isKnown = tenants.forget(name)
+      if (name === NOBODY) tenants.of(name)
+      return isKnown
+    })
+    return known.includes(true)
   }
 
   /**
@@ -213,7 +252,30 @@ export class Predictor {
    */
   forget(worker: string): void {
     checkString('worker', worker, "a worker's name")
-    for (const { learning } of this.#generation.tenants) learning?.forget(worker)
+    for (const generation of this.#all) generation.forget(worker)
+  }
+
+  /** The models that workers have, the one that serves first: see the option `rollout`. */
+  generations(): GenerationReport[] {
+    if (this.#rollout) return this.#rollout.reports
+    const { fingerprint: id = 'unknown', means } = this.#first
+    return [{ id, state: 'serving', workers: means.pool.size, compared: 0, agreed: 0, answered: 0, failed: 0 }]
+  }
+
+  /** A model that gathers takes over now, whatever is known of it. @throws RangeError for one that does not, or has too few workers */
+  promote(id: string): void {
+    this.#gathering(id).promote(id)
+  }
+
+  /** A model that gathers is not to take over by itself. @throws RangeError for one that does not gather */
+  refuse(id: string): void {
+    this.#gathering(id).refuse(id)
+  }
+
+  #gathering(id: string): Rollout {
+    checkString('generation', id)
+    if (this.#rollout) return this.#rollout
+    throw new RangeError(`generation: expected one that gathers, which the option rollout has them do, got '${id}'`)
   }
 
   /** It takes no queries any more. */
@@ -229,25 +291,8 @@ export class Predictor {
 
   async #close(): Promise<void> {
     const error = new ApproxiferError('CLOSED', 'the predictor was closed')
-    this.#generation.end(error)
-    for (const { learning } of this.#generation.tenants) learning?.close()
     this.#admission.close()
     this.#membership?.close()
-    await this.#means.pool.close(error)
-  }
-
-  /** A worker was shown to lie, or is believed again. */
-  #judged(verdict: Verdict): void {
-    const { worker, identity, kind, evidence } = verdict
-    const { warn, onVerdict } = this.#settings
-    onVerdict(verdict)
-    if (kind === 'readmitted') return
-    if (kind === 'kept')
-      return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
-    const { lies, proven } = evidence
-    warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
-    const own = this.#means.pool.identities.workersOf(identity)
-    for (const name of new Set([worker, ...own.map(({ name }) => name)])) this.forget(name)
-    this.#generation.reconsider(identity)
+    await Promise.all(this.#all.map((generation) => generation.close(error)))
   }
 }

@@ -5,6 +5,7 @@ import type { Codec } from '../codec/codec'
 import type { Guard } from '../errors'
 import { guarded, threw, type Warn, warnOnce } from '../notices'
 import { read, type ValuesOf } from '../option'
+import { NORMAL, priorities, type Turn } from '../pool/attempt'
 import { checkPolicy, defaultPolicy } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import * as renamed from '../renamed'
@@ -42,7 +43,10 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
-  const learns = coded.code === 'systematic' && choices.policy !== 'retry'
+  if (options.rollout?.shadow && coded.code !== 'systematic')
+    throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
+  const { maxError } = options.reuse
+  const learns = coded.code === 'systematic' && (choices.policy !== 'retry' || maxError !== undefined)
   const { bytes, features, state, unfit } = memory || { unfit: 'refuse' as const }
   // What was saved is taken up whether or not the queries are too large to be remembered.
   const chosen = state && bytes === undefined && !features ? undefined : { bytes, features }
@@ -52,11 +56,16 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     guard,
     choices,
     hedge: { budget, clones },
-    verify: { ...verify, audit: verify.audit ?? (budget ? 0.01 : 0) }, // workers that must not be asked twice are not
+    verify: {
+      ...verify,
+      audit: verify.audit ?? (budget ? 0.01 : 0), // workers that must not be asked twice are not
+      ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
+    },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
     states: statesOf(state, limits.tenants),
     unfit,
     warn,
+    onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
   }
 }
@@ -74,7 +83,11 @@ export function isVerified({ code, scheme }: Coded): boolean {
 }
 
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory }: Checked, { scheme, code }: Coded, warn: Warn): void {
+function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }: Coded, warn: Warn): void {
+  if (maxError !== undefined && memory === false)
+    throw new RangeError(expected('memory', 'one with reuse.maxError', memory))
+  if (maxError !== undefined && code !== 'systematic')
+    throw new RangeError(expected('reuse.maxError', 'none with the paper’s code', maxError))
   if (!memory) return
   if (scheme.byzantine && code !== 'systematic') {
     const { state, bytes, features } = memory
@@ -90,7 +103,9 @@ function checkMemory({ memory }: Checked, { scheme, code }: Coded, warn: Warn): 
 function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<string, Uint8Array> {
   const states: Record<string, Uint8Array> = state instanceof Uint8Array ? { '': state } : { ...state }
   const names = Object.keys(states).map((tenant) => checkTenant(tenant, most))
-  if (names.length > most) throw new RangeError(`memory.state: expected at most ${most} tenants, got ${names.length}`)
+  // Nobody's has the workers' record, and is there beside as many others.
+  if (names.filter((name) => name !== '').length > most)
+    throw new RangeError(`memory.state: expected at most ${most} tenants, got ${names.length}`)
   return states
 }
 
@@ -101,6 +116,12 @@ export function checkChoices(choices: Choices, coded: Coded, others: Required<Ch
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
   return { policy, minConfidence, atDeadline }
+}
+
+/** @throws TypeError, RangeError for no priority */
+export function turnOf(tenant: string, priority?: unknown): Turn {
+  if (priority === undefined) return tenant ? { rank: NORMAL.rank, tenant } : NORMAL
+  return { rank: priorities.indexOf(predictOptions.priority.check('priority', priority)) as Turn['rank'], tenant }
 }
 
 /** @param most  tenants that are kept apart */

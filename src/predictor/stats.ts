@@ -1,11 +1,11 @@
 /** What a predictor tells of itself. */
 
+import type { BudgetStats } from '../ledger/ledger'
 import type { Agreement } from '../memory/agreements'
 import type { WorkerStats } from '../pool/pool'
 import type { WorkerEvidence } from '../trust/evidence'
 import type { Admission } from './admission'
 import type { Generation } from './generation'
-import type { Means } from './means'
 
 export interface PredictorStats {
   /** 'js' also where nothing is coded or learned: no core is loaded then. */
@@ -16,6 +16,12 @@ export interface PredictorStats {
   recovered: number
   checked: number
   unverified: number
+  /** The memory's, which nobody was asked for: see `reuse.maxError`. */
+  unasked: number
+  /** Wrong ones of these that there may be, and what is known of them. */
+  budget: BudgetStats | undefined
+  /** Of all these, queries that had the answer to an equal one. */
+  reused: number
   /** Queries that ended in an error, by its code. */
   failed: Record<string, number>
   groups: number
@@ -29,29 +35,42 @@ export interface PredictorStats {
   remembered: number
   /** How far off an answer without a label may be to agree; undefined where there are labels, or nothing learned it yet. */
   tolerance: number | undefined
+  /** The same of each of several outputs. */
+  tolerances: Record<string, number | undefined>
   /** How often recovered answers agreed with the model's own, which came late. */
   agreements: Agreement[]
   /** Each worker, and what is held against it; see `WorkerEvidence`. */
   workers: (WorkerStats & WorkerEvidence)[]
 }
 
+export interface GenerationCounts {
+  /** So far, and queries that were alone. */
+  groups: number
+  /** How often the model was replaced. */
+  renewals: number
+  /** Second requests. */
+  readonly extras: { hedge: { sent: number; won: number }; clone: { sent: number; won: number } }
+}
+
 /** @param tenant  whose memory it tells of */
-export function statsOf(
-  { coder, pool, lateness, trust, criterion }: Means,
-  generation: Generation,
-  admission: Admission,
-  tenant: string,
-): PredictorStats {
-  const experience = generation.tenants.known(tenant)?.learning?.experience
+export function statsOf(generation: Generation, admission: Admission, tenant: string): PredictorStats {
+  const { coder, pool, lateness, trust, criterion } = generation.means
+  const { learning, context } = generation.tenants.known(tenant) ?? {}
+  const experience = learning?.experience
+  const { remembered: unasked, ...counts } = admission.stats()
   return {
     core: coder.core,
-    ...admission.stats(),
+    ...counts,
+    unasked,
+    budget: context?.ledger?.stats,
+    reused: generation.reuse?.given ?? 0,
     groups: generation.counts.groups,
-    hedges: { ...generation.extras.hedge },
-    clones: { ...generation.extras.clone },
+    hedges: { ...generation.counts.extras.hedge },
+    clones: { ...generation.counts.extras.clone },
     lateMs: lateness.ages?.hedgeMs,
     remembered: experience?.remembered ?? 0,
     tolerance: experience?.confidence.tolerance ?? (criterion.kind === 'tolerance' ? criterion.tolerance : undefined),
+    tolerances: experience?.confidence.tolerances ?? {},
     agreements: experience?.confidence.agreements ?? [],
     workers: pool
       .stats()

@@ -57,6 +57,11 @@ export class Tenants {
     return this.#all.get(name)
   }
 
+  /** What one learned; undefined where it is not known. Nobody's holds what is known of the workers as well, and is always to be had. */
+  save(name: string): Uint8Array | undefined {
+    return (this.#all.get(name) ?? (name === NOBODY ? this.#make(name) : undefined))?.save()
+  }
+
   /** Of all that are known. */
   get names(): string[] {
     return [...this.#all.keys()]
@@ -80,6 +85,8 @@ export type Shared = Means & Omit<CodingContext, 'codec' | 'copies' | 'learning'
 
 /** What queries are coded with, and what learns from them. */
 export interface Coder extends Coded {
+  /** Whether anything is coded or learned. */
+  readonly learns: boolean
   readonly core: 'wasm' | 'js'
   /**
    * A tenant of the model with this fingerprint, if that is known, that has learned what its state says.
@@ -91,7 +98,7 @@ export interface Coder extends Coded {
 /** Codes and learns nothing: each query goes out by itself, and the little that is computed is computed in JavaScript. */
 export function noCoder(): Coder {
   return {
-    ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js' },
+    ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
     newTenant(name, shared, _settings, fingerprint) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, fingerprint), criterion, evidenceOf(name, trust))

@@ -46,6 +46,7 @@ export class Agenda {
   /** The usual time to a deadline; others are in the heap. */
   readonly #deadlineMs: number
   readonly #due = new Deque<Timed>()
+  #lastDueAt = Number.NEGATIVE_INFINITY
   readonly #late = new Deque<Places>()
   #others = new TinyQueue<Appointment>([], sooner)
   #timer: { at: number; cancel: () => void } | undefined
@@ -62,8 +63,11 @@ export class Agenda {
   /** From here on it has a deadline. */
   add(timed: Timed): Places {
     this.#open++
-    const isUsual = timed.caller.dueAt - timed.caller.since === this.#deadlineMs
-    if (!isUsual) this.again(timed, timed.caller.dueAt)
+    const { since, dueAt } = timed.caller
+    // Who asks again, as where the model was replaced, comes behind others and is due before them.
+    const isUsual = dueAt - since === this.#deadlineMs && dueAt >= this.#lastDueAt
+    if (isUsual) this.#lastDueAt = dueAt
+    else this.again(timed, dueAt)
     const places = { timed, since: Number.NaN, late: NOWHERE, due: isUsual ? this.#due.push(timed) : NOWHERE }
     this.#plan()
     return places

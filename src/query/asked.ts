@@ -66,6 +66,12 @@ export function isForgivable({ attempt: { outcome } }: Asked): boolean {
   return outcome.error.code === 'WORKER' || outcome.error.code === 'OVERLOADED'
 }
 
+/** The error where no worker was to begin with it any more: it was too late. */
+export function refusalOf({ attempt }: Asked): ApproxiferError | undefined {
+  const { outcome, worker } = attempt
+  return !worker && outcome?.kind === 'failed' && outcome.error.code === 'OVERLOADED' ? outcome.error : undefined
+}
+
 const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
 
 /** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */

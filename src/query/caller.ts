@@ -1,13 +1,24 @@
 /** Who asked a query: its promise, its deadline and its signal. It settles once. */
 
 import { aborted, onAbort } from '../abort'
-import type { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../errors'
+import { NORMAL, type Turn } from '../pool/attempt'
 import type { Choices, Ending, Prediction } from './prediction'
+
+/** Told how a query of a tenant ended. */
+export type Ended = (ending: Ending, tenant: string) => void
+
+/** What one gets whose deadline has come, where others are asked in its place. */
+export function tooLate({ since, dueAt }: Pick<Caller, 'since' | 'dueAt'>): ApproxiferError {
+  return new ApproxiferError('DEADLINE', `no answer within ${Math.round(dueAt - since)} ms`)
+}
 
 export class Caller {
   readonly since: number
   readonly dueAt: number
   readonly choices: Required<Choices>
+  readonly turn: Turn
+  #signal: AbortSignal | undefined
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
@@ -16,6 +27,7 @@ export class Caller {
   /**
    * @param since       now
    * @param deadlineMs  how long it waits at most
+   * @param turn        whose query it is, and before which others it goes
    */
   constructor(
     choices: Required<Choices>,
@@ -23,8 +35,10 @@ export class Caller {
     deadlineMs: number,
     resolve: (prediction: Prediction) => void,
     reject: (error: ApproxiferError) => void,
+    turn = NORMAL,
   ) {
     this.choices = choices
+    this.turn = turn
     this.since = since
     this.dueAt = since + deadlineMs
     this.#resolve = resolve
@@ -43,28 +57,35 @@ export class Caller {
   /** @param leave  told once if the signal fires, also where it has by now */
   listen(signal: AbortSignal, leave: (error: ApproxiferError) => void): void {
     const abort = () => leave(aborted(signal))
+    this.#signal = signal
+    this.#unlisten?.() // who asks again listens anew
     this.#unlisten = onAbort(signal, abort)
     if (signal.aborted) abort() // while it was being sent
   }
 
+  /** Another query is asked for it: that is told if its signal fires. */
+  relisten(leave: (error: ApproxiferError) => void): void {
+    if (this.#signal && this.isOpen) this.listen(this.#signal, leave)
+  }
+
   /** Settles it when nobody waits any more but who holds the promise. @param ended  told before the promise is */
-  answer(prediction: Prediction, ended: (ending: Ending) => void): void {
+  answer(prediction: Prediction, ended: Ended): void {
     const resolve = this.#resolve
     this.#end(prediction.status, ended)
     resolve?.(prediction)
   }
 
-  fail(error: ApproxiferError, ended: (ending: Ending) => void): void {
+  fail(error: ApproxiferError, ended: Ended): void {
     const reject = this.#reject
     this.#end(error.code, ended)
     reject?.(error)
   }
 
-  #end(ending: Ending, ended: (ending: Ending) => void): void {
+  #end(ending: Ending, ended: Ended): void {
     this.#ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
-    this.#unlisten = undefined
-    ended(ending)
+    this.#unlisten = this.#signal = undefined
+    ended(ending, this.turn.tenant)
   }
 }

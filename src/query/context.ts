@@ -1,6 +1,7 @@
 /** What all queries of a tenant share. */
 
 import type { Clock } from '../clock'
+import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
 import type { Attempts } from '../pool/attempt'
 import type { Signature } from '../tensor'
@@ -9,10 +10,10 @@ import type { Acceptance } from './acceptance'
 import type { Agenda } from './agenda'
 import type { Asked, Purpose } from './asked'
 import type { Budget } from './budget'
+import type { Ended } from './caller'
 import type { Equality } from './equality'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
-import type { Ending } from './prediction'
 import type { Query } from './query'
 
 export interface Context {
@@ -20,6 +21,8 @@ export interface Context {
   readonly pool: Attempts<Payload, Payload>
   readonly core: 'wasm' | 'js'
   readonly signature: Signature
+  /** Its fingerprint, where it is known: another one where it is replaced. */
+  readonly model: { readonly fingerprint: string | undefined }
   readonly agenda: Agenda
   readonly lateness: Lateness
   /** Second requests for late queries, and recoveries given to them. */
@@ -33,12 +36,14 @@ export interface Context {
   readonly trust: Trust
   /** Absent where no single answer is known to be right. */
   readonly learning: Learning | undefined
+  /** What answers that no worker gave count in, where these may be wrong so often. */
+  readonly ledger?: Ledger | undefined
   readonly tally: WorkerTally
   /** How many workers may go down with a query, and fail on it, before it is given up: the fault is then its own. */
   readonly mostLost: number
   readonly mostFailed: number
   /** A caller's query ended; told before the caller is. */
-  ended(ending: Ending): void
+  readonly ended: Ended
   /** The last attempt of a query has an outcome. */
   done(query: Query): void
 }

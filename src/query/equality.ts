@@ -5,10 +5,9 @@
  * deviation pass for everybody.
  */
 
-import { type Criterion, sameLabels } from '../criterion'
+import { type Criterion, judgedOf, sameLabels } from '../criterion'
 import { isEqual, isReal, realsOf, type TensorData } from '../element'
-import type { Payload } from '../payload'
-import { rootMeanSquare } from '../stats'
+import { type Payload, sizeOf } from '../payload'
 import type { TensorSpec } from '../tensor'
 
 export interface Equality {
@@ -37,8 +36,12 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
     const least = Math.min(sizeOf(type, own), sizeOf(type, other))
     return isWithin(type, own, other, Math.max(least, floorOf(equality, i)) * equality.rounding)
   })
-  if (!isSame || criterion.kind !== 'label') return isSame
-  return sameLabels(a.tensors[0].data as Float32Array, b.tensors[0].data as Float32Array, criterion)
+  if (!isSame) return false
+  return judgedOf(criterion).every(({ right }, i) => {
+    const { type = 'float32' } = outputs[i]
+    const values = (answer: Payload) => realsOf(type, answer.tensors[i].data)
+    return right.kind !== 'label' || sameLabels(values(a), values(b), right)
+  })
 }
 
 /**
@@ -47,24 +50,15 @@ export function agree(a: Payload, b: Payload, equality: Equality): boolean {
  */
 export function isLie(answer: Payload, right: Payload, equality: Equality): boolean {
   const { outputs, criterion, usual, scales } = equality
+  const judged = judgedOf(criterion)
   return outputs.some(({ type = 'float32' }, i) => {
     const [own, other] = [answer.tensors[i].data, right.tensors[i].data]
     if (own.length !== other.length) return false
     if (!isReal(type)) return !isEqual(own, other)
-    if (!usual && !scales[i] && (criterion.kind !== 'label' || i > 0)) return false
+    if (!usual && !scales[i] && judged[i]?.right.kind !== 'label') return false
     const size = Math.max(sizeOf(type, other), scales[i] || usual?.[i] || 0)
     return !isWithin(type, own, other, FAR * size * equality.rounding)
   })
-}
-
-/** Of each output the root mean square of its values; 0 of what is no real number. */
-export function sizesOf({ tensors }: Payload, outputs: Equality['outputs']): number[] {
-  return outputs.map(({ type = 'float32' }, i) => (isReal(type) ? sizeOf(type, tensors[i].data) : 0))
-}
-
-function sizeOf(type: NonNullable<TensorSpec['type']>, data: TensorData): number {
-  const size = rootMeanSquare(realsOf(type, data))
-  return Number.isFinite(size) ? size : 0
 }
 
 const floorOf = ({ scales }: Equality, output: number) => FLOOR * (scales[output] ?? 0)

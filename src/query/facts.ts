@@ -13,7 +13,7 @@ import type { QueryRecovery, Urgency } from './recovery'
 const MOST_HEDGES = 3
 
 export function factsOf(query: Query, context: Context, now: number): Facts {
-  const { lateness, recoveries, learning } = context
+  const { lateness, recoveries, learning, ledger } = context
   const { asked, coding, vote, caller, recovery } = query
   const { giveAt, hedgeAt, slowAt, own } = paceOf(asked, lateness.ages, now)
   const live = own + Number(coding?.isOnlyWay === true && coding.isDecodable)
@@ -29,7 +29,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     live,
     lacking,
     isDisputed: vote?.isDisputed === true,
-    recovery: recoveryOf(query),
+    recovery: ledger?.mayRecover === false ? undefined : recoveryOf(query),
     lookup: recovery.lookup(urgencyOf(query, now)),
     looksFirst: learning?.looksFirst(lateness.medianMs ?? 0) === true,
     mayHedge: mayHedge(query, context),
@@ -74,6 +74,16 @@ export function hedgePriority({ pool, lateness }: Context): Priority {
   return pool.waiting <= (lateness.ages?.worth ?? 0) ? 'high' : 'normal'
 }
 
+/** A retry goes before those that wait, unless these are too many. */
+export function retryPriority({ vote, inquiry }: Query, { pool }: Context): Priority {
+  return pool.isOverloaded || (vote && !inquiry.isAnswered) ? 'normal' : 'high'
+}
+
+/** Whether an answer after the deadline is worth no machine's time: nobody learns from it, or others wait. */
+export function teachesNobody({ coding, vote }: Query, { learning, pool }: Context): boolean {
+  return !coding && !vote && (!learning || pool.isOverloaded)
+}
+
 /** A recovery that a worker's answer contradicts is none. */
 export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
   if (!recovery.answer) return undefined
@@ -82,14 +92,15 @@ export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | un
 }
 
 /** A few times, from the budget: the second worker is as often a straggler as the first. */
-function mayHedge(query: Query, { hedges }: Context): boolean {
-  if (!hedges.has || query.inquiry.available <= 0) return false
+function mayHedge(query: Query, { hedges, pool }: Context): boolean {
+  if (!hedges.has || pool.isOverloaded || query.inquiry.available <= 0) return false
   return query.asked.filter(({ purpose }) => purpose === 'hedge').length < MOST_HEDGES
 }
 
 /** As long as the fault may be its workers'. */
 function mayRetry(query: Query, context: Context): boolean {
   const { asked, vote, coding, caller } = query
+  if (query.inquiry.refusal) return false
   if (coding?.isOnlyWay || (caller.choices.policy === 'recover' && !vote)) return false
   if (query.inquiry.available < 1 && !(context.pool.usable && mayForgive(asked))) return false
   return !isDeadly(query, context) && asked.filter(isFailed).length < context.mostFailed

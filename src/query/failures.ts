@@ -14,7 +14,8 @@ const MOST_REASONS = 3
 
 /** @param isDue  its deadline has come */
 export function whyNot(query: Query, context: Context, isDue: boolean): ApproxiferError {
-  const { vote, caller, coding, asked } = query
+  const { vote, caller, coding, asked, inquiry } = query
+  if (inquiry.refusal && !isDue) return inquiry.refusal
   if (vote) return unproven(query, context, isDue)
   const isAsked = coding?.wasAsked || asked.some(({ attempt }) => attempt.worker)
   const recovers = caller.choices.policy === 'recover' || !asked.length

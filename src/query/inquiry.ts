@@ -1,15 +1,28 @@
 /** The attempts of one query: which workers were asked, and which may be yet. */
 
 import { append, NONE } from '../arrays'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { Apart, Attempt, Attempts, Identity, Owner, Priority } from '../pool/attempt'
-import { type Asked, answerOf, blockedBy, isForgivable, isLive, isQueued, newAsked, type Purpose } from './asked'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
+import { identityOf } from '../workers/worker'
+import {
+  type Asked,
+  answerOf,
+  blockedBy,
+  isForgivable,
+  isLive,
+  isQueued,
+  newAsked,
+  type Purpose,
+  refusalOf,
+} from './asked'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {
   readonly payload: Payload
   readonly owner: Owner
   readonly dueAt: number
+  readonly turn: Turn
   readonly coding: Apart | undefined
 }
 
@@ -17,9 +30,13 @@ export interface Question {
 const IDLE = 0.4
 
 export class Inquiry implements Apart {
+  /** Why no worker is asked any more: no answer would be in time. */
+  refusal: ApproxiferError | undefined
   readonly #pool: Attempts<Payload, Payload>
   readonly #question: Question
   #asked: readonly Asked[] = NONE
+  /** What a worker has begun with before `submit` has returned it. */
+  #unknown: Attempt | undefined
 
   constructor(pool: Attempts<Payload, Payload>, question: Question) {
     this.#pool = pool
@@ -41,13 +58,26 @@ export class Inquiry implements Apart {
     return this.#asked.some(answerOf)
   }
 
+  /** What was asked ahead can no longer be done without, unless it would be too late. */
+  lost(asked: Asked): void {
+    this.refusal ??= refusalOf(asked)
+    for (const { attempt } of this.#asked) if (attempt.phase === 'queued' && !this.refusal) this.#pool.promote(attempt)
+  }
+
   find(attempt: Attempt): Asked | undefined {
     return this.#asked.find((asked) => asked.attempt === attempt)
   }
 
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
+    const { worker } = this.#unknown ?? {}
+    if (worker && identityOf(worker) === identity) return true
     return this.#asked.some((asked) => blockedBy(asked) === identity)
+  }
+
+  /** The same turn of the pool may go on with what else is queued of this query. */
+  met(attempt: Attempt): void {
+    this.#unknown = attempt
   }
 
   /** How many identities may yet be asked, beside those that attempts wait for: below 0 not all of these will get one. */
@@ -90,11 +120,6 @@ export class Inquiry implements Apart {
     return true
   }
 
-  /** What was asked ahead can no longer be done without. */
-  promote(): void {
-    for (const { attempt } of this.#asked) if (attempt.phase === 'queued') this.#pool.promote(attempt)
-  }
-
   /** Nobody waits any more: what no worker has is taken back, what runs goes on. */
   release(): void {
     for (const { attempt } of this.#asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
@@ -118,12 +143,13 @@ export class Inquiry implements Apart {
 
   #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {
     const asked = newAsked(attempt, purpose, row)
+    this.#unknown = undefined
     this.#asked = append(this.#asked as Asked[], asked)
     return asked
   }
 
   #submission(priority: Priority) {
-    const { payload, owner, dueAt, coding } = this.#question
-    return { payload, owner, dueAt, priority, apart: coding ? [this, coding] : [this] }
+    const { payload, owner, dueAt, turn, coding } = this.#question
+    return { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
   }
 }

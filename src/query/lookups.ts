@@ -35,6 +35,11 @@ export class Lookups {
     this.#clock = clock
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
   /** Whether one is under way: the memory must not change. */
   get busy(): boolean {
     return this.#underway !== undefined
@@ -73,7 +78,7 @@ export class Lookups {
       this.#leftMs = SLICE_MS
       this.#proceed()
     }
-    this.#unplan ??= this.#clock.after(0, next, true)
+    this.#unplan ??= this.#clock.after(0, next) // somebody waits, or did a millisecond ago
   }
 
   #step(lookup: LookupTask): void {

@@ -9,9 +9,10 @@ import type { GroupReport } from './report'
 
 /**
  * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a
- * confident memory shares. `recovered`: from other answers. `unverified`: one worker's word, which nothing shows to be right.
+ * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
+ * `unverified`: one worker's word, which nothing shows to be right.
  */
-export type Status = 'exact' | 'checked' | 'recovered' | 'unverified'
+export type Status = 'exact' | 'checked' | 'recovered' | 'remembered' | 'unverified'
 
 /** How a query ended. */
 export type Ending = Status | Code
@@ -50,6 +51,10 @@ export interface Prediction {
   hedged: boolean
   /** The workers that answered: one or, for an answer that was decoded, all whose answers it was made of; none for a remembered one. */
   workers: string[]
+  /** Of the model that made it, where its workers tell. */
+  fingerprint?: string | undefined
+  /** It is the answer to an equal query: see the option `reuse`. */
+  reused?: boolean
   /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */
   group: Promise<GroupReport>
 }
@@ -76,7 +81,7 @@ function isHedged({ asked }: Query): boolean {
   return asked.some(({ purpose, attempt }) => purpose === 'hedge' && attempt.worker)
 }
 
-const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'unverified']
+const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'remembered', 'unverified']
 
 /** How a group ended: `decoded` where all have an answer; callers that left count only where all did. */
 export function outcomeOf(endings: readonly Ending[]): string {

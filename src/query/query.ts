@@ -10,7 +10,7 @@ import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerO
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
-import { factsOf, hedgePriority } from './facts'
+import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
 import { Inquiry } from './inquiry'
 import { lookUp } from './lookup'
@@ -23,7 +23,8 @@ import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
   readonly payload: Payload
-  readonly caller: Caller
+  /** Another one where the model was replaced: who asked asks again. */
+  caller: Caller
   readonly recovery: QueryRecovery
   readonly coding: Coding | undefined
   readonly vote: Vote | undefined
@@ -42,15 +43,17 @@ export class Query implements Owner, Timed {
     this.coding = coding
     this.recovery = new QueryRecovery(number, context.learning?.experience)
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, coding })
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding })
     this.#report = coding?.report ?? new PendingReport()
   }
 
-  /** Asks a worker, or as many as it takes. */
-  start(): void {
+  /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
+  start(refusal?: ApproxiferError): void {
     const { acceptance, agenda } = this.#context
     this.#places = agenda.add(this)
-    if (!this.coding?.isOnlyWay) {
+    this.inquiry.refusal = refusal
+    if (refusal) this.look()
+    else if (!this.coding?.isOnlyWay) {
       const checks = this.vote?.begin() === true
       for (let i = 0; i < (checks ? 1 : acceptance.needed); i++) this.#ask(i ? 'proof' : 'first', 'normal')
       if (checks) this.#lookUp()
@@ -129,7 +132,7 @@ export class Query implements Owner, Timed {
 
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
-    if (!asked) return // it is told again when it is known here
+    if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
     const { extras, agenda } = this.#context
     const { purpose } = asked
     const extra = extras[purpose]
@@ -150,16 +153,12 @@ export class Query implements Owner, Timed {
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
     this.coding?.failed(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
-    if (!answer && this.isOpen) this.inquiry.promote()
-    if (answer) this.#heard(asked, answer)
+    if (!answer && this.isOpen) this.inquiry.lost(asked)
+    if (answer && this.vote) this.#judge()
+    else if (answer) this.#own(asked, answer)
     else this.#advance()
     if (!answer) this.coding?.lost()
     this.#finish()
-  }
-
-  #heard(asked: Asked, answer: Payload): void {
-    if (this.vote) this.#judge()
-    else this.#own(asked, answer)
   }
 
   /** The model's own answer, in time or late. */
@@ -226,7 +225,7 @@ export class Query implements Owner, Timed {
     const { inquiry, vote } = this
     if (inquiry.available < lacking) inquiry.forgive()
     const count = Math.max(1, Math.min(lacking, inquiry.available))
-    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', vote && !inquiry.isAnswered ? 'normal' : 'high')
+    for (let i = 0; i < count; i++) this.#ask(vote ? 'proof' : 'retry', retryPriority(this, this.#context))
   }
 
   #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
@@ -242,7 +241,7 @@ export class Query implements Owner, Timed {
     const { report, answer } = recovery
     if (!report || !answer) return
     if (isLate) this.#context.recoveries.take()
-    report.given = true
+    recovery.give(this.#context.ledger)
     const workers = (recovery.isFromCode && this.coding?.given()) || []
     const own = Payload.of(answer, this.#context.signature.outputs)
     this.#settle(own, recoveredAnswer(this, this.#context.clock.now(), workers))
@@ -262,9 +261,10 @@ export class Query implements Owner, Timed {
   }
 
   #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
-    const { signature, ended } = this.#context
+    const { signature, ended, model } = this.#context
+    const { fingerprint } = model
     const [output, group] = [toNamed(tensors, signature.outputs), this.#report.promise]
-    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, group }, ended) // a spread costs 1 kB
+    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, group }, ended) // a spread costs 1 kB
     this.#closed()
   }
 
@@ -274,6 +274,7 @@ export class Query implements Owner, Timed {
     if (first && !this.recovery.isContradictedBy(answerOf(first) as Payload))
       this.#answer(first, 'unverified', undefined)
     else this.#fail(whyNot(this, this.#context, isDue))
+    if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }
 
   #fail(error: ApproxiferError): void {

@@ -1,5 +1,6 @@
 /** What a query can get in the place of its own answer: what its group decoded, what the memory predicts, the more confident of them. */
 
+import type { Ledger } from '../ledger/ledger'
 import type { Confidence, Recovered } from '../memory/confidence'
 import type { Experience } from '../memory/experience'
 import type { Recollection } from '../memory/memory'
@@ -57,6 +58,8 @@ export class QueryRecovery {
   #remembered: Recollection | undefined
   #best: { readonly surest: BestRecovery; readonly report: RecoveryReport } | undefined
   #isGraded = false
+  /** Told whether what was given is right. */
+  #told: ((right: boolean) => void) | undefined
 
   /** @param number  of the query in its group */
   constructor(number: number, experience: Experience | undefined) {
@@ -119,6 +122,13 @@ export class QueryRecovery {
     return this.#isGraded && this.#best?.surest.all.some(({ source }) => source === 'code') === true
   }
 
+  /** The caller gets it. @param ledger  that it counts in */
+  give(ledger: Ledger | undefined): void {
+    if (!this.#best) return
+    this.#best.report.given = true
+    this.#told = ledger?.recover()
+  }
+
   /** Whether an answer is another than the memory's: nearly all wrong labels of honest pools were recoveries of that kind. */
   isContradictedBy({ vector }: Payload): boolean {
     const own = this.#remembered?.answer
@@ -134,6 +144,7 @@ export class QueryRecovery {
       const agreed = this.#experience.confidence.grade(each, own.vector, from)
       if (each.answer === surest.recovery.answer) report.agreed = agreed
     }
+    this.#told?.(report.agreed === true)
     return true
   }
 

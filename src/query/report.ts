@@ -85,6 +85,12 @@ export function groupReport(members: readonly Query[], others: readonly Asked[],
   }
 }
 
+/** Of a query that nobody was asked for. */
+export function unaskedReport(core: 'wasm' | 'js'): GroupReport {
+  const own = { queries: 1, workers: 0, quorum: 0, core, outcome: 'decoded', rows: [], recoveries: [] }
+  return { ...own, ...undecided, survivors: [] }
+}
+
 /** Of a query that was alone. */
 export function queryReport({ vote, asked, caller, recovery }: Query, { acceptance, core }: Context): GroupReport {
   const { report } = recovery

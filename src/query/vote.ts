@@ -3,6 +3,7 @@
  * one, and what is far from a proven one is a lie.
  */
 
+import { judgedOf, outputIn } from '../criterion'
 import type { Payload } from '../payload'
 import { rmsDifference, rootMeanSquare } from '../stats'
 import type { ModelWorker } from '../workers/worker'
@@ -144,10 +145,13 @@ export class Vote {
     if (!learning || !memory || confidence < trust.integrity) return
     const { vector } = answerOf(asked) as Payload
     const passed = learning.experience.confidence.agrees(memory.answer, vector) === true
-    // No error is smaller than what counts as the same.
-    const least = trust.equality.rounding * rootMeanSquare(vector)
-    const distance = rmsDifference(memory.answer, vector) / Math.max(memory.error, least, 1e-9)
-    trust.checked(workerOf(asked), passed, distance)
+    const { criterion, rounding } = trust.equality
+    const distances = judgedOf(criterion).map((each, i) => {
+      const [own, other] = [outputIn(memory.answer, each), outputIn(vector, each)]
+      const least = rounding * rootMeanSquare(other) // no error is smaller than what counts as the same
+      return rmsDifference(own, other) / Math.max(memory.errors?.[i] ?? memory.error, least, 1e-9)
+    })
+    trust.checked(workerOf(asked), passed, rootMeanSquare(distances))
     if (!passed) return
     learning.experience.confidence.rehearse({ ...memory, missing: 1 }, vector, workerOf(asked).name)
     give({ asked, status: 'checked', confidence })

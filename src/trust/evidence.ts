@@ -69,13 +69,19 @@ const blank = (): WorkerEvidence => ({
 export class Evidence {
   /** How often the model was replaced: answers of two of them are not compared. */
   renewals = 0
-  readonly #workers = new Map<string, WorkerEvidence>()
+  readonly #workers: Map<string, WorkerEvidence>
   /** Those that have left, the one first that did so longest ago. */
-  readonly #left = new Set<string>()
+  readonly #left: Set<string>
   /** Logarithms of the distances of answers from what the memory said, over the error it expected. */
   #distance: RunningMoments = { count: 0, mean: 0, variance: 0 }
   /** Of each output: logarithms of its sizes in proven answers. */
   #sizes: RunningMoments[] = []
+
+  /** @param other  of another model: workers' records are shared with it, since who lied is a liar whichever he has */
+  constructor(other?: Evidence) {
+    this.#workers = other ? other.#workers : new Map()
+    this.#left = other ? other.#left : new Set()
+  }
 
   /**
    * Takes what was saved in the place of all that is known.

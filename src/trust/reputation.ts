@@ -4,12 +4,12 @@
  */
 
 import type { Criterion } from '../criterion'
-import type { Payload } from '../payload'
+import { type Payload, sizesOf } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
 import type { Trust, WorkerTally } from '../query/context'
-import { type Equality, sizesOf } from '../query/equality'
+import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
 import { median } from '../stats'
 import type { TensorSpec } from '../tensor'
@@ -85,7 +85,7 @@ export class Reputation implements Trust {
   compare(payload: Payload, answered: readonly Asked[]): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
     if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
-    new Audit(this.#pool, this, this.#tally, payload, answered).proceed()
+    new Audit(this.#pool, this, this.#tally, payload.kept(), answered).proceed()
   }
 
   /** Audits take machines from queries where nearly all are at work: the fewer are free, the more of them are left out. */
@@ -129,7 +129,7 @@ export class Reputation implements Trust {
 
   proven(worker: ModelWorker, answer: Payload): void {
     const identity = identityOf(worker)
-    const isReadmitted = this.evidence.proven(identity, sizesOf(answer, this.#equal.outputs))
+    const isReadmitted = this.evidence.proven(identity, sizesOf(answer.tensors, this.#equal.outputs))
     this.#tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)
@@ -159,6 +159,11 @@ export class Reputation implements Trust {
     for (const identity of this.#ejects ? this.#pool.identities.all() : []) {
       if (!this.evidence.isTrusted(identity)) this.#pool.eject(identity)
     }
+  }
+
+  /** What is believed of a machine may have changed elsewhere. */
+  follow(identity: Identity): void {
+    if (this.#ejects) this.#pool[this.evidence.isTrusted(identity) ? 'readmit' : 'eject'](identity)
   }
 
   lied(worker: ModelWorker): void {

@@ -13,6 +13,10 @@ import {
   type TensorList,
   type TensorSpec,
 } from '../tensor'
+import type { SequenceAxes } from './sequence'
+
+/** Bytes from which on shared memory gains anything. */
+export const LARGE = 2 ** 15
 
 /**
  * The contract, held by one test suite for every kind of worker:
@@ -42,15 +46,24 @@ export interface ModelWorker {
    * fail and lie together, and count as one vote. Default: its `name`.
    */
   readonly identity?: string | undefined
+  /**
+   * Whether it proves with a key that it is who it says it is. False: others can speak in its name, and it is not taken where some may
+   * lie. Default: nobody is in the way to it.
+   */
+  readonly signed?: boolean | undefined
   /** What the model takes and gives. */
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */
   readonly fingerprint?: string | undefined
+  /** What tells its model from others where it has no fingerprint; its fleet says it. */
+  readonly modelId?: string | undefined
   /**
    * Of each output the root mean square of its values in the answer to a fixed query, the same for all workers, in the signature's order: how
    * large they are tells which differences are rounding. Default: not known.
    */
   readonly scales?: readonly number[] | undefined
+  /** Whether the model answers the same query in the same way twice. Default: not known, and taken for true. */
+  readonly repeats?: boolean | undefined
   /** Calls that it takes at once. Default 1. It may change: it is read when a call has settled, and on `onFree`. One that is open takes a slot until it settles; `inferBatch` counts as one call. */
   readonly slots?: number
   /** Whether `infer` would take one more call now. */
@@ -70,6 +83,13 @@ export interface ModelWorker {
    * a worker with `takesNext` gets its next row ahead; it is taken back by an abort when the one before it is late. Default 0.
    */
   readonly roundTripMs?: number | undefined
+  /** Makes memory that it reads as it is, without another copy: large queries are kept in such. Default: it has none. */
+  readonly sharedMemory?: ((bytes: number) => SharedArrayBuffer | undefined) | undefined
+  /**
+   * Where sequences of tokens stand, for the option `limits.pad`; false: there are none, or zeros behind them change answers. Default: what
+   * may be of any length in the place where the mask may.
+   */
+  readonly sequence?: SequenceAxes | false | undefined
   /** Queries that `inferBatch` takes at a time. Default 1: it has none. */
   readonly maxBatch?: number
   /**
@@ -148,6 +168,11 @@ export function identityOf(worker: Pick<ModelWorker, 'name' | 'identity'>): stri
   return worker.identity ?? worker.name
 }
 
+/** What tells its model from others. */
+export function modelIdOf({ modelId, fingerprint = 'unknown' }: Pick<ModelWorker, 'modelId' | 'fingerprint'>): string {
+  return modelId ?? fingerprint
+}
+
 /** How many machines workers are on: those of one lie together. */
 export function machinesOf(workers: Iterable<ModelWorker>): number {
   return new Set(Array.from(workers, identityOf)).size
@@ -182,7 +207,7 @@ function checkSpecs(field: string, specs: Signature['inputs'] | undefined): void
  * the next one that joins is the predictor's from then on.
  *
  * `model`: all workers, those that are there and those to come, have another model than before, with this fingerprint where one is
- * known. What was learned of the one before is forgotten, and queries under way are rejected.
+ * known. What was learned of the one before is forgotten, and queries under way are asked again.
  */
 export type Change = { add: ModelWorker } | { remove: string } | { drain: string } | { model: string | undefined }
 
@@ -190,4 +215,9 @@ export type Change = { add: ModelWorker } | { remove: string } | { drain: string
 export interface WorkerChanges extends AsyncIterable<Change> {
   /** More workers than these will never have joined: a scheme that needs more is refused at once. Default: any number may come. */
   readonly most?: number | undefined
+  /**
+   * Called before the first change is read, by a reader that keeps the workers of several models apart: from then on those of all join,
+   * each with its `modelId` or `fingerprint`, and no `model` is told.
+   */
+  readonly apart?: (() => void) | undefined
 }

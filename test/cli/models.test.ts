@@ -30,6 +30,14 @@ const softmax = onnx(
   [{ name: 'y', shape: ['batch', 3] }],
   [{ op: 'Softmax', inputs: ['x'], outputs: ['y'] }],
 )
+const random = onnx(
+  [{ name: 'x', shape: ['batch', 3] }],
+  [{ name: 'y', shape: ['batch', 3] }],
+  [
+    { op: 'RandomUniformLike', inputs: ['x'], outputs: ['noise'] },
+    { op: 'Add', inputs: ['x', 'noise'], outputs: ['y'] },
+  ],
+)
 /** Names that the syntax of the options has uses for. */
 const odd = onnx(
   ['a=b', 'c,d'].map((name) => ({ name, shape: ['batch', 'n'] })),
@@ -37,7 +45,7 @@ const odd = onnx(
   [neg('a=b', 'e,f'), neg('c,d', 'g')],
 )
 
-const models = { dynamic, twoOutputs, integers, softmax, odd }
+const models = { dynamic, twoOutputs, integers, softmax, random, odd }
 const file = (name: keyof typeof models) => write(`${name}.onnx`, models[name])
 const planned = (...args: string[]) => {
   const { status, stdout, stderr } = run('plan', '--json', ...args)
@@ -48,18 +56,52 @@ describe('plan --model', () => {
   it('says that a model can be served, coded and remembered, and what it takes and gives', () => {
     const { status, model, error } = planned('--model', 'models/mnist-lenet.onnx')
     expect([status, error]).toEqual([0, undefined])
+    const why = 'its name says scores of classes'
+    const logits = { output: 'logits', right: { kind: 'label', positions: 1, classes: 10 }, why }
     expect(model).toEqual({
       ok: true,
       inputs: [{ name: 'input', shape: [1, 28, 28] }],
       outputs: [{ name: 'logits', shape: [10] }],
-      abilities: { pool: true, agreement: true, coding: true, memory: 'vector' },
+      abilities: { pool: true, agreement: true, exactReuse: true, coding: true, memory: 'vector', right: [logits] },
       warnings: [],
       reason: null,
     })
     const { stdout } = run('plan', '--model', 'models/mnist-lenet.onnx')
     expect(stdout).toMatch(
-      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n$/,
+      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n {2}right: logits where its largest value is the model’s, since its name says scores of classes\n$/,
     )
+  })
+
+  it('says of one with random layers that nobody can tell its liars, nor reuse its answers', () => {
+    const { status, model } = planned('--model', file('random'))
+    const whyNotEqual = expect.stringMatching(/answered the same query in two ways/)
+    expect([status, model]).toMatchObject([0, { abilities: { agreement: false, exactReuse: false, whyNotEqual } }])
+    const { stdout } = run('plan', '--model', file('random'))
+    expect(stdout).toMatch(
+      /does not: agreement \(--byzantine\) and reuse\.exact: the model answered the same query in two/,
+    )
+  })
+
+  it('a predictor of it takes neither liars nor reuse, and serves', async () => {
+    const given = { model: random, workers: 3, onWarning: () => {} }
+    const message = 'the model answered the same query in two ways, as layers with random numbers do'
+    await expect(createPredictor({ ...given, scheme: { queries: 1, byzantine: 1 } })).rejects.toThrow(`scheme.byzantine: expected 0, got 1: ${message}`) // biome-ignore format: one line
+    await expect(createPredictor({ ...given, reuse: { exact: true } })).rejects.toThrow(`reuse.exact: expected false, got true: ${message}`) // biome-ignore format: one line
+    const predictor = await createPredictor(given)
+    expect(predictor.abilities).toMatchObject({ pool: true, agreement: false, exactReuse: false, coding: true })
+    expect(await predictor.predict(Float32Array.of(1, 2, 3))).toMatchObject({ status: 'exact' })
+    await predictor.close()
+  })
+
+  it('prints nothing of lengths that it tries and that do not fit', () => {
+    const shape = ['batch', 'n']
+    const nodes = [{ op: 'Add', inputs: ['x', 'bias'], outputs: ['y'] }]
+    const bias = { name: 'bias', length: 8, file: 'bias.data' }
+    write(bias.file, new Uint8Array(4 * bias.length))
+    const model = write('eight.onnx', onnx([{ name: 'x', shape }], [{ name: 'y', shape }], nodes, [bias]))
+    const { stdout, stderr } = run('plan', '--model', model)
+    expect(stderr).toBe('')
+    expect(stdout).toContain("input 'x' has shape [?], which may differ from query to query (--input-shapes fixes it)")
   })
 
   it('says of one that takes integers that it is served without a code and a memory, and why', () => {
@@ -88,7 +130,9 @@ describe('plan --model', () => {
 
   it('passes on warnings', () => {
     const warning = expect.stringMatching(/output 'y' looks like probabilities/)
-    expect(planned('--model', file('softmax')).model).toMatchObject({ ok: true, warnings: [warning] })
+    const guess =
+      "output 'y' of [3] is read as scores of 3 classes, which is a guess: if it is something else, say right: { outputs: { y: 0.1 } }"
+    expect(planned('--model', file('softmax')).model).toMatchObject({ ok: true, warnings: [warning, guess] })
     expect(run('plan', '--model', file('softmax')).stdout).toMatch(/^ {2}warning: output 'y' looks like probabilities/m)
   })
 
@@ -185,7 +229,7 @@ describe('evaluate', () => {
     const args = ['evaluate', file('softmax'), '--inputs', npy('soft.npy', rows(3), [20, 3]), '--groups', '2']
     expect(run(...args).stderr).toMatch(/^approxifer: warning: output 'y' looks like probabilities/)
     const { stdout, stderr } = run(...args, '--json')
-    expect([stderr, JSON.parse(stdout).warnings.length]).toEqual(['', 1])
+    expect([stderr, JSON.parse(stdout).warnings.length]).toEqual(['', 2])
   })
 })
 

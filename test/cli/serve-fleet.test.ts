@@ -113,7 +113,7 @@ describe('workers elsewhere', () => {
     await Promise.all(servers.map((server) => server.listen()))
     await until(async () => (await ready()) === 200)
     expect(await answer()).toEqual([15])
-    const isSaid = ({ msg }: Line) => String(msg).startsWith("no server that is there has the fleet's model any more")
+    const isSaid = ({ msg }: Line) => String(msg).startsWith("more servers have another model than have the fleet's")
     await gateway.line(isSaid)
     expect(await gateway.stop()).toBe(0)
     expect(gateway.lines.filter(isSaid).length).toBe(1)

@@ -314,14 +314,12 @@ describe('a configuration file', () => {
     text('config.json', typeof content === 'string' ? content : JSON.stringify(content))
 
   it.each([
-    ['is no JSON', '{', /config.json: line 1: expected JSON: /],
-    [
-      'has a comma too many',
-      '{\n"port": 1,\n}',
-      /config.json: line 3: expected JSON: Expected double-quoted property name\n/,
-    ],
-    ['has a word that is none', '{\n"port": x\n}', /config.json: line 2: expected JSON: Unexpected token 'x'\n/],
-    ['ends too early', '{\n"port": 1', /config.json: line 2: expected JSON: /],
+    ['is neither YAML nor JSON', '{', /config.json: line 1: expected YAML or JSON: /],
+    ['lacks a comma', '{\n"port": 1\n"grace": 2}', /config.json: line 2: expected YAML or JSON: /],
+    ['has a word for a number', 'port: x', /config.json: port: expected an integer from 0 to 65535, got "x"\n/],
+    ['ends too early', '{\n"port": 1', /config.json: line 2: expected YAML or JSON: /],
+    ['is indented with tabs', 'models:\n\tm:\n', /config.json: line 2: expected YAML or JSON: Tabs are not/],
+    ['is a list', '- port: 1', /config.json: expected an object, got Array/],
     ['misspells a name', { prot: 8000 }, /config.json\.prot: expected 'port', got an unknown option/],
     ['misspells a model’s option', { models: { m: { modle: 'm.onnx' } } }, /models\.m\.modle: expected 'model'/],
     [
@@ -341,8 +339,8 @@ describe('a configuration file', () => {
     ],
     [
       'has what workers of that kind lack',
-      { models: { m: { workers: 'nats://127.0.0.1:9/fleet', remote: { tokenFile: 'x' } } } },
-      /m: remote\.tokenFile: expected .*, got an unknown option/,
+      { models: { m: { workers: 'nats://127.0.0.1:9/fleet', remote: { healthMs: 5 } } } },
+      /m: remote\.healthMs: expected .*, got an unknown option/,
     ],
     ['has a model without a file', { models: { m: {} } }, /models\.m\.model: expected an .onnx file, got undefined/],
     [
@@ -353,14 +351,14 @@ describe('a configuration file', () => {
     [
       'describes a model twice, of which a parser would take the last',
       '{"models": {"a": {"model": "a{\\"}.onnx"}, "m": {"model": "a"}, "b": {}, "m": {"model": "b"}}}',
-      /config.json: models\.m: expected once, got it twice/,
+      /config.json: line 1: expected YAML or JSON: Map keys must be unique/,
     ],
     ['has no models', { models: null }, /config.json: models: expected an object, got null/],
     ['has no remote', { models: { m: { workers: 'http://a', remote: null } } }, /models\.m\.remote: expected an object, got null/], // biome-ignore format: one line
     [
       'has a password near an error',
       '{"models": {"m": {"workers": x, "nats://fleet:secret@host/fleet"}}}',
-      /config.json: line 1: expected JSON: Unexpected token 'x'\n/,
+      /models\.m\.nats:\/\/\.\.\.@host\/fleet: expected one of .*, got an unknown option\n/,
     ],
     ['has a list of models', { models: [LENET] }, /models: expected an object, got Array/],
   ])('that %s', (_, content, sentence) => {

@@ -74,7 +74,7 @@ describe('a server of one model', () => {
       expect.arrayContaining(['level', 'time', 'route', 'model', 'version', 'status', 'ms', 'rows', 'statuses']),
     )
     expect(line).toMatchObject({ level: 'info', route: 'infer', model: 'digits', status: 200, rows: 1 })
-    expect(line.statuses).toEqual({ exact: 1, checked: 0, recovered: 0, unverified: 0 })
+    expect(line.statuses).toEqual({ exact: 1, checked: 0, recovered: 0, remembered: 0, unverified: 0 })
     const secret = json(0, { id: 'refused' }).replace('[1,1,28,28]', '[1,1,28,"my secret"]')
     expect((await served.infer(secret)).status).toBe(400)
     const bad = await served.line(({ status }) => status === 400)
@@ -199,14 +199,17 @@ describe('a server of one model', () => {
 it('reads bodies of 2.5 MiB at a time, says 429 to others, and forgets those whose clients have gone', async () => {
   const served = await Served.start([`digits=${LENET}`, '--workers', '1', '--max-body', '1', '--max-bodies', '2.5'])
   const head = 'POST /v2/models/digits/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n'
-  const sockets = [1, 2].map(() => connect(served.port, '127.0.0.1'))
+  const from = ['127.0.0.2', '127.0.0.3'] // one address has half of the room
+  const sockets = from.map((localAddress) => connect({ port: served.port, host: '127.0.0.1', localAddress }))
   for (const socket of sockets) socket.write(`${head}{`)
   const text = json().replace('"data":[', `"data":[${' '.repeat(900_000)}`)
   const third = () => served.infer(text)
   await until(async () => (await third()).status === 429)
   const refused = await third()
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
-  expect((await refused.json()).error).toMatch(/^the bodies of all requests: expected at most 2621440 bytes together/)
+  expect((await refused.json()).error).toMatch(
+    /^all requests and their answers: expected at most 2621440 bytes together/,
+  )
   expect((await served.infer()).status).toBe(200)
   for (const socket of sockets) socket.destroy()
   await until(async () => (await third()).status === 200)

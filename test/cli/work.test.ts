@@ -1,5 +1,5 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nkeys } from '@nats-io/nats-core'
@@ -30,8 +30,9 @@ async function serverWith(config = ''): Promise<NatsServer> {
 }
 
 /** The command at work. */
-function work(args: readonly string[]) {
-  const child = spawn(process.execPath, ['dist/cli.js', 'work', lenet, '--fleet', 'f', '--json', ...args])
+function work(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const all = ['dist/cli.js', 'work', lenet, '--fleet', 'f', '--json', ...args]
+  const child = spawn(process.execPath, all, { env: { ...process.env, ...env } })
   ends.push(() => child.kill('SIGKILL'))
   const events: { event?: string; [field: string]: unknown }[] = []
   let partial = ''
@@ -83,7 +84,10 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     const { url } = await serverWith()
     const { child, told, exit } = work(['--nats', url, '--workers', '2', '--name', 'my machine'])
     const { names, fingerprint } = (await told('joined')) as { names: string[]; fingerprint: string }
-    expect(names).toEqual([expect.stringMatching(/^my_machine-0-\w+$/), expect.stringMatching(/^my_machine-1-\w+$/)])
+    expect(names).toEqual([
+      expect.stringMatching(/^my_machine-0-[\w-]{16}$/),
+      expect.stringMatching(/^my_machine-1-[\w-]{16}$/),
+    ])
     const predictor = await createPredictor({
       scheme: { queries: 1, stragglers: 1 },
       workers: natsWorkers(url, { fleet: 'f', model: lenet }),
@@ -96,7 +100,7 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     expect(await told('left')).toEqual({ event: 'left', fleet: 'f' })
   })
 
-  it('--workers 2 has one vote: two machines with four workers are not the three that a liar asks for', async () => {
+  it('--workers 2 has one vote: two machines with four workers are two of the three that a liar asks for', async () => {
     const { url } = await serverWith()
     const start = async () => (await work(['--nats', url, '--workers', '2']).told('joined')) as { names: string[] }
     const [first, second] = [await start(), await start()]
@@ -127,6 +131,49 @@ describe.skipIf(!natsInstalled)('approxifer work', () => {
     const without = work(['--nats', url])
     expect(await without.exit).toBe(1)
     expect(without.events).toEqual([{ error: { code: 'WORKER', message: expect.stringMatching(/Authorization/i) } }])
+  })
+
+  it('--token-file, --nkey-file, --password-file, or all of it in NATS_URL: nothing of it stands on the command line', async () => {
+    const user = nkeys.createUser()
+    const seed = file('user.nk', `${new TextDecoder().decode(user.getSeed())}\n`)
+    const users = `{ nkey: ${user.getPublicKey()} }, { user: u, password: "p@ss" }`
+    const [token, named] = [await serverWith('authorization { token: t0ken }'), await serverWith(`authorization { users: [${users}] }`)] // biome-ignore format: one line
+    const at = named.url.replace('//', '//u@')
+    const ways: [string[], NodeJS.ProcessEnv?][] = [
+      [['--nats', token.url, '--token-file', file('token', 't0ken\n')]],
+      [['--nats', named.url, '--nkey-file', seed]],
+      [['--nats', at, '--password-file', file('password', 'p@ss\n')]],
+      [[], { NATS_URL: named.url.replace('//', '//u:p%40ss@') }],
+    ]
+    for (const [args, env] of ways) {
+      const { child, told, exit } = work(args, env)
+      await told('joined')
+      child.kill('SIGTERM')
+      expect(await exit).toBe(0)
+    }
+    const both = work(['--nats', token.url, '--token-file', seed, '--nkey-file', seed])
+    expect(await both.exit).toBe(2)
+    expect(both.events).toEqual([{ error: { code: 'USAGE', message: 'nkeyFile: expected none beside tokenFile' } }])
+  })
+
+  it('--key: the machine has one identity, with any names; made if it is missing', async () => {
+    const { url } = await serverWith()
+    const key = join(folder, 'machine.pem')
+    const first = await work(['--nats', url, '--key', key]).told('joined')
+    const second = await work(['--nats', url, '--key', key, '--name', 'x']).told('joined')
+    expect(first).toMatchObject({ identity: expect.stringMatching(/^[\w-]{43}$/) })
+    expect(second).toMatchObject({ identity: first?.identity })
+    expect(statSync(key).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([
+    ['listen for rows', 'subscribe: [ "approxifer.f.call" ]', 'publish: [ ">" ]'],
+    ['say that it is there', 'subscribe: [ ">" ]', 'publish: [ "_INBOX.>" ]'],
+  ])('may not %s: it says so, and not that it has joined', async (_, ...permissions) => {
+    const { url } = await serverWith(`authorization { users: [{ user: u, password: p, permissions: { ${permissions.join(', ')} } }] }`) // biome-ignore format: one line
+    const { exit, events } = work([], { NATS_URL: url.replace('//', '//u:p@') })
+    expect(await exit).toBe(1)
+    expect(events).toEqual([{ error: { code: 'WORKER', message: expect.stringMatching(/Permissions Violation.*approxifer.f/i) } }]) // biome-ignore format: one line
   })
 
   it.skipIf(!opensslInstalled)('--tls-ca, --tls-cert, --tls-key: both sides are certain of the other', async () => {

@@ -74,7 +74,7 @@ describe('bodies', () => {
     const streaming = (headers = {}) =>
       request('/v2/models/m/infer', { method: 'POST', headers, body: body(), duplex: 'half' } as RequestInit)
     const announced = await answerOf(gateway, streaming({ 'content-length': '150000' }))
-    const sentence = 'the bodies of all requests: expected at most 300000 bytes together, got more'
+    const sentence = 'all requests and their answers: expected at most 300000 bytes together, got more'
     expect([announced.status, announced.json.error, pulled]).toEqual([429, sentence, 0])
     expect(announced.headers.get('retry-after')).toBe('1')
     expect(await refusal(gateway, streaming())).toEqual([429, sentence])
@@ -107,6 +107,38 @@ describe('bodies', () => {
     }
     await gateway.close()
   })
+
+  it.each([
+    ['of a known length', { 'content-length': '150000' }],
+    ['as it comes', {}],
+  ])(
+    'who leaves while a body, %s, has stopped holds no request and no bytes, also where the body stays open',
+    async (_, headers) => {
+      const { gateway, events } = await started({ maxBytes: 200_000, maxTotalBytes: 200_000 })
+      const leaving = new AbortController()
+      let more: (bytes: number) => void = () => {}
+      const body = new ReadableStream({
+        start(controller) {
+          more = (bytes) => controller.enqueue(new Uint8Array(bytes).fill(32))
+          more(100_000)
+        },
+      })
+      const init = { method: 'POST', headers, body, duplex: 'half', signal: leaving.signal } as RequestInit
+      const answered = gateway(request('/v2/models/m/infer', init))
+      await turn()
+      leaving.abort()
+      expect((await answered).status).toBe(499)
+      expect(events.map(({ status }) => status)).toEqual([499])
+      try {
+        more(50_000)
+      } catch {} // nobody takes it any more
+      await turn()
+      const large = JSON.stringify(inputOf(1)).padEnd(190_000)
+      expect((await refusal(gateway, post(large)))[0]).toBe(400) // for what it says, not 429
+      await gateway.drain()
+      await gateway.close()
+    },
+  )
 
   it('replies are packed where asked for, and large enough to gain by it', async () => {
     const { gateway } = await started()

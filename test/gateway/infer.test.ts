@@ -1,4 +1,4 @@
-import type { ApproxiferError } from 'approxifer'
+import { ApproxiferError } from 'approxifer'
 import { describe, expect, it } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { type HandWorker, turn } from '../shared/house'
@@ -60,7 +60,7 @@ describe('inference', () => {
     await gateway.close()
   })
 
-  it('parameters choose deadline, policy, tenant, confidence; wrong and unknown ones are told by name', async () => {
+  it('parameters choose deadline, policy, tenant, confidence; wrong and misspelt ones are told by name, those of other servers passed over', async () => {
     const { gateway } = await started({}, { m: model(workersOf(2), { limits: { tenants: 3 } }) })
     const ask = (parameters: object) => answerOf(gateway, post({ ...inputOf(1), parameters }))
     for (const fine of [
@@ -73,6 +73,9 @@ describe('inference', () => {
       expect([fine, (await ask(fine)).status]).toEqual([fine, 200])
     }
     expect(gateway.predictor('m').tenants).toContain('p')
+    const foreign = await ask({ sequence_id: 7, headers: {}, tenant: 'p' })
+    expect([foreign.status, foreign.json.parameters.ignored]).toEqual([200, ['sequence_id', 'headers']])
+    expect((await ask({ tenant: 'p' })).json.parameters).not.toHaveProperty('ignored')
     const wrong: [object, string][] = [
       [{ deadline: 1 }, "parameters.deadline: expected 'deadline_ms', got an unknown option"],
       [{ deadline_ms: -1 }, 'parameters.deadline_ms: expected milliseconds'],
@@ -95,8 +98,8 @@ describe('inference', () => {
     await gateway.close()
   })
 
-  it('a NaN in raw bytes is a 400 that names the row', async () => {
-    const { gateway } = await started()
+  it('a NaN in raw bytes is a 400 that names the row, where something is learned', async () => {
+    const { gateway } = await started({}, { m: model(workersOf(2), { policy: 'auto' }) })
     const text = JSON.stringify({
       inputs: [{ name: 'x', shape: [3, 2], datatype: 'FP32', parameters: { binary_data_size: 24 } }],
     })
@@ -148,7 +151,7 @@ describe('rows that fail', () => {
       outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: [expect.any(Number), expect.any(Number)] }],
     })
     const given = await ask({ at_deadline: 'give' })
-    expect([given.status, given.json.parameters.status]).toEqual([200, ['exact', 'exact', 'recovered']])
+    expect([given.status, given.json.error ?? given.json.parameters.status]).toEqual([200, ['exact', 'exact', 'recovered']]) // biome-ignore format: one line
     await gateway.close()
   })
 
@@ -212,7 +215,21 @@ describe('rows that fail', () => {
     const first = gateway(post({ ...inputOf(1), parameters: { deadline_ms: 50 } }))
     const second = await answerOf(gateway, post(inputOf(1)))
     expect([second.status, second.headers.get('retry-after')]).toEqual([429, '1'])
+    expect(second.json.error).toBe('1 requests are under way already')
     expect((await first).status).toBe(504)
+    await gateway.close()
+  })
+
+  it('where one row of a batch has failed the others are taken back', async () => {
+    const workers = workersOf(2, hang)
+    const { gateway } = await started({}, { m: model(workers, { policy: 'recover' }) })
+    const failed = gateway(post(inputOf(2)))
+    while (!workers[1].calls.length) await turn()
+    const { signal } = workers[1].calls[0]
+    expect(signal?.aborted).toBe(false)
+    workers[0].calls[0].fail(new ApproxiferError('WORKER', 'dead'))
+    expect((await failed).status).toBeGreaterThanOrEqual(500)
+    expect([signal?.aborted, gateway.predictor('m').stats().open]).toEqual([true, 0])
     await gateway.close()
   })
 })

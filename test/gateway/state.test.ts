@@ -1,7 +1,7 @@
 /** What models learned, over the end of a gateway: kept whole, or started without. */
 
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createGateway, fileStore, type GatewayModel, type Store } from 'approxifer/gateway'
@@ -26,7 +26,9 @@ function model(more: object = {}): GatewayModel {
     worker.infer = doubling
     return worker
   })
-  return { workers, scheme: { queries: 2, stragglers: 1 }, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
+  const right = { labelAxis: 'last' }
+  const scheme = { queries: 2, stragglers: 1 }
+  return { workers, scheme, right, verify: { audit: 0 }, maxWaitMs: 0, ...more } as GatewayModel
 }
 
 async function started(store: Store, models: Record<string, GatewayModel>, more: object = {}) {
@@ -219,4 +221,11 @@ it(`killed ${KILLS} times while it saves, it always starts with the last complet
     const saved = [...lines.matchAll(/^saved (\d+)$/gm)].map((match) => Number(match[1]))
     last = saved.at(-1) ?? Number(found)
   }
+})
+
+it('is for nobody else on the machine to read', async () => {
+  const own = join(folder, 'own')
+  await fileStore(own).write('m', Uint8Array.of(1))
+  const modes = [own, ...readdirSync(own).map((name) => join(own, name))].map((path) => statSync(path).mode & 0o777)
+  expect(modes).toEqual([0o700, 0o600])
 })

@@ -171,6 +171,23 @@ describe('the systematic code', () => {
   })
 })
 
+describe('a caller that leaves while its group fills', () => {
+  it('takes its attempt with it; those of others go on', async () => {
+    vi.useFakeTimers()
+    const { predictor, workers } = await house(5, { scheme: { queries: 4, stragglers: 1, code: 'systematic' } })
+    const controller = new AbortController()
+    const gone = predictor.predict(query(1), { signal: controller.signal })
+    const other = predictor.predict(query(2))
+    const [first, second] = workers.filter(({ calls }) => calls.length)
+    controller.abort()
+    await expect(gone).rejects.toMatchObject({ code: 'ABORTED' })
+    expect([first, second].map(({ calls }) => calls[0].signal?.aborted)).toEqual([true, false])
+    second.calls[0].answer()
+    expect((await other).status).toBe('exact')
+    await predictor.close()
+  })
+})
+
 describe('a query that is lost is recovered when as many rows were answered as the group has queries', () => {
   const dead = new ApproxiferError('WORKER', 'dead')
 

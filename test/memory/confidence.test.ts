@@ -65,6 +65,34 @@ describe('Calibration by label', () => {
     expect(said(1)).toBeGreaterThan(0.9)
   })
 
+  it('what a worker showed is forgotten at once, by one that has said something before; of others nothing is', () => {
+    const taught = (...from: string[]) => {
+      const calibration = new Calibration(core)
+      for (let i = 0; i < 90; i++) {
+        const own = { signals: [i % 7], right: i % 3 > 0, from: i % 9 ? 'honest' : 'liar' }
+        if (from.includes(own.from)) calibration.learn(own)
+      }
+      return calibration
+    }
+    const calibration = taught('honest', 'liar')
+    const before = calibration.probability([3])
+    expect([calibration.forget('nobody'), calibration.probability([3])]).toEqual([0, before])
+    expect(calibration.forget('liar')).toBe(10)
+    const without = new Calibration(core, taught('honest').save())
+    expect(calibration.probability([3])).toBe(without.probability([3]))
+    expect(calibration.probability([3])).not.toBe(before)
+  })
+
+  it('its rate is that of right ones, one half before the first', () => {
+    const calibration = new Calibration(core)
+    const rates = [true, true, true, false].map((right) => {
+      const { rate } = calibration
+      calibration.learn({ signals: [0], right })
+      return rate
+    })
+    expect([...rates, calibration.rate]).toEqual([1 / 2, 2 / 3, 3 / 4, 4 / 5, 4 / 6])
+  })
+
   it('without a label nothing is doubted but what the fit says', () => {
     const calibration = new Calibration(core)
     for (let i = 0; i < 400; i++) calibration.learn({ signals: [i % 7], right: true })
@@ -138,4 +166,23 @@ describe('Confidence', () => {
     expect(again.agreements).toEqual(confidence.agreements)
     expect(again.of(recovered([2, 1]))).toBe(confidence.of(recovered([2, 1])))
   })
+})
+
+it('without a label an answer is right within the tolerance; where none is stated, once it is known how much answers differ', () => {
+  const [own, near, far] = [0, 0.4, 0.6].map((y) => Float32Array.of(y))
+  const agreed = (confidence: Confidence) => [near, far].map((answer) => confidence.agrees(answer, own))
+  expect(agreed(new Confidence(core, { kind: 'tolerance', tolerance: 0.5 }))).toEqual([true, false])
+  const learned = new Confidence(core, { kind: 'tolerance', tolerance: undefined })
+  expect(agreed(learned)).toEqual([undefined, undefined])
+  for (let i = 0; i < 200; i++) learned.observe(Float32Array.of(i % 2 ? 5 : -5))
+  expect(learned.tolerance).toBeCloseTo(0.5, 1)
+  expect(agreed(learned)).toEqual([true, false])
+})
+
+it('copies are sent where they save more than parities, not as much', () => {
+  const confidence = new Confidence(core, labels(2))
+  const [own, half] = [Float32Array.of(0, 1), { answer: Float32Array.of(1, 1), source: 'memory', odds: 0 } as const]
+  expect(confidence.least([half, half], 1)).toEqual([0]) // a parity is right as often as not
+  for (let i = 0; i < 2; i++) confidence.rehearse({ answer: own, source: 'code', missing: 1 }, own)
+  expect(confidence.least([half, half], 1)).toBeUndefined() // three in four: each saves a quarter of two, a copy half of one
 })

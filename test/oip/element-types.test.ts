@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { elementTypes } from '../../src/element'
 import { readMetadata, writeMetadata } from '../../src/oip/metadata'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
-import { type Encoded, writeReply, writeRequest } from '../../src/oip/write'
+import { type Encoded, encode, writeReply, writeRequest } from '../../src/oip/write'
 import { type Signature, type TensorList, toTensors } from '../../src/tensor'
 import { bitsOf, bitsOfAll, everyType, everyValue, halves } from '../shared/element-values'
 import { messageOf } from '../shared/oip-messages'
@@ -30,7 +30,11 @@ describe.each(forms)('every type (binary: %s, lengths that differ: %s)', (binary
     const outputs = signature.outputs.map((spec, i) => {
       return { ...spec, shape: [2, 5], binary, rows: answers.map((answer) => answer[i].data) }
     })
-    const reply = readReply(await reread(await writeReply({ model: 'm', version: '1', outputs })), signature, count)
+    const reply = readReply(
+      await reread(await encode(writeReply({ model: 'm', version: '1', outputs }))),
+      signature,
+      count,
+    )
     expect(reply.answers.map(bitsOfAll)).toEqual(answers.map(bitsOfAll))
   })
 
@@ -46,7 +50,7 @@ describe.each(forms)('every type (binary: %s, lengths that differ: %s)', (binary
     const outputs = whole.outputs.map((spec, i) => {
       return { ...spec, shape: [2, 5], binary, batched: false, rows: [everyValue()[i].data] }
     })
-    const reply = readReply(await reread(await writeReply({ model: 'm', version: '1', outputs })), whole, 1)
+    const reply = readReply(await reread(await encode(writeReply({ model: 'm', version: '1', outputs }))), whole, 1)
     expect(reply.answers.map(bitsOfAll)).toEqual([bitsOfAll(everyValue())])
   })
 })
@@ -145,7 +149,7 @@ describe('as JSON', () => {
   it('NaN and Inf are null, which no reader takes for a number', async () => {
     const rows = [Float64Array.of(1, Number.NaN, -Infinity)]
     const outputs = [{ name: 'y', type: 'float64' as const, shape: [3], rows, binary: false }]
-    const message = await reread(await writeReply({ model: 'm', version: '1', outputs }))
+    const message = await reread(await encode(writeReply({ model: 'm', version: '1', outputs })))
     expect(() => readReply(message, one('float64'), 1)).toThrow(/expected finite float64 values, got null at 1/)
   })
 })

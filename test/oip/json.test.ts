@@ -173,3 +173,9 @@ describe('numbers in slices', () => {
     expect(Math.max(...holds), `${holds}`).toBeLessThan(1.5 * unit)
   })
 })
+
+it('a thousand arrays of numbers are read, no more', async () => {
+  const read = (count: number) => parseJson(bytesOf(`[${Array(count).fill('{"data":[1]}')}]`), 0)
+  expect(((await read(1000)) as unknown[]).length).toBe(1000)
+  await expect(read(1001)).rejects.toThrow("the JSON: expected at most 1000 arrays under 'data', got more")
+})

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readMessage, readReply, readRequest } from '../../src/oip/read'
-import { type Encoded, type TensorRows, writeReply, writeRequest } from '../../src/oip/write'
+import { type Encoded, encode, type TensorRows, writeReply, writeRequest } from '../../src/oip/write'
 import { tensorsOf, vectorOf } from '../../src/payload'
 import type { Signature, TensorSpec } from '../../src/tensor'
 import { messageOf, signature as one } from '../shared/oip-messages'
@@ -80,7 +80,9 @@ describe('messages of the Open Inference Protocol', () => {
           (spec, i): TensorRows => ({ ...spec, binary: binary[i], rows: rows.map((row) => row[i]) }),
         )
         const asSent = order.map((spec) => sent[outputs.indexOf(spec)])
-        const reply = await writeReply({ model: 'm', version: '7', id: 'a', parameters: { k: [1] }, outputs: asSent })
+        const reply = await encode(
+          writeReply({ model: 'm', version: '7', id: 'a', parameters: { k: [1] }, outputs: asSent }),
+        )
         expect(reply.headerLength === undefined).toBe(!binary.includes(true))
         const read = readReply(await reread(reply), { outputs }, rows.length)
         expect(read.answers.map((answer) => [...vectorOf(answer)])).toEqual(

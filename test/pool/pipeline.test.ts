@@ -2,7 +2,7 @@
 
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Payload } from '../../src/payload'
 import { answerOf, BatchWorker, busy, died, nobody, row, runsOf } from '../shared/batch-worker'
 
@@ -167,5 +167,24 @@ describe('a row sent ahead', () => {
     for (const run of [...worker.runs]) run.fail(died)
     await pass(0)
     expect([attempts[0].phase, attempts[0].worker]).toEqual(['queued', undefined])
+  })
+
+  it('is watched while it waits, and sets no timer when none is left', async () => {
+    const worker = far('w')
+    const { clock, put, pass } = await busy([worker], { lateMs: 15 })
+    const timers = vi.spyOn(clock, 'after')
+    put(row(1), row(2))
+    expect(runsOf(worker)).toEqual([[0], [1]])
+    for (let i = 0; i < 3; i++) {
+      worker.runs[0].answer()
+      await pass(0)
+    }
+    await pass(100)
+    const delays = timers.mock.calls.map(([ms]) => ms)
+    expect(delays.filter((ms) => !Number.isFinite(ms))).toEqual([])
+    expect(delays.length).toBeGreaterThan(0)
+    const { length } = delays
+    await pass(1000)
+    expect(timers.mock.calls.length).toBe(length)
   })
 })

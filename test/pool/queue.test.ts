@@ -1,6 +1,7 @@
 /** Attempts that wait for a worker. */
 
 import { expect, it } from 'vitest'
+import type { Payload } from '../../src/payload'
 import type { Priority } from '../../src/pool/attempt'
 import { PooledAttempt } from '../../src/pool/pooled-attempt'
 import { Queue } from '../../src/pool/queue'
@@ -20,4 +21,55 @@ it('what is found behind others has so many before it, not counting those that l
   const found = [0, 1, 2, 3, 4].map((skip) => queue.find(skip, () => true))
   expect(found).toEqual([first, last, ...normal, undefined])
   expect(queue.find(0, (attempt) => attempt === normal[1])).toBe(normal[1])
+})
+
+function waiting(...all: [tenant: string, rank?: 0 | 1 | 2][]) {
+  const queue = new Queue()
+  for (const [i, [tenant, rank = 1]] of all.entries()) {
+    queue.push(new PooledAttempt(row(i, { turn: { rank, tenant } }), 0))
+  }
+  return queue
+}
+
+/** In which order workers get them, as their numbers. */
+function served(queue: Queue): number[] {
+  const order: number[] = []
+  for (let next = queue.find(0, () => true); next; next = queue.find(0, () => true)) {
+    queue.remove(next, true)
+    order.push((next.payload as Payload).vector[0])
+  }
+  return order
+}
+
+it('tenants take turns, and of one the first come is the first served; a higher rank goes first', () => {
+  const queue = waiting(['a'], ['a'], ['a'], ['b'], ['c'], ['b'], ['c', 2], ['b', 0])
+  expect(queue.needed).toBe(8)
+  expect(queue.first?.turn).toEqual({ rank: 0, tenant: 'b' })
+  expect(served(queue)).toEqual([7, 0, 3, 4, 1, 5, 2, 6])
+  expect([queue.needed, queue.first, queue.all]).toEqual([0, undefined, []])
+})
+
+it('who is cancelled costs its tenant no turn', () => {
+  const queue = waiting(['a'], ['a'], ['b'])
+  queue.remove(queue.first as PooledAttempt)
+  expect(served(queue)).toEqual([1, 2])
+})
+
+it('how many go before one that comes now: of its own tenant all, of another as many at most as itself', () => {
+  const queue = waiting(...Array.from({ length: 9 }, () => ['flood'] as [string]), ['b'], ['c', 0], ['c', 2])
+  expect(queue.before({ rank: 1, tenant: 'flood' })).toBe(11) // all of rank 1, and the one above
+  expect(queue.before({ rank: 1, tenant: 'new' })).toBe(3)
+  expect(queue.before({ rank: 1, tenant: 'b' })).toBe(5)
+  expect(queue.before({ rank: 0, tenant: 'b' })).toBe(1)
+  expect(queue.before({ rank: 2, tenant: 'd' })).toBe(12)
+  queue.push(new PooledAttempt(row(0, { priority: 'high' }), 0))
+  queue.push(new PooledAttempt(row(0, { priority: 'low' }), 0))
+  expect(queue.before({ rank: 0, tenant: 'b' })).toBe(2)
+})
+
+it('what is found behind others has so many of any tenant before it', () => {
+  const queue = waiting(['a'], ['b'], ['a'], ['b'])
+  const found = [0, 1, 2, 3, 4].map((skip) => (queue.find(skip, () => true)?.payload as Payload)?.vector[0])
+  expect([found[0], found[4]]).toEqual([0, undefined])
+  expect(found.slice(1, 4).every((x) => x > 0)).toBe(true)
 })

@@ -236,6 +236,22 @@ it('what was sent ahead begins when any slot of its worker is free', async () =>
   expect(attempts[2].startedAt).toBe(2 * MS - 6)
 })
 
+it.each([0, 1])('a slot begins with what was sent behind itself before what is behind others: %i', async (slot) => {
+  const worker = wide(2, 'w', { takesNext: true, roundTripMs: 6, capacity: 4 })
+  const { put, pass } = open([worker])
+  put(1, 2)
+  await pass(MS)
+  for (const run of [...worker.runs]) run.answer()
+  await pass(0)
+  const attempts = put(...Array.from({ length: 8 }, (_, i) => i + 1))
+  expect(runsOf(worker)).toEqual([[1], [2], [3], [4]])
+  await pass(MS)
+  worker.runs[slot].answer()
+  await pass(0)
+  const began = [attempts[2], attempts[3]].map(({ startedAt }) => startedAt === 2 * MS - 6)
+  expect(began).toEqual([slot === 0, slot === 1])
+})
+
 it('a worker whose slots are all taken is not asked whether it is free', async () => {
   const worker = wide(2)
   let asked = 0

@@ -40,3 +40,21 @@ it('one failure among three outcomes is chance; two are not, until two answers h
   })
   expect(expected).toEqual([10, 10, 10, 10, 10, fails, fails, 10])
 })
+
+it('a worker’s pace has changed where three times in a row are far off on one side; one or two are chance', () => {
+  const kept = (...logs: number[]) => {
+    const speed = new Speed()
+    for (let i = 0; i < 10; i++) speed.add(5)
+    for (const log of logs) {
+      speed.add(log)
+      speed.follow(1)
+    }
+    return speed.logs
+  }
+  expect(kept(7, 7).length).toBe(12)
+  expect(kept(3, 3).length).toBe(12)
+  expect(kept(7, 3, 7).length).toBe(13)
+  expect(kept(3, 3, 5.5, 3).length).toBe(14)
+  expect(kept(7, 7, 7)).toEqual([7, 7, 7])
+  expect(kept(3, 3, 3)).toEqual([3, 3, 3])
+})

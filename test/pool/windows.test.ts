@@ -27,7 +27,7 @@ function asked(callers: number, make: (at: (atOnce: number, told?: number) => Qu
   const pool = new Pool<Payload, Payload>(workers, {
     clock,
     hangMs: 30_000,
-    accept: acceptAnswers(workers[0].signature),
+    accept: acceptAnswers(workers[0].signature, false),
   })
   let answered = 0
   const ask = () => {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { Feed } from '../shared/feed'
 import { HandWorker, query, settled, turn } from '../shared/house'
-import { add, answerAll, code, hand, message, open } from '../shared/joined'
+import { add, answerAll, code, hand, open } from '../shared/joined'
 import { until } from '../shared/patience'
 
 afterEach(() => {
@@ -36,7 +36,8 @@ describe('the start', () => {
     const warnings: string[] = []
     const starting = createPredictor({
       workers: feed,
-      scheme,
+      scheme: { queries: 3 },
+      right: { labelAxis: 'last' },
       testing: { clock },
       onWarning: (text) => warnings.push(text),
     })
@@ -55,6 +56,64 @@ describe('the start', () => {
     await (await starting).close()
     await clock.run(1e6)
     expect(warnings.length).toBe(2)
+  })
+
+  it('goes on without S of them that do not come within five seconds; they join later', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const warnings: string[] = []
+    const onWarning = (text: string) => warnings.push(text)
+    const starting = createPredictor({
+      workers: feed,
+      scheme,
+      right: { labelAxis: 'last' },
+      testing: { clock },
+      onWarning,
+    })
+    const [a, b, c] = hand('a', 'b', 'c')
+    feed.tell(add(a))
+    await until(() => clock.pending > 0)
+    await clock.run(6000)
+    expect(await settled(starting)).toBe('open') // one is too few
+    feed.tell(add(b))
+    const predictor = await starting
+    expect(warnings.at(-1)).toBe(
+      'starts with 2 of the 3 workers that the scheme needs: the others join when they are there',
+    )
+    const given = [1, 2].map((n) => predictor.predict(query(n)))
+    await answerAll([a, b])
+    expect((await Promise.all(given)).map(({ status }) => status)).toEqual(['exact', 'exact'])
+    feed.tell(add(c))
+    await turn()
+    expect(predictor.stats().workers.length).toBe(3)
+    await predictor.close()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('loses none that joins in the very turn in which it goes on', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const starting = createPredictor({ workers: feed, scheme, testing: { clock }, onWarning: () => {} })
+    await until(() => clock.pending > 0)
+    await clock.run(6000)
+    feed.tell(...hand('a', 'b', 'c', 'd').map(add))
+    const predictor = await starting
+    await turn()
+    expect(predictor.stats().workers.map(({ worker }) => worker)).toEqual(['a', 'b', 'c', 'd'])
+    await predictor.close()
+  })
+
+  it('waits for every one with the paper’s code, whose rows need a worker each', async () => {
+    const feed = new Feed()
+    const clock = new VirtualClock()
+    const paper = { ...scheme, preset: 'aaai22' } as const
+    const starting = createPredictor({ workers: feed, scheme: paper, testing: { clock }, onWarning: () => {} })
+    feed.tell(...hand('a', 'b').map(add))
+    await until(() => clock.pending > 0)
+    await clock.run(60_000)
+    expect(await settled(starting)).toBe('open')
+    feed.tell(...hand('c').map(add))
+    await (await starting).close()
   })
 
   it('where liars are expected machines count, since workers of one lie together', async () => {
@@ -219,21 +278,41 @@ describe('joining', () => {
     await predictor.close()
   })
 
-  it('all with another model than before: what was learned is forgotten, and queries under way are rejected', async () => {
+  it('all with another model than before: what was learned is forgotten, and who waits asks again', async () => {
     const opened = await open(['a'], { memory: {} })
     const { predictor, workers, tell, listed } = opened
     await taught(opened)
-    const under = message(predictor.predict(query(1)))
+    const under = predictor.predict(query(1))
+    const [before] = workers[0].calls
     await tell({ model: 'y' })
-    expect([await under, predictor.stats().remembered]).toEqual(['the model of the workers was replaced', 0])
+    expect(predictor.stats().remembered).toBe(0)
+    expect(before.signal?.aborted).toBe(true)
     expect(predictor.tenants).toEqual([''])
     const [[b], [c]] = [of('y', 'b'), of('x', 'c')]
     await tell(add(b), add(c))
     expect(listed()).toEqual(['a', 'b'])
-    const next = predictor.predict(query(1))
+    await opened.clock.run(opened.clock.now())
     await answerAll([...workers, b])
-    expect((await next).status).toBe('exact')
+    expect(await under).toMatchObject({ status: 'exact', workers: [expect.stringMatching(/a|b/)] })
     await predictor.close()
+  })
+
+  it('who waits to ask another model again may leave, is due, and gets CLOSED as ever', async () => {
+    const { predictor, clock, tell } = await open(['a'])
+    const leaving = new AbortController()
+    const gone = code(predictor.predict(query(1), { signal: leaving.signal }))
+    const due = code(predictor.predict(query(2), { deadlineMs: 100 }))
+    const open2 = code(predictor.predict(query(3)))
+    await tell({ model: 'y' })
+    leaving.abort()
+    expect(await gone).toBe('ABORTED')
+    await clock.run(clock.now() + 100)
+    expect(await due).toBe('DEADLINE')
+    await tell({ model: 'z' })
+    const closing = predictor.close()
+    expect(await open2).toBe('CLOSED')
+    await closing
+    expect(predictor.stats().open).toBe(0)
   })
 
   it('one that is in use already, here or elsewhere, is refused but not closed', async () => {

@@ -29,6 +29,15 @@ it.each(['retry', 'auto', 'recover'] as const)(
   },
 )
 
+it('takes and gives any number; one that learns takes and gives those that can be mixed', async () => {
+  const odd = Float32Array.of(Number.NaN, Number.NEGATIVE_INFINITY)
+  const [predictor, other] = [await open(), await open({ policy: 'auto' })]
+  expect((await predictor.predict(odd)).output.y.data).toEqual(odd)
+  await expect(other.predict(odd)).rejects.toThrow('query.x: expected finite values, got NaN at 0')
+  await expect(other.predict(Float32Array.of(1e36, 3e38))).rejects.toThrow('query.x: expected values up to 1e+36')
+  await Promise.all([predictor, other].map((each) => each.close()))
+})
+
 it('has the core that it is told to have', async () => {
   for (const prefer of ['wasm', 'js'] as const) {
     const predictor = await open({ testing: { core: { prefer } } })

@@ -2,6 +2,7 @@
 
 import { createPredictor } from 'approxifer'
 import { expect, it } from 'vitest'
+import { type Tenant, Tenants } from '../../src/predictor/tenants'
 import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
 import { MoodyWorker } from '../shared/moody-worker'
@@ -153,4 +154,57 @@ it('a tenant needs the option, and must be a string', async () => {
   await expect(house({ limits: { tenants: 0 } })).rejects.toThrow(
     'limits.tenants: expected an integer from 1 to 10000, got 0',
   )
+})
+
+/** Tenants that tell what of them ends. */
+function listed(most: number) {
+  const ended: string[] = []
+  const make = (name: string) => {
+    const of = (what: string) => ({ close: () => ended.push(`${what} of ${name}`) })
+    return { group: of('the group'), learning: of('the learning') } as never as Tenant
+  }
+  return { tenants: new Tenants(most, make), ended }
+}
+
+it('the group of a tenant that is forgotten closes now, and its learning ends', () => {
+  const { tenants, ended } = listed(3)
+  for (const name of ['a', 'b']) tenants.of(name)
+  expect([tenants.forget('a'), tenants.forget('c')]).toEqual([true, false])
+  expect([ended, tenants.names]).toEqual([['the group of a', 'the learning of a'], ['b']])
+})
+
+it('room is made by the tenant that was asked longest ago, not by the one that came first', () => {
+  const { tenants, ended } = listed(2)
+  for (const name of ['a', 'b', 'a', 'c']) tenants.of(name)
+  expect([tenants.names, ended]).toEqual([['a', 'c'], ['the group of b', 'the learning of b']]) // biome-ignore format: one line
+})
+
+it('tenants share the bytes that a memory may take', async () => {
+  const bytes = 2 ** 21 // enough for one
+  const alone = await house({ limits: { tenants: 1 }, memory: { bytes } })
+  await alone.predictor.close()
+  const { predictor } = await house({ limits: { tenants: 2 }, memory: { bytes } })
+  await expect(predictor.predict(row(0), { tenant: 'a' })).rejects.toThrow(`got ${bytes / 2}`)
+  await predictor.close()
+})
+
+it('who lied is known after a restart, also where every query names a tenant and there are as many as may be', async () => {
+  const options = { scheme: { queries: 1, byzantine: 1 } as const, memory: false as const, limits: { tenants: 2 } }
+  const { clock, workers, predictor } = await house(options)
+  const { infer } = workers[0]
+  workers[0].infer = async (query) => {
+    const answer = await infer.call(workers[0], query)
+    return [{ ...answer[0], data: (answer[0].data as Float32Array).map((value) => value + 5) }]
+  }
+  for (let i = 0; i < 40; i++) {
+    predictor.predict(row(i), { tenant: i % 2 ? 'a' : 'b' }).catch(() => {})
+    await clock.run()
+  }
+  const ejections = (of: typeof predictor) =>
+    of.stats().workers.find(({ worker }) => worker === workers[0].name)?.ejections
+  expect([ejections(predictor), predictor.tenants]).toEqual([1, ['', 'b', 'a']])
+  const state = Object.fromEntries(predictor.tenants.map((name) => [name, predictor.save(name)]))
+  const again = await house({ ...options, memory: { bytes: 0, state } })
+  expect(ejections(again.predictor)).toBe(1)
+  await Promise.all([predictor.close(), again.predictor.close()])
 })

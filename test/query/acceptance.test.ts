@@ -44,6 +44,7 @@ describe('where E may lie E + 1 have to agree', () => {
   it('all who agree have to do so with one another, not each with the next', () => {
     const { agreeing, isProven } = agreement(2).judge(answers(0, 0.0008, 0.0016), numbers)
     expect([agreeing, isProven]).toEqual([[0, 1], false])
+    expect(agreement(2).judge(answers(0.0008, 0, 0.0016), numbers).agreeing).toEqual([0, 1]) // nor each with the first
   })
 
   it('the largest set counts, wherever it begins', () => {

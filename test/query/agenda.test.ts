@@ -51,7 +51,7 @@ function fresh({ deadlineMs = DEADLINE_MS, lateMs = 0 } = {}) {
     }
     return { again: (at: number) => agenda.again(timed, at), remove, places }
   }
-  return { clock, late, add, told, asked }
+  return { clock, agenda, late, add, told, asked }
 }
 
 describe('deadlines', () => {
@@ -68,6 +68,15 @@ describe('deadlines', () => {
     await clock.run()
     expect(told).toEqual(['b 1010', 'c 1020', 'e 1040'])
     expect(clock.pending).toBe(0)
+  })
+
+  it('of one that asks again, behind others that are due later, is kept', async () => {
+    const { clock, agenda, told, add } = fresh()
+    await clock.run(500)
+    add('new')
+    agenda.add({ caller: { since: 0, dueAt: DEADLINE_MS, isOpen: true }, look: (now) => told.push(`again ${now}`) })
+    await clock.run()
+    expect(told).toEqual(['again 1000', 'new 1500'])
   })
 
   it('other than the usual one are kept as well', async () => {

@@ -37,6 +37,8 @@ async function episode(seed: number): Promise<void> {
     onWarning: () => {},
   }
   const predictor = await createPredictor(options)
+  // Where nothing is coded or learned a NaN is an answer like any other.
+  const bad = options.scheme || options.policy !== 'retry' ? moods : moods.filter((mood) => mood !== 'nan')
   const groups: Promise<unknown>[] = []
   let [open, overdue, wrong] = [0, 0, 0]
   const ask = async () => {
@@ -66,7 +68,7 @@ async function episode(seed: number): Promise<void> {
   for (let at = 0; at < 2 * EACH; at += 60) {
     clock.after(at, () => {
       for (const worker of workers) if (worker.mood !== 'dead') worker.mood = 'well'
-      for (const i of random.choose(count, Math.max(1, S))) workers[i].mood = pick(moods)
+      for (const i of random.choose(count, Math.max(1, S))) workers[i].mood = pick(bad)
     })
   }
   clock.after(2 * EACH + 61, () => {

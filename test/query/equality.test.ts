@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { criterionOf } from '../../src/criterion'
 import type { TensorData } from '../../src/element'
-import { Payload } from '../../src/payload'
-import { agree, type Equality, isLie, sizesOf } from '../../src/query/equality'
+import { Payload, sizesOf } from '../../src/payload'
+import { agree, type Equality, isLie } from '../../src/query/equality'
 import type { TensorSpec } from '../../src/tensor'
 
 const equality = (outputs: TensorSpec[], rest: Partial<Equality> = {}): Equality => ({
@@ -55,6 +55,8 @@ describe('numbers', () => {
     const labels = equality([{ name: 'y', shape: [2] }])
     expect(values([0, 1], [0, 1000], labels)[0]).toBe(false)
     expect(values([0, 1000], [0, 1], labels)[0]).toBe(false)
+    expect(values([1], [1.6], { ...numbers, rounding: 0.5 })[0]).toBe(false)
+    expect(values([1.6], [1], { ...numbers, rounding: 0.5 })[0]).toBe(false)
   })
 
   it('before their size is known are no lies, unless there are labels', () => {
@@ -87,7 +89,7 @@ describe('each output by itself', () => {
 
   it('sizes are told of each', () => {
     const payload = answer(Float32Array.of(3, 4, 5), boxes, BigInt64Array.of(9n))
-    const sizes = sizesOf(payload, [...outputs, { type: 'int64' }])
+    const sizes = sizesOf(payload.tensors, [...outputs, { type: 'int64' }])
     expect(sizes).toEqual([expect.closeTo(Math.sqrt(50 / 3)), expect.closeTo(Math.sqrt(75_000)), 0])
   })
 })

@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import { newAsked, type Purpose } from '../../src/query/asked'
 import type { Context } from '../../src/query/context'
-import { factsOf } from '../../src/query/facts'
+import { factsOf, recoveryOf } from '../../src/query/facts'
 import type { Query } from '../../src/query/query'
 import { QueryRecovery } from '../../src/query/recovery'
 
@@ -11,6 +11,15 @@ const ages = { giveMs: 15, hedgeMs: 20 }
 
 /** Of attempts that began at these times; NaN: it is queued. */
 function facts(now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
+  return factsWith({}, now, ...all)
+}
+
+/** @param available  workers that may yet be asked @param hasBudget  for hedges */
+function factsWith(
+  { available = 1, hasBudget = true, isOverloaded = false },
+  now: number,
+  ...all: [startedAt: number, purpose?: Purpose][]
+) {
   const asked = all.map(([startedAt, purpose = 'first'], row) => {
     const phase = Number.isNaN(startedAt) ? 'queued' : 'running'
     return newAsked({ phase, startedAt, factor: 1 } as never, purpose, row)
@@ -19,9 +28,15 @@ function facts(now: number, ...all: [startedAt: number, purpose?: Purpose][]) {
     asked,
     caller: { dueAt: 1000, choices: { policy: 'auto', minConfidence: 0.9, atDeadline: 'fail' } },
     recovery: new QueryRecovery(0, undefined),
-    inquiry: { available: 1 },
+    inquiry: { available },
   }
-  const context = { lateness: { ages, medianMs: 10 }, recoveries: { has: true }, hedges: { has: true }, mostLost: 2 }
+  const context = {
+    lateness: { ages, medianMs: 10 },
+    recoveries: { has: true },
+    hedges: { has: hasBudget },
+    pool: { isOverloaded },
+    mostLost: 2,
+  }
   return factsOf(query as never as Query, context as never as Context, now)
 }
 
@@ -42,4 +57,24 @@ it('a recovery may be given when the first attempt is late, another worker asked
   expect(facts(40, [0], [Number.NaN, 'copy'])).toMatchObject({ giveAt: 15, hedgeAt: 20 }) // it may wait for ever
   expect(facts(40, [0], [30, 'copy'])).toMatchObject({ hedgeAt: 50 })
   expect(facts(40, [0], [30, 'trial'])).toMatchObject({ hedgeAt: 20, live: 1 }) // nobody waits for it
+})
+
+it('a worker more is asked for a late one while the budget lasts and there is one, three times at most', () => {
+  const hedge = [10, 'hedge'] as [number, Purpose]
+  const others: [number, Purpose][] = [[10, 'copy'], [10, 'trial'], [10, 'retry'], [10, 'proof']] // biome-ignore format: one line
+  expect(facts(40, [0], hedge, hedge, ...others).mayHedge).toBe(true)
+  expect(facts(40, [0], hedge, hedge, hedge).mayHedge).toBe(false)
+  expect(factsWith({ available: 0 }, 40, [0]).mayHedge).toBe(false)
+  expect(factsWith({ hasBudget: false }, 40, [0]).mayHedge).toBe(false)
+  expect(factsWith({ isOverloaded: true }, 40, [0]).mayHedge).toBe(false)
+})
+
+it('there is a recovery once there is an answer in it', () => {
+  expect(facts(40, [0]).recovery).toBeUndefined()
+  const recovery = new QueryRecovery(0, undefined)
+  const query = { recovery, vote: undefined, asked: [] }
+  expect(recoveryOf(query as never as Query)).toBeUndefined()
+  const answer = Float32Array.of(1)
+  recovery.decoded({ recoveries: [{ answer, source: 'code', missing: 1 }], isMixed: true, missing: 1 })
+  expect(recoveryOf(query as never as Query)).toBe(recovery)
 })

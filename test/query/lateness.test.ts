@@ -13,7 +13,8 @@ function tried(seen: readonly number[], utilisation: number): Ages {
   const times = [...seen, 100, 100].sort((a, b) => a - b)
   const n = times.length
   const median = times[(n - 1) >> 1]
-  const S = (x: number) => times.filter((t) => t > x).length / n
+  const older = (x: number) => times.filter((t) => t > x).length
+  const S = (x: number) => older(x) / n
   const E = (x: number) => times.reduce((sum, t) => sum + Math.max(0, t - x), 0) / n
   const price = (0.3 / Math.max(0.01, 1 - utilisation) ** 1.5) * E(0)
   const best = (gain: (d: number) => number, may: (d: number) => boolean) => {
@@ -22,15 +23,15 @@ function tried(seen: readonly number[], utilisation: number): Ages {
   }
   const hedgeMs = best(
     (d) => E(d + median) - (price * S(d) ** 2) / 2,
-    (d) => S(d) - S(d + median) <= 0.05,
+    (d) => (older(d) - older(d + median)) / n <= 0.05,
   )
   const giveMs = best(
     (d) => E(d) - (3 * median * S(d) ** 2) / 2,
     () => true,
   )
   const late = (ms: number) => Math.max(median + 2, 1.02 * ms)
-  const older = S(hedgeMs)
-  const worth = older ? E(hedgeMs + median) / older / E(0) : 0
+  const share = S(hedgeMs)
+  const worth = share ? E(hedgeMs + median) / share / E(0) : 0
   return { giveMs: late(Math.min(giveMs, hedgeMs)), hedgeMs: late(hedgeMs), worth: expect.closeTo(worth, 9) }
 }
 
@@ -50,7 +51,10 @@ const laws: [string, (random: ReturnType<typeof seeded>) => number][] = [
 ]
 
 it.each(laws)('%s: the ages whose gain less the price is greatest', (_, law) => {
-  const drawings = [50, 500].flatMap((count) => [0, 0.6, 0.9, 1].map((utilisation) => [count, utilisation]))
+  const drawings = [18, 50, 98, 500].flatMap(
+    // of 20 and 100, with those unseen, 15 % is a whole number
+    (count) => [0, 0.6, 0.9, 1].map((utilisation) => [count, utilisation]),
+  )
   for (const [count, utilisation] of drawings) {
     const seen = drawn(law, count)
     expect(bestAges(Float64Array.from(seen).sort(), utilisation)).toEqual(tried(seen, utilisation))
@@ -137,4 +141,23 @@ it('what was cancelled or lost with its worker would have taken longer; a failur
     expect(worth(outcome, 0)).toBe(nothing)
   }
   expect(worth(failed(undefined), 60)).toBe(nothing)
+})
+
+it('what took longer since it was larger, or shared a batch, tells what one of typical size takes', () => {
+  const lateness = new Lateness(() => 0)
+  const answered = { outcome: { kind: 'answered' }, comparable: true, ranMs: 40, factor: 4 } as Attempt
+  for (let i = 0; i < 10; i++) lateness.tell(answered)
+  expect(lateness.medianMs).toBe(10)
+  for (let i = 0; i < 90; i++) lateness.tell({ ...answered, comparable: false, ranMs: 1000 })
+  expect(lateness.medianMs).toBe(10)
+})
+
+it('of an even number of times the lower one in the middle is the median, also where some were cut short', () => {
+  const medianOf = (longest: number, isCut: boolean) => {
+    const lateness = new Lateness(() => 0)
+    for (let ms = 1; ms < 10; ms++) lateness.see(ms)
+    lateness.see(longest, isCut)
+    return lateness.medianMs
+  }
+  expect([medianOf(10, false), medianOf(10, true), medianOf(100, true)]).toEqual([5, 5, 5])
 })

@@ -90,3 +90,34 @@ it.each([
   clock.spend(4)
   expect(await looksUp()).toBe(may)
 })
+
+it('a late query is looked up before it is asked for again where the memory is warm, often sure, and quicker than an answer', () => {
+  const known = (memory: 'warm' | 'cold', isSure: boolean) => {
+    const { learning: own, looked } = learning(10, memory)
+    looked()
+    for (let i = 0; i < 100; i++) own.judge(isSure)
+    return [9, 10].map((ms) => own.looksFirst(ms))
+  }
+  expect(known('warm', true)).toEqual([false, true])
+  expect(known('warm', false)).toEqual([false, false])
+  expect(known('cold', true)).toEqual([false, false])
+})
+
+it('nothing is learned while the memory is being asked: a lookup that goes on must find it as it was', async () => {
+  const clock = new VirtualClock()
+  const events: string[] = []
+  const steps = function* (name: string, count: number) {
+    for (let i = 0; i < count; i++) yield events.push(name, ...(clock.spend(2), []))
+    return { answer: query(1) }
+  }
+  const experience = {
+    ...{ memory: 'warm', confidence: { observe() {} } },
+    recalling: () => steps('lookup', 3),
+    train: () => steps('training', 2),
+  }
+  const own = new Learning(experience as never as Experience, clock, (text) => expect.fail(text))
+  own.look(query(1), true, () => true, () => events.push('told')) // biome-ignore format: one line
+  own.remember(query(1), query(2))
+  await clock.run()
+  expect(events).toEqual(['lookup', 'lookup', 'lookup', 'told', 'training', 'training'])
+})

@@ -1,7 +1,7 @@
 /** What a query says of its answer. */
 
 import { expect, it } from 'vitest'
-import { recoveredAnswer } from '../../src/query/prediction'
+import { type Ending, outcomeOf, recoveredAnswer } from '../../src/query/prediction'
 
 it.each([
   ['a worker began with it', [105], { queuedMs: 5, ranMs: 15 }],
@@ -12,4 +12,16 @@ it.each([
   const query = { asked, caller: { since: 100 }, recovery: { confidence: 0.9 } }
   const given = recoveredAnswer(query as never, 120, ['w'])
   expect(given).toEqual({ status: 'recovered', confidence: 0.9, hedged: false, workers: ['w'], ...times })
+})
+
+it.each([
+  [['exact', 'recovered', 'checked', 'unverified'], 'decoded'],
+  [['ABORTED', 'exact'], 'decoded'],
+  [['exact', 'ABORTED'], 'decoded'],
+  [['ABORTED', 'ABORTED'], 'ABORTED'],
+  [['exact', 'DEADLINE', 'QUORUM'], 'DEADLINE'],
+  [['ABORTED', 'QUORUM', 'exact'], 'QUORUM'],
+  [[], 'ABORTED'],
+] as [Ending[], string][])('a group whose queries ended as %j was %s', (endings, outcome) => {
+  expect(outcomeOf(endings)).toBe(outcome)
 })

@@ -37,7 +37,7 @@ export async function echoGateway(signature: Signature, answer = echoed) {
   const predictor = { signature, predict, predictGiven: predict, hasRoom: true, close: async () => {} }
   const gateway = gatewayOf(
     { models: { m: 0 } },
-    async () => predictor as unknown as Predictor,
+    async () => ({ predictor: predictor as unknown as Predictor, text: 'an echo' }),
     () => '1',
   )
   await gateway.ready()

@@ -3,14 +3,14 @@
 import type { Change } from 'approxifer'
 
 /** Changes that the test tells by hand. */
-export class Feed implements AsyncIterable<Change> {
+export class Feed<T = Change> implements AsyncIterable<T> {
   /** How often its listener has left. */
   returned = 0
-  readonly #told: Change[] = []
+  readonly #told: T[] = []
   #end: { error?: unknown } | undefined
   #wake = () => {}
 
-  tell(...changes: Change[]) {
+  tell(...changes: T[]) {
     this.#told.push(...changes)
     this.#wake()
   }
@@ -21,7 +21,7 @@ export class Feed implements AsyncIterable<Change> {
   }
 
   [Symbol.asyncIterator]() {
-    const next = async (): Promise<IteratorResult<Change>> => {
+    const next = async (): Promise<IteratorResult<T>> => {
       while (!this.#told.length && !this.#end) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -32,7 +32,7 @@ export class Feed implements AsyncIterable<Change> {
       if (this.#end?.error) throw this.#end.error
       return { done: true, value: undefined }
     }
-    const leave = async (): Promise<IteratorResult<Change>> => {
+    const leave = async (): Promise<IteratorResult<T>> => {
       this.returned++
       return { done: true, value: undefined }
     }

@@ -1,6 +1,6 @@
 /** A pool whose attempts the test settles by hand. */
 
-import type { ModelWorker } from 'approxifer'
+import type { ApproxiferError, ModelWorker } from 'approxifer'
 import type { Payload } from '../../src/payload'
 import type { Attempt, Attempts, Identity, Outcome, Owner, Submission } from '../../src/pool/attempt'
 import { Identities } from '../../src/pool/identities'
@@ -39,6 +39,13 @@ export class HandAttempt implements Attempt<Payload, Payload> {
     this.outcome = { kind: 'answered', answer: payloadOf(answer) }
     this.owner.settled(this)
   }
+
+  /** Its worker fails on it. */
+  fail(error: ApproxiferError, blame: 'worker' | 'nobody' = 'worker'): void {
+    this.phase = 'settled'
+    this.outcome = { kind: 'failed', error, blame, lost: undefined }
+    this.owner.settled(this)
+  }
 }
 
 /** Every worker has room for one attempt after the other; an attempt goes to the first one that may take it. */
@@ -49,6 +56,7 @@ export class HandPool implements Attempts<Payload, Payload> {
   utilisation = 0
   readonly nobody = 'nobody may take a query'
   hasSpare = true
+  isOverloaded = false
   waiting = 0
   readonly #workers: readonly ModelWorker[]
 
@@ -82,7 +90,8 @@ export class HandPool implements Attempts<Payload, Payload> {
   trial(row: Row): HandAttempt | undefined {
     if (!this.ejected.size) return undefined
     const attempt = this.#begin(row, (identity) => this.ejected.has(identity))
-    return attempt.worker ? attempt : undefined
+    if (attempt.worker) return attempt
+    this.attempts.pop()
   }
 
   #begin(row: Row, may: (identity: Identity) => boolean): HandAttempt {
@@ -94,7 +103,7 @@ export class HandPool implements Attempts<Payload, Payload> {
     return attempt
   }
 
-  cancel(): void {}
+  cancel(_: Attempt<Payload, Payload>): void {}
   release(): void {}
   promote(): void {}
 

@@ -77,6 +77,7 @@ export async function house(count: number, options: PredictorOptions & { scheme:
   const predictor = await createPredictor({
     workers,
     verify: { audit: 0 },
+    right: { labelAxis: 'last' },
     ...(isReal && { maxWaitMs: 60_000 }),
     ...options,
     testing,

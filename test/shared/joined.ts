@@ -25,7 +25,13 @@ export async function open(names: (string | HandWorker)[], options: Omit<Predict
     policy: 'retry' as const,
   }
   const onWarning = (text: string) => warnings.push(text)
-  const predictor = await createPredictor({ ...own, onWarning, ...options, workers: feed })
+  const predictor = await createPredictor({
+    right: { labelAxis: 'last' },
+    ...own,
+    onWarning,
+    ...options,
+    workers: feed,
+  })
   await turn()
   /** Tells changes and lets them be taken. */
   const tell = async (...changes: Change[]) => {

@@ -5,7 +5,9 @@ import { type Change, type ModelWorker } from 'approxifer'
 import { type NatsConnection, type NatsOptions, natsWorkers, type ServeNatsOptions, serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, vi } from 'vitest'
 import { VirtualClock } from '../../src/testing/virtual-clock'
+import { HandWorker } from './house'
 import { NatsServer, natsInstalled } from './nats-server'
+import { inferring } from './vectors'
 
 export interface FleetSetup {
   /** Default: the server of the file. */
@@ -16,6 +18,8 @@ export interface FleetSetup {
   options?: Partial<NatsOptions>
   serving?: Partial<ServeNatsOptions>
 }
+
+const INFERENCE_MS = 2
 
 let fleets = 0
 
@@ -45,6 +49,19 @@ export function natsFleets() {
       const connection = await connect({ servers: url, reconnectTimeWait: 50 })
       ends.push(() => connection.close())
       return connection
+    },
+
+    /** A machine with one worker that answers twice the row, after 2 ms. @returns its name in the fleet */
+    async double(fleet: string, name: string): Promise<string> {
+      const infer = inferring(async (x) => {
+        const answer = x.map((value) => 2 * value)
+        await new Promise((resolve) => setTimeout(resolve, INFERENCE_MS))
+        return answer
+      })
+      const worker = Object.assign(new HandWorker(name), { infer })
+      const service = await serveNats(server.url, { fleet, name, workers: [worker] })
+      ends.push(() => service.close())
+      return service.names[0]
     },
 
     /** A machine with these workers, its coordinator, and both their times. */

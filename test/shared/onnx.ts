@@ -68,20 +68,53 @@ function attribute(name: string, value: number | number[]): Field[] {
   return [[1, name], ...numbers, [20, Array.isArray(value) ? 7 : 2]]
 }
 
-export function onnx(inputs: Value[], outputs: Value[], nodes: Node[]): Uint8Array<ArrayBuffer> {
+function nodeOf({ op, inputs, outputs, ints = {} }: Node): Field {
+  return [
+    1,
+    [
+      ...inputs.map((name): Field => [1, name]),
+      ...outputs.map((name): Field => [2, name]),
+      [4, op],
+      ...Object.entries(ints).map(([name, value]): Field => [5, attribute(name, value)]),
+    ],
+  ]
+}
+
+/** A model with more nodes behind its own: what comes twice in a message is merged. */
+export function extended(model: Uint8Array, nodes: Node[]): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from([...model, ...encode([[7, nodes.map(nodeOf)]])])
+}
+
+/** Floats that lie in another file. */
+interface External {
+  name: string
+  length: number
+  file: string
+  offset?: number
+}
+
+function initializer({ name, length, file, offset = 0 }: External): Field[] {
+  const entry = (key: string, value: string): Field => [
+    13,
+    [
+      [1, key],
+      [2, value],
+    ],
+  ]
+  const place = [entry('location', file), entry('offset', `${offset}`), entry('length', `${4 * length}`)]
+  return [[1, length], [2, FLOAT], [8, name], ...place, [14, 1]]
+}
+
+export function onnx(
+  inputs: Value[],
+  outputs: Value[],
+  nodes: Node[],
+  weights: External[] = [],
+): Uint8Array<ArrayBuffer> {
   const graph: Field[] = [
-    ...nodes.map(
-      ({ op, inputs, outputs, ints = {} }): Field => [
-        1,
-        [
-          ...inputs.map((name): Field => [1, name]),
-          ...outputs.map((name): Field => [2, name]),
-          [4, op],
-          ...Object.entries(ints).map(([name, value]): Field => [5, attribute(name, value)]),
-        ],
-      ],
-    ),
+    ...nodes.map(nodeOf),
     [2, 'test'],
+    ...weights.map((tensor): Field => [5, initializer(tensor)]),
     ...inputs.map((value): Field => [11, valueInfo(value)]),
     ...outputs.map((value): Field => [12, valueInfo(value)]),
   ]

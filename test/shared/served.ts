@@ -16,6 +16,8 @@ export class Served {
   readonly lines: Line[] = []
   stderr = ''
   url = ''
+  /** Of `--admin-port`. */
+  adminUrl = ''
   readonly process: ChildProcess
   readonly #waiting = new Set<() => void>()
 
@@ -39,6 +41,7 @@ export class Served {
     const served = new Served(args, env)
     const ready = await served.line(({ msg }) => msg === 'ready')
     served.url = String(ready.url)
+    served.adminUrl = String(ready.admin)
     return served
   }
 

@@ -1,6 +1,10 @@
-/** A worker of the simulation: takes its time by its law, has its moods, and may lie. Everything that it draws depends on its own calls alone. */
+/**
+ * A worker of the simulation: takes its time by its law, has its moods, and may lie. What it draws depends on the row that it gets, and on nothing
+ * that happened before: what befalls a query is the same where other events are left out.
+ */
 
 import type { ModelWorker } from 'approxifer'
+import { checksum } from '../../src/checksum'
 import { vectorOf } from '../../src/payload'
 import { type Random, seeded } from '../../src/random'
 import type { TensorList } from '../../src/tensor'
@@ -24,10 +28,15 @@ export interface Witnessed {
   /** @param fits  whether it takes one more */
   given(actor: Actor, row: Float32Array, fits: boolean): void
   /** @param lied  whether the answer is another than its model's */
-  replied(actor: Actor, row: Float32Array, lied: boolean): void
+  replied(actor: Actor, row: Float32Array, lied: boolean, told: Float32Array): void
+  /** It has done with a call, or was made to. @param ms  that it was at work on nothing else */
+  ended(actor: Actor, ms: number): void
 }
 
 interface Call {
+  /** When the worker began with it, as far as can be told. */
+  startedAt: number
+  isWanted: boolean
   settle(outcome: TensorList | Error): void
   cancel(): void
 }
@@ -42,11 +51,16 @@ export class Actor implements ModelWorker {
   readonly restart?: (why: string) => void
   onFree: (() => void) | undefined
   mood: Mood = 'well'
+  /** What tells its model from others, where that is told. */
+  fingerprint: string | undefined
+  isClosed = false
   /** Calls that it is at work on, also where nobody waits for them. */
   readonly #open = new Set<Call>()
   /** When it will have done with all that it has, where it does one after the other. */
   #doneAt = 0
-  readonly #random: Random
+  readonly #seed: number
+  /** Moods that it has fallen into. */
+  #falls = 0
   /** Used again and again: one for each row of a call. */
   readonly #buffers: Float32Array[] = []
 
@@ -63,7 +77,7 @@ export class Actor implements ModelWorker {
     this.slots = slots
     this.maxBatch = batch
     this.takesNext = takesNext && slots === 1
-    this.#random = seeded(seed)
+    this.#seed = seed
     if (restarts) this.restart = (why) => this.#restart(why)
   }
 
@@ -112,7 +126,8 @@ export class Actor implements ModelWorker {
     for (const [i, signal] of signals.entries()) {
       signal?.addEventListener('abort', () => {
         settles[i](new DOMException('aborted', 'AbortError')) // as `fetch` says it
-        if (this.machine.stops && signals.every((each) => each?.aborted)) this.#end(call)
+        call.isWanted = signals.some((each) => !each?.aborted)
+        if (this.machine.stops && !call.isWanted) this.#end(call)
       })
     }
     return answers
@@ -122,6 +137,8 @@ export class Actor implements ModelWorker {
     const { mood, clock } = this
     let cancel = () => {}
     const call: Call = {
+      startedAt: clock.now(),
+      isWanted: true,
       settle: (outcome) => {
         for (const settle of settles) settle(outcome)
       },
@@ -130,7 +147,7 @@ export class Actor implements ModelWorker {
     this.#open.add(call)
     if (mood === 'silent') this.#doneAt = Number.POSITIVE_INFINITY
     const from = this.slots > 1 ? clock.now() : Math.max(this.#doneAt, clock.now())
-    const ms = from - clock.now() + this.#ms(rows.length)
+    const ms = from - clock.now() + this.#ms(rows)
     if (mood === 'silent' || !Number.isFinite(ms)) return call
     this.#doneAt = clock.now() + ms
     cancel = clock.after(ms, () => {
@@ -142,16 +159,32 @@ export class Actor implements ModelWorker {
   }
 
   #end(call: Call): void {
-    if (!this.#open.delete(call)) return
-    call.cancel()
+    if (!this.#done(call)) return
     this.onFree?.()
     if (this.mood === 'babbles') this.clock.after(1, () => this.onFree?.())
   }
 
-  #ms(rows: number): number {
+  /** @returns whether it had it */
+  #done(call: Call): boolean {
+    if (!this.#open.delete(call)) return false
+    call.cancel()
+    const now = this.clock.now()
+    // Who says that it takes more has done, as far as can be seen, with what it has rejected.
+    if (call.isWanted || (this.slots === 1 && !this.takesNext)) this.witnessed.ended(this, now - call.startedAt)
+    if (this.slots === 1) for (const next of this.#open) next.startedAt = now
+    return true
+  }
+
+  #ms(rows: readonly Float32Array[]): number {
     const { medianMs, deviation } = this.machine
     const slow = this.mood === 'slow' ? 16 : 1
-    return slow * medianMs * Math.exp(deviation * this.#random.gauss()) * (1 + 0.5 * (rows - 1))
+    return slow * medianMs * Math.exp(deviation * this.#drawn('time', rows[0]).gauss()) * (1 + 0.5 * (rows.length - 1))
+  }
+
+  /** What it draws for a row. */
+  #drawn(what: string, row: Float32Array): Random {
+    const whose = new TextEncoder().encode(`${what} ${this.identity} ${row.join()}`)
+    return seeded(this.#seed ^ Number.parseInt(checksum(whose).slice(0, 8), 16))
   }
 
   #tell(mood: Mood, row: Float32Array, place: number, settle: Call['settle']): void {
@@ -159,10 +192,11 @@ export class Actor implements ModelWorker {
     if (mood === 'short') return settle(listOf(row.subarray(1)))
     const own = ownAnswer(row, this.witnessed.model).map((value) => value * (1 + this.machine.rounding))
     const { strategy, share } = this.lying
-    const lies = strategy !== undefined && this.#random.next() < share
-    const told = lies ? strategies[strategy](own, this.#random, row) : own
+    const random = this.#drawn('lie', row)
+    const lies = strategy !== undefined && random.next() < share
+    const told = lies ? strategies[strategy](own, random, row) : own
     if (!told) return // it says nothing
-    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]))
+    this.witnessed.replied(this, row, lies && told.some((value, i) => value !== own[i]), told)
     if (mood !== 'reuses') return settle(listOf(told))
     this.#buffers[place] ??= new Float32Array(2)
     this.#buffers[place].set(told)
@@ -181,18 +215,27 @@ export class Actor implements ModelWorker {
   #fail(why: string): void {
     this.#doneAt = 0
     for (const call of [...this.#open]) {
-      this.#open.delete(call)
-      call.cancel()
+      this.#done(call)
       call.settle(new Error(why))
     }
   }
 
   async close(): Promise<void> {
+    this.isClosed = true
     this.mood = 'dead'
     this.#fail('closed')
   }
 
-  /** Its next calls are like this; one that was dead is well again or the other way round. */
+  /** Its next calls are like this for a while, unless it falls into another mood meanwhile. */
+  fall(mood: Mood, forMs: number): void {
+    const fall = ++this.#falls
+    this.change(mood)
+    this.clock.after(forMs, () => {
+      if (this.#falls === fall) this.change('well')
+    })
+  }
+
+  /** One that was dead is well again or the other way round. */
   change(mood: Mood): void {
     if (this.mood === mood) return
     const wasSilent = this.mood === 'silent'

@@ -1,13 +1,16 @@
 /**
- * npm run simulate:defects -- [NAME ...]: puts defects back into a copy of the sources, one at a time, as bugs of the past were, and tells the
- * first seed that finds each, and how few events it takes. Ends with 1 where 500 seeds do not find one. Of each: the file, what stands
- * there, and what stood there or might.
+ * npm run simulate:defects -- [NAME ...] [--keep | --kept]: puts defects back into a copy of the sources, one at a time, as bugs of the past were,
+ * and tells a seed that finds each, and how few events it takes. `--keep` keeps those in corpus.jsonl, `--kept` sees whether what was kept
+ * finds them still. Ends with 1 where 500 seeds do not find one. Of each: the file, what stands there, and what stood there or might.
  */
 
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { copyOf, whileChanged } from '../../scripts/changed-copy'
+import { keep } from './corpus'
+import type { Schedule } from './schedule'
 
 export interface Defect {
   name: string
@@ -16,7 +19,7 @@ export interface Defect {
   to: string
 }
 
-const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
+export const defect = (name: string, file: string, from: string, to: string): Defect => ({ name, file, from, to })
 
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [
@@ -28,11 +31,11 @@ export const defects: readonly Defect[] = [
   defect('answers of the convicted are believed', 'query/vote.ts', '&& trust.isTrusted(workerOf(asked)))', ')'),
   defect('auto gives what is unsure', 'query/policy.ts', "(policy === 'auto' && (confidence ?? 0) >= minConfidence)", "policy === 'auto'"),
   defect('a deadline comes late', 'query/caller.ts', 'this.dueAt = since + deadlineMs', 'this.dueAt = since + deadlineMs + 5'),
-  defect('a deadline is forgotten', 'query/agenda.ts', 'if (!isUsual) this.again(timed, timed.caller.dueAt)', ''),
+  defect('a deadline is forgotten', 'query/agenda.ts', 'else this.again(timed, dueAt)', ''),
   defect('a timer is lost when another is set', 'query/agenda.ts', 'if (this.#timer && this.#timer.at <= at) return', 'if (this.#timer) return'),
   defect('a promise settles twice', 'predictor/admission.ts', 'this.#open--\n    this.#count(ending)', 'this.#open--\n    this.#count(ending)\n    this.#count(ending)'),
-  defect('one too many is let in', 'predictor/admission.ts', 'if (this.#open >= this.#most) {', 'if (this.#open > this.#most) {'),
-  defect('one too few is let in', 'predictor/admission.ts', 'if (this.#open >= this.#most) {', 'if (this.#open + 1 >= this.#most) {'),
+  defect('one too many is let in', 'predictor/admission.ts', 'const left = this.#most - this.#open', 'const left = this.#most + 1 - this.#open'),
+  defect('one too few is let in', 'predictor/admission.ts', 'const left = this.#most - this.#open', 'const left = this.#most - 1 - this.#open'),
   defect('a worker may use its buffer again: answers are not copied', 'payload.ts', 'tensorOf(outputs[i], copyOf(data),', 'tensorOf(outputs[i], data,'),
   defect('a held slot is never free again', 'pool/execution.ts', 'for (const slot of member.slots.held) this.#options.roster.vacate(slot)', ''),
   defect('who is drained gets more', 'pool/roster.ts', 'this.#move(member, LEAVING)\n', ''),
@@ -49,18 +52,30 @@ export const defects: readonly Defect[] = [
 
 const SEEDS = Number(process.env.SEEDS ?? 500)
 const AT_A_TIME = 20
+/** Events that are few enough: of a seed that takes more it is seen whether another takes fewer, of so many that find it. */
+const FEW = 15
+const MOST_TRIED = 6
 
-/** What finds a defect, or undefined. */
-function hunt(folder: string): { seed: number; events: number; why: string } | undefined {
+interface Found {
+  seed: number
+  why: string
+  schedule: Schedule
+}
+
+/** What finds a defect with the fewest events, or undefined. */
+function hunt(folder: string): Found | undefined {
+  let best: Found | undefined
+  let tries = 0
   for (let first = 1; first < SEEDS; first += AT_A_TIME) {
     const found = simulate(folder, [String(first), '--seeds', String(AT_A_TIME)])
-    const [, seed] = /^seed (\d+) breaks/m.exec(found) ?? []
-    if (seed === undefined) continue
-    const shrunk = simulate(folder, [seed, '--shrink'])
-    const events = Number(/^(\d+) events of/m.exec(shrunk)?.[1])
-    const [, why = ''] = /breaks \d+: (.*)$/m.exec(shrunk) ?? []
-    return { seed: Number(seed), events, why }
+    for (const [, seed, why] of found.matchAll(/^seed (\d+) breaks \d+: (.*)$/gm)) {
+      const [, json] = /^schedule (.*)$/m.exec(simulate(folder, [seed, '--shrink', '--json'])) ?? []
+      const schedule: Schedule = JSON.parse(json)
+      if (!best || schedule.events.length < best.schedule.events.length) best = { seed: Number(seed), why, schedule }
+      if (best.schedule.events.length <= FEW || ++tries >= MOST_TRIED) return best
+    }
   }
+  return best
 }
 
 function simulate(folder: string, args: string[]): string {
@@ -72,26 +87,45 @@ function simulate(folder: string, args: string[]): string {
 /** What the simulation takes. */
 const PARTS = ['src', 'build', 'test/simulation', 'test/shared', 'bench', 'package.json', 'tsconfig.json']
 
-function main(names: readonly string[]): void {
+/** What comes of it while a defect is there. */
+function whileBroken<T>(folder: string, { name, file, from, to }: Defect, run: () => T): T {
+  const change = (text: string) => {
+    if (!text.includes(from)) throw new RangeError(`${name}: ${file} has no ${JSON.stringify(from)}`)
+    return text.replace(from, () => to)
+  }
+  return whileChanged(join(folder, 'src', file), change, run)
+}
+
+function search(folder: string, defect: Defect, keeps: boolean): boolean {
+  const { name } = defect
+  const found = whileBroken(folder, defect, () => hunt(folder))
+  console.log(found ? `${name}: seed ${found.seed}, ${found.schedule.events.length} events: ${found.why}` : `${name}: not found`) // biome-ignore format: one line
+  if (found && keeps) keep({ defect: name, schedule: found.schedule })
+  return found !== undefined
+}
+
+/** Whether what was kept finds it still. */
+function replay(folder: string, defect: Defect): boolean {
+  const { name } = defect
+  const isFound = whileBroken(folder, defect, () => simulate(folder, ['--kept'])).includes(`kept of "${name}" breaks`)
+  console.log(`${name}: ${isFound ? 'found by what was kept' : 'not found by what was kept'}`)
+  return isFound
+}
+
+function main(): void {
+  const options = { keep: { type: 'boolean', default: false }, kept: { type: 'boolean', default: false } } as const
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  const chosen = defects.filter(({ name }) => !positionals.length || positionals.includes(name))
   const folder = copyOf(PARTS)
-  let missed = 0
   try {
-    for (const { name, file, from, to } of defects.filter(({ name }) => !names.length || names.includes(name))) {
-      const found = whileChanged(
-        join(folder, 'src', file),
-        (text) => {
-          if (!text.includes(from)) throw new RangeError(`${name}: ${file} has no ${JSON.stringify(from)}`)
-          return text.replace(from, () => to)
-        },
-        () => hunt(folder),
-      )
-      if (!found) missed++
-      console.log(found ? `${name}: seed ${found.seed}, ${found.events} events: ${found.why}` : `${name}: not found`)
-    }
+    const found = chosen.filter((defect) =>
+      values.kept ? replay(folder, defect) : search(folder, defect, values.keep),
+    )
+    if (found.length < chosen.length) process.exitCode = 1
+    console.log(`${found.length} of ${chosen.length} found`)
   } finally {
     rmSync(folder, { recursive: true })
   }
-  if (missed) process.exitCode = 1
 }
 
-if (process.argv[1]?.endsWith('defects.ts')) main(process.argv.slice(2))
+if (process.argv[1]?.endsWith('defects.ts')) main()

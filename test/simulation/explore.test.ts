@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { Reputation } from '../../src/trust/reputation'
 import { explore } from './explore'
@@ -22,3 +23,14 @@ it('finds an honest worker that is ejected for another’s lie, and the shortest
     Reputation.prototype.lied = lied
   }
 }, 60_000)
+
+it.runIf(process.env.CI)(
+  'every branch of a decision that no order of events takes has its reason',
+  () => {
+    const told = execFileSync(process.execPath, ['--import', 'tsx', 'test/simulation/explore.ts', '6'], {
+      encoding: 'utf8',
+    })
+    expect(told).toContain('0 of them without a reason')
+  },
+  120_000,
+)

@@ -1,14 +1,19 @@
 /**
  * npm run explore -- [DEPTH]: every order of up to so many events (12 unless told otherwise) in a world of five workers, one of which may lie,
  * with workers that leave and come back, failures and a caller who leaves; each state once. Prints how many there were, and the branches of
- * the decisions that were never taken. Ends with 1 where a lie was `exact`, an honest worker ejected, or a query without an end.
+ * the decisions that were never taken, each with its reason. Ends with 1 where a lie was `exact`, an honest worker ejected, a query without an
+ * end, or a branch without a reason.
  */
 
 import { Session } from 'node:inspector/promises'
 import { SmallWorld } from './small-world'
+import { reached, reasonOf } from './unreached'
 
 /** Where it is decided. */
-const DECISIONS = ['query/policy', 'query/acceptance', 'query/vote', 'query/inquiry', 'trust/reputation', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
+const DECISIONS = ['query/policy', 'query/acceptance', 'query/equality', 'query/vote', 'query/inquiry', 'trust/reputation', 'trust/evidence', 'pool/roster'] // biome-ignore format: one line
+
+/** Events from which on all that is said to be out of reach is. */
+const DEEP = 12
 
 export interface Explored {
   states: number
@@ -57,8 +62,12 @@ async function main(depth: number): Promise<void> {
   for (const { path, what } of broken.slice(0, 5)) console.log(`  ${what}: ${path.join(', ')}`)
   const untaken = await branchesOf(session)
   console.log(`${untaken.length} branches of ${DECISIONS.join(', ')} were never taken:`)
-  for (const line of untaken) console.log(`  ${line}`)
-  if (broken.length) process.exitCode = 1
+  for (const line of untaken) console.log(`  ${line}\n    ${reasonOf(line) ?? 'NO REASON'}`)
+  const unexplained = untaken.filter((line) => !reasonOf(line))
+  const wrong = depth < DEEP ? [] : reached(untaken)
+  for (const line of wrong) console.log(`  is reached, and said not to be: ${line}`)
+  console.log(`${unexplained.length} of them without a reason, ${wrong.length} reasons too many`)
+  if (broken.length + unexplained.length + wrong.length) process.exitCode = 1
 }
 
 /** The first line of each block that never ran. */
@@ -70,6 +79,7 @@ async function branchesOf(session: Session): Promise<string[]> {
     if (!file) continue
     const { scriptSource } = await session.post('Debugger.getScriptSource', { scriptId })
     for (const { functionName, ranges } of functions) {
+      if (functionName === '<static_initializer>') continue // names of classes, by the compiler
       for (const { count, startOffset, endOffset } of ranges) {
         if (count) continue
         const [first] = scriptSource.slice(startOffset, endOffset).trim().split('\n')

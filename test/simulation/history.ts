@@ -3,13 +3,23 @@
  * guaranteed" (docs/reference.md) a history breaks.
  */
 
+import { Exchanges } from './exchanges'
+
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
+  /** A new model answers some queries before it takes the place of the one before. */
+  isRolled?: boolean
+  /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
+  maxError?: number
+  /** How often these were counted from nothing. */
+  ledgers?: number
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
   answersIn: number
+  /** A worker that is at work on one call for longer is restarted, where it can be. */
+  hangMs: number
   /** Queries under way at most. */
   limit: number
   minConfidence: number
@@ -17,6 +27,8 @@ export interface Promised {
   hedges: { burst: number; share: number }
   /** How far a proven answer may be from the model's own. */
   rounding: number
+  /** How late a busy machine may come to what is due; 0 in simulated time. */
+  slackMs?: number
 }
 
 export type Entry = { at: number } /** @param lively  whether all is well again, so that it must be answered */ & (
@@ -25,8 +37,10 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
   | { what: 'joins' | 'leaves'; worker: string }
   /** A worker gets it, and answers. @param query  undefined: a row that was mixed, or a probe @param fits  whether it takes one more */
   | { what: 'given'; query: number | undefined; worker: string; identity: string; fits: boolean }
-  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean }
-  /** @param off  largest distance from the model's own values @param label  whether it has the model's label */
+  | { what: 'replied'; query: number | undefined; worker: string; identity: string; lied: boolean; says?: number }
+  /** A call ended that it had been at work on for longer than `hangMs`. */
+  | { what: 'hung'; worker: string; ms: number; restarts: boolean }
+  /** @param off  largest distance from the model's own values @param label  whether it has the model's label @param says  its label */
   | {
       what: 'answered'
       query: number
@@ -35,12 +49,24 @@ export type Entry = { at: number } /** @param lively  whether all is well again,
       workers: string[]
       off: number
       label: boolean
+      /** Which of the models that replaced each other it is nearest to. */
+      model?: number
+      says?: number
     }
+  /** A request to a gateway, and its response. @param why  of nonsense, which; or that its body was cut */
+  | { what: 'sent'; exchange: number; kind: string }
+  | { what: 'told'; exchange: number; status: number; why: string }
   | { what: 'failed'; query: number; code: string }
   | { what: 'verdict'; identity: string; kind: string }
+  /** Nothing is wrong with it any more, and it cannot be reached. */
+  | { what: 'missing'; worker: string }
+  /** What serves was started again. @param state  what it found of what was saved, where so many were ejected */
+  | { what: 'restart'; state: string; isRefused: boolean; ejected: readonly string[]; forgotten: readonly string[] }
   | { what: 'hedges'; sent: number }
+  /** The machine had other things to do for so long. */
+  | { what: 'stalled'; ms: number }
   /** All is over: what is left of it. */
-  | { what: 'over'; ended: number; timers: number; running: number; unreported: number }
+  | { what: 'over'; ended: number | undefined; timers: number; running: number; unreported: number }
 )
 
 export interface History {
@@ -50,6 +76,14 @@ export interface History {
 
 /** A clock in floating point. */
 const TICK = 1e-6
+/** A timer in whole milliseconds. */
+const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop looked at its clock
+
+/** Wrong answers of the first span of a ledger, which each further one has twice as many of; and what is too many of them. */
+const FIRST_BUDGET = 20
+const MUCH = 3
+
+const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified'])
 
 interface Asking {
   at: number
@@ -57,12 +91,14 @@ interface Asking {
   policy: string
   gives: boolean
   lively: boolean
-  /** Whether there were as many as may be under way. */
-  isBeyond: boolean
+  /** Whether others were under way. */
+  isBehind: boolean
+  /** How many were under way with it, but for those that ended in the moment that it came in. */
+  underWay: number
   leftAt?: number
   ended?: number
-  /** Identities that answered it so far, and those of them that lied. */
-  replied: Map<string, boolean>
+  /** Identities that answered it so far, those of them that lied, and the labels that they told. */
+  replied: Map<string, { lied: boolean; says: number | undefined }>
 }
 
 /** Sentences, one for each break. */
@@ -75,6 +111,7 @@ export function violations({ promised, entries }: History): string[] {
 class Checker {
   readonly broken: string[] = []
   readonly #promised: Promised
+  readonly #tick: number
   readonly #queries = new Map<number, Asking>()
   /** By name; a name may be another's later. */
   readonly #identities = new Map<string, string>()
@@ -83,10 +120,19 @@ class Checker {
   readonly #liars = new Set<string>()
   /** And since when. */
   readonly #ejected = new Map<string, number>()
+  readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
+  /** The newest model whose answer was given as exact, and when first. */
+  #newest = { model: 0, at: 0 }
+  readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
+  /** Those that came in this moment, in their order. */
+  #latest: Asking[] = []
+  /** Answers that no worker gave, of those that were wrong. */
+  #wrong = 0
 
   constructor(promised: Promised) {
     this.#promised = promised
+    this.#tick = promised.slackMs ?? TICK
   }
 
   take(entry: Entry): void {
@@ -103,12 +149,23 @@ class Checker {
         return this.#given(entry)
       case 'replied':
         return this.#replied(entry)
+      case 'hung':
+        return this.#hung(entry)
       case 'answered':
         return this.#answered(entry)
       case 'failed':
         return this.#failed(entry)
       case 'verdict':
         return this.#verdict(entry)
+      case 'sent':
+      case 'told':
+        return this.#exchanges.take(entry)
+      case 'missing':
+        return this.#breaks(entry.at, 'who is well is there', entry.worker)
+      case 'restart':
+        return this.#restart(entry)
+      case 'stalled':
+        return void this.#stalls.push(entry)
       case 'hedges':
         return this.#hedges(entry)
       case 'over':
@@ -126,20 +183,27 @@ class Checker {
 
   #asked({ at, query, dueAt, policy, gives, lively }: Entry & { what: 'asked' }): void {
     if (this.#queries.has(query)) this.#breaks(at, 'the history', `query ${query} is asked twice`)
-    const isBeyond = ++this.#open > this.#promised.limit
-    this.#queries.set(query, { at, dueAt, policy, gives, lively, isBeyond, replied: new Map() })
+    const isBehind = this.#open > 0
+    const asking = { at, dueAt, policy, gives, lively, isBehind, underWay: ++this.#open, replied: new Map() }
+    this.#queries.set(query, asking)
+    if (this.#latest[0]?.at !== at) this.#latest = []
+    this.#latest.push(asking)
   }
 
   #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
     this.#identities.set(worker, identity)
     if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
-    if (at > (this.#gone.get(worker) ?? at) + TICK) this.#breaks(at, 'who has left gets nothing', worker)
+    if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
   }
 
-  #replied({ query, identity, lied }: Entry & { what: 'replied' }): void {
+  #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
     const asking = this.#of(query)
-    asking?.replied.set(identity, lied || asking.replied.get(identity) === true)
+    asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
+  }
+
+  #hung({ at, worker, ms, restarts }: Entry & { what: 'hung' }): void {
+    if (restarts && ms > this.#promised.hangMs + TIMER_MS) this.#breaks(at, 'who hangs is restarted', `${worker} was at it for ${ms.toFixed(3)} ms`) // biome-ignore format: one line
   }
 
   /** A promise settles once, by its deadline; at once for who leaves. */
@@ -148,31 +212,47 @@ class Checker {
     if (!asking) this.#breaks(at, 'the history', `query ${query} ends and was never asked`)
     if (!asking) return undefined
     if (asking.ended !== undefined) this.#breaks(at, 'every promise settles once', `query ${query} ends again`)
-    if (at > asking.dueAt + TICK) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
-    if (asking.leftAt !== undefined && at > asking.leftAt + TICK) {
+    if (this.#isLate(at, asking.dueAt)) this.#breaks(at, 'a deadline holds', `query ${query} was due at ${asking.dueAt.toFixed(3)}`) // biome-ignore format: one line
+    if (asking.leftAt !== undefined && this.#isLate(at, asking.leftAt)) {
       this.#breaks(at, 'an abort ends a query at once', `query ${query} was left at ${asking.leftAt.toFixed(3)}`)
     }
     asking.ended = at
     this.#open--
+    const first =
+      at === asking.at ? this.#latest.indexOf(asking) : this.#latest[0]?.at === at ? -1 : this.#latest.length
+    for (const other of this.#latest.slice(first + 1)) other.underWay--
     return asking
   }
 
-  /** Of a query that is not refused. */
-  #isIn(at: number, query: number, { isBeyond }: Asking): void {
-    if (isBeyond) this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  /** Beyond what the machine was away for. */
+  #isLate(at: number, due: number): boolean {
+    let away = 0
+    for (let i = this.#stalls.length - 1; i >= 0 && this.#stalls[i].at > due; i--) away += this.#stalls[i].ms
+    return at > due + away + this.#tick
   }
 
-  #answered({ at, query, status, confidence, workers, off, label }: Entry & { what: 'answered' }): void {
+  /** Of a query that is not refused. Those that fail at once, since nobody can be reached, are heard of after others were let in. */
+  #isIn(at: number, query: number, { underWay, at: since }: Asking): void {
+    if (underWay > this.#promised.limit && at > since)
+      this.#breaks(at, 'no more than the limit are under way', `query ${query}`)
+  }
+
+  #answered(entry: Entry & { what: 'answered' }): void {
+    const { at, query, status, confidence, workers, off, label, model = 0 } = entry
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
-    const { byzantine, rounding, minConfidence, preset } = this.#promised
+    const { byzantine, rounding, minConfidence, preset, maxError = 0 } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
+    if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
     if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
+    if (status === 'exact' && !this.#promised.isRolled) this.#isNew(at, query, asking, model)
     if (status === 'exact' && byzantine && !preset) this.#proven(at, query, asking)
     if (status === 'recovered' && !preset) this.#recovered(at, query, asking, confidence, minConfidence)
+    if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
+    if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
@@ -184,9 +264,27 @@ class Checker {
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
   }
 
+  /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */
+  #unasked(at: number, query: number, isRight: boolean): void {
+    const { maxError = 0, ledgers = 1 } = this.#promised
+    this.#wrong += Number(!isRight)
+    if (!maxError) this.#breaks(at, 'nothing is remembered unless that is allowed', `query ${query} is`)
+    const [first, answers] = [FIRST_BUDGET / maxError, this.#queries.size]
+    const spans = Math.ceil(Math.log2(answers / first + 1))
+    const allowed = FIRST_BUDGET * (2 ** Math.max(1, spans) - 1)
+    if (this.#wrong > MUCH * ledgers * allowed) this.#breaks(at, 'few answers that nobody was asked for are wrong', `${this.#wrong} of ${answers}`) // biome-ignore format: one line
+  }
+
+  /** Who asks after the first answer of a new model gets none of an old one. */
+  #isNew(at: number, query: number, asking: Asking, model: number): void {
+    if (model > this.#newest.model) this.#newest = { model, at }
+    else if (model < this.#newest.model && asking.at > this.#newest.at + TICK)
+      this.#breaks(at, 'a model that was replaced answers no more', `query ${query} has an answer of model ${model}`)
+  }
+
   /** An answer that was given at that moment is heard of after the verdict. */
   #isEjected(identity: string, at: number): boolean {
-    return at > (this.#ejected.get(identity) ?? at) + TICK
+    return at > (this.#ejected.get(identity) ?? at) + this.#tick
   }
 
   #proven(at: number, query: number, { replied }: Asking): void {
@@ -194,7 +292,7 @@ class Checker {
     if (replied.size < byzantine + 1) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by ${replied.size}`)
     }
-    if (![...replied.values()].includes(false)) {
+    if ([...replied.values()].every(({ lied }) => lied)) {
       this.#breaks(at, 'exact is proven by E + 1', `query ${query} was answered by liars alone`)
     }
   }
@@ -211,6 +309,14 @@ class Checker {
     if (!isSure) this.#breaks(at, 'auto gives what is sure', `query ${query} has a confidence of ${confidence}`)
   }
 
+  /** By a worker that is believed. */
+  #contradicted({ at, query, says }: Entry & { what: 'answered' }, { replied }: Asking): void {
+    for (const [identity, reply] of replied) {
+      if (this.#ejected.has(identity) || reply.says === says) continue
+      this.#breaks(at, 'a recovery that an answer contradicts is not given', `query ${query}, by ${identity}`)
+    }
+  }
+
   #failed({ at, query, code }: Entry & { what: 'failed' }): void {
     const open = this.#open
     const asking = this.#ends(at, query)
@@ -218,17 +324,20 @@ class Checker {
     const { limit } = this.#promised
     if (code !== 'OVERLOADED' && code !== 'ABORTED') this.#isIn(at, query, asking)
     if (asking.lively) this.#breaks(at, 'where all is well queries are answered', `query ${query}: ${code}`)
-    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code)
-    if (isLost && asking.dueAt - asking.at >= this.#promised.answersIn) {
+    const isBeyond = open > limit && at <= asking.at + this.#tick
+    const isLost = ['QUORUM', 'WORKER', 'DEADLINE'].includes(code) || (code === 'OVERLOADED' && !isBeyond)
+    if (isLost && asking.dueAt - asking.at > this.#promised.answersIn - TICK) {
       this.#breaks(at, 'every query is answered while at most S workers are in trouble', `query ${query}: ${code}`)
     }
-    if (code === 'DEADLINE' && at < asking.dueAt - 1)
-      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}`)
+    if (code === 'DEADLINE' && at < asking.dueAt - TIMER_MS * (this.#promised.slackMs ? 2 : 1))
+      this.#breaks(at, 'DEADLINE comes at the deadline', `query ${query}, ${(asking.dueAt - at).toFixed(3)} ms before`)
     if (code === 'ABORTED' && asking.leftAt === undefined) this.#breaks(at, 'ABORTED is for who left', `query ${query}`)
-    if (code === 'OVERLOADED' && (at > asking.at + TICK || open <= limit)) {
-      this.#breaks(at, 'OVERLOADED at once, beyond the limit', `query ${query}, with ${open - 1} others`)
+    const isAlone = open < 2 && !asking.isBehind && asking.dueAt - asking.at > this.#promised.hangMs
+    if (code === 'OVERLOADED' && !isBeyond && (isAlone || at > asking.dueAt + TICK)) {
+      this.#breaks(at, 'OVERLOADED beyond the limit, or behind others before the deadline', `query ${query}, with ${open - 1} others`) // biome-ignore format: one line
     }
-    if (code === 'PROTOCOL' || code === 'MODEL') this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
+    if (code === 'PROTOCOL' || code === 'MODEL' || !/^[A-Z]+$/.test(code))
+      this.#breaks(at, 'errors are what they say', `query ${query}: ${code}`)
   }
 
   #verdict({ at, identity, kind }: Entry & { what: 'verdict' }): void {
@@ -237,6 +346,15 @@ class Checker {
     if (kind !== 'readmitted' && !this.#liars.has(identity)) {
       this.#breaks(at, 'nobody honest is ejected', `${identity} never lied`)
     }
+  }
+
+  /** Who was ejected when it was saved is ejected still. */
+  #restart({ at, state, isRefused, ejected, forgotten }: Entry & { what: 'restart' }): void {
+    if (state === 'torn' && !isRefused)
+      this.#breaks(at, 'a state that is torn is refused, with a warning', 'it was taken')
+    for (const identity of forgotten) this.#breaks(at, 'who was ejected stays ejected', identity)
+    this.#ejected.clear()
+    for (const identity of ejected) this.#ejected.set(identity, at)
   }
 
   #hedges({ at, sent }: Entry & { what: 'hedges' }): void {
@@ -249,7 +367,9 @@ class Checker {
     for (const [query, { ended: end }] of this.#queries) {
       if (end === undefined) this.#breaks(at, 'every promise settles', `query ${query} has no end`)
     }
-    if (ended !== this.#queries.size) this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
+    this.#exchanges.over(at)
+    if (ended !== undefined && ended !== this.#queries.size)
+      this.#breaks(at, 'stats add up', `${ended} of ${this.#queries.size} queries`)
     if (timers) this.#breaks(at, 'nothing is left', `${timers} timers`)
     if (running) this.#breaks(at, 'nothing is left', `${running} calls`)
     if (unreported) this.#breaks(at, 'every group is reported', `${unreported} are not`)

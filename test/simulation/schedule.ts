@@ -8,6 +8,7 @@ import type { PredictorOptions } from 'approxifer'
 import { type Random, seeded } from '../../src/random'
 import { moods } from './actor'
 import { strategies } from './model'
+import { type Wire, type WireEvent, wired } from './wire'
 
 /** A worker at its start. */
 export interface Machine {
@@ -33,6 +34,8 @@ export type Event = { at: number } & (
       what: 'ask'
       query: number
       row: [number, number]
+      /** Of further queries that its caller asks at once, like this one. */
+      more?: [number, number][]
       tenant: string
       deadlineMs: number
       policy?: 'auto' | 'retry' | 'recover'
@@ -42,25 +45,38 @@ export type Event = { at: number } & (
       /** Nothing is wrong any more. */
       lively?: boolean
     }
-  | { what: 'mood'; worker: string; mood: Mood }
+  | { what: 'mood'; worker: string; mood: Mood; forMs: number }
   | { what: 'lie'; identity: string; strategy: string | undefined; share: number }
   | { what: 'leave'; worker: string; how: 'remove' | 'drain' }
   | { what: 'join'; machine: Machine }
   | { what: 'forget'; tenant: string }
   /** All workers have another model from now on. */
   | { what: 'renew' }
+  | WireEvent
 )
 
 export interface Schedule {
   seed: number
   options: Pick<
     PredictorOptions,
-    'scheme' | 'hangMs' | 'deadlineMs' | 'maxWaitMs' | 'policy' | 'hedge' | 'memory' | 'limits'
+    | 'verify'
+    | 'scheme'
+    | 'hangMs'
+    | 'deadlineMs'
+    | 'maxWaitMs'
+    | 'policy'
+    | 'hedge'
+    | 'memory'
+    | 'limits'
+    | 'reuse'
+    | 'rollout'
   >
   machines: Machine[]
   events: Event[]
   /** Whether it is the same S machines all along that are in trouble, and all queries together are no more than the others can answer. */
   isSpared: boolean
+  /** What goes over a network. */
+  wire?: Wire
 }
 
 /** Kinds of trouble. */
@@ -72,14 +88,26 @@ const troubles = [
   'liars',
   'tenants',
   'crowds',
+  'batches',
   'gives',
   'forgetting',
   'renewing',
 ] as const
 type Trouble = (typeof troubles)[number]
 
+/** With which it cannot be said that S machines are in trouble, and the others can answer all; and the share of runs without them. */
+const others: readonly Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
+const CALM = 0.15
+
 export const HANG_MS = 200
 const DEADLINE_MS = 400
+/** Of all answers those that a memory may give unasked and wrong. */
+const MAX_ERROR = 0.1
+/** Queries that one caller asks at once. */
+const MOST_AT_ONCE = 16
+/** How long machines are in trouble, and well between: wide, so that some hangs are noticed and others are not. */
+const TROUBLE_MS = [5, 5 * HANG_MS] as const
+const WELL_MS = 40
 
 /** What a run is drawn with. */
 interface Draw {
@@ -93,30 +121,48 @@ interface Draw {
 export function drawn(seed: number, queries: number): Schedule {
   const random = seeded(seed)
   const pick = <T>(all: readonly T[]) => all[random.below(all.length)]
-  const on = new Set(troubles.filter(() => random.next() < 0.5))
+  const isCalm = random.next() < CALM
+  const kinds = isCalm ? troubles.filter((each) => !others.includes(each)) : troubles
+  const on = new Set(kinds.filter((each) => random.next() < 0.5 || (isCalm && each === 'moods')))
   const draw: Draw = { random, on, pick, chance: (share) => random.next() < share }
   const E = on.has('liars') ? 1 + random.below(2) : 0
-  const [K, S] = [1 + random.below(6), random.below(3)]
+  const [K, S] = [1 + random.below(6), isCalm ? 1 + random.below(2) : random.below(3)]
   const count = E ? 2 * E + 1 + S + random.below(4) : K + S + random.below(4)
   const machines = Array.from({ length: count }, (_, i) => machine(`w${i}`, i, draw))
   const options: Schedule['options'] = {
-    ...((E || draw.chance(0.8)) && { scheme: { queries: E ? Math.min(K, count - 2 * E) : K, stragglers: S, ...(E && { byzantine: E }) } }), // biome-ignore format: one line
+    ...((E || isCalm || draw.chance(0.8)) && { scheme: { queries: E ? Math.min(K, count - 2 * E) : K, stragglers: S, ...(E && { byzantine: E }) } }), // biome-ignore format: one line
     hangMs: HANG_MS,
     deadlineMs: DEADLINE_MS,
     maxWaitMs: pick([0, 5, 50]),
-    policy: E ? 'recover' : pick(['auto', 'retry', 'recover'] as const),
+    policy: pick(['auto', 'retry', 'recover'] as const),
     hedge: { budget: pick([0, 0.1, 0.2, 1]), clones: draw.chance(0.2) },
     memory: pick([undefined, false] as const),
-    limits: { queries: pick([50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
+    ...(draw.chance(0.3) && { verify: { audit: 1 } }),
+    limits: { queries: pick([8, 50, 10_000]), tenants: on.has('tenants') ? 3 : 1 },
   }
-  const events: Event[] = asking(queries, machines, draw)
+  if (remembers(seed, options, on)) Object.assign(options, { reuse: { maxError: MAX_ERROR }, memory: undefined })
+  const rate = isCalm ? spared(machines, options.scheme) : machines.reduce((sum, each) => sum + rateOf(each), 0)
+  const events: Event[] = asking(queries, rate, draw)
   const end = events.at(-1)?.at ?? 0
-  const same = draw.chance(0.5)
+  const same = isCalm || draw.chance(0.5)
   events.push(...trouble({ end, S, E, machines, same }, draw))
-  const others: Trouble[] = ['crowds', 'leaving', 'renewing', 'liars']
-  const isSpared =
-    ((S > 0 && same && options.scheme !== undefined) || !on.has('moods')) && !others.some((each) => on.has(each))
-  return { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
+  const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
+  const schedule = wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
+  return on.has('renewing') ? rolled(schedule) : schedule
+}
+
+/** Of workers elsewhere whose model is replaced: whether the new one has to show itself first. Drawn apart. Whatever it answers will do: it is another one. */
+function rolled(schedule: Schedule): Schedule {
+  const { wire, seed, options } = schedule
+  const random = seeded(~seed + 1)
+  if (!wire || wire.transport === 'direct' || random.next() < 0.5) return schedule
+  const ways = [{ shadow: 0.5 }, { canary: 0.3 }, { shadow: 0.2, canary: 0.2 }]
+  return { ...schedule, options: { ...options, rollout: { ...ways[random.below(ways.length)], agreement: 0 } } }
+}
+
+/** Whether a memory is asked first: drawn apart, so that other seeds stay as they are. Of tenants nobody here knows how often one began anew. */
+function remembers(seed: number, { policy }: Schedule['options'], on: ReadonlySet<Trouble>): boolean {
+  return policy !== 'recover' && !on.has('tenants') && seeded(~seed).next() < 0.5
 }
 
 function machine(name: string, index: number, { on, pick, chance }: Draw): Machine {
@@ -134,21 +180,39 @@ function machine(name: string, index: number, { on, pick, chance }: Draw): Machi
   }
 }
 
-/** Callers, who come by themselves. */
-function asking(queries: number, machines: readonly Machine[], { random, on, pick, chance }: Draw): Event[] {
-  const rate = machines.reduce((sum, { slots, medianMs }) => sum + slots / medianMs, 0) // answers a ms
+/** Answers a ms. */
+const rateOf = ({ slots, medianMs }: Machine) => slots / medianMs
+
+/** What those answer that are not in trouble, whichever these are, where every query may take a copy as well. */
+function spared(
+  machines: readonly Machine[],
+  { queries = 1, stragglers = 0 }: NonNullable<PredictorOptions['scheme']> = { queries: 1 },
+): number {
+  const rates = machines.map(rateOf).sort((a, b) => a - b)
+  const left = rates.slice(0, rates.length - stragglers).reduce((sum, rate) => sum + rate, 0)
+  return (left * queries) / (queries + stragglers) / 2
+}
+
+/** Callers, who come by themselves. @param rate  answers a ms that there may be */
+function asking(queries: number, rate: number, { random, on, pick, chance }: Draw): Event[] {
   const load = on.has('crowds') ? pick([1, 3]) : pick([0.1, 0.3, 0.6, 0.8])
-  let at = 0
-  return Array.from({ length: queries }, (_, query): Event => {
-    at += -Math.log(1 - random.next()) / (rate * load)
-    return {
-      ...{ at, what: 'ask', query, row: [random.gauss(), random.gauss()] },
+  const leaving = pick([0.15, 0.7])
+  const events: Event[] = []
+  const row = (): [number, number] => [random.gauss(), random.gauss()]
+  for (let [at, query] = [0, 0]; query < queries; ) {
+    const count = on.has('batches') && chance(0.3) ? Math.min(1 + random.below(MOST_AT_ONCE), queries - query) : 1
+    at += (-count * Math.log(1 - random.next())) / (rate * load)
+    events.push({
+      ...{ at, what: 'ask', query, row: row() },
+      ...(count > 1 && { more: Array.from({ length: count - 1 }, row) }),
       tenant: on.has('tenants') ? pick(['a', 'b', 'c', 'd']) : '',
       deadlineMs: on.has('haste') && chance(0.2) ? 30 * random.next() : DEADLINE_MS,
       ...(on.has('gives') && chance(0.2) && { atDeadline: 'give' as const }),
-      ...(on.has('aborts') && chance(0.15) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
-    }
-  })
+      ...(on.has('aborts') && chance(leaving) && { leavesAfter: pick([0, 1, 20]) * random.next() }),
+    })
+    query += count
+  }
+  return events
 }
 
 /** What befalls machines: at most S of them are in a bad mood at a time, at least one, others a moment later or the same; E of them lie, whatever they are called. */
@@ -156,19 +220,9 @@ function trouble(
   { end, S, E, machines, same }: { end: number; S: number; E: number; machines: readonly Machine[]; same: boolean },
   draw: Draw,
 ): Event[] {
-  const { random, on, pick, chance } = draw
+  const { random, on, pick } = draw
   const events: Event[] = []
-  if (on.has('moods')) {
-    const some = moods.filter(() => chance(0.4))
-    const first = random.choose(machines.length, Math.max(1, S))
-    for (let at = 10; at < end; at += 60) {
-      for (const { name: worker } of machines) events.push({ at, what: 'mood', worker, mood: 'well' })
-      for (const i of same ? first : random.choose(machines.length, Math.max(1, S))) {
-        events.push({ at, what: 'mood', worker: machines[i].name, mood: some.length ? pick(some) : 'slow' })
-      }
-    }
-    for (const { name: worker } of machines) events.push({ at: end + 70, what: 'mood', worker, mood: 'well' })
-  }
+  if (on.has('moods')) events.push(...bad(end, machines, Math.max(1, S), same, draw))
   for (const { identity } of machines.slice(0, E)) {
     const [strategy, share] = [pick(Object.keys(strategies)), pick([0.05, 0.5, 1])]
     events.push({ at: pick([0, end / 3]), what: 'lie', identity, strategy, share })
@@ -177,6 +231,23 @@ function trouble(
   if (on.has('renewing')) events.push({ at: (0.3 + 0.4 * random.next()) * end, what: 'renew' })
   if (on.has('forgetting')) events.push({ at: end / 2, what: 'forget', tenant: on.has('tenants') ? 'a' : '' })
   return events
+}
+
+/** @param most  machines in a bad mood at a time @param same  it is always these */
+function bad(end: number, machines: readonly Machine[], most: number, same: boolean, draw: Draw): Event[] {
+  const { random, pick } = draw
+  const some = random.choose(moods.length, 1 + random.below(4)).map((i) => moods[i])
+  const [shortest, longest] = TROUBLE_MS
+  return random.choose(machines.length, most).flatMap((first) => {
+    const events: Event[] = []
+    for (let at = 10 * random.next(); at < end; ) {
+      const { name: worker } = machines[same ? first : random.below(machines.length)]
+      const forMs = shortest * (longest / shortest) ** random.next()
+      events.push({ at, what: 'mood', worker, mood: pick(some), forMs })
+      at += forMs - WELL_MS * Math.log(1 - random.next())
+    }
+    return events
+  })
 }
 
 /** One leaves and comes back, under its name or another; who it is stays. */
@@ -191,4 +262,10 @@ function comings(end: number, machines: readonly Machine[], { random, pick, chan
     events.push({ at: at + 35 * random.next(), what: 'join', machine: { ...machines[which], name: next } })
   }
   return events
+}
+
+/** Workers without which a predictor does not begin. */
+export function least({ options: { scheme } }: Schedule): number {
+  const { queries = 1, stragglers = 0, byzantine = 0 } = scheme ?? {}
+  return byzantine ? Math.max(2 * byzantine + 1 + stragglers, queries + 2 * byzantine) : queries + stragglers
 }

@@ -1,18 +1,24 @@
 /** Runs a schedule: the real predictor, pool, trust and memory on workers and callers of a simulated world. */
 
-import { createPredictor } from '../../src/predictor/create'
-import type { Predictor } from '../../src/predictor/predictor'
+import { seeded } from '../../src/random'
 import { VirtualClock } from '../../src/testing/virtual-clock'
-import { Feed } from '../shared/feed'
 import { Actor, type Lying } from './actor'
+import type { Found } from './disk'
+import { GatewayCallers, type Told } from './gateway-callers'
 import { type Entry, type History, type Promised, violations } from './history'
 import { labelOf, ownAnswer } from './model'
-import { type Event, HANG_MS, type Machine, type Schedule } from './schedule'
+import { CALM, Network } from './network'
+import { type Event, HANG_MS, least, type Machine, type Schedule } from './schedule'
+import { Serving } from './serving'
+import { Direct, type Transport, transportOf } from './transport'
 
 /** What proven answers may differ by: `verify.rounding` of what the answers vary by, and some room. */
 const ROUNDING = 0.01
 /** Hedges that may be saved up, as docs/reference.md has it. */
 const BURST = 10
+
+/** After the last event over a network, by which all that was asked has had its end. */
+const SETTLED_MS = 1500
 
 type Ask = Event & { what: 'ask' }
 
@@ -20,154 +26,291 @@ class World {
   readonly clock = new VirtualClock()
   readonly entries: Entry[] = []
   readonly #schedule: Schedule
-  /** Of every machine, by identity: who comes back lies as before. */
+  /** Of every machine, by identity: who comes back lies as before, and has the model that it had. */
   readonly #lying = new Map<string, Lying>()
+  readonly #models = new Map<string, number>()
   readonly #actors = new Map<string, Actor>()
+  readonly #retired: Actor[] = []
   readonly #queries = new Map<string, number>()
-  readonly #changes = new Feed()
-  #births = 0
+  readonly #transport: Transport
+  readonly #serving: Serving
+  readonly #callers: GatewayCallers | undefined
+  /** Names of those that are there. */
+  readonly #present = new Set<string>()
+  /** Identities that are ejected now. */
+  #ejected = new Set<string>()
+  /** Whether something is mixed or learned, so that values have to be finite: else NaN is an answer like others. */
+  readonly #mixes: boolean
   #model = 0
-  #unreported = 0
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule
+    const { scheme, memory, policy } = schedule.options
+    this.#mixes = Boolean(scheme || memory || policy !== 'retry')
+    const { seed, wire } = schedule
+    const network = new Network(this.clock, seed, wire?.weather ?? CALM)
+    const modelOf = (identity: string) => this.#models.get(identity) ?? 0
+    this.#transport = transportOf(wire, network, modelOf, ({ machine }) => this.#born(machine))
+    this.#serving = new Serving(schedule, this.clock, this.#transport, {
+      verdict: ({ identity, kind }) => this.#verdict(this.#transport.identityOf(identity), kind),
+      ejected: () => [...this.#ejected],
+    })
+    if (!wire?.isServed) return
+    const witness = {
+      asked: (event: Ask) => this.#asks(event),
+      sent: (exchange: number, kind: string) => this.#note({ what: 'sent', exchange, kind }),
+      told: (exchange: number, status: number, why: string) => this.#note({ what: 'told', exchange, status, why }),
+    }
+    this.#callers = new GatewayCallers(
+      () => this.#serving.gateway,
+      network,
+      witness,
+      { ...wire.callers, mixes: this.#mixes },
+      seed,
+    )
   }
 
   async run(): Promise<History> {
-    const { options, machines, events, seed } = this.#schedule
-    for (const machine of machines) this.#changes.tell({ add: this.#born(machine) })
-    const predictor = await createPredictor({
-      ...options,
-      workers: this.#changes,
-      testing: { clock: this.clock, seed },
-      onWarning() {},
-      onVerdict: ({ identity, kind }) => this.#note({ what: 'verdict', identity, kind }),
-    })
-    for (const event of events) this.clock.after(event.at, () => this.#happens(event, predictor))
-    await this.clock.run()
-    await this.#lively(predictor)
-    const stats = predictor.stats()
-    this.#note({ what: 'hedges', sent: stats.hedges.sent })
-    const { exact, checked, recovered, unverified, failed } = stats
-    const ended = exact + checked + recovered + unverified + Object.values(failed).reduce((sum, n) => sum + n, 0)
-    await predictor.close()
+    const { machines, events } = this.#schedule
+    for (const machine of machines) this.#joins(machine)
+    await this.#serving.start()
+    const start = this.clock.now()
+    for (const event of events) this.clock.after(event.at, () => this.#happens(event))
+    await this.#settled(start + Math.max(0, ...events.map(({ at }) => at)))
+    await this.#lively()
+    const { sent, ended, unreported } = await this.#serving.end()
+    this.#note({ what: 'hedges', sent })
+    const closed = this.#transport.close()
     await this.clock.run(this.clock.now() + HANG_MS)
-    await this.clock.run()
-    const running = [...this.#actors.values()].reduce((sum, { open }) => sum + open, 0)
-    this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported: this.#unreported })
+    await this.#settled(this.clock.now())
+    await closed
+    const running = [...this.#actors.values(), ...this.#retired].reduce((sum, { open }) => sum + open, 0)
+    this.#note({ what: 'over', ended, timers: this.clock.pending, running, unreported })
     return { promised: promisedBy(this.#schedule), entries: this.entries }
   }
 
-  /** All that was wrong is over: a query is answered, at worst when a worker is given up that happens to take very long. */
-  async #lively(predictor: Predictor): Promise<void> {
-    const { events } = this.#schedule
-    for (const [, actor] of this.#actors) actor.change('well')
-    const query = 1 + Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query : [])))
-    const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
-    void this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively: true }, predictor)
-    await this.clock.run()
+  /** All that was asked has had its end: without a network nothing is left to happen then. */
+  async #settled(last: number): Promise<void> {
+    if (this.#schedule.wire) await this.clock.run(last + SETTLED_MS)
+    else await this.clock.run()
   }
 
-  #note(entry: Entry extends infer E ? (E extends Entry ? Omit<E, 'at'> : never) : never): void {
-    this.entries.push({ at: this.clock.now(), ...entry } as Entry)
+  /** All that was wrong is over: a query is answered, at worst when a worker is given up that happens to take very long. */
+  async #lively(): Promise<void> {
+    const { events } = this.#schedule
+    this.#transport.calm()
+    if (this.#schedule.wire) await this.clock.run(this.clock.now()) // what had stopped fails now, which is heard first
+    for (const [, actor] of this.#actors) actor.change('well')
+    const missing = await this.#serving.well(this.#present)
+    // Over HTTP a liar has another model, by its answer to the probe.
+    if (!this.#schedule.options.scheme?.byzantine) for (const worker of missing) this.#note({ what: 'missing', worker })
+    const query =
+      1 +
+      Math.max(-1, ...events.flatMap((event) => (event.what === 'ask' ? event.query + (event.more?.length ?? 0) : [])))
+    // Else nothing was promised. Over a network a liar is no member, by what it answers to the probe, or by its model.
+    const { wire, options } = this.#schedule
+    const lively = this.#present.size >= least(this.#schedule) && !(wire && options.scheme?.byzantine)
+    const [at, row] = [this.clock.now(), [0.5, 0.25] as [number, number]]
+    this.#ask({ at, what: 'ask', query, row, tenant: '', deadlineMs: 3 * HANG_MS, lively })
+    await this.#settled(this.clock.now())
+  }
+
+  #note(entry: Entry extends infer E ? (E extends Entry ? Omit<E, 'at'> : never) : never): Entry {
+    const noted = { at: this.clock.now(), ...entry } as Entry
+    this.entries.push(noted)
+    return noted
   }
 
   #born(machine: Machine): Actor {
-    const { identity } = machine
+    const { identity, name } = machine
     const lying = this.#lying.get(identity) ?? { strategy: undefined, share: 0 }
     this.#lying.set(identity, lying)
     const queryOf = (row: Float32Array) => this.#queries.get(row.join())
-    const model = () => this.#model
+    const model = () => this.#models.get(identity) ?? 0
+    const { wire } = this.#schedule // nobody restarts a machine over a network
+    const says = (told: Float32Array) => this.#says(told)
     const witnessed = {
       get model() {
         return model()
       },
       given: ({ name }: Actor, row: Float32Array, fits: boolean) =>
-        this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
-      replied: ({ name }: Actor, row: Float32Array, lied: boolean) =>
-        this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied }),
+        void this.#note({ what: 'given', query: queryOf(row), worker: name, identity, fits }),
+      replied: ({ name }: Actor, row: Float32Array, lied: boolean, told: Float32Array) =>
+        void this.#note({ what: 'replied', query: queryOf(row), worker: name, identity, lied, says: says(told) }),
+      ended: ({ name, restart }: Actor, ms: number) =>
+        void (ms > HANG_MS && this.#note({ what: 'hung', worker: name, ms, restarts: restart !== undefined && !wire })),
     }
-    const actor = new Actor(machine, lying, this.clock, witnessed, 1000 * this.#schedule.seed + this.#births++)
-    this.#actors.set(machine.name, actor)
-    this.#note({ what: 'joins', worker: machine.name })
+    const actor = new Actor(machine, lying, this.clock, witnessed, this.#schedule.seed)
+    if (this.#schedule.wire?.transport === 'nats') actor.fingerprint = `model ${model()}`
+    const before = this.#actors.get(name)
+    if (before) this.#retired.push(before)
+    this.#actors.set(name, actor)
+    if (!this.#models.has(identity)) this.#models.set(identity, this.#model)
+    this.#note({ what: 'joins', worker: name })
     return actor
   }
 
-  #happens(event: Event, predictor: Predictor): void {
-    if (event.what === 'ask') this.#ask(event, predictor)
-    else if (event.what === 'mood') this.#actors.get(event.worker)?.change(event.mood)
-    else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
+  /** Over a network machines have another model one after the other: a late answer may be of the one before. */
+  #says(told: Float32Array): number | undefined {
+    return this.#schedule.wire ? undefined : labelOf(told)
+  }
+
+  #verdict(identity: string, kind: string): void {
+    if (kind === 'ejected') this.#ejected.add(identity)
+    if (kind === 'readmitted') this.#ejected.delete(identity)
+    this.#note({ what: 'verdict', identity, kind })
+  }
+
+  async #restarts(isKilled: boolean, found: Found): Promise<void> {
+    const restarted = await this.#serving.restart(isKilled, found)
+    if (!restarted) return
+    this.#ejected = new Set(restarted.ejected)
+    this.#note({ what: 'restart', ...restarted })
+  }
+
+  #happens(event: Event): void {
+    if (event.what === 'ask') {
+      const rows = [event.row, ...(event.more ?? [])]
+      for (const [i, row] of rows.entries()) this.#ask({ ...event, query: event.query + i, row })
+    } else if (event.what === 'mood') {
+      const mood = event.mood === 'nan' && !this.#mixes ? 'short' : event.mood
+      this.#actors.get(event.worker)?.fall(mood, event.forMs)
+    } else if (event.what === 'lie') Object.assign(this.#lying.get(event.identity) ?? {}, event)
     else if (event.what === 'leave') this.#leaves(event)
-    else if (event.what === 'join') this.#changes.tell({ add: this.#born(event.machine) })
-    else if (event.what === 'forget') predictor.forget(event.tenant)
-    else this.#changes.tell({ model: `model ${++this.#model}` })
+    else if (event.what === 'join') this.#joins(event.machine)
+    else if (event.what === 'forget') this.#serving.predictor?.forget(event.tenant)
+    else if (event.what === 'bounce') this.#transport.restart(event.worker, event.forMs)
+    else if (event.what === 'cut') this.#transport.cut?.(event.worker, event.forMs)
+    else if (event.what === 'restart') void this.#restarts(event.isKilled, event.found)
+    else this.#renews()
+  }
+
+  #joins(machine: Machine): void {
+    this.#present.add(machine.name)
+    this.#transport.join(this.#born(machine))
   }
 
   #leaves({ worker, how }: Event & { what: 'leave' }): void {
-    this.#note({ what: 'leaves', worker })
-    this.#changes.tell(how === 'remove' ? { remove: worker } : { drain: worker })
+    // What was sent to it may be on its way.
+    if (!this.#schedule.wire) this.#note({ what: 'leaves', worker })
+    this.#present.delete(worker)
+    this.#transport.leave(worker, how)
+  }
+
+  /** All machines get another model: at once where that is told, else one after the other, most in a restart. */
+  #renews(): void {
+    const model = ++this.#model
+    if (this.#transport instanceof Direct) {
+      for (const identity of this.#models.keys()) this.#models.set(identity, model)
+      return this.#transport.renew(`model ${model}`)
+    }
+    const random = seeded(this.#schedule.seed)
+    for (const [i, identity] of [...this.#models.keys()].entries()) {
+      this.clock.after(i * 20 * random.next(), () => {
+        this.#models.set(identity, model)
+        // A server may change its model as it goes, too: its replies say that it has another version.
+        if (this.#schedule.wire?.transport === 'http' && random.next() < 0.5) return
+        const name = [...this.#present].find((each) => this.#actors.get(each)?.identity === identity)
+        if (name !== undefined) this.#transport.restart(name, 10 + 30 * random.next())
+      })
+    }
   }
 
   /** With the answer of the model that is nearest, of those that there were since it was asked. */
-  #compared(row: Float32Array, told: Float32Array, first: number): { off: number; label: boolean } {
+  #compared(row: Float32Array, told: Float32Array, first: number): { off: number; label: boolean; model: number } {
     const models = Array.from({ length: this.#model - first + 1 }, (_, i) => ownAnswer(row, first + i))
-    const compared = models.map((own) => ({
+    const compared = models.map((own, i) => ({
       off: Math.max(...told.map((value, i) => Math.abs(value - own[i]))),
       label: labelOf(own) === labelOf(told),
+      model: first + i,
     }))
     return compared.reduce((best, each) => (each.off < best.off ? each : best))
   }
 
-  async #ask(event: Ask, predictor: Predictor): Promise<void> {
-    const { query, tenant, deadlineMs, policy, atDeadline, leavesAfter, lively = false } = event
-    const row = Float32Array.from(event.row)
-    const first = this.#model
-    this.#queries.set(row.join(), query)
-    const leaving = new AbortController()
+  #ask(event: Ask): void {
+    if (!this.#serving.isUp) return // nobody listens
+    if (this.#callers) this.#callers.ask(event)
+    else void this.#predicts(event)
+  }
+
+  /** Notes that a query is asked now. @returns notes how it ends */
+  #asks({ query, row, deadlineMs, policy, atDeadline, lively = false }: Ask) {
+    const values = Float32Array.from(row)
+    const first = Math.min(...this.#models.values())
+    this.#queries.set(values.join(), query)
     const dueAt = this.clock.now() + deadlineMs
     const chosen = policy ?? this.#schedule.options.policy ?? 'auto'
     this.#note({ what: 'asked', query, dueAt, policy: chosen, gives: atDeadline === 'give', lively })
     let isOpen = true
+    return {
+      answered: ({ status, confidence, values: told, workers: names }: Told) => {
+        isOpen = false
+        const workers = names.map((name) => this.#transport.nameOf(name))
+        const compared = this.#compared(values, told, first)
+        this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told) })
+      },
+      failed: (code: string) => {
+        isOpen = false
+        this.#note({ what: 'failed', query, code })
+      },
+      left: () => {
+        if (isOpen) this.#note({ what: 'left', query })
+      },
+    }
+  }
+
+  async #predicts(event: Ask): Promise<void> {
+    const { tenant, deadlineMs, policy, atDeadline, leavesAfter } = event
+    const leaving = new AbortController()
+    const asked = this.#asks(event)
     if (leavesAfter !== undefined) {
       this.clock.after(leavesAfter, () => {
-        if (isOpen) this.#note({ what: 'left', query })
+        asked.left()
         leaving.abort()
       })
     }
     try {
       const choices = { deadlineMs, ...(policy && { policy }), ...(atDeadline && { atDeadline }) }
-      const given = predictor.predict(row, { ...choices, signal: leaving.signal, ...(tenant && { tenant }) })
-      const { status, confidence, output, workers, group } = await given
-      this.#unreported++
-      void group.then(() => this.#unreported--)
-      const told = output.y.data as Float32Array
-      const { off, label } = this.#compared(row, told, first)
-      this.#note({ what: 'answered', query, status, confidence, workers, off, label })
+      const given = this.#serving.predict(Float32Array.from(event.row), { ...choices, signal: leaving.signal, ...(tenant && { tenant }) }) // biome-ignore format: one line
+      const { status, confidence, output, workers } = await given
+      asked.answered({ status, confidence, values: output.y.data as Float32Array, workers })
     } catch (error) {
       const { code = `${(error as Error).message}` } = error as { code?: string }
-      this.#note({ what: 'failed', query, code })
+      asked.failed(code)
     }
-    isOpen = false
   }
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ options: { scheme, limits, hedge }, isSpared }: Schedule): Promised {
+function promisedBy({ options: { scheme, limits, hedge, reuse, rollout }, isSpared, events }: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     byzantine,
+    isRolled: rollout !== undefined,
+    maxError: reuse?.maxError ?? 0,
+    ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,
     preset: scheme?.preset !== undefined,
     answersIn: isSpared ? 2 * HANG_MS : Number.POSITIVE_INFINITY,
+    hangMs: HANG_MS,
     limit: limits?.queries ?? Number.POSITIVE_INFINITY,
     minConfidence: byzantine ? 0.98 : 0.9,
-    hedges: { burst: BURST, share: hedge ? (hedge.budget ?? 0.2) : 0 },
+    hedges: {
+      burst: BURST * (1 + events.filter(({ what }) => what === 'restart').length),
+      share: hedge ? (hedge.budget ?? 0.2) : 0,
+    },
     rounding: ROUNDING,
   }
 }
 
-/** @throws Error where the run itself throws */
-export function run(schedule: Schedule): Promise<History> {
-  return new World(schedule).run()
+/** One at a time where it goes over a network: what servers are asked when depends on `Math.random`. @throws Error where the run itself throws */
+export async function run(schedule: Schedule): Promise<History> {
+  const { random } = Math
+  if (schedule.wire) Math.random = seeded(schedule.seed).next
+  try {
+    return await new World(schedule).run()
+  } finally {
+    Math.random = random
+  }
 }
 
 /** What a schedule breaks, and all that happened, unless the run itself throws. */

@@ -240,3 +240,28 @@ it('evidence that no worker can have is refused', () => {
   expect(again.workers.filter((name) => !again.isTrusted(name))).toEqual(['a'])
   expect(again.isTrusted('b')).toBe(true)
 })
+
+it('who has answered well for long enough is no suspect any more', () => {
+  const evidence = new Evidence()
+  for (let i = 0; i < 50; i++) evidence.checked('honest', true, 1 + (i % 7) / 7)
+  for (let i = 0; i < 3; i++) evidence.checked('odd', true, 1000)
+  evidence.lied('odd')
+  const suspicions = Array.from({ length: 20 }, () => [evidence.proven('odd', [1]), evidence.isSuspect('odd')])
+  expect(suspicions.slice(-2)).toEqual([
+    [false, true],
+    [true, false],
+  ])
+})
+
+it('who had left before a state was taken up is no longer counted among those that have', () => {
+  const evidence = new Evidence()
+  evidence.lied('x')
+  const state = evidence.save()
+  evidence.leave('x')
+  evidence.load(state) // in which it had not
+  for (let i = 0; i < 1000; i++) {
+    evidence.lied(`l${i}`)
+    evidence.leave(`l${i}`)
+  }
+  expect(['x', 'l0', 'l999'].map((name) => evidence.workers.includes(name))).toEqual([true, true, true])
+})

@@ -48,7 +48,7 @@ export class ByHand {
   ) {
     this.#percentile = percentile
     this.signature = workers[0].signature
-    this.pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(this.signature) })
+    this.pool = new pool(workers, { clock, hangMs: 30_000, accept: acceptAnswers(this.signature, true) })
     this.budget = new Budget(hedges, 10)
     this.copies = copies
     this.votes = votes

@@ -1,11 +1,11 @@
 /** approxifer demo: slow and lying machines in simulated time, beside what else one would do; then a few real answers. */
 
-import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { answersOf } from '../../evaluate/model'
 import { percent } from '../../evaluate/statistics'
 import { createPredictor } from '../../predictor/create'
 import type { Status } from '../../query/prediction'
+import { readModel } from '../../workers/onnx/model-file'
 import { loadModel } from '../files'
 import { loadInputs } from '../npy'
 import { ProgressBar } from '../progress'
@@ -75,7 +75,7 @@ export async function demo({ seed, json }: DemoOptions): Promise<void> {
 
 async function load(): Promise<Digits> {
   const path = file(MODEL)
-  const model = await loadModel(path, await readFile(path), {})
+  const model = await loadModel(path, await readModel(path), {})
   const images = await loadInputs(file('mnist-digits.npy'), model.signature.inputs[0].shape)
   return { images, answers: await answersOf(model, images), signature: model.signature }
 }

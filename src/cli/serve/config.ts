@@ -2,12 +2,15 @@
 
 import { basename, dirname, resolve } from 'node:path'
 import { checkNames, checkText, expected, nearest } from '../../check'
-import type { AnyOptions, Option } from '../../option'
+import { type AnyOptions, type Option, read } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
 import type { PredictorOptions } from '../../predictor/options'
 import * as renamed from '../../renamed'
+import { placesBeside } from '../../text/files'
+import { type TextOptions, textOptions } from '../../text/options'
 import { readNamed } from '../files'
 import { type ServerSettings, serverOptions } from './options'
+import { checkTokens, type TokenSettings } from './tokens'
 
 /** A model as it is asked for: options of a predictor that are data, and where its workers are. */
 export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
@@ -17,16 +20,19 @@ export type ModelConfig = Omit<PredictorOptions, 'workers' | 'model'> & {
   /** How many local ones, or where others are: see `workersAt`. */
   workers?: number | string | readonly string[]
   remote?: Remote
+  /** `files` is a folder, beside a configuration file that names it. */
+  text?: TextOptions | false
 }
 
 /**
- * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `tlsCa`,
- * `tlsCert` and `tlsKey`, which are files.
+ * Of workers elsewhere: options of `httpWorkers` or `natsWorkers` that are data; `everyMs` of discovery; `tokenFile`, `creds`, `nkeyFile`,
+ * `passwordFile`, `tlsCa`, `tlsCert` and `tlsKey`, which are files.
  */
 export type Remote = Record<string, unknown>
 
 export interface Config {
   models: Record<string, ModelConfig>
+  tokens: readonly TokenSettings[]
   server: ServerSettings
 }
 
@@ -44,7 +50,9 @@ export interface Flags extends Partial<ServerSettings> {
 }
 
 /** Functions, objects with methods, and what the server itself sets. */
-const noData = ['onWarning', 'onVerdict', 'memory.state', 'memory.unfit', 'onnx.createWorker', 'testing.clock']
+const noData = [
+  ...['onWarning', 'onVerdict', 'memory.state', 'memory.unfit', 'onnx.createWorker', 'testing.clock', 'text.tokenizer'],
+]
 const dataIn = (options: object, group = '') =>
   Object.keys(options).filter((name) => !noData.includes(`${group}${name}`))
 
@@ -67,22 +75,24 @@ export async function readConfig(models: readonly string[], flags: Flags): Promi
     const what = `how many queries are coded together beside ${Object.keys(scheme).join(', ')}, such as 4`
     throw new TypeError(`${name}: scheme.queries (--queries): expected ${what}, got none`)
   }
-  return { models: all, server: serverSettings(file?.server ?? {}, flags) }
+  return { models: all, tokens: file?.tokens ?? [], server: serverSettings(file?.server ?? {}, flags) }
 }
 
-interface File {
-  models: Record<string, ModelConfig>
-  server: Partial<ServerSettings>
+type ConfigFile = Omit<Config, 'server'> & { server: Partial<ServerSettings> }
+
+async function readConfigFile(path: string): Promise<ConfigFile> {
+  const text = (await readNamed('--config', path)).toString()
+  try {
+    return checkedFile(path, await parse(path, text))
+  } catch (error) {
+    // A name, or what is no list, may be an address with a password, where a comma is missing.
+    throw Object.assign(error as Error, { message: (error as Error).message.replace(/(\w+:\/+)\S*@/g, '$1...@') })
+  }
 }
 
-async function readConfigFile(path: string): Promise<File> {
-  const text = (await readNamed('--config', path)).toString().replace(/^\ufeff/, '') // which some editors put there
-  const json = parse(path, text)
-  const double = nameTwice(text)
-  if (double !== undefined) throw new TypeError(`${path}: ${double}: expected once, got it twice`)
-  const serverNames = Object.keys(serverOptions)
-  checkNames(path, json, ['models', ...serverNames])
-  const { models = {}, ...server } = json as { models?: Record<string, ModelConfig> } & Record<string, unknown>
+function checkedFile(path: string, content: unknown): ConfigFile {
+  checkNames(path, content, ['models', 'tokens', ...Object.keys(serverOptions)])
+  const { models = {}, tokens = [], ...server } = content as Record<string, unknown> & { models?: ConfigFile['models'] }
   checkNames(`${path}: models`, models, Object.keys(models ?? {})) // that it is an object
   for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
   const near = (file: string) => resolve(dirname(path), file)
@@ -90,68 +100,50 @@ async function readConfigFile(path: string): Promise<File> {
   for (const name of ['tokenFile', 'tlsCert', 'tlsKey', 'state']) {
     if (typeof server[name] === 'string') server[name] = near(server[name])
   }
-  return { models: Object.fromEntries(located), server: checked(path, server) }
-}
-
-function parse(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    // Not the excerpt that some engines give: an address in it may have a password.
-    const why = (error as Error).message.replace(
-      /(, (\.\.\.)?".*"(\.\.\.)? is not valid JSON|( in JSON)? at position \d+.*)$/s,
-      '',
-    )
-    throw new TypeError(`${path}: line ${badLine(text.split('\n'))}: expected JSON: ${why}`)
+  return {
+    models: Object.fromEntries(located),
+    tokens: checkTokens(`${path}: tokens`, tokens).map((each) => ({ ...each, file: each.file && near(each.file) })),
+    server: checked(path, server),
   }
 }
 
-/** The first name that an object of this JSON has twice, with those that it stands in: a parser takes the last, and says nothing. */
-function nameTwice(json: string): string | undefined {
-  const objects: { names: Set<string>; last: string }[] = []
-  for (const [token, name] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
-    const current = objects.at(-1)
-    if (token === '{') objects.push({ names: new Set(), last: '' })
-    else if (token === '}') objects.pop()
-    else if (name && current) {
-      current.last = JSON.parse(name)
-      if (current.names.has(current.last)) return objects.map(({ last }) => last).join('.')
-      current.names.add(current.last)
-    }
-  }
-}
-
-/** The number of the first line that no JSON which begins like this can have; engines tell a position at most. */
-function badLine(lines: readonly string[]): number {
-  const mayGoOn = (count: number) => {
-    const text = `${lines.slice(0, count).join('\n')}\n`
-    try {
-      JSON.parse(text)
-      return true
-    } catch (error) {
-      const { message } = error as Error
-      const [, at = 0] = /at position (\d+)/.exec(message) ?? []
-      return Number(at) >= text.length || /end of JSON/.test(message)
-    }
-  }
-  const first = lines.findIndex((_, i) => !mayGoOn(i + 1))
-  return first < 0 ? lines.length : first + 1
+/** YAML, and with it JSON. @throws TypeError that names the line */
+async function parse(path: string, text: string): Promise<unknown> {
+  const { LineCounter, parseDocument } = await import('yaml')
+  const lineCounter = new LineCounter()
+  const document = parseDocument(text, { lineCounter, prettyErrors: false }) // without excerpts, which may hold secrets
+  const [error] = document.errors
+  if (!error) return document.toJS()
+  throw new TypeError(
+    `${path}: line ${lineCounter.linePos(error.pos[0]).line}: expected YAML or JSON: ${error.message}`,
+  )
 }
 
 /** Options of workers elsewhere that are files. */
-const remoteFiles = ['tokenFile', 'creds', 'tlsCa', 'tlsCert', 'tlsKey']
+const remoteFiles = ['tokenFile', 'creds', 'nkeyFile', 'passwordFile', 'tlsCa', 'tlsCert', 'tlsKey']
+/** Read again at each connection. */
+const renewed = ['creds', 'nkeyFile', 'passwordFile']
 
 /** Files, and addresses of such, that are read when a model is loaded: what is in them may change while their names stay. */
-export function filesOf({ model = '', workers, remote = {} }: ModelConfig): string[] {
+export function filesOf(described: ModelConfig): string[] {
+  const { model = '', workers, text } = described
   const own = isFile(model) || !isElsewhere(workers)
   const path = !own || model.startsWith('data:') ? [] : [model]
-  const named = remoteFiles.filter((name) => name !== 'creds') // those are read again at each connection
-  return [...path, ...named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))]
+  const isAsked = text !== false && own && (text || !/^(https?|data):/.test(model))
+  const folders = text && typeof text.files === 'string' ? [`${text.files}/`] : isAsked ? placesBeside(model) : []
+  const texts = folders.map((folder) => `${folder}tokenizer.json`)
+  return [...path, ...texts, ...remoteFilesOf(described)]
+}
+
+/** Those of `remote`, but for credentials, which are read again at each connection. */
+export function remoteFilesOf({ remote = {} }: ModelConfig): string[] {
+  const named = remoteFiles.filter((name) => !renewed.includes(name))
+  return named.flatMap((name) => (typeof remote[name] === 'string' ? [remote[name]] : []))
 }
 
 /** Files that a configuration names lie beside it. */
 function besideConfig(model: ModelConfig, near: (file: string) => string): ModelConfig {
-  const { model: path, workers, remote = {} } = model
+  const { model: path, workers, remote = {}, text } = model
   const files = remoteFiles.filter((name) => typeof remote[name] === 'string')
   const watched = typeof workers === 'string' && workers.startsWith('file:') && !workers.startsWith('file://')
   return {
@@ -160,17 +152,22 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
     ...(model.remote && {
       remote: { ...remote, ...Object.fromEntries(files.map((name) => [name, near(String(remote[name]))])) },
     }),
+    ...(text && typeof text.files === 'string' && !isUrl(text.files) && { text: { ...text, files: near(text.files) } }),
     ...(watched && { workers: `file:${near(workers.slice(5))}` }),
   }
 }
 
 function checkModel(field: string, model: unknown): void {
-  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote'], renamed.predictor)
-  const { model: path, version, workers, remote } = model as ModelConfig
+  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote', 'text'], renamed.predictor)
+  const { model: path, version, workers, remote, text } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')
   }
   if (remote !== undefined) checkNames(`${field}.remote`, remote, Object.keys(remote ?? {}))
+  if (text) {
+    checkNames(`${field}.text`, text, dataIn(textOptions, 'text.'))
+    read(textOptions, `${field}.text`, text)
+  }
   if (path === undefined && !isElsewhere(workers))
     throw new TypeError(expected(`${field}.model`, 'an .onnx file', path))
   for (const [name, { options, check }] of Object.entries<Option>(predictorOptions)) {

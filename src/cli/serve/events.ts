@@ -1,8 +1,9 @@
-/** /events: reports of groups as server-sent events, without inputs, outputs, or workers' own words. */
+/** /events: reports of groups and, to who asks for '?requests', what each request came to, without inputs, outputs, or workers' own words. */
 
+import { isInference, type RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
-import { tokenOf } from './guard'
 import { type Connection, problem } from './listen'
+import { tokenOf } from './tokens'
 
 /** Bytes that may wait for a client; one that is further behind is dropped. */
 const MOST_BEHIND = 256 * 1024
@@ -13,6 +14,8 @@ const HEARTBEAT_MS = 15_000
 interface Client {
   /** Of which it wants reports; null: of all. */
   model: string | null
+  /** Whether it wants requests, too. */
+  requests: boolean
   /** That its request brought, if any. */
   token: string | undefined
   stream: ReadableStreamDefaultController<Uint8Array>
@@ -38,12 +41,13 @@ export class Events {
     if (this.#clients.size >= MOST_CLIENTS) {
       return problem(503, `events: expected at most ${MOST_CLIENTS} clients, got one more`, { 'retry-after': '60' })
     }
-    const model = new URL(request.url).searchParams.get('model')
+    const { searchParams } = new URL(request.url)
+    const [model, requests] = [searchParams.get('model'), searchParams.has('requests')]
     let client: Client | undefined
     const body = new ReadableStream<Uint8Array>(
       {
         start: (stream) => {
-          client = { model, token: tokenOf(request), stream, connection }
+          client = { model, requests, token: tokenOf(request), stream, connection }
           this.#clients.add(client)
           stream.enqueue(this.#encoder.encode(': approxifer group reports\n\n'))
         },
@@ -56,11 +60,19 @@ export class Events {
     return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } })
   }
 
-  send(model: string, report: GroupReport): void {
+  /** @param group  its number */
+  send(model: string, report: GroupReport, group: number): void {
     if (!this.#clients.size) return
     const rows = report.rows.map(({ error, ...row }) => (error ? { ...row, error: error.code } : row))
-    const data = JSON.stringify({ model, time: new Date().toISOString(), ...report, rows })
+    const data = JSON.stringify({ model, time: new Date().toISOString(), group, ...report, rows })
     this.#tell(`event: group\nid: ${++this.#sent}\ndata: ${data}\n\n`, model)
+  }
+
+  /** @param groups  numbers of those that its rows were in */
+  request(model: string, { route, id, status, ms, queries, statuses }: RequestEvent, groups: readonly number[]): void {
+    if (!isInference(route) || !this.#clients.size) return
+    const data = JSON.stringify({ model, time: new Date().toISOString(), id, status, ms, queries, statuses, groups })
+    this.#tell(`event: request\ndata: ${data}\n\n`, model, ({ requests }) => requests)
   }
 
   /** Ends the streams of those who may not ask any more. */
@@ -77,10 +89,10 @@ export class Events {
     this.keep(() => false)
   }
 
-  #tell(text: string, model?: string): void {
+  #tell(text: string, model?: string, wants = (_: Client) => true): void {
     const bytes = this.#encoder.encode(text)
     for (const client of this.#clients) {
-      if (model !== undefined && client.model !== null && client.model !== model) continue
+      if ((model !== undefined && client.model !== null && client.model !== model) || !wants(client)) continue
       if ((client.stream.desiredSize ?? 0) >= bytes.length) client.stream.enqueue(bytes)
       else {
         this.#clients.delete(client)

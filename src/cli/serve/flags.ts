@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import type { AnyOptions, Option } from '../../option'
 import { predictorOptions } from '../../predictor/option-table'
+import { textOptions } from '../../text/options'
 import { flagFor, helpOf, inputShapes, nameOf, names, parserOf, refused } from '../options'
 import { EVERY, type Flags, type PerModel, WORKERS } from './config'
 import { serverOptions } from './options'
@@ -36,13 +37,17 @@ const modelFlags: ModelFlag[] = [
     parse: perModel(where),
   },
   ...flagged(predictorOptions),
+  ...flagged(textOptions, ['text']),
 ]
 
 export function withServeFlags(command: Command): Command {
   command.optionsGroup('Models of the command line (a value is for all, NAME=VALUE for one; repeatable):')
   for (const { flags, about, parse } of modelFlags) command.option(flags, about, parse)
   command.optionsGroup('Server:')
-  command.option('--config <file>', 'JSON: {"models": {"name": {"model": "file.onnx", ..}}, "port": 8000, ..}')
+  command.option(
+    '--config <file>',
+    'YAML or JSON, watched: {"models": {"name": {"model": "file.onnx", ..}}, "port": 8000, ..}',
+  )
   for (const option of Object.values<Option>(serverOptions)) command.addOption(flagFor(option, helpOf(option)))
   return command
 }

@@ -7,18 +7,28 @@ import type { HttpOptions } from '../../workers/http/options'
 import { addressesIn, SCHEME } from '../../workers/nats/connection'
 import { type NatsOptions, natsOptions } from '../../workers/nats/options'
 import { checkModelFile, readNamed } from '../files'
-import { type Access, connectOptions } from '../nats'
+import { type Access, connectOptions, natsAccess } from '../nats'
 import { isElsewhere, isFile, isUrl, type ModelConfig, type Remote, WORKERS } from './config'
 
-/** @param name  of the model here, and at its workers unless `model` says otherwise */
+/**
+ * @param name  of the model here, and at its workers unless `model` says otherwise
+ * @param signal  gives up waiting for workers elsewhere: fires before a predictor has them, or never
+ */
 export async function predictorOptions(
   name: string,
   { workers, remote = {}, model = name, ...options }: ModelConfig,
   onWarning: (text: string) => void,
+  signal: AbortSignal,
 ): Promise<PredictorOptions & { version?: string }> {
   if (isElsewhere(workers)) {
     const where = typeof workers === 'string' ? addresses(workers) : (workers as readonly string[])
-    return { ...options, onWarning, workers: await workersAt(where, model, remote, onWarning) }
+    const { onnx: { outputs, inputShapes, ...onnx } = {}, ...rest } = options
+    const asked = { ...(outputs && { outputs }), ...(inputShapes && { shapes: inputShapes }), ...remote }
+    const changes = await workersAt(where, model, asked, onWarning)
+    const end = () => void changes[Symbol.asyncIterator]().return?.()
+    if (signal.aborted) end()
+    signal.addEventListener('abort', end)
+    return { ...rest, ...(Object.keys(onnx).length && { onnx }), onWarning, workers: changes }
   }
   if (!isUrl(model)) await checkModelFile(model)
   if (Object.keys(remote).length) throw new TypeError('remote: expected none with workers of this process, got some')
@@ -55,14 +65,20 @@ async function workersAt(where: readonly string[], model: string, remote: Remote
 /** @param where  'nats://user:password@host:4222/FLEET', and further servers of the same cluster */
 async function natsFleet(where: readonly string[], model: string, remote: Remote, onWarning: (text: string) => void) {
   const { natsWorkers } = await import('../../workers/nats/fleet')
-  checkNames('remote', remote, [...natsOptions.filter(isData), 'creds', 'tlsCa', 'tlsCert', 'tlsKey'])
-  const { creds, tlsCa, tlsCert, tlsKey, ...options } = remote
+  for (const [option, flag] of [
+    ['outputs', '--outputs'],
+    ['shapes', '--input-shapes'],
+  ]) {
+    if (option in remote) throw new TypeError(`onnx (${flag}): expected none here, but where the machines start: approxifer work ${flag}`) // biome-ignore format: one line
+  }
+  checkNames('remote', remote, [...natsOptions.filter(isData), ...natsAccess])
+  const part = (isAccess: boolean) => Object.fromEntries(Object.entries(remote).filter(([name]) => natsAccess.includes(name) === isAccess)) // biome-ignore format: one line
   const [, url, fleet] = /^(\w+:\/\/(?:.*@)?[^/@]+)\/([\w-]+)$/s.exec(where[0]) ?? []
   if (!fleet) throw new RangeError(expected('workers', 'nats://HOST:PORT/FLEET', withoutPassword(where[0])))
-  const server = await connectOptions([url, ...where.slice(1)], { creds, tlsCa, tlsCert, tlsKey } as Access)
+  const server = await connectOptions([url, ...where.slice(1)], part(true) as Access)
   // Workers say what their model is by its bytes, not by a name.
   return natsWorkers(server, {
-    ...(options as Partial<NatsOptions>),
+    ...(part(false) as Partial<NatsOptions>),
     onWarning,
     fleet,
     ...(isFile(model) && { model }),

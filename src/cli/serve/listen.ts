@@ -6,7 +6,9 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
-import { spaceBefore } from '../../gateway/body'
+import { spaceBefore, tellClient } from '../../gateway/body'
+import { errorBody, Refusal } from '../../gateway/refusal'
+import { addressOf, OpenConnections } from './connections'
 import type { Certificate } from './guard'
 
 /** The socket's end of a request, which may have to be cut off. */
@@ -19,13 +21,15 @@ export interface Limits {
   /** Milliseconds. */
   headerMs: number
   requestMs: number
-  /** Beyond which connections are answered 503. */
+  /** Beyond which idle ones are closed, the oldest first; where none is, new ones are answered 503. */
   maxConnections: number
 }
 
 export interface ListenOptions extends Limits {
   host: string
   port: number
+  /** That chooses it. Default '--port'. */
+  flag?: string
   certificate: Certificate | undefined
   /** Told of an error that is this server's own fault. */
   onError: (error: unknown) => void
@@ -33,8 +37,6 @@ export interface ListenOptions extends Limits {
 
 /** More than load balancers keep a connection idle (60 s), so that they close it, and never meet one that was just closed. */
 const KEEP_ALIVE_MS = 75_000
-/** Connections beyond the limit that get a sentence; those beyond are closed without one. */
-const SENTENCES = 256
 /** How long after `stop` idle connections are kept, whose clients may be about to ask. */
 const LINGER_MS = 1000
 /** For a client to read what it did wrong. */
@@ -42,7 +44,7 @@ const READ_MS = 2000
 
 /** @throws Error with the system's code where the address is not to be had */
 export async function listen(handle: Handler, options: ListenOptions): Promise<Listening> {
-  const { host, port, certificate } = options
+  const { host, port, flag = '--port', certificate } = options
   const settings = {
     headersTimeout: options.headerMs,
     requestTimeout: Math.max(options.requestMs, options.headerMs),
@@ -51,10 +53,11 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     noDelay: true,
     requireHostHeader: false, // its own refusal has no sentence
   }
-  const server = certificate ? createSecureServer({ ...settings, ...certificate }) : createServer(settings)
+  const secure = { ...certificate, handshakeTimeout: options.headerMs }
+  const server = certificate ? createSecureServer({ ...settings, ...secure }) : createServer(settings)
   const listening = new Listening(server, handle, options)
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port)))
+    server.once('error', (error) => reject(unheard(error as NodeJS.ErrnoException, host, port, flag)))
     server.listen(port, host, resolve)
   })
   const { port: taken } = server.address() as AddressInfo
@@ -62,10 +65,10 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
   return listening
 }
 
-function unheard(error: NodeJS.ErrnoException, host: string, port: number): Error {
+function unheard(error: NodeJS.ErrnoException, host: string, port: number, flag: string): Error {
   const reasons: Record<string, string> = {
-    EADDRINUSE: `port ${port} of ${host} is in use: stop who uses it, or choose another with --port`,
-    EACCES: `port ${port} of ${host} is not for this user: choose one from 1024 on with --port`,
+    EADDRINUSE: `port ${port} of ${host} is in use: stop who uses it, or choose another with ${flag}`,
+    EACCES: `port ${port} of ${host} is not for this user: choose one from 1024 on with ${flag}`,
     EADDRNOTAVAIL: `${host} is no address of this machine: choose another with --host`,
     ENOTFOUND: `${host} is no address and no name of one: choose another with --host`,
   }
@@ -75,10 +78,9 @@ function unheard(error: NodeJS.ErrnoException, host: string, port: number): Erro
 
 export class Listening {
   url = ''
-  connections = 0
+  readonly #connections: OpenConnections
   readonly #open = new Set<ServerResponse>()
-  /** Connections beyond the limit, and those that have been told what is wrong with them. */
-  readonly #crowd = new WeakSet<Duplex>()
+  /** OpenConnections that have been told what is wrong with them. */
   readonly #blamed = new WeakSet<Duplex>()
   readonly #most: number
   readonly #patienceMs: number
@@ -90,24 +92,19 @@ export class Listening {
     handle: Handler,
     { maxConnections, requestMs, onError }: ListenOptions,
   ) {
+    this.#connections = new OpenConnections(maxConnections)
     this.#most = maxConnections
     this.#patienceMs = requestMs
     const listener = getRequestListener(
       (request, env) => {
         const { incoming, outgoing } = env as { incoming: IncomingMessage; outgoing: ServerResponse }
+        tellClient(request, { address: addressOf(incoming.socket), cut: () => outgoing.destroy() })
         return handle(cheaper(request, incoming), outgoing)
       },
       { hostname: 'localhost', errorHandler: (error) => failure(error, onError) },
     ) as (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>
     server.on('request', (incoming, outgoing) => this.#admits(incoming, outgoing) && listener(incoming, outgoing))
-    server.maxConnections = maxConnections + SENTENCES
-    server.on('connection', (socket: Socket) => {
-      if (++this.connections > maxConnections) this.#crowd.add(socket)
-      socket.once('close', () => this.connections--)
-    })
-    server.on('secureConnection', (socket: Duplex) => {
-      if (this.connections > maxConnections) this.#crowd.add(socket)
-    })
+    server.on('connection', (socket: Socket) => this.#connections.add(socket))
     server.on('checkExpectation', (incoming: IncomingMessage, outgoing: ServerResponse) => {
       refuse(incoming, outgoing, 417, 'expect: expected 100-continue or none, got another')
     })
@@ -117,7 +114,12 @@ export class Listening {
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => this.#blame(error, socket))
   }
 
+  get connections(): number {
+    return this.#connections.count
+  }
+
   #admits(incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+    const fits = this.#connections.begin(incoming.socket, outgoing)
     this.#open.add(outgoing)
     outgoing.once('close', () => {
       this.#open.delete(outgoing)
@@ -128,7 +130,7 @@ export class Listening {
     if (this.#stopped) outgoing.shouldKeepAlive = false
     // An answer that its client does not read holds memory: it is kept as long as a byte is read now and then.
     outgoing.once('prefinish', () => incoming.socket.setTimeout(this.#patienceMs))
-    if (this.#crowd.has(incoming.socket)) {
+    if (!fits) {
       return refuse(incoming, outgoing, 503, `connections: expected at most ${this.#most}, got one more`)
     }
     const isHostless = incoming.headers.host === undefined && incoming.httpVersion === '1.1'
@@ -215,8 +217,9 @@ function blame(code: string): [status: number, reason: string] {
   return [400, `request: expected HTTP/1.1, got something else${code.startsWith('HPE_') ? ` (${code})` : ''}`]
 }
 
-export function problem(status: number, error: string, headers: Record<string, string> = {}): Response {
-  return Response.json({ error }, { status, headers })
+/** @param path  that was asked: who asks there knows errors of this shape */
+export function problem(status: number, error: string, headers: Record<string, string> = {}, path = ''): Response {
+  return Response.json(errorBody(path, new Refusal(status, error), error), { status, headers })
 }
 
 /** Of longer bodies as much memory as has come: nobody shall reserve it by promising bytes. */

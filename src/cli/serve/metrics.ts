@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { RequestEvent } from '../../gateway/event'
+import { isInference, type RequestEvent } from '../../gateway/event'
 import type { PredictorStats } from '../../predictor/stats'
 import type { GroupReport } from '../../query/report'
 
@@ -80,7 +80,7 @@ export class Metrics {
 
   request({ route, status, ms }: RequestEvent, model: string): void {
     this.#requests.inc({ route, model, code: status })
-    if (route === 'infer') this.#seconds.observe({ model }, ms / 1000)
+    if (isInference(route)) this.#seconds.observe({ model }, ms / 1000)
   }
 
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
@@ -149,9 +149,9 @@ const outcomes = {
 } as const
 
 const families: Family[] = [
-  counter('queries_total', 'Queries answered, by how: exact, checked, recovered, unverified', ['status'], (stats) => {
-    const { exact, checked, recovered, unverified } = stats
-    return by('status', { exact, checked, recovered, unverified })
+  counter('queries_total', 'Queries answered, by how: as `status` of a reply', ['status'], (stats) => {
+    const { exact, checked, recovered, unasked: remembered, unverified } = stats
+    return by('status', { exact, checked, recovered, remembered, unverified })
   }),
   counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>
     by('code', failed),
@@ -168,6 +168,15 @@ const families: Family[] = [
     by('result', clones),
   ),
   gauge('late_seconds', 'After which a query is late', [], ({ lateMs }) => [[{}, seconds(lateMs)]]),
+  gauge(
+    'unasked_wrong',
+    'Of this span, without a tenant: wrong answers allowed, and at most given (95 %)',
+    ['kind'],
+    (stats) => {
+      const { budget } = stats
+      return budget ? by('kind', { allowed: budget.allowed, at_most: budget.wrongAtMost }) : []
+    },
+  ),
   gauge('remembered_queries', 'Queries in the memory', [], ({ remembered }) => [[{}, remembered]]),
   counter(
     'recoveries_graded_total',

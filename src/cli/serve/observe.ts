@@ -17,20 +17,24 @@ export function observer(
   isModel: (name: string) => boolean,
 ): (event: RequestEvent) => void {
   /** A group may have queries of several requests. */
-  const seen = new WeakSet<Promise<GroupReport>>()
+  const numbers = new WeakMap<Promise<GroupReport>, number>()
+  let groups = 0
   return (event) => {
     const model = event.model !== undefined && isModel(event.model) ? event.model : ''
     metrics.request(event, model)
     spans.request(event)
     logRequest(log, event)
     for (const group of event.groups) {
-      if (seen.has(group)) continue
-      seen.add(group)
+      if (numbers.has(group)) continue
+      const number = ++groups
+      numbers.set(group, number)
       group.then((report) => {
         metrics.group(model, report)
-        events.send(model, report)
+        events.send(model, report, number)
       })
     }
+    const own = event.groups.map((group) => numbers.get(group) as number)
+    events.request(model, event, own)
   }
 }
 
@@ -38,12 +42,13 @@ const MOST_TOLD = 200
 
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {
-  const { route, id, model, version, status, ms, queries, statuses, error } = event
+  const { route, principal, id, model, version, status, ms, queries, statuses, error } = event
   const level = route === 'health' ? 'debug' : status >= 500 ? 'error' : 'info'
   if (!log.isLevelEnabled(level)) return
   const reason = error?.replace(/, got .*/s, '') // what came is nobody's business
   log[level]({
     route,
+    principal: principal?.name,
     id: cut(id),
     model: cut(model),
     version: cut(version),

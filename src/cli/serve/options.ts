@@ -12,7 +12,13 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 export const serverOptions = {
   host: option(text, '127.0.0.1', 'address to listen on; 0.0.0.0 is all', '--host <address>'),
   port: option(integer(0, 65_535), 8000, 'port; 0 takes a free one', '--port <n>'),
-  maxConnections: option(integer(1, 100_000), 1024, 'connections at a time; else 503', '--max-connections <n>'),
+  adminPort: open(
+    integer(0, 65_535),
+    'none',
+    'port of its own for health, /metrics and /events, which then are there alone',
+    '--admin-port <n>',
+  ),
+  maxConnections: option(integer(1, 100_000), 1024, 'connections; then idle ones are closed', '--max-connections <n>'),
   maxBody: option(number(0.001, 2047), 64, 'largest body, unpacked', '--max-body <MiB>'),
   maxBodies: open(
     number(0.001, 1_000_000),
@@ -29,6 +35,7 @@ export const serverOptions = {
   },
   tlsCert: open(text, '', 'certificate chain, PEM; the server then speaks HTTPS', '--tls-cert <file>'),
   tlsKey: open(text, '', 'its private key, PEM', '--tls-key <file>'),
+  ready: option(words(['all', 'any']), 'all', 'which models the server’s readiness needs', '--ready <which>'),
   grace: option(number(0, 3600), 25, 'that open requests may take after SIGTERM', '--grace <s>'),
   drainDelay: option(number(0, 3600), 0, 'between "not ready" and no new connections', '--drain-delay <s>'),
   state: open(text, 'nowhere', 'where is saved what was learned', '--state <folder>'),

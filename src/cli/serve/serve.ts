@@ -4,15 +4,19 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expected } from '../../check'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
+import type { Principal } from '../../gateway/principal'
 import { note } from '../terminal'
-import { type Config, type Flags, readConfig } from './config'
+import { adminOptions, forOperators } from './admin'
+import { type Config, type Flags, readConfig, remoteFilesOf } from './config'
 import { Events } from './events'
-import { type Certificate, pathOf, readCertificate, readTokens, Tokens, withOrigins, withToken } from './guard'
+import { type Certificate, readCertificate, withOrigins } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
 import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
+import { type Answer, type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
+import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
 const LAST_WORDS_MS = 500
@@ -21,68 +25,72 @@ const SAVE_MS = 2000
 const MIB = 2 ** 20
 
 /**
- * Returns when the models are loaded; a signal ends it, and with it the process.
+ * Returns when the server is ready; a signal ends it, and with it the process.
  *
  * @param version  of this package
  * @throws TypeError, RangeError for what cannot be meant; ApproxiferError for models, Error for addresses that cannot be had
  */
 export async function serve(models: readonly string[], flags: Flags, version: string): Promise<void> {
-  const read = async (): Promise<Everything> => {
-    const config = await readConfig(models, flags)
-    const tokens = await readTokens(config.server.tokenFile, process.env.APPROXIFER_TOKEN)
-    return { config, tokens, certificate: await readCertificate(config.server) }
-  }
-  const all = await read()
-  const server = new ModelServer(all, openLog(all.config.server.log), version)
-  await server.listen(all.certificate)
+  const config = await readConfig(models, flags)
+  const server = new ModelServer(config, openLog(config.server.log), version)
+  const [tokens, certificate] = [await tokensOf(config), await readCertificate(config.server)]
+  await server.listen(tokens, certificate).catch(async (error) => {
+    await server.close(0)
+    throw error
+  })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => server.onSignal(signal))
-  let reloaded = Promise.resolve()
-  const reload = () => {
-    reloaded = reloaded.then(() => server.reload(read))
+  let turn = Promise.resolve()
+  const renew = (cause: Cause) => {
+    turn = turn.then(() => server.renew(() => readConfig(models, flags), cause)).then(watch)
   }
-  process.on('SIGHUP', reload)
+  const files = new WatchedFiles(() => renew('configuration'))
+  const remoteFiles = new WatchedFiles(() => renew('remote files'))
+  const watch = () => {
+    files.watch([...(flags.config === undefined ? [] : [flags.config]), ...server.files])
+    remoteFiles.watch(server.remoteFiles)
+  }
+  process.on('SIGHUP', () => renew('signal'))
+  watch()
   try {
     await server.open()
   } catch (error) {
-    await server.close(0)
+    await server.close(0, SAVE_MS)
     throw error
   }
-  if (server.isBehind) reload()
 }
 
-/** All that the command line names, and what is in those files; of models, their description alone. */
-interface Everything {
-  config: Config
-  tokens: readonly string[]
-  certificate: Certificate | undefined
-}
+/** Why what should be served is read again. */
+type Cause = 'configuration' | 'remote files' | 'signal'
 
-/** What SIGHUP reads again; other settings need a restart. */
-const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey']
+/** What is read anew while the server is at work; other settings need a restart. */
+const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey'] as const
+
+const tokensOf = ({ server, tokens }: Config) => readTokens(server.tokenFile, process.env.APPROXIFER_TOKEN, tokens)
 
 class ModelServer {
   readonly #settings: ServerSettings
-  readonly #tokens: Tokens
+  /** What should be served, as it was understood last. */
+  #config: Config
+  readonly #tokens = new Tokens()
   readonly #logging: Logging
   readonly #metrics: Metrics
   readonly #events: Events
   readonly #gateway: Gateway<GatewayModel>
   readonly #models: ServedModels
-  #listening: Listening | undefined
+  /** On `--port`, and on `--admin-port` where that is given. */
+  readonly #listening: Listening[] = []
   #state: 'opening' | 'open' | 'closing' = 'opening'
-  /** Models are to be read again, since a signal said so when they were loading. */
-  isBehind = false
 
-  constructor({ config, tokens }: Everything, logging: Logging, version: string) {
+  constructor(config: Config, logging: Logging, version: string) {
     const { state, saveEvery, maxBody, maxBodies = 4 * maxBody, maxConnections } = config.server
     const { log } = logging
     this.#settings = config.server
-    this.#tokens = new Tokens(tokens)
+    this.#config = config
     this.#logging = logging
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
-      () => this.#listening?.connections ?? 0,
+      () => this.#listening[0]?.connections ?? 0,
       () => this.#events.clients,
     )
     this.#gateway = createGateway({
@@ -96,85 +104,142 @@ class ModelServer {
       server: { name: 'approxifer', version },
       onWarning: (text) => log.warn(text),
     })
-    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening?.url }, text)
-    this.#models = new ServedModels(this.#gateway, config.models, warn)
+    const warn = (model: string, text: string) => log.warn({ model, url: this.#listening[0]?.url }, text)
+    this.#models = new ServedModels({ gateway: this.#gateway, log, warn }, config.server.ready)
   }
 
   /** First, so that an address that is taken is known at once, and probes have an answer while models load. */
-  async listen(certificate: Certificate | undefined): Promise<void> {
+  async listen(tokens: readonly KnownToken[], certificate: Certificate | undefined): Promise<void> {
     const { log } = this.#logging
-    const { host, port, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
+    const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
-    const refused = ({ method }: Request) => log.info({ route: 'refused', method, status: 401 })
-    const answer = (request: Request, connection: Connection) => this.#answer(request, connection)
-    const handle = withOrigins(cors, withToken(this.#tokens, answer, refused))
-    this.#listening = await listen(handle, { host, port, certificate, onError, ...limits })
-    this.#warnOfOpenness()
+    const refused = ({ method }: Request, status: number) => log.info({ route: 'refused', method, status })
+    const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
+    const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
+    const guarded = (answer: Answer) => withOrigins(cors, withToken(this.#tokens, answer, refused))
+    this.#tokens.replace(tokens)
+    const options = { host, port, certificate, onError, ...limits }
+    this.#listening.push(await listen(guarded(main), options))
+    if (adminPort !== undefined) {
+      this.#listening.push(await listen(forOperators(guarded(tell)), adminOptions(options, adminPort)))
+    }
+    this.#warnOfTokens()
   }
 
-  #warnOfOpenness(): void {
-    if (this.#tokens.count || /^(127\.|localhost$|::1$)/.test(this.#settings.host)) return
-    this.#logging.log.warn('no token: everybody who reaches this address may ask')
+  #warnOfTokens(): void {
+    const { log } = this.#logging
+    const { count, tenants } = this.#tokens
+    const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
+    if (!count && isFar) log.warn('no token: everybody who reaches this address may ask')
+    for (const [model, { limits }] of Object.entries(this.#config.models)) {
+      if (tenants <= (limits?.tenants ?? 1)) continue
+      log.warn(
+        { model },
+        `tokens are of ${tenants} tenants, more than are kept apart (--tenants): each forgets another`,
+      )
+    }
   }
 
-  #answer(request: Request, connection: Connection): Promise<Response> | Response {
+  /** What is told of the server's work. */
+  #tell(request: Request, connection: Connection): Promise<Response> | Response | undefined {
     const path = pathOf(request)
     const { method } = request
-    const reads = method === 'GET' || method === 'HEAD'
-    if (path === '/metrics') return reads ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
+    if (path === '/metrics') return isRead(method) ? this.#metrics.response() : otherMethod(method, ['GET', 'HEAD'])
     if (path === '/events') return method === 'GET' ? this.#events.response(request, connection) : otherMethod(method, ['GET']) // biome-ignore format: one line
-    if (reads && path === '/v2/health/ready' && this.#state !== 'open') return unready(`it is ${this.#state}`)
-    const isEarly = this.#state === 'opening' && this.#gateway.names.length < this.#models.names.length
-    return isEarly && path !== '/v2/health/live' ? unready('it is opening') : this.#gateway(request)
+  }
+
+  #answer(request: Request, _: Connection, principal?: Principal): Promise<Response> | Response {
+    const path = pathOf(request)
+    if (isRead(request.method) && path === '/v2/health/ready') return this.#ready()
+    const [, named = ''] = /^\/v2\/models\/([^/]+)/.exec(path) ?? []
+    const missing = this.#models.missing(named)
+    if (missing) return unready(missing)
+    const isEarly = this.#state === 'opening' && this.#models.isBeginning && !path.startsWith('/v2')
+    if (!isEarly) return this.#gateway(request, principal)
+    return problem(503, 'the server is not ready: it is opening', { 'retry-after': '1' }, path)
+  }
+
+  #ready(): Response {
+    const why = this.#state === 'closing' ? 'it is closing' : this.#models.unready
+    return why === undefined ? Response.json({ ready: true }) : unready(`the server is not ready: ${why}`)
   }
 
   async open(): Promise<void> {
-    await this.#models.load()
+    await this.#models.open(this.#config.models)
     if (this.#state === 'opening') this.#state = 'open'
     const { names } = this.#models
-    const url = this.#listening?.url
-    this.#logging.log.info({ url, models: names }, 'ready')
+    const [url, admin] = this.#listening.map((each) => each.url)
+    this.#logging.log.info({ url, admin, models: names }, 'ready')
     note(`serving ${names.join(', ')} on ${url}`)
   }
 
-  /** Replaces tokens, certificate and models that have changed. What fails is tried again the next time. Never rejects. */
-  async reload(read: () => Promise<Everything>): Promise<void> {
+  /** Those beside the configuration that say who may ask. */
+  get files(): string[] {
+    const { server, tokens } = this.#config
+    const files = [...RENEWED.map((name) => server[name]), ...tokens.map(({ file }) => file)]
+    return files.filter((file) => file !== undefined)
+  }
+
+  /** What a model's workers want to see. */
+  get remoteFiles(): string[] {
+    return Object.values(this.#config.models).flatMap(remoteFilesOf)
+  }
+
+  /** Reads what should be served, and who may ask; what cannot be understood changes nothing of its own. Never rejects, and waits for no model. */
+  async renew(read: () => Promise<Config>, cause: Cause): Promise<void> {
     const { log } = this.#logging
     if (this.#isClosing) return
+    await this.#renewAccess() // first: a token that is revoked waits for nothing
+    const before = JSON.stringify(this.#config)
     try {
-      const all = await read()
-      this.#renew(all)
-      if (this.#state !== 'open') {
-        this.isBehind = true
-        return log.warn('tokens and certificate were read again; models are when all that are loading have been loaded')
-      }
-      log.info(await this.#models.reload(all.config.models), 'reloaded')
+      this.#config = await read()
     } catch (err) {
-      if (this.#isClosing) return log.info('reloading was given up, since the server is closing')
       log.error({ err }, 'reloading failed; what was served is served on')
     }
+    const isOther = JSON.stringify(this.#config) !== before
+    if (isOther) {
+      this.#warnOfSettings(this.#config.server)
+      await this.#renewAccess()
+    }
+    if ((!isOther && cause === 'configuration') || this.#isClosing) return
+    this.#models.want(this.#config.models).then((changes) => {
+      const isNews = isOther || cause === 'signal' || Object.values(changes).flat().length > 0
+      if (isNews && !this.#isClosing) log.info(changes, 'reloaded')
+    })
+  }
+
+  /** Each by itself: a key that is written after its certificate keeps no token alive. */
+  async #renewAccess(): Promise<void> {
+    const { log } = this.#logging
+    const failed = (err: unknown) => log.error({ err }, 'reading who may ask failed; who might ask still may')
+    await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed) // biome-ignore format: one line
+    const renew = (certificate?: Certificate) =>
+      certificate && this.#listening.forEach((each) => each.renew(certificate))
+    if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed)
+  }
+
+  #renewTokens(tokens: readonly KnownToken[]): void {
+    if (!this.#tokens.replace(tokens)) return
+    this.#events.keep((token) => this.#tokens.admit(token))
+    this.#logging.log.info({ tokens: tokens.length }, 'tokens were read again')
+    this.#warnOfTokens()
   }
 
   get #isClosing(): boolean {
     return this.#state === 'closing'
   }
 
-  /** Of the server's settings those that can be replaced while it is at work; of the others it is said that they were not. */
-  #renew({ config: { server: settings }, tokens, certificate }: Everything): void {
+  /** Of the server's settings that need a restart. */
+  #warnOfSettings(settings: ServerSettings): void {
     const before = this.#settings
     const isOther = (name: string) => {
       const [now, then] = [settings, before].map((each) => JSON.stringify(each[name as keyof ServerSettings]))
-      return now !== then && !RENEWED.includes(name)
+      return now !== then && !(RENEWED as readonly string[]).includes(name)
     }
     const others = Object.keys(settings).filter(isOther)
-    if ((certificate === undefined) !== (before.tlsCert === undefined)) others.push('tlsCert')
+    if ((settings.tlsCert === undefined) !== (before.tlsCert === undefined)) others.push('tlsCert')
     if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
-    if (certificate && before.tlsCert !== undefined) this.#listening?.renew(certificate)
-    const hadTokens = this.#tokens.count > 0
-    this.#tokens.replace(tokens)
-    this.#events.keep((token) => this.#tokens.admit(token))
-    if (hadTokens) this.#warnOfOpenness()
   }
 
   onSignal(signal: string): void {
@@ -190,6 +255,7 @@ class ModelServer {
     log.info({ signal }, 'closing: open requests end first')
     flush()
     this.#events.close()
+    this.#models.stop()
     sleep(drainDelay * 1000)
       .then(() => this.close(grace * 1000, before === 'opening' ? SAVE_MS : undefined))
       .then(() => process.exit(0))
@@ -203,19 +269,24 @@ class ModelServer {
   async close(graceMs: number, saveMs?: number): Promise<void> {
     const { log, flush } = this.#logging
     this.#events.close()
-    this.#listening?.stop()
-    await this.#listening?.idle(graceMs)
+    this.#models.stop()
+    const [main, admin] = this.#listening
+    main?.stop()
+    await main?.idle(graceMs)
     const closed = this.#gateway.close()
     await (saveMs === undefined ? closed : Promise.race([closed, sleep(saveMs)]))
-    const left = (await this.#listening?.end(LAST_WORDS_MS)) ?? 0
+    const left = (await main?.end(LAST_WORDS_MS)) ?? 0
+    await admin?.end(0) // until then probes are told how it stands
     if (left) log.warn({ requests: left }, 'the grace was over before all requests were answered')
     if (this.#state !== 'opening') log.info('closed') // else why it did not open is told
     flush()
   }
 }
 
-function unready(why: string): Response {
-  const body = { ready: false, error: `the server is not ready: ${why}` }
+const isRead = (method: string) => method === 'GET' || method === 'HEAD'
+
+function unready(error: string): Response {
+  const body = { ready: false, error }
   return Response.json(body, { status: 503, headers: { 'retry-after': '1' } })
 }
 

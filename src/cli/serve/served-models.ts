@@ -1,119 +1,120 @@
-/** The models of `approxifer serve`: loaded as they are described, and anew where the description or a file has changed. */
+/** The models of `approxifer serve`: each is brought to how it is described, and none waits for another. */
 
-import { createHash } from 'node:crypto'
-import { stat } from 'node:fs/promises'
 import { ApproxiferError } from '../../errors'
-import type { GatewayModel } from '../../gateway/create'
-import type { Gateway } from '../../gateway/gateway'
 import type { PredictorStats } from '../../predictor/stats'
-import { filesOf, type ModelConfig } from './config'
-import { predictorOptions } from './fleet'
+import type { ModelConfig } from './config'
+import { comesFromElsewhere, DesiredModel, type DesireOutcome, type Serving } from './desired-model'
+import type { ServerSettings } from './options'
 
 export class ServedModels {
-  readonly #described: Record<string, ModelConfig>
-  /** The state of each model when it was loaded. */
-  readonly #loaded = new Map<string, string>()
+  readonly #models = new Map<string, DesiredModel>()
+  /** How those were described for which the server's readiness waits: others come later, and count once they have been served. */
+  readonly #first = new Map<string, string>()
+  readonly #context: Serving
+  #changed: () => void = () => {}
+  #failed: (error: Error) => void = () => {}
 
   constructor(
-    private readonly gateway: Gateway<GatewayModel>,
-    models: Record<string, ModelConfig>,
-    private readonly warn: (model: string, text: string) => void,
+    context: Omit<Serving, 'onChange' | 'isEnd'>,
+    private readonly rule: ServerSettings['ready'],
   ) {
-    this.#described = models
+    const isEnd = (name: string, error: Error) => {
+      const { model = {} } = this.#models.get(name) ?? {}
+      const is = JSON.stringify(model) === this.#first.get(name) && this.#isFinal(model, error)
+      if (is) this.#failed(error)
+      return is
+    }
+    this.#context = { ...context, onChange: () => this.#changed(), isEnd }
   }
 
+  /** Of those that should be served. */
   get names(): string[] {
-    return Object.keys(this.#described)
+    return this.#wanted.map(({ name }) => name)
   }
 
-  load(): Promise<void> {
-    return all(this.names.map((name) => this.#load(name, this.#described[name])))
+  get #wanted(): DesiredModel[] {
+    return [...this.#models.values()].filter(({ model }) => model)
+  }
+
+  /** Those that the server's readiness is about. */
+  get #counted(): DesiredModel[] {
+    const counted = this.#wanted.filter(({ name, isServed }) => isServed || this.#first.has(name))
+    return counted.length ? counted : this.#wanted
+  }
+
+  /** Resolves when the server is ready for the first time. @throws the first error that nothing mends which may yet come */
+  open(models: Record<string, ModelConfig>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const isOpen = () => this.#counted[this.rule === 'any' ? 'some' : 'every'](({ isServed }) => isServed)
+      this.#changed = () => isOpen() && resolve()
+      this.#failed = reject
+      for (const [name, model] of Object.entries(models)) {
+        this.#first.set(name, JSON.stringify(model))
+        void this.#become(name, model)
+      }
+    })
   }
 
   /**
    * What is described in another way than before, or has other files, is loaded anew; others come and go.
    *
-   * @throws the first error, naming the model; that one is served as before, and tried again the next time
+   * @returns which were, when each is so, or has failed for the first time
    */
-  async reload(models: Record<string, ModelConfig>): Promise<{ loaded: string[]; unloaded: string[] }> {
-    const states = await Promise.all(Object.values(models).map(stateOf))
-    const loaded = Object.keys(models).filter((name, i) => states[i] !== this.#loaded.get(name))
-    const unloaded = this.names.filter((name) => !Object.hasOwn(models, name))
-    const changes = loaded.map((name) => this.#reload(name, models[name]))
-    await all([...changes, ...unloaded.map((name) => this.#unload(name))])
-    return { loaded, unloaded }
+  async want(models: Record<string, ModelConfig>): Promise<Record<'loaded' | 'unloaded' | 'failed', string[]>> {
+    const gone = this.names.filter((name) => !Object.hasOwn(models, name))
+    const wishes = [...Object.entries(models), ...gone.map((name) => [name, undefined] as const)]
+    const outcomes = await Promise.all(wishes.map(([name, model]) => this.#become(name, model)))
+    const of = (is: (outcome: DesireOutcome) => boolean) =>
+      wishes.flatMap(([name], i) => (is(outcomes[i]) ? [name] : []))
+    const failed = of((outcome) => outcome instanceof Error)
+    return { loaded: of((outcome) => outcome === 'loaded'), unloaded: of((outcome) => outcome === 'unloaded'), failed }
+  }
+
+  /** Why the server is not ready, by its rule; undefined where it is. */
+  get unready(): string | undefined {
+    const reasons = this.#counted.map(({ unready }) => unready)
+    if (this.rule === 'any' && reasons.includes(undefined)) return undefined
+    return reasons.find((reason) => reason !== undefined)
+  }
+
+  /** Whether nothing is known yet of some. */
+  get isBeginning(): boolean {
+    return this.#wanted.some(({ isBeginning }) => isBeginning)
+  }
+
+  /** Why nobody serves a model that should be served, nor knows of it. */
+  missing(name: string): string | undefined {
+    const served = this.#models.get(name)
+    return served?.model && !this.#context.gateway.names.includes(name) ? served.unready : undefined
   }
 
   /** Of those that have been loaded. */
   *stats(): Iterable<[model: string, stats: PredictorStats]> {
-    for (const name of this.gateway.names) {
+    for (const name of this.#context.gateway.names) {
       try {
-        yield [name, this.gateway.predictor(name).stats()]
+        yield [name, this.#context.gateway.predictor(name).stats()]
       } catch {} // it is loading
     }
   }
 
-  async #load(name: string, model: ModelConfig): Promise<void> {
-    try {
-      const state = await stateOf(model) // first: what changes meanwhile is loaded anew the next time
-      await this.gateway.load(name, await predictorOptions(name, model, (text) => this.warn(name, text)))
-      this.#loaded.set(name, state)
-    } catch (error) {
-      throw named(name, error)
-    }
+  /** Begins nothing more, and gives up what waits for workers. */
+  stop(): void {
+    for (const model of this.#models.values()) model.stop()
   }
 
-  async #reload(name: string, model: ModelConfig): Promise<void> {
-    const isNew = !Object.hasOwn(this.#described, name)
-    try {
-      await this.#load(name, model)
-    } catch (error) {
-      if (isNew && this.gateway.names.includes(name)) await this.gateway.unload(name) // the server is ready without it
-      throw error
-    }
-    this.#described[name] = model
+  async #become(name: string, model: ModelConfig | undefined) {
+    const served = this.#models.get(name) ?? new DesiredModel(name, this.#context)
+    this.#models.set(name, served)
+    const outcome = await served.become(model)
+    if (served.model || outcome !== 'unloaded') return outcome
+    this.#models.delete(name)
+    this.#first.delete(name)
+    return outcome
   }
 
-  async #unload(name: string): Promise<void> {
-    delete this.#described[name]
-    this.#loaded.delete(name)
-    await this.gateway.unload(name)
+  /** A wrong option, a file here that is no model, or a missing package; but nothing that workers bring ends a server of other models. */
+  #isFinal(model: ModelConfig, error: Error): boolean {
+    if (!comesFromElsewhere(model) || error.message.includes('npm install')) return true
+    return !(error instanceof ApproxiferError) && !this.#wanted.some(({ isServed }) => isServed)
   }
-}
-
-/** Resolves when all have ended. @throws the first error */
-async function all(changes: readonly Promise<void>[]): Promise<void> {
-  await Promise.allSettled(changes)
-  await Promise.all(changes)
-}
-
-function named(name: string, error: unknown): unknown {
-  if (!(error instanceof Error)) return error
-  const message = `${name}: ${error.message}`
-  if (error instanceof ApproxiferError) return new ApproxiferError(error.code, message, { cause: error })
-  if (error instanceof TypeError) return new TypeError(message, { cause: error })
-  if (error instanceof RangeError) return new RangeError(message, { cause: error })
-  return error
-}
-
-/** Equal as long as a model is described in the same way and its files are the same. */
-async function stateOf(model: ModelConfig): Promise<string> {
-  const files = filesOf(model).map((file) => stateOfFile(file).catch(() => undefined)) // loading it will say so
-  return JSON.stringify([model, await Promise.all(files)])
-}
-
-/** Of an address what its server says of the bytes, where it says anything, else what they are. */
-async function stateOfFile(file: string): Promise<unknown> {
-  if (/^https?:/.test(file)) {
-    const { ok, status, headers, body } = await fetch(file)
-    const tag = headers.get('etag')
-    if (tag === null && ok && body) {
-      const bytes = new Uint8Array(await new Response(body).arrayBuffer())
-      return createHash('sha256').update(bytes).digest('hex')
-    }
-    await body?.cancel()
-    return [status, tag]
-  }
-  const { ino, size, mtimeMs } = await stat(file.startsWith('file:') ? new URL(file) : file)
-  return [ino, size, mtimeMs]
 }

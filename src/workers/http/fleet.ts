@@ -4,8 +4,17 @@ import { expected } from '../../check'
 import { ApproxiferError, asError } from '../../errors'
 import { checkUrl, type EndpointChange, followEndpoints, nameOf } from '../remote/endpoints'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
-import { addToGroup, isSameModel, largest, type ModelIdentity, type Sighting, successor } from '../remote/model'
+import {
+  addToGroup,
+  isSameModel,
+  largest,
+  type ModelIdentity,
+  ModelNames,
+  type Sighting,
+  successor,
+} from '../remote/model'
 import type { WorkerChanges } from '../worker'
+import { beginning, type FleetServer, sightingsOf } from './fleet-server'
 import { checkHttpOptions, type HttpOptions, type HttpSettings } from './options'
 import { HttpWorker, lossOf } from './worker'
 
@@ -16,8 +25,8 @@ const ELECTION_MS = 5000
 
 /**
  * Workers for a predictor, one for each server. All must have one model: the one of most servers that answer first, by their metadata and
- * their answers to a probe query. A server with another gets no rows, with a warning. When no server that is there has that model any
- * more, the one of most servers that are there takes its place, with a warning. What cannot be reached is tried for ever, and joins when
+ * their answers to a probe query. A server with another gets no rows, with a warning. When more
+ * servers have another one, that takes its place, with a warning: who waits for an answer asks again. What cannot be reached is tried for ever, and joins when
  * it is there. Workers are named by host and port.
  *
  * @param servers  URLs, in front of `/v2`; or where to learn of them, such as `watchFile` or `watchDns`
@@ -41,21 +50,6 @@ export function httpWorkers(
   return new HttpFleet(settings, [], source).fleet.changes
 }
 
-interface FleetServer {
-  readonly name: string
-  readonly url: string
-  worker: HttpWorker | undefined
-  /** `known` until it has answered, `waiting` until it joins, `leaving` until its worker is closed. */
-  state: 'known' | 'waiting' | 'joined' | 'leaving'
-  outcome: ApproxiferError | 'well' | undefined
-  /** The model that it had when it answered first. */
-  vote: ModelIdentity | undefined
-  /** A warning said that it could not join. */
-  isMissed: boolean
-  /** Its URL, where it was added again while it was leaving. */
-  again: string | undefined
-}
-
 class HttpFleet {
   readonly #settings: HttpSettings
   readonly fleet: RemoteFleet<ModelIdentity>
@@ -75,7 +69,9 @@ class HttpFleet {
     const isSame = (a: ModelIdentity, b: ModelIdentity) => isSameModel(a, b, probe.rounding)
     const most = source ? undefined : new Set(urls.map(nameOf)).size
     this.#settings = settings
-    this.fleet = new RemoteFleet({ isSame, clock, warn, most, onReturn: () => this.#close() })
+    const [names, onApart] = [new ModelNames(isSame), () => this.#admitOthers()]
+    const called = (model: ModelIdentity) => names.of(model)
+    this.fleet = new RemoteFleet({ isSame, nameOf: called, clock, warn, most, onApart, onReturn: () => this.#close() })
     // The only timer that holds the process: somebody waits for the first workers.
     this.#cancelLate = clock.after(timeoutMs, () => this.#late())
     for (const url of urls) this.#add(url)
@@ -125,6 +121,7 @@ class HttpFleet {
       const worker = await HttpWorker.make(server.url, this.#settings, {
         examined: (error) => this.#examined(server, error),
         failed: (error, wasWell) => {
+          if (this.#sort(server)) return
           if (wasWell) this.fleet.lost(server.name, ...lossOf(server.name, error))
           this.#reconsider()
         },
@@ -132,7 +129,7 @@ class HttpFleet {
       })
       if (!isWanted()) return void worker.close()
       server.worker = worker
-      if (this.fleet.model) worker.expect(this.fleet.model)
+      if (this.fleet.model && !this.fleet.isApart) worker.expect(this.fleet.model)
       void worker.health.examine()
     } catch (error) {
       this.#fail(asError(error, 'WORKER')) // nothing speaks HTTP here
@@ -174,6 +171,7 @@ class HttpFleet {
       this.#settings.warn(`${error.message}: it is tried again, and joins when it answers`)
     }
     if (!error) server.state = 'waiting'
+    if (this.fleet.isApart && !error) this.fleet.model ??= worker?.model.found
     if (this.fleet.model) return this.#admit(server, this.fleet.model)
     server.vote = error ? undefined : worker?.model.found
     if (server.vote) addToGroup(this.#votes, server.vote, this.fleet.isSame)
@@ -198,48 +196,73 @@ class HttpFleet {
     for (const server of this.#servers.values()) this.#admit(server, most[0])
   }
 
+  /** The model that it has, where models are kept apart, and that is one of these inputs and outputs. */
+  #ownOf({ model: { found } }: HttpWorker): ModelIdentity | undefined {
+    const { model, isApart } = this.fleet
+    const fits = isApart && JSON.stringify(found?.signature) === JSON.stringify(model?.signature)
+    return found && fits ? { ...found, name: this.fleet.nameOf(found) } : undefined
+  }
+
+  /** Where models are kept apart: one that was found with another than it had joins anew, with that. @returns whether it does */
+  #sort(server: FleetServer): boolean {
+    const { worker, state, url, name } = server
+    const own = worker?.model.found && !worker.model.isExpected && this.#ownOf(worker)
+    if (!own) return false
+    if (state === 'known') worker.expect(own)
+    if (state !== 'joined') return state === 'known'
+    Object.assign(server, { state: 'leaving', again: url })
+    this.fleet.leave(name, 'remove')
+    return true
+  }
+
+  #admitOthers(): void {
+    for (const { worker } of this.#servers.values()) {
+      const own = worker && this.#ownOf(worker)
+      if (own) worker.expect(own)
+    }
+  }
+
   #areAll(test: (server: FleetServer) => unknown): boolean {
     for (const server of this.#servers.values()) if (!test(server)) return false
     return true
   }
 
-  /** Where no server that is there has the fleet's model, that of most others takes its place: those that were refused join. */
+  /** Where more servers have another model that takes the place of the fleet's: those that were refused join, and those with the old one are. */
   #reconsider(): void {
     const before = this.fleet.model
-    if (!before || this.fleet.changes.isOver) return
+    if (!before || this.fleet.changes.isOver || this.fleet.isApart) return
     const isFitting = ({ signature }: ModelIdentity) => JSON.stringify(signature) === JSON.stringify(before.signature)
     const next = this.fleet.succeed(this.#sightings(isFitting))
     if (!next) return this.#isStuck ? undefined : this.#warnIfStuck(before)
-    this.#settings.warn(`no server that is there has the fleet's model any more: its model from here on is that of the others, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
+    this.#settings.warn(`more servers have another model than have the fleet's: from here on it is theirs, whose answer to the probe query begins ${beginning(next)} instead of ${beginning(before)}`) // biome-ignore format: one line
     // What was learned of the old one is forgotten before the first row is answered by the new one.
     this.fleet.changes.push({ model: undefined }, () => {
       for (const server of this.#servers.values()) this.#admit(server, next)
     })
   }
 
-  /** What is known of the servers' models; one that was down for long will not come back as it was. */
-  *#sightings(counts: (model: ModelIdentity) => boolean): Generator<Sighting<ModelIdentity>> {
-    for (const { worker, state } of this.#servers.values()) {
-      const model = worker?.model.found
-      if (!worker || !model || state === 'leaving' || !counts(model)) continue
-      const { isThere, downMs } = worker.health
-      if (isThere || downMs < this.#settings.timeoutMs) yield { model, there: isThere }
-    }
+  #sightings(counts: (model: ModelIdentity) => boolean): Iterable<Sighting<ModelIdentity>> {
+    return sightingsOf(this.#servers.values(), this.#settings.timeoutMs, counts)
   }
 
   #warnIfStuck(model: ModelIdentity): void {
     const all = this.#sightings(() => true)
     const next = successor(model, all, this.fleet.isSame)
-    if (!next) return
+    if (!next || this.#hasOwn(model)) return
     this.#isStuck = true
     this.#settings.warn(`no server that is there has the fleet's model any more, and that of the others has other inputs or outputs (${JSON.stringify(next.signature)}): they are refused, since a predictor's are fixed; start another one for them`) // biome-ignore format: one line
+  }
+
+  #hasOwn(own: ModelIdentity): boolean {
+    for (const { model, there } of this.#sightings(() => true)) if (there && this.fleet.isSame(model, own)) return true
+    return false
   }
 
   /** It joins if it is well, and has the fleet's model. */
   #admit(server: FleetServer, model: ModelIdentity): void {
     const { worker } = server
     if (!worker || server.state === 'leaving') return
-    worker.expect(model)
+    worker.expect(this.#ownOf(worker) ?? model)
     if (server.state === 'joined') return
     server.state = worker.gone ? 'known' : 'joined'
     if (worker.gone) return
@@ -274,8 +297,3 @@ class HttpFleet {
     }
   }
 }
-
-const beginning = ({ answer }: ModelIdentity) =>
-  Array.from<unknown, unknown>(answer[0].data.slice(0, 3), (value) =>
-    typeof value === 'number' ? value.toPrecision(4) : value,
-  ).join(', ')

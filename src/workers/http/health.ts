@@ -13,7 +13,7 @@ const MOST_BACKOFF_MS = 10_000
 const READY_MS = 5000
 /** Failed calls in a row after which a server is examined. */
 const MOST_FAILURES = 3
-/** Between an examination and the next because the server closed a connection: some close every connection. */
+/** Between an examination and the next because the server closed a connection, where it closes nearly every one. */
 const CALM_MS = 1000
 
 /** It gets no calls: it cannot be reached, or is not what it should be. Timer: the next try. */
@@ -155,11 +155,11 @@ export class Health {
     if (this.#state.is === 'ready' && this.isDue && this.worker.isIdle()) void this.#check(true)
   }
 
-  /** The server closed a connection: that may have been the last of this model. */
-  dropped(): void {
+  /** The server closed a connection: that may have been the last of this model. @param isUsual  it closes nearly every one */
+  dropped(isUsual: boolean): void {
     const state = this.#state
     if (state.is === 'checking' && state.whole && this.worker.isIdle()) return
-    this.#dueAt = Math.min(this.#dueAt, this.#examinedAt + CALM_MS)
+    this.#dueAt = Math.min(this.#dueAt, isUsual ? this.#examinedAt + CALM_MS : Number.NEGATIVE_INFINITY)
     if (state.is === 'ready') this.#checkLater()
     this.settled()
   }

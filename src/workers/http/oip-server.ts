@@ -16,6 +16,8 @@ export interface ServerReply {
   /** One for each query: its answer, or what is wrong with it. */
   outcomes: (TensorList | ApproxiferError)[]
   version: string | undefined
+  /** Of the model that answered, as our own gateways say it. */
+  fingerprint: string | undefined
 }
 
 /** Of a reply, beside its values: names, whatever else a server sends. */
@@ -38,7 +40,7 @@ interface ServerFault {
   down?: boolean
   /** The model was not even asked: the row is not to blame. */
   unasked?: boolean
-  /** The reply is of another version of the model than before. */
+  /** The reply is of another model, or another version of it, than before. */
   replaced?: boolean
   /** The connection had been used before, and was closed before a reply came: a new one may do. */
   stale?: boolean
@@ -145,7 +147,12 @@ export class OipServer {
     const reply = readReply(message, signature, queries.length)
     if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})
     const outcomes = reply.answers.map((answer) => flawOf(answer, outputs, hasVectors(signature)) ?? answer)
-    return { outcomes, version: reply.version }
+    const { fingerprint } = reply.parameters
+    return {
+      outcomes,
+      version: reply.version,
+      fingerprint: fingerprint === undefined ? undefined : String(fingerprint),
+    }
   }
 
   async #get(path: string, signal: AbortSignal): Promise<HttpReply> {

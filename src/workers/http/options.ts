@@ -26,7 +26,7 @@ export interface ProbeOptions {
   everyMs?: number
   /**
    * How far two answers of one model may differ, root mean square, over the size of the answer: machines differ in the last bits.
-   * Default 0.001, as the predictor's `rounding`.
+   * Default 0.001.
    */
   rounding?: number
 }
@@ -119,7 +119,8 @@ export function checkHttpOptions(options: HttpOptions) {
     shapes: checkShapes(options.shapes),
     probe: checkProbe(probe),
     interruptible: checkBoolean('interruptible', options.interruptible ?? false),
-    concurrency: options.concurrency && checkInteger('concurrency', options.concurrency, 1, 1000),
+    concurrency:
+      options.concurrency === undefined ? undefined : checkInteger('concurrency', options.concurrency, 1, 1000),
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 60_000, 1, MOST_MS),
     healthMs: checkInteger('healthMs', options.healthMs ?? 3000, 1, MOST_MS),

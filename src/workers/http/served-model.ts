@@ -1,7 +1,7 @@
 /** The model that a server has: which it is, which it should be, how it is asked, and how many rows at once. */
 
 import { ApproxiferError } from '../../errors'
-import { hasVectors, Payload } from '../../payload'
+import { hasVectors, Payload, sizesOf } from '../../payload'
 import { type Signature, type TensorList, toTensors } from '../../tensor'
 import { machineOf } from '../remote/endpoints'
 import { anotherQuery, isSameModel, type ModelIdentity, probeQuery } from '../remote/model'
@@ -21,7 +21,8 @@ export class ServedModel {
   machine: string
   /** What it should answer: at first what it did answer. */
   #expected: ModelIdentity | undefined
-  #version: string | undefined
+  /** What its reply to the probe query said of that. */
+  #told: Pick<ServerReply, 'version' | 'fingerprint'> = { version: undefined, fingerprint: undefined }
   /** Whether it is asked in raw bytes; undefined until that is found out. */
   #binary: boolean | undefined
 
@@ -33,8 +34,18 @@ export class ServedModel {
     this.machine = machineOf(url)
   }
 
+  /** By its answer to the probe query. */
+  get scales(): readonly number[] | undefined {
+    return this.found && sizesOf(this.found.answer, this.found.signature.outputs)
+  }
+
   get signature(): Signature {
     return (this.#expected as ModelIdentity).signature
+  }
+
+  /** As its fleet calls it. */
+  get name(): string | undefined {
+    return this.#expected?.name
   }
 
   get isExpected(): boolean {
@@ -52,9 +63,11 @@ export class ServedModel {
 
   /** One for each query: its answer, or what is wrong with it. @throws ServerError; ApproxiferError PROTOCOL */
   async infer(queries: readonly TensorList[], signal: AbortSignal): Promise<ServerReply['outcomes']> {
-    const { outcomes, version } = await this.server.infer(queries, this.signature, this.#binary === true, signal)
-    if (version === this.#version) return outcomes
-    const text = `${this.server.name} has version '${version}' now instead of '${this.#version}'`
+    const reply = await this.server.infer(queries, this.signature, this.#binary === true, signal)
+    const told = this.#told
+    const other = (['version', 'fingerprint'] as const).find((what) => reply[what] !== told[what])
+    if (!other) return reply.outcomes
+    const text = `${this.server.name} has ${other} '${reply[other]}' now instead of '${told[other]}'`
     throw new ServerError('WORKER', text, { replaced: true })
   }
 
@@ -67,19 +80,19 @@ export class ServedModel {
     const { clock, probe } = this.settings
     const query = probe.query === undefined ? probeQuery(signature) : toTensors(probe.query, signature.inputs)
     const from = clock.now()
-    const { binary, answer, version } = await this.#probe(query, signature, signal).catch((error) => {
+    const { binary, answer, told } = await this.#probe(query, signature, signal).catch((error) => {
       throw this.#isGuessed(signature) ? hinted(error) : error
     })
     const isQuick = clock.now() - from < QUICK_MS
     const isFirst = this.found === undefined
-    this.found = { signature, answer }
+    this.found = { signature, answer, fingerprint: told.fingerprint }
     this.#expected ??= this.found
     this.#binary = binary
     const { address, takesBatches } = this.server
     if (isFirst && address) this.machine = machineOf(`http://${address}`)
     if (isFirst && isQuick && takesBatches) this.maxBatch = await this.#largestBatch(query, this.found, signal)
     if (!this.isExpected) throw this.difference()
-    this.#version = version
+    this.#told = told
   }
 
   difference(): ApproxiferError {
@@ -95,10 +108,10 @@ export class ServedModel {
 
   async #probe(query: TensorList, signature: Signature, signal: AbortSignal) {
     const ask = async (binary: boolean) => {
-      const { outcomes, version } = await this.server.infer([query], signature, binary, signal)
+      const { outcomes, ...told } = await this.server.infer([query], signature, binary, signal)
       const [answer] = outcomes
       if (answer instanceof Error) throw answer
-      return { binary, answer, version }
+      return { binary, answer, told }
     }
     const known = this.settings.binary === 'auto' ? this.#binary : this.settings.binary
     if (known !== undefined) return ask(known)

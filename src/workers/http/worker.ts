@@ -99,7 +99,7 @@ export class HttpWorker implements ModelWorker {
       isIdle: () => !this.#open.size,
       changed: () => this.onFree?.(),
     })
-    connections.onDrop = () => this.health.dropped()
+    connections.onDrop = (isUsual) => this.health.dropped(isUsual)
   }
 
   /** It takes calls once it has been examined. @param url  checked */
@@ -117,6 +117,14 @@ export class HttpWorker implements ModelWorker {
 
   get signature(): Signature {
     return this.model.signature
+  }
+
+  get modelId(): string | undefined {
+    return this.model.name
+  }
+
+  get scales(): readonly number[] | undefined {
+    return this.model.scales
   }
 
   get identity(): string {

@@ -4,22 +4,23 @@ import { expose } from 'comlink'
 import { platform } from '#platform'
 import type { TensorList } from '../../tensor'
 import { OnnxModel, type OnnxOptions } from '../onnx/model'
+import type { ModelFile } from '../onnx/model-file'
 import { answerQueries, plain, type Reply, sayHello } from './messages'
 
-export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales'>
+export type Loaded = Pick<OnnxModel, 'signature' | 'warnings' | 'batches' | 'scales' | 'repeats' | 'sequence'>
 
 export interface ModelHost {
-  load(model: Uint8Array, options: OnnxOptions): Promise<Reply<Loaded>>
+  load(model: ModelFile, options: OnnxOptions): Promise<Reply<Loaded>>
 }
 
 let model: OnnxModel | undefined
 
 const host: ModelHost = {
-  async load(bytes, options) {
+  async load(file, options) {
     try {
-      model = await OnnxModel.load(bytes, options)
-      const { signature, warnings, batches, scales } = model
-      return { value: { signature, warnings, batches, scales } }
+      model = await OnnxModel.load(file, options)
+      const { signature, warnings, batches, scales, repeats, sequence } = model
+      return { value: { signature, warnings, batches, scales, repeats, sequence } }
     } catch (error) {
       return plain(error, 'MODEL')
     }

@@ -2,11 +2,10 @@
 
 import { platform } from '#platform'
 import { checkInteger } from '../../check'
-import { checksum } from '../../checksum'
 import { guarded } from '../../notices'
 import { read } from '../../option'
 import * as renamed from '../../renamed'
-import { asModelError, readModel } from '../onnx/model-file'
+import { asModelError, fingerprintOf, type ModelFile, readModel } from '../onnx/model-file'
 import { importOrt } from '../onnx/session'
 import type { ModelWorker } from '../worker'
 import { type LocalOptions, localOptions } from './options'
@@ -27,15 +26,15 @@ export async function localWorkers(options: LocalOptions): Promise<ModelWorker[]
   const count = checkInteger('workers', options.workers, 1, mostThreads())
   // Native code that all its threads have left does not load again: this one keeps it.
   if (given.runtime === 'onnxruntime-node') await importOrt(given)
-  const bytes = shared(await readModel(options.model))
-  const model = { bytes, fingerprint: checksum(bytes) }
+  const file = shared(await readModel(options.model, given.externalData))
+  const model = { file, fingerprint: fingerprintOf(file) }
   const { onWarning = console.warn } = given
   const workers = Array.from({ length: count }, (_, i) => new LocalWorker(`worker ${i}`, model, given))
   const [first, ...rest] = workers
   try {
     // The script of one tells of all: the others may merely be slow.
     await first.start(guarded(onWarning)).catch(async (error) => {
-      throw await asModelError(error, options.model, bytes)
+      throw await asModelError(error, options.model, file.bytes)
     })
     for (const warning of [...first.warnings, ...crowded(count)]) onWarning(warning)
     await Promise.all(rest.map((worker) => worker.start()))
@@ -50,8 +49,13 @@ export function mostThreads(): number {
   return Math.max(MOST_THREADS, THREADS_A_CORE * (platform.cores ?? 1))
 }
 
-/** The same bytes where several workers can read them without a copy each, if this runtime can. */
-function shared(bytes: Uint8Array): Uint8Array {
+/** The same where several workers can read it without a copy each, if this runtime can. */
+function shared({ bytes, weights }: ModelFile): ModelFile {
+  const others = Object.entries(weights).map(([name, data]) => [name, sharedBytes(data)] as const)
+  return { bytes: sharedBytes(bytes), weights: Object.fromEntries(others) }
+}
+
+function sharedBytes(bytes: Uint8Array): Uint8Array {
   const memory = platform.memory(bytes.byteLength)
   if (!memory || bytes.buffer instanceof SharedArrayBuffer) return bytes
   const copy = new Uint8Array(memory)

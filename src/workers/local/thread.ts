@@ -7,6 +7,7 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Thread } from '../../platform/platform'
 import type { TensorList } from '../../tensor'
 import type { OnnxOptions } from '../onnx/model'
+import type { ModelFile } from '../onnx/model-file'
 import type { Loaded, ModelHost } from './entry'
 import { awaitHello, type Reply, ThreadCaller, unwrap } from './messages'
 import type { ThreadSettings } from './options'
@@ -27,14 +28,14 @@ export class ModelThread {
 
   /**
    * @param name       of its worker, for errors
-   * @param model      the bytes of its file, shared where the runtime can
+   * @param model      its file, shared where the runtime can
    * @param onDeath    told why, at most once; not after `stop`
    * @param onSilence  told if its script says nothing for long; must not throw
    * @throws ApproxiferError WORKER where no thread can be made
    */
   constructor(
     private readonly name: string,
-    model: Uint8Array,
+    model: ModelFile,
     options: ThreadSettings,
     onDeath: (why: string) => void,
     onSilence: (text: string) => void = () => {},
@@ -53,7 +54,7 @@ export class ModelThread {
     return this.#queue?.full !== false
   }
 
-  async #load(model: Uint8Array, { maxPending, startMs, ...options }: ThreadSettings): Promise<Loaded> {
+  async #load(model: ModelFile, { maxPending, startMs, ...options }: ThreadSettings): Promise<Loaded> {
     const failed = new Promise<never>((_, reject) => {
       this.#fail = reject
     })

@@ -1,7 +1,9 @@
 /** A worker on this machine: it restarts its thread when that dies, and waits longer each time. */
 
+import { platform } from '#platform'
 import { ApproxiferError } from '../../errors'
 import { rowLength, type Signature, type TensorList } from '../../tensor'
+import type { ModelFile } from '../onnx/model-file'
 import { type ModelWorker, wrongQueries } from '../worker'
 import type { Loaded } from './entry'
 import type { ThreadSettings } from './options'
@@ -22,7 +24,7 @@ export class LocalWorker implements ModelWorker {
   onFree: (() => void) | undefined
   readonly name: string
   readonly fingerprint: string
-  readonly #bytes: Uint8Array
+  readonly #file: ModelFile
   readonly #options: ThreadSettings
   #loaded: Loaded | undefined
   #thread: ModelThread | undefined
@@ -31,10 +33,10 @@ export class LocalWorker implements ModelWorker {
   #failures = 0
   #timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(name: string, model: { bytes: Uint8Array; fingerprint: string }, options: ThreadSettings) {
+  constructor(name: string, model: { file: ModelFile; fingerprint: string }, options: ThreadSettings) {
     this.name = name
     this.fingerprint = model.fingerprint
-    this.#bytes = model.bytes
+    this.#file = model.file
     this.#options = options
   }
 
@@ -44,7 +46,7 @@ export class LocalWorker implements ModelWorker {
     const onDeath = (why: string) => {
       if (this.#thread === thread && this.#state === 'ready') this.#died(why)
     }
-    const thread = new ModelThread(this.name, this.#bytes, this.#options, onDeath, onSilence)
+    const thread = new ModelThread(this.name, this.#file, this.#options, onDeath, onSilence)
     this.#thread = thread
     this.#loaded = await thread.loaded
     if ((this.#state as string) === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
@@ -73,8 +75,21 @@ export class LocalWorker implements ModelWorker {
     return true
   }
 
+  /** Native code takes no shared memory. */
+  get sharedMemory(): ModelWorker['sharedMemory'] {
+    return this.#options.runtime === 'onnxruntime-node' ? undefined : platform.memory
+  }
+
+  get repeats(): boolean {
+    return (this.#loaded as Loaded).repeats
+  }
+
   get scales(): readonly number[] {
     return (this.#loaded as Loaded).scales
+  }
+
+  get sequence(): ModelWorker['sequence'] {
+    return (this.#loaded as Loaded).sequence
   }
 
   /** More than one where the model's batch dimension is dynamic, and what a batch has no influence on one query's answer. */

@@ -67,6 +67,10 @@ export function checkServer(server: unknown): asserts server is NatsServer {
 }
 
 export class NatsLink {
+  /** The first of what `needs` names that the server does not let this user do. */
+  refusal: Error | undefined
+  /** Subjects without which nothing can be done here. */
+  readonly needs = new Set<string>()
   readonly #subscriptions: NatsSubscription[] = []
 
   private constructor(
@@ -108,7 +112,7 @@ export class NatsLink {
 
   listen(subject: string, heard: (message: NatsMessage) => void): void {
     const callback = (error: Error | null, message: NatsMessage) => {
-      if (error) this.warn(`NATS: ${error.message}`)
+      if (error) this.#refused(error)
       else heard(message)
     }
     this.#subscriptions.push(this.connection.subscribe(subject, { callback }))
@@ -120,8 +124,13 @@ export class NatsLink {
     for await (const { type, error } of this.connection.status()) {
       if (type === 'disconnect') told.lost()
       else if (type === 'reconnect') told.back()
-      else if (type === 'error' && error) this.warn(`NATS: ${error.message}`)
+      else if (type === 'error' && error) this.#refused(error)
     }
+  }
+
+  #refused(error: Error & { subject?: string }): void {
+    if (this.needs.has(error.subject ?? '')) this.refusal ??= error
+    this.warn(`NATS: ${error.message}`)
   }
 
   /** Resolves when the server has what was published and listened to. */

@@ -3,17 +3,20 @@
  * subject of its own, so that the predictor chooses the worker of each row; `serveNats` answers at the other end.
  */
 
-import { checksum } from '../../checksum'
-import { ApproxiferError } from '../../errors'
-import { readModel } from '../onnx/model-file'
+import { fingerprintOf, readModel } from '../onnx/model-file'
 import { MOST_WORKERS, RemoteFleet } from '../remote/fleet'
 import type { Sighting } from '../remote/model'
 import type { Change } from '../worker'
-import { checkServer, NatsLink, type NatsMessage, type NatsServer } from './connection'
-import { decodeHeartbeat, type Heartbeat } from './heartbeat'
+import { checkServer, NatsLink, type NatsServer } from './connection'
+import { hear } from './hearing'
+import { type Heartbeat, isAgain } from './heartbeat'
+import { Newcomers } from './newcomers'
 import { checkNatsOptions, type NatsOptions, type NatsSettings } from './options'
+import { Refused } from './refused'
+import type { Verify } from './signature'
 import { Inbox } from './subjects'
-import { NatsWorker, type Wire } from './worker'
+import type { Wire } from './wire'
+import { NatsWorker } from './worker'
 
 /**
  * The workers of a fleet, for a predictor's option `workers`: they join, drain and leave as they are heard. Connects when it is
@@ -24,7 +27,7 @@ import { NatsWorker, type Wire } from './worker'
  * @throws TypeError, RangeError for a wrong option; the iteration throws ApproxiferError WORKER where no server answers or the client
  *   library is missing, MODEL where the model cannot be read
  */
-export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIterableIterator<Change> {
+export function natsWorkers(server: NatsServer, options: NatsOptions): NatsWorkers {
   checkServer(server)
   const settings = checkNatsOptions(options)
   const { clock, report: warn } = settings
@@ -37,7 +40,14 @@ export function natsWorkers(server: NatsServer, options: NatsOptions): AsyncIter
     },
     onReturn: async () => (await opened)?.close(),
   })
-  return fleet.changes
+  return Object.defineProperty(fleet.changes, 'forged', {
+    get: () => settings.forgeries.count,
+  }) as unknown as NatsWorkers
+}
+
+export interface NatsWorkers extends AsyncIterableIterator<Change> {
+  /** Messages that came in the names of workers, without their signatures: they were dropped. */
+  readonly forged: number
 }
 
 /** How often silence is measured. */
@@ -49,8 +59,8 @@ class NatsFleet implements Wire {
   readonly inbox: Inbox
   /** By name. Closed ones stay for as long as they are heard, so that they do not join again. */
   readonly #workers = new Map<string, NatsWorker>()
-  /** What workers with another model said last, and when. */
-  readonly #refused = new Map<string, { beat: Heartbeat; heardAt: number }>()
+  readonly #refused = new Refused()
+  readonly #newcomers: Newcomers
   #connection: { is: 'there' | 'lost'; since: number } = { is: 'there', since: Number.NEGATIVE_INFINITY }
   #cancelSweep: () => void = () => {}
 
@@ -60,7 +70,11 @@ class NatsFleet implements Wire {
     private readonly fleet: RemoteFleet<string>,
   ) {
     this.inbox = new Inbox(link, settings.inboxPrefix)
-    link.listen(settings.subjects.beats, (message) => this.#heard(message))
+    this.#newcomers = new Newcomers(this, (beat, verify) => this.#proven(beat, verify))
+    const known = (name: string) => this.#workers.get(name)
+    link.listen(settings.subjects.beats, (message) => {
+      hear(message, settings, known, (beat, verify) => this.#believe(beat, verify))
+    })
     void link.follow({
       lost: () => this.#interrupted(),
       back: () => this.#resumed(),
@@ -77,7 +91,7 @@ class NatsFleet implements Wire {
     fleet: RemoteFleet<string>,
   ): Promise<NatsFleet | undefined> {
     const { model, fingerprint, warn } = settings
-    fleet.model = model === undefined ? fingerprint : checksum(await readModel(model))
+    fleet.model = model === undefined ? fingerprint : fingerprintOf(await readModel(model))
     const link = await NatsLink.open(server, warn)
     if (!fleet.changes.isOver) return new NatsFleet(link, settings, fleet)
     await link.close()
@@ -102,24 +116,37 @@ class NatsFleet implements Wire {
 
   // What workers say.
 
-  #heard({ subject, data }: NatsMessage): void {
-    const { subjects, warn } = this.settings
-    let beat: Heartbeat
-    try {
-      beat = decodeHeartbeat(data)
-      if (subjects.beat(beat.name) !== subject) throw new ApproxiferError('PROTOCOL', 'heartbeat: of another worker')
-    } catch (error) {
-      return warn(`${subject}: ${(error as Error).message}`)
+  #believe(beat: Heartbeat, verify?: Verify): void {
+    if (this.fleet.changes.isOver) return
+    const { name, state } = beat
+    const refused = this.#refused.of(name)?.beat
+    let known = this.#workers.get(name)
+    const isIts = !known || (known.signed === beat.signed && (!beat.signed || known.identity === beat.identity))
+    if (known && isIts && isAgain(known.beat, beat)) return
+    if (known && isIts && beat.fingerprint !== known.fingerprint) {
+      this.#remove(known, 'has another model now')
+      known = undefined // and may join with that
     }
+    if (known && isIts) this.#heardAgain(known, beat)
+    else if (known?.signed) this.settings.forgeries.drop(name)
+    else if (state !== 'up' && state !== 'down') this.#refused.delete(name)
+    else if (refused && refused.fingerprint === beat.fingerprint && refused.identity === beat.identity)
+      this.#proven(beat, verify)
+    else this.#newcomers.hear(beat, verify)
+    this.#reconsider()
+  }
+
+  /** A newcomer is who it says it is. One that has no key gives way to one that has, whose name it may have taken. */
+  #proven(beat: Heartbeat, verify: Verify | undefined): void {
+    if (this.fleet.changes.isOver) return
     const known = this.#workers.get(beat.name)
-    if (known) this.#heardAgain(known, beat)
-    else if (beat.state === 'up' || beat.state === 'down') this.#join(beat)
-    else this.#refused.delete(beat.name)
+    if (known && (known.signed || !beat.signed)) return
+    if (known) this.#remove(known, 'gave way to one that has a key')
+    this.#join(beat, verify)
     this.#reconsider()
   }
 
   #heardAgain(worker: NatsWorker, beat: Heartbeat): void {
-    if (beat.fingerprint !== worker.fingerprint) return this.#remove(worker, 'has another model now') // and may join with that
     const { isClosed, name } = worker
     const before = worker.beat.state
     worker.hear(beat)
@@ -130,48 +157,51 @@ class NatsFleet implements Wire {
     else this.fleet.well(name)
   }
 
-  #join(beat: Heartbeat): void {
+  #join(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, fingerprint } = beat
-    if (!this.#isOurs(beat)) return this.#refuse(beat)
+    if (!this.#isOurs(beat)) return this.#refuse(beat, verify)
     if (this.#workers.size >= MOST_WORKERS) {
       return this.settings.warn(`${name} is one worker too many: ${MOST_WORKERS} are known`)
     }
     this.fleet.model ??= fingerprint
-    const worker = new NatsWorker(beat, this)
+    this.#refused.signature ??= JSON.stringify(beat.signature)
+    const worker = new NatsWorker(beat, this, verify)
     this.#workers.set(name, worker)
     this.fleet.join(worker)
   }
 
   /** Whether its model is the fleet's; of one that does not say its model that is believed, unless the caller wants to know. */
   #isOurs({ fingerprint }: Heartbeat): boolean {
-    const { model } = this.fleet
+    const { model, isApart } = this.fleet
+    if (isApart && !this.settings.isFixed) return true
     return model === undefined || fingerprint === model || (fingerprint === undefined && !this.settings.isFixed)
   }
 
-  #refuse(beat: Heartbeat): void {
+  #refuse(beat: Heartbeat, verify: Verify | undefined): void {
     const { name, fingerprint = 'unknown' } = beat
-    if (!this.#refused.has(name)) {
-      this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
-    }
-    if (this.#refused.size < MOST_WORKERS || this.#refused.has(name)) {
-      this.#refused.set(name, { beat, heardAt: this.settings.clock.now() })
-    }
+    if (!this.#refused.hear(beat, verify, this.settings.clock.now())) return
+    this.settings.warn(`${name} was refused: its model is another (${fingerprint}, not ${this.fleet.model})`)
   }
 
-  /** Where no worker that is there has the fleet's model, that of most others takes its place: those join, and the lost ones leave. */
+  /** Where more workers have another model that takes the place of the fleet's: those join, and the others leave. */
   #reconsider(): void {
     if (this.settings.isFixed || this.fleet.changes.isOver) return
-    if (this.fleet.succeed(this.#sightings()) === undefined) return
-    for (const worker of [...this.#workers.values()]) {
-      if (worker.gone && !worker.isClosed) {
-        this.#remove(worker, 'was lost, and most of the others have another model')
-      }
-    }
-    for (const [name, { beat }] of this.#refused) {
+    const before = this.fleet.model
+    const next = this.fleet.succeed(this.#sightings())
+    if (next === undefined) return
+    this.settings.warn(`more workers have the model ${next} than have ${before}: from here on the fleet's is theirs; what was learned of the one before is forgotten`) // biome-ignore format: one line
+    // Nobody's query is to fail: who waits is told first, and the new ones are there before the old ones have left.
+    this.fleet.changes.push({ model: next }, () => this.#replace())
+  }
+
+  #replace(): void {
+    const old = [...this.#workers.values()].filter((worker) => !this.#isOurs(worker.beat))
+    for (const { beat, verify } of this.#refused.all) {
       if (!this.#isOurs(beat)) continue
-      this.#refused.delete(name)
-      this.#join(beat)
+      this.#refused.delete(beat.name)
+      this.#join(beat, verify)
     }
+    for (const worker of old) if (!worker.isClosed) this.#remove(worker, 'has the model of before')
   }
 
   /** What is known of the workers' models. After an interruption all have a few heartbeats' time to be heard. */
@@ -184,7 +214,8 @@ class NatsFleet implements Wire {
       const isWaitedFor = is === 'lost' || now - since <= missed * worker.beat.everyMs
       yield { model: this.fleet.model as string, there: !worker.gone || isWaitedFor }
     }
-    for (const { beat, heardAt } of this.#refused.values()) {
+    for (const { beat, heardAt, fits } of this.#refused.all) {
+      if (!fits) continue
       yield { model: beat.fingerprint as string, there: now - heardAt <= missed * beat.everyMs }
     }
   }
@@ -228,7 +259,8 @@ class NatsFleet implements Wire {
     } else if (now - since > expireMs) {
       for (const worker of this.#workers.values()) worker.lose('cannot be reached: there is no connection to NATS')
     }
-    for (const [name, { heardAt }] of this.#refused) if (now - heardAt > forgetMs) this.#refused.delete(name)
+    this.#refused.sweep(now - forgetMs)
+    this.#newcomers.sweep()
     this.#reconsider()
     this.#sweepLater()
   }

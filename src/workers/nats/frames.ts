@@ -1,31 +1,38 @@
 /**
  * Rows, answers and errors on their way over NATS: frames with a head of 16 bytes
  *
- *   version u8, kind u8, flags u16, budget u32, total u32, offset u32
+ *   version u8, kind u8, flags u16, budget or model u32, total u32, offset u32
  *
  * and a body; all little-endian. A row or an answer is counted in float32 values where it is a vector, else in bytes. What is longer than a message may be goes in several frames, in order. Which call a frame belongs to
  * is in its reply subject, or in the subject of the reply.
  */
 
+import { checksum } from '../../checksum'
 import { ApproxiferError, type Code, codes } from '../../errors'
 
 /** Of frames and heartbeats. A frame of another version is refused, a heartbeat ignored. */
-export const VERSION = 1
+export const VERSION = 2
 const HEAD = 16
-/** A budget without an end. */
+/** A budget without an end; a model that is not told. */
 export const FOR_EVER = 2 ** 32 - 1
 
-const kinds = ['row', 'cancel', 'ping', 'answer', 'error'] as const
+const kinds = ['row', 'cancel', 'ping', 'answer', 'error', 'pong'] as const
 type FrameKind = (typeof kinds)[number]
 
 /** Flag of answers and errors: the worker takes no rows until its next heartbeat, since what runs its model has died. */
 export const DOWN = 1
+/** Flag: the last bytes are a signature of what is before them; see `signature.ts`. */
+export const SIGNED = 2
+/** Bytes of it. */
+export const SIGNATURE = 64
 
 export interface Frame {
   kind: FrameKind
   flags: number
   /** Of a row: milliseconds within which its inference has to begin; later it is not run. */
   budgetMs: number
+  /** Of an answer: the mark of the model that made it. Older workers do not say it. */
+  model: number
   /** Values or bytes of the whole row or answer. */
   total: number
   offset: number
@@ -40,26 +47,25 @@ export function encode(kind: FrameKind, { flags = 0, body = new Uint8Array() } =
   return bytes
 }
 
-/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have */
+/** A row or an answer in as many frames as it takes. @param most  bytes that a message may have @param about  a row's budget, an answer's model */
 export function* encodeValues(
   kind: 'row' | 'answer',
   values: Float32Array | Uint8Array,
   most: number,
-  budgetMs = FOR_EVER,
+  about = FOR_EVER,
 ): Generator<Uint8Array> {
   const width = values.BYTES_PER_ELEMENT
   const each = Math.max(1, Math.floor((most - HEAD) / width))
   for (let offset = 0; offset === 0 || offset < values.length; offset += each) {
     const part = values.subarray(offset, offset + each)
     const bytes = new Uint8Array(HEAD + part.byteLength)
-    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs, total: values.length, offset })
-    bytes.set(new Uint8Array(part.buffer, part.byteOffset, part.byteLength), HEAD)
-    if (!LITTLE_ENDIAN) swap(bytes.subarray(HEAD), width)
+    writeHead(new DataView(bytes.buffer), { kind, flags: 0, budgetMs: about, total: values.length, offset })
+    bytes.set(wireBytes(part), HEAD)
     yield bytes
   }
 }
 
-function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body'>): void {
+function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omit<Frame, 'body' | 'model'>): void {
   view.setUint8(0, VERSION)
   view.setUint8(1, kinds.indexOf(kind))
   view.setUint16(2, flags, true)
@@ -68,15 +74,26 @@ function writeHead(view: DataView, { kind, flags, budgetMs, total, offset }: Omi
   view.setUint32(12, offset, true)
 }
 
-/** @throws ApproxiferError PROTOCOL for what is no frame of this version */
-export function decode(bytes: Uint8Array): Frame {
-  if (bytes.length < HEAD) throw wrong(`${HEAD} bytes or more`, `${bytes.length}`)
+/**
+ * @param isWhole  its signature is there, where it has one
+ * @throws ApproxiferError PROTOCOL for what is no frame of this version
+ */
+export function decode(bytes: Uint8Array, isWhole = true): Frame {
+  const signature = isWhole && bytes[2] & SIGNED ? SIGNATURE : 0
+  if (bytes.length < HEAD + signature) throw wrong(`${HEAD + signature} bytes or more`, `${bytes.length}`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   if (view.getUint8(0) !== VERSION) throw wrong(`version ${VERSION}`, `${view.getUint8(0)}`)
   const kind = kinds[view.getUint8(1)]
   if (kind === undefined) throw wrong(`a kind up to ${kinds.length - 1}`, `${view.getUint8(1)}`)
   const [budgetMs, total, offset] = [4, 8, 12].map((at) => view.getUint32(at, true))
-  return { kind, flags: view.getUint16(2, true), budgetMs, total, offset, body: bytes.subarray(HEAD) }
+  const body = bytes.subarray(HEAD, bytes.length - signature)
+  return { kind, flags: view.getUint16(2, true), budgetMs, model: budgetMs, total, offset, body }
+}
+
+/** Four bytes of a model's fingerprint: a worker that comes to have another model is no forger. */
+export function markOf(fingerprint: string | undefined): number {
+  if (fingerprint === undefined) return FOR_EVER
+  return Math.min(FOR_EVER - 1, Number.parseInt(checksum(text.encode.encode(fingerprint)).slice(0, 8), 16))
 }
 
 export const wrong = (what: string, got: string) =>
@@ -119,6 +136,15 @@ export class Assembly {
 }
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/** Values as frames carry them; only to be read. */
+export function wireBytes(values: Float32Array | Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+  if (LITTLE_ENDIAN) return bytes
+  const swapped = bytes.slice()
+  swap(swapped, values.BYTES_PER_ELEMENT)
+  return swapped
+}
 
 function swap(bytes: Uint8Array, width: number): void {
   for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse()

@@ -5,7 +5,8 @@ import { elementTypes } from '../../element'
 import { ApproxiferError, asError } from '../../errors'
 import { rowLength, type Signature, type TensorSpec } from '../../tensor'
 import { VERSION } from './frames'
-import { isToken } from './subjects'
+import { openBeat } from './signature'
+import { isToken, tagOf } from './subjects'
 
 const states = ['up', 'down', 'draining', 'gone'] as const
 
@@ -28,8 +29,14 @@ export interface Heartbeat {
   interruptible?: boolean | undefined
   signature: Signature
   fingerprint?: string | undefined
-  /** Of the machine, the same for all its workers. Older ones do not say it. */
+  /** As those of a `ModelWorker`: what counts as a lie goes by them, where it would else go by what callers ask. */
+  scales?: readonly number[] | undefined
+  /** Of the machine, the same for all its workers: its public key where it signs what it says. */
   identity?: string | undefined
+  /** Of a signed one: each has a higher number, so that none counts twice. */
+  sequence?: number | undefined
+  /** Whether it came with a signature; whose that is has yet to be seen. */
+  signed: boolean
 }
 
 /** Longer ones are not read: anybody with access to the server can send anything. */
@@ -41,6 +48,9 @@ const MOST = 2 ** 32 - 1
 /** Values that a row may have: 256 MB. */
 const MOST_VALUES = 2 ** 26
 
+/** Of a public key. */
+const KEY = /^[\w-]{43}$/
+
 export function toJson(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))
 }
@@ -49,7 +59,8 @@ export function toJson(value: object): Uint8Array {
 export function decodeHeartbeat(bytes: Uint8Array): Heartbeat {
   try {
     if (bytes.length > MOST_BYTES) throw new RangeError(`expected at most ${MOST_BYTES} bytes, got ${bytes.length}`)
-    return checked(JSON.parse(new TextDecoder().decode(bytes)) ?? {})
+    const { json, signature } = openBeat(bytes)
+    return checked({ ...JSON.parse(new TextDecoder().decode(json)), signed: signature !== undefined })
   } catch (error) {
     throw new ApproxiferError('PROTOCOL', `heartbeat: ${asError(error, 'PROTOCOL').message}`)
   }
@@ -67,11 +78,22 @@ function checked(beat: Heartbeat): Heartbeat {
   checkNumber('ms', ms, 0, MOST)
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
   if (identity !== undefined && !isToken(identity)) throw new TypeError(expected('identity', 'a token', identity))
+  if (!Array.isArray(beat.scales ?? [])) throw new TypeError(expected('scales', 'numbers', beat.scales))
+  checkKey(beat)
   if (signature?.batched !== undefined) checkBoolean('signature.batched', signature.batched)
   if (!areSpecs(signature?.inputs) || !areSpecs(signature?.outputs)) {
     throw new TypeError(expected('signature', 'inputs and outputs', signature))
   }
   return beat
+}
+
+/** No key's name is somebody else's, and who signs nothing has none. */
+function checkKey({ name, identity = '', sequence, signed }: Heartbeat): void {
+  if (signed !== KEY.test(identity))
+    throw new TypeError(expected('identity', signed ? 'a key' : 'none of a key', identity))
+  if (!signed) return
+  if (!name.includes(tagOf(identity))) throw new TypeError(expected('name', `one with ${tagOf(identity)}`, name))
+  checkInteger('sequence', sequence, 1)
 }
 
 function areSpecs(specs: unknown): boolean {
@@ -81,4 +103,9 @@ function areSpecs(specs: unknown): boolean {
     typeof name === 'string' && Array.isArray(shape) && shape.every(isLength) && elementTypes.includes(type)
   if (!specs.every((spec) => spec !== null && isSpec(spec))) return false
   return rowLength(specs.map(({ name, shape }) => ({ name, shape: shape.map(Math.abs) }))) <= MOST_VALUES
+}
+
+/** Whether it came before: it is sent again by somebody else. */
+export function isAgain({ sequence: last = 0 }: Heartbeat, { sequence }: Heartbeat): boolean {
+  return sequence !== undefined && sequence <= last
 }

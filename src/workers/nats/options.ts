@@ -4,9 +4,10 @@ import { platform } from '#platform'
 import { checkInteger, checkNames, checkString, expected, MOST_MS } from '../../check'
 import { type Clock, systemClock } from '../../clock'
 import { guarded, warnOnce } from '../../notices'
+import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
 import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
-import { checkFleet, isToken, randomToken, subjectsOf } from './subjects'
+import { checkFleet, subjectsOf } from './subjects'
 
 export interface NatsOptions {
   /** Name of the fleet, as `serveNats` and `approxifer work --fleet` have it: letters, digits, `-` and `_`. */
@@ -65,6 +66,19 @@ export function checkNatsOptions(options: NatsOptions) {
     report: guarded(onWarning),
     /** Each text once. */
     warn: warnOnce(onWarning),
+    forgeries: new Forgeries(guarded(onWarning)),
+  }
+}
+
+/** What comes in the names of workers, and is not signed with their keys. */
+class Forgeries {
+  count = 0
+
+  constructor(private readonly report: (text: string) => void) {}
+
+  /** @param name  in which it came; told of the 1st, the 10th, the 100th and so on */
+  drop(name: string): void {
+    if (/^10*$/.test(`${++this.count}`)) this.report(`NATS: ${this.count} dropped that others sent in the names of workers, of ${name} the last: see docs/remote.md`) // biome-ignore format: one line
   }
 }
 
@@ -75,8 +89,12 @@ export interface ServeNatsOptions {
   workers: readonly ModelWorker[]
   /** What this machine is called; the workers' names begin with it. Default: host name and process id. */
   name?: string
-  /** What tells this machine from others: its workers share it, and have one vote where liars are expected. Default: random. */
-  identity?: string
+  /**
+   * The key by which this machine is who it is, whatever its name: its workers share it, and have one vote where liars are expected.
+   * A file's path (in browsers a name in IndexedDB), where one is made if there is none; or a pair of your own. False: what it says is
+   * not signed, and predictors with `byzantine` take none of its workers. Default: a new one, with which it is a newcomer each time.
+   */
+  key?: string | KeyPair | false
   /** Milliseconds between two heartbeats. Default 500. */
   beatMs?: number
   /** Calls of all coordinators that may wait at a worker behind those that run; more are refused. Default 8. */
@@ -89,14 +107,14 @@ export interface ServeNatsOptions {
   clock?: Clock
 }
 
-const serveOptions = ['fleet', 'workers', 'name', 'identity', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
+const serveOptions = ['fleet', 'workers', 'name', 'key', 'beatMs', 'maxPending', 'hangMs', 'onWarning', 'clock']
 
 export type ServeSettings = ReturnType<typeof checkServeOptions>
 
 /** @throws TypeError or RangeError naming the option, expected and got */
 export function checkServeOptions(options: ServeNatsOptions) {
   checkNames('', options, serveOptions)
-  const { fleet, workers, identity, beatMs = 500, maxPending = 8, hangMs = 30_000, clock = systemClock } = options
+  const { fleet, workers, key, beatMs = 500, maxPending = 8, hangMs = 30_000, clock = systemClock } = options
   const { name = platform.identity(), onWarning } = options
   checkFleet(fleet)
   if (!Array.isArray(workers) || !workers.length || workers.some((worker) => typeof worker?.infer !== 'function')) {
@@ -104,17 +122,19 @@ export function checkServeOptions(options: ServeNatsOptions) {
   }
   for (const [i, { slots = 1 }] of workers.entries()) checkInteger(`workers[${i}].slots`, slots, 1, MOST_SLOTS)
   checkString('name', name)
-  if (identity !== undefined && !isToken(identity)) {
-    throw new TypeError(expected('identity', 'letters, digits, - and _', identity))
-  }
+  if (!isKey(key)) throw new TypeError(expected('key', "a file's path, a pair of keys or false", key))
   const machine = name.replace(/[^\w-]+/g, '_').slice(0, 100)
   return {
-    ...{ fleet, workers: workers as readonly ModelWorker[], machine, clock },
+    ...{ fleet, workers: workers as readonly ModelWorker[], machine, clock, key },
     beatMs: checkInteger('beatMs', beatMs, LEAST_EVERY_MS, 60_000),
     maxPending: checkInteger('maxPending', maxPending, 0),
     hangMs: checkInteger('hangMs', hangMs, 1, MOST_MS),
-    identity: identity ?? `${machine}-${randomToken()}`,
     subjects: subjectsOf(fleet),
     warn: warnOnce(onWarning),
   }
+}
+
+function isKey(key: unknown): key is string | KeyPair | false | undefined {
+  if (typeof key === 'string') return key !== ''
+  return key === undefined || key === false || typeof (key as KeyPair)?.sign === 'function'
 }

@@ -3,7 +3,7 @@
 import { datatypeOf, datatypes, fromRaw, toRaw } from '../../oip/elements'
 import { joinedBytes } from '../../oip/json'
 import { tensorsOf, vectorOf } from '../../payload'
-import { type AnyTensor, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
+import { type AnyTensor, isOpen, isVector, size, type TensorList, type TensorSpec, tensorOf } from '../../tensor'
 import { Assembly, wrong } from './frames'
 
 /** Of a length on its way. */
@@ -54,8 +54,8 @@ function lengths(bytes: Uint8Array): number[] {
   return Array.from(fromRaw('lengths', 'uint32', bytes, bytes.length / WIDTH) as Uint32Array)
 }
 
-function isFixed({ shape, type }: TensorSpec): boolean {
-  return type !== 'string' && !shape.some((n) => n < 0)
+function isFixed(spec: TensorSpec): boolean {
+  return spec.type !== 'string' && !isOpen(spec)
 }
 
 function bytesOf(spec: TensorSpec): number {

@@ -5,10 +5,10 @@ import { flawOf, hasVectors } from '../../payload'
 import { median } from '../../stats'
 import type { TensorList } from '../../tensor'
 import type { ModelWorker } from '../worker'
-import type { NatsLink } from './connection'
-import { type Assembly, DOWN, decode, encodeError, encodeValues, FOR_EVER, type Frame } from './frames'
+import { type Assembly, DOWN, decode, encode, encodeError, encodeValues, FOR_EVER, type Frame, markOf } from './frames'
 import type { ServeSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
+import type { Outbox } from './signature'
 
 interface RowRequest {
   /** Where the answer goes; tells the request from others. */
@@ -19,6 +19,8 @@ interface RowRequest {
   state: 'arriving' | 'waiting' | 'running' | 'cancelled'
   /** Once all of it is here. */
   row: TensorList | undefined
+  /** Of the row, where what it answers is signed. */
+  hash: Promise<Uint8Array> | undefined
   abort: AbortController | undefined
   startedAt: number
 }
@@ -73,7 +75,7 @@ export class Responder {
   constructor(
     private readonly worker: ModelWorker,
     private readonly settings: ServeSettings,
-    private readonly link: NatsLink,
+    private readonly outbox: Outbox,
     private readonly beat: () => void,
   ) {
     this.stats = new ServiceStats(worker.slots)
@@ -95,7 +97,10 @@ export class Responder {
       const frame = decode(bytes)
       if (frame.kind === 'row') this.#receiveRow(frame, to)
       else if (frame.kind === 'cancel') this.#cancel(to)
-      else if (frame.kind === 'ping') this.beat()
+      else if (frame.kind === 'ping') {
+        this.beat()
+        this.#send(to, encode('pong'))
+      }
     } catch (error) {
       const request = this.#requests.get(to)
       if (request && !this.#running.has(request)) this.#drop(request)
@@ -126,6 +131,7 @@ export class Responder {
     if (request?.state !== 'arriving') return // refused; or it was sent again, and is here still
     const values = request.parts.add(frame)
     if (!values) return
+    request.hash = this.outbox.hash(values)
     request.row = unpack(values, this.worker.signature.inputs)
     request.state = 'waiting'
     this.#runNext()
@@ -142,7 +148,7 @@ export class Responder {
     }
     const parts = assemblyOf(this.worker.signature.inputs)
     const expiresAt = budgetMs === FOR_EVER ? Number.POSITIVE_INFINITY : clock.now() + budgetMs
-    const rest = { row: undefined, abort: undefined, startedAt: 0 }
+    const rest = { row: undefined, hash: undefined, abort: undefined, startedAt: 0 }
     const request: RowRequest = { to, parts, expiresAt, state: 'arriving', ...rest }
     this.#requests.set(to, request)
     return request
@@ -226,14 +232,15 @@ export class Responder {
     else this.#runNext()
   }
 
-  #answer({ to, state }: RowRequest, outcome: TensorList | ApproxiferError): void {
+  #answer({ to, state, hash }: RowRequest, outcome: TensorList | ApproxiferError): void {
     if (state === 'cancelled') {
       this.stats.cancelled++
       this.#sendError(to, CANCELLED)
     } else if (outcome instanceof ApproxiferError) this.#fail(to, outcome)
     else {
       const values = pack(outcome, this.worker.signature.outputs)
-      for (const bytes of encodeValues('answer', values, this.link.most)) this.#send(to, bytes)
+      const mark = markOf(this.worker.fingerprint)
+      for (const bytes of encodeValues('answer', values, this.outbox.most, mark)) this.#send(to, bytes, hash)
     }
   }
 
@@ -246,11 +253,8 @@ export class Responder {
     this.#send(to, encodeError(error, this.isDown ? DOWN : 0))
   }
 
-  #send(to: string, bytes: Uint8Array): void {
-    if (this.#state === 'closed') return
-    try {
-      this.link.publish(to, bytes)
-    } catch {} // the connection is closed: the coordinator will notice
+  #send(to: string, bytes: Uint8Array, row?: Promise<Uint8Array>): void {
+    if (this.#state !== 'closed') this.outbox.frame(to, bytes, row)
   }
 
   #drop(request: RowRequest): void {

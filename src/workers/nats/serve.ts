@@ -1,14 +1,19 @@
 /** A machine's workers in a fleet: they say that they are there, and answer the rows that come for them. */
 
+import { keys } from '#keys'
 import { checkInteger, MOST_MS } from '../../check'
+import { ApproxiferError } from '../../errors'
+import type { KeyPair } from '../../platform/platform'
 import { checkServer, NatsLink, type NatsServer } from './connection'
 import { checkServeOptions, type ServeNatsOptions, type ServeSettings } from './options'
 import { type MachineState, Station } from './station'
-import { randomToken } from './subjects'
+import { randomToken, tagOf } from './subjects'
 
 export interface NatsService {
   /** The workers' names in the fleet; after a restart they are others. */
   readonly names: readonly string[]
+  /** Of the machine: its public key, where it has one. */
+  readonly identity: string
   /**
    * Leaves in good order: no coordinator sends any more rows, and those that are here are answered.
    *
@@ -30,10 +35,20 @@ export interface NatsService {
 export async function serveNats(server: NatsServer, options: ServeNatsOptions): Promise<NatsService> {
   checkServer(server)
   const settings = checkServeOptions(options)
+  const key = await keyOf(settings.key)
   const link = await NatsLink.open(server, settings.warn)
-  const machine = new ServingMachine(link, settings)
-  await link.flush() // the server has the subscriptions: coordinators find the workers
-  return machine
+  const machine = new ServingMachine(link, settings, key)
+  await machine.settled()
+  const { refusal } = link
+  if (!refusal) return machine
+  await machine.close()
+  throw new ApproxiferError('WORKER', `NATS: ${refusal.message}`, { cause: refusal })
+}
+
+async function keyOf(key: ServeSettings['key']): Promise<KeyPair | undefined> {
+  if (key === false) return undefined
+  if (key === undefined) return keys.generate()
+  return typeof key === 'string' ? keys.kept(key) : key
 }
 
 /** After it said that it drains, in which what was sent meanwhile arrives. */
@@ -43,6 +58,7 @@ const GRACE_MS = 10_000
 class ServingMachine implements NatsService, MachineState {
   state: MachineState['state'] = 'up'
   connection = 1
+  readonly owner: MachineState['owner']
   readonly closed: Promise<void>
   readonly #link: NatsLink
   readonly #settings: ServeSettings
@@ -50,15 +66,18 @@ class ServingMachine implements NatsService, MachineState {
   #cancelBeat: () => void = () => {}
   #end: (left: Promise<void>) => void = () => {}
 
-  constructor(link: NatsLink, settings: ServeSettings) {
+  constructor(link: NatsLink, settings: ServeSettings, key: KeyPair | undefined) {
     const { workers, machine, subjects, fleet } = settings
+    this.owner = { identity: key?.identity ?? `${machine}-${randomToken()}`, signed: key !== undefined }
     this.#link = link
     this.#settings = settings
     this.closed = new Promise((resolve) => {
       this.#end = resolve
     })
-    const run = randomToken().slice(0, 6)
-    this.#stations = workers.map((worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings))
+    const run = (key ? tagOf(key.identity) : '') + randomToken().slice(0, 6)
+    this.#stations = workers.map(
+      (worker, i) => new Station(`${machine}-${i}-${run}`, worker, this, link, settings, key),
+    )
     link.listen(subjects.rollCall, () => this.#beatAll())
     for (const subject of ['$SRV.*', `$SRV.*.${fleet}`]) {
       link.listen(subject, (message) => {
@@ -73,8 +92,19 @@ class ServingMachine implements NatsService, MachineState {
     this.#beatOn()
   }
 
+  get identity(): string {
+    return this.owner.identity
+  }
+
   get names(): readonly string[] {
     return this.#stations.map(({ name }) => name)
+  }
+
+  /** The server has the subscriptions: coordinators find the workers. Where the connection breaks meanwhile they do when it is back. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#stations.map(({ outbox }) => outbox.said()))
+    await this.#link.flush().catch(() => {})
+    await this.#link.flush().catch(() => {}) // what it refused is known by now
   }
 
   async drain(graceMs = GRACE_MS): Promise<void> {
@@ -111,7 +141,7 @@ class ServingMachine implements NatsService, MachineState {
     this.#link.mute()
     for (const station of this.#stations) station.responder.close()
     this.#beatAll()
-    await this.#link.flush().catch(() => {})
+    await this.settled()
     await this.#link.close()
     await Promise.all(this.#stations.map(({ worker }) => worker.close()))
   }

@@ -3,12 +3,14 @@
  * `info`, `stats`): the services protocol of NATS, version 1 (ADR-32), spoken here since its library is a pre-release.
  */
 
+import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
 import type { NatsLink, NatsMessage } from './connection'
 import { VERSION } from './frames'
 import { type Heartbeat, toJson } from './heartbeat'
 import type { ServeSettings } from './options'
 import { Responder } from './responder'
+import { Outbox } from './signature'
 
 /** What the workers of one machine share. */
 export interface MachineState {
@@ -16,6 +18,8 @@ export interface MachineState {
   readonly state: 'up' | 'draining' | 'gone'
   /** Counts its connections. */
   readonly connection: number
+  /** Its identity, and whether that is its key. */
+  readonly owner: { identity: string; signed: boolean }
 }
 
 /** Of the protocol between coordinators and workers, as services must have one. */
@@ -23,6 +27,7 @@ const SERVICE_VERSION = '1.0.0'
 const NANOSECONDS = 1e6
 
 export class Station {
+  readonly outbox: Outbox
   readonly responder: Responder
   readonly #startedAt = new Date()
 
@@ -32,33 +37,56 @@ export class Station {
     private readonly machine: MachineState,
     private readonly link: NatsLink,
     private readonly settings: ServeSettings,
+    key: KeyPair | undefined,
   ) {
-    this.responder = new Responder(worker, settings, link, () => this.beat())
-    link.listen(settings.subjects.worker(name), ({ data, reply }) => {
+    this.outbox = new Outbox(link, this.subject, key)
+    this.responder = new Responder(worker, settings, this.outbox, () => this.beat())
+    link.needs.add(this.subject).add(this.#beats)
+    link.listen(this.subject, ({ data, reply }) => {
       if (reply) this.responder.receive(data, reply)
     })
     link.listen(`$SRV.*.${settings.fleet}.${name}`, (message) => this.describe(message))
   }
 
   beat(): void {
-    const { signature, fingerprint, interruptible } = this.worker
+    const { signature, fingerprint, interruptible, scales } = this.worker
     const { state, connection } = this.machine
-    const { identity, beatMs, subjects } = this.settings
+    const { beatMs } = this.settings
+    const { identity } = this.machine.owner
     const { isDown, open, stats } = this.responder
-    const beat: Heartbeat = {
-      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, slots: stats.slots, interruptible },
-      ...{ state: state === 'up' && isDown ? 'down' : state, everyMs: beatMs, connection, open, ms: stats.ms },
+    const beat: Omit<Heartbeat, 'signed'> = {
+      ...{ version: VERSION, name: this.name, identity, fingerprint, signature, interruptible, scales },
+      ...{
+        state: state === 'up' && isDown ? 'down' : state,
+        everyMs: beatMs,
+        connection,
+        open,
+        slots: stats.slots,
+        ms: stats.ms,
+      },
     }
-    this.#publish(subjects.beat(this.name), beat)
+    this.outbox.beat(this.#beats, beat)
+  }
+
+  get subject(): string {
+    return this.settings.subjects.worker(this.#owner)
+  }
+
+  get #beats(): string {
+    return this.settings.subjects.beat(this.#owner)
+  }
+
+  get #owner() {
+    return { ...this.machine.owner, name: this.name }
   }
 
   /** Answers an operator's tool. Its question is the verb of a subject such as $SRV.PING, $SRV.PING.fleet or $SRV.PING.fleet.id. */
   describe({ subject, reply }: NatsMessage): void {
     const verb = subject.split('.')[1]
     if (!reply || (verb !== 'PING' && verb !== 'INFO' && verb !== 'STATS')) return
-    const { fleet, subjects } = this.settings
+    const { fleet } = this.settings
     const metadata = { 'approxifer.fingerprint': this.worker.fingerprint ?? 'unknown' }
-    const endpoint = { name: 'rows', subject: subjects.worker(this.name), queue_group: '' }
+    const endpoint = { name: 'rows', subject: this.subject, queue_group: '' }
     const described = {
       PING: {},
       INFO: {
@@ -68,7 +96,10 @@ export class Station {
       STATS: { started: this.#startedAt.toISOString(), endpoints: [{ ...endpoint, ...this.#counts() }] },
     }
     const type = `io.nats.micro.v1.${verb.toLowerCase()}_response`
-    this.#publish(reply, { type, name: fleet, id: this.name, version: SERVICE_VERSION, metadata, ...described[verb] })
+    const answer = { type, name: fleet, id: this.name, version: SERVICE_VERSION, metadata, ...described[verb] }
+    try {
+      this.link.publish(reply, toJson(answer))
+    } catch {} // the connection is being closed
   }
 
   #counts() {
@@ -83,11 +114,5 @@ export class Station {
       average_processing_time: answered > 0 ? Math.floor((busyMs / answered) * NANOSECONDS) : 0,
       data: { open, median_ms: ms, cancelled, expired },
     }
-  }
-
-  #publish(subject: string, value: object): void {
-    try {
-      this.link.publish(subject, toJson(value))
-    } catch {} // the connection is being closed
   }
 }

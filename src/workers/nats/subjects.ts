@@ -7,13 +7,26 @@ export type Subjects = ReturnType<typeof subjectsOf>
 
 export const subjectsOf = (fleet: string) => ({
   /** Workers tell here that they are there. */
-  beats: `approxifer.${fleet}.beat.*`,
-  beat: (worker: string) => `approxifer.${fleet}.beat.${worker}`,
+  beats: `approxifer.${fleet}.beat.>`,
+  beat: (worker: SubjectOwner) => `approxifer.${fleet}.beat.${placeOf(worker)}`,
   /** A worker's own: no queue group, since each row must reach the worker it was meant for. */
-  worker: (worker: string) => `approxifer.${fleet}.worker.${worker}`,
+  worker: (worker: SubjectOwner) => `approxifer.${fleet}.worker.${placeOf(worker)}`,
   /** Asks all workers for a heartbeat. */
   rollCall: `approxifer.${fleet}.call`,
 })
+
+/** A worker's place in subjects: behind its identity where that is a key's, so that a server's permissions can be written for a machine. */
+export interface SubjectOwner {
+  name: string
+  identity?: string | undefined
+  /** Whether what it says is signed. */
+  signed: boolean
+}
+
+const placeOf = ({ name, identity, signed }: SubjectOwner) => (signed ? `${identity}.${name}` : name)
+
+/** What a signed worker's name has of its identity, so that nobody else takes it. */
+export const tagOf = (identity: string) => identity.slice(0, 10)
 
 export function isToken(text: unknown): text is string {
   return typeof text === 'string' && /^[\w-]{1,200}$/.test(text)
@@ -44,6 +57,8 @@ export function randomToken(): string {
 }
 
 export interface Conversation {
+  /** Where replies go. */
+  readonly to: string
   /** @throws where the connection is closed */
   send(payload: Uint8Array): void
   /** Whatever still comes is not heard. */
@@ -72,10 +87,11 @@ export class Inbox {
 
   open(subject: string, heard: Heard): Conversation {
     const key = randomToken()
-    const reply = `${this.#address}.${key}`
+    const to = `${this.#address}.${key}`
     this.#open.set(key, heard)
     return {
-      send: (payload) => this.link.publish(subject, payload, reply),
+      to,
+      send: (payload) => this.link.publish(subject, payload, to),
       close: () => this.#open.delete(key),
     }
   }

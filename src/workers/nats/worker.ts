@@ -5,29 +5,12 @@ import { ApproxiferError, asError } from '../../errors'
 import type { Signature, TensorList } from '../../tensor'
 import { OpenCall } from '../open-call'
 import { type ModelWorker, wrongQueries } from '../worker'
-import { type Assembly, DOWN, decode, decodeError, encode, encodeValues } from './frames'
+import { DOWN, decode, decodeError, encode, encodeValues, FOR_EVER, markOf } from './frames'
 import type { Heartbeat } from './heartbeat'
-import type { NatsSettings } from './options'
 import { assemblyOf, pack, unpack } from './packing'
-import type { Conversation, Inbox } from './subjects'
-
-export interface Wire {
-  readonly settings: NatsSettings
-  readonly inbox: Inbox
-  /** Nobody listens to the worker's subject. */
-  unheard(worker: NatsWorker): void
-  closed(worker: NatsWorker): void
-}
-
-/** One that an abort has settled keeps its place until the worker is done with it. */
-interface SentCall {
-  readonly call: OpenCall
-  readonly conversation: Conversation
-  readonly parts: Assembly
-  readonly expiresAt: number
-  /** Heartbeats since it was sent that told of no call at the worker. */
-  idleBeats: number
-}
+import { hashOf, isFrameOf, type Verify } from './signature'
+import type { Conversation } from './subjects'
+import type { SentCall, Wire } from './wire'
 
 /** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2
@@ -46,10 +29,16 @@ export class NatsWorker implements ModelWorker {
    * is heard; `lost`: it is silent, and its calls were rejected.
    */
   #state: 'up' | 'down' | 'away' | 'lost' | 'closed'
+  #looked: Promise<void> = Promise.resolve()
   /** The question whether it is there, where it was asked since it was heard. */
   #question: Conversation | undefined
 
-  constructor(beat: Heartbeat, wire: Wire) {
+  /** @param verify  tells whether a signature is its key's; undefined: it has none */
+  constructor(
+    beat: Heartbeat,
+    wire: Wire,
+    readonly verify: Verify | undefined,
+  ) {
     this.beat = beat
     this.heardAt = wire.settings.clock.now()
     this.#joined = beat
@@ -71,6 +60,14 @@ export class NatsWorker implements ModelWorker {
 
   get identity(): string | undefined {
     return this.#joined.identity
+  }
+
+  get scales(): readonly number[] | undefined {
+    return this.#joined.scales
+  }
+
+  get signed(): boolean {
+    return this.verify !== undefined
   }
 
   get slots(): number {
@@ -124,10 +121,13 @@ export class NatsWorker implements ModelWorker {
     const { clock, expireMs } = this.#wire.settings
     const sent: SentCall = {
       call: new OpenCall(query, signal, () => this.#aborted(sent)),
-      conversation: this.#converse((reply) => this.#received(sent, reply)),
+      conversation: this.#converse(
+        (reply) => this.#received(sent, reply),
+        () => this.#unasked(sent),
+      ),
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
-      idleBeats: 0,
+      ...{ hash: undefined, sent: 'once', idleBeats: 0 },
     }
     this.#calls.add(sent)
     this.#send(sent)
@@ -144,23 +144,54 @@ export class NatsWorker implements ModelWorker {
     if (!this.free) return new ApproxiferError('OVERLOADED', `${this.open} calls are open already`)
   }
 
-  #converse(heard: (reply: Uint8Array) => void): Conversation {
+  #converse(heard: (reply: Uint8Array) => void, unheard = () => {}): Conversation {
     const { inbox, settings } = this.#wire
-    return inbox.open(settings.subjects.worker(this.name), (reply) => {
-      if (reply) heard(reply)
-      else this.#wire.unheard(this)
+    return inbox.open(settings.subjects.worker(this.#joined), (reply) => {
+      if (reply) return heard(reply)
+      unheard()
+      this.#wire.unheard(this)
     })
   }
 
-  #received(sent: SentCall, reply: Uint8Array): void {
+  /** Nobody listened when this call was sent, and so when those were that were sent after it. */
+  #unasked(first: SentCall): void {
+    let isSince = false
+    for (const sent of this.#calls) {
+      isSince ||= sent === first
+      if (isSince && sent.sent === 'once') sent.sent = 'never'
+    }
+  }
+
+  #received(sent: SentCall, bytes: Uint8Array): void {
+    const { verify } = this
+    if (!verify) return this.#believe(sent, bytes)
+    void this.inTurn(async () => {
+      const subject = this.#wire.settings.subjects.worker(this.#joined)
+      const context = { subject, to: sent.conversation.to, row: sent.hash }
+      if (await isFrameOf(verify, context, bytes)) this.#believe(sent, bytes)
+      else this.#wire.settings.forgeries.drop(this.name)
+    })
+  }
+
+  /** What came from it is looked at in the order in which it came: its answer goes before its leaving. @param look  never throws */
+  inTurn(look: () => Promise<void>): Promise<void> {
+    this.#looked = this.#looked.then(look)
+    return this.#looked
+  }
+
+  #believe(sent: SentCall, bytes: Uint8Array): void {
     try {
-      const frame = decode(reply)
+      const frame = decode(bytes)
       if (frame.flags & DOWN && this.isThere) this.#state = 'down'
       if (frame.kind === 'error') {
         const { code, message } = decodeError(frame)
         return this.#done(sent, new ApproxiferError(code, `${this.name}: ${message}`))
       }
       const answer = sent.parts.add(frame)
+      if (![FOR_EVER, markOf(this.fingerprint)].includes(frame.model)) {
+        if (!this.isAsked) this.ask() // its next heartbeat says which
+        throw new ApproxiferError('WORKER', `${this.name} has another model now`)
+      }
       if (answer) this.#done(sent, unpack(answer, this.signature.outputs))
     } catch (error) {
       this.#done(sent, asError(error, 'PROTOCOL'))
@@ -226,6 +257,7 @@ export class NatsWorker implements ModelWorker {
     const budgetMs = Math.max(0, sent.expiresAt - settings.clock.now())
     try {
       const values = pack(sent.call.query, this.signature.inputs)
+      if (this.verify) sent.hash ??= hashOf(values)
       for (const bytes of encodeValues('row', values, inbox.link.most, budgetMs)) sent.conversation.send(bytes)
     } catch (error) {
       this.#done(sent, asError(error, 'WORKER', `${this.name}: `))
@@ -235,7 +267,7 @@ export class NatsWorker implements ModelWorker {
   /** As if it had been sent now for the first time. The worker may have it still: then it is done once. */
   #resend(sent: SentCall): void {
     if (sent.call.settled) return this.#done(sent, DROPPED)
-    sent.idleBeats = 0
+    Object.assign(sent, { idleBeats: 0, sent: 'again' } satisfies Partial<SentCall>)
     this.#send(sent)
   }
 
@@ -260,7 +292,8 @@ export class NatsWorker implements ModelWorker {
   }
 
   #endCalls(error: ApproxiferError): void {
-    for (const sent of [...this.#calls]) this.#done(sent, error)
+    const unasked = new ApproxiferError('OVERLOADED', `${this.name} was not asked: nobody listens to its subject`)
+    for (const sent of [...this.#calls]) this.#done(sent, sent.sent === 'never' ? unasked : error)
   }
 }
 

@@ -1,21 +1,61 @@
-/** A model's bytes, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
+/** A model's bytes and weights, and what they are where they are no model: the runtimes only say that they cannot be parsed. */
 
 import { platform } from '#platform'
 import { expected } from '../../check'
+import { checksum } from '../../checksum'
 import { ApproxiferError, asError, withoutPassword } from '../../errors'
+import { besideModel, weightFiles } from './external-data'
+import type { OnnxOptions } from './model'
 
-/** A model's bytes from a path, a URL or bytes. @throws ApproxiferError MODEL, or TypeError for anything else */
-export async function readModel(model: unknown): Promise<Uint8Array> {
-  if (model instanceof Uint8Array) return model
-  if (model instanceof ArrayBuffer) return new Uint8Array(model)
-  if (typeof model !== 'string' && !(model instanceof URL)) {
-    throw new TypeError(expected('model', 'a path, a URL or bytes', model))
+export interface ModelFile {
+  bytes: Uint8Array
+  /** What it keeps in other files, by the names that it has for them. */
+  weights: Readonly<Record<string, Uint8Array>>
+}
+
+/**
+ * A model from a path, a URL or bytes, with the weights that lie beside it.
+ *
+ * @param given  where its weights are, by the names that it has for them; default: beside it
+ * @throws ApproxiferError MODEL for what cannot be read; TypeError for anything else
+ */
+export async function readModel(model: unknown, given: OnnxOptions['externalData'] = {}): Promise<ModelFile> {
+  const bytes = await bytesOf('model', model)
+  const names = weightFiles(bytes)
+  const unknown = Object.keys(given).find((name) => !names.includes(name))
+  if (unknown !== undefined) {
+    throw new RangeError(`externalData: expected names of the model's weights (${names.join(', ') || 'it has none elsewhere'}), got ${unknown}`) // biome-ignore format: one line
+  }
+  const read = async (name: string) => [name, await bytesOf(`externalData.${name}`, given[name] ?? beside(model, name))] // biome-ignore format: one line
+  return { bytes, weights: Object.fromEntries(await Promise.all(names.map(read))) }
+}
+
+function beside(model: unknown, name: string): string | URL {
+  if ((typeof model === 'string' && !/^(data|blob):/.test(model)) || model instanceof URL)
+    return besideModel(model, name)
+  const todo = `externalData: { ${JSON.stringify(name)}: its bytes, path or URL }`
+  throw new ApproxiferError('MODEL', `the model has weights in another file; say where it is by the option ${todo}`)
+}
+
+async function bytesOf(field: string, source: unknown): Promise<Uint8Array> {
+  if (source instanceof Uint8Array) return source
+  if (source instanceof ArrayBuffer) return new Uint8Array(source)
+  if (typeof source !== 'string' && !(source instanceof URL)) {
+    throw new TypeError(expected(field, 'a path, a URL or bytes', source))
   }
   try {
-    return await platform.read(model)
+    return await platform.read(source)
   } catch (error) {
-    throw asError(error, 'MODEL', `the model '${model}' cannot be read: `)
+    throw asError(error, 'MODEL', `the ${field === 'model' ? 'model' : "model's weights"} '${source}' cannot be read: `)
   }
+}
+
+/** Tells a model from others, by its bytes and weights: two that were trained differently may differ in these alone. */
+export function fingerprintOf({ bytes, weights }: ModelFile): string {
+  const others = Object.keys(weights).sort()
+  if (!others.length) return checksum(bytes)
+  const sums = others.map((name) => `${name} ${checksum(weights[name])}`)
+  return checksum(new TextEncoder().encode([checksum(bytes), ...sums].join('\n')))
 }
 
 /** What the runtimes say of a file that is no model, or not all of one; `onnxruntime-node` begins with its path and a capital. */

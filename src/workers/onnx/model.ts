@@ -1,16 +1,19 @@
 /** A model on onnxruntime-web: what it takes and gives, and batches of queries through it. */
 
 import type { InferenceSession } from 'onnxruntime-web'
-import { type ElementType, isEqual, isReal, joinedData, partOf, realsOf } from '../../element'
+import { type ElementType, joinedData, partOf } from '../../element'
 import { asError } from '../../errors'
 import { read } from '../../option'
-import { hasVectors, tensorsOf } from '../../payload'
+import { hasVectors, sizesOf, tensorsOf } from '../../payload'
 import type { Ort, Runtime } from '../../platform/platform'
-import { rmsDifference, rootMeanSquare } from '../../stats'
 import { type AnyTensor, rowLength, type Signature, size, type TensorList } from '../../tensor'
+import type { SequenceAxes } from '../sequence'
+import type { ModelFile } from './model-file'
 import { onnxOptions } from './options'
-import { type SampleAnswer, samples } from './samples'
-import { importOrt, openSession } from './session'
+import { CPU, compareWithCpu, isReference } from './reference'
+import { areAlike, type SampleAnswer, samples } from './samples'
+import { sequenceAxes } from './sequence'
+import { importOrt, openSession, providersOf } from './session'
 import { inputSpecs, outputNames, outputSpecs, takesBatches } from './specs'
 import { warningsAbout } from './warnings'
 
@@ -22,6 +25,11 @@ export interface OnnxOptions {
    * and can be mixed and remembered. An input called `__proto__` is written `['__proto__']`.
    */
   inputShapes?: Readonly<Record<string, readonly number[]>>
+  /**
+   * Where weights are that the model keeps in other files, by the names that it has for them: paths, URLs or bytes.
+   * Default: beside the model, where that is a path or a URL.
+   */
+  externalData?: Readonly<Record<string, string | URL | Uint8Array>>
   /** Where onnxruntime-web finds its .mjs and .wasm files; passed on as `env.wasm.wasmPaths`. */
   wasmPaths?: string | Record<string, string>
   /**
@@ -40,16 +48,20 @@ export interface OnnxOptions {
   runtime?: Runtime
 }
 
-/** A batch may round in another order: how far its answers may be from those of each query alone, over their size. */
-const ROUNDING = 1e-3
+/** A length that does not fit is no error to be printed where lengths are tried. */
+const QUIET = { logSeverityLevel: 4 } as const
 
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
   batches = false
+  /** Whether it answers the same query in the same way twice; layers with random numbers do not. Where nobody could try it is taken for true. */
+  repeats = true
   warnings: readonly string[] = []
   /** Of each output the root mean square of its values, in an answer to a fixed query; 0 where it is none of real numbers, or not known. */
   scales: readonly number[] = []
+
+  sequence: SequenceAxes | false = false
 
   private constructor(
     private readonly ort: Ort,
@@ -60,58 +72,71 @@ export class OnnxModel {
   /**
    * Loads, checks and warms up a model.
    *
-   * @param bytes  the .onnx file; may lie in shared memory; not kept
+   * @param model  the .onnx file, and its weights where they are in other files; may lie in shared memory; not kept
    * @throws ApproxiferError MODEL with a sentence that says what to do; TypeError or RangeError for a wrong option
    */
-  static async load(bytes: Uint8Array, options: OnnxOptions = {}): Promise<OnnxModel> {
+  static async load(model: Uint8Array | ModelFile, options: OnnxOptions = {}): Promise<OnnxModel> {
     read(onnxOptions, '', options)
     const ort = await importOrt(options)
     ort.env.wasm.numThreads = 1
     ort.env.wasm.proxy = false
     ort.env.logLevel = 'error'
     if (options.wasmPaths !== undefined) ort.env.wasm.wasmPaths = options.wasmPaths
-    const session = await openSession(ort, bytes, options)
+    const file = model instanceof Uint8Array ? { bytes: model, weights: {} } : model
+    const session = await openSession(ort, file, options)
     try {
-      return await OnnxModel.#check(ort, session, options)
+      return await OnnxModel.#check(ort, session, file, options)
     } catch (error) {
       await session.release().catch(() => {})
       throw asError(error, 'MODEL', 'the model cannot be run: ')
     }
   }
 
-  static async #check(ort: Ort, session: InferenceSession, options: OnnxOptions): Promise<OnnxModel> {
+  static async #check(ort: Ort, session: InferenceSession, file: ModelFile, options: OnnxOptions): Promise<OnnxModel> {
     const { inputs, batched } = inputSpecs(session, options.inputShapes)
     const names = outputNames(session, options.outputs)
     const draft = { inputs, outputs: names.map((name) => ({ name, shape: [] })), ...(!batched && { batched }) }
-    const tried = await samples(draft, (batch) => run(ort, session, draft, batch))
+    const tried = await samples(draft, (batch) => run(ort, session, draft, batch, QUIET))
     const model = new OnnxModel(ort, session, { ...draft, ...outputSpecs(session, names, draft, tried) })
     if (tried) await model.#learn(tried, takesBatches(session))
+    if (tried && model.repeats) await model.#compare(tried, file, options)
     return model
+  }
+
+  /** What is not computed on the CPU is compared with what is. @throws ApproxiferError MODEL */
+  async #compare(tried: readonly SampleAnswer[], file: ModelFile, options: OnnxOptions): Promise<void> {
+    const providers = providersOf(options)
+    if (providers.every(isReference)) return
+    const cpu = await openSession(this.ort, file, { ...options, providers: [CPU] }).catch((error) => error)
+    if (cpu instanceof Error) {
+      const warning = `what ${providers} answers is not compared with what the CPU does: ${cpu.message}` // it may be too large for that
+      this.warnings = [...this.warnings, warning]
+      return
+    }
+    const truth = (query: TensorList) => run(this.ort, cpu, this.signature, query)
+    await compareWithCpu(providers, this.signature, tried, truth).finally(() => cpu.release())
   }
 
   /** What answers to two queries tell. */
   async #learn(tried: readonly SampleAnswer[], mayBatch: boolean): Promise<void> {
     const { outputs } = this.signature
-    const [, { answer }] = tried
-    this.scales = answer.map(({ data }, i) => {
-      const scale = isReal(outputs[i].type) ? rootMeanSquare(realsOf(outputs[i].type ?? 'float32', data)) : 0
-      return Number.isFinite(scale) ? scale : 0
-    })
+    const [, { query, answer }] = tried
+    this.scales = sizesOf(answer, outputs)
+    this.repeats = areAlike(outputs, answer, await this.run(query))
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
+    const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)
+    this.sequence = await sequenceAxes(this.session, this.signature, tried[1], tries)
   }
 
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
   async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
     try {
-      const together = await this.run(batchOf(tried.map(({ query }) => query)))
-      return this.signature.outputs.every(({ type = 'float32' }, i) => {
-        const alone = joinedData(tried.map(({ answer }) => answer[i].data))
-        const { data } = together[i]
-        if (!isReal(type)) return isEqual(alone, data)
-        const [a, b] = [realsOf(type, alone), realsOf(type, data)]
-        return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
-      })
+      return areAlike(
+        this.signature.outputs,
+        batchOf(tried.map(({ answer }) => answer)),
+        await this.run(batchOf(tried.map(({ query }) => query))),
+      )
     } catch {
       return false
     }
@@ -167,12 +192,13 @@ async function run(
   session: InferenceSession,
   { inputs, outputs }: Signature,
   batch: TensorList,
+  options: InferenceSession.RunOptions = {},
 ): Promise<TensorList> {
   const feeds = inputs.map(({ name, type = 'float32' }, i) => {
     const { data, shape } = batch[i]
     return [name, new ort.Tensor(type as 'float32', data as Float32Array, shape)] as const
   })
-  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name)) // biome-ignore format: one line
+  const results = await session.run(Object.fromEntries(feeds), outputs.map(({ name }) => name), options) // biome-ignore format: one line
   return outputs.map(({ name }) => {
     const { data, dims, type } = results[name]
     results[name].dispose()

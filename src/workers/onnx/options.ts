@@ -13,13 +13,22 @@ export const onnxOptions = {
     'of inputs with dynamic dimensions (as a flag: `name=AxBxC,..`)',
     '--input-shapes <shapes>',
   ),
+  externalData: open(
+    files,
+    'beside the model',
+    'paths, URLs or bytes of weights that the model keeps in other files, by its names for them',
+  ),
   runtime: open(
     words(platform.runtimes),
     "`'onnxruntime-web'`",
     'the package that runs the model: see [below](#runtimes-of-the-model)',
     '--runtime <package>',
   ),
-  providers: open(names, "`['wasm']`", 'execution providers, most wanted first'),
+  providers: open(
+    names,
+    "`['wasm']`",
+    'execution providers, most wanted first; the model is refused where its answers are not the CPU’s',
+  ),
   wasmPaths: open(any<NonNullable<OnnxOptions['wasmPaths']>>, 'beside it', 'where onnxruntime-web’s files are'),
 } satisfies TableOf<OnnxOptions>
 
@@ -27,6 +36,11 @@ function shapes(field: string, value: unknown): Record<string, readonly number[]
   const given = checkObject(field, value, 'an object of shapes by input')
   for (const [name, shape] of Object.entries(given)) checkLengths(`${field}.${name}`, shape, 'an array of integers')
   return given as Record<string, readonly number[]>
+}
+
+function files(field: string, value: unknown): NonNullable<OnnxOptions['externalData']> {
+  const given = checkObject(field, value, 'an object of paths, URLs or bytes by name')
+  return given as NonNullable<OnnxOptions['externalData']> // each is checked when it is read
 }
 
 function names(field: string, list: unknown): readonly string[] {

@@ -1,7 +1,8 @@
 /** Two queries that tell what a model gives: any fixed values will do, as long as they are not all alike. */
 
-import { type ElementType, kindOf } from '../../element'
+import { type ElementType, isEqual, isReal, kindOf, realsOf } from '../../element'
 import { hasVectors } from '../../payload'
+import { rmsDifference, rootMeanSquare } from '../../stats'
 import { isOpen, type Signature, type TensorList, type TensorSpec } from '../../tensor'
 
 /** A query, with the batch dimension where the model has one, and the answer to it. */
@@ -59,4 +60,17 @@ function sampleData(type: ElementType, count: number, second: boolean) {
     else data[i] = second ? 0x3800 : 0 // the bits of .5
   }
   return data
+}
+
+/** A batch or a longer sequence may be rounded in another order, and so may a second run: how far answers may be from each other, over their size. */
+const ROUNDING = 1e-3
+
+/** Whether two answers to the same are equal but for rounding. */
+export function areAlike(outputs: Signature['outputs'], one: TensorList, other: TensorList): boolean {
+  return outputs.every(({ type = 'float32' }, i) => {
+    const [{ data }, { data: again }] = [one[i], other[i]]
+    if (!isReal(type)) return isEqual(data, again)
+    const [a, b] = [realsOf(type, data), realsOf(type, again)]
+    return a.length === b.length && rmsDifference(a, b) <= ROUNDING * rootMeanSquare(a)
+  })
 }

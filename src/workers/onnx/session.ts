@@ -5,13 +5,14 @@ import { platform } from '#platform'
 import { ApproxiferError, asError } from '../../errors'
 import type { Ort, Runtime } from '../../platform/platform'
 import type { OnnxOptions } from './model'
+import type { ModelFile } from './model-file'
 
 /** The first version whose sessions tell the shapes of their inputs. */
 const OLDEST = '1.22'
 
 const runtimeOf = ({ runtime = 'onnxruntime-web' }: OnnxOptions): Runtime => runtime
 
-function providersOf(options: OnnxOptions): string[] {
+export function providersOf(options: OnnxOptions): string[] {
   return [...(options.providers ?? [runtimeOf(options) === 'onnxruntime-node' ? 'cpu' : 'wasm'])]
 }
 
@@ -28,18 +29,18 @@ export async function importOrt(options: OnnxOptions): Promise<Ort> {
 }
 
 /** @throws ApproxiferError MODEL */
-export async function openSession(ort: Ort, bytes: Uint8Array, options: OnnxOptions): Promise<InferenceSession> {
+export async function openSession(ort: Ort, model: ModelFile, options: OnnxOptions): Promise<InferenceSession> {
   const runtime = runtimeOf(options)
   const executionProviders = providersOf(options)
+  // Native code takes no shared memory.
+  const own = (bytes: Uint8Array) => (runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes)
+  const externalData = Object.entries(model.weights).map(([path, bytes]) => ({ path, data: own(bytes) }))
   // One session per worker: the parallelism is ours.
-  const settings = { executionProviders, intraOpNumThreads: 1, interOpNumThreads: 1 }
+  const threads = { intraOpNumThreads: 1, interOpNumThreads: 1 }
+  const settings = { executionProviders, ...threads, ...(externalData.length && { externalData }) }
   let session: InferenceSession
   try {
-    // Native code takes no shared memory.
-    session = await ort.InferenceSession.create(
-      runtime === 'onnxruntime-node' ? new Uint8Array(bytes) : bytes,
-      settings,
-    )
+    session = await ort.InferenceSession.create(own(model.bytes), settings)
   } catch (error) {
     const where = options.providers ? ` with providers ${executionProviders} of ${runtime}` : ''
     throw asError(error, 'MODEL', `the model cannot be loaded${where}: `)

@@ -15,7 +15,7 @@ export function warningsAbout(outputs: readonly TensorSpec[], [zeros, some]: rea
 function notFinite(name: string, values: Float32Array, query: string): string | undefined {
   const at = values.findIndex((value) => !Number.isFinite(value))
   if (at < 0) return undefined
-  return `output '${name}' is ${values[at]} at ${at} for a query of ${query}: an answer with NaN or Inf cannot be coded and counts as a worker's fault; clamp it in the model (Clip), or leave the output out (option outputs)`
+  return `output '${name}' is ${values[at]} at ${at} for a query of ${query}: an answer with NaN or Inf cannot be coded nor learned, and counts as a worker's fault where answers are; clamp it in the model (Clip), or leave the output out (option outputs)`
 }
 
 function probabilities(name: string, zeros: Float32Array, some: Float32Array, dims: readonly number[]) {

@@ -7,10 +7,13 @@ export interface ChangesOptions {
   onReturn: () => unknown
   /** At most as many workers will ever have joined; undefined: any number may. */
   most?: number | undefined
+  /** Called by a reader that keeps workers of several models apart. */
+  apart?: (() => void) | undefined
 }
 
 export class Changes<T> implements AsyncIterableIterator<T> {
   readonly most: number | undefined
+  readonly apart: (() => void) | undefined
   /** `taken`: called when the reader has dealt with the change, and asks for the next one. */
   readonly #queue: { change: T; taken: (() => void) | undefined }[] = []
   readonly #reading: AsyncGenerator<T>
@@ -18,8 +21,9 @@ export class Changes<T> implements AsyncIterableIterator<T> {
   #end: { error: unknown } | undefined
   #wake: () => void = () => {}
 
-  constructor({ onStart, onReturn, most }: ChangesOptions) {
+  constructor({ onStart, onReturn, most, apart }: ChangesOptions) {
     this.most = most
+    this.apart = apart
     this.#onReturn = onReturn
     this.#reading = this.#read(onStart)
   }

@@ -6,7 +6,8 @@
  *   fleet.join(worker)               it can be reached and has that model: the predictor gets it, and closes it one day
  *   fleet.lost, well, left(name)     it cannot be reached; it can; its worker is closed
  *   fleet.leave(name, 'drain')       the predictor is to close it: when its calls have ended, or ('remove') at once
- *   fleet.succeed(sightings)         where no worker that is there has the fleet's model any more: the model that it goes on with
+ *   fleet.succeed(sightings)         where more workers have another model: that, which it goes on with
+ *   fleet.isApart                    workers with other models join as well, and none takes the others' place
  *   fleet.end(error)                 nothing more will come, or the fleet cannot be used
  *
  * `fleet.changes` is what the predictor reads.
@@ -69,8 +70,12 @@ export class LossReports {
   }
 }
 
-interface FleetOptions<M> extends ChangesOptions {
+interface FleetOptions<M> extends Omit<ChangesOptions, 'apart'> {
+  /** From now on workers join with whatever model they have. */
+  onApart?: () => void
   isSame: (a: M, b: M) => boolean
+  /** What a model is called, where that is not what it is told by. */
+  nameOf?: (model: M) => string
   warn: Warn
   clock: Clock
 }
@@ -79,12 +84,20 @@ interface FleetOptions<M> extends ChangesOptions {
 export class RemoteFleet<M> extends LossReports {
   readonly changes: Changes<Change>
   readonly isSame: (a: M, b: M) => boolean
+  readonly nameOf: (model: M) => string
+  /** The one that all must have; where models are kept apart the first one's. */
   model: M | undefined
+  isApart = false
 
-  constructor({ isSame, clock, warn, ...options }: FleetOptions<M>) {
+  constructor({ isSame, nameOf = String, clock, warn, onApart, ...options }: FleetOptions<M>) {
     super(clock, warn)
     this.isSame = isSame
-    this.changes = new Changes(options)
+    this.nameOf = nameOf
+    const apart = () => {
+      this.isApart = true
+      onApart?.()
+    }
+    this.changes = new Changes({ ...options, apart })
   }
 
   join(worker: ModelWorker): void {
@@ -99,7 +112,7 @@ export class RemoteFleet<M> extends LossReports {
 
   /** @param seen  what is known of each worker that counts. @returns what is `model` from then on; undefined while it stays as it is */
   succeed(seen: Iterable<Sighting<M>>): M | undefined {
-    const next = this.model === undefined ? undefined : successor(this.model, seen, this.isSame)
+    const next = this.model === undefined || this.isApart ? undefined : successor(this.model, seen, this.isSame)
     if (next !== undefined) this.model = next
     return next
   }

@@ -1,5 +1,6 @@
 /** Which model a server has, as far as can be told from outside, and which one a fleet has: that of most workers, which may be another one day. */
 
+import { checksum } from '../../checksum'
 import { isEqual, isReal, realsOf } from '../../element'
 import { ofNumbers } from '../../oip/elements'
 import { seeded } from '../../random'
@@ -10,10 +11,34 @@ export interface ModelIdentity {
   readonly signature: Signature
   /** To the probe query. */
   readonly answer: TensorList
+  /** As it says itself. */
+  readonly fingerprint?: string | undefined
+  /** As its fleet calls it, where there may be several. */
+  readonly name?: string | undefined
+}
+
+/** What the models of a fleet are called: by the fingerprint that the first server says, else by its answer. */
+export class ModelNames {
+  readonly #known: { model: ModelIdentity; name: string }[] = []
+
+  constructor(private readonly isSame: (a: ModelIdentity, b: ModelIdentity) => boolean) {}
+
+  of(model: ModelIdentity): string {
+    const known = this.#known.find((each) => this.isSame(each.model, model))
+    if (known) return known.name
+    const { fingerprint, answer } = model
+    const name = fingerprint ?? checksum(new TextEncoder().encode(JSON.stringify(answer.map(({ data }) => Array.from<unknown>(data).map(String))))) // biome-ignore format: one line
+    this.#known.push({ model, name })
+    if (this.#known.length > MOST_NAMES) this.#known.shift()
+    return name
+  }
 }
 
 /** An output whose root mean square is below this counts as zeros. */
 const NEGLIGIBLE = 1e-6
+
+/** Models that are known by name: one that answers at random would have a new one whenever it is examined. */
+const MOST_NAMES = 100
 
 /** Where a length may be any. */
 const LENGTH = 8
@@ -88,19 +113,17 @@ export function largest<M>(groups: readonly M[][]): readonly M[] {
 }
 
 /**
- * The model that most reachable workers have; undefined while one of them has the fleet's own. Workers that had the own model and
- * cannot be reached may come back with it, so the others must be more than those. A fleet that is rolled one by one loses no time that
- * way, and one wrong server does not become the model while all others are cut off.
+ * The model that takes the place of the fleet's own: one that more workers have, which can be reached, than have the own; those that had it and cannot be
+ * reached may come back with it, and count as well. So a fleet that is rolled goes over half-way, one that is rolled back
+ * before that stays with what it had, and one wrong server never becomes the model.
  */
 export function successor<M>(own: M, seen: Iterable<Sighting<M>>, isSame: (a: M, b: M) => boolean): M | undefined {
   const others: M[][] = []
-  let lost = 0
+  let owners = 0
   for (const { model, there } of seen) {
-    if (!isSame(own, model)) {
-      if (there) addToGroup(others, model, isSame)
-    } else if (there) return undefined
-    else lost++
+    if (isSame(own, model)) owners++
+    else if (there) addToGroup(others, model, isSame)
   }
   const most = largest(others)
-  return most.length > lost ? most[0] : undefined
+  return most.length > owners ? most[0] : undefined
 }

@@ -85,6 +85,46 @@ describe('over real connections', () => {
     expect(await given).toBe(outcome)
   })
 
+  it.each(['unannounced', 'as announced'])(
+    'after it has closed a connection, %s, and come back with another model at once: no row is asked of that',
+    async (how) => {
+      const sockets = new Set<Socket>()
+      let data = [6, 8]
+      let more = ''
+      const url = await rawServer((socket, request) => {
+        sockets.add(socket)
+        const isRow = request.startsWith('POST')
+        socket.write(isRow ? sent({ outputs: [{ ...y, data }] }, more) : usual(request))
+        if (isRow && more) socket.end()
+      })
+      const worker = await start(url, { onWarning: () => {} }) // it was examined just now
+      if (how === 'as announced') more = 'connection: close\r\n'
+      expect([...(await inferRow(worker, row))]).toEqual([6, 8])
+      if (!more) for (const socket of sockets) socket.destroy()
+      data = [7, 9]
+      const given = new Set<string>()
+      await until(() => {
+        if (worker.free) inferRow(worker, row).then((answer) => given.add(String(answer)), () => {}) // biome-ignore format: one line
+        return worker.gone
+      })
+      expect([...given]).not.toContain('7,9')
+    },
+  )
+
+  it('that closes a connection after each reply, as announced, is not examined for that', async () => {
+    let probes = 0
+    const url = await rawServer((socket, request) => {
+      if (request.startsWith('GET /v2/models/m HTTP')) probes++
+      socket.end(request.startsWith('POST') ? sent({ outputs: [y] }, 'connection: close\r\n') : usual(request).replace('\r\n', '\r\nconnection: close\r\n')) // biome-ignore format: one line
+    })
+    const worker = await start(url)
+    for (let i = 0; i < 40; i++) {
+      await until(() => worker.free)
+      await inferRow(worker, row)
+    }
+    expect(probes).toBeLessThan(8)
+  })
+
   it('is one machine under all names, with all its models', async () => {
     const url = await rawServer((socket, request) => socket.write(usual(request.replaceAll('/a/', '/'))))
     const named = url.replace('127.0.0.1', 'localhost')

@@ -69,3 +69,18 @@ it('small tensors are sent as they are, a part of a larger buffer without the re
   void caller.ask([listOf(new Float32Array(200).subarray(0, 100))])
   expect([seen.map(({ batch }) => (batch[0].data as Float32Array).buffer.byteLength), made()]).toEqual([[400, 400], 0])
 })
+
+it('what one query has in shared memory already is sent as it is, and never lent to others; in a batch it is copied', async () => {
+  const { caller, seen, answer, made } = thread()
+  const shared = () => new Float32Array(new SharedArrayBuffer(4 * LARGE), 0, LARGE).fill(1)
+  const own = [shared(), shared()]
+  const alone = caller.ask([listOf(own[0])])
+  answer()
+  expect(await values(alone)).toEqual([1])
+  void caller.ask([row(2)])
+  void caller.ask(own.map(listOf))
+  const [first, other, both] = seen.map(({ batch }) => (batch[0].data as Float32Array).buffer)
+  expect(first).toBe(own[0].buffer)
+  for (const each of [other, both]) expect(own.map(({ buffer }) => buffer)).not.toContain(each)
+  expect(made()).toBe(2)
+})

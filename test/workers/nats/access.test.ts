@@ -33,11 +33,15 @@ async function firstWorker(address: string | { servers: string | string[] }): Pr
   return 'add' in value && value.add.name === service.names[0] ? 'joined' : JSON.stringify(value)
 }
 
-/** What a command says, all of it, when it has ended. */
+/** What a command says, all of it, when it has ended; or has been refused, which `serve` goes on after. */
 async function said(...args: string[]): Promise<string> {
   const child = spawn(process.execPath, ['dist/cli.js', ...args])
   let text = ''
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (text += bytes))
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes) => {
+      text += bytes
+      if (args[0] === 'serve' && /authorization/i.test(text)) child.kill('SIGKILL')
+    })
   await once(child, 'close')
   return text
 }

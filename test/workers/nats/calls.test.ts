@@ -1,6 +1,8 @@
 import type { ModelWorker } from 'approxifer'
 import { natsWorkers } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
+import { VERSION } from '../../../src/workers/nats/frames'
+import { identityOf } from '../../../src/workers/worker'
 import { HandWorker, turn } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { NatsServer, natsInstalled } from '../../shared/nats-server'
@@ -115,18 +117,18 @@ describe.skipIf(!natsInstalled)('calls over NATS', () => {
     const reply = `_INBOX.rubbish`
     const replies: number[] = []
     raw.subscribe(reply, { callback: (_, { data }) => void replies.push(data[1]) })
-    const own = `approxifer.${name}.worker.${service.names[0]}`
+    const own = `approxifer.${name}.worker.${identityOf(worker)}.${service.names[0]}`
     const head = (...bytes: number[]) => Uint8Array.of(...bytes, ...new Array(16 - bytes.length).fill(0))
     const rubbish = [
       new Uint8Array(),
       new Uint8Array(9),
-      head(2),
-      head(1, 77),
-      head(1, 0, 0, 0, 9, 9, 9, 9, 255, 255, 255, 255),
+      head(1),
+      head(VERSION, 77),
+      head(VERSION, 0, 0, 0, 9, 9, 9, 9, 255, 255, 255, 255),
     ]
     for (const bytes of rubbish) raw.publish(own, bytes, { reply })
-    raw.publish(own, head(1, 0)) // nobody to answer
-    const beats = ['', '{', 'null', '{"version":1}', '{"version":1,"name":"x","state":"up","everyMs":500,"connection":1,"open":0,"ms":0,"signature":{"inputs":[{"name":"a","shape":[1e9]}],"outputs":[]}}'] // biome-ignore format: one line
+    raw.publish(own, head(VERSION, 0)) // nobody to answer
+    const beats = ['', '{', 'null', '{"version":2}', '\x01', '{"version":2,"name":"x","state":"up","everyMs":500,"connection":1,"open":0,"ms":0,"signature":{"inputs":[{"name":"a","shape":[1e9]}],"outputs":[]}}'] // biome-ignore format: one line
     for (const beat of beats) raw.publish(`approxifer.${name}.beat.x`, beat)
     await raw.flush()
     await until(() => replies.length === rubbish.length)

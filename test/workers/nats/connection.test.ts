@@ -74,7 +74,7 @@ describe.skipIf(!natsInstalled)('connections to NATS', () => {
     expect(() => natsWorkers('nats://x', { fleet: 'f', modle: 'm' } as never)).toThrow("modle: expected 'model'")
     expect(() => natsWorkers('nats://x', { fleet: 'f', missed: 0 })).toThrow('missed: expected an integer >= 1')
     await expect(serve({ workers: [] })).rejects.toThrow('workers: expected ModelWorkers, one or more')
-    await expect(serve({ identity: 'a b' })).rejects.toThrow('identity: expected letters, digits, - and _, got "a b"')
+    await expect(serve({ key: 1 })).rejects.toThrow("key: expected a file's path, a pair of keys or false, got 1")
     await expect(serve({ beatMs: 1 })).rejects.toThrow('beatMs: expected an integer from 10')
     await expect(serve({})).rejects.toMatchObject({ code: 'WORKER', message: expect.stringContaining('no connection to NATS at nats://127.0.0.1:1') }) // biome-ignore format: one line
     const refused = await natsWorkers('nats://me:secret@127.0.0.1:1', { fleet: 'f' }).next().catch((error) => error) // biome-ignore format: one line

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { Signature, TensorList } from '../../../src/tensor'
-import { decode, encodeValues } from '../../../src/workers/nats/frames'
+import { decode, encodeValues, VERSION } from '../../../src/workers/nats/frames'
 import { decodeHeartbeat, toJson } from '../../../src/workers/nats/heartbeat'
 import { assemblyOf, pack, unpack } from '../../../src/workers/nats/packing'
 import { EchoWorker } from '../../shared/echo'
@@ -40,7 +40,7 @@ describe('frames', () => {
 describe('a heartbeat', () => {
   const beat = (signature: unknown) =>
     decodeHeartbeat(
-      toJson({ version: 1, name: 'w', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }),
+      toJson({ version: VERSION, name: 'w', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }),
     ).signature
 
   it('says types, lengths that differ, and whether there is a batch dimension', () => {

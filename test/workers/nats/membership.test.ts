@@ -3,7 +3,9 @@ import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
 import { VirtualClock } from '../../../src/testing/virtual-clock'
 import { identityOf } from '../../../src/workers/worker'
+import { handMember } from '../../shared/hand-member'
 import { HandWorker, settled } from '../../shared/house'
+import { keyOf } from '../../shared/keys'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
 import { PATIENCE_MS, until } from '../../shared/patience'
@@ -22,24 +24,30 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(new Set([...names, ...later.names]).size).toBe(3)
   })
 
-  it('those of one machine have one identity, those of older machines their names', async () => {
+  it('those of one machine have one identity, which is its key, those that say none their names', async () => {
     const { name, changes } = await fleets.start([new HandWorker('a'), new HandWorker('b')])
     const of = async () => identityOf(await joined(changes))
     const [first, second] = [await of(), await of()]
     expect([first, first.length >= 32]).toEqual([second, true])
     const more = { fleet: name, workers: [new HandWorker('c')] }
-    const [other, own] = [await serveNats(fleets.url, more), await serveNats(fleets.url, { ...more, identity: 'mine' })]
+    const [other, own] = [
+      await serveNats(fleets.url, more),
+      await serveNats(fleets.url, { ...more, key: keyOf('mine') }),
+    ]
     fleets.end(
       () => other.close(),
       () => own.close(),
     )
-    const [third, fourth] = [await of(), await of()].sort((a) => (a === 'mine' ? 1 : -1))
-    expect([third === first, fourth]).toEqual([false, 'mine'])
-    const raw = await fleets.connect()
-    const { signature } = new HandWorker('old')
-    const beat = { version: 1, name: 'old', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
-    raw.publish(`approxifer.${name}.beat.old`, JSON.stringify(beat))
+    const { identity: mine } = keyOf('mine')
+    const [third, fourth] = [await of(), await of()].sort((a) => (a === mine ? 1 : -1))
+    expect([third === first, fourth]).toEqual([false, mine])
+    handMember(await fleets.connect(), name, 'old')()
     expect(await of()).toBe('old')
+  })
+
+  it('those that know how large answers are say it: what counts as a lie does not go by what callers ask', async () => {
+    const { changes } = await fleets.start([Object.assign(new HandWorker('a'), { scales: [2] })])
+    expect((await joined(changes)).scales).toEqual([2])
   })
 
   it('one that drains says so, answers what it has, and is gone', async () => {
@@ -82,7 +90,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
     expect(onWarning.mock.calls).toEqual([[expect.stringContaining(`${service.names[0]} was refused: its model`)]])
   })
 
-  describe('where none is left of a model', () => {
+  describe('where more workers have another model', () => {
     const alike = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
     /** What is told, as it comes: "add x" of a worker with this model. */
     const follow = (changes: AsyncIterableIterator<Change>) => {
@@ -96,7 +104,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       return told
     }
 
-    it('the others’ is taken; not where the caller said which it must be', async () => {
+    it('that is taken, and those with the old one leave; not where the caller said which it must be', async () => {
       const { name, service, changes, theirs, onWarning } = await fleets.start(alike('x', 'a'))
       const fixed = natsWorkers(fleets.url, { fleet: name, fingerprint: 'x', onWarning: () => {} })
       fleets.end(() => fixed.return?.())
@@ -104,15 +112,16 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
       await until(() => told.length + toFixed.length === 2)
       const others = await serveNats(fleets.url, { fleet: name, workers: alike('y', 'b', 'c') })
       fleets.end(() => others.close())
-      await until(() => onWarning.mock.calls.length === 2) // both are refused
+      await until(() => told.length === 5)
+      expect(told).toEqual(['add x', 'model', 'add y', 'add y', 'remove'])
+      expect(onWarning.mock.calls.at(-1)).toEqual([
+        expect.stringContaining('more workers have the model y than have x'),
+      ])
       const drained = service.drain()
-      await until(() => told.length === 4)
-      expect(told).toEqual(['add x', 'drain', 'add y', 'add y'])
       await theirs.run(theirs.now() + 200)
       await drained
-      await until(() => told.length === 5)
       await until(() => toFixed.length === 3)
-      expect([told.at(-1), ...toFixed]).toEqual(['remove', 'add x', 'drain', 'remove'])
+      expect([told.length, ...toFixed]).toEqual([5, 'add x', 'drain', 'remove'])
     })
 
     it('but merely lost are more than there are others: they are waited for until they are removed', async () => {
@@ -139,7 +148,7 @@ describe.skipIf(!natsInstalled)('members of a fleet on NATS', () => {
         return told.slice(2)
       }
       expect(await after(9000)).toEqual([])
-      expect(await after(12_000)).toEqual(['remove', 'remove', 'add y'])
+      expect(await after(12_000)).toEqual(['remove', 'remove', 'model', 'add y'])
     })
   })
 

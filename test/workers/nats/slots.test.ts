@@ -1,5 +1,6 @@
 import { natsWorkers, serveNats } from 'approxifer/nats'
 import { describe, expect, it, vi } from 'vitest'
+import { handMember } from '../../shared/hand-member'
 import { HandWorker, settled } from '../../shared/house'
 import { joined, natsFleets, row } from '../../shared/nats-fleet'
 import { natsInstalled } from '../../shared/nats-server'
@@ -33,12 +34,9 @@ describe.skipIf(!natsInstalled)('slots of workers over NATS', () => {
   it('one that says nothing of slots takes one row at once, and the next ahead', async () => {
     const { name, changes } = await fleets.start([new HandWorker('a')])
     await joined(changes)
-    const raw = await fleets.connect()
-    const { signature } = new HandWorker('old')
-    const beat = { version: 1, name: 'old', state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
-    const publish = (more: object) => raw.publish(`approxifer.${name}.beat.old`, JSON.stringify({ ...beat, ...more }))
-    for (const slots of [0, 1.5, 1e9, '4']) publish({ slots }) // no heartbeats
-    publish({})
+    const beat = handMember(await fleets.connect(), name, 'old')
+    for (const slots of [0, 1.5, 1e9, '4']) beat({ slots }) // no heartbeats
+    beat()
     const worker = await joined(changes)
     expect([worker.name, worker.slots, worker.takesNext]).toEqual(['old', 1, true])
   })

@@ -175,7 +175,7 @@ describe('warnings', () => {
   it('a model that answers -Inf or NaN, before a coded answer fails because of it', async () => {
     const log = { op: 'Log', inputs: ['x'], outputs: ['y'] }
     expect(await warningsOf([log], ['batch', 3])).toEqual([
-      "output 'y' is -Infinity at 0 for a query of values from 0 to 1: an answer with NaN or Inf cannot be coded and counts as a worker's fault; clamp it in the model (Clip), or leave the output out (option outputs)",
+      "output 'y' is -Infinity at 0 for a query of values from 0 to 1: an answer with NaN or Inf cannot be coded nor learned, and counts as a worker's fault where answers are; clamp it in the model (Clip), or leave the output out (option outputs)",
     ])
     const norm = { op: 'Div', inputs: ['x', 'sum'], outputs: ['y'] }
     const sum = { op: 'ReduceSum', inputs: ['x'], outputs: ['sum'] }
@@ -187,7 +187,7 @@ describe('warnings', () => {
     const model = onnx([x], [y], [log])
     const [worker] = await localWorkers({ model, workers: 1, onWarning })
     expect(onWarning).toHaveBeenCalledTimes(1)
-    const predictor = await createPredictor({ workers: [worker], policy: 'retry' })
+    const predictor = await createPredictor({ workers: [worker], memory: {}, policy: 'retry' })
     const { output } = await predictor.predict(Float32Array.of(1, 1, 1))
     expect([...output.y.data]).toEqual([0, 0, 0])
     await expect(predictor.predict(Float32Array.of(1, -1, 1))).rejects.toMatchObject({

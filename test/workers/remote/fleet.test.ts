@@ -96,11 +96,16 @@ describe('the model', () => {
   const lost = (model: string) => ({ model, there: false })
 
   it.each([
-    ['stays while one that is there has it', [there('old'), there('new'), there('new')], undefined],
+    ['stays while as many have it', [there('old'), there('new')], undefined],
+    ['is that of the others when they are more', [there('old'), there('new'), there('new')], 'new'],
     ['is that of most others when none has', [there('b'), there('new'), there('new')], 'new'],
     ['of equally many that of the first', [there('b'), there('new')], 'b'],
     ['stays while as many that had it may come back', [lost('old'), there('new')], undefined],
-    ['is that of the others when they are more', [lost('old'), there('new'), there('new')], 'new'],
+    [
+      'is that of the others when they are more than those that may come back',
+      [lost('old'), there('new'), there('new')],
+      'new',
+    ],
     ['is not that of one that is lost', [lost('new')], undefined],
   ])('%s', (_, seen, next) => {
     const { fleet } = remoteFleet()

@@ -1,0 +1,211 @@
+/** Who may ask: whoever brings a bearer token; and what each may. */
+
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { checkBoolean, checkText, expected } from '../../check'
+import { type Principal, priorities } from '../../gateway/principal'
+import { number, open, option, read, type ValuesOf, words } from '../../option'
+import { readNamed } from '../files'
+import { type Connection, type Handler, problem } from './listen'
+
+/** Health tells nothing that is worth a token, and probes have none. */
+const OPEN = ['/v2/health/live', '/v2/health/ready']
+/** What is told of all models. */
+const OF_ALL = ['/metrics', '/events']
+/** Queries may come at once that a rate allows in so long. */
+const BURST_MS = 1000
+
+const text = (field: string, value: unknown) => checkText(field, value, 'a text')
+
+/** An element of `tokens` in the configuration file. */
+export const tokenOptions = {
+  token: open(secret, '', 'a bearer token; or'),
+  file: open(text, '', 'a file with such, one a line'),
+  name: open(text, 'none', 'what the log calls who brings it'),
+  tenant: open(text, 'nobody’s', 'whose its queries are'),
+  tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
+  models: open(names, 'all', 'that it may ask'),
+  rate: open(number(0.001, 1e9), 'any', 'queries a second; more are answered 429'),
+  priority: open(words(priorities), 'what requests say', 'the highest of its queries, and that of those that say none'),
+}
+export type TokenSettings = ValuesOf<typeof tokenOptions>
+
+/** @throws TypeError that does not repeat it */
+function secret(field: string, value: unknown): string {
+  if (typeof value === 'string' && /^\S+$/.test(value)) return value
+  throw new TypeError(`${field}: expected a text without spaces, in quotes where it could be a number, got another`)
+}
+
+function names(field: string, value: unknown): readonly string[] {
+  if (Array.isArray(value) && value.every((name) => typeof name === 'string')) return value
+  throw new TypeError(expected(field, 'an array of models’ names', value))
+}
+
+/** @throws TypeError, RangeError */
+export function checkTokens(field: string, value: unknown): TokenSettings[] {
+  if (!Array.isArray(value)) throw new TypeError(expected(field, 'an array', value))
+  return value.map((each, i) => {
+    const settings = read(tokenOptions, `${field}[${i}]`, each)
+    const { token, file, tenant, tenants } = settings
+    if ((token === undefined) === (file === undefined)) {
+      throw new TypeError(`${field}[${i}]: expected either token or file, got ${token === undefined ? 'none' : 'both'}`)
+    }
+    if (tenants && tenant !== undefined) throw new TypeError(`${field}[${i}].tenant: expected none beside tenants: true, got one`) // biome-ignore format: one line
+    return settings
+  })
+}
+
+/** A token, and what who brings it may. */
+export interface KnownToken {
+  readonly token: string
+  readonly principal: Principal
+  readonly rate?: number | undefined
+}
+
+/**
+ * @param file  of tokens that nothing else is said of
+ * @param variable  such tokens, where there is no file
+ * @returns none where nobody needs one. @throws TypeError for a file without a token, or one that no request can bring
+ */
+export async function readTokens(
+  file: string | undefined,
+  variable: string | undefined,
+  settings: readonly TokenSettings[],
+): Promise<KnownToken[]> {
+  const said = settings.map(async ({ token, file: path, name, tenant = '', tenants, models, rate, priority }) => {
+    const principal = {
+      ...(name !== undefined && { name }),
+      ...(!tenants && { tenant }),
+      ...(models && { models }),
+      ...(priority && { priority }),
+    }
+    const all = token === undefined ? await tokensIn('tokens: file', String(path)) : [token]
+    return all.map((each) => ({ token: each, principal, rate }))
+  })
+  const plain = (await plainTokens(file, variable)).map((token) => ({ token, principal: { tenant: '' } }))
+  return [...(await Promise.all(said)).flat(), ...plain]
+}
+
+async function plainTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
+  if (file !== undefined) return tokensIn('--token-file', file)
+  return variable ? checkLines('APPROXIFER_TOKEN', '', variable) : []
+}
+
+async function tokensIn(field: string, file: string): Promise<string[]> {
+  return checkLines(field, ` in ${file}`, (await readNamed(field, file)).toString())
+}
+
+function checkLines(field: string, where: string, lines: string): string[] {
+  const tokens = lines.split('\n').map((line) => line.trim()).filter((line) => line) // biome-ignore format: one line
+  if (!tokens.length) throw new TypeError(`${field}: expected a token${where}, got none`)
+  if (tokens.every((token) => /^\S+$/.test(token))) return tokens
+  throw new TypeError(`${field}: expected tokens without spaces, one a line${where}, got one with a space`)
+}
+
+/** Queries of one token: as many a second as it may ask. */
+class Rate {
+  /** When all that were asked have had their time. */
+  #until = 0
+
+  constructor(readonly perSecond: number) {}
+
+  /** How long it has to wait before it may ask again. */
+  get waitMs(): number {
+    return Math.max(0, this.#until - performance.now())
+  }
+
+  take(queries: number): void {
+    const ms = 1000 / this.perSecond
+    this.#until = Math.max(this.#until, performance.now() - Math.max(0, BURST_MS - ms)) + queries * ms
+  }
+}
+
+interface Entry {
+  readonly digest: Buffer
+  readonly principal: Principal
+  readonly rate: Rate | undefined
+}
+
+/** Those of which a request must bring one; they may be replaced. */
+export class Tokens {
+  #all: readonly Entry[] = []
+
+  /** @param known  none: nobody needs one. @returns whether others are known than before, or they may other things */
+  replace(known: readonly KnownToken[]): boolean {
+    const before = this.#all
+    this.#all = known.map(({ token, principal, rate }) => {
+      const own = digest(token)
+      const same = before.find((each) => each.digest.equals(own))
+      if (rate === undefined) return { digest: own, principal, rate }
+      return { digest: own, principal, rate: same?.rate?.perSecond === rate ? same.rate : new Rate(rate) }
+    })
+    return JSON.stringify(before) !== JSON.stringify(this.#all)
+  }
+
+  get count(): number {
+    return this.#all.length
+  }
+
+  /** Whose queries come with them. */
+  get tenants(): number {
+    return new Set(this.#all.map(({ principal }) => principal.tenant)).size
+  }
+
+  /** All are compared, each in constant time, so that nothing tells which letters were right. */
+  find(token: string | undefined): Entry | undefined {
+    if (token === undefined) return undefined
+    const given = digest(token)
+    return this.#all.filter((each) => timingSafeEqual(each.digest, given))[0]
+  }
+
+  admit(token: string | undefined): boolean {
+    return !this.count || this.find(token) !== undefined
+  }
+}
+
+const digest = (token: string) => createHash('sha256').update(token).digest()
+
+export function tokenOf(request: Request): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+}
+
+export type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
+
+/** @param onRefused  told the status */
+export function withToken(
+  tokens: Tokens,
+  handle: Answer,
+  onRefused: (request: Request, status: number) => void,
+): Handler {
+  return (request, connection) => {
+    if (!tokens.count) return handle(request, connection)
+    const path = pathOf(request)
+    const token = tokenOf(request)
+    const known = tokens.find(token)
+    if (!known && OPEN.includes(path)) return handle(request, connection)
+    const refuse = (status: number, message: string, headers = {}) => {
+      onRefused(request, status)
+      return problem(status, message, headers, path)
+    }
+    if (!known) {
+      const got = token === undefined ? 'none' : 'another one'
+      const challenge = `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`
+      const message = `authorization: expected a bearer token that is known here, got ${got}`
+      return refuse(401, message, { 'www-authenticate': challenge })
+    }
+    const { principal, rate } = known
+    if (principal.models && OF_ALL.includes(path))
+      return refuse(403, `${path}: expected a token for all models, got one for some`)
+    if (!rate || request.method !== 'POST') return handle(request, connection, principal)
+    const { waitMs } = rate
+    if (waitMs) {
+      const message = 'the rate: expected no more queries a second than this token may ask, got more'
+      return refuse(429, message, { 'retry-after': String(Math.ceil(waitMs / 1000)) })
+    }
+    rate.take(1)
+    return handle(request, connection, { ...principal, onQueries: (queries) => rate.take(queries - 1) })
+  }
+}
+
+export function pathOf({ url }: Request): string {
+  return new URL(url).pathname
+}

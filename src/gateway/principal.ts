@@ -1,0 +1,50 @@
+/** Who asks, as whoever took the request knows, and what he may. */
+
+import { expected } from '../check'
+import type { Priority } from '../predictor/options'
+import type { RequestChoices } from './infer'
+import { Refusal } from './refusal'
+
+/** The highest first. */
+export const priorities: readonly Priority[] = ['high', 'normal', 'low']
+
+/** Without one a request may what its parameters say. */
+export interface Principal {
+  /** What the log calls it. */
+  readonly name?: string
+  /** Whose its queries are: its requests may name no other. Default: whom they name */
+  readonly tenant?: string
+  /** The highest that its queries may have, and what they have where they say nothing. */
+  readonly priority?: Priority
+  /** All that it may ask. */
+  readonly models?: readonly string[]
+  /** Told how many queries a request of its has, when it has been read. */
+  onQueries?(queries: number): void
+}
+
+export function mayAsk({ models }: Principal = {}, model: string): boolean {
+  return !models || models.includes(model)
+}
+
+/** @throws Refusal 403, whether there is such a model or not */
+export function checkModel(principal: Principal | undefined, model: string): void {
+  if (!mayAsk(principal, model)) throw new Refusal(403, expected('the model', `one of ${principal?.models?.join(', ')}, which its token may ask`, model)) // biome-ignore format: one line
+}
+
+/** Who asks for one tenant, or some models, is no operator. @throws Refusal 403 */
+export function checkOperator({ tenant, models }: Principal = {}): void {
+  if (tenant || models) throw new Refusal(403, 'the token: expected one of an operator, without a tenant and models of its own') // biome-ignore format: one line
+}
+
+/** What a request chooses, where it may. @throws Refusal 403 */
+export function permitted(choices: RequestChoices, { tenant, priority }: Principal = {}): RequestChoices {
+  const { tenant: other = tenant, priority: wanted = priority } = choices
+  if (tenant !== undefined && other !== tenant) {
+    throw new Refusal(403, expected('parameters.tenant', tenant ? `'${tenant}'` : 'none with this token', other))
+  }
+  const rank = priorities.indexOf(wanted as Priority) // of none the predictor says what it may be
+  if (priority !== undefined && rank >= 0 && rank < priorities.indexOf(priority)) {
+    throw new Refusal(403, expected('parameters.priority', `'${priority}' at most with this token`, wanted))
+  }
+  return { ...choices, ...(tenant !== undefined && { tenant }), ...(wanted !== undefined && { priority: wanted }) }
+}

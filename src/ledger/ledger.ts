@@ -1,0 +1,218 @@
+/**
+ * Answers before asking, within a budget of wrong ones. A memory answers what it is confident of; a secret coin has some of that asked all the
+ * same, and each that was wrong is a catch. After as many catches as were allowed for nothing more is given until the span is over. So
+ * at most `maxError` of a span's answers are wrong with a probability of 95 %, whatever is asked, by whom, and in whatever order:
+ * only the coin counts. Confidence decides nothing but how much is saved.
+ */
+
+import * as saved from '../saved'
+import { poissonMean } from './rates'
+import { Sightings } from './sightings'
+import { Span, termsOf } from './span'
+
+/** Budgets of the first span, and of the longest; each is twice as long as the one before. */
+const FIRST = 20
+const MOST = 1000
+/** Answers after which the threshold is found anew. */
+const EVERY = 64
+/** A span may run out of catches before it is over with this probability. */
+const RISK = 0.35
+/** Late recoveries that the first span allows for, and that every span has beyond twice those of the one before. */
+const SPARE_LATE = 5
+const NOTHING = Number.POSITIVE_INFINITY
+
+/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` little more is given. */
+export interface Draw {
+  readonly is: 'remember' | 'audit' | 'ask'
+  /** The model's answer came: whether the memory was right. Of an audit, also that none ever came: false. */
+  told(right: boolean): void
+}
+
+export interface LedgerOptions {
+  /** Of all answers those that may be wrong, above 0, below 1. */
+  maxError: number
+  /** Whether late queries may be given recoveries, which are graded when the model's answer comes. */
+  recovers: boolean
+  /** Uniform, from 0 to 1; nobody can foretell it. */
+  coin: () => number
+}
+
+/** Where a ledger stands, for `stats`. */
+export interface BudgetStats {
+  /** Spans so far, this one included; how many answers it has, and had. */
+  span: number
+  length: number
+  answers: number
+  /** Wrong answers that it may have, and has at most with a probability of 95 %. */
+  allowed: number
+  wrongAtMost: number
+  /** Of confident ones those that are asked all the same; catches so far, and after which nothing more is given. */
+  rate: number
+  catches: number
+  allowedCatches: number
+  /** Confidence from which an answer is given; undefined while none is. */
+  threshold: number | undefined
+  /** Answers that were given unasked, in all spans, and those that were asked all the same. */
+  remembered: number
+  audits: number
+}
+
+export class Ledger {
+  readonly #options: LedgerOptions
+  readonly #sightings = new Sightings()
+  #span: Span
+  #threshold = NOTHING
+  readonly #late: LateRecoveries
+  readonly #counts = { remembered: 0, audits: 0 }
+
+  constructor(options: LedgerOptions) {
+    this.#options = options
+    this.#late = new LateRecoveries(options.recovers)
+    this.#span = this.#begin()
+  }
+
+  /** One more answer, of which the memory says nothing. */
+  count(): void {
+    if (this.#span.isOver) this.#next()
+    if (++this.#span.answers % EVERY === 0) this.#look()
+  }
+
+  /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
+  draw(confidence: number, mayGive = true): Draw {
+    this.count()
+    const span = this.#span
+    const number = this.#sightings.see(confidence)
+    const isConfident = mayGive && confidence >= this.#threshold
+    if (isConfident) span.count()
+    if (!isConfident || !span.mayGive) return { is: 'ask', told: (right) => this.#sightings.learn(number, 1, right) }
+    if (this.#options.coin() >= span.terms.rate) {
+      this.#counts.remembered++
+      return { is: 'remember', told() {} }
+    }
+    this.#counts.audits++
+    const end = span.audit()
+    return {
+      is: 'audit',
+      told: (right) => {
+        this.#sightings.learn(number, 1 / span.terms.rate, right)
+        end(right)
+        if (!right && span === this.#span) this.#look()
+      },
+    }
+  }
+
+  /** Whether one more late recovery may be given: each counts as wrong until the model's own answer has come. */
+  get mayRecover(): boolean {
+    return this.#late.left >= 1
+  }
+
+  /** One is given. @returns tells how that was */
+  recover(): (right: boolean) => void {
+    return this.#late.give()
+  }
+
+  #next(): void {
+    this.#span = this.#begin(this.#span)
+    this.#look()
+  }
+
+  #begin(before?: Span): Span {
+    const { maxError } = this.#options
+    const budget = before ? Math.min(MOST, 2 * before.terms.length * maxError) : FIRST
+    const late = this.#late.begin(budget)
+    const own = Math.floor(budget - late)
+    const kept = Math.floor(Math.min(own / 4, before ? 2 * before.mostSince : own / 4))
+    const length = Math.round(budget / maxError)
+    const terms = termsOf(length, maxError, { budget: own, kept }, this.#sightings.points())
+    return new Span((before?.number ?? 0) + 1, terms)
+  }
+
+  /** Finds the threshold: the lowest at which the catches that are left will probably do. */
+  #look(): void {
+    const { terms, caught, answers } = this.#span
+    const left = terms.catches - caught
+    const mean = left > 0 ? poissonMean(left, RISK) : 0
+    const most = Math.min(this.#options.maxError, mean / (terms.rate * Math.max(1, terms.length - answers)))
+    const lowest = left > 0 ? this.#sightings.points().find(({ wrong }) => wrong <= most) : undefined
+    this.#threshold = lowest?.confidence ?? NOTHING
+  }
+
+  /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
+  save(): unknown {
+    return { maxError: this.#options.maxError, span: this.#span.save(), late: this.#late.save() }
+  }
+
+  /** Goes on where `save` was, unless that was with another `maxError`. @throws RangeError for what it never gave */
+  load(state: unknown): void {
+    const { maxError, span, late } = saved.object('ledger', state, ['maxError', 'span', 'late'])
+    if (saved.number('ledger.maxError', maxError, 0, 1) !== this.#options.maxError) return
+    const loaded = Span.load(span, maxError as number)
+    this.#late.load(late)
+    this.#span = loaded
+  }
+
+  /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */
+  foretell(): number {
+    const { length, budget, kept } = this.#span.terms
+    return termsOf(length, this.#options.maxError, { budget, kept }, this.#sightings.points()).foretold
+  }
+
+  get stats(): BudgetStats {
+    const { number, answers, caught, terms, wrongAtMost } = this.#span
+    const { length, budget, rate, catches } = terms
+    return {
+      ...{ span: number, length, answers, rate, catches: caught, allowedCatches: catches },
+      allowed: budget + this.#late.allowed,
+      wrongAtMost: wrongAtMost + this.#late.spent,
+      threshold: this.#threshold === NOTHING ? undefined : this.#threshold,
+      ...this.#counts,
+    }
+  }
+}
+
+/** Those that are given when a worker is late: they are counted, so that no coin is needed. */
+class LateRecoveries {
+  allowed = 0
+  /** Wrong ones, and those that nobody knows of yet. */
+  spent = 0
+  readonly #isUsed: boolean
+  #span = 0
+  #given = 0
+
+  constructor(isUsed: boolean) {
+    this.#isUsed = isUsed
+  }
+
+  get left(): number {
+    return this.allowed - this.spent
+  }
+
+  /** @returns what of the budget it takes */
+  begin(budget: number): number {
+    if (!this.#isUsed) return 0
+    this.allowed = Math.floor(Math.min(budget / 2, 2 * this.#given + SPARE_LATE))
+    this.spent = this.#given = 0
+    this.#span++
+    return this.allowed
+  }
+
+  save(): unknown {
+    return { allowed: this.allowed, spent: this.spent, given: this.#given }
+  }
+
+  load(state: unknown): void {
+    const { allowed, spent, given } = saved.object('ledger.late', state, ['allowed', 'spent', 'given'])
+    this.allowed = saved.integer('ledger.late.allowed', allowed, 0, MOST)
+    this.spent = saved.integer('ledger.late.spent', spent, 0, saved.MOST_COUNT)
+    this.#given = saved.integer('ledger.late.given', given, 0, saved.MOST_COUNT)
+  }
+
+  give(): (right: boolean) => void {
+    this.spent++
+    this.#given++
+    const span = this.#span
+    return (right) => {
+      if (right && span === this.#span) this.spent--
+    }
+  }
+}

@@ -1,0 +1,73 @@
+/** What a coin proves of wrong answers that were given: how often it must ask, and how much of a span that leaves. */
+
+/** A span may have more wrong answers than its budget with this probability. */
+export const ALPHA = 0.05
+
+/**
+ * The lowest probability of heads with which more than `budget` wrong answers are given before the `catches`-th is caught with probability
+ * ALPHA at most, whatever the queries are: P(Bin(budget + catches, a) < catches) <= ALPHA.
+ */
+export function auditRate(catches: number, budget: number): number {
+  return bisect((a) => binomialBelow(catches, budget + catches, a) <= ALPHA)
+}
+
+/** P(Bin(count, a) < k). */
+export function binomialBelow(k: number, count: number, a: number): number {
+  if (a >= 1) return k > count ? 1 : 0
+  let term = (1 - a) ** count
+  let sum = 0
+  for (let i = 0; i < k && i <= count; i++) {
+    sum += term
+    term *= ((count - i) / (i + 1)) * (a / (1 - a))
+  }
+  return Math.min(1, sum)
+}
+
+/** Of a Poisson distribution P(N >= k), and the mean of min(N, k). */
+export function poisson(k: number, mean: number): { above: number; mean: number } {
+  let term = Math.exp(-mean)
+  let [below, sum] = [0, 0]
+  for (let i = 0; i < k; i++) {
+    below += term
+    sum += i * term
+    term *= mean / (i + 1)
+  }
+  const above = Math.max(0, 1 - below)
+  return { above, mean: sum + k * above }
+}
+
+/** Which part of a span comes before the `catches`-th catch in the mean, where as many as `mean` are to be expected in all of it. */
+export function partBefore(catches: number, mean: number): number {
+  return mean < 1e-6 ? 1 : Math.min(1, poisson(catches, mean).mean / mean)
+}
+
+/** The mean of a Poisson distribution that reaches so many with this probability. */
+export function poissonMean(catches: number, probability: number): number {
+  const most = 10 * catches + 10
+  return most * bisect((part) => poisson(catches, part * most).above >= probability)
+}
+
+/** How many wrong answers were given at most, with a probability of 1 - ALPHA, where so many were caught (Clopper and Pearson, 1934). */
+export function mostGiven(caught: number, rate: number): number {
+  const isLikely = (count: number) => binomialBelow(caught + 1, count, rate) > ALPHA
+  let most = caught + 1
+  while (isLikely(most)) most *= 2
+  let least = most / 2
+  while (most - least > 1) {
+    const middle = Math.floor((least + most) / 2)
+    if (isLikely(middle)) least = middle
+    else most = middle
+  }
+  return Math.max(0, Math.floor(least) - caught)
+}
+
+/** The least x of 0..1 from which on it holds. */
+function bisect(holds: (x: number) => boolean): number {
+  let [below, above] = [0, 1]
+  for (let i = 0; i < 50; i++) {
+    const middle = (below + above) / 2
+    if (holds(middle)) above = middle
+    else below = middle
+  }
+  return above
+}

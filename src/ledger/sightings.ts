@@ -1,0 +1,93 @@
+/** How confident the memory was of the last queries, and, of those that were asked, whether it was right. */
+
+/** Queries that count. */
+const WINDOW = 3000
+/** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth. */
+const BINS = 160
+const BINS_AN_OCTAVE = 8
+/** A confidence is taken for no nearer to 1 than this. */
+const LEAST_DOUBT = 1e-4
+/** Observations that the memory's own confidence is worth. */
+const PRIOR = 3
+
+/** What would become of all queries were those answered that the memory is so confident of. */
+export interface Threshold {
+  readonly confidence: number
+  /** Of all queries those that would be answered. */
+  readonly share: number
+  /** Of all queries those that would be answered wrong. */
+  readonly wrong: number
+}
+
+interface Weight {
+  count: number
+  /** Sum of 1 - confidence. */
+  doubt: number
+  /** The same of those that were asked, by their weights; those of them that were wrong; the greatest weight. */
+  asked: number
+  wrong: number
+  most: number
+}
+
+export class Sightings {
+  readonly #doubts = new Float64Array(WINDOW)
+  readonly #bins = new Uint8Array(WINDOW)
+  /** Below 0: it was wrong; 0: nobody knows. */
+  readonly #weights = new Float32Array(WINDOW)
+  #count = 0
+
+  /** A query of which the memory is so confident. @returns its number, for `learn` */
+  see(confidence: number): number {
+    const at = this.#count % WINDOW
+    const doubt = 1 - confidence
+    this.#doubts[at] = Math.max(LEAST_DOUBT, doubt)
+    this.#bins[at] = doubt > 0 ? Math.min(BINS - 1, Math.floor(-BINS_AN_OCTAVE * Math.log2(doubt))) : BINS - 1
+    this.#weights[at] = 0
+    return this.#count++
+  }
+
+  /** It was asked. @param weight  of how many like it that stands for */
+  learn(number: number, weight: number, right: boolean): void {
+    if (number < this.#count - WINDOW) return
+    this.#weights[number % WINDOW] = right ? weight : -weight
+  }
+
+  /** For every threshold, the lowest first. */
+  points(): Threshold[] {
+    const length = Math.min(WINDOW, this.#count)
+    if (!length) return []
+    const bins = this.#summed(length)
+    const above: Weight = { count: 0, doubt: 0, asked: 0, wrong: 0, most: 0 }
+    const points: Threshold[] = []
+    for (let at = BINS - 1; at >= 0; at--) {
+      if (!bins[at].count) continue
+      add(above, bins[at])
+      const prior = PRIOR * (above.most || 1)
+      const correction = (prior + above.wrong) / (prior + above.asked)
+      points.push({
+        confidence: 1 - 2 ** (-at / BINS_AN_OCTAVE),
+        share: above.count / length,
+        wrong: (above.doubt / length) * correction,
+      })
+    }
+    return points.reverse()
+  }
+
+  #summed(length: number): Weight[] {
+    const bins = Array.from({ length: BINS }, (): Weight => ({ count: 0, doubt: 0, asked: 0, wrong: 0, most: 0 }))
+    for (let i = 0; i < length; i++) {
+      const [doubt, weight] = [this.#doubts[i], Math.abs(this.#weights[i])]
+      const wrong = this.#weights[i] < 0 ? weight : 0
+      add(bins[this.#bins[i]], { count: 1, doubt, asked: weight * doubt, wrong, most: weight })
+    }
+    return bins
+  }
+}
+
+function add(to: Weight, { count, doubt, asked, wrong, most }: Weight): void {
+  to.count += count
+  to.doubt += doubt
+  to.asked += asked
+  to.wrong += wrong
+  if (most > to.most) to.most = most
+}

@@ -1,0 +1,126 @@
+/** So many answers with a budget of wrong ones: how often the coin has confident ones asked, and after how many catches none is given. */
+
+import * as saved from '../saved'
+import { auditRate, mostGiven, partBefore } from './rates'
+import type { Threshold } from './sightings'
+
+/** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
+const FLOOR = 0.005
+const MOST_RATE = 0.8
+const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
+
+export interface Allowance {
+  /** Wrong answers that may be given. */
+  readonly budget: number
+  /** Of these, those that may be given while an audit is under way: its outcome comes too late for them. */
+  readonly kept: number
+}
+
+/** What was drawn for a span when it began. */
+export interface Terms extends Allowance {
+  readonly length: number
+  /** Probability that a confident one is asked all the same. */
+  readonly rate: number
+  /** Catches after which nothing is given any more. */
+  readonly catches: number
+  /** Part of the span that is answered unasked, as far as can be foretold. */
+  readonly foretold: number
+}
+
+/** The catches that let most queries be answered, by what is known of the memory. */
+export function termsOf(
+  length: number,
+  maxError: number,
+  { budget, kept }: Allowance,
+  points: readonly Threshold[],
+): Terms {
+  let best: Terms | undefined
+  for (const catches of CATCHES) {
+    const rate = Math.max(FLOOR, auditRate(catches, budget - kept))
+    if (rate > MOST_RATE) continue
+    let foretold = 0
+    for (const { share, wrong } of points) {
+      if (wrong > maxError) continue
+      foretold = Math.max(foretold, (1 - rate) * share * partBefore(catches, rate * length * wrong))
+    }
+    if (!best || foretold > best.foretold) best = { length, budget, kept, rate, catches, foretold }
+  }
+  return best as Terms
+}
+
+export class Span {
+  answers = 0
+  caught = 0
+  /** Confident ones, given or not, for `sinceAudit`. */
+  confident = 0
+  /** Most of them while an audit was under way. */
+  mostSince = 0
+  /** When audits that are under way began, by how many were confident before; the oldest first. */
+  readonly #underWay = new Set<{ readonly at: number }>()
+
+  constructor(
+    readonly number: number,
+    readonly terms: Terms,
+  ) {}
+
+  get isOver(): boolean {
+    return this.answers >= this.terms.length
+  }
+
+  /** Whether a confident one may be given now. */
+  get mayGive(): boolean {
+    const { catches, kept } = this.terms
+    return this.caught < catches && (!this.#underWay.size || this.#sinceAudit <= kept)
+  }
+
+  /** Confident ones since the oldest audit under way began. */
+  get #sinceAudit(): number {
+    const [oldest] = this.#underWay
+    return oldest ? this.confident - oldest.at : 0
+  }
+
+  /** One that the memory is confident of. */
+  count(): void {
+    this.confident++
+    this.mostSince = Math.max(this.mostSince, this.#sinceAudit)
+  }
+
+  /** An audit begins. @returns ends it */
+  audit(): (right: boolean) => void {
+    const own = { at: this.confident }
+    this.#underWay.add(own)
+    return (right) => {
+      if (this.#underWay.delete(own) && !right) this.caught++
+    }
+  }
+
+  /** How many audits have no outcome. */
+  get open(): number {
+    return this.#underWay.size
+  }
+
+  save(): unknown {
+    const { number, terms, answers, caught, open } = this
+    return { number, answers, caught: caught + open, ...terms }
+  }
+
+  /** @throws RangeError for what `save` never gave: with more than a coin allows for, or another coin */
+  static load(state: unknown, maxError: number): Span {
+    const names = ['number', 'answers', 'caught', 'length', 'budget', 'kept', 'rate', 'catches', 'foretold'] as const
+    const all = saved.object('ledger.span', state, names)
+    const count = (name: (typeof names)[number]) => saved.integer(`ledger.span.${name}`, all[name], 0, saved.MOST_COUNT)
+    const share = (name: (typeof names)[number], least = 0) => saved.number(`ledger.span.${name}`, all[name], least, 1)
+    const [length, budget, kept, catches] = [count('length'), count('budget'), count('kept'), count('catches')]
+    if (budget > Math.ceil(maxError * length) || kept > budget) throw saved.refused('ledger.span.budget', 'one for its length', budget) // biome-ignore format: one line
+    const rate = share('rate', Math.max(FLOOR, auditRate(catches, budget - kept) - 1e-9))
+    const span = new Span(count('number'), { length, budget, kept, rate, catches, foretold: share('foretold') })
+    span.answers = count('answers')
+    span.caught = count('caught')
+    return span
+  }
+
+  /** Of answers so far those that were wrong, at most, with a probability of 95 %. */
+  get wrongAtMost(): number {
+    return Math.min(this.terms.budget, mostGiven(this.caught, this.terms.rate))
+  }
+}

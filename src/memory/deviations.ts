@@ -1,0 +1,50 @@
+/** How much a model's answers differ from each other, each output by itself. */
+
+import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../criterion'
+import * as saved from '../saved'
+import { type DeviationState, RunningDeviation, savedDeviation } from '../stats'
+
+export class Deviations {
+  readonly #outputs: readonly JudgedOutput[]
+  readonly #all: readonly RunningDeviation[]
+
+  constructor(criterion: Criterion, states: readonly DeviationState[] = []) {
+    this.#outputs = judgedOf(criterion)
+    this.#all = this.#outputs.map((_, i) => new RunningDeviation(states[i]))
+  }
+
+  static over(criterion: Criterion, answers: readonly Float32Array[]): Deviations {
+    const deviations = new Deviations(criterion)
+    for (const answer of answers) deviations.add(answer)
+    return deviations
+  }
+
+  /** Takes one of the model's own answers. */
+  add(answer: Float32Array): void {
+    for (let i = 0; i < this.#all.length; i++) this.#all[i].add(outputIn(answer, this.#outputs[i]))
+  }
+
+  /** Of an output's values; undefined before 30 answers. */
+  of(output: number): number | undefined {
+    return this.#all[output].deviation
+  }
+
+  /** Whether some output is unlike all others of it so far. */
+  isOutlier(answer: Float32Array): boolean {
+    return this.#all.some((each, i) => each.isOutlier(outputIn(answer, this.#outputs[i])))
+  }
+
+  /** Of one output as it is. */
+  save(): DeviationState | DeviationState[] {
+    const states = this.#all.map((each) => each.save())
+    return states.length === 1 ? states[0] : states
+  }
+}
+
+/** @param values  in an answer, where that is known  @throws RangeError for what `save` never gave */
+export function savedDeviations(field: string, value: unknown, criterion: Criterion, values?: number) {
+  if (criterion.kind !== 'outputs') return [savedDeviation(field, value, values)]
+  const { outputs } = criterion
+  const states = saved.list(field, value, outputs.length, outputs.length)
+  return outputs.map(({ size }, i) => savedDeviation(`${field}[${i}]`, states[i], size))
+}

@@ -1,0 +1,54 @@
+/** Keys by Node's own functions: half as long as WebCrypto takes there, which warns that it is new. */
+
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { KeyPair, Keys } from './platform'
+
+/** For nobody else to read. */
+const OWNER = { folder: 0o700, file: 0o600 }
+
+export const keys: Keys = {
+  generate: async () => pairOf(generateKeyPairSync('ed25519').privateKey),
+
+  async kept(path) {
+    const pem = await readFile(path).catch(async (error) => {
+      if (error.code !== 'ENOENT') throw error
+      await mkdir(dirname(path), { recursive: true, mode: OWNER.folder })
+      const made = generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' })
+      await writeFile(path, made, { flag: 'wx', mode: OWNER.file }).catch((failed) => {
+        if (failed.code !== 'EEXIST') throw failed // another process has made one meanwhile
+      })
+      return readFile(path)
+    })
+    return pairOf(read(path, pem))
+  },
+
+  verifier(identity) {
+    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: identity }, format: 'jwk' })
+    return async (signed, signature) => verify(null, signed, key, signature)
+  },
+
+  hash: async (bytes) => createHash('sha256').update(bytes).digest(),
+}
+
+function read(path: string, pem: Buffer): KeyObject {
+  try {
+    const key = createPrivateKey(pem)
+    if (key.asymmetricKeyType === 'ed25519') return key
+  } catch {} // the library's words are no help
+  throw new TypeError(`key: expected a private key of Ed25519 in PEM in ${path}, got something else`)
+}
+
+function pairOf(key: KeyObject): KeyPair {
+  const { x = '' } = createPublicKey(key).export({ format: 'jwk' })
+  return { identity: x, sign: async (bytes) => sign(null, bytes, key) }
+}

@@ -1,0 +1,56 @@
+/** A page's keys: by WebCrypto where it has Ed25519, else in JavaScript, which is loaded only then. */
+
+import type { Keys } from './platform'
+import { type KeyMaker, webCrypto } from './webcrypto'
+
+const loadNoble = async (): Promise<KeyMaker> => (await import('./noble')).noble
+
+let chosen: Promise<KeyMaker> | undefined
+
+function maker(): Promise<KeyMaker> {
+  chosen ??= webCrypto.make().then(() => webCrypto, loadNoble) // there is no `crypto.subtle` outside of secure contexts
+  return chosen
+}
+
+export const keys: Keys = {
+  generate: async () => (await maker()).generate(),
+
+  async kept(name) {
+    const own = await maker()
+    const found = await keep(name, await own.make())
+    return found instanceof Uint8Array ? (await loadNoble()).pairOf(found) : own.pairOf(found)
+  },
+
+  verifier(identity) {
+    const verify = maker().then((own) => own.verifier(identity))
+    verify.catch(() => {}) // whoever asks is told
+    return async (signed, signature) => (await verify)(signed, signature)
+  },
+
+  hash: async (bytes) => (await maker()).hash(bytes),
+}
+
+const STORE = 'keys'
+
+/** @param made  what is kept under the name where there is nothing yet: of two tabs that ask at once one is first */
+function keep(name: string, made: unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open('approxifer', 1)
+    const failed = () => reject(new Error(`key: nothing can be kept here: ${opening.error?.message}`))
+    opening.onerror = failed
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE)
+    opening.onsuccess = () => {
+      const transaction = opening.result.transaction(STORE, 'readwrite')
+      const store = transaction.objectStore(STORE)
+      const reading = store.get(name)
+      reading.onsuccess = () => {
+        if (reading.result === undefined) store.put(made, name)
+      }
+      transaction.onabort = failed
+      transaction.oncomplete = () => {
+        opening.result.close()
+        resolve(reading.result ?? made)
+      }
+    }
+  })
+}

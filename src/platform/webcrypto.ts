@@ -1,0 +1,56 @@
+/** Keys by WebCrypto, which nobody can read out of it. */
+
+import type { KeyPair, Keys } from './platform'
+
+const ED25519 = 'Ed25519'
+
+/** Where keys are made to be kept. */
+export interface KeyMaker extends Omit<Keys, 'kept'> {
+  /** What can be kept of a new pair, and the pair of it. */
+  make(): Promise<unknown>
+  pairOf(kept: unknown): Promise<KeyPair>
+}
+
+const bytes = (data: Uint8Array) => data as Uint8Array<ArrayBuffer>
+
+export const webCrypto: KeyMaker = {
+  make: async () => crypto.subtle.generateKey(ED25519, false, ['sign', 'verify']),
+
+  async pairOf(kept) {
+    const { privateKey, publicKey } = kept as CryptoKeyPair
+    return {
+      identity: toText(new Uint8Array(await crypto.subtle.exportKey('raw', publicKey))),
+      sign: async (data) => new Uint8Array(await crypto.subtle.sign(ED25519, privateKey, bytes(data))),
+    }
+  },
+
+  generate: async () => webCrypto.pairOf(await webCrypto.make()),
+
+  verifier(identity) {
+    const key = crypto.subtle.importKey('raw', fromText(identity), ED25519, false, ['verify'])
+    key.catch(() => {}) // whoever asks is told
+    return async (signed, signature) => crypto.subtle.verify(ED25519, await key, bytes(signature), bytes(signed))
+  },
+
+  hash: async (data) => new Uint8Array(await crypto.subtle.digest('SHA-256', bytes(data))),
+}
+
+/** Of runtimes that keep nothing. */
+export const keys: Keys = {
+  ...webCrypto,
+  kept: async () => {
+    throw new Error('key: not kept on this runtime; bring a pair of your own')
+  },
+}
+
+/** Base64url, as JSON Web Keys have it. */
+export function toText(data: Uint8Array): string {
+  return btoa(String.fromCharCode(...data))
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replaceAll('=', '')
+}
+
+export function fromText(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) => char.charCodeAt(0))
+}

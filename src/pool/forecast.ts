@@ -1,0 +1,111 @@
+/**
+ * Whether a query can be answered in time, by what attempts took and what waits before it. Under overload the machines are then at work on
+ * nothing but what can, and who is refused knows at once. What lost to this: docs/serving.md, Overload.
+ */
+
+import type { Clock } from '../clock'
+import { ApproxiferError } from '../errors'
+import type { Turn } from './attempt'
+import type { Member } from './member'
+import type { PooledAttempt } from './pooled-attempt'
+import type { Queue } from './queue'
+import type { Roster } from './roster'
+import type { Speeds } from './speed'
+
+/**
+ * Of its chance to be answered in time, were it begun at once: what must be left when a query has waited, to be let in, more of it
+ * while others are refused, and to be begun. A
+ * fixed quantile of the times in the place of a share refuses too many where times vary, or keeps workers busy in vain where they do not.
+ */
+const ADMITTED = { least: 0.8, refusing: 0.95 }
+const BEGUN = 0.8
+/** Whoever has so many times as long as attempts take on average is sure enough to be in time. */
+const AMPLE = 1000
+/** A query with less of a chance on an idle machine is refused, unless machines idle: then it shows whether they still take so long. */
+const HOPELESS = 0.1
+const BUSY = 0.85
+/**
+ * The queue may be as long as deadlines allow, but a long one that stands only keeps everybody waiting: each query that is refused shortens
+ * it as much as so many that come when it is short make it longer, which for each slot takes so many from nothing to all.
+ */
+const SHORTER = 10
+const LONGER = 20
+/** Refused tenants that are remembered. */
+const MOST_TENANTS = 10_000
+/** There is an overload for as many attempts after a query was refused. */
+const LASTS = 10
+
+export class Forecast {
+  readonly #clock: Clock
+  readonly #queue: Queue
+  readonly #roster: Roster
+  readonly #speeds: Speeds
+  #refusedAt = Number.NEGATIVE_INFINITY
+  /** Of the time to a deadline, what may be spent in the queue: from 0 to 1; of each rank and tenant, since one's flood is not another's. */
+  readonly #lengths = [0, 1, 2].map(() => new Map<string, number>())
+
+  constructor(clock: Clock, queue: Queue, roster: Roster, speeds: Speeds) {
+    this.#clock = clock
+    this.#queue = queue
+    this.#roster = roster
+    this.#speeds = speeds
+  }
+
+  /** Queries were refused a moment ago: what can be done without waits until none is. */
+  get isOverloaded(): boolean {
+    if (this.#refusedAt === Number.NEGATIVE_INFINITY) return false
+    return this.#clock.now() - this.#refusedAt < LASTS * (this.#speeds.pace.meanMs ?? 0)
+  }
+
+  /** Why a query should not wait; undefined where it may well be answered in time, or nobody knows. */
+  refusal(leftMs: number, turn: Turn): ApproxiferError | undefined {
+    const { pace } = this.#speeds
+    const { free, usable } = this.#roster.capacity
+    if (pace.meanMs === undefined || !usable) return undefined
+    const before = this.#queue.before(turn)
+    const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
+    const lengths = this.#lengths[turn.rank]
+    if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined
+    const chance = pace.chance(leftMs)
+    if (chance < HOPELESS && this.#roster.utilisation.value > BUSY) return this.refused(told(leftMs, 0))
+    const length = lengths.get(turn.tenant) ?? 1
+    const least = ADMITTED.refusing + length * (ADMITTED.least - ADMITTED.refusing)
+    const isShort = before < this.#shortest
+    const isIn = !waitMs || ((isShort || waitMs <= length * leftMs) && pace.chance(leftMs - waitMs) >= least * chance)
+    if (!isIn) this.#lengthen(turn, length - SHORTER / (LONGER * usable))
+    else if (isShort && length < 1) this.#lengthen(turn, length + 1 / (LONGER * usable))
+    if (isIn) return undefined
+    return this.refused(told(leftMs, waitMs), waitMs)
+  }
+
+  /** Attempts that must wait for no worker to be idle: more of them where several go in one run. */
+  get #shortest(): number {
+    const { usable, mostRows } = this.#roster.capacity
+    return Math.max(2, usable * (mostRows > 1 ? 3 * this.#speeds.pace.rows : 0.5))
+  }
+
+  #lengthen({ rank, tenant }: Turn, length: number): void {
+    const lengths = this.#lengths[rank]
+    if (length < 1 && lengths.size < MOST_TENANTS) lengths.set(tenant, Math.max(0, length))
+    else lengths.delete(tenant)
+  }
+
+  /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
+  isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
+    if (dueAt === Number.POSITIVE_INFINITY || startsAt <= queuedAt) return false
+    const { pace, scaling } = this.#speeds
+    if (dueAt - startsAt > AMPLE * (pace.meanMs ?? 0)) return false
+    const factor = scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)
+    return pace.chance((dueAt - startsAt) / factor) < BEGUN * pace.chance((dueAt - queuedAt) / factor)
+  }
+
+  /** @param waitMs  after which those before it are done */
+  refused(text: string, waitMs?: number): ApproxiferError {
+    this.#refusedAt = this.#clock.now()
+    return new ApproxiferError('OVERLOADED', text, { retryMs: waitMs })
+  }
+}
+
+function told(leftMs: number, waitMs: number): string {
+  return `it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers`
+}

@@ -1,0 +1,40 @@
+/** How often a new model's answers are right by those of the one that serves. */
+
+import { type Criterion, judgedOf, sameLabels, toleranceOf } from '../criterion'
+import { isEqual, realsOf } from '../element'
+import { RunningDeviation, rmsDifference } from '../stats'
+import type { TensorList, TensorSpec } from '../tensor'
+
+export class Comparison {
+  compared = 0
+  agreed = 0
+  readonly #criterion: Criterion
+  readonly #outputs: readonly TensorSpec[]
+  readonly #deviations: readonly RunningDeviation[]
+
+  constructor(criterion: Criterion, outputs: readonly TensorSpec[]) {
+    this.#criterion = criterion
+    this.#outputs = outputs
+    this.#deviations = outputs.map(() => new RunningDeviation())
+  }
+
+  /** Two answers to one query; not counted before it is known how far off they may be. */
+  tell(own: TensorList, other: TensorList): void {
+    const outputs = judgedOf(this.#criterion).map((_, i) => this.#agrees(i, own, other))
+    if (outputs.includes(undefined)) return
+    this.compared++
+    this.agreed += Number(outputs.every((agrees) => agrees))
+  }
+
+  #agrees(i: number, own: TensorList, other: TensorList): boolean | undefined {
+    const { right } = judgedOf(this.#criterion)[i]
+    const { type = 'float32' } = this.#outputs[i]
+    const isShaped = String(own[i].shape) === String(other[i].shape)
+    if (right.kind === 'equal') return isShaped && isEqual(own[i].data, other[i].data)
+    const [a, b] = [own, other].map((answer) => realsOf(type, answer[i].data))
+    if (right.kind === 'label') return isShaped && sameLabels(a, b, right)
+    this.#deviations[i].add(a)
+    const tolerance = toleranceOf(right, this.#deviations[i].deviation)
+    return tolerance === undefined ? undefined : isShaped && rmsDifference(a, b) <= tolerance
+  }
+}

@@ -1,0 +1,72 @@
+/** A generation beside others: how it fares, and what it should be. */
+
+import { wilson } from '../stats'
+import { Comparison } from './comparison'
+import type { Generation } from './generation'
+import type { GenerationReport } from './options'
+
+/** Answers that are compared, and queries that are answered, before a model may take over. */
+const ENOUGH = 100
+/** Queries of callers that it may fail on, as a share, and where there are few. */
+const FAILED = { share: 0.05, few: 5 }
+export interface Contender {
+  readonly id: string
+  readonly generation: Generation
+  readonly comparison: Comparison
+  readonly canary: { answered: number; failed: number }
+  state: GenerationReport['state']
+  /** It has served. */
+  isProven: boolean
+  /** By somebody, or since it answers otherwise: until somebody wants it all the same. */
+  isRefused: boolean
+  /** Queries under way that nobody waits for. */
+  unseen: number
+}
+
+export function contenderOf(id: string, generation: Generation): Contender {
+  const { criterion, signature } = generation.means
+  const comparison = new Comparison(criterion, signature.outputs)
+  const rest = { canary: { answered: 0, failed: 0 }, isProven: false, isRefused: false, unseen: 0 }
+  return { id, generation, comparison, state: 'gathering', ...rest }
+}
+
+export const sizeOf = ({ generation }: Contender) => generation.means.pool.size
+
+export function reportOf({ id, state, generation, comparison, canary }: Contender): GenerationReport {
+  const { compared, agreed } = comparison
+  return { id, state, workers: generation.means.pool.size, compared, agreed, ...canary }
+}
+
+interface TakeoverRules {
+  readonly shadow: number
+  readonly canary: number
+  readonly agreement: number
+  /** Workers that it takes to answer. */
+  readonly least: number
+  /** The one that serves has been out of reach for so long that it counts as gone. */
+  readonly isOver: boolean
+}
+
+/** What a generation should be now; `serving`: it takes over. */
+export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRules): GenerationReport['state'] {
+  if (!sizeOf(entry)) return 'gone'
+  if (entry.isRefused) return 'refused'
+  const { usable } = entry.generation.means.pool
+  const isMore = usable > sizeOf(serving)
+  if (usable < rules.least) return 'gathering'
+  // There is nothing to be compared with.
+  const isAlone = !serving.generation.means.pool.usable && (isMore || !sizeOf(serving) || rules.isOver)
+  if (isAlone || (entry.isProven && isMore)) return 'serving'
+  return entry.isProven ? 'gathering' : trialOf(entry, isMore, rules)
+}
+
+function trialOf({ comparison, canary }: Contender, isMore: boolean, rules: TakeoverRules): GenerationReport['state'] {
+  const { compared, agreed } = comparison
+  const { answered, failed } = canary
+  const disagrees = compared >= ENOUGH && wilson(agreed, compared)[1] < rules.agreement
+  if (disagrees || failed > Math.max(FAILED.few, FAILED.share * answered)) return 'refused' // biome-ignore format: one line
+  if (rules.shadow && (compared < ENOUGH || agreed < rules.agreement * compared)) return 'shadow'
+  if (rules.canary && (answered < ENOUGH || !isMore)) return 'canary'
+  if (isMore) return 'serving'
+  return rules.shadow ? 'shadow' : 'gathering'
+}

@@ -1,0 +1,97 @@
+/** The model's own answers, by their queries, as many as there is room for. */
+
+import { checksum } from '../checksum'
+import type { Clock } from '../clock'
+import { copyOf, isEqual, isNumeric, type TensorData } from '../element'
+import { Payload } from '../payload'
+import type { Prediction } from '../query/prediction'
+
+/** Bytes that an answer takes beside its values and those of its query. */
+const OVERHEAD = 1000
+
+export interface Kept {
+  readonly tenant: string
+  readonly query: Payload
+  readonly answer: Payload
+  readonly prediction: Prediction
+  readonly bytes: number
+  readonly at: number
+}
+
+export class KeptAnswers {
+  readonly #most: { bytes: number; ttlMs: number; clock: Clock }
+  /** The one first that was kept longest ago. */
+  readonly #all = new Map<string, Kept>()
+  #bytes = 0
+
+  constructor({ bytes, ttlMs, clock }: { bytes: number; ttlMs: number; clock: Clock }) {
+    this.#most = { bytes, ttlMs, clock }
+  }
+
+  find(key: string, payload: Payload): Kept | undefined {
+    const kept = this.#all.get(key)
+    if (!kept || !isSame(kept.query, payload)) return undefined
+    if (this.#most.clock.now() - kept.at <= this.#most.ttlMs) return kept
+    this.#drop(key)
+  }
+
+  /** @param kept  its query is copied; nobody writes to its answer */
+  keep(key: string, { query, ...rest }: Omit<Kept, 'bytes'>): void {
+    this.#drop(key)
+    const own = new Payload(query.tensors.map(copied))
+    const kept = { ...rest, query: own, bytes: OVERHEAD + bytesOf(own) + bytesOf(rest.answer) }
+    this.#all.set(key, kept)
+    this.#bytes += kept.bytes
+    for (const oldest of this.#all.keys()) {
+      if (this.#bytes <= this.#most.bytes) break
+      this.#drop(oldest)
+    }
+  }
+
+  #drop(key: string): void {
+    this.#bytes -= this.#all.get(key)?.bytes ?? 0
+    this.#all.delete(key)
+  }
+
+  clear(): void {
+    for (const key of this.#all.keys()) this.#drop(key)
+  }
+
+  /** What a worker answered, or what a tenant asked. */
+  forget({ worker, tenant }: { worker?: string; tenant?: string }): void {
+    for (const [key, kept] of this.#all) {
+      if (kept.tenant === tenant || (worker !== undefined && kept.prediction.workers.includes(worker))) this.#drop(key)
+    }
+  }
+}
+
+export const copied = <T extends { data: TensorData; shape: readonly number[] }>(tensor: T) => ({
+  ...tensor,
+  data: copyOf(tensor.data),
+})
+
+/** Of equal queries of one tenant. */
+export function keyOf(tenant: string, { tensors }: Payload): string {
+  const parts = tensors.map(({ data, shape }) => {
+    const bytes = isNumeric(data)
+      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+      : new TextEncoder().encode(JSON.stringify(data))
+    return `${checksum(bytes)} ${shape}`
+  })
+  return JSON.stringify([tenant, ...parts])
+}
+
+export function isSame(a: Payload, b: Payload): boolean {
+  return a.tensors.every(({ data, shape }, i) => {
+    const other = b.tensors[i]
+    return String(shape) === String(other.shape) && isEqual(data, other.data)
+  })
+}
+
+function bytesOf({ tensors }: Payload): number {
+  return tensors.reduce(
+    (sum, { data }) =>
+      sum + (isNumeric(data) ? data.byteLength : 2 * data.reduce((all, { length }) => all + length, 0)),
+    0,
+  )
+}

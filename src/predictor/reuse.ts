@@ -1,0 +1,200 @@
+/**
+ * Equal queries: one that was answered is not asked again, and those that are under way at once share one inference. Only the model's own
+ * answers are kept, for each tenant apart. Now and then one is asked all the same: a model that answers otherwise than before ends all reuse, until it
+ * is replaced.
+ */
+
+import type { Clock } from '../clock'
+import type { ApproxiferError } from '../errors'
+import type { Warn } from '../notices'
+import { Payload } from '../payload'
+import { type Caller, tooLate } from '../query/caller'
+import { agree } from '../query/equality'
+import type { Prediction } from '../query/prediction'
+import type { Query } from '../query/query'
+import { SharedCaller } from '../query/shared-caller'
+import { secret } from '../random'
+import { toNamed } from '../tensor'
+import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
+import type { Means } from './means'
+import type { PredictOptions } from './options'
+
+/** Share of the queries that could be answered by what was kept, and are asked all the same. */
+const ASKED = 0.01
+
+/** A caller's query. */
+export interface Request {
+  readonly payload: Payload
+  readonly caller: Caller
+  readonly signal: AbortSignal | undefined
+  readonly options: PredictOptions
+}
+
+export type Ask = (request: Request) => void
+
+/** Callers of one query that is under way. */
+interface Crowd {
+  readonly payload: Payload
+  readonly shared: SharedCaller
+  /** What ends the waiting of each. */
+  readonly waiting: Map<Request, () => void>
+  query?: Query | undefined
+}
+
+export interface ReuseOptions {
+  bytes: number
+  ttlMs: number
+  clock: Clock
+  means: Pick<Means, 'signature' | 'trust' | 'ended'>
+  warn: Warn
+  /** What may answer a query that none was kept for, before it is asked. */
+  before?: { take(request: Request, ask: Ask): void } | undefined
+  /** Asks for a caller, unless it fails at once. */
+  ask(request: Request, caller: Caller): Query | undefined
+  /** Uniform, from 0 to 1; default: one that nobody can foretell. */
+  coin?: () => number
+}
+
+export class Reuse {
+  /** Queries that were answered so. */
+  given = 0
+  readonly #clock: Clock
+  readonly #means: ReuseOptions['means']
+  readonly #warn: Warn
+  readonly #ask: ReuseOptions['ask']
+  readonly #coin: () => number
+  readonly #before: ReuseOptions['before']
+  readonly #kept: KeptAnswers
+  readonly #underWay = new Map<string, Crowd>()
+  /** The model does not answer the same twice. */
+  #isOff = false
+
+  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin = secret }: ReuseOptions) {
+    this.#clock = clock
+    this.#means = means
+    this.#warn = warn
+    this.#ask = ask
+    this.#coin = coin
+    this.#before = before
+    this.#kept = new KeptAnswers({ bytes, ttlMs, clock })
+  }
+
+  /** Answers a query, now or as soon as one that is equal, or has it asked. */
+  take(request: Request): void {
+    const { payload, caller } = request
+    if (this.#isOff) return void this.#ask(request, caller)
+    const key = keyOf(caller.turn.tenant, payload)
+    const kept = this.#kept.find(key, payload)
+    if (kept && this.#coin() >= ASKED) return this.#answer(caller, kept)
+    // Each has a coin of its own before equal ones are asked together.
+    if (this.#before && !kept) this.#before.take(request, (own) => this.#askOnce(key, own, undefined))
+    else this.#askOnce(key, request, kept)
+  }
+
+  #askOnce(key: string, request: Request, kept: Kept | undefined): void {
+    const { payload, caller, options } = request
+    const crowd = this.#underWay.get(key)
+    const mayJoin = isUsual(options)
+    if (crowd && mayJoin && isSame(crowd.payload, payload)) return this.#wait(key, crowd, request)
+    if (crowd || !mayJoin) this.#ask(request, caller)
+    else this.#begin(key, request, kept)
+  }
+
+  #begin(key: string, request: Request, kept: Kept | undefined): void {
+    const shared = new SharedCaller(
+      request.caller,
+      this.#clock.now(),
+      (prediction) => this.#answered(key, crowd, prediction, kept),
+      (error) => this.#failed(key, crowd, error),
+    )
+    const crowd: Crowd = { payload: request.payload, shared, waiting: new Map() }
+    this.#underWay.set(key, crowd)
+    this.#wait(key, crowd, request)
+    if (crowd.waiting.size) crowd.query = this.#ask(request, shared)
+  }
+
+  /** Who leaves, or is due before the one that is asked for all, goes alone; the last one takes the query back. */
+  #wait(key: string, crowd: Crowd, request: Request): void {
+    const { caller, signal } = request
+    const now = this.#clock.now()
+    const end = (error: ApproxiferError) => {
+      crowd.waiting.get(request)?.()
+      crowd.waiting.delete(request)
+      caller.fail(error, this.#means.ended)
+      if (crowd.waiting.size) return
+      this.#forgetCrowd(key, crowd)
+      crowd.query?.leave(error)
+    }
+    const isFirst = caller.dueAt < crowd.shared.dueAt
+    const late = () => end(tooLate(caller))
+    crowd.waiting.set(request, isFirst ? this.#clock.after(caller.dueAt - now, late) : () => {})
+    if (signal) caller.listen(signal, end)
+  }
+
+  #answered(key: string, crowd: Crowd, prediction: Prediction, before: Kept | undefined): void {
+    this.#forgetCrowd(key, crowd)
+    const { signature, trust, ended } = this.#means
+    const answer = new Payload(signature.outputs.map(({ name }) => copied(prediction.output[name])))
+    const [first, ...others] = this.#stopped(crowd)
+    if (prediction.status === 'exact') {
+      if (before && !agree(before.answer, answer, trust.equality)) {
+        this.#warn('a query that was asked again had another answer: no answer is used again (reuse.exact)')
+        this.#kept.clear()
+        this.#isOff = true
+      }
+      if (!this.#isOff)
+        this.#kept.keep(key, {
+          tenant: first?.caller.turn.tenant ?? '',
+          query: crowd.payload,
+          answer,
+          prediction,
+          at: this.#clock.now(),
+        })
+    }
+    first?.caller.answer(prediction, ended)
+    for (const { caller } of others) this.#answer(caller, { answer, prediction })
+  }
+
+  /** What no answer came for in time is asked for again for those that have more; all else would go no better. */
+  #failed(key: string, crowd: Crowd, error: ApproxiferError): void {
+    this.#forgetCrowd(key, crowd)
+    const now = this.#clock.now()
+    for (const request of this.#stopped(crowd)) {
+      if (error.code === 'DEADLINE' && request.caller.dueAt > now) this.#askOnce(key, request, undefined)
+      else request.caller.fail(error, this.#means.ended)
+    }
+  }
+
+  #stopped({ waiting }: Crowd): Request[] {
+    for (const stop of waiting.values()) stop()
+    const requests = [...waiting.keys()].filter(({ caller }) => caller.isOpen)
+    waiting.clear()
+    return requests
+  }
+
+  #forgetCrowd(key: string, crowd: Crowd): void {
+    if (this.#underWay.get(key) === crowd) this.#underWay.delete(key)
+  }
+
+  #answer(caller: Caller, { answer, prediction }: Pick<Kept, 'answer' | 'prediction'>): void {
+    this.given++
+    const output = toNamed(answer.tensors, this.#means.signature.outputs)
+    caller.answer({ ...prediction, output, queuedMs: 0, ranMs: 0, hedged: false, reused: true }, this.#means.ended)
+  }
+
+  /** The workers have another model. */
+  renew(): void {
+    this.#kept.clear()
+    this.#isOff = false
+  }
+
+  /** Forgets what a worker answered, or what a tenant asked. */
+  forget(which: { worker?: string; tenant?: string }): void {
+    this.#kept.forget(which)
+  }
+}
+
+/** Whether a caller chooses nothing of his own, so that another's answer will do. */
+function isUsual({ policy, minConfidence, atDeadline }: PredictOptions): boolean {
+  return policy === undefined && minConfidence === undefined && atDeadline === undefined
+}

@@ -1,0 +1,265 @@
+/**
+ * A new model beside the one that serves. Workers that have it are a generation of their own, with a pool, a memory and times of its own: it
+ * gathers, is asked some queries unseen and compared, answers some, and takes over when more workers have it than have the other. That
+ * serves until then. One that has served needs no proof: so a roll back is a roll.
+ */
+
+import { expected } from '../check'
+import { ApproxiferError } from '../errors'
+import type { Payload } from '../payload'
+import type { Caller } from '../query/caller'
+import type { Prediction } from '../query/prediction'
+import { SharedCaller } from '../query/shared-caller'
+import { type Random, seeded } from '../random'
+import type { TensorList } from '../tensor'
+import { identityOf, type ModelWorker, modelIdOf } from '../workers/worker'
+import { type Contender, contenderOf, reportOf, sizeOf, stateOf } from './contender'
+import type { Generation } from './generation'
+import { copied } from './kept-answers'
+import type { GenerationReport } from './options'
+import type { Request } from './reuse'
+import type { Settings } from './settings'
+
+/** What serves and cannot be reached for so long counts as gone. */
+const GONE_MS = 30_000
+/** Queries that it is asked unseen at a time, by its slots: it may be slower than the one that serves. */
+const AT_ONCE = 2
+
+interface RolloutOptions {
+  settings: Settings
+  /** Workers that it takes to answer. */
+  least: number
+  /** A generation of this worker. @param before  that serves */
+  begin(worker: ModelWorker, before: Generation): Generation
+}
+
+/** No memory answers in the model's place. */
+const ASKED = Object.freeze({ ask: true, policy: 'retry' as const })
+
+export class Rollout {
+  #serving: Contender
+  /** The one that is asked beside it. */
+  #next: Contender | undefined
+  /** When it was found that what serves cannot be reached, and what ends the waiting for it. */
+  #outage: { since: number; cancel: () => void } | undefined
+  readonly #others = new Map<string, Contender>()
+  readonly #random: Random
+  readonly #options: RolloutOptions
+
+  constructor(first: Generation, worker: ModelWorker, options: RolloutOptions) {
+    this.#options = options
+    this.#random = seeded(options.settings.seed)
+    this.#serving = { ...contenderOf(modelIdOf(worker), first), state: 'serving', isProven: true }
+  }
+
+  get serving(): Generation {
+    return this.#serving.generation
+  }
+
+  get generations(): Generation[] {
+    return [this.serving, ...Array.from(this.#others.values(), ({ generation }) => generation)]
+  }
+
+  get reports(): GenerationReport[] {
+    return [this.#serving, ...this.#others.values()].map(reportOf)
+  }
+
+  // Workers.
+
+  join(worker: ModelWorker): void {
+    const id = modelIdOf(worker)
+    const known = id === this.#serving.id ? this.#serving : this.#others.get(id)
+    if (known) known.generation.join(worker)
+    else this.#begin(id, worker)
+    this.look()
+  }
+
+  #begin(id: string, worker: ModelWorker): void {
+    const entry = contenderOf(id, this.#options.begin(worker, this.serving))
+    const { pool, trust } = entry.generation.means
+    if (!trust.joined(worker)) pool.eject(identityOf(worker))
+    this.#others.set(id, entry)
+    this.#options.settings.warn(`${worker.name} has the model ${id}, and ${this.#serving.id} serves: it gathers beside that`) // biome-ignore format: one line
+    this.#tell(entry)
+  }
+
+  leave(name: string, how: 'remove' | 'drain'): void {
+    for (const generation of this.generations) generation.leave(name, 'drain')
+    this.look() // who waits for the last one of a model asks another before that is taken away
+    if (how === 'remove') for (const generation of this.generations) generation.leave(name, how)
+  }
+
+  /** A generation has fewer workers: where it has none, and does not serve, who waits for its answers asks the one that does. */
+  fewer(generation: Generation): void {
+    this.look()
+    if (generation !== this.serving && !generation.means.pool.usable) generation.handOver(this.serving)
+    generation.reconsider()
+  }
+
+  // Queries.
+
+  take(request: Request): void {
+    if (!this.#others.size) return this.serving.take(request)
+    this.look()
+    const next = this.#next
+    const { shadow, canary } = this.#rules
+    if (next?.state === 'canary' && this.#random.next() < canary) return this.#give(next, request)
+    const slots = next?.generation.means.pool.slots ?? 0
+    const isSeenByBoth = next && this.#random.next() < shadow && next.unseen < AT_ONCE * slots
+    this.#give(this.#serving, request, isSeenByBoth ? next : undefined)
+  }
+
+  /** What it fails on is asked of the one that serves, if that is another by then. @param other  is asked as well, when its caller has the answer */
+  #give(entry: Contender, request: Request, other?: Contender): void {
+    const { caller } = request
+    const { canary, generation } = entry
+    const { ended } = generation.means
+    const isCanary = entry !== this.#serving
+    const answered = (prediction: Prediction) => {
+      canary.answered += Number(isCanary)
+      caller.answer(prediction, ended)
+      if (other) this.#compare(other, request, prediction)
+    }
+    const failed = (error: ApproxiferError) => {
+      canary.failed += Number(isCanary && !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code))
+      this.look()
+      const isFinal = ['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code) || entry === this.#serving
+      if (isFinal) caller.fail(error, ended)
+      else this.serving.take(request)
+    }
+    const shared = new SharedCaller(caller, this.#options.settings.clock.now(), answered, failed)
+    generation.take({ ...request, caller: shared })
+  }
+
+  #compare(other: Contender, { payload, caller }: Request, { status, output }: Prediction): void {
+    if (status !== 'exact' && status !== 'checked') return
+    const { outputs } = this.serving.means.signature
+    // The caller owns the answer, and gets it in a moment.
+    const own = outputs.map(({ name }) => copied(output[name]))
+    this.#ask(other, payload.kept(), caller, own)
+  }
+
+  /** @param own  the answer of the one that serves */
+  #ask(entry: Contender, payload: Payload, { choices, turn }: Caller, own: TensorList): void {
+    if (entry.state === 'gone') return
+    const { clock, deadlineMs } = this.#options.settings
+    const { signature } = entry.generation.means
+    const now = clock.now()
+    const first = {
+      ...{ choices: { ...choices, policy: 'retry' as const, atDeadline: 'fail' as const }, dueAt: now + deadlineMs },
+      turn: { ...turn, rank: 2 as const },
+    }
+    const compared = ({ output }: Prediction) => {
+      entry.unseen--
+      entry.comparison.tell(own, signature.outputs.map(({ name }) => output[name])) // biome-ignore format: one line
+      this.look()
+    }
+    const caller = new SharedCaller(first, now, compared, () => void entry.unseen--)
+    entry.unseen++
+    entry.generation.take({ payload, caller, signal: undefined, options: ASKED })
+  }
+
+  // Who takes over.
+
+  get #rules() {
+    return this.#options.settings.rollout as NonNullable<Settings['rollout']>
+  }
+
+  /** Something has changed. */
+  look(): void {
+    this.#watch()
+    for (const entry of this.#others.values()) {
+      const state = this.#stateOf(entry)
+      if (state === 'serving') this.#serve(entry)
+      else this.#move(entry, state)
+    }
+    this.#next = undefined
+    for (const entry of this.#others.values()) {
+      const isAsked = entry.state === 'shadow' || entry.state === 'canary'
+      if (isAsked && !(this.#next && sizeOf(this.#next) >= sizeOf(entry))) this.#next = entry
+    }
+  }
+
+  #stateOf(entry: Contender): GenerationReport['state'] {
+    const { since = Number.POSITIVE_INFINITY } = this.#outage ?? {}
+    const isOver = this.#options.settings.clock.now() - since >= GONE_MS
+    return stateOf(entry, this.#serving, { ...this.#rules, least: this.#options.least, isOver })
+  }
+
+  /** How long the one that serves is out of reach. */
+  #watch(): void {
+    const { clock } = this.#options.settings
+    const isOut = this.#others.size > 0 && !this.serving.means.pool.usable
+    if (isOut === (this.#outage !== undefined)) return
+    this.#outage?.cancel()
+    this.#outage = isOut ? { since: clock.now(), cancel: clock.after(GONE_MS, () => this.look(), true) } : undefined
+  }
+
+  #serve(entry: Contender): void {
+    const before = this.#serving
+    this.#others.delete(entry.id)
+    this.#others.set(before.id, before)
+    this.#serving = entry
+    entry.isProven = true
+    entry.isRefused = false
+    entry.generation.counts.renewals++
+    const { compared, agreed } = entry.comparison
+    const share = compared ? `; ${agreed} of ${compared} of its answers were right by those of that` : ''
+    this.#options.settings.warn(`the model ${entry.id} takes over from ${before.id}: ${sizeOf(entry)} workers have it, and ${sizeOf(before)} that${share}`) // biome-ignore format: one line
+    this.#move(entry, 'serving')
+    this.#move(before, this.#stateOf(before))
+    if (!before.generation.means.pool.usable) before.generation.handOver(entry.generation)
+    this.#watch()
+  }
+
+  #move(entry: Contender, state: GenerationReport['state']): void {
+    if (entry.state === state) return
+    entry.state = state
+    if (state === 'refused') {
+      entry.isRefused = true
+      this.#warnOf(entry)
+    }
+    if (state === 'gone') this.#end(entry)
+    this.#tell(entry)
+  }
+
+  #warnOf({ id, comparison, canary }: Contender): void {
+    const { compared, agreed } = comparison
+    this.#options.settings.warn(`the model ${id} does not take over from ${this.#serving.id}: ${agreed} of ${compared} of its answers were right by those of that, and it failed on ${canary.failed} of ${canary.answered + canary.failed} queries; promote it to have it all the same`) // biome-ignore format: one line
+  }
+
+  #end({ id, generation }: Contender): void {
+    this.#others.delete(id)
+    generation.handOver(this.serving)
+    void generation.close(new ApproxiferError('CLOSED', `no worker has the model ${id} any more`))
+  }
+
+  #tell(entry: Contender): void {
+    this.#options.settings.onGeneration(reportOf(entry))
+  }
+
+  // By hand.
+
+  /** @throws RangeError for one that is not known, or cannot answer */
+  promote(id: string): void {
+    const entry = this.#find(id)
+    const { usable } = entry.generation.means.pool
+    const { least } = this.#options
+    if (usable < least) throw new RangeError(expected('generation', `one of >= ${least} workers`, `${usable} of '${id}'`)) // biome-ignore format: one line
+    this.#serving.isRefused = true // it would take over again with its next worker
+    this.#serve(entry)
+    this.look()
+  }
+
+  /** It does not take over by itself. @throws RangeError for one that is not known, or serves */
+  refuse(id: string): void {
+    this.#find(id).isRefused = true
+    this.look()
+  }
+
+  #find(id: string): Contender {
+    const entry = this.#others.get(id)
+    if (entry) return entry
+    throw new RangeError(expected('generation', `one of ${[...this.#others.keys()].join(', ') || 'none that gathers'}`, id)) // biome-ignore format: one line
+  }
+}

@@ -1,0 +1,22 @@
+/** What follows when a worker was shown to lie, or is believed again. */
+
+import type { Verdict } from '../trust/reputation'
+import type { Generation } from './generation'
+import type { Settings } from './settings'
+
+/** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
+export function judge(verdict: Verdict, generations: readonly Generation[], { warn, onVerdict }: Settings): void {
+  const { worker, identity, kind, evidence } = verdict
+  onVerdict(verdict)
+  if (kind === 'kept')
+    return warn('workers disagree so often that hardly any would be left: does the model answer the same twice?')
+  for (const { means } of generations) means.trust.follow(identity)
+  if (kind === 'readmitted') return
+  const { lies, proven } = evidence
+  warn(`${worker} lied, with proof (${lies} lies, ${proven} proven answers so far): it is ejected`)
+  for (const generation of generations) {
+    const own = generation.means.pool.identities.workersOf(identity)
+    for (const name of new Set([worker, ...own.map(({ name }) => name)])) generation.forget(name)
+    generation.reconsider(identity)
+  }
+}

@@ -1,0 +1,42 @@
+/** Whether it pays to look queries up before they are asked: what that takes, beside what the answers that it spares would have taken. */
+
+/** Queries that were looked up before the first judgement, and between two. */
+const EVERY = 512
+/** Where it does not pay one query in so many is looked up: the memory may have become better. */
+const SELDOM = 16
+/** It has to pay by so much more to be taken up again. */
+const CLEARLY = 1.1
+
+export interface LookCosts {
+  lookMs: number
+  /** To learn from an answer, which is not asked for where it is given unasked. */
+  lessonMs: number
+  /** Of a worker's answer. */
+  inferenceMs: number | undefined
+  /** Part of the queries that are answered unasked. */
+  share: number
+}
+
+export class Worth {
+  /** Nothing is given unasked. */
+  isOff = false
+  readonly #costs: () => LookCosts
+  #queries = 0
+
+  constructor(costs: () => LookCosts) {
+    this.#costs = costs
+  }
+
+  /** Whether one more query is looked up. */
+  looks(): boolean {
+    if (++this.#queries % EVERY === 0) this.#judge()
+    return !this.isOff || this.#queries % SELDOM === 0
+  }
+
+  #judge(): void {
+    const { lookMs, lessonMs, inferenceMs, share } = this.#costs()
+    if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
+    const saved = share * (inferenceMs + (Number.isFinite(lessonMs) ? lessonMs : 0))
+    this.isOff = saved <= lookMs * (this.isOff ? CLEARLY : 1)
+  }
+}

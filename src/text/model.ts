@@ -1,0 +1,163 @@
+/** A model that is asked with texts: their tokens as its queries, and its outputs as vectors, or as scores of pairs. */
+
+import { platform } from '#platform'
+import { expected } from '../check'
+import { isReal, kindOf, realsOf } from '../element'
+import { read, type ValuesOf } from '../option'
+import { type AnyTensor, type QueryTensors, type Signature, shownShape, type TensorSpec, type Tensors } from '../tensor'
+import { placesBeside, readTextFiles, type TextFiles } from './files'
+import { type Pooling, type TextOptions, textOptions } from './options'
+import { TextTokens, type Tokenizer, type TokenRow } from './tokens'
+
+/** How an output is read: as a vector or a score, as it is; or as vectors of tokens, where there is a pooling. */
+interface OutputReading {
+  output: string
+  gives: 'vector' | 'score'
+  /** How many values; -1 where that is not known. */
+  width: number
+  pooling?: Pooling
+  /** Undefined: it is left as it is. */
+  normalize?: boolean | undefined
+}
+
+type TextChoices = ValuesOf<typeof textOptions>
+
+const [IDS, MASK, TYPES] = ['input_ids', 'attention_mask', 'token_type_ids']
+const WITHOUT_FILES = 512
+
+/**
+ * @param options  undefined: where a tokenizer lies beside the model, and the model can be asked so
+ * @param model    of the predictor's options
+ * @returns why it cannot be asked with texts, where nobody asked for that
+ * @throws TypeError, RangeError, Error where it cannot
+ */
+export async function textModelOf(
+  options: TextOptions | false | undefined,
+  model: unknown,
+  signature: Signature,
+  warn: (text: string) => void,
+): Promise<TextModel | string> {
+  if (options === false) return 'its option text is false'
+  const path = typeof model === 'string' || model instanceof URL ? String(model) : ''
+  const isSought = path && (options || (platform.importTokenizer && !/^(https?|data):/.test(path)))
+  try {
+    const given = read(textOptions, 'text', options ?? {})
+    const own = given.files
+    const files = await readTextFiles(own !== undefined ? [own] : isSought ? placesBeside(path) : [])
+    if (!options && !files.tokenizer) return 'no tokenizer.json lies beside it, and it has no option text'
+    return await TextModel.load(given, files, signature, warn)
+  } catch (error) {
+    if (options) throw error
+    const { message } = error as Error
+    warn(`it takes no texts, though a tokenizer.json lies beside it: ${message}`)
+    return message
+  }
+}
+
+export class TextModel {
+  private constructor(
+    readonly tokens: TextTokens,
+    readonly longTexts: 'refuse' | 'truncate',
+    /** Whether the first values of a vector can be had alone. */
+    readonly dimensions: boolean,
+    readonly reading: OutputReading,
+    private readonly inputs: readonly TensorSpec[],
+  ) {}
+
+  /** @throws TypeError, RangeError, Error for a model that takes no tokens, or gives neither vectors nor scores; files that are not there */
+  static async load(
+    options: TextChoices,
+    files: TextFiles,
+    { inputs, outputs, batched }: Signature,
+    warn: (text: string) => void,
+  ): Promise<TextModel> {
+    const { longTexts, dimensions, tokenizer, maxTokens = files.maxTokens } = options
+    const isToken = ({ name, shape }: TensorSpec) => [IDS, MASK, TYPES].includes(name) && String(shape) === '-1'
+    if (batched === false || !inputs.every(isToken) || !inputs.some(({ name }) => name === IDS)) {
+      throw new RangeError(`text: expected inputs ${IDS}, ${MASK}, ${TYPES} of any length, got ${shown(inputs)}`)
+    }
+    const reading = readingOf(outputs, options, files, warn)
+    const own = tokenizer ?? (await tokenizerOf(files))
+    if (maxTokens === undefined) warn(`texts have ${WITHOUT_FILES} tokens at most, since no file says: see maxTokens`)
+    if (files.prompt) warn('no prompt stands in front of texts: config_sentence_transformers.json has one for callers')
+    return new TextModel(new TextTokens(own, maxTokens ?? WITHOUT_FILES), longTexts, dimensions, reading, inputs)
+  }
+
+  query({ ids, types }: TokenRow): QueryTensors {
+    const tensors = this.inputs.map(({ name, type = 'float32' }) => {
+      const data = new (kindOf(type as 'int64'))(ids.length) as BigInt64Array
+      const asElement = (type.endsWith('64') && type !== 'float64' ? BigInt : Number) as BigIntConstructor
+      for (let i = 0; i < ids.length; i++) data[i] = asElement(name === IDS ? ids[i] : name === MASK ? 1 : types[i])
+      return [name, { data, shape: [ids.length] }]
+    })
+    return Object.fromEntries(tensors)
+  }
+
+  vector(outputs: Tensors, dimensions?: number, normalize = this.reading.normalize): Float32Array {
+    const { output, pooling } = this.reading
+    const whole = pooled(outputs[output], pooling)
+    const isCut = dimensions !== undefined && dimensions < whole.length
+    const values = isCut ? whole.subarray(0, dimensions) : whole
+    if (!(normalize ?? isCut)) return Float32Array.from(values)
+    const length = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0)) || 1
+    return Float32Array.from(values, (value) => value / length)
+  }
+
+  score(outputs: Tensors): number {
+    return pooled(outputs[this.reading.output], undefined)[0]
+  }
+}
+
+/** @param warn  told what is done where nobody said how. @throws RangeError for outputs of another kind */
+function readingOf(
+  outputs: readonly TensorSpec[],
+  options: TextChoices,
+  files: TextFiles,
+  warn: (text: string) => void,
+): OutputReading {
+  const real = outputs.filter(({ type }) => isReal(type))
+  const find = (rank: number, ...names: string[]) => {
+    const all = real.filter(({ shape }) => shape.length === rank)
+    return all.find(({ name }) => names.includes(name)) ?? all[0]
+  }
+  const whole = find(1, 'sentence_embedding')
+  const tokens = find(2, 'last_hidden_state', 'token_embeddings')
+  const normalize = options.normalize ?? files.normalize
+  if (whole?.shape[0] === 1) return { output: whole.name, gives: 'score', width: 1 }
+  const isVector = whole?.name === 'sentence_embedding' || (whole && whole.name !== 'logits' && !tokens)
+  if (isVector && options.pooling === undefined) {
+    if (whole.name !== 'sentence_embedding') warn(`'${whole.name}' is taken for the vector of a text`)
+    return { output: whole.name, gives: 'vector', width: whole.shape[0], normalize }
+  }
+  if (!tokens || whole?.name === 'logits') {
+    const what = 'vectors of texts or tokens, or one score of a pair of texts'
+    throw new RangeError(`text: expected outputs that are ${what}, got ${shown(outputs)}`)
+  }
+  const told = options.pooling ?? files.pooling()
+  const guess = `the mean of '${tokens.name}' over the tokens is the vector of a text, since no file says: see pooling`
+  if (told === undefined) warn(guess)
+  const pooling = told ?? 'mean'
+  return { output: tokens.name, gives: 'vector', width: tokens.shape[1], pooling, normalize: normalize ?? true }
+}
+
+/** @throws Error that says what to install, or which file is needed */
+async function tokenizerOf({ tokenizer, config }: TextFiles): Promise<Tokenizer> {
+  if (!tokenizer) throw new Error('text.files: expected tokenizer.json among them, got none')
+  if (platform.importTokenizer) return new (await platform.importTokenizer())(tokenizer, config) as Tokenizer
+  throw new TypeError(expected('text.tokenizer', 'on this runtime a Tokenizer of @huggingface/tokenizers', undefined))
+}
+
+function pooled({ data, shape, type = 'float32' }: AnyTensor, pooling: Pooling | undefined): Float64Array {
+  const values = Float64Array.from(realsOf(type, data))
+  if (!pooling) return values
+  const [count, width] = shape
+  if (pooling === 'cls') return values.subarray(0, width)
+  if (pooling === 'last') return values.subarray((count - 1) * width)
+  const mean = new Float64Array(width)
+  for (let i = 0; i < values.length; i++) mean[i % width] += values[i]
+  return mean.map((sum) => sum / count)
+}
+
+function shown(specs: readonly TensorSpec[]): string {
+  return specs.map((spec) => `'${spec.name}' [${shownShape(spec)}] ${spec.type ?? 'float32'}`).join(', ')
+}

@@ -1,0 +1,59 @@
+/** Options of a model that is asked with texts, said once. */
+
+import { checkBoolean, checkObject, expected } from '../check'
+import { integer, open, option, type TableOf, words } from '../option'
+import type { Tokenizer } from './tokens'
+
+export const poolings = ['mean', 'cls', 'last'] as const
+
+export type Pooling = (typeof poolings)[number]
+
+/** Each with its default in docs/reference.md. */
+export interface TextOptions {
+  /**
+   * Where `tokenizer.json` and the files of sentence-transformers are: a folder or its URL; or what they hold, by their names in it, as in
+   * `{ 'tokenizer.json': {...}, '1_Pooling/config.json': {...} }`.
+   */
+  files?: string | URL | Readonly<Record<string, unknown>>
+  /** A ready `Tokenizer` of `@huggingface/tokenizers`, for runtimes where that cannot be imported by its name. */
+  tokenizer?: Tokenizer
+  pooling?: Pooling
+  normalize?: boolean
+  maxTokens?: number
+  longTexts?: 'refuse' | 'truncate'
+  dimensions?: boolean
+}
+
+export const textOptions = {
+  files: open(
+    files,
+    '`model`’s folder',
+    'where `tokenizer.json` is: a folder, or what files in it hold',
+    '--text-files <folder>',
+  ),
+  tokenizer: open(tokenizer, 'made of `tokenizer.json`', 'a ready one of `@huggingface/tokenizers`'),
+  pooling: open(
+    words(poolings),
+    'as the files say, else mean',
+    'what of the tokens’ vectors is a text’s',
+    '--pooling <how>',
+  ),
+  normalize: open(checkBoolean, 'as the files say, else of pooled ones', 'whether vectors have length 1'),
+  maxTokens: open(integer(8), 'as the files say, else 512', 'of the longest text', '--max-tokens <n>'),
+  longTexts: option(
+    words(['refuse', 'truncate']),
+    'refuse',
+    'what becomes of longer ones where the request does not say',
+    '--long-texts <what>',
+  ),
+  dimensions: option(checkBoolean, false, 'whether the first values of a vector can be had alone (Matryoshka)'),
+} satisfies TableOf<TextOptions>
+
+function files(field: string, value: unknown): NonNullable<TextOptions['files']> {
+  return typeof value === 'string' ? value : checkObject(field, value, 'a folder, or files by name')
+}
+
+function tokenizer(field: string, value: unknown): Tokenizer {
+  if (typeof checkObject(field, value).encode === 'function') return value as Tokenizer
+  throw new TypeError(expected(field, 'a Tokenizer of @huggingface/tokenizers', value))
+}

@@ -1,0 +1,54 @@
+/**
+ * What an accelerator computes beside what the CPU does: drivers and software that stands in for a graphics card answer wrongly without
+ * an error, and several of a kind agree with each other.
+ */
+
+import { type ElementType, isEqual, isReal, realsOf, type TensorData } from '../../element'
+import { ApproxiferError } from '../../errors'
+import { rootMeanSquare } from '../../stats'
+import type { Signature, TensorList } from '../../tensor'
+import type { SampleAnswer } from './samples'
+
+/** How far an honest value may be off, over the root mean square of its output: accelerators may compute in half precision. */
+const MOST = 0.02
+/** An output whose root mean square is below this counts as zeros. */
+const NEGLIGIBLE = 1e-6
+
+/** Both runtimes know it by this name. */
+export const CPU = 'cpu'
+/** What every runtime has, and answers alike. */
+export const isReference = (provider: string) => provider === 'wasm' || provider === CPU
+
+/** @param truth  runs the model on the CPU. @throws ApproxiferError MODEL with the worst difference */
+export async function compareWithCpu(
+  providers: readonly string[],
+  { outputs }: Signature,
+  tried: readonly SampleAnswer[],
+  truth: (query: TensorList) => Promise<TensorList>,
+): Promise<void> {
+  const right: TensorList[] = []
+  for (const { query } of tried) right.push(await truth(query))
+  const worst = Math.max(
+    ...outputs.map(({ type }, i) => {
+      return worstOf(type, tried.map(({ answer }) => answer[i].data), right.map((answer) => answer[i].data)) // biome-ignore format: one line
+    }),
+  )
+  if (worst <= MOST) return
+  const off = Number.isFinite(worst) ? `${Number((100 * worst).toPrecision(2))} % of their size` : 'beyond measure'
+  throw new ApproxiferError('MODEL', `wrong answers with providers ${providers}: values are ${off} off those of the CPU, expected ${100 * MOST} % at most`) // biome-ignore format: one line
+}
+
+/** The largest difference of one output in several answers, over the largest root mean square that it should have: one answer may be all zeros. */
+function worstOf(type: ElementType | undefined, given: readonly TensorData[], right: readonly TensorData[]): number {
+  if (!isReal(type)) return given.every((data, i) => isEqual(data, right[i])) ? 0 : Number.POSITIVE_INFINITY
+  const [own, cpu] = [given, right].map((all) => all.map((data) => realsOf(type ?? 'float32', data)))
+  const size = Math.max(...cpu.map(rootMeanSquare)) + NEGLIGIBLE
+  let worst = 0
+  own.forEach((values, i) => {
+    for (let k = 0; k < Math.max(values.length, cpu[i].length); k++) {
+      const off = Object.is(values[k], cpu[i][k]) ? 0 : Math.abs(values[k] - cpu[i][k]) / size
+      worst = Math.max(worst, Number.isNaN(off) ? Number.POSITIVE_INFINITY : off)
+    }
+  })
+  return worst
+}

@@ -1,0 +1,19 @@
+/** docs/serving.md: the program that asks for embeddings does what is said of it. */
+
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { expect, it, onTestFinished } from 'vitest'
+import { EMBEDDER } from '../shared/embedder'
+import { Served } from '../shared/served'
+
+it('ten lines find the text that is meant', async () => {
+  const [, code] = /<!-- recipe embeddings -->\n```js\n(.*?)```/s.exec(readFileSync('docs/serving.md', 'utf8')) ?? []
+  expect(code.trim().split('\n').length).toBeLessThanOrEqual(10)
+  const served = await Served.start([`embedder=${EMBEDDER}`, '--workers', '2'])
+  onTestFinished(async () => void (await served.stop()))
+  const there = code.replace('http://localhost:8000', served.url)
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', there])
+  const [, said] = /console\.log\(.*\) \/\/ (.*)/.exec(code) ?? []
+  expect(stdout.trim()).toBe(said)
+})

@@ -1,0 +1,73 @@
+/** The models of a predictor's workers, told and steered over the gateway. */
+
+import type { Change } from 'approxifer'
+import { expect, it } from 'vitest'
+import { Feed } from '../shared/feed'
+import { turn } from '../shared/house'
+import { answerOf, inputOf, model, post, refusal, request, started, workersOf } from '../shared/started-gateway'
+
+const PATH = '/v2/models/m/generations'
+
+/** Workers of two models, the old one's twice what is asked, the new one's three times. */
+async function twoModels(more: object = {}) {
+  const [old, other] = [workersOf(3), workersOf(2, ({ calls: [call] }) => call.answer(call.row.map((v) => 3 * v)))]
+  old.forEach((worker) => Object.assign(worker, { fingerprint: 'x' }))
+  other.forEach((worker, i) => Object.assign(worker, { fingerprint: 'y', name: `n${i}` }))
+  const feed = new Feed<Change>()
+  feed.tell(...old.map((add) => ({ add })))
+  const warnings: string[] = []
+  const onWarning = (text: string) => warnings.push(text)
+  const own = model(feed as never, { rollout: {}, onWarning, ...more })
+  const { gateway } = await started({}, { m: own })
+  feed.tell(...other.map((add) => ({ add })))
+  await turn()
+  const answer = async () => (await answerOf(gateway, post(inputOf(1, [1, 2])))).json
+  const steer = (path: string) => answerOf(gateway, request(`${PATH}/${path}`, { method: 'POST' }))
+  return { gateway, feed, warnings, answer, steer }
+}
+
+it('says which models there are, and lets one that gathers take over, or be refused', async () => {
+  const { gateway, answer, steer } = await twoModels()
+  const counts = { compared: 0, agreed: 0, answered: 0, failed: 0 }
+  const [x, y] = [{ id: 'x', workers: 3, ...counts }, { id: 'y', workers: 2, ...counts }] // biome-ignore format: one line
+  const { json } = await answerOf(gateway, request(PATH))
+  expect(json).toEqual({
+    name: 'm',
+    generations: [
+      { ...x, state: 'serving' },
+      { ...y, state: 'gathering' },
+    ],
+  })
+  expect(await answer()).toMatchObject({ outputs: [{ data: [2, 4] }], parameters: { fingerprint: 'x' } })
+  expect((await steer('y/refuse')).json.generations[1]).toEqual({ ...y, state: 'refused' })
+  expect((await steer('y/promote')).json.generations).toEqual([{ ...y, state: 'serving' }, { ...x, state: 'refused' }]) // biome-ignore format: one line
+  expect(await answer()).toMatchObject({ outputs: [{ data: [3, 6] }], parameters: { fingerprint: 'y' } })
+})
+
+it('refuses what cannot be', async () => {
+  const { gateway, steer } = await twoModels()
+  expect((await steer('z/promote')).json.error).toBe("the generation: expected 'x', 'y', got \"z\"")
+  expect((await steer('z/promote')).status).toBe(404)
+  expect((await steer('x/refuse')).status).toBe(400)
+  expect((await refusal(gateway, request(`${PATH}/y/promote`)))[0]).toBe(405)
+  expect((await refusal(gateway, request('/v2/models/no/generations')))[0]).toBe(404)
+  const asked = request(`${PATH}/y/promote`, { method: 'POST' })
+  expect((await gateway(asked, { tenant: 't' })).status).toBe(403)
+  expect((await gateway(asked, { models: ['m'] })).status).toBe(403)
+  expect((await gateway(asked, { tenant: '' })).status).toBe(200)
+})
+
+it('a model without the option says that it serves, and steers nothing', async () => {
+  const { gateway } = await started()
+  expect((await answerOf(gateway, request(PATH))).json.generations).toMatchObject([{ id: 'unknown', state: 'serving', workers: 2 }]) // biome-ignore format: one line
+  expect((await refusal(gateway, request(`${PATH}/unknown/promote`, { method: 'POST' })))[0]).toBe(400)
+})
+
+it('a callback that throws costs a warning', async () => {
+  const onGeneration = () => {
+    throw new Error('no!')
+  }
+  const { warnings, answer } = await twoModels({ onGeneration })
+  expect(warnings).toContain('onGeneration threw: no!')
+  expect(await answer()).toMatchObject({ outputs: [{ data: [2, 4] }] })
+})

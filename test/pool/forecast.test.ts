@@ -1,0 +1,119 @@
+/** What cannot be answered in time is refused, and begun by nobody. */
+
+import { describe, expect, it } from 'vitest'
+import { SimulatedWorker } from '../../bench/simulated'
+import type { Payload } from '../../src/payload'
+import { type Attempt, NORMAL, type Owner } from '../../src/pool/attempt'
+import { Pool } from '../../src/pool/pool'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { accept, failureOf, row, signature } from '../shared/batch-worker'
+
+const MS = 10
+
+/** Workers that take 10 ms, the first so many times as long; known to by 40 rows. */
+async function known(count: number, slower = 1) {
+  const clock = new VirtualClock()
+  const law = (index: number) => MS * (index ? 1 : slower)
+  const workers = Array.from({ length: count }, (_, i) => new SimulatedWorker(i, { clock, law, answer: (data) => data.slice(), signature })) // biome-ignore format: one line
+  const pool = new Pool<Payload, Payload>(workers, { clock, hangMs: 30_000, accept })
+  const learn = async () => {
+    for (let i = 0; i < 40; i++) {
+      pool.submit(row(i))
+      if (i % count === count - 1) await clock.run(clock.now() + MS * slower)
+    }
+    await clock.run()
+  }
+  const put = (leftMs: number, owner: Owner = { began() {}, settled() {} }) => pool.submit(row(1, { dueAt: clock.now() + leftMs, owner })) // biome-ignore format: one line
+  return { clock, pool, workers, learn, put }
+}
+
+describe('on arrival', () => {
+  it('a pool that knows no times refuses nobody', async () => {
+    const { pool, put } = await known(2)
+    for (let i = 0; i < 100; i++) put(1e6)
+    expect(pool.refusal(1, NORMAL)).toBeUndefined()
+    expect(pool.isOverloaded).toBe(false)
+  })
+
+  it('who would wait too long is refused, and told for how long; who has the time is not', async () => {
+    const { pool, learn, put } = await known(2)
+    await learn()
+    for (let i = 0; i < 12; i++) put(1e6) // two at work, ten waiting: about 50 ms
+    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    expect(pool.isOverloaded).toBe(false)
+    const error = pool.refusal(50, NORMAL)
+    expect(error).toMatchObject({ code: 'OVERLOADED' })
+    expect(error?.message).toMatch(/^it has 50 ms, and would wait 5\d ms for workers$/)
+    expect(error?.retryMs).toBeCloseTo(52.5)
+    expect(pool.isOverloaded).toBe(true)
+  })
+
+  it('while queries are refused the queue is to be short; a while after none is it may be long again', async () => {
+    const { clock, pool, learn, put } = await known(2)
+    await learn()
+    for (let i = 0; i < 12; i++) put(1e6)
+    for (let i = 0; i < 4; i++) pool.refusal(50, NORMAL)
+    expect(pool.refusal(200, NORMAL)).toBeDefined() // it was let in before
+    const other = { rank: 1, tenant: 'other' } as const
+    expect(pool.refusal(200, other)).toBeUndefined()
+    await clock.run(clock.now() + 60)
+    expect(pool.isOverloaded).toBe(true)
+    await clock.run(clock.now() + 10 * MS)
+    expect(pool.isOverloaded).toBe(false)
+    for (let i = 0; i < 80; i++) expect(pool.refusal(200, NORMAL)).toBeUndefined()
+    for (let i = 0; i < 12; i++) put(1e6)
+    expect(pool.refusal(200, NORMAL)).toBeUndefined()
+  })
+
+  it('who has less time than an inference takes is let in while machines idle: it shows whether it still does', async () => {
+    const { clock, pool, learn, put } = await known(2)
+    await learn()
+    await clock.run(clock.now() + 3000)
+    expect(pool.refusal(5, NORMAL)).toBeUndefined()
+    for (let i = 0; i < 400; i++) put(1e6)
+    await clock.run(clock.now() + 1995)
+    expect([pool.utilisation > 0.9, pool.refusal(5, NORMAL)?.code]).toEqual([true, 'OVERLOADED'])
+  })
+})
+
+describe('when it leaves the queue', () => {
+  it('nobody begins what is too late by then: it fails at once, and its owner is told', async () => {
+    const { clock, pool, workers, learn, put } = await known(1)
+    await learn()
+    const told: Attempt[] = []
+    const [, late, later, last] = [put(1e6), put(15), put(25), put(1e6)].map((attempt) => attempt)
+    const hopeless = put(19, { began() {}, settled: (attempt) => told.push(attempt) })
+    const before = workers[0].calls
+    await clock.run(clock.now() + 50)
+    expect(failureOf(late)).toMatchObject({ error: { code: 'OVERLOADED' }, blame: 'nobody', lost: undefined })
+    expect(failureOf(late)?.error.message).toBe('waited 10 ms for workers: it is too late to begin')
+    expect([later.outcome?.kind, last.outcome?.kind]).toEqual(['answered', 'answered'])
+    expect(told).toEqual([hopeless])
+    expect(workers[0].calls).toBe(before + 2)
+    expect(pool.isOverloaded).toBe(true)
+  })
+
+  it('what an owner cancels when it is told is begun by nobody', async () => {
+    const { clock, pool, workers, learn, put } = await known(1)
+    await learn()
+    put(1e6)
+    put(15, { began() {}, settled: () => pool.cancel(next) })
+    const next = put(1e6)
+    const before = workers[0].calls
+    await clock.run()
+    expect([next.outcome?.kind, workers[0].calls]).toEqual(['cancelled', before])
+  })
+
+  it('a slow machine begins nothing that only a fast one could answer in time, and leaves it to that', async () => {
+    const { clock, pool, workers, learn } = await known(3, 1.8)
+    await learn()
+    for (let i = 0; i < 6; i++) pool.submit(row(0))
+    const attempts = Array.from({ length: 20 }, (_, i) => pool.submit(row(i, { dueAt: clock.now() + 60 })))
+    await clock.run()
+    const answered = attempts.filter(({ outcome }) => outcome?.kind === 'answered')
+    expect(answered.length).toBeGreaterThan(2)
+    const inTime = answered.filter(({ queuedAt, startedAt, ranMs }) => startedAt + ranMs <= queuedAt + 60)
+    expect(inTime.length).toBe(answered.length)
+    expect(answered.some(({ worker }) => worker === workers[0])).toBe(true)
+  })
+})

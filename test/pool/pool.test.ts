@@ -1,0 +1,111 @@
+/** What the face of a pool does: take, cancel, promote. */
+
+import TinyQueue from 'tinyqueue'
+import { expect, it, vi } from 'vitest'
+import type { Payload } from '../../src/payload'
+import { Pool } from '../../src/pool/pool'
+import { VirtualClock } from '../../src/testing/virtual-clock'
+import { accept, BatchWorker, died, failureOf, row, runsOf } from '../shared/batch-worker'
+
+/** One worker that takes one at a time, and gives back what is aborted. */
+function one() {
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker(), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept })
+  const pass = (ms: number) => clock.run(clock.now() + ms)
+  const serve = async () => {
+    const { rows } = worker.runs[0]
+    worker.runs[0].answer()
+    await pass(0)
+    return rows[0]
+  }
+  return { worker, pool, pass, serve }
+}
+
+it('what was queued with low priority goes before all others once it is promoted; what runs, or was not low, stays', async () => {
+  const { pool, worker, serve } = one()
+  const [running, normal, low] = [pool.submit(row(0)), pool.submit(row(1)), pool.submit(row(2, { priority: 'low' }))]
+  for (const attempt of [running, normal, low]) pool.promote(attempt)
+  expect([running, normal, low].map(({ priority }) => priority)).toEqual(['normal', 'normal', 'high'])
+  expect(runsOf(worker)).toEqual([[0]])
+  expect([await serve(), await serve(), await serve()]).toEqual([0, 2, 1])
+})
+
+it('what runs cannot be promoted, though it was low', async () => {
+  const { pool, serve } = one()
+  const low = pool.submit(row(1, { priority: 'low' }))
+  pool.submit(row(2))
+  pool.promote(low)
+  expect([low.phase, low.priority]).toEqual(['running', 'low'])
+  expect([await serve(), await serve()]).toEqual([1, 2])
+})
+
+it('what is cancelled tells for how long it ran, one that waits that it never did', async () => {
+  const { pool, pass } = one()
+  await pass(1000)
+  const [runs, waits] = [pool.submit(row(1)), pool.submit(row(2))]
+  await pass(30)
+  for (const attempt of [waits, runs]) pool.cancel(attempt)
+  await pass(0)
+  expect([runs, waits].map(({ outcome, ranMs }) => [outcome?.kind, ranMs])).toEqual([
+    ['cancelled', 30],
+    ['cancelled', 0],
+  ])
+})
+
+it('what is known of free slots does not pile up, however often workers are looked at', () => {
+  const pushed = vi.spyOn(TinyQueue.prototype, 'push')
+  const { pool } = one()
+  for (let i = 0; i < 5000; i++) pool.readmit('w')
+  const lengths = pushed.mock.results.map((_, i) => pushed.mock.contexts[i] as TinyQueue<unknown>).map(({ length }) => length) // biome-ignore format: one line
+  expect(lengths.length).toBeGreaterThanOrEqual(5000)
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(1002)
+  pushed.mockRestore()
+})
+
+it('where no worker may take what is queued, and nobody knows when one will, it fails rather than waits; nobody is to blame', async () => {
+  const { pool, pass } = one()
+  const [runs, waits, low] = [pool.submit(row(1)), pool.submit(row(2)), pool.submit(row(3, { priority: 'low' }))]
+  pool.eject('w')
+  await pass(0)
+  expect(failureOf(low)).toMatchObject({ blame: 'nobody' })
+  expect([runs.phase, failureOf(waits)]).toEqual(['running', expect.objectContaining({ blame: 'nobody' })])
+  expect(failureOf(waits)?.error.message).toBe('no worker may take a query: 1 of 1 quarantined')
+  pool.readmit('w')
+  const later = pool.submit(row(3))
+  await pass(0)
+  expect(later.phase).toBe('queued')
+})
+
+it('that there are fewer workers is told where something is queued, and not after it was closed', async () => {
+  const told = vi.fn()
+  const clock = new VirtualClock()
+  const worker = Object.assign(new BatchWorker(), { maxBatch: 1 })
+  const pool = new Pool<Payload, Payload>([worker], { clock, hangMs: 30_000, accept, fewer: told })
+  const strand = async () => {
+    pool.eject('w')
+    await clock.run(clock.now())
+    pool.readmit('w')
+    return told.mock.calls.length
+  }
+  expect(await strand()).toBe(0)
+  for (const x of [1, 2]) pool.submit(row(x))
+  expect(await strand()).toBe(1)
+  pool.submit(row(3))
+  void pool.close(died)
+  expect(await strand()).toBe(1)
+})
+
+it('utilisation is the share of slots at work on what cannot be done without, lately', async () => {
+  const { pool, serve, pass } = one()
+  expect(pool.utilisation).toBe(0)
+  pool.submit(row(1))
+  await pass(5000)
+  expect(pool.utilisation).toBeGreaterThan(0.99)
+  await serve()
+  await pass(5000)
+  expect(pool.utilisation).toBeLessThan(0.01)
+  pool.submit(row(2, { priority: 'low' }))
+  await pass(5000)
+  expect(pool.utilisation).toBeLessThan(0.01)
+})

@@ -1,0 +1,150 @@
+/** Two models beside each other, in made time, on workers whose calls the test settles by hand. */
+
+import { ApproxiferError, type Prediction, type PredictorOptions } from 'approxifer'
+import { expect, it } from 'vitest'
+import { HandWorker, query, settled, turn } from '../shared/house'
+import { add, answerAll, open } from '../shared/joined'
+
+const named = (fingerprint: string, ...names: string[]) => names.map((name) => Object.assign(new HandWorker(name), { fingerprint })) // biome-ignore format: one line
+
+/** Three workers with the old model, of which one is asked at a time; and some with a new one. */
+async function both(rollout: NonNullable<PredictorOptions['rollout']>, count = 1, more: PredictorOptions = {}) {
+  const events: string[] = []
+  const onGeneration: PredictorOptions['onGeneration'] = ({ state, id }) => events.push(`${state} ${id}`)
+  const old = named('old', 'a', 'b', 'c')
+  const setup = await open(old, { scheme: undefined, hedge: false, rollout, onGeneration, ...more })
+  const next = named('new', ...['x', 'y', 'z', 'w'].slice(0, count))
+  await setup.tell(...next.map(add))
+  const { predictor } = setup
+  const asked = (workers: HandWorker[]) => workers.flatMap(({ calls }) => calls)
+  /** A query of which the old model's answer is given at once. */
+  const answered = async (x: number): Promise<Prediction> => {
+    const prediction = predictor.predict(query(x))
+    await answerAll(old)
+    return prediction
+  }
+  return { ...setup, events, old, next, asked, answered, other: () => predictor.generations()[1] }
+}
+
+it('a query that is asked of the new model as well has its answer without that, and after it is not waited for', async () => {
+  const { predictor, next, asked, answered, other } = await both({ shadow: 1 })
+  expect(await answered(3)).toMatchObject({ status: 'exact', fingerprint: 'old', output: { y: { data: Float32Array.of(6, 2) } } }) // biome-ignore format: one line
+  await turn()
+  const [call] = asked(next)
+  expect([...call.row]).toEqual([3, 1])
+  expect(other()).toMatchObject({ state: 'shadow', compared: 0 })
+  call.answer(Float32Array.of(9, 1)) // the same label
+  await turn()
+  await answered(4)
+  asked(next)[0].answer(Float32Array.of(0, 1))
+  await turn()
+  expect(other()).toMatchObject({ compared: 2, agreed: 1 })
+  await answered(5)
+  await answered(6)
+  await answered(7)
+  await turn()
+  expect(asked(next).length).toBe(1) // a slow one is asked no more than it can answer
+  expect(predictor.stats()).toMatchObject({ open: 0, exact: 5 })
+})
+
+it('one of which 100 answers are compared, and too few are right, does not take over, however many workers have it', async () => {
+  const { predictor, next, answered, other, tell, events, warnings } = await both({ shadow: 1 }, 4)
+  const wrong = async () => {
+    await answered(3)
+    await turn()
+    for (const { calls } of next) for (const call of [...calls]) call.answer(Float32Array.of(0, 1))
+    await turn()
+  }
+  while (other().compared < 99) await wrong()
+  expect(other().state).toBe('shadow')
+  while (other().state === 'shadow') await wrong()
+  expect(other()).toMatchObject({ state: 'refused', compared: 100, agreed: 0 })
+  expect(warnings.at(-1)).toContain('the model new does not take over from old: 0 of 100 of its answers')
+  await tell({ remove: 'a' }, { remove: 'b' })
+  expect(await answered(3)).toMatchObject({ fingerprint: 'old' })
+  expect(events).toEqual(['gathering new', 'shadow new', 'refused new'])
+  await tell({ remove: 'c' })
+  expect(predictor.unready).toBeDefined()
+  predictor.promote('new')
+  expect(predictor.unready).toBeUndefined()
+})
+
+it('what a canary fails on is asked of the model that serves; failing again and again it is refused', async () => {
+  const { predictor, old, next, asked, other } = await both({ canary: 1 }, 1)
+  for (let failed = 1; failed <= 6; failed++) {
+    const prediction = predictor.predict(query(3))
+    await turn()
+    while (asked(next).length) {
+      asked(next)[0].fail(new ApproxiferError('WORKER', 'broken'))
+      await turn()
+    }
+    await answerAll(old)
+    expect(await prediction).toMatchObject({ fingerprint: 'old', status: 'exact' })
+    expect(other()).toMatchObject({ failed, state: failed > 5 ? 'refused' : 'canary' })
+  }
+})
+
+it('a canary whose last worker leaves costs nobody an answer', async () => {
+  const { predictor, old, next, asked, tell, clock } = await both({ canary: 1 })
+  const prediction = predictor.predict(query(3))
+  await turn()
+  expect(asked(next).length).toBe(1)
+  await tell({ remove: 'x' })
+  await clock.run(clock.now() + 1)
+  await answerAll(old)
+  expect(await prediction).toMatchObject({ fingerprint: 'old' })
+  expect(predictor.generations().map(({ id }) => id)).toEqual(['old'])
+  expect(next[0].closed).toBe(1)
+})
+
+it('who waits for the old model when its last worker leaves asks the new one, which takes over unproven', async () => {
+  const { predictor, next, tell, clock } = await both({ shadow: 1 })
+  const prediction = predictor.predict(query(3))
+  await turn()
+  await tell({ remove: 'a' }, { remove: 'b' }, { remove: 'c' })
+  await clock.run(clock.now() + 1)
+  await answerAll(next)
+  expect(await prediction).toMatchObject({ fingerprint: 'new' })
+  expect(predictor.generations()).toMatchObject([{ id: 'new', state: 'serving' }])
+})
+
+it('one worker takes over from three that are out of reach after half a minute, and gives back when they are there', async () => {
+  const { predictor, old, next, clock } = await both({ shadow: 1 })
+  const reach = (gone: boolean) => {
+    for (const worker of old) {
+      Object.assign(worker, { gone, capacity: gone ? 0 : 1 })
+      worker.onFree?.()
+    }
+  }
+  reach(true)
+  const first = predictor.predict(query(3))
+  expect(await settled(first)).toBe('failed') // as ever
+  await clock.run(clock.now() + 29_000)
+  expect(predictor.generations()[0].id).toBe('old')
+  await clock.run(clock.now() + 2000)
+  const second = predictor.predict(query(3))
+  await answerAll(next)
+  expect(await second).toMatchObject({ fingerprint: 'new' })
+  reach(false)
+  const third = predictor.predict(query(3))
+  await answerAll(old)
+  expect(await third).toMatchObject({ fingerprint: 'old' })
+})
+
+it('equal queries have the answer of the model that they are asked of', async () => {
+  const { predictor, next, answered } = await both({}, 4, { reuse: { exact: true } })
+  // Four have it, and three the other.
+  expect(predictor.generations()[0].id).toBe('new')
+  const first = predictor.predict(query(3))
+  await turn()
+  for (const { calls } of next) for (const call of [...calls]) call.answer(Float32Array.of(9, 9))
+  expect(await first).toMatchObject({ fingerprint: 'new' })
+  expect(await predictor.predict(query(3))).toMatchObject({ fingerprint: 'new', reused: true })
+  predictor.promote('old')
+  expect(await answered(3)).toMatchObject({ fingerprint: 'old', output: { y: { data: Float32Array.of(6, 2) } } })
+})
+
+it('answers that are decoded are none to compare with', async () => {
+  const shadowed = open(['a', 'b', 'c'], { scheme: { queries: 2, stragglers: 1, preset: 'aaai22' }, policy: 'recover', rollout: { shadow: 0.1 } }) // biome-ignore format: one line
+  await expect(shadowed).rejects.toThrow('rollout.shadow: expected 0 with the paper’s code, got 0.1')
+})

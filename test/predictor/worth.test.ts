@@ -1,0 +1,48 @@
+/** Whether it pays to look first: switched off where it does not, and on again by itself. */
+
+import { expect, it } from 'vitest'
+import { type LookCosts, Worth } from '../../src/predictor/worth'
+
+const cheap: LookCosts = { lookMs: 0.5, lessonMs: 1, inferenceMs: 5, share: 0.8 }
+
+function judged(costs: LookCosts) {
+  const own = { ...costs }
+  const worth = new Worth(() => own)
+  const looks = (count: number) => Array.from({ length: count }, () => worth.looks()).filter((looks) => looks).length
+  return { own, worth, looks }
+}
+
+it('looks are off within 1,000 queries where nothing is confident, but for one in 16, and on again once something is', () => {
+  const { own, worth, looks } = judged({ ...cheap, share: 0 })
+  expect(looks(511)).toBe(511)
+  expect([looks(512), worth.isOff]).toEqual([32, true])
+  own.share = 0.8
+  expect(looks(2)).toBe(2)
+  expect(worth.isOff).toBe(false)
+})
+
+it('what a model of a tenth of a millisecond takes is not worth half a millisecond of looking', () => {
+  for (const [costs, isOff] of [
+    [cheap, false],
+    [{ ...cheap, inferenceMs: 0.1, lessonMs: 0.1 }, true],
+    [{ ...cheap, inferenceMs: 0.1, lessonMs: 15 }, false], // an answer that is not asked for teaches nothing, which takes as long
+    [{ ...cheap, inferenceMs: undefined }, false],
+    [{ ...cheap, lookMs: Number.POSITIVE_INFINITY }, false],
+  ] as [LookCosts, boolean][]) {
+    const { worth, looks } = judged(costs)
+    looks(512)
+    expect([costs, worth.isOff]).toEqual([costs, isOff])
+  }
+})
+
+it('comes back by a tenth more than it left: no answer more or less turns it on and off', () => {
+  const { own, worth, looks } = judged({ lookMs: 1, lessonMs: 0, inferenceMs: 10, share: 0.09 })
+  looks(512)
+  expect(worth.isOff).toBe(true)
+  own.share = 0.105
+  looks(512)
+  expect(worth.isOff).toBe(true)
+  own.share = 0.12
+  looks(512)
+  expect(worth.isOff).toBe(false)
+})

@@ -1,0 +1,44 @@
+/** Which attempts of a query are queued where no worker is free. */
+
+import { expect, it, vi } from 'vitest'
+import { type Attempt, NORMAL } from '../../src/pool/attempt'
+import { Inquiry } from '../../src/query/inquiry'
+import { HandAttempt, HandPool } from '../shared/hand-pool'
+import { HandWorker, query } from '../shared/house'
+import { payloadOf } from '../shared/vectors'
+
+/** Of one query. @param began  told what a worker begins with */
+function inquiryOf(pool: HandPool, began: (attempt: Attempt) => void): Inquiry {
+  const owner = { began, settled() {} }
+  return new Inquiry(pool, { payload: payloadOf(query(1)), owner, dueAt: 100, turn: NORMAL, coding: undefined })
+}
+
+it.each([
+  ['clone', 0.5, 1],
+  ['clone', 0.4, 0],
+  ['hedge', 1, 0],
+] as const)('a %s at utilisation %d: %d cancelled', (purpose, utilisation, count) => {
+  const pool = new HandPool([new HandWorker('w0')])
+  pool.utilisation = utilisation
+  const cancelled = vi.spyOn(pool, 'cancel')
+  const inquiry = inquiryOf(pool, () => {})
+  inquiry.ask('first', 'normal', 0)
+  expect(inquiry.ask(purpose, 'low', 1).attempt.phase).toBe('queued')
+  expect(cancelled).toHaveBeenCalledTimes(count)
+})
+
+it('two workers prove an answer, not one twice: who begins with an attempt while it is submitted gets no other of its query', () => {
+  const worker = new HandWorker('w0')
+  const pool = new HandPool([worker])
+  const blocked: boolean[] = []
+  const inquiry: Inquiry = inquiryOf(pool, (attempt) => inquiry.met(attempt))
+  inquiry.ask('first', 'normal', 0) // it is queued, and may go to any worker
+  vi.spyOn(pool, 'submit').mockImplementation((row) => {
+    const attempt = Object.assign(new HandAttempt(row), { phase: 'running' as const, worker })
+    attempt.owner.began(attempt)
+    blocked.push(inquiry.blocks('w0'))
+    return attempt
+  })
+  inquiry.ask('proof', 'normal', 1)
+  expect([...blocked, inquiry.blocks('w0'), inquiry.blocks('w1')]).toEqual([true, true, false])
+})

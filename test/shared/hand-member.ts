@@ -1,0 +1,45 @@
+/** A member of a fleet on NATS, spoken by hand: it says what a test wants it to. */
+
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import type { KeyPair } from 'approxifer/nats'
+import { encode, VERSION } from '../../src/workers/nats/frames'
+import { Outbox } from '../../src/workers/nats/signature'
+import { subjectsOf } from '../../src/workers/nats/subjects'
+import { HandWorker } from './house'
+
+interface HandMember {
+  /** Default: it signs nothing. Its name must have the first ten letters of the key then. */
+  key?: KeyPair
+  /** What it does with a frame that is not asked whether it is there. */
+  received?: (frame: Uint8Array, reply: string, outbox: Outbox) => void
+}
+
+/** The values of a row's frame. */
+export const rowIn = (frame: Uint8Array) => new Float32Array(Uint8Array.from(frame.subarray(16)).buffer)
+
+/** @returns says that it is there, and what else it is told to */
+export function handMember(
+  connection: NatsConnection,
+  fleet: string,
+  name: string,
+  { key, received = () => {} }: HandMember = {},
+) {
+  // biome-ignore format: one line
+  const { signature } = new HandWorker(name)
+  const subjects = subjectsOf(fleet)
+  const place = { name, identity: key?.identity, signed: key !== undefined }
+  const publish = (to: string, bytes?: Uint8Array) => connection.publish(to, bytes)
+  const outbox = new Outbox({ most: 1_048_576, publish }, subjects.worker(place), key)
+  const beat = (more: object = {}) => {
+    const rest = { state: 'up', everyMs: 500, connection: 1, open: 0, ms: 0, signature }
+    outbox.beat(subjects.beat(place), { version: VERSION, name, ...(key && { identity: key.identity }), ...rest, ...more }) // biome-ignore format: one line
+  }
+  connection.subscribe(subjects.rollCall, { callback: () => beat() })
+  connection.subscribe(subjects.worker(place), {
+    callback: (_, { data, reply = '' }: Msg) => {
+      if (data[1] === 2) outbox.frame(reply, encode('pong'))
+      else received(data, reply, outbox)
+    },
+  })
+  return beat
+}

@@ -1,0 +1,21 @@
+/** Defects at the seams of a network and a disk, as those of `defects.ts`. */
+
+import { type Defect, defect } from './defects'
+
+// biome-ignore format: a line each
+export const wireDefects: readonly Defect[] = [
+  defect('HTTP: a reply is another request’s', 'workers/http/oip-server.ts', "if (reply.id !== undefined && reply.id !== id) throw this.#error('PROTOCOL', 'answers another request', {})", ''),
+  defect('HTTP: a former model answers on', 'workers/http/served-model.ts', 'if (!other) return reply.outcomes', 'if (reply) return reply.outcomes'),
+  defect('NATS: what others say in a worker’s name counts', 'workers/nats/worker.ts', 'if (await isFrameOf(verify, context, bytes)) this.#believe', 'if (context) this.#believe'),
+  defect('NATS: whoever comes is of the fleet’s model', 'workers/nats/fleet.ts', 'if (!this.#isOurs(beat)) return this.#refuse(beat, verify)', ''),
+  defect('NATS: a sweep goes on when all is over', 'workers/nats/fleet.ts', '  async close(): Promise<void> {\n    this.#cancelSweep()', '  async close(): Promise<void> {'),
+  defect('gateway: rows change places', 'gateway/batch.ts', 'this.outcomes[row] = { prediction: keep(await this.#predictor.predict(query, options)) }', 'const prediction = keep(await this.#predictor.predict(query, options))\n      this.outcomes[this.outcomes.length] = { prediction }'),
+  defect('gateway: a reply has the id of another', 'gateway/infer.ts', "const { model = '', version = '', id } = event", "const { model = '', version = '' } = event\n    const id = event.id?.replace(/9$/, '8')"),
+  defect('gateway: bytes are held for ever', 'gateway/infer.ts', 'const done = () => hold(0)', 'const done = () => {}'),
+  defect('gateway: raw NaN is a defect of ours', 'gateway/refusal.ts', 'if (isMisuse(error)) return new Refusal(400, message)', ''),
+  defect('gateway: who leaves is waited for', 'gateway/body.ts', 'const parts = await unlessGone(signal, reading)', 'const parts = await reading'),
+  defect('gateway: a deadline is in seconds', 'gateway/infer.ts', 'const ms = deadline_ms ??', 'const ms = (deadline_ms as number) * 1000 ||'),
+  defect('disk: a torn state is taken', 'memory/archive.ts', 'if (sum !== own) {', 'if (sum.length !== own.length) {'),
+  defect('disk: who was ejected is believed', 'predictor/tenants.ts', 'return name === NOBODY ? evidence : undefined', 'return evidence && undefined'),
+  defect('disk: nobody says that it was refused', 'predictor/coder.ts', 'warn(`nothing is taken over from what was learned before: ${(error as Error).message}`)', ''),
+]
