@@ -144,6 +144,7 @@ withServeFlags(
     .description('models behind the Open Inference Protocol v2, on threads of this process or on workers elsewhere')
     .argument('[models...]', '.onnx files, as FILE or NAME=FILE; with workers elsewhere NAME or NAME=ITS NAME THERE'),
 ).action(async (models, options) => {
+  process.on('SIGHUP', () => {}) // while it starts it has read nothing that may have changed since
   const { serve } = await import('./serve/serve') // with its libraries, which the other commands need not wait for
   await serve(models, flagsOf(options), version)
 })

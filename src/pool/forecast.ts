@@ -107,5 +107,5 @@ export class Forecast {
 }
 
 function told(leftMs: number, waitMs: number): string {
-  return `it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers`
+  return `it has ${Math.round(leftMs)} ms, and would wait ${Math.round(waitMs)} ms for workers before it is begun: too late for most`
 }

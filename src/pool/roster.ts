@@ -205,7 +205,7 @@ export class Roster {
     const { workers } = this.capacity
     if (workers) return `all workers that can be reached, ${workers} of ${size}, were asked already`
     const which = [
-      gone && `${gone} of ${size} cannot be reached for now`,
+      gone && `${gone} of ${size} cannot be reached, or have another model, for now`,
       ejected && `${ejected} of ${size} quarantined`,
     ]
     return `no worker may take a query: ${which.filter(Boolean).join(', ')}`

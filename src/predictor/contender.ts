@@ -55,7 +55,8 @@ export function stateOf(entry: Contender, serving: Contender, rules: TakeoverRul
   const isMore = usable > sizeOf(serving)
   if (usable < rules.least) return 'gathering'
   // There is nothing to be compared with.
-  const isAlone = !serving.generation.means.pool.usable && (isMore || !sizeOf(serving) || rules.isOver)
+  const hasShown = rules.shadow + rules.canary > 0 && trialOf(entry, true, rules) === 'serving'
+  const isAlone = !serving.generation.means.pool.usable && (isMore || !sizeOf(serving) || rules.isOver || hasShown)
   if (isAlone || (entry.isProven && isMore)) return 'serving'
   return entry.isProven ? 'gathering' : trialOf(entry, isMore, rules)
 }

@@ -34,6 +34,8 @@ const ignore = () => {}
 interface GenerationOptions {
   /** Of the model, where it is known. */
   fingerprint?: string | undefined
+  /** What its workers call it, where they have no fingerprint. */
+  told?: string | undefined
   /** What may answer queries that nobody is asked for. */
   unasked?: UnaskedKinds | undefined
   /** The one that serves before it: what was counted goes on. */
@@ -50,17 +52,21 @@ export class Generation {
   readonly #maxWaitMs: number
   /** Who is to ask again, of the workers with the new model. */
   readonly #waiting: { payload: Payload; caller: Caller }[] = []
+  /** What its workers call it. */
   readonly #model: { fingerprint: string | undefined }
+  /** What was learned of it is known by that. */
+  #fingerprint: string | undefined
 
-  constructor(means: Means, settings: Settings, { fingerprint, before, unasked }: GenerationOptions) {
+  constructor(means: Means, settings: Settings, { fingerprint, told, before, unasked }: GenerationOptions) {
     const extras = { hedge: { sent: 0, won: 0 }, clone: { sent: 0, won: 0 } }
     this.counts = before?.counts ?? { groups: 0, renewals: 0, extras }
-    this.#model = { fingerprint }
+    this.#fingerprint = fingerprint
+    this.#model = { fingerprint: fingerprint ?? told }
     this.means = means
     this.reuse = unasked && this.#reusing(unasked, settings)
     this.#maxWaitMs = settings.maxWaitMs
     this.#shared = this.#share(settings)
-    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#model.fingerprint)
+    const make = (name: string) => means.coder.newTenant(name, this.#shared, settings, this.#fingerprint)
     this.tenants = new Tenants(settings.limits.tenants, make)
     for (const name of Object.keys(settings.states)) this.tenants.of(name) // what cannot be read is refused now
     if (settings.limits.tenants === 1) this.tenants.of(NOBODY)
@@ -106,6 +112,7 @@ export class Generation {
    */
   renew(fingerprint: string | undefined): void {
     this.counts.renewals++
+    this.#fingerprint = fingerprint
     this.#model.fingerprint = fingerprint
     this.handOver(this)
     this.reuse?.renew()
@@ -149,6 +156,7 @@ export class Generation {
     const { pool, trust, buffers } = this.means
     pool.add(worker, !trust.joined(worker))
     buffers?.joined(worker)
+    this.#model.fingerprint ??= worker.modelId
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {

@@ -77,7 +77,7 @@ export class Predictor {
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const means = meansOf(coder, workers, settings, told, before?.means)
-      const generation = new Generation(means, settings, { fingerprint, unasked, before })
+      const generation = new Generation(means, settings, { fingerprint, told: workers[0].modelId, unasked, before })
       return generation
     }
     this.#admission = new Admission(settings.limits, () => AHEAD * this.#generation.means.pool.slots + coder.scheme.queries) // biome-ignore format: one line

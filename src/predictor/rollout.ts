@@ -124,11 +124,21 @@ export class Rollout {
       canary.failed += Number(isCanary && !['ABORTED', 'CLOSED', 'OVERLOADED'].includes(error.code))
       this.look()
       const isFinal = ['ABORTED', 'CLOSED', 'DEADLINE'].includes(error.code) || entry === this.#serving
-      if (isFinal) caller.fail(error, ended)
+      if (isFinal) caller.fail(this.#explained(error), ended)
       else this.serving.take(request)
     }
     const shared = new SharedCaller(caller, this.#options.settings.clock.now(), answered, failed)
     generation.take({ ...request, caller: shared })
+  }
+
+  /** Where nobody has the model that serves, and others are there: why they do not answer. */
+  #explained(error: ApproxiferError): ApproxiferError {
+    if (error.code !== 'WORKER' || this.serving.means.pool.usable || !this.#others.size) return error
+    const others = Array.from(
+      this.#others.values(),
+      (each) => `${each.generation.means.pool.usable} with the model ${each.id}, ${each.state}`,
+    )
+    return new ApproxiferError('WORKER', `${error.message}; beside it there are ${others.join(', ')}`, { cause: error })
   }
 
   #compare(other: Contender, { payload, caller }: Request, { status, output }: Prediction): void {

@@ -48,6 +48,7 @@ describe('a token', () => {
 
 it.each([
   ['of blanks', ' \n', 'expected a token%, got none'],
+  ['that is empty', '', 'expected a token%, got none'],
   [
     'with a space, which no request can bring',
     'my secret',

@@ -19,7 +19,7 @@ describe('a token of the configuration', () => {
   const config = `
 models:
   digits: ${lenet}
-  others: ${lenet.replace('4', '3')}
+  others: ${lenet.replace('4', '2')}
 tokenFile: plain
 tokens:
   - { token: shop-secret, name: shop, tenant: shop, models: [digits] }
@@ -106,7 +106,7 @@ tokens:
     const { model, msg } = await served.line(({ level }) => level === 'warn')
     expect([model, msg]).toEqual([
       'others',
-      expect.stringMatching(/^tokens are of 4 tenants, more than are kept apart/),
+      expect.stringMatching(/^tokens are of 3 tenants, more than are kept apart/),
     ])
   })
 
@@ -119,13 +119,22 @@ tokens:
 describe('tokens that cannot be meant', () => {
   it.each([
     ['an unknown name', '{ token: a, tenat: b }', /tokens\[0\]\.tenat: expected 'tenant'/],
-    ['neither a token nor a file', '{ tenant: b }', /tokens\[0\]: expected one of token, file and certificate, got none/],
+    [
+      'neither a token nor a file',
+      '{ tenant: b }',
+      /tokens\[0\]: expected one of token, file and certificate, got none/,
+    ],
     ['both', '{ token: a, file: b }', /tokens\[0\]: expected one of token, file and certificate, got 2/],
     ['a tenant of a proxy', '{ token: a, tenant: b, tenants: true }', /tokens\[0\]\.tenant: expected none beside/],
     [
       'a number',
       '{ token: 123 }',
       /tokens\[0\]\.token: expected a text without spaces, in quotes where it could be a number, got another\n/,
+    ],
+    [
+      'the same twice',
+      '{ token: a, tenant: b }, { token: a }',
+      /tokens: expected each once, since what one may is said once, got one twice/,
     ],
     ['two words', '{ token: a b }', /tokens\[0\]\.token: expected a text without spaces, /],
     ['no rate', '{ token: a, rate: 0 }', /tokens\[0\]\.rate: expected a number from 0\.001/],
@@ -134,6 +143,35 @@ describe('tokens that cannot be meant', () => {
     const file = put('wrong.yaml', `models: { m: { model: ${join(process.cwd(), LENET)} } }\ntokens: [${entry}]\n`)
     const [code, stderr] = serve('--config', file)
     expect([code, stderr]).toEqual([2, expect.stringMatching(sentence)])
+  })
+})
+
+describe('a file of tokens that is emptied while the server is at work, beside another one', () => {
+  it('is an error in the log, and what was read before counts', async () => {
+    const model = JSON.stringify({ model: join(process.cwd(), LENET), workers: 1 })
+    put('first', 'one\n')
+    put('second', 'two\n')
+    const config = `models: { digits: ${model} }\ntokenFile: first\ntokens: [{ file: second, models: [digts] }]\n`
+    const served = await Served.start(['--config', put('two.yaml', config)])
+    expect(await served.line(({ msg }) => String(msg).startsWith('tokens: models'))).toMatchObject({
+      msg: 'tokens: models: expected one of digits, got digts',
+    })
+    put('second', '')
+    await served.line(({ msg }) => msg === 'reading who may ask failed: what was read before counts')
+    const ask = (token: string) => served.infer(json(), { headers: { authorization: `Bearer ${token}` } })
+    expect([(await ask('one')).status, (await ask('two')).status, (await ask('three')).status]).toEqual([200, 403, 401])
+    expect(await served.line(({ route }) => route === 'refused')).toMatchObject({
+      ...{ method: 'POST', path: '/v2/models/digits/infer', address: '127.0.0.1', status: 401 },
+      reason: expect.stringContaining('expected a bearer token that is known here'),
+    })
+    const metrics = await (await fetch(`${served.url}/metrics`, { headers: { authorization: 'Bearer one' } })).text()
+    expect(metrics).toContain('approxifer_requests_total{route="refused",model="",code="401"} 1')
+    put('two.yaml', `models: { digts: ${model} }\ntlsClientCa: first\n`)
+    await served.line(({ msg }) => String(msg).startsWith('reloading failed'))
+    put('two.yaml', `models: { digts: ${model} }\n`)
+    await served.line(({ msg }) => msg === 'no token is left: everybody may ask')
+    expect(await served.line(({ msg }) => msg === 'unloaded')).toMatchObject({ model: 'digits' })
+    expect(await served.stop()).toBe(0)
   })
 })
 

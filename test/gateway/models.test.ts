@@ -46,7 +46,7 @@ describe('loading and unloading', () => {
     }
     reach(false, false)
     expect(await readiness()).toEqual([503, 503, 200, 200])
-    const why = 'no worker may take a query: 2 of 2 cannot be reached for now'
+    const why = 'no worker may take a query: 2 of 2 cannot be reached, or have another model, for now'
     const [server, one] = [await answerOf(gateway, request('/v2/health/ready')), await answerOf(gateway, request('/v2/models/m/ready'))] // biome-ignore format: one line
     expect([server.json, server.headers.get('retry-after')]).toEqual([
       { ready: false, error: `model 'm': ${why}` },

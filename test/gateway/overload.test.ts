@@ -24,7 +24,9 @@ it('who would wait too long is refused at once: 429, and when to try again', asy
   const { status, headers, json } = await answerOf(gateway, post(inputOf(1)))
   expect(performance.now() - since).toBeLessThan(500) // a few ms, on a machine that has nothing else to do
   expect([status, headers.get('retry-after')]).toEqual([429, '2'])
-  expect(json.error).toBe('row 0: it has 2500 ms, and would wait 1500 ms for workers')
+  expect(json.error).toBe(
+    'row 0: it has 2500 ms, and would wait 1500 ms for workers before it is begun: too late for most',
+  )
   expect(events.at(-1)).toMatchObject({ status: 429 })
   const isPatient = post({ ...inputOf(1), parameters: { deadline_ms: 60_000, priority: 'low' } })
   const third = gateway(isPatient)

@@ -43,7 +43,9 @@ describe('on arrival', () => {
     expect(pool.isOverloaded).toBe(false)
     const error = pool.refusal(50, NORMAL)
     expect(error).toMatchObject({ code: 'OVERLOADED' })
-    expect(error?.message).toMatch(/^it has 50 ms, and would wait 5\d ms for workers$/)
+    expect(error?.message).toMatch(
+      /^it has 50 ms, and would wait 5\d ms for workers before it is begun: too late for most$/,
+    )
     expect(error?.retryMs).toBeCloseTo(52.5)
     expect(pool.isOverloaded).toBe(true)
   })

@@ -35,7 +35,7 @@ describe('no worker that can be reached', () => {
   }
   /** What those get that are at work when the first few are gone, and have too few left. */
   const lost = 'results: expected >= . of .'
-  const sentence = 'no worker may take a query: 5 of 5 cannot be reached for now'
+  const sentence = 'no worker may take a query: 5 of 5 cannot be reached, or have another model, for now'
 
   it.each(schemes)('%s: a query fails at once, and the next is answered when they are back', async (_, options) => {
     const { predictor, workers, clock } = await open(names, options)

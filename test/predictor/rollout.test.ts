@@ -36,6 +36,17 @@ async function calling(predictor: Predictor): Promise<Callers> {
 }
 
 describe('five OIP servers that are rolled to other weights', () => {
+  /** Two of them have another model. @returns what it is called */
+  async function half(servers: QuirkServer[], predictor: Predictor): Promise<string[]> {
+    for (const server of servers.slice(0, 2)) {
+      await server.kill()
+      server.model = served('new')
+      await server.listen()
+    }
+    await until(() => otherOf(predictor)?.workers === 2)
+    return [otherOf(predictor).id]
+  }
+
   async function fiveServers(rollout: PredictorOptions['rollout']) {
     const start = () => new QuirkServer('triton', served('old')).listen()
     const servers = await Promise.all(Array.from({ length: 5 }, start))
@@ -107,6 +118,20 @@ describe('five OIP servers that are rolled to other weights', () => {
     expect(callers.counts).toMatchObject({ neither: 0, failed: 0 })
     expect(events.filter((event) => /serving/.test(event))).toEqual([`serving ${id}`, `serving ${own.id}`])
     expect(() => predictor.promote('x')).toThrow(`generation: expected one of ${id}, got "x"`)
+  })
+
+  it('that have shown themselves take over at once when those that serve are gone, if as many; refused ones say why they do not answer', async () => {
+    const { servers, predictor, callers, own } = await fiveServers({ canary: 0.3 })
+    const [id] = await half(servers, predictor)
+    await until(() => otherOf(predictor).answered >= 100)
+    for (const server of servers.slice(2)) await server.kill()
+    await callers.more(100, 'new')
+    expect([stateOf(predictor, id), callers.counts.neither]).toEqual(['serving', 0])
+    predictor.refuse(own.id)
+    for (const server of servers.slice(0, 2)) await server.kill()
+    servers[2].model = served('old')
+    await servers[2].listen()
+    await until(() => [...callers.errors.keys()].some((text) => text.includes(`beside it there are 1 with the model ${own.id}, refused`))) // biome-ignore format: one line
   })
 
   it('rolled back half-way, under a canary: the old model goes on, and the new one is gone', async () => {

@@ -9,6 +9,7 @@ import * as renamed from '../../renamed'
 import { placesBeside } from '../../text/files'
 import { type TextOptions, textOptions } from '../../text/options'
 import { readNamed } from '../files'
+import { nameOf } from '../options'
 import { type ServerSettings, serverOptions } from './options'
 import { checkTokens, type TokenSettings } from './tokens'
 
@@ -161,8 +162,18 @@ function besideConfig(model: ModelConfig, near: (file: string) => string): Model
   }
 }
 
+/** What flags are called as options of a predictor. */
+function byFlag(options: AnyOptions, group = ''): Record<string, string> {
+  const entries = Object.entries(options).flatMap(([name, { flags, options: inside }]) => {
+    if (inside) return Object.entries(byFlag(inside, name))
+    return flags === undefined ? [] : [[nameOf(flags), group ? `${group}: { ${name} }` : name] as const]
+  })
+  return Object.fromEntries(entries)
+}
+const others = { ...byFlag(predictorOptions), ...renamed.predictor }
+
 function checkModel(field: string, model: unknown): void {
-  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote', 'text'], renamed.predictor)
+  checkNames(field, model, [...dataIn(predictorOptions), 'version', 'remote', 'text'], others)
   const { model: path, version, workers, remote, text } = model as ModelConfig
   for (const [name, value] of Object.entries({ model: path, version })) {
     if (value !== undefined) checkText(`${field}.${name}`, value, 'a text')

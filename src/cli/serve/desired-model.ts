@@ -116,7 +116,7 @@ export class DesiredModel {
       this.#served = signal.aborted ? '' : step.state // of what was cut short nobody knows whether its workers still come and go
       step.is = 'done'
       this.#failed.times = 0
-      if (model) this.context.log.info({ model: this.name, version: model.version }, 'loaded')
+      this.context.log.info({ model: this.name, version: model?.version }, model ? 'loaded' : 'unloaded')
       this.context.onChange()
       return model ? 'loaded' : 'unloaded'
     } catch (cause) {

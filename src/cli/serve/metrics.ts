@@ -83,6 +83,11 @@ export class Metrics {
     if (isInference(route)) this.#seconds.observe({ model }, ms / 1000)
   }
 
+  /** Before anybody looked at what it asks. */
+  refused(code: number): void {
+    this.#requests.inc({ route: 'refused', model: '', code })
+  }
+
   group(model: string, { rows, recoveries, encodeMs, waitMs, decodeMs }: GroupReport): void {
     for (const { outcome, ms } of rows) {
       this.#rows.inc({ model, outcome: outcomes[outcome] })
@@ -153,6 +158,7 @@ const families: Family[] = [
     const { exact, checked, recovered, unasked: remembered, unverified } = stats
     return by('status', { exact, checked, recovered, remembered, unverified })
   }),
+  counter('queries_reused_total', 'Queries answered by the answer to an equal one', [], ({ reused }) => [[{}, reused]]),
   counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>
     by('code', failed),
   ),

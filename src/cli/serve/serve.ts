@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expected } from '../../check'
+import { clientOf } from '../../gateway/body'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
@@ -15,7 +16,7 @@ import { Metrics } from './metrics'
 import { type Logging, observer, openLog, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type Answer, type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
+import { type Answer, type KnownToken, pathOf, type RefusedRequest, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -23,6 +24,8 @@ const LAST_WORDS_MS = 500
 /** To save what the models that are served have learned, while others have not started. */
 const SAVE_MS = 2000
 const MIB = 2 ** 20
+/** Letters of a path in the log. */
+const MOST_TOLD = 200
 
 /**
  * Returns when the server is ready; a signal ends it, and with it the process.
@@ -115,7 +118,7 @@ class ModelServer {
     const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
-    const refused = ({ method }: Request, status: number) => log.info({ route: 'refused', method, status })
+    const refused = (told: RefusedRequest) => this.#refused(told)
     const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
     const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
     const guarded = (answer: Answer) => withOrigins(cors, withToken(this.#tokens, answer, refused))
@@ -128,17 +131,24 @@ class ModelServer {
     this.#warnOfTokens()
   }
 
+  #refused({ request, status, reason, name }: RefusedRequest): void {
+    const { method } = request
+    this.#metrics.refused(status)
+    const [path, address] = [pathOf(request).slice(0, MOST_TOLD), clientOf(request)?.address]
+    this.#logging.log.info({ route: 'refused', principal: name, method, path, address, status, reason })
+  }
+
   #warnOfTokens(): void {
     const { log } = this.#logging
-    const { isNeeded, tenants } = this.#tokens
+    const { isNeeded, tenants, models } = this.#tokens
+    const names = Object.keys(this.#config.models)
     const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
     if (!isNeeded && isFar) log.warn('no token: everybody who reaches this address may ask')
+    for (const each of models) if (!names.includes(each)) log.warn(`tokens: models: expected one of ${names.join(', ')}, got ${each}`) // biome-ignore format: one line
     for (const [model, { limits }] of Object.entries(this.#config.models)) {
-      if (tenants <= (limits?.tenants ?? 1)) continue
-      log.warn(
-        { model },
-        `tokens are of ${tenants} tenants, more than are kept apart (--tenants): each forgets another`,
-      )
+      const most = limits?.tenants ?? 1
+      if (most === 1 && tenants.length) log.warn({ model }, 'tokens have tenants, and none are kept apart (limits.tenants, --tenants): queries of theirs are refused') // biome-ignore format: one line
+      else if (tenants.length > most) log.warn({ model }, `tokens are of ${tenants.length} tenants, more than are kept apart (limits.tenants, --tenants): each forgets another`) // biome-ignore format: one line
     }
   }
 
@@ -213,15 +223,18 @@ class ModelServer {
   /** Each by itself: a key that is written after its certificate keeps no token alive. */
   async #renewAccess(): Promise<void> {
     const { log } = this.#logging
-    const failed = (err: unknown) => log.error({ err }, 'reading who may ask failed; who might ask still may')
-    await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed) // biome-ignore format: one line
+    const failed = (what: string) => (err: unknown) =>
+      log.error({ err }, `reading ${what} failed: what was read before counts`)
+    await tokensOf(this.#config).then((tokens) => this.#renewTokens(tokens)).catch(failed('who may ask')) // biome-ignore format: one line
     const renew = (certificate?: Certificate) =>
       certificate && this.#listening.forEach((each) => each.renew(certificate))
-    if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed)
+    if (this.#settings.tlsCert !== undefined) await readCertificate(this.#config.server).then(renew).catch(failed('the certificate')) // biome-ignore format: one line
   }
 
   #renewTokens(tokens: readonly KnownToken[]): void {
+    const wasNeeded = this.#tokens.isNeeded
     if (!this.#tokens.replace(tokens)) return
+    if (wasNeeded && !this.#tokens.isNeeded) this.#logging.log.warn('no token is left: everybody may ask')
     this.#events.keep((token) => this.#tokens.admit(token))
     this.#logging.log.info({ tokens: tokens.length }, 'tokens were read again')
     this.#warnOfTokens()
@@ -239,7 +252,9 @@ class ModelServer {
       return now !== then && !(RENEWED as readonly string[]).includes(name)
     }
     const others = Object.keys(settings).filter(isOther)
-    if ((settings.tlsCert === undefined) !== (before.tlsCert === undefined)) others.push('tlsCert')
+    for (const name of ['tlsCert', 'tlsClientCa'] as const) {
+      if ((settings[name] === undefined) !== (before[name] === undefined)) others.push(name)
+    }
     if (others.length) this.#logging.log.warn({ settings: others }, 'these settings have changed, and need a restart')
   }
 

@@ -91,13 +91,15 @@ export async function readTokens(
       return all.map((each) => ({ token: each, principal, rate }))
     },
   )
-  const plain = (await plainTokens(file, variable)).map((token) => ({ token, principal: { tenant: '' } }))
-  return [...(await Promise.all(said)).flat(), ...plain]
+  const plain = plainTokens(file, variable).then((all) => all.map((token) => ({ token, principal: { tenant: '' } })))
+  const known = (await Promise.all([...said, plain])).flat()
+  if (new Set(known.map(({ token }) => token)).size === known.length) return known
+  throw new TypeError('tokens: expected each once, since what one may is said once, got one twice')
 }
 
 async function plainTokens(file: string | undefined, variable: string | undefined): Promise<string[]> {
   if (file !== undefined) return tokensIn('--token-file', file)
-  return variable ? checkLines('APPROXIFER_TOKEN', '', variable) : []
+  return variable === undefined ? [] : checkLines('APPROXIFER_TOKEN', '', variable)
 }
 
 async function tokensIn(field: string, file: string): Promise<string[]> {
@@ -164,9 +166,14 @@ export class Tokens {
     return this.certifies || this.#all.length > 0
   }
 
-  /** Whose queries come with them. */
-  get tenants(): number {
-    return new Set(this.#all.map(({ principal }) => principal.tenant)).size
+  /** Whose queries come with them, but for nobody's; undefined: whom a request names. */
+  get tenants(): (string | undefined)[] {
+    return [...new Set(this.#all.map(({ principal }) => principal.tenant))].filter((name) => name !== '')
+  }
+
+  /** That some of them may ask. */
+  get models(): string[] {
+    return [...new Set(this.#all.flatMap(({ principal }) => principal.models ?? []))]
   }
 
   /** All are compared, each in constant time, so that nothing tells which letters were right. */
@@ -195,12 +202,16 @@ export function tokenOf(request: Request, connection: Connection): string | unde
 
 export type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
 
-/** @param onRefused  told the status */
-export function withToken(
-  tokens: Tokens,
-  handle: Answer,
-  onRefused: (request: Request, status: number) => void,
-): Handler {
+/** A request that is answered without a look at what it asks. */
+export interface RefusedRequest {
+  request: Request
+  status: number
+  reason: string
+  /** Of whom its token is, where it is known and has a name. */
+  name: string | undefined
+}
+
+export function withToken(tokens: Tokens, handle: Answer, onRefused: (refused: RefusedRequest) => void): Handler {
   return (request, connection) => {
     if (!tokens.isNeeded) return handle(request, connection)
     const path = pathOf(request)
@@ -208,7 +219,7 @@ export function withToken(
     const known = tokens.find(token)
     if (!known && OPEN.includes(path)) return handle(request, connection)
     const refuse = (status: number, message: string, headers = {}) => {
-      onRefused(request, status)
+      onRefused({ request, status, reason: message, name: known?.principal.name })
       return problem(status, message, headers, path)
     }
     if (!known) {
@@ -223,7 +234,7 @@ export function withToken(
     if (!rate || request.method !== 'POST') return handle(request, connection, principal)
     const { waitMs } = rate
     if (waitMs) {
-      const message = 'the rate: expected no more queries a second than this token may ask, got more'
+      const message = `the rate: expected at most ${rate.perSecond} queries a second with this token, got more`
       return refuse(429, message, { 'retry-after': String(Math.ceil(waitMs / 1000)) })
     }
     rate.take(1)

@@ -45,7 +45,7 @@ export class ServedModel {
 
   /** As its fleet calls it. */
   get name(): string | undefined {
-    return this.#expected?.name
+    return this.#expected?.name ?? this.#expected?.fingerprint
   }
 
   get isExpected(): boolean {

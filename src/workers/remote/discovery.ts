@@ -39,8 +39,8 @@ const NOT_HERE = 'expected a runtime that has them, such as Node; pass a list of
 
 /**
  * Servers listed in a file: a JSON array of URLs, or one URL a line with `#` before remarks. It is read when it changes, also by being
- * replaced (as Kubernetes' ConfigMaps are), and every few seconds. A file that cannot be read or understood changes nothing, with a
- * warning. Servers that are no longer listed are drained.
+ * replaced (as Kubernetes' ConfigMaps are), and every few seconds. A file that cannot be read or understood, or lists none, changes nothing, with
+ * a warning. Servers that are no longer listed are drained.
  *
  * @throws Error where the runtime has no files
  */
@@ -49,7 +49,11 @@ export function watchFile(path: string, options: WatchOptions = {}): AsyncIterab
   checkNames('', options, watchNames)
   const { watch } = platform
   if (!watch) throw new Error(`watchFile: files: ${NOT_HERE}`)
-  const read = async () => urlsIn(await platform.read(path))
+  const read = async () => {
+    const urls = urlsIn(await platform.read(path))
+    if (urls.length) return urls
+    throw new Error('it lists no server') // who writes a file may have emptied it first
+  }
   return new Watcher(`the list of workers ${path}`, read, options, (changed) => watch(path, changed)).changes
 }
 

@@ -54,6 +54,17 @@ describe('a file of URLs', () => {
     expect(warnings).toEqual([])
   })
 
+  it('that is emptied drains nobody: a warning says so', async () => {
+    const path = join(folder(), 'workers')
+    writeFileSync(path, 'http://a:8000\n')
+    const { list, warnings } = watched(path)
+    await told(list, ['add http://a:8000'])
+    writeFileSync(path, '')
+    await until(() => expect(warnings).toEqual([expect.stringContaining('it lists no server')]))
+    writeFileSync(path, 'http://b:8000\n')
+    await told(list, ['add http://a:8000', 'add http://b:8000', 'drain http://a:8000'])
+  })
+
   it('is seen when it is replaced, or a link to it, without waiting for a look', async () => {
     const own = folder()
     const path = join(own, 'workers')
