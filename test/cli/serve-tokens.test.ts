@@ -154,7 +154,7 @@ describe('a file of tokens that is emptied while the server is at work, beside a
     const config = `models: { digits: ${model} }\ntokenFile: first\ntokens: [{ file: second, models: [digts] }]\n`
     const served = await Served.start(['--config', put('two.yaml', config)])
     expect(await served.line(({ msg }) => String(msg).startsWith('tokens: models'))).toMatchObject({
-      msg: 'tokens: models: expected one of digits, got digts',
+      msg: 'tokens: models: expected one of digits, got "digts"',
     })
     put('second', '')
     await served.line(({ msg }) => msg === 'reading who may ask failed: what was read before counts')

@@ -2,11 +2,13 @@
 
 import { context, propagation, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import pino from 'pino'
+import { clientOf } from '../../gateway/body'
 import type { RequestEvent } from '../../gateway/event'
 import type { GroupReport } from '../../query/report'
 import type { Events } from './events'
 import type { Metrics } from './metrics'
 import type { logLevels } from './options'
+import { pathOf, type RefusedRequest } from './tokens'
 
 /** @param isModel  whether there is a model of this name: others, which anybody may invent, are no label */
 export function observer(
@@ -39,6 +41,15 @@ export function observer(
 }
 
 const MOST_TOLD = 200
+
+/** Of requests that nobody looked at. */
+export function refusals(log: Log, metrics: Metrics): (refused: RefusedRequest) => void {
+  return ({ request, status, reason, name }) => {
+    metrics.refused(status)
+    const [path, address] = [cut(pathOf(request)), clientOf(request)?.address]
+    log.info({ route: 'refused', principal: name, method: request.method, path, address, status, reason })
+  }
+}
 
 /** Probes come every second; they are told at 'debug'. */
 function logRequest(log: Log, event: RequestEvent): void {

@@ -2,7 +2,6 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expected } from '../../check'
-import { clientOf } from '../../gateway/body'
 import { createGateway, fileStore, type GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
 import type { Principal } from '../../gateway/principal'
@@ -13,10 +12,10 @@ import { Events } from './events'
 import { type Certificate, readCertificate, withOrigins } from './guard'
 import { type Connection, type Listening, listen, problem } from './listen'
 import { Metrics } from './metrics'
-import { type Logging, observer, openLog, Spans } from './observe'
+import { type Logging, observer, openLog, refusals, Spans } from './observe'
 import type { ServerSettings } from './options'
 import { ServedModels } from './served-models'
-import { type Answer, type KnownToken, pathOf, type RefusedRequest, readTokens, Tokens, withToken } from './tokens'
+import { type Answer, doubtsOf, type KnownToken, pathOf, readTokens, Tokens, withToken } from './tokens'
 import { WatchedFiles } from './watch'
 
 /** For the last answers to be written, of queries that were given up. */
@@ -24,8 +23,6 @@ const LAST_WORDS_MS = 500
 /** To save what the models that are served have learned, while others have not started. */
 const SAVE_MS = 2000
 const MIB = 2 ** 20
-/** Letters of a path in the log. */
-const MOST_TOLD = 200
 
 /**
  * Returns when the server is ready; a signal ends it, and with it the process.
@@ -118,7 +115,7 @@ class ModelServer {
     const { host, port, adminPort, cors, headerTimeout, requestTimeout, maxConnections } = this.#settings
     const limits = { headerMs: headerTimeout * 1000, requestMs: requestTimeout * 1000, maxConnections }
     const onError = (err: unknown) => log.error({ err }, 'a request failed by a fault of the server')
-    const refused = (told: RefusedRequest) => this.#refused(told)
+    const refused = refusals(log, this.#metrics)
     const tell: Answer = (...asked) => this.#tell(asked[0], asked[1]) ?? this.#answer(...asked)
     const main: Answer = adminPort === undefined ? tell : (...asked) => this.#answer(...asked)
     const guarded = (answer: Answer) => withOrigins(cors, withToken(this.#tokens, answer, refused))
@@ -131,25 +128,10 @@ class ModelServer {
     this.#warnOfTokens()
   }
 
-  #refused({ request, status, reason, name }: RefusedRequest): void {
-    const { method } = request
-    this.#metrics.refused(status)
-    const [path, address] = [pathOf(request).slice(0, MOST_TOLD), clientOf(request)?.address]
-    this.#logging.log.info({ route: 'refused', principal: name, method, path, address, status, reason })
-  }
-
   #warnOfTokens(): void {
-    const { log } = this.#logging
-    const { isNeeded, tenants, models } = this.#tokens
-    const names = Object.keys(this.#config.models)
     const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
-    if (!isNeeded && isFar) log.warn('no token: everybody who reaches this address may ask')
-    for (const each of models) if (!names.includes(each)) log.warn(`tokens: models: expected one of ${names.join(', ')}, got ${each}`) // biome-ignore format: one line
-    for (const [model, { limits }] of Object.entries(this.#config.models)) {
-      const most = limits?.tenants ?? 1
-      if (most === 1 && tenants.length) log.warn({ model }, 'tokens have tenants, and none are kept apart (limits.tenants, --tenants): queries of theirs are refused') // biome-ignore format: one line
-      else if (tenants.length > most) log.warn({ model }, `tokens are of ${tenants.length} tenants, more than are kept apart (limits.tenants, --tenants): each forgets another`) // biome-ignore format: one line
-    }
+    if (!this.#tokens.isNeeded && isFar) this.#logging.log.warn('no token: everybody who reaches this address may ask')
+    for (const [model, text] of doubtsOf(this.#tokens, this.#config.models)) this.#logging.log.warn({ model }, text)
   }
 
   /** What is told of the server's work. */

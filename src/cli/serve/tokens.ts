@@ -190,6 +190,21 @@ export class Tokens {
   }
 }
 
+/** What is odd about them, and of which model. */
+export function* doubtsOf(
+  { tenants, models }: Tokens,
+  served: Readonly<Record<string, { limits?: { tenants?: number } }>>,
+): Generator<[model: string | undefined, text: string]> {
+  const names = Object.keys(served)
+  const unknown = models.filter((name) => !names.includes(name))
+  for (const name of unknown) yield [undefined, expected('tokens: models', `one of ${names.join(', ')}`, name)]
+  const apart = 'are kept apart (limits.tenants, --tenants)'
+  for (const [model, { limits: { tenants: most = 1 } = {} }] of Object.entries(served)) {
+    if (most === 1 && tenants.length) yield [model, `tokens have tenants, and none ${apart}: queries of theirs are refused`]
+    else if (tenants.length > most) yield [model, `tokens are of ${tenants.length} tenants, more than ${apart}: each forgets another`] // biome-ignore format: one line
+  }
+}
+
 const digest = (token: string) => createHash('sha256').update(token).digest()
 
 /** What a request brings: a token, or its connection a certificate. */
