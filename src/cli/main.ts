@@ -126,6 +126,8 @@ withModel(
   .addOption(
     choice('--features <how>', 'how the memory compares inputs (default: patches for images, else raw)', featureNames),
   )
+  .optionsGroup('Answers before asking:')
+  .option('--stream <n>', 'inputs, in their order, on which they are tried; 0: none', integer(0), 5000)
   .optionsGroup('Which scheme:')
   .option('--grid [K,..:S,..]', `a table over K and S instead of one scheme (default: ${GRID})`, grid)
   .option('--tolerate <loss>', 'accuracy that the recommended scheme may lose', probability, 0.01)
