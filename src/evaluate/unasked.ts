@@ -24,41 +24,52 @@ export interface Recorded {
   readonly said: Said | undefined
 }
 
+/** What a memory says of one query after the other, before it learns the model's answer. */
+export class Pupil {
+  /** What lookups took, and lessons, in all. */
+  readonly ms = { look: 0, lesson: 0 }
+
+  constructor(readonly experience: Experience) {}
+
+  next(query: Float32Array, answer: Float32Array): Said | undefined {
+    const { experience, ms } = this
+    const { confidence } = experience
+    confidence.observe(answer)
+    const start = performance.now()
+    const recalled = experience.recall(query)
+    const sure = recalled && (confidence.of({ ...recalled, missing: 1 }) ?? 0)
+    const between = performance.now()
+    const isRight = recalled !== undefined && confidence.agrees(recalled.answer, answer) === true
+    Array.from(experience.train(query, answer)) // at once: nobody waits
+    ms.look += between - start
+    ms.lesson += performance.now() - between
+    return sure === undefined ? undefined : { confidence: sure, isRight }
+  }
+}
+
 /** Records what the memory, and the nearest neighbour, say of one query after the other, before each learns its answer. */
 export class Recorder {
   readonly memory: Recorded[] = []
   readonly neighbour: Recorded[] = []
-  /** What lookups took, and lessons, in all. */
-  readonly ms = { look: 0, lesson: 0 }
-  readonly #experience: Experience
+  readonly #pupil: Pupil
   readonly #neighbours: Neighbours
   readonly #firsts = new Map<string, number>()
 
   constructor(experience: Experience) {
-    this.#experience = experience
+    this.#pupil = new Pupil(experience)
     this.#neighbours = new Neighbours((said, own) => experience.confidence.agrees(said, own) === true)
+  }
+
+  get ms(): Pupil['ms'] {
+    return this.#pupil.ms
   }
 
   next(query: Float32Array, answer: Float32Array): void {
     const key = checksum(new Uint8Array(query.buffer, query.byteOffset, query.byteLength))
     const first = this.#firsts.get(key) ?? this.memory.length
     this.#firsts.set(key, first)
-    this.#experience.confidence.observe(answer)
-    this.memory.push({ first, said: this.#recalled(query, answer) })
+    this.memory.push({ first, said: this.#pupil.next(query, answer) })
     this.neighbour.push({ first, said: this.#neighbours.next(query, answer) })
-    const start = performance.now()
-    Array.from(this.#experience.train(query, answer))
-    this.ms.lesson += performance.now() - start
-  }
-
-  #recalled(query: Float32Array, answer: Float32Array): Said | undefined {
-    const { confidence } = this.#experience
-    const start = performance.now()
-    const recalled = this.#experience.recall(query)
-    this.ms.look += performance.now() - start
-    if (!recalled) return undefined
-    const isRight = confidence.agrees(recalled.answer, answer) === true
-    return { confidence: confidence.of({ ...recalled, missing: 1 }) ?? 0, isRight }
   }
 }
 
