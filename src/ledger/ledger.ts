@@ -62,6 +62,7 @@ export class Ledger {
   #sightings = new Sightings()
   #span: Span
   #threshold = NOTHING
+  #counted = 0
   readonly #late: LateRecoveries
   readonly #counts = { remembered: 0, audits: 0 }
 
@@ -74,7 +75,13 @@ export class Ledger {
   /** One more answer, of which the memory says nothing. */
   count(): void {
     if (this.#span.isOver) this.#next()
-    if (++this.#span.answers % EVERY === 0) this.#look()
+    this.#span.answers++
+    if (++this.#counted % EVERY === 0) this.#look()
+  }
+
+  /** One of these failed: it is no answer. */
+  discount(): void {
+    if (this.#span.answers) this.#span.answers--
   }
 
   /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
