@@ -84,6 +84,11 @@ export class Ledger {
     if (this.#span.answers) this.#span.answers--
   }
 
+  /** Nothing is given until an audit that is under way has its outcome. */
+  get isHeld(): boolean {
+    return this.#span.isHeld
+  }
+
   /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
   draw(confidence: number, mayGive = true): Draw {
     this.count()

@@ -41,12 +41,12 @@ export interface RememberingOptions {
  * Share of the time that lookups may take: beyond it queries are asked unseen. Without, a memory that takes .4 ms had everybody wait for
  * seconds where 5,700 queries came in one. And what may be saved up, ms.
  */
-const LOOKING = { share: 0.7, burstMs: 10 }
+const LOOKING = { share: 0.6, burstMs: 20 }
 /**
  * The same for those that would be refused, were none of them sure, and what there is beside that were all: with a memory that is rarely sure
  * the time is better spent on those that workers answer. The moving average of how often they were moves so far with each.
  */
-const OVERLOAD = { least: 0.05, sure: 0.65, rate: 0.05 }
+const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
 
 export class Remembering {
   readonly #options: RememberingOptions
@@ -70,7 +70,7 @@ export class Remembering {
     if (!learning || !ledger) return ask(request)
     const worth = this.#worthOf(ledger, learning)
     const isAsked = request.options.ask === true || request.options.policy === 'retry'
-    const mayLook = learning.experience.memory === 'warm' && this.#time.has
+    const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has
     const looks = !isAsked && mayLook && worth.looks()
     const refusal = looks || !mayLook ? undefined : this.#refused(request, isAsked)
     if (!looks && !refusal) {
@@ -81,12 +81,15 @@ export class Remembering {
     if (signal) caller.listen(signal, (error) => caller.fail(error, ended)) // while it is looked up
     const mostMs = this.#options.inferenceMs() ?? Number.POSITIVE_INFINITY
     const at = { learning, ledger, ask, mayGive: !worth.isOff || refusal !== undefined }
+    const { lookMs } = learning.costs
+    const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
+    this.#took(expectedMs, refusal !== undefined) // now, since it may have to wait for others
     learning.recall(
       payload.vector,
       mostMs,
       () => caller.isOpen,
-      (said) => {
-        if (said) this.#took(learning.costs.lookMs, refusal !== undefined)
+      (said, ms = 0) => {
+        this.#took(ms - expectedMs, refusal !== undefined)
         if (!caller.isOpen) return
         if (said) this.#decide({ ...request, refusal }, said, at)
         else {
@@ -176,7 +179,8 @@ export class Remembering {
     const now = clock.now()
     const end = (error: ApproxiferError) => caller.isOpen && caller.fail(error, means.ended)
     const forget = clock.after(caller.dueAt - now, () => end(tooLate(caller)))
-    const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn: caller.turn, dueAt: now + AUDIT_MS }
+    const turn = { ...caller.turn, rank: 0 as const } // nothing is given until it is known
+    const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn, dueAt: now + AUDIT_MS }
     const own = new SharedCaller(
       asked,
       now,
