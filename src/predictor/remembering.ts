@@ -15,6 +15,7 @@ import type { Prediction } from '../query/prediction'
 import { unaskedReport } from '../query/report'
 import { SharedCaller } from '../query/shared-caller'
 import { type Signature, toNamed } from '../tensor'
+import type { Means } from './means'
 import type { Ask, Request } from './reuse'
 import { Worth } from './worth'
 
@@ -31,8 +32,7 @@ export interface RememberingOptions {
     readonly ledger?: Ledger | undefined
     readonly model: { readonly fingerprint: string | undefined }
   }
-  /** Why no worker can answer in time. */
-  refusal(caller: Caller): ApproxiferError | undefined
+  pool: Pick<Means['pool'], 'refusal'>
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
 }
@@ -71,8 +71,10 @@ export class Remembering {
     const worth = this.#worthOf(ledger, learning)
     const isAsked = request.options.ask === true || request.options.policy === 'retry'
     const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has
+    const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
+    const mayRemember = mayLook && onOverload === 'remember'
     const looks = !isAsked && mayLook && worth.looks()
-    const refusal = looks || !mayLook ? undefined : this.#refused(request, isAsked)
+    const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
     if (!looks && !refusal) {
       ledger.count()
       return ask(request)
@@ -101,9 +103,9 @@ export class Remembering {
   }
 
   /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
-  #refused({ caller, options }: Request, isAsked: boolean): ApproxiferError | undefined {
-    const chosen = options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
-    return chosen === 'remember' && this.#spare.has ? this.#options.refusal(caller) : undefined
+  #refused({ dueAt, turn }: Caller): ApproxiferError | undefined {
+    const { pool, clock } = this.#options
+    return this.#spare.has ? pool.refusal(dueAt - clock.now(), turn) : undefined
   }
 
   #took(ms: number, isRefused: boolean): void {

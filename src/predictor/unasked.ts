@@ -20,7 +20,7 @@ export function unaskedOf(
   const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
-  const refusal: RememberingOptions['refusal'] = ({ dueAt, turn }) => means.pool.refusal(dueAt - clock.now(), turn)
-  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs, refusal })
+  const { pool } = means
+  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs, pool })
   return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means })
 }
