@@ -45,7 +45,7 @@ const choices = {
   onOverload: option(
     words(onOverloads),
     'fail',
-    'what a query gets that no worker can answer in time: an error, or what is remembered, within `reuse.maxError`',
+    'what a query gets that no worker can answer in time: an error, or what is remembered',
     '--on-overload <what>',
   ),
 } satisfies TableOf<Choices>

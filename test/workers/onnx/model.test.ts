@@ -40,7 +40,7 @@ describe('accepted', () => {
   })
 
   it('answers that sixteen queries in one run change, but two do not: rows run one by one', async () => {
-    const nodes = [
+    const nodes: Parameters<typeof onnx>[2] = [
       { op: 'Shape', inputs: ['x'], outputs: ['n'], ints: { start: 0, end: 1 } },
       { op: 'Cast', inputs: ['n'], outputs: ['real'], ints: { to: types.float32 } },
       { op: 'Log', inputs: ['real'], outputs: ['log'] },
