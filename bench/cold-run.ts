@@ -48,7 +48,7 @@ function moved(image: Float32Array, [, , height, width]: readonly number[], [rig
 }
 
 /** The queries and the model's answers, which are kept in build/. */
-async function queriesOf(name: ModelName) {
+export async function queriesOf(name: ModelName) {
   const { inputs: images, answers: own, signature } = await dataOf(name)
   const shape = [1, ...signature.inputs[0].shape].slice(-4)
   const inputs = MOVES.flatMap((move) => images.map((image) => moved(image, shape, move)))

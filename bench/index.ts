@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | overload-memory | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -19,6 +19,7 @@ import { looks } from './looks'
 import { losers } from './losers'
 import { natsBench } from './nats'
 import { overload } from './overload'
+import { overloadMemory } from './overload-memory'
 import { reuseBench } from './reuse'
 import { sections } from './sections'
 import { serveBench } from './serve'
@@ -50,6 +51,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   losers,
   nats: natsBench,
   overload,
+  'overload-memory': overloadMemory,
   reuse: reuseBench,
   sections,
   serve: serveBench,

@@ -10,20 +10,15 @@ import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
 import { labelAt } from '../src/criterion'
 import { answersOf } from '../src/evaluate/model'
-import { Ledger } from '../src/ledger/ledger'
-import type { Recollection } from '../src/memory/memory'
+import { addTo, nothingSpent, type Recorded, Recorder, type Spending, spend } from '../src/evaluate/unasked'
 import { type Random, seeded } from '../src/random'
 import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { newExperience } from './changes'
 
 const MAX_ERRORS = [0.01, 0.05]
-const FIRST = 20
-const MOST = 1000
 /** A stream that goes on for so long, as its last queries were. */
 const STEADY = { answers: 100_000, last: 1500, coins: 10 }
-/** Earlier answers of the neighbour by which its confidence is told. */
-const NEAREST = 100
 
 interface Source {
   model: string
@@ -65,122 +60,27 @@ const orders: Record<string, (pairs: Pair[], again: (queries: Float32Array[]) =>
       pairs.map((pair, i) => (i < pairs.length / 2 ? pair : { query: pair.query, answer: rotated(pair.answer) })),
   }
 
-/** How confident something is of an answer, and whether it is right; of the first ones nothing is said. */
-type Recorded = { confidence: number; isRight: boolean } | undefined
-
-async function recorded(pairs: readonly Pair[], model: OnnxModel): Promise<Recorded[]> {
-  const core = await loadCore()
-  const experience = newExperience(core, model.signature)
-  return pairs.map(({ query, answer }) => {
-    experience.confidence.observe(answer)
-    const said = experience.recall(query) as Recollection | undefined
-    const confidence = said && (experience.confidence.of({ ...said, missing: 1 }) ?? 0)
-    const isRight = said && experience.confidence.agrees(said.answer, answer) === true
-    Array.from(experience.train(query, answer))
-    return confidence === undefined ? undefined : { confidence, isRight: isRight === true }
-  })
-}
-
-/** The nearest earlier query's answer; confident as often as earlier ones at distances like it were right. */
-function neighbours(pairs: readonly Pair[]): Recorded[] {
-  const known: { distance: number; isRight: boolean }[] = []
-  return pairs.map((pair, i) => {
-    let [nearest, distance] = [-1, Number.POSITIVE_INFINITY]
-    for (let j = 0; j < i; j++) {
-      const own = squared(pair.query, pairs[j].query, distance)
-      if (own < distance) [nearest, distance] = [j, own]
-    }
-    if (nearest < 0) return undefined
-    const isRight = label(pairs[nearest]) === label(pair)
-    const at = place(known, distance)
-    const from = Math.max(0, Math.min(at - NEAREST / 2, known.length - NEAREST))
-    const like = known.slice(from, from + NEAREST)
-    const confidence = (like.filter((each) => each.isRight).length + 1) / (like.length + 2)
-    known.splice(at, 0, { distance, isRight })
-    return { confidence, isRight }
-  })
-}
-
-function squared(a: Float32Array, b: Float32Array, most: number): number {
-  let sum = 0
-  for (let i = 0; i < a.length; ) {
-    for (const end = Math.min(a.length, i + 64); i < end; i++) sum += (a[i] - b[i]) ** 2
-    if (sum >= most) return sum
-  }
-  return sum
-}
-
-/** Where it belongs in a sorted list. */
-function place(sorted: readonly { distance: number }[], distance: number): number {
-  let [from, to] = [0, sorted.length]
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if (sorted[middle].distance < distance) from = middle + 1
-    else to = middle
-  }
-  return from
-}
-
-interface Figures {
-  queries: number
-  asked: number
-  audits: number
-  wrong: number
-  spans: number
-  over: number
-}
-
-const nothing = (): Figures => ({ queries: 0, asked: 0, audits: 0, wrong: 0, spans: 0, over: 0 })
-
-function add(to: Figures, more: Figures): Figures {
-  for (const name of Object.keys(to) as (keyof Figures)[]) to[name] += more[name]
-  return to
-}
-
-/** One coin on one recording. @param from  where counting begins */
-function run(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Figures {
-  const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
-  const figures = { ...nothing(), queries: stream.length - from }
-  let [budget, left, wrong] = [FIRST, FIRST / maxError, 0]
-  const close = () => {
-    figures.spans++
-    figures.over += Number(wrong > budget)
-  }
-  for (const [i, said] of stream.entries()) {
-    if (i === from) Object.assign(figures, { asked: 0, audits: 0, wrong: 0 })
-    if (left-- === 0) {
-      close()
-      budget = Math.min(MOST, 2 * budget)
-      ;[left, wrong] = [budget / maxError - 1, 0]
-    }
-    if (!said) {
-      ledger.count()
-      figures.asked++
-      continue
-    }
-    const draw = ledger.draw(said.confidence)
-    if (draw.is !== 'remember') figures.asked++
-    else wrong += Number(!said.isRight)
-    if (draw.is === 'remember') figures.wrong += Number(!said.isRight)
-    figures.audits += Number(draw.is === 'audit')
-    draw.told(said.isRight)
-  }
-  close()
-  return figures
+async function recorded(pairs: readonly Pair[], model: OnnxModel): Promise<Recorder> {
+  const recorder = new Recorder(newExperience(await loadCore(), model.signature))
+  for (const { query, answer } of pairs) recorder.next(query, answer)
+  return recorder
 }
 
 /** As the last of a stream were, for long. */
 function goneOn(stream: readonly Recorded[], random: Random): Recorded[] {
-  const more = Array.from({ length: STEADY.answers - stream.length }, () => stream[stream.length - 1 - random.below(STEADY.last)]) // biome-ignore format: one line
-  return [...stream, ...more]
+  const again = (_: unknown, i: number) => {
+    const { said } = stream[stream.length - 1 - random.below(STEADY.last)]
+    return { first: stream.length + i, said } // like that query, not equal
+  }
+  return [...stream, ...Array.from({ length: STEADY.answers - stream.length }, again)]
 }
 
 interface Row {
   name: string
   order: string
   maxError: number
-  memory: Figures
-  neighbour: Figures
+  memory: Spending
+  neighbour: Spending
 }
 
 async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Promise<void> {
@@ -195,18 +95,18 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
   for (const [order, arrange] of Object.entries(orders)) {
     if (order === 'drift' && !isImage) continue
     const stream = await arrange(pairs, again)
-    const [memory, neighbour] = [await recorded(stream, model), neighbours(stream)]
+    const { memory, neighbour } = await recorded(stream, model)
     const [first] = Object.keys(orders)
     const steady = order === first ? goneOn(memory, seeded(1001)) : []
     for (const maxError of MAX_ERRORS) {
-      const later = nothing()
+      const later = nothingSpent()
       for (let coin = 1; steady.length && coin <= STEADY.coins; coin++)
-        add(later, run(steady, maxError, seeded(coin), STEADY.answers / 2))
-      if (steady.length) tell({ name, order: 'steady, last half', maxError, memory: later, neighbour: nothing() })
-      const all = { memory: nothing(), neighbour: nothing() }
+        addTo(later, spend(steady, maxError, seeded(coin), STEADY.answers / 2))
+      if (steady.length) tell({ name, order: 'steady, last half', maxError, memory: later, neighbour: nothingSpent() })
+      const all = { memory: nothingSpent(), neighbour: nothingSpent() }
       for (let coin = 1; coin <= coins; coin++) {
-        add(all.memory, run(memory, maxError, seeded(coin)))
-        add(all.neighbour, run(neighbour, maxError, seeded(coin)))
+        addTo(all.memory, spend(memory, maxError, seeded(coin)))
+        addTo(all.neighbour, spend(neighbour, maxError, seeded(coin)))
       }
       tell({ name, order, maxError, ...all })
     }
@@ -216,7 +116,7 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
 
 function cells({ name, order, maxError, memory, neighbour }: Row): string[] {
   const percent = (part: number, all: number) => ((100 * part) / all).toFixed(2)
-  const share = ({ asked, queries }: Figures) => (queries ? (asked / queries).toFixed(2) : '-')
+  const share = ({ asked, queries }: Spending) => (queries ? (asked / queries).toFixed(2) : '-')
   const { queries, audits, wrong, over, spans } = memory
   const spent = [percent(audits, queries), percent(wrong, queries), `${over} of ${spans}`]
   return [name, order, `${maxError}`, share(memory), ...spent, share(neighbour), `${neighbour.over} of ${neighbour.spans}`] // biome-ignore format: one line
@@ -237,7 +137,7 @@ export async function reuseBench(json: boolean, args: string[]): Promise<void> {
   }
   for (const maxError of MAX_ERRORS) {
     const all = rows.filter((row) => row.maxError === maxError && row.order in orders)
-    const sum = (of: 'memory' | 'neighbour') => all.reduce((sum, row) => add(sum, row[of]), nothing())
+    const sum = (of: 'memory' | 'neighbour') => all.reduce((sum, row) => addTo(sum, row[of]), nothingSpent())
     rows.push({ name: 'all', order: '', maxError, memory: sum('memory'), neighbour: sum('neighbour') })
   }
   if (json) return console.log(JSON.stringify(rows, null, 2))

@@ -2,12 +2,14 @@
 
 import { basename } from 'node:path'
 import { Codec, type CodecOptions } from '../codec/codec'
+import type { Core } from '../core/core'
 import { loadCore } from '../core/load'
 import { ApproxiferError } from '../errors'
 import { evaluate } from '../evaluate/evaluate'
 import type { EvaluationProgress } from '../evaluate/experiment'
 import { OwnAnswers } from '../evaluate/model'
 import { recommend, type Wishes } from '../evaluate/recommend'
+import { type Saving, SavingTrial, whyNothingSaved } from '../evaluate/saving'
 import { evaluateVerified, recommendVerified, type Verified } from '../evaluate/verified'
 import type { Features } from '../memory/memory'
 import { abilitiesOf } from '../predictor/abilities'
@@ -20,6 +22,7 @@ import { asOptions, loadModel, type ModelOptions } from './files'
 import { InputFile, loadLabels } from './npy'
 import { ProgressBar, RemainingTime, TimedModel } from './progress'
 import { checkReport, writeReport } from './report'
+import { beginSaving, endSaving, savingText } from './saving'
 import { note, wrap } from './terminal'
 
 interface Arguments extends CodecOptions, ModelOptions, Wishes {
@@ -39,6 +42,8 @@ interface Arguments extends CodecOptions, ModelOptions, Wishes {
   learn?: number
   /** Queries and stragglers to combine. */
   grid?: { queries: number[]; stragglers: number[] }
+  /** Inputs, in their order, on which answers before asking are tried. */
+  stream: number
   report?: string
   seed: number
   core?: 'wasm' | 'js'
@@ -53,6 +58,8 @@ interface Data {
   inputs: InputFile
   own: OwnAnswers
   labels: number[] | undefined
+  /** Why nothing can be answered before asking. */
+  whyNot: string | undefined
 }
 
 export async function evaluateCommand(path: string, options: Arguments): Promise<void> {
@@ -60,13 +67,12 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
   const codecs = schemes(options).map((scheme) => new Codec(core, scheme))
   if (options.report) await checkReport(options.report)
   const model = await loadModel(path, await readModel(path), options)
-  const results: Result[] = []
-  let verified: Verified | undefined
   const progress = new ProgressBar(!options.json)
   let inputs: InputFile | undefined
+  let measured: Measurements
   try {
     const { labelAxis, tolerance, right: outputs } = options
-    const { why, right } = abilitiesOf(model, { labelAxis, tolerance, outputs })
+    const { why, whyNotEqual, right } = abilitiesOf(model, { labelAxis, tolerance, outputs })
     if (why) throw new ApproxiferError('MODEL', `there is nothing to evaluate, since it is served without a code and a memory: ${asOptions(why)}`) // biome-ignore format: one line
     inputs = await InputFile.open(options.inputs, rowShape(model.signature.inputs))
     const labels = options.labels === undefined ? undefined : await loadLabels(options.labels)
@@ -74,25 +80,55 @@ export async function evaluateCommand(path: string, options: Arguments): Promise
     if (!options.json) announce(basename(path), warnings, codecs, options.groups)
     const timed = new TimedModel(model)
     const own = new OwnAnswers(timed, inputs)
-    const data = { name: basename(path), warnings, model: timed, inputs, labels, own }
-    for (const codec of codecs) results.push(await measure(data, codec, options, progress))
-    if (options.byzantine) verified = await evaluateVerified({ ...options, ...data, core, liars: options.byzantine })
+    const whyNot = whyNothingSaved(model, options.features, whyNotEqual)
+    const data = { name: basename(path), warnings, model: timed, inputs, labels, own, whyNot }
+    measured = await measureAll(data, core, codecs, options, progress)
   } finally {
     progress.stop()
     await Promise.all([inputs?.close(), model.close()])
   }
+  await tell(measured, options)
+}
+
+interface Measurements {
+  results: Result[]
+  verified: Verified | undefined
+  saving: Saving | { why: string } | undefined
+}
+
+/** The first figures of answers before asking come first, the rest of them last: each has some within seconds. */
+async function measureAll(
+  data: Data,
+  core: Core,
+  codecs: readonly Codec[],
+  options: Arguments,
+  progress: ProgressBar,
+): Promise<Measurements> {
+  const { whyNot } = data
+  const trial = options.stream && !whyNot ? new SavingTrial({ ...options, ...data, core }) : undefined
+  if (trial) await beginSaving(trial, !options.json)
+  const results: Result[] = []
+  for (const codec of codecs) results.push(await measure(data, codec, options, progress))
+  const liars = options.byzantine
+  const verified = liars ? await evaluateVerified({ ...options, ...data, core, liars }) : undefined
+  const saving = trial && (await endSaving(trial, progress))
+  return { results, verified, saving: saving ?? (whyNot && options.stream ? { why: whyNot } : undefined) }
+}
+
+async function tell({ results, verified, saving }: Measurements, options: Arguments): Promise<void> {
   const measured = results.map((each) => ({ ...each.scheme, code: each.code, memory: each.memory, evaluation: each }))
   const candidates = results.some(({ scheme }) => scheme.byzantine) ? [] : recommend(measured, options)
-  if (verified && !options.json) printVerified(verified, results[0])
-  if (!options.json) {
-    console.log(options.grid ? gridTable(results) : resultTable(results[0]))
-    if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
-  }
-  if (options.report) await writeReport(options.report, results, candidates, options)
+  if (options.report) await writeReport(options.report, results, candidates, options, saving)
   if (options.json) {
     const told = options.grid ? { results } : results[0]
-    console.log(JSON.stringify({ ...told, candidates, ...(verified && { verified }) }, null, 2))
-  } else if (options.report) console.log(`\nreport: ${options.report}/report.md`)
+    console.log(JSON.stringify({ ...told, candidates, ...(verified && { verified }), ...(saving && { saving }) }, null, 2)) // biome-ignore format: one line
+    return
+  }
+  if (verified) printVerified(verified, results[0])
+  console.log(options.grid ? gridTable(results) : resultTable(results[0]))
+  if (candidates.length) console.log(`\n${recommendation(results[0], candidates, options)}`)
+  if (saving) console.log(`\n${savingText(saving)}`)
+  if (options.report) console.log(`\nreport: ${options.report}/report.md`)
 }
 
 /** On stderr, since the figures may go to a file. */

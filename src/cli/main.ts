@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** approxifer demo | plan | evaluate | serve | work */
+/** approxifer demo | plan | evaluate | learn | serve | work */
 
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
@@ -8,6 +8,7 @@ import { predictorOptions } from '../predictor/option-table'
 import { CONFIDENT } from '../predictor/settings'
 import { attackForms } from '../testing/faults'
 import { evaluateCommand } from './evaluate'
+import { learn } from './learn'
 import {
   amount,
   attack,
@@ -48,11 +49,30 @@ function withScheme(command: Command, queries: number, stragglers: number, byzan
     .addOption(flagFor({ ...scheme.preset, flags: '--preset <name>' }))
 }
 
+const INPUTS = ['--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row'] as const
+
+/** A model, and when an answer to it is right. */
+function withRight(command: Command): Command {
+  return withModel(
+    command
+      .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
+      .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance)))
+      .option(
+        '--right <name=label|equal|t,..>',
+        'when each of several outputs is right (default: as it is read)',
+        rights,
+      ),
+  )
+}
+
 function withModel(command: Command): Command {
   return command
     .addOption(flagFor(onnx.inputShapes, helpOf(onnx.inputShapes)).argParser(inputShapes))
     .addOption(flagFor(onnx.outputs, helpOf(onnx.outputs)).argParser(names))
 }
+
+const features = () =>
+  choice('--features <how>', 'how the memory compares inputs (default: patches for images, else raw)', featureNames)
 
 const AFTER = `
 Exit codes: 0 done, 1 it failed, 2 it was asked wrongly.`
@@ -90,20 +110,13 @@ withModel(
   .option('--json', 'print JSON instead of tables')
   .action((model, options) => plan({ model, ...options }))
 
-withModel(
+withRight(
   withScheme(program.command('evaluate'), 8, 1, 0)
     .description('how much accuracy coding costs on your model and data')
     .argument('<model>', 'an .onnx file; the class is the largest value of its first output')
     .optionsGroup('Model and data:')
-    .requiredOption('--inputs <file>', '.npy of uint8 (divided by 255) or floats, one query per row')
-    .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)')
-    .addOption(flagFor({ ...right.labelAxis, flags: '--label-axis <axis>' }, helpOf(right.labelAxis)))
-    .addOption(flagFor({ ...right.tolerance, flags: '--tolerance <t>' }, helpOf(right.tolerance)))
-    .option(
-      '--right <name=label|equal|t,..>',
-      'when each of several outputs is right (default: as it is read)',
-      rights,
-    ),
+    .requiredOption(...INPUTS)
+    .option('--labels <file>', '.npy of class labels (default: agreement with the model itself is measured)'),
 )
   .option('--groups <n>', 'groups of K random inputs', integer(1), 500)
   .option('--seed <n>', 'seed of groups, losses and lies', integer(0), 1)
@@ -123,9 +136,9 @@ withModel(
   .addOption(flagFor(minConfidence).default(CONFIDENT))
   .option('--learn <n>', 'groups whose late answers teach the confidence (default: 300, at most half)', integer(0))
   .option('--memory <n>', 'inputs remembered with their answers (default: half, at most 1000; E > 0: 0)', integer(0))
-  .addOption(
-    choice('--features <how>', 'how the memory compares inputs (default: patches for images, else raw)', featureNames),
-  )
+  .addOption(features())
+  .optionsGroup('Answers before asking:')
+  .option('--stream <n>', 'inputs, in their order, on which they are tried; 0: none', integer(0), 5000)
   .optionsGroup('Which scheme:')
   .option('--grid [K,..:S,..]', `a table over K and S instead of one scheme (default: ${GRID})`, grid)
   .option('--tolerate <loss>', 'accuracy that the recommended scheme may lose', probability, 0.01)
@@ -137,6 +150,18 @@ withModel(
   .action((model, options) =>
     evaluateCommand(model, { ...options, grid: options.grid === true ? grid(GRID) : options.grid }),
   )
+
+withRight(
+  program
+    .command('learn')
+    .description('a memory that is there from the start, of the answers to inputs: for serve --state')
+    .argument('<model>', 'an .onnx file, as FILE or NAME=FILE, as of serve')
+    .requiredOption(...INPUTS)
+    .requiredOption('-o, --output <folder>', 'for what was learned, NAME.state; that of serve --state'),
+)
+  .addOption(features())
+  .option('--json', 'print JSON instead of sentences')
+  .action(learn)
 
 withServeFlags(
   program

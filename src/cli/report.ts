@@ -4,6 +4,7 @@ import { access, constants, mkdir, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { TopLevelSpec } from 'vega-lite'
 import { type Candidate, lateSentence, type Wishes, worthOf } from '../evaluate/recommend'
+import type { Saving } from '../evaluate/saving'
 import { type Bin, sureCells } from '../evaluate/statistics'
 import {
   baseline,
@@ -17,6 +18,7 @@ import {
   type Result,
   verdict,
 } from './figures'
+import { savingHead, savingRow, savingTitle } from './saving'
 
 export function markdownTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
@@ -45,6 +47,7 @@ export async function writeReport(
   results: readonly Result[],
   candidates: readonly Candidate[],
   wishes: Wishes,
+  saving?: Saving | { why: string },
 ): Promise<void> {
   await mkdir(folder, { recursive: true })
   const confident = results.filter(({ confidence }) => confidence)
@@ -57,6 +60,7 @@ export async function writeReport(
     ...accuracyPart(results),
     ...confidencePart(confident),
     ...candidatePart(results[0], candidates, wishes),
+    ...(saving && 'levels' in saving ? savingPart(saving) : []),
   ]
   await writeFile(join(folder, 'report.md'), `${text.join('\n\n')}\n`)
 }
@@ -93,6 +97,11 @@ function candidatePart(first: Result, candidates: readonly Candidate[], wishes: 
     `${sentences.join('. ')}.`,
     markdownTable(candidateHead(first), candidates.map(candidateRow)),
   ]
+}
+
+function savingPart(saving: Saving): string[] {
+  const rows = saving.levels.map((level) => savingRow(level, saving))
+  return ['## Answers before asking', `${savingTitle(saving)}.`, markdownTable(savingHead, rows), `${saving.advice}.`]
 }
 
 function confidenceRow({ scheme, confidence }: Result): string[] {

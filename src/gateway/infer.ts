@@ -17,7 +17,7 @@ import { type InferRequest, readMessage, readRequest } from '../oip/read'
 import { HEADER_LENGTH, type Message, type TensorRows, writeReply } from '../oip/write'
 import type { Priority } from '../predictor/options'
 import type { Predictor } from '../predictor/predictor'
-import { atDeadlines } from '../query/policy'
+import { atDeadlines, onOverloads } from '../query/policy'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type AnyTensor, isOpen, type QueryTensors, type Signature, size, type TensorSpec } from '../tensor'
@@ -67,6 +67,7 @@ const PARAMETERS = [
     'tenant',
     'min_confidence',
     'at_deadline',
+    'on_overload',
     'allow_partial',
     'ask',
   ],
@@ -213,7 +214,16 @@ function known(parameters: Record<string, unknown>): { own: Record<string, unkno
 /** What a request's parameters choose. @throws TypeError, RangeError */
 export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
   checkNames('parameters', parameters, PARAMETERS, renamed.request)
-  const { deadline_ms, timeout, priority, allow_partial = false, min_confidence, at_deadline, ...rest } = parameters
+  const {
+    deadline_ms,
+    timeout,
+    priority,
+    allow_partial = false,
+    min_confidence,
+    at_deadline,
+    on_overload,
+    ...rest
+  } = parameters
   if (timeout !== undefined && deadline_ms !== undefined) {
     throw new TypeError('parameters: expected either deadline_ms or timeout (in microseconds), got both')
   }
@@ -228,6 +238,9 @@ export function choicesOf(parameters: Record<string, unknown>): RequestChoices {
     ...(min_confidence !== undefined && { minConfidence: checkShare('parameters.min_confidence', min_confidence) }),
     ...(at_deadline !== undefined && {
       atDeadline: checkWord('parameters.at_deadline', at_deadline, atDeadlines),
+    }),
+    ...(on_overload !== undefined && {
+      onOverload: checkWord('parameters.on_overload', on_overload, onOverloads),
     }),
   }
 }

@@ -59,9 +59,10 @@ export interface BudgetStats {
 
 export class Ledger {
   readonly #options: LedgerOptions
-  readonly #sightings = new Sightings()
+  #sightings = new Sightings()
   #span: Span
   #threshold = NOTHING
+  #counted = 0
   readonly #late: LateRecoveries
   readonly #counts = { remembered: 0, audits: 0 }
 
@@ -74,7 +75,18 @@ export class Ledger {
   /** One more answer, of which the memory says nothing. */
   count(): void {
     if (this.#span.isOver) this.#next()
-    if (++this.#span.answers % EVERY === 0) this.#look()
+    this.#span.answers++
+    if (++this.#counted % EVERY === 0) this.#look()
+  }
+
+  /** One of these failed: it is no answer. */
+  discount(): void {
+    if (this.#span.answers) this.#span.answers--
+  }
+
+  /** Nothing is given until an audit that is under way has its outcome. */
+  get isHeld(): boolean {
+    return this.#span.isHeld
   }
 
   /** One more answer, of which the memory is so confident. @param mayGive  else it is asked for, and shows whether the memory is of use */
@@ -137,18 +149,30 @@ export class Ledger {
     this.#threshold = lowest?.confidence ?? NOTHING
   }
 
-  /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
-  save(): unknown {
-    return { maxError: this.#options.maxError, span: this.#span.save(), late: this.#late.save() }
+  /** What the memory said of a query before it was taught the answer: nothing is given, and nothing counts. */
+  see({ confidence, isRight }: { confidence: number; isRight: boolean }): void {
+    this.#sightings.learn(this.#sightings.see(confidence), 1, isRight)
   }
 
-  /** Goes on where `save` was, unless that was with another `maxError`. @throws RangeError for what it never gave */
+  /** Where it stands, for `load`: audits under way count as caught. Who goes on from one state twice may have twice as many wrong answers. */
+  save(): unknown {
+    const { maxError } = this.#options
+    return { maxError, span: this.#span.save(), late: this.#late.save(), sightings: this.#sightings.save() }
+  }
+
+  /**
+   * Goes on where `save` was; with another `maxError`, and where nothing had been answered, a first span begins with what is known of the
+   * memory. @throws RangeError for what it never gave
+   */
   load(state: unknown): void {
-    const { maxError, span, late } = saved.object('ledger', state, ['maxError', 'span', 'late'])
-    if (saved.number('ledger.maxError', maxError, 0, 1) !== this.#options.maxError) return
-    const loaded = Span.load(span, maxError as number)
-    this.#late.load(late)
-    this.#span = loaded
+    const { maxError, span, late, sightings } = saved.object('ledger', state, ['maxError', 'span', 'late', 'sightings'])
+    const known = sightings === undefined ? this.#sightings : Sightings.load(sightings)
+    const isSame = saved.number('ledger.maxError', maxError, 0, 1) === this.#options.maxError
+    const loaded = isSame ? Span.load(span, maxError as number) : undefined
+    if (loaded) this.#late.load(late)
+    this.#sightings = known
+    this.#span = loaded?.answers ? loaded : this.#begin()
+    this.#look()
   }
 
   /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */

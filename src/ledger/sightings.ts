@@ -1,5 +1,7 @@
 /** How confident the memory was of the last queries, and, of those that were asked, whether it was right. */
 
+import * as saved from '../saved'
+
 /** Queries that count. */
 const WINDOW = 3000
 /** Thresholds that are told apart: eight for each factor of two of 1 - confidence, from 1 down to a millionth. */
@@ -29,6 +31,10 @@ interface Weight {
   most: number
 }
 
+/** Digits of a doubt that are saved, and the greatest weight: of an audit at the lowest rate. */
+const DIGITS = 4
+const MOST_WEIGHT = 1000
+
 export class Sightings {
   readonly #doubts = new Float64Array(WINDOW)
   readonly #bins = new Uint8Array(WINDOW)
@@ -50,6 +56,25 @@ export class Sightings {
   learn(number: number, weight: number, right: boolean): void {
     if (number < this.#count - WINDOW) return
     this.#weights[number % WINDOW] = right ? weight : -weight
+  }
+
+  /** The last ones, the oldest first. */
+  save(): unknown {
+    const order = Array.from({ length: Math.min(WINDOW, this.#count) }, (_, i) => (this.#count + i) % WINDOW)
+    const first = this.#count < WINDOW ? order.map((_, i) => i) : order
+    const doubts = first.map((at) => Number(this.#doubts[at].toPrecision(DIGITS)))
+    return { doubts, weights: first.map((at) => Number(this.#weights[at].toPrecision(DIGITS))) }
+  }
+
+  /** @throws RangeError for what `save` never gave */
+  static load(state: unknown): Sightings {
+    const { doubts, weights } = saved.object('ledger.sightings', state, ['doubts', 'weights'])
+    const all = saved.list('ledger.sightings.doubts', doubts, WINDOW)
+    const told = saved.numbers('ledger.sightings.weights', weights, all.length, -MOST_WEIGHT, MOST_WEIGHT)
+    const loaded = new Sightings()
+    for (const [i, doubt] of saved.numbers('ledger.sightings.doubts', doubts, all.length, 0, 1).entries())
+      loaded.learn(loaded.see(1 - doubt), Math.abs(told[i]), told[i] >= 0)
+    return loaded
   }
 
   /** For every threshold, the lowest first. */

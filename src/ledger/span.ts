@@ -69,8 +69,12 @@ export class Span {
 
   /** Whether a confident one may be given now. */
   get mayGive(): boolean {
-    const { catches, kept } = this.terms
-    return this.caught < catches && (!this.#underWay.size || this.#sinceAudit <= kept)
+    return this.caught < this.terms.catches && !this.isHeld
+  }
+
+  /** Nothing may be given until an audit that is under way has its outcome. */
+  get isHeld(): boolean {
+    return this.#underWay.size > 0 && this.#sinceAudit > this.terms.kept
   }
 
   /** Confident ones since the oldest audit under way began. */

@@ -44,13 +44,15 @@ export class Admission {
     this.#open++
   }
 
-  leave(ending: Ending, tenant: string): void {
+  /** @returns whether it was answered */
+  leave(ending: Ending, tenant: string): boolean {
     const others = (this.#tenants?.get(tenant) ?? 0) - 1
     if (others > 0) this.#tenants?.set(tenant, others)
     else this.#tenants?.delete(tenant)
     this.#open--
     this.#count(ending)
     if (this.#waiting.length) void this.#letIn()
+    return ending in this.#answered
   }
 
   get hasRoom(): boolean {

@@ -172,9 +172,9 @@ export class Generation {
   }
 
   /** A throw on its way costs this one query, and nobody else. @param caller  its own, or who asks for several */
-  #ask({ payload, signal, caller: own }: Request, caller: Caller): Query | undefined {
+  #ask({ payload, signal, refusal, caller: own }: Request, caller: Caller): Query | undefined {
     try {
-      const query = this.enter(payload, caller)
+      const query = this.enter(payload, caller, refusal)
       if (signal && caller === own && caller.isOpen) caller.listen(signal, (error) => query.leave(error))
       return query
     } catch (error) {
@@ -185,16 +185,16 @@ export class Generation {
   /**
    * Takes a query in.
    *
-   * @param payload  nobody writes to it
+   * @param payload  nobody writes to it @param known  of the request
    * @throws ApproxiferError OVERLOADED where no worker can answer it in time, and no memory
    */
-  enter(payload: Payload, caller: Caller): Query {
+  enter(payload: Payload, caller: Caller, known?: Request['refusal']): Query {
     const { hedges, recoveries, pool } = this.#shared
-    const refusal = pool.refusal(caller.dueAt - caller.since, caller.turn)
-    if (refusal && !this.#mayRecall(caller)) throw refusal
+    const refusal = known ?? pool.refusal(caller.dueAt - caller.since, caller.turn)
+    if (refusal && (known || !this.#mayRecall(caller))) throw refusal
     hedges.earn()
     recoveries.earn()
-    return this.#join(payload, caller, refusal)
+    return this.#join(payload, caller, refusal || undefined)
   }
 
   /** Whether a memory may answer a caller that no worker can in time. */

@@ -10,7 +10,7 @@ import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
-import { atDeadlines, policies } from '../query/policy'
+import { atDeadlines, onOverloads, policies } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
 import { MOST, pointSets } from '../scheme'
@@ -41,6 +41,12 @@ const choices = {
     'fail',
     'what a query gets at its deadline that has no answer: an error, or what there is instead',
     '--at-deadline <what>',
+  ),
+  onOverload: option(
+    words(onOverloads),
+    'fail',
+    'what a query gets that no worker can answer in time: an error, or what is remembered',
+    '--on-overload <what>',
   ),
 } satisfies TableOf<Choices>
 

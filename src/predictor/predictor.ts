@@ -73,7 +73,9 @@ export class Predictor {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
-        ended: (ending, tenant) => this.#admission.leave(ending, tenant),
+        ended: (ending, tenant) => {
+          if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
+        },
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
       const means = meansOf(coder, workers, settings, told, before?.means)

@@ -8,12 +8,14 @@ import type { ApproxiferError } from '../errors'
 import type { Draw, Ledger } from '../ledger/ledger'
 import type { Recollection } from '../memory/memory'
 import { Payload } from '../payload'
-import { type Ended, tooLate } from '../query/caller'
+import { TimeBudget } from '../query/budget'
+import { type Caller, type Ended, tooLate } from '../query/caller'
 import type { Learning } from '../query/learning'
 import type { Prediction } from '../query/prediction'
 import { unaskedReport } from '../query/report'
 import { SharedCaller } from '../query/shared-caller'
 import { type Signature, toNamed } from '../tensor'
+import type { Means } from './means'
 import type { Ask, Request } from './reuse'
 import { Worth } from './worth'
 
@@ -30,46 +32,85 @@ export interface RememberingOptions {
     readonly ledger?: Ledger | undefined
     readonly model: { readonly fingerprint: string | undefined }
   }
+  pool: Pick<Means['pool'], 'refusal'>
   /** Milliseconds that an answer of the workers takes, of all that are asked for it; undefined while nobody knows. */
   inferenceMs(): number | undefined
 }
 
+/**
+ * Share of the time that lookups may take: beyond it queries are asked unseen. Without, a memory that takes .4 ms had everybody wait for
+ * seconds where 5,700 queries came in one. And what may be saved up, ms.
+ */
+const LOOKING = { share: 0.6, burstMs: 20 }
+/**
+ * The same for those that would be refused, were none of them sure, and what there is beside that were all: with a memory that is rarely sure
+ * the time is better spent on those that workers answer. The moving average of how often they were moves so far with each.
+ */
+const OVERLOAD = { least: 0.05, sure: 0.55, rate: 0.05 }
+
 export class Remembering {
   readonly #options: RememberingOptions
   readonly #worth = new WeakMap<Ledger, Worth>()
+  readonly #time: TimeBudget
+  /** For lookups of queries that would be refused. */
+  readonly #spare: TimeBudget
+  #sure = 1
 
   constructor(options: RememberingOptions) {
     this.#options = options
+    const { share, burstMs } = LOOKING
+    this.#time = new TimeBudget(options.clock, () => share, burstMs)
+    this.#spare = new TimeBudget(options.clock, () => OVERLOAD.least + OVERLOAD.sure * this.#sure, burstMs)
   }
 
   /** Answers a query from memory, or has it asked. */
   take(request: Request, ask: Ask): void {
-    const { payload, caller, options, signal } = request
+    const { payload, caller, signal } = request
     const { learning, ledger } = this.#options.learned(caller.turn.tenant)
     if (!learning || !ledger) return ask(request)
     const worth = this.#worthOf(ledger, learning)
-    const isAsked = options.ask === true || options.policy === 'retry'
-    const looks = !isAsked && learning.experience.memory === 'warm' && worth.looks()
-    if (!looks) {
+    const isAsked = request.options.ask === true || request.options.policy === 'retry'
+    const mayLook = learning.experience.memory === 'warm' && !ledger.isHeld && this.#time.has
+    const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
+    const mayRemember = mayLook && onOverload === 'remember'
+    const looks = !isAsked && mayLook && worth.looks()
+    const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
+    if (!looks && !refusal) {
       ledger.count()
       return ask(request)
     }
     const { ended } = this.#options.means
     if (signal) caller.listen(signal, (error) => caller.fail(error, ended)) // while it is looked up
     const mostMs = this.#options.inferenceMs() ?? Number.POSITIVE_INFINITY
+    const at = { learning, ledger, ask, mayGive: !worth.isOff || refusal !== undefined }
+    const { lookMs } = learning.costs
+    const expectedMs = Number.isFinite(lookMs) ? lookMs : 0
+    this.#took(expectedMs, refusal !== undefined) // now, since it may have to wait for others
     learning.recall(
       payload.vector,
       mostMs,
       () => caller.isOpen,
-      (said) => {
+      (said, ms = 0) => {
+        this.#took(ms - expectedMs, refusal !== undefined)
         if (!caller.isOpen) return
-        if (said) this.#decide(request, said, { learning, ledger, isOff: worth.isOff, ask })
+        if (said) this.#decide({ ...request, refusal }, said, at)
         else {
           ledger.count()
-          ask(request)
+          ask({ ...request, refusal })
         }
       },
     )
+  }
+
+  /** Why no worker would be asked, where the memory may answer in its place, and there is time to look. */
+  #refused({ dueAt, turn }: Caller): ApproxiferError | undefined {
+    const { pool, clock } = this.#options
+    return this.#spare.has ? pool.refusal(dueAt - clock.now(), turn) : undefined
+  }
+
+  #took(ms: number, isRefused: boolean): void {
+    this.#time.take(ms)
+    if (isRefused) this.#spare.take(ms)
   }
 
   #worthOf(ledger: Ledger, learning: Learning): Worth {
@@ -87,12 +128,13 @@ export class Remembering {
   #decide(
     request: Request,
     said: Recollection,
-    { learning, ledger, isOff, ask }: { learning: Learning; ledger: Ledger; isOff: boolean; ask: Ask },
+    { learning, ledger, mayGive, ask }: { learning: Learning; ledger: Ledger; mayGive: boolean; ask: Ask },
   ): void {
-    const { caller, options } = request
+    const { caller, options, refusal } = request
     const known = learning.experience.confidence.of({ ...said, missing: 1 }) ?? 0
     const confidence = known < (options.minConfidence ?? 0) ? 0 : known
-    const draw = ledger.draw(confidence, !isOff)
+    const draw = ledger.draw(confidence, mayGive)
+    if (refusal) this.#sure += OVERLOAD.rate * (Number(draw.is !== 'ask') - this.#sure)
     if (draw.is === 'remember') return this.#give(request, said.answer, known)
     const isRight = ({ output, status }: Prediction): boolean | undefined => {
       if (status !== 'exact') return undefined
@@ -139,7 +181,8 @@ export class Remembering {
     const now = clock.now()
     const end = (error: ApproxiferError) => caller.isOpen && caller.fail(error, means.ended)
     const forget = clock.after(caller.dueAt - now, () => end(tooLate(caller)))
-    const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn: caller.turn, dueAt: now + AUDIT_MS }
+    const turn = { ...caller.turn, rank: 0 as const } // nothing is given until it is known
+    const asked = { choices: { ...caller.choices, policy: 'retry' as const }, turn, dueAt: now + AUDIT_MS }
     const own = new SharedCaller(
       asked,
       now,
@@ -155,6 +198,6 @@ export class Remembering {
       },
     )
     if (signal) caller.listen(signal, end)
-    ask({ payload, caller: own, signal: undefined, options })
+    ask({ payload, caller: own, signal: undefined, options, refusal: false }) // it is let in however much waits: refused it would count as wrong
   }
 }

@@ -28,6 +28,8 @@ export interface Request {
   readonly caller: Caller
   readonly signal: AbortSignal | undefined
   readonly options: PredictOptions
+  /** Why no worker is to be asked, which the pool said a moment ago; false: one is asked, whatever it would say. */
+  readonly refusal?: ApproxiferError | false | undefined
 }
 
 export type Ask = (request: Request) => void

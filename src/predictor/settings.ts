@@ -71,10 +71,10 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
 }
 
 /** Without a scheme there is nothing to recover from; elsewhere an exact answer may be asked for again if nobody lies. */
-function defaultChoices({ scheme, atDeadline }: Checked, coded: Coded): Required<Choices> {
+function defaultChoices({ scheme, atDeadline, onOverload }: Checked, coded: Coded): Required<Choices> {
   const verified = isVerified(coded)
   const policy = scheme ? defaultPolicy(coded.code, verified ? 0 : coded.scheme.byzantine) : 'retry'
-  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline }
+  return { policy, minConfidence: verified ? UNHEARD : CONFIDENT, atDeadline, onOverload }
 }
 
 /** Whether every answer is proven or checked, rather than decoded from answers that may be lies. */
@@ -83,7 +83,9 @@ export function isVerified({ code, scheme }: Coded): boolean {
 }
 
 /** What is remembered must be proven, and asked for. */
-function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }: Coded, warn: Warn): void {
+function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { scheme, code }: Coded, warn: Warn): void {
+  if (maxError === undefined && onOverload === 'remember')
+    throw new RangeError(expected('onOverload', "'fail' without reuse.maxError", onOverload))
   if (maxError !== undefined && memory === false)
     throw new RangeError(expected('memory', 'one with reuse.maxError', memory))
   if (maxError !== undefined && code !== 'systematic')
@@ -112,10 +114,12 @@ function statesOf(state: MemoryChoices['state'] = {}, most: number): Record<stri
 /** @throws TypeError, RangeError naming the choice, what was expected and what came */
 export function checkChoices(choices: Choices, coded: Coded, others: Required<Choices>): Required<Choices> {
   const { policy = others.policy, minConfidence = others.minConfidence, atDeadline = others.atDeadline } = choices
+  const { onOverload = others.onOverload } = choices
   checkPolicy(policy, isVerified(coded) ? 0 : coded.scheme.byzantine)
   predictOptions.minConfidence.check('minConfidence', minConfidence)
   predictOptions.atDeadline.check('atDeadline', atDeadline)
-  return { policy, minConfidence, atDeadline }
+  predictOptions.onOverload.check('onOverload', onOverload)
+  return { policy, minConfidence, atDeadline, onOverload }
 }
 
 /** @throws TypeError, RangeError for no priority */

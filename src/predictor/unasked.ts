@@ -20,6 +20,7 @@ export function unaskedOf(
   const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
-  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs })
+  const { pool } = means
+  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs, pool })
   return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means })
 }

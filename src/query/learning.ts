@@ -108,11 +108,16 @@ export class Learning {
    * at once.
    *
    * @param wanted  whether anybody still wants to know
-   * @param told    as of `look`
+   * @param told    as of `look`, and what it took
    */
-  recall(query: Float32Array, ms: number, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
+  recall(
+    query: Float32Array,
+    ms: number,
+    wanted: () => boolean,
+    told: (said: Recollection | undefined, ms: number | undefined) => void,
+  ): void {
     if (this.experience.memory !== 'warm' || !query.length || this.#lookups.waiting * this.#passMs > ms)
-      return told(undefined)
+      return told(undefined, undefined)
     this.#lookUp(query, wanted, told)
   }
 

@@ -28,6 +28,9 @@ export function defaultPolicy(code: string, byzantine: number): Policy {
 export const atDeadlines = ['fail', 'give'] as const
 export type AtDeadline = (typeof atDeadlines)[number]
 
+/** What becomes of a query that no worker can answer in time: an error, or what a memory gives within `reuse.maxError`. */
+export const onOverloads = ['fail', 'remember'] as const
+
 /** What is known of a query without a good answer. */
 export interface Facts {
   readonly policy: Policy

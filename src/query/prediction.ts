@@ -3,7 +3,7 @@
 import { ApproxiferError, type Code } from '../errors'
 import type { Tensors } from '../tensor'
 import { type Asked, workerOf } from './asked'
-import type { AtDeadline, Policy } from './policy'
+import type { AtDeadline, onOverloads, Policy } from './policy'
 import type { Query } from './query'
 import type { GroupReport } from './report'
 
@@ -32,6 +32,11 @@ export interface Choices {
    * first worker's, `unverified`. Default 'fail'.
    */
   atDeadline?: AtDeadline
+  /**
+   * What a query gets that no worker can answer in time. 'fail': an error, OVERLOADED. 'remember': the memory's answer, where that is
+   * confident, within `reuse.maxError`; also a query that says `ask`, if it says so itself. Default 'fail'.
+   */
+  onOverload?: (typeof onOverloads)[number]
 }
 
 export interface Prediction {

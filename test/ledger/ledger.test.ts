@@ -183,6 +183,34 @@ describe('what is saved', () => {
     expect(other.stats).toMatchObject({ span: 1, answers: 0, catches: 0 })
   })
 
+  it('knows the memory as well: what it was taught by has a first span of its own, with a threshold from its first query', () => {
+    const make = (maxError: number) => new Ledger({ maxError, recovers: false, coin: () => 1 })
+    const taught = make(0.01)
+    for (let n = 0; n < 3500; n++) taught.see({ confidence: n % 2 ? 0.9999 : 0.2, isRight: n % 2 > 0 })
+    const state = JSON.parse(JSON.stringify(taught.save()))
+    for (const own of [make(0.01), make(0.05)]) {
+      own.load(state)
+      expect(own.stats).toMatchObject({ span: 1, answers: 0, threshold: expect.any(Number) })
+      expect([own.draw(0.9999).is, own.draw(0.2).is]).toEqual(['remember', 'ask'])
+      expect(own.foretell()).toBeGreaterThan(0.3)
+    }
+    expect(make(0.01).draw(0.9999).is).toBe('ask')
+  })
+
+  it('nothing is taken of sightings that no ledger had', () => {
+    const own = new Ledger({ maxError: 0.05, recovers: false, coin: () => 1 })
+    own.see({ confidence: 0.9, isRight: true })
+    const state = own.save() as { sightings: object }
+    for (const wrong of [
+      { doubts: [2], weights: [1] },
+      { doubts: [0.1], weights: [] },
+      { doubts: [0.1], weights: [1e9] },
+      1,
+    ])
+      expect(() => own.load({ ...state, sightings: wrong }), JSON.stringify(wrong)).toThrow(RangeError)
+    expect(own.save()).toEqual(state)
+  })
+
   it('is refused where no coin like that would keep the promise', () => {
     const own = new Ledger({ maxError: 0.05, recovers: false, coin: () => 1 })
     const state = own.save() as { span: Record<string, number> }

@@ -201,7 +201,7 @@ it('a model that answers otherwise than before ends it, with a warning, until it
   })
   const given: (boolean | undefined)[] = []
   const take = () => {
-    const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail' } as const
+    const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' } as const
     const caller = new Caller(choices, 0, 1000, ({ reused }) => given.push(reused), () => {}) // biome-ignore format: one line
     reuse.take({ payload: payloadOf(query(1)), caller, signal: undefined, options: {} })
   }

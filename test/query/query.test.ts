@@ -49,7 +49,13 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const ending: string[] = []
   const answer = ({ status }: { status: string }) => void ending.push(status)
   const fail = ({ code }: { code: string }) => void ending.push(code)
-  const caller = new Caller({ policy, minConfidence: 0.9, atDeadline: 'fail' }, 0, 100, answer, fail)
+  const caller = new Caller(
+    { policy, minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' },
+    0,
+    100,
+    answer,
+    fail,
+  )
   const own = new Query(context as never as Context, payloadOf(query(1)), caller, coding as never as Coding)
   own.start()
   return { clock, pool, query: own, counts, ending, timed }
@@ -124,7 +130,7 @@ function verified({ ejected = [] as string[] } = {}) {
     hedges: { has: false, take() {} },
     recoveries: { has: false, take() {} },
   }
-  const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail' } as const
+  const choices = { policy: 'retry', minConfidence: 0.9, atDeadline: 'fail', onOverload: 'fail' } as const
   const caller = new Caller(choices, 0, 100, () => {}, () => {}) // biome-ignore format: one line
   const own = new Query(context as never as Context, payloadOf(query(1)), caller)
   own.start()

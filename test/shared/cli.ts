@@ -19,7 +19,8 @@ export function runWith({ columns, cli = 'dist/cli.js' }: Settings, ...args: str
 export const run = (...args: string[]) => runWith({}, ...args)
 
 const LENET = 'models/mnist-lenet.onnx'
-export const unlabelled = [LENET, '--inputs', 'models/mnist-digits.npy']
+/** Arguments of `evaluate`, without answers before asking. */
+export const unlabelled = [LENET, '--inputs', 'models/mnist-digits.npy', '--stream', '0']
 export const lenet = [...unlabelled, '--labels', 'models/mnist-labels.npy']
 
 /** A folder that is removed after the tests of a file, and a way to write files into it. */

@@ -202,9 +202,7 @@ export const isUrl = (text: string) => /^(https?|file|data):/.test(text)
 function fromCommandLine(models: readonly string[], flags: Flags['model']): Record<string, ModelConfig> {
   const named: Record<string, ModelConfig> = {}
   for (const text of models) {
-    const [, given, path] = /^(?:([A-Za-z0-9][\w.-]*)=)?(.+)$/s.exec(text) ?? []
-    if (!path) throw new TypeError(expected('model', "'file' or 'name=file'", text))
-    const name = checkName(given ?? basename(path).replace(/\.(onnx|ort)$/, ''))
+    const { name, path } = namedFile(text)
     if (Object.hasOwn(named, name))
       throw new RangeError(`${name}: expected another name, as name=${path}, got it twice`)
     named[name] = { model: path }
@@ -223,6 +221,13 @@ function fromCommandLine(models: readonly string[], flags: Flags['model']): Reco
     }
   }
   return named
+}
+
+/** 'FILE' or 'NAME=FILE'. */
+export function namedFile(text: string): { name: string; path: string } {
+  const [, given, path] = /^(?:([A-Za-z0-9][\w.-]*)=)?(.+)$/s.exec(text) ?? []
+  if (!path) throw new TypeError(expected('model', "'file' or 'name=file'", text))
+  return { name: checkName(given ?? basename(path).replace(/\.(onnx|ort)$/, '')), path }
 }
 
 function assign(into: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {

@@ -1,0 +1,62 @@
+/** A memory that is there from the start: taught a model's answers to inputs as a predictor would be, which may load it. */
+
+import type { Core } from '../core/core'
+import { criterionOf } from '../criterion'
+import { Ledger } from '../ledger/ledger'
+import type { Features } from '../memory/memory'
+import { codecFor } from '../predictor/coder'
+import { secret } from '../random'
+import { experienceOf, type Rightness } from './experiment'
+import { type BatchModel, OwnAnswers, type Rows } from './model'
+import type { Said } from './neighbours'
+import { Pupil } from './unasked'
+
+/** Of so many last inputs it is told how sure the memory was, before it learned their answers; and from which confidence on. */
+const LAST = 1000
+export const SURE = 0.99
+/** No answer is given, so that none is wrong: whoever loads it has a budget of his own. */
+const ANY_ERROR = 0.01
+
+export interface LearnOptions extends Rightness {
+  core: Core
+  model: BatchModel
+  /** Tells the model from others. */
+  fingerprint: string
+  inputs: Rows
+  features?: Features | undefined
+  onProgress(done: number): void
+}
+
+export interface Taught {
+  /** As of `save` of a predictor; undefined where inputs were too few, or too much alike, for a memory. */
+  state: Uint8Array | undefined
+  remembered: number
+  /** Of the last inputs, before their answers were learned: how many the memory was sure of, and how many of these were right. */
+  last: number
+  sure: number
+  right: number
+}
+
+export async function learnFrom(options: LearnOptions): Promise<Taught> {
+  const { core, model, inputs, fingerprint, features } = options
+  const ledger = new Ledger({ maxError: ANY_ERROR, recovers: false, coin: secret })
+  const criterion = criterionOf(model.signature.outputs, { ...options, outputs: options.right })
+  const memory = features && { features }
+  const { kernels } = codecFor(core)
+  const experience = experienceOf(core, model, { criterion, kernels, fingerprint, ledger, memory })
+  const [pupil, own] = [new Pupil(experience), new OwnAnswers(model, inputs)]
+  const all: Said[] = []
+  for (let i = 0; i < inputs.length; i++) {
+    const [answer] = await own.of([i])
+    const said = pupil.next(inputs.at(i) as Float32Array, answer)
+    if (said) ledger.see(said)
+    if (said) all.push(said)
+    options.onProgress(i + 1)
+  }
+  experience.settle()
+  const last = all.slice(-LAST)
+  const sure = last.filter(({ confidence }) => confidence >= SURE)
+  const right = sure.filter(({ isRight }) => isRight).length
+  const state = experience.memory === 'warm' ? experience.save() : undefined
+  return { state, remembered: experience.remembered, last: last.length, sure: sure.length, right }
+}

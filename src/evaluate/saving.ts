@@ -1,0 +1,155 @@
+/** What answers before asking (`reuse.maxError`) would save on a user's own model and stream, beside what other caches would. In process, no workers. */
+
+import { checkInteger } from '../check'
+import type { Core } from '../core/core'
+import { criterionOf } from '../criterion'
+import { type Features, Memory } from '../memory/memory'
+import { seeded } from '../random'
+import { experienceOf, type Rightness } from './experiment'
+import { type BatchModel, type OwnAnswers, type Rows, sizesOf } from './model'
+import { percent } from './statistics'
+import { addTo, firstSpan, nothingSpent, type Recorded, Recorder, spend } from './unasked'
+
+export interface SavingOptions extends Rightness {
+  core: Core
+  model: BatchModel
+  /** In the order in which they come. */
+  inputs: Rows
+  own: Pick<OwnAnswers, 'of'>
+  /** How many of them, at most. */
+  stream: number
+  features?: Features | undefined
+  seed: number
+}
+
+/** Shares of all queries. */
+export interface Spent {
+  /** Of the model. */
+  inferences: number
+  /** Answers that differ from the model's own. */
+  wrong: number
+}
+
+export interface SavingLevel extends Spent {
+  maxError: number
+  /** Queries that were asked though the memory was confident. */
+  audits: number
+  /** Under the same promise. */
+  neighbour: Spent
+}
+
+export interface Saving {
+  queries: number
+  /** Of a cache of equal queries. */
+  exact: Spent
+  levels: SavingLevel[]
+  /** Milliseconds of a lookup, of learning an answer, and of the model for one query. */
+  ms: { look: number; lesson: number; inference: number }
+  advice: string
+}
+
+const LEVELS = [0.002, 0.01, 0.02, 0.05]
+const COINS = 10
+/** Queries that tell what one inference takes. */
+const TIMED = 20
+/** Fewer are no stream: no span would be over. */
+const ENOUGH = firstSpan(Math.max(...LEVELS))
+/** Share of the inferences that has to be saved beyond those of equal queries. */
+const WORTH = 0.05
+
+/** Why nothing can be given unasked; undefined where it can. @param whyNotEqual  of the model's abilities */
+export function whyNothingSaved(model: BatchModel, features?: Features, whyNotEqual?: string): string | undefined {
+  const fits = features !== undefined || Memory.fits(sizesOf(model))
+  return whyNotEqual ?? (fits ? undefined : 'its queries or answers are too large to be remembered')
+}
+
+/** One pass over a stream, as far as it has come. */
+export class SavingTrial {
+  readonly total: number
+  readonly #options: Pick<SavingOptions, 'model' | 'inputs' | 'own' | 'seed'>
+  readonly #recorder: Recorder
+
+  /** @throws RangeError for a stream without queries */
+  constructor(options: SavingOptions) {
+    const { core, model, inputs, stream, features } = options
+    this.#options = options
+    this.total = Math.min(inputs.length, checkInteger('stream', stream, 1))
+    const experience = experienceOf(core, model, {
+      criterion: criterionOf(model.signature.outputs, { ...options, outputs: options.right }),
+      kernels: { save: () => 0, load() {} },
+      memory: features && { features },
+    })
+    this.#recorder = new Recorder(experience)
+  }
+
+  get done(): number {
+    return this.#recorder.memory.length
+  }
+
+  /** Goes on, to the end or for some time. */
+  async go(ms = Number.POSITIVE_INFINITY, told = () => {}): Promise<void> {
+    const { inputs, own } = this.#options
+    for (const start = performance.now(); this.done < this.total && performance.now() - start < ms; told()) {
+      const [answer] = await own.of([this.done])
+      this.#recorder.next(inputs.at(this.done) as Float32Array, answer)
+    }
+  }
+
+  /** What it would save by what is known so far. */
+  level(maxError: number, coins = COINS): SavingLevel {
+    const { memory, neighbour } = this.#recorder
+    const of = (stream: readonly Recorded[]) => {
+      const all = nothingSpent()
+      for (let coin = 0; coin < coins; coin++) addTo(all, spend(stream, maxError, seeded(this.#options.seed + coin)))
+      const { queries, asked, wrong, audits } = all
+      return { inferences: asked / queries, wrong: wrong / queries, audits: audits / queries }
+    }
+    const { audits: _, ...rival } = of(neighbour)
+    return { maxError, ...of(memory), neighbour: rival }
+  }
+
+  async summary(): Promise<Saving> {
+    const { memory, ms } = this.#recorder
+    const inferences = memory.filter(({ first }, i) => first === i).length / this.total
+    const each = { look: ms.look / this.total, lesson: ms.lesson / this.total, inference: await this.#inferenceMs() }
+    const levels = LEVELS.map((maxError) => this.level(maxError))
+    const saving = { queries: this.total, exact: { inferences, wrong: 0 }, levels, ms: each }
+    return { ...saving, advice: adviceOf(saving) }
+  }
+
+  /** Of one query by itself, as a worker gets it where few come. */
+  async #inferenceMs(): Promise<number> {
+    const { model, inputs } = this.#options
+    const times: number[] = []
+    for (let i = 0; i < TIMED; i++) {
+      const row = inputs.at(i % this.total) as Float32Array
+      const start = performance.now()
+      await model.infer(row, 1)
+      times.push(performance.now() - start)
+    }
+    return times.sort((a, b) => a - b)[TIMED >> 1]
+  }
+}
+
+/** Milliseconds from which an inference costs more than a lookup and what has to be learned. */
+export function breakEven({ look, lesson }: Saving['ms'], inferences: number): number {
+  return (look + inferences * lesson) / (1 - inferences)
+}
+
+function adviceOf({ queries, exact, levels, ms }: Omit<Saving, 'advice'>): string {
+  if (queries < ENOUGH) return `the stream is too short to tell: expected ${ENOUGH} queries or more, got ${queries}`
+  const gain = ({ inferences }: Spent) => exact.inferences - inferences
+  const isUsual = ({ maxError }: SavingLevel) => maxError >= 0.01
+  const best = levels.filter(isUsual).find((level) => gain(level) >= WORTH)
+  const equal = 1 - exact.inferences
+  if (!best) {
+    const most = percent(Math.max(...levels.map((level) => 1 - level.inferences)))
+    const instead = equal >= WORTH ? `; reuse: { exact: true } alone saves ${percent(equal)}` : ''
+    return `it does not pay: even with --max-error ${levels.at(-1)?.maxError} it would save ${most} of the inferences${instead}`
+  }
+  const from = breakEven(ms, best.inferences)
+  const said = `--max-error ${best.maxError} would save ${percent(1 - best.inferences)} of the inferences`
+  const where = `an inference costs more than ${from.toPrecision(2)} ms of this machine`
+  const here = `here it takes ${ms.inference.toPrecision(2)}`
+  return ms.inference > from ? `${said}, and time wherever ${where}: ${here}` : `${said}, which pays where ${where} (larger models, GPUs, paid services): ${here}` // biome-ignore format: one line
+}

@@ -1,0 +1,127 @@
+/**
+ * Answers before asking on a stream of queries: what a memory, or a rival, is confident of is recorded once, every answer taught; then the rule is run
+ * on that with any coin. Counts, no clock.
+ */
+
+import { checksum } from '../checksum'
+import { Ledger } from '../ledger/ledger'
+import type { Experience } from '../memory/experience'
+import type { Random } from '../random'
+import { Neighbours, type Said } from './neighbours'
+
+/** Budgets of the first span, and of the longest, as of the ledger. */
+const FIRST = 20
+const MOST = 1000
+
+/** Answers in the first span. */
+export const firstSpan = (maxError: number) => Math.round(FIRST / maxError)
+
+/** A query of a stream. */
+export interface Recorded {
+  /** Place of the first query that equals it. */
+  readonly first: number
+  /** What would be given unasked; undefined where nothing is known yet. */
+  readonly said: Said | undefined
+}
+
+/** What a memory says of one query after the other, before it learns the model's answer. */
+export class Pupil {
+  /** What lookups took, and lessons, in all. */
+  readonly ms = { look: 0, lesson: 0 }
+
+  constructor(readonly experience: Experience) {}
+
+  next(query: Float32Array, answer: Float32Array): Said | undefined {
+    const { experience, ms } = this
+    const { confidence } = experience
+    confidence.observe(answer)
+    const start = performance.now()
+    const recalled = experience.recall(query)
+    const sure = recalled && (confidence.of({ ...recalled, missing: 1 }) ?? 0)
+    const between = performance.now()
+    const isRight = recalled !== undefined && confidence.agrees(recalled.answer, answer) === true
+    Array.from(experience.train(query, answer)) // at once: nobody waits
+    ms.look += between - start
+    ms.lesson += performance.now() - between
+    return sure === undefined ? undefined : { confidence: sure, isRight }
+  }
+}
+
+/** Records what the memory, and the nearest neighbour, say of one query after the other, before each learns its answer. */
+export class Recorder {
+  readonly memory: Recorded[] = []
+  readonly neighbour: Recorded[] = []
+  readonly #pupil: Pupil
+  readonly #neighbours: Neighbours
+  readonly #firsts = new Map<string, number>()
+
+  constructor(experience: Experience) {
+    this.#pupil = new Pupil(experience)
+    this.#neighbours = new Neighbours((said, own) => experience.confidence.agrees(said, own) === true)
+  }
+
+  get ms(): Pupil['ms'] {
+    return this.#pupil.ms
+  }
+
+  next(query: Float32Array, answer: Float32Array): void {
+    const key = checksum(new Uint8Array(query.buffer, query.byteOffset, query.byteLength))
+    const first = this.#firsts.get(key) ?? this.memory.length
+    this.#firsts.set(key, first)
+    this.memory.push({ first, said: this.#pupil.next(query, answer) })
+    this.neighbour.push({ first, said: this.#neighbours.next(query, answer) })
+  }
+}
+
+/** What became of the queries of a stream. */
+export interface Spending {
+  queries: number
+  asked: number
+  audits: number
+  wrong: number
+  spans: number
+  /** Those with more wrong answers than allowed. */
+  over: number
+}
+
+export const nothingSpent = (): Spending => ({ queries: 0, asked: 0, audits: 0, wrong: 0, spans: 0, over: 0 })
+
+export function addTo(to: Spending, more: Spending): Spending {
+  for (const name of Object.keys(to) as (keyof Spending)[]) to[name] += more[name]
+  return to
+}
+
+/** One coin on one stream. A query that equals one that was asked is answered as that was. @param from  where counting begins */
+export function spend(stream: readonly Recorded[], maxError: number, random: Random, from = 0): Spending {
+  const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
+  const spent = nothingSpent()
+  const kept = new Set<number>()
+  let [budget, left, wrong] = [FIRST, firstSpan(maxError), 0]
+  const close = () => {
+    spent.spans++
+    spent.over += Number(wrong > budget)
+  }
+  for (const [i, { first, said }] of stream.entries()) {
+    if (i === from) Object.assign(spent, { queries: 0, asked: 0, audits: 0, wrong: 0 })
+    spent.queries++
+    if (kept.has(first)) continue
+    if (left-- === 0) {
+      close()
+      budget = Math.min(MOST, 2 * budget)
+      ;[left, wrong] = [budget / maxError - 1, 0]
+    }
+    const draw = said ? ledger.draw(said.confidence) : undefined
+    if (!draw) ledger.count()
+    draw?.told(said?.isRight === true)
+    spent.audits += Number(draw?.is === 'audit')
+    if (draw?.is === 'remember') {
+      wrong += Number(!said?.isRight)
+      spent.wrong += Number(!said?.isRight)
+    } else {
+      spent.asked++
+      kept.add(first)
+    }
+  }
+  close()
+  return spent
+}
