@@ -9,6 +9,7 @@ import { Lateness } from '../query/lateness'
 import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
+import type { Sampling, samplingOf } from '../trust/sampling'
 import type { ModelWorker } from '../workers/worker'
 import { Padding } from './padding'
 import { QueryBuffers } from './query-buffers'
@@ -28,6 +29,7 @@ export interface Means {
   readonly lateness: Lateness
   readonly criterion: Criterion
   readonly trust: Reputation
+  readonly sampled: Sampling | undefined
   readonly tally: WorkerTally
   /** A caller's query ended. */
   readonly ended: Ended
@@ -41,6 +43,9 @@ export interface Told {
   readonly ended: Ended
 }
 
+/** Makes what samples answers. */
+export type SamplingOf = ReturnType<typeof samplingOf>
+
 /** @param workers  at least one @param before  with another model: its workers' records are shared */
 export function meansOf(
   coder: Coder,
@@ -48,6 +53,7 @@ export function meansOf(
   settings: Settings,
   told: Told,
   before?: Means,
+  sampling?: SamplingOf,
 ): Means {
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
@@ -75,8 +81,11 @@ export function meansOf(
     judged: (verdict) => told.judged(verdict),
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : () => ''
-  const { ended } = told
-  return { coder, signature, shapeKeyOf: shapeKey, isMixed, buffers, pool, lateness, criterion, trust, tally, ended }
+  const sampled = sampling?.({ pool, trust, tally })
+  return {
+    ...{ coder, signature, shapeKeyOf: shapeKey, isMixed, buffers, pool, lateness },
+    ...{ criterion, trust, sampled, tally, ended: told.ended },
+  }
 }
 
 /** Counts in a pool what became of workers' answers. */

@@ -43,6 +43,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
+  checkSampling(options, coded)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
@@ -58,7 +59,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     hedge: { budget, clones },
     verify: {
       ...verify,
-      audit: verify.audit ?? (budget ? 0.01 : 0), // workers that must not be asked twice are not
+      // Workers that must not be asked twice are not, nor where an anchor is.
+      audit: verify.audit ?? (budget && verify.mode === 'every' ? 0.01 : 0),
       ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
     },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
@@ -67,6 +69,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     warn,
     onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
+    onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
 }
 
@@ -97,6 +100,24 @@ function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }:
   if (!memory.state && code === 'berrut' && scheme.points !== 'lobatto') {
     warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
+}
+
+/** An anchor's word takes the place of all other proof. */
+function checkSampling({ verify, onRecall, reuse: { maxError } }: Checked, { scheme, code }: Coded): void {
+  const { mode, rate, retention, audit } = verify
+  const refuse = (field: string, what: string, got: unknown) => {
+    throw new RangeError(expected(field, `${what} with verify.mode '${mode}'`, got))
+  }
+  if (mode === 'every') {
+    if (rate !== undefined) refuse('verify.rate', 'none', rate)
+    if (retention !== undefined) refuse('verify.retention', 'none', retention)
+    if (onRecall) refuse('onRecall', 'none', 'one')
+    return
+  }
+  if (code !== 'systematic') refuse('scheme', 'the systematic code', code)
+  if (scheme.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
+  if (audit !== undefined) refuse('verify.audit', 'none, but verify.rate,', audit)
+  if (maxError !== undefined) refuse('reuse.maxError', 'none', maxError) // nothing would tell how often it is wrong
 }
 
 /** @param most  tenants */
