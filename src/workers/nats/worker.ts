@@ -70,6 +70,11 @@ export class NatsWorker implements ModelWorker {
     return this.verify !== undefined
   }
 
+  get trusted(): boolean {
+    const { trusted } = this.#wire.settings
+    return this.signed && (typeof trusted === 'boolean' ? trusted : trusted.includes(this.identity as string))
+  }
+
   get slots(): number {
     return this.#joined.slots ?? 1
   }
