@@ -119,7 +119,7 @@ describe('a fleet that grows', () => {
   })
 
   it('audits nothing of a model that was replaced: nobody is convicted of it, and what it gave is recalled still', async () => {
-    const { made, add, changes, onVerdict, onRecall } = growing()
+    const { made, add, changes, clock, onVerdict, onRecall } = growing()
     const [anchor, other] = [own('w0'), new HandWorker('w1')]
     await add(anchor)
     const predictor = await made
@@ -128,12 +128,13 @@ describe('a fleet that grows', () => {
       const both = [predictor.predict(query(1)), predictor.predict(query(2))]
       await turn()
       other.calls[0].answer(answer)
-      await turn()
-      return both
+      anchor.calls[0].answer()
+      return Promise.all(both)
     }
     const first = await ask(Float32Array.of(4, 2)) // right by its model
+    expect(anchor.calls.length).toBe(1)
     changes.push({ model: 'next' })
-    await turn()
+    await clock.run(10)
     for (let i = 0; i < 4; i++) {
       anchor.calls[0]?.answer(Float32Array.of(-4, 2))
       await turn()
@@ -144,7 +145,7 @@ describe('a fleet that grows', () => {
       anchor.calls[0]?.answer()
       await turn()
     }
-    const ids = (await Promise.all([...first, ...second])).flatMap(({ id }) => id ?? [])
+    const ids = [...first, ...second].flatMap(({ id }) => id ?? [])
     expect(onRecall.mock.calls).toEqual([[{ worker: 'w1', identity: 'w1', ids }]])
     await predictor.close()
   })
