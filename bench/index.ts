@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -20,6 +20,7 @@ import { losers } from './losers'
 import { natsBench } from './nats'
 import { overload } from './overload'
 import { reuseBench } from './reuse'
+import { sampled } from './sampled'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
@@ -51,6 +52,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   nats: natsBench,
   overload,
   reuse: reuseBench,
+  sampled,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,
