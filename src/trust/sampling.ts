@@ -3,8 +3,7 @@
  * convicts. An audit outlives its caller, its deadline and the worker that it is about, and waits where no anchor can be reached.
  */
 
-import { copyOf } from '../element'
-import { Payload } from '../payload'
+import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
 import { newAsked } from '../query/asked'
@@ -52,7 +51,6 @@ class Inspection implements Owner, Apart {
     readonly sampling: Sampling,
     readonly worker: ModelWorker,
     readonly payload: Payload,
-    /** A copy: the caller writes to his. */
     readonly answer: Payload,
     /** Of the model that made it. */
     readonly renewals: number,
@@ -131,9 +129,8 @@ export class Sampling implements Sampled {
     return { id, place }
   }
 
-  came(worker: ModelWorker, query: Payload, { tensors }: Payload, place: number | undefined): void {
+  came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void {
     if (this.worth(worker) !== 'audited' || !this.#options.draws.draw(identityOf(worker))) return
-    const answer = new Payload(tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) })))
     const { renewals } = this.#options.trust.evidence
     this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place))
     this.look()

@@ -271,7 +271,11 @@ class Checker {
   #audited({ at, query, workers, confidence }: Entry & { what: 'answered' }): void {
     if (!this.#promised.isSampled) this.#breaks(at, 'audited is for answers that are sampled', `query ${query} is`)
     if (workers.length !== 1 || confidence !== undefined)
-      this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}, ${confidence} confident`)
+      this.#breaks(
+        at,
+        'audited is one worker’s word',
+        `query ${query} is of ${workers.length}, ${confidence} confident`,
+      )
     const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
     if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
   }
