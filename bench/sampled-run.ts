@@ -11,12 +11,8 @@ import { lieOf } from './liars-run'
 import { MEDIAN_MS, SimulatedWorker, type Simulation } from './simulated'
 
 export const ATTACKS = ['gauss:1', 'gauss:10', 'gauss:100', 'flip', 'swap', 'runner-up', 'constant', 'replay', 'scaled']
-/** Of one attack; three times as many workers as lie do not. */
-const EACH = 4
-const LIARS = EACH * ATTACKS.length
-const HONEST = 3 * LIARS
-/** Of the user's own. */
-const ANCHORS = 12
+/** Of all others, the user's own. */
+const ANCHORS = 1 / 12
 const LOAD = 0.5
 const TEXTS = 500
 
@@ -26,6 +22,8 @@ export interface Job {
   model: (typeof MODELS)[number]
   /** Share of a liar's answers that are lies. */
   share: number
+  /** Liars of one attack; three times as many workers as lie do not. */
+  each: number
   seed: number
 }
 
@@ -35,8 +33,7 @@ export interface Figures {
   queries: number
   audits: number
   /** Inferences for late queries, which there are without it as well, and for those that a convict was at work on. */
-  hedges: number
-  retries: number
+  others: number
   /** Wrong answers that were given, of convicts and of others; of the former those that were recalled. */
   wrong: { convicts: number; recalled: number; others: number }
   /** Right answers of convicts that were recalled. */
@@ -63,17 +60,16 @@ async function answersOf(model: Job['model']): Promise<{ answers: Float32Array[]
 
 class Worker extends SimulatedWorker {
   lies = 0
-  readonly trusted: boolean
 
   constructor(
     index: number,
     simulation: Simulation,
     readonly scales: readonly number[],
+    readonly trusted: boolean,
     /** Its own rounding, or a lie. */
     private readonly told: (own: Float32Array) => Float32Array | undefined,
   ) {
     super(index, simulation)
-    this.trusted = index >= LIARS + HONEST
   }
 
   override async answer(row: Float32Array): Promise<Float32Array> {
@@ -88,7 +84,7 @@ class Worker extends SimulatedWorker {
 const isWrong = (answer: Float32Array, own: Float32Array, size: number) =>
   answer.some((value, i) => !(Math.abs(value - own[i]) <= 3e-5 * size))
 
-export async function simulate({ model, share, seed }: Job): Promise<Figures> {
+export async function simulate({ model, share, each: ofOne, seed }: Job): Promise<Figures> {
   const { answers, name, hasLabel } = await answersOf(model)
   const size = rootMeanSquare(answers[0])
   const clock = new VirtualClock()
@@ -106,10 +102,12 @@ export async function simulate({ model, share, seed }: Job): Promise<Figures> {
   }
   const lie = (i: number) => (own: Float32Array) =>
     lying.next() < share ? lieOf(ATTACKS[i % ATTACKS.length], own, answers, lying) : undefined
-  const count = LIARS + HONEST + ANCHORS
-  const workers = Array.from({ length: count }, (_, i) => new Worker(i, simulation, [size], i < LIARS ? lie(i) : () => undefined)) // biome-ignore format: one line
+  const liars = ofOne * ATTACKS.length
+  const others = 4 * liars
+  const count = others + Math.round(ANCHORS * others)
+  const workers = Array.from({ length: count }, (_, i) => new Worker(i, simulation, [size], i >= others, i < liars ? lie(i) : () => undefined)) // biome-ignore format: one line
   const convicted = new Map<string, number>()
-  const figures: Figures = { liars: [], queries: 0, audits: 0, hedges: 0, retries: 0, wrong: { convicts: 0, recalled: 0, others: 0 }, inVain: 0, framed: 0, statuses: {} } // biome-ignore format: one line
+  const figures: Figures = { liars: [], queries: 0, audits: 0, others: 0, wrong: { convicts: 0, recalled: 0, others: 0 }, inVain: 0, framed: 0, statuses: {} } // biome-ignore format: one line
   const { wrong, statuses } = figures
   /** Of each worker, ids of wrong answers that were given. */
   const given = new Map<string, Set<number>>()
@@ -144,21 +142,19 @@ export async function simulate({ model, share, seed }: Job): Promise<Figures> {
       statuses[status] = (statuses[status] ?? 0) + 1
       told(number, by, id, output[name].data as Float32Array)
     })
-    if (figures.queries >= most || (share < 0.1 && convicted.size >= LIARS)) return
+    if (figures.queries >= most || (share < 0.1 && convicted.size >= liars)) return
     clock.after((-Math.log(1 - arriving.next()) * MEDIAN_MS) / (LOAD * count), arrive)
   }
   clock.after(0, arrive)
   await clock.run()
   const calls = workers.reduce((sum, each) => sum + each.calls, 0)
-  const { hedges } = predictor.stats()
-  const anchors = workers.slice(LIARS + HONEST).reduce((sum, each) => sum + each.calls, 0)
+  const anchors = workers.slice(others).reduce((sum, each) => sum + each.calls, 0)
   await predictor.close()
   wrong.others = [...given.values()].reduce((sum, { size }) => sum + size, 0)
-  figures.hedges = hedges.sent
   figures.audits = anchors - (statuses.exact ?? 0)
-  figures.retries = calls - figures.queries - figures.audits - hedges.sent
-  figures.framed = [...convicted.keys()].filter((worker) => Number(worker.split(' ')[1]) >= LIARS).length
-  figures.liars = workers.slice(0, LIARS).map((each, i) => {
+  figures.others = calls - figures.queries - figures.audits
+  figures.framed = [...convicted.keys()].filter((worker) => Number(worker.split(' ')[1]) >= liars).length
+  figures.liars = workers.slice(0, liars).map((each, i) => {
     const lies = convicted.get(each.name)
     return { attack: ATTACKS[i % ATTACKS.length], lies: lies ?? each.lies, isConvicted: lies !== undefined }
   })

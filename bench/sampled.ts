@@ -9,7 +9,12 @@ import { table } from '../src/cli/table'
 import { inProcesses } from './processes'
 import { ATTACKS, type Figures, type Job, MODELS } from './sampled-run'
 
-const HABITS = { always: 1, 'one in ten': 0.1, 'one in a hundred': 0.01 }
+/** Share of lies, and liars of an attack: the fewer, the longer it takes. */
+const HABITS = {
+  always: { share: 1, each: 4 },
+  'one in ten': { share: 0.1, each: 2 },
+  'one in a hundred': { share: 0.01, each: 1 },
+}
 
 const at = (values: readonly number[], share: number) => values[Math.ceil(share * values.length) - 1]
 const sum = (all: readonly Figures[], of: (each: Figures) => number) => all.reduce((total, each) => total + of(each), 0)
@@ -18,8 +23,8 @@ const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 export async function sampled(json: boolean, words: string[]): Promise<void> {
   const [seeds, wanted] = [Number(words.find((word) => Number(word)) ?? 1), words.filter((word) => !Number(word))]
   mkdirSync('build', { recursive: true })
-  const cells = Object.entries(HABITS).flatMap(([habit, share]) =>
-    MODELS.map((model) => ({ cell: `${model}, ${habit}`, model, habit, share })),
+  const cells = Object.entries(HABITS).flatMap(([habit, how]) =>
+    MODELS.map((model) => ({ cell: `${model}, ${habit}`, model, habit, ...how })),
   )
   const chosen = cells.filter(({ cell }) => wanted.every((word) => cell.includes(word)))
   const runs = new Map<string, Figures[]>(chosen.map(({ cell }) => [cell, []]))
@@ -27,7 +32,7 @@ export async function sampled(json: boolean, words: string[]): Promise<void> {
   const batches = jobs.map((job) => [job])
   await inProcesses<Job & { cell: string }, Figures>(new URL('./sampled-run.ts', import.meta.url).href, batches, (job, figures) => { runs.get(job.cell)?.push(figures) }) // biome-ignore format: one line
   if (json) return console.log(JSON.stringify(Object.fromEntries(runs), null, 1))
-  const rows = table(['', 'queries', 'inferences beyond the first: audits', 'retries', 'hedges', 'lies until convicted: median', '95 %', 'never', 'wrong given by convicts', 'recalled', 'right ones recalled', 'wrong given by others', 'unverified', 'framed']) // biome-ignore format: one line
+  const rows = table(['', 'queries', 'inferences beyond the first: audits', 'others', 'lies until convicted: median', '95 %', 'never', 'wrong given by convicts', 'recalled', 'right ones recalled', 'wrong given by others', 'unverified', 'framed']) // biome-ignore format: one line
   for (const [cell, all] of runs) rows.push(rowOf(cell, all))
   for (const habit of Object.keys(HABITS)) {
     const all = chosen.flatMap((each) => (each.habit === habit ? (runs.get(each.cell) ?? []) : []))
@@ -61,8 +66,7 @@ function rowOf(cell: string, all: readonly Figures[]): string[] {
     cell,
     `${queries}`,
     each(({ audits }) => audits),
-    each(({ retries }) => retries),
-    each(({ hedges }) => hedges),
+    each(({ others }) => others),
     `${at(lies, 0.5)}`,
     `${at(lies, 0.95)}`,
     `${lies.filter((each) => each === Number.POSITIVE_INFINITY).length} of ${lies.length}`,

@@ -270,12 +270,8 @@ class Checker {
   /** One worker's word, as it came; of one that is a convict by then it is not given. */
   #audited({ at, query, workers, confidence }: Entry & { what: 'answered' }): void {
     if (!this.#promised.isSampled) this.#breaks(at, 'audited is for answers that are sampled', `query ${query} is`)
-    if (workers.length !== 1 || confidence !== undefined)
-      this.#breaks(
-        at,
-        'audited is one worker’s word',
-        `query ${query} is of ${workers.length}, ${confidence} confident`,
-      )
+    const isOnes = workers.length === 1 && confidence === undefined
+    if (!isOnes) this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
     const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
     if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
   }

@@ -61,7 +61,8 @@ export function checkNatsOptions(options: NatsOptions) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
   }
   return {
-    ...{ model, fingerprint, trusted, inboxPrefix, clock },
+    ...{ model, fingerprint, inboxPrefix, clock },
+    trusts: (key = '') => trusted === true || (trusted !== false && trusted.includes(key)),
     missed: checkInteger('missed', missed, 1),
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
     expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),
