@@ -58,6 +58,12 @@ async function answersOf(model: Job['model']): Promise<{ answers: Float32Array[]
   return { answers, name, hasLabel: false }
 }
 
+/** Whether an answer can be proven to be no rounding of the model's own: thirty times `verify.rounding` of its size. */
+const isWrong = (answer: Float32Array, own: Float32Array, scale: number) => {
+  const most = 30 * 1e-4 * Math.max(scale, rootMeanSquare(own))
+  return answer.some((value, i) => !(Math.abs(value - own[i]) <= most))
+}
+
 class Worker extends SimulatedWorker {
   lies = 0
 
@@ -75,14 +81,10 @@ class Worker extends SimulatedWorker {
   override async answer(row: Float32Array): Promise<Float32Array> {
     const own = await super.answer(row)
     const lie = this.told(own)
-    if (lie) this.lies++
+    if (lie && isWrong(lie, own, this.scales[0])) this.lies++
     return lie ?? (Number(this.name.split(' ')[1]) % 2 ? own.map((value) => value * (1 + 1e-6)) : own)
   }
 }
-
-/** Whether an answer is no rounding of the model's own. */
-const isWrong = (answer: Float32Array, own: Float32Array, size: number) =>
-  answer.some((value, i) => !(Math.abs(value - own[i]) <= 3e-5 * size))
 
 export async function simulate({ model, share, each: ofOne, seed }: Job): Promise<Figures> {
   const { answers, name, hasLabel } = await answersOf(model)
