@@ -25,7 +25,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const parts = await partsFor(given)
+  const parts = await partsFor(given, coder)
   const needed = workersNeeded(coder)
   const least = leastOf(coder, needed)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
@@ -57,12 +57,11 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
 }
 
 /** What only some predictors need. */
-async function partsFor(given: Checked) {
-  const { mode, rate = 0.05, retention = 1e6 } = given.verify
+async function partsFor(given: Checked, coded: Coded) {
   return {
     unasked: await unaskedKinds(given),
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
-    sampling: mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(rate, retention, given.testing.coin) : undefined, // biome-ignore format: one line
+    sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
   }
 }
 

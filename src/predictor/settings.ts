@@ -43,7 +43,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
-  checkSampling(options, coded)
+  checkUnsampled(options)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
@@ -102,22 +102,10 @@ function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }:
   }
 }
 
-/** An anchor's word takes the place of all other proof. */
-function checkSampling({ verify, onRecall, reuse: { maxError } }: Checked, { scheme, code }: Coded): void {
-  const { mode, rate, retention, audit } = verify
-  const refuse = (field: string, what: string, got: unknown) => {
-    throw new RangeError(expected(field, `${what} with verify.mode '${mode}'`, got))
-  }
-  if (mode === 'every') {
-    if (rate !== undefined) refuse('verify.rate', 'none', rate)
-    if (retention !== undefined) refuse('verify.retention', 'none', retention)
-    if (onRecall) refuse('onRecall', 'none', 'one')
-    return
-  }
-  if (code !== 'systematic') refuse('scheme', 'the systematic code', code)
-  if (scheme.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
-  if (audit !== undefined) refuse('verify.audit', 'none, but verify.rate,', audit)
-  if (maxError !== undefined) refuse('reuse.maxError', 'none', maxError) // nothing would tell how often it is wrong
+function checkUnsampled({ verify, onRecall }: Checked): void {
+  const wrong = Object.entries({ 'verify.rate': verify.rate, 'verify.retention': verify.retention, onRecall })
+  for (const [field, got] of verify.mode === 'every' ? wrong : [])
+    if (got !== undefined) throw new RangeError(expected(field, "none without verify.mode 'sampled'", got))
 }
 
 /** @param most  tenants */

@@ -3,6 +3,7 @@
  * convicts. An audit outlives its caller, its deadline and the worker that it is about, and waits where no anchor can be reached.
  */
 
+import { expected } from '../check'
 import type { Payload } from '../payload'
 import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
 import type { Pool } from '../pool/pool'
@@ -189,8 +190,29 @@ export class Sampling implements Sampled {
   }
 }
 
-/** What makes it for each model: what was given by the one before is known on, and its draws. */
-export function samplingOf(rate: number, retention: number, coin = secret) {
-  const shared = { draws: new AuditDraws(rate, coin), given: new GivenAnswers(retention) }
+interface Chosen {
+  readonly verify: { rate: number | undefined; retention: number | undefined; audit: number | undefined }
+  readonly reuse: { maxError: number | undefined }
+  readonly testing: { coin: (() => number) | undefined }
+}
+
+/**
+ * What makes it for each model: what was given by the one before is known on, and its draws.
+ *
+ * @throws RangeError for other proof beside an anchor's word, and for what only other proof can bound
+ */
+export function samplingOf(
+  { verify, reuse, testing }: Chosen,
+  { scheme, code }: { scheme: { byzantine: number }; code: string },
+) {
+  const { rate = 0.05, retention = 1e6, audit } = verify
+  const refuse = (field: string, what: string, got: unknown) => {
+    throw new RangeError(expected(field, `${what} with verify.mode 'sampled'`, got))
+  }
+  if (code !== 'systematic') refuse('scheme', 'the systematic code', code)
+  if (scheme.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
+  if (audit !== undefined) refuse('verify.audit', 'none, but verify.rate,', audit)
+  if (reuse.maxError !== undefined) refuse('reuse.maxError', 'none', reuse.maxError)
+  const shared = { draws: new AuditDraws(rate, testing.coin ?? secret), given: new GivenAnswers(retention) }
   return (options: Omit<SamplingOptions, keyof typeof shared>) => new Sampling({ ...options, ...shared })
 }

@@ -35,10 +35,14 @@ describe('options', () => {
       { verify: { mode: 'sampled', rate: 1.1 } },
       /^verify\.rate: expected a number above 0, up to 1, got 1\.1$/,
     ],
-    ['rate', { verify: { rate: 0.1 } }, /^verify\.rate: expected none with verify\.mode 'every', got 0\.1$/],
-    ['retention', { verify: { retention: 5 } }, /^verify\.retention: expected none with verify\.mode 'every', got 5$/],
+    ['rate', { verify: { rate: 0.1 } }, /^verify\.rate: expected none without verify\.mode 'sampled', got 0\.1$/],
+    [
+      'retention',
+      { verify: { retention: 5 } },
+      /^verify\.retention: expected none without verify\.mode 'sampled', got 5$/,
+    ],
     ['retention', { verify: { mode: 'sampled', retention: 0 } }, /^verify\.retention: expected .*1.*, got 0$/],
-    ['onRecall', { onRecall() {} }, /^onRecall: expected none with verify\.mode 'every', got /],
+    ['onRecall', { onRecall() {} }, /^onRecall: expected none without verify\.mode 'sampled', got /],
     ['byzantine', { verify: sampled, scheme: { queries: 1, byzantine: 1 } }, /^scheme\.byzantine: expected 0 with verify\.mode 'sampled', got 1$/], // biome-ignore format: one line
     ['the paper’s code', { verify: sampled, scheme: { preset: 'aaai22', queries: 2 } }, /^scheme: expected the systematic code with verify\.mode 'sampled', got /], // biome-ignore format: one line
     ['audit', { verify: { ...sampled, audit: 0.1 } }, /^verify\.audit: expected none, .*verify\.rate.*, got 0\.1$/],
