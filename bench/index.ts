@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | overload-memory | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -21,6 +21,7 @@ import { natsBench } from './nats'
 import { overload } from './overload'
 import { overloadMemory } from './overload-memory'
 import { reuseBench } from './reuse'
+import { sampled } from './sampled'
 import { sections } from './sections'
 import { serveBench } from './serve'
 import { serveSoak } from './serve-soak'
@@ -53,6 +54,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   overload,
   'overload-memory': overloadMemory,
   reuse: reuseBench,
+  sampled,
   sections,
   serve: serveBench,
   'serve-soak': serveSoak,

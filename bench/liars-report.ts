@@ -1,6 +1,6 @@
 /** docs/liars.md: what bench liars measured, with a plot. */
 
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { markdownTable, svg } from '../src/cli/report'
 import type { Verified } from '../src/evaluate/verified'
 import type { ModelName } from './accuracy'
@@ -18,6 +18,8 @@ const sum = (values: readonly number[]) => values.reduce((total, value) => total
 const percent = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`
 
 export async function report({ runs, passing, neighbours }: Results): Promise<void> {
+  // Written by hand, with what bench sampled printed.
+  const [sampled] = /## Sampled verification.*?(?=\n+## )/s.exec(readFileSync('docs/liars.md', 'utf8')) ?? ['']
   const figures = (cell: Partial<Cell> & { model: ModelName }): Figures[] =>
     (runs[keyOf(cell)] ?? []).filter((each) => each !== null)
   const each = (cell: Partial<Cell>, of: (all: Figures[], model: ModelName) => string) => {
@@ -210,6 +212,8 @@ ${markdownTable(
 )}
 
 What is lost is mostly how often the memory is sure; beside values 1,000 times too large, to which it adapts as to any stream, some of the few sure ones are wrong. Callers who do not trust each other want \`limits.tenants\`.
+
+${sampled}
 
 ## What it does not protect from
 

@@ -212,16 +212,7 @@ async function teller({ model, attack, liars }: Job, state: Uint8Array | undefin
       const said = look(row)
       return said?.sure && label(said.answer) !== label(own) ? said.answer : undefined
     }
-    if (attack === 'scaled') return own.map((value) => 0.9 * value)
-    if (attack === 'straddle') return own.map((value) => value + 0.002 * 5 * (lying.next() < 0.5 ? 1 : -1))
-    if (attack === 'replay') return data.answers[lying.below(data.answers.length)].slice()
-    if (attack === 'runner-up') {
-      const [first, second] = [...own.keys()].sort((a, b) => own[b] - own[a])
-      const raised = own.slice()
-      raised[second] = own[first] + 0.1
-      return raised
-    }
-    return parseAttack(attack)([own], lying)[0]
+    return lieOf(attack, own, data.answers, lying)
   }
   const shared: Tell = (own, row) => {
     const index = data.indexOf(row) ?? -1
@@ -242,4 +233,23 @@ async function teller({ model, attack, liars }: Job, state: Uint8Array | undefin
       return liars > 1 ? shared(own, row) : lie(own, row)
     }
   }
+}
+
+/** What an attack makes of an answer. @param answers  that the model may give */
+export function lieOf(
+  attack: string,
+  own: Float32Array,
+  answers: readonly Float32Array[],
+  lying: Random,
+): Float32Array {
+  if (attack === 'scaled') return own.map((value) => 0.9 * value)
+  if (attack === 'straddle') return own.map((value) => value + 0.002 * 5 * (lying.next() < 0.5 ? 1 : -1))
+  if (attack === 'replay') return answers[lying.below(answers.length)].slice()
+  if (attack === 'runner-up') {
+    const [first, second] = [...own.keys()].sort((a, b) => own[b] - own[a])
+    const raised = own.slice()
+    raised[second] = own[first] + 0.1
+    return raised
+  }
+  return parseAttack(attack)([own], lying)[0]
 }

@@ -146,7 +146,7 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
-    const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
+    const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0, audited: 0 }
     const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
     if (principal) event.principal = principal
     let response: Response

@@ -257,6 +257,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     outcomes.map((outcome) => ('prediction' in outcome ? value(outcome.prediction) : otherwise))
   const models = of(({ fingerprint }) => fingerprint ?? null, null)
   const [model] = models
+  const ids = of(({ id }) => id ?? null, null)
   const errors = outcomes.flatMap((outcome, row) =>
     'error' in outcome ? [{ row, code: outcome.error.code, error: outcome.error.message }] : [],
   )
@@ -265,6 +266,7 @@ function provenance(outcomes: readonly RowOutcome[]): Record<string, unknown> {
     confidence: of<number | null>(({ confidence }) => confidence ?? null, null),
     workers: of(({ workers }) => workers.length, 0),
     ...(models.some((each) => each) && { fingerprint: models.every((each) => each === model) ? model : models }),
+    ...(ids.some((each) => each !== null) && { recall_id: ids }),
     ...(errors.length && { errors }),
   }
 }

@@ -49,7 +49,7 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
   const [rows, outcomes] = await asked.vectors('input', json.input)
   const prompt_tokens = rows.reduce((sum, { ids }) => sum + ids.length, 0)
   const usage = { prompt_tokens, total_tokens: prompt_tokens }
-  const rest = { model, usage, parameters: { status: outcomes.map(({ status }) => status) } }
+  const rest = { model, usage, parameters: { status: outcomes.map(({ status }) => status), ...idsOf(outcomes) } }
   const textOf = ({ output }: Prediction, index: number) => {
     const { data } = output[KEPT]
     const embedding = format === 'base64' ? `"${base64(toRaw(data))}"` : `[${data.join()}]`
@@ -57,6 +57,10 @@ export async function answerEmbeddings(exchange: Exchange, models: TextModels): 
   }
   return listed(outcomes, textOf, '{"object":"list","data":[', `],${JSON.stringify(rest).slice(1)}`)
 }
+
+/** Where answers are sampled. */
+const idsOf = (outcomes: readonly Prediction[]) =>
+  outcomes.some(({ id }) => id !== undefined) && { recall_id: outcomes.map(({ id }) => id ?? null) }
 
 /** POST /embed */
 export async function answerEmbed(exchange: Exchange, models: TextModels): Promise<Message> {
@@ -75,10 +79,16 @@ export async function answerRerank(exchange: Exchange, models: TextModels): Prom
   const query = checkText('query', json.query, 'a text that is not empty')
   const texts = asked.list('texts', json.texts)
   const outcomes = await asked.scores(query, texts)
-  const ranks = outcomes.map(({ output, status }, index) => {
+  const ranks = outcomes.map(({ output, status, id }, index) => {
     const [value] = output[KEPT].data
     const score = isRaw ? value : 1 / (1 + Math.exp(-value))
-    return { index, ...(withText && { text: texts[index] }), score, ...(status !== 'exact' && { status }) }
+    return {
+      index,
+      ...(withText && { text: texts[index] }),
+      score,
+      ...(status !== 'exact' && { status }),
+      ...(id !== undefined && { recall_id: id }),
+    }
   })
   return listed(
     ranks.sort((a, b) => b.score - a.score || a.index - b.index),

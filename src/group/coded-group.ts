@@ -174,7 +174,7 @@ export class CodedGroup implements Coding, Owner {
     tally.tell(asked)
     const answer = answerOf(asked)
     this.failed(failureOf(asked))
-    if (!answer) return
+    if (!answer || !this.#context.trust.isTrusted(workerOf(asked))) return
     this.#standing.answer(asked.row)
     this.#group.add(this.#group.row(asked.row) as CodedRow, answer.vector)
     this.#decodeForAny()

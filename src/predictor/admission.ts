@@ -15,7 +15,14 @@ export class Admission {
   /** Queries of each tenant under way, where there may be several. */
   readonly #tenants: Map<string, number> | undefined
   readonly #comfortable: () => number
-  readonly #answered: Record<Status, number> = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
+  readonly #answered: Record<Status, number> = {
+    exact: 0,
+    checked: 0,
+    recovered: 0,
+    remembered: 0,
+    unverified: 0,
+    audited: 0,
+  }
   readonly #failed: Record<string, number> = {}
   readonly #waiting: (() => void)[] = []
   #open = 0

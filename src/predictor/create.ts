@@ -7,6 +7,7 @@ import { verifiedWorkers } from '../scheme'
 import { localWorkers, mostThreads } from '../workers/local/local'
 import { checkWorker, type ModelWorker, machinesOf, type WorkerChanges } from '../workers/worker'
 import { abilitiesOf } from './abilities'
+import type { Needs } from './membership'
 import type { PredictorOptions } from './options'
 import { Predictor } from './predictor'
 import { type Checked, type Coded, checkOptions, isVerified, type Settings, settingsOf } from './settings'
@@ -24,39 +25,43 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const unasked = await unaskedKinds(given)
-  const rollout = given.rollout ? (await import('./rollout')).Rollout : undefined
+  const parts = await partsFor(given, coder)
   const needed = workersNeeded(coder)
+  const least = leastOf(coder, needed)
   const counted = coder.scheme.byzantine ? 'machines' : 'workers'
+  const needs: Needs = { needed, least, counted, anchored: parts.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
     if (name) throw new TypeError(`${name}: expected none beside ready workers, which have theirs`)
   }
   if (Array.isArray(workers)) {
-    if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
-    checkAlike(workers)
-    const machines = machinesOf(workers)
-    if (counted === 'machines' && machines < needed) {
-      throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
-    }
+    checkReady(workers, needs)
     checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, { unasked, rollout })
+    return new Predictor(coder, workers, settings, parts)
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn, rollout !== undefined)
+    ? new (await import('./membership')).Membership(workers, settings.warn, parts.rollout !== undefined)
     : undefined
-  const least = leastOf(coder, needed)
-  const started = await (membership?.gather({ needed, least, counted }, settings.clock) ??
+  const started = await (membership?.gather(needs, settings.clock) ??
     startThreads(given, checkInteger('workers', workers, needed)))
   try {
     checkAbilities(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, settings, { membership, unasked, rollout, least: isProven ? least : 1 })
+    return new Predictor(coder, started, settings, { ...parts, membership, least: isProven ? least : 1 })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
+  }
+}
+
+/** What only some predictors need. */
+async function partsFor(given: Checked, coded: Coded) {
+  return {
+    unasked: await unaskedKinds(given),
+    rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
+    sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
   }
 }
 
@@ -65,6 +70,17 @@ async function unaskedKinds({ reuse: { exact, maxError } }: Checked): Promise<Un
   if (!exact && maxError === undefined) return undefined
   const { Reuse } = await import('./reuse')
   return { Reuse, Remembering: maxError === undefined ? undefined : (await import('./remembering')).Remembering }
+}
+
+function checkReady(workers: readonly ModelWorker[], { needed, counted, anchored }: Needs): void {
+  if (workers.length < needed) throw new RangeError(`workers: expected >= ${needed}, got ${workers.length}`)
+  checkAlike(workers)
+  const machines = machinesOf(workers)
+  if (counted === 'machines' && machines < needed) {
+    throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
+  }
+  if (!anchored || workers.some(({ trusted }) => trusted)) return
+  throw new RangeError(`workers: expected one at least that is yours (trusted), whom verify.mode 'sampled' asks for proof, got none of ${workers.length}`) // biome-ignore format: one line
 }
 
 /** Ready workers: each with a name of its own, no other predictor's, and all with the same model. */
@@ -91,6 +107,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
   const { exact, maxError } = reuse
+  if (whyNotEqual && given.verify.mode === 'sampled') throw new RangeError(`${expected('verify.mode', "'every'", 'sampled')}: ${whyNotEqual}`) // biome-ignore format: one line
   if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)
   const isJudged = choices.policy !== 'retry' || memory || maxError

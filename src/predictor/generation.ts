@@ -153,16 +153,18 @@ export class Generation {
   }
 
   join(worker: ModelWorker): void {
-    const { pool, trust, buffers } = this.means
+    const { pool, trust, buffers, sampled } = this.means
     pool.add(worker, !trust.joined(worker))
+    sampled?.changed()
     buffers?.joined(worker)
     this.#model.fingerprint ??= worker.modelId
   }
 
   leave(name: string, how: 'remove' | 'drain'): void {
-    const { pool, trust } = this.means
+    const { pool, trust, sampled } = this.means
     const worker = pool.worker(name)
     if (pool[how](name) && worker) trust.left(worker)
+    sampled?.changed()
   }
 
   /** Answers a request, by what was answered before where that is wanted. */
@@ -228,6 +230,7 @@ export class Generation {
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */
   reconsider(ejected?: Identity): void {
+    this.means.sampled?.look()
     for (const query of this.#open.all) query.reconsider(ejected)
   }
 
@@ -241,6 +244,7 @@ export class Generation {
   async close(error: ApproxiferError): Promise<void> {
     this.end(error)
     for (const { learning } of this.tenants) learning?.close()
+    this.means.sampled?.close()
     await this.means.pool.close(error)
   }
 

@@ -9,6 +9,7 @@ import { Lateness } from '../query/lateness'
 import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
+import type { Sampling, samplingOf } from '../trust/sampling'
 import type { ModelWorker } from '../workers/worker'
 import { Padding } from './padding'
 import { QueryBuffers } from './query-buffers'
@@ -31,6 +32,7 @@ export interface Means {
   readonly lateness: Lateness
   readonly criterion: Criterion
   readonly trust: Reputation
+  readonly sampled: Sampling | undefined
   readonly tally: WorkerTally
   /** A caller's query ended. */
   readonly ended: Ended
@@ -44,6 +46,9 @@ export interface Told {
   readonly ended: Ended
 }
 
+/** Makes what samples answers. */
+export type SamplingOf = ReturnType<typeof samplingOf>
+
 /** @param workers  at least one @param before  with another model: its workers' records are shared */
 export function meansOf(
   coder: Coder,
@@ -51,6 +56,7 @@ export function meansOf(
   settings: Settings,
   told: Told,
   before?: Means,
+  sampling?: SamplingOf,
 ): Means {
   const { clock, hangMs, limits, verify, seed } = settings
   const [{ signature }] = workers
@@ -60,10 +66,7 @@ export function meansOf(
   const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
-    clock,
-    hangMs,
-    maxBatch: limits.batch,
-    together: padding?.together,
+    ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
     accept: acceptAnswers(signature, vectors !== undefined),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
@@ -78,9 +81,10 @@ export function meansOf(
     judged: (verdict) => told.judged(verdict),
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : () => ''
+  const sampled = sampling?.({ pool, trust, tally })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, tally, ended: told.ended }
+  return { ...known, pool, lateness, criterion, trust, sampled, tally, ended: told.ended }
 }
 
 /** Counts in a pool what became of workers' answers. */

@@ -21,6 +21,9 @@ const AGAIN_MS = 60_000
 /** For the last workers to join, where those that are there can do without. */
 const GRACE_MS = 5000
 
+/** Where an anchor is needed. */
+const YOURS = ', one of them yours (trusted)'
+
 /** Whose workers they are. */
 export interface Members {
   join(worker: ModelWorker): void
@@ -39,6 +42,8 @@ export interface Needs {
   least: number
   /** Where some may lie their machines count. */
   counted: 'workers' | 'machines'
+  /** One of them has to be the user's own: nobody else's word is proof. */
+  anchored?: boolean
 }
 
 /** No more workers can join. */
@@ -78,19 +83,21 @@ export class Membership {
    * @throws RangeError where so many can never join; ApproxiferError WORKER when the changes end before, or throw; the workers that came
    *   are closed then
    */
-  async gather({ needed, least, counted }: Needs, clock: Clock): Promise<ModelWorker[]> {
-    this.#isDoubted = counted === 'machines'
+  async gather(needs: Needs, clock: Clock): Promise<ModelWorker[]> {
+    const { needed, least, counted, anchored } = needs
+    this.#isDoubted = counted === 'machines' || anchored === true
     const gathered = new Map<string, ModelWorker>()
     const members = this.#gathering(gathered)
-    const joined = () => (counted === 'workers' ? this.#alike(gathered).length : machinesOf(this.#alike(gathered)))
+    const joined = () => this.#count(gathered, needs)
+    const isEnough = (count: number) => joined() >= count && (!anchored || this.#alike(gathered).some(({ trusted }) => trusted)) // biome-ignore format: one line
     const all = () => (counted === 'workers' ? '' : ` (${gathered.size} workers)`)
-    const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
+    const stop = remind(clock, () => this.#warn(`waits for workers: ${joined()} of the ${needed} ${counted}${anchored ? `${YOURS},` : ''} that the scheme needs have joined${all()}`)) // biome-ignore format: one line
     const grace = graceOf(clock)
     try {
       if (this.#most < needed) throw new TooFew(`${this.#most}, and no others can join`)
-      for (let inVain = 0; joined() < needed; ) {
+      for (let inVain = 0; !isEnough(needed); ) {
         if (gathered.size >= this.#most && !this.#apart) throw new TooFew(`${joined()}${all()}, and no others can join`)
-        const next = await Promise.race([this.#change(), ...(joined() < least ? [] : [grace.over])])
+        const next = await Promise.race([this.#change(), ...(isEnough(least) ? [grace.over] : [])])
         if (!next) {
           this.#warn(`starts with ${joined()} of the ${needed} ${counted} that the scheme needs: the others join when they are there`) // biome-ignore format: one line
           break
@@ -104,18 +111,28 @@ export class Membership {
       }
     } catch (error) {
       await Promise.all([...gathered.values()].map(shut))
-      if (error instanceof TooFew) {
-        this.close()
-        throw new RangeError(`workers: expected >= ${needed} ${counted}, got ${error.message}`)
-      }
-      const { message } = asError(error, 'WORKER')
-      const text = `workers: expected >= ${needed} to join, got ${gathered.size}: ${message}`
-      throw new ApproxiferError('WORKER', text, { cause: error })
+      throw this.#failure(error, gathered.size, needs)
     } finally {
       stop()
       grace.cancel()
     }
     return this.#beginning(gathered)
+  }
+
+  #failure(error: unknown, joined: number, { needed, counted, anchored }: Needs): Error {
+    const yours = anchored ? `${YOURS},` : ','
+    if (error instanceof TooFew) {
+      this.close()
+      return new RangeError(`workers: expected >= ${needed} ${counted}${yours} got ${error.message}`)
+    }
+    const { message } = asError(error, 'WORKER')
+    const text = `workers: expected >= ${needed} to join${yours} got ${joined}: ${message}`
+    return new ApproxiferError('WORKER', text, { cause: error })
+  }
+
+  #count(gathered: ReadonlyMap<string, ModelWorker>, { counted }: Needs): number {
+    const alike = this.#alike(gathered)
+    return counted === 'workers' ? alike.length : machinesOf(alike)
   }
 
   /** Those with which it begins; the others come later. */
@@ -228,7 +245,7 @@ export class Membership {
       throw new RangeError(`${name}: ${field}: expected ${what}, got ${got}`)
     }
     if (onFree) wrong('onFree', 'none of another predictor', 'one')
-    if (this.#isDoubted && signed === false) wrong('key', 'one, since some may lie (`byzantine`)', 'none: others could answer in its name') // biome-ignore format: one line
+    if (this.#isDoubted && signed === false) wrong('key', 'one, since some may lie', 'none: others could answer in its name') // biome-ignore format: one line
     if (members.worker(name)) wrong('name', 'one that no other worker has', 'it again')
     if (this.#signature && own !== this.#signature) {
       wrong('signature', this.#signature, members.isEmpty() ? `${own}; a predictor's is fixed: start another one` : own)

@@ -15,6 +15,7 @@ import type { Choices } from '../query/prediction'
 import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '../reading'
 import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
+import type { Recall } from '../trust/sampling'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
 import type { GenerationReport, MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
@@ -89,6 +90,21 @@ export const hedge = {
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
 const verify = {
+  mode: option(
+    words(['every', 'sampled']),
+    'every',
+    'whether each answer is proven where some may lie, or given as it comes and some are audited: see [liars.md](liars.md#sampled-verification)',
+  ),
+  rate: open(
+    (field, value) => shareOf(field, value),
+    "0.05 with `'sampled'`",
+    'share of a worker’s answers that an anchor is asked for as well',
+  ),
+  retention: open(
+    integer(1, 1e8),
+    "1,000,000 with `'sampled'`",
+    'answers given last of which a convict’s can be recalled; 16 bytes each',
+  ),
   integrity: option(checkShare, 0.95, 'confidence from which a memory makes one worker enough; 1: all is proven'),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
   rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),
@@ -165,7 +181,7 @@ const costs = {
 const testing = {
   clock: option(any<Clock>, systemClock, 'time'),
   seed: option(integer(0), 1, 'for dealing rows'),
-  coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for audits of what is remembered'),
+  coin: open(callback<() => number>, 'a secret one', 'uniform, from 0 to 1, for what is audited'),
   core: open(any<CoreOptions>, 'WASM, else JS', "`{ prefer: 'js' }` or `{ module }`"),
 } satisfies TableOf<NonNullable<PredictorOptions['testing']>>
 
@@ -211,12 +227,22 @@ export const predictorOptions = {
     'told how a new model fares: see [serving.md](serving.md#a-new-model)',
   ),
   onVerdict: open(callback<(verdict: Verdict) => void>, 'none', 'told of liars: see [below](#workers-that-lie)'),
+  onRecall: open(
+    callback<(recall: Recall) => void>,
+    'none',
+    'told which unproven answers a convict gave: see [liars.md](liars.md#sampled-verification)',
+  ),
   testing: group('for simulations', testing),
 } satisfies TableOf<PredictorOptions>
 
 function budgeted(field: string, value: unknown): number {
   if (typeof value === 'number' && value >= LEAST_ERROR && value <= MOST_ERROR) return value
   throw new RangeError(expected(field, `a number from ${LEAST_ERROR} to ${MOST_ERROR}`, value))
+}
+
+function shareOf(field: string, value: unknown): number {
+  if (typeof value === 'number' && value > 0 && value <= 1) return value
+  throw new RangeError(expected(field, 'a number above 0, up to 1', value))
 }
 
 function state(field: string, value: unknown): NonNullable<MemoryChoices['state']> {

@@ -9,6 +9,7 @@ import type { Choices } from '../query/prediction'
 import type { CriterionOptions } from '../reading'
 import type { Tensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
+import type { Recall } from '../trust/sampling'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
 
@@ -47,7 +48,14 @@ export interface PredictorOptions extends Choices {
   /** Second requests for late queries; `false` for workers that must not be asked twice. */
   hedge?: false | { budget?: number; clones?: boolean }
   /** Where workers may lie. */
-  verify?: { integrity?: number; audit?: number; rounding?: number }
+  verify?: {
+    mode?: 'every' | 'sampled'
+    rate?: number
+    retention?: number
+    integrity?: number
+    audit?: number
+    rounding?: number
+  }
   /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */
   memory?: false | MemoryChoices
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
@@ -64,6 +72,7 @@ export interface PredictorOptions extends Choices {
   onWarning?: (text: string) => void
   onGeneration?: (told: GenerationReport) => void
   onVerdict?: (verdict: Verdict) => void
+  onRecall?: (recall: Recall) => void
   /** For simulations, and to choose between cores. */
   testing?: { clock?: Clock; seed?: number; core?: CoreOptions; coin?: () => number }
 }

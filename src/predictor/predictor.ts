@@ -14,7 +14,7 @@ import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
 import { Generation } from './generation'
-import { meansOf, type Told } from './means'
+import { meansOf, type SamplingOf, type Told } from './means'
 import type { Members, Membership } from './membership'
 import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
@@ -40,6 +40,7 @@ interface PredictorParts {
   membership?: Membership | undefined
   unasked?: UnaskedKinds | undefined
   rollout?: typeof Rollout | undefined
+  sampling?: SamplingOf | undefined
   /** Workers that it takes to answer. */
   least?: number
 }
@@ -63,7 +64,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { membership, unasked, rollout, least = 1 }: PredictorParts = {},
+    { membership, unasked, rollout, sampling, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -78,7 +79,7 @@ export class Predictor {
         },
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-      const means = meansOf(coder, workers, settings, told, before?.means)
+      const means = meansOf(coder, workers, settings, told, before?.means, sampling)
       const generation = new Generation(means, settings, { fingerprint, told: workers[0].modelId, unasked, before })
       return generation
     }

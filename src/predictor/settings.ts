@@ -43,6 +43,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
+  checkUnsampled(options)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
@@ -58,7 +59,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     hedge: { budget, clones },
     verify: {
       ...verify,
-      audit: verify.audit ?? (budget ? 0.01 : 0), // workers that must not be asked twice are not
+      // Workers that must not be asked twice are not, nor where an anchor is.
+      audit: verify.audit ?? (budget && verify.mode === 'every' ? 0.01 : 0),
       ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
     },
     memory: memory === false || bytes === 0 || (!memory && !learns) ? (false as const) : memory && chosen,
@@ -67,6 +69,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     warn,
     onGeneration: guarded(options.onGeneration ?? (() => {}), threw('onGeneration', warn)),
     onVerdict: guarded(options.onVerdict ?? (() => {}), threw('onVerdict', warn)),
+    onRecall: guarded(options.onRecall ?? (() => {}), threw('onRecall', warn)),
   }
 }
 
@@ -99,6 +102,12 @@ function checkMemory({ memory, onOverload, reuse: { maxError } }: Checked, { sch
   if (!memory.state && code === 'berrut' && scheme.points !== 'lobatto') {
     warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
+}
+
+function checkUnsampled({ verify, onRecall }: Checked): void {
+  const wrong = Object.entries({ 'verify.rate': verify.rate, 'verify.retention': verify.retention, onRecall })
+  for (const [field, got] of verify.mode === 'every' ? wrong : [])
+    if (got !== undefined) throw new RangeError(expected(field, "none without verify.mode 'sampled'", got))
 }
 
 /** @param most  tenants */

@@ -16,6 +16,7 @@ export interface PredictorStats {
   recovered: number
   checked: number
   unverified: number
+  audited: number
   /** The memory's, which nobody was asked for: see `reuse.maxError`. */
   unasked: number
   /** Wrong ones of these that there may be, and what is known of them. */

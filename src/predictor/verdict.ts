@@ -5,7 +5,8 @@ import type { Generation } from './generation'
 import type { Settings } from './settings'
 
 /** @param generations  whatever model a machine has, it is ejected with all of its workers, and what they taught is forgotten */
-export function judge(verdict: Verdict, generations: readonly Generation[], { warn, onVerdict }: Settings): void {
+export function judge(verdict: Verdict, generations: readonly Generation[], settings: Settings): void {
+  const { warn, onVerdict, onRecall } = settings
   const { worker, identity, kind, evidence } = verdict
   onVerdict(verdict)
   if (kind === 'kept')
@@ -19,4 +20,6 @@ export function judge(verdict: Verdict, generations: readonly Generation[], { wa
     for (const name of new Set([worker, ...own.map(({ name }) => name)])) generation.forget(name)
     generation.reconsider(identity)
   }
+  const ids = generations[0].means.sampled?.recall(identity) // of whatever model
+  if (ids?.length) onRecall({ worker, identity, ids })
 }

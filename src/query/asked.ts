@@ -20,7 +20,7 @@ export interface Asked {
   verdict: 'none' | 'compared' | 'lie'
   /** Its worker may be asked again, though it failed: nobody else is left. */
   isForgiven: boolean
-  /** Its query was ended, as where the model was replaced: what is answered now tells nothing. */
+  /** Its query was ended, as where the model was replaced, or its worker lied: what is answered now tells nothing. */
   isVoid: boolean
 }
 

@@ -14,6 +14,7 @@ import type { Ended } from './caller'
 import type { Equality } from './equality'
 import type { Lateness } from './lateness'
 import type { Learning } from './learning'
+import type { Status } from './prediction'
 import type { Query } from './query'
 
 export interface Context {
@@ -34,6 +35,8 @@ export interface Context {
   readonly clones: boolean
   readonly acceptance: Acceptance
   readonly trust: Trust
+  /** Where answers are given as they come, and some are audited. */
+  readonly sampled: Sampled | undefined
   /** Absent where no single answer is known to be right. */
   readonly learning: Learning | undefined
   /** What answers that no worker gave count in, where these may be wrong so often. */
@@ -65,6 +68,16 @@ export interface Trust {
   silent(worker: ModelWorker): void
   /** What a confident memory said of an answer. @param distance  of the two, over the error that the memory expected */
   checked(worker: ModelWorker, passed: boolean, distance: number): void
+}
+
+/** What queries tell of answers that are given unproven. */
+export interface Sampled {
+  /** What an answer of this worker is by itself. */
+  worth(worker: ModelWorker): Status
+  /** One is given that is not exact. @param workers  that made it @returns what its caller knows it by, and where that is kept */
+  give(workers: readonly string[]): { id: number; place: number } | undefined
+  /** A worker's answer came; it may be audited. @param place  where it was given */
+  came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void
 }
 
 /** What became of workers' attempts, where that is known here only: whether somebody waited for an answer. */

@@ -53,7 +53,7 @@ function paceOf(asked: readonly Asked[], ages: Ages | undefined, now: number) {
     own: 0,
   }
   for (const each of asked) {
-    if (each.purpose === 'trial' || !isLive(each)) continue
+    if (each.purpose === 'trial' || each.isVoid || !isLive(each)) continue
     pace.own++
     const slowAt = ageAt(each, ages?.hedgeMs)
     pace.giveAt = Math.min(pace.giveAt, ageAt(each, ages?.giveMs))

@@ -50,7 +50,7 @@ export class Inquiry implements Apart {
 
   /** No worker is asked any more. */
   get isLost(): boolean {
-    return !this.#asked.some(isLive)
+    return !this.#asked.some((asked) => isLive(asked) && !asked.isVoid)
   }
 
   /** A worker has answered. */
@@ -134,6 +134,14 @@ export class Inquiry implements Apart {
   end(): void {
     for (const asked of this.#asked) asked.isVoid = true
     this.cancel()
+  }
+
+  /** These workers' answers tell nothing any more. @returns whether any would have come */
+  void(which: (asked: Asked) => boolean): boolean {
+    const theirs = this.#asked.filter((asked) => isLive(asked) && which(asked))
+    for (const asked of theirs) asked.isVoid = true
+    this.cancel((asked) => theirs.includes(asked))
+    return theirs.length > 0
   }
 
   /** Nobody wants an answer any more: workers are told. */

@@ -10,9 +10,10 @@ import type { GroupReport } from './report'
 /**
  * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a
  * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
- * `unverified`: one worker's word, which nothing shows to be right.
+ * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
+ * be asked as well (see `verify.mode`).
  */
-export type Status = 'exact' | 'checked' | 'recovered' | 'remembered' | 'unverified'
+export type Status = 'exact' | 'checked' | 'recovered' | 'remembered' | 'unverified' | 'audited'
 
 /** How a query ended. */
 export type Ending = Status | Code
@@ -58,6 +59,8 @@ export interface Prediction {
   workers: string[]
   /** Of the model that made it, where its workers tell. */
   fingerprint?: string | undefined
+  /** By which it may be recalled, where answers are sampled and this one is not proven: see `onRecall`. */
+  id?: number | undefined
   /** It is the answer to an equal query: see the option `reuse`. */
   reused?: boolean
   /** What happened to the query and its group; resolves when the last attempt has an outcome, never rejects. */
@@ -86,7 +89,7 @@ function isHedged({ asked }: Query): boolean {
   return asked.some(({ purpose, attempt }) => purpose === 'hedge' && attempt.worker)
 }
 
-const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'remembered', 'unverified']
+const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited']
 
 /** How a group ended: `decoded` where all have an answer; callers that left count only where all did. */
 export function outcomeOf(endings: readonly Ending[]): string {

@@ -123,7 +123,8 @@ export class Query implements Owner, Timed {
     const isTrimmed = this.inquiry.trim()
     const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
     if (this.vote && this.asked.some(isTheirs)) this.#judge()
-    if (isTrimmed) this.#advance()
+    const isLost = !this.vote && this.inquiry.void(isTheirs) // others are asked at once
+    if (isTrimmed || isLost) this.#advance()
     this.coding?.reconsider()
     this.#finish()
   }
@@ -163,12 +164,14 @@ export class Query implements Owner, Timed {
 
   /** The model's own answer, in time or late. */
   #own(asked: Asked, answer: Payload): void {
-    const { learning, trust } = this.#context
+    const { learning, trust, sampled } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
-    if (this.isOpen) this.#answer(asked, 'exact', 1)
+    const status = sampled?.worth(workerOf(asked)) ?? 'exact'
+    const place = this.isOpen ? this.#answer(asked, status, status === 'exact' ? 1 : undefined) : undefined
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered)
+    if (answered.length === 1) sampled?.came(workerOf(asked), this.payload, answer, place)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
     this.inquiry.drop()
   }
@@ -205,11 +208,8 @@ export class Query implements Owner, Timed {
   #settleDispute(): void {
     const { ending } = this.caller
     if (!this.vote?.isDisputed || ending === 'CLOSED' || ending === 'WORKER') return
-    const more = Math.min(
-      this.vote.lacking(this.asked, () => false),
-      this.inquiry.available,
-    )
-    for (let i = 0; i < more; i++) this.#ask('proof', 'low')
+    const lacking = this.vote.lacking(this.asked, () => false)
+    for (let i = Math.min(lacking, this.inquiry.available); i > 0; i--) this.#ask('proof', 'low')
   }
 
   #lookUp(now = this.#context.clock.now()): void {
@@ -247,11 +247,11 @@ export class Query implements Owner, Timed {
     this.#settle(own, recoveredAnswer(this, this.#context.clock.now(), workers))
   }
 
-  #answer(asked: Asked, status: Status, confidence: number | undefined): void {
+  #answer(asked: Asked, status: Status, confidence: number | undefined): number | undefined {
     const extra = this.#context.extras[asked.purpose]
     if (extra) extra.won++
     if (asked.purpose === 'copy') this.coding?.copies.save()
-    this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
+    return this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
 
   /** The paper's code, where an answer to a row that equals the query is one worker's word. */
@@ -260,19 +260,20 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): void {
-    const { signature, ended, model } = this.#context
-    const { fingerprint } = model
+  #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): number | undefined {
+    const { signature, ended, sampled, model: { fingerprint } } = this.#context // biome-ignore format: one line
+    const entry = status === 'exact' ? undefined : sampled?.give(workers)
     const [output, group] = [toNamed(tensors, signature.outputs), this.#report.promise]
-    this.caller.answer({ output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, group }, ended) // a spread costs 1 kB
+    const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, id: entry?.id, group } // a spread costs 1 kB
+    this.caller.answer(given, ended)
     this.#closed()
+    return entry?.place
   }
 
   #giveUp(isDue: boolean): void {
-    const first = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
+    const own = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
     // What a memory says otherwise is none to give unproven.
-    if (first && !this.recovery.isContradictedBy(answerOf(first) as Payload))
-      this.#answer(first, 'unverified', undefined)
+    if (own && !this.recovery.isContradictedBy(answerOf(own) as Payload)) this.#answer(own, 'unverified', undefined)
     else this.#fail(whyNot(this, this.#context, isDue))
     if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }

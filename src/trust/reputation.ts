@@ -166,10 +166,11 @@ export class Reputation implements Trust {
     if (this.#ejects) this.#pool[this.evidence.isTrusted(identity) ? 'readmit' : 'eject'](identity)
   }
 
-  lied(worker: ModelWorker): void {
+  /** @param by  whose word it is: others' that agree, or an anchor's, who is left in any case */
+  lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
     this.#tally.suspect(worker)
-    if (!this.#canSpare(identity)) return this.#tell(worker, 'kept')
+    if (!by && !this.#canSpare(identity)) return this.#tell(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
     this.#tidy(identity)
     if (!wasTrusted) return

@@ -72,7 +72,7 @@ describe('events', () => {
   it('tell what requests came to, and which groups they were in, to who asks for it, and nobody else', async () => {
     const events = new Events(() => {})
     const [all, groups] = [connect(events, '?requests&model=m'), connect(events)]
-    const statuses = { exact: 1, checked: 0, recovered: 0, remembered: 0, unverified: 0 }
+    const statuses = { exact: 1, checked: 0, recovered: 0, remembered: 0, unverified: 0, audited: 0 }
     const request = new Request('http://localhost/v2/models/m/infer')
     const event = { request, route: 'infer' as const, status: 200, ms: 2, queries: 1, statuses, groups: [], id: 'one' }
     events.request('m', { ...event, error: 'your input was 42' }, [1])

@@ -30,6 +30,8 @@ const proven = [asked(1, 0), given(1, 0, 'a'), given(1, 0, 'b'), replied(1, 5, '
 
 it('a history that keeps all is let pass', () => {
   expect(violations({ promised, entries: [...proven, { at: 6, what: 'hedges', sent: 10 }, over(200)] })).toEqual([])
+  const sampled = [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), answered(1, 6, audited), over(200)]
+  expect(violations({ promised: { ...promised, byzantine: 0, isSampled: true }, entries: sampled })).toEqual([])
 })
 
 const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
@@ -37,6 +39,8 @@ const told = (status: number): Entry => ({ at: 1, what: 'told', exchange: 1, sta
 const restart = (more: object): Entry => {
   return { at: 7, what: 'restart', state: 'whole', isRefused: false, ejected: [], forgotten: [], ...more }
 }
+
+const audited = { status: 'audited', confidence: undefined, off: 9, label: false }
 
 const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['every promise settles', [...proven, asked(2, 7), over(200, { ended: 2 })]],
@@ -47,6 +51,13 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
   ['ABORTED is for who left', [asked(1, 0), { at: 9, what: 'failed', query: 1, code: 'ABORTED' }]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 0.02 })]],
   ['exact is the model’s own answer', [...proven.slice(0, -1), answered(1, 6, { off: 1e-9 })], { byzantine: 0 }],
+  [
+    'audited is for answers that are sampled',
+    [asked(1, 0), given(1, 0, 'a'), answered(1, 6, audited)],
+    { byzantine: 0 },
+  ],
+  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
+  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
   ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line

@@ -14,6 +14,8 @@ export interface Promised {
   maxError?: number
   /** How often these were counted from nothing. */
   ledgers?: number
+  /** Answers are given as they come, and some are audited. */
+  isSampled?: boolean
   /** Whether answers are decoded from all rows, as in the paper. */
   preset: boolean
   /** Whether no more than S workers are ever in trouble, and the others can answer all: then every query has an answer within so many ms. */
@@ -83,7 +85,7 @@ const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop l
 const FIRST_BUDGET = 20
 const MUCH = 3
 
-const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified'])
+const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'])
 
 interface Asking {
   at: number
@@ -254,6 +256,7 @@ class Checker {
     if (status === 'recovered' && !preset && byzantine) this.#contradicted(entry, asking)
     if (status === 'remembered' || (status === 'recovered' && maxError)) this.#unasked(at, query, label)
     if (status === 'checked' && !byzantine) this.#breaks(at, 'checked is for workers that may lie', `query ${query} is`)
+    if (status === 'audited') this.#audited(entry)
     for (const worker of workers) {
       const identity = this.#identities.get(worker)
       if (identity === undefined) this.#breaks(at, 'answers are workers’', `${worker} never had a query`)
@@ -262,6 +265,15 @@ class Checker {
       }
     }
     if (status === 'exact' && !label && off === 0) this.#breaks(at, 'the history', `query ${query} contradicts itself`)
+  }
+
+  /** One worker's word, as it came; of one that is a convict by then it is not given. */
+  #audited({ at, query, workers, confidence }: Entry & { what: 'answered' }): void {
+    if (!this.#promised.isSampled) this.#breaks(at, 'audited is for answers that are sampled', `query ${query} is`)
+    const isOnes = workers.length === 1 && confidence === undefined
+    if (!isOnes) this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
+    const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
+    if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
   }
 
   /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */

@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises'
 import { ApproxiferError } from '../../errors'
 import type { GatewayModel } from '../../gateway/create'
 import type { Gateway } from '../../gateway/gateway'
+import type { Recall } from '../../trust/sampling'
 import { filesOf, isElsewhere, type ModelConfig } from './config'
 import { predictorOptions } from './fleet'
 import type { Log } from './observe'
@@ -131,10 +132,12 @@ export class DesiredModel {
 
   async #load(model: ModelConfig, signal: AbortSignal): Promise<void> {
     const { name } = this
-    const { gateway, warn } = this.context
+    const { gateway, warn, log } = this.context
     const options = await predictorOptions(name, model, (text) => warn(name, text), signal)
     signal.throwIfAborted()
-    await gateway.load(name, options)
+    const onRecall = (recall: Recall) =>
+      log.warn({ model: name, ...recall }, 'answers of a worker that lied are recalled')
+    await gateway.load(name, options.verify?.mode === 'sampled' ? { ...options, onRecall } : options)
   }
 
   async #unload(): Promise<void> {

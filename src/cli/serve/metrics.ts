@@ -155,8 +155,8 @@ const outcomes = {
 
 const families: Family[] = [
   counter('queries_total', 'Queries answered, by how: as `status` of a reply', ['status'], (stats) => {
-    const { exact, checked, recovered, unasked: remembered, unverified } = stats
-    return by('status', { exact, checked, recovered, remembered, unverified })
+    const { exact, checked, recovered, unasked: remembered, unverified, audited } = stats
+    return by('status', { exact, checked, recovered, remembered, unverified, audited })
   }),
   counter('queries_reused_total', 'Queries answered by the answer to an equal one', [], ({ reused }) => [[{}, reused]]),
   counter('queries_failed_total', 'Queries that ended in an error, by its code', ['code'], ({ failed }) =>

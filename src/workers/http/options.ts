@@ -56,6 +56,8 @@ export interface HttpOptions {
    * Default false: it would be taken for free while it is at work.
    */
   interruptible?: boolean
+  /** These servers are your own: what they answer is taken for the model's (see `verify.mode`). Default false. */
+  trusted?: boolean
   /** How long a server may take to be reached and to answer a first query. Default 60,000 ms. */
   timeoutMs?: number
   /** How often an idle server is asked whether it is ready, which also keeps its connection. Default 3,000 ms. */
@@ -85,6 +87,7 @@ export const httpOptions = [
     'headers',
     'concurrency',
     'interruptible',
+    'trusted',
     'maxBatch',
     'timeoutMs',
     'healthMs',
@@ -119,6 +122,7 @@ export function checkHttpOptions(options: HttpOptions) {
     shapes: checkShapes(options.shapes),
     probe: checkProbe(probe),
     interruptible: checkBoolean('interruptible', options.interruptible ?? false),
+    trusted: checkBoolean('trusted', options.trusted ?? false),
     concurrency:
       options.concurrency === undefined ? undefined : checkInteger('concurrency', options.concurrency, 1, 1000),
     maxBatch: checkInteger('maxBatch', options.maxBatch ?? MOST_ROWS, 1, 1024),

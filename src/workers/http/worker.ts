@@ -131,6 +131,10 @@ export class HttpWorker implements ModelWorker {
     return this.model.machine
   }
 
+  get trusted(): boolean {
+    return this.#settings.trusted
+  }
+
   get interruptible(): true | undefined {
     return this.#settings.interruptible || undefined
   }

@@ -54,6 +54,10 @@ export class LocalWorker implements ModelWorker {
     this.#state = 'ready'
   }
 
+  get trusted(): true {
+    return true
+  }
+
   get signature(): Signature {
     return (this.#loaded as Loaded).signature
   }

@@ -49,7 +49,7 @@ const MOST = 2 ** 32 - 1
 const MOST_VALUES = 2 ** 26
 
 /** Of a public key. */
-const KEY = /^[\w-]{43}$/
+export const KEY = /^[\w-]{43}$/
 
 export function toJson(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value))

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../clock'
 import { guarded, warnOnce } from '../../notices'
 import type { KeyPair } from '../../platform/platform'
 import type { ModelWorker } from '../worker'
-import { LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
+import { KEY, LEAST_EVERY_MS, MOST_SLOTS } from './heartbeat'
 import { checkFleet, subjectsOf } from './subjects'
 
 export interface NatsOptions {
@@ -19,6 +19,11 @@ export interface NatsOptions {
   model?: string | URL | Uint8Array
   /** In place of `model`, what the workers say of theirs (`approxifer work` prints it). */
   fingerprint?: string
+  /**
+   * Keys of machines that are your own, as `approxifer work` prints them, or true for all that have one: what they answer is taken for the
+   * model's (see `verify.mode`). Default false.
+   */
+  trusted?: boolean | readonly string[]
   /** Heartbeats that may be missed before a worker counts as lost, and its calls go to others. Default 3. */
   missed?: number
   /** After how long without a heartbeat a worker is removed. One that is heard again joins again. Default 10,000 ms. */
@@ -37,7 +42,7 @@ export interface NatsOptions {
 
 export const natsOptions = [
   ...['fleet', 'model', 'fingerprint', 'missed', 'forgetMs', 'expireMs', 'maxPending', 'inboxPrefix', 'onWarning'],
-  'clock',
+  ...['trusted', 'clock'],
 ]
 
 export type NatsSettings = ReturnType<typeof checkNatsOptions>
@@ -46,15 +51,18 @@ export type NatsSettings = ReturnType<typeof checkNatsOptions>
 export function checkNatsOptions(options: NatsOptions) {
   checkNames('', options, natsOptions)
   const { fleet, model, fingerprint, missed = 3, forgetMs = 10_000, expireMs = 10_000, maxPending = 2 } = options
-  const { inboxPrefix = '_INBOX', onWarning = console.warn, clock = systemClock } = options
+  const { trusted = false, inboxPrefix = '_INBOX', onWarning = console.warn, clock = systemClock } = options
   checkFleet(fleet)
   if (model !== undefined && fingerprint !== undefined) throw new TypeError('fingerprint: expected none beside model')
   if (fingerprint !== undefined) checkString('fingerprint', fingerprint)
+  if (typeof trusted !== 'boolean' && !(Array.isArray(trusted) && trusted.every((key) => KEY.test(key))))
+    throw new TypeError(expected('trusted', 'true, false, or keys of machines', trusted))
   if (!/^[\w-]+(\.[\w-]+)*$/.test(inboxPrefix)) {
     throw new TypeError(expected('inboxPrefix', 'tokens with dots between them', inboxPrefix))
   }
   return {
     ...{ model, fingerprint, inboxPrefix, clock },
+    trusts: (key = '') => trusted === true || (trusted !== false && trusted.includes(key)),
     missed: checkInteger('missed', missed, 1),
     forgetMs: checkInteger('forgetMs', forgetMs, 1, MOST_MS),
     expireMs: checkInteger('expireMs', expireMs, 1, MOST_MS),

@@ -14,6 +14,7 @@ import type { SentCall, Wire } from './wire'
 
 /** More than these mean that the call was lost on its way. */
 const IDLE_BEATS = 2
+const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')
 
 export class NatsWorker implements ModelWorker {
   onFree: (() => void) | undefined
@@ -70,6 +71,10 @@ export class NatsWorker implements ModelWorker {
     return this.verify !== undefined
   }
 
+  get trusted(): boolean {
+    return this.signed && this.#wire.settings.trusts(this.identity)
+  }
+
   get slots(): number {
     return this.#joined.slots ?? 1
   }
@@ -121,10 +126,7 @@ export class NatsWorker implements ModelWorker {
     const { clock, expireMs } = this.#wire.settings
     const sent: SentCall = {
       call: new OpenCall(query, signal, () => this.#aborted(sent)),
-      conversation: this.#converse(
-        (reply) => this.#received(sent, reply),
-        () => this.#unasked(sent),
-      ),
+      conversation: this.#converse((reply) => this.#received(sent, reply), () => this.#unasked(sent)), // biome-ignore format: one line
       parts: assemblyOf(this.signature.outputs),
       expiresAt: clock.now() + expireMs,
       ...{ hash: undefined, sent: 'once', idleBeats: 0 },
@@ -166,10 +168,10 @@ export class NatsWorker implements ModelWorker {
     const { verify } = this
     if (!verify) return this.#believe(sent, bytes)
     void this.inTurn(async () => {
-      const subject = this.#wire.settings.subjects.worker(this.#joined)
-      const context = { subject, to: sent.conversation.to, row: sent.hash }
+      const { subjects, forgeries } = this.#wire.settings
+      const context = { subject: subjects.worker(this.#joined), to: sent.conversation.to, row: sent.hash }
       if (await isFrameOf(verify, context, bytes)) this.#believe(sent, bytes)
-      else this.#wire.settings.forgeries.drop(this.name)
+      else forgeries.drop(this.name)
     })
   }
 
@@ -296,5 +298,3 @@ export class NatsWorker implements ModelWorker {
     for (const sent of [...this.#calls]) this.#done(sent, sent.sent === 'never' ? unasked : error)
   }
 }
-
-const DROPPED = new ApproxiferError('ABORTED', 'nobody waits for it any more')

@@ -102,6 +102,33 @@ describe.skipIf(!natsInstalled)('a machine on NATS', () => {
     expect(predictor.stats().workers.map(({ worker }) => worker)).not.toContain(names[0])
   })
 
+  it('whose key is trusted convicts others where answers are sampled, and what calls itself so without it does not', async () => {
+    const fleet = fleets.newName()
+    const own = keyOf('own')
+    const liar = await machine(fleet, 3, { name: 'own-too', key: keyOf('liar') })
+    const verdicts: Verdict[] = []
+    const made = createPredictor({
+      workers: natsWorkers(fleets.url, { fleet, trusted: [own.identity] }),
+      verify: { mode: 'sampled', rate: 1 },
+      onVerdict: (verdict) => void verdicts.push(verdict),
+      onWarning() {},
+    })
+    await machine(fleet, 2, { name: 'own', key: own })
+    const predictor = await made
+    fleets.end(() => predictor.close())
+    for (let tries = 0; tries < 1000 && !verdicts.length; tries++)
+      await Promise.all([1, 2].map((x) => predictor.predict(Float32Array.of(x, 1))))
+    expect(verdicts[0]).toMatchObject({ kind: 'ejected', worker: liar.names[0], identity: keyOf('liar').identity })
+    expect((await predictor.predict(Float32Array.of(3, 1))).status).toBe('exact')
+  })
+
+  it('is trusted by its key, or all are: what is neither is refused', () => {
+    for (const trusted of ['own', ['own'], 1])
+      expect(() => natsWorkers(fleets.url, { fleet: 'f', trusted: trusted as never })).toThrow(
+        /^trusted: expected true, false, or keys of machines, got /,
+      )
+  })
+
   it('without a key is a worker elsewhere', async () => {
     const fleet = fleets.newName()
     const { names } = await machine(fleet, 2, { key: false })

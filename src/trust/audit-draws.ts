@@ -1,0 +1,45 @@
+/** Which of each worker's answers are audited, and the ids of all: neither can be foretold, nor tells of others. */
+
+import type { Identity } from '../pool/attempt'
+
+/** Workers of which is known how far they are in their blocks. */
+const MOST_WORKERS = 10_000
+
+export class AuditDraws {
+  readonly #length: number
+  readonly #coin: () => number
+  /** Of each worker: answers left of its block, and with how many left one is audited. */
+  readonly #blocks = new Map<Identity, { left: number; at: number }>()
+
+  /** @param rate  share of the answers @param coin  uniform, from 0 to 1 */
+  constructor(rate: number, coin: () => number) {
+    this.#length = 1 / rate
+    this.#coin = coin
+  }
+
+  /**
+   * One of each block of 1 / rate answers of a worker. As likely for each as by a coin of its own, and however a worker lies it lies no more often
+   * until one is audited: of m lies in a block of n none is with probability 1 - m / n, which is at most (1 - 1 / n) ^ m.
+   */
+  draw(identity: Identity): boolean {
+    const block = this.#blocks.get(identity) ?? this.#begin(identity)
+    if (!block.left) {
+      block.left = Math.floor(this.#length + this.#coin()) // on average
+      block.at = Math.floor(this.#coin() * block.left)
+    }
+    return --block.left === block.at
+  }
+
+  #begin(identity: Identity) {
+    const block = { left: 0, at: 0 }
+    const [oldest] = this.#blocks.size < MOST_WORKERS ? [] : this.#blocks.keys()
+    if (oldest !== undefined) this.#blocks.delete(oldest)
+    this.#blocks.set(identity, block)
+    return block
+  }
+
+  /** A whole number that floats hold. */
+  id(): number {
+    return Math.floor(this.#coin() * 2 ** 21) * 2 ** 32 + Math.floor(this.#coin() * 2 ** 32)
+  }
+}

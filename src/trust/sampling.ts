@@ -1,0 +1,218 @@
+/**
+ * Answers are given as they come, and of each worker's a secret draw sends some to an anchor as well, a worker of the user's own, whose word
+ * convicts. An audit outlives its caller, its deadline and the worker that it is about, and waits where no anchor can be reached.
+ */
+
+import { expected } from '../check'
+import type { Payload } from '../payload'
+import type { Apart, Attempt, Attempts, Identity, Owner } from '../pool/attempt'
+import type { Pool } from '../pool/pool'
+import { newAsked } from '../query/asked'
+import type { Sampled, WorkerTally } from '../query/context'
+import { agree, isLie } from '../query/equality'
+import type { Status } from '../query/prediction'
+import { secret } from '../random'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import { AuditDraws } from './audit-draws'
+import { GivenAnswers } from './given-answers'
+import type { Reputation } from './reputation'
+
+/** Audits that may wait, and the values in them: beyond, nothing more is said to be audited. */
+const MOST_WAITING = 256
+const MOST_VALUES = 2 ** 24
+/** Audits that anchors have at a time, by their slots. */
+const AT_ONCE = 2
+/** Anchors that may fail on a query before it is given up: the fault is its own. */
+const MOST_FAILED = 3
+
+/** Answers of a convict that nothing has proven: who was given them may want to take back what followed. */
+export interface Recall {
+  /** Which lied. */
+  worker: string
+  identity: string
+  /** `Prediction.id`, the first given first. */
+  ids: number[]
+}
+
+interface SamplingOptions {
+  readonly pool: Attempts<Payload, Payload> & Pick<Pool, 'identities' | 'worker'>
+  readonly trust: Pick<Reputation, 'equality' | 'evidence' | 'isTrusted' | 'proven' | 'lied'>
+  readonly tally: WorkerTally
+  readonly draws: AuditDraws
+  /** What is known of answers that were given; of another model's, too. */
+  readonly given: GivenAnswers
+}
+
+/** An answer that an anchor is asked about. */
+class Inspection implements Owner, Apart {
+  failures = 0
+  attempt: Attempt<Payload, Payload> | undefined
+
+  constructor(
+    readonly sampling: Sampling,
+    readonly worker: ModelWorker,
+    readonly payload: Payload,
+    readonly answer: Payload,
+    /** Of the model that made it. */
+    readonly renewals: number,
+    /** Its entry among the answers that were given, if it was. */
+    readonly place: number | undefined,
+  ) {}
+
+  blocks(identity: Identity): boolean {
+    return !this.sampling.isAnchor(identity)
+  }
+
+  began(): void {}
+
+  settled(attempt: Attempt<Payload, Payload>): void {
+    this.sampling.settled(this, attempt)
+  }
+}
+
+export class Sampling implements Sampled {
+  readonly #options: SamplingOptions
+  readonly #waiting: Inspection[] = []
+  readonly #underWay = new Set<Inspection>()
+  #anchors: readonly Identity[] | undefined
+  #isClosed = false
+
+  constructor(options: SamplingOptions) {
+    this.#options = options
+  }
+
+  // Anchors.
+
+  /** Whether all of its workers are the user's own: a stranger may call itself what one of these is called. */
+  isAnchor(identity: Identity): boolean {
+    const workers = this.#options.pool.identities.workersOf(identity)
+    return workers.length > 0 && workers.every(({ trusted }) => trusted === true)
+  }
+
+  /** Workers came or went. */
+  changed(): void {
+    this.#anchors = undefined
+    this.look()
+  }
+
+  /** Audits that they take at a time. */
+  get #capacity(): number {
+    const { identities } = this.#options.pool
+    this.#anchors ??= identities.all().filter((each) => this.isAnchor(each))
+    const usable = this.#anchors.filter((each) => identities.isUsable(each))
+    const slots = usable.flatMap((each) => identities.workersOf(each)).map((worker) => worker.slots ?? 1)
+    return AT_ONCE * slots.reduce((sum, each) => sum + each, 0)
+  }
+
+  // Answers.
+
+  worth(worker: ModelWorker): Status {
+    if (worker.trusted && this.isAnchor(identityOf(worker))) return 'exact'
+    return this.#hasRoom ? 'audited' : 'unverified'
+  }
+
+  /** Whether one audit more would be made in a while. */
+  get #hasRoom(): boolean {
+    const { length, [0]: first } = this.#waiting
+    return (
+      length < MOST_WAITING &&
+      !(first && length * (first.payload.size + first.answer.size) > MOST_VALUES) &&
+      this.#capacity > 0
+    )
+  }
+
+  give(workers: readonly string[]): { id: number; place: number } | undefined {
+    const { draws, given, pool } = this.#options
+    if (!workers.length) return undefined // it is the memory's
+    const id = draws.id()
+    let place = -1
+    for (const name of workers) place = given.add(identityOf(pool.worker(name) ?? { name }), id)
+    return { id, place }
+  }
+
+  came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void {
+    if (this.worth(worker) !== 'audited' || !this.#options.draws.draw(identityOf(worker))) return
+    const { renewals } = this.#options.trust.evidence
+    this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place))
+    this.look()
+  }
+
+  recall(identity: Identity): number[] {
+    return this.#options.given.recall(identity)
+  }
+
+  // Audits.
+
+  /** Has anchors do what they can; where none can be reached it is taken back, since it would stand before others in the queue. */
+  look(): void {
+    const { pool, trust } = this.#options
+    const capacity = this.#waiting.length || this.#underWay.size ? this.#capacity : 0
+    for (const each of capacity ? [] : this.#underWay) {
+      const { attempt } = each
+      if (attempt?.phase !== 'queued') continue
+      pool.cancel(attempt)
+      this.#underWay.delete(each)
+      this.#waiting.unshift(each)
+    }
+    while (this.#underWay.size < capacity && !this.#isClosed) {
+      const next = this.#waiting.shift()
+      if (!next) return
+      if (next.renewals !== trust.evidence.renewals) continue // anchors have another model by now
+      this.#underWay.add(next)
+      // Queries go on meanwhile: anchors are the few that can do this.
+      next.attempt = pool.submit({ payload: next.payload, owner: next, apart: [next], priority: 'high' })
+    }
+  }
+
+  settled(inspection: Inspection, attempt: Attempt<Payload, Payload>): void {
+    const { tally, trust } = this.#options
+    const { outcome } = attempt
+    this.#underWay.delete(inspection)
+    if (this.#isClosed) return
+    tally.tell(newAsked(attempt, 'proof', 0))
+    if (outcome?.kind !== 'answered') {
+      const isItsFault = outcome?.kind === 'failed' && outcome.blame !== 'nobody'
+      if (!isItsFault || ++inspection.failures < MOST_FAILED) this.#waiting.unshift(inspection)
+    } else if (inspection.renewals === trust.evidence.renewals) this.#compare(inspection, outcome.answer)
+    this.look()
+  }
+
+  #compare({ worker, answer, place }: Inspection, right: Payload): void {
+    const { trust, given } = this.#options
+    if (isLie(answer, right, trust.equality)) return trust.lied(worker, 'anchor')
+    if (!agree(answer, right, trust.equality)) return
+    if (place !== undefined) given.prove(place)
+    if (trust.isTrusted(worker)) trust.proven(worker, right) // nothing makes up for a lie
+  }
+
+  close(): void {
+    this.#isClosed = true
+  }
+}
+
+interface Chosen {
+  readonly verify: { rate: number | undefined; retention: number | undefined; audit: number | undefined }
+  readonly reuse: { maxError: number | undefined }
+  readonly testing: { coin: (() => number) | undefined }
+}
+
+/**
+ * What makes it for each model: what was given by the one before is known on, and its draws.
+ *
+ * @throws RangeError for other proof beside an anchor's word, and for what only other proof can bound
+ */
+export function samplingOf(
+  { verify, reuse, testing }: Chosen,
+  { scheme, code }: { scheme: { byzantine: number }; code: string },
+) {
+  const { rate = 0.05, retention = 1e6, audit } = verify
+  const refuse = (field: string, what: string, got: unknown) => {
+    throw new RangeError(expected(field, `${what} with verify.mode 'sampled'`, got))
+  }
+  if (code !== 'systematic') refuse('scheme', 'the systematic code', code)
+  if (scheme.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
+  if (audit !== undefined) refuse('verify.audit', 'none, but verify.rate,', audit)
+  if (reuse.maxError !== undefined) refuse('reuse.maxError', 'none', reuse.maxError)
+  const shared = { draws: new AuditDraws(rate, testing.coin ?? secret), given: new GivenAnswers(retention) }
+  return (options: Omit<SamplingOptions, keyof typeof shared>) => new Sampling({ ...options, ...shared })
+}
