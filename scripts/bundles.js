@@ -22,7 +22,8 @@ const limits = [
 const OUTSIDE = /^onnxruntime-web/
 
 /** Modules that only their own options load, or a model that is none. */
-const APART = /group\/aaai22|ledger|predictor\/(membership|remembering|reuse|rollout|comparison)|onnx\/kinds/
+const APART =
+  /group\/aaai22|ledger|trust\/open-reputation|predictor\/(membership|remembering|reuse|rollout|comparison)|onnx\/kinds/
 
 /** Each gives the files of a bundle by name: { code, isEntry, isApart, imports, later }, the latter names of others, behind `import()` or not. */
 const bundlers = {

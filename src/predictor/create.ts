@@ -26,8 +26,10 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const settings = settingsOf(given, coder, guard)
   const unasked = await unaskedKinds(given)
   const rollout = given.rollout ? (await import('./rollout')).Rollout : undefined
+  const isOpen = given.verify.trust === 'open'
+  const reputation = isOpen ? (await import('../trust/open-reputation')).OpenReputation : undefined
   const needed = workersNeeded(coder)
-  const counted = coder.scheme.byzantine ? 'machines' : 'workers'
+  const counted = coder.scheme.byzantine || isOpen ? 'machines' : 'workers'
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -41,7 +43,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
     checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, { unasked, rollout })
+    return new Predictor(coder, workers, settings, { unasked, rollout, reputation })
   }
   const membership = isIterable(workers)
     ? new (await import('./membership')).Membership(workers, settings.warn, rollout !== undefined)
@@ -52,7 +54,13 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   try {
     checkAbilities(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, settings, { membership, unasked, rollout, least: isProven ? least : 1 })
+    return new Predictor(coder, started, settings, {
+      membership,
+      unasked,
+      rollout,
+      reputation,
+      least: isProven ? least : 1,
+    })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
@@ -90,6 +98,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  if (whyNotEqual && given.verify.trust === 'open') throw new RangeError(`${expected('verify.trust', "'closed'", 'open')}: ${whyNotEqual}`) // biome-ignore format: one line
   const { exact, maxError } = reuse
   if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)

@@ -17,7 +17,13 @@ import { type CriterionOptions, checkOutputs, checkTolerance, labelAxes } from '
 import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
-import type { GenerationReport, MemoryChoices, PredictOptions, PredictorOptions } from './options'
+import {
+  type GenerationReport,
+  type MemoryChoices,
+  type PredictOptions,
+  type PredictorOptions,
+  trusts,
+} from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
@@ -84,7 +90,16 @@ export const hedge = {
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
 const verify = {
-  integrity: option(checkShare, 0.95, 'confidence from which a memory makes one worker enough; 1: all is proven'),
+  trust: option(
+    words(trusts),
+    'closed',
+    "`'open'`: anybody may join, and has to earn it that its word is taken: see [liars.md](liars.md#strangers)",
+  ),
+  integrity: open(
+    checkShare,
+    "0.95; 0.999 with trust `'open'`",
+    'confidence from which a memory makes one worker enough; 1: all is proven. In an open fleet the share of right answers that is expected at least',
+  ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
   rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>

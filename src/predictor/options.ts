@@ -46,7 +46,7 @@ export interface PredictorOptions extends Choices {
   /** Second requests for late queries; `false` for workers that must not be asked twice. */
   hedge?: false | { budget?: number; clones?: boolean }
   /** Where workers may lie. */
-  verify?: { integrity?: number; audit?: number; rounding?: number }
+  verify?: { trust?: TrustIn; integrity?: number; audit?: number; rounding?: number }
   /** Queries and the model's own answers to them, from which lost ones are recovered. `state` is what `save` gave, one by tenant. */
   memory?: false | MemoryChoices
   limits?: { queries?: number; batch?: number; pad?: boolean; tenants?: number }
@@ -83,6 +83,10 @@ export interface GenerationReport {
   readonly answered: number
   readonly failed: number
 }
+
+/** `open`: anybody may join, and has to earn that its word is taken. `closed`: so many lie as `byzantine` says. */
+export type TrustIn = (typeof trusts)[number]
+export const trusts = ['closed', 'open'] as const
 
 export interface MemoryChoices extends Pick<MemoryOptions, 'bytes' | 'features'> {
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>

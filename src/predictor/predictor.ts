@@ -10,6 +10,7 @@ import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
+import type { Reputation } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
@@ -40,6 +41,7 @@ interface PredictorParts {
   membership?: Membership | undefined
   unasked?: UnaskedKinds | undefined
   rollout?: typeof Rollout | undefined
+  reputation?: typeof Reputation | undefined
   /** Workers that it takes to answer. */
   least?: number
 }
@@ -63,7 +65,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { membership, unasked, rollout, least = 1 }: PredictorParts = {},
+    { membership, unasked, rollout, reputation, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -76,7 +78,7 @@ export class Predictor {
         ended: (ending, tenant) => this.#admission.leave(ending, tenant),
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-      const means = meansOf(coder, workers, settings, told, before?.means)
+      const means = meansOf(coder, workers, settings, told, reputation, before?.means)
       const generation = new Generation(means, settings, { fingerprint, unasked, before })
       return generation
     }

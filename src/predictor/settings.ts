@@ -19,6 +19,9 @@ export const CONFIDENT = 0.9
  * (CIFAR, 20,000 queries), now .03 %.
  */
 const UNHEARD = 0.98
+/** Confidence from which a memory makes one worker enough; share of right answers in an open fleet. */
+const CHECKED = 0.95
+const OPEN = 0.999
 
 /** Options that can be what they are, each by itself. */
 export type Checked = ValuesOf<typeof predictorOptions>
@@ -43,6 +46,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
+  if (verify.trust === 'open') checkOpen(options)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
@@ -58,6 +62,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     hedge: { budget, clones },
     verify: {
       ...verify,
+      integrity: verify.integrity ?? (verify.trust === 'open' ? OPEN : CHECKED),
       audit: verify.audit ?? (budget ? 0.01 : 0), // workers that must not be asked twice are not
       ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right
     },
@@ -97,6 +102,18 @@ function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }:
   if (!memory.state && code === 'berrut' && scheme.points !== 'lobatto') {
     warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
+}
+
+/** In an open fleet every answer is a worker's own, and none is kept: who lied would be asked for it for ever. */
+function checkOpen({ scheme, memory, policy, reuse }: Checked): void {
+  const refuse = (field: string, what: string, got: unknown) => {
+    throw new RangeError(expected(field, `${what} with verify.trust 'open'`, got))
+  }
+  if (scheme?.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
+  if (scheme) refuse('scheme', 'none', scheme)
+  if (policy && policy !== 'retry') refuse('policy', "'retry'", policy)
+  if (memory && memory.bytes !== 0) refuse('memory.bytes', '0', memory.bytes)
+  if (reuse.exact || reuse.maxError !== undefined) refuse('reuse', 'none', reuse)
 }
 
 /** @param most  tenants */

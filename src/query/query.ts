@@ -43,7 +43,8 @@ export class Query implements Owner, Timed {
     this.coding = coding
     this.recovery = new QueryRecovery(number, context.learning?.experience)
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding })
+    const { strangers } = context.trust
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers }) // biome-ignore format: one line
     this.#report = coding?.report ?? new PendingReport()
   }
 
@@ -133,11 +134,12 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { extras, agenda } = this.#context
+    const { extras, agenda, trust } = this.#context
     const { purpose } = asked
     const extra = extras[purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
+    if (attempt.worker && purpose !== 'trial') trust.began(attempt.worker)
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
@@ -147,6 +149,7 @@ export class Query implements Owner, Timed {
   settled(attempt: Attempt): void {
     const { tally, trust, lateness } = this.#context
     const asked = this.inquiry.find(attempt) as Asked
+    if (trust.strangers && attempt.worker && !trust.isTrusted(attempt.worker)) asked.isVoid = true // it lied meanwhile
     const answer = answerOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
@@ -168,7 +171,7 @@ export class Query implements Owner, Timed {
     if (this.isOpen) this.#answer(asked, 'exact', 1)
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
-    trust.compare(this.payload, answered)
+    trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
     this.inquiry.drop()
   }

@@ -22,6 +22,7 @@ const MOST_BACKOFF_MS = 60_000
 
 export class LocalWorker implements ModelWorker {
   onFree: (() => void) | undefined
+  readonly trusted = true
   readonly name: string
   readonly fingerprint: string
   readonly #file: ModelFile

@@ -1,0 +1,236 @@
+/**
+ * Trust in a fleet that anybody may join, where nobody can say how many lie. What the user's own workers answer is the model's. A
+ * stranger has to earn that his word is taken, in quizzes: queries of callers that a trusted worker has answered, asked once more of
+ * him alone. Who is believed is quizzed for ever, ever less often: see credibility.ts. Trusted workers are asked nothing for that.
+ *
+ * Nothing tells a quiz from a query. A stranger has one row at a time, alone, and no other stranger has it: no batch, no row behind
+ * another, and no friend's hedge shows that it is a query. Each row is a quiz by a coin of its own, and the quiz is sent when a query might have been.
+ */
+
+import { copyOf } from '../element'
+import { Payload } from '../payload'
+import type { Apart, Attempt, Identity, Owner } from '../pool/attempt'
+import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/asked'
+import type { Strangers } from '../query/context'
+import { agree, isLie } from '../query/equality'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import { answersFor, originOf, quizShare } from './credibility'
+import { Reputation, type ReputationOptions } from './reputation'
+
+/** Quizzes that are kept; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
+const MOST_KEPT = 256
+const RESERVE = 16
+/** What a stranger loses of what it has earned where it fails on a query that a trusted worker then answers. */
+const FAILURE = 0.02
+
+/** A query of a caller that no stranger has seen, and its answer. */
+interface Quiz {
+  readonly payload: Payload
+  readonly answer: Payload
+}
+
+interface Stranger {
+  readonly worker: ModelWorker
+  readonly origin: string
+  /** Its next row is a quiz. */
+  isDue: boolean
+  isExamined: boolean
+}
+
+export class OpenReputation extends Reputation {
+  override readonly strangers: Strangers
+  readonly #pool: ReputationOptions['pool']
+  readonly #options: ReputationOptions
+  readonly #own = new Set<Identity>()
+  readonly #all = new Map<Identity, Stranger>()
+  #kept: Quiz[] = []
+  #renewals: number
+
+  constructor(options: ReputationOptions) {
+    super(options)
+    this.#options = options
+    this.#pool = options.pool
+    this.#renewals = this.evidence.renewals
+    const isThere = (worker: ModelWorker) => !worker.gone
+    const others = (blocked: readonly Identity[]) => {
+      const left = [...this.#own].filter((identity) => !blocked.includes(identity))
+      return left.filter((identity) => this.#pool.identities.workersOf(identity).some(isThere)).length
+    }
+    this.strangers = { has: (identity) => this.#all.has(identity), others }
+  }
+
+  override audits(): boolean {
+    return false
+  }
+
+  override isTrusted(worker: ModelWorker): boolean {
+    const identity = identityOf(worker)
+    return this.#own.has(identity) || (this.#all.has(identity) && this.evidence.isTrusted(identity))
+  }
+
+  override resume(): void {
+    const workers = this.#pool.identities.all().flatMap((identity) => this.#pool.identities.workersOf(identity))
+    // Its own first, so that nobody takes their place.
+    for (const worker of workers.sort((a, b) => Number(b.trusted ?? false) - Number(a.trusted ?? false))) {
+      if (!this.joined(worker)) this.#pool.eject(identityOf(worker))
+    }
+    this.#warnAlone()
+  }
+
+  override joined(worker: ModelWorker): boolean {
+    super.joined(worker)
+    const identity = identityOf(worker)
+    if (worker.trusted && !this.#all.has(identity)) this.#own.add(identity)
+    if (this.#own.has(identity)) return worker.trusted === true
+    this.evidence.meet(identity, this.#needed(identity))
+    const origin = originOf(worker.origin, identity)
+    if (this.#all.has(identity)) this.#pool.eject(identity) // of several nobody knows which has what
+    this.#all.set(identity, { worker, origin, isDue: true, isExamined: false })
+    return false
+  }
+
+  override left(worker: ModelWorker): void {
+    super.left(worker)
+    const identity = identityOf(worker)
+    const [other] = this.#pool.identities.workersOf(identity)
+    const stranger = this.#all.get(identity)
+    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isDue: true, isExamined: false })
+    if (other) return
+    this.#all.delete(identity)
+    if (this.#own.delete(identity)) this.#warnAlone()
+  }
+
+  #warnAlone(): void {
+    if (!this.#own.size) this.#options.warn('verify.trust: no worker is `trusted`: nothing can be proven, and no query is answered, until one joins') // biome-ignore format: one line
+  }
+
+  #needed(identity: Identity): number {
+    return answersFor(this.integrity, this.evidence.of(identity).ejections)
+  }
+
+  protected override standards(): readonly Identity[] {
+    return [...this.#own]
+  }
+
+  /** The word against it is a trusted worker's. */
+  protected override canSpare(): boolean {
+    return true
+  }
+
+  override lied(worker: ModelWorker): void {
+    const identity = identityOf(worker)
+    super.lied(worker)
+    this.#lose(identity, 1)
+  }
+
+  #lose(identity: Identity, share: number): void {
+    this.evidence.lose(identity, share)
+    this.evidence.meet(identity, this.#needed(identity))
+    const stranger = this.#all.get(identity)
+    if (stranger && !this.evidence.isTrusted(identity)) {
+      stranger.isDue = true
+      this.#pool.eject(identity)
+    }
+    this.tidy(identity)
+  }
+
+  override compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void {
+    const right = answered.find((asked) => this.#own.has(identityOf(workerOf(asked))))
+    const own = right && answerOf(right)
+    if (right && own) {
+      this.proven(workerOf(right), own)
+      for (const asked of all) this.#measure(asked, own)
+      const isSeen = all.some(({ attempt: { worker } }) => worker && this.#all.has(identityOf(worker)))
+      if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: copied(own) })
+    } else for (const asked of answered) if (asked.onTime) this.#credit(identityOf(workerOf(asked)))
+  }
+
+  /** What a stranger made of a query that a trusted worker has answered. */
+  #measure(asked: Asked, own: Payload): void {
+    const answer = answerOf(asked)
+    const identity = answer ? identityOf(workerOf(asked)) : failureOf(asked)
+    if (identity === undefined || !this.#all.has(identity) || asked.verdict !== 'none') return
+    asked.verdict = 'compared'
+    if (!answer) return this.#lose(identity, FAILURE)
+    if (!isLie(answer, own, this.equality)) return
+    asked.verdict = 'lie'
+    this.lied(workerOf(asked))
+  }
+
+  /** One answer more that is its own. */
+  #credit(identity: Identity): void {
+    this.evidence.proven(identity, [])
+  }
+
+  #keep(quiz: Quiz): void {
+    if (this.#renewals !== this.evidence.renewals) this.#kept = []
+    this.#renewals = this.evidence.renewals
+    this.#kept.push(quiz)
+    if (this.#kept.length > MOST_KEPT) this.#kept.shift()
+  }
+
+  override began(worker: ModelWorker): void {
+    this.#draw(identityOf(worker))
+    if (this.#kept.length && this.#renewals === this.evidence.renewals) this.#examine()
+  }
+
+  /** Whether the next row of a stranger that is believed is a quiz. */
+  #draw(identity: Identity): void {
+    const stranger = this.#all.get(identity)
+    if (!stranger || !this.evidence.isTrusted(identity)) return
+    const share = quizShare(this.evidence.of(identity).proven, this.#needed(identity))
+    stranger.isDue = this.#options.coin() < share
+    if (stranger.isDue) this.#pool.eject(identity)
+    else this.#pool.readmit(identity)
+  }
+
+  /** A query was sent: another one might have been sent to a stranger that waits for its quiz, or a newcomer. */
+  #examine(): void {
+    const { coin } = this.#options
+    const chosen = this.#chosen()
+    if (!chosen) return
+    const [identity, stranger] = chosen
+    const at = Math.floor(coin() * this.#kept.length)
+    const apart: Apart = { blocks: (other) => other !== identity }
+    const { payload, answer } = this.#kept[at]
+    const owner: Owner = { began() {}, settled: (attempt) => this.#examined(attempt, stranger, answer) }
+    stranger.isExamined = true // by the attempt that begins now, if it does
+    stranger.isExamined = this.#pool.trial({ payload, owner, apart: [apart], priority: 'low' }) !== undefined
+    if (stranger.isExamined) this.#kept.splice(at, 1)
+  }
+
+  /** Of those that are believed any that is due; else the newcomer of most right answers, of each origin one at a time. */
+  #chosen(): [Identity, Stranger] | undefined {
+    const isAlone = (identity: Identity) => this.#pool.identities.workersOf(identity).length === 1
+    const isWaiting = ({ isDue, isExamined, worker }: Stranger) => isDue && !isExamined && worker.free
+    const free = [...this.#all].filter(([identity, stranger]) => isWaiting(stranger) && isAlone(identity))
+    const believed = free.filter(([identity]) => this.evidence.isTrusted(identity))
+    if (believed.length) {
+      const { usable, utilisation } = this.#pool
+      const isMeant = this.#options.coin() < 1 / (1 + usable * (1 - utilisation))
+      return isMeant ? believed[Math.floor(this.#options.coin() * believed.length)] : undefined
+    }
+    if (this.#kept.length <= RESERVE) return undefined
+    const busy = new Set([...this.#all.values()].filter(({ isExamined }) => isExamined).map(({ origin }) => origin))
+    const right = ([identity]: [Identity, Stranger]) => this.evidence.of(identity).proven
+    const others = free.filter(([, { origin }]) => !busy.has(origin))
+    return others.reduce<[Identity, Stranger] | undefined>((best, each) => (best && right(best) >= right(each) ? best : each), undefined) // biome-ignore format: one line
+  }
+
+  #examined(attempt: Attempt, stranger: Stranger, right: Payload): void {
+    const asked = newAsked(attempt as Asked['attempt'], 'trial', 0)
+    this.#options.tally.tell(asked)
+    stranger.isExamined = false
+    const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
+    if (!answer || this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
+    if (isLie(answer, right, this.equality)) return this.lied(stranger.worker)
+    if (!agree(answer, right, this.equality)) return
+    if (!this.evidence.isTrusted(identity)) this.#credit(identity)
+    this.#draw(identity)
+  }
+}
+
+/** Who has the answer may write to it. */
+function copied({ tensors, shapeKey }: Payload): Payload {
+  return new Payload(tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) })), shapeKey) // biome-ignore format: one line
+}
