@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | reuse | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -29,6 +29,7 @@ import { sizesBench } from './sizes'
 import { slots } from './slots'
 import { stream } from './stream'
 import { summary } from './summary'
+import { sybils } from './sybils'
 import { tokens } from './tokens'
 import { windows } from './windows'
 
@@ -60,6 +61,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   slots,
   stream,
   summary,
+  sybils,
   tokens,
   windows,
   accuracy,

@@ -5,7 +5,7 @@ import { labelAt } from '../src/criterion'
 import { type Random, seeded } from '../src/random'
 import type { TensorList } from '../src/tensor'
 import { VirtualClock } from '../src/testing/virtual-clock'
-import { ChangeQueue } from './change-queue'
+import { Feed } from '../test/shared/feed'
 import { randomTrouble, SimulatedWorker, type Simulation } from './simulated'
 
 /** What sybils do: they know all of each other, and answer alike. */
@@ -125,7 +125,7 @@ export async function simulate(job: Job): Promise<Figures> {
   const coalition = new Coalition(job, seeded(10 * job.seed + 2))
   const coin = seeded(10 * job.seed + 3)
   const honest = Array.from({ length: job.honest + 1 }, (_, i) => new Honest(i, simulation, crashing, i === 0))
-  const changes = new ChangeQueue<Change>()
+  const changes = new Feed<Change>()
   const sybils: Sybil[] = []
   let joined: Sybil[] = []
   const join = (round: number) => {
@@ -135,7 +135,9 @@ export async function simulate(job: Job): Promise<Figures> {
     if (!job.rejoin) sybils.push(...joined)
     else for (const each of joined) each.calls = 0
   }
-  for (const add of honest) changes.tell({ add })
+  changes.tell({ add: honest[0] })
+  join(0) // the first, so that they are served before the others
+  for (const add of honest.slice(1)) changes.tell({ add })
   let [convicted, honestConvicted] = [0, 0]
   const predictor = await createPredictor({
     workers: changes,
@@ -150,7 +152,6 @@ export async function simulate(job: Job): Promise<Figures> {
     },
     ...job.options,
   })
-  join(0)
   const rejoining = (round: number) => {
     if (isOver) return
     calls += joined.reduce((sum, { calls }) => sum + calls, 0)
@@ -158,7 +159,8 @@ export async function simulate(job: Job): Promise<Figures> {
     clock.after(1000, () => rejoining(round + 1))
   }
   let calls = 0
-  const callsNow = () => calls + [...honest, ...(job.rejoin ? joined : sybils)].reduce((sum, { calls }) => sum + calls, 0)
+  const callsNow = () =>
+    calls + [...honest, ...(job.rejoin ? joined : sybils)].reduce((sum, { calls }) => sum + calls, 0)
   let [asked, given, wrong, failed, isOver] = [0, 0, 0, 0, false]
   let from = { calls: 0, given: 0 }
   const random = seeded(10 * job.seed + 4)

@@ -20,8 +20,10 @@ import { Reputation, type ReputationOptions } from './reputation'
 /** Quizzes that are kept; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
 const MOST_KEPT = 256
 const RESERVE = 16
-/** What a stranger loses of what it has earned where it fails on a query that a trusted worker then answers. */
+/** What a stranger loses of what it has earned where it fails on what a trusted worker answers. */
 const FAILURE = 0.02
+/** More right answers than anybody has. */
+const MOST_COUNT = 2 ** 40
 
 /** A query of a caller that no stranger has seen, and its answer. */
 interface Quiz {
@@ -32,8 +34,7 @@ interface Quiz {
 interface Stranger {
   readonly worker: ModelWorker
   readonly origin: string
-  /** Its next row is a quiz. */
-  isDue: boolean
+  /** It is at work on a quiz. */
   isExamined: boolean
 }
 
@@ -43,6 +44,9 @@ export class OpenReputation extends Reputation {
   readonly #options: ReputationOptions
   readonly #own = new Set<Identity>()
   readonly #all = new Map<Identity, Stranger>()
+  /** Of these, those that are not believed, and those that are, and whose next row is a quiz. */
+  readonly #newcomers = new Set<Identity>()
+  readonly #due = new Set<Identity>()
   #kept: Quiz[] = []
   #renewals: number
 
@@ -84,8 +88,9 @@ export class OpenReputation extends Reputation {
     if (this.#own.has(identity)) return worker.trusted === true
     this.evidence.meet(identity, this.#needed(identity))
     const origin = originOf(worker.origin, identity)
-    if (this.#all.has(identity)) this.#pool.eject(identity) // of several nobody knows which has what
-    this.#all.set(identity, { worker, origin, isDue: true, isExamined: false })
+    if (this.#all.has(identity)) this.#pool.eject(identity)
+    this.#all.set(identity, { worker, origin, isExamined: false })
+    this.#wait(identity)
     return false
   }
 
@@ -94,10 +99,19 @@ export class OpenReputation extends Reputation {
     const identity = identityOf(worker)
     const [other] = this.#pool.identities.workersOf(identity)
     const stranger = this.#all.get(identity)
-    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isDue: true, isExamined: false })
+    if (other && stranger) this.#all.set(identity, { ...stranger, worker: other, isExamined: false })
     if (other) return
-    this.#all.delete(identity)
+    for (const each of [this.#all, this.#newcomers, this.#due]) each.delete(identity)
     if (this.#own.delete(identity)) this.#warnAlone()
+  }
+
+  /** Its next row is a quiz. */
+  #wait(identity: Identity): void {
+    const isBelieved = this.evidence.isTrusted(identity)
+    this.#due.delete(identity)
+    this.#newcomers.delete(identity)
+    const waiting = isBelieved ? this.#due : this.#newcomers
+    waiting.add(identity)
   }
 
   #warnAlone(): void {
@@ -126,9 +140,8 @@ export class OpenReputation extends Reputation {
   #lose(identity: Identity, share: number): void {
     this.evidence.lose(identity, share)
     this.evidence.meet(identity, this.#needed(identity))
-    const stranger = this.#all.get(identity)
-    if (stranger && !this.evidence.isTrusted(identity)) {
-      stranger.isDue = true
+    if (this.#all.has(identity) && !this.evidence.isTrusted(identity)) {
+      this.#wait(identity)
       this.#pool.eject(identity)
     }
     this.tidy(identity)
@@ -176,12 +189,12 @@ export class OpenReputation extends Reputation {
 
   /** Whether the next row of a stranger that is believed is a quiz. */
   #draw(identity: Identity): void {
-    const stranger = this.#all.get(identity)
-    if (!stranger || !this.evidence.isTrusted(identity)) return
+    if (!this.#all.has(identity) || !this.evidence.isTrusted(identity)) return
+    this.#wait(identity)
     const share = quizShare(this.evidence.of(identity).proven, this.#needed(identity))
-    stranger.isDue = this.#options.coin() < share
-    if (stranger.isDue) this.#pool.eject(identity)
-    else this.#pool.readmit(identity)
+    if (this.#options.coin() < share) return this.#pool.eject(identity)
+    this.#due.delete(identity)
+    this.#pool.readmit(identity)
   }
 
   /** A query was sent: another one might have been sent to a stranger that waits for its quiz, or a newcomer. */
@@ -199,22 +212,35 @@ export class OpenReputation extends Reputation {
     if (stranger.isExamined) this.#kept.splice(at, 1)
   }
 
-  /** Of those that are believed any that is due; else the newcomer of most right answers, of each origin one at a time. */
+  /** Of those that are believed, which go first, or of newcomers, of each origin one at a time, the one with most right answers: a quiz is worth most there. */
   #chosen(): [Identity, Stranger] | undefined {
-    const isAlone = (identity: Identity) => this.#pool.identities.workersOf(identity).length === 1
-    const isWaiting = ({ isDue, isExamined, worker }: Stranger) => isDue && !isExamined && worker.free
-    const free = [...this.#all].filter(([identity, stranger]) => isWaiting(stranger) && isAlone(identity))
-    const believed = free.filter(([identity]) => this.evidence.isTrusted(identity))
-    if (believed.length) {
-      const { usable, utilisation } = this.#pool
-      const isMeant = this.#options.coin() < 1 / (1 + usable * (1 - utilisation))
-      return isMeant ? believed[Math.floor(this.#options.coin() * believed.length)] : undefined
-    }
+    const { usable, utilisation } = this.#pool
+    const believed = this.#best(this.#free(this.#due))
+    if (believed) return this.#options.coin() < 1 / (1 + usable * (1 - utilisation)) ? believed : undefined
     if (this.#kept.length <= RESERVE) return undefined
-    const busy = new Set([...this.#all.values()].filter(({ isExamined }) => isExamined).map(({ origin }) => origin))
-    const right = ([identity]: [Identity, Stranger]) => this.evidence.of(identity).proven
-    const others = free.filter(([, { origin }]) => !busy.has(origin))
-    return others.reduce<[Identity, Stranger] | undefined>((best, each) => (best && right(best) >= right(each) ? best : each), undefined) // biome-ignore format: one line
+    const free = this.#free(this.#newcomers)
+    const examined = [...this.#newcomers].map((identity) => this.#all.get(identity))
+    const busy = new Set(examined.map((each) => (each?.isExamined ? each.origin : undefined)))
+    return this.#best(free.filter(([, { origin }]) => !busy.has(origin)))
+  }
+
+  /** Those that could take a row now. Of several workers of one identity nobody knows which one has what. */
+  #free(identities: ReadonlySet<Identity>): [Identity, Stranger][] {
+    const all = Array.from(identities, (identity): [Identity, Stranger] => [identity, this.#all.get(identity) as Stranger]) // biome-ignore format: one line
+    return all.filter(([identity, { isExamined, worker }]) => {
+      return !isExamined && worker.free && this.#pool.identities.workersOf(identity).length === 1
+    })
+  }
+
+  /** Who lied comes last; of equal ones any. */
+  #best(all: readonly [Identity, Stranger][]): [Identity, Stranger] | undefined {
+    const rank = (identity: Identity) => {
+      const { lies, proven } = this.evidence.of(identity)
+      return proven - MOST_COUNT * Math.sign(lies)
+    }
+    const most = Math.max(...all.map(([identity]) => rank(identity)))
+    const equal = all.filter(([identity]) => rank(identity) === most)
+    return equal[Math.floor(this.#options.coin() * equal.length)]
   }
 
   #examined(attempt: Attempt, stranger: Stranger, right: Payload): void {
@@ -222,10 +248,11 @@ export class OpenReputation extends Reputation {
     this.#options.tally.tell(asked)
     stranger.isExamined = false
     const [answer, identity] = [answerOf(asked), identityOf(stranger.worker)]
-    if (!answer || this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
+    if (this.#all.get(identity) !== stranger || this.#renewals !== this.evidence.renewals) return
+    if (!answer) return this.#lose(identity, FAILURE) // else who is silent would be asked for ever, before all others
     if (isLie(answer, right, this.equality)) return this.lied(stranger.worker)
-    if (!agree(answer, right, this.equality)) return
-    if (!this.evidence.isTrusted(identity)) this.#credit(identity)
+    if (!agree(answer, right, this.equality)) return this.#lose(identity, FAILURE)
+    this.#credit(identity)
     this.#draw(identity)
   }
 }
