@@ -24,12 +24,9 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const given = checkOptions(options)
   const coder = isCoded(given) ? await (await import('./coder')).loadCoder(given) : noCoder()
   const settings = settingsOf(given, coder, guard)
-  const unasked = await unaskedKinds(given)
-  const rollout = given.rollout ? (await import('./rollout')).Rollout : undefined
-  const isOpen = given.verify.trust === 'open'
-  const reputation = isOpen ? (await import('../trust/open-reputation')).OpenReputation : undefined
+  const parts = await partsFor(given)
   const needed = workersNeeded(coder)
-  const counted = coder.scheme.byzantine || isOpen ? 'machines' : 'workers'
+  const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
     const name = (['model', 'onnx'] as const).find((each) => options[each] !== undefined)
@@ -43,10 +40,10 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
       throw new RangeError(`workers: expected >= ${needed} machines, got ${machines} (${workers.length} workers)`)
     }
     checkAbilities(given, settings, coder, workers[0])
-    return new Predictor(coder, workers, settings, { unasked, rollout, reputation })
+    return new Predictor(coder, workers, settings, parts)
   }
   const membership = isIterable(workers)
-    ? new (await import('./membership')).Membership(workers, settings.warn, rollout !== undefined)
+    ? new (await import('./membership')).Membership(workers, settings.warn, given.rollout !== undefined)
     : undefined
   const least = leastOf(coder, needed)
   const started = await (membership?.gather({ needed, least, counted }, settings.clock) ??
@@ -54,17 +51,20 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   try {
     checkAbilities(given, settings, coder, started[0])
     const isProven = isVerified(coder) || coder.code !== 'systematic'
-    return new Predictor(coder, started, settings, {
-      membership,
-      unasked,
-      rollout,
-      reputation,
-      least: isProven ? least : 1,
-    })
+    return new Predictor(coder, started, settings, { ...parts, membership, least: isProven ? least : 1 })
   } catch (error) {
     membership?.close()
     await Promise.allSettled(started.map((worker) => worker.close()))
     throw error
+  }
+}
+
+/** What only these options need. */
+async function partsFor(given: Checked) {
+  return {
+    unasked: await unaskedKinds(given),
+    rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
+    reputation: given.verify.trust === 'open' ? (await import('../trust/open-reputation')).OpenReputation : undefined,
   }
 }
 

@@ -76,6 +76,8 @@ export interface Trust {
  */
 export interface Strangers {
   has(identity: Identity): boolean
+  /** Whether what a worker says counts for nothing. */
+  doubts(worker: ModelWorker): boolean
   /** How many others can be reached, but for these. */
   others(blocked: readonly Identity[]): number
 }

@@ -70,6 +70,13 @@ export class Inquiry implements Apart {
     return this.#asked.find((asked) => asked.attempt === attempt)
   }
 
+  /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
+  settled(attempt: Attempt): Asked {
+    const asked = this.find(attempt) as Asked
+    if (attempt.worker && this.#question.strangers?.doubts(attempt.worker)) asked.isVoid = true
+    return asked
+  }
+
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
     const { worker } = this.#unknown ?? {}

@@ -43,8 +43,7 @@ export class Query implements Owner, Timed {
     this.coding = coding
     this.recovery = new QueryRecovery(number, context.learning?.experience)
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    const { strangers } = context.trust
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers }) // biome-ignore format: one line
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers: context.trust.strangers }) // biome-ignore format: one line
     this.#report = coding?.report ?? new PendingReport()
   }
 
@@ -148,8 +147,7 @@ export class Query implements Owner, Timed {
 
   settled(attempt: Attempt): void {
     const { tally, trust, lateness } = this.#context
-    const asked = this.inquiry.find(attempt) as Asked
-    if (trust.strangers && attempt.worker && !trust.isTrusted(attempt.worker)) asked.isVoid = true // it lied meanwhile
+    const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)

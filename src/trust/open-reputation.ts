@@ -38,8 +38,7 @@ interface Stranger {
   isExamined: boolean
 }
 
-export class OpenReputation extends Reputation {
-  override readonly strangers: Strangers
+export class OpenReputation extends Reputation implements Strangers {
   readonly #pool: ReputationOptions['pool']
   readonly #options: ReputationOptions
   readonly #own = new Set<Identity>()
@@ -55,12 +54,26 @@ export class OpenReputation extends Reputation {
     this.#options = options
     this.#pool = options.pool
     this.#renewals = this.evidence.renewals
-    const isThere = (worker: ModelWorker) => !worker.gone
-    const others = (blocked: readonly Identity[]) => {
-      const left = [...this.#own].filter((identity) => !blocked.includes(identity))
-      return left.filter((identity) => this.#pool.identities.workersOf(identity).some(isThere)).length
-    }
-    this.strangers = { has: (identity) => this.#all.has(identity), others }
+  }
+
+  override get strangers(): Strangers {
+    return this
+  }
+
+  has(identity: Identity): boolean {
+    return this.#all.has(identity)
+  }
+
+  doubts(worker: ModelWorker): boolean {
+    return !this.isTrusted(worker)
+  }
+
+  others(blocked: readonly Identity[]): number {
+    return [...this.#own].filter((identity) => !blocked.includes(identity) && this.#isThere(identity)).length
+  }
+
+  #isThere(identity: Identity): boolean {
+    return this.#pool.identities.workersOf(identity).some(({ gone }) => !gone)
   }
 
   override audits(): boolean {

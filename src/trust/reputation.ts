@@ -64,8 +64,6 @@ export class Reputation implements Trust {
   readonly #random: Random
   readonly #ejects: boolean
   readonly #judged: (verdict: Verdict) => void
-  /** Who has to earn its trust: anybody, in an open fleet. */
-  readonly strangers: Strangers | undefined
 
   constructor({ pool, criterion, outputs, evidence, liars, tally, seed, rounding, ...rest }: ReputationOptions) {
     this.evidence = evidence
@@ -117,6 +115,11 @@ export class Reputation implements Trust {
     const { identities } = this.#pool
     const told = this.standards().map((identity) => identities.workersOf(identity)[0]?.scales)
     return this.#equal.outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
+  }
+
+  /** Who has to earn trust: anybody, in an open fleet. */
+  get strangers(): Strangers | undefined {
+    return undefined
   }
 
   /** Identities that tell of the scale of answers. */

@@ -22,7 +22,6 @@ const MOST_BACKOFF_MS = 60_000
 
 export class LocalWorker implements ModelWorker {
   onFree: (() => void) | undefined
-  readonly trusted = true
   readonly name: string
   readonly fingerprint: string
   readonly #file: ModelFile
@@ -53,6 +52,10 @@ export class LocalWorker implements ModelWorker {
     if ((this.#state as string) === 'closed') throw new ApproxiferError('CLOSED', `${this.name} was closed`)
     thread.onFree = () => this.onFree?.()
     this.#state = 'ready'
+  }
+
+  get trusted(): boolean {
+    return true
   }
 
   get signature(): Signature {
