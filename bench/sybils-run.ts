@@ -18,7 +18,7 @@ export interface Plan {
   /** Share of the further rows on which they lie, where none of them has seen the query: elsewhere it may be a quiz. */
   lying: number
   /** What they do where they have seen the query. */
-  seen: 'silent' | 'honest'
+  seen: 'silent' | 'honest' | 'lie'
 }
 
 export interface Job extends Plan {
@@ -41,20 +41,46 @@ export interface Figures {
   later: number
   convicted: number
   honestConvicted: number
+  /** Queries that two strangers saw, and answers of each status. */
+  shared: number
+  statuses: Record<string, number>
+  /** Answers that the trusted worker gave. */
+  own: number
 }
 
 /** Queries under way at a time, for each honest worker. */
 const AHEAD = 2
 
+/** Which stranger has had which query. */
+class Witness {
+  readonly #seen = new Map<number, string>()
+  shared = 0
+
+  saw(worker: string, query: TensorList): void {
+    const [, number] = query[0].data as Float32Array
+    const other = this.#seen.get(number)
+    if (other !== undefined && other !== worker) this.shared++
+    this.#seen.set(number, worker)
+  }
+}
+
 /** Dies in one call of a thousand, and rounds in its own way. */
 class Honest extends SimulatedWorker {
+  readonly trusted: boolean
+
   constructor(
     private readonly place: number,
     simulation: Simulation,
     private readonly random: Random,
-    readonly trusted = false,
+    private readonly witness: Witness,
   ) {
     super(place, simulation)
+    this.trusted = place === 0
+  }
+
+  override infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList> {
+    if (!this.trusted) this.witness.saw(this.name, query)
+    return super.infer(query, options)
   }
 
   override async answer(row: Float32Array): Promise<Float32Array> {
@@ -71,6 +97,7 @@ class Coalition {
   constructor(
     readonly plan: Plan,
     readonly random: Random,
+    readonly witness: Witness,
   ) {}
 }
 
@@ -89,13 +116,14 @@ class Sybil extends SimulatedWorker {
 
   override async infer(query: TensorList, options?: { signal?: AbortSignal }): Promise<TensorList> {
     const [, number] = query[0].data as Float32Array
-    const { seen, plan } = this.coalition
+    const { seen, plan, witness } = this.coalition
+    witness.saw(this.name, query)
     const isKnown = seen.has(number)
     seen.add(number)
     const answer = await super.infer(query, options)
     if (++this.#rows <= plan.honestFor) return answer
     if (isKnown && plan.seen === 'silent') throw new Error('busy')
-    if (isKnown || this.coalition.random.next() >= plan.lying) return answer
+    if ((isKnown && plan.seen === 'honest') || this.coalition.random.next() >= plan.lying) return answer
     return [{ ...answer[0], data: swapped(answer[0].data as Float32Array) }]
   }
 }
@@ -122,9 +150,10 @@ export async function simulate(job: Job): Promise<Figures> {
   const clock = new VirtualClock()
   const simulation = simulationOf(clock, job.answers, 10 * job.seed)
   const crashing = seeded(10 * job.seed + 1)
-  const coalition = new Coalition(job, seeded(10 * job.seed + 2))
+  const witness = new Witness()
+  const coalition = new Coalition(job, seeded(10 * job.seed + 2), witness)
   const coin = seeded(10 * job.seed + 3)
-  const honest = Array.from({ length: job.honest + 1 }, (_, i) => new Honest(i, simulation, crashing, i === 0))
+  const honest = Array.from({ length: job.honest + 1 }, (_, i) => new Honest(i, simulation, crashing, witness))
   const changes = new Feed<Change>()
   const sybils: Sybil[] = []
   let joined: Sybil[] = []
@@ -161,7 +190,8 @@ export async function simulate(job: Job): Promise<Figures> {
   let calls = 0
   const callsNow = () =>
     calls + [...honest, ...(job.rejoin ? joined : sybils)].reduce((sum, { calls }) => sum + calls, 0)
-  let [asked, given, wrong, failed, isOver] = [0, 0, 0, 0, false]
+  let [asked, given, wrong, failed, own, isOver] = [0, 0, 0, 0, 0, false]
+  const statuses: Record<string, number> = {}
   let from = { calls: 0, given: 0 }
   const random = seeded(10 * job.seed + 4)
   const label = (answer: Float32Array) => labelAt(answer, { classes: answer.length })
@@ -171,8 +201,10 @@ export async function simulate(job: Job): Promise<Figures> {
       const number = ++asked
       if (number === Math.floor(0.8 * job.queries)) from = { calls: callsNow(), given }
       try {
-        const { output } = await predictor.predict(Float32Array.of(image, number))
+        const { output, status, workers } = await predictor.predict(Float32Array.of(image, number))
         given++
+        statuses[status] = (statuses[status] ?? 0) + 1
+        if (workers[0] === honest[0].name) own++
         if (label(output.y.data as Float32Array) !== label(job.answers[image])) wrong++
       } catch {
         failed++
@@ -188,7 +220,7 @@ export async function simulate(job: Job): Promise<Figures> {
   await callers
   const seconds = (clock.now() - since) / 1000
   const figures = {
-    ...{ given, wrong, failed, convicted, honestConvicted },
+    ...{ given, wrong, failed, convicted, honestConvicted, own, statuses, shared: witness.shared },
     goodput: (given - wrong) / seconds,
     inferences: callsNow() / given,
     honestInferences: honest.reduce((sum, { calls }) => sum + calls, 0) / given,

@@ -76,8 +76,9 @@ export interface Trust {
  */
 export interface Strangers {
   has(identity: Identity): boolean
-  /** Whether what a worker says counts for nothing. */
+  /** Whether what a worker says counts for nothing; and what it is worth, from 0 to 1. */
   doubts(worker: ModelWorker): boolean
+  credibility(worker: ModelWorker): number
   /** How many others can be reached, but for these. */
   others(blocked: readonly Identity[]): number
 }

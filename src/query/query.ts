@@ -166,7 +166,7 @@ export class Query implements Owner, Timed {
   #own(asked: Asked, answer: Payload): void {
     const { learning, trust } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
-    if (this.isOpen) this.#answer(asked, 'exact', 1)
+    if (this.isOpen) this.#answer(asked, 'exact', trust.strangers?.credibility(workerOf(asked)) ?? 1)
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered, this.asked)

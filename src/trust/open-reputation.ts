@@ -14,7 +14,7 @@ import { type Asked, answerOf, failureOf, newAsked, workerOf } from '../query/as
 import type { Strangers } from '../query/context'
 import { agree, isLie } from '../query/equality'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import { answersFor, originOf, quizShare } from './credibility'
+import { answersFor, credibility, originOf, quizShare } from './credibility'
 import { Reputation, type ReputationOptions } from './reputation'
 
 /** Quizzes that are kept; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
@@ -66,6 +66,12 @@ export class OpenReputation extends Reputation implements Strangers {
 
   doubts(worker: ModelWorker): boolean {
     return !this.isTrusted(worker)
+  }
+
+  credibility(worker: ModelWorker): number {
+    const identity = identityOf(worker)
+    const { proven, ejections } = this.evidence.of(identity)
+    return this.#own.has(identity) ? 1 : credibility(proven, ejections)
   }
 
   others(blocked: readonly Identity[]): number {
