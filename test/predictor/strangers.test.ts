@@ -26,7 +26,7 @@ describe('three colluding tabs of twelve that rejoin each second under new names
     const options = { scheme: { queries: 1, byzantine: 1 }, verify: { integrity: 1 }, memory: false as const }
     const { wrong, statuses, honestConvicted } = await run({ ...tabs, options })
     expect(Object.keys(statuses)).toEqual(['exact'])
-    expect(wrong).toBeGreaterThan(50)
+    expect(wrong).toBeGreaterThan(20)
     expect(honestConvicted).toBeGreaterThan(0)
   })
 
