@@ -104,13 +104,14 @@ function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }:
   }
 }
 
-/** In an open fleet every answer is a worker's own, and none is kept: who lied would be asked for it for ever. */
-function checkOpen({ scheme, memory, policy, reuse }: Checked): void {
+/** In an open fleet every answer is a worker's own, none is kept, since a lie would be given again, and a query is seen by one stranger, whatever model he has. */
+function checkOpen({ scheme, memory, policy, reuse, rollout }: Checked): void {
   const refuse = (field: string, what: string, got: unknown) => {
     throw new RangeError(expected(field, `${what} with verify.trust 'open'`, got))
   }
   if (scheme?.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
   if (scheme) refuse('scheme', 'none', scheme)
+  if (rollout) refuse('rollout', 'none', rollout)
   if (policy && policy !== 'retry') refuse('policy', "'retry'", policy)
   if (memory && memory.bytes !== 0) refuse('memory.bytes', '0', memory.bytes)
   if (reuse.exact || reuse.maxError !== undefined) refuse('reuse', 'none', reuse)

@@ -17,8 +17,9 @@ import { identityOf, type ModelWorker } from '../workers/worker'
 import { answersFor, credibility, originOf, quizShare } from './credibility'
 import { Reputation, type ReputationOptions } from './reputation'
 
-/** Quizzes that are kept; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
+/** Quizzes that are kept at most, and values in them; and those of them that are for workers that are believed, who answer no query until they have had theirs. */
 const MOST_KEPT = 256
+const MOST_VALUES = 2 ** 23
 const RESERVE = 16
 /** What a stranger loses of what it has earned where it fails on what a trusted worker answers. */
 const FAILURE = 0.02
@@ -47,6 +48,7 @@ export class OpenReputation extends Reputation implements Strangers {
   readonly #newcomers = new Set<Identity>()
   readonly #due = new Set<Identity>()
   #kept: Quiz[] = []
+  #most = MOST_KEPT
   #renewals: number
 
   constructor(options: ReputationOptions) {
@@ -92,6 +94,7 @@ export class OpenReputation extends Reputation implements Strangers {
   }
 
   override resume(): void {
+    for (const identity of this.evidence.workers) this.tidy(identity)
     const workers = this.#pool.identities.all().flatMap((identity) => this.#pool.identities.workersOf(identity))
     // Its own first, so that nobody takes their place.
     for (const worker of workers.sort((a, b) => Number(b.trusted ?? false) - Number(a.trusted ?? false))) {
@@ -198,7 +201,8 @@ export class OpenReputation extends Reputation implements Strangers {
     if (this.#renewals !== this.evidence.renewals) this.#kept = []
     this.#renewals = this.evidence.renewals
     this.#kept.push(quiz)
-    if (this.#kept.length > MOST_KEPT) this.#kept.shift()
+    this.#most = Math.max(2, Math.min(MOST_KEPT, Math.floor(MOST_VALUES / (quiz.payload.size + quiz.answer.size))))
+    this.#kept.splice(0, this.#kept.length - this.#most)
   }
 
   override began(worker: ModelWorker): void {
@@ -236,7 +240,7 @@ export class OpenReputation extends Reputation implements Strangers {
     const { usable, utilisation } = this.#pool
     const believed = this.#best(this.#free(this.#due))
     if (believed) return this.#options.coin() < 1 / (1 + usable * (1 - utilisation)) ? believed : undefined
-    if (this.#kept.length <= RESERVE) return undefined
+    if (this.#kept.length <= Math.min(RESERVE, this.#most / 2)) return undefined
     const free = this.#free(this.#newcomers)
     const examined = [...this.#newcomers].map((identity) => this.#all.get(identity))
     const busy = new Set(examined.map((each) => (each?.isExamined ? each.origin : undefined)))

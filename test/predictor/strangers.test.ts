@@ -122,6 +122,7 @@ describe('an open fleet', () => {
       createPredictor({ workers, verify: { trust: 'open' }, ...options })
     await expect(wrong({ scheme: { queries: 1, byzantine: 1 } })).rejects.toThrow("scheme.byzantine: expected 0 with verify.trust 'open', got 1") // biome-ignore format: one line
     await expect(wrong({ scheme: { queries: 2, stragglers: 1 } })).rejects.toThrow('scheme: expected none')
+    await expect(wrong({ rollout: {} })).rejects.toThrow('rollout: expected none')
     await expect(wrong({ policy: 'auto' })).rejects.toThrow("policy: expected 'retry'")
     await expect(wrong({ memory: {} })).rejects.toThrow('memory.bytes: expected 0')
     await expect(wrong({ reuse: { exact: true } })).rejects.toThrow('reuse: expected none')
