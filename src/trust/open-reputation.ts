@@ -62,8 +62,9 @@ export class OpenReputation extends Reputation implements Strangers {
     return this
   }
 
+  /** Also of one that has left: a friend that got its query would know that it is one. */
   has(identity: Identity): boolean {
-    return this.#all.has(identity)
+    return !this.#own.has(identity)
   }
 
   doubts(worker: ModelWorker): boolean {
@@ -175,7 +176,7 @@ export class OpenReputation extends Reputation implements Strangers {
     if (right && own) {
       this.proven(workerOf(right), own)
       for (const asked of all) this.#measure(asked, own)
-      const isSeen = all.some(({ attempt: { worker } }) => worker && this.#all.has(identityOf(worker)))
+      const isSeen = all.some(({ attempt: { worker } }) => worker && this.has(identityOf(worker)))
       if (answered.length === 1 && !isSeen) this.#keep({ payload: payload.kept(), answer: copied(own) })
     } else for (const asked of answered) if (asked.onTime) this.#credit(identityOf(workerOf(asked)))
   }
