@@ -64,8 +64,14 @@ async function partsFor(given: Checked) {
   return {
     unasked: await unaskedKinds(given),
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
-    reputation: given.verify.trust === 'open' ? (await import('../trust/open-reputation')).OpenReputation : undefined,
+    reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
   }
+}
+
+async function openReputation(given: Checked) {
+  const { OpenReputation, checkOpen } = await import('./open')
+  checkOpen(given)
+  return OpenReputation
 }
 
 /** What equal queries are answered with, and those that a memory is confident of. */

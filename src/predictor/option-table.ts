@@ -92,12 +92,12 @@ const verify = {
   trust: option(
     words(trusts),
     'closed',
-    "`'open'`: anybody may join, and has to earn it that its word is taken: see [liars.md](liars.md#strangers)",
+    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#strangers)",
   ),
   integrity: open(
     checkShare,
     "0.95; 0.999 with trust `'open'`",
-    'confidence from which a memory makes one worker enough; 1: all is proven. In an open fleet the share of right answers that is expected at least',
+    'confidence from which a memory makes one worker enough; 1: all is proven. In an open fleet what is right, of all',
   ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
   rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),

@@ -46,7 +46,6 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
   const { budget, clones } = hedge || { budget: 0, clones: false }
   const choices = checkChoices(options, coded, defaultChoices(options, coded))
   checkMemory(options, coded, warn)
-  if (verify.trust === 'open') checkOpen(options)
   if (options.rollout?.shadow && coded.code !== 'systematic')
     throw new RangeError(expected('rollout.shadow', '0 with the paper’s code', options.rollout.shadow))
   const { maxError } = options.reuse
@@ -102,19 +101,6 @@ function checkMemory({ memory, reuse: { maxError } }: Checked, { scheme, code }:
   if (!memory.state && code === 'berrut' && scheme.points !== 'lobatto') {
     warn('the memory has nothing to learn from: the paper’s code asks for no query itself')
   }
-}
-
-/** In an open fleet every answer is a worker's own, none is kept, since a lie would be given again, and a query is seen by one stranger, whatever model he has. */
-function checkOpen({ scheme, memory, policy, reuse, rollout }: Checked): void {
-  const refuse = (field: string, what: string, got: unknown) => {
-    throw new RangeError(expected(field, `${what} with verify.trust 'open'`, got))
-  }
-  if (scheme?.byzantine) refuse('scheme.byzantine', '0', scheme.byzantine)
-  if (scheme) refuse('scheme', 'none', scheme)
-  if (rollout) refuse('rollout', 'none', rollout)
-  if (policy && policy !== 'retry') refuse('policy', "'retry'", policy)
-  if (memory && memory.bytes !== 0) refuse('memory.bytes', '0', memory.bytes)
-  if (reuse.exact || reuse.maxError !== undefined) refuse('reuse', 'none', reuse)
 }
 
 /** @param most  tenants */
