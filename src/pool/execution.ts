@@ -100,12 +100,12 @@ export class Execution {
 
   /** Owners learn that a worker has begun with their attempts. */
   #tell(batch: Batch): void {
-    const { patience } = (batch.slot as WorkerSlot).member
+    const { patience, isPlain } = (batch.slot as WorkerSlot).member
     const { startedAt } = batch
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
-      if (attempt.priority !== 'normal' || patience) continue
+      if (attempt.priority !== 'normal' || patience || isPlain) continue
       const probe = this.probing.next(attempt.payload, slots, startedAt)
       if (probe) this.startAlone(probe.member, probe.attempt)
     }

@@ -41,7 +41,6 @@ export type MemberState =
   | { readonly is: 'leaving' }
 
 export class Member {
-  readonly worker: ModelWorker
   readonly slots: Slots
   readonly speed: Speed
   /** How many rows it gets in one run, where it takes several. */
@@ -54,13 +53,21 @@ export class Member {
   /** Attempts that have to be queued before it gets one: 0 unless others are faster. */
   patience = 0
 
-  /** @param mostRows  in one run, whatever the worker says */
-  constructor(worker: ModelWorker, mostRows: number) {
-    this.worker = worker
-    this.slots = new Slots(this, worker.slots ?? 1)
+  /** @param mostRows  in one run, whatever the worker says @param isPlain  it gets one attempt at a time, and none that another has */
+  constructor(
+    readonly worker: ModelWorker,
+    mostRows: number,
+    readonly isPlain = false,
+  ) {
+    this.slots = new Slots(this, this.width)
     this.speed = new Speed(this.slots)
     const rows = Math.min(mostRows, worker.inferBatch ? (worker.maxBatch ?? 1) : 1)
-    this.batching = rows > 1 ? new Batching(rows) : undefined
+    this.batching = rows > 1 && !isPlain ? new Batching(rows) : undefined
+  }
+
+  /** Calls that it gets at once. */
+  get width(): number {
+    return this.isPlain ? 1 : (this.worker.slots ?? 1)
   }
 
   /** Milliseconds that so many rows in one run are expected to take. */

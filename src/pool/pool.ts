@@ -21,6 +21,8 @@ export interface PoolOptions<A> extends DispatchOptions {
   fewer?: () => void
   /** Attempts that a worker gets in one run at most. Default: as many as it takes. */
   maxBatch?: number
+  /** Of a worker: whether it gets one attempt at a time, alone, and none that another has, so that nothing tells a trial from another. Default: none does. */
+  plain?: (worker: ModelWorker) => boolean
 }
 
 /** @typeParam P  payloads: what `ModelWorker.infer` takes @typeParam A  answers: what `accept` gives */
@@ -31,13 +33,15 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   readonly #closing: Closing
   readonly #clock: Clock
   readonly #maxBatch: number
+  readonly #plain: (worker: ModelWorker) => boolean
   /** In a moment: when workers leave, many do. */
   readonly #checkStranded: () => void
   #isClosed = false
 
   constructor(workers: readonly ModelWorker[], options: PoolOptions<A>) {
-    const { clock, maxBatch = Number.POSITIVE_INFINITY, fewer = () => {} } = options
+    const { clock, maxBatch = Number.POSITIVE_INFINITY, fewer = () => {}, plain = () => false } = options
     this.#clock = clock
+    this.#plain = plain
     this.#maxBatch = maxBatch
     this.#closing = new Closing(clock)
     this.#checkStranded = inAMoment(() => this.#strand(fewer))
@@ -105,7 +109,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   /** A worker joins. @param worker  of a name that no other has @param ejected  it gets nothing but trials at first */
   add(worker: ModelWorker, ejected = false): void {
     if (this.#isClosed) throw new ApproxiferError('CLOSED', 'the pool is closed')
-    const member = new Member(worker, this.#maxBatch)
+    const member = new Member(worker, this.#maxBatch, this.#plain(worker))
     worker.onFree = () => this.#dispatcher.execution.free(member)
     this.#roster.add(member, ejected)
     this.#dispatcher.dispatch()

@@ -57,7 +57,7 @@ export class Probing {
     if (member.state.is === 'leaving') return
     this.#speeds.add(member.speed, ms)
     member.patience = this.#speeds.patience(member.speed)
-    if (member.patience) this.#slow.add(member)
+    if (member.patience && !member.isPlain) this.#slow.add(member)
   }
 
   /** A worker leaves. */

@@ -131,8 +131,8 @@ export class Roster {
   /** What a worker is by what it says of itself now. */
   update(member: Member): void {
     if (member.state.is === 'leaving') return
-    const { slots = 1 } = member.worker
-    if (slots !== member.slots.limit) this.#resize(member, slots)
+    const { width } = member
+    if (width !== member.slots.limit) this.#resize(member, width)
     this.#move(member, this.#stateOf(member))
     this.#list(member)
   }

@@ -28,7 +28,7 @@ export async function createPredictor(options: PredictorOptions): Promise<Predic
   const parts = await partsFor(given, coder)
   const needed = workersNeeded(coder)
   const least = leastOf(coder, needed)
-  const counted = coder.scheme.byzantine ? 'machines' : 'workers'
+  const counted = coder.scheme.byzantine || parts.reputation ? 'machines' : 'workers'
   const needs: Needs = { needed, least, counted, anchored: parts.sampling !== undefined }
   const { workers = needed } = given
   if (Array.isArray(workers) || isIterable(workers)) {
@@ -62,7 +62,14 @@ async function partsFor(given: Checked, coded: Coded) {
     unasked: await unaskedKinds(given),
     rollout: given.rollout ? (await import('./rollout')).Rollout : undefined,
     sampling: given.verify.mode === 'sampled' ? (await import('../trust/sampling')).samplingOf(given, coded) : undefined, // biome-ignore format: one line
+    reputation: given.verify.trust === 'open' ? await openReputation(given) : undefined,
   }
+}
+
+async function openReputation(given: Checked) {
+  const { OpenReputation, checkOpen } = await import('./open')
+  checkOpen(given)
+  return OpenReputation
 }
 
 /** What equal queries are answered with, and those that a memory is confident of. */
@@ -106,6 +113,7 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   const { why, whyNotEqual, right, memory: how } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
+  if (whyNotEqual && given.verify.trust === 'open') throw new RangeError(`${expected('verify.trust', "'closed'", 'open')}: ${whyNotEqual}`) // biome-ignore format: one line
   const { exact, maxError } = reuse
   if (whyNotEqual && given.verify.mode === 'sampled') throw new RangeError(`${expected('verify.mode', "'every'", 'sampled')}: ${whyNotEqual}`) // biome-ignore format: one line
   if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)

@@ -6,6 +6,7 @@ import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
 import type { WorkerTally } from '../query/context'
 import { Lateness } from '../query/lateness'
+import { secret } from '../random'
 import { isOpen, type Signature, type TensorList } from '../tensor'
 import { Evidence } from '../trust/evidence'
 import { Reputation, type Verdict } from '../trust/reputation'
@@ -55,10 +56,11 @@ export function meansOf(
   workers: readonly ModelWorker[],
   settings: Settings,
   told: Told,
+  kind: typeof Reputation = Reputation,
   before?: Means,
   sampling?: SamplingOf,
 ): Means {
-  const { clock, hangMs, limits, verify, seed } = settings
+  const { clock, hangMs, limits, verify, seed, warn, coin = secret } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
@@ -67,14 +69,15 @@ export function meansOf(
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
+    plain: (worker) => verify.trust === 'open' && !worker.trusted,
     accept: acceptAnswers(signature, vectors !== undefined),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const tally = tallyIn(pool)
-  const trust = new Reputation({
-    ...{ pool, criterion, tally, seed, ...verify, evidence: new Evidence(before?.trust.evidence) },
+  const trust = new kind({
+    ...{ pool, criterion, tally, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
     outputs: signature.outputs,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',

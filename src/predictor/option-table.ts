@@ -17,7 +17,13 @@ import { MOST, pointSets } from '../scheme'
 import type { Verdict } from '../trust/reputation'
 import type { Recall } from '../trust/sampling'
 import { type LocalOptions, threadOptions } from '../workers/local/options'
-import type { GenerationReport, MemoryChoices, PredictOptions, PredictorOptions } from './options'
+import {
+  type GenerationReport,
+  type MemoryChoices,
+  type PredictOptions,
+  type PredictorOptions,
+  trusts,
+} from './options'
 
 type Workers = NonNullable<PredictorOptions['workers']>
 /** With less a span would be longer than what a memory is used for; with more nothing is promised that is worth it. */
@@ -90,6 +96,11 @@ export const hedge = {
 } satisfies TableOf<Exclude<PredictorOptions['hedge'], false | undefined>>
 
 const verify = {
+  trust: option(
+    words(trusts),
+    'closed',
+    "`'open'`: anybody may join, and earns trust: see [liars.md](liars.md#strangers)",
+  ),
   mode: option(
     words(['every', 'sampled']),
     'every',
@@ -105,7 +116,11 @@ const verify = {
     "1,000,000 with `'sampled'`",
     'answers given last of which a convict’s can be recalled; 16 bytes each',
   ),
-  integrity: option(checkShare, 0.95, 'confidence from which a memory makes one worker enough; 1: all is proven'),
+  integrity: open(
+    checkShare,
+    "0.95; 0.999 with trust `'open'`",
+    'confidence from which a memory makes one worker enough; 1: all is proven. In an open fleet what is right, of all',
+  ),
   audit: open(checkShare, '0.01; 0 without hedges', 'share of queries that several are asked for, to find liars'),
   rounding: option(checkShare, 1e-4, 'how far values of honest answers may differ, over the size of their output'),
 } satisfies TableOf<NonNullable<PredictorOptions['verify']>>

@@ -49,6 +49,7 @@ export interface PredictorOptions extends Choices {
   hedge?: false | { budget?: number; clones?: boolean }
   /** Where workers may lie. */
   verify?: {
+    trust?: TrustIn
     mode?: 'every' | 'sampled'
     rate?: number
     retention?: number
@@ -93,6 +94,10 @@ export interface GenerationReport {
   readonly answered: number
   readonly failed: number
 }
+
+/** `open`: anybody may join, and has to earn that its word is taken. `closed`: so many lie as `byzantine` says. */
+export type TrustIn = (typeof trusts)[number]
+export const trusts = ['closed', 'open'] as const
 
 /** Of a query that is no vector, such as one of tokens. */
 export type QueryFeatures = (query: Tensors) => Float32Array

@@ -10,6 +10,7 @@ import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
 import { type QueryTensors, type Signature, toTensors } from '../tensor'
+import type { Reputation } from '../trust/reputation'
 import type { ModelWorker } from '../workers/worker'
 import { type Abilities, abilitiesOf } from './abilities'
 import { Admission } from './admission'
@@ -41,6 +42,7 @@ interface PredictorParts {
   unasked?: UnaskedKinds | undefined
   rollout?: typeof Rollout | undefined
   sampling?: SamplingOf | undefined
+  reputation?: typeof Reputation | undefined
   /** Workers that it takes to answer. */
   least?: number
 }
@@ -64,7 +66,7 @@ export class Predictor {
     coder: Coder,
     workers: readonly ModelWorker[],
     settings: Settings,
-    { membership, unasked, rollout, sampling, least = 1 }: PredictorParts = {},
+    { membership, unasked, rollout, sampling, reputation, least = 1 }: PredictorParts = {},
   ) {
     Object.defineProperty(this, asyncDispose, { value: () => this.close() })
     this.signature = workers[0].signature
@@ -74,12 +76,10 @@ export class Predictor {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
-        ended: (ending, tenant) => {
-          if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
-        },
+        ended: (ending, tenant) => void (this.#admission.leave(ending, tenant) || generation.tenants.known(tenant)?.context.ledger?.discount()), // biome-ignore format: one line
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-      const means = meansOf(coder, workers, settings, told, before?.means, sampling)
+      const means = meansOf(coder, workers, settings, told, reputation, before?.means, sampling)
       const generation = new Generation(means, settings, { fingerprint, told: workers[0].modelId, unasked, before })
       return generation
     }
@@ -188,10 +188,7 @@ export class Predictor {
     return this.#admission.hasRoom
   }
 
-  /**
-   * Waits where there is no room, until there may be some: `hasRoom` is to be asked again, since others may have been quicker. At once
-   * where the signal has fired.
-   */
+  /** Waits where there is no room, until there may be some: others may have been quicker, so ask `hasRoom` again. Not where the signal has fired. */
   async room(signal?: AbortSignal): Promise<void> {
     this.#checkRequest()
     await this.#admission.room(signal)

@@ -19,6 +19,9 @@ export const CONFIDENT = 0.9
  * (CIFAR, 20,000 queries), now .03 %.
  */
 const UNHEARD = 0.98
+/** Confidence from which a memory makes one worker enough; share of right answers in an open fleet. */
+const CHECKED = 0.95
+const OPEN = 0.999
 
 /** Options that can be what they are, each by itself. */
 export type Checked = ValuesOf<typeof predictorOptions>
@@ -59,6 +62,7 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     hedge: { budget, clones },
     verify: {
       ...verify,
+      integrity: verify.integrity ?? (verify.trust === 'open' ? OPEN : CHECKED),
       // Workers that must not be asked twice are not, nor where an anchor is.
       audit: verify.audit ?? (budget && verify.mode === 'every' ? 0.01 : 0),
       ...(maxError !== undefined && { integrity: 1 }), // a memory must not check what shows whether it is right

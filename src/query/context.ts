@@ -3,7 +3,7 @@
 import type { Clock } from '../clock'
 import type { Ledger } from '../ledger/ledger'
 import type { Payload } from '../payload'
-import type { Attempts } from '../pool/attempt'
+import type { Attempts, Identity } from '../pool/attempt'
 import type { Signature } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 import type { Acceptance } from './acceptance'
@@ -60,8 +60,11 @@ export interface Trust {
   isSuspected(worker: ModelWorker): boolean
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
-  /** Whether workers agree, where the first answer will do. @param answered  attempts for one query */
-  compare(payload: Payload, answered: readonly Asked[]): void
+  readonly strangers?: Strangers | undefined
+  /** A worker has begun with a query, or with one more attempt for it. */
+  began(worker: ModelWorker): void
+  /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
+  compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */
   proven(worker: ModelWorker, answer: Payload): void
   lied(worker: ModelWorker): void
@@ -78,6 +81,19 @@ export interface Sampled {
   give(workers: readonly string[]): { id: number; place: number } | undefined
   /** A worker's answer came; it may be audited. @param place  where it was given */
   came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void
+}
+
+/**
+ * Where anybody may join a query goes to one stranger at most: a second one would show a friend's row to be a query, which is no quiz. Those
+ * that are asked after him are trusted ones.
+ */
+export interface Strangers {
+  has(identity: Identity): boolean
+  /** Whether what a worker says counts for nothing; and what it is worth, from 0 to 1. */
+  doubts(worker: ModelWorker): boolean
+  credibility(worker: ModelWorker): number
+  /** How many others can be reached, but for these. */
+  others(blocked: readonly Identity[]): number
 }
 
 /** What became of workers' attempts, where that is known here only: whether somebody waited for an answer. */

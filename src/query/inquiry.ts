@@ -16,6 +16,7 @@ import {
   type Purpose,
   refusalOf,
 } from './asked'
+import type { Strangers } from './context'
 
 /** What is asked, for whom, and what else keeps attempts apart. */
 export interface Question {
@@ -24,6 +25,7 @@ export interface Question {
   readonly dueAt: number
   readonly turn: Turn
   readonly coding: Apart | undefined
+  readonly strangers?: Strangers | undefined
 }
 
 /** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
@@ -68,11 +70,26 @@ export class Inquiry implements Apart {
     return this.#asked.find((asked) => asked.attempt === attempt)
   }
 
+  /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
+  settled(attempt: Attempt): Asked {
+    const asked = this.find(attempt) as Asked
+    if (attempt.worker && this.#question.strangers?.doubts(attempt.worker)) asked.isVoid = true
+    return asked
+  }
+
   /** A worker is not asked twice, unless it is forgiven. */
   blocks(identity: Identity): boolean {
     const { worker } = this.#unknown ?? {}
     if (worker && identityOf(worker) === identity) return true
+    if (this.#question.strangers?.has(identity) && this.#isTold) return true
     return this.#asked.some((asked) => blockedBy(asked) === identity)
+  }
+
+  /** A stranger knows of it. */
+  get #isTold(): boolean {
+    const { strangers } = this.#question
+    const all = this.#unknown ? [this.#unknown, ...this.#asked.map(({ attempt }) => attempt)] : this.#asked.map(({ attempt }) => attempt) // biome-ignore format: one line
+    return all.some(({ worker }) => worker && strangers?.has(identityOf(worker)))
   }
 
   /** The same turn of the pool may go on with what else is queued of this query. */
@@ -89,7 +106,8 @@ export class Inquiry implements Apart {
       const identity = blockedBy(asked)
       if (identity !== undefined) blocked.push(identity)
     }
-    return this.#pool.available(blocked) - queued
+    const { strangers } = this.#question
+    return (strangers && this.#isTold ? strangers.others(blocked) : this.#pool.available(blocked)) - queued
   }
 
   ask(purpose: Purpose, priority: Priority, row: number): Asked {

@@ -8,7 +8,7 @@ import type { Query } from './query'
 import type { GroupReport } from './report'
 
 /**
- * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree. `checked`: one worker's, whose label a
+ * `exact`: the model's own answer; with byzantine > 0 proven by workers that agree, in an open fleet a worker's that has earned it. `checked`: one worker's, whose label a
  * confident memory shares. `recovered`: from other answers. `remembered`: the memory's, which was confident; nobody was asked (see `reuse.maxError`).
  * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
  * be asked as well (see `verify.mode`).

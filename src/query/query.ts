@@ -43,7 +43,7 @@ export class Query implements Owner, Timed {
     this.coding = coding
     this.recovery = new QueryRecovery(number, context.learning?.experience)
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
-    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding })
+    this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers: context.trust.strangers }) // biome-ignore format: one line
     this.#report = coding?.report ?? new PendingReport()
   }
 
@@ -123,8 +123,7 @@ export class Query implements Owner, Timed {
     const isTrimmed = this.inquiry.trim()
     const isTheirs = ({ attempt }: Asked) => attempt.worker !== undefined && identityOf(attempt.worker) === ejected
     if (this.vote && this.asked.some(isTheirs)) this.#judge()
-    const isLost = !this.vote && this.inquiry.void(isTheirs) // others are asked at once
-    if (isTrimmed || isLost) this.#advance()
+    if ((!this.vote && this.inquiry.void(isTheirs)) || isTrimmed) this.#advance() // others are asked at once
     this.coding?.reconsider()
     this.#finish()
   }
@@ -134,11 +133,12 @@ export class Query implements Owner, Timed {
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here
-    const { extras, agenda } = this.#context
+    const { extras, agenda, trust } = this.#context
     const { purpose } = asked
     const extra = extras[purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
+    if (attempt.worker && purpose !== 'trial') trust.began(attempt.worker)
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
@@ -147,7 +147,7 @@ export class Query implements Owner, Timed {
 
   settled(attempt: Attempt): void {
     const { tally, trust, lateness } = this.#context
-    const asked = this.inquiry.find(attempt) as Asked
+    const asked = this.inquiry.settled(attempt)
     const answer = answerOf(asked)
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
@@ -167,10 +167,11 @@ export class Query implements Owner, Timed {
     const { learning, trust, sampled } = this.#context
     const answered = this.asked.length > 1 ? this.asked.filter(answerOf) : this.asked
     const status = sampled?.worth(workerOf(asked)) ?? 'exact'
-    const place = this.isOpen ? this.#answer(asked, status, status === 'exact' ? 1 : undefined) : undefined
+    const worth = status === 'exact' ? (trust.strangers?.credibility(workerOf(asked)) ?? 1) : undefined
+    const place = this.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
-    trust.compare(this.payload, answered)
+    trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1) sampled?.came(workerOf(asked), this.payload, answer, place)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
     this.inquiry.drop()
@@ -272,8 +273,8 @@ export class Query implements Owner, Timed {
 
   #giveUp(isDue: boolean): void {
     const own = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
-    // What a memory says otherwise is none to give unproven.
-    if (own && !this.recovery.isContradictedBy(answerOf(own) as Payload)) this.#answer(own, 'unverified', undefined)
+    if (own && !this.recovery.isContradictedBy(answerOf(own) as Payload))
+      this.#answer(own, 'unverified', undefined) // else it is none to give
     else this.#fail(whyNot(this, this.#context, isDue))
     if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
   }

@@ -83,6 +83,18 @@ export class Evidence {
     this.#left = other ? other.#left : new Set()
   }
 
+  /** A stranger begins with nothing, and goes on with what it has earned. @param needed  right answers until it is trusted */
+  meet(worker: string, needed: number): void {
+    const record = this.#record(worker)
+    record.rightAnswersLeft = Math.max(0, needed - record.proven)
+  }
+
+  /** What it has earned is lost, or a share of it. */
+  lose(worker: string, share: number): void {
+    const record = this.#record(worker)
+    record.proven = Math.floor(record.proven * (1 - share))
+  }
+
   /**
    * Takes what was saved in the place of all that is known.
    *
@@ -121,18 +133,22 @@ export class Evidence {
   /**
    * A worker has left. Who lied, or is under suspicion, must not begin anew by coming back under the same name; of all others nothing is
    * kept, so that a million of them that come and go take no room.
+   *
+   * @param earned  a stranger's right answers are kept: those are forgotten first that have fewest
    */
-  leave(worker: string): void {
+  leave(worker: string, earned = false): void {
     this.#left.delete(worker)
-    if (!this.#workers.get(worker)?.lies && !this.isSuspect(worker)) {
+    const record = this.#workers.get(worker)
+    if (!(earned && record?.proven) && !record?.lies && !this.isSuspect(worker)) {
       this.#workers.delete(worker)
       return
     }
     this.#left.add(worker)
-    const [oldest] = this.#left
+    let [first] = this.#left
     if (this.#left.size <= MOST_LEFT) return
-    this.#left.delete(oldest)
-    this.#workers.delete(oldest)
+    if (earned) for (const each of this.#left) if (this.of(each).proven < this.of(first).proven) first = each
+    this.#left.delete(first)
+    this.#workers.delete(first)
   }
 
   isTrusted(worker: string): boolean {
@@ -209,6 +225,7 @@ export class Evidence {
 
   save(): EvidenceState {
     const workers = structuredClone(Object.fromEntries(this.#workers))
+    for (const record of Object.values(workers)) record.rightAnswersLeft = Math.min(LONGEST, record.rightAnswersLeft) // a stranger's follow from what it has earned
     return { workers, distance: { ...this.#distance }, sizes: structuredClone(this.#sizes) }
   }
 }

@@ -8,7 +8,7 @@ import { type Payload, sizesOf } from '../payload'
 import type { Attempts, Identity } from '../pool/attempt'
 import type { Identities } from '../pool/identities'
 import { type Asked, workerOf } from '../query/asked'
-import type { Trust, WorkerTally } from '../query/context'
+import type { Strangers, Trust, WorkerTally } from '../query/context'
 import type { Equality } from '../query/equality'
 import { type Random, seeded } from '../random'
 import { median } from '../stats'
@@ -41,6 +41,9 @@ export interface ReputationOptions {
   /** How far honest values may be apart, over the size of their output. */
   rounding: number
   seed: number
+  /** Uniform, from 0 to 1, and secret. */
+  coin(): number
+  warn(text: string): void
   /** Whether a worker that lied gets no more attempts; the paper's code needs one for each row. */
   ejects: boolean
   judged(verdict: Verdict): void
@@ -82,7 +85,7 @@ export class Reputation implements Trust {
   }
 
   /** Now and then one worker more is asked, though nobody waits for it; where two answered, whether they agree shows at once. */
-  compare(payload: Payload, answered: readonly Asked[]): void {
+  compare(payload: Payload, answered: readonly Asked[], _all = answered): void {
     if (!this.#audit || answered.length > 2) return // not where workers must not be asked twice
     if (answered.length === 1 && !(this.audits(workerOf(answered[0])) && this.#isAffordable)) return
     new Audit(this.#pool, this, this.#tally, payload.kept(), answered).proceed()
@@ -110,9 +113,22 @@ export class Reputation implements Trust {
   /** Of each output the median of what machines tell of its scale: as long as most are honest no liar moves it. */
   #medians(): readonly number[] {
     const { identities } = this.#pool
-    const told = identities.all().map((identity) => identities.workersOf(identity)[0]?.scales)
+    const told = this.standards().map((identity) => identities.workersOf(identity)[0]?.scales)
     return this.#equal.outputs.map((_, i) => median(told.map((scales) => sane(scales?.[i]))) ?? 0)
   }
+
+  /** Who has to earn trust: anybody, in an open fleet. */
+  get strangers(): Strangers | undefined {
+    return undefined
+  }
+
+  /** Identities that tell of the scale of answers. */
+  protected standards(): readonly Identity[] {
+    return this.#pool.identities.all()
+  }
+
+  /** A worker has begun with a query. */
+  began(_worker: ModelWorker): void {}
 
   /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
@@ -124,13 +140,13 @@ export class Reputation implements Trust {
   /** A worker has left; what is held against it stays. */
   left(worker: ModelWorker): void {
     this.#equal.scales = undefined
-    this.#tidy(identityOf(worker))
+    this.tidy(identityOf(worker))
   }
 
   proven(worker: ModelWorker, answer: Payload): void {
     const identity = identityOf(worker)
     const isReadmitted = this.evidence.proven(identity, sizesOf(answer.tensors, this.#equal.outputs))
-    this.#tidy(identity)
+    this.tidy(identity)
     if (!isReadmitted) return
     if (this.#ejects) this.#pool.readmit(identity)
     this.#tell(worker, 'readmitted')
@@ -139,23 +155,23 @@ export class Reputation implements Trust {
   checked(worker: ModelWorker, passed: boolean, distance: number): void {
     const identity = identityOf(worker)
     this.evidence.checked(identity, passed, distance)
-    this.#tidy(identity)
+    this.tidy(identity)
   }
 
   silent(worker: ModelWorker): void {
     const identity = identityOf(worker)
     this.evidence.silent(identity)
-    this.#tidy(identity)
+    this.tidy(identity)
   }
 
   /** Of one that has left there is no more to know than that it lied. */
-  #tidy(identity: Identity): void {
-    if (!this.#pool.identities.has(identity)) this.evidence.leave(identity)
+  protected tidy(identity: Identity): void {
+    if (!this.#pool.identities.has(identity)) this.evidence.leave(identity, this.strangers !== undefined)
   }
 
   /** Workers that were ejected before what is known was saved still are. */
   resume(): void {
-    for (const identity of this.evidence.workers) this.#tidy(identity)
+    for (const identity of this.evidence.workers) this.tidy(identity)
     for (const identity of this.#ejects ? this.#pool.identities.all() : []) {
       if (!this.evidence.isTrusted(identity)) this.#pool.eject(identity)
     }
@@ -170,9 +186,9 @@ export class Reputation implements Trust {
   lied(worker: ModelWorker, by?: 'anchor'): void {
     const identity = identityOf(worker)
     this.#tally.suspect(worker)
-    if (!by && !this.#canSpare(identity)) return this.#tell(worker, 'kept')
+    if (!by && !this.canSpare(identity)) return this.#tell(worker, 'kept')
     const wasTrusted = this.evidence.lied(identity)
-    this.#tidy(identity)
+    this.tidy(identity)
     if (!wasTrusted) return
     if (this.#ejects) this.#pool.eject(identity)
     // A first time its memory may be corrupt, which is likelier than malice.
@@ -181,7 +197,7 @@ export class Reputation implements Trust {
   }
 
   /** Whether enough would be left: where half of all are shown to lie, the model itself is not the same twice. */
-  #canSpare(identity: Identity): boolean {
+  protected canSpare(identity: Identity): boolean {
     if (!this.evidence.isTrusted(identity)) return true
     const identities = this.#pool.identities.all()
     const trusted = identities.filter((each) => this.evidence.isTrusted(each)).length

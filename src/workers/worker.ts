@@ -53,6 +53,8 @@ export interface ModelWorker {
   readonly signed?: boolean | undefined
   /** It is the user's own: what it answers is taken for the model's. Default false. */
   readonly trusted?: boolean | undefined
+  /** Where it comes from, such as an address: workers of one origin may be one person. Default: not known. */
+  readonly origin?: string | undefined
   /** What the model takes and gives. */
   readonly signature: Signature
   /** What tells its model from others with the same signature, as a hash of its bytes. Default: not known. */

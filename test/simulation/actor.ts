@@ -45,6 +45,7 @@ export class Actor implements ModelWorker {
   readonly signature = signature
   readonly name: string
   readonly identity: string
+  readonly trusted: boolean
   readonly slots: number
   readonly takesNext: boolean
   readonly maxBatch: number
@@ -71,9 +72,10 @@ export class Actor implements ModelWorker {
     readonly witnessed: Witnessed,
     seed: number,
   ) {
-    const { name, identity, slots, takesNext, batch, restarts } = machine
+    const { name, identity, slots, takesNext, batch, restarts, trusted = false } = machine
     this.name = name
     this.identity = identity
+    this.trusted = trusted
     this.slots = slots
     this.maxBatch = batch
     this.takesNext = takesNext && slots === 1

@@ -23,7 +23,9 @@ export const defect = (name: string, file: string, from: string, to: string): De
 
 // biome-ignore format: a line each
 export const defects: readonly Defect[] = [
-  defect('a liar that comes back is believed', 'trust/evidence.ts', 'if (!this.#workers.get(worker)?.lies && !this.isSuspect(worker)) {', 'if (true) {'),
+  defect('a liar that comes back is believed', 'trust/evidence.ts', 'if (!(earned && record?.proven) && !record?.lies && !this.isSuspect(worker)) {', 'if (true) {'),
+  defect('a friend sees the query of a stranger', 'query/inquiry.ts', 'strangers?.has(identity) && this.#isTold', 'false'),
+  defect('a newcomer is believed', 'trust/evidence.ts', 'Math.max(0, needed - record.proven)', '0'),
   defect('a worker under two names is two', 'workers/worker.ts', 'return worker.identity ?? worker.name', 'return worker.name'),
   defect('E that agree prove an answer', 'query/acceptance.ts', 'isProven: agreeing.length > liars,', 'isProven: agreeing.length >= liars,'),
   defect('far is near', 'query/equality.ts', 'Math.max(least, floorOf(equality, i)) * equality.rounding', 'Math.max(least, floorOf(equality, i)) * equality.rounding * 1000'),

@@ -8,6 +8,8 @@ import { Exchanges } from './exchanges'
 /** What was promised for this run. */
 export interface Promised {
   byzantine: number
+  /** Anybody may join: the share of the answers that is right is expected to be so large, and this identity is the user's. */
+  open?: { integrity: number; own: string }
   /** A new model answers some queries before it takes the place of the one before. */
   isRolled?: boolean
   /** Of all answers those that may be wrong of which no worker was asked; 0: none is remembered. */
@@ -84,6 +86,7 @@ const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop l
 /** Wrong answers of the first span of a ledger, which each further one has twice as many of; and what is too many of them. */
 const FIRST_BUDGET = 20
 const MUCH = 3
+const CHANCE = 40 // wrong answers of strangers beyond what is expected at most
 
 const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'])
 
@@ -101,6 +104,7 @@ interface Asking {
   ended?: number
   /** Identities that answered it so far, those of them that lied, and the labels that they told. */
   replied: Map<string, { lied: boolean; says: number | undefined }>
+  stranger?: string
 }
 
 /** Sentences, one for each break. */
@@ -125,6 +129,8 @@ class Checker {
   readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
   /** The newest model whose answer was given as exact, and when first. */
   #newest = { model: 0, at: 0 }
+  /** Right answers of each identity since it last lied, where anybody may join. */
+  readonly #earned = new Map<string, number>()
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
   /** Those that came in this moment, in their order. */
@@ -192,7 +198,9 @@ class Checker {
     this.#latest.push(asking)
   }
 
-  #given({ at, worker, identity, fits }: Entry & { what: 'given' }): void {
+  #given({ at, query, worker, identity, fits }: Entry & { what: 'given' }): void {
+    const asking = this.#promised.open?.own === identity ? undefined : this.#of(query)
+    if (asking && this.#promised.open && (asking.stranger ??= identity) !== identity) this.#breaks(at, 'a query is seen by one stranger at most', `query ${query}`) // biome-ignore format: one line
     this.#identities.set(worker, identity)
     if (!fits) this.#breaks(at, 'a worker gets no more than it takes', worker)
     if (at > (this.#gone.get(worker) ?? at) + this.#tick) this.#breaks(at, 'who has left gets nothing', worker)
@@ -200,6 +208,7 @@ class Checker {
 
   #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
+    this.#earned.set(identity, (this.#earned.get(identity) ?? 0) + Number(!lied))
     const asking = this.#of(query)
     asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
   }
@@ -244,10 +253,11 @@ class Checker {
     const asking = this.#ends(at, query)
     if (!asking) return
     this.#isIn(at, query, asking)
-    const { byzantine, rounding, minConfidence, preset, maxError = 0 } = this.#promised
+    const { byzantine, rounding, minConfidence, preset, maxError = 0, open } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
     if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
-    if (status === 'exact' && off > (byzantine ? rounding : 0)) {
+    if (open) this.#strange(entry, open)
+    else if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
     if (status === 'exact' && !this.#promised.isRolled) this.#isNew(at, query, asking, model)
@@ -274,6 +284,19 @@ class Checker {
     if (!isOnes) this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
     const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
     if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
+  }
+
+  /** A stranger's word counts once it has answered enough, and few of those that are given are wrong. */
+  #strange(
+    { at, query, off, workers }: Entry & { what: 'answered' },
+    { integrity, own }: { integrity: number; own: string },
+  ): void {
+    // biome-ignore format: one line
+    const identity = this.#identities.get(workers[0]) as string
+    const isEarned = (this.#earned.get(identity) ?? 0) * (1 - integrity) > 1 - TICK
+    this.#wrong += Number(off > this.#promised.rounding)
+    if (identity === own ? off : !isEarned) this.#breaks(at, 'who is not believed gives no answer', `query ${query}, by ${identity}, off by ${off}`) // biome-ignore format: one line
+    if (this.#wrong > (1 - integrity) * this.#queries.size + CHANCE) this.#breaks(at, 'few answers of strangers are wrong', `${this.#wrong}`) // biome-ignore format: one line
   }
 
   /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */

@@ -25,6 +25,8 @@ export interface Machine {
   deviation: number
   /** Its own rounding, over the answer. */
   rounding: number
+  /** It is the user's own. */
+  trusted?: boolean
 }
 
 export type Mood = 'well' | (typeof moods)[number]
@@ -147,8 +149,39 @@ export function drawn(seed: number, queries: number): Schedule {
   const same = isCalm || draw.chance(0.5)
   events.push(...trouble({ end, S, E, machines, same }, draw))
   const isSpared = isCalm || !(on.has('moods') || others.some((each) => on.has(each)))
-  const schedule = wired({ seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared })
+  const plain: Schedule = { seed, options, machines, events: events.sort((a, b) => a.at - b.at), isSpared }
+  const apart = seeded(~seed + 2)
+  if (!E && apart.next() < OPEN) return opened(plain, end, apart)
+  const schedule = wired(plain)
   return on.has('renewing') ? rolled(schedule) : schedule
+}
+
+/** Few right answers make a stranger believed, so that most are. */
+const INTEGRITY = 0.9
+/** Share of the runs without E in which anybody may join. */
+const OPEN = 0.2
+
+/** Anybody may join. Drawn apart, and without a network, or a new model, which has queries asked again. Any number of strangers lie, some of them from later on, leave, and come back under new keys. */
+function opened({ seed, options, machines, events }: Schedule, end: number, random: Random): Schedule {
+  const { scheme: _, reuse: __, ...rest } = options
+  const strategy = () => Object.keys(strategies)[random.below(Object.keys(strategies).length)]
+  const lie = (at: number, identity: string): Event => ({ at, what: 'lie', identity, strategy: strategy(), share: [0.05, 0.5, 1][random.below(3)] }) // biome-ignore format: one line
+  const [own, ...strangers] = machines.map((machine, i) => ({ ...machine, trusted: i === 0 }))
+  const liars = strangers.filter(() => random.next() < 0.5)
+  const more: Event[] = liars.map(({ identity }) => lie([0, end / 3][random.below(2)], identity))
+  for (let [at, n] = [end / 10, 0]; liars.length && at < end; at += (end / 20) * random.next() + 1, n++) {
+    const name = `new ${n}`
+    more.push({ at, what: 'join', machine: { ...liars[random.below(liars.length)], name, identity: name } }, lie(at + 0.01, name)) // biome-ignore format: one line
+    more.push({ at: at + (end / 2) * random.next(), what: 'leave', worker: name, how: 'remove' })
+  }
+  const told = events.filter(({ what }) => what !== 'renew').map((event) => (event.what === 'join' ? { ...event, machine: { ...event.machine, trusted: event.machine.identity === own.identity } } : event)) // biome-ignore format: one line
+  return {
+    seed,
+    options: { ...rest, policy: 'retry', memory: false, verify: { trust: 'open', integrity: INTEGRITY } },
+    machines: [own, ...strangers],
+    events: [...told, ...more].sort((a, b) => a.at - b.at),
+    isSpared: false,
+  }
 }
 
 /** Of workers elsewhere whose model is replaced: whether the new one has to show itself first. Drawn apart. Whatever it answers will do: it is another one. */

@@ -282,10 +282,16 @@ class World {
 }
 
 /** What the documentation says of these options. */
-function promisedBy({ options: { scheme, limits, hedge, reuse, rollout }, isSpared, events }: Schedule): Promised {
+function promisedBy({
+  options: { scheme, limits, hedge, reuse, rollout, verify },
+  isSpared,
+  events,
+  machines,
+}: Schedule): Promised {
   const byzantine = scheme?.byzantine ?? 0
   return {
     byzantine,
+    ...(verify?.trust === 'open' && { open: { integrity: verify.integrity as number, own: machines[0].identity } }),
     isRolled: rollout !== undefined,
     maxError: reuse?.maxError ?? 0,
     ledgers: 1 + events.filter(({ what }) => ['renew', 'forget', 'restart'].includes(what)).length,

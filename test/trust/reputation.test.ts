@@ -22,6 +22,8 @@ function reputed(count: number, options: Partial<ReputationOptions> = {}) {
     outputs: workers[0].signature.outputs,
     evidence: new Evidence(),
     tally: { tell() {}, suspect: ({ name }) => suspected.push(name) },
+    coin: () => 0.5,
+    warn() {},
     ...{ liars: 1, integrity: 1, audit: 0, rounding: 0.001, seed: 1, ejects: true },
     judged: ({ kind }) => kinds.push(kind),
     ...options,
