@@ -4,7 +4,7 @@
  */
 
 import { mean, rootMeanSquare, rowSums } from '../stats'
-import { PRODUCTS, paced } from './steps'
+import { paced, perStep } from './steps'
 
 /** The answers of some pairs, and the Gaussian process on them. */
 export interface Fitted {
@@ -23,7 +23,7 @@ export function fittedTo(answers: readonly Float32Array[], inverse: Float64Array
 export function* leftOut(fitted: Fitted, each: (i: number, left: ReturnType<typeof one>) => void): Generator<void> {
   const n = fitted.answers.length
   const means = meansOf(fitted)
-  yield* paced(n, Math.max(1, Math.floor(PRODUCTS / (n * means.length))), (i) => each(i, one(fitted, means, i)))
+  yield* paced(n, perStep(n * means.length), (i) => each(i, one(fitted, means, i)))
 }
 
 /** Mean squared error per output of the second half of the pairs, each predicted from those before it. In steps. */
@@ -32,6 +32,7 @@ export function* leaveLaterOut(fitted: Fitted): Generator<void, number> {
   const errors: number[] = []
   for (let n = fitted.answers.length; n > half; n--) {
     errors.push(rootMeanSquare(one(fitted, meansOf(fitted), n - 1).residual) ** 2)
+    yield
     fitted = withoutLast(fitted)
     yield
   }

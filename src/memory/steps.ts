@@ -5,6 +5,12 @@ export const PRODUCTS = 2 ** 21
 /** The same of a lookup, which callers wait for: a twentieth of a millisecond in WASM, one in JavaScript. */
 export const QUICK_PRODUCTS = 2 ** 18
 
+/** Operations in plain JavaScript in one step: a twentieth of a millisecond, or two before the engine has compiled them. */
+const OPERATIONS = 2 ** 15
+
+/** How many items go into a step where each takes so many operations. */
+export const perStep = (operations: number) => Math.max(1, Math.floor(OPERATIONS / operations))
+
 /** All steps at once, for callers that can wait for them. */
 export function finished<T>(steps: Generator<unknown, T>): T {
   while (true) {
