@@ -64,13 +64,15 @@ export class KernelMatrix {
     this.#shares(index).fill(0)
   }
 
-  /** A copy of what `set` was told of the pairs up to `index`. */
-  get(index: number): Uint16Array {
+  /** A copy of what `set` was told of the first so many pairs; default: of those up to `index`. */
+  get(index: number, count = index + 1): Uint16Array {
     const [block, i] = split(index)
-    const row = new Uint16Array(index + 1)
-    for (let other = 0; other <= block; other++) {
-      const length = Math.min(BLOCK, row.length - other * BLOCK)
-      row.set(this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, length), other * BLOCK)
+    const row = new Uint16Array(count)
+    for (let other = 0; other * BLOCK < count; other++) {
+      const length = Math.min(BLOCK, count - other * BLOCK)
+      const tile = this.#space.words(this.#tile(Math.max(block, other), Math.min(block, other)), BLOCK * BLOCK)
+      if (other <= block) row.set(tile.subarray(BLOCK * i, BLOCK * i + length), other * BLOCK)
+      else for (let j = 0; j < length; j++) row[other * BLOCK + j] = tile[j * BLOCK + i]
     }
     return row
   }

@@ -7,7 +7,7 @@ import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import type { Archive } from './archive'
 import { type Fitted, fittedTo, leftOut } from './leave-one-out'
-import { PRODUCTS, QUICK_PRODUCTS } from './steps'
+import { PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
 import { Sweep } from './sweep'
 
 /** Similarities are kept in 16 bits each. */
@@ -151,11 +151,26 @@ export class KernelRegression {
     this.#written = -1
   }
 
+  /** The pairs at some places alone, in this order, in steps: similar as they were, and solved anew. */
+  *only(places: readonly number[]): Generator<void, KernelRegression> {
+    const made = new KernelRegression(this.#core, this.#outputs, this.#noise)
+    yield* paced(places.length, perStep(4 * this.size), (i) => {
+      const row = this.#matrix.get(places[i], this.size)
+      const similarities = Float64Array.from({ length: i }, (_, j) => row[places[j]] / FULL)
+      made.place(i, similarities, row[places[i]] / FULL, this.answers[places[i]])
+    })
+    yield* made.begin()
+    return made
+  }
+
   /** Settles the first pairs, in steps: then there is something to predict from. */
   *begin(): Generator<void> {
     this.settle()
     const mean = new Float64Array(this.#outputs)
-    for (const answer of this.answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    yield* paced(this.size, perStep(this.#outputs), (i) => {
+      const answer = this.answers[i]
+      for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    })
     this.#mean = mean
     while (this.#sweep.begin(this.#open)) while (this.work()) yield
   }

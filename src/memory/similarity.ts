@@ -77,13 +77,14 @@ export class Similarity {
     return made
   }
 
-  /** The remembered queries at some places, in this order, under the same metric or another; in steps. */
+  /** The remembered queries at some places, in this order, as they are or under another metric; in steps. */
   *renewed(places: readonly number[], metric?: Metric): Generator<void, Similarity> {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
-    yield* made.#fill(places.length, (i) => {
-      return metric ? made.#pointOf(this.#vector(places[i])) : this.points.at(places[i])
-    })
+    made.#squaredLengthScale = this.#squaredLengthScale
+    if (metric) yield* made.#fill(places.length, (i) => made.#pointOf(this.#vector(places[i])))
+    else
+      yield* paced(places.length, perStep(4 * this.points.width), (i) => made.points.put(this.points.at(places[i]), i))
     return made
   }
 
@@ -105,13 +106,13 @@ export class Similarity {
     return { best, now: known[0] }
   }
 
-  /** A regression on all that it holds, in steps. @param answers  to these, in their order */
-  *regressed(answers: readonly Float32Array[]): Generator<void, KernelRegression> {
+  /** A regression on all that it holds, in steps. @param pairs  with the answers to these, in their order */
+  *regressed(pairs: readonly Pick<Pair, 'answer'>[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
-    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.points.width)))
-    for (let i = 0; i < answers.length; i++) {
+    const every = Math.max(1, Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
+    for (const [i, { answer }] of pairs.entries()) {
       const { similarities, kxx } = yield* this.to(this.points.at(i), i)
-      regression.place(i, similarities, kxx, answers[i])
+      regression.place(i, similarities, kxx, answer)
       if (i % every === every - 1) yield
     }
     yield* regression.begin()
