@@ -74,7 +74,7 @@ export class Renewal {
     this.clear()
     this.#collectAfter = AFRESH * this.#seen
     const tried = yield* begin(core, this.#domain, latest, BLOCK / 2) // those that it is judged by must not decide
-    const first = tried.regression.first(this.#domain.judged)
+    const first = yield* tried.regression.first(this.#domain.judged)
     const error = yield* leaveLaterOut({ ...first, answers: balanced(first) })
     const variance = tried.pooled(tried.variance)
     const isKnowing = error < KNOWING * variance

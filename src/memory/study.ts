@@ -109,7 +109,7 @@ export class Study {
     const { length } = answers[0]
     const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
     const sample = criterion.kind === 'outputs' && sampleOf(answers, criterion.outputs, OUTPUTS)
-    this.#answers = sample ? balanced(sample) : answers.map((answer) => answer.filter((_, i) => i % stride === 0))
+    this.#answers = sample ? balanced(sample) : answers.map((answer) => every(answer, stride))
     this.#spans = sample ? sample.spans.map((span) => ({ ...span, explained: 1 })) : []
     const n = rows.length
     this.#slopes = new Float64Array(n * n)
@@ -119,7 +119,7 @@ export class Study {
   *try({ scales, kernel: name }: Metric): Generator<void, Tried> {
     const n = this.#rows.length
     const { covariance, slope, noise } = kernels[name]
-    yield* paced(n, perStep(scales.length), (i) => {
+    yield* paced(n, perStep(4 * scales.length), (i) => {
       this.#scaled[i] = scaled(this.#rows[i], scales)
       this.#table.set(i, this.#scaled[i])
     })
@@ -150,17 +150,18 @@ export class Study {
   *#loss(): Generator<void, number> {
     const answers = this.#answers
     const criterion = this.#criterion
-    const predicted = answers.map((answer) => answer.slice())
     const variances = new Float64Array(answers[0].length)
     const errors = new Float64Array(variances.length)
-    let error = 0
+    let [error, wrong] = [0, 0]
     yield* leftOut(this.#fitted, (i, { residual, means }) => {
+      const predicted = answers[i].slice()
       for (let c = 0; c < means.length; c++) {
-        predicted[i][c] -= residual[c]
+        predicted[c] -= residual[c]
         error += residual[c] ** 2
         errors[c] += residual[c] ** 2
         variances[c] += (answers[i][c] - means[c]) ** 2
       }
+      if (criterion.kind === 'label') wrong += Number(!sameLabels(predicted, answers[i], criterion))
     })
     const sumIn = (values: Float64Array, from: number, size: number) =>
       values.subarray(from, from + size).reduce((a, b) => a + b, 0)
@@ -171,7 +172,6 @@ export class Study {
     if (this.#spans.length) return mean(this.#spans.map(({ explained }) => 1 - explained)) // noise is no worse than unknown
     const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
     if (criterion.kind !== 'label') return unexplained
-    const wrong = predicted.filter((answer, i) => !sameLabels(answer, answers[i], criterion)).length
     return (wrong + Math.min(1, unexplained)) / answers.length
   }
 
@@ -222,12 +222,17 @@ export class Study {
   *#dualCoefficients(): Generator<void, Float64Array> {
     const { answers, inverse, sums, total } = this.#fitted
     const n = answers.length
-    const signs = Array.from(answers[0], () => this.#random.gauss())
+    const signs = new Float64Array(answers[0].length)
+    yield* paced(signs.length, perStep(16), (c) => (signs[c] = this.#random.gauss())) // biome-ignore format: one line
     // An output that nothing explains changes everywhere, and would tell the scales of the others nothing but noise.
     for (const { from, size, explained } of this.#spans) {
       for (let c = from; c < from + size; c++) signs[c] *= explained
     }
-    const values = Float64Array.from(answers, (answer) => answer.reduce((sum, y, c) => sum + y * signs[c], 0))
+    const values = new Float64Array(n)
+    yield* paced(n, perStep(signs.length), (i) => {
+      const answer = answers[i]
+      for (let c = 0; c < signs.length; c++) values[i] += answer[c] * signs[c]
+    })
     const mean = values.reduce((sum, value, i) => sum + sums[i] * value, 0) / total
     const coefficients = new Float64Array(n)
     yield* paced(n, perStep(n), (i) => {
@@ -239,9 +244,16 @@ export class Study {
   }
 }
 
+function every(answer: Float32Array, stride: number): Float32Array {
+  if (stride === 1) return answer
+  return Float32Array.from({ length: Math.ceil(answer.length / stride) }, (_, i) => answer[i * stride])
+}
+
 /** A query's values times the scales of a metric; fresh, and finite: a table with Infinity in it could not be saved. */
 export function scaled(values: Float32Array, scales: Float32Array): Float32Array {
-  return values.map((value, i) => Math.max(-MOST, Math.min(MOST, value * scales[i])))
+  const out = new Float32Array(values.length)
+  for (let i = 0; i < out.length; i++) out[i] = Math.max(-MOST, Math.min(MOST, values[i] * scales[i]))
+  return out
 }
 
 /**
