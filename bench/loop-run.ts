@@ -164,13 +164,11 @@ export async function simulate(job: Job): Promise<Run> {
   const turns = watch.held('turns')
   const kinds = [...watch.times.keys()].filter((what) => what !== 'turns').map((what) => watch.held(what))
   watch.times.clear()
-  const start = now()
   watch.timed('forget', () => predictor.forget('worker 3'))
   for (let least = 0; least < 100; least = predictor.stats().remembered === 0 ? 0 : least + 1) await after(20)
   isOpen = false
   const forgot = [...watch.times.keys()].filter((what) => what !== 'turns').map((what) => watch.held(what))
   const spent = [...watch.times].filter(([what]) => what !== 'turns').flatMap(([, times]) => times)
-  void start
   return {
     held: kinds.sort((a, b) => b.longest - a.longest),
     turns,

@@ -158,10 +158,10 @@ export function choleskyFactor(kernel: Float64Array, n: number, noise: number): 
   return a
 }
 
-type Rows = (i: number) => Float64Array
+type RowOf = (i: number) => Float64Array
 
 /** @returns whether it is positive definite so far */
-function choleskyRow(a: Rows, i: number): boolean {
+function choleskyRow(a: RowOf, i: number): boolean {
   const row = a(i)
   for (let j = 0; j <= i; j++) {
     const other = a(j)
@@ -175,7 +175,7 @@ function choleskyRow(a: Rows, i: number): boolean {
 }
 
 /** One of the 3 n steps of an inverse: rows of the factor, then of both substitutions. @returns false where there is none */
-export function inverseStep(inverse: Rows, l: Rows, n: number, step: number): boolean {
+export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): boolean {
   if (step < n) return choleskyRow(l, step)
   const isFirst = step < 2 * n
   const i = isFirst ? step - n : 3 * n - 1 - step

@@ -77,9 +77,12 @@ export class KernelMatrix {
     const row = new Uint16Array(count)
     for (let other = 0; other * BLOCK < count; other++) {
       const length = Math.min(BLOCK, count - other * BLOCK)
-      const tile = this.#space.words(this.#tile(Math.max(block, other), Math.min(block, other)), BLOCK * BLOCK)
-      if (other <= block) row.set(tile.subarray(BLOCK * i, BLOCK * i + length), other * BLOCK)
-      else for (let j = 0; j < length; j++) row[other * BLOCK + j] = tile[j * BLOCK + i]
+      if (other <= block) {
+        row.set(this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, length), other * BLOCK)
+        continue
+      }
+      const tile = this.#space.words(this.#tile(other, block), BLOCK * BLOCK)
+      for (let j = 0; j < length; j++) row[other * BLOCK + j] = tile[j * BLOCK + i]
     }
     return row
   }

@@ -51,9 +51,8 @@ export class Calibration {
   /** Oldest first. */
   #graded: Graded[]
   #fit: Fit | undefined
-  /** Recoveries since that was fitted, and all that were ever learned. */
+  /** Recoveries since that was fitted, or is being. */
   #since = 0
-  #seen = 0
   /** To the fit there is. */
   #intercepts: Intercepts = new Map()
 
@@ -71,7 +70,6 @@ export class Calibration {
     this.#graded.push(graded)
     if (this.#graded.length > WINDOW) this.#graded.shift()
     this.#since++
-    this.#seen++
   }
 
   /** Takes back what a worker's answers showed, as if they had never come. @returns how many there were */
@@ -112,7 +110,7 @@ export class Calibration {
   *renew(): Generator<void> {
     const graded = this.#graded.slice()
     if (graded.length < ENOUGH || (this.#fit && this.#since <= RENEW * graded.length)) return
-    const seen = this.#seen
+    this.#since = 0
     const examples = examplesOf(graded, this.#prior)
     const turns = graded.some(({ label }) => label !== undefined) ? TURNS : 1
     const intercepts: Intercepts = new Map()
@@ -128,7 +126,6 @@ export class Calibration {
     this.#fit = fit
     this.#intercepts = intercepts
     // Those that were learned meanwhile.
-    this.#since = this.#seen - seen
     const later = this.#graded.slice(Math.max(0, this.#graded.length - this.#since))
     for (const each of later) adapt(intercepts, each, logOdds(fit as Fit, each.signals))
   }

@@ -81,6 +81,8 @@ function perPart(deviations: Float32Array, parts: readonly number[]): Float32Arr
   return scales
 }
 
+/** Values of a row that are looked at in one go. */
+const PIECE = 4096
 /** A smaller number has no inverse in f32. */
 const LEAST_DEVIATION = 1e-37
 
@@ -88,16 +90,20 @@ const LEAST_DEVIATION = 1e-37
 function* deviationsOf(rows: readonly Float32Array[]): Generator<void, Float32Array> {
   const { length } = rows[0]
   const [sums, mosts, squares] = [new Float64Array(length), new Float64Array(length), new Float64Array(length)]
-  yield* paced(rows.length, perStep(length), (at) => {
-    const row = rows[at]
-    for (let i = 0; i < length; i++) {
+  const pieces = Math.ceil(length / PIECE)
+  const each = (f: (row: Float32Array, from: number, to: number) => void) =>
+    paced(rows.length * pieces, perStep(4 * Math.min(length, PIECE)), (at) => {
+      const from = (at % pieces) * PIECE
+      f(rows[Math.floor(at / pieces)], from, Math.min(length, from + PIECE))
+    })
+  yield* each((row, from, to) => {
+    for (let i = from; i < to; i++) {
       sums[i] += row[i]
       mosts[i] = Math.max(mosts[i], Math.abs(row[i]))
     }
   })
-  yield* paced(rows.length, perStep(length), (at) => {
-    const row = rows[at]
-    for (let i = 0; i < length; i++) squares[i] += (row[i] - sums[i] / rows.length) ** 2
+  yield* each((row, from, to) => {
+    for (let i = from; i < to; i++) squares[i] += (row[i] - sums[i] / rows.length) ** 2
   })
   return rows[0].map((_, i) => {
     const deviation = Math.sqrt(squares[i] / rows.length)

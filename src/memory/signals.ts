@@ -158,8 +158,9 @@ function poolOf(count: number): Float32Array {
     const [from, to] = [-0.5, 1.5].map((side) => Math.round(((cell + side) * count) / CELLS)) // others are further off
     for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++)
       row[at] = Math.max(0, 1 - Math.abs(((at + 0.5) * CELLS) / count - 0.5 - cell))
-    const total = row.reduce((a, b) => a + b, 0) || 1
-    for (let at = 0; at < count; at++) row[at] /= total
+    let total = 0
+    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) total += row[at]
+    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) row[at] /= total || 1
   }
   return pool
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Core } from '../core/core'
-import { balanced, type Criterion, sameLabels, sampleOf } from '../criterion'
+import { balanced, type Criterion, type Labels, sameLabels, sampleOf } from '../criterion'
 import { type Random, seeded } from '../random'
 import { MOST } from '../saved'
 import { mean } from '../stats'
@@ -80,6 +80,8 @@ export interface Tried extends Metric {
 const PROJECTIONS = 8
 /** Where outputs have no label, or there are several, and more values than this, only so many of each are predicted: their error is that of all. */
 const OUTPUTS = 128
+/** The same of labels, where there are more classes: with 100,000 of them it took minutes to begin. */
+const MOST_CLASSES = 4096
 /** Rows that gradients are taken at together, some columns at a time: with few rows most of the time went into laying the others out for the core. */
 const TOGETHER = 64
 /** A scale falls to this share of what it was, at most: 0 could not be undone. */
@@ -90,7 +92,8 @@ export class Study {
   readonly #core: Core
   readonly #rows: readonly Float32Array[]
   readonly #answers: readonly Float32Array[]
-  readonly #criterion: Criterion
+  /** When a label is right, where each answer's is looked at. */
+  readonly #labels: Labels | undefined
   /** Of several outputs where each is, and what share of its variance was explained last. */
   readonly #spans: { from: number; size: number; explained: number }[]
   readonly #table: ReturnType<Core['table']>
@@ -104,10 +107,10 @@ export class Study {
   constructor(core: Core, rows: readonly Float32Array[], answers: readonly Float32Array[], criterion: Criterion) {
     this.#core = core
     this.#rows = rows
-    this.#criterion = criterion
     this.#table = core.table(rows[0].length, rows.length)
     const { length } = answers[0]
-    const stride = criterion.kind === 'label' ? 1 : Math.ceil(length / OUTPUTS)
+    this.#labels = criterion.kind === 'label' && length <= MOST_CLASSES ? criterion : undefined
+    const stride = this.#labels ? 1 : Math.ceil(length / OUTPUTS)
     const sample = criterion.kind === 'outputs' && sampleOf(answers, criterion.outputs, OUTPUTS)
     this.#answers = sample ? balanced(sample) : answers.map((answer) => every(answer, stride))
     this.#spans = sample ? sample.spans.map((span) => ({ ...span, explained: 1 })) : []
@@ -149,7 +152,7 @@ export class Study {
   /** Leave-one-out: share of wrong labels, and of equal ones the more precise; or share of variance not explained. */
   *#loss(): Generator<void, number> {
     const answers = this.#answers
-    const criterion = this.#criterion
+    const labels = this.#labels
     const variances = new Float64Array(answers[0].length)
     const errors = new Float64Array(variances.length)
     let [error, wrong] = [0, 0]
@@ -161,7 +164,7 @@ export class Study {
         errors[c] += residual[c] ** 2
         variances[c] += (answers[i][c] - means[c]) ** 2
       }
-      if (criterion.kind === 'label') wrong += Number(!sameLabels(predicted, answers[i], criterion))
+      if (labels) wrong += Number(!sameLabels(predicted, answers[i], labels))
     })
     const sumIn = (values: Float64Array, from: number, size: number) =>
       values.subarray(from, from + size).reduce((a, b) => a + b, 0)
@@ -171,7 +174,7 @@ export class Study {
     }
     if (this.#spans.length) return mean(this.#spans.map(({ explained }) => 1 - explained)) // noise is no worse than unknown
     const unexplained = error / (variances.reduce((a, b) => a + b, 0) || 1)
-    if (criterion.kind !== 'label') return unexplained
+    if (!labels) return unexplained
     return (wrong + Math.min(1, unexplained)) / answers.length
   }
 
@@ -180,7 +183,7 @@ export class Study {
     const n = this.#rows.length
     const width = scales.length
     const squares = new Float64Array(width)
-    const piece = 12 * Math.ceil(PRODUCTS / (TOGETHER * n * 12))
+    const piece = 12 * Math.ceil(PRODUCTS / (2 * TOGETHER * n * 12))
     for (let projection = 0; projection < PROJECTIONS; projection++) {
       const coefficients = yield* this.#dualCoefficients()
       for (let from = 0; from < n; from += TOGETHER) {

@@ -24,6 +24,8 @@ export interface RememberingOptions {
   clock: Clock
   means: { readonly signature: Signature; readonly ended: Ended }
   core: 'wasm' | 'js'
+  /** The memory is there for late answers as well. */
+  recovers: boolean
   /** What a tenant has learned, and how often that may be given. */
   learned(tenant: string): {
     readonly learning?: Learning | undefined
@@ -50,6 +52,7 @@ export class Remembering {
     const worth = this.#worthOf(ledger, learning)
     const isAsked = options.ask === true || options.policy === 'retry'
     const looks = !isAsked && learning.experience.memory === 'warm' && worth.looks()
+    learning.use = !worth.isOff ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
     if (!looks) {
       ledger.count()
       return ask(request)
