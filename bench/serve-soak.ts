@@ -19,6 +19,8 @@ import { type Asked, ESTIMATED, question } from './soak/questions'
 export const WORKERS = 5
 const CALLERS = 16
 const OVERLOADED = 10 * CALLERS
+/** Deadline of those who are too many: a third of what it takes until all have an answer. */
+const IMPATIENT_MS = 100
 const KILL_MS = 1000
 /** What was begun before a trouble is over may still feel it. */
 const AFTER_MS = 1500
@@ -38,20 +40,20 @@ class Soak {
     this.#fleet = fleet
   }
 
-  /** @param every  milliseconds between two requests of a caller; 0: at once */
-  async call(most: number, every: number, isOver = () => false): Promise<void> {
+  /** @param every  milliseconds between two requests of a caller; 0: at once @param deadlineMs  of each */
+  async call(most: number, every: number, isOver = () => false, deadlineMs?: number): Promise<void> {
     for (let due = performance.now(); this.asked < most && !isOver(); due += every) {
       if (due > performance.now()) await sleep(due - performance.now())
       else due = performance.now() // who was held up does not catch up
-      await this.#ask(this.asked++)
+      await this.#ask(this.asked++, deadlineMs)
     }
   }
 
-  async #ask(i: number): Promise<void> {
+  async #ask(i: number, deadlineMs?: number): Promise<void> {
     const { trouble } = this
     const models = this.#fleet.generations
     const since = performance.now()
-    const asked = await question(this.#agent, this.#fleet.port, i)
+    const asked = await question(this.#agent, this.#fleet.port, i, deadlineMs)
     if (trouble === 'kills alone' && this.trouble === trouble) this.latencies.push(performance.now() - since)
     const during = trouble === 'kills alone' ? this.trouble : trouble
     this.note(kindOf(asked, [...models, ...this.#fleet.generations]), during)
@@ -171,7 +173,7 @@ async function trouble(soak: Soak, fleet: Fleet, most: number, isOver: () => boo
   }
   const overload = async () => {
     const end = performance.now() + 3 * KILL_MS
-    const more = () => soak.call(most, 0, () => performance.now() > end)
+    const more = () => soak.call(most, 0, () => performance.now() > end, IMPATIENT_MS)
     await Promise.all([kills(3), ...Array.from({ length: OVERLOADED }, more)])
   }
   let wasRestarted = false

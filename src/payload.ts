@@ -24,11 +24,13 @@ export class Payload {
   readonly tensors: TensorList
   /** Payloads of equal keys may go through a model in one run: '' where all shapes are fixed. */
   readonly shapeKey: string
+  readonly #vectorOf: (tensors: TensorList) => Float32Array
   #vector: Float32Array | undefined
 
-  constructor(tensors: TensorList, shapeKey = '') {
+  constructor(tensors: TensorList, shapeKey = '', vector = vectorOf) {
     this.tensors = tensors
     this.shapeKey = shapeKey
+    this.#vectorOf = vector
   }
 
   /** Of a vector that was mixed or decoded. */
@@ -40,7 +42,7 @@ export class Payload {
   kept(): Payload {
     if (!this.tensors.some(({ data }) => isShared(data))) return this
     const tensors = this.tensors.map((tensor) => ({ ...tensor, data: copyOf(tensor.data) }))
-    return new Payload(tensors, this.shapeKey)
+    return new Payload(tensors, this.shapeKey, this.#vectorOf)
   }
 
   /** How many values there are: what a worker takes may depend on that. */
@@ -51,11 +53,11 @@ export class Payload {
   }
 
   /**
-   * All values, as they are mixed, decoded, remembered and compared; always the same array. Only a model whose tensors are all f32 of fixed
-   * shapes has vectors.
+   * What is mixed, decoded, remembered and compared; always the same array. All values, where all tensors are f32 of fixed shapes; of
+   * other queries what the user makes of them (`memory.features`).
    */
   get vector(): Float32Array {
-    this.#vector ??= vectorOf(this.tensors)
+    this.#vector ??= this.#vectorOf(this.tensors)
     return this.#vector
   }
 }
@@ -138,7 +140,7 @@ function flawOfTensor(tensor: unknown, spec: TensorSpec, isFinite: boolean): str
   }
   const infinite = isFinite && notFinite(data as Float32Array, field)
   const todo = 'if it is the model that answers so, clamp it there (Clip), or leave this output out (option outputs)'
-  return infinite ? `${infinite}, which cannot be coded; ${todo}` : undefined
+  return infinite ? `${infinite}, which cannot be coded or remembered; ${todo}` : undefined
 }
 
 /** The root mean square of an output's values; 0 of what is no real number, or not finite. */

@@ -173,7 +173,7 @@ describe('an answer', () => {
     ]
     const answer = Float32Array.of(0, 1, 2, Number.NEGATIVE_INFINITY)
     expect(() => acceptAnswers({ inputs: [], outputs }, true)(tensorsOf(answer, outputs))).toThrow(
-      "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded; if it is the model that answers so, clamp it there (Clip)",
+      "output 'mask': expected finite values, got -Infinity at 1, which cannot be coded or remembered; if it is the model that answers so, clamp it there (Clip)",
     )
     expect([
       ...acceptAnswers({ inputs: [], outputs }, true)(tensorsOf(Float32Array.of(0, 1, 2, 3), outputs)).vector,

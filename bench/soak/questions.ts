@@ -20,10 +20,12 @@ export interface Asked {
 export const ESTIMATED = 'recovered'
 const OTHER_LABEL = `${ESTIMATED}, another label`
 
-export async function question(agent: Agent, port: number, i: number): Promise<Asked> {
+/** @param deadlineMs  default: the server's */
+export async function question(agent: Agent, port: number, i: number, deadlineMs?: number): Promise<Asked> {
   const own = Array.from({ length: 10 }, (_, j) => ((i * 31 + j * 17) % 4096) / 16)
   const data = [...own, ...rest]
-  const body = JSON.stringify({ inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 1, 28, 28], data }] })
+  const inputs = [{ name: 'input', datatype: 'FP32', shape: [1, 1, 28, 28], data }]
+  const body = JSON.stringify({ inputs, parameters: { deadline_ms: deadlineMs } })
   const { status, text } = await post(agent, port, body)
   if (status !== 200) return { status, says: '', generation: undefined }
   const { parameters, outputs } = JSON.parse(text)

@@ -78,7 +78,7 @@ function verdict(name: string, { inputs, outputs, batched, abilities, warnings, 
     ? [
         `${name} can be served, without a code and a memory: ${asOptions(why)}`,
         `  works: ${works.join(', ')}`,
-        '  does not: --stragglers, the paper’s scheme, recovery from a memory',
+        `  does not: --stragglers, the paper’s scheme, recovery from a memory${abilities.memory ? ', but with numbers of yours for each query (memory.features, in code)' : ''}`,
       ]
     : [`${name} can be served, coded and remembered`]
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)

@@ -41,7 +41,7 @@ export interface Pair {
   from: string | undefined
 }
 
-export type Answered = Pick<Pair, 'answer' | 'from'>
+export type KnownAnswer = Pick<Pair, 'answer' | 'from'>
 
 export class Known {
   /** Of each output the variance of the first answers about their mean, per value. */
@@ -70,7 +70,7 @@ export class Known {
   static *fitted(
     domain: Domain,
     similarity: Similarity,
-    pairs: readonly Answered[],
+    pairs: readonly KnownAnswer[],
     regression: KernelRegression,
   ): Generator<void, { known: Known; error: number }> {
     const leftOut = yield* regression.leaveOneOut(domain.judged)
@@ -88,7 +88,7 @@ export class Known {
     return (yield* Known.fitted(this.#domain, similarity, this.pairs(places), regression)).known
   }
 
-  pairs(places: readonly number[]): Answered[] {
+  pairs(places: readonly number[]): KnownAnswer[] {
     return places.map((place) => ({ answer: this.regression.answers[place], from: this.from[place] }))
   }
 

@@ -1,7 +1,7 @@
 /** What can be done with a model, by what it takes and gives; and why the rest cannot. */
 
 import { type CriterionOptions, type RightReading, readingsOf } from '../reading'
-import { isOpen, type Signature, shownShape, type TensorSpec } from '../tensor'
+import { isOpen, isVector, type Signature, shownShape, type TensorSpec } from '../tensor'
 import type { ModelWorker } from '../workers/worker'
 
 export interface Abilities {
@@ -13,9 +13,9 @@ export interface Abilities {
   readonly exactReuse: boolean
   /** Queries can be mixed, and answers decoded (`scheme.stragglers`, `scheme.preset`). */
   readonly coding: boolean
-  /** Lost answers can be recovered from earlier ones: 'vector', or not. */
-  readonly memory: 'vector' | false
-  /** Why there is no coding and no memory; undefined where there is. */
+  /** Lost answers can be recovered from earlier ones: by the values of queries, by numbers that `memory.features` makes of them, or not. */
+  readonly memory: 'vector' | 'features' | false
+  /** Why there is no coding, and no memory of values; undefined where there is. */
   readonly why: string | undefined
   /** Why there is no agreement and no exact reuse; undefined where there is. */
   readonly whyNotEqual: string | undefined
@@ -34,7 +34,7 @@ export function abilitiesOf(
     agreement: repeats,
     exactReuse: repeats,
     coding: !why,
-    memory: why === undefined && 'vector',
+    memory: why === undefined ? 'vector' : isVector(signature.outputs) && 'features',
     why,
     whyNotEqual: repeats
       ? undefined

@@ -7,7 +7,6 @@ import { CodedGroup } from '../group/coded-group'
 import type { Ledger } from '../ledger/ledger'
 import { DEFAULT_BYTES } from '../memory/domain'
 import { Experience, type ExperienceOptions } from '../memory/experience'
-import { hasVectors } from '../payload'
 import { Extras } from '../query/budget'
 import { Learning } from '../query/learning'
 import { secret, seeded } from '../random'
@@ -32,9 +31,10 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   return {
     ...{ code, scheme, core: core.kind, learns: true },
     newTenant(name, shared, settings, fingerprint) {
-      const { clock, criterion, signature, trust } = shared
+      const { clock, criterion, vectors, trust } = shared
+      const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }
       const { limits, warn } = settings
-      const memory = hasVectors(signature) && settings.memory
+      const memory = vectors ? settings.memory && { ...settings.memory, features: vectors.features } : (false as const)
       const codec = first.another()
       const ledger = Kind && ledgerOf(Kind, settings)
       const bytes = Math.floor(((memory || {}).bytes ?? DEFAULT_BYTES) / limits.tenants)
@@ -49,7 +49,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
         codec,
         copies,
         ledger,
-        learning: isSystematic && hasVectors(signature) ? learning : undefined,
+        learning: isSystematic && vectors ? learning : undefined,
       }
       const newGroup = () => (paper ? new paper.PaperGroup(context, random) : new CodedGroup(context))
       return { context, learning, save: () => learning.save(), newGroup: groups ? newGroup : undefined }

@@ -87,21 +87,23 @@ function checkAlike(workers: readonly ModelWorker[]): readonly ModelWorker[] {
 /** Warns of outputs that may be read wrongly. @throws RangeError for options that the model is not able to, with what works without */
 function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Coded, worker: ModelWorker): void {
   const { scheme, policy, memory, reuse } = given
-  const { why, whyNotEqual, right } = abilitiesOf(worker, given.right)
+  const { why, whyNotEqual, right, memory: how } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
   if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
   const { exact, maxError } = reuse
   if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
   if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)
   const isJudged = choices.policy !== 'retry' || memory || maxError
-  if (isJudged && !why) for (const doubt of doubtsOf(right)) warn(doubt)
+  const isRemembered = how === 'vector' || (how === 'features' && memory && typeof memory.features === 'function')
+  if (isJudged && isRemembered) for (const doubt of doubtsOf(right)) warn(doubt)
   if (!why) return
   const refuse = (field: string, what: string, got: unknown) => {
-    const rest = 'hedges, retries, deadlines, batches and agreement (byzantine) need no code'
+    const rest = `hedges, retries, deadlines, batches and agreement (byzantine) need no code${how ? ', nor does a memory with features of yours (memory.features)' : ''}`
     throw new RangeError(`${expected(field, what, got)}: ${why}; ${rest}`)
   }
   if (coded.code !== 'systematic') refuse('scheme', 'the systematic code', scheme?.preset ?? coded.code)
   if (coded.scheme.stragglers) refuse('scheme.stragglers', '0', coded.scheme.stragglers)
+  if (isRemembered) return
   // A state has more than a memory: what is known of workers.
   if (memory && (memory.bytes || memory.features || !memory.state)) refuse('memory', 'false', memory)
   if (maxError) refuse('reuse.maxError', 'none', maxError)

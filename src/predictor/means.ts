@@ -1,7 +1,7 @@
 /** What queries are answered with: the workers, what is known of them, and when an answer is right. */
 
 import { type Criterion, criterionOf } from '../criterion'
-import { acceptAnswers, hasVectors, type Payload, shapeKeyOf } from '../payload'
+import { acceptAnswers, type Payload, shapeKeyOf } from '../payload'
 import { Pool } from '../pool/pool'
 import type { Ended } from '../query/caller'
 import type { WorkerTally } from '../query/context'
@@ -14,13 +14,16 @@ import { Padding } from './padding'
 import { QueryBuffers } from './query-buffers'
 import type { Settings } from './settings'
 import type { Coder } from './tenants'
+import { type Vectors, vectorsOf } from './vectors'
 
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
   /** Of a query: those of equal keys may share a run. */
   shapeKeyOf(query: TensorList): string
-  /** Whether queries and answers are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
+  /** What queries are mixed, remembered and compared by. Absent where none is. */
+  readonly vectors: Vectors | undefined
+  /** Whether queries are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
   readonly isMixed: boolean
   /** Absent where queries are used for longer than it takes to answer them. */
   readonly buffers: QueryBuffers | undefined
@@ -53,7 +56,7 @@ export function meansOf(
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
-  const isMixed = coder.learns && hasVectors(signature)
+  const vectors = coder.learns ? vectorsOf(signature, settings.memory, settings.warn) : undefined
   const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
@@ -61,7 +64,7 @@ export function meansOf(
     hangMs,
     maxBatch: limits.batch,
     together: padding?.together,
-    accept: acceptAnswers(signature, isMixed),
+    accept: acceptAnswers(signature, vectors !== undefined),
     useAll: coder.code !== 'systematic',
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
@@ -75,8 +78,9 @@ export function meansOf(
     judged: (verdict) => told.judged(verdict),
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : () => ''
-  const { ended } = told
-  return { coder, signature, shapeKeyOf: shapeKey, isMixed, buffers, pool, lateness, criterion, trust, tally, ended }
+  const isMixed = vectors?.inputs === signature.inputs
+  const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
+  return { ...known, pool, lateness, criterion, trust, tally, ended: told.ended }
 }
 
 /** Counts in a pool what became of workers' answers. */

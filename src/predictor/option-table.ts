@@ -8,7 +8,6 @@ import { type Clock, systemClock } from '../clock'
 import type { CodecOptions } from '../codec/codec'
 import { codeNames, decoderNames, locatorNames } from '../codec/names'
 import type { CoreOptions } from '../core/load'
-import type { MemoryOptions } from '../memory/domain'
 import { any, callback, group, integer, open, option, read, switchable, type TableOf, words } from '../option'
 import { priorities } from '../pool/attempt'
 import { atDeadlines, policies } from '../query/policy'
@@ -91,7 +90,7 @@ const verify = {
 
 const memory = {
   bytes: open(integer(0), '64 MiB', 'what it may hold; with 0 the rest of a `state` counts'),
-  features: open(any<NonNullable<MemoryOptions['features']>>, 'see [below](#memory)', 'how queries are compared'),
+  features: open(any<NonNullable<MemoryChoices['features']>>, 'see [below](#memory)', 'how queries are compared'),
   state: open(state, 'none', 'what `save()` gave, or one by tenant: see [below](#saved-state)'),
   unfit: option(words(['refuse', 'forget']), 'refuse', 'whether a `state` that does not fit is an error or a warning'),
 } satisfies TableOf<MemoryChoices>

@@ -7,6 +7,7 @@ import type { MemoryOptions } from '../memory/memory'
 import type { Priority } from '../pool/attempt'
 import type { Choices } from '../query/prediction'
 import type { CriterionOptions } from '../reading'
+import type { Tensors } from '../tensor'
 import type { Verdict } from '../trust/reputation'
 import type { LocalOptions, ThreadOptions } from '../workers/local/options'
 import type { ModelWorker, WorkerChanges } from '../workers/worker'
@@ -84,7 +85,11 @@ export interface GenerationReport {
   readonly failed: number
 }
 
-export interface MemoryChoices extends Pick<MemoryOptions, 'bytes' | 'features'> {
+/** Of a query that is no vector, such as one of tokens. */
+export type QueryFeatures = (query: Tensors) => Float32Array
+
+export interface MemoryChoices extends Pick<MemoryOptions, 'bytes'> {
+  features?: MemoryOptions['features'] | QueryFeatures
   state?: Uint8Array | Readonly<Record<string, Uint8Array>>
   unfit?: 'refuse' | 'forget'
 }

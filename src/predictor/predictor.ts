@@ -153,10 +153,10 @@ export class Predictor {
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
     const { signal } = options
     const settings = this.#settings
-    const { isMixed, buffers, shapeKeyOf, coder } = this.#generation.means
+    const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
-    const payload = new Payload(tensors, shapeKeyOf(tensors))
+    const payload = new Payload(tensors, shapeKeyOf(tensors), vectors?.of)
     const choices = options === NO_CHOICE ? settings.choices : checkChoices(options, coder, settings.choices)
     const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
     const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)

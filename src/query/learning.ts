@@ -94,7 +94,7 @@ export class Learning {
   ): void {
     this.#lookups.add({
       steps: () => this.experience.recalling(query),
-      wanted: () => this.experience.memory === 'warm' && wanted(),
+      wanted: () => this.experience.memory === 'warm' && query.length > 0 && wanted(),
       told: (said, ms) => {
         if (ms !== undefined) this.#sees(ms)
         told(said, ms)
@@ -110,7 +110,8 @@ export class Learning {
    * @param told    as of `look`
    */
   recall(query: Float32Array, ms: number, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
-    if (this.experience.memory !== 'warm' || this.#lookups.waiting * this.#passMs > ms) return told(undefined)
+    if (this.experience.memory !== 'warm' || !query.length || this.#lookups.waiting * this.#passMs > ms)
+      return told(undefined)
     this.#lookUp(query, wanted, told)
   }
 
@@ -121,7 +122,8 @@ export class Learning {
 
   /** The same of a query whose answer it may check, however long that takes; in another task, since its row goes first. */
   see(query: Float32Array, wanted: () => boolean, told: (said: Recollection | undefined) => void): void {
-    this.#lookups.add({ steps: () => this.experience.recalling(query), wanted, told }, true)
+    const isWanted = () => query.length > 0 && wanted()
+    this.#lookups.add({ steps: () => this.experience.recalling(query), wanted: isWanted, told }, true)
   }
 
   /** Whether what a lookup said was sure enough to be given. */
@@ -137,7 +139,8 @@ export class Learning {
   remember(query: Float32Array, answer: Float32Array, from?: string): boolean {
     const { experience } = this
     experience.confidence.observe(answer)
-    if (experience.memory === 'none' || this.#training.waiting >= WAITING[experience.memory]) return false
+    if (experience.memory === 'none' || !query.length || this.#training.waiting >= WAITING[experience.memory])
+      return false
     return this.#training.add(this.#timed(experience.train(query, answer, from)), query.byteLength + answer.byteLength)
   }
 

@@ -67,7 +67,8 @@ interface Told {
 
 beforeEach(async () => {
   const wide = write('wide.onnx', wideModel(FULL ? 2500 : 1000))
-  served = await Served.start([`digits=${LENET}`, `wide=${wide}`, '--workers', '1', '--admin-port', '0', '--max-bodies', '128']) // biome-ignore format: one line
+  const args = [`digits=${LENET}`, `wide=${wide}`, '--workers', '1', '--admin-port', '0', '--max-bodies', '128']
+  served = await Served.start(args, { MALLOC_TRIM_THRESHOLD_: '65536' }) // as examples/fleet/Dockerfile has it
   const adminPort = Number(new URL(served.adminUrl).port)
   watching = new Worker(WATCH, { eval: true, workerData: { port: served.port, adminPort, query: json() } })
 })

@@ -119,8 +119,8 @@ tokens:
 describe('tokens that cannot be meant', () => {
   it.each([
     ['an unknown name', '{ token: a, tenat: b }', /tokens\[0\]\.tenat: expected 'tenant'/],
-    ['neither a token nor a file', '{ tenant: b }', /tokens\[0\]: expected either token or file, got none/],
-    ['both', '{ token: a, file: b }', /tokens\[0\]: expected either token or file, got both/],
+    ['neither a token nor a file', '{ tenant: b }', /tokens\[0\]: expected one of token, file and certificate, got none/],
+    ['both', '{ token: a, file: b }', /tokens\[0\]: expected one of token, file and certificate, got 2/],
     ['a tenant of a proxy', '{ token: a, tenant: b, tenants: true }', /tokens\[0\]\.tenant: expected none beside/],
     [
       'a number',

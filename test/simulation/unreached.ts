@@ -101,6 +101,8 @@ const unreached: Record<string, Why> = {
   'pool/roster add: this.#ejected.add(member);': 'deep',
   'pool/roster eject: else this.#ejected.delete(member);': 'long',
   'pool/roster hold: hold(slot){slot.member.slots.hold(slot);this.#discharge(slot.member)}': 'plain',
+  'pool/roster update: this.#resize(member,slots);': 'plain',
+  'pool/roster #resize: #resize(member,slots){this.utilisation.add(0);this.capacity.count(member,-1);mem': 'plain',
   'pool/roster #stateOf: return GONE;': 'plain',
   'pool/roster #stateOf: :READY': 'long',
   'pool/roster takeFastest: this.update(member)}': 'plain',

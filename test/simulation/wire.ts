@@ -10,7 +10,7 @@ export interface Wire {
   /** Callers send requests to a gateway. */
   isServed: boolean
   weather: Weather
-  http: { concurrency: number; maxBatch: number; binary: 'auto' | boolean }
+  http: { concurrency?: number | undefined; maxBatch: number; binary: 'auto' | boolean }
   /** @param most  bytes that a message may have @param forges  liars answer in others' place, whose rows they read */
   nats: { most: number; maxPending: number; beatMs: number; forges: boolean }
   /** What was learned is saved, now and then, and read when the process starts again. */
@@ -76,7 +76,11 @@ function details({ pick, chance }: Draw): Omit<Wire, 'transport' | 'isServed'> {
   }
   return {
     weather: chance(0.8) ? weather : CALM,
-    http: { concurrency: pick([1, 1, 2, 16]), maxBatch: pick([1, 4]), binary: pick(['auto', true, false] as const) },
+    http: {
+      concurrency: pick([undefined, 1, 2, 16]),
+      maxBatch: pick([1, 4]),
+      binary: pick(['auto', true, false] as const),
+    },
     nats: { most: pick([20, 1_048_576]), maxPending: pick([0, 2]), beatMs: pick([20, 40]), forges: chance(0.5) },
     callers: { nonsense: share(0.1), stops: share(0.1), batches: chance(0.3) },
   }

@@ -75,7 +75,11 @@ export async function readConfig(models: readonly string[], flags: Flags): Promi
     const what = `how many queries are coded together beside ${Object.keys(scheme).join(', ')}, such as 4`
     throw new TypeError(`${name}: scheme.queries (--queries): expected ${what}, got none`)
   }
-  return { models: all, tokens: file?.tokens ?? [], server: serverSettings(file?.server ?? {}, flags) }
+  const { tokens = [], server: said = {} } = file ?? {}
+  const server = serverSettings(said, flags)
+  const at = server.tlsClientCa === undefined ? tokens.findIndex(({ certificate }) => certificate !== undefined) : -1
+  if (at >= 0) throw new TypeError(`tokens[${at}].certificate: expected --tls-client-ca beside it, got none`)
+  return { models: all, tokens, server }
 }
 
 type ConfigFile = Omit<Config, 'server'> & { server: Partial<ServerSettings> }
@@ -97,7 +101,7 @@ function checkedFile(path: string, content: unknown): ConfigFile {
   for (const [name, model] of Object.entries(models)) checkModel(`${path}: models.${name}`, model)
   const near = (file: string) => resolve(dirname(path), file)
   const located = Object.entries(models).map(([name, model]) => [checkName(name), besideConfig(model, near)])
-  for (const name of ['tokenFile', 'tlsCert', 'tlsKey', 'state']) {
+  for (const name of ['tokenFile', 'tlsCert', 'tlsKey', 'tlsClientCa', 'state']) {
     if (typeof server[name] === 'string') server[name] = near(server[name])
   }
   return {
@@ -230,6 +234,8 @@ function serverSettings(file: Partial<ServerSettings>, flags: Partial<ServerSett
     const [missing, given] = server.tlsCert === undefined ? ['cert', 'key'] : ['key', 'cert']
     throw new TypeError(`--tls-${missing}: expected a file beside --tls-${given}: they go together, got none`)
   }
+  if (server.tlsClientCa !== undefined && server.tlsCert === undefined)
+    throw new TypeError('--tls-client-ca: expected --tls-cert and --tls-key beside it, got none')
   const { maxBody, maxBodies = maxBody } = server
   if (maxBodies < maxBody) throw new RangeError(expected('--max-bodies', `at least --max-body, ${maxBody}`, maxBodies))
   return server

@@ -47,7 +47,7 @@ export class Events {
     const body = new ReadableStream<Uint8Array>(
       {
         start: (stream) => {
-          client = { model, requests, token: tokenOf(request), stream, connection }
+          client = { model, requests, token: tokenOf(request, connection), stream, connection }
           this.#clients.add(client)
           stream.enqueue(this.#encoder.encode(': approxifer group reports\n\n'))
         },

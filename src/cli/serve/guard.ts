@@ -1,6 +1,8 @@
 /** Pages of other origins that may ask; and the certificate that tells clients whom they ask. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import { Hono } from 'hono'
 import { cors } from 'hono/cors'
 import { readNamed } from '../files'
@@ -38,10 +40,16 @@ export interface Certificate {
   /** With those of whoever signed it. */
   cert: Buffer
   key: Buffer
+  /** Of those who sign clients'. */
+  ca?: Buffer
 }
 
 /** @throws TypeError for files that do not belong together */
-export async function readCertificate({ tlsCert, tlsKey }: ServerSettings): Promise<Certificate | undefined> {
+export async function readCertificate({
+  tlsCert,
+  tlsKey,
+  tlsClientCa,
+}: ServerSettings): Promise<Certificate | undefined> {
   if (tlsCert === undefined || tlsKey === undefined) return undefined
   const cert = await readNamed('--tls-cert', tlsCert)
   const key = await readNamed('--tls-key', tlsKey)
@@ -50,8 +58,20 @@ export async function readCertificate({ tlsCert, tlsKey }: ServerSettings): Prom
   }
   const leaf = parsed(`--tls-cert: expected a certificate chain in PEM in ${tlsCert}`, () => new X509Certificate(cert))
   const secret = parsed(`--tls-key: expected a private key in PEM in ${tlsKey}`, () => createPrivateKey(key))
-  if (leaf.checkPrivateKey(secret)) return { cert, key }
-  throw new TypeError(`--tls-key: expected the key of the certificate ${tlsCert}, got another one in ${tlsKey}`)
+  if (!leaf.checkPrivateKey(secret))
+    throw new TypeError(`--tls-key: expected the key of the certificate ${tlsCert}, got another one in ${tlsKey}`)
+  if (tlsClientCa === undefined) return { cert, key }
+  const ca = await readNamed('--tls-client-ca', tlsClientCa)
+  parsed(`--tls-client-ca: expected certificates in PEM in ${tlsClientCa}`, () => new X509Certificate(ca))
+  return { cert, key, ca }
+}
+
+/** The name (CN) of a certificate that a client has brought, and that is signed as it should be. */
+export function certifiedName(connection: Connection): string | undefined {
+  const { socket } = connection as Partial<ServerResponse>
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const { CN: name } = socket.getPeerCertificate().subject ?? {}
+  return typeof name === 'string' && name ? name : undefined
 }
 
 function parsed<T>(what: string, parse: () => T): T {

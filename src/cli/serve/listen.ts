@@ -53,7 +53,8 @@ export async function listen(handle: Handler, options: ListenOptions): Promise<L
     noDelay: true,
     requireHostHeader: false, // its own refusal has no sentence
   }
-  const secure = { ...certificate, handshakeTimeout: options.headerMs }
+  const asks = certificate?.ca && { requestCert: true, rejectUnauthorized: false } // who brings none may have a token
+  const secure = { ...certificate, ...asks, handshakeTimeout: options.headerMs }
   const server = certificate ? createSecureServer({ ...settings, ...secure }) : createServer(settings)
   const listening = new Listening(server, handle, options)
   await new Promise<void>((resolve, reject) => {

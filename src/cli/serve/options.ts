@@ -35,6 +35,12 @@ export const serverOptions = {
   },
   tlsCert: open(text, '', 'certificate chain, PEM; the server then speaks HTTPS', '--tls-cert <file>'),
   tlsKey: open(text, '', 'its private key, PEM', '--tls-key <file>'),
+  tlsClientCa: open(
+    text,
+    '',
+    'certificates, PEM; clients bring one that these have signed, or a token',
+    '--tls-client-ca <file>',
+  ),
   ready: option(words(['all', 'any']), 'all', 'which models the server’s readiness needs', '--ready <which>'),
   grace: option(number(0, 3600), 25, 'that open requests may take after SIGTERM', '--grace <s>'),
   drainDelay: option(number(0, 3600), 0, 'between "not ready" and no new connections', '--drain-delay <s>'),

@@ -63,7 +63,7 @@ export async function serve(models: readonly string[], flags: Flags, version: st
 type Cause = 'configuration' | 'remote files' | 'signal'
 
 /** What is read anew while the server is at work; other settings need a restart. */
-const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey'] as const
+const RENEWED = ['tokenFile', 'tlsCert', 'tlsKey', 'tlsClientCa'] as const
 
 const tokensOf = ({ server, tokens }: Config) => readTokens(server.tokenFile, process.env.APPROXIFER_TOKEN, tokens)
 
@@ -71,7 +71,7 @@ class ModelServer {
   readonly #settings: ServerSettings
   /** What should be served, as it was understood last. */
   #config: Config
-  readonly #tokens = new Tokens()
+  readonly #tokens: Tokens
   readonly #logging: Logging
   readonly #metrics: Metrics
   readonly #events: Events
@@ -87,6 +87,7 @@ class ModelServer {
     this.#settings = config.server
     this.#config = config
     this.#logging = logging
+    this.#tokens = new Tokens(config.server.tlsClientCa !== undefined)
     this.#events = new Events(() => this.#metrics.dropped())
     this.#metrics = new Metrics(
       () => this.#models.stats(),
@@ -129,9 +130,9 @@ class ModelServer {
 
   #warnOfTokens(): void {
     const { log } = this.#logging
-    const { count, tenants } = this.#tokens
+    const { isNeeded, tenants } = this.#tokens
     const isFar = !/^(127\.|localhost$|::1$)/.test(this.#settings.host)
-    if (!count && isFar) log.warn('no token: everybody who reaches this address may ask')
+    if (!isNeeded && isFar) log.warn('no token: everybody who reaches this address may ask')
     for (const [model, { limits }] of Object.entries(this.#config.models)) {
       if (tenants <= (limits?.tenants ?? 1)) continue
       log.warn(

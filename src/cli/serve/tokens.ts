@@ -1,10 +1,11 @@
-/** Who may ask: whoever brings a bearer token; and what each may. */
+/** Who may ask: whoever brings a bearer token, or a certificate; and what each may. */
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { checkBoolean, checkText, expected } from '../../check'
 import { type Principal, priorities } from '../../gateway/principal'
 import { number, open, option, read, type ValuesOf, words } from '../../option'
 import { readNamed } from '../files'
+import { certifiedName } from './guard'
 import { type Connection, type Handler, problem } from './listen'
 
 /** Health tells nothing that is worth a token, and probes have none. */
@@ -19,7 +20,8 @@ const text = (field: string, value: unknown) => checkText(field, value, 'a text'
 /** An element of `tokens` in the configuration file. */
 export const tokenOptions = {
   token: open(secret, '', 'a bearer token; or'),
-  file: open(text, '', 'a file with such, one a line'),
+  file: open(text, '', 'a file with such, one a line; or'),
+  certificate: open(text, '', 'the name (CN) of a client’s certificate, with --tls-client-ca'),
   name: open(text, 'none', 'what the log calls who brings it'),
   tenant: open(text, 'nobody’s', 'whose its queries are'),
   tenants: option(checkBoolean, false, 'whether its requests name whose they are, as those of a proxy do'),
@@ -45,9 +47,12 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
   if (!Array.isArray(value)) throw new TypeError(expected(field, 'an array', value))
   return value.map((each, i) => {
     const settings = read(tokenOptions, `${field}[${i}]`, each)
-    const { token, file, tenant, tenants } = settings
-    if ((token === undefined) === (file === undefined)) {
-      throw new TypeError(`${field}[${i}]: expected either token or file, got ${token === undefined ? 'none' : 'both'}`)
+    const { token, file, certificate, tenant, tenants } = settings
+    const brought = [token, file, certificate].filter((each) => each !== undefined)
+    if (brought.length !== 1) {
+      throw new TypeError(
+        `${field}[${i}]: expected one of token, file and certificate, got ${brought.length || 'none'}`,
+      )
     }
     if (tenants && tenant !== undefined) throw new TypeError(`${field}[${i}].tenant: expected none beside tenants: true, got one`) // biome-ignore format: one line
     return settings
@@ -56,6 +61,7 @@ export function checkTokens(field: string, value: unknown): TokenSettings[] {
 
 /** A token, and what who brings it may. */
 export interface KnownToken {
+  /** Of a certificate its name, as `ofCertificate` writes it. */
   readonly token: string
   readonly principal: Principal
   readonly rate?: number | undefined
@@ -71,16 +77,20 @@ export async function readTokens(
   variable: string | undefined,
   settings: readonly TokenSettings[],
 ): Promise<KnownToken[]> {
-  const said = settings.map(async ({ token, file: path, name, tenant = '', tenants, models, rate, priority }) => {
-    const principal = {
-      ...(name !== undefined && { name }),
-      ...(!tenants && { tenant }),
-      ...(models && { models }),
-      ...(priority && { priority }),
-    }
-    const all = token === undefined ? await tokensIn('tokens: file', String(path)) : [token]
-    return all.map((each) => ({ token: each, principal, rate }))
-  })
+  const said = settings.map(
+    async ({ token, file: path, certificate, tenant = '', tenants, models, rate, priority, ...rest }) => {
+      const { name = certificate } = rest
+      const principal = {
+        ...(name !== undefined && { name }),
+        ...(!tenants && { tenant }),
+        ...(models && { models }),
+        ...(priority && { priority }),
+      }
+      if (certificate !== undefined) return [{ token: ofCertificate(certificate), principal, rate }]
+      const all = token === undefined ? await tokensIn('tokens: file', String(path)) : [token]
+      return all.map((each) => ({ token: each, principal, rate }))
+    },
+  )
   const plain = (await plainTokens(file, variable)).map((token) => ({ token, principal: { tenant: '' } }))
   return [...(await Promise.all(said)).flat(), ...plain]
 }
@@ -125,13 +135,22 @@ interface Entry {
   readonly rate: Rate | undefined
 }
 
+/** Stands for a token, of which none begins like that. */
+const ofCertificate = (name: string) => ` ${name}`
+
 /** Those of which a request must bring one; they may be replaced. */
 export class Tokens {
   #all: readonly Entry[] = []
+  /** Whether names of certificates are among them: then others' count for nothing. */
+  #namesCertificates = false
+
+  /** @param certifies  clients may bring certificates: then one of both is needed in any case */
+  constructor(readonly certifies = false) {}
 
   /** @param known  none: nobody needs one. @returns whether others are known than before, or they may other things */
   replace(known: readonly KnownToken[]): boolean {
     const before = this.#all
+    this.#namesCertificates = known.some(({ token }) => token.startsWith(ofCertificate('')))
     this.#all = known.map(({ token, principal, rate }) => {
       const own = digest(token)
       const same = before.find((each) => each.digest.equals(own))
@@ -141,8 +160,8 @@ export class Tokens {
     return JSON.stringify(before) !== JSON.stringify(this.#all)
   }
 
-  get count(): number {
-    return this.#all.length
+  get isNeeded(): boolean {
+    return this.certifies || this.#all.length > 0
   }
 
   /** Whose queries come with them. */
@@ -151,21 +170,27 @@ export class Tokens {
   }
 
   /** All are compared, each in constant time, so that nothing tells which letters were right. */
-  find(token: string | undefined): Entry | undefined {
+  find(token: string | undefined): Pick<Entry, 'principal' | 'rate'> | undefined {
     if (token === undefined) return undefined
     const given = digest(token)
-    return this.#all.filter((each) => timingSafeEqual(each.digest, given))[0]
+    const known = this.#all.filter((each) => timingSafeEqual(each.digest, given))[0]
+    const isCertified = !this.#namesCertificates && token.startsWith(ofCertificate(''))
+    return known ?? (isCertified ? { principal: { name: token.slice(1), tenant: '' }, rate: undefined } : undefined)
   }
 
   admit(token: string | undefined): boolean {
-    return !this.count || this.find(token) !== undefined
+    return !this.isNeeded || this.find(token) !== undefined
   }
 }
 
 const digest = (token: string) => createHash('sha256').update(token).digest()
 
-export function tokenOf(request: Request): string | undefined {
-  return /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+/** What a request brings: a token, or its connection a certificate. */
+export function tokenOf(request: Request, connection: Connection): string | undefined {
+  const token = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  if (token !== undefined) return token
+  const name = certifiedName(connection)
+  return name && ofCertificate(name)
 }
 
 export type Answer = (request: Request, connection: Connection, principal?: Principal) => ReturnType<Handler>
@@ -177,9 +202,9 @@ export function withToken(
   onRefused: (request: Request, status: number) => void,
 ): Handler {
   return (request, connection) => {
-    if (!tokens.count) return handle(request, connection)
+    if (!tokens.isNeeded) return handle(request, connection)
     const path = pathOf(request)
-    const token = tokenOf(request)
+    const token = tokenOf(request, connection)
     const known = tokens.find(token)
     if (!known && OPEN.includes(path)) return handle(request, connection)
     const refuse = (status: number, message: string, headers = {}) => {
@@ -189,7 +214,7 @@ export function withToken(
     if (!known) {
       const got = token === undefined ? 'none' : 'another one'
       const challenge = `Bearer realm="approxifer"${token === undefined ? '' : ', error="invalid_token"'}`
-      const message = `authorization: expected a bearer token that is known here, got ${got}`
+      const message = `authorization: expected a bearer token${tokens.certifies ? ' or certificate' : ''} that is known here, got ${got}`
       return refuse(401, message, { 'www-authenticate': challenge })
     }
     const { principal, rate } = known

@@ -51,6 +51,10 @@ export interface OnnxOptions {
 /** A length that does not fit is no error to be printed where lengths are tried. */
 const QUIET = { logSeverityLevel: 4 } as const
 
+/** Queries that are tried in one run when it is loaded, where one takes no longer; else two: loading should not wait for more. */
+const MANY = 16
+const QUICK_MS = 50
+
 /** One session. Runs one batch at a time. */
 export class OnnxModel {
   /** Whether several queries of equal shapes can go through in one run, and are answered as each would be alone. */
@@ -122,20 +126,23 @@ export class OnnxModel {
     const { outputs } = this.signature
     const [, { query, answer }] = tried
     this.scales = sizesOf(answer, outputs)
+    const since = performance.now()
     this.repeats = areAlike(outputs, answer, await this.run(query))
+    const rows = performance.now() - since < QUICK_MS ? MANY : tried.length
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
-    this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried))
+    this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried, rows))
     const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)
     this.sequence = await sequenceAxes(this.session, this.signature, tried[1], tries)
   }
 
   /** Whether queries that go through together get the answers that each got alone: a dimension called dynamic promises less. */
-  async #answersTogether(tried: readonly SampleAnswer[]): Promise<boolean> {
+  async #answersTogether(tried: readonly SampleAnswer[], rows: number): Promise<boolean> {
+    const all = Array.from({ length: rows }, (_, i) => tried[i % tried.length])
     try {
       return areAlike(
         this.signature.outputs,
-        batchOf(tried.map(({ answer }) => answer)),
-        await this.run(batchOf(tried.map(({ query }) => query))),
+        batchOf(all.map(({ answer }) => answer)),
+        await this.run(batchOf(all.map(({ query }) => query))),
       )
     } catch {
       return false

@@ -39,6 +39,17 @@ describe('accepted', () => {
     expect([...(await model.infer(Float32Array.of(1, 2, 3, 4, 5, 6), 2))]).toEqual([-1, -2, -3, -4, -5, -6])
   })
 
+  it('answers that sixteen queries in one run change, but two do not: rows run one by one', async () => {
+    const nodes = [
+      { op: 'Shape', inputs: ['x'], outputs: ['n'], ints: { start: 0, end: 1 } },
+      { op: 'Cast', inputs: ['n'], outputs: ['real'], ints: { to: types.float32 } },
+      { op: 'Log', inputs: ['real'], outputs: ['log'] },
+      { op: 'Floor', inputs: ['log'], outputs: ['more'] }, // 0, 0, .., 2
+      { op: 'Add', inputs: ['x', 'more'], outputs: ['y'] },
+    ]
+    expect((await load(onnx([x], [y], nodes))).batches).toBe(false)
+  })
+
   it('other dynamic dimensions: each query has its own, unless the caller fixes them', async () => {
     const bytes = onnx([{ ...x, shape: ['batch', 'n'] }], [{ ...y, shape: ['batch', 'n'] }], [neg])
     const open = await load(bytes)
@@ -193,7 +204,7 @@ describe('warnings', () => {
     await expect(predictor.predict(Float32Array.of(1, -1, 1))).rejects.toMatchObject({
       code: 'WORKER',
       message: expect.stringMatching(
-        /: output 'y': expected finite values, got NaN at 1, which cannot be coded; .*Clip/,
+        /: output 'y': expected finite values, got NaN at 1, which cannot be coded or remembered; .*Clip/,
       ),
     })
     await predictor.close()

@@ -1,0 +1,50 @@
+/** What a memory compares queries by: their values where they are vectors, else numbers that the user makes of each. */
+
+import { expected } from '../check'
+import type { MemoryOptions } from '../memory/memory'
+import type { Warn } from '../notices'
+import { hasVectors, vectorOf } from '../payload'
+import { isVector, type Signature, type TensorList, type TensorSpec, toNamed } from '../tensor'
+import { probeQuery } from '../workers/remote/model'
+import type { MemoryChoices, QueryFeatures } from './options'
+
+export interface Vectors {
+  /** What they are made of. */
+  readonly inputs: readonly TensorSpec[]
+  /** What the memory makes of them. */
+  readonly features: MemoryOptions['features']
+  /** A query's; empty where the user's function failed on it: nothing is learned from it, and nothing recovered. */
+  of(query: TensorList): Float32Array
+}
+
+const NONE = new Float32Array(0)
+
+/** @returns undefined where nothing can be remembered @throws TypeError where the user's function gives no numbers */
+export function vectorsOf(
+  signature: Signature,
+  memory: MemoryChoices | false | undefined,
+  warn: Warn,
+): Vectors | undefined {
+  const { features } = memory || {}
+  if (hasVectors(signature))
+    return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: vectorOf }
+  if (typeof features !== 'function' || !isVector(signature.outputs)) return undefined
+  const own = (query: TensorList, length?: number) => {
+    const numbers = (features as QueryFeatures)(toNamed(query, signature.inputs))
+    const isRight = numbers instanceof Float32Array && numbers.length && numbers.every(Number.isFinite)
+    if (isRight && numbers.length === (length ?? numbers.length)) return numbers.slice()
+    throw new TypeError(
+      expected('memory.features(query)', `a Float32Array of ${length ? `${length} ` : ''}finite values`, numbers),
+    )
+  }
+  const { length } = own(probeQuery(signature))
+  const of = (query: TensorList) => {
+    try {
+      return own(query, length)
+    } catch (error) {
+      warn(`a query is not remembered: ${(error as Error).message}`)
+      return NONE
+    }
+  }
+  return { inputs: [{ name: 'features', shape: [length] }], features: undefined, of }
+}
