@@ -21,7 +21,7 @@
 export { combine } from './combine'
 export { byteDistances, distances } from './distances'
 export { gram } from './gram'
-export { inverse } from './linalg'
+export { inverse, inverseStep } from './linalg'
 export { residual, vote } from './locate'
 export { patchLines, poolCells } from './patches'
 export { accumulate, product, quadratic } from './regression'
@@ -31,5 +31,5 @@ export const heapBase: usize = __heap_base
 
 /** Raised with every change of a signature or of a layout; the loader refuses another one. */
 export function abiVersion(): i32 {
-  return 2
+  return 3
 }

@@ -113,18 +113,22 @@ function normalise(x: usize, n: i32): void {
  * rows `pitch` bytes apart. False where it is not positive definite.
  */
 export function cholesky(a: usize, n: i32, pitch: usize): bool {
-  for (let i = 0; i < n; i++) {
-    const row = a + <usize>i * pitch
-    for (let j = 0; j <= i; j++) {
-      const other = a + <usize>j * pitch
-      let value = load<f64>(row + ((<usize>j) << 3))
-      for (let k = 0; k < j; k++) value -= load<f64>(row + ((<usize>k) << 3)) * load<f64>(other + ((<usize>k) << 3))
-      if (j < i) {
-        store<f64>(row + ((<usize>j) << 3), value / load<f64>(other + ((<usize>j) << 3)))
-      } else {
-        if (!(value > 0)) return false
-        store<f64>(row + ((<usize>j) << 3), Math.sqrt(value))
-      }
+  for (let i = 0; i < n; i++) if (!choleskyRow(a, i, pitch)) return false
+  return true
+}
+
+/** Row i of it, after those before. */
+function choleskyRow(a: usize, i: i32, pitch: usize): bool {
+  const row = a + <usize>i * pitch
+  for (let j = 0; j <= i; j++) {
+    const other = a + <usize>j * pitch
+    let value = load<f64>(row + ((<usize>j) << 3))
+    for (let k = 0; k < j; k++) value -= load<f64>(row + ((<usize>k) << 3)) * load<f64>(other + ((<usize>k) << 3))
+    if (j < i) {
+      store<f64>(row + ((<usize>j) << 3), value / load<f64>(other + ((<usize>j) << 3)))
+    } else {
+      if (!(value > 0)) return false
+      store<f64>(row + ((<usize>j) << 3), Math.sqrt(value))
     }
   }
   return true
@@ -152,20 +156,39 @@ export function inverse(out: usize, matrix: usize, factor: usize, n: i32): bool 
  * the columns.
  */
 export function invert(inverse: usize, l: usize, n: i32, pitch: usize): void {
-  memory.fill(inverse, 0, <usize>n * pitch)
-  for (let i = 0; i < n; i++) store<f64>(inverse + <usize>i * pitch + ((<usize>i) << 3), 1)
-  for (let i = 0; i < n; i++) {
-    const row = inverse + <usize>i * pitch
-    for (let k = 0; k < i; k++)
-      addRow(row, inverse + <usize>k * pitch, -load<f64>(l + <usize>i * pitch + ((<usize>k) << 3)), pitch)
-    divideRow(row, load<f64>(l + <usize>i * pitch + ((<usize>i) << 3)), pitch)
-  }
-  for (let i = n - 1; i >= 0; i--) {
-    const row = inverse + <usize>i * pitch
-    for (let k = i + 1; k < n; k++)
-      addRow(row, inverse + <usize>k * pitch, -load<f64>(l + <usize>k * pitch + ((<usize>i) << 3)), pitch)
-    divideRow(row, load<f64>(l + <usize>i * pitch + ((<usize>i) << 3)), pitch)
-  }
+  for (let i = 0; i < n; i++) forward(inverse, l, i, pitch)
+  for (let i = n - 1; i >= 0; i--) backward(inverse, l, i, n, pitch)
+}
+
+function forward(inverse: usize, l: usize, i: i32, pitch: usize): void {
+  const row = inverse + <usize>i * pitch
+  memory.fill(row, 0, pitch)
+  store<f64>(row + ((<usize>i) << 3), 1)
+  for (let k = 0; k < i; k++)
+    addRow(row, inverse + <usize>k * pitch, -load<f64>(l + <usize>i * pitch + ((<usize>k) << 3)), pitch)
+  divideRow(row, load<f64>(l + <usize>i * pitch + ((<usize>i) << 3)), pitch)
+}
+
+function backward(inverse: usize, l: usize, i: i32, n: i32, pitch: usize): void {
+  const row = inverse + <usize>i * pitch
+  for (let k = i + 1; k < n; k++)
+    addRow(row, inverse + <usize>k * pitch, -load<f64>(l + <usize>k * pitch + ((<usize>i) << 3)), pitch)
+  divideRow(row, load<f64>(l + <usize>i * pitch + ((<usize>i) << 3)), pitch)
+}
+
+/**
+ * One of the 3 n steps of an inverse: rows of the factor, then of both substitutions.
+ *
+ * @param out     n rows of doubles, rows (n + 1) & ~1 apart; both triangles after the last step
+ * @param factor  the matrix, in rows as `out`; its lower triangle is enough
+ * @returns false where the matrix is not positive definite; the other steps are then in vain
+ */
+export function inverseStep(out: usize, factor: usize, n: i32, step: i32): bool {
+  const pitch = (<usize>((n + 1) & ~1)) << 3
+  if (step < n) return choleskyRow(factor, step, pitch)
+  if (step < 2 * n) forward(out, factor, step - n, pitch)
+  else backward(out, factor, 3 * n - 1 - step, n, pitch)
+  return true
 }
 
 /** target += factor * row, over `bytes`, a multiple of 16. */

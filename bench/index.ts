@@ -1,4 +1,4 @@
-/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | windows | accuracy [--json] */
+/** npm run bench -- batch | kernels | costs | domains | changes | clones | cold | coordinator | fleet | large | latency | laws | liars | looks | loop | losers | nats | overload | overload-memory | reuse | sampled | sections | serve | serve-soak | signatures | simulate | sizes | slots | stream | summary | sybils | tokens | windows | accuracy [--json] */
 
 import { cpus } from 'node:os'
 import { accuracy } from './accuracy'
@@ -16,6 +16,7 @@ import { latency } from './latency'
 import { anyLaw } from './laws'
 import { liars } from './liars'
 import { looks } from './looks'
+import { loop } from './loop'
 import { losers } from './losers'
 import { natsBench } from './nats'
 import { overload } from './overload'
@@ -50,6 +51,7 @@ const benches: Record<string, (json: boolean, names: string[]) => Promise<void>>
   laws: anyLaw,
   liars,
   looks,
+  loop,
   losers,
   nats: natsBench,
   overload,

@@ -41,13 +41,17 @@ export function rmsDifference(a: ArrayLike<number>, b: ArrayLike<number>): numbe
 /** Mean over the values of an answer of their variance about their own means; 1 where none varies. */
 export function varianceOf(answers: readonly Float32Array[]): number {
   const outputs = answers[0].length
-  let square = 0
-  for (let c = 0; c < outputs; c++) {
+  return squaresAboutMeans(answers, 0, outputs) / (answers.length * outputs) || 1
+}
+
+/** The squares of values from .. to - 1 of all answers about their own means, added to a sum. */
+export function squaresAboutMeans(answers: readonly Float32Array[], from: number, to: number, sum = 0): number {
+  for (let c = from; c < to; c++) {
     let mean = 0
     for (const answer of answers) mean += answer[c] / answers.length
-    for (const answer of answers) square += (answer[c] - mean) ** 2
+    for (const answer of answers) sum += (answer[c] - mean) ** 2
   }
-  return square / (answers.length * outputs) || 1
+  return sum
 }
 
 /** Sums of the rows of a matrix (n x n, row-major), and of all of it. */
@@ -220,10 +224,17 @@ export class RunningDeviation {
   }
 }
 
-/** The items whose answers are not far from the median of all; all items, where more than one in ten would be left out. */
-export function withoutOutliers<T>(items: readonly T[], answerOf: (item: T) => ArrayLike<number>): T[] {
+/** The items whose answers are not far from the median of all; all items, where more than one in ten would be left out. In steps. */
+export function* withoutOutliers<T>(
+  items: readonly T[],
+  answerOf: (item: T) => ArrayLike<number>,
+): Generator<void, T[]> {
   const answers = items.map((item) => sampled(answerOf(item)))
-  const medians = Array.from(answers[0], (_, i) => median(answers.map((answer) => answer[i])) as number)
+  const medians: number[] = []
+  for (let i = 0; i < answers[0].length; i++) {
+    medians.push(median(answers.map((answer) => answer[i])) as number)
+    if (i % 8 === 7) yield
+  }
   const off = answers.map((answer) => rmsDifference(answer, medians))
   const usual = median(off)
   const kept = items.filter((_, i) => !usual || off[i] <= OUTLIER * usual)

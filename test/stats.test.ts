@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { finished } from '../src/memory/steps'
 import { seeded } from '../src/random'
 import {
   cusum,
@@ -52,8 +53,8 @@ describe('statistics', () => {
     for (const answer of answers) deviation.add(answer)
     const far = answers[0].map((value) => value + 50)
     expect([deviation.isOutlier(far), deviation.isOutlier(answers[1])]).toEqual([true, false])
-    expect(withoutOutliers([...answers, far], (answer) => answer)).toEqual(answers)
+    expect(finished(withoutOutliers([...answers, far], (answer) => answer))).toEqual(answers)
     const mixed = [...answers, ...Array.from({ length: 10 }, () => far)]
-    expect(withoutOutliers(mixed, (answer) => answer)).toEqual(mixed)
+    expect(finished(withoutOutliers(mixed, (answer) => answer))).toEqual(mixed)
   })
 })

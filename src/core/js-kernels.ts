@@ -1,7 +1,7 @@
 /** The kernels of assembly/ that work on memory which a core keeps, in JavaScript; their specification. */
 
 import { CELLS, type PatchKernels, SIDE } from './filter-bank'
-import { dot, weightedSum } from './js-linalg'
+import { dot, inverseStep, weightedSum } from './js-linalg'
 import { BLOCK, type RegressionKernels } from './kernel-matrix'
 import type { CoreFunction, Space } from './space'
 
@@ -30,6 +30,10 @@ export function jsKernels(space: Space): RegressionKernels & PatchKernels {
       const y = new Float32Array(BLOCK)
       weightedSum(y, w, rowsAt(matrix, BLOCK, BLOCK, 4 * BLOCK))
       space.doubles(out, 2).set([dot(y, w), dot(y, new Float32Array(BLOCK).fill(1))])
+    },
+    inverseStep(out, factor, n, step) {
+      const rows = (at: number) => (i: number) => space.doubles(at + 8 * i * (n + (n % 2)), n)
+      return inverseStep(rows(out), rows(factor), n, step)
     },
     combine(out, weights, rows, n, k, stride) {
       const lines = rowsAt(rows, k, stride, 4 * stride)

@@ -154,30 +154,44 @@ export function choleskyFactor(kernel: Float64Array, n: number, noise: number): 
   for (let i = 0; i < n; i++) diagonal += kernel[i * n + i]
   const a = Array.from({ length: n }, (_, i) => kernel.slice(i * n, (i + 1) * n))
   for (let i = 0; i < n; i++) a[i][i] += noise * (diagonal / n)
-  for (let i = 0; i < n; i++) {
-    for (let j = 0; j <= i; j++) {
-      let value = a[i][j]
-      for (let k = 0; k < j; k++) value -= a[i][k] * a[j][k]
-      if (j < i) a[i][j] = value / a[j][j]
-      else if (value > 0) a[i][i] = sqrt(value)
-      else throw notDefinite()
-    }
-  }
+  for (let i = 0; i < n; i++) if (!choleskyRow((k) => a[k], i)) throw notDefinite()
   return a
+}
+
+type RowOf = (i: number) => Float64Array
+
+/** @returns whether it is positive definite so far */
+function choleskyRow(a: RowOf, i: number): boolean {
+  const row = a(i)
+  for (let j = 0; j <= i; j++) {
+    const other = a(j)
+    let value = row[j]
+    for (let k = 0; k < j; k++) value -= row[k] * other[k]
+    if (j < i) row[j] = value / other[j]
+    else if (value > 0) row[i] = sqrt(value)
+    else return false
+  }
+  return true
+}
+
+/** One of the 3 n steps of an inverse: rows of the factor, then of both substitutions. @returns false where there is none */
+export function inverseStep(inverse: RowOf, l: RowOf, n: number, step: number): boolean {
+  if (step < n) return choleskyRow(l, step)
+  const isFirst = step < 2 * n
+  const i = isFirst ? step - n : 3 * n - 1 - step
+  const row = inverse(i)
+  if (isFirst) row.fill(0).fill(1, i, i + 1)
+  if (isFirst) for (let k = 0; k < i; k++) addRow(row, inverse(k), -l(i)[k])
+  else for (let k = i + 1; k < n; k++) addRow(row, inverse(k), -l(k)[i])
+  for (let c = 0; c < n; c++) row[c] /= l(i)[i]
+  return true
 }
 
 /** The inverse of the matrix whose Cholesky factor is l. */
 export function invert(l: Float64Array[]): Float64Array[] {
   const n = l.length
-  const inverse = l.map((_, i) => new Float64Array(n).fill(1, i, i + 1))
-  for (let i = 0; i < n; i++) {
-    for (let k = 0; k < i; k++) addRow(inverse[i], inverse[k], -l[i][k])
-    for (let c = 0; c < n; c++) inverse[i][c] /= l[i][i]
-  }
-  for (let i = n - 1; i >= 0; i--) {
-    for (let k = i + 1; k < n; k++) addRow(inverse[i], inverse[k], -l[k][i])
-    for (let c = 0; c < n; c++) inverse[i][c] /= l[i][i]
-  }
+  const inverse = l.map(() => new Float64Array(n))
+  for (let step = n; step < 3 * n; step++) inverseStep((i) => inverse[i], (i) => l[i], n, step) // biome-ignore format: one line
   return inverse
 }
 

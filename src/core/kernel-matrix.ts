@@ -1,5 +1,6 @@
 /** A kernel matrix that stays with a core, with all that regression on it needs: one layout for both cores. */
 
+import { notDefinite } from './core'
 import { type CoreFunction, layOut, type Space } from './space'
 
 /** Pairs in a block. */
@@ -15,7 +16,10 @@ export function matrixBytes(outputs: number, pairs: number): number {
 }
 
 /** Of assembly/regression.ts, with the parameters that they have there. */
-export type RegressionKernels = Readonly<Record<'accumulate' | 'product' | 'quadratic', CoreFunction>>
+export type RegressionKernels = Readonly<Record<'accumulate' | 'product' | 'quadratic', CoreFunction>> & {
+  /** Of assembly/linalg.ts. */
+  inverseStep(...addresses: number[]): unknown
+}
 
 /**
  * The kernel matrix of pairs in 16 bits, in blocks of 128, and per pair a row of shares: what it adds to a prediction, per
@@ -31,8 +35,10 @@ export class KernelMatrix {
   readonly #outputs: number
   /** Floats from one row of shares to the next. */
   readonly #stride: number
-  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs, block 0. */
-  readonly #at: Readonly<Record<'weights' | 'scratch' | 'pair' | 'row' | 'rows' | 'first', number>>
+  /** Addresses: 128 weights, 128 floats for the kernels, two doubles, a row of outputs, 128 rows of outputs, a block's inverse and its factor in f64, block 0. */
+  readonly #at: Readonly<
+    Record<'weights' | 'scratch' | 'pair' | 'row' | 'rows' | 'inverse' | 'factor' | 'first', number>
+  >
   #blocks = 0
 
   constructor(space: Space, kernels: RegressionKernels, outputs: number, stride: number) {
@@ -40,8 +46,9 @@ export class KernelMatrix {
     this.#kernels = kernels
     this.#outputs = outputs
     this.#stride = stride
-    const row = 4 * stride
-    this.#at = layOut(space, { weights: 4 * BLOCK, scratch: 4 * BLOCK, pair: 16, row, rows: BLOCK * row, first: 0 })
+    const [row, inverse] = [4 * stride, 8 * BLOCK * BLOCK]
+    const scratches = { weights: 4 * BLOCK, scratch: 4 * BLOCK, pair: 16, row, rows: BLOCK * row }
+    this.#at = layOut(space, { ...scratches, inverse, factor: inverse, first: 0 })
   }
 
   /**
@@ -64,20 +71,26 @@ export class KernelMatrix {
     this.#shares(index).fill(0)
   }
 
-  /** A copy of what `set` was told of the pairs up to `index`. */
-  get(index: number): Uint16Array {
+  /** A copy of what `set` was told of the first so many pairs; default: of those up to `index`. */
+  get(index: number, count = index + 1): Uint16Array {
     const [block, i] = split(index)
-    const row = new Uint16Array(index + 1)
-    for (let other = 0; other <= block; other++) {
-      const length = Math.min(BLOCK, row.length - other * BLOCK)
-      row.set(this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, length), other * BLOCK)
+    const row = new Uint16Array(count)
+    for (let other = 0; other * BLOCK < count; other++) {
+      const length = Math.min(BLOCK, count - other * BLOCK)
+      if (other <= block) {
+        row.set(this.#space.words(this.#tile(block, other) + 2 * BLOCK * i, length), other * BLOCK)
+        continue
+      }
+      const tile = this.#space.words(this.#tile(other, block), BLOCK * BLOCK)
+      for (let j = 0; j < length; j++) row[other * BLOCK + j] = tile[j * BLOCK + i]
     }
     return row
   }
 
-  /** A copy of the similarities of a block's pairs to each other, 128 x 128, those there are. */
+  /** k(x, x) of a block's pairs, 65535ths. */
   own(block: number): Uint16Array {
-    return this.#space.words(this.#tile(block, block), BLOCK * BLOCK).slice()
+    const tile = this.#space.words(this.#tile(block, block), BLOCK * BLOCK)
+    return Uint16Array.from({ length: BLOCK }, (_, i) => tile[i * (BLOCK + 1)])
   }
 
   setShares(index: number, shares: Float32Array): void {
@@ -89,22 +102,40 @@ export class KernelMatrix {
     return this.#shares(index).slice()
   }
 
-  /** @param inverse  n x n, n at most 128, of what a block is to be solved with; kept in f32 */
-  setInverse(block: number, inverse: Float64Array): void {
-    const n = Math.sqrt(inverse.length)
-    const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
-    for (let i = 0; i < n; i++) to.set(inverse.subarray(i * n, (i + 1) * n), i * BLOCK)
+  /** Lays out row i of what a block's first n pairs are to be solved with; of one block at a time. @param noise  added to the diagonal */
+  beginInverse(block: number, n: number, i: number, noise: number): void {
+    const tile = this.#space.words(this.#tile(block, block) + 2 * BLOCK * i, BLOCK)
+    const row = this.#space.doubles(this.#at.factor + 8 * i * even(n), n)
+    for (let j = 0; j <= i; j++) row[j] = tile[j] / 65535 + (i === j ? noise : 0)
   }
 
-  /** Sum of the shares of all pairs, weighted; fresh. */
-  combine(weights: Float32Array): Float32Array {
+  /** One of the 3 n steps of its inverse. @throws RangeError where it is not positive definite */
+  stepInverse(n: number, step: number): void {
+    if (!this.#kernels.inverseStep(this.#at.inverse, this.#at.factor, n, step)) throw notDefinite()
+  }
+
+  /** @returns the inverse, n x n; kept in f32 */
+  endInverse(block: number, n: number): Float64Array {
+    const inverse = new Float64Array(n * n)
+    const to = this.#space.floats(this.#inverse(block), BLOCK * BLOCK).fill(0)
+    for (let i = 0; i < n; i++) {
+      const row = this.#space.doubles(this.#at.inverse + 8 * i * even(n), n)
+      inverse.set(row, i * n)
+      to.set(row, i * BLOCK)
+    }
+    return inverse
+  }
+
+  /** Sum of the shares of all pairs, weighted, of the outputs first .. last - 1; fresh. @param first  a multiple of 12 */
+  combine(weights: Float32Array, [first, last]: readonly number[]): Float32Array {
     const { row, weights: weighing } = this.#at
-    const sum = this.#space.floats(row, this.#stride).fill(0)
+    const width = 12 * Math.ceil((last - first) / 12)
+    const sum = this.#space.floats(row, width).fill(0)
     for (let block = 0; block < this.#blocks; block++) {
       this.#weigh(block, weights)
-      this.#kernels.accumulate(row, weighing, this.#start(block), BLOCK, this.#stride, 4 * this.#stride)
+      this.#kernels.accumulate(row, weighing, this.#start(block) + 4 * first, BLOCK, width, 4 * this.#stride)
     }
-    return sum.slice(0, this.#outputs)
+    return sum.slice(0, last - first)
   }
 
   /** wᵀAw and 1ᵀAw, of a block's inverse A and its part w of the weights; in f64 but for the product Aw. */
@@ -173,5 +204,7 @@ export class KernelMatrix {
     return this.#space.floats(this.#start(block) + 4 * i * this.#stride, this.#outputs)
   }
 }
+
+const even = (n: number) => n + (n % 2)
 
 const split = (index: number) => [Math.floor(index / BLOCK), index % BLOCK]

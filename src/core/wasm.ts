@@ -5,7 +5,7 @@ import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
 import { type CoreFunction, freshRows, layOut, multiplied, quantised, Space, strideOf } from './space'
 
-const ABI = 2
+const ABI = 3
 
 /** Functions have the parameters that they have in assembly/; those that tell whether a matrix is definite give 0 or 1. */
 interface Exports

@@ -2,6 +2,7 @@
 
 import type { Core } from '../core/core'
 import { type Examples, type Fit, fitted, logOdds, sigmoid, standardised } from './logistic'
+import { finished, paced, perStep } from './steps'
 
 /** Recoveries that are kept; older ones are dropped, so that it follows a stream that changes. */
 export const WINDOW = 2000
@@ -40,26 +41,32 @@ export interface Prior {
   probability: number
 }
 
+/** By label. */
+type Intercepts = Map<number | undefined, { mean: number; variance: number }>
+
 export class Calibration {
   readonly #core: Core
   readonly #prior: Prior | undefined
+  readonly #late: number
   /** Oldest first. */
   #graded: Graded[]
   #fit: Fit | undefined
-  /** Recoveries since that was fitted. */
+  /** Recoveries since that was fitted, or is being. */
   #since = 0
-  /** By label, to the fit there is. */
-  readonly #intercepts = new Map<number | undefined, { mean: number; variance: number }>()
+  /** To the fit there is. */
+  #intercepts: Intercepts = new Map()
 
-  constructor(core: Core, graded: readonly Graded[] = [], prior?: Prior) {
+  /** @param late  by how much more than is due: where nobody took the steps of `renew` till then, it is fitted all at once */
+  constructor(core: Core, graded: readonly Graded[] = [], prior?: Prior, late = 1) {
     this.#core = core
     this.#prior = prior
+    this.#late = late
     this.#graded = graded.slice(-WINDOW)
   }
 
   learn(graded: Graded): void {
     const odds = this.#odds(graded.signals)
-    if (odds !== undefined) this.#adapt(graded, odds)
+    if (odds !== undefined) adapt(this.#intercepts, graded, odds)
     this.#graded.push(graded)
     if (this.#graded.length > WINDOW) this.#graded.shift()
     this.#since++
@@ -95,40 +102,50 @@ export class Calibration {
   /** Log odds, of all labels alike. */
   #odds(signals: readonly number[]): number | undefined {
     if (this.#graded.length < ENOUGH) return undefined
-    if (!this.#fit || this.#since > RENEW * this.#graded.length) this.#renew()
+    if (!this.#fit || this.#since > this.#late * RENEW * this.#graded.length) finished(this.renew())
     return logOdds(this.#fit as Fit, signals)
   }
 
-  /**
-   * One step of an extended Kalman filter: whether an answer was right moves the intercept of its label. It is not
-   * drawn back to 0, or a label of nearly all queries, nearly always right, could not keep its own.
-   *
-   * @returns the intercept before
-   */
-  #adapt({ right, label }: Graded, odds: number): number {
-    if (label === undefined) return 0
-    const { mean, variance } = this.#intercepts.get(label) ?? { mean: 0, variance: INTERCEPT.deviation ** 2 }
-    const before = Math.min(INTERCEPT.deviation ** 2, variance + INTERCEPT.drift)
-    const predicted = sigmoid(odds + mean)
-    const after = 1 / (1 / before + predicted * (1 - predicted))
-    const moved = mean + after * (Number(right) - predicted)
-    this.#intercepts.set(label, { mean: Math.max(-INTERCEPT.most, Math.min(INTERCEPT.most, moved)), variance: after })
-    return mean
-  }
-
-  /** Fits weights and intercepts in turns, each to what the others leave over. */
-  #renew(): void {
+  /** Fits weights and intercepts in turns, each to what the others leave over, if that is due. In steps. */
+  *renew(): Generator<void> {
+    const graded = this.#graded.slice()
+    if (graded.length < ENOUGH || (this.#fit && this.#since <= RENEW * graded.length)) return
     this.#since = 0
-    const graded = this.#graded
     const examples = examplesOf(graded, this.#prior)
     const turns = graded.some(({ label }) => label !== undefined) ? TURNS : 1
+    const intercepts: Intercepts = new Map()
+    let fit: Fit | undefined
     for (let turn = 0; turn < turns; turn++) {
-      const fit = fitted(this.#core, examples, turn ? this.#fit?.weights : undefined)
-      this.#fit = fit
-      this.#intercepts.clear()
-      for (const [i, each] of graded.entries()) examples.offsets[i] = this.#adapt(each, logOdds(fit, each.signals))
+      const last: Fit = yield* fitted(this.#core, examples, fit?.weights)
+      fit = last
+      intercepts.clear()
+      yield* paced(graded.length, perStep(64), (i) => {
+        examples.offsets[i] = adapt(intercepts, graded[i], logOdds(last, graded[i].signals))
+      })
     }
+    this.#fit = fit
+    this.#intercepts = intercepts
+    // Those that were learned meanwhile.
+    const later = this.#graded.slice(Math.max(0, this.#graded.length - this.#since))
+    for (const each of later) adapt(intercepts, each, logOdds(fit as Fit, each.signals))
   }
+}
+
+/**
+ * One step of an extended Kalman filter: whether an answer was right moves the intercept of its label. It is not
+ * drawn back to 0, or a label of nearly all queries, nearly always right, could not keep its own.
+ *
+ * @returns the intercept before
+ */
+function adapt(intercepts: Intercepts, { right, label }: Graded, odds: number): number {
+  if (label === undefined) return 0
+  const { mean, variance } = intercepts.get(label) ?? { mean: 0, variance: INTERCEPT.deviation ** 2 }
+  const before = Math.min(INTERCEPT.deviation ** 2, variance + INTERCEPT.drift)
+  const predicted = sigmoid(odds + mean)
+  const after = 1 / (1 / before + predicted * (1 - predicted))
+  const moved = mean + after * (Number(right) - predicted)
+  intercepts.set(label, { mean: Math.max(-INTERCEPT.most, Math.min(INTERCEPT.most, moved)), variance: after })
+  return mean
 }
 
 /** One for each recovery, and the last for the prior: it must differ from a signal that never varies. */

@@ -65,7 +65,7 @@ export class Confidence {
     this.#agreements = new Agreements(learned?.tallies)
     this.#calibrations = {
       code: new Calibration(core, learned?.graded.code),
-      memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION),
+      memory: new Calibration(core, learned?.graded.memory, OUT_OF_DISTRIBUTION, 2),
     }
     this.#deviations = new Deviations(criterion, learned?.spread)
   }
@@ -165,16 +165,22 @@ export class Confidence {
   /**
    * Takes back what a worker's answers showed of recoveries, as if they had never come.
    *
-   * @param left  other answers, oldest first: how much answers differ is learned again from the last of them. Default:
-   *   what the worker added to that fades with the next thousand
    * @returns how many recoveries were graded by its answers
    */
-  forget(from: string, left?: readonly Float32Array[]): number {
+  forget(from: string): number {
     this.#agreements.forget(from)
-    if (left && this.#criterion.kind !== 'label') {
-      this.#deviations = Deviations.over(this.#criterion, left.slice(-DEVIATION_WINDOW))
-    }
     return sources.reduce((sum, source) => sum + this.#calibrations[source].forget(from), 0)
+  }
+
+  /** Fits anew what is due to be: else a caller would wait for it, sooner or later. In steps. */
+  *renew(): Generator<void> {
+    for (const source of sources) yield* this.#calibrations[source].renew()
+  }
+
+  /** How much answers differ is learned again from the last of some, oldest first: else what a worker added to that fades with the next thousand. In steps. */
+  *differ(answers: readonly Float32Array[]): Generator<void> {
+    if (this.#criterion.kind === 'label') return
+    this.#deviations = yield* Deviations.over(this.#criterion, answers.slice(-DEVIATION_WINDOW))
   }
 
   get agreements(): Agreement[] {

@@ -3,6 +3,7 @@
 import { type Criterion, type JudgedOutput, judgedOf, outputIn } from '../criterion'
 import * as saved from '../saved'
 import { type DeviationState, RunningDeviation, savedDeviation } from '../stats'
+import { paced } from './steps'
 
 export class Deviations {
   readonly #outputs: readonly JudgedOutput[]
@@ -13,9 +14,10 @@ export class Deviations {
     this.#all = this.#outputs.map((_, i) => new RunningDeviation(states[i]))
   }
 
-  static over(criterion: Criterion, answers: readonly Float32Array[]): Deviations {
+  /** In steps. */
+  static *over(criterion: Criterion, answers: readonly Float32Array[]): Generator<void, Deviations> {
     const deviations = new Deviations(criterion)
-    for (const answer of answers) deviations.add(answer)
+    yield* paced(answers.length, 16, (i) => deviations.add(answers[i]))
     return deviations
   }
 

@@ -91,6 +91,7 @@ export class Experience {
     const predicted = remembered?.predicted
     if (predicted) this.confidence.rehearse({ ...predicted, missing: 1 }, own, from)
     yield 'compared'
+    yield* this.confidence.renew()
     yield* this.#guarded(working)
   }
 
@@ -102,8 +103,10 @@ export class Experience {
     const left = yield* this.#guarded(function* (memory) {
       return memory.forget(from).left
     })
-    this.confidence.forget(from, left)
+    this.confidence.forget(from)
     yield
+    if (left) yield* this.confidence.differ(left)
+    yield* this.confidence.renew()
     yield* this.#guarded(working)
   }
 

@@ -3,13 +3,14 @@
 import type { Core } from '../core/core'
 import { BLOCK } from '../core/kernel-matrix'
 import { outputIn } from '../criterion'
-import { mean, rmsDifference, varianceOf } from '../stats'
+import { mean, rmsDifference, squaresAboutMeans } from '../stats'
 import { allFinite } from '../tensor'
 import type { Domain } from './domain'
 import type { Point } from './mirror'
 import { labelOdds } from './odds'
 import type { KernelRegression, Predicted, Uncertainty } from './regression'
 import { type Similarities, Similarity } from './similarity'
+import { finished, perStep } from './steps'
 
 /** Variance of an answer's noise, beside that of its prediction. */
 const NOISE = 0.01
@@ -40,6 +41,8 @@ export interface Pair {
   from: string | undefined
 }
 
+export type KnownAnswer = Pick<Pair, 'answer' | 'from'>
+
 export class Known {
   /** Of each output the variance of the first answers about their mean, per value. */
   readonly variance: readonly number[]
@@ -57,25 +60,36 @@ export class Known {
     readonly from: (string | undefined)[],
     public next = regression.size % domain.capacity,
     readonly errors: Uncertainty = { error: domain.judged.map(() => 0), variance: 0 },
+    variance?: readonly number[],
   ) {
     this.#domain = domain
-    const first = regression.answers.slice(0, BLOCK)
-    this.variance = domain.judged.map((each) => varianceOf(first.map((answer) => outputIn(answer, each))))
+    this.variance = variance ?? finished(variances(domain, regression))
   }
 
   /** With a regression on all queries that are compared, and how far it errs when these are left out. In steps. */
   static *fitted(
     domain: Domain,
     similarity: Similarity,
-    pairs: readonly Pick<Pair, 'answer' | 'from'>[],
+    pairs: readonly KnownAnswer[],
+    regression: KernelRegression,
   ): Generator<void, { known: Known; error: number }> {
-    const answers = pairs.map(({ answer }) => answer)
-    const regression = yield* similarity.regressed(answers)
     const leftOut = yield* regression.leaveOneOut(domain.judged)
     const from = pairs.map((pair) => pair.from)
-    const known = new Known(domain, similarity, regression, from)
+    const variance = yield* variances(domain, regression)
+    const known = new Known(domain, similarity, regression, from, undefined, undefined, variance)
     known.observe(leftOut)
     return { known, error: known.pooled(leftOut.error) }
+  }
+
+  /** The pairs at some places alone, compared as all were. In steps. */
+  *only(places: readonly number[]): Generator<void, Known> {
+    const similarity = yield* this.similarity.renewed(places)
+    const regression = yield* this.regression.only(places)
+    return (yield* Known.fitted(this.#domain, similarity, this.pairs(places), regression)).known
+  }
+
+  pairs(places: readonly number[]): KnownAnswer[] {
+    return places.map((place) => ({ answer: this.regression.answers[place], from: this.from[place] }))
   }
 
   get size(): number {
@@ -136,6 +150,22 @@ export class Known {
   }
 }
 
+/** Of each output the variance of the first answers about their mean, per value. In steps. */
+function* variances({ judged }: Domain, { answers }: KernelRegression): Generator<void, number[]> {
+  const all: number[] = []
+  for (const each of judged) {
+    const first = answers.slice(0, BLOCK).map((answer) => outputIn(answer, each))
+    const [{ length }, columns] = [first[0], perStep(2 * BLOCK)]
+    let sum = 0
+    for (let from = 0; from < length; from += columns) {
+      sum = squaresAboutMeans(first, from, Math.min(from + columns, length), sum)
+      yield
+    }
+    all.push(sum / (length * first.length) || 1)
+  }
+  return all
+}
+
 /** Adds a copy of a pair, unless its query is there already. @returns whether it was added */
 export function collect(pairs: Pair[], { query, answer, from }: Pair): boolean {
   if (pairs.some((other) => other.query.every((value, i) => value === query[i]))) return false
@@ -157,10 +187,10 @@ export function* begin(
   const queries = pairs.map(({ query }) => query)
   const answers = pairs.slice(0, deciding).map(({ answer }) => answer)
   const similarity = yield* Similarity.learn(core, domain, queries, answers)
-  const plain = yield* Known.fitted(domain, similarity, pairs)
+  const plain = yield* Known.fitted(domain, similarity, pairs, yield* similarity.regressed(pairs))
   if (!similarity.points.mirrors) return plain.known
   similarity.mirror = true
-  const mirrored = yield* Known.fitted(domain, similarity, pairs)
+  const mirrored = yield* Known.fitted(domain, similarity, pairs, yield* similarity.regressed(pairs))
   similarity.mirror = mirrored.error < (1 - MIRROR_GAIN) * plain.error
   return similarity.mirror ? mirrored.known : plain.known
 }

@@ -4,7 +4,7 @@
  */
 
 import { mean, rootMeanSquare, rowSums } from '../stats'
-import { PRODUCTS, paced } from './steps'
+import { paced, perStep } from './steps'
 
 /** The answers of some pairs, and the Gaussian process on them. */
 export interface Fitted {
@@ -20,10 +20,14 @@ export function fittedTo(answers: readonly Float32Array[], inverse: Float64Array
 }
 
 /** Each pair predicted from all the others. In steps. */
-export function* leftOut(fitted: Fitted, each: (i: number, left: ReturnType<typeof one>) => void): Generator<void> {
+export function* leftOut(fitted: Fitted, each: (i: number, left: LeftOut) => void): Generator<void> {
   const n = fitted.answers.length
-  const means = meansOf(fitted)
-  yield* paced(n, Math.max(1, Math.floor(PRODUCTS / (n * means.length))), (i) => each(i, one(fitted, means, i)))
+  const means = yield* meansOf(fitted)
+  const every = perStep(n * means.length)
+  for (let i = 0; i < n; i++) {
+    each(i, yield* one(fitted, means, i))
+    if (i % every === every - 1) yield
+  }
 }
 
 /** Mean squared error per output of the second half of the pairs, each predicted from those before it. In steps. */
@@ -31,7 +35,9 @@ export function* leaveLaterOut(fitted: Fitted): Generator<void, number> {
   const half = fitted.answers.length >> 1
   const errors: number[] = []
   for (let n = fitted.answers.length; n > half; n--) {
-    errors.push(rootMeanSquare(one(fitted, meansOf(fitted), n - 1).residual) ** 2)
+    const means = yield* meansOf(fitted)
+    errors.push(rootMeanSquare((yield* one(fitted, means, n - 1)).residual) ** 2)
+    yield
     fitted = withoutLast(fitted)
     yield
   }
@@ -49,23 +55,38 @@ function withoutLast({ answers, inverse }: Fitted): Fitted {
   return fittedTo(answers.slice(0, -1), less)
 }
 
-/** The mean of each output, by generalised least squares. */
-function meansOf({ answers, sums, total }: Fitted): Float64Array {
+/** The mean of each output, by generalised least squares. In steps. */
+function* meansOf({ answers, sums, total }: Fitted): Generator<void, Float64Array> {
   const means = new Float64Array(answers[0].length)
-  for (const [j, answer] of answers.entries()) {
+  yield* paced(answers.length, perStep(4 * means.length), (j) => {
+    const answer = answers[j]
     for (let c = 0; c < means.length; c++) means[c] += (sums[j] * answer[c]) / total
-  }
+  })
   return means
 }
 
 /** A pair's answer less what the others predict; the variance of that, noise included; and the estimated means. */
-function one({ answers, inverse, sums, total }: Fitted, means: Float64Array, i: number) {
+interface LeftOut {
+  residual: Float64Array
+  variance: number
+  means: Float64Array
+}
+
+/** In steps, where there are many outputs. */
+function* one({ answers, inverse, sums, total }: Fitted, means: Float64Array, i: number): Generator<void, LeftOut> {
   const n = answers.length
   const precision = inverse[i * n + i] - sums[i] ** 2 / total
-  const rest = means.map((mean) => -sums[i] * mean)
-  for (let j = 0; j < n; j++) {
-    const weight = inverse[i * n + j]
-    for (let c = 0; c < rest.length; c++) rest[c] += weight * answers[j][c]
+  const residual = new Float64Array(means.length)
+  for (let c = 0; c < means.length; c++) residual[c] = -sums[i] * means[c]
+  const columns = perStep(n)
+  for (let first = 0; first < residual.length; first += columns) {
+    if (first) yield
+    const last = Math.min(first + columns, residual.length)
+    for (let j = 0; j < n; j++) {
+      const [weight, answer] = [inverse[i * n + j], answers[j]]
+      for (let c = first; c < last; c++) residual[c] += weight * answer[c]
+    }
+    for (let c = first; c < last; c++) residual[c] /= precision
   }
-  return { residual: rest.map((value) => value / precision), variance: 1 / precision, means }
+  return { residual, variance: 1 / precision, means }
 }

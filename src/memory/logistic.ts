@@ -1,6 +1,7 @@
 /** Logistic regression with a normal prior on the weights, fitted to weighted examples. */
 
 import type { Core } from '../core/core'
+import { paced, perStep } from './steps'
 
 /** Precision of the weights' prior, the intercept's first: slopes are small until shown otherwise. */
 const PRIOR = [0.01, 1]
@@ -34,8 +35,8 @@ export const sigmoid = (z: number) => 1 / (1 + Math.exp(-z))
 
 const prior = (i: number) => PRIOR[Math.min(i, 1)]
 
-/** The most probable weights, by iteratively reweighted least squares. @param start  near them, if known */
-export function fitted(core: Core, examples: Examples, start?: Float64Array): Fit {
+/** The most probable weights, by iteratively reweighted least squares. In steps. @param start  near them, if known */
+export function* fitted(core: Core, examples: Examples, start?: Float64Array): Generator<void, Fit> {
   const { xs, means, scales, targets, counts, offsets } = examples
   const n = means.length + 1
   const weights = start?.slice() ?? new Float64Array(n)
@@ -43,7 +44,8 @@ export function fitted(core: Core, examples: Examples, start?: Float64Array): Fi
   for (let step = 0, moved = 1; step < NEWTON_STEPS && moved > SETTLED; step++) {
     const precision = new Float64Array(n * n)
     const gradient = weights.map((weight, i) => -prior(i) * weight)
-    for (let k = 0, at = 0; k < targets.length; k++, at += n) {
+    yield* paced(targets.length, perStep(8 * n * n), (k) => {
+      const at = k * n
       let odds = offsets[k]
       for (let i = 0; i < n; i++) odds += weights[i] * xs[at + i]
       const predicted = sigmoid(odds)
@@ -53,7 +55,7 @@ export function fitted(core: Core, examples: Examples, start?: Float64Array): Fi
         gradient[i] += slope * xs[at + i]
         for (let j = 0; j <= i; j++) precision[i * n + j] += curvature * xs[at + i] * xs[at + j]
       }
-    }
+    })
     for (let i = 0; i < n; i++) {
       precision[i * n + i] += prior(i)
       for (let j = 0; j < i; j++) precision[j * n + i] = precision[i * n + j]

@@ -30,6 +30,8 @@ export type { Recollection } from './known'
 
 /** Squared distance to a remembered query, in squared length scales, below which a query is a duplicate. */
 const DUPLICATE = 1e-4
+/** How queries are compared is decided again where a worker that is forgotten gave more than this share of the answers: fewer had little say in it. */
+const SAY = 1 / 16
 /** Pairs after which new ones count: fewer in a small memory, since a new kind of query should be known soon. */
 const SOON = 32
 const SMALL = 2000
@@ -38,12 +40,21 @@ const SMALL = 2000
  * `collecting`: until there are enough pairs to see what queries are like. `working`: while it is decided how they are
  * compared; what was known before is used meanwhile, if it may be. `ready`: pairs come one by one.
  */
-type Phase =
-  | { is: 'collecting'; pairs: Pair[] }
-  | { is: 'working'; pairs: readonly Pair[]; known?: Known; steps: Generator<void, Phase> }
-  | { is: 'ready'; known: Known; recent: Renewal }
+type Phase = Still | Working
 
-type Ready = Extract<Phase, { is: 'ready' }>
+interface Working {
+  is: 'working'
+  pairs: readonly Pair[]
+  known?: Known
+  steps: Generator<void, Phase>
+  /** What it is made of, for whoever is forgotten meanwhile: pairs at these places, default all. */
+  of: Still
+  places?: readonly number[]
+}
+
+type Still = { is: 'collecting'; pairs: Pair[] } | { is: 'ready'; known: Known; recent: Renewal }
+
+type Ready = Extract<Still, { is: 'ready' }>
 
 export interface Remembered {
   /** Whether the pair was kept. */
@@ -72,7 +83,7 @@ export class Memory {
     this.#deviations = new Deviations(this.#domain.criterion)
     const known = state && loadMemory(core, this.#domain, state)
     if (!known) return
-    this.#deviations = Deviations.over(this.#domain.criterion, known.regression.answers)
+    this.#deviations = finished(Deviations.over(this.#domain.criterion, known.regression.answers))
     this.#phase = this.#ready(known)
   }
 
@@ -132,15 +143,16 @@ export class Memory {
     if (phase.is === 'ready') return yield* this.#add(phase, pair)
     const { pairs } = phase
     const isNew = collect(pairs, pair)
-    if (isNew && pairs.length === BLOCK) this.#phase = { is: 'working', pairs, steps: this.#begin(pairs) }
+    if (isNew && pairs.length === BLOCK) this.#phase = { is: 'working', pairs, steps: this.#begin(pairs), of: phase }
     return { kept: isNew }
   }
 
   *#begin(pairs: readonly Pair[]): Generator<void, Phase> {
     let first = [...pairs]
-    for (const output of this.#domain.judged) first = withoutOutliers(first, ({ answer }) => outputIn(answer, output))
+    for (const output of this.#domain.judged)
+      first = yield* withoutOutliers(first, ({ answer }) => outputIn(answer, output))
     if (first.length < BLOCK) return { is: 'collecting', pairs: first }
-    for (const { answer } of first) this.#deviations.add(answer)
+    this.#deviations = yield* Deviations.over(this.#domain.criterion, first.map(({ answer }) => answer)) // biome-ignore format: one line
     return this.#ready(yield* begin(this.#core, this.#domain, first))
   }
 
@@ -162,7 +174,7 @@ export class Memory {
     const predicted = yield* known.predict(similarities)
     if (!predicted) return { kept: false }
     const error = known.squares(predicted.answer, answer)
-    if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(known, this.#afresh(phase))
+    if (isCollected && recent.collect(pair, known.pooled(error))) this.#reconsider(phase, this.#afresh(phase))
     if (!isNew) return { kept: false }
     known.observe({ error, variance: predicted.variance })
     known.put(point, similarities, pair)
@@ -176,12 +188,12 @@ export class Memory {
     const every = size < SMALL && next === size ? SOON : BLOCK
     if (next % every === 0) regression.settle() // or 0, after the last and perhaps shorter block
     regression.advance()
-    if (this.#phase.is === 'ready' && phase.recent.isDue(size)) this.#reconsider(phase.known, this.#restudy(phase))
+    if (this.#phase.is === 'ready' && phase.recent.isDue(size)) this.#reconsider(phase, this.#restudy(phase))
   }
 
   /** What is known is used until there is something better. */
-  #reconsider(known: Known, steps: Generator<void, Phase>): void {
-    this.#phase = { is: 'working', pairs: [], known, steps }
+  #reconsider(phase: Ready, steps: Generator<void, Phase>): void {
+    this.#phase = { is: 'working', pairs: [], known: phase.known, steps, of: phase }
   }
 
   *#afresh(phase: Ready): Generator<void, Phase> {
@@ -191,7 +203,7 @@ export class Memory {
 
   *#restudy({ known, recent }: Ready): Generator<void, Phase> {
     recent.plan(known.size)
-    const better = yield* renewed(this.#domain, known, known.places, true)
+    const better = yield* renewed(this.#domain, known)
     return { is: 'ready', known: better ?? known, recent }
   }
 
@@ -204,43 +216,49 @@ export class Memory {
     return this.#phase.is === 'working'
   }
 
-  #finished(): Exclude<Phase, { is: 'working' }> {
+  #finished(): Still {
     while (this.work()) {}
-    return this.#phase as Exclude<Phase, { is: 'working' }>
+    return this.#phase as Still
   }
 
   /**
-   * Takes out all that came from a worker, as if it had never been: how queries are compared is decided again, too.
-   * What can wait is left to `work`; until that is done nothing is recovered. With fewer pairs than a memory begins
-   * with, all go.
+   * Takes out all that came from a worker, as if it had never been. What can wait is left to `work`; until the others are solved anew
+   * nothing is recovered. Then how queries are compared is decided again, too, where the worker had much say in it. With fewer
+   * pairs than a memory begins with, all go.
    *
    * @returns pairs taken out, and the answers of the others, the oldest first
    */
   forget(from: string): { gone: number; left: Float32Array[] } {
-    const phase = this.#finished()
+    // What is under way is left where it is: with the worker's answers it would have to be done again.
+    const { of: phase, places: all } = this.#phase.is === 'working' ? this.#phase : { of: this.#phase }
     if (phase.is === 'collecting') {
       const pairs = phase.pairs.filter((pair) => pair.from !== from)
-      this.#phase = { is: 'collecting', pairs }
-      return { gone: phase.pairs.length - pairs.length, left: pairs.map(({ answer }) => answer) }
+      const gone = phase.pairs.length - pairs.length
+      if (gone) this.#phase = { is: 'collecting', pairs }
+      return { gone, left: pairs.map(({ answer }) => answer) }
     }
     const { known, recent } = phase
     recent.forget(from)
-    const places = known.places.filter((place) => known.from[place] !== from)
+    const before = all ?? known.places
+    const places = before.filter((place) => known.from[place] !== from)
     const left = places.map((place) => known.regression.answers[place])
-    const gone = known.size - places.length
+    const gone = before.length - places.length
     if (!gone) return { gone, left }
     recent.clear()
-    this.#deviations = Deviations.over(this.#domain.criterion, left)
+    const isDecided = this.#phase.is === 'ready' && gone <= SAY * known.size
     if (left.length < BLOCK) this.#phase = { is: 'collecting', pairs: [] }
-    else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places) }
+    else this.#phase = { is: 'working', pairs: [], steps: this.#without(phase, places, isDecided), of: phase, places }
     return { gone, left }
   }
 
-  /** @param places  of the pairs that are left */
-  *#without({ known, recent }: Ready, places: readonly number[]): Generator<void, Phase> {
-    const left = (yield* renewed(this.#domain, known, places, false)) as Known
+  /** @param places  of the pairs that are left  @param isDecided  how queries are compared */
+  *#without({ known, recent }: Ready, places: readonly number[], isDecided: boolean): Generator<void, Phase> {
+    const answers = places.map((place) => known.regression.answers[place])
+    this.#deviations = yield* Deviations.over(this.#domain.criterion, answers)
+    const left = yield* known.only(places)
     recent.plan(left.size)
-    return { is: 'ready', known: left, recent }
+    const phase: Ready = { is: 'ready', known: left, recent }
+    return isDecided ? phase : { is: 'working', pairs: [], known: left, steps: this.#restudy(phase), of: phase }
   }
 
   /**

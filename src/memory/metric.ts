@@ -8,6 +8,7 @@ import type { Core } from '../core/core'
 import { ARRAY_BYTES } from '../core/space'
 import type { Criterion } from '../criterion'
 import { MOST } from '../saved'
+import { paced, perStep } from './steps'
 import { kernelNames, type Metric, Study, type Tried } from './study'
 
 /** Pairs, and values of them all, that a metric is chosen by, at most. */
@@ -46,7 +47,7 @@ export function* chooseMetric(
   { criterion, parts, known = [] }: { criterion: Criterion; parts: readonly number[]; known?: readonly Metric[] },
 ): Generator<void, { best: Tried; known: Tried[] }> {
   const study = new Study(core, rows, answers, criterion)
-  const deviations = deviationsOf(rows)
+  const deviations = yield* deviationsOf(rows)
   const whole = perPart(deviations, parts)
   const standard = deviations.map((deviation, i) => 1 / (deviation || 1 / whole[i]))
   const again: Tried[] = []
@@ -80,21 +81,32 @@ function perPart(deviations: Float32Array, parts: readonly number[]): Float32Arr
   return scales
 }
 
+/** Values of a row that are looked at in one go. */
+const PIECE = 4096
 /** A smaller number has no inverse in f32. */
 const LEAST_DEVIATION = 1e-37
 
-/** Standard deviation of each value over the rows; 0 for one that hardly varies. */
-function deviationsOf(rows: readonly Float32Array[]): Float32Array {
-  return rows[0].map((_, i) => {
-    let [sum, most] = [0, 0]
-    for (const row of rows) {
-      sum += row[i]
-      most = Math.max(most, Math.abs(row[i]))
+/** Standard deviation of each value over the rows; 0 for one that hardly varies. In steps. */
+function* deviationsOf(rows: readonly Float32Array[]): Generator<void, Float32Array> {
+  const { length } = rows[0]
+  const [sums, mosts, squares] = [new Float64Array(length), new Float64Array(length), new Float64Array(length)]
+  const pieces = Math.ceil(length / PIECE)
+  const each = (f: (row: Float32Array, from: number, to: number) => void) =>
+    paced(rows.length * pieces, perStep(4 * Math.min(length, PIECE)), (at) => {
+      const from = (at % pieces) * PIECE
+      f(rows[Math.floor(at / pieces)], from, Math.min(length, from + PIECE))
+    })
+  yield* each((row, from, to) => {
+    for (let i = from; i < to; i++) {
+      sums[i] += row[i]
+      mosts[i] = Math.max(mosts[i], Math.abs(row[i]))
     }
-    const mean = sum / rows.length
-    let square = 0
-    for (const row of rows) square += (row[i] - mean) ** 2
-    const deviation = Math.sqrt(square / rows.length)
-    return deviation > Math.max(1e-6 * most, LEAST_DEVIATION) ? deviation : 0
+  })
+  yield* each((row, from, to) => {
+    for (let i = from; i < to; i++) squares[i] += (row[i] - sums[i] / rows.length) ** 2
+  })
+  return rows[0].map((_, i) => {
+    const deviation = Math.sqrt(squares[i] / rows.length)
+    return deviation > Math.max(1e-6 * mosts[i], LEAST_DEVIATION) ? deviation : 0
   })
 }

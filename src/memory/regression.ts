@@ -6,8 +6,9 @@ import { BLOCK, type KernelMatrix } from '../core/kernel-matrix'
 import { type AnswerSample, type JudgedOutput, sampleOf } from '../criterion'
 import * as saved from '../saved'
 import type { Archive } from './archive'
+import { Inverses } from './inverses'
 import { type Fitted, fittedTo, leftOut } from './leave-one-out'
-import { PRODUCTS, QUICK_PRODUCTS } from './steps'
+import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
 import { Sweep } from './sweep'
 
 /** Similarities are kept in 16 bits each. */
@@ -46,8 +47,8 @@ export class KernelRegression {
   readonly #noise: number
   /** Similarities, which are k(x, x') of each two pairs, and X, the dual coefficients. */
   readonly #matrix: KernelMatrix
-  /** Sums over the inverses of the blocks of K + noise I, and pairs in a block when it was inverted. */
-  readonly #totals = new Map<number, { total: number; pairs: number }>()
+  /** Of the blocks of K + noise I. */
+  readonly #inverses: Inverses
   readonly #sweep = new Sweep((block) => this.#relax(block))
   /** Of the first block's answers. */
   #mean: Float64Array | undefined
@@ -62,6 +63,7 @@ export class KernelRegression {
     this.#outputs = outputs
     this.#noise = noise
     this.#matrix = core.kernelMatrix(outputs)
+    this.#inverses = new Inverses(this.#matrix, noise)
   }
 
   /** What was saved of so many pairs. @throws RangeError for what `save` never gave */
@@ -86,7 +88,7 @@ export class KernelRegression {
     for (let block = 0; block < blocks; block++) {
       const pairs = block < blocks - 1 ? BLOCK : known
       try {
-        if (pairs) regression.#invert(block, pairs)
+        if (pairs) finished(regression.#inverses.invert(block, pairs))
       } catch {
         throw saved.refused('kernel', 'positive definite blocks', `another in block ${block}`)
       }
@@ -121,7 +123,7 @@ export class KernelRegression {
     this.#matrix.set(index, row)
     this.answers[index] = answer.slice()
     this.#written = index
-    if (!added) this.#totals.delete(block) // else the inverse without it still holds
+    if (!added) this.#inverses.drop(block) // else the inverse without it still holds
   }
 
   /** The coefficients of a block become 0, and the other blocks are due, to make up for it. */
@@ -151,11 +153,26 @@ export class KernelRegression {
     this.#written = -1
   }
 
+  /** The pairs at some places alone, in this order, in steps: similar as they were, and solved anew. */
+  *only(places: readonly number[]): Generator<void, KernelRegression> {
+    const made = new KernelRegression(this.#core, this.#outputs, this.#noise)
+    yield* paced(places.length, perStep(4 * this.size), (i) => {
+      const row = this.#matrix.get(places[i], this.size)
+      const similarities = Float64Array.from({ length: i }, (_, j) => row[places[j]] / FULL)
+      made.place(i, similarities, row[places[i]] / FULL, this.answers[places[i]])
+    })
+    yield* made.begin()
+    return made
+  }
+
   /** Settles the first pairs, in steps: then there is something to predict from. */
   *begin(): Generator<void> {
     this.settle()
     const mean = new Float64Array(this.#outputs)
-    for (const answer of this.answers) for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    yield* paced(this.size, perStep(this.#outputs), (i) => {
+      const answer = this.answers[i]
+      for (let c = 0; c < this.#outputs; c++) mean[c] += answer[c] / this.size
+    })
     this.#mean = mean
     while (this.#sweep.begin(this.#open)) while (this.work()) yield
   }
@@ -170,7 +187,7 @@ export class KernelRegression {
   /** Solves one block for what the others leave over, a few outputs and of them a few pairs at a time. */
   *#relax(block: number): Generator<void> {
     const [from, to] = this.#range(block)
-    if (this.#totals.get(block)?.pairs !== to - from) this.#invert(block)
+    if (this.#inverses.of(block)?.pairs !== to - from) yield* this.#inverses.invert(block, to - from)
     const perPair = WIDTH * this.size
     const width = WIDTH * Math.max(1, Math.floor(PRODUCTS / (BLOCK * perPair)))
     const pairs = Math.min(BLOCK, 2 * Math.max(1, Math.floor(PRODUCTS / (2 * perPair))))
@@ -206,38 +223,43 @@ export class KernelRegression {
    */
   *predict(similarities: Float32Array, kxx: number): Generator<void, Predicted> {
     const mean = this.#mean as Float64Array
-    const weighted = this.#matrix.combine(similarities)
+    const answer = new Float32Array(this.#outputs)
+    const width = 12 * Math.ceil(QUICK_PRODUCTS / this.size / 12)
+    for (let first = 0; first < answer.length; first += width) {
+      if (first) yield
+      answer.set(this.#matrix.combine(similarities, [first, Math.min(first + width, answer.length)]), first)
+    }
     let variance = kxx
     for (let block = 0; block * BLOCK < this.size; block++) {
       if (block % QUICK_BLOCKS === 0) yield
       if (block === this.#open) continue
-      if (!this.#totals.has(block)) this.#invert(block)
+      const [from, to] = this.#range(block)
+      const { total } = this.#inverses.of(block) ?? (yield* this.#inverses.invert(block, to - from))
       const { square, ones } = this.#matrix.quadratic(block, similarities)
-      const { total } = this.#totals.get(block) as { total: number }
       const explained = square - (1 - ones) ** 2 / total // as in ordinary kriging
       variance = Math.min(variance, kxx - explained)
     }
-    const answer = weighted.map((value, c) => value + mean[c])
+    for (let c = 0; c < answer.length; c++) answer[c] += mean[c]
     return { answer, variance: Math.max(variance / kxx, LEAST_VARIANCE) }
   }
 
-  /** The first pairs; of each output at most 128 values, evenly spread, which show the error of all. */
-  first(judged: readonly JudgedOutput[]): Fitted & AnswerSample {
-    const { inverse, total } = this.#invert(0)
+  /** The first pairs; of each output at most 128 values, evenly spread, which show the error of all. In steps. */
+  *first(judged: readonly JudgedOutput[]): Generator<void, Fitted & AnswerSample> {
+    const { inverse, total } = yield* this.#inverses.invert(0, this.#range(0)[1])
     const sample = sampleOf(this.answers.slice(0, BLOCK), judged, SAMPLE)
     return { ...fittedTo(sample.answers, inverse), total, spans: sample.spans }
   }
 
   /** Means over the first pairs, each predicted from all the others. In steps. */
   *leaveOneOut(judged: readonly JudgedOutput[]): Generator<void, Uncertainty> {
-    const first = this.first(judged)
+    const first = yield* this.first(judged)
     const n = first.answers.length
     const own = this.#matrix.own(0)
     const residuals: Float64Array[] = []
     let variance = 0
     yield* leftOut(first, (i, left) => {
       residuals.push(left.residual)
-      variance += (left.variance - this.#noise) / (own[i * (BLOCK + 1)] / FULL)
+      variance += (left.variance - this.#noise) / (own[i] / FULL)
     })
     const error = first.spans.map(({ from, size }) => {
       let sum = 0
@@ -260,26 +282,12 @@ export class KernelRegression {
       answers: joined(this.answers, Float32Array),
       shares: joined(coefficients, Float32Array),
       mean: this.#mean?.slice() ?? new Float64Array(this.#outputs),
-      pending: Float64Array.of(this.#open, this.#written, this.#totals.get(last)?.pairs ?? 0),
+      pending: Float64Array.of(this.#open, this.#written, this.#inverses.of(last)?.pairs ?? 0),
     }
   }
 
   /** The pairs of a block: from .. to - 1. */
   #range(block: number): [from: number, to: number] {
     return [block * BLOCK, Math.min((block + 1) * BLOCK, this.size)]
-  }
-
-  /** Inverse of a block of K + noise I, or of its first n pairs, kept by the matrix; and the sum over it, kept here. */
-  #invert(block: number, n = Math.min(BLOCK, this.size - block * BLOCK)): { inverse: Float64Array; total: number } {
-    const own = this.#matrix.own(block)
-    const matrix = new Float64Array(n * n)
-    for (let i = 0; i < n; i++) {
-      for (let j = 0; j < n; j++) matrix[i * n + j] = own[i * BLOCK + j] / FULL + (i === j ? this.#noise : 0)
-    }
-    const inverse = this.#core.inverse(matrix)
-    const total = inverse.reduce((a, b) => a + b, 0)
-    this.#matrix.setInverse(block, inverse)
-    this.#totals.set(block, { total, pairs: n })
-    return { inverse, total }
   }
 }

@@ -74,7 +74,7 @@ export class Renewal {
     this.clear()
     this.#collectAfter = AFRESH * this.#seen
     const tried = yield* begin(core, this.#domain, latest, BLOCK / 2) // those that it is judged by must not decide
-    const first = tried.regression.first(this.#domain.judged)
+    const first = yield* tried.regression.first(this.#domain.judged)
     const error = yield* leaveLaterOut({ ...first, answers: balanced(first) })
     const variance = tried.pooled(tried.variance)
     const isKnowing = error < KNOWING * variance
@@ -93,16 +93,12 @@ export class Renewal {
   }
 }
 
-/** The pairs at some places, under the best metric; undefined where that must be better than today's and is not. */
-export function* renewed(
-  domain: Domain,
-  { similarity, regression, from }: Known,
-  places: readonly number[],
-  mustBeBetter: boolean,
-): Generator<void, Known | undefined> {
-  const pairs = places.map((place) => ({ answer: regression.answers[place], from: from[place] }))
+/** All pairs under the best metric; undefined where that is no better than today's. In steps. */
+export function* renewed(domain: Domain, known: Known): Generator<void, Known | undefined> {
+  const { similarity, places } = known
+  const pairs = known.pairs(places)
   const choice = yield* similarity.reconsidered(places, pairs)
-  if (mustBeBetter && (!choice || choice.best.loss > choice.now.loss - BETTER)) return undefined
-  const again = yield* similarity.renewed(places, choice?.best)
-  return (yield* Known.fitted(domain, again, pairs)).known
+  if (!choice || choice.best.loss > choice.now.loss - BETTER) return undefined
+  const again = yield* similarity.renewed(places, choice.best)
+  return (yield* Known.fitted(domain, again, pairs, yield* again.regressed(pairs))).known
 }

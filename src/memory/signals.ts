@@ -8,6 +8,7 @@ import { ARRAY_BYTES } from '../core/space'
 import { seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'
+import { finished, paced, perStep } from './steps'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
 /** Samples in a patch, per channel; filters; parts that time is divided into. */
@@ -78,15 +79,16 @@ export class Signals {
     const sizes = sizesOf(shape)
     const random = seeded(1)
     const width = sizes.channels * SIDE
-    const patches = Array.from({ length: PATCHES }, () => {
+    const patches: Float32Array[] = []
+    const variances = new Float64Array(PATCHES)
+    yield* paced(PATCHES, perStep(4 * width), (i) => {
       const signal = signals[random.below(signals.length)]
-      return patchAt(signal, random.below(sizes.length - SIDE + 1), sizes)
+      patches.push(patchAt(signal, random.below(sizes.length - SIDE + 1), sizes))
+      variances[i] = moments(patches[i]).variance
     })
-    yield
-    const variances = Float64Array.from(patches, (patch) => moments(patch).variance)
     const { usual, sum } = clippedSum(variances)
     const contrast = CONTRAST * (sum / PATCHES) || 1
-    for (const patch of patches) normalise(patch, contrast)
+    yield* paced(PATCHES, perStep(4 * width), (i) => normalise(patches[i], contrast))
     const inverse = yield* inverseCovariance(core, patches, new Float32Array(width), PATCHES)
     const chosen = loud(variances, usual, FILTERS).map((which) => patches[which])
     const filters = yield* whitened(chosen, inverse, Float32Array)
@@ -95,17 +97,23 @@ export class Signals {
 
   /** @returns SIGNAL_FEATURES values, fresh: part of time x filter */
   of(signal: Float32Array): Float32Array {
+    return finished(this.steps(signal))
+  }
+
+  /** The same in steps. */
+  *steps(signal: Float32Array): Generator<void, Float32Array> {
     const { channels, count, stride } = this.#sizes
     const width = channels * SIDE
     const values = Array.from({ length: width }, () => new Float32Array(count))
-    for (let at = 0; at < count; at++) {
+    yield* paced(count, perStep(4 * width), (at) => {
       const patch = patchAt(signal, at * stride, this.#sizes)
       normalise(patch, this.#contrast)
       for (let i = 0; i < width; i++) values[i][at] = patch[i]
-    }
+    })
     const responses = this.#core.combine(this.#filters, values)
     const features = new Float32Array(SIGNAL_FEATURES)
-    responses.forEach((row, filter) => {
+    yield* paced(FILTERS, perStep(CELLS * count), (filter) => {
+      const row = responses[filter]
       for (let at = 0; at < count; at++) row[at] = Math.max(0, Math.abs(row[at]) - THRESHOLD)
       for (let cell = 0; cell < CELLS; cell++) {
         let sum = 0
@@ -147,9 +155,12 @@ function poolOf(count: number): Float32Array {
   const pool = new Float32Array(CELLS * count)
   for (let cell = 0; cell < CELLS; cell++) {
     const row = pool.subarray(cell * count, (cell + 1) * count)
-    for (let at = 0; at < count; at++) row[at] = Math.max(0, 1 - Math.abs(((at + 0.5) * CELLS) / count - 0.5 - cell))
-    const total = row.reduce((a, b) => a + b, 0) || 1
-    for (let at = 0; at < count; at++) row[at] /= total
+    const [from, to] = [-0.5, 1.5].map((side) => Math.round(((cell + side) * count) / CELLS)) // others are further off
+    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++)
+      row[at] = Math.max(0, 1 - Math.abs(((at + 0.5) * CELLS) / count - 0.5 - cell))
+    let total = 0
+    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) total += row[at]
+    for (let at = Math.max(0, from - 1); at < Math.min(count, to + 1); at++) row[at] /= total || 1
   }
   return pool
 }

@@ -11,7 +11,7 @@ import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
 import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
-import { finished, PRODUCTS, paced, QUICK_PRODUCTS } from './steps'
+import { finished, PRODUCTS, paced, perStep, QUICK_PRODUCTS } from './steps'
 import { type Kernel, type KernelName, kernels, type Metric, scaled, squaredLengthScale, type Tried } from './study'
 
 /** What is compared in the end; the user's own features are values. */
@@ -71,17 +71,20 @@ export class Similarity {
   ): Generator<void, Similarity> {
     const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
     const made = new Similarity(core, domain, embedding, tried)
-    yield* made.#fill(queries.length, (i) => made.#pointOf(vectors?.[i] ?? vectorOf(queries[i], domain, embedding)))
+    yield* made.#fill(queries.length, (i) =>
+      made.#pointOf(vectors?.[i] ?? finished(vectorOf(queries[i], domain, embedding))),
+    )
     return made
   }
 
-  /** The remembered queries at some places, in this order, under the same metric or another; in steps. */
+  /** The remembered queries at some places, in this order, as they are or under another metric; in steps. */
   *renewed(places: readonly number[], metric?: Metric): Generator<void, Similarity> {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
-    yield* made.#fill(places.length, (i) => {
-      return metric ? made.#pointOf(this.#vector(places[i])) : this.points.at(places[i])
-    })
+    made.#squaredLengthScale = this.#squaredLengthScale
+    if (metric) yield* made.#fill(places.length, (i) => made.#pointOf(this.#vector(places[i])))
+    else
+      yield* paced(places.length, perStep(4 * this.points.width), (i) => made.points.put(this.points.at(places[i]), i))
     return made
   }
 
@@ -97,20 +100,21 @@ export class Similarity {
     const some = places.slice(-studied(length))
     const answers = pairs.slice(-some.length).map(({ answer }) => answer)
     const rows: Float32Array[] = []
-    yield* paced(some.length, 64, (i) => rows.push(this.#vector(some[i])))
+    yield* paced(some.length, perStep(length), (i) => rows.push(this.#vector(some[i])))
     const options = { criterion, parts: length === size({ shape }) ? parts : [length], known: [metric] }
     const { best, known } = yield* chooseMetric(this.#core, rows, answers, options)
     return { best, now: known[0] }
   }
 
-  /** A regression on all that it holds, in steps. @param answers  to these, in their order */
-  *regressed(answers: readonly Float32Array[]): Generator<void, KernelRegression> {
+  /** A regression on all that it holds, in steps. @param pairs  with the answers to these, in their order */
+  *regressed(pairs: readonly Pick<Pair, 'answer'>[]): Generator<void, KernelRegression> {
     const regression = new KernelRegression(this.#core, this.#domain.outputs, this.noise)
-    const every = Math.max(1, Math.ceil(PRODUCTS / (answers.length * this.points.width)))
-    yield* paced(answers.length, every, (i) => {
-      const { similarities, kxx } = this.at(i, i)
-      regression.place(i, similarities, kxx, answers[i])
-    })
+    const every = Math.min(perStep(16 * pairs.length), Math.ceil(PRODUCTS / (pairs.length * this.points.width)))
+    for (const [i, { answer }] of pairs.entries()) {
+      const { similarities, kxx } = yield* this.to(this.points.at(i), i)
+      regression.place(i, similarities, kxx, answer)
+      if (i % every === every - 1) yield
+    }
     yield* regression.begin()
     return regression
   }
@@ -127,7 +131,7 @@ export class Similarity {
 
   /** A query as it is compared, in steps; fresh. @param query  reduced */
   *point(query: Float32Array): Generator<void, Point> {
-    const vector = vectorOf(query, this.#domain, this.#embedding) // in one step: others use the same filters
+    const vector = yield* vectorOf(query, this.#domain, this.#embedding)
     yield
     return this.#pointOf(vector)
   }
@@ -195,13 +199,12 @@ export class Similarity {
 
   /** The first queries it holds, and by them the length scale. */
   *#fill(count: number, pointOf: (index: number) => Point): Generator<void> {
-    yield* paced(count, this.#embedding ? 1 : 32, (i) => this.points.put(pointOf(i), i))
+    yield* paced(count, this.#embedding ? 1 : perStep(4 * this.points.width), (i) => this.points.put(pointOf(i), i))
     const distances: Float32Array[] = []
-    yield* paced(Math.min(count, BLOCK), 8, (i) => {
+    yield* paced(Math.min(count, BLOCK), perStep(BLOCK * this.points.width), (i) => {
       distances.push(this.points.distances(this.points.at(i), i).plain)
     })
-    this.#squaredLengthScale = squaredLengthScale(distances)
-    yield
+    this.#squaredLengthScale = yield* squaredLengthScale(distances)
   }
 }
 
@@ -227,7 +230,10 @@ function* decided(
   for (const embedding of ways) {
     const made = embedding || typeof features === 'function'
     const vectors: Float32Array[] = []
-    yield* paced(queries.length, made ? 1 : BLOCK, (i) => vectors.push(vectorOf(queries[i], domain, embedding)))
+    for (const query of queries) {
+      vectors.push(yield* vectorOf(query, domain, embedding))
+      if (made) yield
+    }
     const options = { criterion, parts: made ? [vectors[0].length] : parts }
     const { best } = yield* chooseMetric(core, vectors.slice(0, answers.length), answers, options)
     ranked.push({ embedding, tried: best, vectors })
@@ -235,8 +241,12 @@ function* decided(
   return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
 }
 
-/** The values of a query that are compared, before they are scaled. */
-function vectorOf(query: Float32Array, { features, sample, early }: Domain, embedding: Embedding): Float32Array {
+/** The values of a query that are compared, before they are scaled. In steps; those of an image in one, since others use the same filters. */
+function* vectorOf(
+  query: Float32Array,
+  { features, sample, early }: Domain,
+  embedding: Embedding,
+): Generator<void, Float32Array> {
   if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return embedding?.of(query) ?? query
+  return embedding instanceof Signals ? yield* embedding.steps(query) : (embedding?.of(query) ?? query)
 }

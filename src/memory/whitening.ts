@@ -3,7 +3,7 @@
 import type { Core } from '../core/core'
 import * as saved from '../saved'
 import type { Archive } from './archive'
-import { paced } from './steps'
+import { paced, perStep } from './steps'
 
 /** Added to a patch's variance, as a share of the usual one, so that noise is not blown up to full contrast. */
 export const CONTRAST = 0.01
@@ -33,7 +33,10 @@ export function* inverseCovariance(core: Core, patches: readonly Float32Array[],
   for (let from = 0; from < patches.length; from += piece) {
     yield
     const part = patches.slice(from, from + piece)
-    const columns = Array.from({ length: size }, (_, i) => Float32Array.from(part, (patch) => patch[i] - mean[i]))
+    const columns = Array.from({ length: size }, () => new Float32Array(part.length))
+    yield* paced(part.length, perStep(size), (at) => {
+      for (let i = 0; i < size; i++) columns[i][at] = part[at][i] - mean[i]
+    })
     const products = core.gram(columns)
     for (let i = 0; i < products.length; i++) covariance[i] += products[i] / patches.length
   }
@@ -53,7 +56,7 @@ export function* whitened(
 ): Generator<void, Float32Array> {
   const size = patches[0].length
   const filters = new Float32Array(patches.length * size)
-  yield* paced(patches.length, 8, (k) => {
+  yield* paced(patches.length, perStep(4 * size * size), (k) => {
     const patch = patches[k]
     const row = new Kind(size)
     for (let i = 0; i < size; i++) row[i] = patch.reduce((sum, value, j) => sum + value * inverse[i * size + j], 0)

@@ -26,6 +26,8 @@ export interface RememberingOptions {
   clock: Clock
   means: { readonly signature: Signature; readonly ended: Ended }
   core: 'wasm' | 'js'
+  /** The memory is there for late answers as well. */
+  recovers: boolean
   /** What a tenant has learned, and how often that may be given. */
   learned(tenant: string): {
     readonly learning?: Learning | undefined
@@ -74,6 +76,7 @@ export class Remembering {
     const onOverload = request.options.onOverload ?? (isAsked ? 'fail' : caller.choices.onOverload)
     const mayRemember = mayLook && onOverload === 'remember'
     const looks = !isAsked && mayLook && worth.looks()
+    learning.use = !worth.isOff ? 'saving' : this.#options.recovers ? 'warm' : 'idle'
     const refusal = looks || !mayRemember ? undefined : this.#refused(caller)
     if (!looks && !refusal) {
       ledger.count()

@@ -13,14 +13,16 @@ export interface UnaskedKinds {
 
 export function unaskedOf(
   { Reuse, Remembering }: UnaskedKinds,
-  { clock, reuse, warn, costs }: Settings,
+  { clock, reuse, warn, costs, choices }: Settings,
   means: Means,
   { ask, learned }: Pick<ReuseOptions, 'ask'> & Pick<RememberingOptions, 'learned'>,
 ): Reuse {
   const { bytes, ttlMs = Number.POSITIVE_INFINITY } = reuse
   const { coder, lateness } = means
   const inferenceMs = () => costs.inference ?? lateness.medianMs
+  const recovers = choices.policy !== 'retry'
   const { pool } = means
-  const before = Remembering && new Remembering({ clock, means, core: coder.core, learned, inferenceMs, pool })
+  const before =
+    Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, pool })
   return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means })
 }

@@ -2,8 +2,9 @@
 
 /** Queries that were looked up before the first judgement, and between two. */
 const EVERY = 512
-/** Where it does not pay one query in so many is looked up: the memory may have become better. */
+/** Where it does not pay one query in so many is looked up, as the memory may have become better; fewer where that would take more than a share of what answers take. */
 const SELDOM = 16
+const LITTLE = 0.01
 /** It has to pay by so much more to be taken up again. */
 const CLEARLY = 1.1
 
@@ -22,6 +23,7 @@ export class Worth {
   isOff = false
   readonly #costs: () => LookCosts
   #queries = 0
+  #seldom = SELDOM
 
   constructor(costs: () => LookCosts) {
     this.#costs = costs
@@ -30,12 +32,13 @@ export class Worth {
   /** Whether one more query is looked up. */
   looks(): boolean {
     if (++this.#queries % EVERY === 0) this.#judge()
-    return !this.isOff || this.#queries % SELDOM === 0
+    return !this.isOff || this.#queries % this.#seldom === 0
   }
 
   #judge(): void {
     const { lookMs, lessonMs, inferenceMs, share } = this.#costs()
     if (inferenceMs === undefined || !Number.isFinite(lookMs)) return
+    this.#seldom = Math.max(SELDOM, Math.ceil(lookMs / (LITTLE * inferenceMs)))
     const saved = share * (inferenceMs + (Number.isFinite(lessonMs) ? lessonMs : 0))
     this.isOff = saved <= lookMs * (this.isOff ? CLEARLY : 1)
   }

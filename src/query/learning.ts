@@ -10,9 +10,9 @@ import { Training, type TrainingTask } from './training'
 /**
  * Share of the time that learning may take: with a memory that cannot help yet, and later. A fifth later on made the median
  * answer of a model of .1 ms a tenth slower; where answers are given unasked each one learned saves others (MNIST, 5,000 queries one after the
- * other, .01: 63 % unasked with a twentieth, 73 with a fifth).
+ * other, .01: 63 % unasked with a twentieth, 73 with a fifth), and next to nothing where that does not pay.
  */
-const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2 }
+const SHARES = { cold: 0.5, warm: 0.05, saving: 0.2, idle: 0.005 }
 /** Answers that may wait to be remembered: while the memory is cold, and later, when there are enough others. */
 const WAITING = { cold: 32, warm: 2 }
 /** Share of an answer's time that a group may spend on foreseeing what the memory would say, all at once; and the most, ms. */
@@ -41,17 +41,16 @@ export class Learning {
   readonly #dueLooks: TimeBudget
   /** Moving average of how often lookups were sure. */
   #sure = 1
+  /** What a warm memory is for: late answers; to answer unasked; or nothing now. */
+  use: 'warm' | 'saving' | 'idle' = 'warm'
 
-  /**
-   * @param part   of the time that learning may take, which others take their parts of
-   * @param saves  answers are given unasked
-   */
-  constructor(experience: Experience, clock: Clock, warn: (text: string) => void, part = 1, saves = false) {
+  /** @param part  of the time that learning may take, which others take their parts of */
+  constructor(experience: Experience, clock: Clock, warn: (text: string) => void, part = 1) {
     this.experience = experience
     this.#clock = clock
     this.#dueLooks = new TimeBudget(clock, () => part * LOOKING.share, LOOKING.burstMs)
     this.#looking = new TimeBudget(clock, () => part * LOOKING.share * this.#sure, LOOKING.burstMs)
-    const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : saves ? 'saving' : 'warm']
+    const share = () => part * SHARES[experience.memory === 'cold' ? 'cold' : this.use]
     const failed = (why: string) => warn(`nothing was learned from a group: ${why}`)
     this.#lookups = new Lookups(clock)
     this.#training = new Training(clock, share, failed, () => this.#lookups.busy)

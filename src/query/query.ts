@@ -128,8 +128,6 @@ export class Query implements Owner, Timed {
     this.#finish()
   }
 
-  // What the pool tells.
-
   began(attempt: Attempt): void {
     const asked = this.inquiry.find(attempt)
     if (!asked) return this.inquiry.met(attempt) // it is told again when it is known here

@@ -9,6 +9,7 @@ import { Confidence, type Recovered } from '../../src/memory/confidence'
 import type { ConfidenceState } from '../../src/memory/confidence-state'
 import { Memory } from '../../src/memory/memory'
 import { labelOdds } from '../../src/memory/odds'
+import { finished } from '../../src/memory/steps'
 import { type Random, seeded } from '../../src/random'
 import { OnnxModel } from '../../src/workers/onnx/model'
 import { readModel } from '../../src/workers/onnx/model-file'
@@ -169,7 +170,7 @@ describe('what a worker taught', () => {
       if (i % 8 === 0) confidence.observe(Float32Array.of(15, -15))
     }
     expect(confidence.tolerance).toBeGreaterThan(1.5 * (never.tolerance as number))
-    confidence.forget('liar', left)
+    finished(confidence.differ(left))
     expect(confidence.tolerance).toBe(never.tolerance)
   })
 

@@ -40,7 +40,7 @@ async function measure(options: MemoryOptions, pairs = Number.POSITIVE_INFINITY)
     const from = (i * 7) % 3000
     finished(memory.remembering(noise.subarray(from, from + size), answer))
     if (i === 126) look()
-    while (memory.work()) if (steps++ % (i < 128 ? 50 : 500) === 0) look()
+    while (memory.work()) if (steps++ % (i < 128 ? 200 : 2000) === 0) look()
   }
   memory.settle()
   look()

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import { loadCore } from '../../src/core/load'
 import { type Examples, fitted, logOdds, sigmoid, standardised } from '../../src/memory/logistic'
+import { finished } from '../../src/memory/steps'
 import { seeded } from '../../src/random'
 
 const core = await loadCore()
@@ -32,7 +33,7 @@ const moved = (weights: Float64Array, i: number, by: number) => weights.map((w, 
 
 describe('the weights', () => {
   it('are the most probable ones', () => {
-    const { weights } = fitted(core, examples)
+    const { weights } = finished(fitted(core, examples))
     for (let i = 0; i < width; i++) {
       const slope = (posterior(moved(weights, i, 1e-4)) - posterior(moved(weights, i, -1e-4))) / 2e-4
       expect(Math.abs(slope)).toBeLessThan(1e-3)
@@ -42,7 +43,7 @@ describe('the weights', () => {
   })
 
   it('have the covariance of the curvature there', () => {
-    const { weights, covariance } = fitted(core, examples)
+    const { weights, covariance } = finished(fitted(core, examples))
     const h = 1e-3
     const curvature = (i: number, j: number) => {
       const at = (a: number, b: number) => posterior(moved(moved(weights, i, a * h), j, b * h))
@@ -60,10 +61,10 @@ describe('the weights', () => {
   it('are found in few steps, in fewer from near them', () => {
     let steps = 0
     const counting = { ...core, inverse: (matrix: Float64Array) => [steps++, core.inverse(matrix)][1] as Float64Array }
-    const { weights } = fitted(counting, examples)
+    const { weights } = finished(fitted(counting, examples))
     expect(steps).toBeLessThan(8)
     const before = steps
-    expect(fitted(counting, examples, weights).weights[1]).toBeCloseTo(weights[1], 5)
+    expect(finished(fitted(counting, examples, weights)).weights[1]).toBeCloseTo(weights[1], 5)
     expect(steps - before).toBe(1)
   })
 })
