@@ -12,14 +12,14 @@ export interface Said {
   readonly isRight: boolean
 }
 
-interface KnownAnswer {
+interface RightAnswer {
   readonly query: Float32Array
   readonly answer: Float32Array
 }
 
 export class Neighbours {
   /** The last ones, in as many bytes as a memory has. */
-  readonly #pairs: KnownAnswer[] = []
+  readonly #pairs: RightAnswer[] = []
   /** By distance. */
   readonly #known: { distance: number; isRight: boolean }[] = []
   readonly #agrees: (a: Float32Array, b: Float32Array) => boolean
@@ -32,7 +32,7 @@ export class Neighbours {
 
   /** What it says of a query, which it learns after that. */
   next(query: Float32Array, answer: Float32Array): Said | undefined {
-    let [nearest, distance]: [KnownAnswer | undefined, number] = [undefined, Number.POSITIVE_INFINITY]
+    let [nearest, distance]: [RightAnswer | undefined, number] = [undefined, Number.POSITIVE_INFINITY]
     for (const pair of this.#pairs) {
       const own = squared(query, pair.query, distance)
       if (own < distance) [nearest, distance] = [pair, own]
@@ -41,7 +41,7 @@ export class Neighbours {
     return nearest && this.#said(distance, this.#agrees(nearest.answer, answer))
   }
 
-  #keep(pair: KnownAnswer): void {
+  #keep(pair: RightAnswer): void {
     const most = Math.max(1, Math.floor(DEFAULT_BYTES / (pair.query.byteLength + pair.answer.byteLength)))
     this.#pairs[this.#next++ % most] = pair
   }

@@ -4,6 +4,7 @@
  */
 
 import { Exchanges } from './exchanges'
+import { Strangers } from './strangers'
 
 /** What was promised for this run. */
 export interface Promised {
@@ -86,7 +87,6 @@ const TIMER_MS = 1 // of real ones, twice: also what has passed since the loop l
 /** Wrong answers of the first span of a ledger, which each further one has twice as many of; and what is too many of them. */
 const FIRST_BUDGET = 20
 const MUCH = 3
-const CHANCE = 40 // wrong answers of strangers beyond what is expected at most
 
 const STATUSES = new Set(['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'])
 
@@ -129,8 +129,7 @@ class Checker {
   readonly #exchanges = new Exchanges((at, line, why) => this.#breaks(at, line, why))
   /** The newest model whose answer was given as exact, and when first. */
   #newest = { model: 0, at: 0 }
-  /** Right answers of each identity since it last lied, where anybody may join. */
-  readonly #earned = new Map<string, number>()
+  readonly #strangers = new Strangers((at, line, why) => this.#breaks(at, line, why))
   readonly #stalls: { at: number; ms: number }[] = []
   #open = 0
   /** Those that came in this moment, in their order. */
@@ -208,7 +207,7 @@ class Checker {
 
   #replied({ query, identity, lied, says }: Entry & { what: 'replied' }): void {
     if (lied) this.#liars.add(identity)
-    this.#earned.set(identity, (this.#earned.get(identity) ?? 0) + Number(!lied))
+    this.#strangers.replied(identity, lied)
     const asking = this.#of(query)
     asking?.replied.set(identity, { lied: lied || asking.replied.get(identity)?.lied === true, says })
   }
@@ -256,7 +255,8 @@ class Checker {
     const { byzantine, rounding, minConfidence, preset, maxError = 0, open } = this.#promised
     if (asking.leftAt !== undefined) this.#breaks(at, 'an abort ends a query', `query ${query} was left, and answered`)
     if (!STATUSES.has(status)) this.#breaks(at, 'an answer has a status', `query ${query}: ${status}`)
-    if (open) this.#strange(entry, open)
+    if (open)
+      this.#strangers.answered(entry, this.#identities.get(workers[0]) as string, { ...open, rounding, queries: this.#queries.size }) // biome-ignore format: one line
     else if (status === 'exact' && off > (byzantine ? rounding : 0)) {
       this.#breaks(at, 'exact is the model’s own answer', `query ${query} is off by ${off}`)
     }
@@ -284,19 +284,6 @@ class Checker {
     if (!isOnes) this.#breaks(at, 'audited is one worker’s word', `query ${query} is of ${workers.length}`)
     const convict = workers.find((name) => this.#isEjected(this.#identities.get(name) ?? name, at))
     if (convict) this.#breaks(at, 'a convict’s answers are not given', `query ${query} is answered by ${convict}`)
-  }
-
-  /** A stranger's word counts once it has answered enough, and few of those that are given are wrong. */
-  #strange(
-    { at, query, off, workers }: Entry & { what: 'answered' },
-    { integrity, own }: { integrity: number; own: string },
-  ): void {
-    // biome-ignore format: one line
-    const identity = this.#identities.get(workers[0]) as string
-    const isEarned = (this.#earned.get(identity) ?? 0) * (1 - integrity) > 1 - TICK
-    this.#wrong += Number(off > this.#promised.rounding)
-    if (identity === own ? off : !isEarned) this.#breaks(at, 'who is not believed gives no answer', `query ${query}, by ${identity}, off by ${off}`) // biome-ignore format: one line
-    if (this.#wrong > (1 - integrity) * this.#queries.size + CHANCE) this.#breaks(at, 'few answers of strangers are wrong', `${this.#wrong}`) // biome-ignore format: one line
   }
 
   /** A coin allows for more in one span of twenty, for so many more in one of ten thousand. */
