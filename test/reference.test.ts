@@ -53,7 +53,9 @@ it(`${REFERENCE} has every line that histories are checked for, and every assump
   const lines = rows.flatMap(([checked]) =>
     checked.map((line) => line.replace(/^of a (gateway|fleet that anybody may join): /, '')),
   )
-  const source = ['history', 'exchanges', 'strangers'].map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8')).join('')
+  const source = ['history', 'exchanges', 'strangers']
+    .map((name) => readFileSync(`test/simulation/${name}.ts`, 'utf8'))
+    .join('')
   const checked = [...source.matchAll(/reaks\([\w.]+,\s*'([^']+)'/g)].map(([, line]) => line)
   expect(lines.sort()).toEqual([...new Set(checked)].filter((line) => line !== 'the history').sort())
   const tests = readFileSync('test/simulation/assumptions.test.ts', 'utf8')
