@@ -91,7 +91,12 @@ it.each([
   const pool = new HandPool([0, 1, 2].map((i) => new HandWorker(`w${i}`)))
   const lateness = new Lateness(() => 0)
   const budgets = { hedges: new Budget(0, 0), recoveries: new Budget(1, 1), extras: {} }
-  const trust = { integrity: 0.9, audits: (worker?: unknown) => worker !== undefined, isSuspected: () => isSuspected }
+  const trust = {
+    integrity: 0.9,
+    audits: (worker?: unknown) => worker !== undefined,
+    isSuspected: () => isSuspected,
+    began() {},
+  }
   const learning = { experience: { memory: 'warm' }, see() {}, looksFirst: () => false }
   const agenda = new Agenda(clock, lateness, 1000)
   const context = { clock, pool, agenda, lateness, ...budgets, acceptance: agreement(1), trust, learning, mostLost: 2, mostFailed: 3 } // biome-ignore format: one line
