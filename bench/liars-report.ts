@@ -218,7 +218,7 @@ ${sampled}
 ## Strangers
 
 \`byzantine: E\` is a promise about whom you let in. Where anybody may join under as many names as he likes nothing can be built on E. \`verify: { trust: 'open' }\` builds on workers of your own instead: \`trusted: true\` in a \`ModelWorker\`, as threads of \`localWorkers\` have it. What
-they answer is taken for the model's. Without one that can be reached nothing is proven, and nothing is answered: queries fail with \`WORKER\`, and a warning says so.
+they answer is taken for the model's. Without one that can be reached nobody is examined: strangers that are believed answer until their next quiz is due, then queries fail with \`WORKER\`, and a warning says so.
 
 - A newcomer gets no query, but quizzes: queries of callers that a trusted worker has answered, each asked once more, of one stranger alone. Trusted workers are asked nothing for that.
 - With N = 1 / (1 - \`integrity\`) right answers (1,000; \`integrity\` is .999 here) its word is taken, \`exact\`, with the \`confidence\` 1 - 1 / n after n. Each answer that is given is credited to one identity: to the stranger whose it is, or to the one that a trusted worker's answer was a quiz for.
