@@ -32,7 +32,7 @@ function grouped(policy: 'recover' | 'auto' | 'retry' = 'recover') {
   const counts = { recoveries: 0, done: 0 }
   const context = {
     ...{ clock, pool, lateness, acceptance: first, extras: {}, mostLost: 2, mostFailed: 3 },
-    ...{ signature: new HandWorker('any').signature, tally: { tell() {} }, trust: { compare() {} } },
+    ...{ signature: new HandWorker('any').signature, tally: { tell() {} }, trust: { compare() {}, began() {} } },
     agenda: new Agenda(clock, lateness as never, 100),
     hedges: { has: true, take() {} },
     recoveries: { has: true, take: () => counts.recoveries++ },
@@ -120,7 +120,7 @@ function verified({ ejected = [] as string[] } = {}) {
   const lateness = { ages: undefined, medianMs: 10, tell() {}, known() {} }
   const { signature } = new HandWorker('any')
   const trust = {
-    ...{ integrity: 1, audits: () => false, isSuspected: () => false, silent() {}, proven() {}, lied() {} },
+    ...{ integrity: 1, audits: () => false, isSuspected: () => false, silent() {}, began() {}, proven() {}, lied() {} },
     equality: { criterion: criterionOf(signature.outputs, {}), outputs: [{}], rounding: 1e-3, scales: [1], usual: [1] },
     isTrusted: (worker: HandWorker) => !pool.ejected.has(worker.name),
   }
