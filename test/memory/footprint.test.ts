@@ -60,7 +60,7 @@ describe('a memory holds no more than its bytes', async () => {
   it.each([
     ['short rows', 4, { shape: [6], outputs: 10 }],
     ['rows', 4, { shape: [60], outputs: 10 }],
-    ['long answers', 6, { shape: [60], outputs: 600 }],
+    ['long answers', 8, { shape: [60], outputs: 600 }],
     [
       'images of which nothing but pixels is compared',
       4,
