@@ -53,7 +53,7 @@ describe('a detector', () => {
   })
 
   it('the command line takes what is right of each, tells how often each is, and refuses what is no output', () => {
-    const args = ['evaluate', write('scattered.onnx', unforeseeable()), '--inputs', detectorInputs]
+    const args = ['evaluate', write('scattered.onnx', unforeseeable()), '--inputs', detectorInputs, '--stream', '0']
     const few = [...args, '--groups', '20', '--memory', '200']
     const { stdout, stderr } = run(...few, '--right', 'boxes=80,scores=label')
     expect(stderr).not.toMatch('warning')
