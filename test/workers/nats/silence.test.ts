@@ -24,9 +24,9 @@ describe.skipIf(!natsInstalled)('workers on NATS that fall silent', () => {
       message: expect.stringContaining('missed 3 heartbeats'),
     })
     expect([worker.gone, worker.free]).toEqual([true, false])
-    await expect(inferRow(worker, row(1))).rejects.toMatchObject({ code: 'WORKER' })
     const onFree = vi.fn()
-    worker.onFree = onFree
+    worker.onFree = onFree // before anything may be heard
+    await expect(inferRow(worker, row(1))).rejects.toMatchObject({ code: 'WORKER' })
     partition.mockRestore()
     while (!worker.free) {
       await theirs.run(theirs.now() + 500) // it goes on beating
