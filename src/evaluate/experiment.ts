@@ -109,7 +109,7 @@ export function settingsOf(options: EvaluateOptions) {
   const learn = checkInteger('learn', options.learn ?? Math.min(300, Math.floor(groups / 2)), 0)
   const seed = checkInteger('seed', options.seed ?? 1, 0)
   const sets = checkInteger('sets', options.sets ?? 200, 0)
-  const criterion = criterionOf(model.signature.outputs, { ...options, outputs: options.right })
+  const criterion = criterionFor(model, options)
   if (inputs.length < queries + memory)
     throw new RangeError(`inputs: expected >= ${queries + memory} (queries, memory), got ${inputs.length}`)
   if (labels) checkLabels(labels, inputs.length, criterion)
@@ -159,15 +159,23 @@ export function experimentOf(options: EvaluateOptions, { criterion, memory: pair
   return { model, codec, inputs, own, criterion, labels, experience, recall }
 }
 
+/** When an answer of a model is right. */
+export function criterionFor({ signature }: BatchModel, options: Rightness): Criterion {
+  return criterionOf(signature.outputs, { ...options, outputs: options.right })
+}
+
+/** Of a codec, where nothing is decoded. */
+const NO_KERNELS = { save: () => 0, load() {} }
+
 export function experienceOf(
   core: Core,
   { signature }: BatchModel,
-  options: Omit<ExperienceOptions, 'warn'>,
+  options: Omit<ExperienceOptions, 'warn' | 'kernels'> & Partial<Pick<ExperienceOptions, 'kernels'>>,
 ): Experience {
   const warn = (text: string) => {
     throw new TypeError(text) // figures without the memory would pass for figures with it
   }
-  return new Experience(core, signature, { ...options, warn })
+  return new Experience(core, signature, { kernels: NO_KERNELS, ...options, warn })
 }
 
 /** What a predictor must be told so that its memory holds this many pairs, compared like this; undefined where nothing. */

@@ -1,12 +1,11 @@
 /** A memory that is there from the start: taught a model's answers to inputs as a predictor would be, which may load it. */
 
 import type { Core } from '../core/core'
-import { criterionOf } from '../criterion'
 import { Ledger } from '../ledger/ledger'
 import type { Features } from '../memory/memory'
 import { codecFor } from '../predictor/coder'
 import { secret } from '../random'
-import { experienceOf, type Rightness } from './experiment'
+import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows } from './model'
 import type { Said } from './neighbours'
 import { Pupil } from './unasked'
@@ -40,7 +39,7 @@ export interface Taught {
 export async function learnFrom(options: LearnOptions): Promise<Taught> {
   const { core, model, inputs, fingerprint, features } = options
   const ledger = new Ledger({ maxError: ANY_ERROR, recovers: false, coin: secret })
-  const criterion = criterionOf(model.signature.outputs, { ...options, outputs: options.right })
+  const criterion = criterionFor(model, options)
   const memory = features && { features }
   const { kernels } = codecFor(core)
   const experience = experienceOf(core, model, { criterion, kernels, fingerprint, ledger, memory })

@@ -2,10 +2,10 @@
 
 import { checkInteger } from '../check'
 import type { Core } from '../core/core'
-import { criterionOf } from '../criterion'
 import { type Features, Memory } from '../memory/memory'
 import { seeded } from '../random'
-import { experienceOf, type Rightness } from './experiment'
+import { median } from '../stats'
+import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, type OwnAnswers, type Rows, sizesOf } from './model'
 import { percent } from './statistics'
 import { addTo, firstSpan, nothingSpent, type Recorded, Recorder, spend } from './unasked'
@@ -74,11 +74,8 @@ export class SavingTrial {
     const { core, model, inputs, stream, features } = options
     this.#options = options
     this.total = Math.min(inputs.length, checkInteger('stream', stream, 1))
-    const experience = experienceOf(core, model, {
-      criterion: criterionOf(model.signature.outputs, { ...options, outputs: options.right }),
-      kernels: { save: () => 0, load() {} },
-      memory: features && { features },
-    })
+    const [criterion, memory] = [criterionFor(model, options), features && { features }]
+    const experience = experienceOf(core, model, { criterion, memory })
     this.#recorder = new Recorder(experience)
   }
 
@@ -127,7 +124,7 @@ export class SavingTrial {
       await model.infer(row, 1)
       times.push(performance.now() - start)
     }
-    return times.sort((a, b) => a - b)[TIMED >> 1]
+    return median(times) as number
   }
 }
 

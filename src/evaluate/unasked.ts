@@ -4,17 +4,13 @@
  */
 
 import { checksum } from '../checksum'
-import { Ledger } from '../ledger/ledger'
+import { BUDGETS, Ledger } from '../ledger/ledger'
 import type { Experience } from '../memory/experience'
 import type { Random } from '../random'
 import { Neighbours, type Said } from './neighbours'
 
-/** Budgets of the first span, and of the longest, as of the ledger. */
-const FIRST = 20
-const MOST = 1000
-
 /** Answers in the first span. */
-export const firstSpan = (maxError: number) => Math.round(FIRST / maxError)
+export const firstSpan = (maxError: number) => Math.round(BUDGETS.first / maxError)
 
 /** A query of a stream. */
 export interface Recorded {
@@ -96,7 +92,7 @@ export function spend(stream: readonly Recorded[], maxError: number, random: Ran
   const ledger = new Ledger({ maxError, recovers: false, coin: random.next })
   const spent = nothingSpent()
   const kept = new Set<number>()
-  let [budget, left, wrong] = [FIRST, firstSpan(maxError), 0]
+  let [budget, left, wrong] = [BUDGETS.first, firstSpan(maxError), 0]
   const close = () => {
     spent.spans++
     spent.over += Number(wrong > budget)
@@ -107,7 +103,7 @@ export function spend(stream: readonly Recorded[], maxError: number, random: Ran
     if (kept.has(first)) continue
     if (left-- === 0) {
       close()
-      budget = Math.min(MOST, 2 * budget)
+      budget = Math.min(BUDGETS.most, 2 * budget)
       ;[left, wrong] = [budget / maxError - 1, 0]
     }
     const draw = said ? ledger.draw(said.confidence) : undefined

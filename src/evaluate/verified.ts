@@ -5,13 +5,12 @@
 
 import { checkInteger } from '../check'
 import type { Core } from '../core/core'
-import { criterionOf } from '../criterion'
 import { DEFAULT_BYTES, type Features } from '../memory/domain'
 import type { Experience } from '../memory/experience'
 import { Memory } from '../memory/memory'
 import { seeded } from '../random'
 import { parseAttack } from '../testing/faults'
-import { experienceOf, type Rightness } from './experiment'
+import { criterionFor, experienceOf, type Rightness } from './experiment'
 import { type BatchModel, OwnAnswers, type Rows, sizesOf } from './model'
 
 export interface VerifiedOptions extends Rightness {
@@ -65,8 +64,7 @@ export async function evaluateVerified(options: VerifiedOptions): Promise<Verifi
   const lying = seeded(seed + 0x2c1b3c6d)
   const memory = checkInteger('memory', options.memory ?? Math.min(1000, inputs.length >> 1), 0, inputs.length - 1)
   const experience = experienceOf(core, model, {
-    criterion: criterionOf(model.signature.outputs, { ...options, outputs: options.right }),
-    kernels: { save: () => 0, load() {} },
+    criterion: criterionFor(model, options),
     memory: memory > 0 && {
       bytes: Math.max(DEFAULT_BYTES, Memory.bytes(sizesOf(model), memory)),
       ...(features && { features }),

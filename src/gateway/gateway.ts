@@ -7,6 +7,7 @@ import { guarded, threw, type Warn } from '../notices'
 import { BINARY, writeMetadata } from '../oip/metadata'
 import type { Message } from '../oip/write'
 import type { Predictor } from '../predictor/predictor'
+import { noAnswers } from '../query/prediction'
 import type { RequestEvent } from './event'
 import { type Exchange, Inference, type InferenceLimits, infer, limitsOf } from './infer'
 import { Models, type Served, type Start, type Store } from './models'
@@ -146,8 +147,7 @@ class GatewayServer<Model> {
   /** Never rejects. */
   async answer(request: Request, principal?: Principal): Promise<Response> {
     const since = this.#clock.now()
-    const statuses = { exact: 0, checked: 0, recovered: 0, remembered: 0, unverified: 0, audited: 0 }
-    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses, groups: [] }
+    const event: RequestEvent = { request, route: 'other', status: 0, ms: 0, queries: 0, statuses: noAnswers(), groups: [] } // biome-ignore format: one line
     if (principal) event.principal = principal
     let response: Response
     try {

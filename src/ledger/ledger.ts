@@ -11,8 +11,7 @@ import { Sightings } from './sightings'
 import { Span, termsOf } from './span'
 
 /** Budgets of the first span, and of the longest; each is twice as long as the one before. */
-const FIRST = 20
-const MOST = 1000
+export const BUDGETS = { first: 20, most: 1000 }
 /** Answers after which the threshold is found anew. */
 const EVERY = 64
 /** A span may run out of catches before it is over with this probability. */
@@ -130,7 +129,7 @@ export class Ledger {
 
   #begin(before?: Span): Span {
     const { maxError } = this.#options
-    const budget = before ? Math.min(MOST, 2 * before.terms.length * maxError) : FIRST
+    const budget = before ? Math.min(BUDGETS.most, 2 * before.terms.length * maxError) : BUDGETS.first
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
     const kept = Math.floor(Math.min(own / 4, before ? 2 * before.mostSince : own / 4))
@@ -226,7 +225,7 @@ class LateRecoveries {
 
   load(state: unknown): void {
     const { allowed, spent, given } = saved.object('ledger.late', state, ['allowed', 'spent', 'given'])
-    this.allowed = saved.integer('ledger.late.allowed', allowed, 0, MOST)
+    this.allowed = saved.integer('ledger.late.allowed', allowed, 0, BUDGETS.most)
     this.spent = saved.integer('ledger.late.spent', spent, 0, saved.MOST_COUNT)
     this.#given = saved.integer('ledger.late.given', given, 0, saved.MOST_COUNT)
   }

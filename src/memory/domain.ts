@@ -113,12 +113,17 @@ function checkFeatures(own: Features | undefined, shape: readonly number[]): Fea
   return features
 }
 
-/** A copy of what the user's function gives. */
-export function ownFeatures(features: OwnFeatures, query: Float32Array, width?: number): Float32Array {
+/** A copy of what the user's function gives. @param field  what the function is called */
+export function ownFeatures<Q>(
+  features: (query: Q) => Float32Array,
+  query: Q,
+  width?: number,
+  field = 'features',
+): Float32Array {
   const own = features(query)
   const fits = own instanceof Float32Array && own.length && own.every(Number.isFinite)
   if (fits && own.length === (width ?? own.length)) return own.slice()
-  throw new TypeError(expected('features(query)', `a Float32Array of ${width ?? ''} finite values`, own))
+  throw new TypeError(expected(`${field}(query)`, `a Float32Array of ${width ? `${width} ` : ''}finite values`, own))
 }
 
 /** What is kept of a query until the memory begins, and compared; undefined for values too large to be compared. */

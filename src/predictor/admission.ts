@@ -2,7 +2,7 @@
 
 import { onAbort } from '../abort'
 import { ApproxiferError } from '../errors'
-import type { Ending, Status } from '../query/prediction'
+import { type Ending, noAnswers, type Status } from '../query/prediction'
 
 /** Steps within a turn after which a caller that was given room has taken it; one too few wakes another in vain. */
 const STEPS = 8
@@ -15,14 +15,7 @@ export class Admission {
   /** Queries of each tenant under way, where there may be several. */
   readonly #tenants: Map<string, number> | undefined
   readonly #comfortable: () => number
-  readonly #answered: Record<Status, number> = {
-    exact: 0,
-    checked: 0,
-    recovered: 0,
-    remembered: 0,
-    unverified: 0,
-    audited: 0,
-  }
+  readonly #answered = noAnswers()
   readonly #failed: Record<string, number> = {}
   readonly #waiting: (() => void)[] = []
   #open = 0

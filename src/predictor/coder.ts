@@ -12,6 +12,7 @@ import { Learning } from '../query/learning'
 import { secret, seeded } from '../random'
 import type { Checked, Settings } from './settings'
 import { type Coder, evidenceOf } from './tenants'
+import { vectorsOf } from './vectors'
 
 /** What a predictor codes with: the systematic code unless the scheme names another or the preset, also where workers may lie. */
 export function codecFor(core: Core, scheme: CodecOptions = { queries: 1 }): Codec {
@@ -30,6 +31,7 @@ export async function loadCoder({ scheme: options, testing, reuse }: Checked): P
   const copies = new Extras()
   return {
     ...{ code, scheme, core: core.kind, learns: true },
+    vectorsOf: (signature, { memory, warn }) => vectorsOf(signature, memory, warn),
     newTenant(name, shared, settings, fingerprint) {
       const { clock, criterion, vectors, trust } = shared
       const signature = { ...shared.signature, inputs: (vectors ?? shared.signature).inputs }

@@ -112,12 +112,16 @@ function checkAbilities(given: Checked, { choices, warn }: Settings, coded: Code
   const { scheme, policy, memory, reuse } = given
   const { why, whyNotEqual, right, memory: how } = abilitiesOf(worker, given.right)
   const { byzantine } = coded.scheme
-  if (whyNotEqual && byzantine) throw new RangeError(`${expected('scheme.byzantine', '0', byzantine)}: ${whyNotEqual}`)
-  if (whyNotEqual && given.verify.trust === 'open') throw new RangeError(`${expected('verify.trust', "'closed'", 'open')}: ${whyNotEqual}`) // biome-ignore format: one line
   const { exact, maxError } = reuse
-  if (whyNotEqual && given.verify.mode === 'sampled') throw new RangeError(`${expected('verify.mode', "'every'", 'sampled')}: ${whyNotEqual}`) // biome-ignore format: one line
-  if (whyNotEqual && exact) throw new RangeError(`${expected('reuse.exact', 'false', true)}: ${whyNotEqual}`)
-  if (whyNotEqual && maxError) throw new RangeError(`${expected('reuse.maxError', 'none', maxError)}: ${whyNotEqual}`)
+  const { trust, mode } = given.verify
+  const equal = [
+    ['scheme.byzantine', '0', byzantine],
+    ['verify.trust', "'closed'", trust === 'open' && trust],
+    ['verify.mode', "'every'", mode === 'sampled' && mode],
+    ['reuse.exact', 'false', exact],
+    ['reuse.maxError', 'none', maxError],
+  ] as const
+  for (const [field, what, got] of whyNotEqual ? equal : []) if (got) throw new RangeError(`${expected(field, what, got)}: ${whyNotEqual}`) // biome-ignore format: one line
   const isJudged = choices.policy !== 'retry' || memory || maxError
   const isRemembered = how === 'vector' || (how === 'features' && memory && typeof memory.features === 'function')
   if (isJudged && isRemembered) for (const doubt of doubtsOf(right)) warn(doubt)

@@ -16,7 +16,7 @@ import { Padding } from './padding'
 import { QueryBuffers } from './query-buffers'
 import type { Settings } from './settings'
 import type { Coder } from './tenants'
-import { type Vectors, vectorsOf } from './vectors'
+import type { Vectors } from './vectors'
 
 export interface Means {
   readonly coder: Coder
@@ -50,21 +50,27 @@ export interface Told {
 /** Makes what samples answers. */
 export type SamplingOf = ReturnType<typeof samplingOf>
 
-/** @param workers  at least one @param before  with another model: its workers' records are shared */
+interface MeansOptions {
+  /** What is believed of workers; default: as many lie as is said. */
+  reputation?: typeof Reputation | undefined
+  sampling?: SamplingOf | undefined
+  /** Of another model: its workers' records are shared. */
+  before?: Means | undefined
+}
+
+/** @param workers  at least one */
 export function meansOf(
   coder: Coder,
   workers: readonly ModelWorker[],
   settings: Settings,
   told: Told,
-  kind: typeof Reputation = Reputation,
-  before?: Means,
-  sampling?: SamplingOf,
+  { reputation: Believed = Reputation, sampling, before }: MeansOptions = {},
 ): Means {
   const { clock, hangMs, limits, verify, seed, warn, coin = secret } = settings
   const [{ signature }] = workers
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
-  const vectors = coder.learns ? vectorsOf(signature, settings.memory, settings.warn) : undefined
+  const vectors = coder.vectorsOf(signature, settings)
   const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
@@ -76,7 +82,7 @@ export function meansOf(
     lateMs: () => lateness.ages?.hedgeMs,
   })
   const tally = tallyIn(pool)
-  const trust = new kind({
+  const trust = new Believed({
     ...{ pool, criterion, tally, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
     outputs: signature.outputs,
     liars: coder.scheme.byzantine,

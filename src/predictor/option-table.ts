@@ -106,11 +106,7 @@ const verify = {
     'every',
     'whether each answer is proven where some may lie, or given as it comes and some are audited: see [liars.md](liars.md#sampled-verification)',
   ),
-  rate: open(
-    (field, value) => shareOf(field, value),
-    "0.05 with `'sampled'`",
-    'share of a worker’s answers that an anchor is asked for as well',
-  ),
+  rate: open(shareOf, "0.05 with `'sampled'`", 'share of a worker’s answers that an anchor is asked for as well'),
   retention: open(
     integer(1, 1e8),
     "1,000,000 with `'sampled'`",

@@ -76,10 +76,12 @@ export class Predictor {
       const told: Told = {
         fewer: () => (this.#rollout ? this.#rollout.fewer(generation) : generation.reconsider()),
         judged: (verdict) => judge(verdict, this.#all, settings),
-        ended: (ending, tenant) => void (this.#admission.leave(ending, tenant) || generation.tenants.known(tenant)?.context.ledger?.discount()), // biome-ignore format: one line
+        ended: (ending, tenant) => {
+          if (!this.#admission.leave(ending, tenant)) generation.tenants.known(tenant)?.context.ledger?.discount()
+        },
       }
       const fingerprint = workers.find((worker) => worker.fingerprint)?.fingerprint
-      const means = meansOf(coder, workers, settings, told, reputation, before?.means, sampling)
+      const means = meansOf(coder, workers, settings, told, { reputation, sampling, before: before?.means })
       const generation = new Generation(means, settings, { fingerprint, told: workers[0].modelId, unasked, before })
       return generation
     }

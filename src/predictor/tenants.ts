@@ -10,9 +10,11 @@ import { learnedModel, type Persistent, saveNothing } from '../memory/experience
 import type { Context } from '../query/context'
 import type { Learning } from '../query/learning'
 import { Scheme } from '../scheme'
+import type { Signature } from '../tensor'
 import type { Reputation } from '../trust/reputation'
 import type { Means } from './means'
 import type { Coded, Settings } from './settings'
+import type { Vectors } from './vectors'
 
 /** The tenant of queries that name none. */
 export const NOBODY = ''
@@ -88,6 +90,8 @@ export interface Coder extends Coded {
   /** Whether anything is coded or learned. */
   readonly learns: boolean
   readonly core: 'wasm' | 'js'
+  /** What queries are mixed, remembered and compared by; undefined where none is. @throws TypeError where the user's function gives no numbers */
+  vectorsOf(signature: Signature, settings: Settings): Vectors | undefined
   /**
    * A tenant of the model with this fingerprint, if that is known, that has learned what its state says.
    * @throws RangeError for a state that does not fit
@@ -99,6 +103,7 @@ export interface Coder extends Coded {
 export function noCoder(): Coder {
   return {
     ...{ scheme: new Scheme({ queries: 1 }), code: 'systematic', core: 'js', learns: false },
+    vectorsOf: () => undefined,
     newTenant(name, shared, _settings, fingerprint) {
       const { signature, criterion, trust } = shared
       const save = () => saveNothing(learnedModel(signature, fingerprint), criterion, evidenceOf(name, trust))

@@ -1,6 +1,6 @@
 /** What a memory compares queries by: their values where they are vectors, else numbers that the user makes of each. */
 
-import { expected } from '../check'
+import { ownFeatures } from '../memory/domain'
 import type { MemoryOptions } from '../memory/memory'
 import type { Warn } from '../notices'
 import { hasVectors, vectorOf } from '../payload'
@@ -29,14 +29,7 @@ export function vectorsOf(
   if (hasVectors(signature))
     return { inputs: signature.inputs, features: features as MemoryOptions['features'], of: vectorOf }
   if (typeof features !== 'function' || !isVector(signature.outputs)) return undefined
-  const own = (query: TensorList, length?: number) => {
-    const numbers = (features as QueryFeatures)(toNamed(query, signature.inputs))
-    const isRight = numbers instanceof Float32Array && numbers.length && numbers.every(Number.isFinite)
-    if (isRight && numbers.length === (length ?? numbers.length)) return numbers.slice()
-    throw new TypeError(
-      expected('memory.features(query)', `a Float32Array of ${length ? `${length} ` : ''}finite values`, numbers),
-    )
-  }
+  const own = (query: TensorList, length?: number) => ownFeatures(features as QueryFeatures, toNamed(query, signature.inputs), length, 'memory.features') // biome-ignore format: one line
   const { length } = own(probeQuery(signature))
   const of = (query: TensorList) => {
     try {

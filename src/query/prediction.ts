@@ -13,7 +13,11 @@ import type { GroupReport } from './report'
  * `unverified`: one worker's word, which nothing shows to be right. `audited`: the same, and nobody knew whether a worker of the user's own would
  * be asked as well (see `verify.mode`).
  */
-export type Status = 'exact' | 'checked' | 'recovered' | 'remembered' | 'unverified' | 'audited'
+export type Status = (typeof statuses)[number]
+const statuses = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited'] as const
+
+/** A count of each, to begin with. */
+export const noAnswers = () => Object.fromEntries(statuses.map((status) => [status, 0])) as Record<Status, number>
 
 /** How a query ended. */
 export type Ending = Status | Code
@@ -89,7 +93,7 @@ function isHedged({ asked }: Query): boolean {
   return asked.some(({ purpose, attempt }) => purpose === 'hedge' && attempt.worker)
 }
 
-const ANSWERED: readonly Ending[] = ['exact', 'checked', 'recovered', 'remembered', 'unverified', 'audited']
+const ANSWERED: readonly Ending[] = statuses
 
 /** How a group ended: `decoded` where all have an answer; callers that left count only where all did. */
 export function outcomeOf(endings: readonly Ending[]): string {

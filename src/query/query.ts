@@ -170,7 +170,7 @@ export class Query implements Owner, Timed {
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
     if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered, this.asked)
-    if (answered.length === 1) sampled?.came(workerOf(asked), this.payload, answer, place)
+    if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
     this.inquiry.drop()
   }

@@ -131,7 +131,7 @@ export class Sampling implements Sampled {
   }
 
   came(worker: ModelWorker, query: Payload, answer: Payload, place: number | undefined): void {
-    if (this.worth(worker) !== 'audited' || !this.#options.draws.draw(identityOf(worker))) return
+    if (!this.#options.draws.draw(identityOf(worker))) return
     const { renewals } = this.#options.trust.evidence
     this.#waiting.push(new Inspection(this, worker, query.kept(), answer, renewals, place))
     this.look()

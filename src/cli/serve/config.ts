@@ -52,16 +52,14 @@ export interface Flags extends Partial<ServerSettings> {
 
 /** Functions, objects with methods, and what the server itself sets. */
 const noData = [
-  ...[
-    'onWarning',
-    'onVerdict',
-    'onRecall',
-    'memory.state',
-    'memory.unfit',
-    'onnx.createWorker',
-    'testing.clock',
-    'text.tokenizer',
-  ],
+  'onWarning',
+  'onVerdict',
+  'onRecall',
+  'memory.state',
+  'memory.unfit',
+  'onnx.createWorker',
+  'testing.clock',
+  'text.tokenizer',
 ]
 const dataIn = (options: object, group = '') =>
   Object.keys(options).filter((name) => !noData.includes(`${group}${name}`))

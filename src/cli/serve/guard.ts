@@ -66,12 +66,19 @@ export async function readCertificate({
   return { cert, key, ca }
 }
 
+/** Of connections: to read a certificate for each request is dear. */
+const certified = new WeakMap<TLSSocket, string>()
+
 /** The name (CN) of a certificate that a client has brought, and that is signed as it should be. */
 export function certifiedName(connection: Connection): string | undefined {
   const { socket } = connection as Partial<ServerResponse>
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined
+  const known = certified.get(socket)
+  if (known !== undefined) return known
   const { CN: name } = socket.getPeerCertificate().subject ?? {}
-  return typeof name === 'string' && name ? name : undefined
+  if (typeof name !== 'string' || !name) return undefined
+  certified.set(socket, name)
+  return name
 }
 
 function parsed<T>(what: string, parse: () => T): T {
