@@ -13,7 +13,6 @@ import { agree } from '../query/equality'
 import type { Prediction } from '../query/prediction'
 import type { Query } from '../query/query'
 import { SharedCaller } from '../query/shared-caller'
-import { secret } from '../random'
 import { toNamed } from '../tensor'
 import { copied, isSame, type Kept, KeptAnswers, keyOf } from './kept-answers'
 import type { Means } from './means'
@@ -53,8 +52,8 @@ export interface ReuseOptions {
   before?: { take(request: Request, ask: Ask): void } | undefined
   /** Asks for a caller, unless it fails at once. */
   ask(request: Request, caller: Caller): Query | undefined
-  /** Uniform, from 0 to 1; default: one that nobody can foretell. */
-  coin?: () => number
+  /** Uniform, from 0 to 1. */
+  coin: () => number
 }
 
 export class Reuse {
@@ -71,7 +70,7 @@ export class Reuse {
   /** The model does not answer the same twice. */
   #isOff = false
 
-  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin = secret }: ReuseOptions) {
+  constructor({ bytes, ttlMs, clock, means, warn, ask, before, coin }: ReuseOptions) {
     this.#clock = clock
     this.#means = means
     this.#warn = warn

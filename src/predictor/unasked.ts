@@ -1,5 +1,6 @@
 /** What answers queries that nobody is asked for: those that equal earlier ones, and those that a memory is confident of. */
 
+import { secret } from '../random'
 import type { Means } from './means'
 import type { Remembering, RememberingOptions } from './remembering'
 import type { Reuse, ReuseOptions } from './reuse'
@@ -13,7 +14,7 @@ export interface UnaskedKinds {
 
 export function unaskedOf(
   { Reuse, Remembering }: UnaskedKinds,
-  { clock, reuse, warn, costs, choices }: Settings,
+  { clock, reuse, warn, costs, choices, testing }: Settings,
   means: Means,
   { ask, learned }: Pick<ReuseOptions, 'ask'> & Pick<RememberingOptions, 'learned'>,
 ): Reuse {
@@ -24,5 +25,5 @@ export function unaskedOf(
   const { pool } = means
   const before =
     Remembering && new Remembering({ clock, means, core: coder.core, recovers, learned, inferenceMs, pool })
-  return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means })
+  return new Reuse({ bytes, ttlMs, clock, warn, ask, before, means, coin: testing.coin ?? secret })
 }

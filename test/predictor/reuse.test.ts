@@ -18,7 +18,14 @@ async function house(options: Partial<PredictorOptions> = {}, count = 2) {
   const workers = Array.from({ length: count }, (_, i) => new HandWorker(`w${i}`))
   const onWarning = vi.fn()
   const predictor = await createPredictor({
-    ...{ workers, reuse: { exact: true }, testing: { clock }, onWarning, hedge: { budget: 0 }, verify: { audit: 0 } },
+    ...{
+      workers,
+      reuse: { exact: true },
+      testing: { clock, coin: () => 1 },
+      onWarning,
+      hedge: { budget: 0 },
+      verify: { audit: 0 },
+    },
     ...options,
   })
   const calls = () => workers.reduce((sum, { calls }) => sum + calls.length, 0)

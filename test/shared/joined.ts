@@ -17,7 +17,7 @@ export async function open(names: (string | HandWorker)[], options: Omit<Predict
   const warnings: string[] = []
   feed.tell(...workers.map(add))
   const own = {
-    testing: { clock },
+    testing: { clock, coin: () => 1 },
     verify: { audit: 0 },
     hangMs: 1000,
     deadlineMs: 60_000,
