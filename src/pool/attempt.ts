@@ -85,8 +85,6 @@ export interface Submission<P = unknown> {
   readonly dueAt?: number
   /** Of those of normal priority. Default: `NORMAL`. */
   readonly turn?: Turn
-  /** It shares no batch. Default false. */
-  readonly alone?: boolean
 }
 
 /** What owners of attempts use of the pool. */

@@ -3,9 +3,12 @@
 import { expected } from '../check'
 import type { Payload } from '../payload'
 import type { TensorList } from '../tensor'
-import type { ModelWorker } from '../workers/worker'
-import type { WorkerSlot } from './member'
+import { identityOf, type ModelWorker } from '../workers/worker'
+import type { Member, WorkerSlot } from './member'
 import type { PooledAttempt } from './pooled-attempt'
+import { LOOKAHEAD, type Queue } from './queue'
+import type { Roster } from './roster'
+import type { Scaling } from './scaling'
 
 export class Batch {
   /** Of the worker that has it. */
@@ -58,8 +61,6 @@ export class Batch {
   }
 }
 
-const queryOf = ({ payload }: PooledAttempt) => (payload as Payload).tensors
-
 /** Queries as they can share a run, and of what is answered there what each would have got alone. */
 export interface Together {
   readonly queries: readonly TensorList[]
@@ -78,12 +79,13 @@ export function send(worker: ModelWorker, { attempts }: Batch, together?: Join):
   try {
     if (attempts.length === 1) {
       const [attempt] = attempts
-      const query = queryOf(attempt)
+      const { tensors: query } = attempt.row.payload as Payload
       return [Promise.resolve(isTold ? worker.infer(query, new InferOptions(attempt)) : worker.infer(query))]
     }
     const options = isTold ? { signals: attempts.map(({ signal }) => signal) } : {}
-    const alike = together?.(attempts.map(queryOf))
-    const answers = worker.inferBatch?.(alike?.queries ?? attempts.map(queryOf), options)
+    const queries = attempts.map(({ row }) => (row.payload as Payload).tensors)
+    const alike = together?.(queries)
+    const answers = worker.inferBatch?.(alike?.queries ?? queries, options)
     if (!Array.isArray(answers)) throw new TypeError(expected('inferBatch', 'a promise for each query', answers))
     return attempts.map((_, i) => {
       const answered = Promise.resolve(answers[i])
@@ -112,4 +114,81 @@ class InferOptions {
     this.#attempt = attempt
     Object.defineProperty(this, 'signal', InferOptions.#signal)
   }
+}
+
+/** A run takes at most this share of the time after which its worker hangs. */
+const SAFE = 0.25
+
+/** Makes batches: one attempt, or several where that pays. */
+export class Packing {
+  readonly #hangMs: number
+  readonly #queue: Queue
+  readonly #roster: Roster
+  readonly #scaling: Scaling
+
+  constructor(hangMs: number, queue: Queue, roster: Roster, scaling: Scaling) {
+    this.#hangMs = hangMs
+    this.#queue = queue
+    this.#roster = roster
+    this.#scaling = scaling
+  }
+
+  /**
+   * Takes what a worker gets now from the queue.
+   *
+   * @param first     queued; it goes in any case
+   * @param startsAt  when the worker gets round to it
+   * @param busy      what it is sent ahead to, if it is
+   */
+  pack(member: Member, first: PooledAttempt, startsAt: number, busy?: WorkerSlot): Batch {
+    const { batching } = member
+    const most = batching ? this.#most(member, first, startsAt) : 1
+    const size = batching && most > 1 ? batching.next(most) : 1
+    const attempts = size > 1 ? this.#together(member, first, size, startsAt, busy) : [first]
+    for (const attempt of attempts) this.#queue.remove(attempt, true)
+    const each = this.#scaling.factor(attempts)
+    if (most === 1 || !batching) return new Batch(attempts, each)
+    const { length } = attempts
+    return new Batch(attempts, batching.factor(length) * each, batching.knows(length), true)
+  }
+
+  /** Rows that may go in one run now, a power of two: no more than are queued for each slot, nor than the first one has time for. */
+  #most(member: Member, first: PooledAttempt, startsAt: number): number {
+    const rows = member.batching?.most ?? 1
+    const share = Math.min(rows, this.#queue.needed / Math.max(1, this.#roster.capacity.usable))
+    if (share < 2 || member.patience || first.isAlone || first.priority === 'low') return 1
+    const leftMs = Math.min(first.dueAt - startsAt, SAFE * this.#hangMs)
+    let most = 2 ** Math.floor(Math.log2(share))
+    const each = this.#scaling.factor([first])
+    while (most > 1 && !(member.runMs(most) * each <= leftMs)) most /= 2
+    return most
+  }
+
+  /** An attempt and others that may go with it: of the next ones, so that nobody is overtaken for long. */
+  #together(
+    member: Member,
+    first: PooledAttempt,
+    size: number,
+    startsAt: number,
+    busy: WorkerSlot | undefined,
+  ): PooledAttempt[] {
+    const attempts = [first]
+    const each = this.#scaling.factor(attempts)
+    const endsAt = startsAt + member.runMs(size) * each
+    const joins = (attempt: PooledAttempt) => {
+      const isApart = attempts.some((each) => each.isApartFrom(attempt)) || !this.#scaling.areAlike(attempt, first)
+      const mayJoin = attempt.shapeKey === first.shapeKey && !attempt.isAlone && attempt.dueAt >= endsAt && !isApart
+      if (mayJoin && attempt !== first && mayTake(member.worker, attempt, busy)) attempts.push(attempt)
+      return attempts.length === size
+    }
+    this.#queue.find(0, joins, Math.min(LOOKAHEAD, size * this.#roster.capacity.usable))
+    return attempts.slice(0, 2 ** Math.floor(Math.log2(attempts.length)))
+  }
+}
+
+/** Whether a worker may take an attempt, behind what it has in a slot. */
+export function mayTake(worker: ModelWorker, attempt: PooledAttempt, busy?: WorkerSlot): boolean {
+  const identity = identityOf(worker)
+  for (const apart of attempt.row.apart) if (apart.blocks(identity)) return false
+  return !busy?.batch?.isApartFrom(attempt)
 }

@@ -5,16 +5,14 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import type { Join } from './batch'
+import { type Join, mayTake, Packing } from './batch'
 import { Execution } from './execution'
 import type { Member, WorkerSlot } from './member'
-import { mayTake, Packing } from './packing'
 import { QUICK_MS } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
-import type { Queue } from './queue'
+import { LOOKAHEAD, type Queue, Waiting } from './queue'
 import type { Roster } from './roster'
 import { Speeds } from './speed'
-import { Waiting } from './waiting'
 
 /** Workers that are offered attempts at a time. */
 export const OFFERS = 32
@@ -52,7 +50,7 @@ export class Dispatcher {
   constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
     const { clock, hangMs, useAll, lateMs = () => undefined, accept, together } = options
     const speeds = new Speeds(useAll)
-    const freed = (member?: Member) => (member ? this.#done(member) : this.dispatch())
+    const freed = (member?: Member) => this.#freed(member)
     this.#clock = clock
     this.#queue = queue
     this.#roster = roster
@@ -83,11 +81,13 @@ export class Dispatcher {
     })
   }
 
-  /** A worker has done with a batch. */
-  #done({ batching, speed, worker }: Member): void {
-    // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
-    const isCheap = batching !== undefined && (speed.ms ?? 0) < QUICK_MS && !worker.roundTripMs
-    if (this.#gathering !== 'under way') this.#gathering = isCheap && this.#clock.soon ? 'on' : 'off'
+  /** Slots may be free. @param member  a worker that has done with a batch, if that is why */
+  #freed(member?: Member): void {
+    if (member && this.#gathering !== 'under way') {
+      // Where a message to a worker may cost as much as a row in it: it is near and quick, and takes several rows in one.
+      const isCheap = member.batching && (member.speed.ms ?? 0) < QUICK_MS && !member.worker.roundTripMs
+      this.#gathering = isCheap && this.#clock.soon ? 'on' : 'off'
+    }
     this.dispatch()
   }
 
@@ -104,7 +104,8 @@ export class Dispatcher {
     const aside: Member[] = []
     let passedOver: Member | undefined
     try {
-      while (this.#isWanted && aside.length < OFFERS && !passedOver) {
+      while (aside.length < OFFERS && !passedOver) {
+        if (!this.#queue.needed && !(this.#queue.low.size && this.#canSpare)) break
         const member = this.#roster.takeFastest()
         if (!member) break
         member.patience = this.#speeds.patience(member.speed)
@@ -115,23 +116,14 @@ export class Dispatcher {
         else aside.push(member)
         if (!attempt && skip) passedOver = member // as will be all that are slower
       }
-      this.#sendAhead()
+      if (this.#queue.needed > this.#roster.capacity.slots) this.#sendAhead()
     } finally {
       for (const member of aside) this.#roster.update(member)
     }
-    this.#rest(passedOver)
-  }
-
-  /** @param passedOver  attempts are kept from it, for faster ones */
-  #rest(passedOver: Member | undefined): void {
-    if (this.#phase === 'closed') return
+    if (this.#phase !== 'at work') return // closed by who was told of an attempt
     this.#phase = 'idle'
     this.#waiting.isAny = this.#queue.needed > 0
     this.#plan(passedOver)
-  }
-
-  get #isWanted(): boolean {
-    return this.#queue.needed > 0 || (this.#queue.low > 0 && this.#canSpare)
   }
 
   /** Whether enough slots are free that one may do what can be done without. */
@@ -146,7 +138,7 @@ export class Dispatcher {
    */
   #attemptFor(member: Member, skip: number, startsAt: number, busy?: WorkerSlot): PooledAttempt | undefined {
     let late: PooledAttempt[] = NONE
-    const mayGet = (attempt: PooledAttempt) => mayTake(member, attempt, busy)
+    const mayGet = (attempt: PooledAttempt) => mayTake(member.worker, attempt, busy)
     const willDo = (attempt: PooledAttempt) => {
       if (!mayGet(attempt)) return false
       const isLate = this.execution.forecast.isHopeless(attempt, member, startsAt)
@@ -159,7 +151,7 @@ export class Dispatcher {
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
     const mayDoMore = this.#canSpare && (!member.patience || !(skip || busy))
-    return needed ?? (mayDoMore ? this.#queue.findLow(mayGet) : undefined)
+    return needed ?? (mayDoMore ? this.#queue.low.find(0, LOOKAHEAD, mayGet) : undefined)
   }
 
   #refuse(attempt: PooledAttempt): void {
@@ -167,17 +159,18 @@ export class Dispatcher {
     const now = this.#clock.now()
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
-    attempt.fail({ error: this.execution.forecast.refused(text), blame: 'nobody', lost: undefined }, now)
+    const error = this.execution.forecast.refused(text)
+    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined }, now)
     attempt.row.owner.settled(attempt)
   }
 
   /** The first attempt that a worker may take and none that is faster: that one would wait in vain. */
   #strandedFor(member: Member): PooledAttempt | undefined {
     const isStranded = (attempt: PooledAttempt) => {
-      if (!mayTake(member, attempt)) return false
-      for (const other of this.#roster.members) {
+      if (!mayTake(member.worker, attempt)) return false
+      for (const other of this.#roster.members.values()) {
         const isFaster = other.state.is === 'ready' && this.#speeds.isFaster(other.speed, member.speed)
-        if (isFaster && mayTake(other, attempt)) return false
+        if (isFaster && mayTake(other.worker, attempt)) return false
       }
       return true
     }

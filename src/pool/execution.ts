@@ -54,7 +54,7 @@ export class Execution {
     this.#begin(slot, batch, now)
     this.#send(slot, batch)
     this.#tell(batch)
-    this.#watchdog.watch(slot)
+    if (!slot.unwatch) this.#watchdog.watch(slot)
   }
 
   /** As `start`, with one attempt. */
@@ -95,7 +95,7 @@ export class Execution {
     batch.phase = 'running'
     batch.slot = slot
     slot.batch = batch
-    this.pipeline.began(slot)
+    if (slot.member.worker.takesNext) this.pipeline.began(slot)
   }
 
   /** Owners learn that a worker has begun with their attempts. */
@@ -122,7 +122,7 @@ export class Execution {
     const now = this.#options.clock.now()
     batch.best = 'answered'
     ;(batch.slot as WorkerSlot).member.counts.answered++
-    attempt.answer(answer, now)
+    attempt.settle({ kind: 'answered', answer }, now)
     this.#left(batch, now, attempt)
   }
 
@@ -141,11 +141,11 @@ export class Execution {
     const { blame = blameFor(error, worker), lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
-    if (isUnwanted || (isShared && attempt.isReleased)) attempt.cancel(now)
+    if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled' }, now)
     else if (isShared) return this.#lose(batch, attempt, now)
     else {
       if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.fail({ error, blame, lost }, now)
+      attempt.settle({ kind: 'failed', error, blame, lost }, now)
     }
     this.#left(batch, now, attempt)
   }
@@ -178,21 +178,16 @@ export class Execution {
       this.pipeline.end(slot)
       return undefined
     }
-    this.pipeline.unlist(slot)
+    if (slot.place !== undefined) this.pipeline.unlist(slot)
     if (batch.isDown) this.#takeBack(slot)
-    const next = this.pipeline.next(slot)
+    const next = this.pipeline.waiting.size ? this.pipeline.next(slot) : undefined
     this.#begin(slot, next, now)
     if (next) return next
     // A worker that rejects what was cancelled may be at work on it all the same, or hang: it is watched until it is free.
     const mayWork = batch.best === 'cancelled' && member.state.is !== 'leaving' && !member.isFree
     if (mayWork || batch.phase === 'silent') this.#options.roster.hold(slot)
-    else this.#vacate(slot)
+    else this.#options.roster.vacate(slot)
     return undefined
-  }
-
-  #vacate(slot: WorkerSlot): void {
-    this.#options.roster.vacate(slot)
-    this.#options.roster.update(slot.member)
   }
 
   /** What is behind late batches is to go elsewhere. */
@@ -227,7 +222,7 @@ export class Execution {
     for (const attempt of [...attempts].reverse()) {
       if (!attempt.isReleased) queue.push(attempt, true)
       else {
-        attempt.cancel(clock.now())
+        attempt.settle({ kind: 'cancelled' }, clock.now())
         attempt.row.owner.settled(attempt)
       }
     }
@@ -265,7 +260,7 @@ export class Execution {
       this.#takeBack(slot)
       this.#putBack(batch)
       this.#begin(slot, undefined, this.#options.clock.now())
-      this.#vacate(slot)
+      this.#options.roster.vacate(slot)
     }
   }
 
@@ -273,7 +268,7 @@ export class Execution {
   #heardOf(batch: Batch): void {
     const slot = batch.slot as WorkerSlot
     if (batch.phase !== 'silent' || slot.batch !== batch) return
-    this.#vacate(slot)
+    this.#options.roster.vacate(slot)
     this.#options.freed()
   }
 

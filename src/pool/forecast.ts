@@ -62,7 +62,7 @@ export class Forecast {
     const { pace } = this.#speeds
     const { free, usable } = this.#roster.capacity
     if (pace.meanMs === undefined || !usable) return undefined
-    const before = this.#queue.before(turn)
+    const before = this.#queue.needed ? this.#queue.before(turn) : 0
     const waitMs = free && !before ? 0 : ((before + 0.5) * pace.meanMs) / usable
     const lengths = this.#lengths[turn.rank]
     if (!lengths.size && leftMs - waitMs > AMPLE * pace.meanMs) return undefined

@@ -24,8 +24,8 @@ export class Pipeline {
   readonly #takeBack: (late: readonly WorkerSlot[]) => void
   /** Busy slots that may get their next batch, those first that have been at work longest. */
   readonly #ready = new Deque<WorkerSlot>()
-  /** Those that have it, and whether the batch before it seems to be late. */
-  readonly #waiting = new Map<WorkerSlot, boolean>()
+  /** Those that have it, and whether the batch before it seems to be late. Written here alone. */
+  readonly waiting = new Map<WorkerSlot, boolean>()
   /** When the first of these is late. */
   #checkAt = Number.POSITIVE_INFINITY
   #unplan: (() => void) | undefined
@@ -40,7 +40,7 @@ export class Pipeline {
     this.#takeBack = takeBack
   }
 
-  /** A worker has begun with a batch, and may get another where that pays. */
+  /** A worker that takes a second call has begun with a batch, and gets another where that pays. */
   began(slot: WorkerSlot): void {
     if (maySendAhead(slot.member)) slot.place = this.#ready.push(slot)
   }
@@ -59,7 +59,7 @@ export class Pipeline {
   /** It gets its next batch. */
   give(slot: WorkerSlot, batch: Batch): void {
     slot.next = batch
-    this.#waiting.set(slot, false)
+    this.waiting.set(slot, false)
     const at = this.#lateAt(slot)
     if (at < this.#checkAt) this.#plan(at)
   }
@@ -68,15 +68,14 @@ export class Pipeline {
   end(slot: WorkerSlot): Batch | undefined {
     const { next } = slot
     slot.next = undefined
-    if (next) this.#waiting.delete(slot)
+    if (next) this.waiting.delete(slot)
     return next
   }
 
   /** As `end`, for a slot that is done. A worker of several slots may begin with what is behind another one. */
   next(slot: WorkerSlot): Batch | undefined {
     const { slots } = slot.member
-    const isOwn = slot.next || slots.limit === 1 || !this.#waiting.size
-    const from = isOwn ? slot : slots.all.find(({ next }) => next)
+    const from = slot.next || slots.limit === 1 ? slot : slots.all.find(({ next }) => next)
     return from && this.end(from)
   }
 
@@ -103,11 +102,11 @@ export class Pipeline {
     const now = this.#clock.now()
     const late: WorkerSlot[] = []
     let next = Number.POSITIVE_INFINITY
-    for (const [slot, isDoubted] of this.#waiting) {
+    for (const [slot, isDoubted] of this.waiting) {
       const at = this.#lateAt(slot)
       if (at <= now && isDoubted) late.push(slot)
       else next = Math.min(next, at)
-      if (at <= now) this.#waiting.set(slot, true) // this thread may have stalled: replies that wait are read first
+      if (at <= now) this.waiting.set(slot, true) // this thread may have stalled: replies that wait are read first
     }
     if (next < Number.POSITIVE_INFINITY) this.#plan(next)
     if (late.length) this.#takeBack(late)
@@ -116,7 +115,7 @@ export class Pipeline {
 
 /** Whether its next batch may be on its way while it is at work. */
 function maySendAhead({ worker, speed, patience, state, isPlain }: Member): boolean {
-  if (!worker.takesNext || isPlain || patience || state.is !== 'ready') return false
+  if (isPlain || patience || state.is !== 'ready') return false
   const { ms = Number.POSITIVE_INFINITY } = speed
   const { roundTripMs = 0 } = worker
   return ms < QUICK_MS || roundTripMs > LONG_WAY * (ms - roundTripMs)

@@ -2,8 +2,9 @@
 
 import type { Clock } from '../clock'
 import { ApproxiferError } from '../errors'
-import { identityOf, type ModelWorker } from '../workers/worker'
+import type { ModelWorker } from '../workers/worker'
 import type { Attempt, Attempts, Identity, Submission, Turn } from './attempt'
+import { mayTake } from './batch'
 import { Closing } from './closing'
 import { Dispatcher, type DispatchOptions } from './dispatch'
 import type { IdentitiesView } from './identities'
@@ -51,7 +52,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get size(): number {
-    return this.#roster.size
+    return this.#roster.members.size
   }
 
   /** Attempts that its workers take at once. */
@@ -76,7 +77,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get hasSpare(): boolean {
-    return this.#queue.low < this.slots
+    return this.#queue.low.size < this.slots
   }
 
   get isOverloaded(): boolean {
@@ -98,12 +99,12 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   }
 
   get workers(): ModelWorker[] {
-    return Array.from(this.#roster.members, ({ worker }) => worker)
+    return Array.from(this.#roster.members.values(), ({ worker }) => worker)
   }
 
   /** The one of this name. */
   worker(name: string): ModelWorker | undefined {
-    return this.#roster.get(name)?.worker
+    return this.#roster.members.get(name)?.worker
   }
 
   /** A worker joins. @param worker  of a name that no other has @param ejected  it gets nothing but trials at first */
@@ -117,7 +118,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** A worker gets no more attempts, and is closed when it has none. @returns whether there is one of this name */
   drain(name: string): boolean {
-    const member = this.#roster.get(name)
+    const member = this.#roster.members.get(name)
     if (!member) return false
     this.#dispatcher.execution.probing.forget(member)
     this.#roster.leave(member)
@@ -126,7 +127,9 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** A worker's attempts fail, and it is closed, also where it drains. @returns whether there is one of this name */
   remove(name: string): boolean {
-    const leaving = [this.#roster.get(name), ...this.#roster.leaving].filter((each) => each?.worker.name === name)
+    const leaving = [this.#roster.members.get(name), ...this.#roster.leaving].filter(
+      (each) => each?.worker.name === name,
+    )
     this.drain(name)
     const error = new ApproxiferError('WORKER', `${name} was removed`)
     for (const member of leaving) this.#dispatcher.execution.end(member as Member, error)
@@ -142,7 +145,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   #queued(): void {
     this.#dispatcher.queued()
-    if (!this.usable) this.#checkStranded()
+    if (!this.#roster.capacity.workers) this.#checkStranded()
   }
 
   release(attempt: Attempt<P, A>): void {
@@ -150,7 +153,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     own.isReleased = true
     if (own.phase !== 'queued') return
     this.#queue.remove(own)
-    own.cancel(this.#clock.now())
+    own.settle({ kind: 'cancelled' }, this.#clock.now())
   }
 
   cancel(attempt: Attempt<P, A>): void {
@@ -170,7 +173,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
   trial(row: Submission<P>): Attempt<P, A> | undefined {
     const attempt = new PooledAttempt(row, this.#clock.now())
     const member = this.#roster.findEjected(({ slots, worker, isFree }) => {
-      return !slots.busy && isFree && !attempt.isKeptFrom(identityOf(worker))
+      return !slots.busy && isFree && mayTake(worker, attempt)
     })
     if (!member) return undefined
     this.#dispatcher.execution.startAlone(member, attempt)
@@ -195,24 +198,24 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
 
   /** Counts what an answer was worth to its owner; of a worker that has left nobody asks. */
   count(worker: ModelWorker | undefined, outcome: 'onTime' | 'late' | 'suspected'): void {
-    const member = worker && this.#roster.of(worker)
-    if (member) member.counts[outcome]++
+    const member = worker && this.#roster.members.get(worker.name)
+    if (member && member.worker === worker) member.counts[outcome]++
   }
 
   stats(): PoolStats[] {
-    return Array.from(this.#roster.members, (member) => member.stats)
+    return Array.from(this.#roster.members.values(), (member) => member.stats)
   }
 
   /** Where no worker may take an attempt, and nobody knows when one will, all fail rather than wait for their deadlines. */
   #strand(fewer: () => void): void {
-    if (this.#isClosed || !(this.#queue.needed + this.#queue.low)) return
+    if (this.#isClosed || !(this.#queue.needed + this.#queue.low.size)) return
     fewer()
     if (this.usable) return
     const error = new ApproxiferError('WORKER', this.nobody)
     for (const attempt of this.#queue.all) {
       if (attempt.phase !== 'queued') continue // an owner has cancelled it
       this.#queue.remove(attempt)
-      attempt.fail({ error, blame: 'nobody', lost: undefined }, this.#clock.now())
+      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined }, this.#clock.now())
       attempt.row.owner.settled(attempt)
     }
   }
@@ -222,7 +225,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     this.#isClosed = true
     this.#dispatcher.close()
     for (const attempt of this.#queue.all) this.cancel(attempt as Attempt<P, A>)
-    const members = [...this.#roster.members, ...this.#roster.leaving]
+    const members = [...this.#roster.members.values(), ...this.#roster.leaving]
     this.#roster.leaving.clear()
     for (const member of members) {
       this.#dispatcher.execution.end(member, error)

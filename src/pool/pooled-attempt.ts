@@ -2,34 +2,29 @@
 
 import type { Payload } from '../payload'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import {
-  type Attempt,
-  type FailedOutcome,
-  type Identity,
-  NORMAL,
-  type Outcome,
-  type Priority,
-  type Submission,
-  type Turn,
-} from './attempt'
+import { type Attempt, type Identity, NORMAL, type Outcome, type Priority, type Submission, type Turn } from './attempt'
 import type { Batch } from './batch'
 
 export class PooledAttempt implements Attempt {
+  readonly dueAt: number
+  readonly turn: Turn
   priority: Priority
-  isAlone: boolean
+  isAlone = false
   /** Its place in the queue, or the batch that has or had it; undefined while its worker lost it and it is not queued again yet. */
   at: number | Batch | undefined
   /** Nobody waits for it. */
   isReleased = false
-  #result: (Outcome & { readonly ranMs: number }) | undefined
+  /** Written by `settle` alone. */
+  outcome: (Outcome & { readonly ranMs: number }) | undefined
   #abort: AbortController | undefined
 
   constructor(
     readonly row: Submission,
     readonly queuedAt: number,
   ) {
+    this.dueAt = row.dueAt ?? Number.POSITIVE_INFINITY
+    this.turn = row.turn ?? NORMAL
     this.priority = row.priority
-    this.isAlone = row.alone ?? false
   }
 
   get payload(): unknown {
@@ -44,25 +39,13 @@ export class PooledAttempt implements Attempt {
     return (this.row.payload as Payload).shapeKey
   }
 
-  get dueAt(): number {
-    return this.row.dueAt ?? Number.POSITIVE_INFINITY
-  }
-
-  get turn(): Turn {
-    return this.row.turn ?? NORMAL
-  }
-
   get phase(): 'queued' | 'running' | 'settled' {
-    if (this.#result) return 'settled'
+    if (this.outcome) return 'settled'
     return typeof this.at === 'number' ? 'queued' : 'running'
   }
 
-  get #batch(): Batch | undefined {
-    return typeof this.at === 'object' ? this.at : undefined
-  }
-
   get worker(): ModelWorker | undefined {
-    return this.#batch?.slot?.member.worker
+    return typeof this.at === 'object' ? this.at.slot?.member.worker : undefined
   }
 
   get identity(): Identity | undefined {
@@ -71,47 +54,26 @@ export class PooledAttempt implements Attempt {
   }
 
   get startedAt(): number {
-    const batch = this.#batch
-    return batch && (batch.phase !== 'ahead' || this.#result) ? batch.startedAt : Number.NaN
+    const { at } = this
+    return typeof at === 'object' && (at.phase !== 'ahead' || this.outcome) ? at.startedAt : Number.NaN
   }
 
   get ranMs(): number {
-    return this.#result?.ranMs ?? 0
+    return this.outcome?.ranMs ?? 0
   }
 
   get factor(): number {
-    return this.#batch?.factor ?? 1
+    return typeof this.at === 'object' ? this.at.factor : 1
   }
 
   get comparable(): boolean {
-    return this.#batch?.comparable ?? true
+    return typeof this.at === 'object' ? this.at.comparable : true
   }
 
-  get outcome(): Outcome | undefined {
-    return this.#result
-  }
-
-  /** It is settled. @param now  the time, for this and the two below */
-  answer(answer: unknown, now: number): void {
-    this.#result = { kind: 'answered', answer, ranMs: this.#msUntil(now) }
-  }
-
-  fail({ error, blame, lost }: Omit<FailedOutcome, 'kind'>, now: number): void {
-    this.#result = { kind: 'failed', error, blame, lost, ranMs: this.#msUntil(now) }
-  }
-
-  cancel(now: number): void {
-    this.#result = { kind: 'cancelled', ranMs: now - this.startedAt || 0 } // 0 behind another one
-  }
-
-  #msUntil(now: number): number {
-    return typeof this.at === 'object' ? now - this.at.startedAt : 0
-  }
-
-  /** Whether it must keep away from a worker of this identity. */
-  isKeptFrom(identity: Identity): boolean {
-    for (const apart of this.row.apart) if (apart.blocks(identity)) return true
-    return false
+  /** @param now  the time */
+  settle(outcome: Outcome, now: number): void {
+    const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
+    this.outcome = { ...outcome, ranMs: now - since || 0 } // 0 in the queue, or cancelled behind another one
   }
 
   /** Whether it must not be in one batch with another, nor behind it. */

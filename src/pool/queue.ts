@@ -3,6 +3,7 @@
  * first come is the first served.
  */
 
+import type { Clock } from '../clock'
 import { Deque } from '../deque'
 import type { Turn } from './attempt'
 import type { PooledAttempt } from './pooled-attempt'
@@ -73,23 +74,15 @@ export class Queue {
   readonly #high = new Deque<PooledAttempt>()
   /** Of queries, the highest first. */
   readonly #ranks = [new Rank(), new Rank(), new Rank()] as const
-  readonly #low = new Deque<PooledAttempt>()
-  #needed = 0
-
-  /** Those that cannot be done without: all but those of low priority. */
-  get needed(): number {
-    return this.#needed
-  }
-
-  /** Those that can. */
-  get low(): number {
-    return this.#low.size
-  }
+  /** Those that can be done without. */
+  readonly low = new Deque<PooledAttempt>()
+  /** How many there are of all others; written here alone. */
+  needed = 0
 
   /** One of low priority only where no other waits. */
   get first(): PooledAttempt | undefined {
     const [first, second, third] = this.#ranks
-    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.#low.first
+    return this.#high.first ?? first.first ?? second.first ?? third.first ?? this.low.first
   }
 
   /** How many that cannot be done without have their turn before a query that comes now. */
@@ -102,18 +95,18 @@ export class Queue {
   /** @param isFirst  in front of all others of its priority and tenant */
   push(attempt: PooledAttempt, isFirst = false): void {
     const { priority, turn } = attempt
-    if (priority !== 'low') this.#needed++
+    if (priority !== 'low') this.needed++
     if (priority === 'normal') return this.#ranks[turn.rank].add(attempt, isFirst)
-    const line = priority === 'high' ? this.#high : this.#low
+    const line = priority === 'high' ? this.#high : this.low
     attempt.at = isFirst ? line.unshift(attempt) : line.push(attempt)
   }
 
   /** @param isTaken  by a worker: other tenants have their turn */
   remove(attempt: PooledAttempt, isTaken = false): void {
     const { priority, turn, at } = attempt
-    if (priority !== 'low') this.#needed--
+    if (priority !== 'low') this.needed--
     if (priority === 'normal') this.#ranks[turn.rank].remove(attempt, isTaken)
-    else (priority === 'high' ? this.#high : this.#low).remove(at as number)
+    else (priority === 'high' ? this.#high : this.low).remove(at as number)
   }
 
   /** The first needed one that will do, behind `skip` others. */
@@ -127,13 +120,41 @@ export class Queue {
     return attempt
   }
 
-  /** The first of low priority that will do. */
-  findLow(willDo: (attempt: PooledAttempt) => boolean): PooledAttempt | undefined {
-    return this.#low.find(0, LOOKAHEAD, willDo)
-  }
-
   /** All, high before normal before low. */
   get all(): PooledAttempt[] {
-    return [this.#high, ...this.#ranks, this.#low].flatMap((line) => [...line])
+    return [this.#high, ...this.#ranks, this.low].flatMap((line) => [...line])
+  }
+}
+
+/** For how long attempts have waited, less for how long none has. */
+export class Waiting {
+  readonly #clock: Clock
+  #ms = 0
+  #at: number
+  #isAny = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#at = clock.now()
+  }
+
+  /** Whether any waits from now on. */
+  set isAny(isAny: boolean) {
+    if (!isAny && !this.#isAny && !this.#ms) return // most of the time, and a clock costs as much as all else here
+    this.#proceed()
+    this.#isAny = isAny
+  }
+
+  /** @param mostMs  what counts: it is forgotten as soon */
+  msOf(mostMs: number): number {
+    this.#proceed()
+    this.#ms = Math.min(mostMs, this.#ms)
+    return this.#ms
+  }
+
+  #proceed(): void {
+    const now = this.#clock.now()
+    this.#ms = Math.max(0, this.#ms + (this.#isAny ? now - this.#at : this.#at - now))
+    this.#at = now
   }
 }

@@ -2,7 +2,6 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
-import type { ModelWorker } from '../workers/worker'
 import { Capacity, isUsable, Utilisation } from './capacity'
 import { Identities } from './identities'
 import type { Member, MemberState, WorkerSlot } from './member'
@@ -22,8 +21,8 @@ export class Roster {
   readonly utilisation: Utilisation
   /** Those that left, while they have attempts. */
   readonly leaving = new Set<Member>()
-  /** By name. */
-  readonly #members = new Map<string, Member>()
+  /** By name; written here alone. */
+  readonly members = new Map<string, Member>()
   readonly #ejected = new Set<Member>()
   /** Those that would get attempts, but are not free. */
   readonly #down = new Set<Member>()
@@ -41,25 +40,6 @@ export class Roster {
     this.#left = left
   }
 
-  get size(): number {
-    return this.#members.size
-  }
-
-  get members(): Iterable<Member> {
-    return this.#members.values()
-  }
-
-  /** The one of this name. */
-  get(name: string): Member | undefined {
-    return this.#members.get(name)
-  }
-
-  /** Of one that has not left. */
-  of(worker: ModelWorker): Member | undefined {
-    const member = this.#members.get(worker.name)
-    return member?.worker === worker ? member : undefined
-  }
-
   /** The first ejected one that will do; the others come before it the next time. */
   findEjected(willDo: (member: Member) => boolean): Member | undefined {
     for (const member of this.#ejected) {
@@ -72,7 +52,7 @@ export class Roster {
 
   add(member: Member, ejected: boolean): void {
     this.utilisation.add(0) // so far it did not count
-    this.#members.set(member.worker.name, member)
+    this.members.set(member.worker.name, member)
     this.identities.add(member.worker)
     this.capacity.count(member, 1)
     if (ejected) this.#ejected.add(member)
@@ -82,7 +62,7 @@ export class Roster {
   /** It is no member any more: nothing that is told of all counts it. */
   leave(member: Member): void {
     this.utilisation.add(0) // so far it counted
-    this.#members.delete(member.worker.name)
+    this.members.delete(member.worker.name)
     this.#ejected.delete(member)
     this.leaving.add(member)
     this.#move(member, LEAVING)
@@ -99,7 +79,7 @@ export class Roster {
   /** Every worker of this identity. */
   eject(identity: string, ejected: boolean): void {
     for (const { name } of this.identities.workersOf(identity)) {
-      const member = this.#members.get(name) as Member
+      const member = this.members.get(name) as Member
       if (ejected) this.#ejected.add(member)
       else this.#ejected.delete(member)
       this.update(member)
@@ -119,7 +99,8 @@ export class Roster {
     const { member } = slot
     member.slots.release(slot)
     if (member.state === READY && member.slots.hasRoom) this.capacity.free++
-    this.#discharge(member)
+    if (member.state === LEAVING) this.#discharge(member)
+    else this.update(member)
   }
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
@@ -130,7 +111,7 @@ export class Roster {
 
   /** What a worker is by what it says of itself now. */
   update(member: Member): void {
-    if (member.state.is === 'leaving') return
+    if (member.state === LEAVING) return
     const { width } = member
     if (width !== member.slots.limit) this.#resize(member, width)
     this.#move(member, this.#stateOf(member))
@@ -176,7 +157,7 @@ export class Roster {
   }
 
   #list(member: Member): void {
-    if (member.state === READY && member.slots.hasRoom) this.#free.add(member, this.size)
+    if (member.state === READY && member.slots.hasRoom) this.#free.add(member, this.members.size)
     else member.stamp = 0
   }
 
@@ -192,13 +173,13 @@ export class Roster {
   /** Workers that could take an attempt now. */
   get free(): number {
     let free = 0
-    for (const member of this.#members.values()) if (member.slots.hasRoom && member.isFree) free++
+    for (const member of this.members.values()) if (member.slots.hasRoom && member.isFree) free++
     return free
   }
 
   /** A sentence that says why no worker may take an attempt. */
   get nobody(): string {
-    const { size } = this
+    const { size } = this.members
     const ejected = this.#ejected.size
     const gone = size - ejected // where none is usable
     if (!size) return 'no worker is left: all were removed or drained'

@@ -3,7 +3,6 @@
  * vary by a factor of ten by chance: a worker is slow only where it is beyond what chance explains.
  */
 
-import { Pace } from './pace'
 import { type LastTime, LEAST_MS, Scaling } from './scaling'
 
 /** An attempt is kept from workers that fail for this many times what the fastest takes, in case another gets free. */
@@ -51,18 +50,18 @@ export class Speed {
     return !this.logs.length || (bits & 1) + ((bits >> 1) & 1) + (bits >> 2) > 1
   }
 
-  /** @param log  of its time; undefined: it failed */
-  add(log: number | undefined): void {
+  /**
+   * @param log   of its time; undefined: it failed
+   * @param pace  its pace has changed if its last three times are all further off than this on one side: others are forgotten
+   */
+  add(log: number | undefined, pace: number): void {
+    const { logs } = this
     this.#failures = ((this.#failures << 1) | Number(log === undefined)) & 7
-    if (log !== undefined) this.logs.push(log)
-    if (this.logs.length > RECENT) this.logs.shift()
-    this.mean = typical(this.logs)
-  }
-
-  /** Forgets all but its last three times if all of them are further off than this on one side: its pace has changed. */
-  follow(pace: number): void {
-    const { logs, mean: usual } = this
-    if (logs.length <= 3 || Math.abs(logs[logs.length - 1] - usual) <= pace) return
+    if (log !== undefined) logs.push(log)
+    if (logs.length > RECENT) logs.shift()
+    const usual = typical(logs)
+    this.mean = usual
+    if (log === undefined || logs.length <= 3 || Math.abs(log - usual) <= pace) return
     const last = logs.slice(-3)
     if (!last.every((log) => log - usual > pace) && !last.every((log) => usual - log > pace)) return
     logs.splice(0, logs.length - 3)
@@ -111,10 +110,13 @@ export class Speeds {
     this.forget(speed)
     speed.slots = speed.worker.limit
     const log = Number.isFinite(ms) ? Math.log(Math.max(ms, LEAST_MS)) : undefined
+    const within = this.#within
     const before = speed.logs.at(-1)
-    speed.add(log)
-    if (log !== undefined && before !== undefined) this.#vary((log - before) ** 2 / 2)
-    if (log !== undefined) speed.follow(Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(this.#within.variance)) / 2)
+    if (log !== undefined && before !== undefined) {
+      within.count = Math.min(WINDOW, within.count + 1)
+      within.variance += ((log - before) ** 2 / 2 - within.variance) / within.count
+    }
+    speed.add(log, Math.max(Math.log(ALIKE), CHANGE * Math.sqrt(within.variance)) / 2)
     if (!speed.isFailing) this.#sum(speed, 1)
     speed.slowness = speed.isFailing ? Number.POSITIVE_INFINITY : this.#slowness(speed)
     speed.ms = speed.slowness * this.#typicalMs
@@ -129,12 +131,6 @@ export class Speeds {
   /** What the next answer of a worker will take; of a new one what all take, Infinity where nobody knows. */
   expectedMs({ ms }: Speed): number {
     return ms ?? (this.#sums.workers ? this.#typicalMs : Number.POSITIVE_INFINITY)
-  }
-
-  #vary(square: number): void {
-    const within = this.#within
-    within.count = Math.min(WINDOW, within.count + 1)
-    within.variance += (square - within.variance) / within.count
   }
 
   #slowness({ logs, mean: own }: Speed): number {
@@ -202,4 +198,50 @@ export class Speeds {
 function binOf(ms: number): number {
   const bin = Math.floor(BINS_AN_OCTAVE * Math.log2(Math.max(ms, LEAST_MS) / LEAST_MS))
   return Math.min(BINS - 1, bin)
+}
+
+/** Attempts that `Pace` averages over; with fewer than these nothing is known. */
+const PACED = 100
+const ENOUGH = 20
+/** Times do not differ by less than this, in logarithms: they are not known better. */
+const LEAST_DEVIATION = 0.03
+
+/** How long attempts keep a slot busy, and how much what they take differs: what tells whether one that waits can be answered in time. */
+export class Pace {
+  readonly #busy = { count: 0, ms: 0 }
+  /** How many go in one run. */
+  rows = 1
+  /** Logarithms of what attempts of typical size take at workers of typical speed. */
+  readonly #law = { count: 0, mean: 0, variance: 0 }
+
+  /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. */
+  get meanMs(): number | undefined {
+    return this.#busy.count < ENOUGH ? undefined : this.#busy.ms
+  }
+
+  /** Attempts kept a slot busy for so long, each. */
+  add(ms: number, count: number): void {
+    const busy = this.#busy
+    busy.count = Math.max(count, Math.min(PACED, busy.count + count))
+    busy.ms += (count / busy.count) * (ms - busy.ms)
+    this.rows += (count / busy.count) * (count - this.rows)
+  }
+
+  /** @param log  of the milliseconds that one took */
+  see(log: number): void {
+    const law = this.#law
+    law.count = Math.min(PACED, law.count + 1)
+    const off = log - law.mean
+    law.mean += off / law.count
+    law.variance += (off * (log - law.mean) - law.variance) / law.count
+  }
+
+  /** Share of attempts that are answered within so many milliseconds, were they lognormal. */
+  chance(ms: number): number {
+    const { count, mean, variance } = this.#law
+    if (count < ENOUGH) return 1
+    if (ms <= 0) return 0
+    const z = (Math.log(ms) - mean) / Math.max(LEAST_DEVIATION, Math.sqrt(variance))
+    return 1 / (1 + Math.exp(-z * (1.5976 + 0.07056 * z * z))) // the normal distribution, within .0002 (Bowling and others, 2009)
+  }
 }

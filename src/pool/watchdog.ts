@@ -19,7 +19,7 @@ export class Watchdog {
 
   /** One timer a slot, which is set anew only when it fires: batches are many, hangs are few. */
   watch(slot: WorkerSlot): void {
-    slot.unwatch ??= this.#clock.after(this.#hangMs, () => this.#check(slot), true)
+    slot.unwatch = this.#clock.after(this.#hangMs, () => this.#check(slot), true)
   }
 
   #check(slot: WorkerSlot): void {

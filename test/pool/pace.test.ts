@@ -1,7 +1,7 @@
 /** What attempts took tells the chance of one to be answered in time. */
 
 import { expect, it } from 'vitest'
-import { Pace } from '../../src/pool/pace'
+import { Pace } from '../../src/pool/speed'
 import { seeded } from '../../src/random'
 
 function paceOf(deviation: number, count = 5000) {

@@ -44,11 +44,7 @@ it('one failure among three outcomes is chance; two are not, until two answers h
 it('a worker’s pace has changed where three times in a row are far off on one side; one or two are chance', () => {
   const kept = (...logs: number[]) => {
     const speed = new Speed()
-    for (let i = 0; i < 10; i++) speed.add(5)
-    for (const log of logs) {
-      speed.add(log)
-      speed.follow(1)
-    }
+    for (const log of [...new Array<number>(10).fill(5), ...logs]) speed.add(log, 1)
     return speed.logs
   }
   expect(kept(7, 7).length).toBe(12)
