@@ -99,7 +99,7 @@ export const knownMutations: readonly KnownMutation[] = [
   {
     name: 'a recovery is not graded',
     file: 'query/vote.ts',
-    from: '    if (this.#recovery.report?.given) this.#recovery.grade(own, undefined)\n',
+    from: '    if (this.#recovery?.report?.given) this.#recovery.grade(own, undefined)\n',
     to: '',
     tests: ['query/vote'],
   },
@@ -168,9 +168,9 @@ export const knownMutations: readonly KnownMutation[] = [
   },
   {
     name: 'the end leaves attempts at workers',
-    file: 'query/inquiry.ts',
-    from: '    for (const asked of this.#asked) asked.isVoid = true\n    this.cancel()\n',
-    to: '    for (const asked of this.#asked) asked.isVoid = true\n',
+    file: 'query/asked.ts',
+    from: '    for (const asked of this.asked) asked.isVoid = true\n    this.cancel()\n',
+    to: '    for (const asked of this.asked) asked.isVoid = true\n',
     tests: ['query/query'],
   },
   {

@@ -24,7 +24,7 @@ import {
 import type { Caller } from '../query/caller'
 import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
-import { PendingReport } from '../query/pending-report'
+import { PendingReport } from '../query/prediction'
 import { Query } from '../query/query'
 import { groupReport, undecided } from '../query/report'
 import type { Random } from '../random'
@@ -180,9 +180,10 @@ export class PaperGroup implements Coding, Owner {
   #encoded(): readonly CodedRow[] {
     const { members } = this.#filling
     if (!members.some(({ isOpen }) => isOpen)) return []
-    members.forEach(({ recovery, payload }) => {
-      recovery.number = this.#group.join(payload.vector)
-    })
+    for (const { recovery, payload } of members) {
+      const number = this.#group.join(payload.vector)
+      if (recovery) recovery.number = number
+    }
     return this.#group.close()
   }
 

@@ -14,7 +14,7 @@ import type { Extras } from '../query/budget'
 import type { Caller } from '../query/caller'
 import type { Coding } from '../query/coding'
 import { tooFew } from '../query/failures'
-import { PendingReport } from '../query/pending-report'
+import { PendingReport } from '../query/prediction'
 import { Query } from '../query/query'
 import { groupReport, undecided } from '../query/report'
 import type { CodingContext } from './context'
@@ -81,7 +81,7 @@ export class CodedGroup implements Coding, Owner {
 
   nextRow(query: Query): number {
     const { workers } = this.#context.codec.scheme
-    if (!query.asked.length) return query.recovery.number
+    if (!query.asked.length) return this.#members.indexOf(query)
     return workers + this.#all.filter(({ row }) => row >= workers).length
   }
 
@@ -98,7 +98,7 @@ export class CodedGroup implements Coding, Owner {
   }
 
   answered(query: Query, answer: Payload, number: number): void {
-    const own = this.#group.row(number < this.#context.codec.scheme.workers ? number : query.recovery.number)
+    const own = this.#group.row(number < this.#context.codec.scheme.workers ? number : this.#members.indexOf(query))
     if (!own || !this.#standing.answer(own.index)) return this.lost() // it was counted as one that may come
     this.#group.add(own, answer.vector)
     this.#decodeForAny()
@@ -119,8 +119,8 @@ export class CodedGroup implements Coding, Owner {
 
   /** Other queries of the group tell what their recoveries would have been worth, once all that was lost has come. */
   graded(): void {
-    const recovered = this.#members.filter(({ recovery }) => recovery.answer)
-    if (recovered.every(({ recovery }) => recovery.isDecodedAndGraded)) this.#context.learning?.later(this.#rehearse(), this.#bytes) // biome-ignore format: one line
+    const recovered = this.#members.filter(({ recovery }) => recovery?.answer)
+    if (recovered.every(({ recovery }) => recovery?.isDecodedAndGraded)) this.#context.learning?.later(this.#rehearse(), this.#bytes) // biome-ignore format: one line
   }
 
   failure(own: readonly Asked[]): ApproxiferError {
@@ -283,7 +283,7 @@ export class CodedGroup implements Coding, Owner {
 
   *#rehearse(): Generator<void> {
     const experience = this.#context.learning?.experience
-    const lost = [...this.#members.keys()].filter((query) => this.#members[query].recovery.answer)
+    const lost = [...this.#members.keys()].filter((query) => this.#members[query].recovery?.answer)
     for (const others of this.#group.rehearse(lost, this.#measured.survivors)) {
       for (const other of others) {
         const own = this.#group.exact(other.query) as Float32Array

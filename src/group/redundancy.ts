@@ -35,7 +35,7 @@ function leastConfident(
   const vectors = missing.map((query) => members[query].payload.vector)
   const predicted = learning?.foresee(vectors, lateness.medianMs ?? Number.POSITIVE_INFINITY)
   predicted?.forEach((recollection, i) => {
-    members[missing[i]].recovery.remembered(recollection)
+    members[missing[i]].recovery?.remembered(recollection)
   })
   return predicted && learning?.experience.confidence.least(predicted, count)?.map((at) => missing[at])
 }

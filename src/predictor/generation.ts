@@ -10,9 +10,8 @@ import type { Identity } from '../pool/attempt'
 import { agreement, first } from '../query/acceptance'
 import { Agenda } from '../query/agenda'
 import { Budget } from '../query/budget'
-import type { Caller } from '../query/caller'
+import { type Caller, SharedCaller } from '../query/caller'
 import { Query } from '../query/query'
-import { SharedCaller } from '../query/shared-caller'
 import type { ModelWorker } from '../workers/worker'
 import type { Means } from './means'
 import type { Request, Reuse } from './reuse'
@@ -206,26 +205,25 @@ export class Generation {
 
   /** @param refusal  why no worker is asked */
   #join(payload: Payload, caller: Caller, refusal?: ApproxiferError): Query {
-    const { clock } = this.#shared
     const tenant = this.tenants.of(caller.turn.tenant)
-    const group = refusal ? undefined : this.#groupFor(tenant)
-    // Half of a short deadline for the group to fill, half for the answers.
-    const query = group
-      ? group.join(payload, caller, Math.min(this.#maxWaitMs, (caller.dueAt - clock.now()) / 2))
-      : new Query(tenant.context, payload, caller)
-    if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
-    if (group) return query
+    if (tenant.newGroup && !refusal) return this.#joinGroup(tenant, tenant.newGroup, payload, caller)
+    const query = new Query(tenant.context, payload, caller)
+    this.#open.add(query)
     this.counts.groups++
     query.start(refusal)
     return query
   }
 
-  /** The group that a query joins; none where nothing is coded. */
-  #groupFor(tenant: Tenant): Tenant['group'] {
-    if (!tenant.newGroup || tenant.group?.isOpen) return tenant.group
-    this.counts.groups++
-    tenant.group = tenant.newGroup()
-    return tenant.group
+  #joinGroup(tenant: Tenant, newGroup: NonNullable<Tenant['newGroup']>, payload: Payload, caller: Caller): Query {
+    if (!tenant.group?.isOpen) {
+      this.counts.groups++
+      tenant.group = newGroup()
+    }
+    // Half of a short deadline for the group to fill, half for the answers.
+    const maxWaitMs = Math.min(this.#maxWaitMs, (caller.dueAt - this.#shared.clock.now()) / 2)
+    const query = tenant.group.join(payload, caller, maxWaitMs)
+    if (!query.isDone) this.#open.add(query) // it may be: its group has sent it
+    return query
   }
 
   /** There are fewer workers. @param ejected  the identity that is believed no more, if that is why */

@@ -21,13 +21,13 @@ import type { Vectors } from './vectors'
 export interface Means {
   readonly coder: Coder
   readonly signature: Signature
-  /** Of a query: those of equal keys may share a run. */
-  shapeKeyOf(query: TensorList): string
+  /** Of a query: those of equal keys may share a run. Absent where all shapes are fixed. */
+  readonly shapeKeyOf: ((query: TensorList) => string) | undefined
   /** What queries are mixed, remembered and compared by. Absent where none is. */
   readonly vectors: Vectors | undefined
   /** Whether queries are taken for vectors, which have to be finite: to be mixed, decoded and remembered. */
   readonly isMixed: boolean
-  /** Absent where queries are used for longer than it takes to answer them. */
+  /** Absent where queries are used for longer than it takes to answer them, or workers read no memory of others. */
   readonly buffers: QueryBuffers | undefined
   readonly pool: Pool<Payload, Payload>
   readonly lateness: Lateness
@@ -71,7 +71,8 @@ export function meansOf(
   const criterion = criterionOf(signature.outputs, settings.right, 'right.')
   const padding = limits.pad ? Padding.for(workers[0]) : undefined
   const vectors = coder.vectorsOf(signature, settings)
-  const buffers = coder.learns || settings.reuse.exact ? undefined : new QueryBuffers(workers)
+  const keeps = coder.learns || settings.reuse.exact
+  const buffers = !keeps && workers.every((each) => each.sharedMemory) ? new QueryBuffers(workers[0]) : undefined
   const lateness: Lateness = new Lateness(() => pool.utilisation)
   const pool: Pool<Payload, Payload> = new Pool<Payload, Payload>(workers, {
     ...{ clock, hangMs, maxBatch: limits.batch, together: padding?.together },
@@ -89,7 +90,7 @@ export function meansOf(
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
-  const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : () => ''
+  const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
   const sampled = sampling?.({ pool, trust, tally })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }

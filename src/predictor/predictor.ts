@@ -5,7 +5,6 @@ import { checkNames, checkString } from '../check'
 import type { TensorData } from '../element'
 import { ApproxiferError } from '../errors'
 import { Payload } from '../payload'
-import { NORMAL } from '../pool/attempt'
 import { Caller } from '../query/caller'
 import type { Prediction } from '../query/prediction'
 import * as renamed from '../renamed'
@@ -21,7 +20,7 @@ import { predictOptions } from './option-table'
 import type { GenerationReport, PredictOptions } from './options'
 import { predictEach } from './predict-each'
 import type { Rollout } from './rollout'
-import { checkChoices, checkTenant, type Settings, turnOf } from './settings'
+import { checkTenant, chosen, type Settings } from './settings'
 import { type PredictorStats, statsOf } from './stats'
 import { type Coder, NOBODY } from './tenants'
 import type { UnaskedKinds } from './unasked'
@@ -156,23 +155,18 @@ export class Predictor {
     if (this.#closing) throw new ApproxiferError('CLOSED', 'the predictor is closed')
     this.#checkRequest()
     if (options !== NO_CHOICE) checkNames('', options, predictNames, renamed.predict)
-    const { signal } = options
     const settings = this.#settings
     const { isMixed, vectors, buffers, shapeKeyOf, coder } = this.#generation.means
     const copy = given ? (data: TensorData) => data : buffers?.copy
     const tensors = toTensors(query, this.signature.inputs, isMixed, copy)
-    const payload = new Payload(tensors, shapeKeyOf(tensors), vectors?.of)
-    const choices = options === NO_CHOICE ? settings.choices : checkChoices(options, coder, settings.choices)
-    const ms = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? settings.deadlineMs)
-    const tenant = checkTenant(options.tenant ?? NOBODY, settings.limits.tenants)
-    const turn = options === NO_CHOICE ? NORMAL : turnOf(tenant, options.priority)
-    if (signal !== undefined) predictOptions.signal.check('signal', signal)
-    if (options.ask !== undefined) predictOptions.ask.check('ask', options.ask)
+    const payload = new Payload(tensors, shapeKeyOf?.(tensors), vectors?.of)
+    const own = options === NO_CHOICE ? settings.usual : chosen(options, coder, settings)
+    const { choices, deadlineMs, turn, signal } = own
     if (signal?.aborted) throw aborted(signal)
-    this.#admission.enter(tenant)
-    const caller = new Caller(choices, settings.clock.now(), ms, resolve, reject, turn)
-    const own = this.#rollout ?? this.#first
-    own.take({ payload, caller, signal, options })
+    this.#admission.enter(turn.tenant)
+    const caller = new Caller(choices, settings.clock.now(), deadlineMs, resolve, reject, turn)
+    const serving = this.#rollout ?? this.#first
+    serving.take({ payload, caller, signal, options })
   }
 
   /**

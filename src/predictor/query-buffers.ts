@@ -17,10 +17,9 @@ export class QueryBuffers {
   #bytes = 0
   #make: ModelWorker['sharedMemory']
 
-  /** @param workers  of which each has to read such memory, and so does each that joins */
-  constructor(workers: readonly ModelWorker[]) {
-    this.#make = workers[0].sharedMemory
-    for (const worker of workers) this.joined(worker)
+  /** @param worker  one of several that all read such memory, as has each that joins */
+  constructor(worker: ModelWorker) {
+    this.#make = worker.sharedMemory
   }
 
   joined(worker: ModelWorker): void {

@@ -10,7 +10,7 @@ import { checkPolicy, defaultPolicy } from '../query/policy'
 import type { Choices } from '../query/prediction'
 import * as renamed from '../renamed'
 import { hedge as hedgeOptions, predictOptions, predictorOptions } from './option-table'
-import type { MemoryChoices, PredictorOptions } from './options'
+import type { MemoryChoices, PredictOptions, PredictorOptions } from './options'
 
 /** Confidence from which a recovery is given. */
 export const CONFIDENT = 0.9
@@ -59,6 +59,8 @@ export function settingsOf(options: Checked, coded: Coded, guard?: Guard) {
     ...options.testing,
     guard,
     choices,
+    /** What a query is asked with that chooses nothing. */
+    usual: { choices, deadlineMs: options.deadlineMs, turn: NORMAL, signal: undefined },
     hedge: { budget, clones },
     verify: {
       ...verify,
@@ -135,10 +137,16 @@ export function checkChoices(choices: Choices, coded: Coded, others: Required<Ch
   return { policy, minConfidence, atDeadline, onOverload }
 }
 
-/** @throws TypeError, RangeError for no priority */
-export function turnOf(tenant: string, priority?: unknown): Turn {
-  if (priority === undefined) return tenant ? { rank: NORMAL.rank, tenant } : NORMAL
-  return { rank: priorities.indexOf(predictOptions.priority.check('priority', priority)) as Turn['rank'], tenant }
+/** What a query is asked with. @throws TypeError, RangeError naming the option, what was expected and what came */
+export function chosen(options: PredictOptions, coded: Coded, { choices: others, deadlineMs: ms, limits }: Settings) {
+  const choices = checkChoices(options, coded, others)
+  const deadlineMs = predictOptions.deadlineMs.check('deadlineMs', options.deadlineMs ?? ms)
+  const tenant = checkTenant(options.tenant ?? '', limits.tenants)
+  const { priority, signal, ask } = options
+  const rank = priority === undefined ? NORMAL.rank : priorities.indexOf(predictOptions.priority.check('priority', priority)) // biome-ignore format: one line
+  if (signal !== undefined) predictOptions.signal.check('signal', signal)
+  if (ask !== undefined) predictOptions.ask.check('ask', ask)
+  return { choices, deadlineMs, turn: { rank: rank as Turn['rank'], tenant }, signal }
 }
 
 /** @param most  tenants that are kept apart */

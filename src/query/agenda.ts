@@ -91,7 +91,7 @@ export class Agenda {
     if (late !== NOWHERE) this.#late.remove(late)
     if (due !== NOWHERE) this.#due.remove(due)
     if (--this.#open) return // a timer that is early is set again
-    this.#others = new TinyQueue<Appointment>([], sooner)
+    if (this.#others.length) this.#others = new TinyQueue<Appointment>([], sooner)
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -105,24 +105,15 @@ export class Agenda {
     this.#plan()
   }
 
-  /** Age at which the first thing may be done about an attempt. */
-  get #lateMs(): number {
-    return this.#lateness.ages?.giveMs ?? Number.POSITIVE_INFINITY
-  }
-
-  /** When the first of all has its time. */
-  get #next(): number {
-    const late = (this.#late.first?.since ?? Number.POSITIVE_INFINITY) + this.#lateMs
-    const due = this.#due.first?.caller.dueAt ?? Number.POSITIVE_INFINITY
-    return Math.min(late, due, this.#others.peek()?.at ?? Number.POSITIVE_INFINITY)
-  }
-
+  /** Sets the timer for the first of all that has its time. */
   #plan(): void {
-    const at = this.#next
+    const never = Number.POSITIVE_INFINITY
+    const late = (this.#late.first?.since ?? never) + (this.#lateness.ages?.giveMs ?? never)
+    const at = Math.min(late, this.#due.first?.caller.dueAt ?? never, this.#others.peek()?.at ?? never)
     if (this.#timer && this.#timer.at <= at) return
     this.#timer?.cancel()
     this.#timer = undefined
-    if (at === Number.POSITIVE_INFINITY) return
+    if (at === never) return
     const cancel = this.#clock.after(Math.max(0, at - this.#clock.now()), () => this.#look(at))
     this.#timer = { at, cancel }
   }
@@ -131,7 +122,7 @@ export class Agenda {
   #look(planned: number): void {
     this.#timer = undefined
     const now = Math.max(planned, this.#clock.now())
-    const lateMs = this.#lateMs
+    const lateMs = this.#lateness.ages?.giveMs ?? Number.POSITIVE_INFINITY
     const ready = taken(this.#due, ({ caller }) => caller.dueAt <= now)
     for (const places of taken(this.#late, ({ since }) => since + lateMs <= now)) {
       places.late = NOWHERE

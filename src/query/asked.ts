@@ -1,10 +1,11 @@
-/** The attempts of one query: who was asked for what, and what came of it. */
+/** The attempts of one query: which workers were asked for what, what came of it, and which may be asked yet. */
 
-import { ApproxiferError } from '../errors'
+import { append, NONE } from '../arrays'
+import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
-import type { Attempt } from '../pool/attempt'
+import type { Apart, Attempt, Attempts, Identity, Owner, Priority, Turn } from '../pool/attempt'
 import { identityOf, type ModelWorker } from '../workers/worker'
-import type { RowReport } from './report'
+import type { Strangers } from './context'
 
 /** `parity`: of a group, not of one query. `trial`: to an ejected worker, whose answer is only compared. `copy`: sent ahead, in case the first gets lost. `clone`: the same, where machines idle. */
 export type Purpose = 'first' | 'copy' | 'clone' | 'hedge' | 'retry' | 'proof' | 'trial' | 'parity'
@@ -72,34 +73,160 @@ export function refusalOf({ attempt }: Asked): ApproxiferError | undefined {
   return !worker && outcome?.kind === 'failed' && outcome.error.code === 'OVERLOADED' ? outcome.error : undefined
 }
 
-const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
+/** What is asked, for whom, and what else keeps attempts apart. */
+export interface Question {
+  readonly payload: Payload
+  readonly owner: Owner
+  readonly dueAt: number
+  readonly turn: Turn
+  readonly coding: Apart | undefined
+  readonly strangers?: Strangers | undefined
+}
 
-/** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */
-export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {
-  for (const asked of all) {
-    const { attempt, row, purpose, verdict } = asked
-    const { worker, ranMs, phase } = attempt
-    const isUnknown = !worker && EXTRAS.includes(purpose) && attempt.outcome?.kind === 'cancelled'
-    if (phase !== 'settled' || isUnknown) continue
-    const [suspected, ms] = [verdict === 'lie', worker ? ranMs : 0]
-    rows.push({ row, worker: worker?.name ?? '', outcome: endOf(asked), suspected, ms, error: whyOf(asked) })
+/** Up to this utilisation a clone may wait for a worker. At load .5 p50 is else 1.1 times that of clones to idle workers alone. */
+const IDLE = 0.4
+
+export class Inquiry implements Apart {
+  /** Why no worker is asked any more: no answer would be in time. */
+  refusal: ApproxiferError | undefined
+  readonly #pool: Attempts<Payload, Payload>
+  readonly #question: Question
+  /** All of them; written here alone. */
+  asked: readonly Asked[] = NONE
+  /** What a worker has begun with before `submit` has returned it. */
+  #unknown: Attempt | undefined
+
+  constructor(pool: Attempts<Payload, Payload>, question: Question) {
+    this.#pool = pool
+    this.#question = question
   }
-  return rows
-}
 
-function endOf({ attempt: { outcome }, onTime }: Asked): RowReport['outcome'] {
-  if (outcome?.kind === 'answered') return onTime ? 'onTime' : 'late'
-  return outcome?.kind === 'failed' ? failure(outcome.error) : 'failed'
-}
+  /** No worker is asked any more. */
+  get isLost(): boolean {
+    return !this.asked.some((asked) => isLive(asked) && !asked.isVoid)
+  }
 
-function whyOf({ attempt: { outcome, worker } }: Asked): ApproxiferError | undefined {
-  if (outcome?.kind === 'answered') return undefined
-  if (outcome?.kind === 'failed') return outcome.error
-  if (worker) return new ApproxiferError('ABORTED', 'nobody waits for it any more')
-  return new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
-}
+  /** A worker has answered. */
+  get isAnswered(): boolean {
+    return this.asked.some(answerOf)
+  }
 
-/** What an error counts as. */
-export function failure({ code }: ApproxiferError): 'failed' | 'rejected' {
-  return code === 'PROTOCOL' ? 'rejected' : 'failed'
+  /** What was asked ahead can no longer be done without, unless it would be too late. */
+  lost(asked: Asked): void {
+    this.refusal ??= refusalOf(asked)
+    for (const { attempt } of this.asked) if (attempt.phase === 'queued' && !this.refusal) this.#pool.promote(attempt)
+  }
+
+  find(attempt: Attempt): Asked | undefined {
+    return this.asked.find((asked) => asked.attempt === attempt)
+  }
+
+  /** One has an outcome; the answer of a stranger that lied meanwhile is none. */
+  settled(attempt: Attempt): Asked {
+    const asked = this.find(attempt) as Asked
+    if (attempt.worker && this.#question.strangers?.doubts(attempt.worker)) asked.isVoid = true
+    return asked
+  }
+
+  /** A worker is not asked twice, unless it is forgiven. */
+  blocks(identity: Identity): boolean {
+    const { worker } = this.#unknown ?? {}
+    if (worker && identityOf(worker) === identity) return true
+    if (this.#question.strangers?.has(identity) && this.#isTold) return true
+    return this.asked.some((asked) => blockedBy(asked) === identity)
+  }
+
+  /** A stranger knows of it. */
+  get #isTold(): boolean {
+    const { strangers } = this.#question
+    const all = [...this.asked.map(({ attempt }) => attempt), ...(this.#unknown ? [this.#unknown] : [])]
+    return all.some(({ worker }) => worker && strangers?.has(identityOf(worker)))
+  }
+
+  /** The same turn of the pool may go on with what else is queued of this query. */
+  met(attempt: Attempt): void {
+    this.#unknown = attempt
+  }
+
+  /** How many identities may yet be asked, beside those that attempts wait for: below 0 not all of these will get one. */
+  get available(): number {
+    let queued = 0
+    const blocked: Identity[] = []
+    for (const asked of this.asked) {
+      if (isQueued(asked)) queued++
+      const identity = blockedBy(asked)
+      if (identity !== undefined) blocked.push(identity)
+    }
+    const { strangers } = this.#question
+    return (strangers && this.#isTold ? strangers.others(blocked) : this.#pool.available(blocked)) - queued
+  }
+
+  ask(purpose: Purpose, priority: Priority, row: number): Asked {
+    const attempt = this.#pool.submit(this.#submission(priority))
+    // Where many are at work a clone goes to a worker that is free now, or to none: it would keep others waiting.
+    const isNow = purpose === 'clone' && this.#pool.utilisation > IDLE
+    if (isNow && attempt.phase === 'queued') this.#pool.cancel(attempt)
+    return this.#add(attempt, purpose, row)
+  }
+
+  /** An ejected worker can show whether it answers well again, once. */
+  try(row: number): Asked | undefined {
+    if (this.asked.some(({ purpose }) => purpose === 'trial')) return undefined
+    const attempt = this.#pool.trial(this.#submission('low'))
+    return attempt && this.#add(attempt, 'trial', row)
+  }
+
+  /** Workers that failed on it may be asked again: nobody else is left. */
+  forgive(): void {
+    for (const asked of this.asked) asked.isForgiven = isForgivable(asked)
+  }
+
+  /** Attempts beyond those that workers are left for are given up. @returns whether there were any */
+  trim(): boolean {
+    const excess = -this.available
+    if (excess <= 0) return false
+    for (const { attempt } of this.asked.filter(isQueued).slice(-excess)) this.#pool.cancel(attempt)
+    return true
+  }
+
+  /** Nobody waits any more: what no worker has is taken back, what runs goes on. */
+  release(): void {
+    for (const { attempt } of this.asked) if (attempt.phase !== 'settled') this.#pool.release(attempt)
+  }
+
+  /** It has its answer, and others to it would teach nothing: workers that an abort frees are told. */
+  drop(): void {
+    this.cancel(({ attempt }) => attempt.phase === 'running' && attempt.worker?.interruptible === true)
+  }
+
+  /** Nor does an answer tell anything any more. */
+  end(): void {
+    for (const asked of this.asked) asked.isVoid = true
+    this.cancel()
+  }
+
+  /** These workers' answers tell nothing any more. @returns whether any would have come */
+  void(which: (asked: Asked) => boolean): boolean {
+    const theirs = this.asked.filter((asked) => isLive(asked) && which(asked))
+    for (const asked of theirs) asked.isVoid = true
+    this.cancel((asked) => theirs.includes(asked))
+    return theirs.length > 0
+  }
+
+  /** Nobody wants an answer any more: workers are told. */
+  cancel(which = isLive): void {
+    for (const asked of this.asked) if (which(asked)) this.#pool.cancel(asked.attempt)
+  }
+
+  #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {
+    const asked = newAsked(attempt, purpose, row)
+    this.#unknown = undefined
+    this.asked = append(this.asked as Asked[], asked)
+    return asked
+  }
+
+  #submission(priority: Priority) {
+    const { payload, owner, dueAt, turn, coding } = this.#question
+    return { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
+  }
 }

@@ -22,7 +22,8 @@ export class Caller {
   #resolve: ((prediction: Prediction) => void) | undefined
   #reject: ((error: ApproxiferError) => void) | undefined
   #unlisten: (() => void) | undefined
-  #ending: Ending | undefined
+  /** How it ended; undefined while it waits. Written here alone. */
+  ending: Ending | undefined
 
   /**
    * @param since       now
@@ -45,13 +46,8 @@ export class Caller {
     this.#reject = reject
   }
 
-  /** How it ended; undefined while it waits. */
-  get ending(): Ending | undefined {
-    return this.#ending
-  }
-
   get isOpen(): boolean {
-    return this.#ending === undefined
+    return this.ending === undefined
   }
 
   /** @param leave  told once if the signal fires, also where it has by now */
@@ -82,10 +78,34 @@ export class Caller {
   }
 
   #end(ending: Ending, ended: Ended): void {
-    this.#ending = ending
+    this.ending = ending
     this.#resolve = this.#reject = undefined
     this.#unlisten?.()
     this.#unlisten = this.#signal = undefined
     ended(ending, this.turn.tenant)
+  }
+}
+
+const nobody = () => {}
+
+/** Who asks in the place of others, as of several callers that have the same query: it is told how that ends, and tells them. */
+export class SharedCaller extends Caller {
+  /** @param first  whose choices and deadline it has @param since  now */
+  constructor(
+    first: Pick<Caller, 'choices' | 'dueAt' | 'turn'>,
+    since: number,
+    resolve: (prediction: Prediction) => void,
+    reject: (error: ApproxiferError) => void,
+  ) {
+    super(first.choices, since, first.dueAt - since, resolve, reject, first.turn)
+  }
+
+  /** Those that it asks for are counted, not it. */
+  override answer(prediction: Prediction): void {
+    super.answer(prediction, nobody)
+  }
+
+  override fail(error: ApproxiferError): void {
+    super.fail(error, nobody)
   }
 }

@@ -4,7 +4,7 @@ import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
 import type { Asked } from './asked'
-import type { PendingReport } from './pending-report'
+import type { PendingReport } from './prediction'
 import type { Query } from './query'
 
 export interface Coding extends Apart {

@@ -30,7 +30,7 @@ export function factsOf(query: Query, context: Context, now: number): Facts {
     lacking,
     isDisputed: vote?.isDisputed === true,
     recovery: ledger?.mayRecover === false ? undefined : recoveryOf(query),
-    lookup: recovery.lookup(urgencyOf(query, now)),
+    lookup: recovery?.lookup(urgencyOf(query, now)) ?? 'done',
     looksFirst: learning?.looksFirst(lateness.medianMs ?? 0) === true,
     mayHedge: mayHedge(query, context),
     mayRetry: (lacking > 0 || !live) && mayRetry(query, context),
@@ -86,7 +86,7 @@ export function teachesNobody({ coding, vote }: Query, { learning, pool }: Conte
 
 /** A recovery that a worker's answer contradicts is none. */
 export function recoveryOf({ recovery, vote, asked }: Query): QueryRecovery | undefined {
-  if (!recovery.answer) return undefined
+  if (!recovery?.answer) return undefined
   const answers = vote ? vote.believed(asked) : []
   return answers.some((each) => recovery.isContradictedBy(answerOf(each) as Payload)) ? undefined : recovery
 }

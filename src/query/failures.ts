@@ -21,7 +21,7 @@ export function whyNot(query: Query, context: Context, isDue: boolean): Approxif
   const recovers = caller.choices.policy === 'recover' || !asked.length
   if (isDue && !(isAsked && recovers)) return expired(query, context, textOf(query, context, isAsked === true))
   if (!isDue && !context.pool.usable) return new ApproxiferError('WORKER', context.pool.nobody)
-  if (query.recovery.isNotFinite) return new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
+  if (query.recovery?.isNotFinite) return new ApproxiferError('PROTOCOL', 'the recovered answer is not finite')
   if (recovers) return coding?.failure(asked) ?? tooFew(asked, [], { quorum: 1, workers: 1 })
   return allFailed(query, context)
 }

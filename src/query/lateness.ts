@@ -46,8 +46,9 @@ export class Lateness {
   readonly #cut: { readonly ms: number; readonly at: number }[] = []
   #count = 0
   readonly #utilisation: () => number
-  #ages: Ages | undefined
-  #medianMs: number | undefined
+  /** From when an attempt is late, and how long it usually takes; undefined before enough were seen. Written here alone. */
+  ages: Ages | undefined
+  medianMs: number | undefined
   /** Told when it is known anew what is late. */
   known = () => {}
 
@@ -74,22 +75,13 @@ export class Lateness {
     if (this.#count < FEW || (this.#count > ENOUGH && this.#count % EVERY)) return
     const { sorted } = this.#times
     const cut = this.#cut.length ? this.#cut.map(({ ms }) => ms).sort((a, b) => a - b) : NONE
-    this.#medianMs = medianOf(sorted, cut)
-    const late = FEW_MEDIANS * this.#medianMs
+    this.medianMs = medianOf(sorted, cut)
+    const late = FEW_MEDIANS * this.medianMs
     const isKnown = this.#count >= ENOUGH
-    this.#ages = isKnown
+    this.ages = isKnown
       ? bestAges(sorted, this.#utilisation(), cut)
       : { giveMs: late, hedgeMs: late, worth: Number.POSITIVE_INFINITY }
     this.known()
-  }
-
-  /** undefined before enough were seen. */
-  get ages(): Ages | undefined {
-    return this.#ages
-  }
-
-  get medianMs(): number | undefined {
-    return this.#medianMs
   }
 }
 

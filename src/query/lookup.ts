@@ -9,6 +9,7 @@ import type { Query } from './query'
 /** @param later  called when it is known, if that is not before this returns */
 export function lookUp(query: Query, { learning }: Context, now: number, later: () => void): void {
   const { recovery, vote, caller } = query
+  if (!recovery) return
   const { vector } = query.payload
   const urgency = urgencyOf(query, now)
   if (learning?.experience.memory !== 'warm') return recovery.remembered(undefined, urgency)

@@ -71,6 +71,30 @@ export interface Prediction {
   group: Promise<GroupReport>
 }
 
+/** A report to come: a promise only for callers that ask, since the first to do so are those with an answer. */
+export class PendingReport {
+  #report: GroupReport | undefined
+  #promise: Promise<GroupReport> | undefined
+  #resolve: ((report: GroupReport) => void) | undefined
+
+  get promise(): Promise<GroupReport> {
+    this.#promise ??= new Promise((resolve) => {
+      if (this.#report) resolve(this.#report)
+      else this.#resolve = resolve
+    })
+    return this.#promise
+  }
+
+  get isComplete(): boolean {
+    return this.#report !== undefined
+  }
+
+  complete(report: GroupReport): void {
+    this.#report = report
+    this.#resolve?.(report)
+  }
+}
+
 /** What a query says of its answer. */
 export type Given = Pick<Prediction, 'status' | 'confidence' | 'queuedMs' | 'ranMs' | 'hedged' | 'workers'>
 
@@ -84,7 +108,7 @@ export function workersAnswer(query: Query, asked: Asked, status: Status, confid
 /** Of one that was recovered now. @param workers  whose answers it is made of */
 export function recoveredAnswer(query: Query, now: number, workers: string[]): Given {
   const sentAt = query.asked[0]?.attempt.startedAt || now
-  const { confidence } = query.recovery
+  const confidence = query.recovery?.confidence
   const [queuedMs, ranMs] = [sentAt - query.caller.since, now - sentAt]
   return { status: 'recovered', confidence, queuedMs, ranMs, hedged: isHedged(query), workers }
 }

@@ -6,17 +6,15 @@ import type { Attempt, Identity, Owner, Priority } from '../pool/attempt'
 import { toNamed } from '../tensor'
 import { identityOf } from '../workers/worker'
 import { isLate, type Places, type Timed } from './agenda'
-import { type Asked, answerOf, errorOf, failureOf, isLive, type Purpose, workerOf } from './asked'
+import { type Asked, answerOf, errorOf, failureOf, Inquiry, isLive, type Purpose, workerOf } from './asked'
 import type { Caller } from './caller'
 import type { Coding } from './coding'
 import type { Context } from './context'
 import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
-import { Inquiry } from './inquiry'
 import { lookUp } from './lookup'
-import { PendingReport } from './pending-report'
 import { next } from './policy'
-import { type Given, recoveredAnswer, type Status, workersAnswer } from './prediction'
+import { type Given, PendingReport, recoveredAnswer, type Status, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
 import { queryReport } from './report'
 import { Vote } from './vote'
@@ -25,7 +23,7 @@ export class Query implements Owner, Timed {
   readonly payload: Payload
   /** Another one where the model was replaced: who asked asks again. */
   caller: Caller
-  readonly recovery: QueryRecovery
+  readonly recovery: QueryRecovery | undefined
   readonly coding: Coding | undefined
   readonly vote: Vote | undefined
   readonly inquiry: Inquiry
@@ -41,7 +39,8 @@ export class Query implements Owner, Timed {
     this.payload = payload
     this.caller = caller
     this.coding = coding
-    this.recovery = new QueryRecovery(number, context.learning?.experience)
+    const { learning } = context
+    this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
     this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers: context.trust.strangers }) // biome-ignore format: one line
     this.#report = coding?.report ?? new PendingReport()
@@ -93,7 +92,7 @@ export class Query implements Owner, Timed {
 
   /** Its group was decoded. */
   offer(decoding: Decoding): void {
-    this.recovery.decoded(decoding)
+    this.recovery?.decoded(decoding)
     this.look()
   }
 
@@ -168,11 +167,11 @@ export class Query implements Owner, Timed {
     const worth = status === 'exact' ? (trust.strangers?.credibility(workerOf(asked)) ?? 1) : undefined
     const place = this.isOpen ? this.#answer(asked, status, worth) : undefined
     this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
-    if (this.recovery.grade(answer, workerOf(asked).name)) this.coding?.graded()
+    if (this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded()
     trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
-    this.inquiry.drop()
+    if (this.asked.length > 1) this.inquiry.drop()
   }
 
   /** Workers' answers are compared. */
@@ -237,8 +236,8 @@ export class Query implements Owner, Timed {
 
   #recover(isLate: boolean): void {
     const { recovery } = this
-    const { report, answer } = recovery
-    if (!report || !answer) return
+    const answer = recovery?.answer
+    if (!recovery || !answer) return
     if (isLate) this.#context.recoveries.take()
     recovery.give(this.#context.ledger)
     const workers = (recovery.isFromCode && this.coding?.given()) || []
@@ -271,7 +270,7 @@ export class Query implements Owner, Timed {
 
   #giveUp(isDue: boolean): void {
     const own = isDue && this.caller.choices.atDeadline === 'give' && this.vote?.believed(this.asked)[0]
-    if (own && !this.recovery.isContradictedBy(answerOf(own) as Payload))
+    if (own && !this.recovery?.isContradictedBy(answerOf(own) as Payload))
       this.#answer(own, 'unverified', undefined) // else it is none to give
     else this.#fail(whyNot(this, this.#context, isDue))
     if (isDue && teachesNobody(this, this.#context)) this.inquiry.drop()
@@ -291,7 +290,7 @@ export class Query implements Owner, Timed {
   }
 
   #finish(): void {
-    if (this.isDone || this.isOpen || this.recovery.lookup(0) === 'pending' || this.asked.some(isLive)) return
+    if (this.isDone || this.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive)) return
     this.#context.done(this)
     if (this.coding) this.coding.done()
     else this.#report.complete(queryReport(this, this.#context))

@@ -48,6 +48,7 @@ export function bestRecovery(
 /** How pressing it is that there is a recovery: what could not be looked up for want of time is when it is more pressing. */
 export type Urgency = 0 | 1 | 2
 
+/** Absent from queries that have neither a memory nor a group. */
 export class QueryRecovery {
   /** The memory is being asked; or how urgent it was when it was asked last. */
   #lookup: 'none' | 'pending' | Urgency = 'none'

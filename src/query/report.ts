@@ -1,9 +1,9 @@
 /** What happened to a query, or a group: plain data for its callers. */
 
 import { NONE } from '../arrays'
-import type { ApproxiferError } from '../errors'
+import { ApproxiferError } from '../errors'
 import type { Recovered } from '../memory/confidence'
-import { type Asked, rowReports } from './asked'
+import type { Asked, Purpose } from './asked'
 import type { Context } from './context'
 import { type Ending, outcomeOf } from './prediction'
 import type { Query } from './query'
@@ -63,6 +63,34 @@ type Times = Pick<GroupReport, 'encodeMs' | 'waitMs' | 'decodeMs' | 'core'> & {
 /** Of a group that has decoded nothing so far. */
 export const undecided = { survivors: NONE as readonly number[], encodeMs: 0, waitMs: 0, decodeMs: 0 }
 
+const EXTRAS: readonly Purpose[] = ['hedge', 'retry', 'clone']
+
+/** What became of attempts that are over, but for those that nobody but who took them back knows of. @param rows  are added to */
+export function rowReports(all: readonly Asked[], rows: RowReport[] = []): RowReport[] {
+  for (const asked of all) {
+    const { attempt, row, purpose, verdict } = asked
+    const { worker, ranMs, phase } = attempt
+    const isUnknown = !worker && EXTRAS.includes(purpose) && attempt.outcome?.kind === 'cancelled'
+    if (phase !== 'settled' || isUnknown) continue
+    const { outcome, error } = endOf(asked)
+    const [suspected, ms] = [verdict === 'lie', worker ? ranMs : 0]
+    rows.push({ row, worker: worker?.name ?? '', outcome, suspected, ms, error })
+  }
+  return rows
+}
+
+function endOf({ attempt: { outcome, worker }, onTime }: Asked): Pick<RowReport, 'outcome' | 'error'> {
+  if (outcome?.kind === 'answered') return { outcome: onTime ? 'onTime' : 'late', error: undefined }
+  if (outcome?.kind === 'failed') {
+    const { error } = outcome
+    return { outcome: error.code === 'PROTOCOL' ? 'rejected' : 'failed', error }
+  }
+  const error = worker
+    ? new ApproxiferError('ABORTED', 'nobody waits for it any more')
+    : new ApproxiferError('OVERLOADED', 'no worker had room for the row while it was wanted')
+  return { outcome: 'failed', error }
+}
+
 /** @param others  attempts that are no query's */
 export function groupReport(members: readonly Query[], others: readonly Asked[], measured: Times): GroupReport {
   const { scheme, survivors, ...rest } = measured
@@ -70,7 +98,7 @@ export function groupReport(members: readonly Query[], others: readonly Asked[],
   const recoveries: RecoveryReport[] = []
   for (const { asked, recovery } of members) {
     rowReports(asked, rows)
-    if (recovery.report) recoveries.push(recovery.report)
+    if (recovery?.report) recoveries.push(recovery.report)
   }
   rowReports(others, rows)
   return {
@@ -93,7 +121,7 @@ export function unaskedReport(core: 'wasm' | 'js'): GroupReport {
 
 /** Of a query that was alone. */
 export function queryReport({ vote, asked, caller, recovery }: Query, { acceptance, core }: Context): GroupReport {
-  const { report } = recovery
+  const report = recovery?.report
   return {
     queries: 1,
     workers: vote ? asked.length : 1,

@@ -22,13 +22,13 @@ export interface Elected {
 
 export class Vote {
   readonly #context: Context
-  readonly #recovery: QueryRecovery
+  readonly #recovery: QueryRecovery | undefined
   /** `open`: a memory may check. `wanted`: workers have to agree. Or the proven answer. */
   #proof: 'open' | 'wanted' | Payload = 'wanted'
   #agreeing = 0
   #isDisputed = false
 
-  constructor(context: Context, recovery: QueryRecovery) {
+  constructor(context: Context, recovery: QueryRecovery | undefined) {
     this.#context = context
     this.#recovery = recovery
   }
@@ -47,12 +47,17 @@ export class Vote {
     return true
   }
 
+  /** Whether it is known what a memory says. */
+  get #isLookedUp(): boolean {
+    return (this.#recovery?.lookup(0) ?? 'done') === 'done'
+  }
+
   /** How many workers have to answer alike, as far as is known. */
   get needed(): number {
     const { acceptance, trust } = this.#context
     if (typeof this.#proof !== 'string') return 0
-    const checks = this.#recovery.lookup(0) !== 'done' || (this.#recovery.confidence ?? 0) >= trust.integrity
-    return this.#proof === 'open' && checks ? 1 : acceptance.needed
+    const isSure = this.#isLookedUp ? (this.#recovery?.confidence ?? 0) >= trust.integrity : true
+    return this.#proof === 'open' && isSure ? 1 : acceptance.needed
   }
 
   /** The first worker is under suspicion: it may have to be proven. @returns whether it has to be now */
@@ -90,8 +95,7 @@ export class Vote {
     this.#agreeing = judgement.agreeing.length
     this.#isDisputed = this.#agreeing < told.length
     if (judgement.isProven) return this.#prove(payload, told, judgement, all, give)
-    if (isOpen && told.length === 1 && this.#proof === 'open' && this.#recovery.lookup(0) === 'done')
-      this.#check(told[0], give)
+    if (isOpen && told.length === 1 && this.#proof === 'open' && this.#isLookedUp) this.#check(told[0], give)
   }
 
   #prove(
@@ -112,8 +116,8 @@ export class Vote {
       trust.proven(workerOf(asked), own)
     }
     give({ asked: first, status: 'exact', confidence: 1 })
-    if (this.#recovery.report?.given) this.#recovery.grade(own, undefined)
-    const { memory } = this.#recovery
+    if (this.#recovery?.report?.given) this.#recovery.grade(own, undefined)
+    const memory = this.#recovery?.memory
     // What a confident lookup got wrong must be told, also where there is no time to remember: what it got right is told every time.
     if (learning && !learning.remember(payload.vector, own.vector) && memory) learning.experience.confidence.rehearse({ ...memory, missing: 1 }, own.vector) // biome-ignore format: one line
     for (const i of lies) this.#lied(told[i])
@@ -140,7 +144,7 @@ export class Vote {
   /** Whether a confident memory shares the answer's label: it is then given. */
   #check(asked: Asked, give: (elected: Elected) => void): void {
     const { trust, learning } = this.#context
-    const { memory, confidence = 0 } = this.#recovery
+    const { memory, confidence = 0 } = this.#recovery ?? {}
     this.#proof = 'wanted' // unless it passes, and then nobody asks
     if (!learning || !memory || confidence < trust.integrity) return
     const { vector } = answerOf(asked) as Payload

@@ -3,7 +3,8 @@
 import { expect, it } from 'vitest'
 import { ApproxiferError } from '../../src/errors'
 import type { Outcome } from '../../src/pool/attempt'
-import { type Asked, newAsked, type Purpose, rowReports } from '../../src/query/asked'
+import { type Asked, newAsked, type Purpose } from '../../src/query/asked'
+import { rowReports } from '../../src/query/report'
 import { HandWorker } from '../shared/house'
 
 const cancelled: Outcome<Float32Array> = { kind: 'cancelled' }

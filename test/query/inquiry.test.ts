@@ -2,7 +2,7 @@
 
 import { expect, it, vi } from 'vitest'
 import { type Attempt, NORMAL } from '../../src/pool/attempt'
-import { Inquiry } from '../../src/query/inquiry'
+import { Inquiry } from '../../src/query/asked'
 import { HandAttempt, HandPool } from '../shared/hand-pool'
 import { HandWorker, query } from '../shared/house'
 import { payloadOf } from '../shared/vectors'
