@@ -123,7 +123,7 @@ export class Dispatcher {
     if (this.#phase !== 'at work') return // closed by who was told of an attempt
     this.#phase = 'idle'
     this.#waiting.isAny = this.#queue.needed > 0
-    this.#plan(passedOver)
+    if (passedOver || this.#unplan) this.#plan(passedOver)
   }
 
   /** Whether enough slots are free that one may do what can be done without. */
@@ -150,8 +150,8 @@ export class Dispatcher {
       for (const attempt of late) this.#refuse(attempt)
       return this.#attemptFor(member, skip, startsAt) // an owner may have cancelled it
     }
-    const mayDoMore = this.#canSpare && (!member.patience || !(skip || busy))
-    return needed ?? (mayDoMore ? this.#queue.low.find(0, LOOKAHEAD, mayGet) : undefined)
+    if (needed || (member.patience && (skip || busy)) || !this.#canSpare) return needed
+    return this.#queue.low.find(0, LOOKAHEAD, mayGet)
   }
 
   #refuse(attempt: PooledAttempt): void {

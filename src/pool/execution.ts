@@ -106,7 +106,7 @@ export class Execution {
     for (const attempt of batch.attempts) {
       if (batch.has(attempt)) attempt.row.owner.began(attempt)
       if (attempt.priority !== 'normal' || patience || isPlain) continue
-      const probe = this.probing.next(attempt.payload, slots, startedAt)
+      const probe = this.probing.next(attempt.row.payload, slots, startedAt)
       if (probe) this.startAlone(probe.member, probe.attempt)
     }
   }

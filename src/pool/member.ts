@@ -1,6 +1,5 @@
 /** A worker of a pool: its state, its slots, how fast it is, and what became of its attempts. */
 
-import { NONE } from '../arrays'
 import { identityOf, type ModelWorker } from '../workers/worker'
 import type { Batch } from './batch'
 import { Batching } from './batching'
@@ -121,53 +120,36 @@ export class WorkerSlot {
   constructor(readonly member: Member) {}
 }
 
-/** A worker's slots, made as they are needed. */
+/** A worker's slots, made as they are needed. Written by the roster alone. */
 class Slots {
   readonly all: WorkerSlot[] = []
-  readonly #free: WorkerSlot[] = []
-  /** Those whose attempts are settled, while the worker may yet be at work on them. */
-  readonly #held = new Set<WorkerSlot>()
+  readonly free: WorkerSlot[] = []
+  /** Those whose attempts are settled, while the worker may yet be at work on them, and has to say first that it is free. */
+  readonly held = new Set<WorkerSlot>()
 
   constructor(
     readonly member: Member,
-    /** Written by the roster alone; where it falls more may be busy for a while. */
+    /** Where it falls more may be busy for a while. */
     public limit: number,
   ) {}
 
   get busy(): number {
-    return this.all.length - this.#free.length
+    return this.all.length - this.free.length
   }
 
   /** Busy ones with attempts that are not settled. */
   get open(): number {
-    return this.busy - this.#held.size
+    return this.busy - this.held.size
   }
 
   get hasRoom(): boolean {
     return this.busy < this.limit
   }
 
-  take(): WorkerSlot {
-    const free = this.#free.pop()
-    if (free) return free
+  /** One more. */
+  more(): WorkerSlot {
     const slot = new WorkerSlot(this.member)
     this.all.push(slot)
     return slot
-  }
-
-  /** It is free. */
-  release(slot: WorkerSlot): void {
-    slot.batch = undefined
-    this.#held.delete(slot)
-    this.#free.push(slot)
-  }
-
-  /** Its worker has to say first that it is free. */
-  hold(slot: WorkerSlot): void {
-    this.#held.add(slot)
-  }
-
-  get held(): WorkerSlot[] {
-    return this.#held.size ? [...this.#held] : NONE
   }
 }

@@ -196,8 +196,18 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return available
   }
 
-  /** Counts what an answer was worth to its owner; of a worker that has left nobody asks. */
-  count(worker: ModelWorker | undefined, outcome: 'onTime' | 'late' | 'suspected'): void {
+  /** Counts an attempt's answer, by whether somebody waited for it. */
+  tell({ attempt: { worker, outcome }, onTime }: { attempt: Attempt; onTime: boolean }): void {
+    if (outcome?.kind === 'answered') this.#count(worker, onTime ? 'onTime' : 'late')
+  }
+
+  /** Counts an answer that is taken for a lie. */
+  suspect(worker: ModelWorker): void {
+    this.#count(worker, 'suspected')
+  }
+
+  /** Of a worker that has left nobody asks. */
+  #count(worker: ModelWorker | undefined, outcome: 'onTime' | 'late' | 'suspected'): void {
     const member = worker && this.#roster.members.get(worker.name)
     if (member && member.worker === worker) member.counts[outcome]++
   }

@@ -15,7 +15,7 @@ export class PooledAttempt implements Attempt {
   /** Nobody waits for it. */
   isReleased = false
   /** Written by `settle` alone. */
-  outcome: (Outcome & { readonly ranMs: number }) | undefined
+  outcome: (Outcome & { ranMs?: number }) | undefined
   #abort: AbortController | undefined
 
   constructor(
@@ -71,9 +71,10 @@ export class PooledAttempt implements Attempt {
   }
 
   /** @param now  the time */
-  settle(outcome: Outcome, now: number): void {
+  settle(outcome: Outcome & { ranMs?: number }, now: number): void {
     const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
-    this.outcome = { ...outcome, ranMs: now - since || 0 } // 0 in the queue, or cancelled behind another one
+    outcome.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
+    this.outcome = outcome
   }
 
   /** Whether it must not be in one batch with another, nor behind it. */

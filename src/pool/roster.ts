@@ -2,12 +2,14 @@
 
 import TinyQueue from 'tinyqueue'
 import type { Clock } from '../clock'
-import { Capacity, isUsable, Utilisation } from './capacity'
 import { Identities } from './identities'
 import type { Member, MemberState, WorkerSlot } from './member'
 
 /** Entries of free slots that may be out of date, beyond twice as many as there are workers, before they are sorted out. */
 const OUT_OF_DATE = 1000
+
+/** Of how long ago the utilisation tells, ms: older times count for less by a factor of e. */
+const RECENT_MS = 500
 
 const READY: MemberState = Object.freeze({ is: 'ready' })
 const EJECTED: MemberState = Object.freeze({ is: 'unavailable', why: 'ejected' })
@@ -89,7 +91,7 @@ export class Roster {
   /** A slot of a worker is taken. */
   occupy(member: Member): WorkerSlot {
     if (member.state === READY && member.slots.hasRoom) this.capacity.free--
-    const slot = member.slots.take()
+    const slot = member.slots.free.pop() ?? member.slots.more()
     this.#list(member)
     return slot
   }
@@ -97,7 +99,9 @@ export class Roster {
   /** A slot is free. */
   vacate(slot: WorkerSlot): void {
     const { member } = slot
-    member.slots.release(slot)
+    slot.batch = undefined
+    member.slots.held.delete(slot)
+    member.slots.free.push(slot)
     if (member.state === READY && member.slots.hasRoom) this.capacity.free++
     if (member.state === LEAVING) this.#discharge(member)
     else this.update(member)
@@ -105,7 +109,7 @@ export class Roster {
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
   hold(slot: WorkerSlot): void {
-    slot.member.slots.hold(slot)
+    slot.member.slots.held.add(slot)
     this.#discharge(slot.member)
   }
 
@@ -215,14 +219,14 @@ class FreeSlots {
     const slowness = speed.slowness * (1 + slots.busy / slots.limit)
     this.#entries.push({ member, stamp: member.stamp, slowness })
     if (this.#entries.length < 2 * size + OUT_OF_DATE) return
-    this.#entries = new TinyQueue(this.#entries.data.filter(isValid), faster)
+    this.#entries = new TinyQueue(this.#entries.data.filter(({ member, stamp }) => stamp === member.stamp), faster) // biome-ignore format: one line
   }
 
   take(): Member | undefined {
     while (true) {
       const entry = this.#entries.pop()
       if (!entry) return undefined
-      if (!isValid(entry)) continue
+      if (entry.stamp !== entry.member.stamp) continue
       entry.member.stamp = 0
       return entry.member
     }
@@ -233,6 +237,56 @@ function faster(a: FreeEntry, b: FreeEntry): number {
   return a.slowness === b.slowness ? a.stamp - b.stamp : a.slowness - b.slowness
 }
 
-function isValid({ member, stamp }: FreeEntry): boolean {
-  return stamp === member.stamp
+/** Whether it may get attempts, now or in a moment: it starts again, or was not heard of for a while. */
+function isUsable(state: MemberState): boolean {
+  return state.is === 'ready' || (state.is === 'unavailable' && state.why === 'down')
+}
+
+/** What the members add up to. */
+class Capacity {
+  /** Slots: all, those of usable workers, and the free ones of workers that are ready. */
+  slots = 0
+  usable = 0
+  free = 0
+  /** Usable workers. */
+  workers = 0
+  /** Rows that one of them has taken in a run at most. */
+  mostRows = 1
+
+  count({ state, slots, batching }: Member, sign: 1 | -1): void {
+    if (state.is === 'leaving') return
+    if (batching) this.mostRows = Math.max(this.mostRows, batching.most)
+    this.slots += sign * slots.limit
+    if (state.is === 'ready') this.free += sign * Math.max(0, slots.limit - slots.busy)
+    if (!isUsable(state)) return
+    this.usable += sign * slots.limit
+    this.workers += sign
+  }
+}
+
+/** Share of the slots that were at work on what cannot be done without, in the last half second or so. */
+class Utilisation {
+  #busy = 0
+  #share = 0
+  #at: number
+
+  constructor(
+    readonly clock: Clock,
+    readonly capacity: Capacity,
+  ) {
+    this.#at = clock.now()
+  }
+
+  /** @param more  slots at such work from now on */
+  add(more: number, now = this.clock.now()): void {
+    const share = Math.min(1, this.#busy / Math.max(1, this.capacity.slots)) // those that leave may be at work yet
+    this.#share = share + (this.#share - share) * Math.exp((this.#at - now) / RECENT_MS)
+    this.#at = now
+    this.#busy += more
+  }
+
+  get value(): number {
+    this.add(0)
+    return this.#share
+  }
 }

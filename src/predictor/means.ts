@@ -82,27 +82,16 @@ export function meansOf(
     fewer: () => told.fewer(),
     lateMs: () => lateness.ages?.hedgeMs,
   })
-  const tally = tallyIn(pool)
   const trust = new Believed({
-    ...{ pool, criterion, tally, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
+    ...{ pool, criterion, tally: pool, seed, coin, warn, ...verify, evidence: new Evidence(before?.trust.evidence) },
     outputs: signature.outputs,
     liars: coder.scheme.byzantine,
     ejects: coder.code === 'systematic',
     judged: (verdict) => told.judged(verdict),
   })
   const shapeKey = signature.inputs.some(isOpen) ? (padding?.keyOf ?? shapeKeyOf) : undefined
-  const sampled = sampling?.({ pool, trust, tally })
+  const sampled = sampling?.({ pool, trust, tally: pool })
   const isMixed = vectors?.inputs === signature.inputs
   const known = { coder, signature, shapeKeyOf: shapeKey, vectors, isMixed, buffers }
-  return { ...known, pool, lateness, criterion, trust, sampled, tally, ended: told.ended }
-}
-
-/** Counts in a pool what became of workers' answers. */
-function tallyIn(pool: Pool<Payload, Payload>): WorkerTally {
-  return {
-    tell({ attempt: { worker, outcome }, onTime }) {
-      if (outcome?.kind === 'answered') pool.count(worker, onTime ? 'onTime' : 'late')
-    },
-    suspect: (worker) => pool.count(worker, 'suspected'),
-  }
+  return { ...known, pool, lateness, criterion, trust, sampled, tally: pool, ended: told.ended }
 }

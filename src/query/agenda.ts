@@ -109,7 +109,7 @@ export class Agenda {
   #plan(): void {
     const never = Number.POSITIVE_INFINITY
     const late = (this.#late.first?.since ?? never) + (this.#lateness.ages?.giveMs ?? never)
-    const at = Math.min(late, this.#due.first?.caller.dueAt ?? never, this.#others.peek()?.at ?? never)
+    const at = Math.min(late, this.#due.first?.caller.dueAt ?? never, this.#others.data[0]?.at ?? never)
     if (this.#timer && this.#timer.at <= at) return
     this.#timer?.cancel()
     this.#timer = undefined

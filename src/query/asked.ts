@@ -161,19 +161,24 @@ export class Inquiry implements Apart {
     return (strangers && this.#isTold ? strangers.others(blocked) : this.#pool.available(blocked)) - queued
   }
 
-  ask(purpose: Purpose, priority: Priority, row: number): Asked {
-    const attempt = this.#pool.submit(this.#submission(priority))
+  /** @returns undefined for a trial that there is no worker for */
+  ask(purpose: Purpose, priority: Priority, row: number): Asked | undefined {
+    const { payload, owner, dueAt, turn, coding } = this.#question
+    const submission = { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
+    const attempt = purpose === 'trial' ? this.#pool.trial(submission) : this.#pool.submit(submission)
+    if (!attempt) return undefined
     // Where many are at work a clone goes to a worker that is free now, or to none: it would keep others waiting.
     const isNow = purpose === 'clone' && this.#pool.utilisation > IDLE
     if (isNow && attempt.phase === 'queued') this.#pool.cancel(attempt)
-    return this.#add(attempt, purpose, row)
+    const asked = newAsked(attempt, purpose, row)
+    this.#unknown = undefined
+    this.asked = append(this.asked as Asked[], asked)
+    return asked
   }
 
   /** An ejected worker can show whether it answers well again, once. */
-  try(row: number): Asked | undefined {
-    if (this.asked.some(({ purpose }) => purpose === 'trial')) return undefined
-    const attempt = this.#pool.trial(this.#submission('low'))
-    return attempt && this.#add(attempt, 'trial', row)
+  try(row: number): void {
+    if (!this.asked.some(({ purpose }) => purpose === 'trial')) this.ask('trial', 'low', row)
   }
 
   /** Workers that failed on it may be asked again: nobody else is left. */
@@ -216,17 +221,5 @@ export class Inquiry implements Apart {
   /** Nobody wants an answer any more: workers are told. */
   cancel(which = isLive): void {
     for (const asked of this.asked) if (which(asked)) this.#pool.cancel(asked.attempt)
-  }
-
-  #add(attempt: Asked['attempt'], purpose: Purpose, row: number): Asked {
-    const asked = newAsked(attempt, purpose, row)
-    this.#unknown = undefined
-    this.asked = append(this.asked as Asked[], asked)
-    return asked
-  }
-
-  #submission(priority: Priority) {
-    const { payload, owner, dueAt, turn, coding } = this.#question
-    return { payload, owner, dueAt, turn, priority, apart: coding ? [this, coding] : [this] }
   }
 }

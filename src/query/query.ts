@@ -228,8 +228,8 @@ export class Query implements Owner, Timed {
 
   #ask(purpose: Purpose, priority: Priority, row = this.coding?.nextRow(this) ?? this.asked.length): void {
     if (purpose === 'hedge') this.#context.hedges.take()
-    const { attempt } = this.inquiry.ask(purpose, priority, row)
-    if (attempt.phase === 'running') this.began(attempt) // it was before it was known here
+    const asked = this.inquiry.ask(purpose, priority, row)
+    if (asked?.attempt.phase === 'running') this.began(asked.attempt) // it was before it was known here
     // Where it is to be proven anyway, an ejected worker can show whether it answers well again.
     if (this.vote && this.asked.length > 1) this.inquiry.try(this.asked.length)
   }
@@ -290,7 +290,7 @@ export class Query implements Owner, Timed {
   }
 
   #finish(): void {
-    if (this.isDone || this.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive)) return
+    if (this.place < 0 || this.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive)) return
     this.#context.done(this)
     if (this.coding) this.coding.done()
     else this.#report.complete(queryReport(this, this.#context))

@@ -85,7 +85,7 @@ it.each([
 it('slow workers take turns; one at work, full, or away is left out, and one that is no longer slow is forgotten', () => {
   const { clock, own, slows, asked } = probing(4)
   clock.spend(10_000)
-  slows[0].slots.take()
+  slows[0].slots.more()
   slows[1].state = { is: 'unavailable', why: 'down' }
   const all = [asked(50), asked(50), asked(50)].map((probe) => probe?.member)
   expect(all).toEqual([slows[2], slows[3], slows[2]])

@@ -23,7 +23,7 @@ it.each([
   const cancelled = vi.spyOn(pool, 'cancel')
   const inquiry = inquiryOf(pool, () => {})
   inquiry.ask('first', 'normal', 0)
-  expect(inquiry.ask(purpose, 'low', 1).attempt.phase).toBe('queued')
+  expect(inquiry.ask(purpose, 'low', 1)?.attempt.phase).toBe('queued')
   expect(cancelled).toHaveBeenCalledTimes(count)
 })
 
