@@ -9,21 +9,17 @@ export class Deque<T> {
   #head = 0
   /** Places cut off in front so far, less those that were added there: what to subtract from a place to find its item. */
   #moved = 0
-  #size = 0
-
-  get size(): number {
-    return this.#size
-  }
+  size = 0
 
   /** @returns its place, for `remove` */
   push(item: T): number {
-    this.#size++
+    this.size++
     return this.#moved + this.#places.push(item) - 1
   }
 
   /** Puts one in front of all others. @returns its place */
   unshift(item: T): number {
-    this.#size++
+    this.size++
     if (this.#head > 0) this.#head--
     else {
       this.#places.unshift(undefined)
@@ -42,7 +38,7 @@ export class Deque<T> {
     const at = place - this.#moved
     if (this.#places[at] === undefined) return
     this.#places[at] = undefined
-    this.#size--
+    this.size--
     while (this.#head < this.#places.length && this.#places[this.#head] === undefined) this.#head++
     if (this.#head < SLACK || 2 * this.#head < this.#places.length) return
     this.#places.splice(0, this.#head)

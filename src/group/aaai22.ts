@@ -22,9 +22,8 @@ import {
   workerOf,
 } from '../query/asked'
 import type { Caller } from '../query/caller'
-import type { Coding } from '../query/coding'
+import { type Coding, PendingReport } from '../query/coding'
 import { tooFew } from '../query/failures'
-import { PendingReport } from '../query/prediction'
 import { Query } from '../query/query'
 import { groupReport, undecided } from '../query/report'
 import type { Random } from '../random'

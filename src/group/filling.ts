@@ -10,7 +10,7 @@ export class Filling {
   readonly #close: () => void
   #closesAt = Number.POSITIVE_INFINITY
   #cancel: (() => void) | undefined
-  #isOpen = true
+  isOpen = true
 
   /**
    * @param most   queries
@@ -22,13 +22,9 @@ export class Filling {
     this.#close = close
   }
 
-  get isOpen(): boolean {
-    return this.#isOpen
-  }
-
   /** @param maxWaitMs  how long it waits for others; below 0 where nobody is worth waiting for */
   wait(maxWaitMs: number): void {
-    if (!this.#isOpen) return
+    if (!this.isOpen) return
     const closesAt = this.#clock.now() + maxWaitMs
     if (this.members.length === this.#most || maxWaitMs < 0) return this.close()
     if (closesAt >= this.#closesAt) return
@@ -39,14 +35,14 @@ export class Filling {
 
   /** No more queries join. */
   close(): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
+    if (!this.isOpen) return
+    this.isOpen = false
     this.#cancel?.()
     this.#close()
   }
 
   /** Forgets who left before anything was sent: there is room for others. */
   tidy(): void {
-    if (this.#isOpen) this.members.splice(0, this.members.length, ...this.members.filter(({ isOpen }) => isOpen))
+    if (this.isOpen) this.members.splice(0, this.members.length, ...this.members.filter(({ isOpen }) => isOpen))
   }
 }

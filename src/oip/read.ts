@@ -12,6 +12,7 @@ import {
   type AnyTensor,
   isOpen,
   isShapeOf,
+  namesOf,
   type QueryTensors,
   type Signature,
   shownShape,
@@ -140,7 +141,7 @@ function checkInputs(inputs: readonly object[]): void {
 
 /** The tensors in the order of a signature, which has no others. */
 function matched(entries: readonly TensorEntry[], specs: readonly TensorSpec[]): TensorEntry[] {
-  const names = specs.map(({ name }) => `'${name}'`).join(', ')
+  const names = namesOf(specs)
   const odd = entries.find(({ name }) => !specs.some((spec) => spec.name === name))
   if (odd) throw new TypeError(expected(`${odd.field}.name`, names, odd.name))
   return specs.map(({ name }) => {
@@ -199,7 +200,7 @@ function readOutputs(list: unknown, specs: readonly TensorSpec[], all: boolean):
     checkNames(field, json, ['name', 'parameters'])
     const { name, parameters } = json
     if (!specs.some((spec) => spec.name === name)) {
-      throw new TypeError(expected(`${field}.name`, specs.map((spec) => `'${spec.name}'`).join(', '), name))
+      throw new TypeError(expected(`${field}.name`, namesOf(specs), name))
     }
     if (seen.has(name)) throw new TypeError(`${field}.name: expected another, got '${name}' again`)
     seen.add(name)

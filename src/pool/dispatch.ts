@@ -5,8 +5,8 @@
 
 import { append, NONE } from '../arrays'
 import type { Clock } from '../clock'
-import { type Join, mayTake, Packing } from './batch'
-import { Execution } from './execution'
+import { mayTake, Packing } from './batch'
+import { Execution, type ExecutionOptions } from './execution'
 import type { Member, WorkerSlot } from './member'
 import { QUICK_MS } from './pipeline'
 import type { PooledAttempt } from './pooled-attempt'
@@ -19,14 +19,7 @@ export const OFFERS = 32
 /** Share of the slots that attempts of low priority leave free, for queries to come. */
 const RESERVE = 0.1
 
-export interface DispatchOptions {
-  clock: Clock
-  /** What a worker is restarted after, if it has an attempt and gives no sign. */
-  hangMs: number
-  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
-  accept: (answer: unknown) => unknown
-  /** Makes queries of equal shape keys equal in shape. Default: they are. */
-  together?: Join | undefined
+export interface DispatchOptions extends Pick<ExecutionOptions, 'clock' | 'hangMs' | 'accept' | 'together'> {
   /** With the paper's code each row of a group needs a worker of its own, so that slow workers are not passed over. Default false. */
   useAll?: boolean
   /** How long an attempt takes until it is late, as far as is known. Default: none ever is. */
@@ -50,14 +43,24 @@ export class Dispatcher {
   constructor(queue: Queue, roster: Roster, options: DispatchOptions, queued: () => void) {
     const { clock, hangMs, useAll, lateMs = () => undefined, accept, together } = options
     const speeds = new Speeds(useAll)
-    const freed = (member?: Member) => this.#freed(member)
     this.#clock = clock
     this.#queue = queue
     this.#roster = roster
     this.#speeds = speeds
     this.#waiting = new Waiting(clock)
     this.#packing = new Packing(hangMs, queue, roster, speeds.scaling)
-    this.execution = new Execution({ clock, hangMs, lateMs, accept, together, queue, roster, speeds, freed, queued })
+    this.execution = new Execution({
+      clock,
+      hangMs,
+      lateMs,
+      accept,
+      together,
+      queue,
+      roster,
+      speeds,
+      freed: this.#freed.bind(this),
+      queued,
+    })
   }
 
   /** An attempt is queued: it goes to a worker now, or as soon as one may take it. */
@@ -141,7 +144,7 @@ export class Dispatcher {
     const mayGet = (attempt: PooledAttempt) => mayTake(member.worker, attempt, busy)
     const willDo = (attempt: PooledAttempt) => {
       if (!mayGet(attempt)) return false
-      const isLate = this.execution.forecast.isHopeless(attempt, member, startsAt)
+      const isLate = startsAt > attempt.queuedAt && this.execution.forecast.isHopeless(attempt, member, startsAt)
       if (isLate) late = append(late, attempt)
       return !isLate
     }
@@ -160,7 +163,7 @@ export class Dispatcher {
     const text = `waited ${Math.round(now - attempt.queuedAt)} ms for workers: it is too late to begin`
     this.#queue.remove(attempt)
     const error = this.execution.forecast.refused(text)
-    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined }, now)
+    attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, now)
     attempt.row.owner.settled(attempt)
   }
 

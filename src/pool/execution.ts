@@ -16,15 +16,16 @@ import { Watchdog } from './watchdog'
 
 export interface ExecutionOptions {
   readonly clock: Clock
+  /** What a worker is restarted after, if it has an attempt and gives no sign. */
   readonly hangMs: number
   readonly queue: Queue
   readonly roster: Roster
   readonly speeds: Speeds
   /** How long one attempt takes until it is late, as far as is known. */
   lateMs(): number | undefined
-  /** Makes an answer of what a worker gave, or throws. */
+  /** Makes an answer of what a worker gave, which the worker may change later, or throws PROTOCOL. */
   accept(answer: unknown): unknown
-  /** Makes queries of one shape of several. */
+  /** Makes queries of equal shape keys equal in shape. Default: they are. */
   together?: Join | undefined
   /** Told when slots may be free, and which worker has done with a batch, if that is why. */
   freed(member?: Member): void
@@ -122,7 +123,7 @@ export class Execution {
     const now = this.#options.clock.now()
     batch.best = 'answered'
     ;(batch.slot as WorkerSlot).member.counts.answered++
-    attempt.settle({ kind: 'answered', answer }, now)
+    attempt.settle({ kind: 'answered', answer, ranMs: 0 }, now)
     this.#left(batch, now, attempt)
   }
 
@@ -141,11 +142,11 @@ export class Execution {
     const { blame = blameFor(error, worker), lost = batch.isDown && isSingle && slots.limit === 1 ? 'down' : undefined } = known // biome-ignore format: one line
     // Whose fault it is that a batch was lost shows when each attempt has a run of its own.
     const isShared = isLost && !isSingle
-    if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled' }, now)
+    if (isUnwanted || (isShared && attempt.isReleased)) attempt.settle({ kind: 'cancelled', ranMs: 0 }, now)
     else if (isShared) return this.#lose(batch, attempt, now)
     else {
       if (blame === 'worker') counts[error.code === 'PROTOCOL' ? 'rejected' : 'failed']++
-      attempt.settle({ kind: 'failed', error, blame, lost }, now)
+      attempt.settle({ kind: 'failed', error, blame, lost, ranMs: 0 }, now)
     }
     this.#left(batch, now, attempt)
   }
@@ -222,7 +223,7 @@ export class Execution {
     for (const attempt of [...attempts].reverse()) {
       if (!attempt.isReleased) queue.push(attempt, true)
       else {
-        attempt.settle({ kind: 'cancelled' }, clock.now())
+        attempt.settle({ kind: 'cancelled', ranMs: 0 }, clock.now())
         attempt.row.owner.settled(attempt)
       }
     }

@@ -92,7 +92,7 @@ export class Forecast {
 
   /** Whether an attempt that has waited is not worth beginning by now. @param startsAt  when the worker gets round to it */
   isHopeless({ dueAt, queuedAt, row }: PooledAttempt, { speed: { slowness } }: Member, startsAt: number): boolean {
-    if (dueAt === Number.POSITIVE_INFINITY || startsAt <= queuedAt) return false
+    if (dueAt === Number.POSITIVE_INFINITY) return false
     const { pace, scaling } = this.#speeds
     if (dueAt - startsAt > AMPLE * (pace.meanMs ?? 0)) return false
     const factor = scaling.factor([row.payload as { size: number }]) * (slowness < Infinity ? slowness || 1 : 1)

@@ -13,7 +13,8 @@ export type IdentitiesView = Pick<Identities, 'size' | 'has' | 'all' | 'workersO
 
 export class Identities {
   readonly #machines = new Map<string, Machine>()
-  #usable = 0
+  /** How many of them have a worker that may take rows. */
+  usable = 0
 
   add(worker: ModelWorker): void {
     const identity = identityOf(worker)
@@ -34,12 +35,7 @@ export class Identities {
     const machine = this.#machines.get(identityOf(worker))
     if (!machine) return
     machine.usable += usable ? 1 : -1
-    if (machine.usable === (usable ? 1 : 0)) this.#usable += usable ? 1 : -1
-  }
-
-  /** How many of them have a worker that may take rows. */
-  get usable(): number {
-    return this.#usable
+    if (machine.usable === (usable ? 1 : 0)) this.usable += usable ? 1 : -1
   }
 
   isUsable(identity: string): boolean {

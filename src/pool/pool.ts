@@ -153,7 +153,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     own.isReleased = true
     if (own.phase !== 'queued') return
     this.#queue.remove(own)
-    own.settle({ kind: 'cancelled' }, this.#clock.now())
+    own.settle({ kind: 'cancelled', ranMs: 0 }, this.#clock.now())
   }
 
   cancel(attempt: Attempt<P, A>): void {
@@ -225,7 +225,7 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     for (const attempt of this.#queue.all) {
       if (attempt.phase !== 'queued') continue // an owner has cancelled it
       this.#queue.remove(attempt)
-      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined }, this.#clock.now())
+      attempt.settle({ kind: 'failed', error, blame: 'nobody', lost: undefined, ranMs: 0 }, this.#clock.now())
       attempt.row.owner.settled(attempt)
     }
   }

@@ -15,7 +15,7 @@ export class PooledAttempt implements Attempt {
   /** Nobody waits for it. */
   isReleased = false
   /** Written by `settle` alone. */
-  outcome: (Outcome & { ranMs?: number }) | undefined
+  outcome: (Outcome & { ranMs: number }) | undefined
   #abort: AbortController | undefined
 
   constructor(
@@ -70,8 +70,8 @@ export class PooledAttempt implements Attempt {
     return typeof this.at === 'object' ? this.at.comparable : true
   }
 
-  /** @param now  the time */
-  settle(outcome: Outcome & { ranMs?: number }, now: number): void {
+  /** @param outcome  its `ranMs` is written here @param now  the time */
+  settle(outcome: Outcome & { ranMs: number }, now: number): void {
     const since = outcome.kind !== 'cancelled' && typeof this.at === 'object' ? this.at.startedAt : this.startedAt
     outcome.ranMs = now - since || 0 // 0 in the queue, or cancelled behind another one
     this.outcome = outcome

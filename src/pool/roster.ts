@@ -68,7 +68,7 @@ export class Roster {
     this.#ejected.delete(member)
     this.leaving.add(member)
     this.#move(member, LEAVING)
-    this.#list(member)
+    this.#free.list(member, this.members.size)
     this.identities.remove(member.worker)
     this.#discharge(member)
   }
@@ -92,7 +92,7 @@ export class Roster {
   occupy(member: Member): WorkerSlot {
     if (member.state === READY && member.slots.hasRoom) this.capacity.free--
     const slot = member.slots.free.pop() ?? member.slots.more()
-    this.#list(member)
+    this.#free.list(member, this.members.size)
     return slot
   }
 
@@ -119,7 +119,7 @@ export class Roster {
     const { width } = member
     if (width !== member.slots.limit) this.#resize(member, width)
     this.#move(member, this.#stateOf(member))
-    this.#list(member)
+    this.#free.list(member, this.members.size)
   }
 
   /** A worker takes more or fewer at once than before. */
@@ -158,11 +158,6 @@ export class Roster {
       const [member] = this.#down
       this.update(member)
     }
-  }
-
-  #list(member: Member): void {
-    if (member.state === READY && member.slots.hasRoom) this.#free.add(member, this.members.size)
-    else member.stamp = 0
   }
 
   /** Takes the fastest worker with a free slot out, until it is listed again. */
@@ -212,9 +207,13 @@ class FreeSlots {
   #entries = new TinyQueue<FreeEntry>([], faster)
   #stamps = 0
 
-  /** An entry that it has already no longer counts. @param size  how many workers there are */
-  add(member: Member, size: number): void {
+  /** An entry that it has already no longer counts, and it has none where it is not ready or has no room. @param size  how many workers there are */
+  list(member: Member, size: number): void {
     const { slots, speed } = member
+    if (member.state !== READY || !slots.hasRoom) {
+      member.stamp = 0
+      return
+    }
     member.stamp = ++this.#stamps
     const slowness = speed.slowness * (1 + slots.busy / slots.limit)
     this.#entries.push({ member, stamp: member.stamp, slowness })

@@ -209,21 +209,19 @@ const LEAST_DEVIATION = 0.03
 /** How long attempts keep a slot busy, and how much what they take differs: what tells whether one that waits can be answered in time. */
 export class Pace {
   readonly #busy = { count: 0, ms: 0 }
+  /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. Written here alone. */
+  meanMs: number | undefined
   /** How many go in one run. */
   rows = 1
   /** Logarithms of what attempts of typical size take at workers of typical speed. */
   readonly #law = { count: 0, mean: 0, variance: 0 }
-
-  /** Milliseconds that an attempt keeps a slot busy; undefined while nobody knows. */
-  get meanMs(): number | undefined {
-    return this.#busy.count < ENOUGH ? undefined : this.#busy.ms
-  }
 
   /** Attempts kept a slot busy for so long, each. */
   add(ms: number, count: number): void {
     const busy = this.#busy
     busy.count = Math.max(count, Math.min(PACED, busy.count + count))
     busy.ms += (count / busy.count) * (ms - busy.ms)
+    if (busy.count >= ENOUGH) this.meanMs = busy.ms
     this.rows += (count / busy.count) * (count - this.rows)
   }
 

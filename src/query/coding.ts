@@ -4,8 +4,8 @@ import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
 import type { Apart, Identity } from '../pool/attempt'
 import type { Asked } from './asked'
-import type { PendingReport } from './prediction'
 import type { Query } from './query'
+import type { GroupReport } from './report'
 
 export interface Coding extends Apart {
   readonly report: PendingReport
@@ -40,4 +40,28 @@ export interface Coding extends Apart {
   closed(isAnswered: boolean): void
   /** The last attempt of a query has an outcome. */
   done(): void
+}
+
+/** A group's report to come: a promise only for callers that ask, since the first to do so are those with an answer. */
+export class PendingReport {
+  #report: GroupReport | undefined
+  #promise: Promise<GroupReport> | undefined
+  #resolve: ((report: GroupReport) => void) | undefined
+
+  get promise(): Promise<GroupReport> {
+    this.#promise ??= new Promise((resolve) => {
+      if (this.#report) resolve(this.#report)
+      else this.#resolve = resolve
+    })
+    return this.#promise
+  }
+
+  get isComplete(): boolean {
+    return this.#report !== undefined
+  }
+
+  complete(report: GroupReport): void {
+    this.#report = report
+    this.#resolve?.(report)
+  }
 }

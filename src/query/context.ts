@@ -61,8 +61,8 @@ export interface Trust {
   /** Whether more workers are asked than it takes, for the answer of this one; drawn anew each time. */
   audits(worker?: ModelWorker): boolean
   readonly strangers?: Strangers | undefined
-  /** A worker has begun with a query, or with one more attempt for it. */
-  began(worker: ModelWorker): void
+  /** A worker has begun with a query, or with one more attempt for it. Absent where nobody has to earn trust. */
+  began?(worker: ModelWorker): void
   /** Whether workers agree, where the first answer will do. @param answered  attempts for one query @param all  those without an answer as well */
   compare(payload: Payload, answered: readonly Asked[], all: readonly Asked[]): void
   /** An answer is right, with proof; a lie, with proof; none came. */

@@ -14,9 +14,9 @@ import { factsOf, hedgePriority, retryPriority, teachesNobody } from './facts'
 import { whyNot } from './failures'
 import { lookUp } from './lookup'
 import { next } from './policy'
-import { type Given, PendingReport, recoveredAnswer, type Status, workersAnswer } from './prediction'
+import { type Given, recoveredAnswer, type Status, workersAnswer } from './prediction'
 import { type Decoding, QueryRecovery } from './recovery'
-import { queryReport } from './report'
+import { type GroupReport, queryReport } from './report'
 import { Vote } from './vote'
 
 export class Query implements Owner, Timed {
@@ -28,7 +28,8 @@ export class Query implements Owner, Timed {
   readonly vote: Vote | undefined
   readonly inquiry: Inquiry
   readonly #context: Context
-  readonly #report: PendingReport
+  /** Told what happened to it, where its caller has an answer and no group tells. */
+  #reported: ((report: GroupReport) => void) | undefined
   /** Among those under way; -1 once it is done. */
   place = 0
   #places: Places | undefined
@@ -43,7 +44,6 @@ export class Query implements Owner, Timed {
     this.recovery = learning || coding ? new QueryRecovery(number, learning?.experience) : undefined
     this.vote = context.acceptance.needed > 1 ? new Vote(context, this.recovery) : undefined
     this.inquiry = new Inquiry(context.pool, { payload, owner: this, dueAt: caller.dueAt, turn: caller.turn, coding, strangers: context.trust.strangers }) // biome-ignore format: one line
-    this.#report = coding?.report ?? new PendingReport()
   }
 
   /** Asks a worker, or as many as it takes. @param refusal  why none is to be asked: it gets what is remembered, or this */
@@ -135,7 +135,7 @@ export class Query implements Owner, Timed {
     const extra = extras[purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
     if (purpose === 'copy') this.coding?.copies.send()
-    if (attempt.worker && purpose !== 'trial') trust.began(attempt.worker)
+    if (attempt.worker && purpose !== 'trial') trust.began?.(attempt.worker)
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
     const isSuspect = purpose === 'first' && this.vote?.suspects(workerOf(asked)) === true
@@ -261,7 +261,8 @@ export class Query implements Owner, Timed {
   #settle({ tensors }: Payload, { status, confidence, queuedMs, ranMs, hedged, workers }: Given): number | undefined {
     const { signature, ended, sampled, model: { fingerprint } } = this.#context // biome-ignore format: one line
     const entry = status === 'exact' ? undefined : sampled?.give(workers)
-    const [output, group] = [toNamed(tensors, signature.outputs), this.#report.promise]
+    const output = toNamed(tensors, signature.outputs)
+    const group = this.coding?.report.promise ?? new Promise<GroupReport>((resolve) => { this.#reported = resolve }) // biome-ignore format: one line
     const given = { output, status, confidence, queuedMs, ranMs, hedged, workers, fingerprint, id: entry?.id, group } // a spread costs 1 kB
     this.caller.answer(given, ended)
     this.#closed()
@@ -293,6 +294,6 @@ export class Query implements Owner, Timed {
     if (this.place < 0 || this.isOpen || this.recovery?.lookup(0) === 'pending' || this.asked.some(isLive)) return
     this.#context.done(this)
     if (this.coding) this.coding.done()
-    else this.#report.complete(queryReport(this, this.#context))
+    else this.#reported?.(queryReport(this, this.#context))
   }
 }

@@ -56,7 +56,7 @@ export class QueryRecovery {
   number: number
   readonly #experience: Experience | undefined
   #decoding = NOTHING
-  #remembered: Recollection | undefined
+  memory: Recollection | undefined
   #best: { readonly surest: BestRecovery; readonly report: RecoveryReport } | undefined
   #isGraded = false
   /** Told whether what was given is right. */
@@ -77,7 +77,7 @@ export class QueryRecovery {
   /** Whether the memory was asked: again, if it is more urgent than the last time, which had no answer. */
   lookup(urgency: Urgency): 'none' | 'pending' | 'done' {
     if (this.#lookup === 'pending') return 'pending'
-    if (!this.#experience || this.#remembered) return 'done'
+    if (!this.#experience || this.memory) return 'done'
     return this.#lookup !== 'none' && this.#lookup >= urgency ? 'done' : 'none'
   }
 
@@ -89,12 +89,8 @@ export class QueryRecovery {
   /** The memory was asked. @param recollection  undefined where nothing is remembered that tells of it, or there was no time */
   remembered(recollection: Recollection | undefined, urgency: Urgency = 0): void {
     this.#lookup = urgency
-    this.#remembered = recollection
+    this.memory = recollection
     this.#choose()
-  }
-
-  get memory(): Recollection | undefined {
-    return this.#remembered
   }
 
   get answer(): Float32Array | undefined {
@@ -132,7 +128,7 @@ export class QueryRecovery {
 
   /** Whether an answer is another than the memory's: nearly all wrong labels of honest pools were recoveries of that kind. */
   isContradictedBy({ vector }: Payload): boolean {
-    const own = this.#remembered?.answer
+    const own = this.memory?.answer
     return own !== undefined && this.#experience?.confidence.agrees(own, vector) === false
   }
 
@@ -151,7 +147,7 @@ export class QueryRecovery {
 
   #choose(): void {
     const { recoveries, isMixed: mixed, missing } = this.#decoding
-    const surest = bestRecovery(recoveries, this.#remembered, { mixed, missing }, this.#experience?.confidence)
+    const surest = bestRecovery(recoveries, this.memory, { mixed, missing }, this.#experience?.confidence)
     if (!surest) return
     const { answer, ...rest } = surest.recovery
     const report = { ...rest, query: this.number, confidence: surest.confidence, given: false }

@@ -26,16 +26,12 @@ export class Vote {
   /** `open`: a memory may check. `wanted`: workers have to agree. Or the proven answer. */
   #proof: 'open' | 'wanted' | Payload = 'wanted'
   #agreeing = 0
-  #isDisputed = false
+  /** Whether answers differ so that nothing is proven yet. */
+  isDisputed = false
 
   constructor(context: Context, recovery: QueryRecovery | undefined) {
     this.#context = context
     this.#recovery = recovery
-  }
-
-  /** Whether answers differ so that nothing is proven yet. */
-  get isDisputed(): boolean {
-    return this.#isDisputed
   }
 
   /** Whether what is remembered may make one worker's answer enough, so that it should be looked up now. */
@@ -71,7 +67,7 @@ export class Vote {
   /** Answers that it takes beyond those that came and those that may. @param isSilent  attempts that run too long to be waited for */
   lacking(all: readonly Asked[], isSilent: (asked: Asked) => boolean): number {
     const live = all.filter((asked) => asked.purpose !== 'trial' && isLive(asked))
-    const silent = this.#isDisputed ? live.filter(isSilent).length : 0
+    const silent = this.isDisputed ? live.filter(isSilent).length : 0
     return this.needed - this.#agreeing - live.length + Math.min(silent, this.#context.mostLost) // more: all are slow
   }
 
@@ -93,7 +89,7 @@ export class Vote {
     const told = this.believed(all)
     const judgement = acceptance.judge(told.map((asked) => answerOf(asked) as Payload), trust.equality) // biome-ignore format: one line
     this.#agreeing = judgement.agreeing.length
-    this.#isDisputed = this.#agreeing < told.length
+    this.isDisputed = this.#agreeing < told.length
     if (judgement.isProven) return this.#prove(payload, told, judgement, all, give)
     if (isOpen && told.length === 1 && this.#proof === 'open' && this.#isLookedUp) this.#check(told[0], give)
   }
@@ -110,7 +106,7 @@ export class Vote {
     const [first] = right
     const own = answerOf(first) as Payload
     this.#proof = own
-    this.#isDisputed = false
+    this.isDisputed = false
     for (const asked of right) {
       asked.verdict = 'compared'
       trust.proven(workerOf(asked), own)

@@ -206,7 +206,7 @@ export class OpenReputation extends Reputation implements Strangers {
     this.#kept.splice(0, this.#kept.length - this.#most)
   }
 
-  override began(worker: ModelWorker): void {
+  began(worker: ModelWorker): void {
     this.#draw(identityOf(worker))
     if (this.#kept.length && this.#renewals === this.evidence.renewals) this.#examine()
   }

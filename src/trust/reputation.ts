@@ -127,9 +127,6 @@ export class Reputation implements Trust {
     return this.#pool.identities.all()
   }
 
-  /** A worker has begun with a query. */
-  began(_worker: ModelWorker): void {}
-
   /** A worker joins. @returns whether it may have attempts: one that comes back under the identity of an ejected one may not */
   joined(worker: ModelWorker): boolean {
     this.#equal.scales = undefined
