@@ -85,6 +85,6 @@ export class Blind {
       attempt.outcome = { kind: 'answered', answer: this.#accept(answer) }
       owner.settled(attempt)
     })
-    owner.began(attempt)
+    owner.began?.(attempt)
   }
 }

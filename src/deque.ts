@@ -29,7 +29,6 @@ export class Deque<T> {
     return this.#moved + this.#head
   }
 
-  /** Takes the first one out. */
   shift(): void {
     this.remove(this.#moved + this.#head)
   }
@@ -59,7 +58,6 @@ export class Deque<T> {
     }
   }
 
-  /** All items, in order. */
   *[Symbol.iterator](): Generator<T> {
     for (const item of this.#places) if (item !== undefined) yield item
   }

@@ -76,7 +76,6 @@ export function heldIn(type: ElementType): string {
   return `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 }
 
-/** A copy. */
 export function copyOf<T extends TensorData>(data: T): T {
   return data.slice() as T
 }

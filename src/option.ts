@@ -72,7 +72,6 @@ export const integer = (least: number, most?: number) => (field: string, value: 
 export const number = (least: number, most: number) => (field: string, value: unknown) =>
   checkNumber(field, value, least, most)
 
-/** One of a few words. */
 export const words = <const T extends string>(list: readonly T[]): Check<T> =>
   Object.assign((field: string, value: unknown) => checkWord(field, value, list), { words: list })
 

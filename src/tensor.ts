@@ -11,7 +11,6 @@ export interface Tensor<Data extends TensorData = Float32Array> {
   type?: ElementType
 }
 
-/** A tensor of any type. */
 export type AnyTensor = Tensor<TensorData>
 
 /** A tensor for each input or output of a model, in the order of its signature. */

@@ -152,7 +152,6 @@ export class Group {
     return Array.from({ length: this.size }, (_, number) => number)
   }
 
-  /** A row by its number. */
   row(index: number): CodedRow | undefined {
     return this.#rows[index]
   }

@@ -50,10 +50,6 @@ export class PaperGroup implements Coding, Owner {
     this.#filling = new Filling(context.clock, context.codec.scheme.queries, () => this.#close())
   }
 
-  get copies() {
-    return { send() {}, save() {} }
-  }
-
   get isOpen(): boolean {
     return this.#filling.isOpen
   }
@@ -89,10 +85,6 @@ export class PaperGroup implements Coding, Owner {
     return failed.includes(identity) && this.#context.pool.available(failed) > 0
   }
 
-  failed(): void {}
-  answered(): void {}
-  graded(): void {}
-
   press(query: Query, now: number): void {
     const isDue = now >= query.caller.dueAt
     if (isDue && !this.isOpen) this.#decide()
@@ -126,8 +118,6 @@ export class PaperGroup implements Coding, Owner {
     this.#proceed()
   }
 
-  lost(): void {}
-
   closed(): void {
     this.#proceed()
   }
@@ -135,10 +125,6 @@ export class PaperGroup implements Coding, Owner {
   done(): void {
     this.#proceed()
   }
-
-  // What the pool tells.
-
-  began(): void {}
 
   settled(attempt: Attempt): void {
     const asked = this.#rows.find((each) => each.attempt === attempt)

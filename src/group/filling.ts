@@ -33,7 +33,6 @@ export class Filling {
     this.#cancel = this.#clock.after(maxWaitMs, () => this.close())
   }
 
-  /** No more queries join. */
   close(): void {
     if (!this.isOpen) return
     this.isOpen = false

@@ -71,7 +71,7 @@ export interface Owner {
    * A worker has begun with it. Where one is free at once this is called before `submit` returns. It is called again if its worker lost it
    * to no fault of its own and another one has begun with it.
    */
-  began(attempt: Attempt): void
+  began?(attempt: Attempt): void
   /** It has an outcome, and its slot is free but not filled again: the owner can still cancel what the outcome makes needless. */
   settled(attempt: Attempt): void
 }

@@ -22,7 +22,6 @@ export class Closing {
     void closing.then(() => this.#open.delete(closing))
   }
 
-  /** When all are closed. */
   async done(): Promise<void> {
     await Promise.all(this.#open)
   }

@@ -105,7 +105,7 @@ export class Execution {
     const { startedAt } = batch
     const { slots } = this.#options.roster.capacity
     for (const attempt of batch.attempts) {
-      if (batch.has(attempt)) attempt.row.owner.began(attempt)
+      if (batch.has(attempt)) attempt.row.owner.began?.(attempt)
       if (attempt.priority !== 'normal' || patience || isPlain) continue
       const probe = this.probing.next(attempt.row.payload, slots, startedAt)
       if (probe) this.startAlone(probe.member, probe.attempt)

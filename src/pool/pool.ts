@@ -102,7 +102,6 @@ export class Pool<P = unknown, A = unknown> implements Attempts<P, A> {
     return Array.from(this.#roster.members.values(), ({ worker }) => worker)
   }
 
-  /** The one of this name. */
   worker(name: string): ModelWorker | undefined {
     return this.#roster.members.get(name)?.worker
   }

@@ -81,7 +81,7 @@ export class Probing {
     const member = this.#idle()
     if (!member) return undefined
     const expectedMs = member.speed.ms as number
-    const owner = { began() {}, settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
+    const owner = { settled: (attempt: Attempt) => this.#spend(attempt, expectedMs) }
     return {
       member,
       attempt: new PooledAttempt({ payload: (payload as Payload).kept(), owner, apart: [], priority: 'low' }, now),

@@ -30,7 +30,6 @@ export interface Members {
   leave(name: string, how: 'remove' | 'drain'): void
   /** Those that are there, and that come, have another model than before. @param fingerprint  its own, where it is known */
   renew(fingerprint: string | undefined): void
-  /** The one of this name. */
   worker(name: string): ModelWorker | undefined
   isEmpty(): boolean
 }

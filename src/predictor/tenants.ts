@@ -64,7 +64,6 @@ export class Tenants {
     return (this.#all.get(name) ?? (name === NOBODY ? this.#make(name) : undefined))?.save()
   }
 
-  /** Of all that are known. */
   get names(): string[] {
     return [...this.#all.keys()]
   }

@@ -86,7 +86,6 @@ export class Agenda {
     this.#plan()
   }
 
-  /** It waits no more. */
   remove({ late, due }: Places): void {
     if (late !== NOWHERE) this.#late.remove(late)
     if (due !== NOWHERE) this.#due.remove(due)

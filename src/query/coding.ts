@@ -1,4 +1,4 @@
-/** What a group does for a query that joined it. */
+/** What a group does for a query that joined it; the paper's scheme does not all of it. */
 
 import type { ApproxiferError } from '../errors'
 import type { Payload } from '../payload'
@@ -10,7 +10,7 @@ import type { GroupReport } from './report'
 export interface Coding extends Apart {
   readonly report: PendingReport
   /** Whether copies sent ahead are worth their machine time. */
-  readonly copies: { send(): void; save(): void }
+  readonly copies?: { send(): void; save(): void }
   /** Whether a recovery may come yet; and whether the query waits for nothing else, since it has no attempt of its own. */
   readonly isDecodable: boolean
   readonly isOnlyWay: boolean
@@ -19,23 +19,23 @@ export interface Coding extends Apart {
   /** A number for one attempt more of a query: its own for the first, others count on from N. */
   nextRow(query: Query): number
   /** The model's own answer to a query. @param row  of the attempt */
-  answered(query: Query, answer: Payload, row: number): void
+  answered?(query: Query, answer: Payload, row: number): void
   /** A query is late, lost or due: what can be decoded is decoded and offered. */
   press(query: Query, now: number): void
   /** A recovery is given to its caller. @returns the workers whose answers it was made of */
   given(): string[]
   /** The model's own answer showed whether a recovery was right. */
-  graded(): void
+  graded?(): void
   /** Why a query cannot be recovered. @param own  its attempts */
   failure(own: readonly Asked[]): ApproxiferError
   /** The caller left, before there was an answer. */
   left(query: Query): void
   /** An attempt of a query has an outcome. @param identity  of the worker that failed on it, and is to blame */
-  failed(identity: Identity | undefined): void
+  failed?(identity: Identity | undefined): void
   /** There are fewer workers. */
   reconsider(): void
   /** An attempt of a query came to nothing. */
-  lost(): void
+  lost?(): void
   /** The caller of a query waits no more. @param isAnswered  by a worker */
   closed(isAnswered: boolean): void
   /** The last attempt of a query has an outcome. */

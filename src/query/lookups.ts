@@ -35,7 +35,6 @@ export class Lookups {
     this.#clock = clock
   }
 
-  /** How many wait. */
   get waiting(): number {
     return this.#waiting.size
   }

@@ -134,7 +134,7 @@ export class Query implements Owner, Timed {
     const { purpose } = asked
     const extra = extras[purpose]
     if (extra) extra.sent += Number(!attempt.isAlone) // that was sent before
-    if (purpose === 'copy') this.coding?.copies.send()
+    if (purpose === 'copy') this.coding?.copies?.send()
     if (attempt.worker && purpose !== 'trial') trust.began?.(attempt.worker)
     if (purpose === 'trial' || !this.isOpen) return
     if (this.#places) agenda.began(this.#places, attempt.startedAt, attempt.factor)
@@ -149,13 +149,13 @@ export class Query implements Owner, Timed {
     asked.onTime = this.isOpen && asked.purpose !== 'trial'
     tally.tell(asked)
     if (asked === this.asked[0] && !asked.isVoid) lateness.tell(attempt)
-    this.coding?.failed(failureOf(asked))
+    this.coding?.failed?.(failureOf(asked))
     if (this.vote && errorOf(asked) && attempt.worker) trust.silent(attempt.worker)
     if (!answer && this.isOpen) this.inquiry.lost(asked)
     if (answer && this.vote) this.#judge()
     else if (answer) this.#own(asked, answer)
     else this.#advance()
-    if (!answer) this.coding?.lost()
+    if (!answer) this.coding?.lost?.()
     this.#finish()
   }
 
@@ -166,8 +166,8 @@ export class Query implements Owner, Timed {
     const status = sampled?.worth(workerOf(asked)) ?? 'exact'
     const worth = status === 'exact' ? (trust.strangers?.credibility(workerOf(asked)) ?? 1) : undefined
     const place = this.isOpen ? this.#answer(asked, status, worth) : undefined
-    this.coding?.answered(this, answer, asked.row) // it is not one to decode for any more
-    if (this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded()
+    this.coding?.answered?.(this, answer, asked.row) // it is not one to decode for any more
+    if (this.recovery?.grade(answer, workerOf(asked).name)) this.coding?.graded?.()
     trust.compare(this.payload, answered, this.asked)
     if (answered.length === 1 && status === 'audited') sampled?.came(workerOf(asked), this.payload, answer, place)
     if (answered.length === 1) learning?.remember(this.payload.vector, answer.vector, workerOf(asked).name)
@@ -248,7 +248,7 @@ export class Query implements Owner, Timed {
   #answer(asked: Asked, status: Status, confidence: number | undefined): number | undefined {
     const extra = this.#context.extras[asked.purpose]
     if (extra) extra.won++
-    if (asked.purpose === 'copy') this.coding?.copies.save()
+    if (asked.purpose === 'copy') this.coding?.copies?.save()
     return this.#settle(answerOf(asked) as Payload, workersAnswer(this, asked, status, confidence))
   }
 

@@ -68,7 +68,6 @@ export class QueryRecovery {
     this.#experience = experience
   }
 
-  /** The group was decoded. */
   decoded(decoding: Decoding): void {
     this.#decoding = decoding
     this.#choose()

@@ -35,7 +35,7 @@ it('two workers prove an answer, not one twice: who begins with an attempt while
   inquiry.ask('first', 'normal', 0) // it is queued, and may go to any worker
   vi.spyOn(pool, 'submit').mockImplementation((row) => {
     const attempt = Object.assign(new HandAttempt(row), { phase: 'running' as const, worker })
-    attempt.owner.began(attempt)
+    attempt.owner.began?.(attempt)
     blocked.push(inquiry.blocks('w0'))
     return attempt
   })
