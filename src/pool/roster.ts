@@ -104,7 +104,7 @@ export class Roster {
     member.slots.free.push(slot)
     if (member.state === READY && member.slots.hasRoom) this.capacity.free++
     if (member.state === LEAVING) this.#discharge(member)
-    else this.update(member)
+    this.update(member)
   }
 
   /** A slot's attempts are settled, but its worker has to say that it is free. */
