@@ -2,14 +2,18 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { localWorkers, type ModelWorker } from 'approxifer'
 import { serveNats } from 'approxifer/nats'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { scratch } from '../shared/cli'
 import { NatsServer, natsInstalled } from '../shared/nats-server'
 import { QuirkServer } from '../shared/quirk-server'
 import { digit, json, LENET, Served } from '../shared/served'
 import { inferring } from '../shared/vectors'
 
+const { folder } = scratch()
 const ends: (() => unknown)[] = []
 let model: ModelWorker
 
@@ -37,7 +41,7 @@ async function lie(image: Float32Array): Promise<Float32Array> {
 
 const labelOf = (values: ArrayLike<number>) => [...Array.from(values).keys()].sort((a, b) => values[b] - values[a])[0]
 
-/** Asks for one digit, as `count` queries one after the other. */
+/** Asks for one digit. */
 async function ask(gateway: Served, i: number) {
   const { outputs, parameters } = await (await gateway.infer(json(i))).json()
   const isWrong = labelOf(outputs[0].data) !== labelOf(await logits(digit(i)))
@@ -101,6 +105,28 @@ describe('one of two servers that lies', () => {
     expect([...seen].sort()).toEqual(['audited', 'exact'])
     for (let i = 0; i < 30; i++) expect((await ask(gateway, i)).isWrong).toBe(false)
     expect(gateway.lines.filter(({ msg }) => String(msg).startsWith(`${worker} lied, with proof`)).length).toBe(1)
+  })
+})
+
+describe('a configuration', () => {
+  it('says which workers are trusted: threads beside servers, which have the model under another name; or the servers themselves', async () => {
+    const server = await Served.start([`digits=${LENET}`, '--workers', '1'])
+    ends.push(() => server.stop())
+    const verify = { mode: 'sampled' }
+    const threads = { model: resolve(LENET), workers: [2, server.url], remote: { model: 'digits' }, verify }
+    const servers = { model: 'digits', workers: server.url, remote: { trusted: true }, verify }
+    writeFileSync(join(folder, 'serve.json'), JSON.stringify({ models: { threads, servers } }))
+    const gateway = await Served.start(['--config', join(folder, 'serve.json')])
+    ends.push(() => gateway.stop())
+    const workers = [...(await gateway.metrics()).keys()].flatMap((name) => /worker_lies_total\{(.*)\}/.exec(name)?.[1] ?? []) // biome-ignore format: one line
+    const remote = `worker="127.0.0.1:${server.port}"`
+    expect(workers.sort()).toEqual([`model="servers",${remote}`, ...[`${remote}`, 'worker="worker 0"', 'worker="worker 1"'].map((worker) => `model="threads",${worker}`)]) // biome-ignore format: one line
+    const statuses = async (model: string) => {
+      const replies = await Promise.all([0, 1, 2, 3, 4, 5].map((i) => gateway.infer(json(i), {}, model)))
+      return Promise.all(replies.map(async (reply) => (await reply.json()).parameters.status[0]))
+    }
+    expect(new Set(await statuses('servers'))).toEqual(new Set(['exact']))
+    expect(new Set(await statuses('threads'))).toEqual(new Set(['exact', 'audited']))
   })
 })
 
