@@ -33,28 +33,83 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
 }
 
 /**
- * out[i] = |rows[i] - row|² of integers, i32: exact, in whatever order, while it is below 2^31.
+ * Squared distances of rows in two halves, even and odd, to one row, and to that with its odd half negated: |a|² + |b|² - 2ab of either
+ * half, in integers, which are exact in whatever order; then in f32, where the halves are added.
  *
- * @param out     n integers
- * @param rows    n rows of 8 bits a value, `stride` bytes apart, padding zero
- * @param row     one row of 16 bits a value, -128 .. 127, padding zero
- * @param stride  a multiple of 16
+ * @param plain, turned  n floats each, and up to three more
+ * @param rows     n rows of 8 bits a value, 2 * half bytes each
+ * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
+ * @param row      one row of 16 bits a value
+ * @param half     values in a half, a multiple of 32
+ * @param even, odd  squared lengths of the row's halves
+ * @param unit     that all is multiplied with, a power of two
  */
-export function byteDistances(out: usize, rows: usize, row: usize, n: i32, stride: i32): void {
-  for (let i = 0; i < n; i++) {
-    let a = i32x4.splat(0),
-      b = a
-    for (let at: usize = 0; at < <usize>stride; at += 16) {
-      const x = i16x8.sub(v128.load_ext<i8>(rows + at), v128.load(row + 2 * at))
-      const y = i16x8.sub(v128.load_ext<i8>(rows + at, 8), v128.load(row + 2 * at, 16))
-      a = i32x4.add(a, i32x4.dot_i16x8_s(x, x))
-      b = i32x4.add(b, i32x4.dot_i16x8_s(y, y))
-    }
-    const sum = i32x4.add(a, b)
-    store<i32>(
-      out + ((<usize>i) << 2),
-      i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3),
-    )
-    rows += stride
+export function halvesDistances(
+  plain: usize,
+  turned: usize,
+  rows: usize,
+  evens: usize,
+  odds: usize,
+  row: usize,
+  n: i32,
+  half: i32,
+  even: i32,
+  odd: i32,
+  unit: f32,
+): void {
+  const pitch = (<usize>half) << 1
+  const last = rows + pitch * <usize>(n - 1)
+  const factor = f32x4.splat(unit)
+  for (let i: usize = 0; i < (<usize>n) << 2; i += 16) {
+    const a = dots(rows, last, pitch, 0, row, <usize>half)
+    const b = dots(rows, last, pitch, <usize>half, row + pitch, <usize>half)
+    const lengths = i32x4.add(v128.load(odds + i), i32x4.splat(odd))
+    const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(a, 1))
+    const c = i32x4.shl(b, 1)
+    const same = f32x4.convert_i32x4_s(e)
+    v128.store(plain + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.sub(lengths, c)))))
+    v128.store(turned + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.add(lengths, c)))))
+    rows += pitch << 2
   }
+}
+
+/** Products of four rows' values from .. from + count - 1 with one row: a row's load serves all. Beyond the last row it is taken again. */
+function dots(rows: usize, last: usize, pitch: usize, from: usize, row: usize, count: usize): v128 {
+  let p = min(rows, last) + from,
+    q = min(rows + pitch, last) + from,
+    r = min(rows + 2 * pitch, last) + from,
+    s = min(rows + 3 * pitch, last) + from
+  let a = i32x4.splat(0),
+    b = a,
+    c = a,
+    d = a
+  for (const end = p + count; p < end; p += 32) {
+    const x0 = v128.load(row, 0)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 0), x0))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 0), x0))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 0), x0))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 0), x0))
+    const x8 = v128.load(row, 16)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 8), x8))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 8), x8))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 8), x8))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 8), x8))
+    const x16 = v128.load(row, 32)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 16), x16))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 16), x16))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 16), x16))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 16), x16))
+    const x24 = v128.load(row, 48)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 24), x24))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 24), x24))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 24), x24))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 24), x24))
+    row += 64
+    q += 32
+    r += 32
+    s += 32
+  }
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
+  return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7))
 }

@@ -2,7 +2,7 @@
 //
 // A filter's mirror image responds to a patch as the filter itself does to the patch in the mirror. So patches are split into
 // what mirroring leaves as it is (three columns) and what changes its sign (two): for both filters together that is half the work.
-// Vectors run along the columns of the image.
+// Vectors run along the columns of the image. Of two numbers the larger is `pmax`, which is one instruction: `max`, which minds NaN, is many.
 
 /** Side of a patch, and cells of the pooling grid per side. */
 const SIDE: i32 = 5
@@ -68,7 +68,7 @@ export function patchLines(
         }
       }
       const mean = f32x4.div(sum, size)
-      const variance = f32x4.max(f32x4.splat(0), f32x4.sub(f32x4.div(square, size), f32x4.mul(mean, mean)))
+      const variance = f32x4.pmax(f32x4.splat(0), f32x4.sub(f32x4.div(square, size), f32x4.mul(mean, mean)))
       const deviation = f32x4.sqrt(f32x4.add(variance, f32x4.splat(contrast)))
       v128.store(scale + at, f32x4.div(f32x4.splat(1), deviation))
     }
@@ -157,10 +157,10 @@ function poolColumns(
         w = v128.load(scale)
       const x = f32x4.sub(f32x4.mul(f32x4.add(u, v), w), shift)
       const y = f32x4.sub(f32x4.mul(f32x4.sub(u, v), w), shift)
-      const up = f32x4.max(zero, f32x4.sub(x, least)),
-        upMirror = f32x4.max(zero, f32x4.sub(y, least))
-      const low = f32x4.max(zero, f32x4.sub(minus, x)),
-        lowMirror = f32x4.max(zero, f32x4.sub(minus, y))
+      const up = f32x4.pmax(zero, f32x4.sub(x, least)),
+        upMirror = f32x4.pmax(zero, f32x4.sub(y, least))
+      const low = f32x4.pmax(zero, f32x4.sub(minus, x)),
+        lowMirror = f32x4.pmax(zero, f32x4.sub(minus, y))
       const here = v128.load_splat<f32>(down)
       p = f32x4.add(p, f32x4.mul(here, up))
       q = f32x4.add(q, f32x4.mul(here, upMirror))
@@ -190,4 +190,55 @@ function poolColumns(
 
 function lanes(at: usize): f32 {
   return load<f32>(at) + load<f32>(at, 4) + load<f32>(at, 8) + load<f32>(at, 12)
+}
+
+/**
+ * The parts that mirroring keeps, and changes the sign of, of features (sqrt(mean) - centre) * scale, rounded to f32: the sum of a feature and
+ * of its mirror image over sqrt 2, and their difference; the nearest integers, from -127 to 127.
+ *
+ * @param out            2 x filters x 16 bytes of the one, then as many of the other
+ * @param means          as `poolCells` leaves them
+ * @param centre, scale  one of each for every mean
+ * @param unit           what one is in the parts, a power of two
+ */
+export function mirrorParts(out: usize, means: usize, centre: usize, scale: usize, filters: i32, unit: f64): void {
+  const half = (<usize>(filters * CELLS * CELLS)) << 2
+  const odd = out + (half >> 1)
+  const factor = f64x2.splat(Math.SQRT1_2 * unit)
+  for (let from: usize = 0, to: usize = 0; from < half << 2; from += half << 1) {
+    for (const end = from + half; from < end; from += VECTOR, to += 4) {
+      const a = features(means + from, centre + from, scale + from)
+      const b = features(means + from + half, centre + from + half, scale + from + half)
+      const c = f64x2.promote_low_f32x4(a),
+        d = f64x2.promote_low_f32x4(v128.shuffle<f32>(a, a, 2, 3, 2, 3))
+      const e = f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 3, 2, 3, 2)),
+        f = f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 1, 0, 1, 0))
+      v128.store32_lane(out + to, nearest(f64x2.add(c, e), f64x2.add(d, f), factor), 0)
+      v128.store32_lane(odd + to, nearest(f64x2.sub(c, e), f64x2.sub(d, f), factor), 0)
+    }
+    from -= half
+  }
+}
+
+function features(mean: usize, centre: usize, scale: usize): v128 {
+  const low = f64x2.sub(
+    f64x2.sqrt(f64x2.promote_low_f32x4(v128.load64_zero(mean))),
+    f64x2.promote_low_f32x4(v128.load64_zero(centre)),
+  )
+  const upper = f64x2.sub(
+    f64x2.sqrt(f64x2.promote_low_f32x4(v128.load64_zero(mean, 8))),
+    f64x2.promote_low_f32x4(v128.load64_zero(centre, 8)),
+  )
+  const first = f32x4.demote_f64x2_zero(f64x2.mul(low, f64x2.promote_low_f32x4(v128.load64_zero(scale))))
+  const second = f32x4.demote_f64x2_zero(f64x2.mul(upper, f64x2.promote_low_f32x4(v128.load64_zero(scale, 8))))
+  return v128.shuffle<f32>(first, second, 0, 1, 4, 5)
+}
+
+/** Four numbers in 8 bits each, the first four lanes. */
+function nearest(low: v128, upper: v128, factor: v128): v128 {
+  const middle = f64x2.splat(0.5)
+  const first = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(low, factor), middle)))
+  const second = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(upper, factor), middle)))
+  const words = i16x8.narrow_i32x4_s(v128.shuffle<i32>(first, second, 0, 1, 4, 5), first)
+  return i8x16.max_s(i8x16.splat(-127), i8x16.narrow_i16x8_s(words, words))
 }
