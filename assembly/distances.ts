@@ -39,9 +39,9 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
  * @param plain, turned  n floats each, and up to three more
  * @param rows     n rows of 8 bits a value, 2 * half bytes each
  * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
- * @param row      one row of 16 bits a value
+ * @param row      one row like these
+ * @param scratch  the same in 16 bits a value
  * @param half     values in a half, a multiple of 32
- * @param even, odd  squared lengths of the row's halves
  * @param unit     that all is multiplied with, a power of two
  */
 export function halvesDistances(
@@ -51,18 +51,19 @@ export function halvesDistances(
   evens: usize,
   odds: usize,
   row: usize,
+  scratch: usize,
   n: i32,
   half: i32,
-  even: i32,
-  odd: i32,
   unit: f32,
 ): void {
   const pitch = (<usize>half) << 1
+  const even = widened(scratch, row, <usize>half)
+  const odd = widened(scratch + pitch, row + <usize>half, <usize>half)
   const last = rows + pitch * <usize>(n - 1)
   const factor = f32x4.splat(unit)
   for (let i: usize = 0; i < (<usize>n) << 2; i += 16) {
-    const a = dots(rows, last, pitch, 0, row, <usize>half)
-    const b = dots(rows, last, pitch, <usize>half, row + pitch, <usize>half)
+    const a = dots(rows, last, pitch, 0, scratch, <usize>half)
+    const b = dots(rows, last, pitch, <usize>half, scratch + pitch, <usize>half)
     const lengths = i32x4.add(v128.load(odds + i), i32x4.splat(odd))
     const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(a, 1))
     const c = i32x4.shl(b, 1)
@@ -71,6 +72,17 @@ export function halvesDistances(
     v128.store(turned + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.add(lengths, c)))))
     rows += pitch << 2
   }
+}
+
+/** Values of 8 bits in 16. @returns the sum of their squares */
+function widened(out: usize, row: usize, count: usize): i32 {
+  let sum = i32x4.splat(0)
+  for (let at: usize = 0; at < count; at += 8) {
+    const x = v128.load_ext<i8>(row + at)
+    v128.store(out + 2 * at, x)
+    sum = i32x4.add(sum, i32x4.dot_i16x8_s(x, x))
+  }
+  return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
 }
 
 /** Products of four rows' values from .. from + count - 1 with one row: a row's load serves all. Beyond the last row it is taken again. */

@@ -28,10 +28,6 @@ export abstract class Space {
     return new Uint16Array(this.buffer, at, length)
   }
 
-  shorts(at: number, length: number): Int16Array {
-    return new Int16Array(this.buffer, at, length)
-  }
-
   bytes(at: number, length: number): Int8Array {
     return new Int8Array(this.buffer, at, length)
   }

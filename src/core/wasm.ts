@@ -240,7 +240,7 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
 /** The same of rows in halves, a multiple of 32 values each. */
 function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
   const each = 4 * capacity + 12
-  const at = layOut(space, { row: 4 * half, plain: each, turned: each, evens: each, odds: each, rows: 0 })
+  const at = layOut(space, { row: 2 * half, scratch: 4 * half, plain: each, turned: each, evens: each, odds: each, rows: 0 })
   const start = (index: number) => at.rows + 2 * half * index
   return {
     set: (index, row) => {
@@ -252,12 +252,11 @@ function halvesTable(space: Space, kernels: Exports, half: number, capacity: num
     },
     get: (index) => space.bytes(start(index), 2 * half).slice(),
     distances: (row, to, from = 0) => {
-      const [even, odd] = squaredLengths(row)
-      space.shorts(at.row, 2 * half).set(row)
-      const { plain, turned } = at
+      space.bytes(at.row, 2 * half).set(row)
+      const { plain, turned, scratch } = at
       const [evens, odds] = [at.evens + 4 * from, at.odds + 4 * from]
       // biome-ignore format: one line as in assembly/
-      kernels.halvesDistances(plain, turned, start(from), evens, odds, at.row, to - from, half, even, odd, unit ** 2)
+      kernels.halvesDistances(plain, turned, start(from), evens, odds, at.row, scratch, to - from, half, unit ** 2)
       return { plain: space.floats(plain, to - from), turned: space.floats(turned, to - from) }
     },
   }
