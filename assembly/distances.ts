@@ -82,7 +82,9 @@ function widened(out: usize, row: usize, count: usize): i32 {
     v128.store(out + 2 * at, x)
     sum = i32x4.add(sum, i32x4.dot_i16x8_s(x, x))
   }
-  return i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
+  return (
+    i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
+  )
 }
 
 /** Products of four rows' values from .. from + count - 1 with one row: a row's load serves all. Beyond the last row it is taken again. */

@@ -240,7 +240,15 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
 /** The same of rows in halves, a multiple of 32 values each. */
 function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
   const each = 4 * capacity + 12
-  const at = layOut(space, { row: 2 * half, scratch: 4 * half, plain: each, turned: each, evens: each, odds: each, rows: 0 })
+  const at = layOut(space, {
+    row: 2 * half,
+    scratch: 4 * half,
+    plain: each,
+    turned: each,
+    evens: each,
+    odds: each,
+    rows: 0,
+  })
   const start = (index: number) => at.rows + 2 * half * index
   return {
     set: (index, row) => {
