@@ -37,9 +37,9 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
  * half, in integers, which are exact in whatever order; then in f32, where the halves are added.
  *
  * @param plain, turned  n floats each, and up to three more
- * @param rows     n rows of 8 bits a value, 2 * half bytes each
+ * @param rows     n rows of 8 bits a value, 2 * half bytes each; four lie together, eight values of each in turn: one stream of memory, not four
  * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
- * @param row      one row like these
+ * @param row      one row
  * @param scratch  the same in 16 bits a value
  * @param half     values in a half, a multiple of 32
  * @param unit     that all is multiplied with, a power of two
@@ -59,11 +59,10 @@ export function halvesDistances(
   const pitch = (<usize>half) << 1
   const even = widened(scratch, row, <usize>half)
   const odd = widened(scratch + pitch, row + <usize>half, <usize>half)
-  const last = rows + pitch * <usize>(n - 1)
   const factor = f32x4.splat(unit)
   for (let i: usize = 0; i < (<usize>n) << 2; i += 16) {
-    const a = dots(rows, last, pitch, 0, scratch, <usize>half)
-    const b = dots(rows, last, pitch, <usize>half, scratch + pitch, <usize>half)
+    const a = dots(rows, scratch, <usize>half)
+    const b = dots(rows + (pitch << 1), scratch + pitch, <usize>half)
     const lengths = i32x4.add(v128.load(odds + i), i32x4.splat(odd))
     const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(a, 1))
     const c = i32x4.shl(b, 1)
@@ -87,41 +86,33 @@ function widened(out: usize, row: usize, count: usize): i32 {
   )
 }
 
-/** Products of four rows' values from .. from + count - 1 with one row: a row's load serves all. Beyond the last row it is taken again. */
-function dots(rows: usize, last: usize, pitch: usize, from: usize, row: usize, count: usize): v128 {
-  let p = min(rows, last) + from,
-    q = min(rows + pitch, last) + from,
-    r = min(rows + 2 * pitch, last) + from,
-    s = min(rows + 3 * pitch, last) + from
+/** Products of four rows that lie together with one, which is loaded once for all. */
+function dots(rows: usize, row: usize, count: usize): v128 {
   let a = i32x4.splat(0),
     b = a,
     c = a,
     d = a
-  for (const end = p + count; p < end; p += 32) {
-    const x0 = v128.load(row, 0)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 0), x0))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 0), x0))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 0), x0))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 0), x0))
-    const x8 = v128.load(row, 16)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 8), x8))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 8), x8))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 8), x8))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 8), x8))
-    const x16 = v128.load(row, 32)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 16), x16))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 16), x16))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 16), x16))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 16), x16))
-    const x24 = v128.load(row, 48)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(p, 24), x24))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(q, 24), x24))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(r, 24), x24))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(s, 24), x24))
-    row += 64
-    q += 32
-    r += 32
-    s += 32
+  for (const end = row + 2 * count; row < end; row += 64, rows += 128) {
+    const x = v128.load(row, 0)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 0), x))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 8), x))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 16), x))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 24), x))
+    const y = v128.load(row, 16)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 32), y))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 40), y))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 48), y))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 56), y))
+    const z = v128.load(row, 32)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 64), z))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 72), z))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 80), z))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 88), z))
+    const w = v128.load(row, 48)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 96), w))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 104), w))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 112), w))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 120), w))
   }
   const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
   const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))

@@ -32,6 +32,8 @@ export interface HalvesTable {
   /**
    * To rows from .. to - 1, in f32, exact but for the last rounding; and with the second half of the row negated. Until it is asked for others,
    * or a row is set.
+   *
+   * @param from  a multiple of 4
    */
   distances(row: Int8Array, to: number, from?: number): { plain: Float32Array; turned: Float32Array }
 }

@@ -250,15 +250,25 @@ function halvesTable(space: Space, kernels: Exports, half: number, capacity: num
     rows: 0,
   })
   const start = (index: number) => at.rows + 2 * half * index
+  /** Of a row the pieces of 8 values, which four rows have in turn. */
+  const pieces = (index: number, each: (place: number, at: number) => void) => {
+    for (let i = 0; i < half / 2; i++) each((i >> 1) * 8 + (index % 4) * 2 + (i % 2), i)
+  }
+  const four = (index: number) => space.integers(start(index - (index % 4)), 2 * half)
   return {
     set: (index, row) => {
-      space.reserve(start(index + 1), AHEAD)
-      space.bytes(start(index), 2 * half).set(row)
+      space.reserve(start(index - (index % 4) + 4), AHEAD)
+      const [to, from] = [four(index), new Int32Array(row.buffer, row.byteOffset, half / 2)]
+      pieces(index, (place, i) => (to[place] = from[i])) // biome-ignore format: one line
       const [even, odd] = squaredLengths(row)
       space.integers(at.evens + 4 * index, 1)[0] = even
       space.integers(at.odds + 4 * index, 1)[0] = odd
     },
-    get: (index) => space.bytes(start(index), 2 * half).slice(),
+    get: (index) => {
+      const [from, to] = [four(index), new Int32Array(half / 2)]
+      pieces(index, (place, i) => (to[i] = from[place])) // biome-ignore format: one line
+      return new Int8Array(to.buffer)
+    },
     distances: (row, to, from = 0) => {
       space.bytes(at.row, 2 * half).set(row)
       const { plain, turned, scratch } = at

@@ -153,7 +153,7 @@ export class Similarity {
     const rate = 1 / this.#squaredLengthScale
     const similarities = new Float32Array(count)
     let nearest = Number.POSITIVE_INFINITY
-    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS[this.#core.kind] / this.points.width))
+    const pairs = 4 * Math.ceil(QUICK_PRODUCTS[this.#core.kind] / this.points.width / 4)
     for (let from = 0; from < count; from += pairs) {
       if (from) yield
       const { plain, turned } = this.points.distances(point, Math.min(from + pairs, count), from)

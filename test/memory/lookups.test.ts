@@ -38,7 +38,7 @@ describe('a table', () => {
 
 describe('a table of halves', () => {
   it('has the exact distances, also of a row with its second half negated, on both cores, at every width', () => {
-    const shape = { eighths: fc.integer({ min: 1, max: 9 }), count: fc.integer({ min: 0, max: 20 }), from: fc.nat(5), seed: fc.integer() } // biome-ignore format: one line
+    const shape = { eighths: fc.integer({ min: 1, max: 9 }), count: fc.integer({ min: 0, max: 20 }), from: fc.constantFrom(0, 4), seed: fc.integer() } // biome-ignore format: one line
     const property = fc.property(fc.record(shape), ({ eighths, count, from, seed }) => {
       const half = 32 * eighths
       const random = seeded(seed)
