@@ -240,34 +240,23 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
 /** The same of rows in halves, a multiple of 32 values each. */
 function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
   const each = 4 * capacity + 12
-  const at = layOut(space, {
-    row: 2 * half,
-    scratch: 4 * half,
-    plain: each,
-    turned: each,
-    evens: each,
-    odds: each,
-    rows: 0,
-  })
+  const lengths = { plain: each, turned: each, evens: each, odds: each }
+  const at = layOut(space, { row: 2 * half, scratch: 4 * half, ...lengths, rows: 0 })
   const start = (index: number) => at.rows + 2 * half * index
-  /** Of a row the pieces of 8 values, which four rows have in turn. */
-  const pieces = (index: number, each: (place: number, at: number) => void) => {
-    for (let i = 0; i < half / 2; i++) each((i >> 1) * 8 + (index % 4) * 2 + (i % 2), i)
-  }
   const four = (index: number) => space.integers(start(index - (index % 4)), 2 * half)
   return {
     set: (index, row) => {
       space.reserve(start(index - (index % 4) + 4), AHEAD)
-      const [to, from] = [four(index), new Int32Array(row.buffer, row.byteOffset, half / 2)]
-      pieces(index, (place, i) => (to[place] = from[i])) // biome-ignore format: one line
+      const [to, pieces] = [four(index), new Int32Array(row.buffer, row.byteOffset, half / 2)]
+      for (let i = 0; i < pieces.length; i++) to[piece(index, i)] = pieces[i]
       const [even, odd] = squaredLengths(row)
       space.integers(at.evens + 4 * index, 1)[0] = even
       space.integers(at.odds + 4 * index, 1)[0] = odd
     },
     get: (index) => {
-      const [from, to] = [four(index), new Int32Array(half / 2)]
-      pieces(index, (place, i) => (to[i] = from[place])) // biome-ignore format: one line
-      return new Int8Array(to.buffer)
+      const [from, pieces] = [four(index), new Int32Array(half / 2)]
+      for (let i = 0; i < pieces.length; i++) pieces[i] = from[piece(index, i)]
+      return new Int8Array(pieces.buffer)
     },
     distances: (row, to, from = 0) => {
       space.bytes(at.row, 2 * half).set(row)
@@ -279,3 +268,6 @@ function halvesTable(space: Space, kernels: Exports, half: number, capacity: num
     },
   }
 }
+
+/** Where the i-th four values of a row are among those of four rows, which have eight in turn. */
+const piece = (index: number, i: number) => 8 * (i >> 1) + 2 * (index % 4) + (i & 1)
