@@ -41,7 +41,7 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
  * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
  * @param row      one row
  * @param scratch  the same in 16 bits a value
- * @param half     values in a half, a multiple of 32
+ * @param half     values in a half, a multiple of 8
  * @param unit     that all is multiplied with, a power of two
  */
 export function halvesDistances(
@@ -61,11 +61,12 @@ export function halvesDistances(
   const odd = widened(scratch + pitch, row + <usize>half, <usize>half)
   const factor = f32x4.splat(unit)
   for (let i: usize = 0; i < (<usize>n) << 2; i += 16) {
-    const a = dots(rows, scratch, <usize>half)
-    const b = dots(rows + (pitch << 1), scratch + pitch, <usize>half)
+    for (let from: usize = 0; from <= pitch; from += pitch) {
+      v128.store((from ? turned : plain) + i, dots(rows + 2 * from, scratch + from, <usize>half))
+    }
     const lengths = i32x4.add(v128.load(odds + i), i32x4.splat(odd))
-    const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(a, 1))
-    const c = i32x4.shl(b, 1)
+    const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(v128.load(plain + i), 1))
+    const c = i32x4.shl(v128.load(turned + i), 1)
     const same = f32x4.convert_i32x4_s(e)
     v128.store(plain + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.sub(lengths, c)))))
     v128.store(turned + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.add(lengths, c)))))
@@ -92,27 +93,12 @@ function dots(rows: usize, row: usize, count: usize): v128 {
     b = a,
     c = a,
     d = a
-  for (const end = row + 2 * count; row < end; row += 64, rows += 128) {
-    const x = v128.load(row, 0)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 0), x))
+  for (const end = row + 2 * count; row < end; row += 16, rows += 32) {
+    const x = v128.load(row)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows), x))
     b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 8), x))
     c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 16), x))
     d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 24), x))
-    const y = v128.load(row, 16)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 32), y))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 40), y))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 48), y))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 56), y))
-    const z = v128.load(row, 32)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 64), z))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 72), z))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 80), z))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 88), z))
-    const w = v128.load(row, 48)
-    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 96), w))
-    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 104), w))
-    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 112), w))
-    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 120), w))
   }
   const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
   const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))

@@ -197,48 +197,34 @@ function lanes(at: usize): f32 {
  * of its mirror image over sqrt 2, and their difference; the nearest integers, from -127 to 127.
  *
  * @param out            2 x filters x 16 bytes of the one, then as many of the other
- * @param means          as `poolCells` leaves them
+ * @param means          as `poolCells` leaves them; overwritten by the features
  * @param centre, scale  one of each for every mean
  * @param unit           what one is in the parts, a power of two
  */
 export function mirrorParts(out: usize, means: usize, centre: usize, scale: usize, filters: i32, unit: f64): void {
   const half = (<usize>(filters * CELLS * CELLS)) << 2
-  const odd = out + (half >> 1)
+  for (let at: usize = 0; at < half << 2; at += 8) {
+    const root = f64x2.sqrt(wide(means + at))
+    const feature = f64x2.mul(f64x2.sub(root, wide(centre + at)), wide(scale + at))
+    v128.store64_lane(means + at, f32x4.demote_f64x2_zero(feature), 0)
+  }
+  const middle = f64x2.splat(0.5)
   const factor = f64x2.splat(Math.SQRT1_2 * unit)
-  for (let from: usize = 0, to: usize = 0; from < half << 2; from += half << 1) {
-    for (const end = from + half; from < end; from += VECTOR, to += 4) {
-      const a = features(means + from, centre + from, scale + from)
-      const b = features(means + from + half, centre + from + half, scale + from + half)
-      const c = f64x2.promote_low_f32x4(a),
-        d = f64x2.promote_low_f32x4(v128.shuffle<f32>(a, a, 2, 3, 2, 3))
-      const e = f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 3, 2, 3, 2)),
-        f = f64x2.promote_low_f32x4(v128.shuffle<f32>(b, b, 1, 0, 1, 0))
-      v128.store32_lane(out + to, nearest(f64x2.add(c, e), f64x2.add(d, f), factor), 0)
-      v128.store32_lane(odd + to, nearest(f64x2.sub(c, e), f64x2.sub(d, f), factor), 0)
+  for (let side: f64 = 1; side >= -1; side -= 2) {
+    const sign = f64x2.splat(side)
+    for (let at: usize = 0; at < half << 1; at += 8, out += 2) {
+      const from = means + at + (at < half ? 0 : half)
+      const to = from + half + 8 - ((at & 8) << 1) // the other end of a row of four
+      const other = wide(to)
+      const sum = f64x2.add(wide(from), f64x2.mul(v128.shuffle<f64>(other, other, 1, 0), sign))
+      const near = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(sum, factor), middle)))
+      const words = i16x8.narrow_i32x4_s(near, near)
+      v128.store16_lane(out, i8x16.max_s(i8x16.splat(-127), i8x16.narrow_i16x8_s(words, words)), 0)
     }
-    from -= half
   }
 }
 
-function features(mean: usize, centre: usize, scale: usize): v128 {
-  const low = f64x2.sub(
-    f64x2.sqrt(f64x2.promote_low_f32x4(v128.load64_zero(mean))),
-    f64x2.promote_low_f32x4(v128.load64_zero(centre)),
-  )
-  const upper = f64x2.sub(
-    f64x2.sqrt(f64x2.promote_low_f32x4(v128.load64_zero(mean, 8))),
-    f64x2.promote_low_f32x4(v128.load64_zero(centre, 8)),
-  )
-  const first = f32x4.demote_f64x2_zero(f64x2.mul(low, f64x2.promote_low_f32x4(v128.load64_zero(scale))))
-  const second = f32x4.demote_f64x2_zero(f64x2.mul(upper, f64x2.promote_low_f32x4(v128.load64_zero(scale, 8))))
-  return v128.shuffle<f32>(first, second, 0, 1, 4, 5)
-}
-
-/** Four numbers in 8 bits each, the first four lanes. */
-function nearest(low: v128, upper: v128, factor: v128): v128 {
-  const middle = f64x2.splat(0.5)
-  const first = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(low, factor), middle)))
-  const second = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(upper, factor), middle)))
-  const words = i16x8.narrow_i32x4_s(v128.shuffle<i32>(first, second, 0, 1, 4, 5), first)
-  return i8x16.max_s(i8x16.splat(-127), i8x16.narrow_i16x8_s(words, words))
+/** Two floats. */
+function wide(at: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(at))
 }

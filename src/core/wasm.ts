@@ -237,7 +237,7 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
   }
 }
 
-/** The same of rows in halves, a multiple of 32 values each. */
+/** The same of rows in halves, a multiple of 8 values each. */
 function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
   const each = 4 * capacity + 12
   const lengths = { plain: each, turned: each, evens: each, odds: each }
