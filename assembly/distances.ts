@@ -33,28 +33,74 @@ export function distances(out: usize, rows: usize, row: usize, n: i32, stride: i
 }
 
 /**
- * out[i] = |rows[i] - row|² of integers, i32: exact, in whatever order, while it is below 2^31.
+ * Squared distances of rows in two halves, even and odd, to one row, and to that with its odd half negated: |a|² + |b|² - 2ab of either
+ * half, in integers, which are exact in whatever order; then in f32, where the halves are added.
  *
- * @param out     n integers
- * @param rows    n rows of 8 bits a value, `stride` bytes apart, padding zero
- * @param row     one row of 16 bits a value, -128 .. 127, padding zero
- * @param stride  a multiple of 16
+ * @param plain, turned  n floats each, and up to three more
+ * @param rows     n rows of 8 bits a value, 2 * half bytes each; four lie together, eight values of each in turn: one stream of memory, not four
+ * @param evens, odds  squared lengths of their halves: n integers each, and up to three more
+ * @param row      one row
+ * @param scratch  the same in 16 bits a value
+ * @param half     values in a half, a multiple of 8
+ * @param unit     that all is multiplied with, a power of two
  */
-export function byteDistances(out: usize, rows: usize, row: usize, n: i32, stride: i32): void {
-  for (let i = 0; i < n; i++) {
-    let a = i32x4.splat(0),
-      b = a
-    for (let at: usize = 0; at < <usize>stride; at += 16) {
-      const x = i16x8.sub(v128.load_ext<i8>(rows + at), v128.load(row + 2 * at))
-      const y = i16x8.sub(v128.load_ext<i8>(rows + at, 8), v128.load(row + 2 * at, 16))
-      a = i32x4.add(a, i32x4.dot_i16x8_s(x, x))
-      b = i32x4.add(b, i32x4.dot_i16x8_s(y, y))
+export function halvesDistances(
+  plain: usize,
+  turned: usize,
+  rows: usize,
+  evens: usize,
+  odds: usize,
+  row: usize,
+  scratch: usize,
+  n: i32,
+  half: i32,
+  unit: f32,
+): void {
+  const pitch = (<usize>half) << 1
+  const even = widened(scratch, row, <usize>half)
+  const odd = widened(scratch + pitch, row + <usize>half, <usize>half)
+  const factor = f32x4.splat(unit)
+  for (let i: usize = 0; i < (<usize>n) << 2; i += 16) {
+    for (let from: usize = 0; from <= pitch; from += pitch) {
+      v128.store((from ? turned : plain) + i, dots(rows + 2 * from, scratch + from, <usize>half))
     }
-    const sum = i32x4.add(a, b)
-    store<i32>(
-      out + ((<usize>i) << 2),
-      i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3),
-    )
-    rows += stride
+    const lengths = i32x4.add(v128.load(odds + i), i32x4.splat(odd))
+    const e = i32x4.sub(i32x4.add(v128.load(evens + i), i32x4.splat(even)), i32x4.shl(v128.load(plain + i), 1))
+    const c = i32x4.shl(v128.load(turned + i), 1)
+    const same = f32x4.convert_i32x4_s(e)
+    v128.store(plain + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.sub(lengths, c)))))
+    v128.store(turned + i, f32x4.mul(factor, f32x4.add(same, f32x4.convert_i32x4_s(i32x4.add(lengths, c)))))
+    rows += pitch << 2
   }
+}
+
+/** Values of 8 bits in 16. @returns the sum of their squares */
+function widened(out: usize, row: usize, count: usize): i32 {
+  let sum = i32x4.splat(0)
+  for (let at: usize = 0; at < count; at += 8) {
+    const x = v128.load_ext<i8>(row + at)
+    v128.store(out + 2 * at, x)
+    sum = i32x4.add(sum, i32x4.dot_i16x8_s(x, x))
+  }
+  return (
+    i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1) + i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
+  )
+}
+
+/** Products of four rows that lie together with one, which is loaded once for all. */
+function dots(rows: usize, row: usize, count: usize): v128 {
+  let a = i32x4.splat(0),
+    b = a,
+    c = a,
+    d = a
+  for (const end = row + 2 * count; row < end; row += 16, rows += 32) {
+    const x = v128.load(row)
+    a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows), x))
+    b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 8), x))
+    c = i32x4.add(c, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 16), x))
+    d = i32x4.add(d, i32x4.dot_i16x8_s(v128.load_ext<i8>(rows, 24), x))
+  }
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
+  return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7))
 }

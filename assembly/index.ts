@@ -19,11 +19,11 @@
 // engines in the last digit.
 
 export { combine } from './combine'
-export { byteDistances, distances } from './distances'
+export { distances, halvesDistances } from './distances'
 export { gram } from './gram'
 export { inverse, inverseStep } from './linalg'
 export { residual, vote } from './locate'
-export { patchLines, poolCells } from './patches'
+export { mirrorParts, patchLines, poolCells } from './patches'
 export { accumulate, product, quadratic } from './regression'
 
 /** First free byte. Everything from here up belongs to the caller. */
@@ -31,5 +31,5 @@ export const heapBase: usize = __heap_base
 
 /** Raised with every change of a signature or of a layout; the loader refuses another one. */
 export function abiVersion(): i32 {
-  return 3
+  return 4
 }

@@ -2,7 +2,7 @@
 //
 // A filter's mirror image responds to a patch as the filter itself does to the patch in the mirror. So patches are split into
 // what mirroring leaves as it is (three columns) and what changes its sign (two): for both filters together that is half the work.
-// Vectors run along the columns of the image.
+// Vectors run along the columns of the image. Of two numbers the larger is `pmax`, which is one instruction: `max`, which minds NaN, is many.
 
 /** Side of a patch, and cells of the pooling grid per side. */
 const SIDE: i32 = 5
@@ -68,7 +68,7 @@ export function patchLines(
         }
       }
       const mean = f32x4.div(sum, size)
-      const variance = f32x4.max(f32x4.splat(0), f32x4.sub(f32x4.div(square, size), f32x4.mul(mean, mean)))
+      const variance = f32x4.pmax(f32x4.splat(0), f32x4.sub(f32x4.div(square, size), f32x4.mul(mean, mean)))
       const deviation = f32x4.sqrt(f32x4.add(variance, f32x4.splat(contrast)))
       v128.store(scale + at, f32x4.div(f32x4.splat(1), deviation))
     }
@@ -157,10 +157,10 @@ function poolColumns(
         w = v128.load(scale)
       const x = f32x4.sub(f32x4.mul(f32x4.add(u, v), w), shift)
       const y = f32x4.sub(f32x4.mul(f32x4.sub(u, v), w), shift)
-      const up = f32x4.max(zero, f32x4.sub(x, least)),
-        upMirror = f32x4.max(zero, f32x4.sub(y, least))
-      const low = f32x4.max(zero, f32x4.sub(minus, x)),
-        lowMirror = f32x4.max(zero, f32x4.sub(minus, y))
+      const up = f32x4.pmax(zero, f32x4.sub(x, least)),
+        upMirror = f32x4.pmax(zero, f32x4.sub(y, least))
+      const low = f32x4.pmax(zero, f32x4.sub(minus, x)),
+        lowMirror = f32x4.pmax(zero, f32x4.sub(minus, y))
       const here = v128.load_splat<f32>(down)
       p = f32x4.add(p, f32x4.mul(here, up))
       q = f32x4.add(q, f32x4.mul(here, upMirror))
@@ -190,4 +190,41 @@ function poolColumns(
 
 function lanes(at: usize): f32 {
   return load<f32>(at) + load<f32>(at, 4) + load<f32>(at, 8) + load<f32>(at, 12)
+}
+
+/**
+ * The parts that mirroring keeps, and changes the sign of, of features (sqrt(mean) - centre) * scale, rounded to f32: the sum of a feature and
+ * of its mirror image over sqrt 2, and their difference; the nearest integers, from -127 to 127.
+ *
+ * @param out            2 x filters x 16 bytes of the one, then as many of the other
+ * @param means          as `poolCells` leaves them; overwritten by the features
+ * @param centre, scale  one of each for every mean
+ * @param unit           what one is in the parts, a power of two
+ */
+export function mirrorParts(out: usize, means: usize, centre: usize, scale: usize, filters: i32, unit: f64): void {
+  const half = (<usize>(filters * CELLS * CELLS)) << 2
+  for (let at: usize = 0; at < half << 2; at += 8) {
+    const root = f64x2.sqrt(wide(means + at))
+    const feature = f64x2.mul(f64x2.sub(root, wide(centre + at)), wide(scale + at))
+    v128.store64_lane(means + at, f32x4.demote_f64x2_zero(feature), 0)
+  }
+  const middle = f64x2.splat(0.5)
+  const factor = f64x2.splat(Math.SQRT1_2 * unit)
+  for (let side: f64 = 1; side >= -1; side -= 2) {
+    const sign = f64x2.splat(side)
+    for (let at: usize = 0; at < half << 1; at += 8, out += 2) {
+      const from = means + at + (at < half ? 0 : half)
+      const to = from + half + 8 - ((at & 8) << 1) // the other end of a row of four
+      const other = wide(to)
+      const sum = f64x2.add(wide(from), f64x2.mul(v128.shuffle<f64>(other, other, 1, 0), sign))
+      const near = i32x4.trunc_sat_f64x2_s_zero(f64x2.floor(f64x2.add(f64x2.mul(sum, factor), middle)))
+      const words = i16x8.narrow_i32x4_s(near, near)
+      v128.store16_lane(out, i8x16.max_s(i8x16.splat(-127), i8x16.narrow_i16x8_s(words, words)), 0)
+    }
+  }
+}
+
+/** Two floats. */
+function wide(at: usize): v128 {
+  return f64x2.promote_low_f32x4(v128.load64_zero(at))
 }

@@ -107,7 +107,11 @@ function twoRows(first: usize, second: usize, p: usize, q: usize, row: usize, pi
  */
 export function quadratic(out: usize, matrix: usize, weights: usize, scratch: usize): void {
   const pitch: usize = (<usize>BLOCK) << 2
-  for (let at: usize = 0; at < pitch; at += 128) eightVectors(scratch + at, matrix + at, weights, pitch)
+  memory.fill(scratch, 0, pitch)
+  for (let from: usize = 0; from < pitch; from += 16) {
+    const rows = matrix + from * <usize>BLOCK
+    for (let at: usize = 0; at < pitch; at += 128) eightVectors(scratch + at, rows + at, weights + from, pitch)
+  }
   let square = f64x2.splat(0),
     squareHigh = square,
     ones = square,
@@ -133,17 +137,17 @@ function lanes(low: v128, upper: v128): f64 {
   )
 }
 
-/** 32 elements of weights · rows (128 of them). */
+/** Adds four rows to 32 elements of weights · rows: those that lie together, or memory would be read in leaps. */
 function eightVectors(out: usize, row: usize, weights: usize, pitch: usize): void {
-  let a = f32x4.splat(0),
-    b = a,
-    c = a,
-    d = a
-  let e = a,
-    f = a,
-    g = a,
-    h = a
-  for (let end = weights + ((<usize>BLOCK) << 2); weights < end; weights += 4) {
+  let a = v128.load(out),
+    b = v128.load(out, 16),
+    c = v128.load(out, 32),
+    d = v128.load(out, 48)
+  let e = v128.load(out, 64),
+    f = v128.load(out, 80),
+    g = v128.load(out, 96),
+    h = v128.load(out, 112)
+  for (let end = weights + 16; weights < end; weights += 4) {
     const w = v128.load_splat<f32>(weights)
     a = f32x4.add(a, f32x4.mul(w, v128.load(row)))
     b = f32x4.add(b, f32x4.mul(w, v128.load(row, 16)))

@@ -1,6 +1,5 @@
 /** One run of bench loop: a predictor with a memory in real time, and the longest that it held the event loop. */
 
-import process from 'node:process'
 import { setTimeout as after } from 'node:timers/promises'
 import type { Clock } from '../src/clock'
 import { createPredictor } from '../src/predictor/create'
@@ -8,6 +7,7 @@ import { seeded } from '../src/random'
 import type { TensorList } from '../src/tensor'
 import type { ModelWorker } from '../src/workers/worker'
 import { median } from './measure'
+import { threadTime } from './thread-time'
 
 export interface Job {
   shape: number[]
@@ -45,17 +45,6 @@ export interface Run {
 const WORKERS = 32
 const CLASSES = 10
 
-/** This thread's processor time is less than the process's, whose other threads collect garbage and compile; and less than what has passed. */
-function now() {
-  const { user, system } = process.cpuUsage()
-  return { wall: performance.now(), cpu: (user + system) / 1000 }
-}
-
-const since = (start: ReturnType<typeof now>) => {
-  const end = now()
-  return Math.min(end.wall - start.wall, end.cpu - start.cpu)
-}
-
 class Watch {
   readonly times = new Map<string, number[]>()
 
@@ -66,9 +55,9 @@ class Watch {
   }
 
   timed<T>(what: string, run: () => T): T {
-    const start = now()
+    const start = threadTime()
     const result = run()
-    this.add(what, since(start))
+    this.add(what, threadTime() - start)
     return result
   }
 
@@ -140,11 +129,11 @@ export async function simulate(job: Job): Promise<Run> {
   })
   const latencies: number[] = []
   const random = seeded(2)
-  let turn = now()
+  let turn = threadTime()
   let isOpen = true
   const turning = () => {
-    watch.add('turns', since(turn))
-    turn = now()
+    watch.add('turns', threadTime() - turn)
+    turn = threadTime()
     if (isOpen) setImmediate(turning)
   }
   setImmediate(turning)

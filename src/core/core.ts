@@ -19,8 +19,23 @@ export interface RowTable {
   set(index: number, row: Float32Array): void
   /** A copy of a row. */
   get(index: number): Float32Array
-  /** |row i - row|² of rows from .. to - 1, in f32 (exact but for the last rounding where rows are kept in 8 bits); fresh. */
+  /** |row i - row|² of rows from .. to - 1, in f32; fresh. */
   distances(row: Float32Array, to: number, from?: number): Float32Array
+}
+
+/** Rows of two halves in 8 bits a value, kept by a core. */
+export interface HalvesTable {
+  /** Copies a row in. */
+  set(index: number, row: Int8Array): void
+  /** A copy of a row. */
+  get(index: number): Int8Array
+  /**
+   * To rows from .. to - 1, in f32, exact but for the last rounding; and with the second half of the row negated. Until it is asked for others,
+   * or a row is set.
+   *
+   * @param from  a multiple of 4
+   */
+  distances(row: Int8Array, to: number, from?: number): { plain: Float32Array; turned: Float32Array }
 }
 
 export interface FilterBankOptions {
@@ -76,12 +91,11 @@ export interface Core {
    */
   residual(answers: AnswerRows, kernel: Float64Array, noise: number, rounds: number): Residuals
 
-  /**
-   * At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them.
-   *
-   * @param step  values are kept in 8 bits, as multiples of it from -127 to 127, a power of two; default: as floats
-   */
-  table(width: number, capacity: number, step?: number): RowTable
+  /** At most `capacity` rows of `width` values that stay with the core, to be searched in place; it grows with them. */
+  table(width: number, capacity: number): RowTable
+
+  /** The same of rows of twice `half` integers; their unit is a power of two. */
+  halvesTable(half: number, capacity: number, unit: number): HalvesTable
 
   /** Filters for one kind of image, which stay with the core. */
   filterBank(options: FilterBankOptions): FilterBank

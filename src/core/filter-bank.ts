@@ -8,7 +8,7 @@ export const SIDE = 5
 export const CELLS = 4
 
 /** Of assembly/patches.ts, with the parameters that they have there. */
-export type PatchKernels = Readonly<Record<'patchLines' | 'combine' | 'poolCells', CoreFunction>>
+export type PatchKernels = Readonly<Record<'patchLines' | 'combine' | 'poolCells' | 'mirrorParts', CoreFunction>>
 
 export class FilterBank {
   readonly #space: Space
@@ -38,7 +38,7 @@ export class FilterBank {
    * Weighted means of max(0, r - θ) and of max(0, -r - θ) over each cell of the grid, for every response r, in steps, between which
    * no other image may be begun.
    *
-   * @returns fresh: sign (2) x filter, then its mirror image x row x column of the grid
+   * @returns sign (2) x filter, then its mirror image x row x column of the grid; until another image is begun
    */
   *apply(image: Float32Array): Generator<void, Float32Array> {
     const { channels, width, filters } = this.#options
@@ -56,7 +56,22 @@ export class FilterBank {
     const { out, offsets, ends, down, across, scratch } = at
     // biome-ignore format: one line as in assembly/
     kernels.poolCells(out, evenResponses, oddResponses, scale, offsets, ends, down, across, scratch, n, pitch, stride, threshold)
-    return this.#space.floats(out, 4 * n * CELLS * CELLS).slice()
+    return this.#space.floats(out, 4 * n * CELLS * CELLS)
+  }
+
+  /** What brings the square roots of the means to mean 0 and variance 1: features. */
+  standardise(centre: Float32Array, scale: Float32Array): void {
+    this.#space.floats(this.#at.centre, centre.length).set(centre)
+    this.#space.floats(this.#at.scales, scale.length).set(scale)
+  }
+
+  /** The parts of an image's features that mirroring keeps, and those that it negates, in units; fresh. @param unit  a power of two */
+  parts(image: Float32Array, unit: number): Int8Array {
+    const { out, centre, scales, parts } = this.#at
+    for (const _ of this.apply(image)) {
+    }
+    this.#kernels.mirrorParts(parts, out, centre, scales, this.#options.filters.length, 1 / unit)
+    return this.#space.bytes(parts, 4 * this.#options.filters.length * CELLS * CELLS).slice()
   }
 
   /** Their even and odd parts, without their means: patches have none. */
@@ -117,6 +132,9 @@ function regions(
     scale: 4 * stride,
     scratch: 4 * 4 * 4 * CELLS * CELLS,
     out: 4 * 4 * n * CELLS * CELLS,
+    centre: 4 * 4 * n * CELLS * CELLS,
+    scales: 4 * 4 * n * CELLS * CELLS,
+    parts: 4 * n * CELLS * CELLS,
   })
 }
 

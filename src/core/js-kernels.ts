@@ -43,6 +43,7 @@ export function jsKernels(space: Space): RegressionKernels & PatchKernels {
     },
     patchLines: patchLines(space),
     poolCells: poolCells(space),
+    mirrorParts: mirrorParts(space),
   }
 }
 
@@ -94,6 +95,21 @@ const poolCells: Make =
       }
     }
   }
+
+const mirrorParts: Make = (space) => (out, means, centre, scale, filters, unit) => {
+  const half = filters * CELLS * CELLS
+  const [roots, centres, scales] = [means, centre, scale].map((at) => space.floats(at, 4 * half))
+  const parts = space.bytes(out, 4 * half)
+  const factor = Math.SQRT1_2 * unit
+  const feature = (at: number) => fround((sqrt(roots[at]) - centres[at]) * scales[at])
+  const nearest = (value: number) => max(-127, Math.min(127, Math.floor(value * factor + 0.5)))
+  for (let at = 0; at < 2 * half; at++) {
+    const from = at < half ? at : at + half
+    const [own, other] = [feature(from), feature(half + from - (from % CELLS) + CELLS - 1 - (from % CELLS))]
+    parts[at] = nearest(own + other)
+    parts[2 * half + at] = nearest(own - other)
+  }
+}
 
 /** Down the columns first; of these four lanes are added up at the end. */
 function cellSums(

@@ -4,7 +4,7 @@
  */
 
 import { joined } from '../arrays'
-import type { AnswerRows, Core, FilterBankOptions, Residuals, RowTable } from './core'
+import type { AnswerRows, Core, FilterBankOptions, HalvesTable, Residuals, RowTable } from './core'
 import { FilterBank } from './filter-bank'
 import { jsKernels } from './js-kernels'
 import {
@@ -20,7 +20,7 @@ import {
   weightedSum,
 } from './js-linalg'
 import { KernelMatrix } from './kernel-matrix'
-import { freshRows, multiplied, quantised, Space } from './space'
+import { freshRows, Space, squaredLengths } from './space'
 
 const { abs, max, sqrt } = Math
 
@@ -56,8 +56,12 @@ export class JsCore implements Core {
     return votes
   }
 
-  table(width: number, _capacity: number, step?: number): RowTable {
-    return step === undefined ? floatTable() : byteTable(width, step)
+  table(): RowTable {
+    return floatTable()
+  }
+
+  halvesTable(half: number, _capacity: number, unit: number): HalvesTable {
+    return halvesTable(half, unit)
   }
 
   kernelMatrix(outputs: number): KernelMatrix {
@@ -137,23 +141,30 @@ function floatTable(): RowTable {
   }
 }
 
-function byteTable(width: number, step: number): RowTable {
+function halvesTable(half: number, unit: number): HalvesTable {
   const rows: Int8Array[] = []
-  const given = new Int16Array(width)
-  const square = (row: Int8Array) => {
-    let sum = 0
-    for (let i = 0; i < width; i++) sum += (row[i] - given[i]) ** 2
-    return sum
-  }
+  const lengths: number[][] = []
+  const { fround } = Math
   return {
     set: (index, row) => {
-      rows[index] ??= new Int8Array(width)
-      quantised(row, step, rows[index])
+      rows[index] = row.slice()
+      lengths[index] = squaredLengths(row)
     },
-    get: (index) => multiplied(rows[index], step),
+    get: (index) => rows[index].slice(),
     distances: (row, to, from = 0) => {
-      quantised(row, step, given)
-      return Float32Array.from({ length: to - from }, (_, i) => square(rows[from + i])).map((sum) => sum * step ** 2)
+      const [even, odd] = squaredLengths(row)
+      const [plain, turned] = [new Float32Array(to - from), new Float32Array(to - from)]
+      for (let i = 0; i < plain.length; i++) {
+        const other = rows[from + i]
+        let [a, b] = [0, 0]
+        for (let at = 0; at < half; at++) a += row[at] * other[at]
+        for (let at = half; at < 2 * half; at++) b += row[at] * other[at]
+        const [own, turning] = lengths[from + i]
+        const same = fround(own + even - 2 * a)
+        plain[i] = unit ** 2 * fround(same + fround(turning + odd - 2 * b))
+        turned[i] = unit ** 2 * fround(same + fround(turning + odd + 2 * b))
+      }
+      return { plain, turned }
     },
   }
 }

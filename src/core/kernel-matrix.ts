@@ -142,8 +142,8 @@ export class KernelMatrix {
   quadratic(block: number, weights: Float32Array): { square: number; ones: number } {
     this.#weigh(block, weights)
     this.#kernels.quadratic(this.#at.pair, this.#inverse(block), this.#at.weights, this.#at.scratch)
-    const [square, ones] = this.#space.doubles(this.#at.pair, 2)
-    return { square, ones }
+    const pair = this.#space.doubles(this.#at.pair, 2)
+    return { square: pair[0], ones: pair[1] }
   }
 
   /**
@@ -183,7 +183,7 @@ export class KernelMatrix {
     const part = weights.subarray(block * BLOCK, (block + 1) * BLOCK)
     const to = this.#space.floats(this.#at.weights, BLOCK)
     to.set(part)
-    to.fill(0, part.length)
+    if (part.length < BLOCK) to.fill(0, part.length)
   }
 
   #start(block: number): number {

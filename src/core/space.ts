@@ -28,10 +28,6 @@ export abstract class Space {
     return new Uint16Array(this.buffer, at, length)
   }
 
-  shorts(at: number, length: number): Int16Array {
-    return new Int16Array(this.buffer, at, length)
-  }
-
   bytes(at: number, length: number): Int8Array {
     return new Int8Array(this.buffer, at, length)
   }
@@ -66,14 +62,13 @@ export function freshRows(weights: Float32Array, rows: readonly Float32Array[]):
   return Array.from({ length: weights.length / rows.length }, () => new Float32Array(rows[0].length))
 }
 
-/** A row in 8 bits a value: the nearest multiples of `step`, from -127 to 127. */
-export function quantised(row: Float32Array, step: number, out: Int8Array | Int16Array): void {
-  for (let i = 0; i < row.length; i++) out[i] = Math.round(Math.max(-127, Math.min(127, row[i] / step)))
-}
-
-/** Values times a factor, fresh. A loop, since `Float32Array.from` with a function takes fifty times as long. */
-export function multiplied(values: ArrayLike<number>, factor: number): Float32Array {
-  const out = new Float32Array(values.length)
-  for (let i = 0; i < out.length; i++) out[i] = values[i] * factor
-  return out
+/** Of the two halves of a row. */
+export function squaredLengths(row: Int8Array): [first: number, second: number] {
+  const half = row.length / 2
+  let [first, second] = [0, 0]
+  for (let i = 0; i < half; i++) {
+    first += row[i] * row[i]
+    second += row[half + i] * row[half + i]
+  }
+  return [first, second]
 }

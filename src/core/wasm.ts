@@ -1,17 +1,25 @@
 /** The core in WebAssembly: assembly/ behind the Core interface. The only file that touches its memory. */
 
-import { type AnswerRows, type Core, type FilterBankOptions, notDefinite, type Residuals, type RowTable } from './core'
+import {
+  type AnswerRows,
+  type Core,
+  type FilterBankOptions,
+  type HalvesTable,
+  notDefinite,
+  type Residuals,
+  type RowTable,
+} from './core'
 import { FilterBank, type PatchKernels } from './filter-bank'
 import { KernelMatrix, type RegressionKernels } from './kernel-matrix'
-import { type CoreFunction, freshRows, layOut, multiplied, quantised, Space, strideOf } from './space'
+import { type CoreFunction, freshRows, layOut, Space, squaredLengths, strideOf } from './space'
 
-const ABI = 3
+const ABI = 4
 
 /** Functions have the parameters that they have in assembly/; those that tell whether a matrix is definite give 0 or 1. */
 interface Exports
   extends RegressionKernels,
     PatchKernels,
-    Readonly<Record<'distances' | 'byteDistances' | 'gram' | 'vote', CoreFunction>> {
+    Readonly<Record<'distances' | 'halvesDistances' | 'gram' | 'vote', CoreFunction>> {
   memory: WebAssembly.Memory
   heapBase: WebAssembly.Global<'i32'>
   abiVersion(): number
@@ -30,9 +38,13 @@ const PAGE = 2 ** 16
 const AHEAD = 4 * PAGE
 
 /** What a table takes, see `Core.table`; in JS as much. */
-export function tableBytes(width: number, capacity: number, step?: number): number {
-  const row = step === undefined ? 4 * strideOf(width, 12, 4) : 16 * Math.ceil(width / 16)
-  return PAGE + AHEAD + (capacity + 2) * row + 4 * capacity
+export function tableBytes(width: number, capacity: number): number {
+  return PAGE + AHEAD + (capacity + 2) * 4 * strideOf(width, 12, 4) + 4 * capacity
+}
+
+/** The same of a table of rows in halves. */
+export function halvesBytes(half: number, capacity: number): number {
+  return 2 * (PAGE + AHEAD) + (capacity + 2) * 2 * half + 8 * capacity
 }
 
 export class WasmCore implements Core {
@@ -95,11 +107,14 @@ export class WasmCore implements Core {
     return this.#space.integers(votes, f).slice()
   }
 
-  table(width: number, capacity: number, step?: number): RowTable {
+  table(width: number, capacity: number): RowTable {
     const exports = this.#instance()
-    const space = new WasmSpace(exports)
-    if (step === undefined) return floatTable(space, exports, width, capacity)
-    return byteTable(space, exports, width, capacity, step)
+    return floatTable(new WasmSpace(exports), exports, width, capacity)
+  }
+
+  halvesTable(half: number, capacity: number, unit: number): HalvesTable {
+    const exports = this.#instance()
+    return halvesTable(new WasmSpace(exports), exports, half, capacity, unit)
   }
 
   kernelMatrix(outputs: number): KernelMatrix {
@@ -222,21 +237,37 @@ function floatTable(space: Space, kernels: Exports, width: number, capacity: num
   }
 }
 
-/** The same in 8 bits a value. */
-function byteTable(space: Space, kernels: Exports, width: number, capacity: number, step: number): RowTable {
-  const stride = 16 * Math.ceil(width / 16)
-  const at = layOut(space, { row: 2 * stride, out: 4 * capacity, rows: 0 })
-  const start = (index: number) => at.rows + index * stride
+/** The same of rows in halves, a multiple of 8 values each. */
+function halvesTable(space: Space, kernels: Exports, half: number, capacity: number, unit: number): HalvesTable {
+  const each = 4 * capacity + 12
+  const lengths = { plain: each, turned: each, evens: each, odds: each }
+  const at = layOut(space, { row: 2 * half, scratch: 4 * half, ...lengths, rows: 0 })
+  const start = (index: number) => at.rows + 2 * half * index
+  const four = (index: number) => space.integers(start(index - (index % 4)), 2 * half)
   return {
     set: (index, row) => {
-      space.reserve(start(index + 1), AHEAD)
-      quantised(row, step, space.bytes(start(index), width))
+      space.reserve(start(index - (index % 4) + 4), AHEAD)
+      const [to, pieces] = [four(index), new Int32Array(row.buffer, row.byteOffset, half / 2)]
+      for (let i = 0; i < pieces.length; i++) to[piece(index, i)] = pieces[i]
+      const [even, odd] = squaredLengths(row)
+      space.integers(at.evens + 4 * index, 1)[0] = even
+      space.integers(at.odds + 4 * index, 1)[0] = odd
     },
-    get: (index) => multiplied(space.bytes(start(index), width), step),
+    get: (index) => {
+      const [from, pieces] = [four(index), new Int32Array(half / 2)]
+      for (let i = 0; i < pieces.length; i++) pieces[i] = from[piece(index, i)]
+      return new Int8Array(pieces.buffer)
+    },
     distances: (row, to, from = 0) => {
-      quantised(row, step, space.shorts(at.row, width))
-      kernels.byteDistances(at.out, start(from), at.row, to - from, stride)
-      return new Float32Array(space.integers(at.out, to - from)).map((sum) => sum * step ** 2)
+      space.bytes(at.row, 2 * half).set(row)
+      const { plain, turned, scratch } = at
+      const [evens, odds] = [at.evens + 4 * from, at.odds + 4 * from]
+      // biome-ignore format: one line as in assembly/
+      kernels.halvesDistances(plain, turned, start(from), evens, odds, at.row, scratch, to - from, half, unit ** 2)
+      return { plain: space.floats(plain, to - from), turned: space.floats(turned, to - from) }
     },
   }
 }
+
+/** Where the i-th four values of a row are among those of four rows, which have eight in turn. */
+const piece = (index: number, i: number) => 8 * (i >> 1) + 2 * (index % 4) + (i & 1)

@@ -3,12 +3,12 @@
 import { checkInteger, checkLengths, checkNames, checkWord, expected } from '../check'
 import { BLOCK, matrixBytes } from '../core/kernel-matrix'
 import { ARRAY_BYTES } from '../core/space'
-import { PIECE, tableBytes } from '../core/wasm'
+import { halvesBytes, PIECE, tableBytes } from '../core/wasm'
 import { type Criterion, criterionFor, type JudgedOutput, judgedOf } from '../criterion'
 import { seeded } from '../random'
 import { size } from '../tensor'
 import { studied, studyBytes } from './metric'
-import { PART_STEP, PATCH_FEATURES } from './mirror'
+import { PATCH_FEATURES } from './mirror'
 import { filterBytes, hasPatches, isLegible, learningBytes, shrunk, shrunkSize } from './patches'
 import { isSignal, SIGNAL_FEATURES, signalBytes } from './signals'
 import type { Compared } from './similarity'
@@ -184,7 +184,7 @@ export function footprint(sizes: Sizes, count: number): number {
 
 /** Bytes of tables and regression, and of what the core works in. */
 export function grown({ shape, outputs, kind, width }: Sizes, count: number): number {
-  const tables = kind === 'patches' ? 2 * tableBytes(width / 2, count, PART_STEP) : tableBytes(width, count)
+  const tables = kind === 'patches' ? halvesBytes(width / 2, count) : tableBytes(width, count)
   const filters = kind === 'patches' ? filterBytes(shape) : 0
   return PIECE + filters + tables + regressionBytes(outputs, count)
 }

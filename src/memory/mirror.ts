@@ -4,9 +4,9 @@
  */
 
 import { joined } from '../arrays'
-import type { Core, RowTable } from '../core/core'
+import type { Core, HalvesTable, RowTable } from '../core/core'
 import { CELLS } from '../core/filter-bank'
-import { multiplied } from '../core/space'
+import { squaredLengths } from '../core/space'
 import type { Archive } from './archive'
 
 /** Half of them are mirror images of the others. */
@@ -15,12 +15,6 @@ export const FILTERS = 64
 export const PATCH_FEATURES = 2 * FILTERS * CELLS * CELLS
 /** Values of the parts are kept in 8 bits, as multiples of this: that changes a distance by a thousandth. */
 export const PART_STEP = 1 / 16
-
-/** One query as it is compared. Only patch features have an odd part. */
-export interface Point {
-  even: Float32Array
-  odd?: Float32Array
-}
 
 /** Where each feature of an image is found in its mirror image: filters and columns change places. */
 const MIRROR = Int32Array.from({ length: PATCH_FEATURES }, (_, at) => {
@@ -34,100 +28,73 @@ export function mirrored(features: Float32Array): Float32Array {
   return features.map((_, at) => features[MIRROR[at]])
 }
 
-/** Both parts of an image's features; all values are multiples of PART_STEP. */
-export function mirrorParts(features: Float32Array): { even: Float32Array; odd: Float32Array } {
-  const even = new Float32Array(PATCH_FEATURES / 2)
-  const odd = new Float32Array(PATCH_FEATURES / 2)
-  let at = 0
-  for (let i = 0; i < PATCH_FEATURES; i++) {
-    if (MIRROR[i] < i) continue // no feature is its own mirror: the filter is always another
-    even[at] = stepped((features[i] + features[MIRROR[i]]) * Math.SQRT1_2)
-    odd[at++] = stepped((features[i] - features[MIRROR[i]]) * Math.SQRT1_2)
-  }
-  return { even, odd }
-}
+/** A query as it is compared: values; or of an image the two parts of its features, the even one first, in multiples of PART_STEP. */
+export type Point = Float32Array | Int8Array
 
-const stepped = (value: number) => Math.max(-127, Math.min(127, Math.round(value / PART_STEP))) * PART_STEP
-
-function squaredLength(row: Float32Array): number {
-  let sum = 0
-  for (let i = 0; i < row.length; i++) sum += row[i] * row[i]
-  return sum
-}
+const HALF = PATCH_FEATURES / 2
 
 /** Squared distance of an image to its own mirror image. */
-export function toMirror({ odd }: Point): number {
-  return odd ? 4 * squaredLength(odd) : 0
+export function toMirror(point: Point): number {
+  return point instanceof Int8Array ? 4 * PART_STEP ** 2 * squaredLengths(point)[1] : 0
 }
 
 /** The points of remembered queries, with a core that finds distances to them. */
 export class PointTable {
   /** Values in a point. */
   readonly width: number
-  readonly #even: RowTable
-  readonly #odd: RowTable | undefined
-  /** Squared lengths of the odd parts. */
-  readonly #oddLengths: number[] = []
+  readonly #values: RowTable | undefined
+  readonly #parts: HalvesTable | undefined
 
-  /** @param width  values in a point, all of them even; default: patch features in two parts */
+  /** @param width  values in a point; default: patch features in two parts */
   constructor(core: Core, capacity: number, width?: number) {
     this.width = width ?? PATCH_FEATURES
-    const part = () => core.table(PATCH_FEATURES / 2, capacity, PART_STEP)
-    this.#even = width ? core.table(width, capacity) : part()
-    this.#odd = width ? undefined : part()
+    this.#values = width ? core.table(width, capacity) : undefined
+    this.#parts = width ? undefined : core.halvesTable(HALF, capacity, PART_STEP)
   }
 
-  /** Whether points have an odd part. */
+  /** Whether they are of images. */
   get mirrors(): boolean {
-    return this.#odd !== undefined
+    return this.#parts !== undefined
   }
 
   /** Copies it in, over whatever was there. */
-  put({ even, odd }: Point, place: number): void {
-    this.#even.set(place, even)
-    if (!odd) return
-    this.#odd?.set(place, odd)
-    this.#oddLengths[place] = squaredLength(odd)
+  put(point: Point, place: number): void {
+    this.#values?.set(place, point as Float32Array)
+    this.#parts?.set(place, point as Int8Array)
   }
 
   /** A copy. */
   at(place: number): Point {
-    const even = this.#even.get(place)
-    return this.#odd ? { even, odd: this.#odd.get(place) } : { even }
+    return (this.#values ?? (this.#parts as HalvesTable)).get(place)
   }
 
-  /** Squared distances to points from .. to - 1, and to those of their mirror images. */
-  distances({ even, odd }: Point, to: number, from = 0): { plain: Float32Array; mirrored?: Float32Array } {
-    const same = this.#even.distances(even, to, from)
-    if (!odd || !this.#odd) return { plain: same }
-    const turned = this.#odd.distances(odd, to, from)
-    const length = squaredLength(odd)
-    const [plain, mirrored] = [new Float32Array(to - from), new Float32Array(to - from)]
-    for (let i = 0; i < plain.length; i++) {
-      plain[i] = same[i] + turned[i]
-      mirrored[i] = same[i] + Math.max(0, 2 * (length + this.#oddLengths[from + i]) - turned[i])
-    }
-    return { plain, mirrored }
+  /** Squared distances to points from .. to - 1, and to those of their mirror images. Until it is asked for others. */
+  distances(point: Point, to: number, from = 0): { plain: Float32Array; turned?: Float32Array } {
+    if (this.#parts) return this.#parts.distances(point as Int8Array, to, from)
+    return { plain: (this.#values as RowTable).distances(point as Float32Array, to, from) }
   }
 
   /** The first `count` points as arrays by name, for `load`. */
   save(count: number): Record<string, Float32Array | Int8Array> {
-    const rows = (table: RowTable) => Array.from({ length: count }, (_, i) => table.get(i))
-    if (!this.#odd) return { even: joined(rows(this.#even), Float32Array) }
-    const quantised = (table: RowTable) => new Int8Array(multiplied(joined(rows(table), Float32Array), 1 / PART_STEP))
-    return { even: quantised(this.#even), odd: quantised(this.#odd) }
+    const points = Array.from({ length: count }, (_, i) => this.at(i))
+    if (this.#values) return { even: joined(points as Float32Array[], Float32Array) }
+    const part = (from: number) => joined(points.map((row) => row.subarray(from, from + HALF)) as Int8Array[], Int8Array) // biome-ignore format: one line
+    return { even: part(0), odd: part(HALF) }
   }
 
   /** @throws RangeError for what `save` never gave */
   load(archive: Archive, count: number): void {
-    const [width, kind, step] = this.#odd
-      ? ([this.width / 2, 'i1', PART_STEP] as const)
-      : ([this.width, 'f4', 1] as const)
-    const part = (name: string) => {
-      const all = archive.take(name, kind, count * width)
-      return (i: number) => multiplied(all.subarray(i * width, (i + 1) * width), step)
+    const { width } = this
+    if (this.#values) {
+      const all = archive.take('even', 'f4', count * width)
+      for (let i = 0; i < count; i++) this.put(all.subarray(i * width, (i + 1) * width), i)
+      return
     }
-    const [even, odd] = [part('even'), this.#odd && part('odd')]
-    for (let i = 0; i < count; i++) this.put({ even: even(i), ...(odd && { odd: odd(i) }) }, i)
+    const halves = ['even', 'odd'].map((name) => archive.take(name, 'i1', count * HALF))
+    const row = new Int8Array(width)
+    for (let i = 0; i < count; i++) {
+      for (const [k, half] of halves.entries()) row.set(half.subarray(i * HALF, (i + 1) * HALF), k * HALF)
+      this.put(row, i)
+    }
   }
 }

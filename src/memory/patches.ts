@@ -12,7 +12,7 @@ import { ARRAY_BYTES } from '../core/space'
 import { type Random, seeded } from '../random'
 import { moments } from '../stats'
 import type { Archive } from './archive'
-import { FILTERS, mirrored, PATCH_FEATURES } from './mirror'
+import { FILTERS, mirrored, PART_STEP, PATCH_FEATURES } from './mirror'
 import { finished, paced } from './steps'
 import { CONTRAST, clippedSum, inverseCovariance, savedContrast, THRESHOLD, whitened } from './whitening'
 
@@ -75,7 +75,8 @@ export function learningBytes(shape: readonly number[]): number {
 
 /** Whether an image has features. @param image  shrunk */
 export function isLegible(image: Float32Array): boolean {
-  return image.every((value) => Math.abs(value) <= MOST_PIXEL)
+  for (let i = 0; i < image.length; i++) if (!(Math.abs(image[i]) <= MOST_PIXEL)) return false
+  return true
 }
 
 /** Makes the features function: an image as one row to PATCH_FEATURES values. */
@@ -105,6 +106,7 @@ export class Patches {
     const half = Array.from({ length: FILTERS / 2 }, (_, k) => filters.subarray(k * size, (k + 1) * size))
     const options = { channels, height, width, filters: half, mean, contrast, threshold: THRESHOLD }
     this.#bank = bank ?? core.filterBank(options)
+    this.#bank.standardise(state.centre, state.scale)
     this.#state = state
   }
 
@@ -168,11 +170,17 @@ export class Patches {
     return finished(this.steps(image))
   }
 
+  /** Both parts of them. @param image  shrunk */
+  parts(image: Float32Array): Int8Array {
+    return this.#bank.parts(image, PART_STEP)
+  }
+
   /** The same in steps: before the engine has compiled them, all together take several milliseconds. */
   *steps(image: Float32Array): Generator<void, Float32Array> {
     const { centre, scale } = this.#state
-    const out = yield* this.#bank.apply(image)
-    for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(out[i]) - centre[i]) * scale[i]
+    const out = new Float32Array(PATCH_FEATURES)
+    const pooled = yield* this.#bank.apply(image)
+    for (let i = 0; i < out.length; i++) out[i] = (Math.sqrt(pooled[i]) - centre[i]) * scale[i]
     return out
   }
 }

@@ -15,7 +15,6 @@ import { Sweep } from './sweep'
 const FULL = 65535
 /** Rounding leaves no smaller variance of a prediction. */
 export const LEAST_VARIANCE = 1e-4
-const QUICK_BLOCKS = QUICK_PRODUCTS / BLOCK / BLOCK
 /** Outputs that are solved for at a time; fewer cost as much. */
 const WIDTH = 12
 /** Outputs that pairs are left out for. */
@@ -224,14 +223,15 @@ export class KernelRegression {
   *predict(similarities: Float32Array, kxx: number): Generator<void, Predicted> {
     const mean = this.#mean as Float64Array
     const answer = new Float32Array(this.#outputs)
-    const width = 12 * Math.ceil(QUICK_PRODUCTS / this.size / 12)
+    const products = QUICK_PRODUCTS[this.#core.kind]
+    const width = 12 * Math.ceil(products / this.size / 12)
     for (let first = 0; first < answer.length; first += width) {
       if (first) yield
       answer.set(this.#matrix.combine(similarities, [first, Math.min(first + width, answer.length)]), first)
     }
     let variance = kxx
     for (let block = 0; block * BLOCK < this.size; block++) {
-      if (block % QUICK_BLOCKS === 0) yield
+      if (block % (products / BLOCK / BLOCK) === 0) yield
       if (block === this.#open) continue
       const [from, to] = this.#range(block)
       const { total } = this.#inverses.of(block) ?? (yield* this.#inverses.invert(block, to - from))

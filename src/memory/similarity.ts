@@ -7,7 +7,7 @@ import type { Archive } from './archive'
 import { type Domain, ownFeatures } from './domain'
 import type { Pair } from './known'
 import { chooseMetric, studied } from './metric'
-import { mirrorParts, type Point, PointTable, toMirror } from './mirror'
+import { type Point, PointTable, toMirror } from './mirror'
 import { Patches } from './patches'
 import { KernelRegression } from './regression'
 import { SIGNAL_FEATURES, Signals } from './signals'
@@ -71,9 +71,8 @@ export class Similarity {
   ): Generator<void, Similarity> {
     const { embedding, tried, vectors } = yield* decided(core, domain, queries, answers)
     const made = new Similarity(core, domain, embedding, tried)
-    yield* made.#fill(queries.length, (i) =>
-      made.#pointOf(vectors?.[i] ?? finished(vectorOf(queries[i], domain, embedding))),
-    )
+    const pointOf = (i: number) => (vectors ? made.#scaled(vectors[i]) : finished(made.point(queries[i])))
+    yield* made.#fill(queries.length, pointOf)
     return made
   }
 
@@ -82,7 +81,7 @@ export class Similarity {
     const made = new Similarity(this.#core, this.#domain, this.#embedding, metric ?? this.#metric)
     made.mirror = this.mirror
     made.#squaredLengthScale = this.#squaredLengthScale
-    if (metric) yield* made.#fill(places.length, (i) => made.#pointOf(this.#vector(places[i])))
+    if (metric) yield* made.#fill(places.length, (i) => made.#scaled(this.#vector(places[i])))
     else
       yield* paced(places.length, perStep(4 * this.points.width), (i) => made.points.put(this.points.at(places[i]), i))
     return made
@@ -129,21 +128,23 @@ export class Similarity {
     return kernels[this.#metric?.kernel ?? 'smooth']
   }
 
-  /** A query as it is compared, in steps; fresh. @param query  reduced */
+  /** A query as it is compared, in steps, that of an image in one, since others use the same filters; fresh. @param query  reduced */
   *point(query: Float32Array): Generator<void, Point> {
-    const vector = yield* vectorOf(query, this.#domain, this.#embedding)
+    const embedding = this.#embedding
+    const isImage = embedding instanceof Patches
+    const point = isImage ? embedding.parts(query) : this.#scaled(yield* vectorOf(query, this.#domain, embedding))
     yield
-    return this.#pointOf(vector)
+    return point
   }
 
-  #pointOf(vector: Float32Array): Point {
-    return this.#metric ? { even: scaled(vector, this.#metric.scales) } : mirrorParts(vector)
+  #scaled(vector: Float32Array): Float32Array {
+    return scaled(vector, (this.#metric as Metric).scales)
   }
 
   /** A remembered query's values before they were scaled. */
   #vector(place: number): Float32Array {
     const { scales } = this.#metric as Metric
-    return this.points.at(place).even.map((value, k) => value / scales[k])
+    return (this.points.at(place) as Float32Array).map((value, k) => value / scales[k])
   }
 
   /** To the first `count` remembered ones. In steps. */
@@ -152,13 +153,13 @@ export class Similarity {
     const rate = 1 / this.#squaredLengthScale
     const similarities = new Float32Array(count)
     let nearest = Number.POSITIVE_INFINITY
-    const pairs = Math.max(1, Math.floor(QUICK_PRODUCTS / this.points.width))
+    const pairs = 4 * Math.ceil(QUICK_PRODUCTS[this.#core.kind] / this.points.width / 4)
     for (let from = 0; from < count; from += pairs) {
       if (from) yield
-      const { plain, mirrored } = this.points.distances(point, Math.min(from + pairs, count), from)
+      const { plain, turned } = this.points.distances(point, Math.min(from + pairs, count), from)
       for (let i = 0; i < plain.length; i++) {
         const own = covariance(rate * plain[i])
-        similarities[from + i] = this.mirror && mirrored ? (own + covariance(rate * mirrored[i])) / 2 : own
+        similarities[from + i] = this.mirror && turned ? (own + covariance(rate * turned[i])) / 2 : own
         nearest = Math.min(nearest, plain[i])
       }
     }
@@ -202,7 +203,7 @@ export class Similarity {
     yield* paced(count, this.#embedding ? 1 : perStep(4 * this.points.width), (i) => this.points.put(pointOf(i), i))
     const distances: Float32Array[] = []
     yield* paced(Math.min(count, BLOCK), perStep(BLOCK * this.points.width), (i) => {
-      distances.push(this.points.distances(this.points.at(i), i).plain)
+      distances.push(this.points.distances(this.points.at(i), i).plain.slice())
     })
     this.#squaredLengthScale = yield* squaredLengthScale(distances)
   }
@@ -241,12 +242,12 @@ function* decided(
   return ranked.reduce((best, each) => (each.tried.loss < best.tried.loss ? each : best))
 }
 
-/** The values of a query that are compared, before they are scaled. In steps; those of an image in one, since others use the same filters. */
+/** The values of a query that are compared, before they are scaled. In steps. */
 function* vectorOf(
   query: Float32Array,
   { features, sample, early }: Domain,
-  embedding: Embedding,
+  embedding: Signals | undefined,
 ): Generator<void, Float32Array> {
   if (typeof features === 'function' && !early) return ownFeatures(features, query, sample?.length)
-  return embedding instanceof Signals ? yield* embedding.steps(query) : (embedding?.of(query) ?? query)
+  return embedding ? yield* embedding.steps(query) : query
 }

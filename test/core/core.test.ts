@@ -132,7 +132,7 @@ describe('core.wasm', () => {
 
   it('is refused when it is another ABI', async () => {
     const other = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0))
-    await expect(loadCore({ module: other })).rejects.toThrow('expected ABI version 3, got undefined')
+    await expect(loadCore({ module: other })).rejects.toThrow('expected ABI version 4, got undefined')
   })
 })
 

@@ -6,7 +6,7 @@ import type { FilterBankOptions } from '../../src/core/core'
 import { BLOCK } from '../../src/core/kernel-matrix'
 import { loadCore } from '../../src/core/load'
 import { pack, unpack } from '../../src/memory/archive'
-import { mirrorParts, PATCH_FEATURES } from '../../src/memory/mirror'
+import { FILTERS, mirrored as inTheMirror, PART_STEP, PATCH_FEATURES, toMirror } from '../../src/memory/mirror'
 import { KernelRegression } from '../../src/memory/regression'
 import { finished } from '../../src/memory/steps'
 import { seeded } from '../../src/random'
@@ -36,36 +36,27 @@ describe('a table', () => {
   })
 })
 
-describe('a table in 8 bits', () => {
-  it('has the exact distances of what it keeps, on both cores, at every width', () => {
-    const shape = {
-      width: fc.integer({ min: 1, max: 300 }),
-      count: fc.integer({ min: 0, max: 20 }),
-      seed: fc.integer(),
-    }
-    const property = fc.property(fc.record(shape), ({ width, count, seed }) => {
-      const tables = [wasm.table(width, 20, 1 / 16), js.table(width, 20, 1 / 16)]
-      for (const table of tables) for (let i = 0; i < count; i++) table.set(i, noise(width, seed + i, 4))
-      const query = noise(width, seed - 1, 4)
-      const kept = (row: Float32Array) => row.map((v) => Math.max(-127, Math.min(127, Math.round(16 * v))) / 16 + 0)
-      const exact = Float32Array.from({ length: count }, (_, i) =>
-        kept(noise(width, seed + i, 4)).reduce((sum, v, at) => sum + (v - kept(query)[at]) ** 2, 0),
-      )
-      for (const table of tables) expect(table.distances(query, count)).toEqual(exact)
-      if (count) expect(tables[0].get(count - 1)).toEqual(kept(noise(width, seed + count - 1, 4)))
+describe('a table of halves', () => {
+  it('has the exact distances, also of a row with its second half negated, on both cores, at every width', () => {
+    const shape = { eighths: fc.integer({ min: 1, max: 9 }), count: fc.integer({ min: 0, max: 20 }), from: fc.constantFrom(0, 4), seed: fc.integer() } // biome-ignore format: one line
+    const property = fc.property(fc.record(shape), ({ eighths, count, from, seed }) => {
+      const half = 8 * eighths
+      const random = seeded(seed)
+      const any = () => Int8Array.from({ length: 2 * half }, () => random.below(255) - 127)
+      const [rows, query] = [Array.from({ length: from + count }, any), any()]
+      const square = (row: Int8Array, side: number) =>
+        row.reduce((sum, v, at) => sum + (v - (at < half ? 1 : side) * query[at]) ** 2, 0) / 256
+      const expected = [1, -1].map((side) => Float32Array.from(rows.slice(from), (row) => square(row, side)))
+      for (const core of [wasm, js]) {
+        const table = core.halvesTable(half, 26, 1 / 16)
+        for (const [i, row] of [...rows, query].entries()) table.set(i, row)
+        for (const [i, row] of rows.entries()) table.set(i, row) // over what was there
+        const { plain, turned } = table.distances(query, from + count, from)
+        expect([plain, turned]).toEqual(expected)
+        if (count) expect(table.get(from)).toEqual(rows[from])
+      }
     })
     fc.assert(property, { numRuns: 60 })
-  })
-
-  it('finds a query again that was set, and mirrored features at the same even and the opposite odd part', () => {
-    const features = noise(PATCH_FEATURES, 1)
-    const { even, odd } = mirrorParts(features)
-    const table = wasm.table(even.length, 1, 1 / 16)
-    table.set(0, even)
-    expect([...table.distances(even, 1)]).toEqual([0])
-    expect(table.get(0)).toEqual(even.map((v) => v + 0))
-    const length = (row: Float32Array) => row.reduce((sum, v) => sum + v * v, 0)
-    expect(length(even) + length(odd)).toBeCloseTo(length(features), -1)
   })
 })
 
@@ -133,10 +124,40 @@ describe('filter bank', () => {
     })
   })
 
+  it('parts that mirroring keeps and negates: of the features, and of the image in the mirror, on both cores to the bit', () => {
+    const [height, width] = [14, 15]
+    const filters = Array.from({ length: FILTERS / 2 }, (_, k) => noise(25, k, 0.5))
+    const given = { ...options(1, height, width), filters }
+    const image = noise(height * width, 5)
+    const turned = image.map((_, i) => image[i - (i % width) + width - 1 - (i % width)])
+    const [centre, scale] = [noise(PATCH_FEATURES / 32, 7), noise(PATCH_FEATURES / 32, 8).map((v) => 4 * Math.abs(v))]
+    const alike = (row: Float32Array) =>
+      Float32Array.from({ length: PATCH_FEATURES }, (_, i) => row[i % 32 < 16 ? 0 : 1])
+    const banks = [wasm, js].map((core) => {
+      const bank = core.filterBank(given)
+      bank.standardise(alike(centre), alike(scale))
+      return bank
+    })
+    const [parts, other] = banks.map((bank) => bank.parts(image, PART_STEP))
+    expect(parts).toEqual(other)
+    const means = finished(banks[0].apply(image))
+    const features = means.map((v, i) => (Math.sqrt(v) - alike(centre)[i]) * alike(scale)[i])
+    const partner = inTheMirror(features)
+    const first = [...features.keys()].filter((i) => i % (16 * FILTERS) < 8 * FILTERS)
+    const nearest = (v: number) => Math.max(-127, Math.min(127, Math.round(16 * v * Math.SQRT1_2))) + 0
+    expect([...parts]).toEqual([1, -1].flatMap((side) => first.map((i) => nearest(features[i] + side * partner[i]))))
+    const half = PATCH_FEATURES / 2
+    const back = banks[0].parts(turned, PART_STEP)
+    back.forEach((v, i) => {
+      expect(Math.abs(v - (i < half ? 1 : -1) * parts[i])).toBeLessThanOrEqual(1) // sums run the other way
+    })
+    expect(toMirror(parts)).toBeCloseTo(4 * parts.slice(half).reduce((sum, v) => sum + (v * PART_STEP) ** 2, 0), 9)
+  })
+
   it('says the same of an image whatever was filtered before', () => {
     const bank = wasm.filterBank(options(1, 14, 15))
     const [first, second] = [noise(14 * 15, 1), noise(14 * 15, 2)]
-    const before = finished(bank.apply(first))
+    const before = finished(bank.apply(first)).slice()
     finished(bank.apply(second))
     expect(finished(bank.apply(first))).toEqual(before)
   })

@@ -25,6 +25,7 @@ function counted() {
   const counting: Core = {
     kind: core.kind,
     table: (...given) => core.table(...given),
+    halvesTable: (...given) => core.halvesTable(...given),
     kernelMatrix: (outputs) => core.kernelMatrix(outputs),
     filterBank: (options) => core.filterBank(options),
     gram: (rows) => core.gram(rows),
