@@ -13,15 +13,11 @@ const SEEDS = process.env.CI ? 150 : 40
 const QUERIES = 300
 
 describe('the simulation', () => {
-  it(
-    'keeps every promise, whatever befalls it',
-    async () => {
-      for (let seed = 1; seed <= SEEDS; seed++) {
-        expect({ seed, broken: violations(await run(drawn(seed, QUERIES))) }).toEqual({ seed, broken: [] })
-      }
-    },
-    2 * 60_000,
-  )
+  it('keeps every promise, whatever befalls it', async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      expect({ seed, broken: violations(await run(drawn(seed, QUERIES))) }).toEqual({ seed, broken: [] })
+    }
+  })
 
   it('is the same to the byte each time', async () => {
     const histories = [0, 1].map(async () => JSON.stringify(await run(drawn(7, QUERIES))))
