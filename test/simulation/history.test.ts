@@ -31,7 +31,9 @@ const proven = [asked(1, 0), given(1, 0, 'a'), given(1, 0, 'b'), replied(1, 5, '
 it('a history that keeps all is let pass', () => {
   expect(violations({ promised, entries: [...proven, { at: 6, what: 'hedges', sent: 10 }, over(200)] })).toEqual([])
   const sampled = [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), answered(1, 6, audited), over(200)]
-  expect(violations({ promised: { ...promised, byzantine: 0, isSampled: true }, entries: sampled })).toEqual([])
+  expect(
+    violations({ promised: { ...promised, byzantine: 0, sampled: { rate: 1, retention: 2 } }, entries: sampled }),
+  ).toEqual([])
 })
 
 const sent = (kind: string): Entry => ({ at: 0, what: 'sent', exchange: 1, kind })
@@ -56,8 +58,8 @@ const forged: [line: string, entries: Entry[], more?: Partial<Promised>][] = [
     [asked(1, 0), given(1, 0, 'a'), answered(1, 6, audited)],
     { byzantine: 0 },
   ],
-  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
-  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, isSampled: true }], // biome-ignore format: one line
+  ['audited is one worker’s word', [asked(1, 0), given(1, 0, 'a'), answered(1, 6, { ...audited, confidence: 1 })], { byzantine: 0, sampled: { rate: 1, retention: 2 } }], // biome-ignore format: one line
+  ['a convict’s answers are not given', [asked(1, 0), given(1, 0, 'a'), replied(1, 1, 'a', true), { at: 2, what: 'verdict', identity: 'a', kind: 'ejected' }, answered(1, 6, audited)], { byzantine: 0, sampled: { rate: 1, retention: 2 } }], // biome-ignore format: one line
   ['an answer has a status', [...proven.slice(0, -1), answered(1, 6, { status: 'sure' })]],
   ['exact is proven by E + 1', [...proven.slice(0, -2), answered(1, 6)]],
   ['exact is proven by E + 1', [asked(1, 0), given(1, 0, 'a'), replied(1, 5, 'a', true), replied(1, 5, 'b', true), answered(1, 6)]], // biome-ignore format: one line
