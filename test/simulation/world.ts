@@ -187,7 +187,7 @@ class World {
   }
 
   #forgets(tenant: string): void {
-    this.#serving.predictor?.forget(tenant)
+    this.#serving.predictor?.forgetTenant(tenant)
     this.#note({ what: 'forgets', tenant })
   }
 
@@ -255,7 +255,8 @@ class World {
       answered: ({ status, confidence, values: told, workers: names, id, reused }: Told) => {
         isOpen = false
         const workers = names.map((name) => this.#transport.nameOf(name))
-        const compared = this.#compared(values, told, first)
+        // Over a network who serves hears of another model when it asks, and then gives no answer of the one before.
+        const compared = this.#compared(values, told, repeats && !(this.#transport instanceof Direct) ? 0 : first)
         const more = { ...(id !== undefined && { id }), ...(repeats && { reused: reused === true, told: told.join() }) }
         this.#note({ what: 'answered', query, status, confidence, workers, ...compared, says: this.#says(told), ...more }) // biome-ignore format: one line
       },
