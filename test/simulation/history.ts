@@ -78,7 +78,7 @@ class Checker {
     this.#tick = promised.slackMs ?? TICK
     const { ttlMs = Number.POSITIVE_INFINITY, rounding, sampled } = promised
     const breaks = (at: number, line: string, why: string) => this.#breaks(at, line, why)
-    this.#reused = new Reused(ttlMs, breaks)
+    this.#reused = new Reused(ttlMs, Boolean(promised.maxError), breaks)
     this.#audits = new Audited(sampled && { ...sampled, rounding, tick: this.#tick }, breaks)
   }
 
@@ -283,6 +283,7 @@ class Checker {
 
   #failed({ at, query, code }: Entry & { what: 'failed' }): void {
     const open = this.#open
+    this.#reused.failed(query)
     const asking = this.#ends(at, query)
     if (!asking) return
     const { limit } = this.#promised

@@ -14,20 +14,23 @@ const LINE = 'a reused answer is that of an equal query'
 export class Reused {
   /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
   #sources = new Map<string, Source[]>()
-  readonly #keys = new Map<number, { tenant: string; key: string }>()
+  readonly #keys = new Map<number, string>()
+  /** Of queries that failed: an audit of a memory goes on when its caller has left. */
+  readonly #failed = new Set<string>()
 
-  /** @param ttlMs  how long an answer may be used */
+  /** @param ttlMs  how long an answer may be used @param isRemembered  whether a memory answers some queries, and is audited */
   constructor(
     private readonly ttlMs: number,
+    private readonly isRemembered: boolean,
     private readonly breaks: (at: number, line: string, why: string) => void,
   ) {}
 
   asked({ query, like, tenant = '' }: Entry & { what: 'asked' }): void {
-    if (like !== undefined) this.#keys.set(query, { tenant, key: `${like} ${tenant}` })
+    if (like !== undefined) this.#keys.set(query, `${like} ${tenant}`)
   }
 
   answered({ at, query, status, reused, told = '' }: Entry & { what: 'answered' }): void {
-    const { key } = this.#keys.get(query) ?? {}
+    const key = this.#keys.get(query)
     if (key === undefined) return
     const sources = this.#sources.get(key) ?? []
     this.#sources.set(key, sources)
@@ -37,7 +40,12 @@ export class Reused {
       source.told === told &&
       source.status === status &&
       (source.at === at || (status === 'exact' && source.at >= at - this.ttlMs))
-    if (!sources.some(isOf)) this.breaks(at, LINE, `query ${query} (${key}), ${status}: ${told}`)
+    const isAudited = this.isRemembered && status === 'exact' && this.#failed.has(key)
+    if (!isAudited && !sources.some(isOf)) this.breaks(at, LINE, `query ${query} (${key}), ${status}: ${told}`)
+  }
+
+  failed(query: number): void {
+    this.#failed.add(this.#keys.get(query) ?? '')
   }
 
   forgets(tenant: string): void {
