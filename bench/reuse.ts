@@ -1,11 +1,12 @@
 /**
- * npm run bench -- reuse [COINS] [MODEL ..] [--json]: answers before asking, from nothing, in five orders of each stream; 100 coins unless told otherwise. What the
+ * npm run bench -- reuse [COINS] [STREAM ..] [--json]: answers before asking, from nothing, in five orders of each stream; 100 coins unless told otherwise. What the
  * memory is confident of is recorded once for each order, every answer taught; then the rule is run on that with many coins, and the same
- * rule on the nearest neighbour's answers. Needs `npm run data`.
+ * rule on the nearest neighbour's answers. Of all streams it draws docs/reuse.svg and writes the table of docs/reuse.md. Needs `npm run data`.
  */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { loadInputs } from '../src/cli/npy'
+import { markdownTable, svg } from '../src/cli/report'
 import { table } from '../src/cli/table'
 import { loadCore } from '../src/core/load'
 import { labelAt } from '../src/criterion'
@@ -16,7 +17,9 @@ import { OnnxModel } from '../src/workers/onnx/model'
 import { readModel } from '../src/workers/onnx/model-file'
 import { newExperience } from './changes'
 
-const MAX_ERRORS = [0.01, 0.05]
+const MAX_ERRORS = [0.002, 0.01, 0.02, 0.05]
+/** Those of the table. */
+const SHOWN = [0.01, 0.05]
 /** A stream that goes on for so long, as its last queries were. */
 const STEADY = { answers: 100_000, last: 1500, coins: 10 }
 
@@ -116,10 +119,54 @@ async function rowsOf(name: string, coins: number, tell: (row: Row) => void): Pr
 
 function cells({ name, order, maxError, memory, neighbour }: Row): string[] {
   const percent = (part: number, all: number) => ((100 * part) / all).toFixed(2)
-  const share = ({ asked, queries }: Spending) => (queries ? (asked / queries).toFixed(2) : '-')
   const { queries, audits, wrong, over, spans } = memory
   const spent = [percent(audits, queries), percent(wrong, queries), `${over} of ${spans}`]
   return [name, order, `${maxError}`, share(memory), ...spent, share(neighbour), `${neighbour.over} of ${neighbour.spans}`] // biome-ignore format: one line
+}
+
+const share = ({ asked, queries }: Spending) => (queries ? (asked / queries).toFixed(2) : '-')
+
+/** Inferences a query of each stream as it comes, by the error that the user sets. */
+function plotOf(rows: readonly Row[]) {
+  const [first] = Object.keys(orders)
+  const systems = ['memory', 'nearest neighbour'] as const
+  const values = rows
+    .filter(({ order }) => order === first)
+    .flatMap(
+      ({ name, maxError, memory, neighbour }) =>
+      [memory, neighbour].map(({ asked, queries }, i) => ({ stream: name, maxError, answered: systems[i], asked: asked / queries })), // biome-ignore format: one line
+    )
+  return svg({
+    data: { values },
+    width: 420,
+    height: 260,
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: { field: 'maxError', type: 'quantitative', title: 'maxError', scale: { type: 'log' }, axis: { values: MAX_ERRORS } }, // biome-ignore format: one line
+      y: { field: 'asked', type: 'quantitative', title: 'inferences a query', scale: { domain: [0, 1] } },
+      color: { field: 'stream', type: 'nominal', title: null, sort: Object.keys(sources) },
+      strokeDash: { field: 'answered', type: 'nominal', title: null, sort: [...systems] },
+    },
+  })
+}
+
+/** For the page: orders down, streams across. */
+function pageTable(rows: readonly Row[]): string {
+  const cell = (stream: string, where: string) =>
+    SHOWN.flatMap((level) => rows.filter(({ name, order, maxError }) => name === stream && order === where && maxError === level)) // biome-ignore format: one line
+      .map(({ memory, neighbour }) => `${share(memory)} (${share(neighbour)})`)
+      .join('; ') || '-'
+  const names = Object.keys(sources)
+  return markdownTable(['order', ...names], Object.keys(orders).map((order) => [order, ...names.map((name) => cell(name, order))])) // biome-ignore format: one line
+}
+
+async function writePage(rows: readonly Row[]): Promise<void> {
+  const page = 'docs/reuse.md'
+  writeFileSync('docs/reuse.svg', await plotOf(rows))
+  writeFileSync(
+    page,
+    readFileSync(page, 'utf8').replace(/\| order \|.*?\n(?=\n)/s, () => `${pageTable(rows).trim()}\n`),
+  )
 }
 
 const head = ['stream', 'order', 'maxError', 'inferences a query', 'audits, %', 'wrong, %', 'spans over', 'nearest neighbour', 'its spans over'] // biome-ignore format: one line
@@ -140,6 +187,7 @@ export async function reuseBench(json: boolean, args: string[]): Promise<void> {
     const sum = (of: 'memory' | 'neighbour') => all.reduce((sum, row) => addTo(sum, row[of]), nothingSpent())
     rows.push({ name: 'all', order: '', maxError, memory: sum('memory'), neighbour: sum('neighbour') })
   }
+  if (!only.length) await writePage(rows)
   if (json) return console.log(JSON.stringify(rows, null, 2))
   const out = table(head)
   for (const row of rows) out.push(cells(row))

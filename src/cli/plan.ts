@@ -20,6 +20,8 @@ import { wrap } from './terminal'
 /** Resident memory of one worker with a small model (45 to 80 MB on Node 20), and how often it holds its model. */
 const WORKER_MB = 75
 const MODEL_COPIES = 3
+/** What a lookup in a memory takes at most, as a rule (docs/reuse.md). */
+const LOOK_MS = 0.5
 
 export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>, ModelOptions {
   model?: string
@@ -30,6 +32,8 @@ export interface PlanOptions extends SchemeOptions, Pick<CodecOptions, 'preset'>
 interface Judged extends Signature {
   ok: boolean
   abilities: Abilities | null
+  /** Milliseconds of one inference on one thread of this machine; null where nobody could try it. */
+  inferenceMs: number | null
   warnings: readonly string[]
   reason: string | null
 }
@@ -63,14 +67,22 @@ async function judge(path: string, file: ModelFile, options: ModelOptions): Prom
     const { signature } = model
     const abilities = abilitiesOf(model)
     const warnings = [...model.warnings, ...(abilities.why ? [] : doubtsOf(abilities.right))]
-    return { ok: true, ...signature, abilities, warnings, reason: null }
+    return { ok: true, ...signature, abilities, inferenceMs: model.runMs ?? null, warnings, reason: null }
   } catch (error) {
     if (!(error instanceof ApproxiferError)) throw error
-    return { ok: false, inputs: [], outputs: [], abilities: null, warnings: [], reason: error.message }
+    return {
+      ok: false,
+      inputs: [],
+      outputs: [],
+      abilities: null,
+      inferenceMs: null,
+      warnings: [],
+      reason: error.message,
+    }
   }
 }
 
-function verdict(name: string, { inputs, outputs, batched, abilities, warnings, reason }: Judged): string {
+function verdict(name: string, { inputs, outputs, batched, abilities, inferenceMs, warnings, reason }: Judged): string {
   if (!abilities) return wrap(`${name} cannot be served: ${reason}`)
   const { why, whyNotEqual } = abilities
   const works = ['hedges', 'retries', 'deadlines', ...(batched === false ? [] : ['batches']), ...(whyNotEqual ? [] : ['agreement (--byzantine)']), 'workers anywhere'] // biome-ignore format: one line
@@ -84,7 +96,20 @@ function verdict(name: string, { inputs, outputs, batched, abilities, warnings, 
   if (whyNotEqual) able.push(`  does not: agreement (--byzantine) and reuse.exact: ${whyNotEqual}`)
   const rights = abilities.right.map((each) => `  right: ${readingSentence(each)}`)
   const signature = [`  takes ${shapes(inputs)}`, `  gives ${shapes(outputs)}`, ...(why ? [] : rights)]
-  return wrap([...able, ...signature, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+  const advice = inferenceMs === null ? [] : adviceFor(inferenceMs, abilities)
+  return wrap([...able, ...signature, ...advice, ...warnings.map((text) => `  warning: ${text}`)].join('\n'), 2)
+}
+
+/** What an option brings depends on how long an inference takes, and on whose the machines are. */
+function adviceFor(inferenceMs: number, { memory }: Abilities): string[] {
+  const pays = inferenceMs > LOOK_MS ? 'may spare more than its lookups take' : 'spares machines elsewhere alone'
+  return [
+    `  an inference takes ${inferenceMs.toPrecision(2)} ms on one thread here`,
+    ...(memory === 'vector'
+      ? [`  reuse.maxError, answers before asking (.05 to ${LOOK_MS} ms a lookup): ${pays}`]
+      : []),
+    '  hedge.clones, two workers a query at once: for machines of your own that mostly idle, not for threads, which share this one’s cores',
+  ]
 }
 
 function readingSentence({ output, right, why }: RightReading): string {

@@ -10,8 +10,9 @@ import { poissonMean } from './rates'
 import { Sightings } from './sightings'
 import { Span, termsOf } from './span'
 
-/** Budgets of the first span, and of the longest; each is twice as long as the one before. */
+/** Budgets of the first span, and of the longest; each is twice as long as the one before, or has so many times what comes while an audit is under way. */
 export const BUDGETS = { first: 20, most: 1000 }
+const BUSY = 32
 /** Answers after which the threshold is found anew. */
 const EVERY = 64
 /** A span may run out of catches before it is over with this probability. */
@@ -20,7 +21,7 @@ const RISK = 0.35
 const SPARE_LATE = 5
 const NOTHING = Number.POSITIVE_INFINITY
 
-/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` little more is given. */
+/** What becomes of a query. `audit`: it is asked though the memory is confident; until `told` it may be the last catch. */
 export interface Draw {
   readonly is: 'remember' | 'audit' | 'ask'
   /** The model's answer came: whether the memory was right. Of an audit, also that none ever came: false. */
@@ -129,19 +130,19 @@ export class Ledger {
 
   #begin(before?: Span): Span {
     const { maxError } = this.#options
-    const budget = before ? Math.min(BUDGETS.most, 2 * before.terms.length * maxError) : BUDGETS.first
+    const least = Math.round(BUSY * (before?.delay?.mean ?? 0))
+    const budget = before ? Math.min(BUDGETS.most, Math.max(2 * before.terms.length * maxError, least)) : BUDGETS.first
     const late = this.#late.begin(budget)
     const own = Math.floor(budget - late)
-    const kept = Math.floor(Math.min(own / 4, before ? 2 * before.mostSince : own / 4))
+    const mayKeep = Math.floor(own / 4)
     const length = Math.round(budget / maxError)
-    const terms = termsOf(length, maxError, { budget: own, kept }, this.#sightings.points())
+    const terms = termsOf({ length, maxError, budget: own, mayKeep }, this.#sightings.points(), before?.delay)
     return new Span((before?.number ?? 0) + 1, terms)
   }
 
   /** Finds the threshold: the lowest at which the catches that are left will probably do. */
   #look(): void {
-    const { terms, caught, answers } = this.#span
-    const left = terms.catches - caught
+    const { terms, left, answers } = this.#span
     const mean = left > 0 ? poissonMean(left, RISK) : 0
     const most = Math.min(this.#options.maxError, mean / (terms.rate * Math.max(1, terms.length - answers)))
     const lowest = left > 0 ? this.#sightings.points().find(({ wrong }) => wrong <= most) : undefined
@@ -177,7 +178,8 @@ export class Ledger {
   /** Part of the queries that would be answered unasked in a span like this one, by what is known now. */
   foretell(): number {
     const { length, budget, kept } = this.#span.terms
-    return termsOf(length, this.#options.maxError, { budget, kept }, this.#sightings.points()).foretold
+    const { maxError } = this.#options
+    return termsOf({ length, maxError, budget, mayKeep: kept }, this.#sightings.points(), undefined).foretold
   }
 
   get stats(): BudgetStats {

@@ -3,16 +3,19 @@
 import * as saved from '../saved'
 import { auditRate, mostGiven, partBefore } from './rates'
 import type { Threshold } from './sightings'
+import { type Delay, UnderWay } from './under-way'
 
 /** The coin has one in 200 asked at least: without that a memory would not see that the model was replaced. */
 const FLOOR = 0.005
 const MOST_RATE = 0.8
+/** Before a span is over so many times as many queries may come while an audit is under way: loads change, and audits take longer then. */
+const MORE = 4
 const CATCHES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
 
 export interface Allowance {
   /** Wrong answers that may be given. */
   readonly budget: number
-  /** Of these, those that may be given while an audit is under way: its outcome comes too late for them. */
+  /** Of these, those that may be given while the last catch is not known: its outcome comes too late for them. */
   readonly kept: number
 }
 
@@ -27,23 +30,31 @@ export interface Terms extends Allowance {
   readonly foretold: number
 }
 
-/** The catches that let most queries be answered, by what is known of the memory. */
+/**
+ * The catches that let most queries be answered, by what is known of the memory. What comes while audits are under way is either kept back of the
+ * budget, or there are more catches, by those that audits under way may become.
+ *
+ * @param mayKeep  of the budget, at most
+ */
 export function termsOf(
-  length: number,
-  maxError: number,
-  { budget, kept }: Allowance,
+  { length, maxError, budget, mayKeep }: { length: number; maxError: number; budget: number; mayKeep: number },
   points: readonly Threshold[],
+  delay: Delay | undefined,
 ): Terms {
   let best: Terms | undefined
-  for (const catches of CATCHES) {
-    const rate = Math.max(FLOOR, auditRate(catches, budget - kept))
-    if (rate > MOST_RATE) continue
-    let foretold = 0
-    for (const { share, wrong } of points) {
-      if (wrong > maxError) continue
-      foretold = Math.max(foretold, (1 - rate) * share * partBefore(catches, rate * length * wrong))
+  const enough = delay ? Math.min(mayKeep, 2 * delay.most) : mayKeep
+  for (const kept of delay && enough ? [enough, 0] : [enough]) {
+    for (const catches of CATCHES) {
+      const rate = Math.max(FLOOR, auditRate(catches, budget - kept))
+      if (rate > MOST_RATE) continue
+      const spare = delay && kept < delay.most ? Math.ceil(rate * MORE * delay.mean) : 0
+      let foretold = 0
+      for (const { share, wrong } of points) {
+        if (wrong > maxError || spare >= catches) continue
+        foretold = Math.max(foretold, (1 - rate) * share * partBefore(catches - spare, rate * length * wrong))
+      }
+      if (!best || foretold > best.foretold) best = { length, budget, kept, rate, catches, foretold }
     }
-    if (!best || foretold > best.foretold) best = { length, budget, kept, rate, catches, foretold }
   }
   return best as Terms
 }
@@ -51,12 +62,7 @@ export function termsOf(
 export class Span {
   answers = 0
   caught = 0
-  /** Confident ones, given or not, for `sinceAudit`. */
-  confident = 0
-  /** Most of them while an audit was under way. */
-  mostSince = 0
-  /** When audits that are under way began, by how many were confident before; the oldest first. */
-  readonly #underWay = new Set<{ readonly at: number }>()
+  readonly #underWay = new UnderWay()
 
   constructor(
     readonly number: number,
@@ -74,27 +80,30 @@ export class Span {
 
   /** Nothing may be given until an audit that is under way has its outcome. */
   get isHeld(): boolean {
-    return this.#underWay.size > 0 && this.#sinceAudit > this.terms.kept
+    return this.#underWay.sinceLast(this.terms.catches - this.caught) > this.terms.kept
   }
 
-  /** Confident ones since the oldest audit under way began. */
-  get #sinceAudit(): number {
-    const [oldest] = this.#underWay
-    return oldest ? this.confident - oldest.at : 0
+  get delay(): Delay | undefined {
+    return this.#underWay.delay
+  }
+
+  /** Catches that may be used up: while no more are left than audits are under way, nothing is given. */
+  get left(): number {
+    const { catches, rate } = this.terms
+    const left = catches - this.caught
+    return left && Math.max(1, left - Math.ceil(2 * rate * (this.delay?.mean ?? 0)))
   }
 
   /** One that the memory is confident of. */
   count(): void {
-    this.confident++
-    this.mostSince = Math.max(this.mostSince, this.#sinceAudit)
+    this.#underWay.count()
   }
 
   /** An audit begins. @returns ends it */
   audit(): (right: boolean) => void {
-    const own = { at: this.confident }
-    this.#underWay.add(own)
+    const end = this.#underWay.begin()
     return (right) => {
-      if (this.#underWay.delete(own) && !right) this.caught++
+      if (end() && !right) this.caught++
     }
   }
 

@@ -63,12 +63,13 @@ describe('plan --model', () => {
       inputs: [{ name: 'input', shape: [1, 28, 28] }],
       outputs: [{ name: 'logits', shape: [10] }],
       abilities: { pool: true, agreement: true, exactReuse: true, coding: true, memory: 'vector', right: [logits] },
+      inferenceMs: expect.any(Number),
       warnings: [],
       reason: null,
     })
     const { stdout } = run('plan', '--model', 'models/mnist-lenet.onnx')
     expect(stdout).toMatch(
-      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n {2}right: logits where its largest value is the model’s, since its name says scores of classes\n$/,
+      /\nmnist-lenet\.onnx can be served, coded and remembered\n {2}takes input 1x28x28\n {2}gives logits 10\n {2}right: logits where its largest value is the model’s, since its name says scores of classes\n {2}an inference takes [\d.]+ ms on one thread here\n {2}reuse\.maxError, answers before asking[^\n]*\n[^]*hedge\.clones[^\n]*own/,
     )
   })
 

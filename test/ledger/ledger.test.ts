@@ -34,6 +34,8 @@ interface World {
   maxError?: number
   /** Queries whose outcome is not known yet. */
   underWay?: number
+  /** Which of these is known next, by their number. Default: the oldest. */
+  next?: (count: number) => number
   /** A hole: what the world makes of a draw. @param n  of the query */
   open?: (draw: Draw, n: number) => Draw
   coin?: (fair: () => number, n: number) => number
@@ -42,7 +44,11 @@ interface World {
 const asIs = (draw: Draw) => draw
 
 /** One stream of queries: spans, and those of them that had more wrong answers than their budget. */
-function stream(adversary: Adversary, seed: number, { maxError = 0.05, underWay = 0, open = asIs, coin }: World) {
+function stream(
+  adversary: Adversary,
+  seed: number,
+  { maxError = 0.05, underWay = 0, next = () => 0, open = asIs, coin }: World,
+) {
   const random = seeded(seed)
   let [n, given, spans, over] = [0, 0, 0, 0]
   const toss = () => (coin ? coin(random.next, n) : random.next())
@@ -62,7 +68,7 @@ function stream(adversary: Adversary, seed: number, { maxError = 0.05, underWay 
     if (draw.is === 'remember') given += Number(isWrong)
     waiting.push(() => draw.told(!isWrong))
     if (waiting.length <= underWay) continue
-    waiting.shift()?.()
+    waiting.splice(next(waiting.length), 1)[0]()
     if (isWrong && draw.is === 'audit') stats = ledger.stats
   }
   return { spans, over }
@@ -102,6 +108,48 @@ describe('spans over their budget', () => {
       expect(share).toBeLessThan(most(spans))
     })
   }
+
+  const random = seeded(5)
+  it.each<[string, Required<World>['next']]>([
+    ['the newest first', (count) => count - 1],
+    ['in any order', (count) => random.below(count)],
+  ])('with 50 under way, of which %s is known: at most 5 %%', (_, next) => {
+    const { share, spans } = play(adversaries['always wrong'], { underWay: 50, next })
+    expect(share).toBeLessThan(most(spans))
+  })
+})
+
+describe('what is under way', () => {
+  it('keeps nothing back as long as the last catch is still to come, were all of it caught; then no more is given than was kept back for that', () => {
+    let heads: boolean | undefined
+    const random = seeded(1)
+    const ledger = new Ledger({ maxError: 0.05, recovers: false, coin: () => (heads === undefined ? random.next() : heads ? 0 : 1) }) // biome-ignore format: one line
+    const waiting: Draw[] = []
+    // Spans, from which the next one knows the memory, and that audits take as long as a hundred queries do.
+    for (let n = 0; n < 400 + 20_000; n++) if (waiting.push(ledger.draw(1)) > 100) waiting.shift()?.told(true)
+    for (const draw of waiting) draw.told(true)
+    heads = true
+    ledger.draw(1).told(true)
+    const { allowedCatches } = ledger.stats
+    const given = () => {
+      heads = false
+      let count = 0
+      while (count < 300 && ledger.draw(1).is === 'remember') count++
+      heads = true
+      return count
+    }
+    expect(allowedCatches).toBeGreaterThan(1)
+    const audits = Array.from({ length: allowedCatches - 1 }, () => ledger.draw(1))
+    expect(audits.every(({ is }) => is === 'audit')).toBe(true)
+    expect(given()).toBe(300)
+    ledger.draw(1)
+    expect(ledger.isHeld).toBe(false)
+    const kept = given()
+    expect([kept, ledger.isHeld]).toEqual([expect.any(Number), true])
+    expect(kept).toBeLessThan(0.25 * ledger.stats.allowed)
+    audits[0].told(true)
+    expect(ledger.isHeld).toBe(false)
+  })
 })
 
 describe('what would void the promise', () => {

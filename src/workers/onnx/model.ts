@@ -66,6 +66,8 @@ export class OnnxModel {
   scales: readonly number[] = []
 
   sequence: SequenceAxes | false = false
+  /** Milliseconds that one run took; undefined where nobody could try it. */
+  runMs: number | undefined
 
   private constructor(
     private readonly ort: Ort,
@@ -128,7 +130,8 @@ export class OnnxModel {
     this.scales = sizesOf(answer, outputs)
     const since = performance.now()
     this.repeats = areAlike(outputs, answer, await this.run(query))
-    const rows = performance.now() - since < QUICK_MS ? MANY : tried.length
+    this.runMs = performance.now() - since
+    const rows = this.runMs < QUICK_MS ? MANY : tried.length
     if (hasVectors(this.signature)) this.warnings = warningsAbout(outputs, tried)
     this.batches = mayBatch && this.signature.batched !== false && (await this.#answersTogether(tried, rows))
     const tries = (batch: TensorList) => run(this.ort, this.session, this.signature, batch, QUIET)

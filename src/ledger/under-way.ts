@@ -1,0 +1,57 @@
+/** Audits without an outcome, and what comes meanwhile: of an answer that is given then nobody knows whether the last catch was before it. */
+
+/** How many confident queries come while an audit is under way: in the mean of late, and at most. */
+export interface Delay {
+  readonly mean: number
+  readonly most: number
+}
+
+/** What one more audit adds to the moving average. */
+const RECENT = 1 / 16
+
+export class UnderWay {
+  #confident = 0
+  #most = 0
+  #mean: number | undefined
+  /** When each began, by how many were confident before; the oldest first. */
+  readonly #audits = new Set<{ readonly at: number }>()
+
+  get size(): number {
+    return this.#audits.size
+  }
+
+  /** Undefined where none had its outcome. */
+  get delay(): Delay | undefined {
+    return this.#mean === undefined ? undefined : { mean: this.#mean, most: this.#most }
+  }
+
+  /** One more query that the memory is confident of. */
+  count(): void {
+    this.#confident++
+    const [oldest] = this.#audits
+    if (oldest) this.#most = Math.max(this.#most, this.#confident - oldest.at)
+  }
+
+  /** An audit begins. @returns ends it; false where it was over */
+  begin(): () => boolean {
+    const own = { at: this.#confident }
+    this.#audits.add(own)
+    return () => {
+      if (!this.#audits.delete(own)) return false
+      const since = this.#confident - own.at
+      this.#mean = this.#mean === undefined ? since : this.#mean + RECENT * (since - this.#mean)
+      return true
+    }
+  }
+
+  /**
+   * Confident ones since the last catch, for all that is known, where so many are left: had all audits under way caught something, it would be no
+   * older than the one of them that comes so far in their order. As long as these are fewer, it is still to come.
+   */
+  sinceLast(left: number): number {
+    if (left > this.#audits.size) return 0
+    let nth = 0
+    for (const { at } of this.#audits) if (++nth >= left) return this.#confident - at
+    return 0
+  }
+}
