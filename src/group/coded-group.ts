@@ -89,8 +89,7 @@ export class CodedGroup implements Coding, Owner {
   blocks(identity: Identity): boolean {
     const isPromised = this.#members.some(({ isOpen, caller }) => isOpen && caller.choices.policy === 'recover')
     const live = isPromised ? this.#all.filter(isLive) : NONE
-    const isBlocked = this.#failed.includes(identity) || live.some(({ attempt }) => attempt.identity === identity)
-    if (!isBlocked) return false // mostly: it is asked for every row that waits
+    if (!this.#failed.includes(identity) && !live.some(({ attempt }) => attempt.identity === identity)) return false
     return this.#context.pool.available([...this.#failed, ...live.flatMap(({ attempt }) => attempt.identity ?? [])]) > 0
   }
 
