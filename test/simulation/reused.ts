@@ -1,4 +1,4 @@
-/** Of a history: what is promised of answers that equal queries have had before, or at the same time. Knows nothing of the code. */
+/** Of a history: what is promised of answers that equal queries have had before, or at the same time: of one tenant, of the model that serves, none that is forgotten or too old. Knows nothing of the code. */
 
 import type { Entry } from './entries'
 
@@ -8,8 +8,6 @@ interface Source {
   status: string
   told: string
 }
-
-const LINE = 'a reused answer is that of an equal query'
 
 export class Reused {
   /** Of equal queries of one tenant; of the model that serves, and since they were forgotten last. */
@@ -41,7 +39,8 @@ export class Reused {
       source.status === status &&
       (source.at === at || (status === 'exact' && source.at >= at - this.ttlMs))
     const isAudited = this.isRemembered && status === 'exact' && this.#failed.has(key)
-    if (!isAudited && !sources.some(isOf)) this.breaks(at, LINE, `query ${query} (${key}), ${status}: ${told}`)
+    if (!isAudited && !sources.some(isOf))
+      this.breaks(at, 'a reused answer is that of an equal query', `query ${query} (${key}), ${status}: ${told}`)
   }
 
   failed(query: number): void {
